@@ -16,6 +16,8 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
     "brevo": frozenset({"body.batchId is not known."}),
     # The register documents the class of each entry.
     "brreg": frozenset({"body.respons_klasse is not known."}),
+    # The documented landed cost has a charge without a type, which is the value of the goods.
+    "dhl_express": frozenset({"body.products[0].items[0].breakdown[0] has no typeCode."}),
     # Each documented example of a rated shipment has its currency.
     "fedex": frozenset(
         {
@@ -231,9 +233,13 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
             ),
         )
     ),
-    # UPS requires either field, and its rating takes the option that shipping describes.
+    # UPS requires either field, its rating takes the option that shipping describes, and its landed
+    # cost requires fields where it describes none.
     "ups": frozenset(
         {
+            "body has no alVersion.",
+            "body has no perfStats.",
+            "body has no transID.",
             "body.LabelRecoveryRequest has no ReferenceValues.",
             "body.LabelRecoveryRequest has no TrackingNumbers.",
             "body.RateRequest.Request.RequestOption is not known.",

@@ -47,7 +47,7 @@ from moorage.domain.http.requests import Request
 from moorage.testing import RecordingObserver
 from moorage.testing.kits._einvoices_lab import outgoing_invoice
 from moorage.testing.sandbox_scenarios.bank import TRANSFER
-from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
+from moorage.testing.sandbox_scenarios.shipping import ADA, DECLARED, SHOP
 from moorage.testing.sandboxes.bank.base import IBANS, RETURN_URL
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
@@ -107,6 +107,7 @@ SUBSCRIPTION = SubscriptionRequest(
 )
 LINK = LinkRequest(Money("1", "EUR"), reference="r")
 ADA_LOVELACE = NewPerson(user_name="ada@example.com")
+RATES_ABROAD = RateRequest(sender=SHOP, parcels=[Parcel(weight="1")], **DECLARED)
 RATES = RateRequest(sender=SHOP, recipient=ADA, parcels=[Parcel(weight="1")])
 
 
@@ -171,6 +172,7 @@ ROUTED_CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
     ("shipping", "track", ("1Z", "ups"), {}),
     ("shipping", "validate_address", (ADA,), {}),
     ("shipping", "find_service_points", (ADA,), {}),
+    ("shipping", "estimate_duties", (RATES_ABROAD,), {}),
     ("storage", "upload", ("a.txt", b"x"), {}),
     ("storage", "download", ("a.txt",), {}),
     ("storage", "head", ("a.txt",), {}),

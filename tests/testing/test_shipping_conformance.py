@@ -17,14 +17,17 @@ from moorage.contracts.shipping import (
     ShippingCapability,
     TrackingStatus,
 )
+from moorage.contracts.shipping.duties import declared_goods
 from moorage.domain.values.money import Money
 from moorage.errors import VendorFailed, VendorRejected
 from moorage.testing import name_of
 from moorage.testing import shipping_conformance as kit
+from moorage.vendors.shipping.dhl_express import DhlExpress
 from moorage.vendors.shipping.easypost import EasyPost
 from moorage.vendors.shipping.shipengine import ShipEngine
 from moorage.vendors.shipping.shippo import Shippo
 from tests.vendors import shipping_subjects
+from tests.vendors.subjects.dhl_express import dhl_express
 from tests.vendors.subjects.shipengine import shipengine
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping import (
         AddressResult,
         CancelResult,
+        DutiesEstimate,
         Label,
         Manifest,
         Pickup,
@@ -64,6 +68,22 @@ def as_shippo(kind: type[Shippo]) -> kit.Factory:
         subject = shipping_subjects.shippo()
         sandbox: Any = subject.sandbox
         return attrs.evolve(subject, vendor=kind(credentials=sandbox.token))
+
+    return new_subject
+
+
+def as_dhl_express(kind: type[DhlExpress]) -> kit.Factory:
+    """Return a function that makes a test subject of DHL Express with another vendor class."""
+
+    def new_subject() -> kit.ShippingSubject:
+        subject = dhl_express()
+        sandbox: Any = subject.sandbox
+        vendor = kind(
+            username=sandbox.username,
+            credentials=sandbox.password,
+            account_number=sandbox.account_number,
+        )
+        return attrs.evolve(subject, vendor=vendor)
 
     return new_subject
 
@@ -300,6 +320,52 @@ class RoundaboutVendor(ShipEngine):
         return attrs.evolve(result, points=result.points[::-1])
 
 
+@attrs.frozen(kw_only=True)
+class SortingVendor(DhlExpress):
+    """A faulty vendor that returns the charges on items in an order of its own."""
+
+    async def estimate_duties(
+        self, wire: Wire, shipment: RateRequest, /, *, freight: Money | None
+    ) -> DutiesEstimate:
+        """Estimate the duties, and sort the items by their charges."""
+        estimate = await super().estimate_duties(wire, shipment, freight=freight)
+        items = sorted(estimate.items, key=lambda item: item.total)
+        return attrs.evolve(estimate, items=tuple(items))
+
+
+@attrs.frozen(kw_only=True)
+class RoundingVendor(DhlExpress):
+    """A faulty vendor that sends the value of a piece without its cents."""
+
+    async def estimate_duties(
+        self, wire: Wire, shipment: RateRequest, /, *, freight: Money | None
+    ) -> DutiesEstimate:
+        """Estimate the duties on goods whose pieces have whole values."""
+        customs = declared_goods(shipment)
+        items = [
+            attrs.evolve(
+                item,
+                value=Money(int(item.value.amount) // item.quantity * item.quantity, "USD"),
+            )
+            for item in customs.items
+        ]
+        shipment = attrs.evolve(shipment, customs=attrs.evolve(customs, items=items))
+        estimate = await super().estimate_duties(wire, shipment, freight=freight)
+        return attrs.evolve(estimate, goods=customs.value)
+
+
+@attrs.frozen(kw_only=True)
+class FreightlessVendor(DhlExpress):
+    """A faulty vendor that does not send the price of the transport."""
+
+    async def estimate_duties(
+        self, wire: Wire, shipment: RateRequest, /, *, freight: Money | None
+    ) -> DutiesEstimate:
+        """Estimate the duties without the price of the transport."""
+        estimate = await super().estimate_duties(wire, shipment, freight=None)
+        return attrs.evolve(estimate, freight=freight)
+
+
 class RevealingVendor(EasyPost):
     """A faulty vendor whose repr shows its key."""
 
@@ -322,6 +388,9 @@ def indirect_subject() -> kit.ShippingSubject:
         (as_easypost(StubbornVendor), "a_manifest_is_created_once"),
         (as_easypost(RebookingVendor), "a_pickup_is_scheduled_once"),
         (indirect_subject, "service_points_are_offered"),
+        (as_dhl_express(SortingVendor), "duties_are_estimated"),
+        (as_dhl_express(RoundingVendor), "duties_are_estimated"),
+        (as_dhl_express(FreightlessVendor), "duties_include_the_freight"),
         (as_easypost(ExchangingVendor), "money_keeps_its_currency"),
         (as_shippo(OverinsuringVendor), "money_keeps_its_currency"),
         (as_easypost(ReconsideringVendor), "a_repeat_requests_no_new_rates"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.address import Address
     from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.duties import DutiesEstimate
     from moorage.contracts.shipping.handovers import (
         Manifest,
         Pickup,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         ShipmentRequest,
     )
     from moorage.contracts.shipping.tracking import Tracking
+    from moorage.domain.values.money import Money
     from moorage.domain.values.result import Result
     from moorage.services.contracts.live_configuration import FindDispatcher
 
@@ -238,6 +240,22 @@ class Shipping:
             )
         )
 
+    def estimate_duties(
+        self, shipment: RateRequest, *, freight: Money | None = None, timeout: float | None = None
+    ) -> DutiesEstimate:
+        """Estimate the duties, taxes and fees on the import of a shipment; nothing is bought.
+
+        Args:
+            shipment: the shipment, with a customs declaration.
+            freight: price of the transport, because most countries charge duties and taxes on it.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                ShippingFlows.estimate_duties, shipment, freight=freight, timeout=timeout
+            )
+        )
+
     def validate_address(self, address: Address, *, timeout: float | None = None) -> AddressResult:
         """Ask the vendor if it can deliver to an address, and for its official spelling."""
         return run_now(self._flows.run(ShippingFlows.validate_address, address, timeout=timeout))
@@ -426,6 +444,20 @@ class AsyncShipping:
         """
         return await self._flows.run(
             ShippingFlows.find_service_points, address, limit=limit, timeout=timeout
+        )
+
+    async def estimate_duties(
+        self, shipment: RateRequest, *, freight: Money | None = None, timeout: float | None = None
+    ) -> DutiesEstimate:
+        """Estimate the duties, taxes and fees on the import of a shipment; nothing is bought.
+
+        Args:
+            shipment: the shipment, with a customs declaration.
+            freight: price of the transport, because most countries charge duties and taxes on it.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            ShippingFlows.estimate_duties, shipment, freight=freight, timeout=timeout
         )
 
     async def validate_address(

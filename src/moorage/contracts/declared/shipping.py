@@ -14,15 +14,17 @@ from moorage.contracts.declaration import (
     changes,
     reads,
 )
-from moorage.contracts.shipping import handovers, parcels, rates, shipments, tracking, units
-from moorage.contracts.shipping.rates import ShippingCapability
+from moorage.contracts.shipping import duties, handovers, parcels, rates, shipments, tracking, units
+from moorage.contracts.shipping.rates import RateRequest, ShippingCapability
 from moorage.contracts.shipping.tracking import ShippingEvent
 from moorage.contracts.validators import check_kind, check_text
 from moorage.domain.values.durations import count
+from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.duties import DutiesEstimate
     from moorage.contracts.shipping.handovers import Manifest, Pickup, ServicePointResult
     from moorage.contracts.shipping.shipments import AddressResult, CancelResult, Shipment
     from moorage.contracts.shipping.tracking import Tracking
@@ -43,6 +45,7 @@ class ShippingContract(Contract):
     event = ShippingEvent
     values = (
         addresses,
+        duties,
         handovers,
         parcels,
         rates,
@@ -132,6 +135,33 @@ class ShippingContract(Contract):
         check_kind(address, Address, "address")
         count(limit, "limit")
         return Requirements(country=address.country)
+
+    @reads(needs=ShippingCapability.DUTIES)
+    def estimate_duties(
+        self,
+        shipment: RateRequest,
+        *,
+        freight: Money | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[DutiesEstimate]:
+        """Estimate the duties, taxes and fees on the import of a shipment; nothing is bought.
+
+        Args:
+            shipment: the shipment, with a customs declaration.
+            freight: price of the transport, because most countries charge duties and taxes on it.
+            timeout: seconds for the whole operation.
+        """
+        check_kind(shipment, RateRequest, "shipment")
+        goods = duties.declared_goods(shipment).value
+        if freight is not None:
+            check_kind(freight, Money, "freight")
+            if freight.currency != goods.currency:
+                raise InvalidData(
+                    "The price of the transport is not in the currency of the goods.",
+                    field="freight",
+                    remedy="Convert the price of the transport to the currency of the goods.",
+                )
+        return Requirements(country=shipment.recipient.country)
 
     @reads(needs=ShippingCapability.VALIDATE_ADDRESS)
     def validate_address(

@@ -1,11 +1,12 @@
 """Shipping: parcels, rates, shipments, labels and tracking.
 
-`units` and `parcels` describe the goods, `rates` the carriers' prices, `shipments` purchases and
-labels, `handovers` pickups, manifests and service points, `tracking` the progress of a delivery,
-and `vendor` the operations of a vendor.
+`units` and `parcels` describe the goods, `rates` the carriers' prices, `duties` the charges on an
+import, `shipments` purchases and labels, `handovers` pickups, manifests and service points,
+`tracking` the progress of a delivery, and `vendor` the operations of a vendor.
 """
 
 from moorage.contracts.address import Address
+from moorage.contracts.shipping.duties import DutiesEstimate, ItemDuties
 from moorage.contracts.shipping.handovers import (
     Manifest,
     ManifestState,
@@ -68,6 +69,8 @@ __all__ = [
     "Contents",
     "Customs",
     "CustomsItem",
+    "DutiesEstimate",
+    "ItemDuties",
     "Label",
     "LabelFormat",
     "LabelSize",

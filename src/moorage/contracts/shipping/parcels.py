@@ -144,3 +144,19 @@ class Customs:
                 field="items",
                 remedy="Name every kind of goods in the shipment.",
             )
+
+    @property
+    def value(self) -> Money:
+        """The total value of the goods.
+
+        Raises:
+            InvalidData: the values are in several currencies.
+        """
+        first_amount, *other_amounts = (item.value for item in self.items)
+        if any(amount.currency != first_amount.currency for amount in other_amounts):
+            raise InvalidData(
+                "The values of the goods in the customs declaration are in several currencies.",
+                field="customs.items",
+                remedy="Declare all values in one currency.",
+            )
+        return sum(other_amounts, first_amount)

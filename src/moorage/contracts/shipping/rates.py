@@ -37,6 +37,7 @@ class ShippingCapability(StrEnum):
 
     `RATES`: the vendor quotes prices. `FIND_LOST_LABEL`: if the answer to a purchase is lost, the
     vendor finds the label again; without it, the outcome of such a purchase stays unknown.
+    `DUTIES`: the vendor estimates the duties and taxes on an import.
     """
 
     RATES = "rates"
@@ -61,6 +62,7 @@ class ShippingCapability(StrEnum):
     CANCEL_PICKUP = "cancel_pickup"
     MANIFEST = "manifest"
     SERVICE_POINTS = "service_points"
+    DUTIES = "duties"
 
 
 class Signature(OneOf, field="signature"):

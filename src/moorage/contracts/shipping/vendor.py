@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from moorage.contracts.address import Address
     from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping.duties import DutiesEstimate
     from moorage.contracts.shipping.handovers import (
         Manifest,
         Pickup,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.shipments import AddressResult, CancelResult, Label, Shipment
     from moorage.contracts.shipping.tracking import Tracking
     from moorage.contracts.wire import Wire
+    from moorage.domain.values.money import Money
 
 
 class ShippingVendor(Protocol):
@@ -76,5 +78,9 @@ class ShippingVendor(Protocol):
     async def find_service_points(
         self, wire: Wire, address: Address, /, *, limit: int
     ) -> ServicePointResult: ...
+
+    async def estimate_duties(
+        self, wire: Wire, shipment: RateRequest, /, *, freight: Money | None
+    ) -> DutiesEstimate: ...
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult: ...

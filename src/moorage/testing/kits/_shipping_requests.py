@@ -22,6 +22,7 @@ from moorage.errors import (
     VendorFailed,
 )
 from moorage.testing.kits._sent_requests import require_no_repeats, with_added_words
+from moorage.testing.kits._shipping_duties import declared
 from moorage.testing.kits._shipping_lab import Lab
 from moorage.testing.kits.checks import require
 
@@ -61,6 +62,8 @@ async def each_request_is_sent_once(make: Open) -> None:
             calls["look at a bought parcel"] = partial(lab, "track_shipment", shipment.ref)
         if ShippingCapability.VALIDATE_ADDRESS in lab.capabilities:
             calls["check of an address"] = partial(lab, "validate_address", lab.address())
+        if ShippingCapability.DUTIES in lab.capabilities:
+            calls["estimate of duties"] = partial(lab, "estimate_duties", declared(lab))
         if ShippingCapability.CANCEL in lab.capabilities:
             calls["cancellation"] = partial(lab, "cancel", other_bought.ref)
         for name, call in calls.items():

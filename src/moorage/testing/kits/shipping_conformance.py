@@ -32,6 +32,7 @@ from moorage.domain.values.money import Money
 from moorage.errors import UnsupportedByVendor, VendorRejected, WebhookRejected
 from moorage.testing.kits._contract_lab import require_unsupported, through_async_hub, through_hub
 from moorage.testing.kits._shipping_buying import BUYING, name_same_object
+from moorage.testing.kits._shipping_duties import DUTIES, declared
 from moorage.testing.kits._shipping_handovers import HANDOVERS
 from moorage.testing.kits._shipping_lab import ACCOUNT, Lab, ShippingSubject, async_lab, sync_lab
 from moorage.testing.kits._shipping_requests import REQUESTS
@@ -96,6 +97,7 @@ def _calls_by_capability(lab: Lab) -> dict[ShippingCapability, Callable[[], Awai
         ShippingCapability.PICKUP: lambda: lab(
             "schedule_pickup", lab.pickup(ref), idempotency_key="k-1"
         ),
+        ShippingCapability.DUTIES: lambda: lab("estimate_duties", declared(lab)),
         ShippingCapability.CANCEL_PICKUP: lambda: lab("cancel_pickup", ref),
         ShippingCapability.MANIFEST: lambda: lab("create_manifest", [ref], idempotency_key="k-1"),
     }
@@ -253,6 +255,7 @@ _ALL_CHECKS: Final = (
     *BUYING,
     *REQUESTS,
     *HANDOVERS,
+    *DUTIES,
     unsupported_features_are_refused,
     declared_capabilities_work,
     a_parcel_is_tracked,

@@ -54,6 +54,19 @@ ADA: Final = Address(
 ABROAD: Final = attrs.evolve(
     ADA, line1="1 Bloor Street", city="Toronto", region="ON", postal_code="M4W1A8", country="CA"
 )
+_PEN: Final = CustomsItem(
+    description="A pen",
+    quantity=1,
+    value=Money("10.00", "USD"),
+    weight="1.0",
+    hs_code="960810",
+    origin="US",
+)
+DECLARED: Final[dict[str, Any]] = {
+    "customs": Customs(items=[_PEN], signer="Ada"),
+    "recipient": ABROAD,
+}
+"""Fields of a shipment abroad."""
 
 
 def parcel(vendor: ScenarioVendor, **fields: Any) -> RateRequest:
@@ -86,15 +99,12 @@ async def offers(vendor: ScenarioVendor, **fields: Any) -> Any:
 
 async def offers_abroad(vendor: ScenarioVendor) -> Any:
     """Return the offers for a shipment abroad."""
-    pen = CustomsItem(
-        description="A pen",
-        quantity=1,
-        value=Money("10.00", "USD"),
-        weight="1.0",
-        hs_code="960810",
-        origin="US",
-    )
-    return await offers(vendor, customs=Customs(items=[pen], signer="Ada"), recipient=ABROAD)
+    return await offers(vendor, **DECLARED)
+
+
+async def estimate_duties(vendor: ScenarioVendor) -> Any:
+    """Estimate the duties and taxes on a shipment abroad."""
+    return (await vendor("estimate_duties", parcel(vendor, **DECLARED))).total
 
 
 async def buy_label(vendor: ScenarioVendor, key: str = "1") -> Ref:
@@ -203,5 +213,6 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     ShippingCapability.PICKUP_SEVERAL: partial(schedule_pickup, shipments=2),
     ShippingCapability.CANCEL_PICKUP: cancel_pickup,
     ShippingCapability.MANIFEST: manifest,
+    ShippingCapability.DUTIES: estimate_duties,
     ShippingCapability.SERVICE_POINTS: ship_to_service_point,
 }

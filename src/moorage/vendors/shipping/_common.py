@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from moorage.contracts.address import Address
-    from moorage.contracts.shipping.parcels import Customs, CustomsItem, Parcel
+    from moorage.contracts.shipping.parcels import CustomsItem, Parcel
     from moorage.contracts.shipping.rates import CarrierMessage, RateRequest
 
     Kind: TypeAlias = type[
@@ -247,19 +247,19 @@ def search_mark(wire: sdk.Wire, key: str) -> str:
 
 
 def extra_of(carrier: str, request: RateRequest, section: str) -> dict[str, Any]:
-    """The extra options for one of the carrier's two requests: "rates" or "shipment".
+    """The extra options for one of the carrier's requests: "rates", "shipment" or "duties".
 
     Raises:
         InvalidData: the options name another request.
     """
     options = sdk.extra_for(carrier, request.extra)
     for name, option in options.items():
-        if name not in {"rates", "shipment"} or not sdk.is_object(option):
+        if name not in {"rates", "shipment", "duties"} or not sdk.is_object(option):
             raise sdk.InvalidData(
-                f"The extra options for {carrier} must be in tables named 'rates' or"
-                " 'shipment', after the request that sends them.",
+                f"The extra options for {carrier} must be in tables named 'rates',"
+                " 'shipment' or 'duties', after the request that sends them.",
                 field=f"extra.{carrier}.{name}",
-                remedy="Put the options into a table 'rates', a table 'shipment', or both.",
+                remedy="Put the options into tables named 'rates', 'shipment' or 'duties'.",
             )
     section_options: dict[str, Any] = options.get(section, {})
     return section_options
@@ -312,22 +312,6 @@ def order_lines_per_parcel(item: CustomsItem) -> Iterator[tuple[int, sdk.Money]]
     for count, minor in ((item.quantity - remainder, unit_price), (remainder, unit_price + 1)):
         if count:
             yield count, sdk.Money.from_minor(minor, item.value.currency)
-
-
-def declared_value(customs: Customs) -> sdk.Money:
-    """The total value of the goods in a customs declaration.
-
-    Raises:
-        InvalidData: the values are in several currencies.
-    """
-    first_amount, *other_amounts = (item.value for item in customs.items)
-    if any(element.currency != first_amount.currency for element in other_amounts):
-        raise sdk.InvalidData(
-            "The values of the goods in the customs declaration are in several currencies.",
-            field="customs.items",
-            remedy="Declare all values in one currency.",
-        )
-    return sum(other_amounts, first_amount)
 
 
 async def send_dated_request(

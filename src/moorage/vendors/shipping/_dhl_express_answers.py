@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from moorage import vendor_sdk as sdk
+from moorage.contracts.shipping.duties import DutiesEstimate, ItemDuties, declared_goods
 from moorage.contracts.shipping.rates import (
     CarrierMessage,
     LabelFormat,
@@ -34,6 +35,7 @@ from moorage.vendors.shipping._common import (
     service_word,
 )
 from moorage.vendors.shipping._dhl_express_requests import CARRIER
+from moorage.vendors.shipping._duties import item_charges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +66,9 @@ _STATUSES: Final = {
     "RT": TrackingStatus.RETURNED,
     "DS": TrackingStatus.FAILED,
 }
+_CHARGE_TYPES: Final = ("DUTY", "TAX", "FEE")
+_TOTAL: Final = "TOTAL "
+"""The beginning of the name of a charge that is the sum of others."""
 _ONCE: Final = (
     "DHL returns a label only in the response to the purchase, and that response was lost."
 )
@@ -126,6 +131,71 @@ def no_rates(error: sdk.VendorRejected) -> RateResult:
     """DHL's message that it offers no product for a shipment."""
     message = _message(error.vendor_message, error.vendor_code)
     return RateResult(rates=(), messages=(message,))
+
+
+def read_duties(
+    response: sdk.Response, request: RateRequest, freight: sdk.Money | None
+) -> DutiesEstimate:
+    """Parse the charges on the import of a shipment.
+
+    Raises:
+        VendorFailed: the answer lacks an item, or has a charge in another currency.
+    """
+    body, customs = sdk.read_answer(response), declared_goods(request)
+    currency = customs.value.currency
+    product = sdk.required(next(body.objects("products"), None), response, "products")
+    charges = {
+        item.text("number") or "": _line_charges(response, item, currency)
+        for item in product.objects("items")
+    }
+    items = item_charges(response, customs, charges)
+    whole = [
+        charge
+        for prices in product.objects("detailedPriceBreakdown")
+        if prices.text("priceCurrency") == currency
+        for charge in prices.objects("breakdown")
+    ]
+    sums: dict[str, sdk.Money] = {}
+    zero = sdk.Money.from_minor(0, currency)
+    on_items = {
+        "DUTY": sum((item.duties for item in items), zero),
+        "TAX": sum((item.taxes for item in items), zero),
+        "FEE": sum((item.fees for item in items), zero),
+    }
+    for kind in _CHARGE_TYPES:
+        listed = [charge for charge in whole if charge.text("typeCode") == kind]
+        totals = [charge for charge in listed if (charge.text("name") or "").startswith(_TOTAL)]
+        sums[kind] = (
+            _charge(response, totals[0], currency)
+            if totals
+            else sum((_charge(response, charge, currency) for charge in listed), on_items[kind])
+        )
+    return DutiesEstimate(
+        goods=customs.value,
+        freight=freight,
+        items=items,
+        duties=sums["DUTY"],
+        taxes=sums["TAX"],
+        fees=sums["FEE"],
+        messages=tuple(_message(text) for text in body.texts("warnings")),
+        raw=body.raw,
+    )
+
+
+def _line_charges(response: sdk.Response, item: sdk.Answer, currency: str) -> ItemDuties:
+    sums = dict.fromkeys(_CHARGE_TYPES, sdk.Money.from_minor(0, currency))
+    for charge in item.objects("breakdown"):
+        kind = charge.text("typeCode")
+        if kind in sums:
+            sums[kind] += _charge(response, charge, currency)
+    return ItemDuties(duties=sums["DUTY"], taxes=sums["TAX"], fees=sums["FEE"])
+
+
+def _charge(response: sdk.Response, charge: sdk.Answer, currency: str) -> sdk.Money:
+    amount = sdk.as_money(charge.value("price"), charge.text("priceCurrency"))
+    if amount is None or amount.currency != currency:
+        raise sdk.malformed(response, "price")
+    return amount
 
 
 def read_shipment(

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.contracts.shipping.duties import declared_goods
 from moorage.contracts.shipping.parcels import Contents, Customs, Parcel
 from moorage.contracts.shipping.rates import LabelFormat, LabelSize, RateRequest, Signature
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure
-from moorage.vendor_sdk import Money, Ref, UnsupportedByVendor, merged
+from moorage.vendor_sdk import InvalidData, Money, Ref, UnsupportedByVendor, merged
 from moorage.vendors.shipping._common import (
     as_number,
-    declared_value,
     extra_of,
     filled,
     order_lines_per_parcel,
     reference_on_label,
     required_dimensions,
 )
+from moorage.vendors.shipping._duties import GoodsLine, goods_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +127,7 @@ def rates_body(request: RateRequest, account: str, planned: str) -> dict[str, An
     customs, insurance = request.customs, request.insurance
     amounts: list[dict[str, Any]] = []
     if customs is not None:
-        amounts.append({"typeCode": "declaredValue", **_value_body(declared_value(customs))})
+        amounts.append({"typeCode": "declaredValue", **_value_body(customs.value)})
     if insurance is not None:
         amounts.append({"typeCode": "insuredValue", **_value_body(insurance)})
     _check_label(request)
@@ -155,6 +156,54 @@ def _check_label(request: RateRequest) -> None:
         )
 
 
+def duties_body(request: RateRequest, account: str, freight: Money | None) -> dict[str, Any]:
+    """The body of the request for the charges on the import of a shipment."""
+    customs = declared_goods(request)
+    charge = freight and {"typeCode": "freight", "amount": as_number(freight.amount)}
+    body = {
+        "customerDetails": {
+            "shipperDetails": _address(request.sender),
+            "receiverDetails": _address(request.recipient),
+        },
+        "accounts": [{"typeCode": "shipper", "number": account}],
+        "unitOfMeasurement": "metric",
+        "currencyCode": customs.value.currency,
+        "isCustomsDeclarable": True,
+        "isDTPRequested": customs.incoterm == "DDP",
+        "isInsuranceRequested": request.insurance is not None,
+        "getCostBreakdown": True,
+        "charges": charge and [{**charge, "currencyCode": customs.value.currency}],
+        "shipmentPurpose": "commercial" if request.recipient.company else "personal",
+        "transportationMode": "air",
+        "merchantSelectedCarrierName": "DHL",
+        "packages": [_package(parcel, number) for number, parcel in enumerate(request.parcels)],
+        "items": [_taxed_line(number, line) for number, line in goods_lines(customs).items()],
+    }
+    return merged(filled(body.items()), extra_of(CARRIER, request, "duties"))
+
+
+def _taxed_line(number: int, line: GoodsLine) -> dict[str, Any]:
+    item = line.item
+    if item.hs_code is None:
+        raise InvalidData(
+            "DHL Express estimates no duties on goods without a customs tariff number.",
+            field=f"shipment.customs.items[{line.position}].hs_code",
+            remedy="Give the tariff number of at least six digits.",
+        )
+    fields = {
+        "number": number,
+        "description": item.description,
+        "manufacturerCountry": item.origin,
+        "partNumber": item.sku,
+        "quantity": line.count,
+        "quantityType": "prt",
+        "unitPrice": as_number(line.unit_price.amount),
+        "unitPriceCurrencyCode": line.unit_price.currency,
+        "commodityCode": item.hs_code,
+    }
+    return filled(fields.items())
+
+
 def shipment_body(
     request: RateRequest, offer: Ref, *, account: str, planned: str, goods: str, marked: str
 ) -> dict[str, Any]:
@@ -173,7 +222,7 @@ def shipment_body(
         "unitOfMeasurement": "metric",
     }
     if customs is not None:
-        worth = declared_value(customs)
+        worth = customs.value
         content["declaredValue"] = as_number(worth.amount)
         content["declaredValueCurrency"] = worth.currency
         content["exportDeclaration"] = _declaration(customs, planned[:10])

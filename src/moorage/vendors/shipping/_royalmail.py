@@ -18,7 +18,6 @@ from moorage.contracts.shipping.shipments import (
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure
 from moorage.vendors.shipping._common import (
     as_number,
-    declared_value,
     decoded_base64,
     error_object,
     filled,
@@ -90,7 +89,7 @@ def order_body(
         )
     [parcel] = request.parcels
     customs, sent = request.customs, request.ship_date
-    worth = None if customs is None else declared_value(customs)
+    worth = None if customs is None else customs.value
     total = 0 if worth is None else as_number(worth.amount)
     invoice_number = None if customs is None else customs.invoice_number
     postage = {"serviceCode": code, "commercialInvoiceNumber": invoice_number}

@@ -29,6 +29,7 @@ from moorage.vendors.shipping._dhl_express_answers import (
     classify,
     no_rates,
     read_address,
+    read_duties,
     read_rates,
     read_shipment,
     read_track,
@@ -38,6 +39,7 @@ from moorage.vendors.shipping._dhl_express_answers import (
 )
 from moorage.vendors.shipping._dhl_express_requests import (
     CARRIER,
+    duties_body,
     handover_time,
     rates_body,
     shipment_body,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.address import Address
+    from moorage.contracts.shipping.duties import DutiesEstimate
     from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
     from moorage.contracts.shipping.shipments import (
         AddressResult,
@@ -100,7 +103,7 @@ class DhlExpress(sdk.ApiVendor):
     capabilities = sdk.members_of(
         ShippingCapability,
         "rates find_lost_label multi_parcel customs insurance signature saturday_delivery"
-        " label_zpl label_epl label_paper track validate_address",
+        " label_zpl label_epl label_paper track validate_address duties",
     )
     limits: ClassVar[Mapping[str, int]] = {"parcels": 999}
 
@@ -209,6 +212,14 @@ class DhlExpress(sdk.ApiVendor):
             if error.status != _NOT_FOUND:
                 raise
             return refused_address(address, error)
+
+    async def estimate_duties(
+        self, wire: sdk.Wire, shipment: RateRequest, /, *, freight: sdk.Money | None
+    ) -> DutiesEstimate:
+        """Estimate the duties, taxes and fees on the import of a shipment."""
+        body = duties_body(shipment, self.account_number, freight)
+        request = sdk.Request.post("/landed-cost", json=body).evolve(idempotent=True)
+        return read_duties(await wire.send(request), shipment, freight)
 
     def _today(self, wire: sdk.Wire) -> date:
         """Today's date at the place where shipments are handed over to DHL."""

@@ -87,7 +87,7 @@ class EasyPost(sdk.ApiVendor):
     kinds = ("shipping",)
     api_version = "v2"
     capabilities = frozenset(ShippingCapability) - sdk.members_of(
-        ShippingCapability, "multi_parcel label_paper pickup_several service_points"
+        ShippingCapability, "multi_parcel label_paper pickup_several service_points duties"
     )
     modes = sdk.key_modes(live=("EZAK",), test=("EZTK",))
     webhook = "easypost"

@@ -74,7 +74,9 @@ class ShipEngine(sdk.ApiVendor):
     name = "shipengine"
     kinds = ("shipping",)
     api_version = "v1"
-    capabilities = frozenset(ShippingCapability) - {ShippingCapability.LABEL_EPL}
+    capabilities = frozenset(ShippingCapability) - sdk.members_of(
+        ShippingCapability, "label_epl duties"
+    )
     modes = sdk.key_modes(test=("TEST_",))
     webhook = "shipengine"
 

@@ -32,6 +32,7 @@ from moorage.vendors.shipping._ups_answers import (
     no_rates,
     read_address,
     read_cancel,
+    read_duties,
     read_rates,
     read_shipment,
     read_track,
@@ -42,6 +43,7 @@ from moorage.vendors.shipping._ups_requests import (
     CHECKED,
     address_body,
     by_mark,
+    duties_body,
     rates_body,
     recovery_body,
     shipment_body,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from moorage.contracts.address import Address
+    from moorage.contracts.shipping.duties import DutiesEstimate
     from moorage.contracts.shipping.rates import RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult, Label, Shipment
     from moorage.contracts.shipping.tracking import Tracking
@@ -78,7 +81,7 @@ class Ups(sdk.OAuthVendor):
     capabilities = sdk.members_of(
         ShippingCapability,
         "rates find_lost_label multi_parcel customs insurance signature saturday_delivery"
-        " label_zpl label_epl label_again convert_label track cancel validate_address",
+        " label_zpl label_epl label_again convert_label track cancel validate_address duties",
     )
     limits: ClassVar[Mapping[str, int]] = {"parcels": 200}
 
@@ -207,6 +210,19 @@ class Ups(sdk.OAuthVendor):
             raise sdk.UnsupportedByVendor("UPS checks only addresses in the US and in Puerto Rico.")
         request = sdk.Request.post("/api/addressvalidation/v2/3", json=address_body(address))
         return read_address(await wire.send(request.evolve(idempotent=True)), address)
+
+    async def estimate_duties(
+        self, wire: sdk.Wire, shipment: RateRequest, /, *, freight: sdk.Money | None
+    ) -> DutiesEstimate:
+        """Estimate the duties, taxes and fees on the import of a shipment."""
+        number = wire.new_id()[:32]
+        request = sdk.Request.post(
+            "/api/landedcost/v1/quotes",
+            json=duties_body(shipment, freight, number),
+            headers={"transId": number},
+        )
+        response = await wire.send(request.evolve(idempotent=True))
+        return read_duties(response, shipment, freight)
 
 
 async def _recovered_shipment(

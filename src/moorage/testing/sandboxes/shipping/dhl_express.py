@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_list, is_object
+from moorage.domain.values.money import Money
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import NUMBER, problems, typed
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
+    IMPORT_FEE,
     LABEL_TEXTS,
     NO_LABEL,
     NO_RATES,
     UNKNOWN_CITY,
+    import_duty,
+    import_tax,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +64,27 @@ _RATES: Final = {
     "monetaryAmount": [{"typeCode!": str, "value!": NUMBER, "currency!": str}],
     "packages!": [_PACKAGE],
 }
+_TAXED: Final = {
+    "customerDetails!": {"shipperDetails!": _PLACE, "receiverDetails!": _PLACE},
+    "accounts!": _ACCOUNTS,
+    "productCode": str,
+    **typed(str, "unitOfMeasurement! currencyCode!"),
+    **typed(bool, "isCustomsDeclarable! getCostBreakdown! isDTPRequested isInsuranceRequested"),
+    "charges": [{"typeCode!": str, "amount!": NUMBER, "currencyCode!": str}],
+    "shipmentPurpose": frozenset({"commercial", "personal"}),
+    "transportationMode": frozenset({"air", "ocean", "ground"}),
+    "merchantSelectedCarrierName": str,
+    "packages!": [_PACKAGE],
+    "items!": [
+        {
+            "number!": int,
+            **typed(str, "description manufacturerCountry partNumber quantityType commodityCode"),
+            "quantity!": int,
+            "unitPrice!": NUMBER,
+            "unitPriceCurrencyCode!": str,
+        }
+    ],
+}
 _LINE: Final = {
     "number!": int,
     "description!": str,
@@ -68,6 +94,7 @@ _LINE: Final = {
     "manufacturerCountry!": str,
     "weight!": {"netValue": NUMBER, "grossValue": NUMBER},
 }
+_ANY_TIME: Final = "2030-01-01T17:00:00 GMT+00:00"
 _SHIPMENT: Final = {
     "plannedShippingDateAndTime!": str,
     "pickup!": {"isRequested!": bool},
@@ -124,6 +151,7 @@ class DhlExpressSandbox(base.Sandbox):
             for test in ("", "/test")
             for method, path, handle in (
                 ("POST", "/rates", self._rates),
+                ("POST", "/landed-cost", self._import_charges),
                 ("POST", "/shipments", self._buy),
                 ("GET", "/shipments/{number}/tracking", self._track),
                 ("GET", "/tracking", self._search),
@@ -162,6 +190,41 @@ class DhlExpressSandbox(base.Sandbox):
             raise _refusal(400, words, "/rates")
         table = _HOME if sender["countryCode"] == receiver["countryCode"] else _FOREIGN_PRODUCTS
         return base.reply({"products": [_product(*entry) for entry in table]})
+
+    def _import_charges(self, request: base.SandboxRequest) -> Response:
+        body = self._body(request, _TAXED, "/landed-cost")
+        currency = body["currencyCode"]
+        sums = dict.fromkeys(("DUTY", "TAX"), Money.from_minor(0, currency))
+        items: list[dict[str, Any]] = []
+        for item in body["items"]:
+            if "commodityCode" not in item:
+                raise _refusal(400, "200201: The HS code is missing.", "/landed-cost")
+            value = _money(item["unitPrice"], currency).times(item["quantity"], rounding="ROUND_UP")
+            duty = import_duty(item["commodityCode"], value)
+            charges = {"DUTY": duty, "TAX": import_tax(value + duty)}
+            sums = {kind: sums[kind] + amount for kind, amount in charges.items()}
+            breakdown = [{"name": "CIF", **_price(value)}]
+            breakdown += [
+                {"name": kind, "typeCode": kind, **_price(charges[kind])} for kind in sums
+            ]
+            items.append({"number": item["number"], "breakdown": breakdown})
+        for charge in body.get("charges", []):
+            sums["TAX"] += import_tax(_money(charge["amount"], currency))
+        sums["FEE"] = Money(IMPORT_FEE, currency)
+        totals = {"DUTY": "TOTAL DUTIES", "TAX": "TOTAL TAXES", "FEE": "TOTAL FEES"}
+        breakdown = [{"name": "SPRQN", "price": 204.19, "priceCurrency": "GBP"}]
+        breakdown += [
+            {"name": totals[kind], "typeCode": kind, **_price(amount)}
+            for kind, amount in sums.items()
+        ]
+        breakdown.append({"name": "PROCESSING", "typeCode": "FEE", **_price(sums["FEE"])})
+        product = {
+            "weight": {"volumetric": 1, "provided": 1, "unitOfMeasurement": "metric"},
+            "totalPrice": [_price(sum(sums.values(), Money.from_minor(0, currency)))],
+            "detailedPriceBreakdown": [{"priceCurrency": currency, "breakdown": breakdown}],
+            "items": items,
+        }
+        return base.reply({"products": [product]})
 
     def _buy(self, request: base.SandboxRequest) -> Response:
         body = self._body(request, _SHIPMENT, "/shipments")
@@ -286,7 +349,7 @@ class DhlExpressSandbox(base.Sandbox):
             raise _refusal(
                 422, "Multiple problems found, see Additional Details", path, *problem_texts
             )
-        if _PLANNED.fullmatch(body["plannedShippingDateAndTime"]) is None:
+        if _PLANNED.fullmatch(body.get("plannedShippingDateAndTime", _ANY_TIME)) is None:
             raise _refusal(400, "998: ShipTimeStamp is not well formatted.", path)
         if {account["number"] for account in body["accounts"]} != {self.account_number}:
             words = "The account number is not found or invalid."
@@ -299,6 +362,14 @@ class DhlExpressSandbox(base.Sandbox):
             raise _refusal(401, "Invalid Credentials", request.path)
         if "x-version" not in request.headers:
             raise _refusal(400, "Missing mandatory parameters: x-version", request.path)
+
+
+def _money(amount: float, currency: str) -> Money:
+    return Money(Decimal(str(amount)), currency)
+
+
+def _price(money: Money) -> dict[str, Any]:
+    return {"price": float(money.amount), "priceCurrency": money.currency}
 
 
 def _product(code: str, name: str, price: float, days: int) -> dict[str, Any]:

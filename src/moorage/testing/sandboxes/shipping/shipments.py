@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.requests import Response
@@ -12,6 +12,7 @@ from moorage.testing.sandboxes.base import Refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from moorage.domain.values.money import Money
     from moorage.testing.sandboxes.base import SandboxRequest
 
 SERVICES: Final = (
@@ -37,6 +38,28 @@ LABEL_TEXTS: Final = {
     "epl": b"N\nA50,50,0,1,1,1,N,sandbox label\n",
 }
 """How a label of each format begins."""
+
+
+IMPORT_FEE: Final = 15
+"""What customs charge for each shipment, in the major unit of its currency."""
+_CLOTHES: Final = "61"
+_DUTY_RATES: Final = {_CLOTHES: Decimal("0.12")}
+_OTHER_RATE: Final = Decimal("0.04")
+_TAX_RATE: Final = Decimal("0.2")
+
+
+def import_duty(code: object, value: Money) -> Money:
+    """Return the duty on goods of a value, by the chapter of their customs tariff number."""
+    return _share(value, _DUTY_RATES.get(str(code)[:2], _OTHER_RATE))
+
+
+def import_tax(value: Money) -> Money:
+    """Return the tax on goods of a value with their duty, or on the price of a transport."""
+    return _share(value, _TAX_RATE)
+
+
+def _share(value: Money, rate: Decimal) -> Money:
+    return value.times(rate, rounding=ROUND_HALF_UP)
 
 
 def number(value: Any) -> Decimal:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.domain.values.money import Money
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import problems, typed
+from moorage.testing.sandboxes._fields import NUMBER, problems, typed
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.shipping.shipments import (
+    IMPORT_FEE,
     LABEL_TEXTS,
     NO_LABEL,
     NO_RATES,
     UNKNOWN_CITY,
+    import_duty,
+    import_tax,
     number,
 )
 from moorage.testing.sandboxes.tokens import TokenEndpoint
@@ -134,6 +139,24 @@ _ASKED_ADDRESS: Final = {
         },
     },
 }
+_TAXED: Final = {
+    **typed(str, "currencyCode! transID!"),
+    "allowPartialLandedCostResult": bool,
+    "alversion!": int,
+    "shipment!": {
+        **typed(str, "id! importCountryCode! importProvince shipDate incoterms exportCountryCode!"),
+        **typed(str, "transModes shipmentType"),
+        "transportCost": NUMBER,
+        "shipmentItems!": [
+            {
+                **typed(str, "commodityId! commodityCurrencyCode! UOM! originCountryCode!"),
+                **typed(str, "grossWeightUnit hsCode description"),
+                **typed(NUMBER, "priceEach! grossWeight"),
+                "quantity!": int,
+            }
+        ],
+    },
+}
 _DONE_RESPONSE: Final = {"ResponseStatus": {"Code": "1", "Description": "Success"}}
 _POUNDS: Final = {"Code": "LBS", "Description": "Pounds"}
 _SERVICE_NAMES: Final = {
@@ -178,6 +201,7 @@ class UpsSandbox(base.Sandbox):
             "POST /api/shipments/v2409/ship": self._ship,
             "DELETE /api/shipments/v2409/void/cancel/{number}": self._void,
             "POST /api/labels/v1/recovery": self._recover,
+            "POST /api/landedcost/v1/quotes": self._import_charges,
             "GET /api/track/v1/details/{number}": self._track,
             "POST /api/addressvalidation/v2/3": self._validate,
         }
@@ -275,6 +299,59 @@ class UpsSandbox(base.Sandbox):
         return base.reply(
             {"ShipmentResponse": {"Response": _DONE_RESPONSE, "ShipmentResults": results}}
         )
+
+    def _import_charges(self, request: base.SandboxRequest) -> Response:
+        body = self._body(request, _TAXED)
+        shipment, currency = body["shipment"], body["currencyCode"]
+        if shipment["importCountryCode"] == shipment["exportCountryCode"]:
+            raise _refusal(400, "LC0003", "The import and export countries are the same.")
+        fee, freight = (
+            Money(IMPORT_FEE, currency),
+            _money(shipment.get("transportCost", 0), currency),
+        )
+        duties = taxes = Money.from_minor(0, currency)
+        items: list[dict[str, Any]] = []
+        for item in shipment["shipmentItems"]:
+            value = _money(item["priceEach"], currency).times(item["quantity"], rounding="ROUND_UP")
+            duty = import_duty(item.get("hsCode"), value)
+            tax = import_tax(value + duty)
+            duties, taxes = duties + duty, taxes + tax
+            charges = {
+                "commodityDuty": duty,
+                "totalCommodityTaxAndFee": Money.from_minor(0, currency),
+                "commodityVAT": tax,
+                "totalCommodityDutyAndTax": duty + tax,
+            }
+            items.append(
+                {
+                    "commodityID": item["commodityId"],
+                    "hsCode": f"{item.get('hsCode', '960810')}00",
+                    **_amounts(charges),
+                    "commodityCurrencyCode": currency,
+                    "isCalculable": True,
+                }
+            )
+        on_freight = import_tax(freight)
+        totals = {
+            "totalBrokerageFees": fee,
+            "totalDuties": duties,
+            "totalCommodityLevelTaxesAndFees": Money.from_minor(0, currency),
+            "totalShipmentLevelTaxesAndFees": on_freight,
+            "totalVAT": taxes,
+            "totalDutyAndTax": duties + taxes + on_freight,
+            "grandTotal": duties + taxes + on_freight + fee,
+        }
+        charged = {
+            "currencyCode": currency,
+            "importCountryCode": shipment["importCountryCode"],
+            "id": shipment["id"],
+            "brokerageFeeItems": [{"chargeName": "Entry Preparation Fee", "chargeAmount": 15.0}],
+            **_amounts(totals),
+            "shipmentItems": items,
+            "transID": body["transID"],
+            "alVersion": 1,
+        }
+        return base.reply({"shipment": charged})
 
     def _void(self, _: base.SandboxRequest, number: str) -> Response:
         shipment = self._shipment(number)
@@ -428,6 +505,14 @@ def _rated_shipment(
         if negotiated is None
         else {**rated, "NegotiatedRateCharges": {"TotalCharge": _usd(negotiated)}}
     )
+
+
+def _money(amount: float, currency: str) -> Money:
+    return Money(Decimal(str(amount)), currency)
+
+
+def _amounts(charges: Mapping[str, Money]) -> dict[str, float]:
+    return {name: float(amount.amount) for name, amount in charges.items()}
 
 
 def _usd(amount: str) -> dict[str, str]:

@@ -1,0 +1,99 @@
+"""Checks of estimates of duties and taxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+
+from moorage.contracts.shipping import Customs, CustomsItem, ShippingCapability
+from moorage.domain.values.money import Money
+from moorage.errors import InvalidData
+from moorage.testing.kits._shipping_lab import Lab
+from moorage.testing.kits.checks import require
+
+if TYPE_CHECKING:
+    from moorage.contracts.shipping import DutiesEstimate, RateRequest
+
+Open: TypeAlias = Callable[[], Lab]
+
+_FREIGHT: Final = Money("20.00", "USD")
+_SHIRTS: Final = CustomsItem(
+    description="Shirts",
+    quantity=3,
+    value=Money("100.00", "USD"),
+    weight="0.6",
+    hs_code="610910",
+    origin="DE",
+)
+_PENS: Final = CustomsItem(
+    description="Pens",
+    quantity=1,
+    value=Money("10.00", "USD"),
+    weight="0.1",
+    hs_code="960810",
+    origin="US",
+)
+
+
+def declared(lab: Lab, *items: CustomsItem) -> RateRequest:
+    """Return a shipment abroad with these goods, or with shirts and pens."""
+    customs = Customs(items=items or (_SHIRTS, _PENS), signer="Steve Brule")
+    recipient = lab.address(country="CA", region="ON", postal_code="M4W1A8")
+    return lab.request(recipient, customs=customs)
+
+
+async def duties_are_estimated(make: Open) -> None:
+    """Duties are exact amounts for each item and the shipment, and nothing is bought.
+
+    The amounts are in the currency of the goods, and the items in the order of the declaration.
+    """
+    async with make() as lab:
+        if ShippingCapability.DUTIES not in lab.capabilities:
+            return
+        estimate = partial(lab, "estimate_duties")
+        result: DutiesEstimate = await estimate(declared(lab))
+        require(result.goods == Money("110.00", "USD"), "The value of the goods is another.")
+        require(len(result.items) == 2 and result.raw, "An item or the answer is missing.")
+        amounts = [result.duties, result.taxes, result.fees, *(item.total for item in result.items)]
+        require({amount.currency for amount in amounts} == {"USD"}, "The currency is another.")
+        require(all(amount.minor >= 0 for amount in amounts), "A charge is negative.")
+        on_items = sum((item.total for item in result.items), Money("0", "USD"))
+        require(Money("0", "USD") < on_items <= result.total, "The items cost more than the whole.")
+        turned: DutiesEstimate = await estimate(declared(lab, _PENS, _SHIRTS))
+        require(turned.items == result.items[::-1], "The items are in another order.")
+        one_piece = attrs.evolve(_SHIRTS, quantity=1)
+        same: DutiesEstimate = await estimate(declared(lab, one_piece, _PENS))
+        require(same == result, "The charges depend on the number of pieces of the same value.")
+        lab.check_hides(repr(result), "An estimate")
+        yen = attrs.evolve(_SHIRTS, value=Money("10000", "JPY"))
+        in_yen: DutiesEstimate = await estimate(declared(lab, yen))
+        require(in_yen.total.currency == "JPY", "Goods in yen have charges in another currency.")
+        require(lab.sold() == 0, "An estimate bought something.")
+
+
+async def duties_include_the_freight(make: Open) -> None:
+    """The price of the transport is sent, and is part of the landed cost."""
+    async with make() as lab:
+        if ShippingCapability.DUTIES not in lab.capabilities:
+            return
+        without: DutiesEstimate = await lab("estimate_duties", declared(lab))
+        result: DutiesEstimate = await lab("estimate_duties", declared(lab), freight=_FREIGHT)
+        require(without.total < result.total, "The price of the transport changes nothing.")
+        require(result.freight == _FREIGHT, "The price of the transport is another.")
+        landed_cost = Money("110.00", "USD") + _FREIGHT + result.total
+        require(result.landed_cost == landed_cost, "The landed cost is another.")
+        count = len(lab.sandbox.requests)
+        refused: dict[str, dict[str, Any]] = {
+            "Goods that nobody declares": {"shipment": lab.request()},
+            "A transport in another currency": {"freight": Money("20.00", "EUR")},
+        }
+        for name, fields in refused.items():
+            shipment = fields.pop("shipment", declared(lab))
+            await lab.refused(InvalidData, lab("estimate_duties", shipment, **fields), name)
+        require(len(lab.sandbox.requests) == count, "Something was sent for what is incomplete.")
+
+
+DUTIES: Final = (duties_are_estimated, duties_include_the_freight)
