@@ -208,6 +208,7 @@ def test_needed_capabilities_of_a_message() -> None:
 
     assert frozenset() == plain_message.needs
     other_capabilities = {
+        EmailCapability.AMP_HTML,
         EmailCapability.VALIDATE_ADDRESS,
         EmailCapability.STATISTICS,
         EmailCapability.RECEIVED,
@@ -217,6 +218,28 @@ def test_needed_capabilities_of_a_message() -> None:
         EmailCapability.ADD_SUPPRESSION,
     }
     assert frozenset(EmailCapability) - other_capabilities == rich.needs
+    amp_message = EmailMessage(to="a@example.com", text="Hello.", amp_html="<html ⚡4email>")
+    assert {EmailCapability.AMP_HTML} == amp_message.needs
+
+
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({"attachments": [_logo()]}, "neither a text nor HTML"),
+        ({"text": "Hello.", "template": TemplateRef("d")}, "a template and AMP content"),
+    ],
+    ids=["alone", "template"],
+)
+def test_amp_content_needs_a_text_beside_it(fields: dict[str, Any], words: str) -> None:
+    """AMP content is refused without a text or HTML, and beside a vendor's template."""
+    with pytest.raises(InvalidData, match=words):
+        EmailMessage(amp_html="<html ⚡4email>", **fields)
+    assert frozenset() == EmailMessage(text="Hello.", amp_html="").needs
+
+
+def test_amp_content_counts_towards_the_size() -> None:
+    """AMP content counts towards the size of an email."""
+    assert 8 == EmailMessage(text="Hello.", amp_html="ab").size
 
 
 def test_message_has_limits() -> None:
@@ -262,12 +285,13 @@ def test_repr_of_a_message() -> None:
     [
         {"base": EmailMessage(to="a@example.com", text="x"), "recipients": []},
         {"base": EmailMessage(text="{{name}}"), "recipients": ["a@example.com"]},
+        {"base": EmailMessage(text="x", amp_html="{{name}}"), "recipients": ["a@example.com"]},
         {
             "base": EmailMessage(text="x"),
             "recipients": [BulkRecipient(to="a@example.com", data={"a": 1.5})],
         },
     ],
-    ids=["addressed", "missing", "float"],
+    ids=["addressed", "missing", "missing-amp", "float"],
 )
 def test_invalid_bulks_are_refused(fields: dict[str, Any]) -> None:
     """A bulk email needs one list of recipients, with the data for all placeholders."""
@@ -324,11 +348,14 @@ def test_placeholders_are_filled_once() -> None:
 
 def test_message_to_one_recipient() -> None:
     """A bulk recipient's email has the recipient's own data, headers and metadata."""
-    base = EmailMessage(subject="{{n}}", html="<b>{{n}}</b>", headers={"X-A": "1"})
+    base = EmailMessage(
+        subject="{{n}}", html="<b>{{n}}</b>", amp_html="<i>{{n}}</i>", headers={"X-A": "1"}
+    )
     custom_recipient = BulkRecipient(to="a@example.com", data={"n": "<7>"}, headers={"X-B": "2"})
     result = BulkMessage(base=base, recipients=[custom_recipient]).message_to(custom_recipient)
 
     assert ("<7>", None, "<b>&lt;7&gt;</b>") == (result.subject, result.text, result.html)
+    assert "<i>&lt;7&gt;</i>" == result.amp_html
     assert {"X-A": "1", "X-B": "2"} == result.headers
     assert custom_recipient.to == result.to
 

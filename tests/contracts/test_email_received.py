@@ -9,6 +9,8 @@ from typing import Any
 import attrs
 import pytest
 
+from moorage.contracts.email import EmailMessage
+from moorage.contracts.email_address import EmailAddress
 from moorage.contracts.email_mime import (
     addresses_in,
     decode_text,
@@ -19,6 +21,7 @@ from moorage.contracts.email_mime import (
 from moorage.contracts.email_received import CheckResult, ReceivedEmail, SenderChecks
 from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData
+from moorage.vendors.email._mime import mime_bytes
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 REF = Ref("acme", "mail", "1")
@@ -116,6 +119,18 @@ def test_broken_messages_are_read_as_far_as_possible(
     mail = read_mime(content, REF)
 
     assert fields == {name: getattr(mail, name) for name in fields}
+
+
+def test_amp_content_is_no_file() -> None:
+    """The AMP content of a received message is read as content, and not listed as a file."""
+    written = EmailMessage(text="Hi", html="<p>Hi</p>", amp_html="<html ⚡4email></html>")
+    mime = mime_bytes(written, EmailAddress("ada@example.com"), "<1@example.com>")
+
+    mail = read_mime(mime, REF)
+
+    assert ("Hi", "<p>Hi</p>") == ((mail.text or "").strip(), (mail.html or "").strip())
+    assert "<html ⚡4email></html>" == (mail.amp_html or "").strip()
+    assert () == mail.files
 
 
 EXCESSIVE = {

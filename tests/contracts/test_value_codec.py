@@ -133,6 +133,9 @@ def test_newer_fields_have_defaults() -> None:
     """Values that an earlier release packed are read, with defaults for newer fields."""
     newer_message = (8, "SmsMessage", "to", "+4915112345678", "text", "Hello")
     assert SmsMessage(to="+4915112345678", text="Hello") == unpack(pack_values((newer_message,)))
+    mail = (8, "EmailMessage", "subject", "Hi", "text", "Hello", "html", "<p>Hello</p>")
+    expected = EmailMessage(subject="Hi", text="Hello", html="<p>Hello</p>")
+    assert expected == unpack(pack_values((mail,)))
 
 
 class SafeText(str):

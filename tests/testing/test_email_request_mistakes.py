@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC
+from html import escape
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
+from moorage.contracts.email_bulk import fill_placeholders
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus
 from moorage.errors import VendorRejected
 from moorage.testing import email_conformance as kit
 from moorage.testing import name_of
 from moorage.testing.sandboxes.email.resend import ResendSandbox
+from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.vendor_sdk import Result
 from moorage.vendors.email.resend import Resend
+from moorage.vendors.email.sendgrid import SendGrid
 from tests.vendors.email_hubs import hub
+from tests.vendors.email_sandboxes import sendgrid_labs
 from tests.vendors.subjects.resend import resend_labs
 
 if TYPE_CHECKING:
@@ -125,6 +130,37 @@ class _DrawingVendor(_ChangingVendor):
         return attrs.evolve(message, html=message.html or message.text)
 
 
+class _AmplessVendor(SendGrid):
+    """A faulty vendor that loses the AMP content of a single email."""
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        changed_message = attrs.evolve(message, amp_html=None)
+        return await SendGrid.send_transactional(self, wire, changed_message, key=key)
+
+
+class _AmpInsteadVendor(SendGrid):
+    """A faulty vendor that sends the AMP content of an email in place of its HTML."""
+
+    async def send_transactional(
+        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+    ) -> EmailReceipt:
+        changed_message = attrs.evolve(message, html=message.amp_html or message.html)
+        return await SendGrid.send_transactional(self, wire, changed_message, key=key)
+
+
+class _UnfilledAmpVendor(SendGrid):
+    """A faulty vendor that sends all recipients of a bulk the same AMP content."""
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        amp_html = fill_placeholders(bulk.base.amp_html or "", {"name": "<0>"}, escape)
+        changed_bulk = attrs.evolve(bulk, base=attrs.evolve(bulk.base, amp_html=amp_html))
+        return await SendGrid.send_bulk(self, wire, changed_bulk, key=key)
+
+
 class _LocalVendor(_ChangingVendor):
     """A faulty vendor that sends a local time as UTC."""
 
@@ -189,6 +225,14 @@ def _lab(vendor: type[Resend]) -> kit.EmailLab:
     return attrs.evolve(usual_lab, hub=sandbox_hub, delivered=sandbox.delivered, sandbox=sandbox)
 
 
+def _sendgrid_lab(vendor: type[SendGrid]) -> kit.EmailLab:
+    sandbox = SendGridSandbox()
+    with sendgrid_labs("Async") as make:
+        usual_lab = make()
+    sandbox_hub: Any = hub(vendor(credentials=sandbox.api_key), sandbox, mode="Async")
+    return attrs.evolve(usual_lab, hub=sandbox_hub, delivered=sandbox.delivered, sandbox=sandbox)
+
+
 CHECKS = {name_of(check): check for check in kit.ASYNC_CHECKS}
 
 
@@ -222,3 +266,17 @@ def test_notices_a_wrong_request(check: str, wrong: type[Resend], sentence: str)
     """An email vendor that sends a faulty request fails the check that looks for this fault."""
     with pytest.raises(AssertionError, match=sentence):
         asyncio.run(CHECKS[check](lambda: _lab(wrong)))
+
+
+@pytest.mark.parametrize(
+    "wrong, sentence",
+    [
+        (_AmplessVendor, "The AMP content is not sent as written"),
+        (_AmpInsteadVendor, "The HTML beside it is changed"),
+        (_UnfilledAmpVendor, "The AMP content of a bulk is not that of its recipient"),
+    ],
+)
+def test_notices_wrong_amp_content(wrong: type[SendGrid], sentence: str) -> None:
+    """An email vendor that loses or mixes up AMP content fails the check of AMP content."""
+    with pytest.raises(AssertionError, match=sentence):
+        asyncio.run(CHECKS["amp_content_arrives"](lambda: _sendgrid_lab(wrong)))

@@ -107,6 +107,21 @@ def test_long_link_in_email_header_is_not_folded() -> None:
             ["multipart/related", "text/html", "image/png"],
         ),
         ({"attachments": [_image()]}, ["multipart/mixed", "text/plain", "image/png"]),
+        ({"amp_html": "<a>"}, ["multipart/alternative", "text/plain", "text/x-amp-html"]),
+        (
+            {"text": None, "html": "<p>", "amp_html": "<a>", "attachments": [_image()]},
+            [
+                "multipart/alternative",
+                "text/x-amp-html",
+                "multipart/related",
+                "text/html",
+                "image/png",
+            ],
+        ),
+        (
+            {"html": "<p>", "amp_html": "<a>"},
+            ["multipart/alternative", "text/plain", "text/x-amp-html", "text/html"],
+        ),
     ],
 )
 def test_each_kind_of_content_has_its_place_in_mime_tree_of_email(

@@ -73,6 +73,7 @@ class EmailCapability(StrEnum):
 
     ATTACHMENTS = "attachments"
     INLINE_IMAGES = "inline_images"
+    AMP_HTML = "amp_html"
     CUSTOM_HEADERS = "custom_headers"
     UNSUBSCRIBE = "unsubscribe"
     ENVELOPE_SENDER = "envelope_sender"
@@ -217,6 +218,8 @@ class EmailMessage:
         reply_to: addresses that replies go to.
         envelope_sender: address that mail servers send delivery failures to.
         subject, text, html: content; with a template, only the parts that the template lacks.
+        amp_html: interactive content in AMP for Email, which some mail programs show in place of
+            the text and the HTML; the others show these.
         headers: further headers.
         unsubscribe: ways to unsubscribe that mail programs show beside the sender.
         attachments: files and inline images.
@@ -239,6 +242,7 @@ class EmailMessage:
     subject: str = field(default="", validator=_is_line, repr=False)
     text: str | None = field(default=None, validator=is_maybe(str), repr=False)
     html: str | None = field(default=None, validator=is_maybe(str), repr=False)
+    amp_html: str | None = field(default=None, validator=is_maybe(str), repr=False)
     headers: Mapping[str, str] = field(
         factory=dict, converter=as_table, validator=check_headers, repr=False
     )
@@ -259,13 +263,14 @@ class EmailMessage:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a message without content, and conflicting headers or image ids."""
+        """Refuse missing content, AMP content alone, and conflicting headers or image ids."""
         if not (self.text or self.html or self.template or self.attachments):
             raise InvalidData(
                 "The message has no content.",
                 field="text",
                 remedy="Give a text, HTML, a template or a file.",
             )
+        _check_amp(self)
         check_apart(self.everybody)
         check_unsubscribe(self.headers, self.unsubscribe)
         ids = [file.content_id for file in self.attachments if file.content_id is not None]
@@ -293,6 +298,7 @@ class EmailMessage:
         requested_features = {
             EmailCapability.ATTACHMENTS: self.attachments,
             EmailCapability.INLINE_IMAGES: any(file.content_id for file in self.attachments),
+            EmailCapability.AMP_HTML: self.amp_html,
             EmailCapability.CUSTOM_HEADERS: self.headers,
             EmailCapability.UNSUBSCRIBE: self.unsubscribe,
             EmailCapability.ENVELOPE_SENDER: self.envelope_sender,
@@ -311,8 +317,26 @@ class EmailMessage:
     @property
     def size(self) -> int:
         """The approximate size of the sent message in bytes, with its files in base64."""
-        words = sum(len((text or "").encode()) for text in (self.subject, self.text, self.html))
+        texts = (self.subject, self.text, self.html, self.amp_html)
+        words = sum(len((text or "").encode()) for text in texts)
         return words + sum(-(-len(file.content) // 3) * 4 for file in self.attachments)
+
+
+def _check_amp(message: EmailMessage) -> None:
+    if not message.amp_html:
+        return
+    if message.template is not None:
+        raise InvalidData(
+            "The message has a template and AMP content.",
+            field="amp_html",
+            remedy="Put the AMP content into the vendor's template, or send without a template.",
+        )
+    if not (message.text or message.html):
+        raise InvalidData(
+            "The message has AMP content, but neither a text nor HTML.",
+            field="amp_html",
+            remedy="Give a text or HTML too: most mail programs do not show AMP content.",
+        )
 
 
 def check_apart(people: tuple[EmailAddress, ...]) -> None:

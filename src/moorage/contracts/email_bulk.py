@@ -83,8 +83,8 @@ def _recipients(value: Iterable[BulkRecipient | EmailAddress | str]) -> Any:
 class BulkMessage:
     """One message to many recipients, none of whom sees the others.
 
-    Without a vendor's template, `{{name}}` in subject, text and HTML is replaced by that value of
-    the recipient's data, escaped in the HTML.
+    Without a vendor's template, `{{name}}` in subject, text, HTML and AMP content is replaced by
+    that value of the recipient's data, escaped in the HTML and in the AMP content.
 
     Attributes:
         base: the message to all of them; it must not name recipients itself.
@@ -142,7 +142,7 @@ class BulkMessage:
         base = self.base
         if base.template is not None:
             return frozenset()
-        texts = (base.subject, base.text or "", base.html or "")
+        texts = (base.subject, base.text or "", base.html or "", base.amp_html or "")
         return frozenset(name for text in texts for name in PLACE.findall(text))
 
     @property
@@ -180,6 +180,9 @@ class BulkMessage:
             html=None
             if base.html is None
             else fill_placeholders(base.html, recipient.data, escape),
+            amp_html=None
+            if base.amp_html is None
+            else fill_placeholders(base.amp_html, recipient.data, escape),
             headers={**base.headers, **recipient.headers},
             unsubscribe=self._unsubscribe_of(recipient),
             metadata={**base.metadata, **recipient.metadata},

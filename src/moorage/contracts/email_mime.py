@@ -48,6 +48,8 @@ Escaped quotes begin no quotation, so that a list of them is read in linear time
 _GROUP: Final = re.compile(r"[^\"<@:]{1,100}:")
 _ID: Final = re.compile(r"<([^<>\s]{1,998})>")
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f]")
+_BODIES: Final = {"text/plain": "text", "text/html": "html", "text/x-amp-html": "amp_html"}
+"""Fields of a received message with its bodies, by their content types."""
 _AUTOMATIC: Final = frozenset({"bulk", "junk", "auto_reply"})
 _BROKEN: Final = (
     AssertionError,
@@ -116,11 +118,9 @@ def read_mime(content: bytes, ref: Ref, **fields: Any) -> ReceivedEmail:
         message = BytesParser(part, policy=compat32).parsebytes(content)
     except RecursionError:
         raise _excess_error() from None
-    text, html, files = _contents(message)
+    bodies, files = _contents(message)
     headers = _headers_of(message)
-    return received_email(
-        headers, ref, **{"id": None, "text": text, "html": html, "files": files, **fields}
-    )
+    return received_email(headers, ref, **{"id": None, **bodies, "files": files, **fields})
 
 
 def read_headers(content: bytes) -> tuple[tuple[str, str], ...]:
@@ -241,15 +241,15 @@ def _date(text: str | None) -> datetime | None:
         return None
 
 
-def _contents(message: Message) -> tuple[str | None, str | None, tuple[ReceivedFile, ...]]:
+def _contents(message: Message) -> tuple[dict[str, str], tuple[ReceivedFile, ...]]:
     bodies: dict[str, str] = {}
     files: list[ReceivedFile] = []
     for part in _content_parts(message):
         kind = part.get_content_type()
         filename, disposition = _filename(part), part.get_content_disposition()
-        is_body = kind in {"text/plain", "text/html"} and kind not in bodies
+        is_body = kind in _BODIES and _BODIES[kind] not in bodies
         if is_body and filename is None and disposition != "attachment":
-            bodies[kind] = decode_text(_bytes_of(part), _charset(part))
+            bodies[_BODIES[kind]] = decode_text(_bytes_of(part), _charset(part))
         else:
             content, content_id = (
                 _bytes_of(part),
@@ -265,7 +265,7 @@ def _contents(message: Message) -> tuple[str | None, str | None, tuple[ReceivedF
                     is_inline=disposition != "attachment" and content_id is not None,
                 )
             )
-    return bodies.get("text/plain"), bodies.get("text/html"), tuple(files)
+    return bodies, tuple(files)
 
 
 def _content_parts(message: Message) -> Iterator[Message]:

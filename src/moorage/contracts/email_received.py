@@ -109,7 +109,8 @@ class ReceivedEmail:
         from_: address that the message says it is from; None if it has no valid one.
         to, cc: recipients that the message names.
         reply_to: addresses for replies, if they differ from `from_`.
-        subject, text, html: content; None without a body of that kind.
+        subject, text, html, amp_html: content; None without a body of that kind. Only some vendors
+            pass on the content in AMP for Email.
         reply_text: text without quoted messages and signature, if the vendor separates it.
         message_id, in_reply_to, references: Message-IDs of this message, of the message that it
             answers, and of the whole conversation, without angle brackets.
@@ -140,6 +141,7 @@ class ReceivedEmail:
     subject: str = field(default="", converter=single_line, repr=False)
     text: str | None = field(default=None, repr=False)
     html: str | None = field(default=None, repr=False)
+    amp_html: str | None = field(default=None, repr=False)
     reply_text: str | None = field(default=None, repr=False)
     message_id: str | None = field(default=None, converter=single_line)
     in_reply_to: str | None = field(default=None, converter=single_line)

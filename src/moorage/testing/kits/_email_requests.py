@@ -42,6 +42,10 @@ _SHORT: Final = "k"
 _LONG: Final = "a-key-of-an-invoice-" * 12
 _REFUSED_ADDRESS: Final = "refused@example.com"
 _ZONE: Final = timezone(timedelta(hours=-7))
+_AMP: Final = (
+    '<!doctype html><html ⚡4email data-css-strict><head><meta charset="utf-8"></head>'
+    "<body>Dear {{name}}, <b>it is due.</b></body></html>"
+)
 _TEXT: Final = 'Dear "Ada",\n.\n.hidden\n100 % of {it} & <more>: ' + "grüße " * 200
 
 
@@ -162,6 +166,50 @@ async def each_text_is_sent_as_written(factory: Factory) -> None:
     is_same = _lines(drawn.html) == _lines(f"<p>{_TEXT}</p>")
     require(is_same, "The HTML is not sent as it was written.")
     require(not (drawn.text or "").strip(), "A text part was sent that the message does not have.")
+
+
+async def amp_content_arrives(factory: Factory) -> None:
+    """Check that AMP content is sent beside text and HTML, and filled in for each recipient."""
+    lab = factory()
+    if EmailCapability.AMP_HTML not in lab.vendor.capabilities:
+        return
+    email, html = lab.hub.email(), "<p>Dear Ada, it is due.</p>"
+    text = message().text
+    variants: tuple[dict[str, Any], ...] = (
+        {"html": html},
+        {},
+        {"text": None, "html": html},
+        {"attachments": (_file(),)},
+    )
+    for changes in variants:
+        await email.send_transactional(message(**changes, amp_html=_AMP))
+        mail = lab.delivered[-1]
+        require(_lines(mail.amp_html) == _lines(_AMP), "The AMP content is not sent as written.")
+        require(_lines(mail.html) == _lines(changes.get("html")), "The HTML beside it is changed.")
+        is_same = _lines(mail.text) == _lines(changes.get("text", text))
+        require(is_same, "The text beside the AMP content is changed.")
+        is_complete = [item.content for item in mail.items] == [
+            file.content for file in changes.get("attachments", ())
+        ]
+        require(is_complete, "A file beside AMP content is lost.")
+    await email.send_transactional(message())
+    require(not lab.delivered[-1].amp_html, "AMP content was made up.")
+    message_count = len(lab.delivered)
+    for amp_html in (_AMP, _AMP.replace("{{name}}", "all")):
+        recipients = [
+            BulkRecipient(to=f"person{number}@example.com", data={"name": f"<{number}>"})
+            for number in range(2)
+        ]
+        bulk = BulkMessage(base=message(to=(), amp_html=amp_html), recipients=recipients)
+        results = await email.send_bulk(bulk)
+        require(all(result.ok for result in results), f"It ended with {results!r}.")
+        delivered = sorted(lab.delivered[message_count:], key=lambda mail: mail.to)
+        message_count = len(lab.delivered)
+        expected = [amp_html.replace("{{name}}", f"&lt;{number}&gt;") for number in range(2)]
+        is_filled = [_lines(mail.amp_html) for mail in delivered] == [
+            _lines(text) for text in expected
+        ]
+        require(is_filled, "The AMP content of a bulk is not that of its recipient.")
 
 
 def _lines(text: str | None) -> list[str]:
@@ -349,6 +397,7 @@ REQUESTS: Final = (
     each_message_carries_its_key,
     each_recipient_is_addressed,
     each_text_is_sent_as_written,
+    amp_content_arrives,
     a_time_of_sending_arrives,
     a_scheduled_message_can_be_cancelled,
     a_message_can_be_looked_up,

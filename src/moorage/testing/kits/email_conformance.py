@@ -218,6 +218,7 @@ async def a_lost_answer_is_unknown(factory: Factory) -> None:
 
 _TASTES: Final[dict[EmailCapability, dict[str, Any]]] = {
     EmailCapability.INLINE_IMAGES: {"attachments": (IMAGE,)},
+    EmailCapability.AMP_HTML: {"amp_html": "<!doctype html><html ⚡4email></html>"},
     EmailCapability.ENVELOPE_SENDER: {"envelope_sender": "bounces@example.com"},
     EmailCapability.INTERNATIONAL: {"to": "zoë@example.com"},
     EmailCapability.TEMPLATES: {"template": TemplateRef("welcome")},

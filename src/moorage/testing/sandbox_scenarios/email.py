@@ -108,6 +108,7 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
         mail, attachments=[Attachment(filename="a.txt", content=b"a")]
     ),
     EmailCapability.INLINE_IMAGES: inline,
+    EmailCapability.AMP_HTML: partial(mail, amp_html="<!doctype html><html ⚡4email></html>"),
     EmailCapability.CUSTOM_HEADERS: partial(mail, headers={"X-Invoice": "7"}),
     EmailCapability.UNSUBSCRIBE: partial(
         mail, unsubscribe=Unsubscribe(url="https://shop.example/unsubscribe/4f7a")

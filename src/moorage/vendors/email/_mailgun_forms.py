@@ -50,7 +50,8 @@ def fits_one(bulk: BulkMessage) -> bool:
     )
     addresses = {recipient.to[0].wire.lower() for recipient in recipients}
     is_filled = base.template is not None and any(recipient.data for recipient in recipients)
-    texts = [base.subject, base.text or "", base.html or "", *base.all_headers.values()]
+    amp_html = base.amp_html or ""
+    texts = [base.subject, base.text or "", base.html or "", amp_html, *base.all_headers.values()]
     texts += [] if base.template is None else [json.dumps(base.template.data)]
     texts += [*base.metadata.values(), *base.tags]
     texts += [
@@ -58,7 +59,8 @@ def fits_one(bulk: BulkMessage) -> bool:
         for recipient in recipients
         for word in (*recipient.data.values(), *recipient.metadata.values())
     ]
-    is_plain = not any(_MARK in text for text in texts)
+    # Mailgun documents variables of recipients for texts and HTML only.
+    is_plain = not any(_MARK in text for text in texts) and PLACE.search(amp_html) is None
     return has_one_address and is_plain and not is_filled and len(addresses) == len(recipients)
 
 
@@ -141,7 +143,7 @@ def _contents(message: EmailMessage) -> dict[str, str]:
         return {"subject": message.subject} if message.subject else {}
     # Mailgun refuses a message that has only files.
     text = message.text or (None if message.html else " ")
-    texts = {"text": text, "html": message.html}
+    texts = {"text": text, "amp-html": message.amp_html, "html": message.html}
     return {
         "subject": message.subject,
         **{name: content for name, content in texts.items() if content},

@@ -68,10 +68,12 @@ def _mime_address(address: EmailAddress) -> Address:
 
 def _body(message: EmailMessage, policy: EmailPolicy[Any]) -> Mime:
     whole_message = Mime(policy=policy)
-    if message.text is not None or message.html is None:
-        whole_message.set_content(message.text or "")
+    (kind, text), *alternatives = _texts(message)
+    whole_message.set_content(text, subtype=kind)
+    for kind, text in alternatives:
+        whole_message.add_alternative(text, subtype=kind)
     if message.html is not None:
-        _add_html(whole_message, message)
+        _add_images(whole_message, message)
     for file in message.attachments:
         # An image that no HTML shows is attached under its own name.
         if file.content_id is None or message.html is None:
@@ -79,12 +81,20 @@ def _body(message: EmailMessage, policy: EmailPolicy[Any]) -> Mime:
     return whole_message
 
 
-def _add_html(whole: Mime, message: EmailMessage) -> None:
+def _texts(message: EmailMessage) -> list[tuple[str, str]]:
+    """The texts of a message with their subtypes, in ascending order of preference.
+
+    AMP content is before the HTML, because some mail programs show the last part that they know to
+    be a text.
+    """
+    text = message.text if message.text is not None or message.html is not None else ""
+    texts = {"plain": text, "x-amp-html": message.amp_html or None, "html": message.html}
+    return [(kind, content) for kind, content in texts.items() if content is not None]
+
+
+def _add_images(whole: Mime, message: EmailMessage) -> None:
     html: Mime = whole
-    if message.text is None:
-        whole.set_content(message.html, subtype="html")
-    else:
-        whole.add_alternative(message.html, subtype="html")
+    if whole.is_multipart():
         html = list(whole.iter_parts())[-1]  # type: ignore[assignment]  # of this kind, being made here
     for file in message.attachments:
         if file.content_id is not None:

@@ -132,9 +132,9 @@ def mail_body(
 def _contents(message: EmailMessage) -> list[dict[str, str]]:
     if message.template is not None:
         return []
-    # SendGrid requires the plain text first, and refuses a message of files alone.
+    # SendGrid requires this order of the parts, and refuses a message of files alone.
     text = message.text or (None if message.html else " ")
-    parts = {"text/plain": text, "text/html": message.html}
+    parts = {"text/plain": text, "text/x-amp-html": message.amp_html, "text/html": message.html}
     return [{"type": kind, "value": value} for kind, value in parts.items() if value]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ from moorage.vendors.email._common import (
     in_base64,
     sender_of,
 )
+from moorage.vendors.email._mime import mime_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +65,32 @@ def mail_body(
     body = _message_envelope(message, sender, configuration_set) | {
         "Destination": _destination(message),
         "Content": content,
+        "EmailTags": _tags(message, message.metadata),
+    }
+    return merged(filled_fields(body), extra_for("amazon_ses", message.extra))
+
+
+def raw_body(
+    message: EmailMessage,
+    sender: EmailAddress | None,
+    configuration_set: str | None,
+    message_id: str,
+) -> dict[str, Any]:
+    """The body of a request that sends a message in MIME format.
+
+    Args:
+        message: message without a template.
+        sender: sender of messages that name none.
+        configuration_set: name of the configuration set, if there is one.
+        message_id: id from which the boundaries in the message are derived. SES replaces the
+            Message-ID of the message by its own.
+    """
+    mime = mime_bytes(message, sender_of(message, sender), message_id)
+    body = _message_envelope(message, sender, configuration_set) | {
+        # The message itself has this header.
+        "ReplyToAddresses": None,
+        "Destination": _destination(message),
+        "Content": {"Raw": {"Data": b64encode(mime).decode()}},
         "EmailTags": _tags(message, message.metadata),
     }
     return merged(filled_fields(body), extra_for("amazon_ses", message.extra))

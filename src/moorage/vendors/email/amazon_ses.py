@@ -1,8 +1,9 @@
 """Amazon SES: email, address checks and statistics.
 
 Version 2 of the API, with JSON signed by AWS SigV4. SES takes no idempotency key, so a message
-that may have been sent is not sent again. It builds the MIME message itself. A bulk message is one
-request with an inline template. Events arrive by an SNS topic.
+that may have been sent is not sent again. It builds the MIME message itself, except for a message
+with AMP content, which is sent in MIME format. A bulk message is one request with an inline
+template, or one request for each recipient if it has AMP content. Events arrive by an SNS topic.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from moorage.contracts.email_outcomes import (
     Verdict,
 )
 from moorage.vendors.email import _ses_suppressions as ses_suppressions
-from moorage.vendors.email._common import outcomes
-from moorage.vendors.email._ses_content import bulk_body, mail_body
+from moorage.vendors.email._common import derived_message_id, one_by_one, outcomes
+from moorage.vendors.email._ses_content import bulk_body, mail_body, raw_body
 from moorage.vendors.email._ses_events import read_events
 from moorage.vendors.email._vendor import EmailVendor
 
@@ -126,7 +127,11 @@ class AmazonSes(EmailVendor):
         self, wire: sdk.Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
         """Send one message."""
-        body = mail_body(message, self.sender, self.configuration_set)
+        if message.amp_html:
+            message_id = f"<{derived_message_id(wire, key)}@amazonses.com>"
+            body = raw_body(message, self.sender, self.configuration_set, message_id)
+        else:
+            body = mail_body(message, self.sender, self.configuration_set)
         request = sdk.Request.post("/v2/email/outbound-emails", json=body)
         id_, fields = await wire.send(request, key=key, parse=read_sent)
         return _receipt(wire, id_, message.everybody, None, fields)
@@ -134,7 +139,9 @@ class AmazonSes(EmailVendor):
     async def send_bulk(
         self, wire: sdk.Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[sdk.Result[EmailReceipt]]:
-        """Send a message to each recipient, all in one request."""
+        """Send a message to each recipient, in one request if it has no AMP content."""
+        if bulk.base.amp_html:
+            return await one_by_one(wire, bulk, self.send_transactional, key)
         body = bulk_body(bulk, self.sender, self.configuration_set)
         request = sdk.Request.post("/v2/email/outbound-bulk-emails", json=body)
         return await wire.send(request, key=key, parse=partial(read_entries, wire, bulk))

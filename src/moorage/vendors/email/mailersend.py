@@ -62,8 +62,8 @@ class MailerSend(EmailVendor):
     api_version = "v1"
     capabilities = frozenset(EmailCapability) - sdk.members_of(
         EmailCapability,
-        "add_suppression envelope_sender look_up international metadata received suppressions"
-        " validate_address",
+        "add_suppression amp_html envelope_sender look_up international metadata received"
+        " suppressions validate_address",
     )
     limits: ClassVar[Mapping[str, int]] = {
         "batch": 50,

@@ -63,7 +63,7 @@ class Mailjet(EmailVendor):
     api_version = "v3.1"
     capabilities = frozenset(EmailCapability) - sdk.members_of(
         EmailCapability,
-        "add_suppression envelope_sender cancel look_up international received scheduled"
+        "add_suppression amp_html envelope_sender cancel look_up international received scheduled"
         " suppressions validate_address",
     )
     limits: ClassVar[Mapping[str, int]] = {

@@ -104,7 +104,8 @@ class Postmark(EmailVendor):
 
     name = "postmark"
     capabilities = frozenset(EmailCapability) - sdk.members_of(
-        EmailCapability, "envelope_sender cancel international received scheduled validate_address"
+        EmailCapability,
+        "amp_html envelope_sender cancel international received scheduled validate_address",
     )
     limits: ClassVar[Mapping[str, int]] = {
         "batch": 500,

@@ -92,7 +92,8 @@ class Resend(EmailVendor):
 
     name = "resend"
     capabilities = frozenset(EmailCapability) - sdk.members_of(
-        EmailCapability, "envelope_sender international track_clicks track_opens validate_address"
+        EmailCapability,
+        "amp_html envelope_sender international track_clicks track_opens validate_address",
     )
     limits: ClassVar[Mapping[str, int]] = {
         "batch": 100,

@@ -2,7 +2,8 @@
 
 Version 3 of the API, JSON with a bearer key. SendGrid takes no idempotency key, so a message that
 may have been sent is not sent again. A bulk message is one request with a personalization for each
-recipient; all of them share one message id.
+recipient; all of them share one message id. If AMP content has placeholders, each recipient of a
+bulk has a request of their own.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.email import EmailCapability, EmailMessage
-from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
+from moorage.contracts.email_bulk import PLACE, BulkMessage, BulkRecipient
 from moorage.vendors.email import _sendgrid_suppressions as sendgrid_suppressions
-from moorage.vendors.email._common import status_of
+from moorage.vendors.email._common import one_by_one, status_of
 from moorage.vendors.email._sendgrid_answers import (
     classify,
     read_check,
@@ -120,7 +121,10 @@ class SendGrid(EmailVendor):
     async def send_bulk(
         self, wire: sdk.Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[sdk.Result[EmailReceipt]]:
-        """Send a message to each recipient, all in one request."""
+        """Send a message to each recipient, in one request if it can express the differences."""
+        if PLACE.search(bulk.base.amp_html or ""):
+            # SendGrid documents substitutions for subject, text and HTML only.
+            return await one_by_one(wire, bulk, self.send_transactional, key)
         body = bulk_body(self, bulk)
         request = sdk.Request.post("/v3/mail/send", json=body)
         status = status_of(bulk.base)

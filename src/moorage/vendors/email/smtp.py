@@ -95,7 +95,8 @@ class Smtp(sdk.Vendor):
     kinds: ClassVar[tuple[str, ...]] = ("email",)
     capabilities: ClassVar[frozenset[str]] = sdk.members_of(
         EmailCapability,
-        "attachments custom_headers envelope_sender inline_images international unsubscribe",
+        "amp_html attachments custom_headers envelope_sender inline_images international"
+        " unsubscribe",
     )
     limits: ClassVar[Mapping[str, int]] = {"batch": 100, "recipients": 100}
     transport: ClassVar[str | None] = "smtp"

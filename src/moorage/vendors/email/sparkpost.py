@@ -204,6 +204,7 @@ def _contents(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
         # SparkPost refuses a message that has only files.
         "text": message.text or (None if message.html else " "),
         "html": message.html,
+        "amp_html": message.amp_html,
         "headers": headers,
         "attachments": [_file(file, file.filename) for file in files],
         "inline_images": [_file(file, file.content_id or "") for file in images],

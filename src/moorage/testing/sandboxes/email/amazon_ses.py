@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -26,6 +27,7 @@ from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, AwsSand
 from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.email.base import attachment_item, email_fixture, read_address
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
+from moorage.testing.sandboxes.email.smtp import read_message
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -280,6 +282,10 @@ def _delivery_event(
 ) -> DeliveredEmail:
     destination = body["Destination"]
     kind, message = next(iter(content.items()))
+    if kind == "Raw":
+        recipients = tuple(_all_recipients(destination))
+        delivered = read_message(b64decode(message["Data"], validate=True), recipients)
+        return attrs.evolve(delivered, id=id_, raw=body)
     if kind == "Simple":
         subject = message["Subject"]["Data"]
         text = message["Body"].get("Text", {}).get("Data")

@@ -38,7 +38,7 @@ class DeliveredEmail:
         id: the vendor's id of the message.
         sender, sender_name: address and name of the sender.
         to, cc, bcc: addresses of the recipients.
-        subject, text, html: the subject, and the texts of the message.
+        subject, text, html, amp_html: the subject, and the texts of the message.
         headers: further headers.
         items: the email's files and inline images.
         raw: the message as the vendor received it.
@@ -53,6 +53,7 @@ class DeliveredEmail:
     subject: str
     text: str | None
     html: str | None
+    amp_html: str | None = None
     headers: Mapping[str, str]
     items: tuple[Item, ...]
     raw: Any = attrs.field(repr=False)

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 _SUPPRESSIONS: Final = ("bounces", "complaints", "unsubscribes")
 _ONE: Final = words(
-    "from subject text html template t:variables t:version t:text o:deliverytime o:testmode"
-    " o:tracking o:tracking-clicks o:tracking-opens recipient-variables"
+    "from subject text html amp-html template t:variables t:version t:text o:deliverytime"
+    " o:testmode o:tracking o:tracking-clicks o:tracking-opens recipient-variables"
 )
 _SEVERAL: Final = words("to cc bcc o:tag")
 _NAME: Final = re.compile(r'\bname="([^"]*)"')
@@ -370,7 +370,8 @@ def _delivery_event(
         return _VARIABLE.sub(lambda match: str(variables.get(match[1], match[0])), text)
 
     sender, name = read_address(form.value("from"))
-    texts = {kind: fill_template(form.value(kind)) or None for kind in ("text", "html")}
+    kinds = ("text", "html", "amp-html")
+    texts = {kind: fill_template(form.value(kind)) or None for kind in kinds}
     return DeliveredEmail(
         id=id_,
         sender=sender,
@@ -381,6 +382,7 @@ def _delivery_event(
         subject=fill_template(form.value("subject")),
         text=texts["text"],
         html=texts["html"],
+        amp_html=texts["amp-html"],
         headers={key: decoded_header(value) for key, value in form.below("h:").items()},
         items=tuple(item for _, item in form.files),
         raw={

@@ -41,6 +41,8 @@ _FIELDS: Final = words(
 _OWN_NAMES: Final = words(
     "to cc bcc from subject headers substitutions dynamic_template_data custom_args send_at"
 )
+_CONTENTS: Final = {"text/plain": 0, "text/x-amp-html": 1, "text/html": 2}
+"""Positions of the kinds of content in a message; any other kind is last."""
 _MAGIC: Final = {
     "refused@example.com": (400, "The recipient is refused.", "personalizations.0.to"),
     "throttled@example.com": (429, "too many requests", None),
@@ -215,8 +217,8 @@ def _check_contents(body: dict[str, Any], templates: tuple[str, ...]) -> None:
     if template is not None and template not in templates:
         raise _refusal(400, "The template_id must be a valid template", "template_id")
     kinds = [part["type"] for part in body.get("content", [])]
-    if kinds != sorted(kinds, key=lambda kind: kind != "text/plain"):
-        raise _refusal(400, "text/plain must be first", "content")
+    if kinds != sorted(kinds, key=lambda kind: _CONTENTS.get(kind, len(_CONTENTS))):
+        raise _refusal(400, f"The order of content must be {', '.join(_CONTENTS)}", "content")
     if any(not part["value"] for part in body.get("content", [])):
         raise _refusal(400, "The content value must be at least one character", "content")
     if "reply_to" in body and "reply_to_list" in body:
@@ -247,6 +249,7 @@ def _delivery_event(
         subject=fill_template(body.get("subject")) or "",
         text=fill_template(parts.get("text/plain")),
         html=fill_template(parts.get("text/html")),
+        amp_html=parts.get("text/x-amp-html"),
         headers={name: decoded_header(value) for name, value in headers.items()},
         items=tuple(
             attachment_item(

@@ -282,6 +282,7 @@ def read_message(message: bytes, recipients: tuple[str, ...]) -> DeliveredEmail:
         subject=str(parsed_message["subject"]),
         text=texts.get("text/plain"),
         html=texts.get("text/html"),
+        amp_html=texts.get("text/x-amp-html"),
         headers={key: str(value) for key, value in parsed_message.items()},
         items=tuple(items),
         raw=message,

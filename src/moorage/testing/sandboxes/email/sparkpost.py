@@ -447,8 +447,8 @@ def _delivered_email(
     name = fields.get("name")
     substitutes = body.get("options", {}).get("perform_substitutions", True)
     texts = {
-        part: _fill_template(text, data, html=part == "html") if substitutes else text
-        for part in ("text", "html")
+        part: _fill_template(text, data, html=part != "text") if substitutes else text
+        for part in ("text", "html", "amp_html")
         if (text := content.get(part)) is not None
     }
     return DeliveredEmail(
@@ -461,6 +461,7 @@ def _delivered_email(
         subject=_fill_template(content.get("subject", ""), data),
         text=texts.get("text"),
         html=texts.get("html"),
+        amp_html=texts.get("amp_html"),
         headers=headers,
         items=tuple(
             attachment_item(file["name"], file["data"], file["type"], None)
