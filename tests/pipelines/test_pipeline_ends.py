@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -16,6 +16,7 @@ from moorage import (
     Pipeline,
     PipelineReport,
     PipelineState,
+    RecordSink,
     RetryPolicy,
     SinkRecord,
 )
@@ -88,6 +89,107 @@ async def test_stop_processes_the_records_before_those_of_other_lanes(wait: floa
     assert report.is_clean
     assert [0, 1, 2] == sorted(stored)
     assert 2 == source.committed[-1].offset
+
+
+@pytest.mark.parametrize("commits", ["each", "prefix"])
+def test_stop_gives_back_the_records_that_a_slow_function_has_not_begun(
+    commits: Literal["each", "prefix"],
+) -> None:
+    """After a stop, a sink that calls a slow function with each record finishes one record only."""
+    source = MemorySource(make_records(10), is_endless=True, commits=commits)
+    stored: list[Any] = []
+
+    async def store(record: SinkRecord) -> None:
+        await asyncio.sleep(1.0)
+        stored.append(record.offset)
+        if record.offset == 2:
+            pipeline.stop()
+            await asyncio.sleep(1.0)
+
+    pipeline = Pipeline("orders", source, RecordSink(store), config=config(drain=5.0))
+    report = virtual_loop.run(pipeline.run())
+    assert report.is_clean
+    assert [0, 1, 2] == stored
+    assert 3 == report.statistics.committed
+    assert list(range(3, 10)) == [record.offset for record in source.released]
+
+
+def test_first_records_of_a_slow_batch_are_committed_before_its_last_ones() -> None:
+    """A batch of a slow function is committed record by record."""
+    source = MemorySource(make_records(3))
+    committed_counts: list[int] = []
+
+    async def store(_: SinkRecord) -> None:
+        await asyncio.sleep(1.0)
+        committed_counts.append(pipeline.statistics().committed)
+
+    pipeline = Pipeline("orders", source, RecordSink(store), config=config())
+    virtual_loop.run(pipeline.run())
+    assert [0, 1, 2] == committed_counts
+
+
+def test_stop_processes_records_of_a_slow_function_before_those_of_other_lanes() -> None:
+    """After a stop, a slow function still gets the records before one of another lane."""
+    source = MemorySource(_lane_records([0, 0, 0, 1, 0]), is_endless=True)
+    stored: list[Any] = []
+
+    async def store(record: SinkRecord) -> None:
+        await asyncio.sleep(1.0 if record.offset != 3 else 1.5)
+        stored.append(record.offset)
+        pipeline.stop()
+
+    settings = config(lanes=2, drain=50.0)
+    pipeline = Pipeline("orders", source, RecordSink(store), config=settings)
+    report = virtual_loop.run(pipeline.run())
+    assert report.is_clean
+    assert [0, 1, 2, 3] == sorted(stored)
+    assert 4 == report.statistics.committed
+
+
+def test_lane_that_gives_records_back_begins_no_later_ones() -> None:
+    """After a stop, a lane that gives records back does not begin the batches behind them."""
+    source = MemorySource(_lane_records([1, 0, 0, 0, 1]), is_endless=True)
+    stored: list[Any] = []
+
+    async def store(record: SinkRecord) -> None:
+        await asyncio.sleep(1.0 if record.offset == 0 else 2.0)
+        stored.append(record.offset)
+
+    async def run_and_stop() -> PipelineReport:
+        asyncio.get_running_loop().call_later(0.5, pipeline.stop)
+        return await pipeline.run()
+
+    settings = config(lanes=2, drain=50.0, batch=BatchLimits(records=2))
+    pipeline = Pipeline("orders", source, RecordSink(store), config=settings)
+    report = virtual_loop.run(run_and_stop())
+    assert report.is_clean
+    assert [0, 1] == stored
+    assert 2 == report.statistics.committed
+
+
+def test_revocation_waits_for_one_record_of_a_slow_function() -> None:
+    """A revoked partition is given up after the record under way, not after its whole batch."""
+    source = MemorySource(make_records(10), is_endless=True)
+    stored: list[Any] = []
+
+    async def store(record: SinkRecord) -> None:
+        await asyncio.sleep(1.0)
+        stored.append(record.offset)
+
+    async def revoke() -> float:
+        loop = asyncio.get_running_loop()
+        running = asyncio.create_task(pipeline.run())
+        await asyncio.sleep(2.5)
+        begin = loop.time()
+        await source.revoke([("orders", 0)])
+        seconds = loop.time() - begin
+        pipeline.stop()
+        await running
+        return seconds
+
+    pipeline = Pipeline("orders", source, RecordSink(store), config=config(drain=50.0))
+    assert 0.5 == round(virtual_loop.run(revoke()), 3)
+    assert [0, 1, 2] == stored[:3]
 
 
 async def test_record_that_stays_open_ends_the_other_lanes() -> None:

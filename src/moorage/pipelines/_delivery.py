@@ -14,7 +14,6 @@ import asyncio
 from collections import deque
 from datetime import UTC, datetime
 from inspect import isawaitable
-from itertools import filterfalse
 from typing import TYPE_CHECKING
 
 import attrs
@@ -70,8 +69,18 @@ class BatchDelivery:
     numbers: PipelineNumbers
     repeater: ActionRepeater
 
-    async def deliver(self, batch: Sequence[PendingRun]) -> None:
+    async def deliver(
+        self, batch: Sequence[PendingRun], *, is_stopped: Callable[[], bool] = lambda: False
+    ) -> bool:
         """Transform and deliver a batch until each record is delivered, dropped or a dead letter.
+
+        Args:
+            batch: the records.
+            is_stopped: returns whether the records that the sink has not tried are left to the
+                next run of the pipeline, unless a commit of begun records needs them.
+
+        Returns:
+            False if records were left to the next run.
 
         Raises:
             Stopping: the pipeline stops; the rest of the batch is not settled.
@@ -84,13 +93,20 @@ class BatchDelivery:
             begun_runs = [
                 run for run in _runs_of_one_record(begun_runs) if await self._transform(run)
             ]
+        is_complete = True
         groups = deque([begun_runs])
         while groups:
-            group = list(filterfalse(is_done, groups.popleft()))
+            runs = groups.popleft()
+            if is_stopped():
+                needed_runs = self.in_flight.needed(runs)
+                is_complete &= len(needed_runs) == len(runs)
+                runs = needed_runs
+            group = self.in_flight.begin(runs)
             if group:
                 groups.extendleft(reversed(await self._send_group(group)))
         self.numbers.batches += 1
         self.numbers.processing_duration += time() - started
+        return is_complete
 
     async def _transform(self, pending: PendingRun) -> bool:
         """Apply the transforms to a record; return False if it was dropped or failed."""
@@ -169,7 +185,7 @@ class BatchDelivery:
         self, group: list[PendingRun], results: Sequence[Result[object]]
     ) -> list[PendingRun]:
         """Mark records as done according to the sink's results; return those to retry."""
-        remaining_records = group[len(results) :]
+        remaining_runs = group[len(results) :]
         failures = [
             (n, result.error) for n, result in enumerate(results) if result.error is not None
         ]
@@ -188,7 +204,8 @@ class BatchDelivery:
             else:
                 raise error
         self._mark_processed(group[start : len(results)])
-        return runs_to_retry + remaining_records
+        self.in_flight.put_back(remaining_runs)
+        return runs_to_retry + remaining_runs
 
     def _is_temporary(self, error: Exception) -> bool:
         return verdict(error, self.config.retry) is Verdict.RETRY

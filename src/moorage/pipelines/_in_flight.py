@@ -74,17 +74,24 @@ class RecordsInFlight:
 
     def begin(self, runs: Iterable[PendingRun]) -> list[PendingRun]:
         """Mark runs of records as begun, and return them; leave out those of revoked partitions."""
-        revoked_partitions = self._revoking
         begun_runs = list(filterfalse(is_done, runs))
+        revoked_partitions = self._revoking
         if revoked_partitions:
-            begun_runs = [
-                pending_run
-                for pending_run in begun_runs
-                if pending_run.records[0].place not in revoked_partitions
-            ]
-        for pending_run in begun_runs:
-            pending_run.is_begun = True
+            open_runs, begun_runs = begun_runs, []
+            revoked_runs: list[PendingRun] = []
+            for run in open_runs:
+                is_revoked = run.records[0].place in revoked_partitions
+                (revoked_runs if is_revoked else begun_runs).append(run)
+            self.put_back(revoked_runs)
+        for run in begun_runs:
+            run.is_begun = True
         return begun_runs
+
+    def put_back(self, runs: Iterable[PendingRun]) -> None:
+        """Mark runs of records as not begun, because the sink does not process them now."""
+        for run in runs:
+            run.is_begun = False
+        self._less.set()
 
     def settle(self, runs: Iterable[PendingRun]) -> None:
         """Record that records are done: processed, dropped, or stored as dead letters."""
@@ -119,6 +126,11 @@ class RecordsInFlight:
         if self._commits == "each":
             return {}
         return {progress: progress.begun_until for progress in self._partitions.values()}
+
+    def needed(self, runs: Iterable[PendingRun]) -> list[PendingRun]:
+        """Return runs that have begun, or that must end before the source can commit such runs."""
+        until = self.begun_until()
+        return [run for run in runs if run.is_begun or run.start < until.get(run.progress, 0)]
 
     def open_records(self) -> list[SinkRecord]:
         """Return the records that are not done."""

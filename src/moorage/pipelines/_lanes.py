@@ -64,7 +64,9 @@ class Lane:
     async def run(self) -> None:
         """Deliver batches until the lane has no more records, or is stopped and needs no more."""
         while batch := await self._next_batch():
-            await self._delivery.deliver(batch)
+            if not await self._delivery.deliver(batch, is_stopped=self._is_stopped):
+                # Later records of the same keys must not overtake those that were left.
+                return
             # Waiting for the next batch must not keep this one in memory.
             del batch
 
@@ -88,9 +90,12 @@ class Lane:
         needed_runs = [run for run in batch if _is_before(run, self._needed_until)]
         return needed_runs or self._fill([], BatchSize())[0]
 
+    def _is_stopped(self) -> bool:
+        return self._needed_until is not None
+
     @property
     def _is_closing(self) -> bool:
-        return self._is_complete or self._needed_until is not None
+        return self._is_complete or self._is_stopped()
 
     def _fill(self, batch: list[PendingRun], size: BatchSize) -> tuple[list[PendingRun], BatchSize]:
         """Move records from the queue to a batch until the batch is full."""

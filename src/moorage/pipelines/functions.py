@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.concurrency.in_thread import run_in_thread
 from moorage.domain.values.result import Result
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.records import SinkRecord
 
 T = TypeVar("T")
+
+_LONGEST: Final = 0.1
+"""Seconds after which a batch of a slow function is divided, so that its first part is stored."""
 
 
 class _FunctionSink:
@@ -42,19 +46,26 @@ class _FunctionSink:
 class RecordSink(_FunctionSink):
     """A sink that calls a function with each record.
 
+    The pipeline commits the first records of a batch while a slow function processes the rest. When
+    the pipeline stops, it gives the source back the records that the function has not begun.
+
     Args:
         function: processes one record, and raises an error if it cannot. A synchronous function
             runs in a thread, and continues there if the pipeline stops without waiting for it.
     """
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> Sequence[Result[object]]:
-        """Process records in order, and stop at the first that fails."""
+        """Process records in order, until one fails or the batch has taken long enough."""
+        time = asyncio.get_running_loop().time
+        until = time() + _LONGEST
         results: list[Result[object]] = []
         for record in records:
             try:
                 results.append(Result(await self._call(record)))
             except Exception as error:  # noqa: BLE001 - the pipeline decides about the error
                 return [*results, Result(error=error)]
+            if time() >= until:
+                break
         return results
 
 
