@@ -366,6 +366,34 @@ class FreightlessVendor(DhlExpress):
         return attrs.evolve(estimate, freight=freight)
 
 
+@attrs.frozen(kw_only=True)
+class PaperVendor(DhlExpress):
+    """A faulty vendor that sends no invoice electronically."""
+
+    async def buy(
+        self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
+    ) -> Shipment:
+        """Buy the label with an invoice on paper."""
+        if request is not None and request.customs is not None:
+            customs = attrs.evolve(request.customs, paperless=False, invoice_file=None)
+            request = attrs.evolve(request, customs=customs)
+        return await super().buy(wire, rate, request, key=key)
+
+
+@attrs.frozen(kw_only=True)
+class ReplacingVendor(DhlExpress):
+    """A faulty vendor that sends an invoice of its own instead of the caller's."""
+
+    async def buy(
+        self, wire: Wire, rate: Ref, request: RateRequest | None, /, *, key: str
+    ) -> Shipment:
+        """Buy the label with another invoice."""
+        if request is not None and request.customs is not None and request.customs.invoice_file:
+            customs = attrs.evolve(request.customs, invoice_file=b"%PDF-1.4 another")
+            request = attrs.evolve(request, customs=customs)
+        return await super().buy(wire, rate, request, key=key)
+
+
 class RevealingVendor(EasyPost):
     """A faulty vendor whose repr shows its key."""
 
@@ -391,6 +419,8 @@ def indirect_subject() -> kit.ShippingSubject:
         (as_dhl_express(SortingVendor), "duties_are_estimated"),
         (as_dhl_express(RoundingVendor), "duties_are_estimated"),
         (as_dhl_express(FreightlessVendor), "duties_include_the_freight"),
+        (as_dhl_express(PaperVendor), "an_invoice_is_sent_electronically"),
+        (as_dhl_express(ReplacingVendor), "an_invoice_is_sent_electronically"),
         (as_easypost(ExchangingVendor), "money_keeps_its_currency"),
         (as_shippo(OverinsuringVendor), "money_keeps_its_currency"),
         (as_easypost(ReconsideringVendor), "a_repeat_requests_no_new_rates"),

@@ -48,4 +48,5 @@ def dhl_express() -> ShippingSubject:
         secret=sandbox.password,
         move=sandbox.move,
         delivered="OK",
+        paperless=b'"serviceCode":"WY"',
     )

@@ -48,4 +48,5 @@ def fedex() -> ShippingSubject:
         secret=sandbox.client_secret,
         move=sandbox.move,
         delivered="DL",
+        paperless=b'"ELECTRONIC_TRADE_DOCUMENTS"',
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, measure
 from moorage.contracts.validators import OneOf, are_all, as_tuple, is_a, is_maybe
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     import attrs
+
+
+_PDF: Final = b"%PDF-"
 
 
 def _weight(value: object) -> Decimal:
@@ -125,6 +128,9 @@ class Customs:
         incoterm: rule for who pays duties, such as "DDP".
         invoice_number: invoice number.
         eel_pfc: citation of an exemption from filing, such as "NOEEI 30.37(a)".
+        paperless: True if the carrier makes an invoice from the declaration, and sends it to
+            customs electronically instead of with the parcel.
+        invoice_file: your own invoice as a PDF, which the carrier sends electronically.
     """
 
     items: tuple[CustomsItem, ...] = field(converter=as_tuple, validator=are_all(CustomsItem))
@@ -135,9 +141,23 @@ class Customs:
     incoterm: str | None = field(default=None, validator=is_maybe(str))
     invoice_number: str | None = field(default=None, validator=is_maybe(str))
     eel_pfc: str | None = field(default=None, validator=is_maybe(str))
+    paperless: bool = field(default=False, validator=is_a(bool))
+    invoice_file: bytes | None = field(default=None, repr=False, validator=is_maybe(bytes))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a declaration without items."""
+        """Refuse a declaration without items, and an invoice that is no PDF or is there twice."""
+        if self.invoice_file is not None and not self.invoice_file.startswith(_PDF):
+            raise InvalidData(
+                "The invoice is not a PDF file.",
+                field="invoice_file",
+                remedy="Give the bytes of a PDF file.",
+            )
+        if self.invoice_file is not None and self.paperless:
+            raise InvalidData(
+                "The carrier cannot send its own invoice and yours.",
+                field="paperless",
+                remedy="Give `invoice_file`, or set `paperless`, but not both.",
+            )
         if not self.items:
             raise InvalidData(
                 "The customs declaration has no items.",

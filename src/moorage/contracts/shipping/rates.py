@@ -37,7 +37,8 @@ class ShippingCapability(StrEnum):
 
     `RATES`: the vendor quotes prices. `FIND_LOST_LABEL`: if the answer to a purchase is lost, the
     vendor finds the label again; without it, the outcome of such a purchase stays unknown.
-    `DUTIES`: the vendor estimates the duties and taxes on an import.
+    `DUTIES`: the vendor estimates the duties and taxes on an import. `PAPERLESS_CUSTOMS` and
+    `INVOICE_UPLOAD`: the vendor sends the invoice to customs electronically, its own or yours.
     """
 
     RATES = "rates"
@@ -63,6 +64,8 @@ class ShippingCapability(StrEnum):
     MANIFEST = "manifest"
     SERVICE_POINTS = "service_points"
     DUTIES = "duties"
+    PAPERLESS_CUSTOMS = "paperless_customs"
+    INVOICE_UPLOAD = "invoice_upload"
 
 
 class Signature(OneOf, field="signature"):
@@ -170,6 +173,9 @@ class RateRequest:
         requested_features = {
             ShippingCapability.MULTI_PARCEL: len(self.parcels) > 1,
             ShippingCapability.CUSTOMS: self.customs,
+            ShippingCapability.PAPERLESS_CUSTOMS: self.customs and self.customs.paperless,
+            ShippingCapability.INVOICE_UPLOAD: self.customs
+            and self.customs.invoice_file is not None,
             ShippingCapability.INSURANCE: self.insurance,
             ShippingCapability.SIGNATURE: self.signature,
             ShippingCapability.SATURDAY_DELIVERY: self.saturday,

@@ -1,7 +1,8 @@
-"""Checks of estimates of duties and taxes."""
+"""Checks of estimates of duties and taxes, and of electronic invoices for customs."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -28,6 +29,7 @@ _SHIRTS: Final = CustomsItem(
     hs_code="610910",
     origin="DE",
 )
+_FILE: Final = b"%PDF-1.4 invoice of Steve Brule"
 _PENS: Final = CustomsItem(
     description="Pens",
     quantity=1,
@@ -43,6 +45,15 @@ def declared(lab: Lab, *items: CustomsItem) -> RateRequest:
     customs = Customs(items=items or (_SHIRTS, _PENS), signer="Steve Brule")
     recipient = lab.address(country="CA", region="ON", postal_code="M4W1A8")
     return lab.request(recipient, customs=customs)
+
+
+def electronic_invoices() -> dict[ShippingCapability, Customs]:
+    """Return declarations whose invoice is sent electronically, by the capability they need."""
+    customs = Customs(items=[_SHIRTS], signer="Steve Brule", invoice_number="INV-1")
+    return {
+        ShippingCapability.PAPERLESS_CUSTOMS: attrs.evolve(customs, paperless=True),
+        ShippingCapability.INVOICE_UPLOAD: attrs.evolve(customs, invoice_file=_FILE),
+    }
 
 
 async def duties_are_estimated(make: Open) -> None:
@@ -96,4 +107,30 @@ async def duties_include_the_freight(make: Open) -> None:
         require(len(lab.sandbox.requests) == count, "Something was sent for what is incomplete.")
 
 
-DUTIES: Final = (duties_are_estimated, duties_include_the_freight)
+async def an_invoice_is_sent_electronically(make: Open) -> None:
+    """A purchase orders the electronic invoice only if the declaration does, with your file."""
+    async with make() as lab:
+        for capability, customs in electronic_invoices().items():
+            if capability not in lab.capabilities:
+                continue
+            marker = lab.subject.paperless
+            paper = attrs.evolve(customs, paperless=False, invoice_file=None)
+            for declaration in (paper, customs):
+                count = len(lab.sandbox.requests)
+                request = lab.request(lab.address(country="CA"), customs=declaration)
+                key = f"{capability}-{declaration is paper}"
+                shipment = await lab("create_shipment", lab.purchase(request), idempotency_key=key)
+                bodies = b"".join(item.body for item in lab.sandbox.requests[count:])
+                is_electronic = marker is not None and marker in bodies
+                require(is_electronic is (declaration is not paper), "The invoice is on paper.")
+                is_own = b64encode(_FILE) in bodies
+                require(is_own is (declaration.invoice_file is not None), "The file is lost.")
+                shown = repr((request, shipment))
+                require("Brule" not in shown, "A request or shipment shows its invoice.")
+
+
+DUTIES: Final = (
+    duties_are_estimated,
+    duties_include_the_freight,
+    an_invoice_is_sent_electronically,
+)

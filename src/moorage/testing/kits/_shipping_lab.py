@@ -80,6 +80,8 @@ class ShippingSubject:
         report: makes the webhook about the tracking of a parcel; takes the parcel's number, and a
             URL.
         service: a service that the vendor sells, in our words; None if the vendor quotes rates.
+        paperless: bytes of a purchase whose invoice goes to customs electronically; None if the
+            vendor cannot send it so.
         no_rates: a postal code to which no carrier delivers.
         no_label: a postal code for which a rate is offered, and then a label refused.
         nowhere: a city to which nothing can be delivered.
@@ -99,6 +101,7 @@ class ShippingSubject:
     wrong_secret: str = attrs.field(default="another secret, also long enough", repr=False)
     report: Callable[[str, str], Notice] | None = None
     service: str | None = None
+    paperless: bytes | None = None
     no_rates: str = "00000"
     no_label: str = "00001"
     nowhere: str = "Nowhere"

@@ -32,7 +32,7 @@ from moorage.domain.values.money import Money
 from moorage.errors import UnsupportedByVendor, VendorRejected, WebhookRejected
 from moorage.testing.kits._contract_lab import require_unsupported, through_async_hub, through_hub
 from moorage.testing.kits._shipping_buying import BUYING, name_same_object
-from moorage.testing.kits._shipping_duties import DUTIES, declared
+from moorage.testing.kits._shipping_duties import DUTIES, declared, electronic_invoices
 from moorage.testing.kits._shipping_handovers import HANDOVERS
 from moorage.testing.kits._shipping_lab import ACCOUNT, Lab, ShippingSubject, async_lab, sync_lab
 from moorage.testing.kits._shipping_requests import REQUESTS
@@ -59,9 +59,12 @@ def _features(lab: Lab) -> dict[ShippingCapability, dict[str, Any]]:
         description="Shirts", quantity=2, value=Money("46.50", "USD"), weight="0.3", origin="DE"
     )
     customs = Customs(items=[item], signer="Steve Brule")
+    abroad = lab.address(country="CA")
+    electronic = electronic_invoices() if ShippingCapability.CUSTOMS in lab.capabilities else {}
     return {
+        **{name: {"to": abroad, "customs": invoice} for name, invoice in electronic.items()},
         ShippingCapability.MULTI_PARCEL: {"parcels": [parcel, parcel]},
-        ShippingCapability.CUSTOMS: {"to": lab.address(country="CA"), "customs": customs},
+        ShippingCapability.CUSTOMS: {"to": abroad, "customs": customs},
         ShippingCapability.INSURANCE: {"insurance": Money("100", "USD")},
         ShippingCapability.SIGNATURE: {"signature": Signature.ADULT},
         ShippingCapability.SATURDAY_DELIVERY: {"saturday": True},

@@ -102,6 +102,13 @@ async def offers_abroad(vendor: ScenarioVendor) -> Any:
     return await offers(vendor, **DECLARED)
 
 
+async def electronic_invoice(vendor: ScenarioVendor, **fields: Any) -> Any:
+    """Buy a label for a shipment abroad whose invoice is sent electronically."""
+    customs = Customs(items=[_PEN], signer="Ada", invoice_number="INV-1", **fields)
+    request = purchase(vendor, parcel(vendor, customs=customs, recipient=ABROAD))
+    return (await vendor("create_shipment", request, idempotency_key="1")).state
+
+
 async def estimate_duties(vendor: ScenarioVendor) -> Any:
     """Estimate the duties and taxes on a shipment abroad."""
     return (await vendor("estimate_duties", parcel(vendor, **DECLARED))).total
@@ -214,5 +221,9 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     ShippingCapability.CANCEL_PICKUP: cancel_pickup,
     ShippingCapability.MANIFEST: manifest,
     ShippingCapability.DUTIES: estimate_duties,
+    ShippingCapability.PAPERLESS_CUSTOMS: partial(electronic_invoice, paperless=True),
+    ShippingCapability.INVOICE_UPLOAD: partial(
+        electronic_invoice, invoice_file=b"%PDF-1.4 invoice"
+    ),
     ShippingCapability.SERVICE_POINTS: ship_to_service_point,
 }

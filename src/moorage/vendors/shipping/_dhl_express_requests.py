@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -48,6 +49,7 @@ _SIGNATURES: Final = {Signature.ANYBODY: "SF", Signature.ADULT: "SD"}
 _SATURDAY: Final = "AA"
 _INSURANCE: Final = "II"
 _DUTIES_PAID: Final = "DD"
+_PAPERLESS: Final = "WY"
 _REASONS: Final = {
     Contents.MERCHANDISE: "commercial_purpose_or_sale",
     Contents.GIFT: "gift",
@@ -104,6 +106,7 @@ def _services(request: RateRequest) -> list[dict[str, Any]] | None:
         request.signature and _SIGNATURES[request.signature]: request.signature,
         _SATURDAY: request.saturday,
         _DUTIES_PAID: request.customs and request.customs.incoterm == "DDP",
+        _PAPERLESS: request.customs and _is_paperless(request.customs),
     }
     services: list[dict[str, Any]] = [
         {"serviceCode": code} for code, wanted_service in codes.items() if wanted_service
@@ -111,6 +114,10 @@ def _services(request: RateRequest) -> list[dict[str, Any]] | None:
     if request.insurance is not None:
         services.append({"serviceCode": _INSURANCE, **_value_body(request.insurance)})
     return services or None
+
+
+def _is_paperless(customs: Customs) -> bool:
+    return customs.paperless or customs.invoice_file is not None
 
 
 def _value_body(money: Money) -> dict[str, Any]:
@@ -243,8 +250,16 @@ def shipment_body(
             "receiverDetails": _party(request.recipient),
         },
         "content": content,
+        "documentImages": customs and _own_invoice(customs),
     }
     return merged(filled(body.items()), extra_of(CARRIER, request, "shipment"))
+
+
+def _own_invoice(customs: Customs) -> list[dict[str, Any]] | None:
+    if customs.invoice_file is None:
+        return None
+    content = b64encode(customs.invoice_file).decode()
+    return [{"typeCode": "CIN", "imageFormat": "PDF", "content": content}]
 
 
 def _labelled_package(parcel: Parcel, number: int) -> dict[str, Any]:
@@ -262,6 +277,9 @@ def _image(request: RateRequest) -> dict[str, Any]:
         "encodingFormat": _FORMATS[request.label],
         "imageOptions": [option],
     }
+    if request.customs is not None and request.customs.paperless:
+        invoice = {"typeCode": "invoice", "isRequested": True, "invoiceType": "commercial"}
+        image["imageOptions"].append(invoice)
     if len(request.parcels) > 1:
         image["splitTransportAndWaybillDocLabels"] = True
         image["splitDocumentsByPages"] = True
@@ -270,6 +288,12 @@ def _image(request: RateRequest) -> dict[str, Any]:
 
 def _declaration(customs: Customs, day: str) -> dict[str, Any]:
     number = customs.invoice_number
+    if customs.paperless and number is None:
+        raise InvalidData(
+            "DHL Express writes no invoice without a number.",
+            field="customs.invoice_number",
+            remedy="Give the number of the invoice.",
+        )
     invoice = {"number": number, "date": day, "signatureName": customs.signer[:35]}
     return filled(
         {

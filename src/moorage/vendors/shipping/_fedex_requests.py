@@ -111,8 +111,11 @@ def shipment_body(
         }
         for number, parcel in enumerate(request.parcels, 1)
     ]
+    customs, fields = request.customs, _common_fields(request, pickup)
+    if customs is not None and customs.paperless:
+        fields |= _paperless_fields(fields["shipmentSpecialServices"] or {})
     shipment = {
-        **_common_fields(request, pickup),
+        **fields,
         "shipDatestamp": request.ship_date and request.ship_date.isoformat(),
         "serviceType": service,
         "shipper": _party(request.sender),
@@ -122,7 +125,7 @@ def shipment_body(
         "labelSpecification": {"imageType": image, "labelStockType": stock},
         "rateRequestType": ["ACCOUNT"],
         "requestedPackageLineItems": packages,
-        "customsClearanceDetail": request.customs and _clearance(request, request.customs),
+        "customsClearanceDetail": customs and _clearance(request, customs),
     }
     body = {
         "accountNumber": account_body(account),
@@ -131,6 +134,24 @@ def shipment_body(
         "requestedShipment": filled(shipment.items()),
     }
     return merged(body, extra_of(CARRIER, request, "shipment"))
+
+
+def _paperless_fields(services: dict[str, Any]) -> dict[str, Any]:
+    """The fields by which FedEx makes an invoice and sends it to customs electronically."""
+    types = [*services.get("specialServiceTypes", ()), "ELECTRONIC_TRADE_DOCUMENTS"]
+    return {
+        "shipmentSpecialServices": {
+            **services,
+            "specialServiceTypes": types,
+            "etdDetail": {"requestedDocumentTypes": ["COMMERCIAL_INVOICE"]},
+        },
+        "shippingDocumentSpecification": {
+            "shippingDocumentTypes": ["COMMERCIAL_INVOICE"],
+            "commercialInvoiceDetail": {
+                "documentFormat": {"docType": "PDF", "stockType": "PAPER_LETTER"}
+            },
+        },
+    }
 
 
 def _references(request: RateRequest, parcel: Parcel, marked: str) -> list[dict[str, Any]]:

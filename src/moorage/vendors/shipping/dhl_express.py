@@ -103,7 +103,8 @@ class DhlExpress(sdk.ApiVendor):
     capabilities = sdk.members_of(
         ShippingCapability,
         "rates find_lost_label multi_parcel customs insurance signature saturday_delivery"
-        " label_zpl label_epl label_paper track validate_address duties",
+        " label_zpl label_epl label_paper track validate_address duties"
+        " paperless_customs invoice_upload",
     )
     limits: ClassVar[Mapping[str, int]] = {"parcels": 999}
 

@@ -87,7 +87,9 @@ class EasyPost(sdk.ApiVendor):
     kinds = ("shipping",)
     api_version = "v2"
     capabilities = frozenset(ShippingCapability) - sdk.members_of(
-        ShippingCapability, "multi_parcel label_paper pickup_several service_points duties"
+        ShippingCapability,
+        "multi_parcel label_paper pickup_several service_points duties paperless_customs"
+        " invoice_upload",
     )
     modes = sdk.key_modes(live=("EZAK",), test=("EZTK",))
     webhook = "easypost"

@@ -92,7 +92,7 @@ class FedEx(sdk.Vendor):
     capabilities: ClassVar[frozenset[str]] = frozenset(ShippingCapability) - sdk.members_of(
         ShippingCapability,
         "insurance label_paper label_again convert_label buy_by_reference pickup pickup_several"
-        " cancel_pickup manifest service_points duties",
+        " cancel_pickup manifest service_points duties invoice_upload",
     )
 
     account_number: str = attrs.field(repr=False)

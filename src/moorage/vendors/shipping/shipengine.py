@@ -75,7 +75,7 @@ class ShipEngine(sdk.ApiVendor):
     kinds = ("shipping",)
     api_version = "v1"
     capabilities = frozenset(ShippingCapability) - sdk.members_of(
-        ShippingCapability, "label_epl duties"
+        ShippingCapability, "label_epl duties paperless_customs invoice_upload"
     )
     modes = sdk.key_modes(test=("TEST_",))
     webhook = "shipengine"

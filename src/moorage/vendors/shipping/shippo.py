@@ -74,7 +74,9 @@ class Shippo(sdk.ApiVendor):
     kinds = ("shipping",)
     api_version = "2018-02-08"
     capabilities = frozenset(ShippingCapability) - sdk.members_of(
-        ShippingCapability, "convert_label label_epl cancel_pickup service_points duties"
+        ShippingCapability,
+        "convert_label label_epl cancel_pickup service_points duties paperless_customs"
+        " invoice_upload",
     )
     modes = sdk.key_modes(live=("shippo_live_",), test=("shippo_test_",))
     webhook = "shippo"

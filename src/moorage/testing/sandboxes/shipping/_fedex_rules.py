@@ -45,6 +45,13 @@ _SERVICES: Final = {
     "specialServiceTypes": [str],
     "returnShipmentDetail": {"returnType!": words("PRINT_RETURN_LABEL")},
 }
+_INVOICE: Final = words("COMMERCIAL_INVOICE")
+_DOCUMENTS: Final = {
+    "shippingDocumentTypes!": [_INVOICE],
+    "commercialInvoiceDetail!": {
+        "documentFormat!": {"docType!": words("PDF"), "stockType!": words("PAPER_LETTER")}
+    },
+}
 RATES: Final[dict[str, Any]] = {
     "accountNumber!": _ACCOUNT,
     "rateRequestControlParameters": {
@@ -85,7 +92,11 @@ SHIPMENT: Final[dict[str, Any]] = {
         "requestedPackageLineItems!": [
             {**_PACKAGE, "sequenceNumber": int, "customerReferences": [_REFERENCE]}
         ],
-        "shipmentSpecialServices": _SERVICES,
+        "shipmentSpecialServices": {
+            **_SERVICES,
+            "etdDetail": {"requestedDocumentTypes!": [_INVOICE]},
+        },
+        "shippingDocumentSpecification": _DOCUMENTS,
         "customsClearanceDetail": {
             "commercialInvoice!": {
                 "originatorName": str,

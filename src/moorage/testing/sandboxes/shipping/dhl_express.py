@@ -105,7 +105,12 @@ _SHIPMENT: Final = {
     "valueAddedServices": _SERVICES,
     "outputImageProperties": {
         "encodingFormat": str,
-        "imageOptions": [{"typeCode!": str, "templateName": str, "hideAccountNumber": bool}],
+        "imageOptions": [
+            {
+                **typed(str, "typeCode! templateName invoiceType"),
+                **typed(bool, "hideAccountNumber isRequested"),
+            }
+        ],
         "splitTransportAndWaybillDocLabels": bool,
         "splitDocumentsByPages": bool,
         "printerDPI": int,
@@ -124,6 +129,7 @@ _SHIPMENT: Final = {
             "exportReasonType": str,
         },
     },
+    "documentImages": [typed(str, "typeCode imageFormat content!")],
 }
 _MAX_LENGTHS: Final = {"addressLine1": 45, "cityName": 45, "value": 35}
 
@@ -244,6 +250,7 @@ class DhlExpressSandbox(base.Sandbox):
             raise _refusal(
                 400, "Multiple problems found, see Additional Details", "/shipments", words
             )
+        _check_invoice(body)
         number = f"{1_000_000_000 + self.number()}"
         pieces = [f"JD0146{number}{entry:04}" for entry, _ in enumerate(content["packages"], 1)]
         self.shipments[number] = {
@@ -389,6 +396,17 @@ def _product(code: str, name: str, price: float, days: int) -> dict[str, Any]:
             "totalTransitDays": days,
         },
     }
+
+
+def _check_invoice(body: Mapping[str, Any]) -> None:
+    """Refuse a shipment whose invoice is electronic without the service, or the other way round."""
+    options = body.get("outputImageProperties", {}).get("imageOptions", [])
+    has_invoice = "documentImages" in body or any(
+        option["typeCode"] == "invoice" for option in options
+    )
+    services = {service["serviceCode"] for service in body.get("valueAddedServices", [])}
+    if has_invoice is not ("WY" in services):
+        raise _refusal(400, "7120: Required either an invoice or documentImages", "/shipments")
 
 
 def _documents(image: Mapping[str, Any], number: str, pieces: list[str]) -> list[dict[str, Any]]:
