@@ -304,7 +304,8 @@ def _hub_class(mode: str) -> str:
         for kind, title in CONTRACTS.items()
         for name in [kind.capitalize()]
     )
-    doc = "The contracts of a hub" if not mode else "The contracts of an asynchronous hub"
+    hub = "an asynchronous hub" if mode else "a hub"
+    doc = f"The methods of {hub} that return the operations of its contracts"
     return f'''
 class {mode}ContractMethods:
     """{doc}."""

@@ -85,7 +85,7 @@ from moorage.services.contracts.storage import StorageFlows
 from moorage.services.contracts.tax import TaxFlows
 from moorage.testing.kits._einvoices_lab import outgoing_invoice
 from moorage.testing.sandbox_scenarios.bank import TRANSFER
-from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP, pickup
+from moorage.testing.sandbox_scenarios.shipping import ADA, DECLARED, SHOP, pickup
 from moorage.testing.sandbox_scenarios.shops import PARCEL
 from moorage.testing.sandbox_scenarios.tax import sale
 from moorage.testing.sandboxes.bank.base import IBANS, RETURN_URL
@@ -185,6 +185,7 @@ VALID_ARGUMENTS: dict[str, Any] = {
     "what": REF,
     "pickup": pickup([Ref.parse(REF)]),
     "shipments": [REF],
+    "shipment": RateRequest(sender=SHOP, parcels=[Parcel(weight="1")], **DECLARED),
     "items": [REF],
     "carrier": "usps",
     "email": "ada@example.com",

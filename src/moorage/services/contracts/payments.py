@@ -150,7 +150,7 @@ class PaymentsFlows(Flows, PaymentsContract):
         return run_flow
 
     async def follow_up(self, event: PaymentEvent, *, timeout: float | None = None) -> PaymentEvent:
-        """Return a payment event with all fields; missing ones are fetched from the vendor.
+        """Return a payment event with all fields, fetched from the vendor if they are missing.
 
         Only the id is read from an incomplete event, so a forged event can only cause a look-up at
         the vendor.

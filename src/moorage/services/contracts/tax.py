@@ -29,7 +29,7 @@ class TaxFlows(Flows, TaxContract):
         idempotency_key: str,
         timeout: float | None = None,
     ) -> TaxRecord:
-        """Add a sale to the tax reports of the vendor that calculated its tax.
+        """Put a sale into the reports of the vendor that calculated its tax.
 
         The tax is the calculated one, even if the vendor's rules have changed since.
 
