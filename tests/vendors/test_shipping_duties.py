@@ -22,8 +22,8 @@ from moorage.errors import InvalidData, InvalidRequest, VendorFailed, VendorReje
 from moorage.testing.sandboxes.base import reply
 from moorage.vendors.shipping._dhl_express_answers import read_duties as read_dhl
 from moorage.vendors.shipping._dhl_express_requests import duties_body as dhl_body
-from moorage.vendors.shipping._ups_answers import read_duties as read_ups
-from moorage.vendors.shipping._ups_requests import duties_body as ups_body
+from moorage.vendors.shipping._ups_duties import duties_body as ups_body
+from moorage.vendors.shipping._ups_duties import read_duties as read_ups
 from tests.support.openapi import excerpt_problems
 from tests.vendors import dhl_express_account, ups_account
 from tests.vendors.dhl_express_account import HERE, PARCEL, THERE

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.shipping.duties import DutiesEstimate, ItemDuties, declared_goods
 from moorage.contracts.shipping.rates import (
     CarrierMessage,
     LabelFormat,
@@ -35,7 +34,6 @@ from moorage.vendors.shipping._common import (
     refusal,
     service_word,
 )
-from moorage.vendors.shipping._duties import item_charges
 from moorage.vendors.shipping._ups_requests import CARRIER, FORMATS
 
 if TYPE_CHECKING:
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.address import Address
-    from moorage.contracts.shipping.rates import RateRequest
 
 NO_OFFER: Final = frozenset({"111210", "111217"})
 """Codes by which UPS reports that it has no service for a shipment."""
@@ -324,49 +321,6 @@ def _suggested_address(body: sdk.Answer, address: Address, residential: bool | N
         postal_code=f"{code}-{extension}" if code and extension else code,
         country=country_of(body.text("CountryCode"), address),
         residential=residential,
-    )
-
-
-def read_duties(
-    response: sdk.Response, request: RateRequest, freight: sdk.Money | None
-) -> DutiesEstimate:
-    """Parse the charges on the import of a shipment.
-
-    Raises:
-        VendorRejected: UPS cannot calculate the charges on an item.
-        VendorFailed: the answer lacks an item or an amount, or has another currency.
-    """
-    body, customs = sdk.read_answer(response), declared_goods(request)
-    currency, shipment = customs.value.currency, body.object("shipment")
-    if shipment.text("currencyCode") != currency:
-        raise sdk.malformed(response, "shipment.currencyCode")
-
-    def amount(answer: sdk.Answer, *names: str) -> sdk.Money:
-        values = [answer.value(name) for name in names if name in answer.raw]
-        money = sdk.as_money(values[0], currency) if values else None
-        return sdk.required(money, response, names[0])
-
-    charges: dict[str, ItemDuties] = {}
-    for item in shipment.objects("shipmentItems"):
-        number = item.text("commodityID") or item.text("commodityId") or ""
-        if item.value("isCalculable") is False:
-            words = f"UPS cannot calculate the duties on line {number}."
-            raise sdk.VendorRejected(words, response=response)
-        charges[number] = ItemDuties(
-            duties=amount(item, "commodityDuty"),
-            taxes=amount(item, "commodityVAT"),
-            fees=amount(item, "totalCommodityTaxAndFee", "totalCommodityTaxesAndFees"),
-            hs_code=item.text("hsCode"),
-        )
-    fees = ("totalCommodityLevelTaxesAndFees", "totalShipmentLevelTaxesAndFees")
-    return DutiesEstimate(
-        goods=customs.value,
-        freight=freight,
-        items=item_charges(response, customs, charges),
-        duties=amount(shipment, "totalDuties"),
-        taxes=amount(shipment, "totalVAT"),
-        fees=sum((amount(shipment, name) for name in fees), amount(shipment, "totalBrokerageFees")),
-        raw=body.raw,
     )
 
 

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.shipping.duties import declared_goods
 from moorage.contracts.shipping.parcels import Contents, Customs, CustomsItem, Parcel
 from moorage.contracts.shipping.rates import LabelFormat, LabelSize, RateRequest, Signature
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure, measure_text
 from moorage.vendors.shipping._common import (
-    as_number,
     extra_of,
     filled,
     order_lines_per_parcel,
     reference_on_label,
 )
-from moorage.vendors.shipping._duties import GoodsLine, goods_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,21 +30,12 @@ _EMPTY_TAG: Final = ""
 _OWN_BOX: Final = "02"
 _LINE: Final = 35
 _TRUE: Final = "The information on this invoice is true and correct."
-_REASONS: Final = {
+REASONS: Final = {
     Contents.MERCHANDISE: "SALE",
     Contents.GIFT: "GIFT",
     Contents.SAMPLE: "SAMPLE",
     Contents.RETURNED: "RETURN",
 }
-_PURPOSES: Final = {
-    Contents.MERCHANDISE: "SALE",
-    Contents.GIFT: "GIFT",
-    Contents.SAMPLE: "SAMPLE",
-    Contents.RETURNED: "RETURN",
-}
-_OTHER_PURPOSE: Final = "OTHER"
-_PROVINCES: Final = frozenset({"CA", "MX"})
-"""Countries whose charges on an import depend on the province."""
 _TOTALLED: Final = frozenset({("US", "CA"), ("US", "PR")})
 FORMATS: Final = {
     LabelFormat.PDF: "PDF",
@@ -199,7 +187,7 @@ def _customs_invoice(request: RateRequest, customs: Customs, day: date) -> dict[
         "FormType": ["01"],
         "InvoiceNumber": number,
         "InvoiceDate": f"{day:%Y%m%d}",
-        "ReasonForExport": _REASONS.get(customs.contents, reason[:20]),
+        "ReasonForExport": REASONS.get(customs.contents, reason[:20]),
         "TermsOfShipment": customs.incoterm,
         "CurrencyCode": customs.value.currency,
         "DeclarationStatement": f"{_TRUE} {customs.signer}"[:550],
@@ -222,7 +210,7 @@ def _product(item: CustomsItem, count: int, unit_price: sdk.Money) -> dict[str, 
             "UnitOfMeasurement": {"Code": "PCS"},
             "Value": str(unit_price.amount),
         },
-        "CommodityCode": _plain_code(item.hs_code),
+        "CommodityCode": plain_code(item.hs_code),
         "PartNumber": item.sku,
         "OriginCountryCode": item.origin,
     }
@@ -319,60 +307,7 @@ def _total(request: RateRequest, customs: Customs) -> dict[str, str] | None:
     return {"CurrencyCode": worth.currency, "MonetaryValue": str(worth.amount)}
 
 
-def duties_body(request: RateRequest, freight: sdk.Money | None, number: str) -> dict[str, Any]:
-    """The body of the request for the charges on the import of a shipment.
-
-    Args:
-        request: the shipment.
-        freight: price of the transport.
-        number: number of the request.
-    """
-    customs, goal = declared_goods(request), request.recipient
-    shipment = {
-        "id": number,
-        "importCountryCode": goal.country,
-        "importProvince": (goal.region or None) if goal.country in _PROVINCES else None,
-        "shipDate": request.ship_date and f"{request.ship_date}",
-        "incoterms": customs.incoterm,
-        "exportCountryCode": request.sender.country,
-        "transModes": "INT_AIR",
-        "transportCost": freight and as_number(freight.amount),
-        "shipmentType": _PURPOSES.get(customs.contents, _OTHER_PURPOSE),
-        "shipmentItems": [
-            _commodity(number, line) for number, line in goods_lines(customs).items()
-        ],
-    }
-    body = {
-        "currencyCode": customs.value.currency,
-        "transID": number,
-        "allowPartialLandedCostResult": False,
-        "alversion": 1,
-        "shipment": filled(shipment.items()),
-    }
-    return sdk.merged(body, extra_of(CARRIER, request, "duties"))
-
-
-def _commodity(number: int, line: GoodsLine) -> dict[str, Any]:
-    item = line.item
-    weight = item.weight * line.count / item.quantity
-    fields = {
-        "commodityId": str(number),
-        "grossWeight": as_number(
-            convert_measure(weight, item.weight_unit, WeightUnit.KILOGRAM, decimals=3)
-        ),
-        "grossWeightUnit": "KG",
-        "priceEach": as_number(line.unit_price.amount),
-        "commodityCurrencyCode": line.unit_price.currency,
-        "quantity": line.count,
-        "UOM": "Each",
-        "hsCode": _plain_code(item.hs_code),
-        "description": item.description[:150],
-        "originCountryCode": item.origin,
-    }
-    return filled(fields.items())
-
-
-def _plain_code(code: str | None) -> str | None:
+def plain_code(code: str | None) -> str | None:
     """A customs tariff number without dots and spaces."""
     return code and re.sub(r"[^A-Za-z0-9]", "", code)
 

@@ -32,18 +32,17 @@ from moorage.vendors.shipping._ups_answers import (
     no_rates,
     read_address,
     read_cancel,
-    read_duties,
     read_rates,
     read_shipment,
     read_track,
     recovered,
 )
+from moorage.vendors.shipping._ups_duties import duties_body, read_duties
 from moorage.vendors.shipping._ups_requests import (
     CARRIER,
     CHECKED,
     address_body,
     by_mark,
-    duties_body,
     rates_body,
     recovery_body,
     shipment_body,
