@@ -94,7 +94,7 @@ def test_error_has_only_first_line_of_azure_message(
         files.download("a")
 
     assert "There is no container." == excinfo.value.vendor_message
-    assert "Correct the name of the container" in str(excinfo.value)
+    assert "Correct the container's name" in str(excinfo.value)
     blob_sandbox.fail(Response(404))
     with pytest.raises(FileNotFound):
         files.head("a")

@@ -147,7 +147,7 @@ def test_invalid_upload_reference_is_refused_before_anything_is_sent(
 ) -> None:
     """An invalid upload reference is refused before anything is sent."""
     ref = Ref("azure_blob", "azure", "a", {"upload": upload})
-    with pytest.raises(InvalidData, match="not the reference of an upload"):
+    with pytest.raises(InvalidData, match="does not identify an upload"):
         files.upload("a", DATA, resume=ref)
     assert [] == blob_sandbox.requests
 

@@ -135,7 +135,7 @@ def test_chunk_that_never_arrives(gcs_sandbox: GcsSandbox) -> None:
         assert all(session.aborted for session in gcs_sandbox.sessions.values())
         full_response = Response(308, {"Range": f"bytes=0-{STEP - 1}"})
         gcs_sandbox.fail(*usual_answers(1), *[full_response] * 5)
-        with pytest.raises(VendorFailed, match="no more bytes"):
+        with pytest.raises(VendorFailed, match="no longer accepts bytes"):
             hub.storage().upload("a", DATA, part_size=STEP)
         assert not hub.storage().exists("a")
 
@@ -200,7 +200,7 @@ def test_object_stored_with_wrong_size_or_checksum_is_deleted(
     previous_info = files.upload("a", b"before")
     fields = {"generation": "77", "size": str(len(DATA)), **wrong}
     gcs_sandbox.fail(*usual_answers(4), Response(200, body=json.dumps(fields).encode()))
-    with pytest.raises(VendorFailed, match="stored other bytes"):
+    with pytest.raises(VendorFailed, match="stored different bytes"):
         files.upload("a", DATA, part_size=STEP)
     [deleted_request] = [
         request

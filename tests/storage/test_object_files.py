@@ -362,7 +362,7 @@ def test_public_url_needs_the_folders_url() -> None:
     """Files in a folder have public URLs only if the configuration has a base URL."""
     with (
         Hub([Account("files", LocalFiles(root="unused"))]) as hub,
-        pytest.raises(ConfigurationError, match="url is missing"),
+        pytest.raises(ConfigurationError, match="`url` is not set"),
     ):
         hub.storage().public_url("a")
 

@@ -292,10 +292,10 @@ def test_link_that_leads_elsewhere_is_an_error(link: str) -> None:
 def test_wrong_references_are_refused() -> None:
     """An account reference without its consent is refused, as is a page of another account."""
     bank = hub(BerlinGroupSandbox()).bank()
-    with pytest.raises(InvalidData, match="which consent"):
+    with pytest.raises(InvalidData, match="not contain the consent"):
         bank.balances("berlin_group:bank:1")
     for after in (ACCOUNT, Ref("berlin_group", "bank", "2", {"page": "pageIndex=1"})):
-        with pytest.raises(InvalidData, match="not the next page"):
+        with pytest.raises(InvalidData, match="is not the `next`"):
             bank.transactions(ACCOUNT, after=after)
 
 

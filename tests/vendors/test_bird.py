@@ -162,7 +162,7 @@ def test_stored_template_of_bird_is_option() -> None:
 
 def test_sender_is_required() -> None:
     """A message without a sender is refused for Bird."""
-    with pytest.raises(InvalidData, match="by Bird needs a sender"):
+    with pytest.raises(InvalidData, match="Bird requires a sender"):
         message_body(attrs.evolve(VENDOR, sender=None), SmsMessage(to=TO, text="Hello"))
 
 

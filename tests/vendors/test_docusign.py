@@ -344,7 +344,7 @@ def test_a_link_names_the_embedded_signer() -> None:
         with pytest.raises(InvalidData) as refused:
             hub.signatures().signing_link(ref, ADA["email"])
         plain_ref = hub.signatures().send(request()).ref
-        with pytest.raises(InvalidData, match="gets an email"):
+        with pytest.raises(InvalidData, match="signs by email"):
             hub.signatures().signing_link(plain_ref, ADA["email"], RETURN_URL)
         hub.signatures().signing_link(ref, ADA["email"], RETURN_URL)
 

@@ -137,7 +137,7 @@ def test_firebase_outage_keeps_its_known_code() -> None:
 def test_project_is_needed() -> None:
     """The project comes from the key or the option; without either an error is raised."""
     assert {} == Firebase(project="acme").clients()
-    with pytest.raises(ConfigurationError, match="project of Firebase is not known") as excinfo:
+    with pytest.raises(ConfigurationError, match="Firebase project is not known") as excinfo:
         Firebase()
     assert "project" == excinfo.value.path
     sandbox = FirebaseSandbox()

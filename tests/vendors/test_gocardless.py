@@ -96,7 +96,7 @@ def test_wrong_secret_is_refused() -> None:
 
 def test_id_and_key_belong_together() -> None:
     """A secret id without its key is refused; without either, the credential provider is used."""
-    with pytest.raises(ConfigurationError, match="one is missing"):
+    with pytest.raises(ConfigurationError, match="only one of them is set"):
         GoCardless(secret_id="1")
     assert {} == GoCardless().clients()
 
@@ -204,7 +204,11 @@ def test_refused_revocation_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     "seconds, words",
-    [("86307", "in 86307 seconds"), ("soon", "day is over"), (None, "day is over")],
+    [
+        ("86307", "in 86307 seconds"),
+        ("soon", "end of the bank's day"),
+        (None, "end of the bank's day"),
+    ],
 )
 def test_remedy_for_spent_daily_limit_says_when_to_try_again(
     seconds: str | None, words: str

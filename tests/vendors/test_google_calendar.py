@@ -237,7 +237,7 @@ def test_wrong_references_are_refused() -> None:
     with hub_at(sandbox) as hub:
         with pytest.raises(InvalidData, match="not the reference of an event"):
             hub.calendars().get(CALENDAR)
-        with pytest.raises(InvalidData, match="earlier look"):
+        with pytest.raises(InvalidData, match="not a cursor of changes"):
             hub.calendars().changes(CALENDAR, **times, after=CALENDAR)
         other = Attendee("a@b.example", kind=AttendeeKind.OTHER)
         with pytest.raises(InvalidData, match="of the kind 'other'"):

@@ -342,7 +342,7 @@ def test_wrong_page_is_refused(page: str) -> None:
     account = bank.accounts(granted(sandbox, bank))[0].ref
     count = len(sandbox.requests)
     for after in (account.with_related(page=page), attrs.evolve(account, id="another")):
-        with pytest.raises(InvalidData, match="not the next page"):
+        with pytest.raises(InvalidData, match="is not the `next`"):
             bank.transactions(account, PERIOD, after=after)
     assert count == len(sandbox.requests)
 
@@ -385,7 +385,7 @@ def test_mode_and_countries() -> None:
     names = ("production.plaid.com", "sandbox.plaid.com", "plaid.example")
     urls: list[dict[str, Any]] = [{"base_url": f"https://{name}"} for name in names]
     assert [Mode.LIVE, Mode.TEST, None] == [Plaid(**fields | url).mode() for url in urls]
-    with pytest.raises(ConfigurationError, match="not codes of countries"):
+    with pytest.raises(ConfigurationError, match="not a list of country codes"):
         Plaid(client_id="1", client_name="E", countries="gb")
 
 

@@ -337,7 +337,7 @@ def test_shipments_of_several_carriers_are_refused_by_shippo() -> None:
     with pytest.raises(InvalidData, match="several carrier accounts"):
         shop.manifest(*refs)
     shop.sandbox.transactions[refs[1].id]["rate"] = {"object_id": rate}
-    with pytest.raises(VendorRejected, match="does not state the carrier_account"):
+    with pytest.raises(VendorRejected, match="does not contain the carrier_account"):
         shop.schedule(pickup([refs[1]]))
 
 

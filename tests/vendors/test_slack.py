@@ -258,7 +258,7 @@ def test_channel_is_required() -> None:
     with pytest.raises(InvalidData) as excinfo:
         chat.send(HELLO)
     assert "channel" == excinfo.value.field
-    with pytest.raises(InvalidData, match="which channel"):
+    with pytest.raises(InvalidData, match="contain the message's channel"):
         chat.delete(Ref("slack", "team", "1.1"))
     assert [] == sandbox.requests
 

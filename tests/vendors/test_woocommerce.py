@@ -404,7 +404,7 @@ def test_topics_of_events(topic: str, expected: ShopTopic | None) -> None:
 
 def test_currency_is_a_code() -> None:
     """The shop's currency must be an ISO 4217 code."""
-    with pytest.raises(ConfigurationError, match="not a code"):
+    with pytest.raises(ConfigurationError, match="not an ISO 4217 currency code"):
         WooCommerce(base_url="https://a.example", consumer_key="ck_a", currency="euro")
 
 

@@ -45,9 +45,10 @@ def json_number(value: Decimal) -> int | float:
     number = float(value)
     if Decimal(repr(number)) != value:
         raise sdk.InvalidData(
-            "The amount has too many digits to be sent exactly.",
+            "The amount has more digits than can be sent exactly.",
             field="amount",
-            remedy="Check that it is not given in a smaller unit, such as cents in place of euros.",
+            remedy="Check that the amount is not in a smaller unit, such as cents instead of"
+            " euros.",
         )
     return number
 
@@ -67,9 +68,9 @@ def type_at(ref: sdk.Ref, *types: str) -> str:
     if kind in types:
         return kind
     raise sdk.InvalidData(
-        f"The reference does not name {' or '.join(types)}.",
+        f"The reference does not name a record of the type {' or '.join(types)}.",
         field="ref",
-        remedy="Give the `ref` of a record or an event, or the text that str(ref) made.",
+        remedy="Pass the `ref` of a record or an event, or the text that str(ref) made.",
     )
 
 
@@ -80,7 +81,7 @@ def check_contact(contact: sdk.Ref, invoice: BookInvoice) -> None:
         raise sdk.InvalidData(
             f"The reference does not name a {role}.",
             field="ref",
-            remedy=f"Give the `ref` of a contact whose role is {role}.",
+            remedy=f"Pass the `ref` of a contact with the role {role}.",
         )
 
 
@@ -91,7 +92,7 @@ def check_currency(record: InvoiceRecord, payment: InvoicePayment) -> None:
             f"The payment is in {payment.amount.currency}, but the invoice is in"
             f" {record.total.currency}.",
             field="amount",
-            remedy="Give the amount in the currency of the invoice.",
+            remedy="Pass the amount in the currency of the invoice.",
         )
 
 
@@ -106,7 +107,7 @@ def check_unpaid(record: InvoiceRecord) -> None:
     raise sdk.VendorRejected(
         "The invoice has payments or credits, so it cannot be voided.",
         vendor_code=_HAS_PAYMENTS,
-        remedy="Remove its payments and credits at the vendor first.",
+        remedy="First remove the invoice's payments and credits at the vendor.",
     )
 
 
@@ -163,7 +164,8 @@ async def with_equal_total(
     """
     if record.total is None:
         raise sdk.OutcomeUnknown(
-            f"{vendor}'s answer has no total of the invoice, so the totals were not compared.",
+            f"The response of {vendor} contains no total of the invoice, so moorage did not"
+            " compare the totals.",
             remedy=f"Compare the total of {record.ref} at {vendor}.",
         )
     if record.total == invoice.total:
@@ -179,5 +181,5 @@ async def with_equal_total(
     raise sdk.VendorRejected(
         f"{problem}, so the invoice was voided or deleted.",
         vendor_code=_DIFFERENT,
-        remedy="Compare the taxes of the lines with tax_rates(), and use another key.",
+        remedy="Compare the taxes of the lines with tax_rates(), and use another idempotency key.",
     )

@@ -72,7 +72,7 @@ def whole_id(text: str, field: str) -> int:
     raise sdk.InvalidData(
         f"The {field} is not the id of a record in Odoo.",
         field=field,
-        remedy="Give the id from a result of this account, which is a whole number.",
+        remedy="Pass the id from a result of this account, which is a whole number.",
     )
 
 

@@ -232,7 +232,7 @@ def read_payment(
     """The payment in an answer, after checking that its amount is the sent one."""
     item = entity_of(response, name)
     if item.decimal("TotalAmt") != amount.amount:
-        raise sdk.malformed(response, "TotalAmt that was sent")
+        raise sdk.malformed(response, "TotalAmt equal to the amount that was sent")
     return PaymentRecord(
         ref=wire.ref(item.text("Id") or "", type=PAYMENT),
         invoice=invoice,

@@ -214,7 +214,7 @@ def read_payment(
     item = first_of(response, "Payments")
     id_ = sdk.required(item.text("PaymentID"), response, "PaymentID")
     if item.decimal("Amount") != payment.amount.amount:
-        raise sdk.malformed(response, "Amount that was sent")
+        raise sdk.malformed(response, "Amount equal to the amount that was sent")
     return PaymentRecord(
         ref=wire.ref(id_, type=PAYMENT), invoice=invoice, amount=payment.amount, raw=item.raw
     )

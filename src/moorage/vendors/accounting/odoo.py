@@ -111,7 +111,7 @@ class Odoo(sdk.Vendor):
     database: str
     user_id: int = attrs.field(validator=sdk.whole_number())
     api_key: Secret = attrs.field(converter=sdk.as_secret)
-    release: int = sdk.choice(18, *_MEMOS, problem="This release of Odoo is not supported.")
+    release: int = sdk.choice(18, *_MEMOS, problem="moorage does not support this release of Odoo.")
 
     def services(self) -> Mapping[str, sdk.Service]:
         """The JSON-RPC API; the user's key is added to a call when it is sent."""
@@ -328,9 +328,9 @@ class Odoo(sdk.Vendor):
         for item in await self._search(wire, model, [["id", "=", id_]], fields):
             return item
         raise sdk.VendorRejected(
-            "Odoo has no such record, or this user may not see it.",
+            "Odoo does not have this record, or this user must not see it.",
             vendor_code="MissingError",
-            remedy="Check the reference, and the companies and rights of the user.",
+            remedy="Check the reference, and the companies and access rights of the user.",
         )
 
     async def _read_move(self, wire: Wire, id_: int) -> Answer:
@@ -367,9 +367,9 @@ class Odoo(sdk.Vendor):
                 return id_
         name, _, value = condition[0]
         raise sdk.InvalidData(
-            f"Odoo has no active record of {model} whose {name} is {value}.",
+            f"Odoo has no active record of {model} with the {name} {value}.",
             field=_NAMED_FIELDS[model],
-            remedy="Give another one, or activate it in Odoo.",
+            remedy="Pass another value, or activate the record in Odoo.",
         )
 
 

@@ -118,7 +118,7 @@ class QuickBooks(sdk.ApiVendor):
     realm_id: str = attrs.field(
         validator=sdk.matches(
             "[0-9]{1,20}",
-            problem="This is not the id of a company at QuickBooks Online.",
+            problem="The value is not the id of a company at QuickBooks Online.",
             remedy="Copy the realm id, which is a number, from the authorization's redirect.",
         )
     )
@@ -334,7 +334,7 @@ def _id_of(ref: sdk.Ref) -> str:
     if ref.id.isascii() and ref.id.isdigit():
         return ref.id
     raise sdk.InvalidData(
-        "The reference does not have the id of a record at QuickBooks Online.",
+        "The reference does not contain the id of a record at QuickBooks Online.",
         field="ref",
-        remedy="Give the `ref` of a record or an event, or the text that str(ref) made.",
+        remedy="Pass the `ref` of a record or an event, or the text that str(ref) made.",
     )

@@ -115,7 +115,7 @@ class Xero(sdk.OAuthVendor):
     tenant_id: str = attrs.field(
         validator=sdk.matches(
             _UUID.pattern,
-            problem="This is not the id of an organisation at Xero.",
+            problem="The value is not the id of an organisation at Xero.",
             remedy="Copy the tenantId of the organisation from GET https://api.xero.com/connections.",
         )
     )

@@ -46,5 +46,5 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
     error = _REFUSALS(request, response)
     if isinstance(error, sdk.RateLimitExceeded) and error.vendor_code == "ACCESS_EXCEEDED":
         error.retryable = False
-        error.remedy = "Read this account less often: the consent allows a number of times a day."
+        error.remedy = "Read this account less often: the consent allows only a few times a day."
     return error

@@ -27,7 +27,7 @@ def payment_body(order: PaymentOrder) -> dict[str, Any]:
             raise sdk.InvalidData(
                 f"The bank's interface has no field for the {name} of a SEPA credit transfer.",
                 field=name,
-                remedy="Leave it out, or upload the payment as a file.",
+                remedy=f"Leave the {name} out, or upload the payment as a file.",
             )
     remittance = transfer.remittance
     if isinstance(remittance, CreditorReference):
@@ -56,9 +56,9 @@ def _address(transfer: CreditTransfer) -> dict[str, str] | None:
         return None
     if address.lines:
         raise sdk.InvalidData(
-            "The bank's interface has no field for the lines of an address.",
+            "The bank's interface has no field for unstructured address lines.",
             field="lines",
-            remedy="Give the town, postal code and street as fields of their own.",
+            remedy="Set the address's town, postal code and street separately.",
         )
     fields = {
         "streetName": address.street,

@@ -17,9 +17,9 @@ def consent_of(ref: sdk.Ref) -> str:
     if consent:
         return consent
     raise sdk.InvalidData(
-        "The reference does not say which consent the account belongs to.",
+        "The reference does not contain the consent of the account.",
         field="ref",
-        remedy="Give the `ref` of an account in the result of `accounts`.",
+        remedy="Pass the `ref` of an account from the result of `accounts`.",
     )
 
 
@@ -38,7 +38,7 @@ def page_of(ref: sdk.Ref, after: sdk.Ref, *, form: str = ".+") -> str:
     if page and after.id == ref.id and re.fullmatch(form, page, re.ASCII):
         return page
     raise sdk.InvalidData(
-        "The reference is not the next page of the transactions of this account.",
+        "`after` is not the `next` of a page of this account's transactions.",
         field="after",
-        remedy="Give the `next` of a page of this account.",
+        remedy="Pass the `next` of a page of this account.",
     )

@@ -72,12 +72,14 @@ class UkBankAccess(sdk.Vendor):
     client_id: str
     signing_key: sdk.Secret = attrs.field(converter=sdk.as_secret, hash=False)
     key_id: str
-    algorithm: str = sdk.choice("PS256", "PS256", "ES256", problem="Banks take no other algorithm.")
+    algorithm: str = sdk.choice(
+        "PS256", "PS256", "ES256", problem="UK banks do not accept this signature algorithm."
+    )
     authentication: str = sdk.choice(
         "private_key_jwt",
         "private_key_jwt",
         "tls_client_auth",
-        problem="Banks do not authenticate applications in this way.",
+        problem="UK banks do not support this way of authenticating an application.",
     )
     payments_url: str | None = None
     signer: str | None = None
@@ -91,7 +93,7 @@ class UkBankAccess(sdk.Vendor):
                 raise sdk.ConfigurationError(
                     f"The {option} is not an https:// URL with a host and no user name.",
                     path=option,
-                    remedy="Give the URL that the bank documents.",
+                    remedy="Set the URL that the bank documents.",
                 )
         try:
             self._signing().check_key(self.signing_key)
@@ -102,7 +104,7 @@ class UkBankAccess(sdk.Vendor):
         raise sdk.ConfigurationError(
             f"The signing_key is not a private key for {self.algorithm}.",
             path="signing_key",
-            remedy="Give an RSA key in PEM for PS256, or a P-256 key for ES256, with no password.",
+            remedy="Set an RSA key in PEM for PS256, or a P-256 key for ES256, without a password.",
         )
 
     def services(self) -> Mapping[str, sdk.Service]:
@@ -188,10 +190,10 @@ class UkBankAccess(sdk.Vendor):
         """
         if self.signer is None or self.algorithm != "PS256":
             raise sdk.ConfigurationError(
-                "Payments at a UK bank are signed with PS256 in the name of a `signer`.",
+                "A payment at a UK bank must be signed with PS256 and name its `signer`.",
                 path="algorithm" if self.signer else "signer",
-                remedy="Set `signer` to the ids of your organisation and software statement, such"
-                " as 'ORG/SOFTWARE', and give an RSA key.",
+                remedy="Set `signer` to the ids of your organisation and software statement,"
+                " such as 'ORG/SOFTWARE', and use an RSA key with PS256.",
             )
         content = sdk.encode_json(body)
         signature = detached_signature(

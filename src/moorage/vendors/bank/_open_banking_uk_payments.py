@@ -121,7 +121,7 @@ def check_funds_of(ref: Ref, response: Response) -> None:
     answer = sdk.read_answer(response)
     if answer.flag("Data.FundsAvailableResult.FundsAvailable") is False:
         raise sdk.PaymentDeclined(
-            "The bank says that the account does not have enough money for the payment.",
+            "The bank reports that the account does not have enough money for the payment.",
             reason="insufficient_funds",
             payment=str(ref),
             response=response,
@@ -192,7 +192,7 @@ def _not_carried_error(name: str) -> sdk.InvalidData:
     return sdk.InvalidData(
         f"moorage does not send the {name} of a payment to a UK bank.",
         field=name,
-        remedy="Leave it out, or send the bank's own field in `extra`.",
+        remedy=f"Leave the {name} out, or send the bank's own field in `extra`.",
     )
 
 

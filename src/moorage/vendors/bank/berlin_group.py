@@ -227,7 +227,7 @@ class BerlinGroup(sdk.ApiVendor):
             raise sdk.InvalidData(
                 "The bank needs the IP address of the owner's browser.",
                 field="ip_address",
-                remedy="Give the request an `ip_address`, or set one for the account.",
+                remedy="Set `ip_address` in the request or in the account.",
             )
         unique_text = wire.new_id() if key is None else f"{wire.tenant or ''}\n{key}"
         return {

@@ -101,7 +101,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
         error.remedy = (
             f"Read this account again in {seconds} seconds."
             if seconds is not None and seconds.isascii() and seconds.isdecimal()
-            else "Read this account again when the bank's day is over."
+            else "Read this account again after the end of the bank's day."
         )
     return error
 
@@ -141,9 +141,11 @@ class GoCardless(sdk.Vendor):
         """Refuse an id without its key, or a key without its id."""
         if (self.secret_id is None) is not (self.secret_key is None):
             raise sdk.ConfigurationError(
-                "GoCardless needs the id and the key of a user secret, and one is missing.",
+                "GoCardless needs the id and the key of a user secret, but only one of them"
+                " is set.",
                 path="secret_id",
-                remedy="Give both id and key, or neither and a credential provider.",
+                remedy="Set both `secret_id` and `secret_key`, or remove both and use a"
+                " credential provider.",
             )
 
     def services(self) -> Mapping[str, sdk.Service]:
@@ -175,9 +177,9 @@ class GoCardless(sdk.Vendor):
         institution = request.institution or self.institution
         if institution is None:
             raise sdk.InvalidData(
-                "A consent by GoCardless needs a bank.",
+                "GoCardless requires a bank for a consent.",
                 field="institution",
-                remedy="Give the request an institution, or set `institution` of the account.",
+                remedy="Set the request's or the account's `institution`.",
             )
         terms = {
             "institution_id": institution,

@@ -102,8 +102,8 @@ class Plaid(sdk.ApiVendor):
     countries: str = attrs.field(
         validator=sdk.matches(
             "[A-Z]{2}( [A-Z]{2})*",
-            problem="These are not codes of countries.",
-            remedy='Give codes of two capital letters, separated by spaces, such as "GB DE FR".',
+            problem="The value is not a list of country codes.",
+            remedy='Set codes of two capital letters, separated by spaces, such as "GB DE FR".',
         )
     )
     account_numbers: bool = True

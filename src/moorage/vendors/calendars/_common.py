@@ -63,9 +63,9 @@ def check_kinds(attendees: tuple[Attendee, ...], vendor: str) -> None:
     for number, attendee in enumerate(attendees):
         if attendee.kind is AttendeeKind.OTHER:
             raise sdk.InvalidData(
-                f"{vendor} has no attendees of the kind 'other'.",
+                f"{vendor} does not support attendees of the kind 'other'.",
                 field=f"attendees[{number}].kind",
-                remedy="Give required, optional or resource.",
+                remedy="Use the kind 'required', 'optional' or 'resource'.",
             )
 
 
@@ -79,9 +79,9 @@ def calendar_of(ref: sdk.Ref) -> str:
     if calendar is not None:
         return calendar
     raise sdk.InvalidData(
-        "This is not the reference of an event.",
+        "The reference is not the reference of an event.",
         field="ref",
-        remedy="Give the `ref` of an event, not that of a calendar.",
+        remedy="Pass the `ref` of an event, not the reference of a calendar.",
     )
 
 

@@ -153,10 +153,10 @@ def time_body(value: date | datetime, field: str, *, is_series: bool) -> dict[st
     if is_ambiguous(value):
         if is_series:
             raise sdk.InvalidData(
-                f"Clocks show the {field} twice, and Microsoft Graph cannot tell which one is"
-                " meant.",
+                f"The {field} occurs twice, because clocks are set back in this hour."
+                " Microsoft Graph cannot tell which of the two times is meant.",
                 field=field,
-                remedy="Give another time of the day for the series.",
+                remedy="Use another time of day for the series.",
             )
         value, zone = value.astimezone(UTC), "UTC"
     local_time = value.replace(tzinfo=None, fold=0)

@@ -197,7 +197,7 @@ def _refuse_parts(rule: RecurrenceRule, *names: str) -> None:
 
 def _unknown_rule_error(what: str) -> sdk.InvalidData:
     return sdk.InvalidData(
-        f"Microsoft Graph has no recurrence with {what}.",
+        f"Microsoft Graph does not support recurrences with {what}.",
         field="recurrence",
-        remedy="Give a rule that Microsoft's calendars have, or single events.",
+        remedy="Pass a rule that Microsoft's calendars support, or create single events.",
     )

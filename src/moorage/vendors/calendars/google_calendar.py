@@ -187,9 +187,9 @@ class GoogleCalendar(sdk.GoogleVendor):
 
 def _no_look(after: Ref) -> sdk.InvalidData:
     return sdk.InvalidData(
-        f"The reference {str(after)[:80]!r} is not that of an earlier look at a calendar.",
+        f"The reference {str(after)[:80]!r} is not a cursor of changes of a calendar.",
         field="after",
-        remedy="Give the `next` of the previous page, or the `later` of an earlier look.",
+        remedy="Pass the `next` of the previous page, or the `later` of an earlier result.",
     )
 
 

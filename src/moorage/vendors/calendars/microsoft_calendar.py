@@ -68,8 +68,8 @@ class MicrosoftCalendar(sdk.OAuthVendor):
     user: str = attrs.field(
         validator=sdk.matches(
             r"[^\s/?#]{1,200}",
-            problem="This is not the user name or the id of a person.",
-            remedy="Give a user name such as ada@example.com.",
+            problem="The value is not a user name or the id of a person.",
+            remedy="Set a user name such as ada@example.com.",
         )
     )
     directory: str | None = None
@@ -232,7 +232,7 @@ class MicrosoftCalendar(sdk.OAuthVendor):
             return None
         base = self.base_url.rstrip("/")
         if not isinstance(link, str) or not link.startswith(f"{base}/"):
-            raise sdk.malformed(response, f"{name} at the same server")
+            raise sdk.malformed(response, f"{name} that is a URL at the same server")
         return wire.ref(link.removeprefix(base))
 
 

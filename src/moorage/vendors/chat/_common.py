@@ -20,9 +20,9 @@ def channel_of(message: ChatMessage, usual: str | None, vendor: str) -> str:
     if channel:
         return channel
     raise sdk.InvalidData(
-        f"A message by {vendor} needs a channel.",
+        f"{vendor} requires a channel, but the message has none.",
         field="channel",
-        remedy="Give the message a channel, or set `channel` of the account.",
+        remedy="Set the message's or the account's `channel`.",
     )
 
 
@@ -36,7 +36,7 @@ def channel_at(ref: sdk.Ref) -> str:
     if channel:
         return channel
     raise sdk.InvalidData(
-        "The reference does not say which channel the message is in.",
+        "The reference does not contain the message's channel.",
         field="ref",
-        remedy="Give the `ref` of a receipt or an event, or the text that str(ref) made.",
+        remedy="Pass the `ref` of a receipt or an event, or the text that str(ref) made.",
     )

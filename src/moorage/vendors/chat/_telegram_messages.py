@@ -135,7 +135,7 @@ def number_of(ref: sdk.Ref) -> int:
     if ref.id.isascii() and ref.id.isdigit():
         return int(ref.id)
     raise sdk.InvalidData(
-        "The reference has no number of a Telegram message.",
+        "The reference does not contain the number of a Telegram message.",
         field="ref",
-        remedy="Give the `ref` of a receipt or an event, or the text that str(ref) made.",
+        remedy="Pass the `ref` of a receipt or an event, or the text that str(ref) made.",
     )

@@ -123,7 +123,7 @@ def _sent_id(ref: Ref) -> str:
     if not ref.other("scheduled"):
         return ref.id
     raise sdk.InvalidData(
-        "The message is scheduled; Slack can neither change nor answer it before it is sent.",
+        "The message is scheduled. Slack cannot change or answer a message before it is sent.",
         field="ref",
-        remedy="Delete it, and send another one.",
+        remedy="Delete the message, and send another one.",
     )

@@ -85,10 +85,10 @@ def _is_signed(_: object, attribute: attrs.Attribute[Secret], value: Secret) -> 
         valid = False
     if not valid:
         raise sdk.InvalidData(
-            "This is not the signed webhook URL of a workflow.",
+            "The URL is not the signed webhook URL of a workflow.",
             field=attribute.name,
-            remedy="Copy the URL from the workflow's trigger 'When a Teams webhook request is"
-            " received', with its parameter sig; anyone must be allowed to trigger it.",
+            remedy="Copy the URL with its parameter `sig` from the workflow's trigger 'When a"
+            " Teams webhook request is received', and let anyone trigger the workflow.",
         )
 
 
@@ -133,7 +133,7 @@ class Teams(sdk.Vendor):
             raise sdk.InvalidData(
                 f"The message has {size} bytes, but Teams accepts at most {_MOST_BYTES}.",
                 field="text",
-                remedy="Shorten the text or the fields, and put a link to the rest into a button.",
+                remedy="Shorten the text or the fields, and add a button with a link to the rest.",
             )
         url = urlsplit(self.webhook_url.reveal())
         query = [pair for pair in parse_qsl(url.query) if pair[0] != _SIGNATURE]

@@ -141,7 +141,7 @@ class CentralBank(sdk.Vendor):
         except sdk.InvalidData:  # such as a price of zero, or two rates of one currency
             raise sdk.malformed(response) from None
         if any(not start <= table.day <= end for table in tables):
-            raise sdk.malformed(response, "rates of the requested days only")
+            raise sdk.malformed(response, problem="has rates of days that were not requested")
         tables = [table for table in tables if table.quotations]
         if not tables:
             raise self._no_rates(start, end, response)
@@ -150,16 +150,16 @@ class CentralBank(sdk.Vendor):
     def _check_day(self, day: date, today: date) -> None:
         if day > today:
             raise sdk.InvalidData(
-                f"{day} has not begun at {self.title}, so it has no rates yet.",
+                f"{day} has not begun yet at {self.title}, so this day has no rates.",
                 field="day",
-                remedy="Give the current day or an earlier one, or leave it out for the latest"
-                " rates.",
+                remedy="Pass the current day or an earlier one. Leave the day out for the"
+                " latest rates.",
             )
         if day < self.first_day:
             raise sdk.InvalidData(
-                f"The first rates of {self.title} are of {self.first_day}; {day} is earlier.",
+                f"{self.title} has no rates of {day}: its first rates are of {self.first_day}.",
                 field="day",
-                remedy=f"Give {self.first_day} or a later day.",
+                remedy=f"Pass {self.first_day} or a later day.",
             )
 
     def _no_rates(
@@ -169,8 +169,8 @@ class CentralBank(sdk.Vendor):
             f"{self.title} has no rates from {start} to {end}.",
             status=None if response is None else response.status,
             response=response,
-            remedy="Look at the bank's pages: it may have stopped publishing. Use the rates of"
-            " another vendor if your rules allow it.",
+            remedy="Check on the bank's website whether it has stopped publishing these"
+            " rates. If your rules allow it, use the rates of another vendor.",
         )
 
 

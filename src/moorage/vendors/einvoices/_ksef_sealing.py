@@ -53,7 +53,7 @@ class PublicKey(NamedTuple):
         """Encrypt content with RSA-OAEP and SHA-256, and return it in base64."""
         key = load_der_x509_certificate(b64decode(self.certificate)).public_key()
         if not isinstance(key, RSAPublicKey):  # pragma: no cover - checked when it was read
-            raise TypeError("The key of KSeF is no RSA key.")
+            raise TypeError("KSeF's key is not an RSA key.")
         return b64encode(key.encrypt(content, _PADDING)).decode()
 
 

@@ -100,8 +100,8 @@ class Ksef(sdk.Vendor):
     nip: str = attrs.field(
         validator=sdk.matches(
             "[1-9][0-9]{9}",
-            problem="This is not a Polish tax number (NIP).",
-            remedy="Give its ten digits as a text, without PL and hyphens.",
+            problem="The value is not a Polish tax number (NIP).",
+            remedy="Set its ten digits as a string, without PL and hyphens.",
         )
     )
     credentials: sdk.Secret = attrs.field(converter=sdk.as_secret)
@@ -151,9 +151,9 @@ class Ksef(sdk.Vendor):
         session = ref.other("session")
         if session is None:
             raise sdk.InvalidData(
-                "This is not the reference of an invoice that was sent.",
+                "The reference does not identify an invoice that was sent.",
                 field="ref",
-                remedy="Give the reference that `send` returned.",
+                remedy="Pass the reference that `send` returned.",
             )
         access, _ = await self._sign_in(wire)
         path = f"/sessions/{quote(session, safe='')}/invoices/{quote(ref.id, safe='')}"
@@ -224,8 +224,8 @@ class Ksef(sdk.Vendor):
                 raise sdk.refusal(sdk.AuthenticationFailed, "KSeF", response, code, reason)
             await wire.sleep(_PAUSE)
         raise sdk.VendorFailed(
-            "KSeF has not checked the token of the account for half a minute.",
-            remedy="Try again later; nothing was sent.",
+            "KSeF did not check the account's token within half a minute.",
+            remedy="Try again later. Nothing was sent.",
         )
 
 
@@ -274,9 +274,9 @@ def _read_keys(response: sdk.Response, now: datetime) -> Mapping[str, PublicKey]
     for use in (_LOGIN_USE, _INVOICE_USE):
         if use not in keys and any(use in item.texts("usage") for *_, item in usable):
             raise sdk.VendorFailed(
-                f"KSeF has no certificate for {use} that is valid now, so nothing is encrypted"
-                " with it.",
-                remedy="Check the clock of this machine; if it is right, try again later.",
+                f"KSeF has no certificate for {use} that is valid now, so moorage cannot"
+                " encrypt with it.",
+                remedy="Check the clock of this machine. If the clock is right, try again later.",
             )
         sdk.required(keys.get(use), response, use)
     return keys

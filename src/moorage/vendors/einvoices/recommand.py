@@ -159,8 +159,8 @@ class Recommand(sdk.ApiVendor):
     company_id: str = attrs.field(
         validator=sdk.matches(
             "[A-Za-z0-9_-]{1,100}",
-            problem="This is not the id of a company.",
-            remedy="Give the id that Recommand shows for the company, such as c_01J….",
+            problem="The value is not the id of a company.",
+            remedy="Set the id that Recommand shows for the company, such as c_01J….",
         )
     )
     api_key: str = attrs.field(repr=False)

@@ -102,8 +102,8 @@ class Storecove(sdk.ApiVendor):
     legal_entity_id: str = attrs.field(
         validator=sdk.matches(
             "[1-9][0-9]{0,17}",
-            problem="This is not the id of a legal entity.",
-            remedy="Give the number that Storecove shows for the legal entity, as a text.",
+            problem="The value is not the id of a legal entity.",
+            remedy="Set the number that Storecove shows for the legal entity, as a string.",
         )
     )
     base_url: str = "https://api.storecove.com/api/v2"

@@ -33,9 +33,9 @@ def id_in_directory(wire: sdk.Wire, vendor: str, ref: sdk.Ref, field: str) -> st
     if (ref.vendor, ref.account) == (vendor, wire.account):
         return ref.id
     raise sdk.InvalidData(
-        f"The {field} is in another directory.",
+        f"The {field} belongs to another directory.",
         field=field,
-        remedy="Give the reference of an account in the same directory.",
+        remedy="Pass the reference of an account in the same directory.",
     )
 
 
@@ -79,7 +79,8 @@ def required_password(password: sdk.Secret | None, vendor: str) -> str:
     raise sdk.InvalidData(
         f"{vendor} requires a password for a new account.",
         field="password",
-        remedy="Give a long random one; the person replaces it, or signs in by your own provider.",
+        remedy="Pass a long random password. The person replaces it, or signs in through your"
+        " identity provider.",
     )
 
 

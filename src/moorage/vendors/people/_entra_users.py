@@ -107,9 +107,9 @@ def _phones(phones: Sequence[Phone]) -> dict[str, Any]:
     mobile = [phone.number for phone in phones if phone.kind is PhoneKind.MOBILE]
     if max(len(work), len(mobile)) > 1 or len(work) + len(mobile) < len(phones):
         raise sdk.InvalidData(
-            "Microsoft Entra has one work number and one mobile number of a person.",
+            "Microsoft Entra stores only one work number and one mobile number for a person.",
             field="phones",
-            remedy="Leave the other numbers out.",
+            remedy="Leave the other phone numbers out.",
         )
     return {"businessPhones": work, "mobilePhone": mobile[0] if mobile else None}
 
@@ -186,7 +186,7 @@ def next_of(ref: MakeRef, answer: Answer, base_url: str, response: Response) -> 
         return None
     base = base_url.rstrip("/")
     if not isinstance(link, str) or not link.startswith(f"{base}/"):
-        raise sdk.malformed(response, "@odata.nextLink at the same server")
+        raise sdk.malformed(response, "@odata.nextLink that is a URL at the same server")
     return ref(link.removeprefix(base))
 
 
@@ -204,7 +204,7 @@ def page_path(after: Ref, path: str) -> str:
     if page == path and query:
         return after.id
     raise sdk.InvalidData(
-        "This is not the `next` of a page of this list.",
+        "`after` is not the `next` of a page of this list.",
         field="after",
-        remedy="Give the `next` of the previous page.",
+        remedy="Pass the `next` of the previous page.",
     )

@@ -70,9 +70,9 @@ class GoogleWorkspace(sdk.GoogleVendor):
         """Refuse a service account's key without the administrator for whom it acts."""
         if self.credentials is not None and self.administrator is None:
             raise sdk.ConfigurationError(
-                "The service account needs an administrator to act as.",
+                "The service account needs an administrator to act for.",
                 path="administrator",
-                remedy="Give the email address of an administrator of the Workspace.",
+                remedy="Set the email address of an administrator of the Workspace.",
             )
 
     def google_subject(self) -> str | None:

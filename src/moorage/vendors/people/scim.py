@@ -152,7 +152,7 @@ class Scim(sdk.ApiVendor):
         """List a group's members, which SCIM returns on a single page."""
         if after is not None:
             raise sdk.InvalidData(
-                "The members of a group are all on the first page.",
+                "SCIM returns all members of a group on the first page, so there is no next page.",
                 field="after",
                 remedy="Leave it out.",
             )
@@ -179,9 +179,9 @@ class Scim(sdk.ApiVendor):
         support = answers.read_support(await wire.send(sdk.Request.get("/ServiceProviderConfig")))
         if version is not None and not support.versions:
             raise sdk.UnsupportedByVendor(
-                "This SCIM server does not compare versions, so a change of a certain version could"
-                " overwrite another one.",
-                remedy="Leave the version out, or use another server.",
+                "This SCIM server does not compare versions, so the change could overwrite"
+                " another change.",
+                remedy="Leave the version out, or use a server that compares versions.",
             )
         current: Mapping[str, Any] = _EMPTY
         if not support.patch or LISTS & values.keys():
@@ -225,9 +225,9 @@ def _start(after: Ref | None) -> int:
     if after.id.isascii() and after.id.isdigit() and len(after.id) < 10:
         return int(after.id)
     raise sdk.InvalidData(
-        "This is not the `next` of a page.",
+        "`after` is not the `next` of a page.",
         field="after",
-        remedy="Give the `next` of the previous page.",
+        remedy="Pass the `next` of the previous page.",
     )
 
 

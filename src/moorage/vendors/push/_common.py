@@ -52,7 +52,7 @@ def check_data(message: PushMessage, vendor: str, reserved: tuple[str, ...]) -> 
             raise sdk.InvalidData(
                 f"{vendor} reserves the name {name[:80]!r}.",
                 field="data",
-                remedy="Give this text another name in `data`.",
+                remedy="Use another name for this text in `data`.",
             )
 
 

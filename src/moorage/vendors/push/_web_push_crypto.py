@@ -72,9 +72,9 @@ def encrypted_record(content: bytes, to: BrowserSubscription, sender: Sender) ->
         browser_key = None
     if browser_key is None:
         raise sdk.InvalidData(
-            "The p256dh of the subscription is not a point on the curve P-256.",
+            "The subscription's `p256dh` is not a point on the curve P-256.",
             field="to.p256dh",
-            remedy="Delete the subscription; no browser makes such a key.",
+            remedy="Delete the subscription. No browser creates such a key.",
         )
     shared = sender.key.exchange(ec.ECDH(), browser_key)
     info = b"WebPush: info\x00" + browser_point + own_point
@@ -106,7 +106,7 @@ def public_text(key: Secret) -> str:
     """The public key of a PEM private key in the browsers' format: URL-safe base64."""
     private_key = load_pem_private_key(key.reveal_bytes(), None)
     if not isinstance(private_key, ec.EllipticCurvePrivateKey):  # pragma: no cover - checked before
-        raise TypeError("The key is not on a curve.")
+        raise TypeError("The key is not an elliptic-curve key.")
     return _base64(point_of(private_key.public_key()))
 
 

@@ -163,9 +163,9 @@ def _is_key(_: object, attribute: attrs.Attribute[sdk.Secret], value: sdk.Secret
     else:
         return
     raise sdk.ConfigurationError(
-        "This is not a signing key of Apple's.",
+        "The value is not a signing key from Apple.",
         path=attribute.name,
-        remedy="Give the content of the .p8 file that Apple's developer site offers once.",
+        remedy="Set the content of the .p8 file that Apple's developer site offers once.",
     )
 
 
@@ -173,8 +173,8 @@ def _ten_letters(what: str) -> Any:
     return attrs.field(
         validator=sdk.matches(
             r"[A-Z0-9]{10}",
-            problem=f"This is not the id of {what}: ten capital letters and digits.",
-            remedy="Give the id that Apple's developer site shows.",
+            problem=f"The value is not the id of {what}, which has ten capital letters and digits.",
+            remedy="Set the id that Apple's developer site shows.",
         )
     )
 
@@ -203,8 +203,8 @@ class Apns(sdk.Vendor):
     topic: str = attrs.field(
         validator=sdk.matches(
             r"[A-Za-z0-9.\-]{1,255}",
-            problem="This is not the bundle id of an app.",
-            remedy="Give the bundle id, such as com.example.erp.",
+            problem="The value is not the bundle id of an app.",
+            remedy="Set the bundle id, such as com.example.erp.",
         )
     )
     base_url: str = attrs.field(default=_PRODUCTION, converter=sdk.validate_base_url)
@@ -254,8 +254,8 @@ def check_token(token: str) -> None:
     """
     if _TOKEN.fullmatch(token) is None:
         raise sdk.InvalidData(
-            "The token is not one of Apple's, which are hexadecimal.",
+            "The token is not an Apple device token, because it is not hexadecimal.",
             field="to.token",
-            remedy="Give the device token of the app in hexadecimal digits; tokens of Firebase"
-            " need the vendor firebase.",
+            remedy="Pass the device token in hexadecimal digits. Use the vendor `firebase`"
+            " for Firebase tokens.",
         )

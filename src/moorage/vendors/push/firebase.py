@@ -152,9 +152,10 @@ class Firebase(sdk.GoogleVendor):
         """Refuse a service account without a project."""
         if self._project is None:
             raise sdk.ConfigurationError(
-                "The project of Firebase is not known.",
+                "The Firebase project is not known.",
                 path="project",
-                remedy="Give the id of the project, which the console shows in its settings.",
+                remedy="Set the id of the project, which the Firebase console shows in the"
+                " project's settings.",
             )
 
     @property

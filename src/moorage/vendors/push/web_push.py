@@ -78,10 +78,10 @@ def _is_key(_: object, attribute: attrs.Attribute[Secret], value: Secret) -> Non
     else:
         return
     raise sdk.ConfigurationError(
-        "This is not the private key of an application server.",
+        "The value is not the private key of an application server.",
         path=attribute.name,
-        remedy="Give a private key for P-256: in PEM, or its 32 bytes in base64 for URLs, as tools"
-        " for VAPID write it.",
+        remedy="Set a private key for P-256, in PEM or as 32 bytes in URL-safe base64, as"
+        " VAPID tools write it.",
     )
 
 
@@ -110,8 +110,8 @@ class WebPush(sdk.Vendor):
     contact: str = attrs.field(
         validator=sdk.matches(
             r"mailto:[!-~]+@[!-~]+|https://[!-~]+",
-            problem="The contact is neither a mailto: nor an https:// address.",
-            remedy="Give an address of your team, such as mailto:push@erp.example.",
+            problem="The contact is not a mailto: or an https:// address.",
+            remedy="Set an address of your team, such as mailto:push@erp.example.",
         )
     )
     push_services: tuple[str, ...] = attrs.field(
@@ -175,7 +175,8 @@ class WebPush(sdk.Vendor):
         origin = f"{scheme}://{host_and_path.partition('/')[0]}"
         if origin not in self.push_services:
             raise sdk.InvalidData(
-                f"The subscription is of {origin[:200]}, which is not a known push service.",
+                f"The subscription belongs to {origin[:200]}, but this is not a known push"
+                " service.",
                 field="to.endpoint",
-                remedy="Add this origin to `push_services` of the account if you trust it.",
+                remedy="If you trust this origin, add it to the account's `push_services`.",
             )

@@ -191,11 +191,13 @@ class OrderParcels:
         """
         word = self.answer.text("fulfillment.fulfillmentStatus") or ""
         if word not in _SHIPPABLE:
-            text = f"An order in the state {word or 'unknown'} takes no parcel."
+            text = f"An order with the status {word or 'unknown'} cannot be shipped."
             raise not_possible(VENDOR, self.response, word, text)
         shipper = self.answer.text("fulfillment.fulfilledBy")
         if shipper not in {None, _SHIPPED_BY_SELLER}:
-            raise not_possible(VENDOR, self.response, shipper or "", "Amazon ships this order.")
+            raise not_possible(
+                VENDOR, self.response, shipper or "", "Amazon ships this order, not the seller."
+            )
 
 
 def read_parcels(response: sdk.Response) -> OrderParcels:

@@ -89,11 +89,11 @@ def _open_orders(parcels: Parcels, _: Fulfilment) -> list[dict[str, Any]]:
         raise _refusal(
             parcels,
             "ON_HOLD",
-            "A part of the order is on hold or scheduled, so name the lines of the parcel.",
+            "A part of the order is on hold or scheduled. Pass the lines that are in the parcel.",
         )
     open_ids = [order.text("id") for order in orders if order.text("status") in _OPEN]
     if not open_ids:
-        raise _refusal(parcels, "NOTHING_LEFT", "Nothing of the order is left to ship.")
+        raise _refusal(parcels, "NOTHING_LEFT", "The order has no items left to ship.")
     return [{"fulfillmentOrderId": id_} for id_ in open_ids]
 
 
@@ -110,7 +110,9 @@ def _named_lines(parcels: Parcels, fulfilment: Fulfilment) -> list[dict[str, Any
                 {"fulfillmentOrderId": order.text("id"), "fulfillmentOrderLineItems": parcel_items}
             )
     if any(quantities.values()):
-        raise _refusal(parcels, "NOT_LEFT", "The order has fewer items left than the parcel has.")
+        raise _refusal(
+            parcels, "NOT_LEFT", "The parcel has more items than are left to ship in the order."
+        )
     return unshipped_items
 
 

@@ -92,19 +92,19 @@ class AmazonSpApi(sdk.ApiVendor):
     seller_id: str = attrs.field(
         validator=sdk.matches(
             "[A-Z0-9]+",
-            problem="This is not the id of a seller at Amazon.",
+            problem="The value is not the id of an Amazon seller.",
             remedy="Copy the merchant token from the account information in Seller Central.",
         )
     )
     marketplace: str = attrs.field(
         validator=sdk.matches(
             "[A-Z0-9]+",
-            problem="This is not the id of a marketplace.",
-            remedy="Give Amazon's id of it, such as A1PA6795UKMFR9 for Germany.",
+            problem="The value is not the id of a marketplace.",
+            remedy="Set Amazon's id of the marketplace, such as A1PA6795UKMFR9 for Germany.",
         )
     )
     region: str = attrs.field(
-        default="eu", validator=sdk.one_of(*_REGIONS, problem="Amazon has no region of this name.")
+        default="eu", validator=sdk.one_of(*_REGIONS, problem="Amazon does not have this region.")
     )
     client_id: str | None = attrs.field(default=None, repr=False)
     client_secret: sdk.Secret | None = attrs.field(
@@ -121,10 +121,10 @@ class AmazonSpApi(sdk.ApiVendor):
         parts = (self.client_id, self.client_secret, self.refresh_token)
         if any(part is None for part in parts) and any(part is not None for part in parts):
             raise sdk.ConfigurationError(
-                "Amazon needs a client id, a client secret and a refresh token, and some of them"
-                " are missing.",
+                "Amazon needs a client id, a client secret and a refresh token, but not all"
+                " of them are set.",
                 path="client_id",
-                remedy="Give all three, or none of them and a credential provider.",
+                remedy="Set all three, or remove all three and use a credential provider.",
             )
 
     @property
@@ -275,9 +275,9 @@ class AmazonSpApi(sdk.ApiVendor):
         kind = ref.other("product_type")
         if kind is None:
             raise sdk.InvalidData(
-                "The reference of the item does not contain the type of its product.",
+                "The item's reference does not contain the product type.",
                 field="ref",
-                remedy="Give the `ref` of an item that was found in the shop.",
+                remedy="Pass the `ref` of an item that was found in the shop.",
             )
         patch = {"op": "merge", "path": f"/attributes/{name}", "value": [value]}
         request = sdk.Request.patch(
@@ -320,9 +320,9 @@ def _number(amount: Decimal) -> int | float:
     number = float(amount)
     if Decimal(repr(number)) != amount:
         raise sdk.InvalidData(
-            "The price has too many digits to be sent exactly.",
+            "The price has more digits than can be sent exactly.",
             field="price",
-            remedy="Check that it is the price of one item.",
+            remedy="Check that the price is for one item.",
         )
     return number
 
@@ -335,9 +335,9 @@ def _required_number(fulfilment: Fulfilment) -> str:
     """
     if fulfilment.tracking_number is None:
         raise sdk.InvalidData(
-            "Amazon accepts no parcel without a tracking number.",
+            "Amazon does not accept a parcel without a tracking number.",
             field="tracking_number",
-            remedy="Give the carrier's number of the parcel.",
+            remedy="Pass the carrier's tracking number of the parcel.",
         )
     return fulfilment.tracking_number
 
@@ -355,7 +355,7 @@ def _items_of(order: OrderParcels, fulfilment: Fulfilment) -> list[dict[str, Any
             text = "The parcel has more items than are left to ship."
             raise not_possible(VENDOR, order.response, "quantityUnfulfilled", text)
     if not quantities:
-        text = "Nothing of the order is left to ship."
+        text = "The order has no items left to ship."
         raise not_possible(VENDOR, order.response, "quantityUnfulfilled", text)
     return [{"orderItemId": id_, "quantity": quantity} for id_, quantity in quantities.items()]
 

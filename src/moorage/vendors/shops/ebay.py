@@ -162,9 +162,9 @@ class Ebay(sdk.ApiVendor):
         sku = ref.other("sku")
         if sku is None:
             raise sdk.InvalidData(
-                "The reference of the item does not contain its sku.",
+                "The item's reference does not contain the SKU.",
                 field="ref",
-                remedy="Give the `ref` of an item that was found in the shop.",
+                remedy="Pass the `ref` of an item that was found in the shop.",
             )
         offer = {"offerId": ref.id, "availableQuantity": quantity}
         answer = await _update(
@@ -231,7 +231,7 @@ def _lines_left(order: _Order) -> list[dict[str, Any]]:
         if line.text("lineItemFulfillmentStatus") != SHIPPED
     ]
     if not unshipped:
-        raise not_possible("eBay", response, SHIPPED, "Nothing of the order is left to ship.")
+        raise not_possible("eBay", response, SHIPPED, "The order has no items left to ship.")
     return unshipped
 
 

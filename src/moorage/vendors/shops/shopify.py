@@ -75,8 +75,9 @@ class Shopify(sdk.ApiVendor):
     shop: str = attrs.field(
         validator=sdk.matches(
             "[a-z0-9][a-z0-9-]*",
-            problem="This is not the name of a shop.",
-            remedy="Give the first part of its address at myshopify.com, such as harbour-goods.",
+            problem="The value is not the name of a Shopify shop.",
+            remedy="Set the first part of the shop's address at myshopify.com, such as"
+            " harbour-goods.",
         )
     )
     location: str | None = None
@@ -143,7 +144,7 @@ class Shopify(sdk.ApiVendor):
         shipped = order.text("displayFulfillmentStatus") or ""
         if shipped in _SHIPPED:
             raise not_possible(
-                "Shopify", response, shipped, "A part of the order was shipped already."
+                "Shopify", response, shipped, "A part of the order is already shipped."
             )
         request = documents.request(documents.CANCEL, {"orderId": ref.id})
         try:
@@ -200,9 +201,9 @@ class Shopify(sdk.ApiVendor):
         place = location or self.location
         if place is None:
             raise sdk.InvalidData(
-                "Shopify counts stock by location, but none is named.",
+                "Shopify counts stock for each location, but the request names no location.",
                 field="location",
-                remedy="Give a location, or set `location` of the account.",
+                remedy="Pass a location, or set the account's `location`.",
             )
         change = {
             "inventoryItemId": _related_id(ref, "stock"),
@@ -288,7 +289,7 @@ def _related_id(ref: Ref, name: str) -> str:
     if id_ is not None:
         return id_
     raise sdk.InvalidData(
-        "The reference does not name the product and the stock of the item.",
+        "The item's reference does not contain the ids of its product and stock.",
         field="ref",
-        remedy="Give the `ref` of an item that find_items() found.",
+        remedy="Pass the `ref` of an item that find_items() found.",
     )

@@ -89,8 +89,8 @@ class WooCommerce(sdk.ApiVendor):
     currency: str = attrs.field(
         validator=sdk.one_of(
             *sdk.EXPONENTS,
-            problem="The currency is not a code of ISO 4217.",
-            remedy="Give the currency of the shop in three capital letters, such as EUR.",
+            problem="The value is not an ISO 4217 currency code.",
+            remedy="Set the shop's currency in three capital letters, such as EUR.",
         )
     )
     parcel_note: str = "Your parcel is on its way: {carrier} {number} {url}"
@@ -257,9 +257,9 @@ def _page_number(after: Ref | None) -> int:
     if after.id.isascii() and after.id.isdigit() and len(after.id) < 10:
         return int(after.id)
     raise sdk.InvalidData(
-        "This is not the `next` of a page.",
+        "`after` is not the `next` of a page.",
         field="after",
-        remedy="Give the `next` of the previous page.",
+        remedy="Pass the `next` of the previous page.",
     )
 
 
@@ -285,7 +285,7 @@ def _check_status(impossible: frozenset[str], response: Response) -> str:
             "WooCommerce",
             response,
             status,
-            f"The order has the status {status}, so this is impossible.",
+            f"The order has the status {status}, which does not allow this.",
         )
     return status
 

@@ -99,21 +99,21 @@ def check_request(request: SignatureRequest) -> None:
     """
     if request.remind_every is not None and request.remind_every not in REMINDERS:
         raise sdk.InvalidData(
-            f"Acrobat Sign sends no reminders every {request.remind_every} days.",
+            f"Acrobat Sign does not send reminders every {request.remind_every} days.",
             field="remind_every",
-            remedy="Give 1, 2, 3, 5 or 7 days, or leave it out.",
+            remedy="Pass 1, 2, 3, 5 or 7 days, or leave the reminders out.",
         )
     if request.language is not None and _locale(request.language) is None:
         raise sdk.InvalidData(
-            f"Acrobat Sign needs a country beside the language {request.language}.",
+            f"Acrobat Sign needs a country together with the language {request.language}.",
             field="language",
-            remedy="Give language and country, such as pt-BR.",
+            remedy="Pass language and country, such as pt-BR.",
         )
     if len({signer.embedded for signer in request.signers}) > 1:
         raise sdk.InvalidData(
-            "Acrobat Sign either sends emails to all signers, or to none of them.",
+            "Acrobat Sign sends emails either to all signers or to none of them.",
             field="signers.embedded",
-            remedy="Give all signers the same `embedded`.",
+            remedy="Set the same `embedded` for all signers.",
         )
 
 

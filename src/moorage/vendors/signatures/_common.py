@@ -62,9 +62,9 @@ def check_expiry(request: SignatureRequest, today: date) -> None:
     """
     if request.expires_on is not None and request.expires_on <= today:
         raise sdk.InvalidData(
-            "Nobody could sign, because the request expires today or has expired.",
+            "The request expires today or has expired, so nobody could sign.",
             field="expires_on",
-            remedy="Give a later day, or leave it out.",
+            remedy="Pass a later day, or leave the expiry out.",
         )
 
 
@@ -80,7 +80,7 @@ def embedded_signer(envelope: Envelope, email: str) -> SignerState:
     raise sdk.InvalidData(
         "The envelope has no signer with this email address.",
         field="email",
-        remedy="Give the address of a Signer as it was when the envelope was sent.",
+        remedy="Pass the address that the Signer had when the envelope was sent.",
     )
 
 

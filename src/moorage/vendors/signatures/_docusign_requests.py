@@ -115,9 +115,9 @@ def _signer(number: int, signer: Signer, request: SignatureRequest) -> dict[str,
 def _role(signer: Signer, request: SignatureRequest) -> dict[str, Any]:
     if signer.phone is not None:
         raise sdk.InvalidData(
-            "DocuSign takes no phone number for a signer in a template's role.",
+            "DocuSign does not accept a phone number for a signer in a template's role.",
             field="signers.phone",
-            remedy="Set the check of the phone in the template, or send documents.",
+            remedy="Set the phone check in the template, or send documents instead.",
         )
     return _without_none({**_person(signer, request), "roleName": signer.role})
 

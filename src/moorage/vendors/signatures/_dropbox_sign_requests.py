@@ -25,9 +25,9 @@ def request_path(request: SignatureRequest) -> str:
     embedded_count = len([signer for signer in request.signers if signer.embedded])
     if embedded_count not in {0, len(request.signers)}:
         raise sdk.InvalidData(
-            "Dropbox Sign either sends emails to all signers, or to none of them.",
+            "Dropbox Sign sends emails either to all signers or to none of them.",
             field="signers.embedded",
-            remedy="Give all signers the same `embedded`.",
+            remedy="Set the same `embedded` for all signers.",
         )
     action = "create_embedded" if embedded_count else "send"
     return f"/signature_request/{action}{'_with_template' if request.template else ''}"

@@ -92,8 +92,8 @@ class AcrobatSign(sdk.ApiVendor):
         validator=attrs.validators.optional(
             sdk.matches(
                 "(?:email|userid):[!-~]{1,255}",
-                problem="This does not name a user of Acrobat Sign.",
-                remedy="Give email: and the address, or userid: and the id, without spaces.",
+                problem="The value does not name a user of Acrobat Sign.",
+                remedy="Set 'email:' and the address, or 'userid:' and the id, without spaces.",
             )
         ),
     )
@@ -165,23 +165,24 @@ class AcrobatSign(sdk.ApiVendor):
             raise sdk.InvalidData(
                 "Acrobat Sign accepts a return_url only when the agreement is sent.",
                 field="return_url",
-                remedy="Leave it out, and send `postSignOption` in `extra` of the request.",
+                remedy="Leave `return_url` out, and pass `postSignOption` in the `extra` of"
+                " the request.",
             )
         agreement, _ = await _agreement(wire, ref)
         signer = embedded_signer(await _envelope(wire, ref, agreement), email)
         if agreement.text("emailOption.sendOptions.initEmails") != "NONE":
             raise sdk.InvalidData(
-                "This signer gets an email, and does not sign inside your application.",
+                "This signer signs by email, not inside your application.",
                 field="email",
-                remedy="Send the agreement with `embedded=True` of the Signer.",
+                remedy="Set `embedded=True` for the Signer when you send the agreement.",
             )
         request = sdk.Request.get(_path(ref, "signingUrls"))
         url = await wire.send(request, parse=partial(link_of, signer.email or ""))
         if url is None:
             raise sdk.InvalidData(
-                "It is not this signer's turn.",
+                "This signer cannot sign yet, because other signers come first.",
                 field="email",
-                remedy="Make the link after those who sign before.",
+                remedy="Create the link after the earlier signers have signed.",
             )
         return SigningLink(url=url)
 

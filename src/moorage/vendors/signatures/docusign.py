@@ -102,10 +102,10 @@ class Docusign(sdk.ApiVendor):
         given_count = len([part for part in parts if part is not None])
         if given_count not in {0, 3} or (given_count and self.credentials is not None):
             raise sdk.ConfigurationError(
-                "DocuSign needs an integration key, a user id and a private key together, or an"
-                " access token instead.",
+                "DocuSign needs an integration key, a user id and a private key, or an access"
+                " token instead.",
                 path="integration_key",
-                remedy="Give all three and no credentials, or leave all three out.",
+                remedy="Set all three and no credentials, or remove all three.",
             )
 
     def clients(self) -> Mapping[str, sdk.OAuthClient]:
@@ -189,18 +189,18 @@ class Docusign(sdk.ApiVendor):
         """Make an embedded signer's link, which is valid for five minutes."""
         if return_url is None:
             raise sdk.InvalidData(
-                "DocuSign needs the address to which the signer returns.",
+                "DocuSign requires the URL to which the signer returns.",
                 field="return_url",
-                remedy="Give the https:// address of a page of your application.",
+                remedy="Pass the https:// URL of a page of your application.",
             )
         envelope = await self.get(wire, ref)
         signer = embedded_signer(envelope, email)
         client_user = embedded_id(envelope, email)
         if client_user is None:
             raise sdk.InvalidData(
-                "This signer gets an email, and does not sign inside your application.",
+                "This signer signs by email, not inside your application.",
                 field="email",
-                remedy="Send the envelope with `embedded=True` of the Signer.",
+                remedy="Set `embedded=True` for the Signer when you send the envelope.",
             )
         body = {
             "returnUrl": return_url,

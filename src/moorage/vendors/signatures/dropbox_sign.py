@@ -105,9 +105,9 @@ class DropboxSign(sdk.ApiVendor):
         path = request_path(request)
         if self.client_id is None and request.signers[0].embedded:
             raise sdk.InvalidData(
-                "Signing inside an application needs an API app at Dropbox Sign.",
+                "Dropbox Sign requires an API app for signing inside an application.",
                 field="signers.embedded",
-                remedy="Set `client_id` of the account, or leave `embedded` out.",
+                remedy="Set the account's `client_id`, or leave `embedded` out.",
             )
         mark = None if key is None else mark_of(wire, key)
         account_fields: dict[str, Any] = {
@@ -177,15 +177,17 @@ class DropboxSign(sdk.ApiVendor):
         """Make an embedded signer's link, which your page opens in a frame."""
         if return_url is not None:
             raise sdk.InvalidData(
-                "Dropbox Sign shows the page in a frame, and accepts no return_url.",
+                "Dropbox Sign shows the page in a frame, and does not accept a return_url.",
                 field="return_url",
-                remedy="Leave it out, and listen to the events of the frame.",
+                remedy="Leave `return_url` out, and listen to the events of the frame.",
             )
         envelope = await self.get(wire, ref)
         embedded_signer(envelope, email)
         id_ = signature_id(envelope, email)
         if id_ is None:
-            raise sdk.VendorFailed("Dropbox Sign's answer has no signature_id of the signer.")
+            raise sdk.VendorFailed(
+                "Dropbox Sign's response contains no signature_id of the signer."
+            )
         path = f"/embedded/sign_url/{quote(id_, safe='')}"
         return await wire.send(sdk.Request.get(path), parse=_read_link)
 

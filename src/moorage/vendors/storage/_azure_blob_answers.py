@@ -38,13 +38,13 @@ _BROKEN_CODES: Final = frozenset({"InternalError", "Md5Mismatch", "OperationTime
 """Codes of errors after which a retry may succeed, including bytes damaged in transit."""
 _CONDITION: Final = frozenset({"BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet"})
 _REMEDIES: Final = {
-    "BlobArchived": "Rehydrate the blob into an online tier first; that takes hours.",
+    "BlobArchived": "First rehydrate the blob into an online tier, which takes hours.",
     "BlobBeingRehydrated": "Wait until the blob is back from the archive.",
-    "ContainerBeingDeleted": "Wait until the container is deleted, and create it again.",
-    "ContainerNotFound": "Correct the name of the container, or create it.",
-    "InvalidBlockList": "Start the upload again: its blocks have expired, or the blob was"
+    "ContainerBeingDeleted": "Wait until Azure has deleted the container, and create it again.",
+    "ContainerNotFound": "Correct the container's name, or create the container.",
+    "InvalidBlockList": "Start the upload again. Its blocks have expired, or the blob was"
     " replaced.",
-    "SnapshotsPresent": "Delete the blob's snapshots first.",
+    "SnapshotsPresent": "First delete the blob's snapshots.",
 }
 
 

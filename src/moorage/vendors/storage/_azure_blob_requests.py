@@ -72,9 +72,10 @@ class ContainerUrls:
         """
         if _CHANGED_BY_AZURE.search(key):
             raise InvalidData(
-                "Azure allows no backslash in a key, and no dot at the end of a folder or a key.",
+                "Azure does not accept a backslash in a key, or a dot at the end of a folder"
+                " or a key.",
                 field="key",
-                remedy="Give it another name, such as 'invoices/2041.pdf'.",
+                remedy="Use another key, such as 'invoices/2041.pdf'.",
             )
         return f"{self.path}/{quote(key, safe='/')}"
 
@@ -170,8 +171,8 @@ def copy(source: str, path: str, options: PutOptions | None) -> Request:
     if options is not None:
         if options.encryption is not None:
             raise UnsupportedByVendor(
-                "Azure copies a blob within an account only with the existing encryption.",
-                remedy="Leave encryption out, or download the object and upload it again.",
+                "Azure copies a blob within an account only with its existing encryption.",
+                remedy="Leave `encryption` out, or download the object and upload it again.",
             )
         storage_headers = {
             name: text for name, text in object_headers(options).items() if name not in _CONTENT

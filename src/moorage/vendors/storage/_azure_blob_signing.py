@@ -29,7 +29,7 @@ async def signed(wire: sdk.Wire, account: str, grant: Grant) -> str:
         case _:
             pass
     raise sdk.ConfigurationError(
-        "The credentials cannot sign for Azure Storage.",
+        "The credentials cannot sign requests to Azure Storage.",
         path=f"vendors.{wire.account}.credentials",
         remedy="Provide Credentials.signed(AzureSharedKey(account=...), key), or a token.",
     )

@@ -56,9 +56,9 @@ class BlockUpload:
         if _TAG.fullmatch(tag) and is_object(blob_headers) and _are_headers(blob_headers):
             return cls(tag, blob_headers)
         raise InvalidData(
-            "This is not the reference of an upload to Azure.",
+            "The reference does not identify an upload to Azure.",
             field="ref",
-            remedy="Give the `ref` that start_upload returned.",
+            remedy="Pass the `ref` that start_upload returned.",
         )
 
     @property

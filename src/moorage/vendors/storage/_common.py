@@ -70,9 +70,9 @@ def with_vendor_options(
     for name, value in sdk.extra_for(vendor, extra).items():
         if not isinstance(value, str):
             raise sdk.InvalidData(
-                f"The header {name} is not a text.",
+                f"The value of the header {name} is not a str.",
                 field=f"extra.{vendor}.{name}",
-                remedy="Give the vendor's headers with their values as text.",
+                remedy="Pass the values of the vendor's headers as str.",
             )
         fields = {field: text for field, text in fields.items() if field.lower() != name.lower()}
         fields[name] = value
@@ -157,7 +157,9 @@ def without_content(response: sdk.Response) -> None:
         VendorFailed: there is one, such as the page of a proxy or a captive portal.
     """
     if response.body:
-        raise sdk.malformed(response, problem="has content, and a success has none")
+        raise sdk.malformed(
+            response, problem="has a body, although a successful response must be empty"
+        )
 
 
 def opened(

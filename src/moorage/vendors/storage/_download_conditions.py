@@ -28,7 +28,9 @@ def is_wanted(stored: ObjectInfo, options: GetOptions) -> bool:
     )
     if no_match or is_modified:
         raise VendorRejected(
-            "The file has changed or is another one.", status=412, vendor_code="PreconditionFailed"
+            "The file has changed, or is a different file.",
+            status=412,
+            vendor_code="PreconditionFailed",
         )
     if options.if_none_match is not None:
         return options.if_none_match not in {"*", stored.etag}

@@ -202,7 +202,7 @@ def _requested_range(stored: ObjectInfo, options: GetOptions) -> tuple[int, int]
     )
     if start >= size:
         raise InvalidRequest(
-            "The file does not have this range.", status=416, vendor_code="InvalidRange"
+            "The file does not contain this range.", status=416, vendor_code="InvalidRange"
         )
     return start, min(size - start, requested_range.length or size)
 
@@ -224,5 +224,5 @@ def _start_key(cursor: str | None) -> str:
             "The cursor is invalid.",
             status=400,
             vendor_code="InvalidArgument",
-            remedy="Give the next_cursor of a page.",
+            remedy="Pass the next_cursor of a page.",
         ) from None

@@ -43,7 +43,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
     if kind is sdk.RateLimitExceeded:
         fields["by_vendor"] = True
     elif kind is sdk.VendorRejected and status == 404:
-        fields["remedy"] = "Correct the name of the bucket, or create it; start an upload again."
+        fields["remedy"] = "Correct the bucket's name, or create the bucket. Start an upload again."
     return kind(f"Google refused: {words or reason or f'HTTP {status}'}", **fields)
 
 

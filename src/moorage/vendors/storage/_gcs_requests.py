@@ -50,7 +50,7 @@ def generation(etag: str | None, field: str) -> str | None:
     raise InvalidData(
         f"{etag[:80]!r} is not an ETag of Google Cloud Storage.",
         field=field,
-        remedy="Give the `etag` that an earlier operation returned for the object.",
+        remedy="Pass the `etag` that an earlier operation returned for the object.",
     )
 
 

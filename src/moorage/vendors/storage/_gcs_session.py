@@ -127,7 +127,7 @@ class Session:
 
 def _lost_session_error(before: int, reached: int) -> sdk.VendorFailed:
     return sdk.VendorFailed(
-        f"Google had stored {before} bytes of the upload, and now has {reached}.",
+        f"Google had stored {before} bytes of the upload, but now has {reached}.",
         retryable=False,
         remedy="Start the upload again.",
     )
@@ -135,7 +135,7 @@ def _lost_session_error(before: int, reached: int) -> sdk.VendorFailed:
 
 def _nothing_comes() -> sdk.VendorFailed:
     return sdk.VendorFailed(
-        "Google accepts no more bytes of the upload.", remedy="Resume the upload later."
+        "Google no longer accepts bytes of the upload.", remedy="Resume the upload later."
     )
 
 

@@ -125,12 +125,12 @@ def failure(
     elif code in _OTHER_REGION_CODES:
         kind = sdk.InvalidRequest
         fields["remedy"] = (
-            f"Configure region = {region!r}: the bucket is there."
+            f"Set region = {region!r}, the region of the bucket."
             if region
-            else "Configure the region that the bucket is in."
+            else "Set `region` to the region of the bucket."
         )
     elif code in _BUCKET:
-        fields["remedy"] = "Correct the name of the bucket, or create it."
+        fields["remedy"] = "Correct the bucket's name, or create the bucket."
     elif status in {400, 416}:
         kind = sdk.InvalidRequest
     return kind(f"S3 refused: {message or code}", **fields)

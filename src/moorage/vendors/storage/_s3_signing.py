@@ -58,7 +58,7 @@ async def _signing_key(wire: sdk.Wire) -> tuple[sdk.AwsSigV4, sdk.Secret]:
         case _:
             pass
     raise sdk.ConfigurationError(
-        "The credentials cannot sign for S3.",
+        "The credentials cannot sign requests to S3.",
         path=f"vendors.{wire.account}.credentials",
         remedy="Provide Credentials.signed(AwsSigV4(..., service='s3'), secret).",
     )

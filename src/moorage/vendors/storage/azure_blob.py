@@ -83,15 +83,15 @@ class AzureBlob(sdk.Vendor):
     account: str = attrs.field(
         validator=sdk.matches(
             _ACCOUNT,
-            problem="This is not the name of a storage account.",
-            remedy="Give 3 to 24 small letters and digits; give its URL as endpoint.",
+            problem="The value is not the name of a storage account.",
+            remedy="Set 3 to 24 lowercase letters and digits. Set the account's URL as `endpoint`.",
         )
     )
     container: str = attrs.field(
         validator=sdk.matches(
             _CONTAINER,
-            problem="This is not the name of a container.",
-            remedy="Give 3 to 63 small letters, digits and single dashes.",
+            problem="The value is not the name of a container.",
+            remedy="Set 3 to 63 lowercase letters, digits and single dashes.",
         )
     )
     credentials: sdk.Secret | None = attrs.field(
@@ -102,8 +102,8 @@ class AzureBlob(sdk.Vendor):
         validator=attrs.validators.optional(
             sdk.matches(
                 _DIRECTORY,
-                problem="This is not the name of a directory.",
-                remedy="Give the Entra tenant's id, or one of its domains.",
+                problem="The value is not the name of a directory.",
+                remedy="Set the Entra tenant's id, or one of its domains.",
             )
         ),
     )
@@ -121,15 +121,18 @@ class AzureBlob(sdk.Vendor):
         client = self.directory, self.client_id, self.client_secret
         if any(client) and not all(client):
             raise sdk.ConfigurationError(
-                "A client of Entra ID needs a directory, an id and a secret.",
+                "A client of Entra ID needs a directory, an id and a secret, but not all of"
+                " them are set.",
                 path="client_id",
-                remedy="Give directory, client_id and client_secret, or none of them.",
+                remedy="Set `directory`, `client_id` and `client_secret`, or none of them.",
             )
         if any(client) and self.credentials is not None:
             raise sdk.ConfigurationError(
-                "Both a key and a client's token are configured, and requests can use only one.",
+                "The account has both a key and an Entra client, but requests can use only"
+                " one of them.",
                 path="credentials",
-                remedy="Leave out credentials, or directory, client_id and client_secret.",
+                remedy="Remove `credentials`, or remove `directory`, `client_id` and"
+                " `client_secret`.",
             )
 
     def ping(self) -> sdk.Request:
@@ -288,10 +291,10 @@ class AzureBlob(sdk.Vendor):
         if status in {None, "success"}:
             return identified(answers.info(wire, key, response.headers), response)
         raise sdk.VendorFailed(
-            f"Azure has not completed the copy: its status is {status}.",
+            f"Azure has not completed the copy. Its status is {status}.",
             response=response,
             retryable=False,
-            remedy="Look at the copy before making it again.",
+            remedy="Check the copy before you make it again.",
         )
 
     # --- signed URLs -------------------------------------------------------

@@ -48,9 +48,9 @@ _SESSIONS: Final = sdk.Redaction(
 def _is_bucket(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str) or _BUCKET.fullmatch(value) is None:
         raise sdk.ConfigurationError(
-            "This is not the name of a bucket.",
+            "The value is not the name of a bucket.",
             path="bucket",
-            remedy="Give small letters, digits, dots, dashes and underscores.",
+            remedy="Set lowercase letters, digits, dots, dashes and underscores.",
         )
 
 
@@ -215,9 +215,9 @@ class Gcs(sdk.GoogleVendor):
             case _:
                 pass
         raise sdk.ConfigurationError(
-            "The credentials cannot sign for Google Cloud Storage.",
+            "The credentials cannot sign requests to Google Cloud Storage.",
             path=f"vendors.{wire.account}.credentials",
-            remedy="Give the key of a service account.",
+            remedy="Set the key of a service account.",
         )
 
     # --- resumable uploads ---------------------------------------------------
@@ -251,9 +251,9 @@ class Gcs(sdk.GoogleVendor):
         if stored_object.size != size or sums - {md5}:
             await self.delete(wire, upload.key, version=stored_object.version)
             raise sdk.VendorFailed(
-                "Google stored other bytes than were sent; the object was deleted.",
+                "Google stored different bytes than were sent, so moorage deleted the object.",
                 response=response,
-                remedy="Upload it again, and report this to Google.",
+                remedy="Upload the object again, and report this to Google.",
             )
         return stored_object
 

@@ -70,9 +70,9 @@ class LocalFiles(FilesVendor):
         """A file's public URL."""
         if self.url is None:
             raise sdk.ConfigurationError(
-                "The files of this account have no URL, because the option url is missing.",
+                "The files of this account have no URL, because the option `url` is not set.",
                 path="url",
-                remedy="Set url to the address under which your application serves the folder.",
+                remedy="Set `url` to the URL under which your application serves the folder.",
             )
         return f"{self.url}/{quote(key, safe='/')}"
 
@@ -128,9 +128,11 @@ class LocalFiles(FilesVendor):
     def _served(self) -> str:
         if self.url is None or self.signing_key is None:
             raise sdk.ConfigurationError(
-                "URLs of these files cannot be signed, because url or signing_key is missing.",
+                "moorage cannot sign URLs of these files, because `url` or `signing_key` is"
+                " not set.",
                 path="signing_key",
-                remedy="Give url and signing_key, and serve what LocalFiles.allowed allows.",
+                remedy="Set `url` and `signing_key`, and serve the requests that"
+                " LocalFiles.allowed accepts.",
             )
         return self.url
 

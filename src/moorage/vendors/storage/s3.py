@@ -58,18 +58,18 @@ _ALGORITHMS: Final = frozenset(
 def _is_bucket(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str) or _BUCKET.fullmatch(value) is None:
         raise ConfigurationError(
-            "This is not the name of a bucket.",
+            "The value is not the name of a bucket.",
             path="bucket",
-            remedy="Give 3 to 63 small letters, digits, dots and dashes.",
+            remedy="Set 3 to 63 lowercase letters, digits, dots and dashes.",
         )
 
 
 def _is_supported_algorithm(_: object, __: object, value: Any) -> None:
     if value is not None and value not in _ALGORITHMS:
         raise ConfigurationError(
-            "This Python cannot compute the checksum.",
+            "This Python cannot compute this checksum.",
             path="checksum",
-            remedy="Use sha256, sha1 or crc32, or None where the vendor knows no checksums.",
+            remedy="Use sha256, sha1 or crc32, or None if the vendor does not support checksums.",
         )
 
 
@@ -129,9 +129,9 @@ class S3(Vendor):
         """Refuse an id without its secret, or a secret without its id."""
         if (self.access_key_id is None) != (self.credentials is None):
             raise ConfigurationError(
-                "An access key of S3 needs an id and a secret, and one of them is missing.",
+                "S3 needs the id and the secret of an access key, but only one of them is set.",
                 path="access_key_id",
-                remedy="Give access_key_id and credentials, or neither.",
+                remedy="Set `access_key_id` and `credentials`, or remove both.",
             )
 
     @property

@@ -53,9 +53,9 @@ def limited_code(text: str, field: str) -> str:
     """
     if len(text) > _LONGEST:
         raise sdk.InvalidData(
-            f"AvaTax takes at most {_LONGEST} characters here.",
+            f"AvaTax accepts at most {_LONGEST} characters for this field.",
             field=field,
-            remedy="Give a shorter text, such as the number of the invoice or of the line.",
+            remedy="Pass a shorter text, such as the number of the invoice or of the line.",
         )
     return text
 
@@ -97,9 +97,10 @@ def _line_fields(sale: TaxableSale) -> list[dict[str, Any]]:
     for line in sale.lines:
         if line.id == SHIPPING:
             raise sdk.InvalidData(
-                f"The line {SHIPPING!r} has the number that AvaTax gets for the shipment.",
+                f"The line id {SHIPPING!r} is reserved: moorage sends the shipping costs to"
+                " AvaTax under this number.",
                 field="lines",
-                remedy="Give the line another id.",
+                remedy="Use another id for the line.",
             )
         fields: dict[str, Any] = {
             "number": limited_code(line.id, "lines"),
@@ -160,7 +161,7 @@ def return_body(
     """
     invoice = sdk.read_answer(response)
     if invoice.text("code") != ref.id or invoice.text("type") != INVOICE:
-        raise sdk.malformed(response, "code of the invoice that was requested")
+        raise sdk.malformed(response, "code of the requested invoice")
     rows = {row.text("lineNumber") or "": row for row in invoice.objects("lines")}
     lines = (
         _reversed_parts(rows, ref, reversal)
@@ -289,7 +290,7 @@ def _read_record(
 ) -> TaxRecord:
     answer = sdk.read_answer(response)
     if answer.text("code") != body["code"] or answer.text("currencyCode") != body["currencyCode"]:
-        raise sdk.malformed(response, "code and currency that were sent")
+        raise sdk.malformed(response, "code and currency equal to those that were sent")
     if answer.text("status") != _COMMITTED:
         raise sdk.malformed(response, f"status {_COMMITTED}")
     currency = body["currencyCode"]
@@ -297,7 +298,7 @@ def _read_record(
     zero = sdk.Money(0, currency)
     taxes = (sdk.as_money(line["taxOverride"]["taxAmount"], currency) for line in body["lines"])
     if tax != sum((part for part in taxes if part is not None), zero):
-        raise sdk.malformed(response, "totalTax that was sent")
+        raise sdk.malformed(response, "totalTax equal to the tax that was sent")
     original = body.get("referenceCode")
     return TaxRecord(
         ref=wire.ref(body["code"], **related),

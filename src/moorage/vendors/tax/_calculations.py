@@ -34,9 +34,9 @@ def exact_number(amount: sdk.Money | Decimal) -> int | float:
     number = float(value)
     if Decimal(repr(number)) != value:
         raise sdk.InvalidData(
-            "The amount has too many digits to be sent exactly.",
+            "The amount has more digits than can be sent exactly.",
             field="amount",
-            remedy="Check that it is not given in a smaller unit, such as cents in place of"
+            remedy="Check that the amount is not in a smaller unit, such as cents instead of"
             " dollars.",
         )
     return number
@@ -50,9 +50,10 @@ def check_decimals(vendor: str, currency: str) -> None:
     """
     if sdk.EXPONENTS[currency] != _DECIMALS:
         raise sdk.InvalidData(
-            f"{vendor} calculates with two decimals, and {currency} has another number.",
+            f"{vendor} calculates with two decimals, but {currency} has a different number of"
+            " decimals.",
             field="lines",
-            remedy="Calculate the tax of this sale by another vendor.",
+            remedy="Calculate the tax of this sale with another vendor.",
         )
 
 
@@ -67,13 +68,13 @@ def currency_at(ref: sdk.Ref, reversal: TaxReversal) -> str:
         raise sdk.InvalidData(
             "The reference does not name a recorded sale.",
             field="ref",
-            remedy="Give the `ref` of a record, or the text that str(ref) made.",
+            remedy="Pass the `ref` of a record, or the text that str(ref) made.",
         )
     if any(part.amount.currency != currency for part in reversal.parts):
         raise sdk.InvalidData(
-            f"The sale was recorded in {currency}, and the reversal is in another currency.",
+            f"The sale was recorded in {currency}, but the reversal is in another currency.",
             field="lines",
-            remedy="Give the amounts in the currency of the sale.",
+            remedy="Pass the amounts in the currency of the sale.",
         )
     return currency
 
@@ -81,7 +82,7 @@ def currency_at(ref: sdk.Ref, reversal: TaxReversal) -> str:
 def unknown_line(id_: str) -> sdk.InvalidData:
     """The error for the reversal of a line that is not in the recorded sale."""
     return sdk.InvalidData(
-        f"The recorded sale has no line {id_[:80]!r}.",
+        f"The recorded sale does not contain a line {id_[:80]!r}.",
         field="lines",
-        remedy="Give the ids of the lines of the sale that was recorded.",
+        remedy="Pass the line ids of the recorded sale.",
     )

@@ -38,15 +38,15 @@ def check_answered(response: sdk.Response, requested: str, answered: str | None,
         VendorFailed: the numbers differ, or the answer names none.
     """
     if answered is None or answered.upper() != requested:
-        raise sdk.malformed(response, f"{name} that equals the requested number")
+        raise sdk.malformed(response, f"{name} equal to the requested number")
 
 
 def check_requester(requester: VatNumber | None, register: TaxCapability, remedy: str) -> None:
     """Refuse a requester from another register, as this register gives them no proof of a check."""
     if requester is not None and requester.needs is not register:
         raise sdk.InvalidData(
-            f"A requester whose VAT number begins with {requester.prefix} gets no proof from this"
-            " register.",
+            "This register does not give a proof of the check to a requester whose VAT number"
+            f" begins with {requester.prefix}.",
             field="requester",
             remedy=remedy,
         )

@@ -113,7 +113,7 @@ def refund_body(
     """
     order = sdk.read_answer(response).object(ORDERS.name)
     if order.text("transaction_id") != ref.id:
-        raise sdk.malformed(response, "order that was requested")
+        raise sdk.malformed(response, "order with the requested transaction_id")
     amounts = _whole_refund(response, order)
     if reversal.parts:
         amounts = _partial_refund(order, reversal, currency)
@@ -181,7 +181,7 @@ def _read_record(
     record = answer.object(name)
     id_ = sdk.required(record.text("transaction_id"), response, "transaction_id")
     if id_ != body["transaction_id"]:
-        raise sdk.malformed(response, "transaction_id that was sent")
+        raise sdk.malformed(response, "transaction_id equal to the one that was sent")
     tax = sdk.as_money(_size(record.value("sales_tax")), currency)
     tax = sdk.required(tax, response, "sales_tax")
     original = body.get("transaction_reference_id")

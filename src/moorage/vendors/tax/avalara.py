@@ -100,15 +100,15 @@ class Avalara(sdk.ApiVendor):
     account: str = attrs.field(
         validator=sdk.matches(
             "[0-9]{1,20}",
-            problem="This is not the number of an account.",
-            remedy="Give the number that Avalara shows for the account.",
+            problem="The value is not an account number.",
+            remedy="Set the number that Avalara shows for the account.",
         )
     )
     company: str = attrs.field(
         validator=sdk.matches(
             r"\S(.{0,23}\S)?",
-            problem="This is not the code of a company.",
-            remedy="Give the code that Avalara shows for the company, such as DEFAULT.",
+            problem="The value is not a company code.",
+            remedy="Set the code that Avalara shows for the company, such as DEFAULT.",
         )
     )
     base_url: str = _LIVE
@@ -149,7 +149,7 @@ def read_calculation(wire: sdk.Wire, response: sdk.Response, sale: TaxableSale) 
     """
     body = sdk.read_answer(response)
     if body.text("currencyCode") != sale.currency:
-        raise sdk.malformed(response, "currency of the sale")
+        raise sdk.malformed(response, "currency equal to the sale's currency")
     rows = {row.text("lineNumber") or "": row for row in body.objects("lines")}
     numbers = {line.id for line in sale.lines} | ({SHIPPING} if sale.shipping else set[str]())
     if rows.keys() != numbers:
@@ -175,7 +175,7 @@ def _line_tax(
     net = amount - tax if sale.inclusive else amount
     # AvaTax takes the tax out of the amount of a line whose price contains it.
     if _money(response, row, "lineAmount", sale.currency) not in {amount, net}:
-        raise sdk.malformed(response, "lineAmount of the sale")
+        raise sdk.malformed(response, "lineAmount equal to the line's amount")
     return LineTax(
         id=id_,
         net=net,

@@ -39,7 +39,7 @@ def _check_digits(number: VatNumber | None, field: str) -> None:
         raise sdk.InvalidData(
             "HMRC does not check the VAT numbers of government departments and health authorities.",
             field=field,
-            remedy="Give a number of 9 or 12 digits.",
+            remedy="Pass a number of 9 or 12 digits.",
         )
 
 
@@ -87,7 +87,7 @@ class Hmrc(sdk.OAuthVendor):
         check_requester(
             requester,
             TaxCapability.UK_NUMBERS,
-            "Give a UK VAT number of your business, or leave it out.",
+            "Pass a UK VAT number of your business, or leave the requester out.",
         )
         _check_digits(number, "number")
         _check_digits(requester, "requester")

@@ -73,11 +73,13 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
 
 def _final_failure(response: sdk.Response) -> sdk.VendorFailed:
     return sdk.VendorFailed(
-        f"Stripe failed (HTTP {response.status}), and returns the same to every repeat.",
+        f"Stripe failed (HTTP {response.status}), and will return the same response to every"
+        " retry.",
         status=response.status,
         response=response,
         retryable=False,
-        remedy="Look the sale up at Stripe, and use another key if nothing was recorded.",
+        remedy="Look the sale up at Stripe. If nothing was recorded, repeat the operation"
+        " with another key.",
     )
 
 
@@ -170,8 +172,8 @@ class StripeTax(sdk.ApiVendor):
         validator=attrs.validators.optional(
             sdk.matches(
                 r"acct_\w+",
-                problem="This is not the id of a connected account.",
-                remedy="Give the id that Stripe shows for the account, which begins with acct_.",
+                problem="The value is not the id of a connected account at Stripe.",
+                remedy="Set the id that Stripe shows for the account, which begins with acct_.",
             )
         ),
     )
@@ -267,7 +269,7 @@ def _checked_transaction(reference: str, response: sdk.Response) -> sdk.Response
     body = sdk.read_answer(response)
     sdk.required(body.text("id"), response, "id")
     if body.text("reference") != reference:
-        raise sdk.malformed(response, "reference that was sent")
+        raise sdk.malformed(response, "reference equal to the one that was sent")
     currency = (body.text("currency") or "").upper()
     if currency not in sdk.EXPONENTS:
         raise sdk.malformed(response, "currency")
@@ -316,7 +318,7 @@ def read_calculation(
     """
     body = sdk.read_answer(response)
     if (body.text("currency") or "").upper() != sale.currency:
-        raise sdk.malformed(response, "currency of the sale")
+        raise sdk.malformed(response, "currency equal to the sale's currency")
     rows_by_id = {row.text("reference") or "": row for row in rows}
     if rows_by_id.keys() != {line.id for line in sale.lines} or len(rows) != len(sale.lines):
         raise sdk.malformed(response, "line for each line of the sale")
@@ -338,7 +340,7 @@ def read_calculation(
         raw=body.raw,
     )
     if _money(response, body, "amount_total", sale.currency) != calculation.total:
-        raise sdk.malformed(response, "amount_total that is the sum of the sale and its tax")
+        raise sdk.malformed(response, "amount_total equal to the sum of the sale and its tax")
     return calculation
 
 
@@ -346,7 +348,7 @@ def _line_tax(
     response: sdk.Response, sale: TaxableSale, id_: str, amount: sdk.Money, row: sdk.Answer
 ) -> LineTax:
     if _money(response, row, "amount", sale.currency) != amount:
-        raise sdk.malformed(response, "amount of a line of the sale")
+        raise sdk.malformed(response, "amount equal to the line's amount")
     tax = _money(response, row, "amount_tax", sale.currency)
     return LineTax(
         id=id_,

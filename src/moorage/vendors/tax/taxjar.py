@@ -148,9 +148,9 @@ class TaxJar(sdk.ApiVendor):
         ship_to = calculation.sale.ship_to
         if not ship_to.postal_code or not ship_to.region:
             raise sdk.InvalidData(
-                "TaxJar records no sale without the postal code and the region of the buyer.",
+                "TaxJar does not record a sale without the buyer's postal code and region.",
                 field="ship_to",
-                remedy="Add both to the address of the buyer, and calculate the tax again.",
+                remedy="Add both to the buyer's address, and calculate the tax again.",
             )
         body = order_body(calculation)
         return await create(wire, ORDERS, body, calculation.sale.currency, key)
@@ -169,9 +169,9 @@ def _check_sale(wire: sdk.Wire, sale: TaxableSale) -> None:
     check_decimals("TaxJar", sale.currency)
     if abs((sale.day - wire.now().date()).days) > 1:
         raise sdk.InvalidData(
-            "TaxJar calculates by the rules of today only.",
+            "TaxJar calculates only with today's tax rules.",
             field="day",
-            remedy="Give today's date, or calculate the tax by another vendor.",
+            remedy="Pass today's date, or calculate the tax with another vendor.",
         )
 
 
@@ -184,7 +184,7 @@ def read_calculation(wire: sdk.Wire, response: sdk.Response, sale: TaxableSale) 
     answer = sdk.read_answer(response)
     body = answer.object("tax")
     if sdk.as_money(body.value("order_total_amount"), sale.currency) != sale.amount:
-        raise sdk.malformed(response, "order_total_amount that is the amount of the sale")
+        raise sdk.malformed(response, "order_total_amount equal to the sale's amount")
     tax = _money(response, body, "amount_to_collect", sale.currency)
     breakdown = body.object("breakdown")
     rows = {row.text("id"): row for row in breakdown.objects("line_items")}

@@ -74,7 +74,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
         response,
         code,
         words and without_numbers(words),
-        otherwise=code or "it says that the check did not succeed",
+        otherwise=code or "the check did not succeed",
     )
 
 
@@ -148,7 +148,8 @@ class Vies(sdk.HttpVendor):
         check_requester(
             requester,
             TaxCapability.EU_NUMBERS,
-            "Give a VAT number of a member state or of Northern Ireland, or leave it out.",
+            "Pass a VAT number of a member state or of Northern Ireland, or leave the"
+            " requester out.",
         )
         body = check_body(number, requester, trader)
         # A check changes nothing, so it may be repeated although it is a POST.
@@ -159,7 +160,9 @@ class Vies(sdk.HttpVendor):
         verdict = "VALID" if valid else "INVALID"
         if fields.value("errorWrappers") or (fields.value("userError") or verdict) != verdict:
             # Such an answer may be an outage in a form that is not known.
-            raise sdk.malformed(response, "verdict that its userError and errorWrappers agree with")
+            raise sdk.malformed(
+                response, "verdict that agrees with its userError and errorWrappers"
+            )
         check_answered(response, number.prefix, fields.text("countryCode"), "countryCode")
         check_answered(response, number.number, fields.text("vatNumber"), "vatNumber")
         return VatCheck(
