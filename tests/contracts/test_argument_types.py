@@ -294,6 +294,7 @@ def names() -> dict[str, Any]:
         "contracts.signed",
         "contracts.sms",
         "contracts.sms_opt_outs",
+        "contracts.sms_templates",
         "contracts.storage",
         "contracts.tax",
         "contracts.tax_calculation",

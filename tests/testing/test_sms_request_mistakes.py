@@ -14,15 +14,18 @@ from moorage.errors import VendorRejected
 from moorage.testing import name_of
 from moorage.testing import sms_conformance as kit
 from moorage.vendors.sms.bird import Bird
+from moorage.vendors.sms.infobip import Infobip
 from moorage.vendors.sms.twilio import Twilio
 from tests.vendors.sms_subjects import twilio
 from tests.vendors.subjects.bird import bird
+from tests.vendors.subjects.infobip import infobip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.sms import SmsEvent, SmsMessage
+    from moorage.contracts.sms_templates import TemplateMessage
     from moorage.contracts.vendor import MakeRef
     from moorage.contracts.wire import Wire
     from moorage.domain.webhooks.events import WebhookEvent
@@ -175,6 +178,98 @@ class _DoublingVendor(Twilio):
         return super().events(event, ref) * 2
 
 
+class _ChangedTemplatesVendor(Infobip):
+    """A base class for faulty vendors that change each message from a template before sending."""
+
+    def changed_template(self, message: TemplateMessage) -> TemplateMessage:
+        raise NotImplementedError
+
+    async def send_template(
+        self, wire: Wire, message: TemplateMessage, /, *, key: str | None
+    ) -> SmsReceipt:
+        return await super().send_template(wire, self.changed_template(message), key=key)
+
+
+class _EmptyTemplatesVendor(_ChangedTemplatesVendor):
+    """A faulty vendor that drops the variables of a template."""
+
+    def changed_template(self, message: TemplateMessage) -> TemplateMessage:
+        return attrs.evolve(message, variables=())
+
+
+class _ReversedTemplatesVendor(_ChangedTemplatesVendor):
+    """A faulty vendor that sends the variables of a template in the wrong order."""
+
+    def changed_template(self, message: TemplateMessage) -> TemplateMessage:
+        return attrs.evolve(message, variables=tuple(message.variables.values())[::-1])
+
+
+class _OneChannelVendor(_ChangedTemplatesVendor):
+    """A faulty vendor that sends every template by WhatsApp."""
+
+    def changed_template(self, message: TemplateMessage) -> TemplateMessage:
+        return attrs.evolve(message, channel="whatsapp")
+
+
+class _OwnSenderVendor(_ChangedTemplatesVendor):
+    """A faulty vendor that ignores the sender of a message from a template."""
+
+    def changed_template(self, message: TemplateMessage) -> TemplateMessage:
+        return attrs.evolve(message, sender=None)
+
+
+class _WithoutFallbackVendor(_ChangedTemplatesVendor):
+    """A faulty vendor that drops the SMS that takes the place of a template."""
+
+    def changed_template(self, message: TemplateMessage) -> TemplateMessage:
+        return attrs.evolve(message, sms_fallback=None)
+
+
+class _InventingVendor(Infobip):
+    """A faulty vendor that returns an invented reference of a message from a template."""
+
+    async def send_template(
+        self, wire: Wire, message: TemplateMessage, /, *, key: str | None
+    ) -> SmsReceipt:
+        receipt = await super().send_template(wire, message, key=key)
+        return attrs.evolve(receipt, ref=wire.ref("1"))
+
+
+class _UnreadVendor(Infobip):
+    """A faulty vendor that reads the report of a message that was read as a delivery."""
+
+    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
+        return tuple(
+            attrs.evolve(report, status=SmsStatus.DELIVERED)
+            if report.status is SmsStatus.READ
+            else report
+            for report in super().events(event, ref)
+        )
+
+
+class _TemplatesTwiceVendor(Infobip):
+    """A faulty vendor that sends each message from a template twice."""
+
+    async def send_template(
+        self, wire: Wire, message: TemplateMessage, /, *, key: str | None
+    ) -> SmsReceipt:
+        await super().send_template(wire, message, key=None)
+        return await super().send_template(wire, message, key=key)
+
+
+def _as_infobip(kind: type[Infobip]) -> kit.Factory:
+    def subject() -> kit.SmsSubject:
+        usual_subject = infobip()
+        vendor: Any = usual_subject.vendor
+        fields = {
+            name: getattr(vendor, name)
+            for name in ("base_url", "credentials", "sender", "whatsapp_sender", "rcs_sender")
+        }
+        return attrs.evolve(usual_subject, vendor=kind(**fields))
+
+    return subject
+
+
 def _as_twilio(kind: type[Twilio]) -> kit.Factory:
     def subject() -> kit.SmsSubject:
         usual_subject = twilio()
@@ -222,6 +317,22 @@ WRONG = [
     ("an_answer_is_read_in_full", _as_twilio(_CentsVendor), "check_balance read .* as amount"),
     ("a_report_is_of_its_message", _as_twilio(_HopefulVendor), "failed was read as sent"),
     ("a_report_is_of_its_message", _as_twilio(_DoublingVendor), "became 2 events"),
+    ("a_template_is_sent_as_written", _as_infobip(_EmptyTemplatesVendor), "variables are not sent"),
+    (
+        "a_template_is_sent_as_written",
+        _as_infobip(_ReversedTemplatesVendor),
+        "variables are not sent",
+    ),
+    ("a_template_is_sent_as_written", _as_infobip(_OneChannelVendor), "went by whatsapp"),
+    ("a_template_is_sent_as_written", _as_infobip(_OwnSenderVendor), "sender of the message is"),
+    ("a_template_is_sent_as_written", _as_infobip(_InventingVendor), "is of another message"),
+    (
+        "an_sms_takes_the_place_of_a_template",
+        _as_infobip(_WithoutFallbackVendor),
+        "in its place has another text",
+    ),
+    ("a_report_is_of_its_template", _as_infobip(_UnreadVendor), "SEEN was read as delivered"),
+    ("a_template_is_sent_once", _as_infobip(_TemplatesTwiceVendor), "sent POST .* twice|two mess"),
     ("a_refusal_has_its_type", _with_other_code, "has the code '20429'"),
 ]
 CHECKS = {name_of(check): check for check in kit.CHECKS}

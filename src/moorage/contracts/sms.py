@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.sms_opt_outs import OptOut, OptOutPage
+    from moorage.contracts.sms_templates import TemplateMessage
     from moorage.contracts.verification import Verification, VerificationRequest
     from moorage.contracts.wire import Wire
     from moorage.domain.secrets.secret import Secret
@@ -52,6 +53,10 @@ class SmsCapability(StrEnum):
     VERIFICATION = "verification"
     VERIFICATION_CALL = "verification_call"
     OPT_OUTS = "opt_outs"
+    TEMPLATES = "templates"
+    WHATSAPP = "whatsapp"
+    RCS = "rcs"
+    SMS_FALLBACK = "sms_fallback"
 
 
 class SmsStatus(StrEnum):
@@ -291,6 +296,10 @@ class SmsVendor(Protocol):
     """The operations of an SMS vendor; its `capabilities` list the optional ones."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt: ...
+
+    async def send_template(
+        self, wire: Wire, message: TemplateMessage, /, *, key: str | None
+    ) -> SmsReceipt: ...
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt: ...
 

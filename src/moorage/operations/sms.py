@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from moorage.contracts.ref import Ref
     from moorage.contracts.sms import Balance, NumberCheck, SmsMessage, SmsReceipt
     from moorage.contracts.sms_opt_outs import OptOut, OptOutPage
+    from moorage.contracts.sms_templates import TemplateMessage
     from moorage.contracts.verification import Verification, VerificationRequest
     from moorage.domain.secrets.secret import Secret
     from moorage.domain.values.result import Result
@@ -75,6 +76,26 @@ class Sms:
         return run_now(
             self._flows.run(
                 SmsFlows.send, message, idempotency_key=idempotency_key, timeout=timeout
+            )
+        )
+
+    def send_template(
+        self,
+        message: TemplateMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> SmsReceipt:
+        """Send a message by WhatsApp or RCS from a template that the vendor has approved.
+
+        Args:
+            message: message with its recipient and template.
+            idempotency_key: identifies this message: a repeat returns the same receipt.
+            timeout: seconds for the whole operation.
+        """
+        return run_now(
+            self._flows.run(
+                SmsFlows.send_template, message, idempotency_key=idempotency_key, timeout=timeout
             )
         )
 
@@ -247,6 +268,24 @@ class AsyncSms:
         """
         return await self._flows.run(
             SmsFlows.send, message, idempotency_key=idempotency_key, timeout=timeout
+        )
+
+    async def send_template(
+        self,
+        message: TemplateMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> SmsReceipt:
+        """Send a message by WhatsApp or RCS from a template that the vendor has approved.
+
+        Args:
+            message: message with its recipient and template.
+            idempotency_key: identifies this message: a repeat returns the same receipt.
+            timeout: seconds for the whole operation.
+        """
+        return await self._flows.run(
+            SmsFlows.send_template, message, idempotency_key=idempotency_key, timeout=timeout
         )
 
     async def get(self, ref: Ref | str, *, timeout: float | None = None) -> SmsReceipt:

@@ -57,6 +57,8 @@ def infobip() -> SmsSubject:
             base_url=f"https://{sandbox.hosts[0]}",
             credentials=sandbox.api_key,
             sender="InfoSMS",
+            whatsapp_sender="+15005550006",
+            rcs_sender="AcmeAgent",
             pin_application="2FA1",
             pin_message="M1",
         ),
@@ -70,6 +72,7 @@ def infobip() -> SmsSubject:
         strange_secret="another:secret",
         report=sandbox.report,
         delivered="DELIVERED_TO_HANDSET",
+        read="SEEN",
         unknown=infobip_status("TELEPORTED", "TELEPORTED_TO_MARS"),
         requests=(
             (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from moorage.contracts import sms, sms_opt_outs, verification
+from moorage.contracts import sms, sms_opt_outs, sms_templates, verification
 from moorage.contracts.calling_codes import country_of
 from moorage.contracts.declaration import (
     Contract,
@@ -17,6 +17,7 @@ from moorage.contracts.declaration import (
 )
 from moorage.contracts.ref import Ref
 from moorage.contracts.sms import SmsCapability, SmsEvent, SmsMessage, check_number
+from moorage.contracts.sms_templates import TemplateMessage
 from moorage.contracts.validators import check_kind, check_maybe, check_text
 from moorage.contracts.verification import VerificationRequest, as_code
 from moorage.errors import InvalidData
@@ -39,7 +40,7 @@ class SmsContract(Contract):
     kind = "sms"
     capabilities = SmsCapability
     event = SmsEvent
-    values = (sms, sms_opt_outs, verification)
+    values = (sms, sms_opt_outs, sms_templates, verification)
     flows = {"send_bulk": Effect.DEFERRABLE}
 
     @changes()
@@ -58,6 +59,26 @@ class SmsContract(Contract):
             timeout: seconds for the whole operation.
         """
         check_kind(message, SmsMessage, "message")
+        return Requirements(
+            needs=message.needs, country=country_of(message.to), recipients=(message.to,)
+        )
+
+    @changes(needs=SmsCapability.TEMPLATES)
+    def send_template(
+        self,
+        message: TemplateMessage,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+    ) -> Requirements[SmsReceipt]:
+        """Send a message by WhatsApp or RCS from a template that the vendor has approved.
+
+        Args:
+            message: message with its recipient and template.
+            idempotency_key: identifies this message: a repeat returns the same receipt.
+            timeout: seconds for the whole operation.
+        """
+        check_kind(message, TemplateMessage, "message")
         return Requirements(
             needs=message.needs, country=country_of(message.to), recipients=(message.to,)
         )

@@ -59,6 +59,8 @@ class SmsSubject:
             vendor's word for the status. It goes to https://shop.example/texts unless the message
             names a URL.
         delivered: the vendor's word for a message that was delivered.
+        template: the vendor's name or id of a template that the sandbox knows.
+        read: the vendor's word for a message from a template that was read, if it has one.
         to: the number of the recipient.
         unknown: an answer to a message with an unknown status; None if answers have no status.
         wordless: True if the vendor has no word for the status of an accepted message.
@@ -80,6 +82,8 @@ class SmsSubject:
     strange_secret: str = attrs.field(default=OTHER_SECRET, repr=False)
     report: Callable[[str, str], Notice] | None = None
     delivered: str = "delivered"
+    template: str = "order_ready"
+    read: str | None = None
     to: str = "+447700900000"
     unknown: Response | None = None
     wordless: bool = False

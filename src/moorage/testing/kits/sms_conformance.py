@@ -42,6 +42,7 @@ from moorage.testing.kits._sms_lab import (
     sync_lab,
 )
 from moorage.testing.kits._sms_requests import REQUESTS
+from moorage.testing.kits._sms_templates import TEMPLATES
 from moorage.testing.kits._sms_verification import VERIFICATIONS
 from moorage.testing.kits.checks import require
 from moorage.testing.sandboxes.base import AlteredAnswer, Lost
@@ -362,6 +363,7 @@ _ALL_CHECKS: Final = (
     events_are_accepted_if_signed,
     *REQUESTS,
     *VERIFICATIONS,
+    *TEMPLATES,
 )
 
 

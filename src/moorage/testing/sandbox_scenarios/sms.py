@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.ref import Ref
 from moorage.contracts.sms import SmsCapability, SmsMessage
+from moorage.contracts.sms_templates import TemplateMessage
 from moorage.contracts.verification import VerificationRequest
 from moorage.errors import UnsupportedByVendor
 
@@ -83,6 +84,14 @@ async def verification(vendor: ScenarioVendor, **fields: Any) -> Any:
     return started.status == checked.status == "pending"
 
 
+async def template(vendor: ScenarioVendor, **fields: Any) -> Any:
+    """Send a message from a template by WhatsApp, or with these fields."""
+    name = str(vendor.fixture.vendor_values.get("template", "order_ready"))
+    default_fields = {"channel": "whatsapp", "language": "en", "variables": ("Ada", "Q-17")}
+    message = TemplateMessage(to=PHONE, template=name, **{**default_fields, **fields})
+    return (await vendor("send_template", message)).ref
+
+
 BASIC: Final[dict[str, Scenario]] = {"send": send_text}
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
@@ -97,6 +106,10 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     SmsCapability.CARRIER: carrier,
     SmsCapability.BALANCE: balance,
     SmsCapability.OPT_OUTS: opt_outs,
+    SmsCapability.TEMPLATES: template,
+    SmsCapability.WHATSAPP: template,
+    SmsCapability.RCS: partial(template, channel="rcs"),
+    SmsCapability.SMS_FALLBACK: partial(template, sms_fallback="Your order is ready."),
     SmsCapability.VERIFICATION: verification,
     SmsCapability.VERIFICATION_CALL: partial(verification, channel="call"),
 }

@@ -11,6 +11,8 @@ from moorage.contracts.sms import Price, SmsMessage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from moorage.contracts.sms_templates import TemplateMessage
+
     Kind = type[
         sdk.VendorRejected | sdk.VendorFailed | sdk.RateLimitExceeded | sdk.AuthenticationFailed
     ]
@@ -32,6 +34,27 @@ def sender_of(message: SmsMessage, usual: str | None, vendor: str) -> str:
         f"{vendor} requires a sender, but the message has none.",
         field="sender",
         remedy="Set the message's or the account's `sender`.",
+    )
+
+
+def template_sender(message: TemplateMessage, usual: str | None, vendor: str) -> str:
+    """The sender of a message from a template, which each channel has its own of.
+
+    Args:
+        message: message to send.
+        usual: the account's sender on this channel.
+        vendor: name of the vendor, for the error.
+
+    Raises:
+        InvalidData: neither the message nor the account has a sender on this channel.
+    """
+    sender = message.sender or usual
+    if sender:
+        return sender
+    raise sdk.InvalidData(
+        f"A message by {vendor} over {message.channel} needs a sender.",
+        field="sender",
+        remedy=f"Give the message a sender, or the account a {message.channel}_sender.",
     )
 
 

@@ -1,4 +1,6 @@
-"""Infobip: text messages by SMS API version 3, and verification codes by its 2FA API.
+"""Infobip: text messages, templates by WhatsApp and RCS, and verification codes.
+
+Text messages use version 3 of the SMS API, templates the Messages API, and codes the 2FA API.
 
 Infobip takes no idempotency key, so a message that may have been sent is not sent again. It can
 reject a message in a response with HTTP 200; this vendor then raises an error. A scheduled message
@@ -23,13 +25,21 @@ from moorage.contracts.sms import (
     SmsReceipt,
     SmsStatus,
 )
+from moorage.contracts.sms_templates import TemplateChannel, TemplateMessage
 from moorage.contracts.verification import (
     Verification,
     VerificationChannel,
     VerificationRequest,
     VerificationStatus,
 )
-from moorage.vendors.sms._common import as_price, international, price, refusal, without_numbers
+from moorage.vendors.sms._common import (
+    as_price,
+    international,
+    price,
+    refusal,
+    template_sender,
+    without_numbers,
+)
 from moorage.vendors.sms._infobip_verification import CODE, code_body, pin_body, pin_status
 from moorage.vendors.sms._verification import (
     CodeMaskingClassifier,
@@ -65,6 +75,9 @@ _BULKS: Final = {
 }
 _REJECTED: Final = "REJECTED"
 _NOT_FOUND: Final = 404
+_TYPE: Final = "type"
+_SEEN: Final = "seenAt"
+"""The field with the time at which the recipient read a message."""
 _NO_ERROR: Final = ("NO_ERROR",)
 
 
@@ -101,6 +114,72 @@ def message_body(vendor: Infobip, message: SmsMessage, id_: str | None) -> dict[
     content["destinations"][0]["messageId"] = id_
     schedule = {"bulkId": id_, "sendAt": moment.replace("+00:00", "+0000")}
     return {"messages": [content], "options": {"schedule": schedule}}
+
+
+def template_body(vendor: Infobip, message: TemplateMessage, id_: str) -> dict[str, Any]:
+    """The body that sends a message from a template.
+
+    Args:
+        vendor: the account.
+        message: the message, whose options in `extra` are merged into the message itself.
+        id_: the id of the message, which an SMS in its place gets too.
+
+    Raises:
+        InvalidData: a sender is missing, or a variable has the name of a field of Infobip's.
+    """
+    if _TYPE in message.variables:
+        raise sdk.InvalidData(
+            f"A variable of the template is called {_TYPE!r}, which Infobip reserves.",
+            field="variables",
+            remedy="Rename the placeholder in the template, or give the values by position.",
+        )
+    channel, number = message.channel.upper(), message.to.removeprefix("+")
+    usual_senders = {
+        TemplateChannel.WHATSAPP: vendor.whatsapp_sender,
+        TemplateChannel.RCS: vendor.rcs_sender,
+    }
+    sender = template_sender(message, usual_senders[message.channel], "Infobip")
+    template = {"templateName": message.template}
+    if message.language is not None:
+        template["language"] = message.language
+    content: dict[str, Any] = {
+        "channel": channel,
+        "sender": sender.removeprefix("+"),
+        "destinations": [{"messageId": id_, "to": number}],
+        "template": template,
+    }
+    if message.variables:
+        content["content"] = {"body": {_TYPE: "TEXT", **message.variables}}
+    if message.sms_fallback is not None:
+        channels = [{"channel": name, "to": number} for name in (channel, "SMS")]
+        content["destinations"] = [{"messageId": id_, "byChannel": channels}]
+        content["failover"] = [_sms_step(vendor, message.sms_fallback)]
+    webhooks: dict[str, Any] = {}
+    if message.callback_url is not None:
+        webhooks["delivery"] = {"url": message.callback_url, "intermediateReport": True}
+        webhooks["seen"] = {"url": message.callback_url}
+        webhooks["contentType"] = "application/json"
+    if message.reference is not None:
+        webhooks["callbackData"] = message.reference
+    if webhooks:
+        content["webhooks"] = webhooks
+    return {"messages": [sdk.merged(content, sdk.extra_for(vendor.name, message.extra))]}
+
+
+def _sms_step(vendor: Infobip, text: str) -> dict[str, Any]:
+    """The SMS that Infobip sends if a message from a template does not reach its recipient."""
+    if vendor.sender is None:
+        raise sdk.InvalidData(
+            "The SMS in place of a message by Infobip needs a sender.",
+            field="sms_fallback",
+            remedy="Give the account a sender, or the message no sms_fallback.",
+        )
+    body = {_TYPE: "TEXT", "text": text}
+    return {
+        "channel": "SMS",
+        "sender": vendor.sender.removeprefix("+"),
+        "content": {"body": body},
+    }
 
 
 def _own_id(wire: sdk.Wire, key: str | None) -> str:
@@ -163,6 +242,13 @@ def _error_message(fields: sdk.Answer) -> str | None:
     return None if name in _NO_ERROR else fields.text("error.description")
 
 
+_ACCEPTED: Final = sdk.Reading(
+    SmsReceipt,
+    ref=sdk.ref_at("messages.0.messageId"),
+    status=_status("messages.0.status"),
+    vendor_status=sdk.text("messages.0.status.name", "messages.0.status.groupName"),
+    segments=sdk.integer("messages.0.details.messageCount"),
+)
 _LOG: Final = sdk.Reading(
     SmsReceipt,
     ref=sdk.ref_at("messageId"),
@@ -197,7 +283,11 @@ def _is_incoming(fields: sdk.Answer) -> bool:
 
 
 def _event_time(fields: sdk.Answer) -> datetime | None:
-    return fields.time("doneAt") or fields.time("receivedAt")
+    return fields.time("doneAt") or fields.time(_SEEN) or fields.time("receivedAt")
+
+
+def _event_status(fields: sdk.Answer) -> SmsStatus:
+    return SmsStatus.READ if fields.text(_SEEN) is not None else _status("status")(fields)
 
 
 def _as_it_is(_: Infobip, body: dict[str, Any]) -> dict[str, Any]:
@@ -226,6 +316,8 @@ class Infobip(sdk.ApiVendor):
         credentials: API key; by default the credential provider supplies `Credentials` that send
             `App …` in `Authorization`.
         sender: sender of messages that name none.
+        whatsapp_sender: number of the WhatsApp sender, for templates whose messages name no sender.
+        rcs_sender: name of the RCS sender, for templates whose messages name no sender.
         pin_application, pin_message: ids of the 2FA application, and of its message template, for
             verification codes.
     """
@@ -235,7 +327,8 @@ class Infobip(sdk.ApiVendor):
     api_version = "3"
     capabilities = sdk.members_of(
         SmsCapability,
-        "callback scheduled cancel validity look_up balance verification verification_call",
+        "callback scheduled cancel validity look_up balance verification verification_call"
+        " templates whatsapp rcs sms_fallback",
     )
     limits: ClassVar[Mapping[str, int]] = {"reference": 4000}
     webhook = "infobip"
@@ -253,20 +346,13 @@ class Infobip(sdk.ApiVendor):
         )
     )
     sender: str | None = None
+    whatsapp_sender: str | None = None
+    rcs_sender: str | None = None
     pin_application: str | None = None
     pin_message: str | None = None
 
-    post_message = sdk.post(
-        "/sms/3/messages",
-        json=_as_it_is,
-        reads=sdk.Reading(
-            SmsReceipt,
-            ref=sdk.ref_at("messages.0.messageId"),
-            status=_status("messages.0.status"),
-            vendor_status=sdk.text("messages.0.status.name", "messages.0.status.groupName"),
-            segments=sdk.integer("messages.0.details.messageCount"),
-        ),
-    )
+    post_message = sdk.post("/sms/3/messages", json=_as_it_is, reads=_ACCEPTED)
+    post_template = sdk.post("/messages-api/1/messages", json=_as_it_is, reads=_ACCEPTED)
     get_log = sdk.get("/sms/3/logs", query=_log_query, reads=read_log)
     get_bulk = sdk.get(_BULK_STATUS, query=_bulk_query, reads=_BULK)
     cancel_bulk = sdk.put(_BULK_STATUS, query=_bulk_query, json={"status": "CANCELED"}, reads=_BULK)
@@ -282,8 +368,8 @@ class Infobip(sdk.ApiVendor):
         SmsEvent,
         supplied=("id",),
         ref=sdk.ref_at("messageId"),
-        status=sdk.when(_is_incoming, SmsStatus.RECEIVED, _status("status")),
-        vendor_status=sdk.text("status.name", "status.groupName"),
+        status=sdk.when(_is_incoming, SmsStatus.RECEIVED, _event_status),
+        vendor_status=sdk.text("status.name", "status.groupName", "event"),
         at=_event_time,
         sender=sdk.when(_is_incoming, international("from")),
         to=sdk.when(_is_incoming, international("to")),
@@ -299,6 +385,14 @@ class Infobip(sdk.ApiVendor):
         )
         is_scheduled = id_ is not None and receipt.status is SmsStatus.QUEUED
         return attrs.evolve(receipt, status=SmsStatus.SCHEDULED) if is_scheduled else receipt
+
+    async def send_template(
+        self, wire: sdk.Wire, message: TemplateMessage, /, *, key: str | None
+    ) -> SmsReceipt:
+        """Send a message from a template, with an id that moorage chooses."""
+        body = template_body(self, message, _own_id(wire, key))
+        receipt: SmsReceipt = await self.post_template(wire, body, key=key)
+        return receipt
 
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SmsReceipt:
         """Read a message's log; for a scheduled message, which has no log yet, read its bulk."""

@@ -118,7 +118,7 @@ class Plivo(sdk.ApiVendor):
     kinds = ("sms",)
     api_version = "v1"
     capabilities = frozenset(SmsCapability) - sdk.members_of(
-        SmsCapability, "cancel opt_outs scheduled"
+        SmsCapability, "cancel opt_outs rcs scheduled sms_fallback templates whatsapp"
     )
     limits: ClassVar[Mapping[str, int]] = {"text": 1600, "media": 10}
     webhook = "plivo"

@@ -1,4 +1,4 @@
-"""Twilio: text messages, number look-ups and verification codes.
+"""Twilio: text messages, templates by WhatsApp and RCS, number look-ups and verification codes.
 
 Messages use the API of 2010-04-01, look-ups and Verify use version 2 of their APIs, all with forms
 and basic authentication. Twilio takes no idempotency key, so a message that may have been sent is
@@ -7,6 +7,8 @@ not sent again.
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -24,8 +26,9 @@ from moorage.contracts.sms import (
     SmsReceipt,
     SmsStatus,
 )
+from moorage.contracts.sms_templates import TemplateChannel, TemplateMessage
 from moorage.contracts.verification import Verification, VerificationRequest, VerificationStatus
-from moorage.vendors.sms._common import as_price, price, without_numbers
+from moorage.vendors.sms._common import as_price, price, template_sender, without_numbers
 from moorage.vendors.sms._verification import (
     CodeMaskingClassifier,
     check_same_number,
@@ -56,6 +59,7 @@ _ENDED_CODES: Final = ("20404", "60202")
 """A verification that Twilio has deleted, and one with too many checks."""
 _OF_NUMBER: Final = "60202 60203"
 """Too many checks or codes of one number, which say nothing about others."""
+_TEMPLATE: Final = re.compile("HX[0-9a-fA-F]{32}")
 _MESSAGE: Final = "/2010-04-01/Accounts/{account_sid}/Messages/{id}.json"
 
 
@@ -73,6 +77,40 @@ def message_form(vendor: Twilio, message: SmsMessage) -> dict[str, Any]:
         "ValidityPeriod": None if validity is None else int(validity.total_seconds()),
         "MediaUrl": list(message.media),
     }
+
+
+def template_form(vendor: Twilio, message: TemplateMessage) -> dict[str, Any]:
+    """The fields of the form that sends a message from a template.
+
+    A pool of senders gets a plain number for RCS: it tries RCS first, and then SMS.
+    """
+    pool, prefix = message.sender_pool, f"{message.channel}:"
+    is_plain = pool is not None and message.channel is TemplateChannel.RCS
+    usual_senders = {
+        TemplateChannel.WHATSAPP: vendor.whatsapp_sender,
+        TemplateChannel.RCS: vendor.rcs_sender,
+    }
+    origin = {"MessagingServiceSid": pool}
+    if pool is None:
+        sender = template_sender(message, usual_senders[message.channel], "Twilio")
+        origin = {"From": prefix + sender.removeprefix(prefix)}
+    return {
+        "To": message.to if is_plain else prefix + message.to,
+        **origin,
+        "ContentSid": message.template,
+        "ContentVariables": json.dumps(dict(message.variables)) if message.variables else None,
+        "StatusCallback": message.callback_url,
+    }
+
+
+def check_template(message: TemplateMessage) -> None:
+    """Refuse a template that is not named by its SID, which Twilio would not find."""
+    if _TEMPLATE.fullmatch(message.template) is None:
+        raise sdk.InvalidData(
+            "This is not the SID of a content template of Twilio.",
+            field="template",
+            remedy="Give HX with the 32 hexadecimal digits that follow.",
+        )
 
 
 def _price(fields: sdk.Answer) -> Price | None:
@@ -138,6 +176,8 @@ class Twilio(sdk.ApiVendor):
             supplies `Credentials`.
         api_key: SID of the API key, if `credentials` is its secret.
         sender: sender of messages that name none.
+        whatsapp_sender: number of the WhatsApp sender, for templates whose messages name no sender.
+        rcs_sender: id of the RCS sender, for templates whose messages name no sender.
         verify_service: SID of the Verify service for verification codes, which begins with VA.
         base_url, lookups_url, verify_url: URLs of Twilio.
     """
@@ -145,7 +185,7 @@ class Twilio(sdk.ApiVendor):
     name = "twilio"
     kinds = ("sms",)
     api_version = "2010-04-01"
-    capabilities = frozenset(SmsCapability) - {SmsCapability.OPT_OUTS}
+    capabilities = frozenset(SmsCapability) - sdk.members_of(SmsCapability, "opt_outs sms_fallback")
     limits: ClassVar[Mapping[str, int]] = {"text": 1600}
     webhook = "twilio"
 
@@ -185,6 +225,8 @@ class Twilio(sdk.ApiVendor):
     )
     api_key: str | None = None
     sender: str | None = None
+    whatsapp_sender: str | None = None
+    rcs_sender: str | None = None
     verify_service: str | None = attrs.field(
         default=None,
         validator=attrs.validators.optional(
@@ -206,6 +248,12 @@ class Twilio(sdk.ApiVendor):
 
     send = sdk.post(
         "/2010-04-01/Accounts/{account_sid}/Messages.json", form=message_form, reads=_RECEIPT
+    )
+    send_template = sdk.post(
+        "/2010-04-01/Accounts/{account_sid}/Messages.json",
+        form=template_form,
+        check=check_template,
+        reads=_RECEIPT,
     )
     get = sdk.get(_MESSAGE, reads=_RECEIPT)
     request_cancel = sdk.post(

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.testing.sandboxes.base import Notice
+    from moorage.testing.sandboxes.sms.sent_templates import SentTemplate
 
 OUR_NUMBER: Final = "+15005550006"
 """The number of the account, which messages come from and go to."""
@@ -25,10 +26,12 @@ class SmsSandbox(Sandbox, ABC):
     Attributes:
         messages: the accepted messages by id, as the API returns them.
         callbacks: the URL of each message's reports, by id.
+        sent_templates: the accepted messages from templates, in their order.
     """
 
     messages: dict[str, dict[str, Any]] = state_field(dict)
     callbacks: dict[str, str] = state_field(dict)
+    sent_templates: list[SentTemplate] = state_field(list)
 
     def report(
         self,

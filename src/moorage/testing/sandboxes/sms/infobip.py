@@ -18,6 +18,7 @@ from moorage.testing.sandboxes._fields import Shape, problems, typed, words
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.sms.base import OUR_NUMBER, SmsSandbox
 from moorage.testing.sandboxes.sms.sent_codes import SentCodes
+from moorage.testing.sandboxes.sms.sent_templates import SentTemplate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +59,31 @@ _REQUEST: Final[dict[str, Shape]] = {
         "tracking": dict,
     },
 }
+_TEXT_BODY: Final[dict[str, Shape]] = {"type!": words("TEXT"), "text!": str}
+_TEMPLATE_REQUEST: Final[dict[str, Shape]] = {
+    "messages!": [
+        {
+            "channel!": words("APPLE_MB RCS VIBER_BM WHATSAPP"),
+            "content": {"body": dict, "buttons": list, "expirationTime": str, "header": dict},
+            "destinations!": [
+                {"byChannel": [{"channel!": str, "to!": str}], "messageId": str, "to": str}
+            ],
+            "failover": [{"channel!": str, "content": {"body!": _TEXT_BODY}, "sender!": str}],
+            "options": {"campaignReferenceId": str, "platform": _PLATFORM, "validityPeriod": dict},
+            "sender!": str,
+            "template!": {"language": str, "referenceId": str, "templateName!": str},
+            "webhooks": {
+                "callbackData": str,
+                "contentType": words("application/json application/xml"),
+                "delivery": {"intermediateReport": bool, "url": str},
+                "seen": {"url": str},
+            },
+        }
+    ],
+}
+"""What a message from a template may be sent with, and as what."""
+_SEEN: Final = "SEEN"
+"""The word with which `report` makes the webhook about a message that its recipient has read."""
 _BULK_STATUSES: Final = words("PENDING PAUSED PROCESSING CANCELED FINISHED FAILED")
 _OPEN_BULKS: Final = words("PENDING PAUSED")
 _GROUPS: Final = ("ACCEPTED", "PENDING", "UNDELIVERABLE", "DELIVERED", "EXPIRED", "REJECTED")
@@ -71,7 +97,7 @@ _PART_PRICE: Final = 0.0071
 
 
 class InfobipSandbox(SmsSandbox):
-    """A sandbox of Infobip: messages, their logs, scheduled bulks, codes and the balance.
+    """A sandbox of Infobip: messages, templates, logs, scheduled bulks, codes and the balance.
 
     Attributes:
         api_key: credentials that requests must have.
@@ -94,6 +120,7 @@ class InfobipSandbox(SmsSandbox):
         """The sandbox's routes, by method and path."""
         return {
             "POST /sms/3/messages": self._create,
+            "POST /messages-api/1/messages": self._create_from_template,
             "GET /sms/3/logs": self._logs,
             "GET /sms/1/bulks/status": self._bulk,
             "PUT /sms/1/bulks/status": self._change_bulk,
@@ -109,14 +136,21 @@ class InfobipSandbox(SmsSandbox):
 
     def _report_fields(self, id_: str, status: str, error_code: str | None, /) -> dict[str, Any]:
         message = self.messages[id_]
+        if "channel" in message and status == _SEEN:
+            unread_fields = {"messageCount", "price", "status", "error", "doneAt"}
+            fields = {name: value for name, value in message.items() if name not in unread_fields}
+            return fields | {"event": _SEEN, "seenAt": _MOMENT}
         message |= {
             "status": _status(status),
             "error": _error_fields(error_code),
             "doneAt": _MOMENT,
         }
         report = dict(message)
-        report["to"] = report.pop("destination")
-        del report["content"]
+        if "channel" in message:
+            report["event"] = "DELIVERY"
+        else:
+            report["to"] = report.pop("destination")
+            del report["content"]
         data = self._callback_data.get(id_)
         return report if data is None else report | {"callbackData": data}
 
@@ -182,13 +216,46 @@ class InfobipSandbox(SmsSandbox):
         }
         return base.reply({"bulkId": bulk_id, "messages": [receipt]})
 
+    def _create_from_template(self, request: base.SandboxRequest) -> Response:
+        body = request.json()
+        violations = _template_violations(body)
+        if violations:
+            raise _error(400, "E400", "The request is invalid.", violations)
+        message = body["messages"][0]
+        destination = message["destinations"][0]
+        number = _numbers_by_channel(message, destination)[message["channel"]]
+        if number == _TOO_MANY:
+            raise _error(429, "E429", "There are too many requests.")
+        id_ = destination.get("messageId", self._id())
+        name = "REJECTED_NOT_ENOUGH_CREDITS" if number == _NO_MONEY else "PENDING_ACCEPTED"
+        if number != _NO_MONEY:
+            self.messages[id_] = {
+                "channel": message["channel"],
+                "sender": message["sender"],
+                "destination": number,
+                "bulkId": self._id(),
+                "messageId": id_,
+                "sentAt": _MOMENT,
+                "messageCount": 1,
+                "status": _status(name),
+                "error": _error_fields(None),
+            }
+            self.sent_templates.append(_sent_template(id_, number, message))
+            webhooks = message.get("webhooks", {})
+            self._callback_data[id_] = webhooks.get("callbackData")
+            if "delivery" in webhooks:
+                self.callbacks[id_] = webhooks["delivery"]["url"]
+        receipt = {"messageId": id_, "status": _status(name), "destination": number}
+        return base.reply({"bulkId": self._id(), "messages": [receipt]})
+
     def _logs(self, request: base.SandboxRequest) -> Response:
         id_ = dict(request.query).get("messageId")
         if id_ is None:
             raise _error(400, "E400", "The sandbox has logs of single messages only.")
         message = self.messages.get(id_)
         is_waiting = message is not None and message["bulkId"] in self.bulks
-        entries = [] if message is None or is_waiting else [message]
+        is_sms = message is not None and "channel" not in message
+        entries = [message] if is_sms and not is_waiting else []
         return base.reply({"results": entries})
 
     def _bulk(self, request: base.SandboxRequest) -> Response:
@@ -241,7 +308,7 @@ class InfobipSandbox(SmsSandbox):
     def check_access(self, request: base.SandboxRequest) -> None:
         """Check the API key of a request."""
         if request.headers.get("authorization") != f"App {self.api_key}":
-            if request.path.startswith("/sms/3/"):
+            if request.path.startswith(("/sms/3/", "/messages-api/")):
                 raise _error(401, "E401", "The API key is invalid.")
             raise _old_error(401, "UNAUTHORIZED", "Invalid login details")
 
@@ -303,6 +370,58 @@ def _violations(body: Any) -> list[dict[str, str]]:
     ]
 
 
+def _numbers_by_channel(message: Any, destination: Any) -> dict[str, str]:
+    """Return the numbers that a message from a template goes to, by their channels."""
+    if "byChannel" in destination:
+        return {item["channel"]: item["to"] for item in destination["byChannel"]}
+    return {message["channel"]: destination.get("to", "")}
+
+
+def _template_violations(body: Any) -> list[dict[str, str]]:
+    """Return the violations in a request with a template; empty if it is valid."""
+    violations = [
+        {"property": f"{location}/{name}", "violation": kind}
+        for location, name, kind in problems(_TEMPLATE_REQUEST, body)
+    ]
+    if violations:
+        return violations
+    messages = body["messages"]
+    if len(messages) != 1 or len(messages[0]["destinations"]) != 1:
+        return [{"property": "messages", "violation": "the sandbox takes exactly one message"}]
+    [message] = messages
+    numbers = _numbers_by_channel(message, message["destinations"][0])
+    steps = [step["channel"] for step in message.get("failover", [])]
+    variables = message.get("content", {}).get("body", {"type": "TEXT"})
+    invalid_properties = {
+        "to": not all(_NUMBER.fullmatch(number) for number in numbers.values())
+        or _UNROUTABLE in numbers.values(),
+        "byChannel": set(numbers) != {message["channel"], *steps},
+        "failover": len(set(steps)) < len(steps) or message["channel"] in steps,
+        "body": variables.get("type") != "TEXT"
+        or not all(isinstance(value, str) for value in variables.values()),
+    }
+    return [
+        {"property": name, "violation": "is invalid"}
+        for name, is_invalid in invalid_properties.items()
+        if is_invalid
+    ]
+
+
+def _sent_template(id_: str, number: str, message: Any) -> SentTemplate:
+    variables = message.get("content", {}).get("body", {})
+    texts = [step["content"]["body"]["text"] for step in message.get("failover", [])]
+    return SentTemplate(
+        id=id_,
+        to=f"+{number}",
+        channel=message["channel"].lower(),
+        template=message["template"]["templateName"],
+        language=message["template"].get("language"),
+        variables={name: value for name, value in variables.items() if name != "type"},
+        sender=message["sender"],
+        sms_fallback=texts[0] if texts else None,
+    )
+
+
 def _error(
     status: int, code: str, description: str, violations: list[dict[str, str]] | None = None
 ) -> base.Refusal:
@@ -321,5 +440,12 @@ def fixture(_: Path) -> SandboxFixture:
     account = {"base_url": f"https://{sandbox.hosts[0]}", "credentials": sandbox.api_key}
     return SandboxFixture(
         sandbox=sandbox,
-        options={**account, "sender": OUR_NUMBER, "pin_application": "2FA1", "pin_message": "M1"},
+        options={
+            **account,
+            "sender": OUR_NUMBER,
+            "whatsapp_sender": OUR_NUMBER,
+            "rcs_sender": "AcmeAgent",
+            "pin_application": "2FA1",
+            "pin_message": "M1",
+        },
     )

@@ -8,20 +8,24 @@ Magic numbers, as in Twilio's own test credentials: as a recipient, +15005550001
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from moorage.contracts.calling_codes import country_of
 from moorage.contracts.sms import segments
+from moorage.domain.values.json_text import is_object
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.sms.base import OUR_NUMBER, SmsSandbox
 from moorage.testing.sandboxes.sms.sent_codes import SentCodes
+from moorage.testing.sandboxes.sms.sent_templates import SentTemplate
 from moorage.testing.sandboxes.webhook_signatures import base64_hmac
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -44,16 +48,18 @@ _FROM_REFUSALS: Final = {
 }
 _CODE_FIELDS: Final = words("Channel CustomFriendlyName Locale TemplateSid To")
 _FULL_QUEUE: Final = 21611
+_PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 class TwilioSandbox(SmsSandbox):
-    """A sandbox of Twilio: text messages, look-ups, verification codes and the balance.
+    """A sandbox of Twilio: messages, templates, look-ups, verification codes and the balance.
 
     Attributes:
         account_sid, auth_token: credentials that requests must have; the token signs webhooks too.
         fields: the fields that a message may have.
         verifications: the verification codes that it has sent.
+        templates: the texts of the content templates, by SID.
     """
 
     hosts = ("api.twilio.com", "lookups.twilio.com", "verify.twilio.com")
@@ -68,6 +74,9 @@ class TwilioSandbox(SmsSandbox):
     auth_token: str = "twilio-sandbox-token"
     verifications: SentCodes = base.state_field(lambda: SentCodes(attempts=5))
     balance: str = "25.5075"
+    templates: dict[str, str] = base.state_field(
+        lambda: {"HX" + "0" * 32: "Dear {{1}}, your order {{2}} is ready."}
+    )
     verify_service: str = base.state_field(lambda: "VA" + "0" * 32)
 
     def routes(self) -> base.Routes:
@@ -125,15 +134,20 @@ class TwilioSandbox(SmsSandbox):
         if problem is not None:
             raise _refusal(429 if problem[0] == _FULL_QUEUE else 400, *problem)
         sid, account = self._sid(), f"/2010-04-01/Accounts/{self.account_sid}"
+        text = form.get("Body", "")
+        if "ContentSid" in form:
+            sent_template = _sent_template(sid, form)
+            self.sent_templates.append(sent_template)
+            text = _filled_text(self.templates[form["ContentSid"]], sent_template.variables)
         self.messages[sid] = {
             "sid": sid,
             "account_sid": self.account_sid,
             "to": form["To"],
             "from": form.get("From"),
             "messaging_service_sid": form.get("MessagingServiceSid"),
-            "body": form.get("Body"),
+            "body": text or None,
             "status": "scheduled" if "SendAt" in form else "queued",
-            "num_segments": str(segments(form.get("Body", ""))),
+            "num_segments": str(segments(text)),
             "num_media": str(sum(name == "MediaUrl" for name, _ in request.form)),
             "direction": "outbound-api",
             "api_version": "2010-04-01",
@@ -154,6 +168,10 @@ class TwilioSandbox(SmsSandbox):
         has_content = text or form.get("MediaUrl") or form.get("ContentSid")
         is_scheduled = form.get("ScheduleType") == "fixed"
         misses_pool = bool(send_time) != is_scheduled or (is_scheduled and not pool)
+        has_variables, content_sid = "ContentVariables" in form, form.get("ContentSid")
+        sender_channel, to_channel = (
+            _channel_and_number(form.get(name, ""))[0] for name in ("From", "To")
+        )
         problems = {
             (20001, f"Unknown parameters: {unknown_fields}"): unknown_fields,
             (21604, "A 'To' phone number is required."): not form.get("To"),
@@ -161,10 +179,17 @@ class TwilioSandbox(SmsSandbox):
             (21602, "Message body is required."): not has_content,
             (21617, "The concatenated message body exceeds 1600 characters."): len(text) > 1600,
             (35118, "MessagingServiceSid is required to schedule a message."): misses_pool,
+            (21654, "ContentSid Required"): has_variables and not content_sid,
+            (21655, "The ContentSid is Invalid"): content_sid and content_sid not in self.templates,
+            (21656, "The ContentVariables Parameter is invalid"): has_variables
+            and not _are_variables(form["ContentVariables"]),
+            (21910, "Invalid From and To pair. From and To should be of the same channel"): not pool
+            and sender_channel != to_channel,
             (35114, "Scheduling does not support this timestamp"): send_time
             and not _TIME.fullmatch(send_time),
         }
-        refusal = _TO_REFUSALS.get(form.get("To", "")) or _FROM_REFUSALS.get(form.get("From", ""))
+        number = _channel_and_number(form.get("To", ""))[1]
+        refusal = _TO_REFUSALS.get(number) or _FROM_REFUSALS.get(form.get("From", ""))
         return base.first_problem(problems) or refusal
 
     def _fetch(self, _: base.SandboxRequest, sid: str, **_path: str) -> Response:
@@ -244,6 +269,40 @@ class TwilioSandbox(SmsSandbox):
             raise _refusal(401, 20003, "Authenticate")
 
 
+def _channel_and_number(address: str) -> tuple[str, str]:
+    """Return the channel of an address, which is empty for SMS, and the address without it."""
+    channel, colon, number = address.partition(":")
+    return (channel, number) if colon else ("", address)
+
+
+def _are_variables(text: str) -> bool:
+    try:
+        variables = json.loads(text)
+    except ValueError:
+        return False
+    return is_object(variables) and all(
+        isinstance(value, str) and value for value in variables.values()
+    )
+
+
+def _sent_template(sid: str, form: dict[str, str]) -> SentTemplate:
+    channel, number = _channel_and_number(form["To"])
+    return SentTemplate(
+        id=sid,
+        to=number,
+        # A messaging service tries RCS first.
+        channel=channel or "rcs",
+        template=form["ContentSid"],
+        language=None,
+        variables=json.loads(form.get("ContentVariables", "{}")),
+        sender=_channel_and_number(form["From"])[1] if "From" in form else None,
+    )
+
+
+def _filled_text(template: str, variables: Mapping[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda match: variables.get(match[1], match[0]), template)
+
+
 def _number_facts(number: str, country: str | None) -> tuple[str, str | None, bool]:
     """Return a number's E.164 form and country, and whether it is valid."""
     digits = number.removeprefix("+")
@@ -271,7 +330,9 @@ def fixture(_: Path) -> SandboxFixture:
         options={
             **account,
             "sender": OUR_NUMBER,
+            "whatsapp_sender": OUR_NUMBER,
+            "rcs_sender": "acme_agent",
             "verify_service": sandbox.verify_service,
         },
-        vendor_values={"sender_pool": "MG" + "0" * 32},
+        vendor_values={"sender_pool": "MG" + "0" * 32, "template": "HX" + "0" * 32},
     )
