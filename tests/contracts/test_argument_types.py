@@ -62,6 +62,7 @@ from moorage.contracts.signatures import (
     Signer,
 )
 from moorage.contracts.sms import SmsCapability, SmsMessage
+from moorage.contracts.sms_templates import TemplateMessage
 from moorage.contracts.storage import StorageCapability
 from moorage.contracts.tax import TaxCapability
 from moorage.contracts.tax_calculation import TaxCalculation, TaxReversal
@@ -214,8 +215,11 @@ VALID_ARGUMENTS: dict[str, Any] = {
 OTHER_ARGUMENTS: dict[tuple[str, str], dict[str, Any]] = {
     ("payments", "change_subscription"): {"quantity": 2},
     ("shops", "refund"): {"amount": Money("1.00", "USD")},
+    ("sms", "send_template"): {
+        "message": TemplateMessage(to="+4915112345678", channel="whatsapp", template="order_ready")
+    },
 }
-"""Arguments of operations that need one of several."""
+"""Arguments of operations that need one of several, or a message of their own."""
 OPEN = {("storage", "upload", "source")}
 """Arguments of so many types that a wrong one shows only when it is read."""
 
