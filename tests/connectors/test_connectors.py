@@ -312,7 +312,7 @@ async def test_operation_runs_by_its_name(lab: ConnectorsLab) -> None:
     assert "Use one of: greet." == excinfo.value.remedy
     with pytest.raises(InvalidData, match="has no argument 'whom'"):
         await lab.run(run, "base", "greet", {"whom": "Ada"})
-    with pytest.raises(InvalidData, match="lacks its argument 'person'"):
+    with pytest.raises(InvalidData, match="argument 'person' of the operation 'greet' is missing"):
         await lab.run(run, "base", "greet", {})
     with pytest.raises(InvalidData, match="not a text"):
         await lab.run(run, "base", "greet", {"person": 1})

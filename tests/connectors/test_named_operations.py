@@ -40,7 +40,7 @@ OPERATION = NamedOperation(
         ([["value", 1]], "are not an object"),
         ("value", "are not an object"),
         ({"value": ENDLESS}, "contains itself, or is nested too deeply"),
-        ({"value": "s3cret\ud800"}, "has a text that cannot be written"),
+        ({"value": "s3cret\ud800"}, "contains a text that cannot be written"),
     ],
 )
 def test_arguments_that_are_not_plain_json_are_refused(arguments: Any, problem: str) -> None:

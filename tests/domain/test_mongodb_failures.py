@@ -71,7 +71,11 @@ def test_labels_decide_about_transactions() -> None:
 @pytest.mark.parametrize(
     "words, message, retryable",
     [
-        ("db: [Errno -2] Name or service not known", "host of the server is unknown", False),
+        (
+            "db: [Errno -2] Name or service not known",
+            "host name of the server could not be resolved",
+            False,
+        ),
         ("SSL handshake failed: db: timed out", "TLS failed", False),
         ("[Errno 111] Connect call failed", "Nothing accepts connections", True),
         ("timed out", "No server accepted a connection", True),

@@ -100,7 +100,13 @@ def test_lost_connection_leaves_only_sent_work_open(
     [
         ("postgresql", None, "password authentication failed for", AuthenticationFailed, "passw"),
         ("postgresql", None, "no password supplied", AuthenticationFailed, "password"),
-        ("postgresql", None, 'database "x" does not exist', VendorRejected, "no such database"),
+        (
+            "postgresql",
+            None,
+            'database "x" does not exist',
+            VendorRejected,
+            "not have this database",
+        ),
         ("postgresql", None, "failed to resolve host", ConnectionFailed, "host"),
         ("postgresql", None, "certificate verify failed", ConnectionFailed, "TLS"),
         ("postgresql", None, "server does not support ssl", ConnectionFailed, "TLS"),

@@ -104,5 +104,5 @@ def test_a_path_has_a_form() -> None:
 def test_a_text_is_no_switch(name: str) -> None:
     """A string such as "false" is not accepted as a flag of a method."""
     options: dict[str, Any] = {name: "false"}
-    with pytest.raises(ConfigurationError, match=f"{name} is neither True nor False"):
+    with pytest.raises(ConfigurationError, match=f"{name} is not True or False"):
         GrpcMethod(path="/shop.Orders/Get", serialize=bytes, deserialize=bytes, **options)

@@ -132,7 +132,7 @@ def test_no_server_is_a_failure_before_anything_is_sent(labs: Callable[..., Lab]
     """A closed port and an unknown host raise different errors, which say that nothing was sent."""
     cases = {
         f"127.0.0.1:{free_port()}": ("Nothing accepts", True),
-        "no-such-host.invalid:443": ("host of the gRPC service is unknown", False),
+        "no-such-host.invalid:443": ("host name of the gRPC service could not be resolved", False),
         "unix:/no/such/socket": ("Nothing accepts", True),
     }
     for address, (message, retryable) in cases.items():
@@ -173,7 +173,7 @@ def test_a_server_of_another_protocol_is_recognised(labs: Callable[..., Lab]) ->
                 return
 
         Thread(target=answer, daemon=True).start()
-        with pytest.raises(ConnectionFailed, match="does not speak gRPC") as caught:
+        with pytest.raises(ConnectionFailed, match="did not answer with gRPC") as caught:
             labs(f"127.0.0.1:{listener.getsockname()[1]}").call()
         assert not caught.value.may_have_been_processed
         listener.shutdown(socket.SHUT_RDWR)

@@ -169,7 +169,7 @@ def test_an_error_is_of_both_libraries(stubs: Callable[..., Stubs]) -> None:
             error.operation,
             error.vendor_code,
         )
-        assert "does not know the object" in status.debug_error_string()
+        assert "does not have the object" in status.debug_error_string()
 
 
 def test_a_safe_call_is_repeated_and_another_is_not(stubs: Callable[..., Stubs]) -> None:

@@ -102,7 +102,7 @@ def test_error_for_server_without_reflection_asks_for_file_of_descriptors(
 ) -> None:
     """If a server has no reflection, the error asks for a file of descriptors."""
     lab = labs(servers(MOORAGE_LAB_NO_REFLECTION="1").address)
-    with pytest.raises(InvalidRequest, match=r"no reflection.*`descriptors`"):
+    with pytest.raises(InvalidRequest, match=r"does not support reflection.*`descriptors`"):
         lab.perform(lab.connector.call_by_name(shop.GET, {}))
 
 

@@ -44,7 +44,7 @@ def test_endless_result_is_refused(labs: Callable[..., Lab], system: str) -> Non
     with pytest.raises(InvalidRequest) as excinfo:
         lab.query(ENDLESS[system], low=1)
 
-    assert "larger than `most_rows`" in excinfo.value.message
+    assert "exceeds `most_rows`" in excinfo.value.message
     assert "`stream`" in (excinfo.value.remedy or "")
     assert () == lab.query(LIST)
     assert (0, 0) == (lab.connector.statistics().active, lab.connector.statistics().waiting)
@@ -150,6 +150,6 @@ def test_bytes_of_a_single_value_are_bounded(labs: Callable[..., Lab], system: s
     if system == "postgresql":
         repeated = Query("SELECT repeat(:letter, CAST(:number AS int))", name="repeated")
     assert 900_000 == len(lab.query(repeated, letter="x", number=900_000)[0][0])
-    with pytest.raises(InvalidRequest, match="larger than `most_rows` or `most_bytes`"):
+    with pytest.raises(InvalidRequest, match="exceeds `most_rows` or `most_bytes`"):
         lab.query(repeated, letter="x", number=1_100_000)
     assert () == lab.query(LIST)

@@ -590,7 +590,7 @@ def test_file_that_is_no_database_is_unhealthy(tmp_path: Path) -> None:
     place.write_bytes(b"letters, and no database" * 100)
     with SqlConnector(f"sqlite:///{place}") as connector:
         health = connector.health(5.0)
-        with pytest.raises(VendorRejected, match="no database of SQLite") as excinfo:
+        with pytest.raises(VendorRejected, match="not a SQLite database") as excinfo:
             connector.open(5.0)
 
     assert (HealthState.UNAVAILABLE, excinfo.value.message) == (health.state, health.text)

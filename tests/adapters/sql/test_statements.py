@@ -65,7 +65,7 @@ def test_usual_statements_are_accepted(text: str) -> None:
         ("INSERT INTO orders VALUES (:id, 7)", "number"),
         ("INSERT INTO orders VALUES (:id, :total), (8, :other)", "number"),
         ("UPDATE orders SET total = 7", "number"),
-        ('SELECT "id FROM orders', "quote without its end"),
+        ('SELECT "id FROM orders', "unclosed quote"),
         ("SELECT :1", "begins with a digit"),
         ("", "empty"),
     ],
@@ -92,7 +92,7 @@ def test_values_in_definitions_have_another_cure(text: str, first: str) -> None:
     with pytest.raises(InvalidData) as excinfo:
         read_sql(text)
 
-    assert f"{first} takes no parameters" in str(excinfo.value)
+    assert f"{first} accepts no parameters" in str(excinfo.value)
     assert "CreateTable(table)" in excinfo.value.remedy
     assert ":name" not in excinfo.value.remedy
 

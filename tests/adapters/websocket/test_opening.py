@@ -217,8 +217,8 @@ def test_server_that_never_accepts(lab: Lab) -> None:
     [
         (b"", "cannot be reached"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP 200"),
-        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "did not answer as a WebSocket server"),
-        (b"SSH-2.0-OpenSSH\r\n\r\n", "did not answer as a WebSocket server"),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "did not answer like a WebSocket server"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "did not answer like a WebSocket server"),
     ],
 )
 def test_server_of_another_kind(lab: Lab, answer: bytes, message: str) -> None:

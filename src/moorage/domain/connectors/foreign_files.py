@@ -108,9 +108,9 @@ def protocol_of(url: str) -> str:
     protocol, separator, _ = url.partition("://")
     if not separator or not protocol or "::" in url:
         raise ConfigurationError(
-            "This is not the URL of a filesystem.",
+            "This text is not the URL of a filesystem.",
             path="url",
-            remedy="Give one protocol and a path, such as 'sftp://files.example/outgoing'.",
+            remedy="Write one protocol and a path, such as 'sftp://files.example/outgoing'.",
         )
     try:
         has_password = urlsplit(url).password is not None
@@ -120,7 +120,7 @@ def protocol_of(url: str) -> str:
         raise ConfigurationError(
             "The URL of a filesystem contains a password, or cannot be read.",
             path="url",
-            remedy="Give the password as `secrets.password`.",
+            remedy="Set the password as `secrets.password`.",
         )
     return protocol.lower()
 
@@ -136,7 +136,7 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise ConfigurationError(
                 f"The option {name!r} of a filesystem is likely to be a secret.",
                 path=f"options.{name}",
-                remedy=f"Give it as `secrets`, under the name {name!r}.",
+                remedy=f"Set it under `secrets`, with the name {name!r}.",
             )
 
 

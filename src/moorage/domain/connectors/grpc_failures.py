@@ -58,61 +58,61 @@ class GrpcFault:
 _REFUSALS: Final[dict[str, tuple[type[VendorRejected | AuthenticationFailed], str, str]]] = {
     "INVALID_ARGUMENT": (
         InvalidRequest,
-        "The gRPC service considers the request invalid",
+        "The gRPC service rejected the request as invalid",
         "Correct the fields of the request.",
     ),
     "OUT_OF_RANGE": (
         InvalidRequest,
-        "A value of the request is outside of the range that the gRPC service accepts",
+        "A value in the request is outside the range that the gRPC service accepts",
         "Correct the value.",
     ),
     "UNIMPLEMENTED": (
         InvalidRequest,
-        "The gRPC service has no such method",
+        "The gRPC service does not have this method",
         "Correct the path of the method, or update the server.",
     ),
     "NOT_FOUND": (
         VendorRejected,
-        "The gRPC service does not know the object of the request",
+        "The gRPC service does not have the object that the request names",
         "Correct the name or the id in the request.",
     ),
     "ALREADY_EXISTS": (
         VendorRejected,
-        "The object that the request creates exists already at the gRPC service",
-        "Use the object that exists, or another name.",
+        "The gRPC service already has the object that the request creates",
+        "Use the existing object, or choose another name.",
     ),
     "FAILED_PRECONDITION": (
         VendorRejected,
-        "The gRPC service is not in the state that the request needs",
-        "Bring it into that state first; a repeat alone does not help.",
+        "The gRPC service is not in the state that the request requires",
+        "Bring the service into that state first. Repeating the request alone does not help.",
     ),
     "ABORTED": (
         VendorRejected,
-        "The gRPC service gave up the request because of another one at the same time",
-        "Read the current state, and repeat the whole sequence of reading and writing.",
+        "The gRPC service aborted the request because of a concurrent request",
+        "Read the current state, and repeat all steps from the first read to the write.",
     ),
     "PERMISSION_DENIED": (
         AuthenticationFailed,
-        "The credential lacks the permission for this method of the gRPC service",
+        "The credential does not have permission to call this method of the gRPC service",
         "Grant the permission, or use another credential.",
     ),
     "UNAUTHENTICATED": (
         AuthenticationFailed,
         "The gRPC service refused the credential",
-        "Check that the credential is current.",
+        "Check that the credential is valid and has not expired.",
     ),
 }
 
 _BROKEN: Final = {
-    "INTERNAL": ("The gRPC service failed", "Look at the log of the server.", True),
+    "INTERNAL": ("The gRPC service failed", "Check the server's log.", True),
     "UNKNOWN": (
-        "The gRPC service failed for a reason that it does not name",
-        "Look at the log of the server.",
+        "The gRPC service failed and gave no reason",
+        "Check the server's log.",
         True,
     ),
     "DATA_LOSS": (
         "The gRPC service lost data that it cannot recover",
-        "Tell those who run the server; a repeat does not help.",
+        "Contact the operator of the server. Repeating the request does not help.",
         False,
     ),
 }
@@ -149,16 +149,17 @@ def _error(fault: GrpcFault, phase: GrpcPhase) -> ConnectorError:
     if code == "DEADLINE_EXCEEDED":
         return AttemptTimeout(
             "The gRPC service did not answer in time.",
-            remedy="Allow the call more time, or look why the server is slow.",
+            remedy="Raise the timeout of the call, or find out why the server is slow.",
         )
     if code == "CANCELLED":
         return ConnectionFailed(
-            "The call was cancelled at the gRPC service or on the way to it.",
-            remedy="Look at the log of the server and of the proxies before it.",
+            "The call was cancelled by the gRPC service or by a proxy in front of it.",
+            remedy="Check the log of the server and of the proxies in front of it.",
         )
     return ConnectionFailed(
         "The gRPC service is unavailable, or the connection to it broke.",
-        remedy="Check that the server is up, and the network and proxies before it.",
+        remedy="Check that the server is running, and check the network and the proxies in"
+        " front of the server.",
     )
 
 
@@ -169,12 +170,12 @@ def _exhaustion_error(fault: GrpcFault, words: dict[str, Any]) -> ConnectorError
         if "SERVER:" in text:
             return InvalidRequest(
                 "The request is larger than the gRPC service accepts.",
-                remedy="Send less, or raise the limit of the server.",
+                remedy="Send less data, or raise the server's limit.",
                 **words,
             )
         return VendorFailed(
-            "The answer of the gRPC service is larger than this side accepts.",
-            remedy="Ask for less, or raise `max_answer_bytes`.",
+            "The response of the gRPC service is larger than this connector accepts.",
+            remedy="Request less data at once, or raise `max_answer_bytes`.",
             retryable=False,
             **words,
         )
@@ -184,20 +185,23 @@ def _exhaustion_error(fault: GrpcFault, words: dict[str, Any]) -> ConnectorError
 _CAUSES: Final = (
     (
         ("handshake failed", "ssl_error", "certificate", "peer name"),
-        "No trusted connection to the gRPC service could be made: TLS failed.",
-        "Check that the server offers TLS, the name in its certificate, and `authorities`.",
+        "No trusted connection to the gRPC service could be opened: TLS failed.",
+        (
+            "Check that the server offers TLS, that its certificate is valid for the host, and"
+            " that `authorities` contains its issuer."
+        ),
         False,
     ),
     (
         ("resolving", "resolution failed", "lookup failed", "not found"),
-        "The host of the gRPC service is unknown.",
-        "Correct the host in the address, or the name server.",
+        "The host name of the gRPC service could not be resolved.",
+        "Correct the host in the address, or check the DNS server.",
         False,
     ),
     (
         ("http1", "http/2", "settings frame"),
-        "The server at this address does not speak gRPC.",
-        "Correct the host and the port; a proxy before the server must pass on HTTP/2.",
+        "The server at this address did not answer with gRPC.",
+        "Correct the host and the port. A proxy in front of the server must forward HTTP/2.",
         True,
     ),
     (
@@ -227,31 +231,32 @@ def _not_connected_error(fault: GrpcFault) -> ConnectionFailed:
                 message, may_have_been_processed=False, remedy=remedy, retryable=retryable
             )
     return ConnectionFailed(
-        "No connection to the gRPC service could be made.",
+        "The connection to the gRPC service could not be opened.",
         may_have_been_processed=False,
-        remedy="Check that the server is up, and the network and proxies before it.",
+        remedy="Check that the server is running, and check the network and the proxies in"
+        " front of the server.",
     )
 
 
 def closed_error() -> LocalFailure:
     """Return the error for a call on a closed connector; the call was not sent."""
     return LocalFailure(
-        "The connector is closed.", remedy="Perform operations before it is closed."
+        "The connector is closed.", remedy="Perform operations before you close the connector."
     )
 
 
 def request_too_large_error(size: int, limit: int) -> InvalidRequest:
     """Return the error for a request above the connector's own size limit; it is not sent."""
     return InvalidRequest(
-        f"The request has {size} bytes, and the connector sends at most {limit}.",
-        remedy="Send less, or raise `max_request_bytes`.",
+        f"The request has {size} bytes, but the connector sends at most {limit}.",
+        remedy="Send less data, or raise `max_request_bytes`.",
     )
 
 
 def unreadable_answer_error(method: str) -> VendorFailed:
     """Return the error for an answer that is not a message of the expected type."""
     return VendorFailed(
-        f"The answer of {method} cannot be read as the type that the method declares.",
+        f"The response of {method} does not match the type that the method declares.",
         remedy="Check that the program and the server use the same definition of the method.",
         retryable=False,
     )

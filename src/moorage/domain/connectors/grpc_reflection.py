@@ -158,7 +158,7 @@ def unreadable_descriptions_error() -> VendorFailed:
     """Return the error for gRPC descriptions that cannot be read."""
     return VendorFailed(
         "The gRPC service describes its methods in a form that cannot be read.",
-        remedy="Give `descriptors`, a file that protoc has written.",
+        remedy="Set `descriptors` to a file that protoc has written.",
         retryable=False,
     )
 
@@ -166,9 +166,9 @@ def unreadable_descriptions_error() -> VendorFailed:
 def missing_files_error(names: Iterable[str]) -> VendorFailed:
     """Return the error for gRPC descriptions that lack imported files."""
     return VendorFailed(
-        "The gRPC service does not give the imported file"
+        "The gRPC service does not provide the imported file"
         f" {', '.join(name[:80] for name in names)[:300]!r}.",
-        remedy="Give `descriptors`, a file that protoc has written with --include_imports.",
+        remedy="Set `descriptors` to a file that protoc has written with --include_imports.",
         retryable=False,
     )
 
@@ -176,9 +176,9 @@ def missing_files_error(names: Iterable[str]) -> VendorFailed:
 def no_reflection_error() -> InvalidRequest:
     """Return the error for a gRPC server without reflection."""
     return InvalidRequest(
-        "The gRPC service does not describe its methods: it has no reflection.",
-        remedy="Switch reflection on at the server, or give `descriptors`, a file that protoc has"
-        " written.",
+        "The gRPC service does not describe its methods, because it does not support reflection.",
+        remedy="Enable reflection on the server, or set `descriptors` to a file that protoc"
+        " has written.",
     )
 
 

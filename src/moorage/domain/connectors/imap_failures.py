@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
 
 INTERRUPTIONS: Final = Interruptions(
-    answer="reply of IMAP",
-    slow="Ask for fewer messages at once, or allow the call more time.",
+    answer="IMAP reply",
+    slow="Request fewer messages at once, or raise the timeout of the call.",
 )
 """The errors for interrupted requests."""
 
 _CODES: Final[dict[str, tuple[type[ConnectorError], str, str]]] = {
     "AUTHENTICATIONFAILED": (
         AuthenticationFailed,
-        "The server refused the user, the password or the token.",
-        "Correct user and password, or renew the token.",
+        "The server rejected the user, the password or the token.",
+        "Correct the user and the password, or renew the token.",
     ),
     "AUTHORIZATIONFAILED": (
         AuthenticationFailed,
@@ -50,20 +50,24 @@ _CODES: Final[dict[str, tuple[type[ConnectorError], str, str]]] = {
     ),
     "PRIVACYREQUIRED": (
         AuthenticationFailed,
-        "The server demands an encrypted connection.",
-        "Leave start_tls on, or give a URL that begins with imaps://.",
+        "The server requires an encrypted connection.",
+        "Leave start_tls on, or use a URL that begins with imaps://.",
     ),
     "NOPERM": (
         AuthenticationFailed,
-        "The user may not do this in the folder.",
-        "Grant the user the right in the folder.",
+        "The user does not have permission to do this in the folder.",
+        "Grant the user the permission in the folder.",
     ),
-    "NONEXISTENT": (VendorRejected, "There is no such folder.", "Correct the name of the folder."),
-    "TRYCREATE": (VendorRejected, "There is no such folder.", "Create the folder."),
+    "NONEXISTENT": (
+        VendorRejected,
+        "The folder does not exist.",
+        "Correct the name of the folder.",
+    ),
+    "TRYCREATE": (VendorRejected, "The folder does not exist.", "Create the folder."),
     "OVERQUOTA": (VendorRejected, "The mailbox is full.", "Delete messages, or raise the quota."),
     "LIMIT": (
         RateLimitExceeded,
-        "The server allows no more of this now.",
+        "A limit of the server is reached.",
         "Use fewer connections, or wait.",
     ),
 }
@@ -80,9 +84,9 @@ def imap_error(reply: ImapReply, *, is_login: bool = False) -> ConnectorError:
     code = reply.code.partition(" ")[0].upper()
     if code in _TEMPORARY:
         return ConnectionFailed(
-            "The server cannot do this now.",
+            "The server cannot execute the command now.",
             may_have_been_processed=False,
-            remedy="Try again, and look at the state of the server.",
+            remedy="Try again, and check the state of the server.",
         )
     if code in _CODES:
         kind, text, remedy = _CODES[code]
@@ -93,11 +97,11 @@ def imap_error(reply: ImapReply, *, is_login: bool = False) -> ConnectorError:
     if reply.status == "BAD":
         return InvalidRequest(
             "The server does not understand the command.",
-            remedy="Check which extensions of IMAP the server has.",
+            remedy="Check which IMAP extensions the server supports.",
         )
     return VendorRejected(
         "The server refused the command.",
-        remedy="Check the names of folders, and the rights of the user.",
+        remedy="Check the names of the folders, and the permissions of the user.",
         vendor_code=code or None,
     )
 
@@ -105,13 +109,14 @@ def imap_error(reply: ImapReply, *, is_login: bool = False) -> ConnectorError:
 def no_folder_error() -> VendorRejected:
     """Return the error for a folder that cannot be opened."""
     return VendorRejected(
-        "The folder cannot be opened.", remedy="Correct its name, or grant the user access to it."
+        "The folder cannot be opened.",
+        remedy="Correct the name of the folder, or grant the user access to it.",
     )
 
 
 def renumbered_error() -> ChangesExpired:
     """Return the error for message numbers (UIDs) that now belong to other messages."""
     return ChangesExpired(
-        "The server has numbered the messages of the folder anew.",
-        remedy="Search again, and use the new uids with the new validity.",
+        "The server has renumbered the messages of the folder.",
+        remedy="Search again, and use the new uids with the new uid validity.",
     )

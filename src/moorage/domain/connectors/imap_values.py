@@ -107,7 +107,7 @@ def header_contains(name: str, text: str) -> ImapCondition:
         raise InvalidData(
             f"{name[:_SHOWN]!r} is not the name of a header field.",
             field="name",
-            remedy="Give a name such as List-Id.",
+            remedy="Pass a name such as List-Id.",
         )
     return ImapCondition(("HEADER", name.encode(), _text(text)))
 
@@ -132,7 +132,7 @@ def _text(text: str) -> bytes:
     raise InvalidData(
         "IMAP cannot send the text to search for.",
         field="where",
-        remedy="Give a text without unpaired surrogates and NUL.",
+        remedy="Pass a text without unpaired surrogates and NUL characters.",
     )
 
 
@@ -147,7 +147,7 @@ def flag_name(flag: object) -> str:
     raise InvalidData(
         f"{str(flag)[:_SHOWN]!r} is not the name of a flag.",
         field="flag",
-        remedy="Give a flag such as \\Seen, or a keyword of letters and digits.",
+        remedy="Pass a flag such as \\Seen, or a keyword of letters and digits.",
     )
 
 
@@ -192,7 +192,7 @@ def _malformed_error() -> InvalidData:
     return InvalidData(
         "The condition has the wrong form.",
         field="where",
-        remedy='Give an object such as {"from": "ada@example.org", "not": {"flag": "\\\\Seen"}}.',
+        remedy='Pass an object such as {"from": "ada@example.org", "not": {"flag": "\\\\Seen"}}.',
     )
 
 
@@ -264,7 +264,7 @@ def folder_name(name: object) -> str:
     raise InvalidData(
         "IMAP cannot send this folder name.",
         field="folder",
-        remedy="Give a text such as INBOX, without line breaks.",
+        remedy="Pass a text such as INBOX, without line breaks.",
     )
 
 
@@ -281,7 +281,7 @@ def uids_of(numbers: Iterable[object]) -> tuple[int, ...]:
     raise InvalidData(
         "The message numbers (UIDs) are missing or invalid.",
         field="uids",
-        remedy="Give numbers that a search returned.",
+        remedy="Pass numbers that a search returned.",
     )
 
 

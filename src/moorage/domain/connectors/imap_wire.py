@@ -95,7 +95,7 @@ class ReplyBuffer:
                 return parts
             self._literal = int(literal[1])
             if self._size + self._literal > self._largest:
-                raise ValueError("a reply is larger than it may be")
+                raise ValueError("a reply exceeds the maximum size")
 
     def _take_bytes(self, size: int) -> bytes:
         part = bytes(self._arrived[:size])
@@ -104,7 +104,7 @@ class ReplyBuffer:
         self._parts.append(part)
         self._size += size
         if self._size > self._largest:
-            raise ValueError("a reply is larger than it may be")
+            raise ValueError("a reply exceeds the maximum size")
         return part
 
 
@@ -124,7 +124,7 @@ def read_reply(parts: Sequence[bytes]) -> ImapReply:
         code = (status[2] or b"").decode("ascii", "replace")
         return ImapReply(name, status[1].decode().upper(), code)
     if name != "*":
-        raise ValueError("a reply has neither a status nor data")
+        raise ValueError("a reply has no status and no data")
     return ImapReply("*", items=tuple(values_of([remainder, *parts[1:]])))
 
 
@@ -148,7 +148,7 @@ def _tokens(parts: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
         while place < len(line):
             match = _TOKEN.match(line, place)
             if match is None:
-                raise ValueError("a reply has an unknown character")
+                raise ValueError("a reply contains an unknown character")
             place = match.end()
             if match[1] or match[2]:
                 yield "bracket", match[1] or match[2]
@@ -201,7 +201,7 @@ def as_text(value: object) -> str:
     """
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    raise ValueError("a reply lacks a required text")
+    raise ValueError("a required text is missing in a reply")
 
 
 def as_number(value: object) -> int:
@@ -212,7 +212,7 @@ def as_number(value: object) -> int:
     """
     text = as_text(value)
     if not (text.isascii() and text.isdigit() and len(text) <= 20):
-        raise ValueError("a reply lacks a required number")
+        raise ValueError("a required number is missing in a reply")
     return int(text)
 
 

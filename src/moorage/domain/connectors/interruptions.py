@@ -21,7 +21,8 @@ def connection_lost(*, has_effect: bool) -> ConnectionFailed:
     return ConnectionFailed(
         "The connection to the server was lost.",
         may_have_been_processed=has_effect,
-        remedy="Check that the server is up, and the network and proxies before it.",
+        remedy="Check that the server is running, and check the network and the proxies in"
+        " front of the server.",
     )
 
 
@@ -33,7 +34,7 @@ def timed_out(remedy: str, *, has_effect: bool) -> AttemptTimeout:
         has_effect: whether the operation may have changed something.
     """
     return AttemptTimeout(
-        "The operation took longer than the attempt may.",
+        "The operation took longer than the timeout of the attempt.",
         may_have_been_processed=has_effect,
         remedy=remedy,
     )
@@ -63,8 +64,10 @@ class Interruptions:
             is_preparation: whether the request only prepared the operation, as a login does, so
                 that the operation's own request was not sent.
         """
-        text = f"The server sent something that is no {self.answer}, or a larger one than allowed."
-        remedy = "Check host and port, ask for less at once, or raise `largest`."
+        text = (
+            f"The server sent something that is not an {self.answer} or exceeds the maximum size."
+        )
+        remedy = "Check the host and the port, request less at once, or raise `largest`."
         if has_effect or is_preparation:
             return ConnectionFailed(text, may_have_been_processed=has_effect, remedy=remedy)
         return VendorFailed(text, remedy=remedy)

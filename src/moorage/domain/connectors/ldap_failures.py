@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
 
 INTERRUPTIONS: Final = Interruptions(
-    answer="response of LDAP",
-    slow="Check the load of the server and its indexes, or allow the call more time.",
+    answer="LDAP response",
+    slow="Check the load of the server and its indexes, or raise the timeout of the call.",
 )
 """The errors for interrupted requests."""
 
@@ -47,103 +47,110 @@ _SUBCODE: Final = late_pattern(r"\bdata ([0-9a-f]{1,8})\b", re.IGNORECASE)
 
 _IDENTITY: Final[dict[int, tuple[str, str]]] = {
     WRONG_PASSWORD: (
-        "The server refused the name or the password.",
-        "Correct user and password of the connector; the vendor code may say more.",
+        "The server rejected the user name or the password.",
+        (
+            "Correct the user and the password of the connector. The vendor code may give more"
+            " details."
+        ),
     ),
     48: (
-        "The server does not let this name authenticate in this way.",
-        "Give a user with a password, or a client certificate.",
+        "The server does not allow this user to authenticate with this method.",
+        "Set a user with a password, or a client certificate.",
     ),
     7: (
-        "The server does not offer this way to authenticate.",
-        "Authenticate in another way, or enable this one at the server.",
+        "The server does not support this authentication method.",
+        "Use another authentication method, or enable this one on the server.",
     ),
     8: (
-        "The server demands a stronger authentication or an encrypted connection.",
-        "Leave start_tls on, or give a URL that begins with ldaps://.",
+        "The server requires stronger authentication or an encrypted connection.",
+        "Leave start_tls on, or use a URL that begins with ldaps://.",
     ),
     13: (
-        "The server demands an encrypted connection.",
-        "Leave start_tls on, or give a URL that begins with ldaps://.",
+        "The server requires an encrypted connection.",
+        "Leave start_tls on, or use a URL that begins with ldaps://.",
     ),
     50: (
-        "The user of the connector may not perform this operation.",
-        "Grant the right to the user of the connector.",
+        "The connector's user does not have permission to perform this operation.",
+        "Grant the permission to the connector's user.",
     ),
 }
 
 _REJECTED: Final[dict[int, tuple[type[VendorRejected], str, str]]] = {
     4: (
         VendorRejected,
-        "More entries were found than the server or the search allows.",
-        "Narrow the search, or read it in pages with stream().",
+        "The search found more entries than the server or the search allows.",
+        "Narrow the search, or read the entries in pages with stream().",
     ),
     10: (
         VendorRejected,
-        "The entry is at another server, and referrals are not followed.",
+        "The entry is on another server, and the connector does not follow referrals.",
         "Connect to the server that holds the entry.",
     ),
-    16: (VendorRejected, "The entry does not have the attribute.", "Read the entry anew."),
+    16: (VendorRejected, "The entry does not have the attribute.", "Read the entry again."),
     17: (InvalidRequest, "The server does not know an attribute.", "Correct its name."),
     18: (
         InvalidRequest,
-        "An attribute cannot be searched in this way.",
+        "The server cannot search an attribute with this kind of condition.",
         "Use another kind of condition for this attribute.",
     ),
-    19: (VendorRejected, "A value breaks a rule of the server.", "Correct the value."),
+    19: (VendorRejected, "A value violates a rule of the server.", "Correct the value."),
     20: (
         VendorRejected,
-        "The attribute or the value exists already.",
+        "The attribute or the value already exists.",
         "Read the entry, and add only what is missing.",
     ),
-    21: (InvalidRequest, "A value has the wrong syntax.", "Correct the value."),
+    21: (InvalidRequest, "A value has the wrong syntax for its attribute.", "Correct the value."),
     32: (
         VendorRejected,
-        "There is no such entry, or the user may not see it.",
-        "Correct the name of the entry, or grant the right to see it.",
+        "The entry does not exist, or the user does not have permission to see it.",
+        "Correct the name of the entry, or grant the user permission to see it.",
     ),
     34: (
         InvalidRequest,
         "The name of an entry is malformed.",
-        "Make names with entry_name(), which escapes values.",
+        "Create names with entry_name(), which escapes values.",
     ),
     64: (
         InvalidRequest,
-        "The name of the entry breaks a rule of the server.",
-        "Name the entry by an attribute that its class has.",
+        "The name of the entry violates a rule of the server.",
+        "Use an attribute that the entry's class has in the name.",
     ),
     65: (
         VendorRejected,
-        "The entry would not fit its object classes.",
-        "Give the attributes that they require, and no others.",
+        "The attributes of the entry do not match its object classes.",
+        "Pass all attributes that the object classes require, and only attributes that they allow.",
     ),
-    66: (VendorRejected, "The entry has others below it.", "Delete those first."),
+    66: (
+        VendorRejected,
+        "The entry cannot be deleted or renamed, because it has entries below it.",
+        "Delete those first.",
+    ),
     67: (
         VendorRejected,
         "The attribute is part of the name of the entry.",
         "Rename the entry instead.",
     ),
-    68: (AlreadyExists, "An entry of this name exists.", "Change the entry that exists."),
+    68: (AlreadyExists, "An entry with this name already exists.", "Change the existing entry."),
     69: (
         VendorRejected,
-        "The object classes of an entry cannot be changed like this.",
-        "Delete the entry, and add it with the other classes.",
+        "The server does not allow this change of the entry's object classes.",
+        "Delete the entry, and add it again with the other classes.",
     ),
     71: (
         VendorRejected,
-        "The change concerns several servers.",
-        "Keep the entry below a parent at the same server.",
+        "The change affects several servers.",
+        "Keep the entry below a parent on the same server.",
     ),
     53: (
         VendorRejected,
-        "The server is unwilling to do this.",
-        "Look at the log of the server, and whether it takes changes or needs encryption.",
+        "The server is unwilling to perform the operation.",
+        "Check the server's log, and check if the server accepts changes or requires encryption.",
     ),
 }
 _OTHER: Final = (
     VendorRejected,
     "The server refused the operation.",
-    "Look the vendor code up among the result codes of LDAP.",
+    "Look up the vendor code in the list of LDAP result codes.",
 )
 _NO_PAGES: Final = 12
 _TIME: Final = 3
@@ -173,15 +180,16 @@ def ldap_error(result: LdapResult, *, has_effect: bool) -> ConnectorError:
         )
     if code == _TIME:
         return AttemptTimeout(
-            "The server gave the search up, because it took too long.",
+            "The server ended the search because it took too long.",
             may_have_been_processed=False,
-            remedy="Narrow the search, or let the server index what it asks for.",
+            remedy="Narrow the search, or create an index on the server for the attributes of"
+            " the search.",
         )
     if code in _BUSY:
         return ConnectionFailed(
             "The server is busy or shutting down.",
             may_have_been_processed=False,
-            remedy="Try again, and look at the load of the server.",
+            remedy="Try again, and check the load of the server.",
         )
     if code == _ADMIN:
         return VendorRejected(
@@ -191,15 +199,15 @@ def ldap_error(result: LdapResult, *, has_effect: bool) -> ConnectorError:
         )
     if code == _UNSURE and has_effect:
         return ConnectionFailed(
-            "The server failed while it made the change.",
+            "The server failed during the change.",
             may_have_been_processed=True,
-            remedy="Look at the log of the server, and whether the change was made.",
+            remedy="Check the server's log, and check if the change was made.",
         )
     if code in _BROKEN:
         return VendorFailed(
-            "The server reports an internal failure, or does not understand the request.",
+            "The server reported an internal error, or did not understand the request.",
             may_have_been_processed=False,
-            remedy="Look at the log of the server.",
+            remedy="Check the server's log.",
             vendor_code=str(code),
         )
     kind, text, remedy = _REJECTED.get(code, _OTHER)
@@ -208,4 +216,4 @@ def ldap_error(result: LdapResult, *, has_effect: bool) -> ConnectorError:
 
 def closed_stream_error() -> LocalFailure:
     """Return the error for reading an LDAP stream after the end of its block."""
-    return LocalFailure("The stream is closed.", remedy="Read it inside its block.")
+    return LocalFailure("The stream is closed.", remedy="Read the stream inside its `with` block.")

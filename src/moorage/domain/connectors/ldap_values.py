@@ -117,7 +117,7 @@ def _substring(attribute: str, place: int, value: LdapValue) -> LdapFilter:
         raise InvalidData(
             f"The text to search for in {attribute} is empty.",
             field=attribute,
-            remedy="Give a text, or use has_attribute() for any value.",
+            remedy="Pass a text, or use has_attribute() for any value.",
         )
     return LdapFilter(
         tlv(0xA4, octets(attribute_name(attribute)), tlv(0x30, octets(encoded, place)))
@@ -127,7 +127,7 @@ def _substring(attribute: str, place: int, value: LdapValue) -> LdapFilter:
 def _condition_list(conditions: tuple[LdapFilter, ...]) -> list[bytes]:
     if not conditions:
         raise InvalidData(
-            "The list of conditions is empty.", field="where", remedy="Give at least one."
+            "The list of conditions is empty.", field="where", remedy="Pass at least one condition."
         )
     return [condition.encoded for condition in conditions]
 
@@ -143,7 +143,7 @@ def attribute_name(name: object) -> str:
     raise InvalidData(
         f"{str(name)[:_SHOWN]!r} is not the name of an attribute.",
         field="attribute",
-        remedy="Give a name such as mail, or a number such as 2.5.4.3.",
+        remedy="Pass a name such as mail, or a number such as 2.5.4.3.",
     )
 
 
@@ -158,7 +158,7 @@ def text_argument(field: str, value: object) -> str:
     raise InvalidData(
         f"The argument {field} is not a text that can be sent.",
         field=field,
-        remedy="Give a text without unpaired surrogates.",
+        remedy="Pass a text without unpaired surrogates.",
     )
 
 
@@ -175,7 +175,7 @@ def value_bytes(attribute: str, value: object) -> bytes:
     raise InvalidData(
         f"A value of {attribute} cannot be sent.",
         field=attribute,
-        remedy="Give a text without unpaired surrogates, or bytes.",
+        remedy="Pass a text without unpaired surrogates, or bytes.",
     )
 
 
@@ -207,7 +207,7 @@ def escaped_value(value: str) -> str:
     """Return a value escaped for use in the name of an LDAP entry (RFC 4514)."""
     if not value:
         raise InvalidData(
-            "The value that names an entry is empty.", field="value", remedy="Give a text."
+            "The value that names an entry is empty.", field="value", remedy="Pass a text."
         )
     last_index = len(value) - 1
     return "".join(
@@ -336,7 +336,7 @@ def filter_of(value: object, depth: int = 0) -> LdapFilter:
     raise InvalidData(
         "The condition has the wrong form.",
         field="where",
-        remedy='Give an object such as {"equals": {"uid": "ada"}}, {"present": "mail"} or'
+        remedy='Pass an object such as {"equals": {"uid": "ada"}}, {"present": "mail"} or'
         ' {"all": [...]}.',
     )
 

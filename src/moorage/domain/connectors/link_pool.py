@@ -76,9 +76,10 @@ class PoolConfig:
         """Check that the minimum does not exceed the maximum."""
         if self.minimum > self.maximum:
             raise ConfigurationError(
-                f"The pool keeps at least {self.minimum} connections, and at most {self.maximum}.",
+                f"The minimum of {self.minimum} connections is greater than the maximum of"
+                f" {self.maximum}.",
                 path="minimum",
-                remedy="Give a minimum that is no greater than the maximum.",
+                remedy="Set a minimum that is not greater than the maximum.",
             )
 
     @property
@@ -381,7 +382,9 @@ def exhaustion_error(state: LinkPoolState, config: PoolConfig, now: float) -> Po
 
 def closed_error() -> LocalFailure:
     """Return the error for a caller that uses a closed pool."""
-    return LocalFailure("The connection pool is closed.", remedy="Use it before it is closed.")
+    return LocalFailure(
+        "The connection pool is closed.", remedy="Use the pool before you close it."
+    )
 
 
 def _lease_slot(state: LinkPoolState, holder: object, lease: Lease) -> LinkPoolState:

@@ -87,29 +87,29 @@ _REJECTED: Final[dict[int, tuple[type[VendorRejected], str, str]]] = {
         (11000, 11001, 12582),
         (
             VendorRejected,
-            "A document with the same unique value exists",
-            "Correct the value, or change the document that has it.",
+            "A document with the same unique value already exists",
+            "Correct the value, or change the existing document.",
         ),
     ),
     121: (
         VendorRejected,
-        "The document contradicts the rules of its collection",
+        "The document violates the validation rules of its collection",
         "Correct the document.",
     ),
     **dict.fromkeys(
         (20, 263, 40573),
         (
             InvalidRequest,
-            "The server cannot do this where it runs",
-            "Transactions and streams of changes need a replica set or a sharded cluster.",
+            "The server's deployment does not support this operation",
+            "Transactions and change streams need a replica set or a sharded cluster.",
         ),
     ),
     **dict.fromkeys(
         (260, 280, 286),
         (
             VendorRejected,
-            "The server does not have the changes since this token any more",
-            "Read the collection anew, and watch without a token.",
+            "The server no longer has the changes since this token",
+            "Read the collection again, and watch it without a token.",
         ),
     ),
     **dict.fromkeys(
@@ -124,7 +124,7 @@ _REJECTED: Final[dict[int, tuple[type[VendorRejected], str, str]]] = {
 _OTHER: Final = (
     VendorRejected,
     "The server refused the operation",
-    "Look the code up in the manual of MongoDB.",
+    "Look up the code in the MongoDB manual.",
 )
 
 _ANSWERED: Final[
@@ -132,18 +132,18 @@ _ANSWERED: Final[
 ] = {
     _ErrorMeaning.PASSWORD: (
         AuthenticationFailed,
-        "The server refused the user or the password.",
+        "The server rejected the user or the password.",
         "Correct the user, the password and `auth_source` of the connector.",
     ),
     _ErrorMeaning.PERMISSION: (
         AuthenticationFailed,
-        "The user of the connector may not perform this operation.",
-        "Grant the role to the user of the connector.",
+        "The connector's user does not have permission to perform this operation.",
+        "Grant the role to the connector's user.",
     ),
     _ErrorMeaning.BROKEN: (
         VendorFailed,
-        "The server reports a failure of its own.",
-        "Look at the log of the server.",
+        "The server reported an internal error.",
+        "Check the server's log.",
     ),
 }
 """MongoDB failures whose error determines the outcome."""
@@ -160,14 +160,17 @@ _WORDS: Final = (
             "getaddrinfo",
             "query name does not exist",
         ),
-        "The host of the server is unknown.",
-        "Correct the host, or the name server.",
+        "The host name of the server could not be resolved.",
+        "Correct the host, or check the DNS server.",
         False,
     ),
     (
         ("certificate verify failed", "ssl handshake failed", "hostname mismatch"),
-        "No trusted connection to the server could be made: TLS failed.",
-        "Check that the server offers TLS, the name in its certificate, and the authorities.",
+        "No trusted connection to the server could be opened: TLS failed.",
+        (
+            "Check that the server offers TLS, that its certificate is valid for the host, and"
+            " that `authorities` contains its issuer."
+        ),
         False,
     ),
     (
@@ -190,7 +193,9 @@ def mongodb_error(fault: MongoFault, phase: MongoPhase) -> ConnectorError:
     meaning = _CODES.get(fault.code or 0)
     if meaning is None:
         kind, message, remedy = _REJECTED.get(fault.code or 0, _OTHER)
-        outcome = "Nothing was changed." if fault.is_whole else "A part may have been changed."
+        outcome = (
+            "Nothing was changed." if fault.is_whole else "Some documents may have been changed."
+        )
         return kind(f"{message}.", remedy=f"{remedy} {outcome}", **code)
     if meaning in _ANSWERED:
         failure, message, remedy = _ANSWERED[meaning]
@@ -222,16 +227,14 @@ def _interruption_error(
 
 
 def _conflict() -> TransactionConflict:
-    return TransactionConflict(
-        "The server undid the change because of another one that ran at the same time."
-    )
+    return TransactionConflict("The server rolled back the change because of a concurrent change.")
 
 
 def _stepped_down(phase: MongoPhase) -> ConnectionFailed:
     return ConnectionFailed(
-        "The server is not the primary of its replica set any more.",
+        "The server is no longer the primary of its replica set.",
         may_have_been_processed=phase is MongoPhase.SENT,
-        remedy="Try again: another server becomes the primary.",
+        remedy="Try again: another server will become the primary.",
     )
 
 
@@ -253,7 +256,7 @@ def unreachable_error(words: str, phase: MongoPhase = MongoPhase.CONNECTING) -> 
     return ConnectionFailed(
         "No server accepted a connection in time.",
         may_have_been_processed=False,
-        remedy="Check the address, the name of the replica set, whether the server has TLS, and the"
+        remedy="Check the address, the name of the replica set, the TLS settings and the"
         " network, or raise `connect_timeout`.",
     )
 
@@ -261,7 +264,7 @@ def unreachable_error(words: str, phase: MongoPhase = MongoPhase.CONNECTING) -> 
 def timeout_error(phase: MongoPhase) -> AttemptTimeout:
     """Return the error for a MongoDB operation that exceeded its time limit."""
     return interruptions.timed_out(
-        "Look at the plan and the indexes of the operation, or allow the call more time.",
+        "Check the query plan and the indexes of the operation, or raise the timeout of the call.",
         has_effect=phase is MongoPhase.SENT,
     )
 
@@ -272,7 +275,8 @@ def not_replicated_error(*, in_time: bool) -> ConnectionFailed:
     return kind(
         "The change was made, but too few servers of the replica set confirmed it.",
         may_have_been_processed=True,
-        remedy="Look at the state of the replica set; a change that its primary loses is undone.",
+        remedy="Check the state of the replica set. If the primary loses the change, MongoDB"
+        " rolls it back.",
     )
 
 
@@ -282,7 +286,8 @@ def partly_refused_error(done: int, code: int | None) -> VendorRejected:
     count = "1 document was" if done == 1 else f"{done} documents were"
     return VendorRejected(
         f"{message}; {count} changed before.",
-        remedy=f"{remedy} Perform the changes in a transaction if all or none must happen.",
+        remedy=f"{remedy} If all or none of the changes must happen, perform them in a"
+        " transaction.",
         vendor_code=None if code is None else str(code),
     )
 
@@ -290,13 +295,14 @@ def partly_refused_error(done: int, code: int | None) -> VendorRejected:
 def unsendable_values_error() -> InvalidRequest:
     """Return the error for values that the MongoDB driver cannot send."""
     return InvalidRequest(
-        "The driver cannot send a value: it is too large, or of a type that MongoDB does not have.",
-        remedy="Correct the values; nothing was sent.",
+        "The driver cannot send a value, because it is too large or has a type that MongoDB"
+        " does not support.",
+        remedy="Correct the values. Nothing was sent.",
     )
 
 
 def closed_error() -> LocalFailure:
     """Return the error for a MongoDB connector that was closed."""
     return LocalFailure(
-        "The connector is closed.", remedy="Perform operations before it is closed."
+        "The connector is closed.", remedy="Perform operations before you close the connector."
     )

@@ -77,9 +77,9 @@ def change_of(change: Any) -> dict[str, Any]:
     operators = _as_mapping(change, "change")
     if not operators or not operators.keys() <= _CHANGES:
         raise InvalidData(
-            "A change consists of operators such as $set and $inc, and nothing else.",
+            "A change must contain only operators, such as $set and $inc.",
             field="change",
-            remedy='Write it such as {"$set": {"status": "paid"}}, or replace the document.',
+            remedy='Write a change such as {"$set": {"status": "paid"}}, or replace the document.',
         )
     return {name: _mapping(fields, "change") for name, fields in operators.items()}
 
@@ -112,9 +112,9 @@ def changes_nothing(stages: list[dict[str, Any]]) -> bool:
 
 def _stages_error() -> InvalidData:
     return InvalidData(
-        "An aggregation is a list of stages with one operator each.",
+        "An aggregation must be a list of stages with one operator each.",
         field="stages",
-        remedy='Write it such as [{"$match": {"status": "open"}}, {"$limit": 10}].',
+        remedy='Write stages such as [{"$match": {"status": "open"}}, {"$limit": 10}].',
     )
 
 
@@ -124,7 +124,7 @@ def _as_mapping(value: Any, field: str) -> Mapping[str, Any]:
         raise InvalidData(
             f"A value of the type {type(mapping).__name__} is not a mapping.",
             field=field,
-            remedy="Give a mapping of names and values.",
+            remedy="Pass a mapping of names and values.",
         )
     if not all(isinstance(name, str) for name in cast("Any", mapping)):
         raise InvalidData(
@@ -145,7 +145,7 @@ def _to_plain(value: Any, field: str, levels: int) -> Any:
         raise InvalidData(
             "The mappings and lists are nested too deeply.",
             field=field,
-            remedy=f"MongoDB takes {_MOST_LEVELS} levels; give fewer.",
+            remedy=f"Use at most {_MOST_LEVELS} levels, which is MongoDB's limit.",
         )
     if isinstance(value, (Mapping, MongoOperators)):
         is_marked = isinstance(value, MongoOperators)
@@ -153,9 +153,9 @@ def _to_plain(value: Any, field: str, levels: int) -> Any:
         for name in mapping:
             if name in _JAVASCRIPT:
                 raise InvalidData(
-                    f"The operator {name} runs JavaScript in the server.",
+                    f"The operator {name} runs JavaScript on the server.",
                     field=field,
-                    remedy="Use $expr with operators of MongoDB.",
+                    remedy="Use $expr with MongoDB operators instead.",
                 )
             if name.startswith("$") and not is_marked:
                 raise _unmarked_error(field)
@@ -168,6 +168,6 @@ def _unmarked_error(field: str) -> InvalidData:
     return InvalidData(
         "A value has a key that begins with $. MongoDB would read the key as an operator.",
         field=field,
-        remedy="If your program wrote it, mark it as MongoOperators({…}). A value from outside has"
-        " to be a plain value: refuse it, or convert it to a text.",
+        remedy="If your program wrote the value, mark it as MongoOperators({…}). If the value"
+        " came from outside, refuse it, or convert it to a text.",
     )

@@ -52,7 +52,7 @@ class NamedOperation:
             raise InvalidData(
                 f"The arguments of the operation {self.name!r} are not an object.",
                 field="arguments",
-                remedy="Give the arguments by name.",
+                remedy="Pass the arguments by name.",
             )
         names = ", ".join(self.arguments) or "none"
         for argument in arguments:
@@ -65,19 +65,19 @@ class NamedOperation:
         for argument in self.arguments:
             if argument in self.required and argument not in arguments:
                 raise InvalidData(
-                    f"The operation {self.name!r} lacks its argument {argument!r}.",
+                    f"The argument {argument!r} of the operation {self.name!r} is missing.",
                     field=argument,
-                    remedy=f"Give it: {self.arguments[argument]}",
+                    remedy=f"Pass it: {self.arguments[argument]}",
                 )
         try:
             return self.build(arguments)
         except RecursionError:
             problem = "contains itself, or is nested too deeply"
         except UnicodeError:
-            problem = "has a text that cannot be written, such as half of a surrogate pair"
+            problem = "contains a text that cannot be written, such as half of a surrogate pair"
         # Raised outside of the handlers, because the text of the exception may have an argument.
         raise InvalidData(
             f"An argument of the operation {self.name!r} {problem}.",
             field="arguments",
-            remedy="Give plain JSON.",
+            remedy="Pass JSON values only.",
         )

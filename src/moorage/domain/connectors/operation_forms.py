@@ -75,7 +75,7 @@ def wrong_argument_error(name: str, words: str) -> InvalidData:
         words: what to give, such as "a number".
     """
     return InvalidData(
-        f"The argument {name!r} has the wrong form.", field=name, remedy=f"Give {words}."
+        f"The argument {name!r} has the wrong form.", field=name, remedy=f"Pass {words}."
     )
 
 

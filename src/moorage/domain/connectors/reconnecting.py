@@ -33,9 +33,9 @@ class ReconnectPolicy:
     def __attrs_post_init__(self) -> None:
         if not 0 <= self.first <= self.longest or self.patience < 0:
             raise InvalidData(
-                "The pauses of a reconnect policy are negative or in the wrong order.",
+                "The delays of the reconnect policy are negative or in the wrong order.",
                 field="first",
-                remedy="Give 0 <= first <= longest, and a patience of 0 or more.",
+                remedy="Set 0 <= first <= longest, and a patience of 0 or more.",
             )
 
 

@@ -112,9 +112,9 @@ class AddressForm:
         is_encrypted = parts.scheme == self.encrypted
         if tls != _NO_TLS and not is_encrypted:
             raise ConfigurationError(
-                "There are files for TLS, but the URL asks for a connection without TLS.",
+                "There are files for TLS, but the URL is for connections without TLS.",
                 path="url",
-                remedy=f"Give a URL that begins with {self.encrypted}://.",
+                remedy=f"Use a URL that begins with {self.encrypted}://.",
             )
         if password is None and parts.password:
             password = Secret(unquote(parts.password))
@@ -142,7 +142,9 @@ class AddressForm:
         address = self.address(url)
         if address.user or address.password is not None:
             raise ConfigurationError(
-                "The URL names a user.", path="url", remedy="Give `user` and `password` instead."
+                "The URL contains a user or a password.",
+                path="url",
+                remedy="Set `user` and `password` instead.",
             )
         if address.tls is not None:
             return attrs.evolve(address, tls=tls)
@@ -152,6 +154,6 @@ class AddressForm:
             raise ConfigurationError(
                 "There are files for TLS, but the connection has no TLS.",
                 path="start_tls",
-                remedy=f"Leave start_tls on, or give a URL that begins with {self.encrypted}://.",
+                remedy=f"Leave start_tls on, or use a URL that begins with {self.encrypted}://.",
             )
         return address

@@ -183,23 +183,26 @@ _WORDS: Final = (
 _UNSENT: Final[dict[_ErrorMeaning, tuple[str, str]]] = {
     _ErrorMeaning.FULL: (
         "The database accepts no more connections.",
-        "Lower `connections`, or raise the limit of the server.",
+        "Lower `connections`, or raise the server's limit.",
     ),
     _ErrorMeaning.STARTING: (
         "The database is starting or shutting down.",
-        "Try again when it is up.",
+        "Try again when the database is running.",
     ),
     _ErrorMeaning.HOST: (
-        "The host of the database is unknown.",
-        "Correct the host, or the name server.",
+        "The host name of the database could not be resolved.",
+        "Correct the host, or check the DNS server.",
     ),
     _ErrorMeaning.REFUSED: (
         "Nothing accepts connections at the address of the database.",
         "Start the database, or correct the host and the port.",
     ),
     _ErrorMeaning.TLS: (
-        "No trusted connection to the database could be made: TLS failed.",
-        "Check that the server offers TLS, the name in its certificate, and the authorities.",
+        "No trusted connection to the database could be opened: TLS failed.",
+        (
+            "Check that the server offers TLS, that its certificate is valid for the host, and"
+            " that `authorities` contains its issuer."
+        ),
     ),
     _ErrorMeaning.SLOW_CONNECT: (
         "The database did not accept a connection in time.",
@@ -207,7 +210,7 @@ _UNSENT: Final[dict[_ErrorMeaning, tuple[str, str]]] = {
     ),
     _ErrorMeaning.READ_ONLY: (
         "The database is read-only, so nothing was written.",
-        "Point the connector to the primary server, or leave `read_only` out.",
+        "Point the connector to the primary server, or remove `read_only`.",
     ),
     _ErrorMeaning.CANCELLED: (
         "An administrator cancelled the statement, so it changed nothing.",
@@ -219,28 +222,28 @@ _UNSENT: Final[dict[_ErrorMeaning, tuple[str, str]]] = {
 _REJECTED: Final[dict[_ErrorMeaning, tuple[type[VendorRejected], str, str]]] = {
     _ErrorMeaning.CONSTRAINT: (
         VendorRejected,
-        "The change contradicts a constraint of the table",
-        "Correct the values; nothing was changed.",
+        "The change violates a constraint of the table",
+        "Correct the values. Nothing was changed.",
     ),
     _ErrorMeaning.STATEMENT: (
         InvalidRequest,
         "The database does not accept the statement or a value",
-        "Correct the statement, the names in it or the values; nothing was changed.",
+        "Correct the statement, its names or the values. Nothing was changed.",
     ),
     _ErrorMeaning.DATABASE: (
         VendorRejected,
-        "The server has no such database",
+        "The server does not have this database",
         "Correct the name of the database, or create it.",
     ),
     _ErrorMeaning.FILE: (
         VendorRejected,
-        "The file is no database of SQLite, or it is encrypted",
+        "The file is not a SQLite database, or it is encrypted",
         "Correct the path in the URL, or restore the file from a backup.",
     ),
     _ErrorMeaning.OTHER: (
         VendorRejected,
         "The database refused the statement",
-        "Look the code up in the manual of the database; nothing was changed.",
+        "Look up the code in the manual of the database. Nothing was changed.",
     ),
 }
 
@@ -261,27 +264,27 @@ def sql_error(fault: SqlFault, phase: SqlPhase) -> ConnectorError:
         return kind(f"{message}{constraint_note}.", remedy=remedy, **code)
     if meaning is _ErrorMeaning.PASSWORD:
         return AuthenticationFailed(
-            "The database refused the user or the password.",
+            "The database rejected the user or the password.",
             remedy="Correct the user and the password of the connector.",
             **code,
         )
     if meaning is _ErrorMeaning.PERMISSION:
         return AuthenticationFailed(
-            "The user of the connector may not perform this statement.",
-            remedy="Grant the permission to the user of the connector.",
+            "The connector's user does not have permission to execute this statement.",
+            remedy="Grant the permission to the connector's user.",
             **code,
         )
     if meaning is _ErrorMeaning.CONFLICT:
         return TransactionConflict(
-            "The database undid the transaction because of another one that ran at the same time."
+            "The database rolled back the transaction because of a concurrent transaction."
         )
     if meaning in {_ErrorMeaning.TIMEOUT, _ErrorMeaning.LOCKED}:
         return timeout_error(SqlPhase.UNDONE, locked=meaning is _ErrorMeaning.LOCKED)
     if meaning is _ErrorMeaning.BROKEN:
         return VendorFailed(
-            "The database reports an internal failure.",
+            "The database reported an internal error.",
             may_have_been_processed=False,
-            remedy="Look at the log of the database server.",
+            remedy="Check the log of the database server.",
             **code,
         )
     return connection_lost_error(phase)
@@ -292,51 +295,52 @@ def connection_lost_error(phase: SqlPhase) -> ConnectionFailed:
     return ConnectionFailed(
         "The connection to the database was lost.",
         may_have_been_processed=phase is SqlPhase.SENT,
-        remedy="Check that the database is up, and the network and proxies before it.",
+        remedy="Check that the database is running, and check the network and the proxies in"
+        " front of it.",
     )
 
 
 def timeout_error(phase: SqlPhase, *, locked: bool = False) -> AttemptTimeout:
     """Return the error for a statement that exceeded its time limit."""
     return AttemptTimeout(
-        "The statement waited too long for rows that others hold."
+        "The statement waited too long for rows that another transaction has locked."
         if locked
-        else "The statement took longer than the attempt may.",
+        else "The statement took longer than the timeout of the attempt.",
         may_have_been_processed=phase is SqlPhase.SENT,
-        remedy="Look at the plan of the statement and at locks, or allow the call more time.",
+        remedy="Check the query plan of the statement and the locks, or raise the timeout of"
+        " the call.",
     )
 
 
 def unreadable_value_error(phase: SqlPhase) -> ConnectorError:
     """Return the error for a row with a value that the driver cannot convert."""
-    problem = "The driver cannot convert a value in the rows, such as a date of the year 20000."
+    problem = "The driver cannot convert a value in the rows, such as a date in the year 20000."
     if phase is SqlPhase.SENT:
         return ConnectionFailed(
             f"{problem} The statement was executed.",
             may_have_been_processed=True,
             retryable=False,
-            remedy="Look at the rows that were changed. Let the statement return the value as text"
-            " with CAST.",
+            remedy="Check the changed rows. Let the statement return the value as text with CAST.",
         )
     return InvalidRequest(
-        problem, remedy="Let the statement return the value as text with CAST; nothing was changed."
+        problem, remedy="Let the statement return the value as text with CAST. Nothing was changed."
     )
 
 
 def oversized_error(phase: SqlPhase) -> ConnectorError:
     """Return the error for a result that exceeds the connector's size limits."""
-    problem = "The result of the statement is larger than `most_rows` or `most_bytes`."
+    problem = "The result of the statement exceeds `most_rows` or `most_bytes`."
     if phase is SqlPhase.SENT:
         return ConnectionFailed(
-            f"{problem} The connection was closed before its end.",
+            f"{problem} The connection was closed before the end of the result.",
             may_have_been_processed=True,
             retryable=False,
-            remedy="Look whether the rows were changed. Let a command return fewer rows.",
+            remedy="Check whether the rows were changed. Return fewer rows from the command.",
         )
     return InvalidRequest(
         problem,
-        remedy="Read the rows with `stream`, ask for fewer, or raise the bound; nothing was"
-        " changed.",
+        remedy="Read the rows with `stream`, select fewer rows, or raise the limit. Nothing"
+        " was changed.",
     )
 
 

@@ -127,10 +127,10 @@ def read_sql(text: object) -> SqlText:
     tokens = sql_tokens(text)
     if tokens[0].word in _CONTROLS:
         raise InvalidData(
-            f"The SQL statement begins with {tokens[0].word}, which changes the connection itself.",
+            f"The SQL statement begins with {tokens[0].word}, which changes the connection.",
             field="text",
-            remedy="Use `transaction` or `batch` for a transaction, and `options` of the connector"
-            " for settings of its connections.",
+            remedy="For a transaction, use `transaction` or `batch`. For settings of the"
+            " connections, use the connector's `options`.",
         )
     parameters, lists = set[str](), set[str]()
     for number, token in enumerate(tokens):
@@ -248,28 +248,28 @@ def _refusal(first: str, token: SqlToken) -> InvalidData | None:
     """
     if token.kind == "comment":
         return InvalidData(
-            f"The SQL statement has a comment, at character {token.at + 1}.",
+            f"The SQL statement contains a comment, at character {token.at + 1}.",
             field="text",
-            remedy="Write the comment beside the statement, in Python.",
+            remedy="Move the comment into the Python code.",
         )
     if token.kind == "semicolon":
         return InvalidData(
-            f"The SQL statement has a semicolon, at character {token.at + 1}.",
+            f"The SQL statement contains a semicolon, at character {token.at + 1}.",
             field="text",
-            remedy="Declare each statement on its own, without a semicolon.",
+            remedy="Declare each statement separately, without a semicolon.",
         )
     if token.kind == "quoted":
         return _value_refusal(first, token)
     if token.kind == "other" and token.text in _UNCLOSED:
         return InvalidData(
-            f"The SQL statement has a quote without its end, at character {token.at + 1}.",
+            f"The SQL statement contains an unclosed quote, at character {token.at + 1}.",
             field="text",
             remedy="Close the quote.",
         )
     if token.kind == "bind" and not token.text.isidentifier():
         return InvalidData(
-            "The SQL statement has a parameter whose name begins with a digit, at character"
-            f" {token.at + 1}.",
+            "The SQL statement contains a parameter name that begins with a digit, at"
+            f" character {token.at + 1}.",
             field="text",
             remedy="Begin the name of a parameter with a letter, as in :name.",
         )
@@ -280,24 +280,24 @@ def _value_refusal(first: str, token: SqlToken) -> InvalidData:
     """Return the error for a value in a statement with this first word."""
     if first in _DEFINING:
         return InvalidData(
-            f"The {first} statement has a value in its text, at character {token.at + 1}, and"
-            f" {first} takes no parameters.",
+            f"The {first} statement contains a value, at character {token.at + 1}, but {first}"
+            " accepts no parameters.",
             field="text",
-            remedy="Declare it as an expression of SQLAlchemy, such as CreateTable(table); or leave"
-            " it to the program that migrates your tables.",
+            remedy="Declare the statement as a SQLAlchemy expression, such as"
+            " CreateTable(table), or run it in the program that migrates your tables.",
         )
     if token.kind == "number":
         return InvalidData(
-            "The SQL statement has a number that should be a parameter, at character"
+            "The SQL statement contains a number that should be a parameter, at character"
             f" {token.at + 1}.",
             field="text",
-            remedy="Write a parameter such as :name in its place, and pass the number when it is"
-            " performed.",
+            remedy="Write a parameter such as :name instead, and pass the number when you"
+            " perform the statement.",
         )
     return InvalidData(
-        "The SQL statement has quoted text, a dollar sign or a backslash, at character"
+        "The SQL statement contains quoted text, a dollar sign or a backslash, at character"
         f" {token.at + 1}.",
         field="text",
-        remedy="Write a parameter such as :name in its place, and pass the value when it is"
-        " performed.",
+        remedy="Write a parameter such as :name instead, and pass the value when you perform"
+        " the statement.",
     )

@@ -20,28 +20,34 @@ def unreachable_error(reason: str) -> ConnectionFailed:
 
 _CONNECTING: Final[dict[str, tuple[str, str, bool]]] = {
     "host": (
-        "The host of the server is unknown.",
-        "Correct the host in the URL, or the name server.",
+        "The host name of the server could not be resolved.",
+        "Correct the host in the URL, or check the DNS server.",
         False,
     ),
     "TLS": (
-        "No trusted connection to the server could be made: TLS failed.",
-        "Check that the server offers TLS, the name in its certificate, and the authorities.",
+        "No trusted connection to the server could be opened: TLS failed.",
+        (
+            "Check that the server offers TLS, that its certificate is valid for the host, and"
+            " that `authorities` contains its issuer."
+        ),
         False,
     ),
     "refused": (
         "Nothing accepts connections at the address of the server.",
-        "Start the server, or correct host and port in the URL.",
+        "Start the server, or correct the host and the port in the URL.",
         True,
     ),
     "slow": (
-        "No connection to the server could be opened in time.",
-        "Check the address and firewalls, or raise `connect_timeout`.",
+        "The connection to the server could not be opened in time.",
+        "Check the address and the firewalls, or raise `connect_timeout`.",
         True,
     ),
     "": (
-        "The server ended the connection while it was opened.",
-        "Check that the right server listens there, and that the scheme of the URL fits it.",
+        "The server closed the connection while it was being opened.",
+        (
+            "Check that the right server listens at this address, and that the scheme of the URL"
+            " matches it."
+        ),
         True,
     ),
 }

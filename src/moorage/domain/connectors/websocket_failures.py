@@ -54,8 +54,8 @@ class Closure:
 
 _FAULTS: Final[dict[OpeningFault, tuple[str, str, bool]]] = {
     OpeningFault.HOST: (
-        "The host of the WebSocket server is unknown.",
-        "Correct the host in the URL, or the name server.",
+        "The host name of the WebSocket server could not be resolved.",
+        "Correct the host in the URL, or check the DNS server.",
         False,
     ),
     OpeningFault.REFUSED: (
@@ -64,13 +64,16 @@ _FAULTS: Final[dict[OpeningFault, tuple[str, str, bool]]] = {
         True,
     ),
     OpeningFault.TLS: (
-        "No trusted connection to the WebSocket server could be made: TLS failed.",
-        "Check that the server offers TLS, the name in its certificate, and the authorities.",
+        "No trusted connection to the WebSocket server could be opened: TLS failed.",
+        (
+            "Check that the server offers TLS, that its certificate is valid for the host, and"
+            " that `authorities` contains its issuer."
+        ),
         False,
     ),
     OpeningFault.PROTOCOL: (
-        "The server did not answer as a WebSocket server does.",
-        "Correct the path of the URL, and check which proxies are before the server.",
+        "The server did not answer like a WebSocket server.",
+        "Correct the path of the URL, and check the proxies in front of the server.",
         False,
     ),
 }
@@ -102,7 +105,7 @@ def refused_opening(status: int, retry_after: float | None) -> ConnectorError:
         error = AuthenticationFailed(
             f"The WebSocket server refused the credential (HTTP {status}).",
             status=status,
-            remedy="Correct the credential of the connector, and check what it allows.",
+            remedy="Correct the connector's credential, and check its permissions.",
         )
     elif status == 429:
         error = RateLimitExceeded(
@@ -112,9 +115,9 @@ def refused_opening(status: int, retry_after: float | None) -> ConnectorError:
         )
     elif status >= 500:
         error = ConnectionFailed(
-            f"The WebSocket server failed while the connection was opened (HTTP {status}).",
+            f"The WebSocket server failed while the connection was being opened (HTTP {status}).",
             may_have_been_processed=False,
-            remedy="Try again later; look at the log of the server if it persists.",
+            remedy="Try again later. If the error persists, check the server's log.",
         )
     else:
         error = VendorRejected(
@@ -136,26 +139,27 @@ def closing_error(closure: Closure, *, was_sent: bool) -> ConnectorError:
     if closure.by_client and closure.code == OVERSIZED:
         return _closure_error(
             closure,
-            "The server sent a message that is larger than `max_message_bytes`.",
-            "Raise `max_message_bytes`, or ask the server for less at once.",
+            "The server sent a message larger than `max_message_bytes`.",
+            "Raise `max_message_bytes`, or request less data at once.",
         )
     if closure.by_client and closure.code not in _LOST:
         return _closure_error(
             closure,
-            "The server sent a message that breaks the protocol or that the codec cannot read.",
-            "Check that the codec fits the server, and tell the vendor.",
+            "The server sent a message that violates the protocol or that the codec cannot read.",
+            "Check that the codec matches the server, and inform the vendor.",
         )
     if not was_sent or closure.code in _LOST:
         return ConnectionFailed(
             f"The WebSocket connection was lost (code {closure.code}).",
             may_have_been_processed=was_sent,
-            remedy="Check that the server is up, and the network and proxies before it.",
+            remedy="Check that the server is running, and check the network and the proxies"
+            " in front of it.",
         )
     return _closure_error(
         closure,
-        f"The server ended the WebSocket connection with the code {closure.code}.",
-        "Look the code up at the vendor. Before you repeat the request, find out whether it was"
-        " carried out.",
+        f"The server closed the WebSocket connection with the code {closure.code}.",
+        "Look up the code in the vendor's documentation. Before you repeat the request, find"
+        " out whether the vendor processed it.",
     )
 
 
@@ -166,7 +170,7 @@ def reply_timeout(*, was_sent: bool) -> AttemptTimeout:
         if was_sent
         else "The request could not be sent in time.",
         may_have_been_processed=was_sent,
-        remedy="Check the load of the server, or allow the call more time.",
+        remedy="Check the load of the server, or raise the timeout of the call.",
     )
 
 
