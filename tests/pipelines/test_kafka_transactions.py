@@ -225,7 +225,7 @@ async def test_fenced_worker_stops(broker: TransactionalKafka) -> None:
     await second.open(_ignore)
     await second.close()
     publish(broker)
-    with pytest.raises(ConfigurationError, match="Another worker has begun with the same"):
+    with pytest.raises(ConfigurationError, match="Another worker has started with the same"):
         await fenced
     assert [*range(COUNT)] == invoices(broker)
     await run(pipeline(broker), is_committed(broker, 2 * COUNT))

@@ -61,12 +61,12 @@ def test_codes_of_success(mqtt: Callable[..., Lab], code: int | None) -> None:
 @pytest.mark.parametrize(
     "code, kind, words",
     [
-        (0x80, ConnectionFailed, "did not take the message"),
+        (0x80, ConnectionFailed, "because a queue is full"),
         (0x87, AuthenticationFailed, "may not publish to the topic 'orders'"),
-        (0x90, InvalidRequest, "refused the message for its form"),
-        (0x97, ConnectionFailed, "no room for the message"),
-        (0x99, InvalidRequest, "refused the message for its form"),
-        (0xEE, ConnectionFailed, "did not take the message"),
+        (0x90, InvalidRequest, "refused the message because its form is invalid"),
+        (0x97, ConnectionFailed, "because a limit is reached"),
+        (0x99, InvalidRequest, "refused the message because its form is invalid"),
+        (0xEE, ConnectionFailed, "because a queue is full"),
     ],
 )
 @pytest.mark.parametrize("qos", [1, 2])

@@ -262,7 +262,7 @@ def test_exceptions_are_judged_by_the_broker(labs: Callable[..., Lab]) -> None:
 def test_exceeded_time_leaves_the_outcome_open(labs: Callable[..., Lab]) -> None:
     """If a connection raises TimeoutError, the error states that the message may have been sent."""
     lab = labs(fragile(MemoryBroker(), b"1", TimeoutError()))
-    with pytest.raises(AttemptTimeout, match="did not acknowledge in time") as caught:
+    with pytest.raises(AttemptTimeout, match="did not acknowledge the message in time") as caught:
         lab.publish("orders", Message(b"1"))
     assert caught.value.may_have_been_processed
 

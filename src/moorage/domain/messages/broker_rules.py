@@ -130,7 +130,7 @@ def check_topic(topic: object, rules: BrokerRules) -> None:
         raise InvalidData(
             f"{str(topic)[:80]!r} is not a valid {rules.topic} of {rules.title}.",
             field="topic",
-            remedy=f"Give the name of a {rules.topic}, without wildcards.",
+            remedy=f"Pass the name of a {rules.topic}, without wildcards.",
         )
     _check_length("topic", topic, rules)
 
@@ -144,10 +144,10 @@ def check_message(message: Message, rules: BrokerRules) -> None:
     """
     if rules.largest is not None and size_of(message) > rules.largest:
         raise InvalidData(
-            f"The message has {size_of(message):,} bytes, and {rules.title} takes"
-            f" {rules.largest:,} at most.",
+            f"The message has {size_of(message):,} bytes, but {rules.title} accepts at most"
+            f" {rules.largest:,}.",
             field="payload",
-            remedy="Store the content elsewhere, for example as a file, and publish its address.",
+            remedy="Store the content elsewhere, for example in a file, and publish its address.",
         )
     for field, text in (("id", message.id), ("content_type", message.content_type)):
         if text is not None:
@@ -158,7 +158,7 @@ def check_message(message: Message, rules: BrokerRules) -> None:
             if rules.longest_delay
             else f"{rules.title} cannot delay a single message.",
             field="delay",
-            remedy="Publish the message when it is due.",
+            remedy="Publish the message at the time when it should be delivered.",
         )
     if not rules.has_headers:
         _check_bareness(message, rules)
@@ -189,10 +189,10 @@ def _check_length(field: str, text: str, rules: BrokerRules) -> None:
     """Refuse a name that exceeds the broker's maximum length."""
     if rules.longest_name is not None and len(text.encode()) > rules.longest_name:
         raise InvalidData(
-            f"The {field.replace('_', ' ')} has {len(text.encode())} bytes, and {rules.title} takes"
-            f" {rules.longest_name} at most.",
+            f"The {field.replace('_', ' ')} has {len(text.encode())} bytes, but {rules.title}"
+            f" accepts at most {rules.longest_name}.",
             field=field,
-            remedy="Give a shorter one.",
+            remedy="Use a shorter value.",
         )
 
 
@@ -213,9 +213,9 @@ def _check_key(key: bytes, rules: BrokerRules) -> None:
     text = key.decode("utf-8", "replace")
     if text.encode() != key or rules.header_value.fullmatch(text) is None:
         raise InvalidData(
-            f"The key is not a text of one line, and {rules.title} takes no other.",
+            f"The key is not a text of one line, but {rules.title} accepts only such keys.",
             field="key",
-            remedy="Give a text, such as the hexadecimal digits of the bytes.",
+            remedy="Pass a text, such as the hexadecimal digits of the bytes.",
         )
 
 
@@ -223,25 +223,26 @@ def _check_headers(message: Message, rules: BrokerRules) -> None:
     maximum = rules.most_headers
     if maximum is not None and len(message.headers) > maximum:
         raise InvalidData(
-            f"The message has {len(message.headers)} headers, and {rules.title} takes {maximum} at"
-            " most.",
+            f"The message has {len(message.headers)} headers, but {rules.title} accepts at"
+            f" most {maximum}.",
             field="headers",
-            remedy="Leave some out, or move them into the payload.",
+            remedy="Remove some headers, or move them into the payload.",
         )
     names = set[str]()
     for name, value in message.headers:
         if name in names and not rules.repeated_headers:
             raise InvalidData(
-                f"{rules.title} takes one header named {name[:80]!r}, and the message has several.",
+                f"The message has several headers named {name[:80]!r}, but {rules.title}"
+                " accepts only one.",
                 field="headers",
-                remedy="Join their values in one header.",
+                remedy="Join the values in one header.",
             )
         names.add(name)
         if rules.header_name.fullmatch(name) is None or name.lower() in rules.reserved:
             raise InvalidData(
-                f"{rules.title} takes no header with the name {name[:80]!r}.",
+                f"{rules.title} does not accept a header named {name[:80]!r}.",
                 field="headers",
-                remedy="Rename it, for example to letters and hyphens only.",
+                remedy="Rename the header. For example, use only letters and hyphens.",
             )
         longest_header = max(
             len(name.encode()), len(value if isinstance(value, bytes) else value.encode())
@@ -251,19 +252,20 @@ def _check_headers(message: Message, rules: BrokerRules) -> None:
                 f"The header {name[:80]!r} has {longest_header:,} bytes in its name or value, and"
                 f" {rules.title} accepts at most {rules.longest_header:,}.",
                 field="headers",
-                remedy="Move it into the payload.",
+                remedy="Move the content of the header into the payload.",
             )
         if isinstance(value, bytes) and not rules.binary_headers:
             raise InvalidData(
-                f"The header {name[:80]!r} is bytes, and {rules.title} takes texts only.",
+                f"The value of the header {name[:80]!r} is bytes, but {rules.title} accepts"
+                " only texts.",
                 field="headers",
-                remedy="Encode it as a text, for example as Base64.",
+                remedy="Encode the value as a text, for example with Base64.",
             )
         if isinstance(value, str) and rules.header_value.fullmatch(value) is None:
             raise InvalidData(
-                f"{rules.title} cannot take the value of the header {name[:80]!r}.",
+                f"{rules.title} does not accept the value of the header {name[:80]!r}.",
                 field="headers",
-                remedy="Leave line breaks and control characters out of it.",
+                remedy="Remove line breaks and control characters from the value.",
             )
 
 

@@ -155,13 +155,13 @@ def reading_error(name: str, topic: str | None = None) -> ConnectorError:
         return ConfigurationError(
             f"Kafka refused the group or the topics of the source ({name}).",
             path="group",
-            remedy="Correct the names, and give all members of the group the same `assignor`.",
+            remedy="Correct the names, and set the same `assignor` in all members of the group.",
         )
     if fault is PublishFault.CONFLICT:
         return ConfigurationError(
-            "Another member of the group has begun with the same `instance`.",
+            "Another member of the group has started with the same `instance`.",
             path="instance",
-            remedy="Give each running member a different name.",
+            remedy="Set a different `instance` in each running member.",
         )
     return read_error(fault, RULES, topic, code=name)
 

@@ -86,36 +86,37 @@ def transaction_error(name: str, topic: str | None = None) -> ConnectorError:
     """
     if name in _FENCED:
         return ConfigurationError(
-            "Another worker has begun with the same `transactional_id`, or this one stood still for"
-            " longer than a transaction may take.",
+            "Another worker has started with the same `transactional_id`, or this worker was"
+            " suspended for longer than the transaction timeout.",
             path="transactional_id",
-            remedy="Give each running worker a different id, and start this worker again.",
+            remedy="Set a different id in each running worker, and restart this worker.",
         )
     if name in _INVALID:
         return ConfigurationError(
             f"Kafka refused the transactions of the source ({name}).",
             path="transactional_id",
-            remedy="Correct the id, or allow transactions of 30 seconds at the brokers.",
+            remedy="Correct the id, or allow transactions of 30 seconds on the brokers.",
         )
     if name == "TRANSACTIONAL_ID_AUTHORIZATION_FAILED":
         return AuthenticationFailed(
-            "The user of the connector may not use this `transactional_id`.",
-            remedy="Grant it WRITE and DESCRIBE on the transactional id.",
+            "The connector's user does not have permission to use this `transactional_id`.",
+            remedy="Grant the user WRITE and DESCRIBE on the transactional id.",
             vendor_code=name,
         )
     if name in _MOVED:
         return ConnectionFailed(
-            "The partitions of the transaction moved to another member of the group, so it was"
-            " aborted.",
+            "The transaction was aborted because its partitions moved to another member of"
+            " the group.",
             may_have_been_processed=False,
-            remedy="The pipeline goes on with the partitions that it has.",
+            remedy="The pipeline continues with its remaining partitions.",
         )
     fault = delivery_fault(name)
     if fault in _NOT_FOR_MESSAGES:
         return ConnectionFailed(
-            "The transaction was aborted, because Kafka did not carry it out in time.",
+            "The transaction was aborted because Kafka did not complete it in time.",
             may_have_been_processed=False,
-            remedy="Look at the load of the brokers, and at the network before them.",
+            remedy="Check the load of the brokers, and the network between moorage and the"
+            " brokers.",
         )
     return publish_error(fault, RULES, topic, code=name)
 
@@ -123,6 +124,6 @@ def transaction_error(name: str, topic: str | None = None) -> ConnectorError:
 def unknown_outcome() -> ConnectorError:
     """Return the error for a transaction whose commit was requested and not answered."""
     return ConnectionFailed(
-        "The answer to the commit of a transaction was lost.",
-        remedy="The pipeline asks Kafka for its outcome before it goes on.",
+        "The response to the commit of a transaction was lost.",
+        remedy="The pipeline asks Kafka for the outcome of the transaction before it continues.",
     )

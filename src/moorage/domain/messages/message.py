@@ -37,7 +37,7 @@ def payload_bytes(value: object) -> bytes:
         if isinstance(value, str)
         else f"The payload of a message must be bytes or a text, not {kind}.",
         field="payload",
-        remedy="Encode it first, or use Message.of_json.",
+        remedy="Encode the payload first, or use Message.of_json.",
     )
 
 
@@ -50,7 +50,7 @@ def key_bytes(value: object) -> bytes | None:
     raise InvalidData(
         "The key of a message must be a text or bytes, and not empty.",
         field="key",
-        remedy="Give a key such as a customer's number, or leave it out.",
+        remedy="Pass a key such as a customer's number, or omit it.",
     )
 
 
@@ -61,18 +61,18 @@ def header_pairs(value: object) -> tuple[tuple[str, str | bytes], ...]:
     for name, content in headers:
         if not isinstance(name, str) or not name or not is_encodable(name):
             raise InvalidData(
-                "The name of a header must be a text that is not empty.",
+                "The name of a header must be a text, and not empty.",
                 field="headers",
-                remedy="Give names such as 'trace-id'.",
+                remedy="Pass names such as 'trace-id'.",
             )
         if not isinstance(content, bytes) and not (
             isinstance(content, str) and is_encodable(content)
         ):
             raise InvalidData(
-                f"The header {name!r} has {with_article(type(content).__name__)} as its"
-                " value, not a text or bytes.",
+                f"The value of the header {name!r} must be a text or bytes, not"
+                f" {with_article(type(content).__name__)}.",
                 field="headers",
-                remedy="Give a text or bytes.",
+                remedy="Pass a text or bytes.",
             )
     return headers
 
@@ -82,7 +82,7 @@ def _is_text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         raise InvalidData(
             f"The {attribute.name.replace('_', ' ')} of a message must be a printable text.",
             field=attribute.name,
-            remedy="Give a text of one line, or leave it out.",
+            remedy="Pass a text of one line, or omit it.",
         )
 
 

@@ -92,15 +92,15 @@ class MqttLimits:
         """Return the error if the broker lacks the given QoS or retained messages; else None."""
         if qos > self.highest_qos:
             return ConfigurationError(
-                f"The broker supports no QoS above {self.highest_qos}.",
+                f"The broker does not support a QoS above {self.highest_qos}.",
                 path="qos",
-                remedy="Set qos = 1, or allow a higher QoS at the broker.",
+                remedy="Set qos = 1, or allow a higher QoS on the broker.",
             )
         if retain and not self.retains:
             return ConfigurationError(
-                "The broker retains no messages.",
+                "The broker does not support retained messages.",
                 path="retain",
-                remedy="Set retain = false, or allow retained messages at the broker.",
+                remedy="Set retain = false, or allow retained messages on the broker.",
             )
         return None
 
@@ -184,27 +184,27 @@ def connect_error(code: int, version: MqttVersion) -> ConnectorError:
     if code in _UNSUPPORTED_VERSION:
         other_versions = [item.value for item in MqttVersion if item is not version]
         return ConfigurationError(
-            f"The broker does not speak MQTT {version.value}.",
+            f"The broker does not support MQTT {version.value}.",
             path="protocol",
             remedy=f'Set protocol = "{other_versions[0]}".',
         )
     if code in _INVALID_CLIENT_ID:
         return ConfigurationError(
-            "The broker refuses the client id.",
+            "The broker refused the client id.",
             path="client_id",
-            remedy="Give another `client_id`, of letters and digits only.",
+            remedy="Set another `client_id` that contains only letters and digits.",
         )
     if code in _OTHER_SERVER:
         return ConfigurationError(
-            "The broker wants its clients to use another server.",
+            "The broker tells its clients to use another server.",
             path="url",
-            remedy="Give the address of that server.",
+            remedy="Configure the address of that server.",
         )
     fault, vendor_code = _CONNECT_FAULTS.get(code), f"0x{code:02X}"
     if fault is not None:
         return publish_error(fault, RULES, code=vendor_code)
     return ConnectionFailed(
-        f"The broker refused the connection after an internal failure (code {vendor_code}).",
+        f"The broker refused the connection because of an internal error (code {vendor_code}).",
         may_have_been_processed=False,
-        remedy="Look at the log of the broker, and check that it is one of MQTT.",
+        remedy="Check the broker's log, and check that the server is an MQTT broker.",
     )

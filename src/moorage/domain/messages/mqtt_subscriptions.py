@@ -51,15 +51,16 @@ class MqttSubscription:
                 return read_error(PublishFault.PERMISSION, RULES, name, code=f"0x{code:02X}")
             if code >= _FIRST_FAILURE:
                 return ConfigurationError(
-                    f"The broker refuses the subscription of {name!r} (code 0x{code:02X}).",
+                    f"The broker refused the subscription to {name!r} (code 0x{code:02X}).",
                     path="topics",
-                    remedy="See whether it allows the user, wildcards, and groups of subscribers.",
+                    remedy="Check whether the broker allows this user, wildcards and shared"
+                    " subscriptions.",
                 )
             if code < self.qos:
                 return ConfigurationError(
-                    f"The broker delivers {name!r} with QoS {code} only.",
+                    f"The broker delivers {name!r} only with QoS {code}.",
                     path="qos",
-                    remedy="Lower `qos`, or allow a higher one at the broker.",
+                    remedy="Lower `qos`, or allow a higher QoS on the broker.",
                 )
         return None
 
@@ -78,24 +79,24 @@ def topic_filters(topics: Sequence[str], group: str | None) -> tuple[str, ...]:
         raise ConfigurationError(
             "The topics of the source are not a list of names.",
             path="topics",
-            remedy='Give a list of names, such as ["orders/#"].',
+            remedy='Set a list of names, such as ["orders/#"].',
         )
     for topic in topics:
         is_filter = isinstance(topic, str) and topic and _FILTER.fullmatch(topic)
         if not is_filter or len(topic.encode()) > LONGEST_TEXT:
             raise ConfigurationError(
-                f"{str(topic)[:80]!r} is not a topic of MQTT.",
+                f"{str(topic)[:80]!r} is not an MQTT topic.",
                 path="topics",
-                remedy="Give levels that slashes separate; a + stands for one level, and a # at"
-                " the end for any number. Name a group with `group`.",
+                remedy="Separate the levels with slashes. Use + for one level, and # at the"
+                " end for any number of levels. Set the name of a group in `group`.",
             )
     if group is None:
         return tuple(topics)
     if not _GROUP.fullmatch(group):
         raise ConfigurationError(
-            f"{group!r} cannot be the name of a group of subscribers.",
+            f"{group!r} is not a valid name for a group of subscribers.",
             path="group",
-            remedy="Give at most 100 characters without slashes and wildcards.",
+            remedy="Use at most 100 characters, without slashes and wildcards.",
         )
     return tuple(f"$share/{group}/{topic}" for topic in topics)
 
@@ -128,9 +129,9 @@ def end_error(code: int | None) -> ConnectorError:
     """
     if code == _TAKEN_OVER:
         return ConfigurationError(
-            "Another client has begun with the same client id.",
+            "Another client has connected with the same client id.",
             path="client_id",
-            remedy="Give each worker a different client id.",
+            remedy="Set a different client id in each worker.",
         )
     if code == _NOT_AUTHORIZED:
         return read_error(PublishFault.PERMISSION, RULES, code=f"0x{code:02X}")

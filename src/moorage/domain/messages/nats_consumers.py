@@ -160,24 +160,24 @@ def checked_subjects(subjects: Sequence[str]) -> tuple[str, ...]:
         raise ConfigurationError(
             "The subjects of the source are not a list of names.",
             path="subjects",
-            remedy='Give a list of names, such as ["orders.*"].',
+            remedy='Set a list of names, such as ["orders.*"].',
         )
     for subject in subjects:
         if not isinstance(subject, str) or not _FILTER.fullmatch(subject):
             raise ConfigurationError(
-                f"{subject!r} is not a subject of NATS.",
+                f"{subject!r} is not a NATS subject.",
                 path="subjects",
-                remedy="Give words that dots separate; a * stands for one word, and a > at the end"
-                " for one or more.",
+                remedy="Separate the words with dots. Use * for one word, and > at the end"
+                " for one or more words.",
             )
     for number, subject in enumerate(subjects):
         for other_subject in subjects[:number]:
             if subjects_overlap(subject, other_subject):
                 raise ConfigurationError(
-                    f"The subjects {other_subject!r} and {subject!r} overlap, so that a message"
+                    f"The subjects {other_subject!r} and {subject!r} overlap, so a message"
                     " could be read twice.",
                     path="subjects",
-                    remedy="Give subjects that have no messages in common.",
+                    remedy="Use subjects that have no messages in common.",
                 )
     return tuple(subjects)
 
@@ -190,9 +190,9 @@ def checked_group(group: str) -> str:
     """
     if not _NAME.fullmatch(group):
         raise ConfigurationError(
-            f"{group!r} cannot be the name of a group.",
+            f"{group!r} is not a valid name for a group.",
             path="group",
-            remedy="Give at most 64 letters, digits, hyphens and underscores.",
+            remedy="Use at most 64 letters, digits, hyphens and underscores.",
         )
     return group
 
@@ -294,9 +294,9 @@ def api_error(code: int, stream: str, name: str) -> ConnectorError:
         return read_error(PublishFault.TOPIC, _STREAMS, stream, code=str(code))
     if code in _NO_JETSTREAM:
         return ConfigurationError(
-            "The NATS server has no JetStream for this account.",
+            "JetStream is not enabled for this account on the NATS server.",
             path="url",
-            remedy="Enable JetStream at the server and for the account, or set `domain`.",
+            remedy="Enable JetStream on the server and for the account, or set `domain`.",
         )
     if code in _TEMPORARY or code == NO_CONSUMER:
         return unavailable(name)
@@ -305,8 +305,8 @@ def api_error(code: int, stream: str, name: str) -> ConnectorError:
     return ConfigurationError(
         f"JetStream refused the consumer {name!r} of the stream {stream!r} (error {code}).",
         path="subjects",
-        remedy="Compare the settings of the source with those of the stream, such as its subjects,"
-        " its retention and its largest number of consumers.",
+        remedy="Compare the settings of the source with the settings of the stream, such as"
+        " its subjects, its retention and its maximum number of consumers.",
     )
 
 
@@ -318,7 +318,7 @@ def no_stream(subject: str) -> ConnectorError:
 def unavailable(name: str) -> ConnectorError:
     """Return the error for a consumer that cannot deliver now."""
     return ConnectionFailed(
-        f"The consumer {name!r} of NATS was deleted or cannot be reached now.",
+        f"The NATS consumer {name!r} was deleted or cannot be reached.",
         remedy="The pipeline opens the source again, and creates the consumer if it is missing.",
     )
 
@@ -326,19 +326,20 @@ def unavailable(name: str) -> ConnectorError:
 def consumer_differs(stream: str, name: str, setting: str) -> ConnectorError:
     """Return the error for an existing consumer with other settings than the source needs."""
     return ConfigurationError(
-        f"The stream {stream!r} has a consumer {name!r} with another {setting} than the source"
-        " needs.",
+        f"The consumer {name!r} of the stream {stream!r} has a different {setting} than the"
+        " source needs.",
         path="group",
-        remedy="Give another `group`, or delete the consumer, which forgets its position.",
+        remedy="Set another `group`, or delete the consumer. If you delete it, its position"
+        " is lost.",
     )
 
 
 def no_pinning(version: str | None) -> ConnectorError:
     """Return the error for a server whose consumers cannot deliver to one worker at a time."""
     return ConfigurationError(
-        f"The server ({version}) cannot deliver to one worker at a time.",
+        f"The NATS server ({version}) cannot restrict delivery to one worker at a time.",
         path="exclusive",
-        remedy="Use NATS 2.11 or newer, or leave `exclusive` out and run one worker.",
+        remedy="Use NATS 2.11 or newer, or remove `exclusive` and run one worker.",
     )
 
 

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 TOPIC: Final = {"topic": "The topic, subject, queue, stream or routing key."}
 MESSAGE: Final = {
-    "payload": "The content as a text; give this or `json`.",
+    "payload": "The content as a text; pass either this or `json`.",
     "json": "The content as a value, which is written as JSON.",
     "key": "The key by which the broker keeps messages in order.",
     "headers": "Texts by name.",
     "content_type": "The type of the content, such as text/plain.",
     "id": "The id of the message, by which some brokers recognise a repeat.",
-    "delay": "The seconds for which the broker holds the message back.",
+    "delay": "The seconds for which the broker delays the message.",
 }
 
 
@@ -42,23 +42,23 @@ def message_of(arguments: Mapping[str, Any]) -> Message:
         )
     if ("payload" in arguments) == ("json" in arguments):
         raise InvalidData(
-            "A message has either a `payload` or a `json`.",
+            "A message must have either a `payload` or a `json`.",
             field="payload",
-            remedy="Give `payload` for a text, or `json` for any other value.",
+            remedy="Pass `payload` for a text, or `json` for any other value.",
         )
     headers = arguments.get("headers", {})
     if not is_object(headers):
         raise InvalidData(
-            "The headers of a message must be texts by name.",
+            "The headers of a message must be an object of texts.",
             field="headers",
-            remedy='Give an object such as {"trace-id": "7"}.',
+            remedy='Pass an object such as {"trace-id": "7"}.',
         )
     delay = arguments.get("delay")
     if isinstance(delay, bool) or not isinstance(delay, (int, float, type(None))):
         raise InvalidData(
             "The delay of a message must be a number of seconds.",
             field="delay",
-            remedy="Give a number such as 30, or leave it out.",
+            remedy="Pass a number such as 30, or omit the delay.",
         )
     fields = {name: arguments[name] for name in ("key", "content_type", "id") if name in arguments}
     if "json" in arguments:
@@ -76,7 +76,7 @@ def messages_of(values: object) -> tuple[Message, ...]:
         raise InvalidData(
             "The messages of a batch must be a list of objects.",
             field="messages",
-            remedy='Give a list such as [{"payload": "first"}, {"payload": "second"}].',
+            remedy='Pass a list such as [{"payload": "first"}, {"payload": "second"}].',
         )
     return tuple(message_of(value) for value in values)
 

@@ -73,32 +73,35 @@ class PublishFault(Enum):
 
 _UNSENT: Final[dict[PublishFault, tuple[str, str]]] = {
     PublishFault.HOST: (
-        "The host of {0} is unknown.",
-        "Correct the host, or the name server.",
+        "The host name of {0} could not be resolved.",
+        "Correct the host, or check the DNS server.",
     ),
     PublishFault.REFUSED: (
         "Nothing accepts connections at the address of {0}.",
         "Start the broker, or correct the host and the port.",
     ),
     PublishFault.TLS: (
-        "No trusted connection to {0} could be made: TLS failed.",
-        "Check that the broker offers TLS, the name in its certificate, and the authorities.",
+        "No trusted connection to {0} could be opened: TLS failed.",
+        (
+            "Check that the broker offers TLS, that its certificate is valid for the host, and"
+            " that `authorities` contains its issuer."
+        ),
     ),
     PublishFault.SLOW_CONNECT: (
         "{0} did not accept a connection in time.",
         "Check the address and the network, or raise `connect_timeout`.",
     ),
     PublishFault.BLOCKED: (
-        "{0} takes no messages now, because its memory or its disk is nearly full.",
-        "Free memory or disk space at the broker, or have its queues consumed.",
+        "{0} accepts no messages now, because its memory or its disk is nearly full.",
+        "Free memory or disk space on the broker, or consume messages from its queues.",
     ),
     PublishFault.FULL: (
-        "{0} has no room for the message, because a limit is reached.",
-        "Have messages consumed, or raise the limit on memory, or of the queue or stream.",
+        "{0} did not accept the message, because a limit is reached.",
+        "Consume messages, or raise the limit of the memory, the queue or the stream.",
     ),
     PublishFault.REJECTED: (
-        "{0} did not take the message, for example because a queue is full.",
-        "Look at the limits of the queue, and at the log of the broker.",
+        "{0} did not accept the message, for example because a queue is full.",
+        "Check the limits of the queue, and the broker's log.",
     ),
     PublishFault.READ_ONLY: (
         "This server of {0} is a read-only replica, so nothing was stored.",
@@ -106,11 +109,11 @@ _UNSENT: Final[dict[PublishFault, tuple[str, str]]] = {
     ),
     PublishFault.STARTING: (
         "{0} is starting, or has no leader for the {1} yet.",
-        "Try again when it is up.",
+        "Try again when the broker is running.",
     ),
     PublishFault.UNSENT: (
         "The connection to {0} was lost before the message was sent.",
-        "Check that the broker is up, and the network before it.",
+        "Check that the broker is running, and check the network.",
     ),
 }
 """Failures after which the message is certainly not stored, and a retry may help."""
@@ -123,49 +126,52 @@ _REFUSED: Final[
 ] = {
     PublishFault.PASSWORD: (
         AuthenticationFailed,
-        "{0} refused the user, the password or the token.",
-        "Correct the credentials of the connector.",
+        "{0} rejected the user, the password or the token.",
+        "Correct the connector's credentials.",
     ),
     PublishFault.PERMISSION: (
         AuthenticationFailed,
-        "The user of the connector may not publish to the {1} of {0}.",
-        "Grant the permission to the user of the connector.",
+        "The connector's user may not publish to the {1} of {0}.",
+        "Grant the permission to the connector's user.",
     ),
     PublishFault.NAMESPACE: (
         TopicNotFound,
-        "{0} has no such virtual host, account or database.",
-        "Correct the URL of the connector, or create it.",
+        "{0} does not have this virtual host, account or database.",
+        "Correct the URL of the connector, or create the virtual host, account or database.",
     ),
     PublishFault.TOPIC: (TopicNotFound, "{0} has no {1} to publish to.", None),
     PublishFault.UNROUTABLE: (
         MessageUnroutable,
-        "{0} returned the message: no queue takes the {1}.",
+        "{0} returned the message, because no queue takes the {1}.",
         None,
     ),
     PublishFault.TOO_LARGE: (
         InvalidRequest,
         "{0} refused the message because it is too large.",
-        "Publish the address of a file instead, or raise the limit of the broker.",
+        "Store the content elsewhere and publish its address, or raise the broker's limit.",
     ),
     PublishFault.INVALID: (
         InvalidRequest,
-        "{0} refused the message for its form; nothing was stored.",
+        "{0} refused the message because its form is invalid. Nothing was stored.",
         "Correct the headers and the topic of the message.",
     ),
     PublishFault.CONFLICT: (
         VendorRejected,
-        "{0} refused the message for the {1}, because its stream is not as the message expects.",
-        "Look at what the stream has now, and decide anew.",
+        (
+            "{0} refused the message, because the stream of the {1} does not have the state that"
+            " the message expects."
+        ),
+        "Check the current content of the stream, and decide again.",
     ),
     PublishFault.NO_REPLIES: (
         AuthenticationFailed,
-        "The user of the connector may not receive the acknowledgements of {0}.",
-        "Let it subscribe to `_INBOX.>`, or set `inbox_prefix`.",
+        ("The connector's user may not receive the acknowledgements of {0}."),
+        "Allow the user to subscribe to `_INBOX.>`, or set `inbox_prefix`.",
     ),
     PublishFault.BROKEN: (
         VendorFailed,
-        "{0} reports a failure of its own.",
-        "Look at the log of the broker.",
+        "{0} reported an internal error.",
+        "Check the broker's log.",
     ),
 }
 """Failures that a broker reports; a remedy of None stands for that of the error class."""
@@ -198,12 +204,13 @@ def publish_error(
         return kind(message.format(title, place), remedy=refused_remedy, vendor_code=code)
     if fault is PublishFault.TIMEOUT:
         return AttemptTimeout(
-            f"{title} did not acknowledge in time.",
-            remedy="Look at the load of the broker, or allow the call more time.",
+            f"{title} did not acknowledge the message in time.",
+            remedy="Check the load of the broker, or raise the timeout of the call.",
         )
     return ConnectionFailed(
         f"The connection to {title} was lost before the acknowledgement.",
-        remedy="Check that the broker is up, and the network and proxies before it.",
+        remedy="Check that the broker is running, and check the network and the proxies in"
+        " front of it.",
     )
 
 
@@ -219,9 +226,9 @@ def check_repeat(rules: BrokerRules, seconds: float) -> None:
     """
     if seconds >= rules.remembers:
         raise ConnectionFailed(
-            f"The message may be stored, and {rules.title} recognises a repeat for"
-            f" {rules.remembers:g} seconds only.",
-            remedy="Look at what is stored, or have the broker remember ids for longer.",
+            f"The message may be stored, and {rules.title} recognises a repeat only within"
+            f" {rules.remembers:g} seconds.",
+            remedy="Check what is stored, or configure the broker to remember ids for longer.",
             retryable=False,
         )
 

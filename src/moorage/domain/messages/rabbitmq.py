@@ -83,25 +83,27 @@ def reading_error(fault: PublishFault, text: str, queue: str | None) -> Connecto
     words = text.lower()
     if "exclusive" in words:
         return ConnectionFailed(
-            f"Another consumer reads the queue {queue!r} of RabbitMQ, and no other may.",
-            remedy="The pipeline tries again until the other consumer has ended. Leave `exclusive`"
-            " out for a queue with a single active consumer.",
+            f"Another consumer reads the queue {queue!r} of RabbitMQ, and the queue allows"
+            " only one consumer.",
+            remedy="The pipeline tries again until the other consumer ends. For a queue with"
+            " a single active consumer, remove `exclusive`.",
         )
     if fault is PublishFault.TOPIC and "no queue" not in words:
         return ConnectionFailed(
             f"The queue {queue!r} of RabbitMQ cannot be read now.",
-            remedy="The pipeline tries again. See whether the node of the queue is up.",
+            remedy="The pipeline tries again. Check whether the node of the queue is running.",
         )
     if "acknowledgement" in words:
         return ConnectionFailed(
-            "RabbitMQ took back its messages, because one was not acknowledged in time.",
-            remedy="Raise `consumer_timeout` of RabbitMQ, or have the sink do less at once.",
+            "RabbitMQ took back the messages, because one was not acknowledged in time.",
+            remedy="Raise `consumer_timeout` in RabbitMQ, or configure smaller batches for"
+            " the sink.",
         )
     if fault is PublishFault.INVALID:
         return ConfigurationError(
-            f"RabbitMQ refuses to have the queue {queue!r} read in this way.",
+            f"RabbitMQ does not allow the queue {queue!r} to be read in this way.",
             path="queues",
-            remedy="Read classic and quorum queues, whose arguments RabbitMQ accepts.",
+            remedy="Use classic or quorum queues with arguments that RabbitMQ accepts.",
         )
     return read_error(fault, QUEUE_RULES, queue)
 
@@ -109,15 +111,17 @@ def reading_error(fault: PublishFault, text: str, queue: str | None) -> Connecto
 def stream_error(queue: str) -> ConnectorError:
     """Return the error for a RabbitMQ stream, because a stream stores no position for a source."""
     return ConfigurationError(
-        f"{queue!r} is a stream of RabbitMQ, which does not keep the position of a source.",
+        f"{queue!r} is a RabbitMQ stream, and RabbitMQ does not store the position of a source"
+        " in a stream.",
         path="queues",
-        remedy="Give the names of classic or quorum queues.",
+        remedy="Set the names of classic or quorum queues.",
     )
 
 
 def cancelled_error() -> ConnectorError:
     """Return the error for a queue from which RabbitMQ stopped delivering."""
     return ConnectionFailed(
-        "RabbitMQ ended the delivery from a queue, which was deleted or lost its node.",
+        "RabbitMQ ended the delivery from a queue, because the queue was deleted or its node"
+        " failed.",
         remedy="The pipeline opens the queues again.",
     )

@@ -29,7 +29,7 @@ def read_error(
     if fault is PublishFault.PERMISSION:
         return AuthenticationFailed(
             f"The user of the source may not read the {place} of {title}.",
-            remedy="Grant the user the right to read the topics, and to use the group.",
+            remedy="Grant the user permission to read the topics and to use the group.",
             vendor_code=code,
         )
     if fault is PublishFault.TOPIC:
@@ -41,6 +41,7 @@ def read_error(
     if fault in _LOST:
         return ConnectionFailed(
             f"The connection to {title} was lost.",
-            remedy="The pipeline opens it again. Look at the broker if this goes on.",
+            remedy="The pipeline opens the connection again. If the error persists, check the"
+            " broker.",
         )
     return publish_error(fault, rules, topic, code=code)

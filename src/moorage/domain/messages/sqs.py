@@ -100,26 +100,26 @@ def check_for_queue(message: Message, queue: str) -> None:
     text = message.payload.decode("utf-8", "replace")
     if text.encode() != message.payload or _TEXT.fullmatch(text) is None:
         raise InvalidData(
-            "The payload is empty, or not a text that Amazon SQS can store.",
+            "The payload is empty, or it is not a text that Amazon SQS can store.",
             field="payload",
-            remedy="Encode the payload as Base64, and state the encoding in a header.",
+            remedy="Encode the payload with Base64, and put the encoding into a header.",
         )
     if message.key is None:
         if is_fifo(queue):
             raise InvalidData(
-                f"The message has no key, and {queue} is a FIFO queue.",
+                f"The message has no key, but {queue} is a FIFO queue.",
                 field="key",
-                remedy="Give the key whose messages have to stay in order.",
+                remedy="Pass a key. Messages with the same key stay in order.",
             )
     elif _GROUP.fullmatch(message.key.decode("utf-8", "replace")) is None:
         raise InvalidData(
-            "The key is not a message group of Amazon SQS.",
+            "The key is not a valid message group of Amazon SQS.",
             field="key",
-            remedy="Give 1 to 128 letters, digits and punctuation marks of ASCII.",
+            remedy="Use 1 to 128 ASCII letters, digits and punctuation marks.",
         )
     if message.content_type is not None and len(message.headers) >= (RULES.most_headers or 0):
         raise InvalidData(
-            "The message has ten headers and a content type, and Amazon SQS takes at most"
+            "The message has ten headers and a content type, but Amazon SQS accepts at most"
             " ten attributes in all.",
             field="headers",
             remedy="Remove a header or the content type.",
@@ -183,9 +183,8 @@ def result_of(
     ):
         return Result(
             error=VendorFailed(
-                "Amazon SQS confirmed another message than the one that was sent: the digests"
-                " differ.",
-                remedy="Look for the message in the queue, and for proxies that change requests.",
+                "Amazon SQS confirmed a different message than the one sent: the digests differ.",
+                remedy="Look for the message in the queue, and for proxies that modify requests.",
             )
         )
     number = answer.get("SequenceNumber")
@@ -225,7 +224,11 @@ def batch_results(
             results.append(Result(error=error))
         else:
             results.append(
-                Result(error=VendorFailed("Amazon SQS did not mention a message in its answer."))
+                Result(
+                    error=VendorFailed(
+                        "The response of Amazon SQS does not mention one of the messages."
+                    )
+                )
             )
     return tuple(results)
 
@@ -297,12 +300,12 @@ def refusal_of(code: str, words: str, queue: str, *, status: int) -> ConnectorEr
     name = code.rpartition("#")[2].partition(":")[0].rpartition(".")[2]
     if name in _THROTTLED or status == 429:
         return RateLimitExceeded(
-            "Amazon SQS accepts no more requests for now.", by_vendor=True, vendor_code=name
+            "Amazon SQS does not accept more requests for now.", by_vendor=True, vendor_code=name
         )
     if name in _KEY_OF_QUEUE:
         return VendorRejected(
             f"Amazon SQS cannot use the key that encrypts the queue {queue!r}.",
-            remedy="Look at the state and the policy of the key in AWS KMS.",
+            remedy="Check the state and the policy of the key in AWS KMS.",
             vendor_code=name,
         )
     fault = _FAULTS.get(name)
