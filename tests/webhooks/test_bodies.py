@@ -106,7 +106,7 @@ def test_only_bytes_are_a_body(body: Any) -> None:
         Receiver(own_scheme(), SECRET).verify({"headers": {}, "body": body})
 
     assert "body" == excinfo.value.field
-    assert excinfo.value.remedy.startswith("Give the raw body")
+    assert excinfo.value.remedy.startswith("Pass the raw body")
 
 
 @pytest.mark.parametrize("wrap", [bytearray, memoryview])
@@ -142,7 +142,10 @@ def test_headers_in_any_form() -> None:
         with pytest.raises(InvalidData, match=f"cannot be read from an? {kind}") as excinfo:
             receiver.verify({"headers": headers, "body": argument.body})
         assert "headers" == excinfo.value.field
-        assert "Give a mapping of names to values, or pairs of them." == excinfo.value.remedy
+        assert (
+            "Pass a mapping of names to values, or pairs of a name and a value."
+            == excinfo.value.remedy
+        )
 
 
 def test_text_that_is_no_unicode_is_refused() -> None:

@@ -120,20 +120,20 @@ AT = {"timestamp": "{json:at}", "tolerance": 300}
 @pytest.mark.parametrize(
     "fields, problem",
     [
-        ({"signs": ()}, "has no signature, or signs nothing"),
-        ({"signature": "a"}, "has a signature, or signs something, that is the same for"),
-        ({"signs": "a"}, "has a signature, or signs something, that is the same for"),
-        ({"tolerance": 300}, "has a tolerance and no timestamp"),
-        ({"timestamp": "{json:at}"}, "has a tolerance and no timestamp"),
-        ({"certificate": "{json:url}"}, "names a certificate and does not pin"),
-        ({"certificate_url": "https://a/"}, "names a certificate and does not pin"),
-        (AT | {"algorithm": "token"}, "has a timestamp that nothing vouches for"),
-        ({"each_signed": True}, "signs each item, and has no items"),
-        (AT | {"timestamp": "{header:T}"}, "has a timestamp that is not part of what is signed"),
-        (AT | {"signs": "{json:id}"}, "has a timestamp that is not part of what is signed"),
-        (AT | {"signs": "{lines:a,b}"}, "has a timestamp that is not part of what is signed"),
-        (AT | {"signs": "{lines:a,att}"}, "has a timestamp that is not part of what is signed"),
-        (AT | {"signs": "{header:a,at}"}, "has a timestamp that is not part of what is signed"),
+        ({"signs": ()}, "has no signature, or does not sign any content"),
+        ({"signature": "a"}, "has a signature or a signed text that is the same for"),
+        ({"signs": "a"}, "has a signature or a signed text that is the same for"),
+        ({"tolerance": 300}, "needs both a tolerance and a timestamp"),
+        ({"timestamp": "{json:at}"}, "needs both a tolerance and a timestamp"),
+        ({"certificate": "{json:url}"}, "needs both a certificate and a certificate_url"),
+        ({"certificate_url": "https://a/"}, "needs both a certificate and a certificate_url"),
+        (AT | {"algorithm": "token"}, "has a timestamp that is not protected by a signature"),
+        ({"each_signed": True}, "signs each item, but has no items"),
+        (AT | {"timestamp": "{header:T}"}, "has a timestamp that the signature does not cover"),
+        (AT | {"signs": "{json:id}"}, "has a timestamp that the signature does not cover"),
+        (AT | {"signs": "{lines:a,b}"}, "has a timestamp that the signature does not cover"),
+        (AT | {"signs": "{lines:a,att}"}, "has a timestamp that the signature does not cover"),
+        (AT | {"signs": "{header:a,at}"}, "has a timestamp that the signature does not cover"),
         (AT, None),
         (AT | {"signs": "{json:at}.{json:id}"}, None),
         (AT | {"signs": "{lines:a,at}"}, None),
@@ -152,7 +152,7 @@ def test_insecure_schemes_are_refused(fields: dict[str, Any], problem: str | Non
 
     assert excinfo.value.message.startswith(f"The scheme 'own' {problem}")
     assert "schemes.own" == excinfo.value.path
-    assert excinfo.value.remedy.startswith("Look at how the vendor signs")
+    assert excinfo.value.remedy.startswith("Check how the vendor signs")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_unknown_placeholders_are_refused(text: str, shown: str) -> None:
     with pytest.raises(ConfigurationError) as excinfo:
         Template(text)
 
-    assert f"{shown} is not a known place in a template." == excinfo.value.message
+    assert f"{shown} is not a known placeholder of a template." == excinfo.value.message
     assert "scheme" == excinfo.value.path
     assert excinfo.value.remedy.startswith(
         "Use body, body_crc32, body_sha256, claim, form, header,"
@@ -239,7 +239,7 @@ def test_insecure_certificate_patterns_are_refused(address: object) -> None:
         scheme(certificate="{json:url}", certificate_url=address)
 
     assert "certificate_url" == excinfo.value.path
-    assert excinfo.value.remedy.startswith("Give a regular expression")
+    assert excinfo.value.remedy.startswith("Set a regular expression")
 
 
 def test_invalid_tolerance_is_refused() -> None:
@@ -272,7 +272,7 @@ def test_templates_must_be_texts() -> None:
         scheme(signs=[7])
 
     assert "The value is an int, not a template." == excinfo.value.message
-    assert ("scheme", "Give a str.") == (excinfo.value.path, excinfo.value.remedy)
+    assert ("scheme", "Use a str.") == (excinfo.value.path, excinfo.value.remedy)
 
 
 def test_certificate_of_unknown_version_is_refused() -> None:

@@ -108,7 +108,7 @@ def test_invalid_secrets_are_refused(algorithm: WebhookAlgorithm, secret: bytes)
     with pytest.raises(ConfigurationError) as excinfo:
         checker(algorithm, Secret(secret))
     assert "webhook_secrets" == excinfo.value.path
-    assert excinfo.value.remedy.startswith("Give the secret as the vendor shows it")
+    assert excinfo.value.remedy.startswith("Set the secret as the vendor shows it")
 
 
 @pytest.mark.parametrize("form", [SecretForm.TEXT, SecretForm.SHA1, SecretForm.NFKD])
@@ -196,7 +196,7 @@ def test_a_url_that_is_signed_must_be_given() -> None:
     with pytest.raises(InvalidData) as excinfo:
         delivery().address()
     assert "url" == excinfo.value.field
-    assert excinfo.value.remedy.startswith("Give url=")
+    assert excinfo.value.remedy.startswith("Pass url=")
 
 
 def test_unreadable_parts_have_separate_errors() -> None:
@@ -250,7 +250,7 @@ def test_a_value_is_one_line() -> None:
     scene = TemplateValues(delivery(), {"a": "1\n2", "b": "3\n4"}, {}, [])
 
     assert b"a\n1\n2\n" == Template("{lines:a,c}").fill(scene)
-    with pytest.raises(WebhookRejected, match="The webhook's b is not one line"):
+    with pytest.raises(WebhookRejected, match="The b of the webhook is not one line"):
         Template("{lines:a,b}").fill(scene)
 
 

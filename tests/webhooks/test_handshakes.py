@@ -64,7 +64,7 @@ def test_only_simple_challenges_are_echoed(challenge: object) -> None:
     assert "malformed" == Receiver.of(BY_NAME["zoom"]).reason_of_refusal(
         signed_question("zoom", payload)
     )
-    with pytest.raises(WebhookRejected, match="no challenge that can be echoed"):
+    with pytest.raises(WebhookRejected, match="no challenge that moorage can echo"):
         Receiver.of(BY_NAME["slack"]).verify(slack)
     odd_challenge = {"event": "endpoint.url_validation", "payload": [challenge]}
     assert "malformed" == Receiver.of(BY_NAME["zoom"]).reason_of_refusal(

@@ -91,7 +91,7 @@ def test_a_list_has_no_fields() -> None:
 
 def test_a_time_that_is_no_field_is_not_signed() -> None:
     """A scheme that signs only its fields cannot read the timestamp from a header."""
-    with pytest.raises(ConfigurationError, match="not part of what is signed"):
+    with pytest.raises(ConfigurationError, match="that the signature does not cover"):
         WebhookScheme(
             name="own",
             signature="{json:sig}",

@@ -45,7 +45,7 @@ def test_we_sign_with_no_weak_secret(secret: Any) -> None:
         WebhookSigner(secret)
 
     assert "secrets" == excinfo.value.path
-    assert "Create one with `generate_webhook_secret`." == excinfo.value.remedy
+    assert "Create a secret with `generate_webhook_secret`." == excinfo.value.remedy
 
 
 def test_a_secret_of_the_least_length_signs() -> None:
@@ -64,10 +64,10 @@ def test_we_sign_no_nonsense() -> None:
     """A webhook signer refuses an id with dots or spaces, and a time without a time zone."""
     signer = WebhookSigner(generate_webhook_secret())
     for name in ("", "a.b", "a b", "x" * 129, "é"):
-        with pytest.raises(InvalidData, match="id must be") as excinfo:
+        with pytest.raises(InvalidData, match="id of a webhook must be") as excinfo:
             signer.sign(b"", id=name, at=NOW)
-        assert ("id", "Give the id of the event.") == (excinfo.value.field, excinfo.value.remedy)
+        assert ("id", "Pass the id of the event.") == (excinfo.value.field, excinfo.value.remedy)
     with pytest.raises(InvalidData, match="time zone") as excinfo:
         signer.sign(b"", id="a", at=NOW.replace(tzinfo=None))
     assert "at" == excinfo.value.field
-    assert excinfo.value.remedy.startswith("Give an aware datetime")
+    assert excinfo.value.remedy.startswith("Pass an aware datetime")

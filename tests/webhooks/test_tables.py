@@ -105,7 +105,7 @@ def test_tables_leave_out_defaults() -> None:
         ({"handshake": "?"}, ".handshake", "Use one of slack"),
         ({"tolerance": "300"}, ".tolerance", "not a duration"),
         ({"tolerance": True}, ".tolerance", "not a duration"),
-        ({"tolerance": 300}, "", "no timestamp"),
+        ({"tolerance": 300}, "", "both a tolerance and a timestamp"),
         ({"repeats": "yes"}, ".repeats", "The value is a str, not true or false"),
         ({"each_signed": 1}, ".each_signed", "The value is an int, not true or false"),
         ({"types": []}, ".types", "is a list, not a table"),
@@ -134,7 +134,7 @@ def test_tables_must_be_mappings(table: Any) -> None:
     with pytest.raises(ConfigurationError, match="not a table") as excinfo:
         WebhookScheme.from_table(table)
     assert "scheme" == excinfo.value.path
-    assert "as a table of TOML" in excinfo.value.remedy
+    assert "as a TOML table" in excinfo.value.remedy
 
 
 def test_a_preset_that_is_nearly_right() -> None:

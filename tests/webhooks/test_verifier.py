@@ -205,7 +205,7 @@ def test_urls_behind_a_proxy() -> None:
     inner_request = attrs.evolve(sent_request, url="http://10.0.0.1:8000/hooks?shop=1")
     assert Receiver.of(square, origin="https://shop.example").verify(inner_request)
     assert "signature" == Receiver.of(square).reason_of_refusal(inner_request)
-    with pytest.raises(InvalidData, match="no URL was given"):
+    with pytest.raises(InvalidData, match="no URL was passed"):
         Receiver.of(square).verify(sent_request.arguments() | {"url": None})
 
     twilio = BY_NAME["twilio"]

@@ -104,10 +104,10 @@ def checker(
     if sequence is not None:
         return sequence
     raise ConfigurationError(
-        f"The secret is empty, has white space around it, or is not a key for {algorithm}.",
+        f"The secret is empty, begins or ends with white space, or is not a key for {algorithm}.",
         path="webhook_secrets",
-        remedy="Give the secret as the vendor shows it, without line breaks. An empty"
-        " secret would accept any webhook.",
+        remedy="Set the secret as the vendor shows it, without line breaks. An empty secret"
+        " would accept any webhook.",
     )
 
 

@@ -105,7 +105,7 @@ def as_template(value: Place) -> Template:
     raise ConfigurationError(
         f"The value is {with_article(type(value).__name__)}, not a template.",
         path="scheme",
-        remedy="Give a str.",
+        remedy="Use a str.",
     )
 
 
@@ -162,6 +162,6 @@ def as_address(value: str | None) -> str | None:
     raise ConfigurationError(
         "certificate_url is not a pattern that begins with https://.",
         path="certificate_url",
-        remedy="Give a regular expression for the whole URL, which fixes scheme, host and"
+        remedy="Set a regular expression for the whole URL that fixes the scheme, host and"
         " path of the vendor's certificates.",
     )

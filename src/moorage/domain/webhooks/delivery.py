@@ -110,9 +110,9 @@ class Delivery:
         if isinstance(self.url, str):
             return self.url
         raise InvalidData(
-            "This scheme signs the URL, and no URL was given.",
+            "This scheme signs the URL, but no URL was passed.",
             field="url",
-            remedy="Give url=, as the vendor was told it: with scheme, host, path and query.",
+            remedy="Pass url= exactly as the vendor knows it: with scheme, host, path and query.",
         )
 
 
@@ -153,7 +153,7 @@ def _bytes(body: object) -> bytes:
     raise InvalidData(
         f"The body is of type {type(body).__name__}, not bytes.",
         field="body",
-        remedy="Give the raw body as it was received, before anything parsed it.",
+        remedy="Pass the raw body as it was received, before any code parses it.",
     )
 
 
@@ -181,7 +181,7 @@ def _signature_headers(
         raise InvalidData(
             f"Headers cannot be read from {with_article(type(headers).__name__)}.",
             field="headers",
-            remedy="Give a mapping of names to values, or pairs of them.",
+            remedy="Pass a mapping of names to values, or pairs of a name and a value.",
         ) from None
     return lines
 

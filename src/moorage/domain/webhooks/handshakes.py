@@ -47,7 +47,7 @@ def asked_unsigned(
     token = delivery.parameter("hub.verify_token")
     if delivery.parameter("hub.mode") == "subscribe" and _is_token(token, verify_token):
         return WebhookReply.text(_challenge_word(delivery.parameter("hub.challenge"), _WORD))
-    raise rejection_error(WebhookReason.SIGNATURE, "The handshake has a wrong verify token.")
+    raise rejection_error(WebhookReason.SIGNATURE, "The verify token of the handshake is wrong.")
 
 
 def expected_answer(handshake: Handshake | None, delivery: Delivery) -> WebhookReply | None:
@@ -92,7 +92,7 @@ def confirmation(handshake: Handshake | None, payload: object) -> str | None:
     if isinstance(link, str) and _SNS_LINK.fullmatch(link):
         return link
     raise rejection_error(
-        WebhookReason.MALFORMED, "The subscription's link does not lead to the vendor."
+        WebhookReason.MALFORMED, "The link for the subscription does not lead to the vendor."
     )
 
 
@@ -118,11 +118,11 @@ def _is_token(received: str | None, expected: Secret | None) -> bool:
 def _adobe(delivery: Delivery, secrets: Sequence[Secret]) -> WebhookReply:
     token = delivery.parameter("token")
     if not any(_is_token(token, secret) for secret in secrets):
-        raise rejection_error(WebhookReason.SIGNATURE, "The handshake has a wrong token.")
+        raise rejection_error(WebhookReason.SIGNATURE, "The token of the handshake is wrong.")
     answer = expected_answer(Handshake.ADOBE, delivery)
     if answer is None:
         raise rejection_error(
-            WebhookReason.MALFORMED, "The handshake has no client id that can be echoed."
+            WebhookReason.MALFORMED, "The handshake has no client id that moorage can echo."
         )
     return answer
 
@@ -140,5 +140,5 @@ def _challenge_word(value: object, pattern: re.Pattern[str]) -> str:
     if isinstance(value, str) and pattern.fullmatch(value):
         return value
     raise rejection_error(
-        WebhookReason.MALFORMED, "The handshake has no challenge that can be echoed."
+        WebhookReason.MALFORMED, "The handshake has no challenge that moorage can echo."
     )

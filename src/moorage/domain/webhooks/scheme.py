@@ -251,22 +251,22 @@ class WebhookScheme:
             raise ConfigurationError(
                 f"The scheme {self.name!r} {problem}.",
                 path=f"schemes.{self.name}",
-                remedy="Look at how the vendor signs, and at the presets for a similar one.",
+                remedy="Check how the vendor signs, and compare a preset for a similar vendor.",
             )
 
     def _problem(self) -> str | None:
         if not self.signature or not self.signs:
-            return "has no signature, or signs nothing"
+            return "has no signature, or does not sign any content"
         if not all(template.places for template in (*self.signature, *self.signs)):
-            return "has a signature, or signs something, that is the same for every webhook"
+            return "has a signature or a signed text that is the same for every webhook"
         if (self.tolerance is None) != (self.timestamp is None):
-            return "has a tolerance and no timestamp, or a timestamp and no tolerance"
+            return "needs both a tolerance and a timestamp, or none of them"
         if (self.certificate is None) != (self.certificate_url is None):
-            return "names a certificate and does not pin where it may be, or the other way round"
+            return "needs both a certificate and a certificate_url, or none of them"
         if self.timestamp is not None and self.algorithm in PLAIN:
-            return "has a timestamp that nothing vouches for"
+            return "has a timestamp that is not protected by a signature"
         if self.each_signed and self.items is None:
-            return "signs each item, and has no items"
+            return "signs each item, but has no items"
         return self._unsigned_time()
 
     def _unsigned_time(self) -> str | None:
@@ -288,7 +288,7 @@ class WebhookScheme:
         }
         for place in self.timestamp.places:
             if place not in signed_places and place.partition(":")[2] not in listed_names:
-                return "has a timestamp that is not part of what is signed"
+                return "has a timestamp that the signature does not cover"
         return None
 
 

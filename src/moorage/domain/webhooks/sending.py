@@ -43,10 +43,10 @@ class WebhookSigner:
         """Refuse a signer's secrets if they are weak or malformed."""
         if not self.secrets or None in [_key(secret) for secret in self.secrets]:
             raise ConfigurationError(
-                "A subscriber's secret is missing, too short, or not in the form of Standard"
-                " Webhooks.",
+                "A subscriber's secret is missing, too short, or not in the whsec_… form of"
+                " Standard Webhooks.",
                 path="secrets",
-                remedy="Create one with `generate_webhook_secret`.",
+                remedy="Create a secret with `generate_webhook_secret`.",
             )
 
     def sign(self, body: bytes, *, id: str, at: datetime) -> Headers:
@@ -59,15 +59,15 @@ class WebhookSigner:
         """
         if not _ID.fullmatch(id):
             raise InvalidData(
-                "A webhook's id must be 1 to 128 letters, digits, hyphens and underscores.",
+                "The id of a webhook must be 1 to 128 letters, digits, hyphens and underscores.",
                 field="id",
-                remedy="Give the id of the event.",
+                remedy="Pass the id of the event.",
             )
         if at.tzinfo is None:
             raise InvalidData(
                 "The time of signing has no time zone.",
                 field="at",
-                remedy="Give an aware datetime, such as datetime.now(UTC).",
+                remedy="Pass an aware datetime, such as datetime.now(UTC).",
             )
         stamp = str(int(at.timestamp()))
         content = b"%s.%s.%s" % (id.encode(), stamp.encode(), body)

@@ -51,7 +51,7 @@ def made_from(kind: type[Made], table: Any, path: str) -> Made:
             raise ConfigurationError(
                 f"The scheme has no {field.name}.",
                 path=_path_of_key(path, field.name),
-                remedy="Give every scheme at least a name and the place of its signature.",
+                remedy="Add at least a name and the place of the signature to every scheme.",
             )
     return _convert_setting(lambda fields: kind(**fields), values, path)
 
@@ -63,7 +63,7 @@ def _items(table: Any, path: str) -> list[tuple[str, Any]]:
     raise ConfigurationError(
         f"The value is {with_article(type(table).__name__)}, not a table.",
         path=path,
-        remedy="Give names with their values, as a table of TOML or an object of JSON.",
+        remedy="Write names with their values, as a TOML table or a JSON object.",
     )
 
 
@@ -104,7 +104,7 @@ def _table_error(value: object, expected: str, path: str) -> ConfigurationError:
     return ConfigurationError(
         f"The value is {with_article(type(value).__name__)}, not {expected}.",
         path=path,
-        remedy=f"Give {expected}.",
+        remedy=f"Use {expected}.",
     )
 
 

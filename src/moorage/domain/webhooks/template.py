@@ -89,7 +89,9 @@ def _joined_lines(scene: TemplateValues, names: str) -> str:
         # Only the first value may contain line breaks; otherwise one value could imitate the lines
         # of others and hide the true ones.
         if number and "\n" in value:
-            raise rejection_error(WebhookReason.MALFORMED, f"The webhook's {name} is not one line.")
+            raise rejection_error(
+                WebhookReason.MALFORMED, f"The {name} of the webhook is not one line."
+            )
         text += f"{name}\n{value}\n"
     return text
 
@@ -100,7 +102,7 @@ _JOINTS: Final = {ord("&"): "_", ord("="): "_"}
 def _pairs_text(scene: TemplateValues, besides: str) -> str:
     """Return the sorted form fields in the form that Vonage signs, without the signature."""
     if not isinstance(scene.item, dict):
-        raise rejection_error(WebhookReason.MALFORMED, "The webhook's body has no fields.")
+        raise rejection_error(WebhookReason.MALFORMED, "The body of the webhook has no fields.")
     fields = cast("dict[str, Any]", scene.item)
     text = ""
     for name in sorted(fields):
@@ -312,11 +314,11 @@ def _parse_template(text: str) -> list[tuple[str, str | None, bool]]:
         wrong_part = text
     if wrong_part is not None:
         raise ConfigurationError(
-            f"{wrong_part[:80]!r} is not a known place in a template.",
+            f"{wrong_part[:80]!r} is not a known placeholder of a template.",
             path="scheme",
-            remedy=f"{nearest_hint(_name_in(wrong_part), _READS)}Use {', '.join(sorted(_READS))},"
-            " with an argument after a colon where one is wanted, such as {header:X-Signature};"
-            " write a brace as two.",
+            remedy=f"{nearest_hint(_name_in(wrong_part), _READS)}Use"
+            f" {', '.join(sorted(_READS))}, with an argument after a colon where one is"
+            " required, such as {header:X-Signature}. Write a literal brace twice.",
         )
     return parsed
 

@@ -28,7 +28,8 @@ def read_token(text: str, algorithm: WebhookAlgorithm) -> Token:
     header, claims = (_members(part) for part in parts[:2])
     if header.get("alg") != JWTS[algorithm][0]:
         raise rejection_error(
-            WebhookReason.DOWNGRADED, "The token is signed with another algorithm."
+            WebhookReason.DOWNGRADED,
+            "The token is signed with a different algorithm than the scheme requires.",
         )
     if "crit" in header:
         raise rejection_error(WebhookReason.MALFORMED, "The token requires an unknown extension.")

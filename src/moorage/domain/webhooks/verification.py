@@ -78,7 +78,7 @@ def examine(
         items = items_of(values.item, scheme.items)
         parts = [(item, _signatures(scheme, values.of(item), now)) for item in items]
         if not parts:
-            raise rejection_error(WebhookReason.MISSING, "The webhook has no signed item.")
+            raise rejection_error(WebhookReason.MISSING, "The webhook has no signed items.")
     else:
         parts = [(values.item, _signatures(scheme, values, now))]
     token = None
@@ -118,13 +118,14 @@ def _signatures(scheme: WebhookScheme, scene: TemplateValues, now: datetime) -> 
     if not texts:
         if any(scene.delivery.lines(name.lower()) for name in scheme.weaker_headers):
             raise rejection_error(
-                WebhookReason.DOWNGRADED, "The webhook has only a weaker signature."
+                WebhookReason.DOWNGRADED, "The webhook has only a signature of a weaker algorithm."
             )
         raise rejection_error(
             WebhookReason.MISSING,
             "The webhook has no signature.",
-            remedy=f"Look for {' or '.join(place.words for place in scheme.signature[:2])}:"
-            " is this the vendor's own request, and does every proxy forward it?",
+            remedy=f"Check {' or '.join(place.words for place in scheme.signature[:2])}:"
+            " does the request come from the vendor, and does every proxy forward this"
+            " part?",
         )
     marks = texts
     if scheme.separator:
@@ -179,7 +180,9 @@ def _check_time(
     if moment is None:
         raise rejection_error(WebhookReason.MALFORMED, "The webhook's timestamp is not a time.")
     allowed_drift = timedelta(seconds=tolerance)
-    remedy = "Do not act on it; if the sender is genuine, set this machine's clock, or handle"
+    remedy = (
+        "Do not process the webhook. If the sender is genuine, set this machine's clock, or handle"
+    )
     if now - moment > allowed_drift:
         raise rejection_error(
             WebhookReason.STALE,
@@ -298,10 +301,12 @@ def _matched_signature(
                 return content, key.secret
     raise rejection_error(
         WebhookReason.SIGNATURE,
-        "No secret made the signature of this webhook.",
-        remedy="Do not act on it. If the sender is genuine, check the secret, give the body as it"
-        " was received"
-        + (", and the URL as the vendor was told it." if "url" in scheme.covers else "."),
+        "The signature of the webhook does not match any secret.",
+        remedy=(
+            "Do not process the webhook. If the sender is genuine, check the secret, and"
+            " pass the body exactly as it was received"
+        )
+        + (", and the URL exactly as the vendor knows it." if "url" in scheme.covers else "."),
     )
 
 
@@ -317,7 +322,7 @@ def _check_digest(place: Template, scene: TemplateValues) -> None:
         raise rejection_error(WebhookReason.MISSING, f"The webhook lacks {place.words}.")
     digest = sha256(delivery.body).hexdigest()
     if not compare_digest(digest.encode(), claimed_digest.encode("utf-8", "surrogatepass")):
-        raise rejection_error(WebhookReason.SIGNATURE, "The body is not the one that was signed.")
+        raise rejection_error(WebhookReason.SIGNATURE, "The body differs from the signed body.")
 
 
 class Reader:

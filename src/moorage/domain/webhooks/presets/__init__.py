@@ -36,6 +36,6 @@ def preset(name: str) -> WebhookScheme:
     raise ConfigurationError(
         f"{name!r} is not a webhook scheme.",
         path="scheme",
-        remedy=f"{nearest_hint(name, PRESETS)}Use one of {', '.join(PRESETS)}; or make a"
-        " WebhookScheme of your own.",
+        remedy=f"{nearest_hint(name, PRESETS)}Use one of {', '.join(PRESETS)}, or write your"
+        " own WebhookScheme.",
     )
