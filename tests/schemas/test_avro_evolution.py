@@ -90,7 +90,12 @@ def test_schema_is_compatible_with_itself(schema: Any) -> None:
         (
             record({"name": "a", "type": "int"}),
             record(),
-            ["Order.a: The reader's field has no default, and the writer does not write it."],
+            [
+                (
+                    "Order.a: The reader's field has no default, and the writer does not have the"
+                    " field."
+                )
+            ],
         ),
         (
             record({"name": "b", "type": "int", "aliases": ["a"]}),
@@ -100,7 +105,12 @@ def test_schema_is_compatible_with_itself(schema: Any) -> None:
         (
             record({"name": "b", "type": "int", "aliases": ["a"]}),
             record({"name": "a", "type": "int"}, {"name": "b", "type": "int"}),
-            ["Order.b: Two fields of the writer have the name or an alias of this field."],
+            [
+                (
+                    "Order.b: Two fields of the writer have the name or an alias of this field of"
+                    " the reader."
+                )
+            ],
         ),
         (
             record(name="New", aliases=["shop.Order"]),
@@ -110,12 +120,17 @@ def test_schema_is_compatible_with_itself(schema: Any) -> None:
         (
             record(name="New"),
             record(),
-            ["The name 'Order' of the writer is no name or alias of the reader's."],
+            [
+                (
+                    "The name 'Order' of the writer is not the reader's name or one of the reader's"
+                    " aliases."
+                )
+            ],
         ),
         (
             {"type": "enum", "name": "E", "symbols": ["A"]},
             {"type": "enum", "name": "E", "symbols": ["A", "B"]},
-            ["E: The reader lacks the symbol 'B' of the writer, and has no default."],
+            ["E: The reader does not have the symbol 'B' of the writer, and has no default."],
         ),
         (
             {"type": "enum", "name": "E", "symbols": ["A"], "default": "A"},
@@ -142,7 +157,7 @@ def test_schema_is_compatible_with_itself(schema: Any) -> None:
         (
             ["null", "int"],
             "string",
-            ["No branch of the reader's union reads string of the writer."],
+            ["No branch of the reader's union can read string of the writer."],
         ),
         (["null", {"type": "array", "items": "long"}], {"type": "array", "items": "int"}, []),
     ],
@@ -163,7 +178,7 @@ def test_recursive_types_are_compared_once() -> None:
 def test_formats_are_not_mixed() -> None:
     """Schemas of different formats are never compatible."""
     other = CompleteSchema(Schema("{}", "json"))
-    expected = (Incompatibility("", "The schemas have the formats avro and json."),)
+    expected = (Incompatibility("", "The schemas have different formats: avro and json."),)
     assert expected == read_incompatibilities(avro("int"), other)
 
 
@@ -179,22 +194,25 @@ def test_references_define_names() -> None:
 @pytest.mark.parametrize(
     "schema, problem",
     [
-        (5, "neither a text"),
-        ("Unknown", "not defined before"),
+        (5, "not a text, a list or an object"),
+        ("Unknown", "before it is defined"),
         ({"type": "array"}, "lacks 'items'"),
         ({"type": "map"}, "lacks 'values'"),
         (["int", "int"], "two branches"),
         ([["int"]], "two branches"),
         (record(name="1"), "no valid name"),
-        (record(name="int"), "one of Avro's own"),
-        ({"type": "record", "name": "R"}, "list of its fields"),
+        (record(name="int"), "redefines a name of Avro"),
+        ({"type": "record", "name": "R"}, "without a list of fields"),
         ({"type": "record", "name": "R", "fields": [5]}, "not an object"),
-        (record({"name": "a", "type": "int"}, {"name": "a", "type": "int"}), "has twice"),
-        (record({"name": "a", "type": "int", "aliases": 5}), "not a list"),
-        ({"type": "enum", "name": "E", "symbols": ["A", "A"]}, "repeats"),
-        ({"type": "enum", "name": "E", "symbols": ["A"], "default": "B"}, "not among its symbols"),
-        ({"type": "fixed", "name": "F"}, "lacks the size"),
-        ({"type": "fixed", "name": "F", "size": True}, "lacks the size"),
+        (
+            record({"name": "a", "type": "int"}, {"name": "a", "type": "int"}),
+            "two fields of this name",
+        ),
+        (record({"name": "a", "type": "int", "aliases": 5}), "but not as a list"),
+        ({"type": "enum", "name": "E", "symbols": ["A", "A"]}, "a duplicate"),
+        ({"type": "enum", "name": "E", "symbols": ["A"], "default": "B"}, "not one of its symbols"),
+        ({"type": "fixed", "name": "F"}, "fixed type without a size"),
+        ({"type": "fixed", "name": "F", "size": True}, "fixed type without a size"),
     ],
 )
 def test_wrong_schema_is_refused(schema: Any, problem: str) -> None:

@@ -122,36 +122,39 @@ def _order(**changes: Any) -> dict[str, Any]:
         (
             _order(properties={"id": {"type": "integer"}}),
             ORDER,
-            ["note: The reader allows no value here."],
+            ["note: The reader does not allow any value here."],
         ),
         (
             _order(required=["id", "note"]),
             ORDER,
-            ["note: The reader requires the property, and the writer does not."],
+            ["note: The reader requires the property, but the writer does not."],
         ),
         ({"type": "number"}, {"type": "integer"}, []),
         (
             {"type": "integer"},
             {"type": ["number", "null"]},
-            ["The writer may write values of the type null, number."],
+            [
+                "The writer may write values of the type null, number, which the reader does not"
+                " accept."
+            ],
         ),
         ({"minimum": 1}, {"type": "integer", "minimum": 2}, []),
         (
             {"minimum": 1, "exclusiveMinimum": True},
             {"type": "integer", "minimum": 1},
-            ["The reader refuses small numbers that the writer may write."],
+            ["The reader does not allow small numbers that the writer may write."],
         ),
         (
             {"maximum": 1},
             {"type": "integer"},
-            ["The reader refuses great numbers that the writer may write."],
+            ["The reader does not allow large numbers that the writer may write."],
         ),
         (
             {"minLength": 1, "maxLength": 2},
             {"type": "string"},
             [
-                "The least length of the reader is greater.",
-                "The greatest length of the reader is smaller.",
+                "The reader's minimum length is greater than the writer's.",
+                "The reader's maximum length is smaller than the writer's.",
             ],
         ),
         ({"enum": [1, "a"]}, {"const": "a"}, []),
@@ -159,12 +162,12 @@ def _order(**changes: Any) -> dict[str, Any]:
         (
             {"enum": [1]},
             {"type": "integer"},
-            ["The reader allows only some values, the writer others too."],
+            ["The reader allows only certain values, but the writer also allows others."],
         ),
         (
             {"uniqueItems": True},
             {"type": "array"},
-            ["The reader refuses equal items, and the writer does not."],
+            ["The reader does not allow duplicate items, but the writer does."],
         ),
         (
             {"items": {"type": "integer"}},
@@ -193,13 +196,13 @@ def _order(**changes: Any) -> dict[str, Any]:
             ["The check cannot judge the rule 'patternProperties'."],
         ),
         ({"type": "string", "format": "date", "title": "A"}, {"type": "string"}, []),
-        (False, {"type": "string"}, ["The reader allows no value here."]),
+        (False, {"type": "string"}, ["The reader does not allow any value here."]),
         (False, False, []),
         ({"type": "object"}, {"anyOf": [{"required": ["a"]}], "type": "object"}, []),
         (
             {"type": "object", "required": ["a"]},
             {"type": "object", "anyOf": [{"required": ["a"]}, True]},
-            ["a: The reader requires the property, and the writer does not."],
+            ["a: The reader requires the property, but the writer does not."],
         ),
         (
             {"type": "object", "required": ["a"]},
@@ -232,7 +235,7 @@ def test_recursive_schema_is_compared_once() -> None:
     }
     narrow = {**tree, "$defs": {"x/y": {"type": "integer", "minimum": 0}}}
     assert [] == problems(tree, narrow)
-    expected = ["x: The reader refuses small numbers that the writer may write."]
+    expected = ["x: The reader does not allow small numbers that the writer may write."]
     assert expected == problems(narrow, tree)
 
 
@@ -303,7 +306,7 @@ def test_registered_reference_is_followed() -> None:
 def test_text_that_is_no_schema_is_refused(text: str) -> None:
     """A string that is neither an object nor a boolean raises InvalidData."""
     schema = CompleteSchema(Schema(text, "json"))
-    with pytest.raises(InvalidData, match="neither an object nor a boolean"):
+    with pytest.raises(InvalidData, match="not an object or a boolean"):
         read_incompatibilities(schema, schema)
 
 

@@ -75,7 +75,7 @@ def test_shared_fields_have_same_values_in_reader_if_no_incompatibility_is_found
         (
             [("a", 1, "int32", {"label": "repeated"})],
             [("a", 1, "int32")],
-            ["shop.Order.a: The field is repeated in one of the schemas only."],
+            ["shop.Order.a: The field is repeated in only one of the schemas."],
         ),
         ([("a", 1, "int32")], [], []),
         ([], [("a", 1, "int32")], []),
@@ -90,7 +90,7 @@ def test_required_field_must_be_written() -> None:
     """A field that the reader requires has to be required in the writer too."""
     required = order(("a", 1, "int32", {"label": "required"}), syntax="proto2")
     assert [] == problems(required, required)
-    expected = ["shop.Order.a: The reader requires the field, and the writer does not."]
+    expected = ["shop.Order.a: The reader requires the field, but the writer does not."]
     assert expected == problems(required, order(("a", 1, "int32"), syntax="proto2"))
 
 
@@ -99,7 +99,9 @@ def test_two_independent_fields_of_writer_must_not_be_in_one_oneof_of_reader() -
     plain_order = order(("a", 1, "int32"), ("b", 2, "int32"))
     choice = order(("a", 1, "int32", {"oneof_index": 0}), ("b", 2, "int32", {"oneof_index": 0}))
     choice.message_type[0].oneof_decl.add(name="either")
-    expected = ["shop.Order.b: The writer may set several fields of which the reader keeps one."]
+    expected = [
+        ("shop.Order.b: The writer may set several fields, but the reader keeps only one of them.")
+    ]
     assert expected == problems(choice, plain_order)
     assert [] == problems(plain_order, choice)
     assert [] == problems(choice, choice)
@@ -124,11 +126,11 @@ def _with_enum(syntax: str, *numbers: int, nested: bool = False) -> Any:
 def test_closed_enumeration_must_have_each_number() -> None:
     """A reader's closed enumeration needs all values of the writer's; an open one needs none."""
     closed, wider = _with_enum("proto2", 0), _with_enum("proto2", 0, 1)
-    expected = ["shop.Order.state: The reader's enumeration lacks the number 1."]
+    expected = ["shop.Order.state: The reader's enumeration does not contain the number 1."]
     assert expected == problems(closed, wider)
     assert [] == problems(wider, closed)
     assert [] == problems(_with_enum("proto3", 0), _with_enum("proto3", 0, 1))
-    expected = ["shop.Order.state: The writer's enumeration may have numbers of any value."]
+    expected = ["shop.Order.state: The writer's enumeration may contain any number."]
     assert expected == problems(closed, _with_enum("proto3", 0))
     nested = _with_enum("proto2", 0, nested=True)
     assert [] == problems(nested, nested)
@@ -155,7 +157,7 @@ def test_messages_of_fields_are_compared() -> None:
 def test_message_must_not_go() -> None:
     """A message type of the writer that the reader's schema lacks makes them incompatible."""
     expected = {
-        f"shop.{name}: The reader or the writer lacks this message."
+        f"shop.{name}: The reader or the writer does not have this message."
         for name in ("Line", "Line.Note")
     }
     result = problems(order(), _with_line())
@@ -168,9 +170,9 @@ def test_common_messages_are_the_same() -> None:
     file.dependency.append("google/protobuf/timestamp.proto")
     assert [] == problems(file, file)
     other = _with_line(".google.protobuf.Timestamp")
-    assert ["google.protobuf.Timestamp: The reader or the writer lacks this message."] == problems(
-        _with_line(), other
-    )
+    assert [
+        "google.protobuf.Timestamp: The reader or the writer does not have this message."
+    ] == problems(_with_line(), other)
 
 
 def test_editions_are_not_judged() -> None:

@@ -69,7 +69,10 @@ class _Resolution:
         if reader.decimal != writer.decimal:
             return [Incompatibility(path, "The decimal numbers differ in precision or scale.")]
         if reader.name and not _same_name(reader, writer):
-            problem = f"The name {writer.name!r} of the writer is no name or alias of the reader's."
+            problem = (
+                f"The name {writer.name!r} of the writer is not the reader's name or one"
+                " of the reader's aliases."
+            )
             return [Incompatibility(path, problem)]
         return self.content(reader, writer, path or writer.name)
 
@@ -79,7 +82,7 @@ class _Resolution:
             if not trial.compare(branch, writer, path):
                 self._compared = trial._compared
                 return []
-        problem = f"No branch of the reader's union reads {_title(writer)} of the writer."
+        problem = f"No branch of the reader's union can read {_title(writer)} of the writer."
         return [Incompatibility(path, problem)]
 
     def content(self, reader: AvroType, writer: AvroType, path: str) -> list[Incompatibility]:
@@ -89,7 +92,7 @@ class _Resolution:
             return self.record(reader, writer, path)
         if reader.kind == "enum" and reader.default is None:
             missing_symbols = [symbol for symbol in writer.symbols if symbol not in reader.symbols]
-            problem = "The reader lacks the symbol {!r} of the writer, and has no default."
+            problem = "The reader does not have the symbol {!r} of the writer, and has no default."
             return [Incompatibility(path, problem.format(symbol)) for symbol in missing_symbols]
         if reader.kind == "fixed" and reader.size != writer.size:
             return [Incompatibility(path, "The sizes of the fixed types differ.")]
@@ -104,11 +107,14 @@ class _Resolution:
                 continue
             place = f"{path}.{target.name}"
             if target.name in written_names:
-                problem = "Two fields of the writer have the name or an alias of this field."
+                problem = (
+                    "Two fields of the writer have the name or an alias of this field"
+                    " of the reader."
+                )
                 problems.append(Incompatibility(place, problem))
             written_names.add(target.name)
             problems += self.compare(target.type, field.type, place)
-        problem = "The reader's field has no default, and the writer does not write it."
+        problem = "The reader's field has no default, and the writer does not have the field."
         problems += [
             Incompatibility(f"{path}.{field.name}", problem)
             for field in reader.fields

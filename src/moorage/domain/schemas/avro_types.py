@@ -190,7 +190,7 @@ class _Reader:
         if is_list(value):
             return self.union(value, namespace, path)
         if not is_object(value):
-            raise _invalid_error(path, "has a type that is neither a text, a list nor an object")
+            raise _invalid_error(path, "has a type that is not a text, a list or an object")
         type_ = value.get("type")
         kind = type_ if isinstance(type_, str) else ""
         if kind in {"record", "error", "enum", "fixed"}:
@@ -210,7 +210,7 @@ class _Reader:
         for full_name in (_full_name(name, namespace), name):
             if full_name in self.named:
                 return self.named[full_name]
-        raise _invalid_error(path, f"uses the name {name[:80]!r}, which is not defined before")
+        raise _invalid_error(path, f"uses the name {name[:80]!r} before it is defined")
 
     def union(self, values: list[Any], namespace: str, path: str) -> AvroType:
         branches = tuple(
@@ -218,7 +218,9 @@ class _Reader:
         )
         keys = [branch.name or branch.kind for branch in branches]
         if "union" in keys or len(set(keys)) < len(keys):
-            raise _invalid_error(path, "has a union with two branches of one type, or with a union")
+            raise _invalid_error(
+                path, "has a union that contains two branches of one type, or another union"
+            )
         return AvroType("union", branches=branches)
 
     def definition(self, value: dict[str, Any], namespace: str, path: str) -> AvroType:
@@ -230,7 +232,7 @@ class _Reader:
         own_namespace = full_name.rpartition(".")[0]
         if full_name in self.named or full_name in _PRIMITIVES:
             raise _invalid_error(
-                path, f"defines the name {full_name[:80]!r} twice, or one of Avro's own"
+                path, f"defines the name {full_name[:80]!r} twice, or redefines a name of Avro"
             )
         aliases = tuple(
             _full_name(alias, own_namespace) for alias in _texts(value, "aliases", _FULL_NAME, path)
@@ -244,12 +246,12 @@ class _Reader:
             node.symbols = _texts(value, "symbols", _NAME, path)
             default = value.get("default")
             if default is not None and default not in node.symbols:
-                raise _invalid_error(path, "has a default that is not among its symbols")
+                raise _invalid_error(path, "has a default that is not one of its symbols")
             node.default = default
         else:
             size = value.get("size")
             if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-                raise _invalid_error(path, "lacks the size of its fixed type")
+                raise _invalid_error(path, "has a fixed type without a size")
             node.size = size
             node.decimal = _decimal(value)
         return node
@@ -257,7 +259,7 @@ class _Reader:
     def fields(self, value: dict[str, Any], namespace: str, path: str) -> tuple[AvroField, ...]:
         fields = value.get("fields")
         if not is_list(fields):
-            raise _invalid_error(path, "lacks the list of its fields")
+            raise _invalid_error(path, "has a record without a list of fields")
         result: list[AvroField] = []
         for number, field in enumerate(fields):
             if not is_object(field):
@@ -265,7 +267,7 @@ class _Reader:
             name = _text(field.get("name"), _NAME, f"{path}[{number}]", "name")
             place = f"{path}.{name}"
             if any(name == other_field.name for other_field in result):
-                raise _invalid_error(place, "is a field that the record has twice")
+                raise _invalid_error(place, "has a record with two fields of this name")
             type_ = self.type(field.get("type"), namespace, place)
             aliases = _texts(field, "aliases", _NAME, place)
             result.append(AvroField(name, type_, "default" in field, aliases))
@@ -287,10 +289,10 @@ def _text(value: object, pattern: Any, path: str, what: str) -> str:
 def _texts(value: dict[str, Any], key: str, pattern: Any, path: str) -> tuple[str, ...]:
     texts = value.get(key, [])
     if not is_list(texts):
-        raise _invalid_error(path, f"has {key!r} that are not a list")
+        raise _invalid_error(path, f"has {key!r}, but not as a list")
     names = tuple(_text(text, pattern, path, key) for text in texts)
     if len(set(names)) < len(names):
-        raise _invalid_error(path, f"repeats one of its {key}")
+        raise _invalid_error(path, f"contains a duplicate in its {key}")
     return names
 
 
@@ -307,5 +309,5 @@ def _invalid_error(path: str, problem: str) -> InvalidData:
     return InvalidData(
         f"The Avro schema {problem}{f', at {path[:200]!r}' if path else ''}.",
         field="schema",
-        remedy="Correct the schema, or give the schemas that it uses as its references.",
+        remedy="Correct the schema, or pass the schemas that it uses as its references.",
     )

@@ -145,14 +145,18 @@ def _failure(response: Response) -> ConnectorError | None:
         details["vendor_code"] = str(code)
         details["vendor_message"] = str(message)[:_LONGEST_MESSAGE] if message else None
         if response.status == 404 and code in _NOT_FOUND:
-            return SchemaNotFound("The registry has no such schema, subject or version.", **details)
+            return SchemaNotFound(
+                "The registry does not have this schema, subject or version.", **details
+            )
         if code == _INCOMPATIBLE:
-            return SchemaIncompatible("The registry refuses an incompatible schema.", **details)
+            return SchemaIncompatible(
+                "The registry refused the schema because it is incompatible.", **details
+            )
         if code in _INVALID:
             return InvalidRequest("The registry cannot read the schema or its version.", **details)
     if response.status == 404:
         return ConfigurationError(
-            "The address of the schema registry leads to something else (HTTP 404).",
+            "The address of the schema registry does not lead to a registry (HTTP 404).",
             path="base_url",
             remedy="Set the base_url of the service to the address of the registry's API.",
         )
@@ -184,7 +188,7 @@ def _schema(answer: Mapping[str, Any]) -> Schema:
         )
     except (ConfigurationError, InvalidData):
         pass
-    raise _unreadable_error("has an impossible schema or reference")
+    raise _unreadable_error("has an invalid schema or reference")
 
 
 def _reference(item: Any) -> SchemaReference:
@@ -229,11 +233,11 @@ def _problems(answer: Mapping[str, Any]) -> tuple[str, ...]:
     if is_compatible:
         return ()
     texts = tuple(str(message)[:_LONGEST_MESSAGE] for message in messages)
-    return texts or ("The registry gives no reason.",)
+    return texts or ("The registry did not return a reason.",)
 
 
 def _unreadable_error(problem: str) -> VendorFailed:
     return VendorFailed(
-        f"The answer of the schema registry {problem}.",
-        remedy="Check that the service is a schema registry, and tell its operator.",
+        f"The response of the schema registry {problem}.",
+        remedy="Check that the service is a schema registry, and inform its operator.",
     )

@@ -92,7 +92,7 @@ def read_incompatibilities(
     """
     if reader.schema.format is not writer.schema.format:
         formats = f"{reader.schema.format.value} and {writer.schema.format.value}"
-        return (Incompatibility("", f"The schemas have the formats {formats}."),)
+        return (Incompatibility("", f"The schemas have different formats: {formats}."),)
     try:
         return _RULES[reader.schema.format](reader, writer)
     except RecursionError:
@@ -100,7 +100,7 @@ def read_incompatibilities(
     raise InvalidData(
         "The schemas are nested too deeply to be compared.",
         field="schema",
-        remedy="Define parts of the schema by name, and use the names.",
+        remedy="Define parts of the schema by name, and refer to the names.",
     )
 
 

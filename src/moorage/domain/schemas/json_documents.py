@@ -100,7 +100,7 @@ def json_schema(text: str) -> Any:
     if is_object(value) or isinstance(value, bool):
         return value
     raise InvalidData(
-        "The JSON Schema is not JSON, or neither an object nor a boolean.",
+        "The JSON Schema is not valid JSON, or is not an object or a boolean.",
         field="schema",
-        remedy="Give the schema as its registry shows it.",
+        remedy="Pass the schema as its registry shows it.",
     )

@@ -94,9 +94,9 @@ def json_incompatibilities(
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         pass
     raise InvalidData(
-        "The JSON Schema has a keyword with a value of the wrong type, or is nested too deeply.",
+        "The JSON Schema has a keyword with the wrong type of value, or is nested too deeply.",
         field="schema",
-        remedy="Correct the schema; a validator names the keyword.",
+        remedy="Correct the schema. A validator for JSON Schema shows which keyword is wrong.",
     )
 
 
@@ -154,7 +154,7 @@ class _Comparison:
             return []
         self._compared[pair] = reader, writer
         if reader is False:
-            return [Incompatibility(path, "The reader allows no value here.")]
+            return [Incompatibility(path, "The reader does not allow any value here.")]
         return self._compare_branches(reader, {} if writer is True else writer, path)
 
     def fits(self, reader: Any, writer: Any, path: str) -> bool:
@@ -210,7 +210,11 @@ class _Comparison:
         extra_types = types - _declared_types(reader)
         if extra_types:
             names = ", ".join(sorted(extra_types))
-            yield Incompatibility(path, f"The writer may write values of the type {names}.")
+            yield Incompatibility(
+                path,
+                f"The writer may write values of the type {names},"
+                " which the reader does not accept.",
+            )
         yield from _values(reader, writer, path)
         yield from self._parts(reader, writer, path)
         if types & {"integer", "number"}:
@@ -251,7 +255,9 @@ class _Comparison:
         self, reader: dict[str, Any], writer: dict[str, Any], path: str
     ) -> Iterator[Incompatibility]:
         if reader.get("uniqueItems") is True and writer.get("uniqueItems") is not True:
-            yield Incompatibility(path, "The reader refuses equal items, and the writer does not.")
+            yield Incompatibility(
+                path, "The reader does not allow duplicate items, but the writer does."
+            )
         items, written_schema = reader.get("items", True), writer.get("items", True)
         if is_list(items) or is_list(written_schema) or "prefixItems" in writer:
             if items is not True:
@@ -265,7 +271,7 @@ class _Comparison:
     ) -> Iterator[Incompatibility]:
         for name in reader.get("required", ()):
             if name not in writer.get("required", ()):
-                problem = "The reader requires the property, and the writer does not."
+                problem = "The reader requires the property, but the writer does not."
                 yield Incompatibility(_property_path(path, name), problem)
         properties, written_schema = reader.get("properties", {}), writer.get("properties", {})
         reader_others, written_others = _other_properties(reader), _other_properties(writer)
@@ -321,7 +327,9 @@ def _values(reader: dict[str, Any], writer: dict[str, Any], path: str) -> Iterat
         return
     values = _listed_values(writer)
     if values is None:
-        yield Incompatibility(path, "The reader allows only some values, the writer others too.")
+        yield Incompatibility(
+            path, "The reader allows only certain values, but the writer also allows others."
+        )
         return
     texts = {_canonical(value) for value in allowed_values}
     for value in values:
@@ -334,9 +342,13 @@ def _numbers(
     reader: dict[str, Any], writer: dict[str, Any], path: str
 ) -> Iterator[Incompatibility]:
     if _lower_bound(writer) < _lower_bound(reader):
-        yield Incompatibility(path, "The reader refuses small numbers that the writer may write.")
+        yield Incompatibility(
+            path, "The reader does not allow small numbers that the writer may write."
+        )
     if _upper_bound(writer) > _upper_bound(reader):
-        yield Incompatibility(path, "The reader refuses great numbers that the writer may write.")
+        yield Incompatibility(
+            path, "The reader does not allow large numbers that the writer may write."
+        )
 
 
 def _lower_bound(part: dict[str, Any]) -> tuple[float, int]:
@@ -364,9 +376,13 @@ def _size(
     limit: _Limit, reader: dict[str, Any], writer: dict[str, Any], path: str
 ) -> Iterator[Incompatibility]:
     if writer.get(limit.least, 0) < reader.get(limit.least, 0):
-        yield Incompatibility(path, f"The least {limit.name} of the reader is greater.")
+        yield Incompatibility(
+            path, f"The reader's minimum {limit.name} is greater than the writer's."
+        )
     if writer.get(limit.most, inf) > reader.get(limit.most, inf):
-        yield Incompatibility(path, f"The greatest {limit.name} of the reader is smaller.")
+        yield Incompatibility(
+            path, f"The reader's maximum {limit.name} is smaller than the writer's."
+        )
 
 
 def _is_same(part: Any, other: Any) -> bool:

@@ -57,7 +57,7 @@ class _Comparison:
         """Yield the reasons why the reader may lose values of the writer."""
         if self._reader.has_editions or self._writer.has_editions:
             yield Incompatibility(
-                "", "The check cannot judge files with an edition.", is_certain=False
+                "", "The check does not support files with an edition.", is_certain=False
             )
             return
         pending_pairs = [(name, name) for name in self._writer.main_messages]
@@ -70,7 +70,9 @@ class _Comparison:
             writer = self._writer_messages.get(pair[1])
             if reader is None or writer is None:
                 missing_name = pair[0] if reader is None else pair[1]
-                yield Incompatibility(missing_name, "The reader or the writer lacks this message.")
+                yield Incompatibility(
+                    missing_name, "The reader or the writer does not have this message."
+                )
             elif pair not in compared_pairs:
                 compared_pairs.add(pair)
                 for field, writer_field in _shared_fields(reader, writer):
@@ -83,7 +85,7 @@ class _Comparison:
         self, field: ProtobufField, written: ProtobufField, path: str
     ) -> Iterator[Incompatibility]:
         if field.is_repeated != written.is_repeated:
-            yield Incompatibility(path, "The field is repeated in one of the schemas only.")
+            yield Incompatibility(path, "The field is repeated in only one of the schemas.")
         if field.type == written.type == "enum":
             yield from self._enum(field, written, path)
         elif field.type != written.type and (written.type, field.type) not in _WIDER:
@@ -100,9 +102,11 @@ class _Comparison:
         if is_open:
             return
         if takes_others:
-            yield Incompatibility(path, "The writer's enumeration may have numbers of any value.")
+            yield Incompatibility(path, "The writer's enumeration may contain any number.")
         for number in sorted(written_numbers - numbers):
-            yield Incompatibility(path, f"The reader's enumeration lacks the number {number}.")
+            yield Incompatibility(
+                path, f"The reader's enumeration does not contain the number {number}."
+            )
 
 
 def _shared_fields(
@@ -120,7 +124,7 @@ def _presence_problems(
     required = {field.number for field in writer if field.is_required}
     for field in reader:
         if field.is_required and field.number not in required:
-            problem = "The reader requires the field, and the writer does not."
+            problem = "The reader requires the field, but the writer does not."
             yield Incompatibility(f"{path}.{field.name}", problem)
     groups: dict[int, list[ProtobufField]] = {}
     for field, writer_field in _shared_fields(reader, writer):
@@ -128,5 +132,5 @@ def _presence_problems(
             groups.setdefault(field.oneof, []).append(writer_field)
     for fields in groups.values():
         if len(fields) > 1 and (len({f.oneof for f in fields}) > 1 or fields[0].oneof is None):
-            problem = "The writer may set several fields of which the reader keeps one."
+            problem = "The writer may set several fields, but the reader keeps only one of them."
             yield Incompatibility(f"{path}.{fields[-1].name}", problem)

@@ -160,10 +160,11 @@ def _files(text: str) -> dict[str, bytes]:
     if files:
         return files
     raise InvalidData(
-        "The Protobuf schema is not the Base64 of compiled descriptors.",
+        "The Protobuf schema does not contain compiled descriptors in Base64.",
         field="schema",
-        remedy="Compile it with protoc --include_imports --descriptor_set_out=FILE. The text of a"
-        " .proto file cannot be read.",
+        remedy="Compile the schema with protoc --include_imports --descriptor_set_out=FILE,"
+        " and encode the result in Base64. moorage cannot read the text of a .proto"
+        " file.",
     )
 
 

@@ -40,9 +40,9 @@ def member(kind: type[E], value: object, path: str) -> E:
         return kind(value)
     except ValueError:
         raise ConfigurationError(
-            f"{str(value)[:80]!r} is not a possible value of {path!r}.",
+            f"{str(value)[:80]!r} is not a valid value of {path!r}.",
             path=path,
-            remedy=f"Give one of {', '.join(repr(item.value) for item in kind)}.",
+            remedy=f"Use one of {', '.join(repr(item.value) for item in kind)}.",
         ) from None
 
 
@@ -55,7 +55,8 @@ def _is_schema_text(_: object, __: attrs.Attribute[Any], value: object) -> None:
         raise InvalidData(
             f"The schema is not a text of 1 to {LONGEST_SCHEMA} characters.",
             field="schema",
-            remedy="Give the schema as its registry shows it; for Protobuf, descriptors in Base64.",
+            remedy="Pass the schema as its registry shows it. For Protobuf, pass the"
+            " descriptors in Base64.",
         )
 
 
@@ -68,9 +69,9 @@ def checked_subject(value: object) -> str:
     if isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable():
         return value
     raise ConfigurationError(
-        f"A subject is not a printable text of 1 to {_LONGEST_NAME} characters.",
+        f"The subject is not a printable text of 1 to {_LONGEST_NAME} characters.",
         path="subject",
-        remedy="Give the name under which the registry has the schema, such as orders-value.",
+        remedy="Set the name under which the registry has the schema, such as orders-value.",
     )
 
 
@@ -85,7 +86,7 @@ def checked_number(value: object, name: str) -> int:
     raise ConfigurationError(
         f"The {name} of a schema is not an integer from 1 to {LARGEST_ID}.",
         path=name,
-        remedy="Give the number that the registry shows.",
+        remedy="Use the number that the registry shows.",
     )
 
 

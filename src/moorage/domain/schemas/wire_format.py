@@ -54,7 +54,7 @@ def read_frame(payload: bytes) -> Frame:
         raise _invalid_error("does not begin with a zero byte and the id of a schema")
     id = int.from_bytes(payload[1:_HEADER_LENGTH], "big")
     if not 0 < id <= LARGEST_ID:
-        raise _invalid_error("has an impossible schema id")
+        raise _invalid_error("has an invalid schema id")
     return Frame(id, payload[_HEADER_LENGTH:])
 
 
@@ -75,12 +75,12 @@ def without_indexes(data: bytes) -> tuple[tuple[int, ...], bytes]:
     if count == 0:
         return (0,), data[position:]
     if not 0 < count <= _MAX_DEPTH:
-        raise _invalid_error("has an impossible number of message indexes")
+        raise _invalid_error("has an invalid number of message indexes")
     indexes: list[int] = []
     for _ in range(count):
         index, position = _number(data, position)
         if not 0 <= index <= _LARGEST_INDEX:
-            raise _invalid_error("has an impossible message index")
+            raise _invalid_error("has an invalid message index")
         indexes.append(index)
     return tuple(indexes), data[position:]
 
@@ -109,5 +109,5 @@ def _invalid_error(problem: str) -> InvalidData:
     return InvalidData(
         f"The payload of a record {problem}.",
         field="payload",
-        remedy="Correct the producer, or decode the records as plain data of a named subject.",
+        remedy="Correct the producer, or decode the records as plain data with a named subject.",
     )
