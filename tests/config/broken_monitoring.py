@@ -78,7 +78,7 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (_rule("probe_failed", service="outbox"), {"alerts.rules.service": "Use one of: vat"}),
     (
         {"alerts": {"rules": [{"name": "a", "when": "circuit_open", "channels": "pager"}]}},
-        {"alerts.rules[0].channels": "Write the channel under alerts.channels"},
+        {"alerts.rules[0].channels": "Define the channel under alerts.channels"},
     ),
     (_rule("dead_letters", window=60), {"alerts.rules.window": "changes nothing"}),
     # alert channels with settings of another kind, or without a destination
@@ -109,7 +109,7 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (_channel("webhook", service="vat", secrets="whsec_1"), {f"{_OURS}.secrets": "too short"}),
     ({"alerts": {"rules": ["vat"]}}, {"alerts.rules[0]": "not a table"}),
     # probes that have nothing to send, or nowhere to send it
-    (_probe("vat"), {"health.probes.request": "No harmless request"}),
+    (_probe("vat"), {"health.probes.request": "does not know a request"}),
     (
         _probe("vat", request="https://status.example/health"),
         {"health.probes.request": "another origin"},
@@ -132,7 +132,7 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     # service-level objectives
     (
         _objectives({"name": "a", "availability": 0.9}, {"name": "a", "latency": 2}),
-        {"objectives[1].name": "could not tell them apart"},
+        {"objectives[1].name": "could not distinguish them"},
     ),
     (_objectives({"name": "", "latency": 2}), {"objectives[0].name": "printable"}),
     (

@@ -54,8 +54,8 @@ def assess_readings(*services: ServiceReading, **fields: Any) -> Health:
             UNAVAILABLE,
             HealthConcern.CIRCUIT_OPEN,
             (
-                "The circuit is open after 5 failures, so calls are refused. The next try follows"
-                " in 42 s."
+                "The circuit is open after 5 failures, so calls are refused. The next attempt"
+                " follows in 42 s."
             ),
         ),
         (
@@ -63,33 +63,33 @@ def assess_readings(*services: ServiceReading, **fields: Any) -> Health:
             UNAVAILABLE,
             HealthConcern.CIRCUIT_OPEN,
             (
-                "The circuit is open after 1 failure, so calls are refused. The next try follows"
-                " in 2 s."
+                "The circuit is open after 1 failure, so calls are refused. The next attempt"
+                " follows in 2 s."
             ),
         ),
         (
             {"circuit": "open", "failures": 0, "retry_after": 41.7},
             UNAVAILABLE,
             HealthConcern.CIRCUIT_OPEN,
-            "The circuit is open, so calls are refused. The next try follows in 42 s.",
+            "The circuit is open, so calls are refused. The next attempt follows in 42 s.",
         ),
         (
             {"circuit": "forced_open"},
             UNAVAILABLE,
             HealthConcern.CIRCUIT_OPEN,
-            "Somebody opened the circuit by hand, so all calls are refused.",
+            "The circuit was opened by hand, so all calls are refused.",
         ),
         (
             {"circuit": "half_open"},
             DEGRADED,
             HealthConcern.CIRCUIT_PROBING,
-            "The circuit admits a few calls to find out if the service works again.",
+            "The circuit admits a few calls to test whether the service works again.",
         ),
         (
             {"pause": 90.0, "waits": (90.0,)},
             DEGRADED,
             HealthConcern.VENDOR_PAUSE,
-            "The vendor asked for a pause, of which 90 s are left.",
+            "The vendor asked for a pause. 90 s of it are left.",
         ),
         (
             {"waits": (0.0, 30.0)},
@@ -101,7 +101,7 @@ def assess_readings(*services: ServiceReading, **fields: Any) -> Health:
             {"retries": False},
             DEGRADED,
             HealthConcern.BUDGET_SPENT,
-            "The retry budget is used up, so failed calls are not repeated.",
+            "The retry budget is used up, so failed calls are not retried.",
         ),
         (
             {"probe": ProbeReading(error="It is down.", failures=1)},
@@ -125,13 +125,13 @@ def assess_readings(*services: ServiceReading, **fields: Any) -> Health:
             {"token": TokenReading(still_works=True)},
             DEGRADED,
             HealthConcern.TOKEN_NOT_RENEWED,
-            "The access token could not be renewed; the old one is still valid.",
+            "The access token could not be renewed; the old token is still valid.",
         ),
         (
             {"token": TokenReading()},
             UNAVAILABLE,
             HealthConcern.TOKEN_NOT_RENEWED,
-            "The access token could not be renewed; the old one has expired.",
+            "The access token could not be renewed; the old token has expired.",
         ),
         (
             {"circuit": None, "problem": "The store is away."},
@@ -143,7 +143,7 @@ def assess_readings(*services: ServiceReading, **fields: Any) -> Health:
             {"circuit": None},
             UNKNOWN,
             HealthConcern.UNOBSERVED,
-            "Nothing observes the service: it has neither a circuit nor a probe.",
+            "Nothing monitors the service: it has no circuit and no probe.",
         ),
     ],
 )
@@ -258,8 +258,8 @@ def test_worst_reason_comes_first() -> None:
             DEGRADED,
             HealthConcern.TENANT_RECORDS,
             (
-                "The tenant acme uses 800 of 1,000 idempotency records; at the bound its calls with"
-                " new keys are refused."
+                "The tenant acme uses 800 of 1,000 idempotency records. At the limit, its"
+                " calls with new keys are refused."
             ),
         ),
         (
@@ -386,5 +386,5 @@ def test_values_are_checked() -> None:
     with pytest.raises(ConfigurationError, match="has no time zone"):
         Expiry("key", datetime(2027, 1, 1))  # noqa: DTZ001 - on purpose
     probe = Probe(service="vat", request="/health")
-    with pytest.raises(ConfigurationError, match="has another probe"):
+    with pytest.raises(ConfigurationError, match="has two probes"):
         HealthSettings(probes=[probe, probe])

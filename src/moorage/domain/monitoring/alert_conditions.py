@@ -79,14 +79,14 @@ def contradictions(condition: Condition) -> Iterator[Contradiction]:
             "short_window",
             f"has a short window of {condition.short_window:g} seconds, longer than its window of"
             f" {condition.window:g}",
-            "Give a `short_window` below `window`, such as a twelfth of it.",
+            "Set a `short_window` shorter than `window`, such as a twelfth of it.",
         )
     for name in sorted(condition.changed & _USERS.keys()):
         if metric not in _USERS[name]:
             yield Contradiction(
                 name,
-                f"watches {metric}, for which `{name}` changes nothing",
-                f"Remove `{name}`; it is for {_alternatives(_USERS[name])}.",
+                f"watches {metric}, but `{name}` has no effect on {metric}",
+                f"Remove `{name}`. It only applies to {_alternatives(_USERS[name])}.",
             )
 
 
@@ -95,7 +95,7 @@ def _thresholds_of_absence(condition: Condition) -> Iterator[Contradiction]:
         if getattr(condition, name) is not None:
             yield Contradiction(
                 name,
-                "has a threshold, but absence is active whenever there is no call at all",
+                "has a threshold, but absence fires only when there is no call at all",
                 f"Remove `{name}`, or watch calls.",
             )
 
@@ -104,12 +104,14 @@ def _contradicting_thresholds(condition: Condition) -> Iterator[Contradiction]:
     upper_bound, lower_bound, clear_bound = condition.above, condition.below, condition.clear
     if upper_bound is not None and lower_bound is not None:
         yield Contradiction(
-            "below", "has two thresholds", "Give `above` or `below`; for both, two rules."
+            "below",
+            "has two thresholds",
+            "Set either `above` or `below`. For both, write two rules.",
         )
         return
     threshold = upper_bound if lower_bound is None else lower_bound
     if threshold is None and condition.when in FIGURES:
-        yield Contradiction("above", "has no threshold", "Give `above` or `below`.")
+        yield Contradiction("above", "has no threshold", "Set `above` or `below`.")
     if clear_bound is not None and (
         threshold is None
         or (lower_bound is None and clear_bound > threshold)
@@ -117,8 +119,8 @@ def _contradicting_thresholds(condition: Condition) -> Iterator[Contradiction]:
     ):
         yield Contradiction(
             "clear",
-            "would clear while it fires",
-            "Give `clear` on the good side of the threshold.",
+            "would clear while it still fires",
+            "Set `clear` to a value at which the alert does not fire.",
         )
 
 
@@ -134,9 +136,9 @@ def _impossible_thresholds(condition: Condition) -> Iterator[Contradiction]:
         return
     highest = {_ERROR_RATE: 1.0, _BURN_RATE: 1 / (1 - condition.objective)}.get(metric, inf)
     if highest < inf:
-        remedy = f"Give a number from 0 to {highest:g}; {metric} is never outside."
+        remedy = f"Set a number from 0 to {highest:g}, the possible range of {metric}."
     else:
-        remedy = f"Give a number above 0; {metric} is never negative."
+        remedy = f"Set a number above 0, because {metric} is never negative."
     if upper_bound is not None and (upper_bound < 0 or upper_bound >= highest):
         effect = "always fires" if upper_bound < 0 else "never fires"
         yield Contradiction("above", f"{effect} with a threshold of {upper_bound:g}", remedy)

@@ -78,8 +78,8 @@ def from_figures(rule: AlertRule, figures: tuple[CallFigures, ...]) -> Measureme
             return _insufficient_calls(rule, subject, first_figures)
         long_burn, short_burn = (burn or 0.0 for burn in burns)
         text = (
-            f"The error budget burns {long_burn:.1f} times too fast over {rule.window:.0f} s, and"
-            f" {short_burn:.1f} times over {rule.short_window:.0f} s."
+            f"The error budget is used {long_burn:.1f} times too fast over {rule.window:.0f}"
+            f" s, and {short_burn:.1f} times too fast over {rule.short_window:.0f} s."
         )
         return Measurement(subject=subject, value=min(long_burn, short_burn), text=text)
     if rule.when in LATENCIES:
@@ -116,5 +116,5 @@ def _rate(rule: AlertRule, figures: CallFigures) -> float | None:
 
 
 def _insufficient_calls(rule: AlertRule, subject: str, figures: CallFigures) -> Measurement:
-    text = f"{figures.calls} calls in {rule.window:.0f} s are too few to judge."
+    text = f"{figures.calls} calls in {rule.window:.0f} s are too few for a decision."
     return Measurement(subject=subject, value=None, text=text)

@@ -92,7 +92,7 @@ class ChannelSettings:
             yield Problem(
                 needed_field,
                 f"The {self.kind} channel has no `{needed_field}`.",
-                f"Give `{needed_field}`.",
+                f"Set `{needed_field}`.",
             )
         for option in fields_of(ChannelSettings):
             is_used = option.name == "kind" or option.name in _KIND_SETTINGS[self.kind]
@@ -100,8 +100,8 @@ class ChannelSettings:
                 kinds = [kind for kind, names in _KIND_SETTINGS.items() if option.name in names]
                 yield Problem(
                     option.name,
-                    f"A channel of the kind {self.kind} does not use `{option.name}`.",
-                    f"Remove it, or make the kind {' or '.join(kinds)}.",
+                    f"A channel with the kind {self.kind} does not use `{option.name}`.",
+                    f"Remove it, or set the kind to {' or '.join(kinds)}.",
                 )
 
 
@@ -117,8 +117,8 @@ def webhook_problem(service: Service, path: str) -> Problem | None:
     if service.base_url is None and not service.regions:
         return Problem(
             "service",
-            f"The service {service.name!r} has no URL that a webhook could be sent to.",
-            "Give the service a base_url, or name another one.",
+            f"The service {service.name!r} has no URL, so a webhook cannot be sent to it.",
+            "Set the base_url of the service, or select another service.",
         )
     return foreign_address(service, path, "path")
 
@@ -160,7 +160,7 @@ def repeated_rules(rules: Iterable[tuple[str, object]]) -> Iterator[Problem]:
         yield Problem(
             f"{path}.name",
             f"Another alert rule is named {name!r}.",
-            "Give each rule a different name.",
+            "Pass each rule a different name.",
         )
 
 
@@ -178,8 +178,8 @@ def unknown_channels(
             if channel not in channels:
                 yield Problem(
                     f"{path}.channels",
-                    f"The alert rule {name!r} names the unknown channel {channel!r}.",
+                    f"The alert rule {name!r} uses the unknown channel {channel!r}.",
                     f"Use one of: {', '.join(channels)}."
                     if channels
-                    else "Write the channel under alerts.channels, or remove `channels`.",
+                    else "Define the channel under alerts.channels, or remove `channels`.",
                 )

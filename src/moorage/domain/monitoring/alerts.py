@@ -56,7 +56,7 @@ def _is_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
 def _is_watched(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value not in {*FIGURES, *CONCERNS}:
         raise ConfigurationError(
-            f"The figure {brief_repr(value)} is unknown.",
+            f"The metric {brief_repr(value)} is unknown.",
             path=attribute.name,
             remedy=f"Use one of: {', '.join((*FIGURES, *CONCERNS))}.",
         )
@@ -67,16 +67,16 @@ def _is_threshold(_: object, attribute: attrs.Attribute[Any], value: float) -> N
         raise ConfigurationError(
             f"{brief_repr(value)} is not a threshold.",
             path=attribute.name,
-            remedy="Give a finite number.",
+            remedy="Set a finite number.",
         )
 
 
 def _is_objective(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if not 0 < value < 1:
         raise ConfigurationError(
-            f"The objective {brief_repr(value)} is impossible.",
+            f"The objective {brief_repr(value)} is not between 0 and 1.",
             path=attribute.name,
-            remedy="Give a share above 0 and below 1, such as 0.999.",
+            remedy="Set a share above 0 and below 1, such as 0.999.",
         )
 
 

@@ -71,7 +71,7 @@ def as_of(health: Health, now: datetime, longest_age: float) -> Health:
         HealthConcern.UNREADABLE,
         HealthState.UNKNOWN,
         f"The health was not checked for {age:.0f} s.",
-        "Start the health monitor in this process, for example `with HealthMonitor(hub):`.",
+        "Start the health monitor in this process, for example with `with HealthMonitor(hub):`.",
         age,
     )
     return Health(at=health.at, state=HealthState.UNKNOWN, reasons=(reason,))
@@ -86,7 +86,7 @@ def unreadable_health(error: Exception, now: datetime) -> Health:
         HealthConcern.UNREADABLE,
         HealthState.UNKNOWN,
         f"The health could not be checked: {text}",
-        "Mend the cause; the next check follows by itself.",
+        "Fix the cause. The next check runs automatically.",
     )
     return Health(at=now, state=HealthState.UNKNOWN, reasons=(reason,))
 
@@ -106,7 +106,7 @@ def _service_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[
             HealthConcern.UNREADABLE,
             HealthState.UNKNOWN,
             f"The state of the service cannot be read: {reading.problem}",
-            "Restore the store of shared state; calls go on with limits of their own process.",
+            "Restore the store of shared state. Until then, each process applies its own limits.",
         )
     yield from _circuit_reasons(reading)
     yield from _limit_reasons(reading, policy)
@@ -117,8 +117,8 @@ def _service_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[
             reading.service,
             HealthConcern.UNOBSERVED,
             HealthState.UNKNOWN,
-            "Nothing observes the service: it has neither a circuit nor a probe.",
-            "Give the service a circuit or a probe.",
+            "Nothing monitors the service: it has no circuit and no probe.",
+            "Configure a circuit or a probe for the service.",
         )
 
 
@@ -129,7 +129,7 @@ def _circuit_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
             name,
             HealthConcern.CIRCUIT_OPEN,
             _UNAVAILABLE,
-            "Somebody opened the circuit by hand, so all calls are refused.",
+            "The circuit was opened by hand, so all calls are refused.",
             f"Run `moorage circuit reset {name}` when calls may continue.",
         )
     elif reading.circuit == "open":
@@ -140,10 +140,10 @@ def _circuit_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
             name,
             HealthConcern.CIRCUIT_OPEN,
             _UNAVAILABLE,
-            f"The circuit is open{cause}, so calls are refused. The next try follows in"
+            f"The circuit is open{cause}, so calls are refused. The next attempt follows in"
             f" {retry_delay:.0f} s.",
-            "Look for the vendor's incident, and for the errors with `moorage logs list`. The"
-            " circuit closes by itself when calls succeed again.",
+            "Check whether the vendor reports an incident, and list the errors with `moorage"
+            " logs list`. The circuit closes automatically when calls succeed again.",
             retry_delay,
         )
     elif reading.circuit == "half_open":
@@ -151,8 +151,8 @@ def _circuit_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
             name,
             HealthConcern.CIRCUIT_PROBING,
             _DEGRADED,
-            "The circuit admits a few calls to find out if the service works again.",
-            "Wait: the circuit closes after enough successes.",
+            "The circuit admits a few calls to test whether the service works again.",
+            "Wait. The circuit closes after enough successes.",
         )
 
 
@@ -163,7 +163,7 @@ def _limit_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[He
             name,
             HealthConcern.VENDOR_PAUSE,
             _DEGRADED,
-            f"The vendor asked for a pause, of which {reading.pause:.0f} s are left.",
+            f"The vendor asked for a pause. {reading.pause:.0f} s of it are left.",
             f"Wait, or end the pause with `moorage limits reset {name}`.",
             reading.pause,
         )
@@ -173,7 +173,7 @@ def _limit_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[He
             HealthConcern.LIMIT_SPENT,
             _DEGRADED,
             f"The rate limit is used up: the next call waits for {wait:.0f} s.",
-            "Send less, or agree on a higher limit with the vendor and configure it.",
+            "Send fewer calls, or agree on a higher limit with the vendor and configure it.",
             wait,
         )
     if not reading.retries:
@@ -181,8 +181,8 @@ def _limit_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[He
             name,
             HealthConcern.BUDGET_SPENT,
             _DEGRADED,
-            "The retry budget is used up, so failed calls are not repeated.",
-            "Look for the cause of the failures; the budget recovers with successful calls.",
+            "The retry budget is used up, so failed calls are not retried.",
+            "Find the cause of the failures. The budget recovers with successful calls.",
         )
 
 
@@ -216,7 +216,7 @@ def _token_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
         )
         return
     old_token_state = (
-        "the old one is still valid" if token.still_works else "the old one has expired"
+        "the old token is still valid" if token.still_works else "the old token has expired"
     )
     yield HealthReason(
         reading.service,
@@ -236,8 +236,8 @@ def _general_reasons(
             HealthConcern.STORE_UNREACHABLE,
             _UNAVAILABLE,
             f"The store {store!r} does not answer: {problem}",
-            "Restore the store. Until then calls with an idempotency key are refused, and each"
-            " process has limits and circuits of its own.",
+            "Restore the store. Until then, calls with an idempotency key are refused, and"
+            " each process uses its own limits and circuits.",
         )
     for name, backlog in readings.queues.items():
         yield from _queue_reasons(name, backlog, policy)
@@ -247,8 +247,8 @@ def _general_reasons(
             HealthConcern.UNKNOWN_OUTCOMES,
             _DEGRADED,
             f"The outcome of {_number_of(readings.unsettled, 'payment')} is unknown.",
-            "Run `moorage payments settle`, and look the rest up at the vendor:"
-            " `moorage payments unsettled` lists them.",
+            "Run `moorage payments settle`. List the remaining payments with `moorage"
+            " payments unsettled`, and look them up at the vendor.",
             readings.unsettled,
         )
     if readings.unknown_keys:
@@ -257,8 +257,9 @@ def _general_reasons(
             HealthConcern.UNKNOWN_OUTCOMES,
             _DEGRADED,
             f"The outcome of {_number_of(readings.unknown_keys, 'idempotency key')} is unknown.",
-            "List the calls with `moorage logs list --status unknown`, look each effect up at the"
-            " vendor, and tell moorage the outcome with `moorage keys resolve`.",
+            "List the calls with `moorage logs list --status unknown`, check at the vendor"
+            " whether each call took effect, and record the outcome with `moorage keys"
+            " resolve`.",
             readings.unknown_keys,
         )
     if readings.lost_entries:
@@ -267,7 +268,7 @@ def _general_reasons(
             HealthConcern.LOG_ENTRIES_LOST,
             _DEGRADED,
             f"The integration log could not store {_number_of(readings.lost_entries, 'entry')}.",
-            "Check the database of the log, its disk, and the size of its queue.",
+            "Check the database of the log, its disk, and the size of the log's queue.",
             readings.lost_entries,
         )
     for tenant, records in readings.records.items():
@@ -277,8 +278,9 @@ def _general_reasons(
                 HealthConcern.TENANT_RECORDS,
                 _DEGRADED,
                 f"The tenant {tenant} uses {records.used:,} of {records.bound:,} idempotency"
-                " records; at the bound its calls with new keys are refused.",
-                "Find out why it sends so many keys, or raise `records_per_tenant` everywhere.",
+                " records. At the limit, its calls with new keys are refused.",
+                "Find out why the tenant sends so many keys, or raise `records_per_tenant` in"
+                " every process.",
                 100 * records.used / records.bound,
             )
     for expiry in readings.expiries:
@@ -292,7 +294,7 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
             HealthConcern.STORE_UNREACHABLE,
             _UNAVAILABLE,
             f"The {name} cannot be read: {backlog.problem}",
-            "Restore its database; nothing in it is lost.",
+            "Restore the database. No entry in it is lost.",
         )
         return
     count_prefix = "At least " if backlog.more else ""
@@ -303,7 +305,7 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
             _DEGRADED,
             f"{count_prefix}{_number_of(backlog.dead, 'entry')} of the {name} "
             f"{'was' if backlog.dead == 1 else 'were'} given up.",
-            f"Look at `moorage {name} list --stuck`, then replay or drop the entries.",
+            f"Run `moorage {name} list --stuck`, then replay or drop the entries.",
             backlog.dead,
         )
     if backlog.unknown:
@@ -313,7 +315,7 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
             _DEGRADED,
             f"{count_prefix}{_number_of(backlog.unknown, 'entry')} of the {name}"
             f" {'has' if backlog.unknown == 1 else 'have'} an unknown outcome.",
-            f"Look at `moorage {name} list --stuck`, and look the outcome up at the vendor.",
+            f"Run `moorage {name} list --stuck`, and look up the outcomes at the vendor.",
             backlog.unknown,
         )
     if backlog.late > policy.overdue_after:
@@ -345,7 +347,7 @@ def _expiry_reasons(expiry: Expiry, now: datetime, policy: HealthPolicy) -> Iter
             HealthConcern.EXPIRES_SOON,
             _DEGRADED,
             f"The {expiry.name} expires on {expiry.at:%Y-%m-%d}, in {_number_of(days, 'day')}.",
-            "Replace it before then.",
+            "Replace it before this date.",
             seconds_to_expiry,
         )
 

@@ -214,7 +214,7 @@ def _is_aware(expiry: Expiry, _: object, value: datetime) -> None:
         raise ConfigurationError(
             f"The expiry of {expiry.name!r} has no time zone.",
             path="expiries.at",
-            remedy="Give an aware datetime, such as datetime(2027, 1, 1, tzinfo=UTC).",
+            remedy="Use an aware datetime, such as datetime(2027, 1, 1, tzinfo=UTC).",
         )
 
 

@@ -54,7 +54,9 @@ def health_answer(method: str, path: str, read: Callable[[], Health]) -> HealthA
     """
     page = path.strip("/") or "health"
     if page not in {"live", "ready", "health"}:
-        return _health_answer(method, 404, {"error": "There is no such page. Use /live or /ready."})
+        return _health_answer(
+            method, 404, {"error": ("This page does not exist. Use /live or /ready.")}
+        )
     if method not in _READING:
         answer = _health_answer("GET", 405, {"error": "Only GET and HEAD are allowed."})
         return attrs.evolve(answer, headers=(*answer.headers, ("Allow", "GET, HEAD")))

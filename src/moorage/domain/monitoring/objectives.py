@@ -46,8 +46,8 @@ def _is_target(_: object, attribute: attrs.Attribute[Any], value: float) -> None
         raise InvalidData(
             f"{str(value)[:80]!r} is not a target.",
             field=attribute.name,
-            remedy="Give a share above 0 and below 1, such as 0.999. A target of 1 would allow no"
-            " failure at all.",
+            remedy="Set a share above 0 and below 1, such as 0.999. A target of 1 would allow"
+            " no failures at all.",
         )
 
 
@@ -82,20 +82,19 @@ class Objective:
             raise InvalidData(
                 f"The objective {self.name!r} has no target.",
                 field="availability",
-                remedy="Give an availability such as 0.999, or a latency such as 0.8, or both.",
+                remedy="Set an availability such as 0.999, a latency such as 0.8, or both.",
             )
         if self.latency is None and self.within != _WITHIN:
             raise InvalidData(
-                f"The objective {self.name!r} has `within`, but no latency objective to"
-                " which the limit could apply.",
+                f"The objective {self.name!r} has `within`, but no latency objective that uses it.",
                 field="within",
-                remedy="Give a latency such as 0.8, or remove `within`.",
+                remedy="Set a latency such as 0.8, or remove `within`.",
             )
         if not set(self.by) <= set(DIMENSIONS):
             raise InvalidData(
-                f"The objective {self.name!r} cannot be told apart by {', '.join(self.by)}.",
+                f"The objective {self.name!r} cannot be grouped by {', '.join(self.by)}.",
                 field="by",
-                remedy=f"Give some of {', '.join(DIMENSIONS)}.",
+                remedy=f"Use some of {', '.join(DIMENSIONS)}.",
             )
 
     def covers(self, row: WindowFigures) -> bool:
@@ -112,8 +111,8 @@ def repeated_objectives(objectives: Iterable[tuple[str, object]]) -> Iterator[Pr
     for path, name in repeated_names(objectives):
         yield Problem(
             f"{path}.name",
-            f"Another objective is named {name!r}, so reports could not tell them apart.",
-            "Give each objective a different name.",
+            f"Another objective is named {name!r}, so reports could not distinguish them.",
+            "Pass each objective a different name.",
         )
 
 

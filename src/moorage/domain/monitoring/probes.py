@@ -44,18 +44,18 @@ def _request(value: Request | str | None) -> Request | None:
     if isinstance(value, str):
         return Request.get(value)
     raise ConfigurationError(
-        f"The request of a probe is of the type {type(value).__name__}.",
+        f"The request of a probe has the type {type(value).__name__}.",
         path="request",
-        remedy="Give a Request, or the path of a GET such as '/health'.",
+        remedy="Use a Request, or the path of a GET request such as '/health'.",
     )
 
 
 def _is_share(_: object, __: object, value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ConfigurationError(
-            f"{brief_repr(value)} is not a share of the interval.",
+            f"{brief_repr(value)} is not a valid share of the interval.",
             path="jitter",
-            remedy="Give a number from 0 to 1, such as 0.1.",
+            remedy="Set a number from 0 to 1, such as 0.1.",
         )
 
 
@@ -95,7 +95,7 @@ class Probe:
             raise ConfigurationError(
                 f"The probe of {self.service!r} has both a request and a function.",
                 path="function",
-                remedy="Give either a request or a function.",
+                remedy="Set either a request or a function.",
             )
 
 
@@ -115,22 +115,23 @@ def probe_problem(
     if service.regions:
         return Problem(
             "service",
-            f"The service {service.name!r} has several regions, which a probe cannot tell apart.",
-            "Leave the probe out: the circuit of each region observes it.",
+            f"The service {service.name!r} has several regions, but a probe cannot distinguish"
+            " regions.",
+            "Remove the probe. The circuit of each region monitors the region.",
         )
     if has_function or (request is None and is_pinged):
         return None
     if service.base_url is None:
         return Problem(
             "function",
-            f"The service {service.name!r} has no URL that a request could be sent to.",
-            "Give the probe a function, or leave it out.",
+            f"The service {service.name!r} has no URL, so the probe cannot send a request to it.",
+            "Set a function for the probe, or remove the probe.",
         )
     if request is None:
         return Problem(
             "request",
-            f"No harmless request to {service.name!r} is known.",
-            "Give the probe a `request`, such as '/health', or a function.",
+            f"moorage does not know a request that is safe for probing {service.name!r}.",
+            "Set `request` of the probe, such as '/health', or a function.",
         )
     return foreign_address(
         service, request if isinstance(request, str) else request.path, "request"
@@ -150,8 +151,8 @@ def foreign_address(service: Service, path: str, setting: str) -> Problem | None
         return None
     return Problem(
         setting,
-        f"The URL has another origin than the service {service.name!r}.",
-        "Give a path such as '/health', or name the service of that server.",
+        f"The origin of the URL differs from the origin of the service {service.name!r}.",
+        "Set a path such as '/health', or select the service of that server.",
     )
 
 

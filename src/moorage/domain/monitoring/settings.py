@@ -33,7 +33,7 @@ def repeated_probes(probes: Iterable[tuple[str, object]]) -> Iterator[Problem]:
     """
     for path, name in repeated_names(probes):
         yield Problem(
-            f"{path}.service", f"The service {name!r} has another probe.", "Keep one of them."
+            f"{path}.service", f"The service {name!r} has two probes.", "Keep one of the probes."
         )
 
 
