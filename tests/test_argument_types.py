@@ -89,5 +89,5 @@ def test_refusal_names_the_argument() -> None:
     """The error for a wrong argument has the argument's name and says what to pass."""
     with pytest.raises(InvalidData, match="pending must be a PendingConsent, not a dict"):
         OAuthConsent(CLIENT).finish("?code=1", {})  # type: ignore[arg-type]  # that is what is wrong
-    with pytest.raises(ConfigurationError, match="can be set by hand"):
+    with pytest.raises(ConfigurationError, match="that a person can set"):
         ConnectorManager([Service("vat")]).set_circuit("vat", CircuitState.OPEN)

@@ -79,7 +79,7 @@ def test_wrong_issuer_is_refused(find: Callable[..., Found]) -> None:
     """Metadata with another issuer is refused (RFC 8414, section 3.3)."""
     with AuthorizationServer() as server:
         server.claimed_issuer = "https://login.example"
-        with pytest.raises(VendorFailed, match="name another issuer"):
+        with pytest.raises(VendorFailed, match="names another issuer"):
             find(server.issuer)
 
 

@@ -156,7 +156,9 @@ def test_different_first_keys_are_reported() -> None:
     """Decrypting with another host's key raises a different error than decrypting damaged bytes."""
     cipher, other_cipher = AesGcmCipher(generate_keys()), AesGcmCipher(generate_keys())
 
-    with pytest.raises(ConfigurationError, match="than the one in the ring"):
+    with pytest.raises(
+        ConfigurationError, match="differs from the key of this version in the ring"
+    ):
         other_cipher.open(cipher.seal(PLAIN_SECRET, PLACE), PLACE)
 
 

@@ -552,7 +552,7 @@ def test_garbage_ends_its_own_connection_only(folder: Path) -> None:
     assert [{"error": f"A message is longer than {LONGEST_LINE} bytes."}] == answer
     assert "number of another one" in repeated[-1]["error"]
     assert [
-        "The key does not belong to a rate limit, and a broker leases tokens of rate limits only."
+        "The key does not belong to a rate limit, but a broker leases only tokens of rate limits."
     ] == [claim["error"] for claim in claims]
 
 

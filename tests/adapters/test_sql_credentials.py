@@ -210,7 +210,12 @@ def test_whole_row_copied_to_another_owner_id_is_refused_and_not_re_encrypted(
 @pytest.mark.parametrize(
     "cipher, cut, problem, kind",
     [
-        (AesGcmCipher(generate_keys()), 999, "than the one in the ring", ConfigurationError),
+        (
+            AesGcmCipher(generate_keys()),
+            999,
+            "differs from the key of this version in the ring",
+            ConfigurationError,
+        ),
         (
             AesGcmCipher(generate_keys(RING).without(1)),
             999,

@@ -121,7 +121,9 @@ def test_wrong_key_is_reported(path: Path) -> None:
     other_provider = SqliteCredentialProvider(path, AesGcmCipher(generate_keys()))
 
     assert other_provider.has(*OWNER)
-    with pytest.raises(ConfigurationError, match="than the one in the ring"):
+    with pytest.raises(
+        ConfigurationError, match="differs from the key of this version in the ring"
+    ):
         other_provider.get(*OWNER)
 
 

@@ -378,8 +378,8 @@ def test_step_list_shows_run_that_its_platform_cannot_describe(tmp_path: Path) -
         (["run", "greet", "--env", "CODE"], "--env: An option is not of the form name=value."),
         (["run", "greet", "--file", "=x"], "--file: An option is not of the form name=value."),
         (["run", "greet", "--file", "name=nowhere"], "The file 'nowhere' cannot be read"),
-        (["run", "greet", "--file", "../name=moorage.toml"], "not a path inside a workspace"),
-        (["run", "greet", "--env", "A-B=1"], "not a name of a variable"),
+        (["run", "greet", "--file", "../name=moorage.toml"], "not a valid path in a workspace"),
+        (["run", "greet", "--env", "A-B=1"], "not a valid name of a variable"),
         (["run", "total", "--output", "moorage.toml/out"], "cannot be used"),
     ],
 )

@@ -172,7 +172,7 @@ OTHERS: list[tuple[Any, str, str]] = [
     (vendor(account_sid="x"), "vendors.twilio.account_sid", "Give AC"),
     (vendor(cost="much"), "vendors.twilio.cost", "Give a number"),
     (vendor(cost=math.nan), "vendors.twilio.cost", "Give a number"),
-    (vendor(base_url="x"), "vendors.twilio.base_url", "Give scheme"),
+    (vendor(base_url="x"), "vendors.twilio.base_url", "Use only a scheme"),
     (vendor(timeout=-1), "vendors.twilio.timeout", "Give more than zero"),
     (
         vendor(limits={"rate": 1, "without_store": "go"}),
@@ -182,7 +182,7 @@ OTHERS: list[tuple[Any, str, str]] = [
     (
         vendor(limits=[{"rate": 1, "without_store": 2}]),
         "vendors.twilio.limits[0].without_store",
-        'Give "refuse", or',
+        'Set "refuse", or',
     ),
     (vendor(limits=[{"rate": -1}]), "vendors.twilio.limits[0].rate", "above zero"),
     (vendor(retry={"max_attempts": 0}), "vendors.twilio.retry.max_attempts", "from 1"),
@@ -236,7 +236,7 @@ OTHERS: list[tuple[Any, str, str]] = [
         "",
     ),
     ({"vendors": {"a b": {"kind": "twilio", **TWILIO}}}, 'vendors."a b"', ""),
-    (service(base_url="ftp:"), "services.vat.base_url", "Give scheme"),
+    (service(base_url="ftp:"), "services.vat.base_url", "Use only a scheme"),
     (service(timeout=16**6000), "services.vat.timeout", "Write a shorter number."),
     (service(credentials="secret://env/NOT_SET_0"), "services.vat.credentials", "NOT_SET_0"),
     ({"version": 16**6000}, "version", "Write a shorter number."),
@@ -268,14 +268,14 @@ OTHERS: list[tuple[Any, str, str]] = [
         "secrets.ours.token",
         "Give one of",
     ),
-    (provider(kind="vault", address="v", token="a"), "secrets.ours.address", "Give scheme"),
+    (provider(kind="vault", address="v", token="a"), "secrets.ours.address", "Use only a scheme"),
     (
         {
             **provider(kind="vault", address="v", token="a"),
             **vendor(credentials="secret://ours/twilio"),
         },
         "secrets.ours.address",
-        "Give scheme",
+        "Use only a scheme",
     ),
     (provider(kind="aws", region="x", access_key_id="a"), "secrets.ours.secret_access_key", "both"),
     (

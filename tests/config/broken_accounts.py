@@ -90,7 +90,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {"vendors.sendgrid.validation_credentials": "an API key of Resend"},
     ),
     # tokens that already begin with the word `Bearer`, which is added to them
-    (_service(credentials="Bearer xyz"), {f"{_VAT}.credentials": "the word is added"}),
+    (_service(credentials="Bearer xyz"), {f"{_VAT}.credentials": "without this word"}),
     (_service(credentials="bearer xyz"), {f"{_VAT}.credentials": "the word Bearer"}),
     (_service(credentials="Basic eHl6"), {f"{_VAT}.credentials": "such as basic"}),
     (
@@ -99,7 +99,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
     (
         _service(credentials={"access_token": "Bearer xyz"}),
-        {f"{_VAT}.credentials": "Give the token alone"},
+        {f"{_VAT}.credentials": "without this word"},
     ),
     # logins at a mail server
     (_account("smtp", login=False, username="a", **_SMTP), {"vendors.smtp.login": "turned off"}),
@@ -107,7 +107,10 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (_account("smtp", credentials="a", **_SMTP), {"vendors.smtp.username": "no user name"}),
     # secret managers without TLS
     *(
-        (_secrets(**fields), {f"secrets.ours.{name}": "secrets would cross the network in clear"})
+        (
+            _secrets(**fields),
+            {f"secrets.ours.{name}": "it would send secrets unencrypted over the network"},
+        )
         for fields, name in (
             ({"kind": "vault", "address": "http://vault.example:8200", "token": "a"}, "address"),
             ({"kind": "azure", "address": "http://ours.vault.azure.net"}, "address"),
@@ -137,11 +140,11 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     # invalid limits and durations
     (
         _service(limits=[{"rate": 5}, {"rate": 9}, {"rate": 5}]),
-        {f"{_VAT}.limits[2]": "Two limits are the same"},
+        {f"{_VAT}.limits[2]": "Two limits are identical"},
     ),
     (
         _service(endpoints=[{"name": "a", "limits": [{"rate": 5}, {"rate": 5}]}]),
-        {f"{_VAT}.endpoints[0].limits[1]": "Keep one of them"},
+        {f"{_VAT}.endpoints[0].limits[1]": "Remove one of the limits"},
     ),
     (
         _service(timeout=5, retry={"base_delay": 10}),
@@ -225,7 +228,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             idempotency_memory=60,
             headers={"idempotency-key": "7"},
         ),
-        {f"{_VAT}.headers": "different requests would have one key"},
+        {f"{_VAT}.headers": "different requests would have the same key"},
     ),
     (
         _service(bulkhead={"max_concurrent": 2, "max_wait": 5}),

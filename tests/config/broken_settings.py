@@ -134,7 +134,7 @@ CONNECTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             f"{_VAT}.headers.Content-Length": "Remove it",
             f"{_VAT}.headers.transfer-encoding": "for each request",
             f"{_VAT}.headers.Connection": "Remove it",
-            f"{_VAT}.headers.Host": "the host of the URL is sent",
+            f"{_VAT}.headers.Host": "HTTP client sends the host of the URL",
         },
     ),
     (
@@ -198,7 +198,7 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {
             "alerts.rules[0].below": "two thresholds",
             "alerts.rules[1].above": "no threshold",
-            "alerts.rules[2].clear": "good side",
+            "alerts.rules[2].clear": "does not fire",
             "alerts.channels.people.kind": "No account offers email",
             "alerts.channels.people.to": "Give `to`",
             "alerts.channels.paging.kind": "Use one of: logging",
@@ -237,13 +237,13 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             "health.probes[0].threshold": "from 1",
             "health.probes[0].request": "white space",
             "health.probes[1].every": "more than zero",
-            "health.probes[1].service": "Keep one of them",
+            "health.probes[1].service": "Keep one of the probes",
             "health.expires.seal": "no time zone",
         },
     ),
     (
         {"health": {"probes": [{**_PROBE}, {**_PROBE}]}, **_service()},
-        {"health.probes[1].service": "Keep one of them"},
+        {"health.probes[1].service": "Keep one of the probes"},
     ),
     (
         {"objectives": [{"name": "a", "by": "region"}, {"name": "b", "availability": 99.9}]},
@@ -300,7 +300,7 @@ HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         },
         {
             "health.probes[0].every": "more than zero",
-            "health.probes[1].service": "Keep one of them",
+            "health.probes[1].service": "Keep one of the probes",
             "health.probes[2].service": "Did you mean vat?",
             "objectives[0].availability": "0.999",
             "objectives[1].service": "Did you mean vat?",

@@ -150,7 +150,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
     (
         _service(base_url="http://pay.example", moves_money=True, volatile_keys=True),
-        {f"{_OURS}.base_url": "Give an https:// URL"},
+        {f"{_OURS}.base_url": "Use an https:// URL"},
     ),
     (
         {
@@ -248,9 +248,12 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     # endpoints of services
     (_endpoint(path="/rates/{country"), {f"{_OURS}.endpoints[0].path": "not closed"}),
     (_endpoint(path="/rates/{}"), {f"{_OURS}.endpoints[0].path": "is empty"}),
-    (_endpoint(path="/rates/v{number}"), {f"{_OURS}.endpoints[0].path": "half of a part"}),
+    (
+        _endpoint(path="/rates/v{number}"),
+        {f"{_OURS}.endpoints[0].path": "only a part of a segment"},
+    ),
     (_endpoint(path="/rates}"), {f"{_OURS}.endpoints[0].path": "braces"}),
-    (_endpoint(path="/rates?all"), {f"{_OURS}.endpoints[0].path": "has a query"}),
+    (_endpoint(path="/rates?all"), {f"{_OURS}.endpoints[0].path": "contains a query"}),
     (_endpoint(path="https://vat.example/a"), {f"{_OURS}.endpoints[0].path": "below the base URL"}),
     (_endpoint(path="/${OURS_UNSET}"), {f"{_OURS}.endpoints[0].path": "is not set"}),
     # an unset variable hides no mistake that does not depend on it
@@ -346,14 +349,17 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
     (_service(endpoints=[{"name": "a"}, {"name": "a"}]), {f"{_OURS}.endpoints": "Two endpoints"}),
     # settings of services
-    (_service(base_url="https://vat.example?a=b"), {f"{_OURS}.base_url": "has a query"}),
+    (_service(base_url="https://vat.example?a=b"), {f"{_OURS}.base_url": "contains a query"}),
     (_service(base_url="https://u:p@vat.example"), {f"{_OURS}.base_url": "user name or password"}),
-    (_service(base_url="vat.example"), {f"{_OURS}.base_url": "Give scheme"}),
+    (_service(base_url="vat.example"), {f"{_OURS}.base_url": "Use only a scheme"}),
     (_service(timeout=0), {f"{_OURS}.timeout": "more than zero"}),
     (_service(timeout="ten"), {f"{_OURS}.timeout": "Write a number"}),
     (_service(tymeout=5, retry=3), {f"{_OURS}.tymeout": "timeout?", f"{_OURS}.retry": "a table"}),
     (_service(headers={"X Shop": "7"}), {f"{_OURS}.headers": "not a header name"}),
-    (_service(idempotency_header="Key"), {f"{_OURS}.idempotency_memory": "Give the seconds"}),
+    (
+        _service(idempotency_header="Key"),
+        {f"{_OURS}.idempotency_memory": "Set the number of seconds"},
+    ),
     (_service(bulkhead={"max_concurrent": 0}), {f"{_OURS}.bulkhead.max_concurrent": ""}),
     (_service(circuit={"failure_rate": 2}), {f"{_OURS}.circuit.failure_rate": "not a share"}),
     (_service(limits={"rate": 5, "per": "minute", "calendar": "day"}), {f"{_OURS}.limits.per": ""}),
@@ -372,7 +378,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
     (
         {"http": {"guard": {"hosts": ["a.example"]}}, **_service()},
-        {f"{_OURS}.base_url": "not one of the hosts"},
+        {f"{_OURS}.base_url": "not one of the allowed hosts"},
     ),
     # URLs of stores, and connection settings
     ({"state": {"url": "nosql://host"}}, {"state.url": "names no store"}),
@@ -391,7 +397,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {"credentials_from.url": "not name a credential"},
     ),
     ({"http": {"tls": {"authorities": "nowhere.pem"}}}, {"http.tls.authorities": "PEM files"}),
-    ({"http": {"proxy": {"url": "proxy.example"}}}, {"http.proxy.url": "Give http://host:port"}),
+    ({"http": {"proxy": {"url": "proxy.example"}}}, {"http.proxy.url": "Use http://host:port"}),
     ({"http": {"max_connections": 0}}, {"http.max_connections": ""}),
     (
         {"safety": {"recipients": ["@@", "+49*", "a b"]}},

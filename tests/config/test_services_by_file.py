@@ -242,7 +242,7 @@ def test_credentials_have_every_form(place: int, monkeypatch: pytest.MonkeyPatch
         ({"secret": "hidden", "expires_at": "soon"}, ".expires_at", "a time zone"),
         ({"secret": "hidden", "expires_at": "2030-01-31"}, ".expires_at", "a time zone"),
         ({"secret": "hidden", "expires_at": 7}, ".expires_at", "a time zone"),
-        ({"secret_base64": "hidden"}, "", "Give the secret in base64"),
+        ({"secret_base64": "hidden"}, "", "Encode the secret in base64"),
         ('{"method": "basic", "secret": "hidden"}', "", "a username"),
         ('{"method": ', "", "Correct the JSON"),
         (7, "", "Write a table or a secret"),

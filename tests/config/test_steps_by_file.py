@@ -193,7 +193,7 @@ def test_steps_need_no_configured_service() -> None:
         (
             {"steps": {"total": {**STEP, "environment": {"A-B": "1"}}}},
             "steps.total.environment",
-            "not a name of a variable",
+            "not a valid name of a variable",
         ),
         ({"steps": {"total": {**STEP, "pinned": True}}}, "steps.total.image", "digest"),
         ({"steps": {"total": {**STEP, "cache": 3e6}}}, "steps.total.cache", "30 days"),

@@ -155,12 +155,12 @@ def test_asyncapi_3_payload_may_contain_schema_and_name_of_schema_format(
     [
         ([], {}, "#/operations/take", "not an object"),
         ({"reply": {}}, {}, "#/operations/take/reply", "reply"),
-        ({"action": "ask"}, {}, "#/operations/take/action", "neither send nor receive"),
+        ({"action": "ask"}, {}, "#/operations/take/action", "not send or receive"),
         ({"channel": {"$ref": "#/no"}}, {}, "#/operations/take/channel", "that does not exist"),
         ({}, {"address": None}, "#/channels/a/address", "no address"),
         ({}, {"address": "a/{b"}, "#/channels/a", "brace"),
         ({}, {"address": "a b"}, "#/channels/a", "white space"),
-        ({}, {"address": "a/{b}"}, "#/channels/a", "which no parameter describes"),
+        ({}, {"address": "a/{b}"}, "#/channels/a", "the channel does not describe it"),
         (
             {},
             {"address": "a/{b}", "parameters": {"b": {"enum": [1]}}},
@@ -173,7 +173,7 @@ def test_asyncapi_3_payload_may_contain_schema_and_name_of_schema_format(
             {},
             {"messages": {"one": {"schemaFormat": "application/vnd.apache.avro;version=1.9.0"}}},
             "#/channels/a/messages/one/schemaFormat",
-            "language",
+            "schema format",
         ),
     ],
 )

@@ -171,7 +171,7 @@ def test_cached_flag_is_not_stored() -> None:
 )
 def test_foreign_entries_are_refused(values: tuple[object, ...]) -> None:
     """Cache entries of another kind or release are refused with an error that says so."""
-    with pytest.raises(InvalidData, match="another release may have written it"):
+    with pytest.raises(InvalidData, match="Another release of moorage may have written it"):
         unpack_entries(pack_values(values))
 
 

@@ -97,13 +97,17 @@ def test_entry_stays_blocked_while_predecessor_may_still_be_done(state: str) -> 
 
 @pytest.mark.parametrize(
     "state, words",
-    [("dead", "failed for good"), ("undoing", "failed for good"), ("dropped", "was cancelled")],
+    [
+        ("dead", "failed permanently"),
+        ("undoing", "failed permanently"),
+        ("dropped", "was cancelled"),
+    ],
 )
 def test_an_entry_is_given_up_with_the_one_before_it(state: str, words: str) -> None:
     """If a predecessor can never be done, its successor ends; the error names the predecessor."""
     given_up = unblocked_entry(entry("b", "blocked", "a"), by_id(entry("a", state)), NOW)
     assert given_up is not None
-    assert (EntryState.UNDOING, f"The call a before it {words}.") == (
+    assert (EntryState.UNDOING, f"The earlier call a {words}.") == (
         given_up.state,
         given_up.error,
     )
@@ -115,7 +119,7 @@ def test_a_missing_predecessor_is_waited_for_an_hour() -> None:
     assert None is unblocked_entry(blocked, {}, NOW + HOUR - timedelta(microseconds=1))
     given_up = unblocked_entry(blocked, {}, NOW + HOUR)
     assert given_up is not None
-    assert "The call a before it is not in the store." == given_up.error
+    assert "The store does not have the earlier call a." == given_up.error
 
 
 @pytest.mark.parametrize("state", ["prepared", "dropped"])

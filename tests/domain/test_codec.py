@@ -147,7 +147,7 @@ def test_any_bytes_are_a_state_or_storage_unavailable(stored: bytes) -> None:
 )
 def test_foreign_bytes_are_refused(stored: bytes) -> None:
     """Bytes that another program stored are refused as unreadable."""
-    with pytest.raises(StorageUnavailable, match=r"cannot be read.* nothing else writes to"):
+    with pytest.raises(StorageUnavailable, match=r"cannot be read.* only moorage writes to"):
         unpack(stored)
 
 

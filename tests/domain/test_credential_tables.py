@@ -125,21 +125,27 @@ def test_written_forms_are_read(written: object, expected: object) -> None:
 @pytest.mark.parametrize(
     "written, problem",
     [
-        (None, "neither a text nor a table"),
-        ([b"sk_live"], "neither a text nor a table"),
+        (None, "not a text or a table"),
+        ([b"sk_live"], "not a text or a table"),
         ("sk_live\n", "white space"),
         ("sk_live\udc80", "not valid Unicode"),
         ({"secret": 5, "username": "sk_live"}, "must be str or bytes"),
-        ({"secret": "sk_live", "password": "sk_live"}, "a field that is none of expires_at"),
-        ({"access_token": "sk_live", "method": "basic"}, "a field that is none of access_token"),
+        (
+            {"secret": "sk_live", "password": "sk_live"},
+            "unknown field. The known fields are expires_at",
+        ),
+        (
+            {"access_token": "sk_live", "method": "basic"},
+            "unknown field. The known fields are access_token",
+        ),
         (
             {"secret": "sk_live", "signing": {"region": "eu"}},
-            "its method is none of aws_sigv4, azure_shared_key",
+            "its method is not one of aws_sigv4, azure_shared_key",
         ),
-        ({"method": "hmac", "secret": "sk_live", "signing": 5}, "a value that it cannot have"),
+        ({"method": "hmac", "secret": "sk_live", "signing": 5}, "an invalid value"),
         (
             {"method": "hmac", "secret": "sk_live", "signing": {"sings": "sk_live"}},
-            "Its signing has a field that is none of algorithm, encoding",
+            "table signing has an unknown field. The known fields are algorithm, encoding",
         ),
         (
             {"method": "aws_sigv4", "secret": "sk_live", "signing": {"region": "eu"}},
@@ -147,7 +153,7 @@ def test_written_forms_are_read(written: object, expected: object) -> None:
         ),
         (
             {"method": "hmac", "secret": "sk_live", "signing": {"signs": "{sk!r}"}},
-            "not a known place in a template",
+            "not a known placeholder of a template",
         ),
         (
             {
@@ -155,7 +161,7 @@ def test_written_forms_are_read(written: object, expected: object) -> None:
                 "secret": "sk_live",
                 "signing": {"algorithm": "HS256", "lifetime": 1e300},
             },
-            "a value that it cannot have",
+            "an invalid value",
         ),
         ({"method": "hmac", "secret": "sk_live"}, "needs its own signing"),
         ({"secret": "sk_live", "secret_base64": "c2s="}, "both a secret and a secret_base64"),
@@ -163,11 +169,14 @@ def test_written_forms_are_read(written: object, expected: object) -> None:
         ({"secret_base64": "sk_live=="}, "secret_base64 is not valid base64"),
         ({"secret_base64": "c2s=\nc2s="}, "secret_base64 is not valid base64"),
         ({"secret_base64": 5, "username": "sk_live"}, "secret_base64 is not valid base64"),
-        ({"access_token": "sk_live", "secret_base64": "c2s="}, "a field that is none of access"),
-        ({"secret": "sk_live", "expires_at": 5}, "a value that it cannot have"),
-        ({"secret": "sk_live", "expires_at": "soon"}, "a value that it cannot have"),
+        (
+            {"access_token": "sk_live", "secret_base64": "c2s="},
+            "unknown field. The known fields are access",
+        ),
+        ({"secret": "sk_live", "expires_at": 5}, "an invalid value"),
+        ({"secret": "sk_live", "expires_at": "soon"}, "an invalid value"),
         ({"secret": "sk_live", "expires_at": "2026-11-20"}, "no time zone"),
-        ({"access_token": "sk_live", "token_type": 5}, "a value that it cannot have"),
+        ({"access_token": "sk_live", "token_type": 5}, "an invalid value"),
     ],
 )
 def test_errors_do_not_show_the_credential(written: object, problem: str) -> None:
@@ -274,7 +283,7 @@ def test_binary_refresh_token_is_refused() -> None:
         ('["sk_live"]', "like a JSON object, but is a list"),
         ('"sk_live"', "begins with a quotation mark"),
         (" 'sk_live'\n", "begins with a quotation mark"),
-        (b"\xff", "not a text in UTF-8"),
+        (b"\xff", "not valid UTF-8 text"),
     ],
 )
 def test_unreadable_texts_are_refused(text: str | bytes, problem: str) -> None:

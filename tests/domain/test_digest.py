@@ -149,7 +149,7 @@ def test_streamed_body_cannot_be_hashed_before_it_is_sent() -> None:
     """Digest's `auth-int` refuses a streamed body, with a remedy."""
     request = Request.post("/orders", body=BodyStream.of(iter([b"paid"])))
     challenge = DigestChallenge(realm="r", nonce="n", qop="auth-int")
-    with pytest.raises(InvalidData, match="Give the body as bytes"):
+    with pytest.raises(InvalidData, match="Pass the body as bytes"):
         respond(challenge, request=request)
 
 

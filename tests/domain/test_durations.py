@@ -63,7 +63,7 @@ def test_out_of_range_durations_are_refused(value: float) -> None:
     with pytest.raises(ConfigurationError) as excinfo:
         seconds(value, "timeout", zero=True)
     assert "timeout" == excinfo.value.path
-    assert "Give zero or more seconds, and at most a hundred years." == excinfo.value.remedy
+    assert "Set zero or more seconds, and at most a hundred years." == excinfo.value.remedy
 
 
 def test_a_hundred_years_are_usable() -> None:

@@ -172,7 +172,7 @@ def test_ended_entries_have_time_error_and_hold(kind: type[Entry]) -> None:
         (EntryState.UNKNOWN, True, "Nobody knows."),
         (EntryState.DEAD, kind is OutboxEntry, "It broke."),
         (EntryState.DROPPED, False, "It broke."),
-        (EntryState.DEAD, kind is OutboxEntry, "Each worker that took it died."),
+        (EntryState.DEAD, kind is OutboxEntry, "Every worker that took the entry died."),
     ] == [_outcome(item) for item in ended_entries]
     assert [(LATER, None, 0)] * 5 == [
         (item.settled_at, item.due, item.turn) for item in ended_entries

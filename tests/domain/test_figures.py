@@ -190,7 +190,7 @@ def test_roll_ups_lose_nothing(places: list[tuple[int, str]]) -> None:
 @pytest.mark.parametrize("options", [{"minutes": 60}, {"hours": HOUR}, {"days": DAY}])
 def test_retention_grows_with_windows(options: Any) -> None:
     """Metrics with longer windows are kept for longer."""
-    with pytest.raises(InvalidData, match="cannot stay longer"):
+    with pytest.raises(InvalidData, match="must not be kept longer"):
         Retention(**options)
     with pytest.raises(ConfigurationError):
         Retention(days=-1)

@@ -24,7 +24,7 @@ def test_a_key_is_a_path() -> None:
         ("a\\b", "a backslash"),
         ("a\0b", "a NUL"),
         ("ü" * 128, "longer than 255 bytes"),
-        (".Moorage/lock", "not for files"),
+        (".Moorage/lock", "which is reserved"),
     ],
 )
 def test_invalid_keys_are_refused(key: str, why: str) -> None:

@@ -510,7 +510,7 @@ def test_a_field_with_a_default_cannot_precede_one_without() -> None:
 @pytest.mark.parametrize("declared", [attrs.field(), attrs.Factory(list), attrs.NOTHING])
 def test_a_field_of_attrs_is_refused(declared: Any) -> None:
     """A frozen class with a field from `attrs.field` is refused when it is defined."""
-    with pytest.raises(TypeError, match="Use field"):
+    with pytest.raises(TypeError, match="Use moorage's field"):
 
         @frozen
         class WrongValue:

@@ -32,7 +32,7 @@ def test_uncallable_values_are_refused(value: object) -> None:
 
     assert "encode" == excinfo.value.path
     assert (
-        f"The value is {with_article(type(value).__name__)}, which cannot be called."
+        f"The value must be callable, but {with_article(type(value).__name__)} is not."
         == excinfo.value.message
     )
     assert str(not_callable(value, "encode")) == str(excinfo.value)

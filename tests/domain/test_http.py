@@ -160,4 +160,4 @@ def test_idempotent_must_be_a_bool(wrong: Any) -> None:
         Request("POST", "/", idempotent=wrong)
 
     assert "idempotent" == excinfo.value.field
-    assert f"{type(wrong).__name__}, not a boolean." in excinfo.value.message
+    assert "must be a boolean or None" in excinfo.value.message

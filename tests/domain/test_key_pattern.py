@@ -60,7 +60,7 @@ def test_pattern_that_ends_with_two_asterisks_matches_all_keys_below_folder() ->
     [
         ("", "is empty"),
         ("x" * 1_025, "too long"),
-        (7, "no str"),
+        (7, "not a str"),
         ("a[", "not closed"),
         ("a[]", "not closed"),
         ("[z-a]", "not a range"),

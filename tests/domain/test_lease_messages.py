@@ -72,7 +72,7 @@ def test_replies_are_read_as_written(reply: Reply) -> None:
 
 def test_refused_message_is_an_error_of_the_process() -> None:
     """If the broker refuses a message, the error has the broker's reason."""
-    with pytest.raises(InvalidData, match="has refused a question: 'A key must be'"):
+    with pytest.raises(InvalidData, match="refused a request: 'A key must be'"):
         read_reply(error_line(InvalidData("A key must be")))
 
 

@@ -164,7 +164,7 @@ def test_random_numbers_from_0_to_1_select_all_parts_equally_often() -> None:
 def test_burst_below_the_number_of_parts_is_refused() -> None:
     """A burst smaller than the number of parts is refused."""
     with pytest.raises(
-        ConfigurationError, match="burst of 3 cannot be shared by 4 parts"
+        ConfigurationError, match="burst of 3 cannot be divided into 4 parts"
     ) as excinfo:
         RateLimitConfig(3, parts=4)
     assert "parts" == excinfo.value.path
@@ -196,10 +196,10 @@ def test_cost_above_the_burst_of_a_part_is_refused() -> None:
     """A call that costs more than a part's burst is refused, at configuration or at the call."""
     limit = RateLimitConfig(10, parts=4)
     endpoint = Endpoint("rates", "GET", "/rates", cost=3)
-    with pytest.raises(InvalidData, match="one of 4 parts, which is 2"):
+    with pytest.raises(InvalidData, match="more than 2, the burst of one of 4 parts"):
         ConnectorManager([Service("vat", limits=limit, endpoints=[endpoint])])
 
-    with pytest.raises(InvalidData, match="one of 4 parts, which is 2"):
+    with pytest.raises(InvalidData, match="more than 2, the burst of one of 4 parts"):
         RateLimiter(limit).acquire(3)
 
 

@@ -83,7 +83,7 @@ def test_the_longest_and_the_largest() -> None:
         Money.from_minor(minor, "EUR").minor for minor in (largest_amount, -largest_amount)
     )
     for minor in (largest_amount + 1, -largest_amount - 1):
-        with pytest.raises(InvalidData, match="too large to be an amount"):
+        with pytest.raises(InvalidData, match="amount is too large"):
             Money.from_minor(minor, "EUR")
 
 
@@ -195,7 +195,10 @@ def test_the_operator_multiplies_by_int_only(factor: Any) -> None:
     with pytest.raises(InvalidData) as excinfo:
         _ = Money(1, "EUR") * factor
     assert "factor" == excinfo.value.field
-    assert f"Money times {type(factor).__name__} may need rounding." == excinfo.value.message
+    assert (
+        f"The product of Money and {type(factor).__name__} may need rounding."
+        == excinfo.value.message
+    )
 
 
 @given(monies, ratios)

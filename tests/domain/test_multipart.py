@@ -206,7 +206,7 @@ def test_a_form_is_replayable_if_each_file_is() -> None:
     assert body_bytes(repeated_request) == body_bytes(repeated_request)
     assert not first_request.replayable
     body_bytes(first_request)
-    with pytest.raises(InvalidData, match="read already"):
+    with pytest.raises(InvalidData, match="already been read"):
         body_bytes(first_request)
 
 

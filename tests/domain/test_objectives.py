@@ -109,7 +109,7 @@ def test_month_with_only_aborted_calls_neither_meets_nor_misses_objective() -> N
         ({"availability": True}, "is not a target"),
         ({"availability": "99"}, "is not a target"),
         ({"latency": 1.0, "within": 1.0}, "is not a target"),
-        ({"availability": 0.9, "by": "month"}, "cannot be told apart by month"),
+        ({"availability": 0.9, "by": "month"}, "cannot be grouped by month"),
     ],
 )
 def test_wrong_objectives_are_refused(options: Any, message: str) -> None:

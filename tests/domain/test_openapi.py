@@ -206,7 +206,7 @@ def test_client_credentials_become_an_oauth_client() -> None:
     assert ("me", ("read",)) == (client.client_id, client.scope)
     with pytest.raises(InvalidData, match="authorisation server"):
         scheme.credentials("s3cret")
-    with pytest.raises(InvalidData, match="not OAuth's"):
+    with pytest.raises(InvalidData, match="does not use OAuth"):
         OpenApi(secured_description()).scheme("token").oauth_client("me", "s3cret")
     assert () == OpenApi(secured_description()).scheme("bound").scopes
 
@@ -279,8 +279,8 @@ def test_every_problem_is_named_at_once() -> None:
     )
     problems = problems_of(tree)
     assert {
-        "#/paths/~1a/get/operationId": "2 operations have the operationId 'same'.",
-        "#/paths/~1a/put/operationId": "2 operations have the operationId 'same'.",
+        "#/paths/~1a/get/operationId": "2 operations have the same operationId 'same'.",
+        "#/paths/~1a/put/operationId": "2 operations have the same operationId 'same'.",
         "#/paths/~1a/trace": "The method TRACE is not supported.",
     } == dict([*problems.items()][:3])
     assert {

@@ -412,7 +412,9 @@ def test_change_that_adds_many_enum_values_names_five_of_them() -> None:
 
     assert ChangeKind.WORDS_ADDED is change.kind
     assert not change.breaks
-    assert "Answers may now say word0, word1, word2, word3, word4 and 4 more." == change.sentence
+    assert (
+        "Responses may now contain word0, word1, word2, word3, word4 and 4 more." == change.sentence
+    )
 
 
 def entangled_schemas() -> Json:

@@ -265,7 +265,7 @@ def test_without_store_setting(value: Any) -> None:
 @pytest.mark.parametrize("value", ["", "go on", 0, -1, 1.5, True, None, math.nan, []])
 def test_invalid_without_store_is_refused(value: Any) -> None:
     """A `without_store` setting that is neither "refuse" nor a share is refused."""
-    with pytest.raises(ConfigurationError, match=r'Give "refuse", or the share') as excinfo:
+    with pytest.raises(ConfigurationError, match=r'Set "refuse", or the share') as excinfo:
         RateLimitConfig(1, without_store=value)
 
     assert "without_store" == excinfo.value.path

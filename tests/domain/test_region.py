@@ -184,7 +184,7 @@ def test_full_url_selects_its_region() -> None:
         (EU, marked_region), "https://eu.example/api/X/items"
     )
     assert [EU] == regions_of_path((EU, marked_region), "https://eu.example/api/items")
-    with pytest.raises(InvalidData, match="belongs to none of the service"):
+    with pytest.raises(InvalidData, match="does not belong to a region of the service"):
         regions_of_path((EU, US), "http://eu.example/api/items")
 
 

@@ -95,7 +95,9 @@ def test_refusal_does_not_show_recipients() -> None:
     assert refused_error is not None
     assert (1,) == refused_error.refused
     assert "else.example" not in str(refused_error)
-    assert "1 of its recipients must not be written to from here." == refused_error.message
+    assert (
+        "1 of its recipients must not be contacted from this environment." == refused_error.message
+    )
 
 
 @pytest.mark.parametrize(

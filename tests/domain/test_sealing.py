@@ -191,7 +191,7 @@ def test_sealed_text_names_its_key() -> None:
         (b"mrG" + WHOLE_HEADER[3:], "not sealed by moorage"),
         (b"mrg\x02" + WHOLE_HEADER[4:], "this release of moorage does not know"),
         (b"mrg", "it has 3 bytes"),
-        (WHOLE_HEADER[:-1], "it has 39 bytes, and no sealed text has fewer than 40"),
+        (WHOLE_HEADER[:-1], "it has 39 bytes, but every sealed text has at least 40"),
     ],
 )
 def test_bytes_that_are_not_encrypted_are_refused(sealed: bytes, problem: str) -> None:
@@ -209,4 +209,4 @@ def test_missing_key_differs_from_wrong_key() -> None:
     assert isinstance(missing_error, ConfigurationError)
     assert "version 7, which is not in the ring (9, 8)" in str(missing_error)
     assert isinstance(wrong_error, ConfigurationError)
-    assert "than the one in the ring" in str(wrong_error)
+    assert "differs from the key of this version in the ring" in str(wrong_error)

@@ -240,7 +240,7 @@ def test_each_of_several_is_checked(field: str, value: Any, problem: str | None)
         with pytest.raises(ConfigurationError) as excinfo:
             kind("x", **{field: value})
         assert (field, problem) == (excinfo.value.path, excinfo.value.message)
-        assert excinfo.value.remedy.startswith("Give ")
+        assert excinfo.value.remedy.startswith("Use ")
 
 
 def test_endpoints_are_named_apart() -> None:
@@ -250,7 +250,7 @@ def test_endpoints_are_named_apart() -> None:
         module_members.Service("x", endpoints=[module_members.Endpoint(name) for name in "aba"])
 
     assert "Two endpoints are named 'a'." == excinfo.value.message
-    assert "Give each endpoint a name of its own." == excinfo.value.remedy
+    assert "Use a different name for each endpoint." == excinfo.value.remedy
     assert "endpoints" == excinfo.value.path
     assert 2 == len(
         module_members.Service(
@@ -263,7 +263,7 @@ def test_error_for_service_setting_of_wrong_type_names_that_type_and_right_one()
     """The error for a service setting of a wrong type names that type and the right one."""
     with pytest.raises(ConfigurationError, match="The value is an int, not an Endpoint") as excinfo:
         Service("vat", endpoints=[7])
-    assert "Give an Endpoint." == excinfo.value.remedy
+    assert "Use an Endpoint." == excinfo.value.remedy
 
 
 @pytest.mark.parametrize("kind, field", [(Service, "service"), (Endpoint, "endpoint")])

@@ -56,7 +56,7 @@ def test_only_states_with_a_tag_of_their_own_have_a_former_shard() -> None:
 
 def test_keys_of_several_tags_are_refused() -> None:
     """A command with keys of several tags is refused, because they may be on different shards."""
-    with pytest.raises(InvalidData, match="several tags") as excinfo:
+    with pytest.raises(InvalidData, match="different hash tags") as excinfo:
         location_of([KEY, state_key("limit", "bank", None)], NEW, ())
     assert has_remedy(excinfo.value)
 

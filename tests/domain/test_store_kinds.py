@@ -78,4 +78,4 @@ def test_synchronous_log_of_asynchronous_subjects() -> None:
     with pytest.raises(ConfigurationError, match="log: Log is synchronous") as refused:
         AsyncSubjects(log=log)
 
-    assert "Give an asynchronous integration log." == refused.value.remedy
+    assert "Use an asynchronous integration log." == refused.value.remedy

@@ -98,7 +98,7 @@ def test_a_call_whose_predecessor_fails_is_given_up_and_listed(shop: Shop) -> No
     stuck_ids = [entry.id for entry in shop.do(shop.outbox.stuck).items]
     assert [third.id, second.id, first.id] == stuck_ids
     assert (
-        f"The call {first.id} before it failed for good." == stored_entry_of(shop, second.id).error
+        f"The earlier call {first.id} failed permanently." == stored_entry_of(shop, second.id).error
     )
     assert {} == shop.stripe.charges
 

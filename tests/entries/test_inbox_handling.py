@@ -102,7 +102,7 @@ def test_webhook_that_kills_workers_is_dead(shop: Shop) -> None:
         shop.advance_clock(60)
     handled_batch = shop.do(shop.inbox.handle)
     assert 1 == handled_batch.dead
-    assert "Each worker that took it died." == handled_batch.worked[0].entry.error
+    assert "Every worker that took the entry died." == handled_batch.worked[0].entry.error
 
 
 def test_late_worker_marks_nothing_done(shop: Shop) -> None:

@@ -343,7 +343,7 @@ def test_lease_is_long_without_renewal() -> None:
 def test_a_lease_that_cannot_be_renewed_in_time_is_refused() -> None:
     """A lease shorter than three heartbeats is refused."""
     assert [None, 1.5] == [entry_lease(None), entry_lease(1.5)]
-    with pytest.raises(ConfigurationError, match="too short to be renewed") as excinfo:
+    with pytest.raises(ConfigurationError, match="too short: a worker cannot renew it") as excinfo:
         entry_lease(1.0)
     assert "lease" == excinfo.value.path
 

@@ -330,7 +330,7 @@ def test_pages_of_a_connection() -> None:
 
 def test_pages_that_would_never_end() -> None:
     """A service that returns the same cursor again raises an error instead of endless pages."""
-    with pytest.raises(InvalidData, match="this page again"):
+    with pytest.raises(InvalidData, match="the same page again"):
         GraphQLPage((), "c2").next_variables({"after": "c2"})
 
 
@@ -363,7 +363,7 @@ def test_path_that_leads_to_no_connection(path: str) -> None:
     [
         (SHOP.query, ADD, r"GraphQL\.mutation"),
         (SHOP.mutation, ORDERS, r"GraphQL\.query"),
-        (SHOP.query, "subscription { changed }", "WebSockets"),
+        (SHOP.query, "subscription { changed }", "a WebSocket connector"),
     ],
 )
 def test_document_of_another_kind(make: Any, document: str, remedy: str) -> None:

@@ -123,11 +123,11 @@ def test_codes_of_closed_connections(code: int, kind: type[Exception]) -> None:
 
 def test_payloads_of_another_kind() -> None:
     """Queries and mutations over the WebSocket, and payloads of other types, are refused."""
-    with pytest.raises(InvalidData, match="not sent over a WebSocket"):
+    with pytest.raises(InvalidData, match="cannot be sent over a WebSocket"):
         CODEC.request("1", CHANGED)
-    with pytest.raises(InvalidData, match="not a subscription"):
+    with pytest.raises(InvalidData, match="not a GraphQL subscription"):
         CODEC.subscription("1", {}, None)
-    with pytest.raises(InvalidData, match="not a subscription"):
+    with pytest.raises(InvalidData, match="a query instead of a subscription"):
         SHOP.subscription("{ orders }")
     unnamed = json.loads(CODEC.subscription("1", SHOP.subscription("subscription { a }"), "m"))
     assert {"query": "subscription { a }", "variables": {}} == unnamed["payload"]

@@ -96,11 +96,11 @@ def test_batch_that_only_reads_is_retried(caller: Caller) -> None:
     [
         ([], "1 to 1000 operations"),
         ([ERP.count("Orders")] * 1001, "1 to 1000 operations"),
-        ([[]], "neither an operation"),
-        ([3], "neither an operation"),
-        (["text"], "neither an operation"),
+        ([[]], "not an operation or a list"),
+        ([3], "not an operation or a list"),
+        (["text"], "not an operation or a list"),
         ([[3]], "not made by `OData`"),
-        ([[ERP.count("Orders")]], "has an operation that reads"),
+        ([[ERP.count("Orders")]], "contains an operation that reads"),
         ([ERP.batch([CREATE])], "is a batch itself"),
         (
             [HttpOperation(name="x", request=Request.get("/x"), read=lambda _: None)],

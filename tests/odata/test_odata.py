@@ -230,7 +230,7 @@ def test_credentials_never_follow_a_link_to_another_host() -> None:
         ("https://a.example/o", "//b.example/o", "another origin"),
         ("https://a.example/o", "https://a.example:444/o", "another origin"),
         ("https://a.example/o", "http://[/o", "not at a URL"),
-        ("https://a.example/o", "https://a.example/o", "this page again"),
+        ("https://a.example/o", "https://a.example/o", "the same page again"),
         (None, "https://a.example/o", "another origin"),
         (None, "//a.example/o", "another origin"),
     ],
@@ -249,7 +249,7 @@ def test_links_that_are_followed() -> None:
     assert "https://a.example/v4/Orders?$skiptoken=a%20b%C3%A4%20c" == page.next_path()
     assert "Orders?2" == ODataPage((), next_link="Orders?2").next_path()
     assert ERP.next_page(ODataPage(())) is None
-    with pytest.raises(InvalidData, match="no page after this one"):
+    with pytest.raises(InvalidData, match="is the last page"):
         ODataPage(()).next_path()
 
 
@@ -301,7 +301,7 @@ def test_write_is_repeated_under_a_key_that_the_service_honours() -> None:
 
 @pytest.mark.parametrize(
     "status, kind, remedy",
-    [(412, VendorRejected, "Read the entity again"), (428, InvalidRequest, "give its etag")],
+    [(412, VendorRejected, "Read the entity again"), (428, InvalidRequest, "pass its etag")],
 )
 def test_failures_about_versions(status: int, kind: type[ConnectorError], remedy: str) -> None:
     """The error for a failed precondition has a remedy, even if its body is not JSON."""

@@ -181,7 +181,7 @@ def test_another_server_is_refused(mode: str) -> None:
         consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)
         server.claimed_issuer = "https://evil.example"
-        with pytest.raises(InvalidData, match="Another authorisation server"):
+        with pytest.raises(InvalidData, match="another authorisation server"):
             consent.finish(open_page(url), pending)
 
         assert () == server.requests

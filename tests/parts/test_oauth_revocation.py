@@ -375,7 +375,7 @@ def test_impossible_revocations_are_refused(mode: str) -> None:
         with pytest.raises(ConfigurationError, match="'erp'") as excinfo:
             hub.run(lambda tokens: tokens.revoke("erp"))
         assert "clients" == excinfo.value.path
-        assert "Give the name of a service of the refresher's clients" in excinfo.value.remedy
+        assert "Pass the name of a service that has an OAuth client" in excinfo.value.remedy
 
         key = Credentials.bearer("k3y")
         hub.run(lambda tokens: tokens.rotate(CRM, None, key))

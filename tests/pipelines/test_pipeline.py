@@ -644,7 +644,7 @@ async def test_pipeline_runs_once() -> None:
 @pytest.mark.parametrize("field, value", [("order", "none"), ("exhausted", "skip")])
 def test_settings_are_checked(field: str, value: str) -> None:
     """A wrong value in the settings is refused; the error lists the possible values."""
-    with pytest.raises(ConfigurationError, match="Give one of") as error:
+    with pytest.raises(ConfigurationError, match="Use one of") as error:
         PipelineConfig(**{field: value})  # type: ignore[arg-type]  # that is the test
     assert field == error.value.path
 

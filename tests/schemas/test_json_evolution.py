@@ -134,8 +134,10 @@ def _order(**changes: Any) -> dict[str, Any]:
             {"type": "integer"},
             {"type": ["number", "null"]},
             [
-                "The writer may write values of the type null, number, which the reader does not"
-                " accept."
+                (
+                    "The writer may write values of the type null, number, which the reader"
+                    " does not accept."
+                )
             ],
         ),
         ({"minimum": 1}, {"type": "integer", "minimum": 2}, []),

@@ -47,7 +47,7 @@ async def test_absolute_url_chooses_its_region(world: World) -> None:
     assert ["https://us.example/v1/items?page=2"] * 3 == [
         requests.url for requests in world.vendor.requests
     ]
-    with pytest.raises(InvalidData, match="none of the service's regions"):
+    with pytest.raises(InvalidData, match="not belong to a region of the service"):
         await manager.call("shop", Request.get("https://other.example/v1/items"))
 
 

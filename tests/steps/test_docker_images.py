@@ -436,7 +436,7 @@ def test_arguments_of_wrong_types_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("server", ["https://erp.example", "erp.example/", "a b", ""])
 def test_server_of_a_login_is_no_url(server: str) -> None:
     """A login server that cannot begin an image name is refused, since it would never be used."""
-    with pytest.raises(ConfigurationError, match="server of a registry"):
+    with pytest.raises(ConfigurationError, match="address of a registry server"):
         RegistryLogin(server=server, user="erp", password="p")
 
 

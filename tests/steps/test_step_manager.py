@@ -103,7 +103,7 @@ def test_unregistered_type_is_created_with_default_settings_if_it_has_those() ->
         steps.get("local")
     with pytest.raises(ConfigurationError, match="no kind of platform named 'moon'"):
         steps.get("moon")
-    with pytest.raises(InvalidData, match="not a type of step connectors"):
+    with pytest.raises(InvalidData, match="not a valid type of step connectors"):
         steps.get("The Moon")
 
 

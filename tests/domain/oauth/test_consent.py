@@ -349,7 +349,7 @@ def test_pending_consent_expires() -> None:
     refused_secret = read_callback(callback_query(pending), pending, client_of(), expiry)
     assert isinstance(refused_secret, AuthorizationRequired)
     assert "The person returned after the consent had expired." == refused_secret.message
-    assert "Have the person begin again." == refused_secret.remedy
+    assert "Ask the person to begin again." == refused_secret.remedy
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_invalid_metadata_is_refused(response: Response) -> None:
 
 def test_another_issuers_metadata_are_refused() -> None:
     """OAuth metadata that name another issuer are refused."""
-    with pytest.raises(VendorFailed, match="name another issuer"):
+    with pytest.raises(VendorFailed, match="names another issuer"):
         read_metadata("https://other.example", Response(200, body=BODY))
 
 
@@ -56,7 +56,7 @@ def test_missing_metadata_error_lists_urls_and_statuses(
         f"https://one.example answers {statuses[0]}, https://two.example answers {statuses[1]}."
     ) == error.message
     assert (statuses[1], later) == (error.status, error.retryable)
-    assert "or name its endpoints" in error.remedy
+    assert "or set the endpoints" in error.remedy
 
 
 def test_error_has_the_last_answers_status() -> None:

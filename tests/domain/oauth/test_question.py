@@ -116,12 +116,12 @@ def test_some_answers_are_lost(answer: Refused | ConnectorError, lost: bool) -> 
         (
             Refusal.WRONG,
             False,
-            "Correct the client's id, secret, authentication, scope or grant.",
+            "Correct the client's id, secret, authentication method, scope or grant.",
         ),
         (
             Refusal.NONCE,
             False,
-            "Correct the client's id, secret, authentication, scope or grant.",
+            "Correct the client's id, secret, authentication method, scope or grant.",
         ),
     ],
 )
@@ -148,4 +148,4 @@ def test_renewal_timeout_error_is_retryable_and_has_a_remedy() -> None:
 
     assert error.retryable
     assert "crm" == error.service
-    assert "Try again; or give a longer timeout." == error.remedy
+    assert "Try again, or set a longer timeout." == error.remedy

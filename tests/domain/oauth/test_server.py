@@ -12,7 +12,7 @@ from moorage.errors import ConfigurationError, VendorFailed
 
 ISSUER = "https://login.example"
 CLEAR = "is not HTTPS"
-NOWHERE = "is not a URL with a host and no user name"
+NOWHERE = "is not a URL with a host and without a user name"
 METADATA: dict[str, Any] = {
     "issuer": ISSUER,
     "token_endpoint": "https://login.example/token",

@@ -248,7 +248,7 @@ def test_unknown_placeholder_is_shown_shortened(signs: str, excerpt: str) -> Non
     """The error for an unknown signing placeholder shows up to eighty letters of it."""
     with pytest.raises(InvalidData) as excinfo:
         HmacSigning(signs=signs, headers={"S": "{signature}"})
-    assert excinfo.value.message.startswith(f"{excerpt} is not a known place in a template")
+    assert excinfo.value.message.startswith(f"{excerpt} is not a known placeholder of a template")
     assert str(excinfo.value.remedy).endswith(" {header:name}.")
 
 

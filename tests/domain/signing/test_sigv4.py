@@ -366,5 +366,5 @@ def test_repr_and_tracebacks_hide_secrets() -> None:
 def test_a_text_is_no_switch(name: str) -> None:
     """A string such as "false" is refused for a setting that is True or False."""
     options: dict[str, Any] = {name: "false"}
-    with pytest.raises(ConfigurationError, match=f"{name} is neither True nor False"):
+    with pytest.raises(ConfigurationError, match=f"{name} is not True or False"):
         AwsSigV4(access_key_id="AKID", region="eu-central-1", service="ses", **options)

@@ -73,8 +73,8 @@ class AsyncApi:
         if not isinstance(version, str) or _VERSION.fullmatch(version) is None:
             problem = Problem(
                 "#/asyncapi",
-                "The description is not of AsyncAPI 2.0 to 2.6, 3.0 or 3.1.",
-                "Give a description of one of these versions.",
+                "The document is not in the format AsyncAPI 2.0 to 2.6, 3.0 or 3.1.",
+                "Pass a description in one of these versions.",
             )
             raise DescriptionRefused.of([problem])
         object.__setattr__(self, "document", Document(self.tree))

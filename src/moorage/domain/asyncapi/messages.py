@@ -101,8 +101,8 @@ def _payload(document: Document, message: Node) -> Node:
     if name is not None and not (isinstance(name, str) and _JSON_SCHEMA.fullmatch(name)):
         raise refusal(
             schema_format.pointer,
-            f"The schema's language {str(name)[:100]!r} is not supported.",
-            "Describe the payload by a schema of AsyncAPI or JSON Schema, or leave the operation"
-            " out.",
+            f"The schema format {str(name)[:100]!r} of the payload is not supported.",
+            "Describe the payload with an AsyncAPI schema or a JSON Schema, or leave the"
+            " operation out.",
         )
     return payload

@@ -99,12 +99,12 @@ def channel_operation(document: Document, version: int, item: OperationNode) -> 
         raise refusal(
             node.child("reply").pointer,
             "A reply to a message is not supported.",
-            "Describe the reply as an operation of its own, or leave the operation out.",
+            "Describe the reply as a separate operation, or leave the operation out.",
         )
     if item.action is None:
         raise refusal(
             node.child("action").pointer,
-            "The action is neither send nor receive.",
+            "The action is not send or receive.",
             "Correct the action.",
         )
     channel = document.resolved(item.channel)
@@ -125,8 +125,8 @@ def _checked_address(address: str | None, channel: Node) -> str:
     if not address:
         raise refusal(
             channel.child("address").pointer,
-            "The channel has no address, so its topic is known only to the running program.",
-            "Give the channel an address, or leave the operation out.",
+            "The channel has no address, so its topic is known only when the program runs.",
+            "Add an address to the channel, or leave the operation out.",
         )
     plain_text = _PLACEHOLDER.sub("", address)
     if not address.isprintable() or any(
@@ -134,7 +134,7 @@ def _checked_address(address: str | None, channel: Node) -> str:
     ):
         raise refusal(
             channel.pointer,
-            "The address has a brace that is not closed, an empty name, or white space.",
+            "The address has an unclosed brace, an empty parameter name, or white space.",
             "Write an address such as orders/{id}.",
         )
     return address
@@ -149,8 +149,9 @@ def _choices(
         if parameter.value is None:
             raise refusal(
                 channel.pointer,
-                f"The address has {name[:100]!r}, which no parameter describes.",
-                "Describe it as a parameter of the channel.",
+                f"The address contains the parameter {name[:100]!r}, but the channel does not"
+                " describe it.",
+                "Describe the parameter in the channel's parameters.",
             )
         parameter = document.resolved(parameter)
         schema = parameter.child("schema")
@@ -172,7 +173,7 @@ def _messages(
         *(_listed_messages(node, channel) if version == 3 else _operation_messages(document, node))
     ]
     if not nodes:
-        raise refusal(node.pointer, "The operation has no message.", "Describe one.")
+        raise refusal(node.pointer, "The operation has no messages.", "Describe one.")
     usual_type = document.root.text("defaultContentType")
     return tuple(channel_message(document, message, item.name, usual_type) for message in nodes)
 

@@ -94,9 +94,9 @@ def unpack_credentials(packed: bytes) -> AnyCredentials:
         return credentials
     del packed
     raise InvalidData(
-        "The stored credential cannot be read; a newer release may have written it.",
+        "The stored credential cannot be read. A newer release of moorage may have written it.",
         field="credentials",
-        remedy="Upgrade moorage here too, or store the credential again.",
+        remedy="Upgrade moorage in this process too, or store the credential again.",
     )
 
 

@@ -37,8 +37,8 @@ _OAUTH: Final = "access_token"
 _BINARY: Final = "secret_base64"
 _SECRETS: Final = frozenset({"secret", "access_token"})
 _REMEDY: Final = (
-    "Write a token; or a table with a method, a secret and what the method needs, such as a"
-    " username; or one with an access_token."
+    "Write a token, a table with a method, a secret and the other fields that the method"
+    " needs (such as a username), or a table with an access_token."
 )
 
 
@@ -93,10 +93,18 @@ def _parse_text(text: Secret) -> tuple[object, str, str]:
     try:
         content = text.reveal()
     except InvalidData:
-        return None, "It is not a text in UTF-8.", "Store it as a text, or as secret_base64."
+        return (
+            None,
+            "The secret is not valid UTF-8 text.",
+            ("Store the secret as UTF-8 text, or as secret_base64."),
+        )
     stripped_content = content.strip()
     if stripped_content.startswith(('"', "'")):
-        return None, "It begins with a quotation mark.", "Store it without quotation marks."
+        return (
+            None,
+            "The secret begins with a quotation mark.",
+            ("Store the secret without quotation marks."),
+        )
     if not stripped_content.startswith(("{", "[")):
         return content, "", ""
     try:
@@ -111,14 +119,14 @@ def _parse_text(text: Secret) -> tuple[object, str, str]:
         problem = "a list"
     return (
         None,
-        f"It begins like a JSON object, but is {problem}.",
+        f"The secret begins like a JSON object, but is {problem}.",
         'Correct the JSON, such as {"method": "basic", "username": "…", "secret": "…"}.',
     )
 
 
 def _read_credentials(written: object) -> tuple[AnyCredentials | None, str, str]:
     """Return the credentials in a value, or None with the problem and its remedy; never raise."""
-    problem, remedy = "It is neither a text nor a table.", _REMEDY
+    problem, remedy = "The credential is not a text or a table.", _REMEDY
     try:
         if isinstance(written, str):
             return Credentials.bearer(written), "", ""
@@ -130,7 +138,7 @@ def _read_credentials(written: object) -> tuple[AnyCredentials | None, str, str]
         # Other fields of a table depend on each other, so the remedy describes the whole table.
         remedy = error.remedy if error.field in _SECRETS else _REMEDY
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
-        problem = "A field of it has a value that it cannot have."
+        problem = "A field of the credential has an invalid value."
     return None, problem, remedy
 
 
@@ -140,11 +148,13 @@ def _credentials_of(table: Mapping[Any, Any]) -> tuple[AnyCredentials | None, st
     if kind is Credentials:
         names.add(_BINARY)
     if not table.keys() <= names:
-        return None, f"It has a field that is none of {', '.join(sorted(names))}."
+        return None, (
+            f"The credential has an unknown field. The known fields are {', '.join(sorted(names))}."
+        )
     fields = dict(table)
     if _BINARY in fields:
         if "secret" in fields:
-            return None, f"It has both a secret and a {_BINARY}."
+            return None, f"The credential has both a secret and a {_BINARY}."
         fields["secret"] = _decode_bytes(fields.pop(_BINARY))
     if kind is Credentials:
         fields.setdefault("method", AuthMethod.BEARER)
@@ -162,11 +172,14 @@ def _sign(fields: dict[str, Any]) -> str:
     """Replace the table in the field `signing` by a signing object; return the problem, if any."""
     kind, table = SIGNINGS.get(fields["method"]), dict(fields["signing"])
     if kind is None:
-        return f"It has a table signing, and its method is none of {', '.join(SIGNINGS)}."
+        return (
+            "The credential has a table signing, but its method is not one of"
+            f" {', '.join(SIGNINGS)}."
+        )
     defaults = fields_of(kind)
     if not table.keys() <= {field.name for field in defaults}:
         names = ", ".join(sorted(field.name for field in defaults))
-        return f"Its signing has a field that is none of {names}."
+        return f"The table signing has an unknown field. The known fields are {names}."
     missing_names = {field.name for field in defaults if field.default is NOTHING} - table.keys()
     if missing_names:
         return f"Its signing lacks {', '.join(sorted(missing_names))}."
@@ -187,7 +200,7 @@ def _decode_bytes(text: str | Secret) -> bytes:
     raise InvalidData(
         f"{_BINARY} is not valid base64.",
         field="secret",
-        remedy="Give the secret in base64, or unencoded under the name secret.",
+        remedy="Encode the secret in base64, or write it unencoded under the name secret.",
     )
 
 

@@ -194,9 +194,10 @@ def _body_hash(request: Request, digest: Callable[[str | bytes], str]) -> str:
     body = request.body
     if isinstance(body, BodyStream):
         raise InvalidData(
-            "The server wants the body hashed before it is sent, and the body is a stream.",
+            "The server requires a hash of the body before the body is sent, but the body is"
+            " a stream.",
             field="body",
-            remedy="Give the body as bytes.",
+            remedy="Pass the body as bytes.",
         )
     return digest(body or b"")
 

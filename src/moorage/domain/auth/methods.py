@@ -110,7 +110,7 @@ def _webhook_key(secret: Secret) -> bytes:
     raise InvalidData(
         "The subscriber's secret is too short, or not in the form whsec_… of Standard Webhooks.",
         field="secret",
-        remedy="Create one with `generate_webhook_secret`.",
+        remedy="Create a secret with `generate_webhook_secret`.",
     )
 
 
@@ -121,7 +121,7 @@ def _convert_to_utc(value: datetime | None) -> datetime | None:
         raise InvalidData(
             "expires_at has no time zone.",
             field="expires_at",
-            remedy="Give an aware datetime, such as datetime.now(UTC) + timedelta(hours=1).",
+            remedy="Pass an aware datetime, such as datetime.now(UTC) + timedelta(hours=1).",
         )
     return value.astimezone(UTC)
 
@@ -216,9 +216,10 @@ class Credentials:
         key = as_secret(key)
         if sum(place is not None for place in (header, query, path)) > 1:
             raise InvalidData(
-                "An API key goes into a header, the query or the path, not into several of them.",
+                "An API key can be sent in a header, in the query or in the path, but only in"
+                " one of these.",
                 field="query" if path is None else "path",
-                remedy="Give one of header, query and path.",
+                remedy="Pass exactly one of header, query and path.",
             )
         if path is not None:
             return cls(method=AuthMethod.API_KEY_PATH, secret=key, name=path, expires_at=expires_at)
@@ -313,7 +314,7 @@ class OAuthCredentials:
             raise InvalidData(
                 f"{self.token_type[:80]!r} is not a token type.",
                 field="token_type",
-                remedy="Give the type that the authorisation server named, such as 'Bearer'.",
+                remedy="Pass the type that the authorisation server returned, such as 'Bearer'.",
             )
 
 
@@ -436,9 +437,9 @@ def _path_with_key(path: str, beginning: str, key: Secret) -> str:
     """Return a request's path with the prefix in front that contains the API key."""
     if is_absolute(path):
         raise InvalidData(
-            "This service takes its key in the path, so a request cannot have an absolute URL.",
+            "This service expects its key in the path, so a request cannot have an absolute URL.",
             field="path",
-            remedy="Give the path below the service's base URL.",
+            remedy="Pass the path relative to the service's base URL.",
         )
     return f"{beginning.replace(_KEY_PLACE, quote(key.reveal(), safe=':'))}/{path.lstrip('/')}"
 
@@ -453,19 +454,20 @@ def _check_credentials(credentials: Credentials) -> None:
         raise InvalidData(
             f"The method {method} {'needs a' if secret is None else 'takes no'} secret.",
             field="secret",
-            remedy="Name the method that the service asks for, and give the secret it needs.",
+            remedy="Pass the method that the service requires, and the secret for that method.",
         )
     if (name is None) != (method not in _USUAL_NAMES):
         raise InvalidData(
             f"The method {method} {'needs a' if name is None else 'takes no'} name.",
             field="name",
-            remedy="A name is that of the header or query parameter which carries an API key.",
+            remedy="Pass a name only for API keys: the name of the header or query parameter"
+            " that carries the key.",
         )
     if method is AuthMethod.API_KEY_PATH and _KEY_SEGMENT.fullmatch(name or "") is None:
         raise InvalidData(
-            f"{(name or '')[:80]!r} is not the beginning of a path with a place for the key.",
+            f"{(name or '')[:80]!r} is not the beginning of a path with the placeholder {{key}}.",
             field="name",
-            remedy="Give such a beginning, with {key} where the key belongs: '/bot{key}'.",
+            remedy="Pass the beginning of the path with {key} where the key belongs: '/bot{key}'.",
         )
     _check_username(method, credentials.username)
     _check_signing(method, credentials.signing)
@@ -484,14 +486,14 @@ def _check_username(method: AuthMethod, username: str | None) -> None:
         raise InvalidData(
             f"The method {method} {'needs a' if username is None else 'takes no'} user name.",
             field="username",
-            remedy="A user name belongs to the methods basic and digest, and to no other.",
+            remedy="Pass a user name only with the methods basic and digest, which require one.",
         )
     if username is not None and (":" in username or _CONTROL.search(username)):
         raise InvalidData(
-            "The user name has a colon or a control character in it, which neither Basic nor"
-            " Digest can send.",
+            "The user name contains a colon or a control character, and Basic and Digest"
+            " cannot send these.",
             field="username",
-            remedy="Check that user name and password were not given as one.",
+            remedy="Check that the user name and the password were not passed as one text.",
         )
 
 
@@ -512,9 +514,10 @@ def _check_secret(method: AuthMethod, secret: Secret) -> None:
             _check_scheme_word(secret, "secret")
     elif _CONTROL.search(secret.reveal()):
         raise InvalidData(
-            "The password has a line break or a control character in it.",
+            "The password contains a line break or a control character.",
             field="secret",
-            remedy="Strip stray newlines; they are often read along with a password from a file.",
+            remedy="Remove stray line breaks. They are often read from a file together with"
+            " the password.",
         )
 
 
@@ -524,10 +527,10 @@ def _check_scheme_word(token: Secret, field: str) -> None:
         if token.begins_with(f"{word} ", f"{word.lower()} ", f"{word.upper()} "):
             is_added = word in {"Bearer", "DPoP"}
             raise InvalidData(
-                f"The token begins with the word {word}, which is a scheme of authentication.",
+                f"The token begins with the word {word}, which names an authentication scheme.",
                 field=field,
-                remedy="Give the token alone; the word is added when it is sent."
+                remedy="Pass the token without this word. moorage adds the word to each request."
                 if is_added
-                else "Give the token alone, and name the method that the service asks for, such as"
-                " basic.",
+                else "Pass the token without this word, and select the method that the"
+                " service requires, such as basic.",
             )

@@ -135,9 +135,9 @@ def unpack_entries(packed: bytes) -> Entries:
     except (TypeError, ValueError):
         pass
     raise InvalidData(
-        "The cached answer cannot be read; another release may have written it.",
+        "The cached response cannot be read. Another release of moorage may have written it.",
         field="cache",
-        remedy="Do nothing: the service will be called again.",
+        remedy="No action is needed: moorage calls the service again.",
     )
 
 

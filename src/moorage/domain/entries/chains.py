@@ -41,7 +41,7 @@ _SUFFIX: Final = "-undo"
 _UNUSED: Final = frozenset({EntryState.PREPARED, EntryState.DROPPED})
 _FAILED: Final = frozenset({EntryState.DEAD, EntryState.UNDOING})
 
-_REMEDY: Final = "Give what `put` returned, or the ids of stored calls."
+_REMEDY: Final = "Pass the values that `put` returned, or the ids of stored calls."
 
 
 def undo_id(id: str) -> str:
@@ -59,14 +59,14 @@ def joined_ids(ids: Iterable[str | Entry]) -> str | None:
         raise InvalidData(
             "The calls to wait for are a single value, not a list.",
             field="after",
-            remedy="Put it in a list: after=[call].",
+            remedy="Pass a list: after=[call].",
         )
     names: dict[str, None] = {}
     for item in ids:
         name = item.id if isinstance(item, Entry) else item
         if not _is_id(name):
             raise InvalidData(
-                f"A call to wait for is {item!r:.80}, which is not the id of a stored call.",
+                f"The value {item!r:.80} is not the id of a stored call.",
                 field="after",
                 remedy=_REMEDY,
             )
@@ -100,16 +100,18 @@ def unblocked_entry(entry: E, chain: Mapping[str, E], now: datetime) -> E | None
         undo = chain.get(undo_id(id))
         if predecessor is None:
             if not is_missing_yet:
-                return give_up(entry, now, f"The call {id} before it is not in the store.")
+                return give_up(entry, now, f"The store does not have the earlier call {id}.")
             waits = True
         elif predecessor.state in _FAILED:
-            return give_up(entry, now, f"The call {id} before it failed for good.")
+            return give_up(entry, now, f"The earlier call {id} failed permanently.")
         elif predecessor.state is EntryState.DROPPED:
-            return give_up(entry, now, f"The call {id} before it was cancelled.")
+            return give_up(entry, now, f"The earlier call {id} was cancelled.")
         elif predecessor.state is not EntryState.DONE:
             waits = True
         elif undo is not None and undo.state not in _UNUSED:
-            return give_up(entry, now, f"The call {id} before it is undone, or cannot be undone.")
+            return give_up(
+                entry, now, f"The earlier call {id} is being undone, or cannot be undone."
+            )
     return None if waits else released_entry(entry, now, None)
 
 
@@ -143,7 +145,7 @@ def undo_changes(entry: E, chain: Mapping[str, E], now: datetime) -> tuple[E, ..
     error = entry.error
     changes: list[E] = []
     if any(member.state is EntryState.DROPPED for member in members):
-        error = f"{error} Nothing was undone, because a person cancelled a call before it."[:500]
+        error = f"{error} Nothing was undone, because a person cancelled an earlier call."[:500]
     else:
         undos = [undo for member in members if (undo := chain.get(undo_id(member.id)))]
         previous: str | None = None

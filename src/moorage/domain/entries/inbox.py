@@ -124,7 +124,8 @@ def unpack_events(content: bytes, tenant: str | None) -> tuple[WebhookEvent, ...
         raise InvalidData(
             "A stored webhook cannot be read.",
             field="content",
-            remedy="Upgrade every process that shares the store; give each the same cipher.",
+            remedy="Upgrade every process that shares the store, and configure the same"
+            " cipher in each process.",
         ) from None
 
 

@@ -128,7 +128,7 @@ def _check_aware(_: object, attribute: attrs.Attribute[Any], value: datetime | N
         raise InvalidData(
             f"{attribute.name} must be an aware datetime.",
             field=attribute.name,
-            remedy="Give it a time zone, such as datetime.now(UTC).",
+            remedy="Add a time zone, such as datetime.now(UTC).",
         )
 
 
@@ -142,7 +142,8 @@ def _check_length(_: object, attribute: attrs.Attribute[Any], value: object) -> 
         raise InvalidData(
             f"{attribute.name} must be a text of 1 to {_MAX_LENGTH} characters.",
             field=attribute.name,
-            remedy=f"Give a text of at most {_MAX_LENGTH} characters, such as an id of yours.",
+            remedy=f"Pass a text of at most {_MAX_LENGTH} characters, such as an id of your"
+            " application.",
         )
 
 
@@ -151,7 +152,7 @@ def _is_state(_: object, attribute: attrs.Attribute[Any], value: object) -> None
         raise InvalidData(
             f"{attribute.name} must be a text of 1 to {LONGEST_STATE} characters.",
             field=attribute.name,
-            remedy="Leave it out if it is longer.",
+            remedy="Omit the state if it is longer.",
         )
 
 
@@ -162,7 +163,7 @@ def _check_predecessors(_: object, attribute: attrs.Attribute[Any], value: objec
         raise InvalidData(
             f"{attribute.name} must be a text of 1 to {LONGEST_PREDECESSORS} characters.",
             field=attribute.name,
-            remedy="Give the ids of fewer entries, separated by commas.",
+            remedy="Pass the ids of fewer entries, separated by commas.",
         )
 
 
@@ -171,7 +172,8 @@ def _check_number(_: object, attribute: attrs.Attribute[Any], value: object) -> 
         raise InvalidData(
             f"{attribute.name} must be an integer from -{_HIGHEST} to {_HIGHEST}.",
             field=attribute.name,
-            remedy="Give 0 for the usual priority, and a higher number for entries to take first.",
+            remedy="Pass 0 for the usual priority, and a higher number for entries that"
+            " workers take first.",
         )
 
 
@@ -328,7 +330,7 @@ class EntryQuery:
         raise InvalidData(
             f"{self.after[:80]!r} is not the `next` of a page.",
             field="after",
-            remedy="Give the `next` of a page unchanged.",
+            remedy="Pass the `next` value of a page unchanged.",
         )
 
 
@@ -394,7 +396,7 @@ def entries_to_take_together(offered: Sequence[E]) -> Sequence[E]:
 def take_entry(entry: E, now: datetime, lease: float, most: int) -> E:
     """Return the entry after a worker took it: claimed, or given up if no attempts are left."""
     if entry.attempts >= most:
-        return give_up(entry, now, entry.error or "Each worker that took it died.")
+        return give_up(entry, now, entry.error or "Every worker that took the entry died.")
     return attrs.evolve(
         entry,
         state=EntryState.CLAIMED,

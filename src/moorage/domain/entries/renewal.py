@@ -88,9 +88,9 @@ def entry_lease(value: float | timedelta | None) -> float | None:
     lease = maybe_seconds(value, "lease")
     if lease is not None and lease < ENTRY_LEASE:
         raise ConfigurationError(
-            f"A lease of {lease:g} seconds is too short to be renewed in time.",
+            f"A lease of {lease:g} seconds is too short: a worker cannot renew it in time.",
             path="lease",
-            remedy=f"Give at least {ENTRY_LEASE:g} seconds, or leave it out.",
+            remedy=f"Set at least {ENTRY_LEASE:g} seconds, or omit the lease.",
         )
     return lease
 

@@ -133,10 +133,10 @@ class GraphQLPage:
             return None
         if variables.get(cursor) == self.cursor:
             raise InvalidData(
-                f"The next page would be this page again: ${cursor} stays the same.",
+                f"The next page would be the same page again, because ${cursor} does not change.",
                 field=cursor,
-                remedy=f"Use the variable ${cursor} in the document; if it is used, tell the"
-                " vendor.",
+                remedy=f"Use the variable ${cursor} in the document. If the document uses it,"
+                " report the error to the vendor.",
             )
         return {**variables, cursor: self.cursor}
 
@@ -181,17 +181,17 @@ class GraphQLAnswer:
         nodes = _nodes_of(connection)
         if not is_object(info) or not isinstance(info.get("hasNextPage"), bool) or nodes is None:
             raise InvalidData(
-                f"The answer has no page of a connection at {at!r}.",
+                f"The response has no page of a connection at {at!r}.",
                 field="at",
-                remedy="Ask for `pageInfo { hasNextPage endCursor }` and for `nodes` or"
-                " `edges { node }` there.",
+                remedy="Select `pageInfo { hasNextPage endCursor }` and `nodes` or `edges {"
+                " node }` in this field.",
             )
         cursor = info.get("endCursor") if info["hasNextPage"] else None
         if info["hasNextPage"] and not isinstance(cursor, str):
             raise InvalidData(
-                f"The page at {at!r} has a next page, but no `endCursor` that leads to it.",
+                f"The page at {at!r} has a next page, but no `endCursor`.",
                 field="at",
-                remedy="Ask for `pageInfo { hasNextPage endCursor }`.",
+                remedy="Select `pageInfo { hasNextPage endCursor }`.",
             )
         return GraphQLPage(tuple(nodes), cursor)
 
@@ -235,7 +235,7 @@ def read_message(body: object) -> GraphQLAnswer | ConnectorError:
     if problems:
         return _refusal_of(problems, None)
     return VendorFailed(
-        "A message of the subscription has neither data nor errors.",
+        "A message of the subscription contains no data and no errors.",
         retryable=False,
         remedy="Tell the vendor.",
     )
@@ -295,13 +295,13 @@ def _kind_of_status(status: int) -> type[ConnectorError]:
 
 def _uncertain_failure(response: Response, error: VendorRejected) -> VendorFailed:
     return VendorFailed(
-        "The GraphQL service failed while it executed the mutation, and does not say whether it"
-        " happened.",
+        "The GraphQL service failed while it executed the mutation, so the outcome of the"
+        " mutation is unknown.",
         status=response.status,
         vendor_message=error.vendor_message,
         response=response,
         retryable=False,
-        remedy="Look up at the service whether the mutation happened before you repeat it.",
+        remedy="Check at the service whether the mutation was executed before you repeat it.",
     )
 
 
@@ -334,7 +334,9 @@ def _refusal_of(
     suffix = f": {text}" if text else "."
     error: ConnectorError = kind(f"The GraphQL service answered with an error{suffix}", **details)
     if _looked_up(problem) in UNKNOWN_DOCUMENT:
-        error.remedy = "Register the document at the service, or let `GraphQL` send its text."
+        error.remedy = (
+            "Register the document with the service, or let `GraphQL` send the document's text."
+        )
     error.vendor_retry_after = _pause_of(problem.extensions, response)
     return error
 

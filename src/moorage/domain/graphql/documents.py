@@ -59,11 +59,12 @@ def read_document(text: object) -> GraphQLDocument:
             )
         elif definition_type != "fragment":
             raise _no_document(
-                f"A definition in the document begins with {definition_type[:40]!r}."
+                f"A definition in the document begins with {definition_type[:40]!r}, which is"
+                " not valid."
             )
     if len(operations) != 1:
         raise InvalidData(
-            f"The document has {len(operations)} operations.",
+            f"The document has {len(operations)} operations instead of one.",
             field="document",
             remedy="Write a separate document for each operation, with the fragments that it uses.",
         )
@@ -107,5 +108,5 @@ def _no_document(message: str) -> InvalidData:
     return InvalidData(
         message,
         field="document",
-        remedy="Give a GraphQL document, such as 'query Orders { orders { id } }'.",
+        remedy="Pass a GraphQL document, such as 'query Orders { orders { id } }'.",
     )

@@ -141,7 +141,8 @@ class GraphQL:
         document = _document(text)
         if document.kind != kind:
             raise InvalidData(
-                f"The document has {with_article(document.kind)}, and not {with_article(kind)}.",
+                f"The document contains {with_article(document.kind)} instead of"
+                f" {with_article(kind)}.",
                 field="document",
                 remedy=_REMEDIES[document.kind],
             )
@@ -201,9 +202,12 @@ class GraphQL:
 
 
 _REMEDIES: Final = {
-    "query": "Make its operation with `GraphQL.query`.",
-    "mutation": "Make its operation with `GraphQL.mutation`.",
-    "subscription": "Make it with `GraphQL.subscription`, for a connector of WebSockets.",
+    "query": "Create the operation with `GraphQL.query`.",
+    "mutation": "Create the operation with `GraphQL.mutation`.",
+    "subscription": (
+        "Create the subscription with `GraphQL.subscription`, and use it with a"
+        " WebSocket connector."
+    ),
 }
 
 

@@ -31,10 +31,10 @@ _REASONS: Final[dict[int, tuple[type[ConnectorError], str]]] = {
     4400: (InvalidRequest, "The server does not understand a message of the subscription."),
     4401: (AuthenticationFailed, "The server has not accepted the connection yet."),
     4403: (AuthenticationFailed, "The server refused the parameters of the connection."),
-    4406: (VendorRejected, "The server does not speak graphql-transport-ws."),
-    4408: (ConnectionFailed, "The parameters of the connection arrived too late."),
+    4406: (VendorRejected, "The server does not support graphql-transport-ws."),
+    4408: (ConnectionFailed, ("The parameters of the connection arrived too late at the server.")),
     4409: (VendorRejected, "The server already has a subscription with this id."),
-    4429: (RateLimitExceeded, "The server was asked to accept the connection twice."),
+    4429: (RateLimitExceeded, "The server received two requests to open the connection."),
 }
 """The errors for the close codes of the protocol graphql-transport-ws."""
 
@@ -97,18 +97,19 @@ class GraphQLMessages:
     def request(self, _identity: str, _payload: Any, /) -> str:
         """Refuse to send a query or mutation over the WebSocket: HTTP is used for them."""
         raise InvalidData(
-            "Queries and mutations are not sent over a WebSocket.",
+            "Queries and mutations cannot be sent over a WebSocket connection.",
             field="payload",
-            remedy="Perform the operation of `GraphQL.query` or `GraphQL.mutation` with a manager.",
+            remedy="Create the operation with `GraphQL.query` or `GraphQL.mutation`, and"
+            " perform it with a manager.",
         )
 
     def subscription(self, identity: str, payload: Any, mark: str | None, /) -> str:
         """Return the message that starts a GraphQL subscription."""
         if not isinstance(payload, GraphQLSubscription):
             raise InvalidData(
-                "The payload is not a subscription of GraphQL.",
+                "The payload is not a GraphQL subscription.",
                 field="payload",
-                remedy="Make it with `GraphQL.subscription`.",
+                remedy="Create the payload with `GraphQL.subscription`.",
             )
         return json_message(
             {"id": identity, "type": "subscribe", "payload": payload.payload(mark)}, "variables"
@@ -135,7 +136,7 @@ class GraphQLMessages:
             raise InvalidData(
                 "The server sent a message that is not part of the protocol graphql-transport-ws.",
                 field="message",
-                remedy="Check which protocol the server speaks.",
+                remedy="Check which protocol the server uses.",
             )
         payload = body.get("payload")
         result = read_message(payload if kind == "next" else {"errors": payload})
@@ -152,5 +153,5 @@ class GraphQLMessages:
             return ConnectionFailed(message, may_have_been_processed=False)
         return kind(
             message,
-            remedy=f"Look at the server's log for the code {code}, and at `parameters`.",
+            remedy=f"Look up the code {code} in the server's log, and check `parameters`.",
         )

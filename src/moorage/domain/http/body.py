@@ -32,17 +32,17 @@ def _body_error(source: object) -> InvalidData:
     return InvalidData(
         f"A body of type {type(source).__name__} cannot be sent.",
         field="body",
-        remedy="Give bytes, a binary file, an iterator of bytes, or a function that opens one; for"
-        " JSON use Request.post(path, json=...), for a form form=....",
+        remedy="Pass bytes, a binary file, an iterator of bytes, or a function that opens"
+        " one. For JSON, use Request.post(path, json=...). For a form, use form=....",
     )
 
 
 def _is_count(_: BodyStream, __: object, value: Any) -> None:
     if value is not None and (type(value) is not int or value < 0):
         raise InvalidData(
-            f"A body's length cannot be {brief_repr(value)}.",
+            f"{brief_repr(value)} is not a valid length of a body.",
             field="length",
-            remedy="Give the number of bytes, or None if it is unknown.",
+            remedy="Pass the number of bytes, or None if it is unknown.",
         )
 
 
@@ -98,9 +98,9 @@ def _single_read(source: Source) -> Callable[[], Chunks]:
             return _chunks(sources.pop())
         except IndexError:
             raise InvalidData(
-                "This body has been read already and cannot be sent again.",
+                "This body has already been read, so it cannot be sent again.",
                 field="body",
-                remedy="Give a function that opens the body, so that it can be opened again.",
+                remedy="Pass a function that opens the body, so that moorage can open it again.",
             ) from None
 
     return open_once
@@ -125,7 +125,7 @@ def _bytes(chunk: object) -> bytes:
     if isinstance(chunk, bytes):
         return chunk
     raise InvalidData(
-        f"Reading the body's file returned {type(chunk).__name__}, not bytes.",
+        f"The file of the body returned {type(chunk).__name__}, not bytes.",
         field="body",
         remedy="Open the file in binary mode.",
     )

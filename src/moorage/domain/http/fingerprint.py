@@ -98,9 +98,9 @@ def _content(body: bytes | BodyStream, content_type: str | None) -> tuple[bytes,
     if isinstance(body, BodyStream):
         if not body.replayable:
             raise InvalidData(
-                "A body that can be read only once has no fingerprint.",
+                "The body can be read only once, so its fingerprint cannot be computed.",
                 field="body",
-                remedy="Give bytes, or a function that opens the body.",
+                remedy="Pass bytes, or a function that opens the body.",
             )
         return b"stream", str(body.length).encode()
     if len(body) <= LARGEST_PARSED and is_json(content_type):

@@ -48,7 +48,9 @@ def check_settable(name: str, field: str) -> None:
     """
     if _lower_name(name) in OF_TRANSPORT:
         remedy = (
-            "Remove it; the host of the URL is sent." if name.lower() == "host" else "Remove it."
+            "Remove the header. The HTTP client sends the host of the URL."
+            if name.lower() == "host"
+            else "Remove it."
         )
         raise InvalidData(
             f"The HTTP client sets the header {name} for each request, so settings must not"
@@ -75,11 +77,11 @@ def _value(name: str, value: object) -> str:
         if (value.isascii() and value.isprintable()) or _UNSENDABLE.search(value) is None:
             return value.strip(" \t")
         raise InvalidData(
-            f"The value of the header {name!r} has a line break, a control character, or a"
-            " character outside Latin-1.",
+            f"The value of the header {name!r} contains a line break, a control character, or"
+            " a character outside Latin-1.",
             field=f"headers.{name}",
-            remedy="Strip stray newlines (often read along with a key from a file), and"
-            " percent-encode other text.",
+            remedy="Remove stray line breaks (often read from a file together with a key),"
+            " and percent-encode other text.",
         )
     raise InvalidData(
         f"The value of the header {name!r} is of type {type(value).__name__}, not str.",
@@ -295,7 +297,7 @@ def _not_fields_error(fields: object) -> InvalidData:
     return InvalidData(
         f"A value of type {type(fields).__name__} cannot be converted to headers.",
         field="headers",
-        remedy="Give a mapping of str to str, or pairs of str.",
+        remedy="Pass a mapping of str to str, or pairs of str.",
     )
 
 

@@ -30,9 +30,9 @@ def _as_calls(value: LoggedCalls | str) -> LoggedCalls:
         return LoggedCalls(value)
     except ValueError:
         raise ConfigurationError(
-            f"{brief_repr(value)} is not a choice of calls.",
+            f"{brief_repr(value)} is not a valid selection of calls.",
             path="calls",
-            remedy=f"Give one of {', '.join(choice.value for choice in LoggedCalls)}.",
+            remedy=f"Use one of {', '.join(choice.value for choice in LoggedCalls)}.",
         ) from None
 
 

@@ -86,7 +86,8 @@ def _as_files(files: FilesInput) -> Iterator[tuple[str, FormFile]]:
             raise InvalidData(
                 "The value of files cannot be converted to form files.",
                 field="files",
-                remedy="Give a mapping of names to FormFile('invoice.pdf', content), or pairs.",
+                remedy="Pass a mapping of names to FormFile('invoice.pdf', content), or pairs"
+                " of these.",
             )
         yield name, file
 
@@ -116,9 +117,9 @@ def _escape(text: str, field: str) -> str:
 def _check_text(text: object, field: str) -> None:
     if not isinstance(text, str) or _CONTROL.search(text) or not is_encodable(text):
         raise InvalidData(
-            "A name in the form is not a text, or has a control character in it.",
+            "A name in the form is not a text, or contains a control character.",
             field=field,
-            remedy="Give a name of letters, digits and punctuation.",
+            remedy="Use letters, digits and punctuation in names.",
         )
 
 
@@ -204,11 +205,11 @@ class _BoundaryCheck:
         size = len(self._delimiter)
         if self._delimiter in chunk or self._delimiter in self._tail + chunk[:size]:
             raise InvalidData(
-                "A file contains the form's boundary, so it could pass for other parts of the"
-                " form.",
+                "A file contains the boundary of the form, so a part of the file could be"
+                " read as another part of the form.",
                 field="files",
-                remedy="Send the file as bytes; and find out who wrote it, because this is"
-                " no accident.",
+                remedy="Pass the file as bytes, and find out who created it. The boundary is"
+                " random, so this is not a coincidence.",
             )
         self._tail = chunk[-size:] if len(chunk) >= size else (self._tail + chunk)[-size:]
         return chunk

@@ -92,7 +92,8 @@ def _networks(networks: str | Iterable[str]) -> tuple[Network, ...]:
         raise ConfigurationError(
             "The value is not a list of networks.",
             path="networks",
-            remedy="Give networks such as '10.1.0.0/16', with no bit below the mask, or addresses.",
+            remedy="Use networks such as '10.1.0.0/16', with all bits after the prefix zero,"
+            " or addresses.",
         ) from None
 
 
@@ -104,9 +105,9 @@ def _hosts(hosts: str | Iterable[str]) -> tuple[str, ...]:
 def _host(name: str) -> str:
     if _HOST.fullmatch(name) is None:
         raise ConfigurationError(
-            f"{name[:80]!r} is not the name of a host.",
+            f"{name[:80]!r} is not a host name.",
             path="hosts",
-            remedy="Give names such as 'api.example', or '.example' for all names below it:"
+            remedy="Use names such as 'api.example', or '.example' for all names below it,"
             " without a scheme, a port or a path.",
         )
     return name
@@ -121,7 +122,7 @@ def _are_ports(_: object, attribute: attrs.Attribute[Any], value: tuple[object, 
         raise ConfigurationError(
             f"{brief_repr(value)} is not a list of ports.",
             path=attribute.name,
-            remedy="Give ports such as 443.",
+            remedy="Use ports such as 443.",
         )
 
 
@@ -151,15 +152,15 @@ class OutgoingGuard:
         if not secure and not self.plain_http:
             return "would be asked without TLS"
         if port not in self.ports:
-            return f"is asked at port {port}, which is not allowed"
+            return f"would be contacted at port {port}, which is not allowed"
         host = host.lower().rstrip(".")
         last_label = host.rpartition(".")[2]
         if _NUMBER.fullmatch(last_label) and not _CANONICAL.fullmatch(host):
-            return "is an address in disguise"
+            return "is an IP address in an unusual form"
         if "%" in host:
-            return "is an address on one of this machine's links"
+            return "is a link-local address"
         if self.hosts and not any(_is_named(host, name) for name in self.hosts):
-            return "is not one of the hosts that are allowed"
+            return "is not one of the allowed hosts"
         return None
 
     def objection_to(self, address: str) -> str | None:
@@ -170,9 +171,9 @@ class OutgoingGuard:
         try:
             parsed_address = ip_address(address)
         except ValueError:
-            return "has an address of an unknown kind"
+            return "has an invalid address"
         if getattr(parsed_address, "scope_id", None) is not None:
-            return "has an address on one of this machine's links"
+            return "has a link-local address"
         embedded_address = _embedded_address(parsed_address)
         if any(
             item in network

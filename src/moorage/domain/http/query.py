@@ -36,9 +36,9 @@ def as_pairs(written: PairsInput | None, field: str) -> Pairs:
             )
     except (TypeError, ValueError):
         raise InvalidData(
-            f"{field} cannot be converted to pairs of name and value.",
+            f"{field} cannot be converted to pairs of a name and a value.",
             field=field,
-            remedy="Give a mapping, or pairs of name and value.",
+            remedy="Pass a mapping, or pairs of a name and a value.",
         ) from None
     return tuple(pairs)
 
@@ -58,7 +58,7 @@ def _text(value: object, field: str) -> str:
     raise InvalidData(
         f"A parameter in {field} is of type {type(value).__name__} or not valid Unicode.",
         field=field,
-        remedy="Write the value as str, int, bool, None, or a list of these.",
+        remedy="Pass the value as str, int, bool, None, or a list of these.",
     )
 
 

@@ -81,9 +81,9 @@ def _folded_names(names: str | Iterable[str]) -> frozenset[str]:
     name_list = [names] if isinstance(names, str) else list(names)
     if not all(isinstance(name, str) and name for name in name_list):
         raise ConfigurationError(
-            "A name to mask is empty, or not a text.",
+            "A name to mask is empty or not a text.",
             path="redaction",
-            remedy="Give a list of names, such as ['x-customer'].",
+            remedy="Pass a list of names, such as ['x-customer'].",
         )
     return frozenset(name.lower() for name in name_list)
 
@@ -106,7 +106,7 @@ def _patterns(
         raise ConfigurationError(
             "A pattern is not a valid regular expression.",
             path="patterns",
-            remedy="Correct the pattern; to mask values by name, use header_names,"
+            remedy="Correct the pattern. To mask values by name, use header_names,"
             " query_names or body_keys.",
         ) from None
 

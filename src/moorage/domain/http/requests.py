@@ -78,9 +78,9 @@ def as_method(value: HttpMethod | str) -> HttpMethod:
 def _is_bool(_: object, __: object, value: Any) -> None:
     if value is not None and not isinstance(value, bool):
         raise InvalidData(
-            f"The value is {with_article(type(value).__name__)}, not a boolean.",
+            f"The value must be a boolean or None, not {with_article(type(value).__name__)}.",
             field="idempotent",
-            remedy="Give True if the request may be repeated, False if not, or None to go"
+            remedy="Pass True if the request may be repeated, False if not, or None to decide"
             " by its method.",
         )
 
@@ -327,9 +327,9 @@ def _with_content(
     form_content = form if files is None else files
     if sum(content is not None for content in (body, json, form_content)) > 1:
         raise InvalidData(
-            "More than one of body, json and form was given.",
+            "More than one of the arguments body, json and form was passed.",
             field="body",
-            remedy="Give one of body, json and form; files go along with a form.",
+            remedy="Pass only one of body, json and form. Files need a form.",
         )
     if json is not None:
         body = encode_json(json)
@@ -340,9 +340,10 @@ def _with_content(
         content_type, body = multipart(as_pairs(form, "form"), files)
         if "content-type" in fields:
             raise InvalidData(
-                "The request has files and a Content-Type, which would lack their boundary.",
+                "The request has files and a Content-Type header, but this header does not"
+                " contain the boundary of the form.",
                 field="headers.Content-Type",
-                remedy="Leave the Content-Type out; it is generated.",
+                remedy="Remove the Content-Type header. moorage generates it.",
             )
         fields = fields.with_header("Content-Type", content_type)
     elif form is not None:

@@ -17,7 +17,7 @@ def _is_status(_: Response, __: object, value: Any) -> None:
         raise InvalidData(
             f"{brief_repr(value)} is not an HTTP status.",
             field="status",
-            remedy="Give a number of three digits.",
+            remedy="Pass a number of three digits.",
         )
 
 
@@ -26,7 +26,7 @@ def _is_bytes(_: Response, __: object, value: Any) -> None:
         raise InvalidData(
             f"A response's body of type {type(value).__name__} is not bytes.",
             field="body",
-            remedy="Encode it, or read it to its end first.",
+            remedy="Encode the body, or read the stream to its end first.",
         )
 
 
@@ -82,9 +82,10 @@ class Response:
         except (ValueError, RecursionError):
             pass
         raise InvalidData(
-            f"The answer (status {self.status}, {len(self.body)} bytes) is not JSON.",
+            f"The response (status {self.status}, {len(self.body)} bytes) is not JSON.",
             field="body",
-            remedy="Check the answer's status and Content-Type before you read it as JSON.",
+            remedy="Check the status and the Content-Type of the response before you read it"
+            " as JSON.",
         )
 
     def as_replayed(self) -> Response:

@@ -52,7 +52,7 @@ def _version(value: TlsVersion | str) -> TlsVersion:
         raise ConfigurationError(
             f"{brief_repr(value)} is not a supported TLS version.",
             path="minimum",
-            remedy="Give '1.2' or '1.3'.",
+            remedy="Use '1.2' or '1.3'.",
         ) from None
 
 
@@ -79,12 +79,12 @@ def _path(value: object) -> str:
     path: object = as_path() if as_path else value
     if isinstance(path, str) and path:
         return path
-    raise _no_pem(f"A value of type {type(value).__name__} is neither a path nor PEM text")
+    raise _no_pem(f"A value of type {type(value).__name__} is not a path or PEM text")
 
 
 def _no_pem(why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{why}.", path="tls", remedy="Give the path of a PEM file, or its content."
+        f"{why}.", path="tls", remedy="Pass the path of a PEM file, or its content."
     )
 
 
@@ -97,7 +97,7 @@ def _reason(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         raise ConfigurationError(
             "TLS verification cannot be turned off without a reason.",
             path=attribute.name,
-            remedy="Say in `because` why nobody can intercept the connection.",
+            remedy="Explain in `because` why nobody can intercept the connection.",
         )
 
 
@@ -106,7 +106,7 @@ def _check_verification(_: object, attribute: attrs.Attribute[Any], value: objec
         raise ConfigurationError(
             "TLS verification can only be turned off by DangerouslyUnverified.",
             path=attribute.name,
-            remedy="Leave it out; or give DangerouslyUnverified, with a reason.",
+            remedy="Remove the option, or use DangerouslyUnverified with a reason.",
         )
 
 
@@ -155,16 +155,16 @@ class Tls:
             problems.append(
                 Problem(
                     "certificate",
-                    "There is a private key without its certificate.",
-                    "Give the certificate that belongs to the key.",
+                    "The private key has no certificate.",
+                    "Add the certificate that belongs to the key.",
                 )
             )
         if self.unverified is not None and self.authorities is not None:
             problems.append(
                 Problem(
                     "unverified",
-                    "There are authorities, but verification is turned off.",
-                    "Leave `unverified` out: servers are then verified by the authorities.",
+                    "Authorities are configured, but the verification of servers is turned off.",
+                    "Remove `unverified`. moorage then verifies servers with the authorities.",
                 )
             )
         if problems:
@@ -180,10 +180,10 @@ def _names(value: str | Iterable[str]) -> tuple[str, ...]:
 def _bypass_name(name: str) -> str:
     if _NAME.fullmatch(name) is None and _network(name) is None:
         raise ConfigurationError(
-            f"{name!r} is not a host to reach without the proxy.",
+            f"{name!r} is not a host, an address or a network to reach without the proxy.",
             path="bypass",
-            remedy="Give names such as vendor.example, addresses, or networks such as 10.0.0.0/8:"
-            " without a scheme, a port or a path.",
+            remedy="Use names such as vendor.example, addresses, or networks such as"
+            " 10.0.0.0/8, without a scheme, a port or a path.",
         )
     return name
 
@@ -215,8 +215,8 @@ def _split_proxy_address(url: Secret) -> tuple[str, str | None, Secret | None]:
         raise ConfigurationError(
             "The text is not the URL of a proxy.",
             path="proxy",
-            remedy="Give http://host:port or https://host:port; percent-encode the user"
-            " name and password in it.",
+            remedy="Use http://host:port or https://host:port, and percent-encode the user"
+            " name and the password in it.",
         )
     user, word = match["user"], match["word"]
     password = None if word is None else Secret(unquote(word))
@@ -229,16 +229,17 @@ def _check_bare_address(_: object, __: object, value: str) -> None:
     del value
     if _split_proxy_address(url)[1:] != (None, None):
         raise ConfigurationError(
-            "The URL of the proxy has a user name in it, which logs would show.",
+            "The URL of the proxy contains a user name, which logs would show.",
             path="proxy",
-            remedy="Use Proxy.at, which separates them.",
+            remedy="Use Proxy.at, which separates the user name and the password from the URL.",
         )
 
 
 def _user(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
     if value is not None and ":" in value:
         raise ConfigurationError(
-            "The proxy's user name has a colon in it, which separates it from the password.",
+            "The user name for the proxy contains a colon, but a colon separates the user"
+            " name from the password.",
             path=attribute.name,
             remedy="Use a user name without a colon.",
         )

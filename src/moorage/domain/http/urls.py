@@ -51,18 +51,20 @@ _LONGEST_LABEL = 63
 def validate_base_url(url: str) -> str:
     """Return the URL if it can be a service's base URL; otherwise raise an error."""
     if not _is_sendable(url):
-        raise _base_url_error("is not a str, or has white space or a control character in it")
+        raise _base_url_error("is not a str, or contains white space or a control character")
     if "@" in url.partition("://")[2].partition("/")[0]:
-        raise _base_url_error("has a user name or password in it")
+        raise _base_url_error("contains a user name or password")
     if "?" in url or "#" in url:
-        raise _base_url_error("has a query or a fragment")
+        raise _base_url_error("contains a query or a fragment")
     origin = origin_of(url)
     if origin is None:
-        raise _base_url_error("is not an http or https URL with a host in ASCII and a valid port")
+        raise _base_url_error("is not an http or https URL with an ASCII host and a valid port")
     if _PLACEHOLDER.search(url):
-        raise _base_url_error("has a part in braces or angle brackets, which nothing replaces")
+        raise _base_url_error(
+            "contains a placeholder in braces or angle brackets, but base URLs have no placeholders"
+        )
     if not is_host(origin[1]):
-        raise _base_url_error("has a host that can be neither a name nor an address")
+        raise _base_url_error("contains a host that is not a valid name or address")
     return url
 
 
@@ -70,9 +72,9 @@ def validate_private_url(url: str) -> str:
     """Return a base URL that is safe for secrets: with TLS, or on this machine."""
     if leaves_in_clear(validate_base_url(url)):
         raise InvalidData(
-            "The URL has no TLS, so secrets would cross the network in clear.",
+            "The URL does not use TLS, so it would send secrets unencrypted over the network.",
             field="base_url",
-            remedy="Give an https:// URL; plain HTTP is accepted only on this machine.",
+            remedy="Use an https:// URL. Plain HTTP is allowed only on this machine.",
         )
     return url
 
@@ -95,22 +97,23 @@ def is_host(host: str) -> bool:
 def validate_path(path: str) -> str:
     """Return a request's path or absolute URL, after checking that it is valid."""
     if not _is_sendable(path):
-        raise _path_error("is not a str, or has white space or a control character in it")
+        raise _path_error("is not a str, or contains white space or a control character")
     if is_absolute(path):
         try:
             netloc = urlsplit(path).netloc
         except ValueError:
-            raise _path_error("has no host that a URL could have") from None
+            raise _path_error("contains an invalid host") from None
         if "@" in netloc:
-            raise _path_error("has a user name or password in it")
+            raise _path_error("contains a user name or password")
     if ("." in path or "%2" in path) and _DOT_SEGMENT.search(
         path.partition("?")[0].partition("#")[0]
     ):
         raise InvalidData(
-            "The path has a segment '.' or '..', which leads to another path.",
+            "The path contains a segment '.' or '..', which leads to another path.",
             field="path",
-            remedy="Refuse such a segment if it is input; to encode it does not help, because"
-            " servers decode it. Otherwise write the path that it leads to.",
+            remedy="If the segment comes from user input, reject it. Percent-encoding does"
+            " not help, because servers decode it. Otherwise write the path that it"
+            " leads to.",
         )
     return path
 
@@ -167,9 +170,9 @@ def join_url(base_url: str, request: Request) -> str:
             # The frame that raises the error must not show secrets in the URL's query.
             del path
             raise InvalidData(
-                "The request's URL has another origin than the service's base URL.",
+                "The request's URL has another origin. It must have the origin of the base URL.",
                 field="path",
-                remedy="Give a path, or declare the other host as a service of its own.",
+                remedy="Pass a path, or declare the other host as a separate service.",
             )
         prefix, path = split_url
     else:
@@ -227,8 +230,8 @@ def _base_url_error(why: str) -> InvalidData:
     return InvalidData(
         f"The base URL {why}.",
         field="base_url",
-        remedy="Give scheme, host and path only, such as 'https://api.example/v1'; credentials and"
-        " parameters have settings of their own.",
+        remedy="Use only a scheme, a host and a path, such as 'https://api.example/v1'."
+        " Configure credentials and parameters in their own settings.",
     )
 
 

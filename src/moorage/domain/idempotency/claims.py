@@ -661,8 +661,9 @@ def checked_key(value: object) -> str:
     if isinstance(value, str) and _KEY.fullmatch(value):
         return value
     raise InvalidData(
-        "An idempotency key must be 1 to 255 printable ASCII characters, with no space at "
-        "either end.",
+        "An idempotency key must be 1 to 255 printable ASCII characters, without a space at"
+        " either end.",
         field="idempotency_key",
-        remedy="Give a key that names this operation, such as the invoice's number and a counter.",
+        remedy="Pass a key that identifies this operation, such as the invoice's number and a"
+        " counter.",
     )

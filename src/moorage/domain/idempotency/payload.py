@@ -35,7 +35,7 @@ def payload_fingerprint(payload: object) -> bytes:
             f"A payload of type {type(payload).__name__} cannot be compared with a later"
             f" one{note}.",
             field="payload",
-            remedy="Give `payload=` as bytes, or as a value that JSON can represent.",
+            remedy="Pass `payload=` as bytes, or as a value that JSON can represent.",
         ) from None
     return hashlib.sha256(text.encode()).digest()
 

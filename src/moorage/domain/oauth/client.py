@@ -94,9 +94,9 @@ def _scope(value: str | Iterable[str]) -> tuple[str, ...]:
 def _is_id(_: object, __: object, value: str) -> None:
     if not isinstance(value, str) or not 0 < len(value) <= _PRINTABLE or not value.isprintable():  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may have no type checker
         raise ConfigurationError(
-            "The client_id is empty or has characters that are not allowed.",
+            "The client_id is empty or contains characters that are not allowed.",
             path="client_id",
-            remedy="Give the id under which the application is registered.",
+            remedy="Set the id under which the application is registered.",
         )
 
 
@@ -108,9 +108,9 @@ def _are_parameters(_: object, __: object, value: Mapping[str, str]) -> None:
     for name in value:
         if name in _OURS:
             raise ConfigurationError(
-                f"The parameter {name} is set automatically.",
+                f"moorage sets the parameter {name} automatically.",
                 path=f"parameters.{name}",
-                remedy="Use the field of the same purpose, or leave the parameter out.",
+                remedy="Use the field for this purpose, or remove the parameter.",
             )
 
 
@@ -169,16 +169,16 @@ class OAuthClient:
                 f"The authentication {self.authentication} "
                 f"{'needs a' if self.secret is None else 'takes no'} secret.",
                 path="secret",
-                remedy="Name the authentication method that the client is registered with,"
-                " and give its secret if it has one.",
+                remedy="Set the authentication method that the client is registered with, and"
+                " the client's secret if it has one.",
             )
         self._check_fields()
 
     def _check_fields(self) -> None:
         path = "secret"
         remedy = (
-            "Give the shared secret for HS256, and else a private key of the right kind in"
-            " PEM, with no password."
+            "For HS256, set the shared secret. For other algorithms, set a private key of the"
+            " right type in PEM, without a password."
         )
         try:
             if self.secret is not None and self.uses_assertions:
@@ -186,7 +186,7 @@ class OAuthClient:
             if self.dpop_key is not None:
                 check_jwt_key(JwtAlgorithm.ES256, self.dpop_key)
             if self.token_header is not None:
-                path, remedy = "token_header", "Give the name of a header, such as x-access-token."
+                path, remedy = "token_header", ("Set the name of a header, such as x-access-token.")
                 check_settable(self.token_header, "token_header")
         except InvalidData as error:
             problem = error.message

@@ -170,17 +170,20 @@ def read_callback(
         return values
     checked_kind(pending, PendingConsent, "pending")
     if Secret(values.get("state", "")) != pending.state:
-        return _foreign_field_error("state", "The state is not that of this person's consent.")
+        return _foreign_field_error("state", "The state does not belong to this person's consent.")
     if (pending.client_id, pending.issuer) != (client.client_id, client.server.issuer):
         return _foreign_field_error(
-            "pending", "Another client asked for this consent, or of another server."
+            "pending", "The consent was started by another client, or for another server."
         )
     issuer = values.get("iss")
     issuer_is_required = client.server.authorization_response_iss_parameter_supported
     if (issuer is None and issuer_is_required) or (
         issuer is not None and pending.issuer not in {issuer, None}
     ):
-        return _foreign_field_error("iss", "Another authorisation server answers than was asked.")
+        return _foreign_field_error(
+            "iss",
+            "The response comes from another authorisation server than the request was sent to.",
+        )
     if now >= pending.expires_at:
         return AuthorizationRequired(
             "The person returned after the consent had expired.", remedy=_BEGIN_AGAIN
@@ -191,7 +194,7 @@ def read_callback(
         )
         return no_token_error(answer)[0]
     if not values.get("code"):
-        return _foreign_field_error("code", "There is no code.")
+        return _foreign_field_error("code", "The callback has no code.")
     return Secret(values["code"])
 
 
@@ -199,7 +202,7 @@ def no_token_error(answer: Refused | ConnectorError) -> tuple[ConnectorError, fl
     """Return the error for an answer without a token, and the seconds to wait, if any."""
     if isinstance(answer, Refused) and answer.why is Refusal.GONE:
         return AuthorizationRequired(
-            f"The person gave no consent ({answer.words}).", remedy=_BEGIN_AGAIN
+            f"The person did not give consent ({answer.words}).", remedy=_BEGIN_AGAIN
         ), answer.wait
     return renewal_error(None, answer)
 
@@ -214,7 +217,7 @@ def exchange_parameters(code: Secret, pending: PendingConsent) -> Parameters:
     )
 
 
-_BEGIN_AGAIN: Final = "Have the person begin again."
+_BEGIN_AGAIN: Final = "Ask the person to begin again."
 
 
 def _check_consent(client: OAuthClient, redirect_uri: str, parameters: Mapping[str, str]) -> None:
@@ -222,30 +225,30 @@ def _check_consent(client: OAuthClient, redirect_uri: str, parameters: Mapping[s
     if challenge_methods is not None and _S256 not in challenge_methods:
         raise UnsupportedByVendor(
             "The authorisation server does not support PKCE with S256.",
-            remedy="Use a server that supports PKCE with S256; without it an intercepted"
-            " code can be used.",
+            remedy="Use a server that supports PKCE with S256. Without PKCE, an intercepted"
+            " code can be used by others.",
         )
     if not (isinstance(redirect_uri, str) and _OF_AN_APP.fullmatch(redirect_uri)):
         checked_url(redirect_uri, "redirect_uri")
     if "#" in redirect_uri:
         raise ConfigurationError(
-            "The redirect_uri has a fragment.",
+            "The redirect_uri contains a fragment.",
             path="redirect_uri",
-            remedy="Give the URL that is registered at the authorisation server.",
+            remedy="Pass the URL that is registered at the authorisation server.",
         )
     for name in parameters:
         if name in _OURS:
             raise ConfigurationError(
-                f"The parameter {name} is set automatically.",
+                f"moorage sets the parameter {name} automatically.",
                 path=f"parameters.{name}",
-                remedy="Use the argument of the same purpose, or leave the parameter out.",
+                remedy="Use the argument for this purpose, or remove the parameter.",
             )
 
 
 def _callback_parameters(callback: object) -> dict[str, str] | InvalidData:
     """Return the parameters of the callback by name, or the error for an invalid callback."""
     if not isinstance(callback, str) or len(callback) > _MAX_LENGTH:
-        return _foreign_field_error("callback", "What came back is not a text, or too long.")
+        return _foreign_field_error("callback", "The callback is not a text, or it is too long.")
     query = callback.removeprefix("?")
     if _IS_URL.match(callback):
         query = callback.partition("?")[2].partition("#")[0]
@@ -254,10 +257,10 @@ def _callback_parameters(callback: object) -> dict[str, str] | InvalidData:
             query, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS
         )
     except ValueError:
-        return _foreign_field_error("callback", "What came back is not a query.")
+        return _foreign_field_error("callback", "The callback is not a valid query.")
     values = dict(pairs)
     if len(values) < len(pairs):
-        return _foreign_field_error("callback", "A parameter came back twice.")
+        return _foreign_field_error("callback", "The callback contains a parameter twice.")
     return values
 
 

@@ -50,6 +50,6 @@ def no_metadata_error(places: Sequence[str], statuses: Sequence[int]) -> VendorF
         f"None of these places has metadata of the authorisation server: {statuses_by_place}.",
         status=statuses[-1],
         retryable=any(status >= 500 or status in _BUSY_STATUSES for status in statuses),
-        remedy="Give the issuer exactly as the authorisation server writes it, or name its"
+        remedy="Set the issuer exactly as the authorisation server writes it, or set the"
         " endpoints with AuthorizationServer.",
     )

@@ -123,7 +123,7 @@ class TokenExchange:
             raise InvalidData(
                 "The token exchange has no subject token.",
                 field="subject",
-                remedy="Give the name of the service that the token is for, or the token as a"
+                remedy="Pass the name of the service that the token is for, or the token as a"
                 " Secret.",
             )
 

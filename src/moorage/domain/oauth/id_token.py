@@ -48,14 +48,14 @@ def id_token_problem(
     if client_id not in audiences or claims.get("azp", client_id) != client_id:
         return "is for another client"
     if len(audiences) > 1 and "azp" not in claims:
-        return "is for several clients, and does not say for which"
+        return "is for several clients, and does not name the authorised client (azp)"
     expiry = claims.get("exp")
     if isinstance(expiry, bool) or not isinstance(expiry, (int, float)):
-        return "does not say when it ends"
+        return "has no expiry"
     if not now.timestamp() - _SKEW < expiry:
         return "has expired"
     if nonce is not None and not _is_nonce(nonce, claims.get("nonce")):
-        return "is of another consent"
+        return "belongs to another consent"
     return None
 
 

@@ -140,5 +140,5 @@ def _unusable_error(field: str) -> InvalidData:
     return InvalidData(
         "The value is not a pending consent.",
         field=field,
-        remedy="Give the second result of `begin`, or have the person begin again.",
+        remedy="Pass the second result of `begin`, or ask the person to begin again.",
     )

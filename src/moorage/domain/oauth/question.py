@@ -116,7 +116,7 @@ def renewal_error(
         retryable=is_temporary,
         remedy="Try again later."
         if is_temporary
-        else "Correct the client's id, secret, authentication, scope or grant.",
+        else "Correct the client's id, secret, authentication method, scope or grant.",
     )
     failed_error.vendor_retry_after = answer.vendor_wait
     return failed_error, answer.wait
@@ -125,8 +125,9 @@ def renewal_error(
 def slow_renewal_error(service: str | None) -> CredentialRefreshFailed:
     """Return the error for a caller whose time is over before another process renews the token."""
     return CredentialRefreshFailed(
-        "Another process's renewal of the token takes longer than this call can wait.",
+        "Another process is renewing the token, and the renewal takes longer than this call"
+        " can wait.",
         service=service,
         retryable=True,
-        remedy="Try again; or give a longer timeout.",
+        remedy="Try again, or set a longer timeout.",
     )

@@ -39,8 +39,8 @@ def no_client_error(service: str) -> ConfigurationError:
     return ConfigurationError(
         f"No OAuth client is configured for {service!r}.",
         path="clients",
-        remedy="Give the name of a service of the refresher's clients whose token was"
-        " granted by OAuth.",
+        remedy="Pass the name of a service that has an OAuth client in the refresher and a"
+        " token granted by OAuth.",
     )
 
 
@@ -67,17 +67,19 @@ def not_revoked_error(answer: Refused | ConnectorError) -> tuple[ConnectorError,
     """Return the error for a token that was not revoked, and the time at which to try again."""
     if isinstance(answer, ConnectorError):
         return answer, None
-    message = f"The authorisation server does not revoke the token ({answer.words})."
+    message = f"The authorisation server did not revoke the token ({answer.words})."
     details: dict[str, Any] = {"vendor_code": answer.code, "vendor_message": answer.said}
     if answer.why is Refusal.LATER:
         return VendorFailed(message, remedy="Try again later.", **details), answer.wait
     if answer.code == "unsupported_token_type":
         return UnsupportedByVendor(
             message,
-            remedy="Let the token expire, or have the person withdraw the consent at the server.",
+            remedy="Let the token expire, or ask the person to withdraw the consent at the server.",
         ), None
     if answer.code in {"invalid_client", "HTTP 401"}:
         return AuthenticationFailed(
-            message, remedy="Correct the client's id, secret or authentication.", **details
+            message, remedy="Correct the client's id, secret or authentication method.", **details
         ), None
-    return VendorRejected(message, remedy="Correct the client or its endpoint.", **details), None
+    return VendorRejected(
+        message, remedy="Correct the client's settings or the endpoint.", **details
+    ), None

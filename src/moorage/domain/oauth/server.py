@@ -29,7 +29,7 @@ def checked_url(url: object, path: str) -> str:
     try:
         validate_base_url(url.partition("?")[0] if isinstance(url, str) else "")
     except InvalidData:
-        problem = "is not a URL with a host and no user name"
+        problem = "is not a URL with a host and without a user name"
     else:
         parts = urlsplit(str(url))
         if parts.scheme.lower() == "https" or parts.hostname in _LOCAL:
@@ -38,7 +38,7 @@ def checked_url(url: object, path: str) -> str:
     raise ConfigurationError(
         f"The URL given for {path} {problem}.",
         path=path,
-        remedy="Give the https:// URL that the authorisation server documents.",
+        remedy="Set the https:// URL that the authorisation server documents.",
     )
 
 
@@ -109,8 +109,8 @@ class AuthorizationServer:
         """
         if not isinstance(metadata, Mapping) or metadata.get("issuer") != issuer:  # pyright: ignore[reportUnknownMemberType]  # parsed JSON
             raise VendorFailed(
-                "The authorisation server's metadata name another issuer.",
-                remedy="Give the issuer exactly as the authorisation server writes it.",
+                "The metadata of the authorisation server names another issuer.",
+                remedy="Set the issuer exactly as the authorisation server writes it.",
             )
         members: Mapping[str, Any] = metadata  # pyright: ignore[reportUnknownVariableType]  # parsed JSON
         fields = {
@@ -123,9 +123,9 @@ class AuthorizationServer:
         except (ConfigurationError, InvalidData, TypeError):
             pass
         raise VendorFailed(
-            "The authorisation server's metadata lack a token_endpoint, or have an endpoint"
-            " without HTTPS.",
-            remedy="Describe the server with AuthorizationServer, and tell its operator.",
+            "The metadata of the authorisation server has no token_endpoint, or has an"
+            " endpoint without HTTPS.",
+            remedy="Describe the server with AuthorizationServer, and inform its operator.",
         )
 
     def at(self, endpoint: str, *, with_certificate: bool = False) -> str:
@@ -140,7 +140,8 @@ class AuthorizationServer:
             raise ConfigurationError(
                 f"The authorisation server has no {endpoint}.",
                 path=endpoint,
-                remedy="Set it on the AuthorizationServer, or discover the server by its issuer.",
+                remedy="Set the endpoint in AuthorizationServer, or discover the server by"
+                " its issuer.",
             )
         return url
 

@@ -223,7 +223,7 @@ def micros_of(moment: datetime) -> int:
         raise InvalidData(
             "The time of an audit record must be an aware datetime.",
             field="at",
-            remedy="Give it a time zone, such as datetime.now(UTC).",
+            remedy="Add a time zone, such as datetime.now(UTC).",
         )
     return (moment - _EPOCH) // _MICROSECOND
 
@@ -324,10 +324,10 @@ def extended_chain(
 def damaged_trail_error(where: str, number: int) -> ConfigurationError:
     """Return the error for an audit trail that does not end at the record its head names."""
     return ConfigurationError(
-        f"The audit trail in {where} does not end with its record {number}, so it was damaged.",
+        f"The audit trail in {where} is damaged, because it does not end with its record {number}.",
         path="audit.url",
-        remedy="See what is missing with `moorage audit verify`; restore it from a backup, or keep"
-        " it as evidence and begin another trail.",
+        remedy="Find the missing records with `moorage audit verify`. Restore the trail from"
+        " a backup, or keep it as evidence and start a new trail.",
     )
 
 
@@ -443,7 +443,9 @@ class _Chain:
         number = self.head.number + 1
         if hash_of(record) != record.hash:
             return Finding(
-                number, Fault.ALTERED, f"Record {number} was altered: its hash is not its own."
+                number,
+                Fault.ALTERED,
+                f"Record {number} was altered: its hash does not match its content.",
             )
         if record.number != number:
             return _misplaced_finding(record.number, number, following)
@@ -454,7 +456,7 @@ class _Chain:
             return Finding(
                 number,
                 Fault.ALTERED,
-                f"Record {number} was altered: its hash is not the one that was noted.",
+                f"Record {number} was altered: its hash differs from the hash that was noted.",
             )
         seal_number = self.head.sealed
         if record.act == SEAL:
@@ -463,8 +465,8 @@ class _Chain:
                 return Finding(
                     number,
                     Fault.FORGED,
-                    f"The seal {number} does not match: the records from {seal_number + 1} to"
-                    f" {number} were rewritten by somebody without the key.",
+                    f"The seal in record {number} is wrong: the records from {seal_number + 1}"
+                    f" to {number} were rewritten without the key.",
                 )
             self.unverified += verdict is None
             seal_number = number if verdict else seal_number
@@ -495,21 +497,25 @@ def _misplaced_finding(number: int, expected: int, following: Iterator[AuditReco
         return Finding(
             expected,
             Fault.REORDERED,
-            f"Record {expected} stands behind record {number}: the records were reordered.",
+            f"Record {expected} comes after record {number}: the records were reordered.",
         )
     range_end = "" if number == expected + 1 else f" to {number - 1}"
     return Finding(
-        expected, Fault.REMOVED, f"Record {expected}{range_end} was removed: {number} follows."
+        expected,
+        Fault.REMOVED,
+        f"Record {expected}{range_end} was removed: record {number} follows instead.",
     )
 
 
 def _rewritten_finding(number: int) -> Finding:
     if number == 1:
-        return Finding(1, Fault.ALTERED, "Record 1 was altered: it names a record before it.")
+        return Finding(
+            1, Fault.ALTERED, "Record 1 was altered: it names an earlier record, but there is none."
+        )
     return Finding(
         number - 1,
         Fault.ALTERED,
-        f"Record {number - 1} was altered: its hash is not the one that record {number} names.",
+        f"Record {number - 1} was altered: its hash differs from the hash in record {number}.",
     )
 
 
@@ -522,8 +528,8 @@ def _end_finding(end: AuditHead, expected: AuditHead | None, source: str) -> Fin
         return Finding(
             expected.number + 1,
             Fault.INSERTED,
-            f"Record {expected.number + 1} was inserted: the chain ends with {expected.number} by"
-            f" {source}.",
+            f"Record {expected.number + 1} was inserted: according to {source}, the chain ends"
+            f" with record {expected.number}.",
         )
     return Finding(
         end.number, Fault.ALTERED, f"Record {end.number} was altered: {source} has another hash."
@@ -542,13 +548,17 @@ def _missing_seal_finding(
     """Return a problem if the newest seal that the trail's head names is missing."""
     if keys is None or head is None or chain.unverified or head.sealed <= chain.head.sealed:
         return None
-    return Finding(head.sealed, Fault.ALTERED, f"Record {head.sealed} was altered: it was a seal.")
+    return Finding(
+        head.sealed,
+        Fault.ALTERED,
+        f"Record {head.sealed} was altered: it was a seal, and is none any more.",
+    )
 
 
 def _cut_off(end: AuditHead, expected: AuditHead, source: str) -> Finding:
     return Finding(
         end.number + 1,
         Fault.CUT_OFF,
-        f"The records from {end.number + 1} on were cut off: the chain has {expected.number} by"
-        f" {source}.",
+        f"The records from {end.number + 1} on were cut off: according to {source}, the chain"
+        f" has {expected.number} records.",
     )

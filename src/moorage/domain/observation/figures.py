@@ -236,7 +236,7 @@ def _check_aware(_: object, attribute: attrs.Attribute[Any], value: datetime | N
         raise InvalidData(
             f"{attribute.name} must be an aware datetime.",
             field=attribute.name,
-            remedy="Give it a time zone, such as datetime.now(UTC).",
+            remedy="Add a time zone, such as datetime.now(UTC).",
         )
 
 
@@ -246,9 +246,9 @@ def _window(value: float | timedelta | None) -> int | None:
     length = seconds(value, "window")
     if length % MINUTE:
         raise InvalidData(
-            f"A window of {length:g} seconds is not a number of minutes.",
+            f"A window of {length:g} seconds is not a whole number of minutes.",
             field="window",
-            remedy="Give a multiple of 60 seconds.",
+            remedy="Pass a multiple of 60 seconds.",
         )
     return int(length)
 
@@ -260,7 +260,7 @@ def _dimensions(value: Collection[str]) -> tuple[str, ...]:
             raise InvalidData(
                 f"Metrics cannot be grouped by {str(name)[:80]!r}.",
                 field="by",
-                remedy=f"Give some of {', '.join(DIMENSIONS)}.",
+                remedy=f"Use some of {', '.join(DIMENSIONS)}.",
             )
     return tuple(name for name in DIMENSIONS if name in names)
 
@@ -390,9 +390,10 @@ class Retention:
     def __attrs_post_init__(self) -> None:
         if not DAY <= self.minutes <= self.hours <= self.days:
             raise InvalidData(
-                "The retention of figures is not valid: shorter windows cannot stay longer.",
+                "The retention is not valid: short windows must not be kept longer than long"
+                " windows.",
                 field="retention",
-                remedy="Give minutes of at least a day, and no less for hours and for days.",
+                remedy="Keep minutes for at least a day, and hours and days at least as long.",
             )
 
     def rolls(self, now: datetime) -> tuple[tuple[int, int, datetime], ...]:

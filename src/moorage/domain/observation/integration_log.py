@@ -105,7 +105,7 @@ def _check_aware(_: object, attribute: attrs.Attribute[Any], value: datetime | N
         raise InvalidData(
             f"{attribute.name} must be an aware datetime.",
             field=attribute.name,
-            remedy="Give it a time zone, such as datetime.now(UTC).",
+            remedy="Add a time zone, such as datetime.now(UTC).",
         )
 
 

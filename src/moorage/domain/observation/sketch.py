@@ -243,7 +243,7 @@ def _nanoseconds(duration: float) -> int:
     raise InvalidData(
         f"{str(duration)[:80]!r} is not a duration.",
         field="duration",
-        remedy="Give seconds from zero to a hundred years.",
+        remedy="Pass seconds from zero to a hundred years.",
     )
 
 
@@ -251,13 +251,13 @@ def _percent_error(percent: object) -> InvalidData:
     return InvalidData(
         f"{str(percent)[:80]!r} is not a percentage.",
         field="percent",
-        remedy="Give a number above 0 and up to 100, such as 95.",
+        remedy="Pass a number above 0 and up to 100, such as 95.",
     )
 
 
 def _unreadable_error() -> InvalidData:
     return InvalidData(
-        "The bytes are not those of a sketch of durations.",
+        "The bytes are not a sketch of durations.",
         field="data",
         remedy="Pass the bytes that `to_bytes` returned, unchanged.",
     )

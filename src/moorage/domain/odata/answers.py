@@ -74,26 +74,26 @@ class ODataPage:
         """
         if self.next_link is None:
             raise InvalidData(
-                "There is no page after this one.",
+                "This page is the last page.",
                 field="page",
-                remedy="Ask for a next page only if `next_link` is not None.",
+                remedy="Read a next page only if `next_link` is not None.",
             )
         problem, link = None, _join_link(self.url, self.next_link)
         if link is None:
             problem = "is not at a URL"
         elif link == self.url:
-            problem = "is this page again, so the pages would never end"
+            problem = "is the same page again, so the pages would never end"
         elif link.startswith("//") or (
             is_absolute(link) and not (self.url and same_origin(self.url, link))
         ):
-            problem = "is at another origin, which must not get the credentials"
+            problem = "has another origin, and the credentials must not be sent there"
         if problem is None and link is not None:
             return link
         raise VendorFailed(
             f"The next page of the OData service {problem}.",
             retryable=False,
-            remedy="Set the base_url to the address that the service writes into its links, or tell"
-            " the vendor.",
+            remedy="Set the base_url to the address that the service uses in its links, or"
+            " inform the vendor.",
         )
 
 
@@ -211,7 +211,7 @@ def refusal_of(response: Response, parse: Parse = json_in) -> ConnectorError | N
         return None
     problem_description = _problem(problem)
     return VendorFailed(
-        "The OData service failed after it had begun its answer.",
+        "The OData service failed while it was sending its response.",
         status=response.status,
         vendor_code=problem_description.code,
         vendor_message=problem_description.message,
@@ -232,12 +232,13 @@ def failure_of(response: Response) -> ConnectorError | None:
     }
     if response.status == _NEEDS_ETAG:
         return InvalidRequest(
-            "The OData service changes this entity only if it is told its version.",
-            remedy="Read the entity, and give its etag.",
+            "The OData service changes this entity only if the request contains the entity's"
+            " version.",
+            remedy="Read the entity, and pass its etag.",
             **details,
         )
     return VendorRejected(
-        "The entity has another version than the change was made for; nothing was changed.",
+        "The version of the entity differs from the version in the request. Nothing was changed.",
         remedy="Read the entity again, and repeat the change with its new etag.",
         **details,
     )

@@ -86,7 +86,7 @@ def batch_of(
     ]
     if not 0 < len(operations) <= _MAX_OPERATIONS:
         raise InvalidData(
-            f"A batch has 1 to {_MAX_OPERATIONS} operations, not {len(operations)}.",
+            f"A batch must have 1 to {_MAX_OPERATIONS} operations, not {len(operations)}.",
             field="entries",
             remedy="Split the operations into several batches.",
         )
@@ -116,14 +116,14 @@ def _check_entry(entry: Any) -> tuple[HttpOperation[Any], ...] | HttpOperation[A
         return _check_operation(entry)
     if not _is_list(entry):
         raise InvalidData(
-            "An entry of the batch is neither an operation nor a list of operations.",
+            "An entry of the batch is not an operation or a list of operations.",
             field="entries",
-            remedy="Give operations that `OData` made.",
+            remedy="Pass operations that `OData` made.",
         )
     operations = tuple(_check_operation(item) for item in entry)
     if any(operation.safe for operation in operations):
         raise InvalidData(
-            "A change set has an operation that reads. OData does not allow this.",
+            "A change set contains an operation that reads. OData does not allow this.",
             field="entries",
             remedy="Move the operation out of the list.",
         )
@@ -144,7 +144,7 @@ def _check_operation(operation: Any) -> HttpOperation[Any]:
     raise InvalidData(
         "An operation of the batch was not made by `OData`, or is a batch itself.",
         field="entries",
-        remedy="Give operations that `OData` made.",
+        remedy="Pass operations that `OData` made.",
     )
 
 
@@ -205,9 +205,10 @@ def _result(operation: HttpOperation[Any], response: Response) -> Result[Any]:
 def _stopped_result() -> Result[Any]:
     return Result(
         error=VendorRejected(
-            "The service stopped the batch before this operation, so it was not performed.",
-            remedy="Correct the operation that failed, and send the rest again; or set"
-            " continue_on_error.",
+            "The service stopped the batch before this operation, so the operation was not"
+            " performed.",
+            remedy="Correct the operation that failed, and send the remaining operations"
+            " again, or set continue_on_error.",
         )
     )
 

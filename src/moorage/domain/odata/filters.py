@@ -106,9 +106,9 @@ class ODataField:
         conditions = [self.compare("eq", value).text for value in values]
         if not conditions:
             raise InvalidData(
-                f"There are no values to compare {self.path} with.",
+                f"The list of values to compare {self.path} with is empty.",
                 field="values",
-                remedy="Give one value at least, or do not send the query.",
+                remedy="Pass at least one value, or do not send the query.",
             )
         return ODataFilter(" or ".join(conditions))
 
@@ -146,7 +146,7 @@ class ODataField:
         if operator in TEXT_FUNCTIONS:
             return ODataFilter(f"{operator}({self.path},{text})")
         raise InvalidData(
-            "The operator is unknown in OData filters.",
+            "The operator is not an OData operator.",
             field=self.path,
             remedy=f"Use one of {', '.join((*COMPARISONS, *TEXT_FUNCTIONS))}.",
         )

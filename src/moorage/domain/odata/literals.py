@@ -43,9 +43,9 @@ class ODataEnum:
         checked_name(self.type_name, "type_name")
         if not isinstance(self.member, str) or not _MEMBERS.fullmatch(self.member):
             raise InvalidData(
-                "The member of an enumeration is not a name.",
+                "The member of the enumeration is not a valid name.",
                 field="member",
-                remedy="Give the name of the member as the metadata of the service has it.",
+                remedy="Pass the name of the member as in the metadata of the service.",
             )
 
 
@@ -92,10 +92,10 @@ def literal(value: object, field: str = "value") -> str:
     if text is not None:
         return text
     raise InvalidData(
-        f"{with_article(type(value).__name__)} has no literal in OData.".capitalize(),
+        f"{with_article(type(value).__name__)} cannot be written as an OData literal.".capitalize(),
         field=field,
-        remedy="Give a text, a number, a boolean, None, bytes, a date, a time, a timedelta, a UUID,"
-        " or an ODataEnum.",
+        remedy="Pass a text, a number, a boolean, None, bytes, a date, a time, a timedelta, a"
+        " UUID, or an ODataEnum.",
     )
 
 
@@ -110,7 +110,7 @@ def key_path(key: object) -> str:
     parts = cast("Mapping[str, Any]", key)
     if not parts:
         raise InvalidData(
-            "The key has no properties.", field="key", remedy="Give each property of the key."
+            "The key is empty.", field="key", remedy="Pass all properties of the key."
         )
     return f"({arguments(parts, 'key')})"
 
@@ -139,10 +139,10 @@ def checked_path(path: object, field: str) -> str:
 
 def _name_error(field: str) -> InvalidData:
     return InvalidData(
-        f"{field} is not a name of OData.",
+        f"{field} is not a valid OData name.",
         field=field,
-        remedy="Give a name of letters, digits and underscores, as the metadata of the service has"
-        " it. Values belong into a filter or a key.",
+        remedy="Use a name of letters, digits and underscores, as in the metadata of the"
+        " service. Pass values in a filter or a key.",
     )
 
 
@@ -151,7 +151,7 @@ def _text(value: str, field: str) -> str:
         raise InvalidData(
             "The text has a lone surrogate, so it is not valid Unicode.",
             field=field,
-            remedy="Correct the decoding of the text.",
+            remedy="Decode the text correctly.",
         )
     doubled = value.replace("'", "''")
     return f"'{doubled}'"
@@ -175,7 +175,7 @@ def _time(value: object, field: str) -> str | None:
             raise InvalidData(
                 "The datetime has no time zone.",
                 field=field,
-                remedy="Give the datetime a time zone, such as `datetime.now(UTC)`.",
+                remedy="Add a time zone to the datetime, such as `datetime.now(UTC)`.",
             )
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, date):

@@ -35,12 +35,16 @@ _KINDS: Final[Mapping[str, Callable[[str], Any]]] = {
 
 _SET: Final = {"entity_set": "The name of the entity set."}
 _KEY: Final = {
-    "key": 'The key: a value, or properties by name. A value that JSON lacks is {"guid": "…"}, and'
-    " likewise date, datetime, time and decimal."
+    "key": (
+        "The key: a value, or properties by name. Write a value that JSON does not have as"
+        ' {"guid": "…"}, and a date, datetime, time or decimal in the same way.'
+    )
 }
 _FILTER: Final = {
-    "filter": "A list of conditions that all hold, each [property, operator, value]; the operators"
-    " are eq, ne, gt, ge, lt, le, contains, startswith and endswith."
+    "filter": (
+        "A list of conditions that must all be true, each [property, operator, value];"
+        " the operators are eq, ne, gt, ge, lt, le, contains, startswith and endswith."
+    )
 }
 _SHOWN: Final = {
     "select": "A list of the properties to return.",
@@ -51,7 +55,7 @@ _QUERY: Final = {
     **_SHOWN,
     "order_by": 'A list of properties, each followed by " desc" for the reverse order.',
     "top": "The largest number of entities.",
-    "skip": "The number of entities to leave out.",
+    "skip": "The number of entities to skip.",
     "count": "Whether to return the number of all entities.",
     "page_size": "The number of entities on a page.",
 }
@@ -70,7 +74,7 @@ def named_operations(client: OData) -> tuple[NamedOperation, ...]:
         NamedOperation(
             name="query",
             about="Reads a page of entities.",
-            arguments={**_SET, **_QUERY, "next": "The `next` of the page before."},
+            arguments={**_SET, **_QUERY, "next": "The `next` value of the previous page."},
             build=lambda values: _query(client, values),
             render=_page,
         ),
@@ -149,7 +153,7 @@ def _query(client: OData, values: Mapping[str, Any]) -> Any:
     if next_link is None:
         if "entity_set" not in values:
             raise _argument_error(
-                "entity_set", "missing", "Give the name of the entity set, or `next`."
+                "entity_set", "missing", "Pass the name of the entity set, or `next`."
             )
         return client.query(
             values["entity_set"], _options(values), page_size=values.get("page_size")
@@ -157,12 +161,16 @@ def _query(client: OData, values: Mapping[str, Any]) -> Any:
     size = values.get("page_size")
     if not isinstance(next_link, str) or not next_link or len(values) > (1 if size is None else 2):
         raise _argument_error(
-            "next", "no link of a page", "Give `next` of the page, and no other options."
+            "next",
+            "not a link of a page",
+            "Pass the `next` value of the page, and no other options.",
         )
     try:
         origin = urljoin(next_link, "/")
     except ValueError:
-        raise _argument_error("next", "no link of a page", "Give `next` of the page.") from None
+        raise _argument_error(
+            "next", "not a link of a page", "Pass the `next` value of the page."
+        ) from None
     # The operation's performer compares the link's origin with that of the service.
     return client.next_page(ODataPage((), next_link=next_link, page_size=size, url=origin))
 
@@ -187,7 +195,7 @@ def _filter(values: Mapping[str, Any]) -> ODataFilter | None:
 def _condition(item: object) -> ODataFilter:
     if not is_list(item) or len(item) != 3 or not isinstance(item[1], str):
         raise _argument_error(
-            "filter", "no list of conditions", 'Give conditions such as ["Name", "eq", "bolt"].'
+            "filter", "not a list of conditions", 'Pass conditions such as ["Name", "eq", "bolt"].'
         )
     return odata_field(item[0]).compare(item[1], _value(item[2]))
 
@@ -202,7 +210,7 @@ def _value(value: Any) -> Any:
     try:
         return _KINDS[kind](value[kind])
     except (ValueError, TypeError, ArithmeticError, AttributeError):
-        raise _argument_error(kind, f"no {kind}", "Correct the value.") from None
+        raise _argument_error(kind, f"not a valid {kind}", "Correct the value.") from None
 
 
 def _binding(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,14 +221,14 @@ def _list(values: Mapping[str, Any], name: str) -> list[Any]:
     value = values.get(name, [])
     if is_list(value):
         return value
-    raise _argument_error(name, "no list", "Give a list.")
+    raise _argument_error(name, "not a list", "Pass a list.")
 
 
 def _object(values: Mapping[str, Any], name: str) -> dict[str, Any]:
     value = values.get(name, {})
     if is_object(value):
         return value
-    raise _argument_error(name, "no object", "Give an object of JSON.")
+    raise _argument_error(name, "not an object", "Pass a JSON object.")
 
 
 def _argument_error(name: str, problem: str, remedy: str) -> InvalidData:

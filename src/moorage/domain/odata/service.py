@@ -435,7 +435,7 @@ def _joined_names(check: Callable[[object, str], str], names: object, field: str
 def _checked_names(names: Sequence[R], field: str = "expand") -> Sequence[R]:
     if isinstance(names, str):
         raise InvalidData(
-            f"{field} is a text, not a list of names.", field=field, remedy="Give a list or tuple."
+            f"{field} is a text, not a list of names.", field=field, remedy="Pass a list or tuple."
         )
     return names
 
@@ -451,7 +451,7 @@ def _checked_number(number: object, field: str) -> int:
     if isinstance(number, int) and not isinstance(number, bool) and 0 <= number < _LARGEST_NUMBER:
         return number
     raise InvalidData(
-        f"{field} is not a whole number from 0 on.", field=field, remedy="Give such a number."
+        f"{field} is not a whole number of 0 or more.", field=field, remedy="Pass such a number."
     )
 
 
@@ -463,9 +463,9 @@ def _checked_etag(etag: object) -> str:
     if isinstance(etag, str) and (etag == "*" or _is_etag(etag)):
         return etag
     raise InvalidData(
-        "The etag is not one that a service gives.",
+        "The etag is not valid.",
         field="etag",
-        remedy='Give the `etag` of the entity as it was read, or "*" for any version.',
+        remedy='Pass the `etag` of the entity that you read, or "*" for any version.',
     )
 
 

@@ -44,7 +44,7 @@ class OpenApi:
         """Check that the document is an OpenAPI description of a supported version."""
         if not is_object(self.tree):
             problem = Problem(
-                "#", "The description is not an object.", "Give a parsed description."
+                "#", "The description is not an object.", "Pass a parsed description."
             )
             raise DescriptionRefused.of([problem])
         version = self.tree.get("openapi")
@@ -54,10 +54,10 @@ class OpenApi:
                 [
                     Problem(
                         "#/swagger" if is_swagger else "#/openapi",
-                        "The description is of Swagger 2."
+                        "The description is in the Swagger 2 format."
                         if is_swagger
-                        else "The description is not of OpenAPI 3.0 or 3.1.",
-                        "Convert it to OpenAPI 3.0 or 3.1.",
+                        else "The description is not in the OpenAPI 3.0 or 3.1 format.",
+                        "Convert the description to OpenAPI 3.0 or 3.1.",
                     )
                 ]
             )
@@ -247,8 +247,8 @@ def _security_problems(operation: ApiOperation, scheme: SecurityScheme | None) -
     return [
         Problem(
             operation.node.child("security").pointer,
-            f"The operation needs the security {needed_names[:200]}, and {used_scheme}.",
-            "Give security= another scheme, or leave the operation out with operations=.",
+            f"The operation requires the security {needed_names[:200]}, but {used_scheme}.",
+            "Pass another scheme in security=, or leave the operation out with operations=.",
         )
     ]
 
@@ -272,9 +272,9 @@ def _key_problems(operations: Sequence[ApiOperation], memory: float | None) -> l
     return [
         Problem(
             child_pointer(operation.node.pointer, "parameters"),
-            f"{operation.method} {operation.path[:100]} takes no idempotency key, and other"
-            " operations do.",
-            "Describe the parameter, or make two services with operations=.",
+            f"{operation.method} {operation.path[:100]} does not accept an idempotency key,"
+            " but other operations do.",
+            "Describe the parameter, or create two services with operations=.",
         )
         for operation in operations
         if operation.method in _UNSAFE and _key_of(operation) is None

@@ -91,7 +91,8 @@ class Document:
             target = self._target(reference, target.pointer)
         raise refusal(
             node.pointer,
-            f"The reference refers to itself, or to a chain of more than {_LONGEST_CHAIN} others.",
+            f"The reference refers to itself, or to a chain of more than {_LONGEST_CHAIN}"
+            " other references.",
             "Refer to the part itself instead.",
         )
 
@@ -100,7 +101,7 @@ class Document:
         if reference != "#" and not reference.startswith("#/"):
             raise refusal(
                 pointer,
-                f"The reference {excerpt!r} leads to another file.",
+                f"The reference {excerpt!r} refers to another file.",
                 "Bundle the description into one file.",
             )
         node = Node(self.root.value, "#")
@@ -113,8 +114,8 @@ class Document:
             else:
                 raise refusal(
                     pointer,
-                    f"The reference {excerpt!r} leads to a part that does not exist.",
-                    "Correct the reference, or add the part that it names.",
+                    f"The reference {excerpt!r} refers to a part that does not exist.",
+                    "Correct the reference, or add the missing part.",
                 )
         return node
 

@@ -139,7 +139,7 @@ class _Description:
                     Problem(
                         "#/paths",
                         "The description has no paths.",
-                        "Give an OpenAPI description of version 2 or 3.",
+                        "Pass an OpenAPI description of version 2 or 3.",
                     )
                 ]
             )
@@ -186,7 +186,7 @@ def _operation_changes(
         yield Change(
             kind=ChangeKind.OPERATION_REMOVED,
             operation=name,
-            sentence="The operation is not described any more.",
+            sentence="The operation is no longer described.",
         )
         return
     if _is_deprecated(new_operation) and not _is_deprecated(old_operation):
@@ -224,7 +224,7 @@ def _removed_fields(name: str, old_fields: Fields, new_fields: Fields) -> Iterat
                     operation=name,
                     side=side,
                     path=path,
-                    sentence="The field is not described any more.",
+                    sentence="The field is no longer described.",
                 )
 
 
@@ -248,7 +248,7 @@ def _required_change(name: str, side: FieldSide, path: str) -> Change:
         operation=name,
         side=side,
         path=path,
-        sentence="Requests now need the field.",
+        sentence="Requests must now contain the field.",
     )
 
 
@@ -257,11 +257,11 @@ def _field_changes(
 ) -> Iterator[tuple[ChangeKind, str, tuple[str, ...]]]:
     is_answer = side is FieldSide.ANSWER
     if new.required and not old.required and not is_answer and not is_sent:
-        yield ChangeKind.NOW_REQUIRED, "Requests now need the field.", ()
+        yield ChangeKind.NOW_REQUIRED, "Requests must now contain the field.", ()
     if not old.used:
         return
     if old.required and not new.required and is_answer:
-        yield ChangeKind.NOW_OPTIONAL, "Answers may now lack the field.", ()
+        yield ChangeKind.NOW_OPTIONAL, "Responses may now omit the field.", ()
     allowed_types, types = (old.types, new.types) if is_answer else (new.types, old.types)
     if old.types != new.types and not _includes_types(allowed_types, types):
         sentence = f"The type was {_join_words(old.types)}, and is now {_join_words(new.types)}."
@@ -290,19 +290,23 @@ def _word_changes(
             list_text = _join_words(removed_words)
             yield (
                 ChangeKind.WORDS_REMOVED,
-                f"{list_text} is not described any more."
+                f"{list_text} is no longer described."
                 if len(removed_words) == 1
-                else f"{list_text} are not described any more.",
+                else f"{list_text} are no longer described.",
                 tuple(sorted(removed_words)),
             )
         elif old.words is None and not is_answer:
-            yield ChangeKind.WORDS_REMOVED, f"Only {_join_words(new_words)} may be sent now.", ()
+            yield (
+                ChangeKind.WORDS_REMOVED,
+                (f"Requests may now contain only {_join_words(new_words)}."),
+                (),
+            )
     added_words = new_words - old_words
     if is_answer and old.words is not None and added_words - names and old_words & names:
         unknown_words = added_words - names
         yield (
             ChangeKind.WORDS_ADDED,
-            f"Answers may now say {_join_words(unknown_words)}.",
+            f"Responses may now contain {_join_words(unknown_words)}.",
             tuple(sorted(unknown_words)),
         )
 

@@ -319,9 +319,9 @@ class _Reader:
 def _excess_error(operation: DescribedOperation) -> DescriptionRefused:
     problem = Problem(
         operation.node.pointer,
-        "The schemas of the operation are nested too deeply, or lead to each other in too many"
-        " ways.",
-        "Compare the operation by hand, and leave it out of both descriptions.",
+        "The schemas of the operation are nested too deeply, or refer to each other in too"
+        " many ways.",
+        "Compare the operation manually, and remove it from both descriptions.",
     )
     return DescriptionRefused.of([problem])
 

@@ -89,9 +89,9 @@ def api_operations(document: Document) -> Iterator[ApiOperation]:
         else:
             problem = Problem(
                 operation.node.child("operationId").pointer,
-                f"{counts[operation.name]} operations have the operationId"
+                f"{counts[operation.name]} operations have the same operationId"
                 f" {operation.name[:100]!r}.",
-                "Give each operation a different operationId.",
+                "Use a different operationId for each operation.",
             )
             yield attrs.evolve(operation, problems=(*operation.problems, problem))
 
@@ -142,7 +142,7 @@ def _operation(
     security = alternatives(requirement)
     if security is None:
         problems.append(
-            Problem(requirement.pointer, "A requirement is not an object.", "Correct it.")
+            Problem(requirement.pointer, "A security requirement is not an object.", "Correct it.")
         )
     known_method = _METHODS.get(method, HttpMethod.GET)
     return ApiOperation(
@@ -169,14 +169,14 @@ def _check_form(method: str, node: Node, path: str) -> None:
     if not path.startswith("/") or "?" in path or "#" in path:
         raise refusal(
             node.pointer,
-            "The path does not begin with a slash, or has a query or a fragment.",
+            "The path does not begin with a slash, or contains a query or a fragment.",
             "Describe the query as parameters, or leave the operation out.",
         )
     bare_path = _PLACEHOLDER.sub("", path)
     if "{" in bare_path or "}" in bare_path or not path.isprintable() or " " in path:
         raise refusal(
             node.pointer,
-            "The path has a brace that is not closed, an empty name, or white space.",
+            "The path has an unclosed brace, an empty parameter name, or white space.",
             "Write a path such as /orders/{id}.",
         )
     name = node.child("operationId").value
@@ -184,7 +184,7 @@ def _check_form(method: str, node: Node, path: str) -> None:
         raise refusal(
             node.child("operationId").pointer,
             f"The operationId is not a printable text of 1 to {LONGEST} characters.",
-            "Give the operation a shorter printable name.",
+            "Use a shorter printable operationId.",
         )
 
 
@@ -192,8 +192,8 @@ def _check_servers(document: Document, servers: Node) -> None:
     if not same_servers(servers, document.root):
         raise refusal(
             servers.pointer,
-            "The operation has other servers than the description.",
-            "Make a service of its own for these operations, with server= and operations=.",
+            "The operation has different servers than the description.",
+            "Create a separate service for these operations, with server= and operations=.",
         )
 
 
@@ -206,8 +206,8 @@ def _parameters(document: Document, path_item: Node, node: Node) -> tuple[Parame
             if name is None or place not in {"path", "query", "header", "cookie"}:
                 raise refusal(
                     parameter.pointer,
-                    "The parameter has no name, or is in no known place.",
-                    "Give it a name, and a place: path, query, header or cookie.",
+                    "The parameter has no name, or its place (in) is missing or unknown.",
+                    "Set a name, and a place: path, query, header or cookie.",
                 )
             parameters[place, name] = Parameter(
                 name=name,
@@ -224,6 +224,7 @@ def _check_path(path: str, parameters: tuple[Parameter, ...], node: Node) -> Non
     if missing_names:
         raise refusal(
             node.pointer,
-            f"The path has {missing_names[0][:100]!r}, which no parameter describes.",
-            "Describe it as a parameter in the path.",
+            f"The path contains the parameter {missing_names[0][:100]!r}, but the description"
+            " does not describe it.",
+            "Describe the parameter with the place path.",
         )

@@ -64,9 +64,9 @@ class SecurityScheme:
         """
         if self.method is AuthMethod.OAUTH2:
             raise InvalidData(
-                f"The scheme {self.name!r} requires tokens that an authorisation server grants.",
+                f"The scheme {self.name!r} requires tokens from an authorisation server.",
                 field="secret",
-                remedy="Use oauth_client(), and give the client to a token refresher.",
+                remedy="Use oauth_client(), and pass the client to a token refresher.",
             )
         return Credentials(
             method=self.method, username=username, secret=secret, name=self.parameter
@@ -94,7 +94,7 @@ class SecurityScheme:
         """
         if self.token_url is None:
             raise InvalidData(
-                f"The scheme {self.name!r} is not OAuth's.",
+                f"The scheme {self.name!r} does not use OAuth.",
                 field="client_id",
                 remedy="Use credentials().",
             )
@@ -114,10 +114,13 @@ def security_scheme(document: Document, name: str) -> SecurityScheme:
         raise refusal(
             node.pointer,
             f"The security scheme {name[:100]!r} is not described.",
-            "Describe it, or correct its name where it is required.",
+            "Describe the scheme, or correct its name in the security requirement.",
         )
     node = document.resolved(node)
-    kind, remedy = node.text("type"), "Give security= another scheme, or leave the operations out."
+    kind, remedy = (
+        node.text("type"),
+        ("Pass another scheme in security=, or leave the operations out."),
+    )
     if kind == "http":
         method = _HTTP.get((node.text("scheme") or "").lower())
         if method is not None:
@@ -133,7 +136,7 @@ def security_scheme(document: Document, name: str) -> SecurityScheme:
     elif kind == "oauth2":
         return _oauth_scheme(name, node)
     else:
-        problem = f"The type of security {kind!r} is not supported."
+        problem = f"The security type {kind!r} is not supported."
     raise refusal(node.pointer, problem, remedy)
 
 
@@ -156,9 +159,9 @@ def _oauth_scheme(name: str, node: Node) -> SecurityScheme:
         flows = ", ".join(kind for kind, _ in node.child("flows").children()) or "none"
         raise refusal(
             node.child("flows").pointer,
-            f"The OAuth 2 scheme has no client-credentials flow, but: {flows}.",
-            "Give security= another scheme; or get tokens with OAuthConsent, and give server and"
-            " endpoints to a Service yourself.",
+            f"The OAuth 2 scheme has no client-credentials flow. Its flows are: {flows}.",
+            "Pass another scheme in security=. Alternatively, get tokens with OAuthConsent,"
+            " and create the Service with its server and endpoints yourself.",
         )
     scopes = flow.child("scopes").value
     return SecurityScheme(

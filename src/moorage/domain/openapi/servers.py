@@ -35,7 +35,7 @@ def base_url(root: Node, choice: int | str | None, variables: Mapping[str, str])
         return _checked_url(server, root.child("servers").pointer)
     url = server.text("url")
     if url is None:
-        raise refusal(server.pointer, "The server has no URL.", "Give server='https://…'.")
+        raise refusal(server.pointer, "The server has no URL.", "Pass server='https://…'.")
     described = server.child("variables")
     unknown_names = sorted(variables.keys() - (described.value or {}).keys())
     if unknown_names:
@@ -56,11 +56,11 @@ def same_servers(servers: Node, root: Node) -> bool:
 
 
 def _chosen_server(servers: list[Node], choice: int | str | None, pointer: str) -> Node | str:
-    remedy = "Give server= the position, the URL or the description of one of them."
+    remedy = "Pass the position, the URL or the description of one of the servers in server=."
     if isinstance(choice, int):
         if 0 <= choice < len(servers):
             return servers[choice]
-        raise refusal(pointer, f"There is no server at position {choice}.", remedy)
+        raise refusal(pointer, f"The description has no server at position {choice}.", remedy)
     if choice is not None:
         for server in servers:
             if choice in {server.text("url"), server.text("description")}:
@@ -71,7 +71,7 @@ def _chosen_server(servers: list[Node], choice: int | str | None, pointer: str) 
     if len(servers) == 1:
         return servers[0]
     if not servers:
-        raise refusal(pointer, "The description names no server.", "Give server='https://…'.")
+        raise refusal(pointer, "The description has no servers.", "Pass server='https://…'.")
     urls = ", ".join(str(server.text("url"))[:100] for server in servers[:_SHOWN])
     raise refusal(pointer, f"There are {len(servers)} servers: {urls}.", remedy)
 
@@ -82,13 +82,13 @@ def _value_of(name: str, variable: Node, values: Mapping[str, str]) -> str:
         raise refusal(
             variable.pointer,
             f"The server's variable {name[:100]!r} has no value.",
-            f"Give server_variables={{{name[:100]!r}: …}}.",
+            f"Pass server_variables={{{name[:100]!r}: …}}.",
         )
     choices = variable.child("enum").value
     if is_list(choices) and value not in choices:
         raise refusal(
             variable.pointer,
-            f"The server's variable {name[:100]!r} cannot be {value[:100]!r}.",
+            f"The value {value[:100]!r} is not allowed for the server's variable {name[:100]!r}.",
             f"Use one of: {', '.join(map(str, choices[:20]))}.",
         )
     return value
@@ -99,10 +99,10 @@ def _checked_url(url: str, pointer: str) -> str:
         raise refusal(
             pointer,
             f"The server's URL {url[:200]!r} is relative to the URL of the description.",
-            "Give server='https://…' with the whole base URL.",
+            "Pass the whole base URL as server='https://…'.",
         )
     try:
         return validate_base_url(url).rstrip("/")
     except InvalidData as error:
         problem = error.message
-    raise refusal(pointer, problem, "Give server='https://…' with another base URL.")
+    raise refusal(pointer, problem, "Pass another base URL as server='https://…'.")

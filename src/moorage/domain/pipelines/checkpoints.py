@@ -61,10 +61,11 @@ def is_after(offset: Offset | None, position: Offset | None) -> bool:
     if isinstance(offset, str) and (position is None or isinstance(position, str)):
         return position is None or offset > position
     raise LocalFailure(
-        "The offset of a record cannot be compared with the stored position.",
-        remedy="Give all records of a source increasing offsets of one type: numbers, or texts"
-        " that sort in the order of the records. After a change of the type, give the"
-        " source a new name.",
+        "The offset of the record cannot be compared with the stored position, because their"
+        " types differ.",
+        remedy="Use increasing offsets of one type for all records of a source: numbers, or"
+        " texts that sort in the order of the records. If you change the type, rename"
+        " the source.",
     )
 
 
@@ -72,7 +73,7 @@ def taken_over_error(name: str) -> LocalFailure:
     """Return the error for a worker whose checkpoint another worker has taken over."""
     return LocalFailure(
         f"Another worker has taken over the checkpoint {name!r}.",
-        remedy="Run one worker per name, and give each pipeline its own name.",
+        remedy="Run one worker for each name, and use a different name for each pipeline.",
     )
 
 

@@ -32,7 +32,7 @@ def checked_columns(columns: Mapping[str, str]) -> None:
         raise ConfigurationError(
             f"{problem}.",
             path="columns",
-            remedy=f"Give each column one of the types {', '.join(_TYPES)} or decimal(10,2).",
+            remedy=f"Set the type of each column to one of {', '.join(_TYPES)} or decimal(10,2).",
         )
 
 

@@ -49,7 +49,7 @@ def _is_text(_: object, field: attrs.Attribute[Any], value: object) -> None:
         raise ConfigurationError(
             f"The value of {field.name} is not a printable text of 1 to {_MAX_LENGTH} characters.",
             path=field.name,
-            remedy="Correct it, or leave it out if it is optional.",
+            remedy="Correct the value, or remove it if it is optional.",
         )
 
 
@@ -75,7 +75,7 @@ def _is_time_format(_: object, field: attrs.Attribute[Any], value: object) -> No
 def _is_bool(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, bool):
         raise ConfigurationError(
-            f"The value of {field.name} is neither true nor false.",
+            f"The value of {field.name} is not true or false.",
             path=field.name,
             remedy="Write true or false.",
         )
@@ -86,7 +86,7 @@ def _are_parameters(_: object, field: attrs.Attribute[Any], value: dict[str, str
         isinstance(text, str) and is_encodable(text) for pair in value.items() for text in pair
     ):
         raise ConfigurationError(
-            "The query is not a table of texts.",
+            "The query is not a table with texts as values.",
             path=field.name,
             remedy='Write the parameters with their values as texts, such as {status = "paid"}.',
         )
@@ -151,32 +151,38 @@ class PolledEndpoint:
             (
                 (self.since is None) != (self.time is None),
                 "since",
-                "Only one of since and time is given.",
-                "Name the query parameter in since, and the field of a record in time.",
+                "Only one of since and time is set.",
+                "Set since to the query parameter, and time to the field of a record.",
             ),
             (
                 self.cursor is not None and self.next_page is None,
                 "next_page",
-                "There is a parameter for a cursor, and no field that has one.",
-                "Name the field of the answer with the next cursor in next_page.",
+                (
+                    "The source has a cursor parameter, but no field of the response contains the"
+                    " next cursor."
+                ),
+                "Set next_page to the field of the response that contains the next cursor.",
             ),
             (
                 self.link_header and self.next_page is not None,
                 "next_page",
-                "The next page is both in a header and in a field.",
-                "Leave link_header or next_page out.",
+                (
+                    "Both link_header and next_page are set, but the next page can be only in one"
+                    " of them."
+                ),
+                "Remove link_header or next_page.",
             ),
             (
                 self.start is not None and self.since is None and self.cursor is None,
                 "start",
-                "There is a first value, and no parameter for it.",
-                "Name the query parameter in since or cursor.",
+                "The source has a first value, but no parameter for it.",
+                "Set since or cursor to the query parameter.",
             ),
             (
                 not self.query.keys().isdisjoint({self.since, self.cursor}),
                 "query",
-                "The query sets a parameter that the source sets itself.",
-                "Leave the parameters of since and cursor out of query.",
+                "The query contains a parameter that the source sets itself.",
+                "Remove the parameters of since and cursor from query.",
             ),
         ):
             if is_wrong:

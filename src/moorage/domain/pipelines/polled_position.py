@@ -91,8 +91,8 @@ def read_position(endpoint: PolledEndpoint, offset: Offset | None) -> PolledPosi
     raise InvalidData(
         "The stored position does not belong to this endpoint.",
         field="position",
-        remedy="Give the source a name that no other source had. After a change between pages and"
-        " times give it a new name too.",
+        remedy="Use a name that no other source has had. If you change from pages to times or"
+        " back, rename the source too.",
     )
 
 
@@ -135,10 +135,10 @@ def _next_page(endpoint: PolledEndpoint, position: PolledPosition, page: str) ->
     digest = text_digest(page)
     if digest == position.mark:
         raise ConfigurationError(
-            f"The pages of the endpoint {endpoint.path[:80]} of {endpoint.service} lead in a"
-            " circle, so its records would be delivered again and again.",
+            f"The pages of the endpoint {endpoint.path[:80]} of {endpoint.service} form a"
+            " circle, so the same records would be delivered again and again.",
             path="next_page",
-            remedy="Name the field that is empty on the last page, or leave next_page out.",
+            remedy="Set next_page to a field that is empty on the last page, or remove next_page.",
         )
     pages = position.pages + 1
     is_power_of_two = pages & (pages - 1) == 0
@@ -190,17 +190,18 @@ def _source_record(
 def _check_memory(endpoint: PolledEndpoint, number: int) -> None:
     if number > endpoint.remember:
         raise ConfigurationError(
-            f"The endpoint {endpoint.path[:80]} of {endpoint.service} lists more than"
-            f" {endpoint.remember:,} records at once that must be recognised.",
+            f"The endpoint {endpoint.path[:80]} of {endpoint.service} returns more than"
+            f" {endpoint.remember:,} records at once. The source cannot remember so many to"
+            " recognise repeats.",
             path="remember",
-            remedy="Lower overlap, ask for smaller pages in query, or raise remember.",
+            remedy="Lower overlap, request smaller pages in query, or raise remember.",
         )
 
 
 def _order_error(endpoint: PolledEndpoint) -> ConfigurationError:
     return ConfigurationError(
-        f"The endpoint {endpoint.path[:80]} of {endpoint.service} does not list its records in the"
-        f" order of {endpoint.time}, so some would be passed over.",
+        f"The endpoint {endpoint.path[:80]} of {endpoint.service} does not sort its records by"
+        f" {endpoint.time}, so some would be skipped.",
         path="query",
-        remedy="Ask for the oldest records first in query, or raise overlap.",
+        remedy="Request the oldest records first in query, or raise overlap.",
     )

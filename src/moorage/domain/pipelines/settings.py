@@ -51,9 +51,9 @@ def _member(kind: type[E], value: object, path: str) -> E:
         return kind(value)
     except ValueError:
         raise ConfigurationError(
-            f"{brief_repr(value)} is not a possible value of {path!r}.",
+            f"{brief_repr(value)} is not a valid value of {path!r}.",
             path=path,
-            remedy=f"Give one of {', '.join(repr(member.value) for member in kind)}.",
+            remedy=f"Use one of {', '.join(repr(member.value) for member in kind)}.",
         ) from None
 
 

@@ -160,7 +160,7 @@ def _is_growth(_: object, attribute: attrs.Attribute[Any], value: float) -> None
         raise ConfigurationError(
             f"{brief_repr(value)} is not a growth factor.",
             path=attribute.name,
-            remedy=f"Give a factor from 1 to {_MOST_GROWTH}.",
+            remedy=f"Set a factor from 1 to {_MOST_GROWTH}.",
         )
 
 
@@ -218,10 +218,10 @@ class CircuitBreakerConfig:
         rules = (self.failures, self.failure_rate, self.consecutive_failures, self.slow_call)
         if all(rule is None for rule in rules):
             raise ConfigurationError(
-                "No rule would ever open this circuit.",
+                "The circuit has no rule that could open it.",
                 path="failures",
-                remedy="Set failures, failure_rate, consecutive_failures or slow_call; "
-                "or configure no circuit.",
+                remedy="Set failures, failure_rate, consecutive_failures or slow_call, or"
+                " configure no circuit.",
             )
 
 
@@ -281,9 +281,9 @@ def mode_to_force(state: CircuitState) -> int:
     """Return the mode that an operator sets: closed (a reset), forced open, or disabled."""
     if state not in (CircuitState.CLOSED, CircuitState.FORCED_OPEN, CircuitState.DISABLED):
         raise ConfigurationError(
-            f"{state!r} is not a state that can be set by hand.",
+            f"{state!r} is not a state that a person can set.",
             path="state",
-            remedy="Give CircuitState.CLOSED, FORCED_OPEN or DISABLED.",
+            remedy="Pass CircuitState.CLOSED, FORCED_OPEN or DISABLED.",
         )
     return _STATES.index(state)
 

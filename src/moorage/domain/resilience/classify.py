@@ -75,21 +75,22 @@ def classify(
     details |= {"vendor_code": code, "vendor_message": message}
     if keyed and status == _CONFLICT and code is None and message is None:
         return IdempotencyInProgress(
-            "The vendor reports a conflict (HTTP 409) without a reason: it may still be working on"
-            " an earlier request with this key."
+            "The vendor reported a conflict (HTTP 409) without a reason. It may still be"
+            " processing an earlier request with this key."
         )
     if status >= 500 or status in _RETRYABLE_STATUSES:
         return VendorFailed(f"The vendor failed (HTTP {status}).", **details)
     if status < 200 or (status < 400 and not safe and status not in _NOT_HERE):
         return VendorFailed(
-            f"The answer (HTTP {status}) does not say whether the request was carried out.",
+            f"The response (HTTP {status}) does not show whether the request was processed.",
             retryable=False,
-            remedy="Look the operation up at the vendor, and correct the base_url or the path.",
+            remedy="Look up the operation at the vendor, and correct the base_url or the path.",
             **details,
         )
     if status < 400:
         return VendorRejected(
-            f"The vendor redirects (HTTP {status}), and redirects are not followed.",
+            f"The vendor redirected the request (HTTP {status}), but moorage does not follow"
+            " redirects.",
             remedy="Set the base_url or the path to the address that the vendor redirects to.",
             **details,
         )
@@ -152,7 +153,7 @@ def unreadable_answer_error(
     response: Response,
     missing: str | None = None,
     *,
-    problem: str = "is not what the vendor's own description says",
+    problem: str = "does not match the vendor's own description",
 ) -> VendorFailed:
     """Return the error for a successful answer that cannot be read, or lacks a required field."""
     description = problem if missing is None else f"has no {missing}"
@@ -161,7 +162,7 @@ def unreadable_answer_error(
         status=response.status,
         response=response,
         retryable=False,
-        remedy="Look the operation up at the vendor before you repeat it, and tell the vendor.",
+        remedy="Look up the operation at the vendor before you repeat it, and inform the vendor.",
     )
 
 

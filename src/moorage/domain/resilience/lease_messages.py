@@ -156,9 +156,7 @@ def read_reply(line: bytes) -> Reply:
     """
     message = _object(line)
     if "error" in message:
-        raise _invalid_error(
-            f"The broker has refused a question: {message['error']!r:.500}.", "error"
-        )
+        raise _invalid_error(f"The broker refused a request: {message['error']!r:.500}.", "error")
     number = _number(message.get("id"), "id")
     if message.get("granted") is True:
         return Reply(number, granted=True)
@@ -190,14 +188,14 @@ def _limit(value: object) -> LeasedLimit:
         )
     if class_of(key) != "limit":
         raise _invalid_error(
-            "The key does not belong to a rate limit, and a broker leases tokens of rate limits"
-            " only.",
+            "The key does not belong to a rate limit, but a broker leases only tokens of rate"
+            " limits.",
             "key",
         )
     n, price, burst, cost = (_number(number, "limits", least=1) for number in numbers)
     if cost > burst or (burst + cost) * price >= EXACT:
         raise _invalid_error(
-            "A limit must have a burst of at least its cost, below 2^53.", "limits"
+            "A limit must have a burst that is at least its cost and below 2^53.", "limits"
         )
     return key, n, price, burst, cost
 

@@ -90,7 +90,7 @@ def _calendar(value: object) -> Calendar | None:
         raise ConfigurationError(
             f"{brief_repr(value)} is not a calendar period.",
             path="calendar",
-            remedy='Give "day", "month" or None.',
+            remedy='Set "day", "month" or None.',
         ) from None
 
 
@@ -98,7 +98,7 @@ def _is_rate(_: object, __: object, value: float | Fraction) -> None:
     number = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
     if not number or not 0 < value < EXACT:
         raise ConfigurationError(
-            f"{brief_repr(value)} is not a rate.", path="rate", remedy="Give a number above zero."
+            f"{brief_repr(value)} is not a rate.", path="rate", remedy="Set a number above zero."
         )
 
 
@@ -120,10 +120,10 @@ def _is_share_or_refuse(_: object, attribute: attrs.Attribute[Any], value: objec
     number = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
     if value != REFUSE and not (number and 0 < value <= 1):  # type: ignore[operator]  # a number
         raise ConfigurationError(
-            f"{brief_repr(value)} is not a valid without_store.",
+            f"{brief_repr(value)} is not a valid value of without_store.",
             path=attribute.name,
-            remedy='Give "refuse", or the share of the limit that each process may use'
-            " alone: a number above 0, and 1 at most.",
+            remedy='Set "refuse", or the share of the limit that each process may use alone:'
+            " a number above 0, and at most 1.",
         )
 
 
@@ -270,8 +270,8 @@ class RateLimitConfig:
         smallest_part = self.rules[-1]
         if self.parts > 1 and checked_cost(self.rule, cost) > smallest_part.burst:
             raise InvalidData(
-                f"A cost of {cost} is more than the burst of one of {self.parts} parts, which is"
-                f" {smallest_part.burst}: it can never be granted.",
+                f"A cost of {cost} is more than {smallest_part.burst}, the burst of one of"
+                f" {self.parts} parts, so it can never be granted.",
                 field="cost",
                 remedy="Raise the burst, use fewer parts, or split the call.",
             )
@@ -296,11 +296,11 @@ def checked_cost(rule: Rule, cost: int) -> int:
     """Return a call's cost; raise an error if the limit can never grant so many tokens."""
     if isinstance(cost, bool) or not isinstance(cost, int) or cost < 1:
         raise InvalidData(
-            f"{cost!r} is not a cost.", field="cost", remedy="Give an integer of 1 or more."
+            f"{cost!r} is not a cost.", field="cost", remedy="Pass an integer of 1 or more."
         )
     if cost > rule.burst:
         raise InvalidData(
-            f"A cost of {cost} is more than the burst of {rule.burst}: it can never be granted.",
+            f"A cost of {cost} is more than the burst of {rule.burst}, so it can never be granted.",
             field="cost",
             remedy="Raise the burst, or split the call.",
         )
@@ -335,7 +335,7 @@ def common_parts(limits: Iterable[RateLimitConfig]) -> int:
             f"The limits of a service have different numbers of parts: {numbers[0]} and"
             f" {numbers[-1]}.",
             path="limits",
-            remedy="Give all limits of a service and its endpoints the same number of parts.",
+            remedy="Set the same number of parts in all limits of a service and its endpoints.",
         )
     return numbers[0] if numbers else 1
 
@@ -364,8 +364,8 @@ def _parts_of(config: RateLimitConfig) -> tuple[Rule, ...]:
     burst, larger_parts = divmod(config.burst, config.parts)
     if not burst:
         raise ConfigurationError(
-            f"A burst of {config.burst} cannot be shared by {config.parts} parts: each needs at"
-            " least one token.",
+            f"A burst of {config.burst} cannot be divided into {config.parts} parts, because"
+            " each part needs at least one token.",
             path="parts",
             remedy="Raise the burst, or use fewer parts.",
         )
@@ -384,9 +384,9 @@ def _quota(config: RateLimitConfig, calendar: Calendar) -> CalendarQuota:
     ):
         if not is_valid:
             raise ConfigurationError(
-                f"A limit per calendar {calendar.value} cannot have this {path}.",
+                f"A limit per calendar {calendar.value} does not support this {path}.",
                 path=path,
-                remedy="Give a whole number as its rate, and neither per nor burst.",
+                remedy="Set the rate to a whole number, and remove per and burst.",
             )
     return CalendarQuota(whole_rate, monthly=calendar is Calendar.MONTH)
 

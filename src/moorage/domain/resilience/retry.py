@@ -59,7 +59,7 @@ def _member_of(kind: type[E], value: object) -> E:
         raise ConfigurationError(
             f"{brief_repr(value)} is not {with_article(kind.__name__)}.",
             path=kind.__name__.lower(),
-            remedy=f"Give one of {', '.join(str(member.value) for member in kind)}.",
+            remedy=f"Use one of {', '.join(str(member.value) for member in kind)}.",
         ) from None
 
 
@@ -76,7 +76,7 @@ def _is_growth(_: object, __: object, value: object) -> None:
         raise ConfigurationError(
             f"{brief_repr(value)} is not a growth factor.",
             path="multiplier",
-            remedy="Give a number of 1 or more.",
+            remedy="Set a number of 1 or more.",
         )
 
 
@@ -89,9 +89,9 @@ def _is_error_filter(_: object, __: object, value: Any) -> None:
         is_usable = value is None or (callable(value) and not iscoroutinefunction(value))
     if not is_usable:
         raise ConfigurationError(
-            "The value is neither exception types nor a predicate.",
+            "The value is not an exception type, several exception types or a predicate.",
             path="retry_on",
-            remedy="Give exception types, or a synchronous function of the exception.",
+            remedy="Pass exception types, or a synchronous function that accepts the exception.",
         )
 
 
@@ -107,9 +107,9 @@ def error_types(value: Any, field: str) -> tuple[type[Exception], ...]:
         kinds = (value,)
     if not all(map(_is_error, kinds)):
         raise ConfigurationError(
-            "The value is not a type of exception, or several.",
+            "The value is not an exception type or several exception types.",
             path=field,
-            remedy="Give an exception type, or several.",
+            remedy="Pass one or more exception types.",
         )
     return kinds
 

@@ -115,10 +115,10 @@ def _scrubbed_error(
         isinstance(error, TypeError) and _accepts_arguments(build, args, kwargs, error)
     ):
         error = InvalidData(
-            f"{build.__qualname__.removesuffix('.__init__')} was given a value that it cannot have"
+            f"{build.__qualname__.removesuffix('.__init__')} received an invalid value"
             f" ({error_name(error)}).",
             field="arguments",
-            remedy="Check the types of the arguments, and that no two of them are swapped.",
+            remedy="Check the types of the arguments, and that no two arguments are swapped.",
         )
     elif not isinstance(error, ConnectorError):
         error.add_note(f"moorage: {error_name(error)}.")

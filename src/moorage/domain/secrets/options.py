@@ -120,9 +120,9 @@ def _named_error(error: Exception, value: Any, options: Mapping[str, Any]) -> Ex
             return own_error
         if own_error is not None and not isinstance(error, ConnectorError):
             return ConfigurationError(
-                f"{name} has a value that it cannot have ({type(own_error).__name__}).",
+                f"{name} has an invalid value ({type(own_error).__name__}).",
                 path=name,
-                remedy="Give a value of the type and form that its description says.",
+                remedy="Set a value with the type and form that the option's description requires.",
             )
     return error
 
@@ -152,7 +152,7 @@ def _type_error(
             return ConfigurationError(
                 f"{field.name} must be {expected}, not {with_article(type(value).__name__)}.",
                 path=field.name,
-                remedy=f"Give {expected}.",
+                remedy=f"Use {expected}.",
             )
     return None
 

@@ -42,7 +42,7 @@ class Secret:
         # Crash reporters show the local variables of the frame that raises an error.
         del value
         raise InvalidData(
-            problem, field="secret", remedy="Give the secret as str, or as bytes if it is binary."
+            problem, field="secret", remedy="Pass the secret as str, or as bytes if it is binary."
         )
 
     def reveal(self) -> str:
@@ -122,7 +122,7 @@ class Secret:
         raise InvalidData(
             "A secret cannot be pickled.",
             field="secret",
-            remedy="Pass a reference to the secret, and look it up where it is used.",
+            remedy="Pass a reference to the secret, and look up the secret where it is used.",
         )
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -138,7 +138,7 @@ def _sealed_reader(value: str | bytes) -> Callable[[], str | bytes]:
 
 def _problem(value: object) -> str | None:
     if isinstance(value, str):
-        return None if is_encodable(value) else "A secret's text is not valid Unicode."
+        return None if is_encodable(value) else "The text of the secret is not valid Unicode."
     return None if isinstance(value, bytes) else "A secret must be str or bytes."
 
 
@@ -157,8 +157,8 @@ def check_sendable(secret: Secret, field: str) -> None:
     """Raise an error if the secret has characters that no HTTP header can carry."""
     if _SENDABLE.fullmatch(secret.reveal()) is None:
         raise InvalidData(
-            "The secret is empty, begins or ends with white space, or has a line break or a"
-            " character outside ASCII in it.",
+            "The secret is empty, begins or ends with white space, or contains a line break"
+            " or a character outside ASCII.",
             field=field,
-            remedy="Strip stray newlines; they are often read along with a key from a file.",
+            remedy="Remove stray line breaks. They are often read from a file together with a key.",
         )

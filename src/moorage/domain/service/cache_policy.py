@@ -33,7 +33,7 @@ def _is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
         raise ConfigurationError(
             f"{brief_repr(value)} is not a share.",
             path=attribute.name,
-            remedy="Give a number from 0 to 1.",
+            remedy="Set a number from 0 to 1.",
         )
 
 

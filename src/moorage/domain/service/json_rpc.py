@@ -145,7 +145,7 @@ def error_of(problem: Mapping[str, Any], **details: Any) -> ConnectorError:
     message = fields.get("message") or problem.get("message")
     kind = _error_class(code, exception if isinstance(exception, str) else "")
     return kind(
-        "The JSON-RPC service answered with an error.",
+        "The JSON-RPC service returned an error.",
         vendor_code=exception if isinstance(exception, str) else str(code),
         vendor_message=message[:_LONGEST_MESSAGE] if isinstance(message, str) else None,
         **details,

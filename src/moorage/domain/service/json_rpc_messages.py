@@ -58,9 +58,10 @@ class JsonRpcMessages:
         parameters = call.get("params", {})
         if not is_object(parameters):
             raise InvalidData(
-                "The params of a subscription are not an object, so they cannot get its id.",
+                "The params of the subscription are not an object, so moorage cannot add the"
+                " subscription's id.",
                 field="payload",
-                remedy="Give the params by name.",
+                remedy="Pass the params by name.",
             )
         added = {self.subscription_field: identity}
         if mark is not None:
@@ -86,7 +87,7 @@ class JsonRpcMessages:
         problem = body.get("error")
         error = error_of(problem) if is_object(problem) else None
         if error is None and "result" not in body:
-            raise _not_json_rpc("has neither method, result nor error")
+            raise _not_json_rpc("has no method, result or error")
         identity = body.get("id")
         return Arrival(
             id=None if identity is None else str(identity),
@@ -120,9 +121,9 @@ class JsonRpcMessages:
 
 def _not_json_rpc(problem: str) -> InvalidData:
     return InvalidData(
-        f"A message of the server {problem}, so it is none of JSON-RPC 2.0.",
+        f"A message of the server {problem}, so it is not a valid JSON-RPC 2.0 message.",
         field="message",
-        remedy="Give the connector the codec that its server speaks.",
+        remedy="Configure the codec that the server uses in the connector.",
     )
 
 
@@ -134,10 +135,10 @@ def _call(payload: Any) -> dict[str, Any]:
         parameters is None or is_object(parameters) or is_list(parameters)
     ):
         raise InvalidData(
-            "The payload of a JSON-RPC request needs the text `method`, and `params` as a list or"
-            " an object.",
+            "The payload of a JSON-RPC request must have the text `method`, and `params` as a"
+            " list or an object.",
             field="payload",
-            remedy='Give a payload such as {"method": "orders.find", "params": {"id": 7}}.',
+            remedy='Pass a payload such as {"method": "orders.find", "params": {"id": 7}}.',
         )
     call: dict[str, Any] = {"jsonrpc": _VERSION, "method": method}
     return call if parameters is None else {**call, "params": parameters}

@@ -63,6 +63,6 @@ def json_message(body: Mapping[str, Any], field: str) -> str:
     raise InvalidData(
         f"The {field} of a message cannot be written as JSON.",
         field=field,
-        remedy="Give valid texts, finite numbers, booleans, None, lists and objects with text keys;"
-        " no list or object may contain itself.",
+        remedy="Use valid texts, finite numbers, booleans, None, lists, and objects with text"
+        " keys. No list or object may contain itself.",
     )

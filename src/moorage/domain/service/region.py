@@ -43,7 +43,7 @@ def _is_credentials(_: object, attribute: attrs.Attribute[Any], value: object) -
         raise ConfigurationError(
             f"The value is {with_article(type(value).__name__)}, not Credentials.",
             path=attribute.name,
-            remedy="Give Credentials, for instance Credentials.bearer(token).",
+            remedy="Pass Credentials, for example Credentials.bearer(token).",
         )
 
 
@@ -128,9 +128,9 @@ def regions_of_path(regions: Sequence[Region], path: str) -> Sequence[Region]:
     stored_regions = [region for region in regions if same_origin(region.base_url, path)]
     if not stored_regions:
         raise InvalidData(
-            "The request's URL belongs to none of the service's regions.",
+            "The URL of the request does not belong to a region of the service.",
             field="path",
-            remedy="Give a path, or declare the other host as a service of its own.",
+            remedy="Pass a path, or declare the other host as a separate service.",
         )
     request_path = urlsplit(path).path
     return [

@@ -39,17 +39,18 @@ def _patterns(value: str | Iterable[str]) -> tuple[str, ...]:
         raise ConfigurationError(
             "The recipients are not a list of texts.",
             path="recipients",
-            remedy="Give a list such as ['*@example.com']; an empty one allows everybody.",
+            remedy="Set a list such as ['*@example.com']. An empty list allows all recipients.",
         )
     patterns = (value,) if isinstance(value, str) else tuple(value)
     problems = [
         Problem(
             f"recipients[{number}]",
             "The text is not an address, a domain, a phone number, a business or a device.",
-            "Give an address, a domain (also as '*.example.com', for those below it),"
-            " a number such as '+4915112345678', an electronic address such as '0208:0123456789',"
-            " 'topic:news', 'token:' with a device's token, or the https:// endpoint of a browser;"
-            " the beginning of any of these five ends in *, such as '+4930*'.",
+            "Use an address, a domain (also '*.example.com' for its subdomains), a number"
+            " such as '+4915112345678', an electronic address such as '0208:0123456789',"
+            " 'topic:news', 'token:' with a device's token, or the https:// endpoint of a"
+            " browser. Each of the last five can also be a beginning that ends with *, such"
+            " as '+4930*'.",
         )
         for number, pattern in enumerate(patterns)
         if not _is_pattern(pattern)
@@ -109,7 +110,8 @@ class Safety:
         if not refused_numbers:
             return None
         return RecipientRefused(
-            f"{len(refused_numbers)} of its recipients must not be written to from here.",
+            f"{len(refused_numbers)} of its recipients must not be contacted from this"
+            " environment.",
             refused=tuple(refused_numbers),
         )
 

@@ -94,7 +94,7 @@ def _is_one_of(*kinds: type) -> Validator:
                 f"The value is {with_article(type(value).__name__)}, not"
                 f" {with_article(kinds[0].__name__)}.",
                 path=attribute.name,
-                remedy=f"Give {with_article(kinds[0].__name__)}.",
+                remedy=f"Use {with_article(kinds[0].__name__)}.",
             )
 
     return check_value
@@ -133,9 +133,9 @@ def _are_limits(
     for number, limit in enumerate(value):
         if limit in value[:number]:
             raise ConfigurationError(
-                "Two limits are the same.",
+                "Two limits are identical.",
                 path=f"{attribute.name}[{number}]",
-                remedy="Keep one of them, or correct the rate of the other.",
+                remedy="Remove one of the limits, or correct the rate of the other.",
             )
 
 
@@ -159,9 +159,10 @@ class BulkheadConfig:
         """Refuse a maximum wait if the bulkhead lets no caller wait."""
         if self.max_wait is not None and not self.max_waiting:
             raise ConfigurationError(
-                "There is a longest wait, but no caller may wait.",
+                "max_wait is set, but max_waiting is 0, so no caller may wait.",
                 path="max_wait",
-                remedy="Give max_waiting, the number of callers that may wait; or remove max_wait.",
+                remedy="Set max_waiting to the number of callers that may wait, or remove"
+                " max_wait.",
             )
 
 
@@ -182,20 +183,24 @@ def _are_steps(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     _is_one_of(Timeouts)(_, attribute, value)
     if value.total is not None:
         raise ConfigurationError(
-            "timeouts.total limits a whole attempt, and the other timeouts limit steps of it.",
+            "timeouts.total limits a whole attempt, but the other timeouts limit only steps"
+            " of an attempt.",
             path=f"{attribute.name}.total",
-            remedy="Give it as attempt_timeout.",
+            remedy="Use attempt_timeout instead.",
         )
 
 
 def _is_template(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     _is_one_of(str)(_, attribute, value)
     problem = (
-        "has a query or a fragment, and no request's path has"
+        "contains a query or a fragment"
         if "?" in value or "#" in value
         else "is not a path below the base URL"
         if "://" in value or not value.isprintable() or " " in value
-        else "has a part in braces that is not closed, is empty, or is only half of a part"
+        else (
+            "contains a placeholder in braces that is not closed, is empty, or is only a"
+            " part of a segment"
+        )
         if any(_is_half(part) for part in value.split("/"))
         else None
     )
@@ -203,7 +208,7 @@ def _is_template(_: object, attribute: attrs.Attribute[Any], value: str) -> None
         raise ConfigurationError(
             f"The path of an endpoint {problem}.",
             path=attribute.name,
-            remedy="Give a path such as /orders/{id}; braces stand around a whole part.",
+            remedy="Use a path such as /orders/{id}. Braces must enclose a whole segment.",
         )
 
 
@@ -300,9 +305,9 @@ def _is_header(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     check_settable(value, attribute.name)
     if value.lower() in _MEANINGFUL:
         raise ConfigurationError(
-            f"The header {value} has another meaning, which a key would replace.",
+            f"The header {value} has another purpose, so it cannot carry idempotency keys.",
             path=attribute.name,
-            remedy="Give the header in which the vendor accepts keys, such as Idempotency-Key.",
+            remedy="Set the header in which the vendor accepts keys, such as Idempotency-Key.",
         )
 
 
@@ -328,7 +333,7 @@ def _have_distinct_names(kind: type[Endpoint | Region], called: str) -> Validato
                 raise ConfigurationError(
                     f"Two {called}s are named {element.name!r}.",
                     path=attribute.name,
-                    remedy=f"Give each {called} a name of its own.",
+                    remedy=f"Use a different name for each {called}.",
                 )
             names.add(element.name)
 
@@ -573,30 +578,31 @@ class Service:
         """Check that the service's settings do not contradict each other."""
         if self.idempotency_header is not None and self.honours_keys is False:
             raise ConfigurationError(
-                f"Service {self.name!r} has an idempotency_header, but does not honour keys.",
+                f"The service {self.name!r} has an idempotency_header, but honours_keys is False.",
                 path="honours_keys",
                 remedy="Remove idempotency_header, or set honours_keys=True.",
             )
         if self.recognises_keys and self.idempotency_memory is None:
             setting = "honours_keys" if self.idempotency_header is None else "idempotency_header"
             raise ConfigurationError(
-                f"Service {self.name!r} has {setting}, but no idempotency_memory.",
+                f"The service {self.name!r} has {setting}, but no idempotency_memory.",
                 path="idempotency_memory",
-                remedy="Give the seconds for which the vendor remembers keys, from its"
-                " documentation; if its pages differ, the smaller number.",
+                remedy="Set the number of seconds for which the vendor remembers keys, from"
+                " the vendor's documentation. If its pages differ, set the smallest"
+                " number.",
             )
         if self.idempotency_header is not None and self.idempotency_header in self.headers:
             raise ConfigurationError(
-                f"Service {self.name!r} has a constant {self.idempotency_header}, so different"
-                " requests would have one key.",
+                f"The service {self.name!r} has a constant {self.idempotency_header} header,"
+                " so different requests would have the same key.",
                 path="headers",
-                remedy="Remove the header; the key of each call is sent in it.",
+                remedy="Remove the header. moorage sends the key of each call in it.",
             )
         if self.regions and self.base_url is not None:
             raise ConfigurationError(
-                f"Service {self.name!r} has both a base_url and regions.",
+                f"The service {self.name!r} has both a base_url and regions.",
                 path="regions",
-                remedy="Give the base_url to a Region, or leave the regions out.",
+                remedy="Move the base_url into a Region, or remove the regions.",
             )
         object.__setattr__(self, "_index", EndpointIndex(self.endpoints))
 
@@ -607,7 +613,7 @@ class Service:
             if endpoint is not None:
                 return endpoint
             raise InvalidData(
-                f"Service {self.name!r} has no endpoint {name!r}.",
+                f"The service {self.name!r} has no endpoint {name!r}.",
                 field="endpoint",
                 remedy=f"Use one of: {', '.join(e.name for e in self.endpoints) or 'none'}.",
             )

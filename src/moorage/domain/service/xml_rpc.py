@@ -104,7 +104,7 @@ def _answer_of(response: Response) -> tuple[bool, Any]:
         return method_response(response.body)
     except NotXmlRpcError:
         pass
-    raise unreadable_answer_error(response, problem="is not one of XML-RPC")
+    raise unreadable_answer_error(response, problem="is not an XML-RPC response")
 
 
 def read_result(response: Response, parse: _Parse = _answer_of) -> Any:
@@ -128,7 +128,7 @@ def refusal_of(response: Response, parse: _Parse = _answer_of) -> ConnectorError
     code, text = fault.get("faultCode"), fault.get("faultString")
     code_text = str(code)
     return _error_class(code)(
-        "The XML-RPC service answered with a fault.",
+        "The XML-RPC service returned a fault.",
         status=response.status,
         vendor_code=code_text if _CODE.fullmatch(code_text) else None,
         vendor_message=_message(text) if isinstance(text, str) else None,

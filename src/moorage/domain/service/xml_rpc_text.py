@@ -134,14 +134,14 @@ def _collection(value: object, field: str, depth: int) -> str:
             for number, item in enumerate(cast("Sequence[Any]", value))
         )
         return f"<array><data>{items}</data></array>"
-    raise _unwritable(f"{with_article(type(value).__name__)} has no form in XML-RPC", field)
+    raise _unwritable(f"{with_article(type(value).__name__)} cannot be sent with XML-RPC", field)
 
 
 def _escape(text: object, field: str) -> str:
     if not isinstance(text, str):
         raise _unwritable("A name is not a text", field)
     if _FORBIDDEN.search(text):
-        raise _unwritable("The text has a character that XML does not allow", field)
+        raise _unwritable("The text contains a character that XML does not allow", field)
     return escape(text, {"\r": "&#13;"})
 
 
@@ -149,8 +149,8 @@ def _unwritable(problem: str, field: str) -> InvalidData:
     return InvalidData(
         f"{problem[0].upper()}{problem[1:]}.",
         field=field,
-        remedy="Give None, booleans, numbers of 64 bits, texts, bytes, datetimes, and lists and"
-        " mappings of these.",
+        remedy="Pass None, booleans, numbers of 64 bits, texts, bytes, datetimes, and lists"
+        " and mappings of these.",
     )
 
 

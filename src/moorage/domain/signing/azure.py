@@ -44,7 +44,7 @@ def _is_account(_: object, __: object, value: str) -> None:
         raise InvalidData(
             "The account is not a valid name of a storage account.",
             field="account",
-            remedy="Give its name alone, such as 'acmefiles'.",
+            remedy="Set only the account's name, such as 'acmefiles'.",
         )
 
 
@@ -105,7 +105,7 @@ def _decoded_key(key: Secret) -> bytes:
     raise InvalidData(
         "The secret is not a key of a storage account.",
         field="secret",
-        remedy="Give one of the account's keys, in base64, as the portal shows it.",
+        remedy="Set one of the account's keys, in base64, as the Azure portal shows it.",
     )
 
 

@@ -65,7 +65,7 @@ def check_proof_key(key: Secret) -> None:
     raise InvalidData(
         "The dpop_key is not a private key on the curve P-256.",
         field="dpop_key",
-        remedy="Give a P-256 private key in PEM, without a password.",
+        remedy="Set a P-256 private key in PEM, without a password.",
     )
 
 

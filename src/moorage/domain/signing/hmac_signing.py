@@ -126,16 +126,16 @@ class HmacSigning:
         Headers([("key-id", self.key_id)])
         if not any(_is_late(text) for _, text in (*self.headers, *self.query)):
             raise InvalidData(
-                "The signature is in none of the headers and parameters.",
+                "The signature is not used in any header or query parameter.",
                 field="headers",
-                remedy='Put "{signature}" into one of headers or query.',
+                remedy='Put "{signature}" into a value of headers or query.',
             )
 
     def check_key(self, key: Secret) -> None:
         """Refuse an empty key."""
         if not key:
             raise InvalidData(
-                "The key is empty.", field="secret", remedy="Give the key that the vendor issued."
+                "The key is empty.", field="secret", remedy="Set the key that the vendor issued."
             )
 
     def sign(self, request: Request, url: str, key: Secret, context: SigningContext) -> Request:
@@ -230,16 +230,16 @@ class _Filler:
         raise InvalidData(
             "The body is a stream, but this signature needs the whole body before it is sent.",
             field="body",
-            remedy="Give the body as bytes.",
+            remedy="Pass the body as bytes.",
         )
 
     def _header(self, name: str) -> bytes:
         if name in self.request.headers:
             return ", ".join(self.request.headers.get_all(name)).encode("latin-1")
         raise InvalidData(
-            f"The header {name!r} is signed, but this request has none.",
+            f"The signature covers the header {name!r}, but this request does not have the header.",
             field="headers",
-            remedy="Give the header with the request, or in the service's headers.",
+            remedy="Add the header to the request or to the service's headers.",
         )
 
 
@@ -263,10 +263,10 @@ def _check_template(template: str, allowed: frozenset[str], field: str) -> None:
     for name, spec in places:
         if name not in allowed or bool(spec) != (name == "header"):
             raise InvalidData(
-                f"{name[:80]!r} is not a known place in a template.",
+                f"{name[:80]!r} is not a known placeholder of a template.",
                 field=field,
-                remedy=f"Use {', '.join(sorted(allowed))}; write a brace as two, and a header as"
-                " {header:name}.",
+                remedy=f"Use {', '.join(sorted(allowed))}. Write a literal brace twice, and a"
+                " header as {header:name}.",
             )
 
 
@@ -275,7 +275,7 @@ def _refuse_doubles(query: str, added: Pairs) -> None:
     for name, _ in added:
         if name in present_names:
             raise InvalidData(
-                f"The request has a parameter {name!r}, which the signature sets.",
+                f"The request has the parameter {name!r}, but the signature sets this parameter.",
                 field="query",
-                remedy="Leave the parameter out; the signature adds it.",
+                remedy="Remove the parameter. The signature adds it.",
             )

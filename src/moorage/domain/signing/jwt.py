@@ -60,7 +60,7 @@ def _is_lifetime(_: object, __: object, value: timedelta) -> None:
         raise InvalidData(
             "The lifetime of a token must be one second or more.",
             field="lifetime",
-            remedy="Give a timedelta, such as timedelta(minutes=5).",
+            remedy="Set a timedelta, such as timedelta(minutes=5).",
         )
 
 
@@ -71,9 +71,10 @@ def _claims(claims: Mapping[str, Any]) -> dict[str, Any]:
 def _are_claims(_: object, __: object, value: Mapping[str, Any]) -> None:
     if doubled_names := sorted(_OURS & value.keys()):
         raise InvalidData(
-            f"The claims {', '.join(doubled_names)} have settings of their own.",
+            f"The claims {', '.join(doubled_names)} have separate settings.",
             field="claims",
-            remedy="Use issuer, subject, audience and lifetime; jti and iat are set automatically.",
+            remedy="Use issuer, subject, audience and lifetime. moorage sets jti and iat"
+            " automatically.",
         )
     encode_json(value)
 

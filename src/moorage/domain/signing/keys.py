@@ -116,6 +116,6 @@ def _wrong_key_error(algorithm: SignatureAlgorithm) -> InvalidData:
     return InvalidData(
         f"The secret is not a key for {algorithm}.",
         field="secret",
-        remedy="Give the shared secret for HMAC, otherwise a private key of the right type"
-        " in PEM, without a password.",
+        remedy="For HMAC, set the shared secret. For other algorithms, set a private key of"
+        " the right type in PEM, without a password.",
     )

@@ -42,7 +42,7 @@ def _are_components(_: object, __: object, value: tuple[str, ...]) -> None:
             raise InvalidData(
                 f"{name[:80]!r} cannot be signed, or is listed twice.",
                 field="components",
-                remedy="Name header fields in lower case, '@query-param;name=\"…\"', or"
+                remedy="Use header names in lower case, '@query-param;name=\"…\"', or"
                 f" {', '.join(sorted(_DERIVED))}.",
             )
 
@@ -52,14 +52,14 @@ def _is_label(_: object, __: object, value: str) -> None:
         raise InvalidData(
             f"{value[:80]!r} is not a label.",
             field="label",
-            remedy="Use lower-case letters, digits, and _-.*; begin with a letter.",
+            remedy="Use lower-case letters, digits, and _-.*, and begin with a letter.",
         )
 
 
 def _is_quotable(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
     if _QUOTABLE.fullmatch(value) is None:
         raise InvalidData(
-            f"The {attribute.name} has a quote, a backslash, or a character outside ASCII in it.",
+            f"The {attribute.name} contains a quote, a backslash, or a character outside ASCII.",
             field=attribute.name,
             remedy="Use printable ASCII without quotes and backslashes.",
         )
@@ -69,7 +69,7 @@ def _algorithm(value: SignatureAlgorithm | str) -> SignatureAlgorithm:
     algorithm = choose(SignatureAlgorithm, value, "algorithm")
     if algorithm is SignatureAlgorithm.RSA_PSS_SHA256:
         raise InvalidData(
-            "HTTP Message Signatures do not have RSA-PSS with SHA-256.",
+            "HTTP Message Signatures do not support RSA-PSS with SHA-256.",
             field="algorithm",
             remedy="Use RSA-PSS with SHA-512, or another algorithm of RFC 9421.",
         )
@@ -175,9 +175,9 @@ def _field(name: str, request: Request) -> str:
     if name in request.headers:
         return ", ".join(request.headers.get_all(name))
     raise InvalidData(
-        f"The header {name!r} is signed, but this request has none.",
+        f"The signature covers the header {name!r}, but this request does not have the header.",
         field="headers",
-        remedy="Give the header with the request, or in the service's headers.",
+        remedy="Add the header to the request or to the service's headers.",
     )
 
 
@@ -190,9 +190,10 @@ def _parameter(parameter: str, query: str) -> str:
     if len(values) == 1:
         return _percent_encoded(values[0])
     raise InvalidData(
-        f"The parameter {parameter!r} is signed, but this request has it {len(values)} times.",
+        f"The signature covers the parameter {parameter!r}, but this request has the parameter"
+        f" {len(values)} times.",
         field="query",
-        remedy="Give the parameter once; to sign a repeated parameter, sign the whole '@query'.",
+        remedy="Pass the parameter once. To sign a repeated parameter, sign the whole '@query'.",
     )
 
 
@@ -208,6 +209,6 @@ def _digest(request: Request) -> str:
         raise InvalidData(
             "The body is a stream, but this signature needs its digest before it is sent.",
             field="body",
-            remedy="Give bytes, or the header Content-Digest.",
+            remedy="Pass the body as bytes, or set the header Content-Digest.",
         )
     return f"sha-256=:{b2a_base64(sha256(request.body).digest(), newline=False).decode()}:"

@@ -67,9 +67,9 @@ _WEEK = 604_800
 def _is_word(_: object, attribute: attrs.Attribute[str], value: str) -> None:
     if _WORD.fullmatch(value) is None:
         raise InvalidData(
-            f"The {attribute.name} is empty, or has characters that AWS does not allow in it.",
+            f"The {attribute.name} is empty, or contains characters that AWS does not allow.",
             field=attribute.name,
-            remedy="Give it as AWS writes it, such as 'eu-central-1' or 's3'.",
+            remedy="Set it as AWS writes it, such as 'eu-central-1' or 's3'.",
         )
 
 
@@ -110,7 +110,8 @@ class AwsSigV4:
             raise InvalidData(
                 "The access key is temporary, and its session token is missing.",
                 field="session_token",
-                remedy="Give the session token, or a permanent key, whose id begins with AKIA.",
+                remedy="Set the session token, or a permanent key. The id of a permanent key"
+                " begins with AKIA.",
             )
 
     def check_key(self, key: Secret) -> None:
@@ -154,7 +155,7 @@ class AwsSigV4:
             raise InvalidData(
                 f"A signed URL cannot be valid for {expires} seconds.",
                 field="expires",
-                remedy="Give a number of seconds from 1 to 604800, which is a week.",
+                remedy="Pass a number of seconds from 1 to 604800 (a week).",
             )
         stamp = _timestamp_text(now)
         scope = self._scope(stamp)
@@ -214,7 +215,7 @@ class AwsSigV4:
         raise InvalidData(
             "The body is a stream, but this service needs its hash before it is sent.",
             field="body",
-            remedy=f"Give bytes, or the body's SHA-256 in hex as the header {_HASH}.",
+            remedy=f"Pass the body as bytes, or its SHA-256 in hex as the header {_HASH}.",
         )
 
     def _canonical(self, method: str, target: Target, fields: tuple[str, str], payload: str) -> str:

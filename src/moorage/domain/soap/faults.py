@@ -69,7 +69,7 @@ def error_of(fault: SoapFault, response: Response) -> ConnectorError:
     kind = _error_class(fault, response.status)
     if kind is RateLimitExceeded:
         details["by_vendor"] = True
-    return kind("The SOAP service answered with a fault.", **details)
+    return kind("The SOAP service returned a fault.", **details)
 
 
 def _error_class(fault: SoapFault, status: int) -> type[ConnectorError]:

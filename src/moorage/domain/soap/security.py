@@ -60,29 +60,29 @@ class SoapSecurity:
         if (self.username is None) is not (self.password is None):
             missing_field = "username" if self.username is None else "password"
             raise InvalidData(
-                f"The user name token lacks its {missing_field}.",
+                f"The user name token has no {missing_field}.",
                 field=missing_field,
-                remedy="Give both user name and password, or neither.",
+                remedy="Set both the user name and the password, or remove both.",
             )
         if self.digest and self.username is None:
             raise InvalidData(
-                "There is no user name token to send as a digest.",
+                "digest is set, but there is no user name token to send as a digest.",
                 field="digest",
-                remedy="Give username and password, or leave digest out.",
+                remedy="Set username and password, or remove digest.",
             )
         if self.valid_for is not None and self.valid_for <= timedelta():
             raise InvalidData(
-                "The request would be valid for no time.",
+                "The validity of the request is not positive.",
                 field="valid_for",
-                remedy="Give a positive duration, such as timedelta(minutes=5).",
+                remedy="Set a positive duration, such as timedelta(minutes=5).",
             )
         password = "" if self.password is None else self.password.reveal()
         if _FORBIDDEN.search(f"{self.username}{password}"):
             del password
             raise InvalidData(
-                "The user name or the password has a character that XML does not allow.",
+                "The user name or the password contains a character that XML does not allow.",
                 field="password",
-                remedy="Remove control characters, such as the end of a line.",
+                remedy="Remove control characters, such as line breaks.",
             )
 
     @property

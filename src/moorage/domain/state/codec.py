@@ -115,13 +115,13 @@ def _unreadable_error(stored: bytes, key: str | None) -> StateUnavailable:
     """Return the error for bytes that are not a state, without showing their content."""
     if stored and VERSION < stored[0] <= _MOST_INTEGERS:
         return StateUnavailable(
-            f"A stored state has version {stored[0]}, and this release reads up to version"
-            f" {VERSION}.",
+            f"A stored state has version {stored[0]}, but this release of moorage only reads"
+            f" versions up to {VERSION}.",
             key=key,
             remedy="Upgrade every process that shares the store.",
         )
     return StateUnavailable(
-        f"The state under a key of moorage cannot be read ({len(stored)} bytes).",
+        f"The state under one of moorage's keys cannot be read ({len(stored)} bytes).",
         key=key,
-        remedy="Give moorage a table, prefix or database that nothing else writes to.",
+        remedy="Use a table, prefix or database that only moorage writes to.",
     )

@@ -106,7 +106,7 @@ def misread_state_error(
     return StateUnavailable(
         f"A stored state has another layout than this release knows ({type(error).__name__}).",
         key=unreadable_keys[0] if rules or len(keys) == 1 else None,
-        remedy="Upgrade every process that shares the store, and let nothing else write to it.",
+        remedy="Upgrade every process that shares the store, and let only moorage write to it.",
     )
 
 

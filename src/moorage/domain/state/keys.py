@@ -99,6 +99,6 @@ def checked_name(value: object, field: str) -> str:
         raise InvalidData(
             f"{field} must be a printable text of 1 to {LONGEST} characters.",
             field=field,
-            remedy=f"Give {field} a short printable name.",
+            remedy=f"Use a short printable name for {field}.",
         )
     return value

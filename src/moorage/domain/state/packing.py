@@ -92,8 +92,8 @@ def _pack_fields(value: object) -> bytes:
     raise InvalidData(
         f"A value of type {type(value).__name__} cannot be stored.",
         field="value",
-        remedy="Store None, numbers, text, bytes, dates, or lists, tuples and dicts of"
-        " them; or give functions that encode and decode the value.",
+        remedy="Store None, numbers, text, bytes, dates, or lists, tuples and dicts of these."
+        " Alternatively, pass functions that encode and decode the value.",
     )
 
 

@@ -41,8 +41,8 @@ _MIN_BYTES: Final = HEADER_BYTES + NONCE_BYTES + TAG_BYTES
 _LAST_VERSION: Final = (1 << 8 * _VERSION_BYTES) - 1
 
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
-_SHAPE: Final = "Write the ring as 'version:key,version:key', each key being 32 bytes in base64."
-_MAKE: Final = "Make a key with `generate_keys()` of moorage.adapters.ciphers.aes_gcm."
+_SHAPE: Final = "Write the ring as 'version:key,version:key', with 32 bytes in base64 for each key."
+_MAKE: Final = "Create a key with `generate_keys()` from moorage.adapters.ciphers.aes_gcm."
 
 
 def _key_pairs(keys: Iterable[tuple[int, Secret]]) -> tuple[tuple[int, Secret], ...]:
@@ -63,7 +63,7 @@ class KeyRing:
     def __attrs_post_init__(self) -> None:
         """Check that the keys can encrypt, for example that they have the right length."""
         if not self.keys:
-            raise _unusable_error("There is no key in the ring.", _MAKE)
+            raise _unusable_error("The ring has no key.", _MAKE)
         versions = [version for version, _ in self.keys]
         for version, key in self.keys:
             problem = _problem(version, key)
@@ -72,7 +72,8 @@ class KeyRing:
             if versions.count(version) > 1:
                 raise _unusable_error(
                     f"Two keys of the ring have the version {version}.",
-                    "Give each key a different version, the newest key the highest.",
+                    "Use a different version for each key, with the highest version for the"
+                    " newest key.",
                 )
 
     @classmethod
@@ -150,18 +151,18 @@ def sealed_with(sealed: bytes) -> int:
     """
     if sealed[: len(_WRITER)] != _WRITER:
         raise unopenable_error(
-            "This was not sealed by moorage.", "Give what a moorage cipher has sealed."
+            "The text was not sealed by moorage.", "Pass a text that a moorage cipher has sealed."
         )
     if sealed[len(_WRITER) : len(_PREFIX)] not in {_FORMAT, b""}:
         raise unopenable_error(
-            "This was sealed in a format that this release of moorage does not know.",
-            "Upgrade moorage here too.",
+            "The text was sealed in a format that this release of moorage does not know.",
+            "Upgrade moorage in this process too.",
         )
     if len(sealed) < _MIN_BYTES:
         raise unopenable_error(
-            f"This was cut off: it has {len(sealed)} bytes, and no sealed text has fewer than"
-            f" {_MIN_BYTES}.",
-            "Check what stored it, such as the length of a column; then store it anew.",
+            f"The sealed text was cut off: it has {len(sealed)} bytes, but every sealed text"
+            f" has at least {_MIN_BYTES}.",
+            "Check where it was stored, such as the length of a column. Then store it again.",
         )
     return int.from_bytes(sealed[len(_PREFIX) : len(_PREFIX) + _VERSION_BYTES], "big")
 
@@ -175,17 +176,18 @@ def no_key_for(sealed: bytes, versions: tuple[int, ...]) -> ConnectorError:
     version_list = ", ".join(map(str, versions))
     if version in versions:
         return ConfigurationError(
-            f"The text was sealed with another key of version {version} than the one in the ring.",
+            f"The text was sealed with a key of version {version} that differs from the key of"
+            " this version in the ring.",
             path="keys",
-            remedy=f"Give the key of version {version} that the sealing process has, and"
-            " give every new key a new version.",
+            remedy=f"Use the key of version {version} that the sealing process has, and use a"
+            " new version for every new key.",
         )
     return ConfigurationError(
         f"The text was sealed with the key of version {version}, which is not in the ring"
         f" ({version_list}).",
         path="keys",
-        remedy=f"Put the key of version {version} back, after the first key, until"
-        " every text is sealed anew.",
+        remedy=f"Put the key of version {version} back into the ring, after the first key,"
+        " until every text is sealed again.",
     )
 
 

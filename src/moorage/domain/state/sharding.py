@@ -48,9 +48,9 @@ def location_of(keys: Sequence[str], shards: tuple[str, ...], former: tuple[str,
     tag = tag_of(keys[0])
     if any(tag_of(key) != tag for key in keys[1:]):
         raise InvalidData(
-            "A command has keys of several tags, which may be on different shards.",
+            "The keys of a command have different hash tags, so they may be on different shards.",
             field="keys",
-            remedy="Use keys with the same part in braces.",
+            remedy="Use keys with the same text in braces.",
         )
     if class_of(keys[0]) in GUARDS:
         return Location(shard_of(tag, shards))

@@ -23,7 +23,7 @@ def pack_tables(tables: object) -> bytes:
     if is_object(tables):
         return encode_json(_reveal(tables))
     raise InvalidData(
-        f"The tables of a tenant are {with_article(type(tables).__name__)}, not a dict.",
+        f"The tables of a tenant must be a dict, not {with_article(type(tables).__name__)}.",
         field="tables",
         remedy="Pass a dict, as under [tenants.NAME] in a configuration.",
     )

@@ -57,7 +57,9 @@ def execution_end(
     if state == _FAILED:
         return _failure(condition, execution, task)
     if execution.get("completionTime"):
-        return CloudRunEnd(RunPhase.LOST, problem=f"Cloud Run tells the state {str(state)[:40]!r}.")
+        return CloudRunEnd(
+            RunPhase.LOST, problem=f"Cloud Run reported the state {str(state)[:40]!r}."
+        )
     return CloudRunEnd(RunPhase.RUNNING if execution.get("startTime") else RunPhase.STARTING)
 
 
@@ -82,7 +84,7 @@ def _failure(
         return CloudRunEnd(RunPhase.ENDED, code, EndReason.EXITED, problem)
     if not task.get("startTime"):
         return CloudRunEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, problem)
-    return CloudRunEnd(RunPhase.LOST, problem=problem or "Cloud Run tells no exit code.")
+    return CloudRunEnd(RunPhase.LOST, problem=problem or "Cloud Run did not report an exit code.")
 
 
 def job_run(

@@ -72,7 +72,7 @@ class CloudRunNote:
         text = urlsafe_b64encode(json.dumps(attrs.asdict(self)).encode()).decode()
         if len(text) > _PIECE_LENGTH * _PIECES:
             raise InvalidData(
-                "The labels of the run are too long for the tags of a cloud.",
+                "The labels of the run are too long for the cloud's tags.",
                 field="labels",
                 remedy="Use a shorter idempotency key.",
             )

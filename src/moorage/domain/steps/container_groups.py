@@ -49,7 +49,7 @@ def group_end(group: Mapping[str, Any]) -> CloudRunEnd:
     if properties.get("provisioningState") == "Failed":
         return CloudRunEnd(RunPhase.ENDED, NEVER_RAN, EndReason.EXITED, problem)
     if state in _OVER or group_state.get("state") == "Terminated":
-        return CloudRunEnd(RunPhase.LOST, problem=problem or "Azure tells no exit code.")
+        return CloudRunEnd(RunPhase.LOST, problem=problem or "Azure did not report an exit code.")
     is_running = group_state.get("state") == "Running"
     return CloudRunEnd(RunPhase.RUNNING if is_running else RunPhase.STARTING, problem=problem)
 

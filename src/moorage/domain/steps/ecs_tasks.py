@@ -23,7 +23,7 @@ SCOPE_TAG: Final = "moorage-scope"
 """The tag with the scope of a task's platform."""
 
 REASONS: Final[Mapping[EndReason, str]] = {
-    EndReason.STOPPED: "moorage: somebody stopped the step.",
+    EndReason.STOPPED: "moorage: a person stopped the step.",
     EndReason.DEADLINE: "moorage: the step took longer than its time limit.",
 }
 """The texts with which tasks are stopped, which ECS returns as the reason of their end."""
@@ -66,7 +66,7 @@ def task_end(task: Mapping[str, Any], container: str) -> CloudRunEnd:
         # An interrupted program that cleans up may exit with 0, although its work is not done.
         return CloudRunEnd(RunPhase.LOST, problem=problem or str(stop))
     if code is None:
-        return CloudRunEnd(RunPhase.LOST, problem=problem or "ECS tells no exit code.")
+        return CloudRunEnd(RunPhase.LOST, problem=problem or "ECS did not report an exit code.")
     return CloudRunEnd(RunPhase.ENDED, code, EndReason.EXITED, reason or None)
 
 

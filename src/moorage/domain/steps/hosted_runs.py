@@ -181,14 +181,16 @@ GITHUB_CONCLUSIONS: Final[Mapping[str, RunEnd]] = {
     "startup_failure": RunEnd(
         RunPhase.ENDED, EndReason.EXITED, NEVER_RAN, "The workflow could not start."
     ),
-    "stale": RunEnd(RunPhase.LOST, problem="GitHub gave the run up."),
+    "stale": RunEnd(RunPhase.LOST, problem="GitHub gave up the run."),
     "action_required": RunEnd(RunPhase.RUNNING, problem="A person must approve the run."),
 }
 """The meaning of each conclusion of a workflow run."""
 
 GITHUB_STATUSES: Final[Mapping[str, RunEnd]] = {
     "in_progress": RunEnd(RunPhase.RUNNING),
-    "waiting": RunEnd(RunPhase.STARTING, problem="A rule of the environment holds the run."),
+    "waiting": RunEnd(
+        RunPhase.STARTING, problem="A protection rule of the environment holds the run."
+    ),
 }
 """The meaning of statuses of a workflow run without a conclusion; of others, it is starting."""
 
@@ -200,7 +202,7 @@ GITLAB_STATUSES: Final[Mapping[str, RunEnd]] = {
     "running": RunEnd(RunPhase.RUNNING),
     "canceling": RunEnd(RunPhase.RUNNING),
     "manual": RunEnd(RunPhase.RUNNING, problem="A person must start the next job."),
-    "scheduled": RunEnd(RunPhase.RUNNING, problem="The next job waits for its time."),
+    "scheduled": RunEnd(RunPhase.RUNNING, problem="The next job waits for its scheduled time."),
 }
 """The meaning of each status of a pipeline; with any other one, it is starting."""
 
@@ -209,7 +211,7 @@ def github_end(status: str | None, conclusion: str | None) -> RunEnd:
     """Return the phase and the end of a run, from a workflow run's status and conclusion."""
     if conclusion is None:
         return GITHUB_STATUSES.get(status or "", RunEnd(RunPhase.STARTING))
-    problem = f"GitHub says that the run ended as {conclusion[:40]!r}."
+    problem = f"GitHub reported that the run ended as {conclusion[:40]!r}."
     return GITHUB_CONCLUSIONS.get(conclusion, RunEnd(RunPhase.LOST, problem=problem))
 
 
@@ -233,7 +235,7 @@ def hosted_status(note: RunNote, run: HostedRun | None, *, is_lost: bool = False
         is_lost: whether a run that was not found will not appear any more.
     """
     if run is None:
-        problem = "Its start was never confirmed, and the host has no such run."
+        problem = "The start of the run was never confirmed, and the host does not have this run."
         return RunStatus(
             name=note.name,
             phase=RunPhase.LOST if is_lost else RunPhase.STARTING,

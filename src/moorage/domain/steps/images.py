@@ -36,9 +36,10 @@ def _is_server(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
     """Refuse a server with which no image name can begin, since its login would never be used."""
     if isinstance(value, str) and not _SERVER.fullmatch(value):
         raise ConfigurationError(
-            "This is not the server of a registry.",
+            "The value is not the address of a registry server.",
             path=attribute.name,
-            remedy="Give it as images name it, such as registry.example:5000, without https://.",
+            remedy="Write the address as in the names of images, such as"
+            " registry.example:5000, without https://.",
         )
 
 
@@ -181,7 +182,7 @@ def _rule(line: str) -> _IgnoreRule | None:
         return None
     if len(pattern) > _LONGEST_PATTERN:
         raise InvalidData(
-            f"A pattern of the .dockerignore is longer than {_LONGEST_PATTERN:,} characters.",
+            f"A pattern in the .dockerignore is longer than {_LONGEST_PATTERN:,} characters.",
             field=".dockerignore",
             remedy="Write several patterns, each on a separate line.",
         )
@@ -189,7 +190,7 @@ def _rule(line: str) -> _IgnoreRule | None:
         return _IgnoreRule(line.startswith("!"), PathPattern(pattern))
     except ValueError:
         raise InvalidData(
-            f"The pattern {line[:80]!r} of the .dockerignore cannot be read.",
+            f"The pattern {line[:80]!r} in the .dockerignore is not valid.",
             field=".dockerignore",
-            remedy="Correct the characters between its brackets.",
+            remedy="Correct the characters between the brackets of the pattern.",
         ) from None

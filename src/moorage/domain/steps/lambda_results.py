@@ -61,13 +61,14 @@ def event_of(payload: object, most: int) -> bytes:
         raise InvalidData(
             "The payload of a Lambda function is not a JSON document.",
             field="payload",
-            remedy="Give None, booleans, numbers, texts, lists and dictionaries, or JSON as bytes.",
+            remedy="Pass None, booleans, numbers, texts, lists and dictionaries, or JSON as bytes.",
         ) from None
     if len(event) > most:
         raise InvalidData(
-            f"The payload of a Lambda function has {len(event):,} bytes, of at most {most:,}.",
+            f"The payload of a Lambda function has {len(event):,} bytes, but at most {most:,}"
+            " are allowed.",
             field="payload",
-            remedy="Leave the data in a storage such as S3, and send its name.",
+            remedy="Store the data in a storage such as S3, and send its name.",
         )
     return event
 

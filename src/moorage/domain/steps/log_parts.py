@@ -126,7 +126,7 @@ class LogParts:
             raise InvalidData(
                 f"The file {log.index!r} in the storage is not the index of a step's log.",
                 field="folder",
-                remedy="Give each step a different folder.",
+                remedy="Use a different folder for each step.",
             ) from None
 
     def positions(self) -> dict[LogStream, int]:

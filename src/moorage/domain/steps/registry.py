@@ -44,8 +44,8 @@ def type_of_step(
     if default_type in (registered or all_types):
         return default_type
     raise ConfigurationError(
-        f"The step {step.name!r} names no type of connector, and {default_type!r} is not"
-        " registered.",
+        f"The step {step.name!r} has no connector type, and the default type {default_type!r}"
+        " is not registered.",
         path="type",
         remedy=f"Name one of: {', '.join(registered or all_types)}.",
     )

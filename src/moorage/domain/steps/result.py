@@ -45,9 +45,9 @@ class HookError:
 def hook_timed_out(hook: str, seconds: float) -> DeadlineExceeded:
     """Return the error of a hook that did not end before the deadline."""
     return DeadlineExceeded(
-        f"The hook {hook} did not end within {seconds:g} s, and was given up.",
+        f"The hook {hook} did not end within {seconds:g} s, so moorage stopped waiting for it.",
         may_have_been_processed=True,
-        remedy="Give what the hook calls a timeout of its own, or raise `hook_timeout`.",
+        remedy="Set a timeout in the code that the hook calls, or raise `hook_timeout`.",
     )
 
 

@@ -130,6 +130,6 @@ def check_same_step(status: RunStatus, step: Step) -> None:
     """Raise an error if a run of the same name was started with another step."""
     if status.fingerprint is not None and status.fingerprint != step.fingerprint:
         raise IdempotencyConflict(
-            "This key already stands for another step.",
+            "This key already belongs to another step.",
             remedy="Use a new key for a new step, or repeat the first step unchanged.",
         )

@@ -75,9 +75,10 @@ class ConnectorType(str):
         """Create a type from its name."""
         if not isinstance(name, str) or _TYPE.fullmatch(name) is None:
             raise InvalidData(
-                f"{str(name)[:80]!r} is not a type of step connectors.",
+                f"{str(name)[:80]!r} is not a valid type of step connectors.",
                 field="type",
-                remedy="Use small letters, digits and hyphens, such as 'local' or 'my-cluster'.",
+                remedy="Use lower-case letters, digits and hyphens, such as 'local' or"
+                " 'my-cluster'.",
             )
         return super().__new__(cls, name)
 
@@ -102,30 +103,30 @@ def _is_text(value: object) -> bool:
 def _command(value: Any) -> tuple[str, ...]:
     if isinstance(value, (str, bytes)):
         raise InvalidData(
-            "The command of a step is a text.",
+            "The command of a step is a text instead of a list.",
             field="command",
-            remedy="Give the program and its arguments as a list, such as ['make', 'test']; no"
-            " shell splits them.",
+            remedy="Pass the program and its arguments as a list, such as ['make', 'test']."
+            " No shell splits the command.",
         )
     parts = tuple(value)
     if not parts or not all(map(_is_text, parts)):
         raise InvalidData(
-            "The command of a step has no program, or a part that is not a text.",
+            "The command of a step has no program, or contains a part that is not a text.",
             field="command",
-            remedy="Give a list of texts without NUL characters and lone surrogates, the program"
-            " first.",
+            remedy="Pass a list of texts without NUL characters and lone surrogates, with the"
+            " program first.",
         )
     if max(len(part.encode()) for part in parts) > _LONGEST_ARGUMENT:
         raise InvalidData(
             f"An argument of a step's command has more than {_LONGEST_ARGUMENT:,} bytes.",
             field="command",
-            remedy="Give it as a file of the workspace.",
+            remedy="Pass the content of the argument in a file of the workspace.",
         )
     if not parts[0]:
         raise InvalidData(
             "The program in a step's command has an empty name.",
             field="command",
-            remedy="Give the program first.",
+            remedy="Put the name of the program first.",
         )
     return parts
 
@@ -151,7 +152,7 @@ def _shown_secrets(secrets: Mapping[str, Secret | str]) -> str:
 def _is_name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or _NAME.fullmatch(value) is None:
         raise InvalidData(
-            f"{str(value)[:80]!r} is not a name of a step.",
+            f"{str(value)[:80]!r} is not a valid name of a step.",
             field=attribute.name,
             remedy="Use up to 100 letters, digits, spaces and the characters _ . / : -",
         )
@@ -161,25 +162,27 @@ def _are_variables(_: object, attribute: attrs.Attribute[Any], value: Mapping[An
     for name, content in value.items():
         if not isinstance(name, str) or _VARIABLE.fullmatch(name) is None:
             raise InvalidData(
-                f"{str(name)[:80]!r} is not a name of a variable.",
+                f"{str(name)[:80]!r} is not a valid name of a variable.",
                 field=attribute.name,
-                remedy="Use letters, digits and underscores, beginning with a letter.",
+                remedy="Use letters, digits and underscores, and begin with a letter.",
             )
         is_text = _is_text(content)
         if attribute.name == "secrets":
             is_text = isinstance(content, Secret) or (is_text and bool(content))
         if not is_text:
             raise InvalidData(
-                f"The value of {name} is not a text without NUL characters and lone surrogates.",
+                f"The value of {name} is not a text, or contains NUL characters or lone"
+                " surrogates.",
                 field=f"{attribute.name}.{name}",
-                remedy="Give a text; of a secret, a Secret or a reference such as"
+                remedy="Pass a text. For a secret, pass a Secret or a reference such as"
                 " 'secret://env/NAME'.",
             )
         if isinstance(content, str) and len(f"{name}={content}".encode()) > _LONGEST_ARGUMENT:
             raise InvalidData(
-                f"The variable {name} has more than {_LONGEST_ARGUMENT:,} bytes with its name.",
+                f"The variable {name} has more than {_LONGEST_ARGUMENT:,} bytes, including its"
+                " name.",
                 field=f"{attribute.name}.{name}",
-                remedy="Give its value as a file of the workspace.",
+                remedy="Pass the value in a file of the workspace.",
             )
 
 
@@ -191,9 +194,9 @@ def checked_image(image: object, field: str = "image") -> str:
     """
     if not isinstance(image, str) or _IMAGE.fullmatch(image) is None:
         raise InvalidData(
-            f"{str(image)[:80]!r} is not a name of an image.",
+            f"{str(image)[:80]!r} is not a valid name of an image.",
             field=field,
-            remedy="Write it such as 'python:3.13' or 'registry.example/erp@sha256:…'.",
+            remedy="Write a name such as 'python:3.13' or 'registry.example/erp@sha256:…'.",
         )
     return image
 
@@ -212,9 +215,9 @@ def checked_path(path: object, field: str) -> str:
     parts = path.split("/") if isinstance(path, str) else []
     if not parts or not _is_text(path) or any(part in {"", ".", ".."} for part in parts):
         raise InvalidData(
-            f"{str(path)[:80]!r} is not a path inside a workspace.",
+            f"{str(path)[:80]!r} is not a valid path in a workspace.",
             field=field,
-            remedy="Give a relative path without '.' and '..', such as 'reports/total.csv'.",
+            remedy="Pass a relative path without '.' and '..', such as 'reports/total.csv'.",
         )
     return "/".join(parts)
 
@@ -223,7 +226,7 @@ def _files(value: Mapping[str, bytes]) -> dict[str, bytes]:
     files = {checked_path(path, "files"): content for path, content in value.items()}
     if not all(isinstance(content, bytes) for content in files.values()):
         raise InvalidData(
-            "A file of a workspace is not given as bytes.",
+            "The content of a file of the workspace is not bytes.",
             field="files",
             remedy="Encode texts, for example with text.encode().",
         )
@@ -242,7 +245,7 @@ def _keys(value: Mapping[str, str], field: str) -> dict[str, str]:
         raise InvalidData(
             "A file of a workspace has a key that is not a text.",
             field=field,
-            remedy="Give the key of the file in the storage, such as 'reports/2030-01.csv'.",
+            remedy="Pass the key of the file in the storage, such as 'reports/2030-01.csv'.",
         )
     return keys
 
@@ -268,7 +271,7 @@ def _is_age(_: object, attribute: attrs.Attribute[Any], value: float | None) -> 
         raise InvalidData(
             f"The result of a step cannot be reused for {value:g} seconds.",
             field=attribute.name,
-            remedy=f"Give at most {LONGEST_CACHE:.0f} seconds, which are 30 days.",
+            remedy=f"Set at most {LONGEST_CACHE:.0f} seconds (30 days).",
         )
 
 
@@ -298,9 +301,9 @@ class Workspace:
         repeated_paths = sorted(set(self.files) & set(self.inputs))
         if repeated_paths:
             raise InvalidData(
-                f"The file {repeated_paths[0]!r} is given by its content and by a key.",
+                f"The file {repeated_paths[0]!r} has both a content and a key.",
                 field=f"inputs.{repeated_paths[0]}",
-                remedy="Give it once.",
+                remedy="Pass the file once.",
             )
 
     @property
@@ -333,9 +336,9 @@ def _is_amount(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not 0 < value < inf:
         raise InvalidData(
-            f"{brief_repr(value)} is not an amount of a resource.",
+            f"{brief_repr(value)} is not a valid amount of a resource.",
             field=attribute.name,
-            remedy="Give a finite number above zero, or None for the platform's limit.",
+            remedy="Set a finite number above zero, or None for the platform's limit.",
         )
 
 
@@ -419,8 +422,8 @@ class Step:
             raise InvalidData(
                 "A pinned step must name its image by a digest.",
                 field="image",
-                remedy="Name the image such as 'registry.example/erp@sha256:…', or leave `pinned`"
-                " out.",
+                remedy="Write an image such as 'registry.example/erp@sha256:…', or remove"
+                " `pinned`.",
             )
         if self.cache is not None:
             self._check_cache()
@@ -430,12 +433,13 @@ class Step:
                 f"The command and the environment of a step have more than {_LONGEST_COMMAND:,}"
                 " bytes.",
                 field="command",
-                remedy="Give large values as files of the workspace.",
+                remedy="Pass large values in files of the workspace.",
             )
         names = sorted({f"{name}_FILE" for name in self.secrets} & set(self.environment))
         if names:
             raise InvalidData(
-                f"The variable {names[0]} is that of a secret's file, and cannot be set.",
+                f"The variable {names[0]} is reserved for the file of a secret, so it cannot"
+                " be set.",
                 field=f"environment.{names[0]}",
                 remedy="Rename the variable or the secret.",
             )
@@ -443,23 +447,24 @@ class Step:
     def _check_cache(self) -> None:
         if self.image is not None and _DIGEST.fullmatch(self.image) is None:
             raise InvalidData(
-                "The image of a cached step is not named by its digest, so that it can change.",
+                "The image of a cached step must be named by its digest, because other names"
+                " can change.",
                 field="image",
-                remedy="Name the image such as 'registry.example/erp@sha256:…', or leave `cache`"
-                " out.",
+                remedy="Write an image such as 'registry.example/erp@sha256:…', or remove `cache`.",
             )
         if self.workspace.needs_storage:
             raise InvalidData(
-                "A cached step has files in the storage, and these can change.",
+                "A cached step has files in the storage, but these files can change.",
                 field="workspace",
-                remedy="Give the files by their content, and collect them; or leave `cache` out.",
+                remedy="Pass the contents of the files, and collect them. Alternatively,"
+                " remove `cache`.",
             )
         values = sorted(name for name, value in self.secrets.items() if isinstance(value, Secret))
         if values:
             raise InvalidData(
-                f"The secret {values[0]} of a cached step is given by its value.",
+                f"The secret {values[0]} of a cached step is passed as a value.",
                 field=f"secrets.{values[0]}",
-                remedy="Give a reference such as 'secret://env/TOKEN', or leave `cache` out.",
+                remedy="Pass a reference such as 'secret://env/TOKEN', or remove `cache`.",
             )
 
     @property
@@ -498,8 +503,8 @@ def check_no_secret_shown(step: Step, secrets: Mapping[str, Secret]) -> None:
         )
         if is_shown:
             raise InvalidData(
-                f"The value of the secret {name} is part of the step's command or environment,"
-                " which platforms show.",
+                f"The step's command or environment contains the value of the secret {name},"
+                " but platforms show the command and the environment.",
                 field=f"secrets.{name}",
-                remedy=f"Let the step read the file that the variable {name}_FILE names.",
+                remedy=f"Let the step read the secret from the file in the variable {name}_FILE.",
             )

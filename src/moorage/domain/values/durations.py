@@ -37,14 +37,14 @@ def seconds(value: float | timedelta, field: str, *, zero: bool = False) -> floa
         raise ConfigurationError(
             f"{brief_repr(value)} is not a duration.",
             path=field,
-            remedy="Give float seconds or a timedelta.",
+            remedy="Pass float seconds or a timedelta.",
         )
     if not 0 <= value <= _HUNDRED_YEARS or (value == 0 and not zero):
         lower_bound = "zero or more" if zero else "more than zero"
         raise ConfigurationError(
             f"{brief_repr(value)} is out of range for a duration.",
             path=field,
-            remedy=f"Give {lower_bound} seconds, and at most a hundred years.",
+            remedy=f"Set {lower_bound} seconds, and at most a hundred years.",
         )
     return float(value)
 
@@ -74,7 +74,7 @@ def count(value: int, field: str, *, least: int = 1, most: int = 10**9) -> int:
         raise ConfigurationError(
             f"{brief_repr(value)} is not an integer in the allowed range.",
             path=field,
-            remedy=f"Give an integer from {least} to {most}.",
+            remedy=f"Set an integer from {least} to {most}.",
         )
     return value
 
@@ -85,7 +85,7 @@ def share(value: float, field: str) -> float:
         raise ConfigurationError(
             f"{brief_repr(value)} is not a share.",
             path=field,
-            remedy="Give a number above 0 and up to 1.",
+            remedy="Set a number above 0 and up to 1.",
         )
     return float(value)
 
@@ -122,9 +122,9 @@ def is_switch(_: object, attribute: attrs.Attribute[Any], value: object) -> None
     """Check that a field's value is True or False."""
     if not isinstance(value, bool):
         raise ConfigurationError(
-            f"{attribute.name} is neither True nor False.",
+            f"{attribute.name} is not True or False.",
             path=attribute.name,
-            remedy="Give True or False; convert the text of an environment variable first.",
+            remedy="Pass True or False. Convert the text of an environment variable first.",
         )
 
 

@@ -47,17 +47,19 @@ def names_of(key: str) -> list[str]:
     names = key.split("/")
     for name in names:
         if not name or name in {".", ".."} or "\\" in name or "\0" in name:
-            raise _unusable_error("has an empty folder, '.', '..', a backslash or a NUL in it")
+            raise _unusable_error(
+                "contains an empty folder, '.', '..', a backslash or a NUL character"
+            )
         if len(name.encode()) > _LONGEST_NAME:
-            raise _unusable_error(f"has a name longer than {_LONGEST_NAME} bytes in it")
+            raise _unusable_error(f"contains a name longer than {_LONGEST_NAME} bytes")
     if names[0].lower() == OWN_FOLDER:
-        raise _unusable_error(f"is in {OWN_FOLDER}, which is not for files")
+        raise _unusable_error(f"is in {OWN_FOLDER}, which is reserved")
     return names
 
 
 def _unusable_error(what: str) -> InvalidData:
     return InvalidData(
-        f"A file cannot have this key: it {what}.",
+        f"A file cannot have this key, because the key {what}.",
         field="key",
-        remedy="Give a relative path with slashes, such as 'invoices/2041.pdf'.",
+        remedy="Pass a relative path with slashes, such as 'invoices/2041.pdf'.",
     )

@@ -130,7 +130,10 @@ def _own_fields(kind: type, body: dict[str, Any], *, kw_only: bool) -> list[Fiel
             continue
         default = body.pop(name, NOTHING)
         if type(default).__module__.startswith("attr."):
-            message = f"{kind.__qualname__}.{name} is declared with attrs.field. Use field."
+            message = (
+                f"{kind.__qualname__}.{name} is declared with attrs.field. Use moorage's"
+                " field instead."
+            )
             raise TypeError(message)
         item = default if isinstance(default, Field) else field(default=default)
         item.kw_only = item.kw_only or kw_only
@@ -156,7 +159,10 @@ def _check_order(kind: type, all_fields: Sequence[Field]) -> None:
     for item in all_fields:
         if item.init and not item.kw_only:
             if earlier_has_default and item.default is NOTHING:
-                message = f"{kind.__qualname__}.{item.name} needs a default, as those before it."
+                message = (
+                    f"{kind.__qualname__}.{item.name} needs a default, because an"
+                    " earlier field has one."
+                )
                 raise ValueError(message)
             earlier_has_default = earlier_has_default or item.default is not NOTHING
 

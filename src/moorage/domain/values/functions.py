@@ -17,9 +17,9 @@ def not_callable(value: object, field: str) -> ConfigurationError:
     """Return the error for a value that should be a function and is not callable."""
     # The value itself is not shown: it may be a credential in the wrong place.
     return ConfigurationError(
-        f"The value is {with_article(type(value).__name__)}, which cannot be called.",
+        f"The value must be callable, but {with_article(type(value).__name__)} is not.",
         path=field,
-        remedy="Give a function.",
+        remedy="Pass a function.",
     )
 
 
@@ -34,9 +34,9 @@ def check_plain(value: object, field: str) -> None:
     check_callable(value, field)
     if iscoroutinefunction(value):
         raise ConfigurationError(
-            f"{name_of(value)} is asynchronous, but it is called without await.",
+            f"{name_of(value)} is asynchronous, but a synchronous function is required.",
             path=field,
-            remedy="Give a synchronous function.",
+            remedy="Pass a synchronous function.",
         )
 
 
@@ -62,7 +62,7 @@ def check_store_kind(
         f"{type(store).__name__} {fault}, but this class needs {'an' if is_async else 'a'}"
         f" {kinds[is_async]} store.",
         path=path,
-        remedy=f"Give {example or f'one such as `{shared_store}SqliteStorage`'}.",
+        remedy=f"Use {example or f'one such as `{shared_store}SqliteStorage`'}.",
     )
 
 

@@ -20,8 +20,8 @@ def encode_json(value: object) -> bytes:
         raise InvalidData(
             f"The value cannot be written as JSON ({type(error).__name__}).",
             field="json",
-            remedy="Build it from dict, list, str, int, float, bool and None only, without NaN;"
-            " write a Decimal as str.",
+            remedy="Build the value only from dict, list, str, int, float, bool and None,"
+            " without NaN. Write a Decimal as str.",
         ) from None
 
 

@@ -49,7 +49,7 @@ class KeyPattern:
             InvalidData: the value is not a string, is empty, or has a set that is not closed.
         """
         if not isinstance(text, str) or not text or len(text) > _MAX_LENGTH:
-            raise _bad_pattern("is empty, too long, or no str")
+            raise _bad_pattern("is empty, is too long, or is not a str")
         wildcard = _WILDCARD.search(text)
         prefix = text if wildcard is None else text[: wildcard.start()]
         expression, end = "", 0
@@ -60,7 +60,7 @@ class KeyPattern:
         try:
             compiled_pattern = re.compile(expression, re.DOTALL)
         except re.error:
-            raise _bad_pattern("has a set of characters that is not a range") from None
+            raise _bad_pattern("contains a set of characters that is not a range") from None
         tail_text = text[len(prefix) :]
         return cls(text, prefix, "/" not in tail_text and "**" not in tail_text, compiled_pattern)
 
@@ -87,7 +87,7 @@ def _expression_of(match: re.Match[str]) -> str:
 
 def _literal(text: str) -> str:
     if "[" in text:
-        raise _bad_pattern("has a set of characters that is empty or not closed")
+        raise _bad_pattern("contains a set of characters that is empty or not closed")
     return re.escape(text)
 
 
@@ -95,5 +95,5 @@ def _bad_pattern(problem: str) -> InvalidData:
     return InvalidData(
         f"The pattern {problem}.",
         field="pattern",
-        remedy="Give a pattern such as 'invoices/**/*.pdf'.",
+        remedy="Pass a pattern such as 'invoices/**/*.pdf'.",
     )

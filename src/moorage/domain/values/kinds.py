@@ -17,5 +17,5 @@ def checked_kind(value: T, kind: type[Any], field: str) -> T:
     raise InvalidData(
         f"{field} must be {with_article(kind.__name__)}, not {with_article(type(value).__name__)}.",
         field=field,
-        remedy=f"Give {with_article(kind.__name__)} as {field}.",
+        remedy=f"Use {with_article(kind.__name__)} as {field}.",
     )

@@ -81,9 +81,9 @@ class Money:
         minor_units = Fraction(value) * 10 ** _exponent(currency)
         if minor_units.denominator != 1:
             raise InvalidData(
-                f"{value} has more decimals than {currency} has.",
+                f"{value} has more decimals than the currency {currency} allows.",
                 field="amount",
-                remedy="Round the amount first, as your books do.",
+                remedy="Round the amount first, as your accounting rules require.",
             )
         self._set(minor_units.numerator, currency)
 
@@ -95,7 +95,7 @@ class Money:
             raise InvalidData(
                 f"Minor units must be an int, not {type(minor).__name__}.",
                 field="minor",
-                remedy="Give an int.",
+                remedy="Pass an int.",
             )
         money = cls.__new__(cls)
         money._set(minor, currency)  # noqa: SLF001 - its own
@@ -104,10 +104,10 @@ class Money:
     def _set(self, minor: int, currency: str) -> None:
         if abs(minor) >= _MAX_AMOUNT:
             raise InvalidData(
-                "The amount is too large to be an amount of money.",
+                "The amount is too large.",
                 field="amount",
-                remedy="Check that it is not given in a smaller unit, such as cents in"
-                " place of euros.",
+                remedy="Check that the amount is not in a smaller unit, such as cents instead"
+                " of euros.",
             )
         object.__setattr__(self, "minor", minor)
         object.__setattr__(self, "currency", currency)
@@ -121,9 +121,9 @@ class Money:
         """Multiply the amount, and round it to minor units with a mode of the `decimal` module."""
         if rounding not in _ROUNDINGS:
             raise InvalidData(
-                f"{rounding!r} is not a rounding mode.",
+                f"{rounding!r} is not a valid rounding mode.",
                 field="rounding",
-                remedy="Give a mode of the decimal module, such as decimal.ROUND_HALF_EVEN.",
+                remedy="Pass a mode of the decimal module, such as decimal.ROUND_HALF_EVEN.",
             )
         with decimal.localcontext(_EXACT):
             product = (self.minor * _exact_decimal(factor, "factor")).to_integral_value(rounding)
@@ -141,7 +141,7 @@ class Money:
             raise InvalidData(
                 "Ratios must be zero or more, and not all zero.",
                 field="ratios",
-                remedy="Give one number for each part.",
+                remedy="Pass one number for each part.",
             )
         sign = -1 if self.minor < 0 else 1
         exact_fractions = [abs(self.minor) * weight / total for weight in weights]
@@ -162,7 +162,7 @@ class Money:
     def __mul__(self, count: int) -> Money:
         if type(count) is not int:
             raise InvalidData(
-                f"Money times {type(count).__name__} may need rounding.",
+                f"The product of Money and {type(count).__name__} may need rounding.",
                 field="factor",
                 remedy="Multiply by an int, or use times(factor, rounding=...).",
             )
@@ -201,7 +201,7 @@ class Money:
         raise InvalidData(
             f"{self.currency} and {currency} cannot be combined or compared.",
             field="currency",
-            remedy="Convert one of them first.",
+            remedy="Convert one of the amounts first.",
         )
 
 
@@ -219,14 +219,14 @@ def _exact_decimal(value: object, field: str = "amount") -> Decimal:
         raise InvalidData(
             f"{repr(value)[:80]} is not an exact number.",
             field=field,
-            remedy="Give a Decimal, an int, or a str such as '149.90'; a float is not exact.",
+            remedy="Pass a Decimal, an int, or a str such as '149.90'. A float is not exact.",
         )
     _, digits, exponent = number.as_tuple()
     if len(digits) > _WIDEST or abs(int(exponent)) > _WIDEST:
         raise InvalidData(
             "The amount has too many digits.",
             field=field,
-            remedy=f"Give a number of at most {_WIDEST} digits.",
+            remedy=f"Pass a number of at most {_WIDEST} digits.",
         )
     return number
 
@@ -235,8 +235,8 @@ def _exponent(currency: object) -> int:
     exponent = EXPONENTS.get(currency) if isinstance(currency, str) else None
     if exponent is None:
         raise InvalidData(
-            f"{currency!r} is not a currency code.",
+            f"{currency!r} is not a valid currency code.",
             field="currency",
-            remedy="Give a code of ISO 4217 in capitals, such as 'EUR'.",
+            remedy="Pass an ISO 4217 code in capitals, such as 'EUR'.",
         )
     return exponent

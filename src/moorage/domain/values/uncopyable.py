@@ -27,7 +27,7 @@ class Uncopyable:
 
     def _refuse_copy(self) -> NoReturn:
         raise InvalidData(
-            f"{type(self).__name__} objects cannot be copied or pickled, because copies would share"
-            " connections and locks.",
+            f"{type(self).__name__} objects cannot be copied or pickled, because copies would"
+            " share connections and locks.",
             remedy="Share the object between threads, or create one in each process.",
         )
