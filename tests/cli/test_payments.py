@@ -102,7 +102,7 @@ def test_payment_of_a_killed_process_is_listed_and_closed(make: Callable[[], str
         people = command("payments", "unsettled")
         assert (1, True) == (people.code, key in people.out)
         early_close = command("payments", "close", key, "--not-done")
-        assert "may still be under way" in early_close.err
+        assert "The request may still be in progress" in early_close.err
 
         closed_payment = command("payments", "close", key, "--done")
         assert f"{key} is closed as done" in closed_payment.out
@@ -167,7 +167,7 @@ def test_sealed_payment_is_closed_with_the_keys_of_the_configuration() -> None:
         configure(text)
         vendor_id = list(stripe.intents)[-1]
         unexplained = command(*close_command, "--reference", vendor_id)
-        assert (1, True) == (unexplained.code, "Give a reason" in unexplained.err)
+        assert (1, True) == (unexplained.code, "Pass a reason" in unexplained.err)
         blind_close = command(
             *close_command, "--reference", vendor_id, "--reason", "the disk burnt"
         )

@@ -42,11 +42,11 @@ from tests.contracts.recording_dispatcher import (
 def test_page_of_an_unknown_account(name: str) -> None:
     """Listing the payments of an unknown account is refused; the error has its name."""
     dispatcher: Any = SimpleNamespace(directory=SimpleNamespace(accounts={}))
-    with pytest.raises(InvalidData, match=f"No account is named '{name}'") as excinfo:
+    with pytest.raises(InvalidData, match=f"No account named '{name}' is configured") as excinfo:
         run_now(PaymentsFlows(dispatcher, None).payments(account=name))
 
     assert "account" == excinfo.value.field
-    assert "Give the name of a configured account." == excinfo.value.remedy
+    assert "Pass the name of a configured account." == excinfo.value.remedy
 
 
 def test_hints_are_looked_up_within_the_timeout() -> None:
@@ -251,7 +251,7 @@ def test_moving_money_needs_a_key(use: OperationCall) -> None:
         record_operation(PaymentsFlows, use)
 
     assert "idempotency_key" == excinfo.value.field
-    assert excinfo.value.remedy.startswith("Name the effect")
+    assert excinfo.value.remedy.startswith("Pass a key that names the effect")
 
 
 def test_routes_see_the_charge() -> None:

@@ -62,10 +62,10 @@ def test_no_matching_rate_error() -> None:
         buy = ShippingFlows(dispatcher, None).create_shipment(
             ShipmentRequest(rate_request=RATES), idempotency_key="k"
         )
-        with pytest.raises(VendorRejected, match="None of the 0 rates fits") as excinfo:
+        with pytest.raises(VendorRejected, match="None of the 0 offered rates") as excinfo:
             run_now(buy)
         assert vendor_refusal == (excinfo.value.vendor_code, excinfo.value.vendor_message)
-        assert "use another key" in excinfo.value.remedy
+        assert "use a new idempotency key" in excinfo.value.remedy
 
 
 def test_rates_carry_their_shipment() -> None:
@@ -109,10 +109,12 @@ def test_label_of_a_parcel() -> None:
     assert labels[0] == run_now(flows.get_label(REF))
     assert labels[1] == run_now(flows.get_label(REF, parcel=2))
     for request, parcel, retryable in ((flows, 0, False), (flows, 3, False), (unbought, 1, True)):
-        with pytest.raises(VendorRejected, match=f"no label {parcel}") as excinfo:
+        with pytest.raises(VendorRejected, match=f"label of parcel {parcel}") as excinfo:
             run_now(request.get_label(REF, parcel=parcel))
         assert retryable is excinfo.value.retryable
-        assert "Ask again once the shipment is bought." == excinfo.value.remedy
+        assert (
+            "Call again after the shipment is bought, with the number of one of its parcels."
+        ) == excinfo.value.remedy
 
 
 def test_best_rate_is_bought() -> None:

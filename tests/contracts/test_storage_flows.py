@@ -107,11 +107,11 @@ def test_upload_resumes_at_its_account() -> None:
     )
     assert (STARTED_UPLOAD.ref, [STARTED_UPLOAD]) == (dispatcher.ref, requests)
 
-    with pytest.raises(InvalidData, match="another key") as excinfo:
+    with pytest.raises(InvalidData, match="a different object key") as excinfo:
         record_operation(
             StorageFlows, lambda flows: flows.upload("b", b"x", resume=STARTED_UPLOAD.ref)
         )
-    assert ("resume", "Give the key that it was started for.") == (
+    assert ("resume", "Pass the object key with which the upload was started.") == (
         excinfo.value.field,
         excinfo.value.remedy,
     )

@@ -234,7 +234,7 @@ def test_payment_that_is_still_unknown_when_its_key_expires_is_not_charged_again
         with pytest.raises(ConnectionFailed):
             hub.payments().charge(ORDER, idempotency_key=KEY)
         world.clock.advance(3 * 86_400)
-        with pytest.raises(OutcomeUnknown, match="key is forgotten"):
+        with pytest.raises(OutcomeUnknown, match="key is no longer stored"):
             hub.payments().charge(ORDER, idempotency_key=KEY)
         assert NextStep.LOOK_UP is hub.unsettled_payments()[0].next
         assert [] == hub.settle_payments()
@@ -299,7 +299,7 @@ def test_unsettled_payments_of_removed_account_are_left_to_operator() -> None:
         (unsettled_payment,) = bare_hub.unsettled_payments()
         assert NextStep.PERSON is unsettled_payment.next
         assert [] == bare_hub.settle_payments()
-        with pytest.raises(InvalidData, match="No account that may have made this charge"):
+        with pytest.raises(InvalidData, match="The account at which this charge"):
             bare_hub.close_payment(KEY, done=True, receipt="pi_1")
         bare_hub.close_payment(KEY, done=False)
         assert [] == hub.unsettled_payments()

@@ -170,7 +170,7 @@ def test_call_that_would_wait_for_itself_is_refused(shop: Shop) -> None:
 
 def test_from_answer_is_only_valid_in_an_undo(shop: Shop) -> None:
     """Only an undo can refer to a part of another call's answer."""
-    with pytest.raises(InvalidData, match="only in a call that undoes"):
+    with pytest.raises(InvalidData, match="FromAnswer can be used only in the"):
         shop.do(shop.outbox.put, "payments", "refund", FromAnswer("ref"))
 
 

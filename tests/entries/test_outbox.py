@@ -150,7 +150,7 @@ def test_secrets_are_refused(shop: Shop) -> None:
     with pytest.raises(InvalidData, match="may contain a secret") as excinfo:
         shop.do(shop.outbox.put_request, "vat", request)
     assert "request.headers" == excinfo.value.field
-    assert "give the service its credentials" in excinfo.value.remedy
+    assert "Remove the header, and set credentials for" in excinfo.value.remedy
     with pytest.raises(InvalidData, match="The request is a str") as excinfo:
         shop.do(shop.outbox.put_request, "vat", "GET /")
     assert "request" == excinfo.value.field
@@ -169,7 +169,7 @@ def test_calls_are_sealed(*, is_async: bool) -> None:
     with pytest.raises(ConfigurationError, match="no cipher") as excinfo:
         Shop(is_async=is_async).outbox.arguments_of(entry)
     assert "cipher" == excinfo.value.path
-    assert "Give every process that shares the store the same cipher." == excinfo.value.remedy
+    assert "Set the same cipher in all processes that share the store." == excinfo.value.remedy
 
 
 def test_stores_have_a_mode(shop: Shop) -> None:

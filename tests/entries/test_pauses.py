@@ -110,7 +110,7 @@ def test_webhooks_are_paused(shop: Shop) -> None:
 
 def test_pause_needs_a_reason(shop: Shop) -> None:
     """A pause without a reason is refused."""
-    with pytest.raises(InvalidData, match="reason of the pause"):
+    with pytest.raises(InvalidData, match="A pause needs a reason"):
         shop.do(shop.outbox.pause, reason=" ")
 
     assert () == shop.do(shop.outbox.pauses)

@@ -194,7 +194,7 @@ def test_missing_subject_is_refused(shop: Shop, verb: str) -> None:
     with pytest.raises(InvalidData, match="everybody") as excinfo:
         shop.do(getattr(subjects(shop), verb))
     assert "subject" == excinfo.value.field
-    assert "Give a subject, a tenant, or both" in excinfo.value.remedy
+    assert "Pass a subject, a tenant, or both" in excinfo.value.remedy
     assert shop.log.find(LogQuery()).items
 
 

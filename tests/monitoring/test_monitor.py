@@ -241,7 +241,7 @@ def test_probe_of_account_uses_harmless_request_that_its_vendor_defines() -> Non
 @pytest.mark.parametrize(
     "services, probe, message",
     [
-        ([Service("vat", "http://a.example")], Probe(service="bank"), "There is no service"),
+        ([Service("vat", "http://a.example")], Probe(service="bank"), "which is to be probed"),
         ([Service("vat", "http://a.example")], Probe(service="vat"), "does not know a request"),
         (
             [Service("vat", regions=[Region("eu", "http://a.example")])],

@@ -476,7 +476,7 @@ async def test_a_token_is_given_back(world: World) -> None:
         await refresher.get(*OWNER)
     result = world.events[-2]
     assert isinstance(result, ConsentNeeded)
-    assert "the grant has ended" == result.reason
+    assert "the authorisation has ended" == result.reason
     with pytest.raises(ConfigurationError):
         await refresher.revoke("crm", None)
 

@@ -1,4 +1,4 @@
-"""OAuth token renewals whose new token cannot be stored at once."""
+"""OAuth token renewals whose new token could not be stored at once."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ async def test_unstored_token_is_not_used(world: World) -> None:
 
     error = await error_of(refresher.get(*OWNER))
 
-    assert "cannot be stored" in str(error)
-    assert error.remedy.startswith("Check the store of credentials")
+    assert "could not be stored" in str(error)
+    assert error.remedy.startswith("Check the credential store. moorage stores the")
     assert ("crm", True) == (error.service, error.retryable)
     assert isinstance(error.__cause__, StorageUnavailable)
     assert PAST == oauth_world.kept

@@ -217,7 +217,7 @@ def test_code_is_not_repeated_after_a_lost_answer(mode: str, fault: Fault) -> No
 
         assert 1 == len(server.requests)
         assert 1 == server.live_families
-    assert "start again" in excinfo.value.remedy
+    assert "start the authorisation again" in excinfo.value.remedy
 
 
 @IN_BOTH

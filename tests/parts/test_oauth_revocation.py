@@ -171,7 +171,7 @@ def test_revoking_forgets_the_token(mode: str) -> None:
             await tokens.revoke(CRM)
             await tokens.get(CRM, None)
 
-        with pytest.raises(AuthorizationRequired, match="grant has ended"):
+        with pytest.raises(AuthorizationRequired, match="authorisation has ended"):
             hub.run(revoke_between_calls if hub.is_async else revoke_synchronously)
         assert () == server.requests
 

@@ -185,8 +185,8 @@ async def test_unknown_or_invalid_tenant(is_async: bool) -> None:
             with pytest.raises(ConfigurationError) as excinfo:
                 await world.send(tenant)
             assert str(excinfo.value.path).startswith(path)
-    assert "The tenant is unknown." == (await _refusal_of(world, "stranger")).message
-    assert "store tables for it" in (await _refusal_of(world, "stranger")).remedy
+    assert "The tenant is not configured." == (await _refusal_of(world, "stranger")).message
+    assert "Correct the tenant's name, or store a" in (await _refusal_of(world, "stranger")).remedy
     with pytest.raises(InvalidData) as unnamed_excinfo:
         await world.send("\n")
     assert "tenant" == unnamed_excinfo.value.field

@@ -262,7 +262,7 @@ async def test_key_unknown_to_the_vendor_makes_nothing_repeatable(world: World) 
     """An idempotency key that the vendor does not receive does not make a request repeatable."""
     world.vendor.otherwise = 503
 
-    with pytest.raises(Exception, match="no answer confirmed"):
+    with pytest.raises(Exception, match="no response confirmed"):
         await world.manager(vat()).call("vat", POST, idempotency_key="order-1")
 
     assert 1 == len(world.vendor.requests)

@@ -179,7 +179,7 @@ def test_wrong_range_is_not_used() -> None:
     other_bytes = some_bytes(0, DATA)
     download, _ = download_of(some_bytes(0, DATA[:1], CUT_LINE), other_bytes)
 
-    with pytest.raises(VendorFailed, match="different range"):
+    with pytest.raises(VendorFailed, match="different byte range"):
         read_all(download)
     assert other_bytes.arriving.settled  # type: ignore[attr-defined]  # an attribute of the fake
     assert b"" == run_plain(download.read())
@@ -188,8 +188,8 @@ def test_wrong_range_is_not_used() -> None:
 @pytest.mark.parametrize(
     "opened, result",
     [
-        (lambda: some_bytes(0, DATA, b"!"), "more bytes than it announced"),
-        (lambda: some_bytes(0, DATA[::-1]), "do not have the checksum"),
+        (lambda: some_bytes(0, DATA, b"!"), "The vendor sent more bytes than the"),
+        (lambda: some_bytes(0, DATA[::-1]), "The checksum of the downloaded bytes differs"),
     ],
     ids=["more", "others"],
 )
@@ -200,7 +200,7 @@ def test_excess_or_foreign_bytes_fail(opened: Callable[[], OpenedObject], result
 
     with pytest.raises(VendorFailed, match=result) as excinfo:
         read_all(download)
-    assert "Discard the bytes that were read, and download again." == excinfo.value.remedy
+    assert "Discard the bytes read so far, and download the object again." == excinfo.value.remedy
     assert ([], b"") == (vendor.asked, run_plain(download.read()))
     assert first.arriving.settled  # type: ignore[attr-defined]  # an attribute of the fake
 

@@ -123,7 +123,7 @@ async def test_manual_resolution_is_encrypted(world: World) -> None:
     world.vendor.answers(world.never_answer())
     state = world.of_mode(world.store)
     manager = world.manager(BANK, state=state, cipher=CIPHER)
-    with pytest.raises(Exception, match="no answer confirmed"):
+    with pytest.raises(Exception, match="no response confirmed"):
         await manager.call("bank", PAY, idempotency_key="k")
 
     assert await manager.resolve_key("bank", "k", done=True, answer=SECRET_ANSWER)

@@ -58,7 +58,7 @@ async def test_missing_base_url_error(world: World) -> None:
 
     assert ("base_url", "vat") == (excinfo.value.path, excinfo.value.service)
     assert "'vat' has no base_url" in excinfo.value.message
-    assert "Give the service a base_url" in excinfo.value.remedy
+    assert "Set base_url of the service, or protect" in excinfo.value.remedy
 
 
 @sync_and_async
@@ -154,7 +154,7 @@ async def test_classifier_with_a_wrong_result(world: World) -> None:
         await world.manager(vat(classify=agree)).call("vat", GET)
 
     assert "classify" == excinfo.value.path
-    assert "Return one of moorage's errors" in excinfo.value.remedy
+    assert "Correct the function so that it returns" in excinfo.value.remedy
 
 
 @sync_and_async

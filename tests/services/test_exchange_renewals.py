@@ -203,7 +203,7 @@ async def test_useless_renewals_become_rare(world: World) -> None:
         world.clock.advance(1)
 
     assert [1] * 5 + [2] * 10 + [3] * 20 + [4] * 25 == renewal_counts
-    assert "a renewed credential was refused too" in remedies[-1]
+    assert "The vendor refused the credentials, and then" in remedies[-1]
 
 
 @sync_and_async

@@ -124,7 +124,10 @@ async def test_transform_with_a_wrong_result_is_named(world: World, kind: str) -
         await world.manager(vat(**{kind: _count})).call("vat", GET)
 
     assert f"_count returned an int, not a {description}." == excinfo.value.message
-    assert (kind, f"Return the {description}, changed or not.") == (
+    assert (
+        kind,
+        f"Correct the transform so that it returns the {description}, changed or unchanged.",
+    ) == (
         excinfo.value.path,
         excinfo.value.remedy,
     )

@@ -26,7 +26,7 @@ from moorage.services.core.foreign_errors import (
 KINDS: list[tuple[Any, type[ConnectorError], str]] = [
     (http_failure, ConnectionFailed, "HTTP client"),
     (store_failure, StorageUnavailable, "store"),
-    (tenants_failure, StorageUnavailable, "provider of tenants"),
+    (tenants_failure, StorageUnavailable, "tenant provider"),
     (cache_failure, StorageUnavailable, "cache"),
     (credential_read_failure, CredentialNotFound, "credential provider"),
     (refresh_failure, CredentialRefreshFailed, "credential provider"),
@@ -51,7 +51,7 @@ def test_error_names_class_and_location(make: Any, kind: type[ConnectorError], w
     assert who in own_error.message
     assert "ValueError in raise_error, line" in own_error.message
     assert own_error.remedy.startswith("Check that ")
-    assert "must raise" in own_error.remedy
+    assert "may raise only" in own_error.remedy
     assert "hunter2" not in repr(own_error)
 
 

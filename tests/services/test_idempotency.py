@@ -173,7 +173,7 @@ async def test_another_payload_is_a_conflict_in_every_state(world: World, state:
     await running_charge.result()
 
     assert ("bank", 0) == (excinfo.value.service, excinfo.value.attempts)
-    assert "another payload" in excinfo.value.message
+    assert "a different payload" in excinfo.value.message
     assert 1 == len(world.vendor.requests)
 
 
@@ -316,7 +316,7 @@ async def test_waiting_repeat_ends_at_its_deadline(world: World) -> None:
     gate.open()
     await running_charge.result()
 
-    assert "Another caller is working" in excinfo.value.message
+    assert "Another call is using this idempotency key" in excinfo.value.message
     assert world.clock.now <= 2
     assert START + timedelta(seconds=LEASE) == excinfo.value.retry_at
     assert excinfo.value.retryable

@@ -45,7 +45,7 @@ async def test_uncopyable_result_is_returned_once(world: World) -> None:
     with pytest.raises(InvalidData, match="could not be stored") as excinfo:
         await manager.run("bank", perform_effect, idempotency_key="k")
 
-    assert "do not repeat" in excinfo.value.remedy
+    assert "Do not repeat" in excinfo.value.remedy
     assert ("k", "TypeError") == next(
         (event.idempotency_key, event.error)
         for event in world.events
@@ -83,7 +83,7 @@ async def test_unreadable_stored_answer_raises_an_error(world: World, error: Exc
     assert "hunter2" not in repr(excinfo.value)
     if isinstance(error, KeyError):
         assert "raised KeyError" in excinfo.value.message
-        assert "do not repeat" in excinfo.value.remedy
+        assert "Do not repeat" in excinfo.value.remedy
     else:
         assert "unreadable" in excinfo.value.message
 

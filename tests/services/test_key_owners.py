@@ -168,7 +168,9 @@ def test_held_claim_is_awaited() -> None:
     dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
     dispatcher.clock.advance(2)
 
-    with pytest.raises(IdempotencyInProgress, match="Another caller is working") as excinfo:
+    with pytest.raises(
+        IdempotencyInProgress, match=("Another call is using this idempotency key")
+    ) as excinfo:
         dispatcher.settled(dispatcher.turn(seconds=1.04875), "x", movable=True)
 
     look_intervals = [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25, 0.25]
@@ -280,7 +282,7 @@ def test_replaced_holder_cannot_move_the_key() -> None:
     dispatcher.lapse()
     other_ownership = dispatcher.turn(seconds=30.0)
     assert ("a", True) == dispatcher.settled(other_ownership, "x", movable=True)
-    with pytest.raises(IdempotencyInProgress, match="may still be working"):
+    with pytest.raises(IdempotencyInProgress, match="may still be using"):
         run_plain(late_holder.move("b"))
     late_holder.give_back()
     dispatcher.lapse()

@@ -138,7 +138,7 @@ async def test_circuit_opened_by_hand_is_remembered_as_such(world: World) -> Non
     before = admissions(world)
     messages = {(await refusal_of_call(manager)).message for _ in range(5)}
 
-    assert {"The circuit was opened by hand."} == messages
+    assert {"The circuit breaker was opened by hand."} == messages
     assert 1 == admissions(world) - before
 
 
@@ -160,7 +160,9 @@ async def test_half_open_circuit_is_not_remembered(world: World) -> None:
     gate.open()
     await probe.result()
 
-    assert "The circuit is half open, and other calls are probing the service." == error.message
+    assert (
+        "The circuit breaker is half-open, and other calls are already probing the service."
+    ) == error.message
     assert 200 == (await manager.call("vat", GET)).status
 
 

@@ -279,5 +279,5 @@ async def test_functions_need_a_service_without_regions(world: World) -> None:
         await manager.run("shop", world.do_nothing)
 
     assert "regions" == excinfo.value.path
-    assert "Protect the function with a service of its own" in excinfo.value.remedy
+    assert "Protect the function with another service, or" in excinfo.value.remedy
     assert ["CallStarted", "CallFinished"] == world.event_names()

@@ -222,9 +222,9 @@ async def test_circuit_by_hand_needs_the_region(world: World) -> None:
     manager = world.manager(shop(), Service("vat", "https://vat.example"))
 
     for service, region, problem, remedy in (
-        ("shop", None, "Each region has a circuit", "Name one of: eu, us."),
-        ("shop", "ap", "There is no region 'ap'", "Name one of: eu, us."),
-        ("vat", "eu", "There is no region 'eu'", "Leave the region out."),
+        ("shop", None, "The service has a separate circuit breaker", "Name one of: eu, us."),
+        ("shop", "ap", "The service has no region 'ap'", "Name one of: eu, us."),
+        ("vat", "eu", "The service has no region 'eu'", "Leave the region out."),
     ):
         with pytest.raises(ConfigurationError, match=problem) as excinfo:
             await manager.circuit_state(service, region=region)

@@ -22,7 +22,7 @@ def test_rehearsal_emits_the_request() -> None:
     error = held_back_error(core, "POST /a", tenant="acme", **WHAT)
 
     assert [Rehearsed(at=clock.utc(), tenant="acme", request="POST /a", **WHAT)] == reports
-    assert "This is a rehearsal, so POST /a was not sent." == error.message
+    assert "POST /a was not sent, because this is a dry run." == error.message
     assert ("POST /a", WHAT) == (
         error.request,
         {name: getattr(error, name) for name in WHAT},

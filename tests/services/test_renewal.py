@@ -184,9 +184,9 @@ async def test_dead_holder_leaves_an_unknown_outcome(
     calling, other_process = shared_world.process(bank()), shared_world.process(bank())
     running_charge = world.start(lambda: shared_world.charge(calling))
     await gate.reached()
-    with pytest.raises(OutcomeUnknown, match="no answer confirmed") as excinfo:
+    with pytest.raises(OutcomeUnknown, match="no response confirmed") as excinfo:
         await shared_world.charge(other_process)
-    assert re.search(r"in progress for 3[34] s;", excinfo.value.remedy)
+    assert re.search(r"in progress for 3[34] s\.", excinfo.value.remedy)
     assert not await other_process.resolve_key("bank", "k", done=False)
 
     await shared_world.hearts[0].beat()
@@ -235,7 +235,7 @@ async def test_caller_whose_claim_expires_and_is_taken_over_before_admission_sen
             world.store.meanwhile = take_over_on_renewal
 
     world.store.meanwhile = pause_on_claim
-    with pytest.raises(IdempotencyInProgress, match="claim ended"):
+    with pytest.raises(IdempotencyInProgress, match="lost its claim"):
         await shared_world.charge(flows)
     assert [] == world.vendor.requests
     assert 0 == shared_world.count(Admission)
@@ -273,7 +273,7 @@ async def test_replaced_holder_sends_nothing(world: World, apart: bool) -> None:
     flows = shared_world.process(
         bank(request_transforms=(pause_world,)), **shared_world.stores(apart=apart)
     )
-    with pytest.raises(IdempotencyInProgress, match="claim ended"):
+    with pytest.raises(IdempotencyInProgress, match="lost its claim"):
         await shared_world.charge(flows)
     assert [] == world.vendor.requests
 

@@ -514,7 +514,7 @@ async def test_unsendable_streams_are_refused(world: World) -> None:
         await manager.stream("shop", Request.put("/files", body=iter([b""])))
     assert ("body", "shop") == (excinfo.value.field, excinfo.value.service)
     assert "read only once" in excinfo.value.message
-    assert "opens the body anew" in excinfo.value.remedy
+    assert "Pass the body as bytes or as" in excinfo.value.remedy
     assert ["CallStarted", "CallFinished"] == world.event_names()
     with pytest.raises(InvalidData) as excinfo:
         await manager.stream("shop", "/export")

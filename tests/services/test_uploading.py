@@ -214,7 +214,9 @@ def test_checksum_is_verified_at_the_end() -> None:
         if is_good:
             assert b"c" == run_plain(source.next())
         else:
-            with pytest.raises(InvalidData, match="does not have the given checksum"):
+            with pytest.raises(
+                InvalidData, match=("The source's checksum differs from the `checksum`")
+            ):
                 run_plain(source.next())
 
 

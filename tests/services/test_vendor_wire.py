@@ -230,7 +230,7 @@ def test_missing_transport_is_refused() -> None:
         run_plain(RecordingPorts().wire().execute("shout"))
 
     assert "vendors.main" == excinfo.value.path
-    assert "Give the hub a transport for this account." == excinfo.value.remedy
+    assert "Pass a transport for this account to the hub." == excinfo.value.remedy
 
 
 def test_host_provides_missing_credentials() -> None:

@@ -312,7 +312,7 @@ def test_download_refuses_an_unrequested_range(s3_sandbox: S3Sandbox) -> None:
         download = files.download("a")
         other_range = f"bytes 0-{len(DATA) - 1}/{len(DATA)}"
         s3_sandbox.fail(Response(206, {"ETag": '"x"', "Content-Range": other_range}, DATA))
-        with pytest.raises(VendorFailed, match="a different range"):
+        with pytest.raises(VendorFailed, match="a different byte range"):
             download.read_all()
 
 

@@ -92,8 +92,8 @@ def test_bytes_files_paths_iterables_and_functions_can_be_uploaded(
     assert DATA == files.download("a").read_all()
 
 
-_CANNOT = "The source must yield bytes, but is {}.", "Give bytes, a binary file"
-_GIVES = "The source yields {}, not bytes.", "Open the file in binary mode"
+_CANNOT = "The source must yield bytes, but it is {}.", "Pass bytes, a binary file, an iterator"
+_GIVES = "The source must yield bytes, but it yielded {}.", "Open the file in binary mode"
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ _GIVES = "The source yields {}, not bytes.", "Open the file in binary mode"
         (lambda: 7, "an int", _CANNOT),
         (lambda: "text", "a str", _CANNOT),
         (lambda: lambda: "text", "a str", _CANNOT),
-        (lambda: StringIO("text"), "str", _GIVES),
-        (lambda: iter(["text"]), "str", _GIVES),
-        (lambda: iter([b"a", None, b"b"]), "NoneType", _GIVES),
+        (lambda: StringIO("text"), "a str", _GIVES),
+        (lambda: iter(["text"]), "a str", _GIVES),
+        (lambda: iter([b"a", None, b"b"]), "a NoneType", _GIVES),
         (lambda: None, "a NoneType", _CANNOT),
     ],
     ids=["number", "text", "opened-text", "text-file", "texts", "gap", "nothing"],
@@ -269,20 +269,24 @@ def test_parts_that_hold() -> None:
 )
 def test_checksums_that_cannot_be_checked(files: Storage, checksum: Checksum) -> None:
     """A checksum that cannot be verified during the upload is refused."""
-    with pytest.raises(InvalidData, match="cannot be verified") as excinfo:
+    with pytest.raises(InvalidData, match="moorage cannot verify this") as excinfo:
         files.upload("a", b"", PutOptions(checksum=checksum))
     assert "checksum" == excinfo.value.field
-    assert excinfo.value.remedy.startswith("Give a checksum of all bytes")
+    assert excinfo.value.remedy.startswith("Pass a checksum of all bytes, computed")
 
 
 def test_sources_that_differ_from_their_description(files: Storage) -> None:
     """If a source has another length or checksum than announced, the upload fails."""
     assert 3 == files.upload("a", iter([b"ab", b"c"]), length=3).size
-    with pytest.raises(InvalidData, match=r"(^|\s)The source has 3 bytes, not 4") as excinfo:
+    with pytest.raises(
+        InvalidData, match=r"(^|\s)The source has 3 bytes, but its `length` is 4"
+    ) as excinfo:
         files.upload("a", iter([b"ab", b"c"]), length=4)
     assert ("length", True) == (excinfo.value.field, "actual length" in excinfo.value.remedy)
     other_options = PutOptions(checksum=Checksum.of("sha256", b"other"))
-    with pytest.raises(InvalidData, match="does not have the given checksum") as excinfo:
+    with pytest.raises(
+        InvalidData, match="The source's checksum differs from the `checksum`"
+    ) as excinfo:
         files.upload("a", b"abc", other_options)
     assert ("checksum", True) == (excinfo.value.field, "Find out" in excinfo.value.remedy)
 
@@ -292,7 +296,7 @@ def test_upload_can_be_resumed_only_under_its_own_key_and_with_its_own_reference
 ) -> None:
     """An upload can be resumed only under its own key and with its own reference."""
     start_upload = files.start_upload("a")
-    with pytest.raises(InvalidData, match="another key"):
+    with pytest.raises(InvalidData, match="a different object key"):
         files.upload("b", b"", resume=start_upload.ref)
     info = files.upload("x", b"")
     with pytest.raises(InvalidData, match="not the reference of an upload"):

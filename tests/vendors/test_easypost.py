@@ -344,7 +344,7 @@ def test_unbought_shipment_is_quoted(shop: SandboxHub) -> None:
         tracking.number,
         tracking.carrier,
     )
-    with pytest.raises(VendorRejected, match="The shipment has no label"):
+    with pytest.raises(VendorRejected, match="labels, but the label of parcel"):
         shop.shipping.get_label(ref)
     with pytest.raises(VendorRejected) as excinfo:
         shop.shipping.cancel(ref)

@@ -269,5 +269,5 @@ def test_account_is_named(tmp_path: Path) -> None:
     hub.email().suppressions(account="sendgrid")
 
     assert [] == resend.sandbox.requests
-    with pytest.raises(InvalidData, match="No account is named"):
+    with pytest.raises(InvalidData, match="No account named"):
         hub.email().add_suppression(ADA, account="other")

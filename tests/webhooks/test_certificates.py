@@ -101,7 +101,7 @@ def test_a_vendor_that_fails_is_no_forgery() -> None:
             Receiver.of(BY_NAME["paypal"], links=links).verify(paypal(NOW, 1))
         assert excinfo.value.retryable
         assert (links.status, "paypal") == (excinfo.value.status, excinfo.value.service)
-        assert f"The vendor answered with status {links.status}" in excinfo.value.message
+        assert f"The vendor sent status {links.status}" in excinfo.value.message
     unknown_certificate = paypal(NOW, 1).headers | {"PAYPAL-CERT-URL": CERT_PAYPAL + "-unknown"}
     value = attrs.evolve(paypal(NOW, 1), headers=unknown_certificate)
     assert "certificate" == Receiver.of(BY_NAME["paypal"]).reason_of_refusal(value)

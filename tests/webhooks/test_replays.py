@@ -81,7 +81,7 @@ def test_a_claim_is_a_lease(is_async: bool) -> None:
     with pytest.raises(WebhookRejected, match="is being handled") as excinfo:
         receiver.verify(sent_request)
     assert excinfo.value.retryable
-    assert "Do not act on it again" in excinfo.value.remedy
+    assert "Do not process it again. `reply_to` returns" in excinfo.value.remedy
     receiver.clock.advance(61)
 
     receiver.done(receiver.verify(sent_request))

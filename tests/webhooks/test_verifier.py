@@ -98,10 +98,10 @@ def test_secrets_may_come_from_a_provider() -> None:
     with pytest.raises(ConfigurationError, match="is empty"):
         receiver.verify(sent_request, tenant="acme")
     provider.secrets = []
-    with pytest.raises(ConfigurationError, match="has none") as excinfo:
+    with pytest.raises(ConfigurationError, match="has no secret for this endpoint") as excinfo:
         receiver.verify(sent_request, tenant="other")
     assert "webhook_secrets" == excinfo.value.path
-    assert "Give the secret that the vendor shows for this endpoint." == excinfo.value.remedy
+    assert "Set the secret that the vendor shows for this endpoint." == excinfo.value.remedy
     named_receiver = Receiver.of(BY_NAME["plaid"], secret=provider)
     assert "signature" == named_receiver.reason_of_refusal(BY_NAME["plaid"].send(NOW, 1))
     assert ("plaid", None, "key-1") == provider.asked[-1]

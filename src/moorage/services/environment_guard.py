@@ -129,7 +129,9 @@ class EnvironmentGuard:
             return None
         time_left = (until - self._core.nanoseconds()) / 1e9
         if time_left <= 0:
-            raise StorageUnavailable("The store did not name its environment in time.")
+            raise StorageUnavailable(
+                "The store did not return the name of its environment in time."
+            )
         return time_left
 
 

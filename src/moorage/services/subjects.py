@@ -166,9 +166,9 @@ def fields_of(entry: IntegrationLog | Entry) -> dict[str, Any]:
 def _check_owner(subject: str | None, tenant: str | None) -> None:
     if subject is None and tenant is None:
         raise InvalidData(
-            "Neither a subject nor a tenant is given, so the data of everybody would be selected.",
+            "No subject and no tenant was passed, so everybody's data would be selected.",
             field="subject",
-            remedy="Give a subject, a tenant, or both.",
+            remedy="Pass a subject, a tenant, or both.",
         )
 
 

@@ -106,7 +106,7 @@ def test_credentials_of_a_tenant(shop: Shop) -> None:
 
 def test_erasing_needs_a_subject(shop: Shop) -> None:
     """`erase` fails if neither a subject nor a tenant is given."""
-    with pytest.raises(CommandError, match="Neither a subject nor a tenant"):
+    with pytest.raises(CommandError, match="No subject and no tenant was passed"):
         run("erase")
 
 

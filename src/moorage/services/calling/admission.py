@@ -35,15 +35,21 @@ Result = TypeVar("Result")
 _MIN_SECONDS: Final = 0.05
 """Seconds for the store to confirm a caller's turn shortly before the deadline."""
 
-_NEVER: Final = (ConnectorError, "this is no refusal.")
+_NEVER: Final = (ConnectorError, "The call was not refused.")
 _REFUSALS: Final[tuple[tuple[type[ConnectorError], str], ...]] = (
     _NEVER,
     _NEVER,
-    (CircuitBreakerOpen, "The circuit is open: the service has been failing."),
-    (RateLimitExceeded, "The rate limit is reached, and waiting takes too long."),
+    (CircuitBreakerOpen, "The circuit breaker is open because calls to the service failed."),
+    (RateLimitExceeded, "The rate limit is reached, and the wait would be too long."),
     (RetryBudgetExhausted, "The retry budget is used up."),
-    (IdempotencyInProgress, "This caller's claim ended, and another may have begun."),
-    (CircuitBreakerOpen, "The circuit is half open, and other calls are probing the service."),
+    (
+        IdempotencyInProgress,
+        "This call lost its claim on the idempotency key, and another call may be using the key.",
+    ),
+    (
+        CircuitBreakerOpen,
+        "The circuit breaker is half-open, and other calls are already probing the service.",
+    ),
 )
 """The error class and the message for each refusing `Answer`, in the order of its values."""
 
@@ -138,11 +144,11 @@ def admission_error(core: Core, plan: Plan, answer: Answer, wait: int) -> Connec
     kind, message = _REFUSALS[answer]
     if answer is Answer.CIRCUIT_OPEN and wait >= FOREVER:
         return CircuitBreakerOpen(
-            "The circuit was opened by hand.",
+            "The circuit breaker was opened by hand.",
             service=plan.service.name,
             operation=plan.operation,
             retryable=False,
-            remedy="Close it by hand when the service may be called again.",
+            remedy="Close the circuit breaker by hand when the service may be called again.",
         )
     # An open circuit refuses many calls a second, so its error is made without its constructor.
     error = kind.__new__(kind, message) if kind is CircuitBreakerOpen else kind(message)

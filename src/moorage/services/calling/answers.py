@@ -40,10 +40,10 @@ def open_answer(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> 
         return stored
     if cipher is None:
         raise ConfigurationError(
-            "The stored answer for this key is encrypted, and no cipher is configured to decrypt"
-            " it.",
+            "The stored response for this idempotency key is encrypted, and no cipher is"
+            " configured to decrypt it.",
             path="cipher",
-            remedy="Give every process that shares the store the same cipher.",
+            remedy="Set the same cipher in all processes that share the store.",
         )
     kind, content = unpack_values(cipher.open(content, _binding(plan, key)))
     return kind, content

@@ -149,7 +149,7 @@ class CachedExchange(Exchange):
                 return await self._revalidate_alone(call, lookup, entry, attempts)
         if only_if_cached:
             return None, NotCached(
-                "The cache has no answer to this request, and only-if-cached is set."
+                "The cache has no response to this request, and only-if-cached forbids sending it."
             )
         return await attempts() if lookup is None else await self._ask(call, lookup, attempts)
 
@@ -413,7 +413,7 @@ def _needs_provider(service: Service) -> bool:
 
 def _other_version_error(response: Response) -> VendorFailed:
     return VendorFailed(
-        "The vendor confirmed a different version than the one asked about (HTTP 304).",
+        "The vendor sent HTTP 304 with a different version (ETag) from the one in the request.",
         status=response.status,
         response=response,
     )

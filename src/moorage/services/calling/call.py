@@ -306,7 +306,7 @@ class Call:
         if span > _NEARLY_ALL * timeout:
             return f"{message}."
         time_left = f"{span:.3g} s" if span >= 1 else f"{span * 1e3:.3g} ms"
-        return f"{message} ({time_left} of it were left for its last step)."
+        return f"{message}; {time_left} of it remained for the last step."
 
     def event_fields(self, core: Core) -> dict[str, Any]:
         """Return the fields that all events of this call share."""
@@ -427,7 +427,7 @@ def _message_of(error: Exception) -> str | None:
 
 def attempt_timeout_error() -> AttemptTimeout:
     """Return the error of an attempt that exceeded its time limit."""
-    return AttemptTimeout("The attempt exceeded its time limit, and was cancelled.")
+    return AttemptTimeout("The attempt exceeded its time limit and was cancelled.")
 
 
 def value_of(ending: Ending) -> Any:

@@ -70,14 +70,14 @@ class FirstAttempt(NamedTuple):
 _UNAUTHORIZED = 401
 _UNBOUNDED_QUEUE = 10**9
 _REFUSED_ANEW: Final = (
-    "Check the permissions of the credential and its account: a renewed credential was refused too."
-    " It is renewed again in some minutes at most."
+    "The vendor refused the credentials, and then the renewed credentials too. Check their"
+    " permissions and the account. moorage renews them again after some minutes."
 )
 _REFUSED_PROOFS: Final = {
-    ProofRefusal.NONCE: "The vendor refuses its own nonce, or sends none that can be used;"
-    " report this to the vendor.",
-    ProofRefusal.INVALID: "Check the clock of this machine, and that no proxy changes the URL;"
-    " the token itself was not refused.",
+    ProofRefusal.NONCE: "The vendor refuses the nonce that it sent, or sends no usable nonce."
+    " Report this to the vendor.",
+    ProofRefusal.INVALID: "Check this machine's clock, and that no proxy changes the URL. The"
+    " vendor did not refuse the token itself.",
 }
 
 
@@ -109,9 +109,10 @@ class Exchange:
         call.replayable = replayable = request.replayable
         if not replayable and call.repeatable and plan.retry.max_attempts > 1:
             raise InvalidData(
-                "The body can be read only once, but this request may be sent several times.",
+                "The request may be sent several times, but its body can be read only once.",
                 field="body",
-                remedy="Give bytes or a function that opens the body anew, or retry=None.",
+                remedy="Pass the body as bytes or as a function that opens it, or turn"
+                " retries off with retry=None.",
             )
         request = with_idempotency_key(with_defaults(request, plan), plan, call.key)
         self._first = first if first is not None and first.ending is not None else None
@@ -218,7 +219,7 @@ class Exchange:
         if auth.proves_key(credentials):
             is_learned: bool | None = core.nonces.remember_nonce(base, headers)
             challenged = self._proof_refusal(call, status, headers) is ProofRefusal.NONCE
-            required = "its own nonce in the proof of possession"
+            required = "a nonce from its server in the proof of possession"
         elif auth.responds(credentials):
             is_learned = core.digests.remember_challenge(base, status, headers)
             challenged = is_learned is not None
@@ -233,7 +234,8 @@ class Exchange:
             f"The vendor requires {required} (HTTP {status}).",
             status=status,
             retryable=True,
-            remedy="Send the request once more with a new body: the nonce is known now.",
+            remedy="Send the request again with a new body. moorage now has the vendor's"
+            " nonce or challenge.",
         )
         return AttemptResult(error=error, repeats=call.replayable)
 
@@ -414,7 +416,9 @@ class Exchange:
                 return None
         if isinstance(error, VendorFailed) and call.repeatable:
             error.retryable = True
-            error.remedy = "Repeat the call unchanged; tell the vendor if it persists."
+            error.remedy = (
+                "Repeat the call unchanged. If the error persists, report it to the vendor."
+            )
         return without_frames(error)
 
     def pause_after(self, call: Call, headers: Headers) -> float | None:
@@ -438,7 +442,7 @@ class Exchange:
             return token
         raise CredentialNotFound(
             f"The negotiator returned {with_article(type(token).__name__)}.",
-            remedy="Correct the negotiator: it must return the token as bytes.",
+            remedy="Correct the negotiator so that it returns the token as bytes.",
         )
 
     async def _await_in_time(self, call: Call, pending: Awaitable[Any]) -> Any:
@@ -539,9 +543,9 @@ def _route(call: Call, request: Request) -> Route:
     plan = call.plan
     if not plan.regions:
         raise ConfigurationError(
-            f"Service {plan.service.name!r} has no base_url.",
+            f"The service {plan.service.name!r} has no base_url.",
             path="base_url",
-            remedy="Give the service a base_url, or protect a function with `run`.",
+            remedy="Set base_url of the service, or protect a function with `run`.",
         )
     is_in_all_regions = call.key is not None and plan.service.idempotency_across_regions
     from moorage.services.calling.regions import Route  # noqa: PLC0415 - few services have regions
@@ -568,9 +572,10 @@ def _complete_request(
         context = SigningContext(core.utc(), core.new_id())
         return request.evolve(body=operation.attempt_body(request.body, context))
     raise ConfigurationError(
-        "A request transform turned the body into a stream, but each attempt must change the body.",
+        "A request transform replaced the body with a stream, but the operation must change"
+        " the body for each attempt.",
         path="request_transforms",
-        remedy="Return a request whose body is bytes.",
+        remedy="Correct the transform so that it returns a request with a body of bytes.",
     )
 
 
@@ -591,7 +596,7 @@ def _error_of(verdict: object, hook: object, path: str) -> ConnectorError | None
     raise ConfigurationError(
         f"{name_of(hook)} returned {with_article(type(verdict).__name__)}.",
         path=path,
-        remedy="Return one of moorage's errors, or None.",
+        remedy="Correct the function so that it returns one of moorage's errors, or None.",
     )
 
 
@@ -614,7 +619,8 @@ def as_credentials(value: object) -> Credentials | OAuthCredentials:
         return value
     raise CredentialNotFound(
         f"The credential provider returned {with_article(type(value).__name__)}.",
-        remedy="Correct the credential provider: it must return Credentials or OAuthCredentials.",
+        remedy="Correct the credential provider so that it returns Credentials or"
+        " OAuthCredentials.",
     )
 
 
@@ -623,5 +629,5 @@ def _no_result_error(transform: object, value: object, kind: str) -> Configurati
     return ConfigurationError(
         f"{name_of(transform)} returned {with_article(type(value).__name__)}, not a {expected}.",
         path=kind,
-        remedy=f"Return the {expected}, changed or not.",
+        remedy=f"Correct the transform so that it returns the {expected}, changed or unchanged.",
     )

@@ -128,5 +128,5 @@ class GuardedCache:
 def _too_late(bound: float) -> StorageUnavailable:
     return StorageUnavailable(
         f"The cache did not answer within {bound:g} s.",
-        remedy="Find out why the cache is slow, or allow more time with CachePolicy(max_wait=…).",
+        remedy="Find out why the cache is slow, or set a longer CachePolicy(max_wait=…).",
     )

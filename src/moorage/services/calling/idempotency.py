@@ -55,7 +55,9 @@ _AFTER: Final = 0.001
 _MARGIN: Final = micros(MARGIN)
 _CLAIM_UNKNOWN: Final = ClaimResult(Verdict.UNKNOWN)
 _CONFLICT: Final = 409
-_NOT_SENT: Final = "Nothing is known to have been sent under this key, and nothing was sent now."
+_NOT_SENT: Final = (
+    "moorage sent nothing now, and knows of no earlier request with this idempotency key."
+)
 _LOST_ANSWER: Final = ("lost", None)
 """The answer to store under a key if the real answer cannot be stored."""
 local_owners: Final = itertools.count(2**52 + 1)
@@ -279,7 +281,9 @@ async def _claim(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[Cl
             return claim_result, start_time + lease * 1000
         match claim_result.verdict:
             case Verdict.CONFLICT:
-                raise IdempotencyConflict("This idempotency key was used with another payload.")
+                raise IdempotencyConflict(
+                    "This idempotency key was already used with a different payload."
+                )
             case Verdict.UNKNOWN:
                 raise _unknown_error(once, claim_result.wait)
             case Verdict.BUSY:
@@ -350,7 +354,7 @@ def _claim_of(core: Core, call: Call, once: KeyedUse, owner: int, target: str) -
 def _in_progress_error(core: Core, wait: int) -> IdempotencyInProgress:
     """Return the error for a key that another caller may use for `wait` microseconds more."""
     return IdempotencyInProgress(
-        "Another caller is working on this key.",
+        "Another call is using this idempotency key.",
         retry_at=core.utc() + timedelta(seconds=wait / SECOND),
     )
 
@@ -372,16 +376,18 @@ def replay_answer(core: Core, call: Call, once: KeyedUse, stored: Any) -> Ending
         except Exception as error:  # noqa: BLE001 - decoding a user's value may raise anything
             raised = type(error).__name__
             return None, InvalidData(
-                f"The effect of this key happened, but decoding its stored answer raised {raised}.",
-                remedy="Look its result up at the vendor; do not repeat it under another key.",
+                "The call with this idempotency key succeeded earlier, but decoding its"
+                f" stored result raised {raised}.",
+                remedy="Look up the result at the vendor. Do not repeat the call under"
+                " another key.",
             )
     if kind == "error":
         refusal = unpack_refusal(content)
         refusal.replayed = True
         return None, refusal
     return None, InvalidData(
-        "The effect of this key happened, but its answer could not be stored.",
-        remedy="Look its result up at the vendor; do not repeat it under another key.",
+        "The call with this idempotency key succeeded earlier, but its result could not be stored.",
+        remedy="Look up the result at the vendor. Do not repeat the call under another key.",
     )
 
 
@@ -461,7 +467,9 @@ async def _store_answer(
         core.tenant_records.count_answer(core, tenant, sealed_answer, ttl=claim.ttl)
     if not (settle_result.held or settle_result.done):
         # The request had its effect nevertheless, and observers are told that its answer is lost.
-        _notify_not_stored(core, call, StorageUnavailable("The store has lost the claim."))
+        _notify_not_stored(
+            core, call, StorageUnavailable("The store has lost the claim on the idempotency key.")
+        )
     return settle_result
 
 
@@ -500,14 +508,14 @@ def _is_final(error: Exception, call: Call, once: KeyedUse) -> TypeGuard[VendorR
 
 def _unknown_error(once: KeyedUse, wait: int = 0) -> OutcomeUnknown:
     """Return the error for a key whose request may go on for `wait` microseconds."""
-    remedy = f"Look up {once.lookup}, then settle the key; do not repeat it before."
+    remedy = f"Look up {once.lookup}, then settle the key. Do not repeat the call before that."
     if wait:
         remedy += (
-            f" The request may still be in progress for {wait / SECOND:.0f} s; until then, only an"
-            " effect that was found may settle the key."
+            f" The request may still be in progress for {wait / SECOND:.0f} s. Until then,"
+            " settle the key only if you find that the request had an effect."
         )
     return OutcomeUnknown(
-        "The request was sent under this key, and no answer confirmed its outcome.",
+        "A request was sent with this idempotency key, and no response confirmed its outcome.",
         idempotency_key=once.key,
         lookup=once.lookup,
         remedy=remedy,

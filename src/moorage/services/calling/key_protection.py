@@ -123,7 +123,7 @@ def _replayed_answer(value: object) -> Response:
     if isinstance(value, Response):
         return value.as_replayed()
     raise InvalidData(
-        "The stored answer for this idempotency key is"
-        f" {with_article(type(value).__name__)}, not a Response.",
+        f"The stored result for this idempotency key is {with_article(type(value).__name__)},"
+        " not a Response.",
         remedy="Settle the key of a request with a Response.",
     )

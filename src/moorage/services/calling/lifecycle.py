@@ -102,7 +102,7 @@ class CallLifecycle(ManualOperations):
                 raise InvalidData(
                     f"The request must be a Request, not {with_article(type(request).__name__)}.",
                     field="request",
-                    remedy="Give a moorage.Request, such as Request.get('/path').",
+                    remedy="Pass a moorage.Request, such as Request.get('/path').",
                 )
             if endpoint is None and operation is not None:
                 endpoint = self.plans.endpoint_named(service, operation.name)

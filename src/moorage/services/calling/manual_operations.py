@@ -197,7 +197,7 @@ class ManualOperations:
                 raise ConfigurationError(
                     "The service has no rate limit.",
                     path="limits",
-                    remedy="Configure one with RateLimitConfig.per_second(10).",
+                    remedy="Set a rate limit, such as RateLimitConfig.per_second(10).",
                 )
             manual_act = ManualAct(
                 act="limits.reset",
@@ -251,11 +251,12 @@ class ManualOperations:
         if done and service in self.of_requests and not isinstance(answer, Response):
             raise InvalidData(
                 f"The answer for an idempotency key of {service} must be a Response, not"
-                f" {with_article(type(answer).__name__)}: the service receives only requests.",
+                f" {with_article(type(answer).__name__)}, because moorage sends requests to"
+                " this service.",
                 field="answer",
                 service=service,
-                remedy="Close a payment with `hub.close_payment`, which takes the payment; or give"
-                " the Response that the vendor sent.",
+                remedy="Pass the Response that the vendor sent. To close a payment, call"
+                " `hub.close_payment`, which takes a receipt.",
             )
         with self.plans.named(service, None):
             plan = self.plans.find(service, tenant, None)
@@ -289,7 +290,7 @@ class ManualOperations:
             raise ConfigurationError(
                 "The service has no circuit breaker.",
                 path="circuit",
-                remedy="Configure one with CircuitBreakerConfig().",
+                remedy="Set one with CircuitBreakerConfig().",
             )
         return plan, rule
 
@@ -316,9 +317,9 @@ def _in_region(plan: Plan, region: str | None) -> Plan:
         return plan.regions[region]
     regions = ", ".join(plan.regions)
     raise ConfigurationError(
-        "Each region has a circuit of its own."
+        "The service has a separate circuit breaker for each region, and no region is named."
         if region is None
-        else f"There is no region {region!r}.",
+        else f"The service has no region {region!r}.",
         path="region",
         remedy=f"Name one of: {regions}." if regions else "Leave the region out.",
     )

@@ -44,15 +44,16 @@ class Plans:
         for service in _as_tuple(services):
             if not isinstance(service, Service):
                 raise ConfigurationError(
-                    f"A service must be a Service, not {with_article(type(service).__name__)}.",
+                    "`services` must contain only Service objects, but contains"
+                    f" {with_article(type(service).__name__)}.",
                     path="services",
-                    remedy="Give moorage.Service values.",
+                    remedy="Pass moorage.Service objects.",
                 )
             if service.name in self.services:
                 raise ConfigurationError(
                     f"Two services are named {service.name!r}.",
                     path="services",
-                    remedy="Give each service a different name.",
+                    remedy="Pass each service a different name.",
                 )
             self.services[service.name] = service
             for endpoint in (None, *service.endpoints):
@@ -204,5 +205,5 @@ def _as_tuple(services: Iterable[Service]) -> tuple[Service, ...]:
         raise ConfigurationError(
             f"services must be a list of Service, not {with_article(type(services).__name__)}.",
             path="services",
-            remedy="Give a list of them, such as [Service('rates')].",
+            remedy="Pass a list, such as [Service('rates')].",
         ) from None

@@ -54,7 +54,7 @@ def held_back_error(
             )
         )
     return DryRun(
-        f"This is a rehearsal, so {request} was not sent.",
+        f"{request} was not sent, because this is a dry run.",
         request=request,
         service=service,
         operation=operation,

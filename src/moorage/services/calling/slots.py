@@ -52,7 +52,9 @@ async def in_slot(core: Core, call: Call, step: AttemptStep, bulkhead: BulkheadC
 
 
 def _bulkhead_error(core: Core, call: Call, slots: int) -> ConnectorError:
-    error: ConnectorError = BulkheadFull(f"{slots} calls are already in progress.")
+    error: ConnectorError = BulkheadFull(
+        f"The bulkhead is full: {slots} calls are already in progress."
+    )
     if call.remaining(core) <= 0:
         error = call.deadline_error(error)
     if core.observers:

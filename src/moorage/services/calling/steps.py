@@ -146,11 +146,12 @@ class CallOperations(FastPathSteps):
         """
         if payload is not None:
             raise InvalidData(
-                f"The operation {operation.name} is an HTTP request, which cannot have a"
-                " separate payload.",
+                f"The operation {operation.name} sends an HTTP request and takes no separate"
+                " payload.",
                 field="payload",
                 service=service,
-                remedy="Leave the payload out: a repeated key is compared with the request itself.",
+                remedy="Remove the payload argument. moorage compares the requests themselves"
+                " if a key is repeated.",
             )
         from moorage.domain.service.operation import AnswerReader  # noqa: PLC0415 - loaded with the operation
 
@@ -184,10 +185,10 @@ class CallOperations(FastPathSteps):
         )
         if len(keys) != len(requests):
             raise InvalidData(
-                f"There are {len(requests)} requests but {len(keys)} idempotency keys.",
+                f"{len(requests)} requests were passed, but {len(keys)} idempotency keys.",
                 field="idempotency_keys",
                 service=service,
-                remedy="Give one key for each request, or none at all.",
+                remedy="Pass one key for each request, or no keys.",
             )
 
         at_once = count(at_once, "at_once")
@@ -458,9 +459,9 @@ def _load_caching() -> Callable[[Core, Call, Request], Exchange]:
 
 def _no_region_error() -> ConfigurationError:
     return ConfigurationError(
-        "A function cannot run in a region, and this service has nothing but regions.",
+        "A function cannot run in a region, and this service has only regions.",
         path="regions",
-        remedy="Protect the function with a service of its own, or send a Request with `call`.",
+        remedy="Protect the function with another service, or send a Request with `call`.",
     )
 
 

@@ -145,7 +145,7 @@ class Stream:
             if call.remaining(core) > 0:
                 piece = await self._incoming.read()
                 if not isinstance(piece, bytes):
-                    raise wrong_answer_error(piece, "bytes of the body")  # noqa: TRY301 - ends the stream as an error of the client does
+                    raise wrong_answer_error(piece, "the body's bytes")  # noqa: TRY301 - ends the stream as an error of the client does
                 if not piece:
                     self._settle(call.outcome)
                 return piece
@@ -202,7 +202,7 @@ def _checked_incoming(incoming: AsyncIncoming) -> AsyncIncoming:
         ConnectionFailed: the HTTP client returned something else.
     """
     if not all(callable(getattr(incoming, name, None)) for name in ("read", "close")):
-        raise wrong_answer_error(incoming, "an answer with `read` and `close`")
+        raise wrong_answer_error(incoming, "a response with `read` and `close` methods")
     try:
         if isinstance(incoming.status, int) and isinstance(incoming.headers, Headers):
             return incoming
@@ -226,7 +226,7 @@ async def _beginning_of_body(incoming: AsyncIncoming) -> bytes:
     try:
         while size < _ERROR_BODY and (piece := await incoming.read()):
             if not isinstance(piece, bytes):
-                raise wrong_answer_error(piece, "bytes of the body")  # noqa: TRY301 - as an error of the client
+                raise wrong_answer_error(piece, "the body's bytes")  # noqa: TRY301 - as an error of the client
             pieces.append(piece)
             size += len(piece)
         return b"".join(pieces)[:_ERROR_BODY]

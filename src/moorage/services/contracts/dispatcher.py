@@ -321,9 +321,11 @@ class Dispatcher:
         account = self.directory.accounts.get(name)
         if account is None:
             error = ConfigurationError(
-                f"This key was used at the account {name!r}, which is no longer configured.",
+                f"This idempotency key was used at the account {name!r}, which is no longer"
+                " configured.",
                 path=f"{operation.kind}.vendor",
-                remedy="Configure the account again; another account could repeat the effect.",
+                remedy="Configure the account again. With another account, the call could"
+                " take effect twice.",
             )
             vars(error).update(_acted=True, may_have_been_processed=True)
             raise error

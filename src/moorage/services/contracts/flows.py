@@ -26,7 +26,7 @@ def required_key(key: str | None) -> str:
         raise InvalidData(
             "An operation that moves money or stores something requires an idempotency key.",
             field="idempotency_key",
-            remedy="Name the effect, such as idempotency_key='INV-2041/1'.",
+            remedy="Pass a key that names the effect, such as idempotency_key='INV-2041/1'.",
         )
     return checked_key(key)
 
@@ -150,9 +150,9 @@ class Flows(Contract):
         configured_account = self._dispatcher.directory.accounts.get(account)
         if configured_account is None:
             raise InvalidData(
-                f"No account is named {account!r}.",
+                f"No account named {account!r} is configured.",
                 field="account",
-                remedy="Give the name of a configured account.",
+                remedy="Pass the name of a configured account.",
             )
         return Ref(configured_account.vendor.name, account, account)
 

@@ -120,7 +120,7 @@ class KeyOwnership:
             if await core.execute(record, self._seconds_left()):
                 return
         raise IdempotencyInProgress(
-            "Another caller may still be working on this key.",
+            "Another call may still be using this idempotency key.",
             retry_at=core.utc() + timedelta(seconds=max(0, too_early_by) / 1e9),
         )
 
@@ -191,7 +191,7 @@ class KeyOwnership:
             longest_pause = min(pause, claim_result.wait / SECOND + _AFTER)
             if core.nanoseconds() + longest_pause * 1e9 >= self._patience:
                 raise IdempotencyInProgress(
-                    "Another caller is working on this key.",
+                    "Another call is using this idempotency key.",
                     retry_at=core.utc() + timedelta(microseconds=claim_result.wait),
                 )
             await core.sleep(longest_pause * (0.5 + core.fraction() / 2))

@@ -13,10 +13,10 @@ def check_reason(reason: str) -> None:
     """
     if not reason.strip():
         raise InvalidData(
-            "Closing a payment whose encryption keys are lost needs a reason, because nobody"
-            " can check the stored data later.",
+            "A payment cannot be closed with keys_lost without a reason, because the stored"
+            " data can no longer be checked.",
             field="reason",
-            remedy="Give a reason for the audit trail: how the keys were lost, and where you"
+            remedy="Pass a reason for the audit trail: how the keys were lost, and where you"
             " looked up the outcome.",
         )
 
@@ -24,7 +24,7 @@ def check_reason(reason: str) -> None:
 def readable_here(operation: str) -> InvalidData:
     """Return the error if this process can read a payment that was reported as unreadable."""
     return InvalidData(
-        f"What is stored about this {operation} can be read here, so that its keys are not lost.",
+        f"The stored data of this {operation} can be decrypted here, so its keys are not lost.",
         field="keys_lost",
         remedy="Close it without `keys_lost`.",
     )

@@ -53,8 +53,9 @@ R = TypeVar("R")
 _SEALED: Final = "sealed"
 _LEAST: Final = 0.001
 _SETTLE: Final = (
-    "Money may have moved: repeat the call with the same idempotency key, or let"
-    " `hub.settle_payments()` look it up; `hub.unsettled_payments()` lists it until then."
+    "Money may have moved. Repeat the call with the same idempotency key, or call"
+    " `hub.settle_payments()`, which looks the payment up. `hub.unsettled_payments()` lists"
+    " it until then."
 )
 
 
@@ -138,7 +139,9 @@ class PaymentEffects:
         registration = await self._registration(request, accounts, key, (span, memory))
         if not registration.same:
             # Another payload under an open key would be sent without a record of its own.
-            raise IdempotencyConflict("This idempotency key was used for another payment.")
+            raise IdempotencyConflict(
+                "This idempotency key was already used for a different payment."
+            )
         if registration.settled:
             return self._replayed_receipt(registration, key)  # type: ignore[no-any-return]  # the receipt of the operation
         if registration.forgotten:
@@ -281,12 +284,12 @@ def _sent_nothing(error: ConnectorError) -> bool:
 def _forgotten_key_error(key: str, accounts: tuple[Account, ...]) -> OutcomeUnknown:
     names = ", ".join(account.name for account in accounts)
     return OutcomeUnknown(
-        "This payment was requested so long ago that its key is forgotten, and its outcome is"
-        " unknown.",
+        "This payment was requested so long ago that its idempotency key is no longer stored."
+        " Its outcome is unknown.",
         idempotency_key=key,
         lookup=f"the payment of key {key!r} at {names}",
         service=accounts[0].name,
-        remedy="Look it up at the vendor, then close it with `hub.close_payment` or"
+        remedy="Look the payment up at the vendor, then close it with `hub.close_payment` or"
         " `moorage payments close`.",
     )
 
@@ -322,7 +325,7 @@ def _unsealed_payload(core: Core, tenant: str | None, key: str, sealed: tuple[st
         raise InvalidData(
             "The stored payment is encrypted, and no cipher is configured to decrypt it.",
             field="cipher",
-            remedy="Give every process that shares the store the same cipher.",
+            remedy="Set the same cipher in all processes that share the store.",
         )
     return core.cipher.open(content, _binding_of(tenant, key))
 

@@ -44,7 +44,7 @@ RECEIPTS: Final[dict[str, type[Receipt]]] = {
 def receipt_not_found_error(message: str, account: str) -> InvalidData:
     """Return the error for an operation whose receipt was not found at an account."""
     error = InvalidData(
-        message, field="receipt", remedy="Give the vendor's id of it, or the receipt itself."
+        message, field="receipt", remedy="Pass the receipt, or its id at the vendor."
     )
     error.service = account
     return error
@@ -53,24 +53,24 @@ def receipt_not_found_error(message: str, account: str) -> InvalidData:
 def listing_sentence(matches: list[Payment]) -> str:
     """Return a sentence that says that a vendor lists no matching payment, or several."""
     if not matches:
-        return "The vendor lists no payment with the reference and the amount of this one."
+        return "The vendor lists no payment with this reference and amount."
     ids = ", ".join(match.ref.id for match in matches)
-    return (
-        f"The vendor lists {len(matches)} payments with the reference and the amount of this one:"
-        f" {ids}."
-    )
+    return f"The vendor lists {len(matches)} payments with this reference and amount: {ids}."
 
 
 def missing_search_reason(record: EffectRecord, kind: type[Receipt]) -> str:
     """Return the reason that an operation's receipt cannot be looked up at the vendor."""
     if record.unreadable is not None:
         return (
-            f"The stored request of this {record.operation} cannot be read, so that its receipt"
-            " cannot be looked for."
+            "The receipt cannot be looked up, because the stored request of this"
+            f" {record.operation} cannot be read."
         )
     if kind is not Payment:
-        return f"A {record.operation} has a reference of its own."
-    return "The vendor cannot list its payments, so that this one cannot be looked for."
+        return (
+            f"A {record.operation} cannot be looked up by the payment's reference, because"
+            " it has a separate id."
+        )
+    return "This payment cannot be looked up, because the vendor cannot list its payments."
 
 
 def receipt_ref(effect: UnsettledEffect, accounts: list[Account], receipt: Ref | str) -> Ref:
@@ -87,7 +87,7 @@ def receipt_ref(effect: UnsettledEffect, accounts: list[Account], receipt: Ref |
             f"The reference belongs to the account {ref.account!r}, but the operation was"
             f" requested at {', '.join(sorted(names))}.",
             field="receipt",
-            remedy="Give the reference of the payment at that account.",
+            remedy="Pass the reference that the payment has at that account.",
         )
     return ref
 
@@ -151,5 +151,5 @@ def _check_same_payment(
             raise InvalidData(
                 f"The {field} of {payment.ref} is {actual}, but the request has {expected}.",
                 field="receipt",
-                remedy="Give the payment that was made under this key.",
+                remedy="Pass the payment that was made with this idempotency key.",
             )

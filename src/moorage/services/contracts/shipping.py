@@ -156,7 +156,7 @@ class ShippingFlows(Flows, ShippingContract):
             raise InvalidData(
                 "The parcel number is not a whole number of at least one.",
                 field="parcel",
-                remedy="Give the position of the parcel, counted from one.",
+                remedy="Pass the position of the parcel. The first parcel is 1.",
             )
         is_same = label_format is None or label_format.value == ref.other("label")
         capability = ShippingCapability.LABEL_AGAIN if is_same else ShippingCapability.CONVERT_LABEL
@@ -165,9 +165,11 @@ class ShippingFlows(Flows, ShippingContract):
             labels = await vendor.get_labels(wire, ref, None if is_same else label_format)
             if not 0 < parcel <= len(labels):
                 raise VendorRejected(
-                    f"The shipment has no label {parcel}; it has {len(labels)}.",
+                    f"The shipment has {len(labels)} labels, but the label of parcel {parcel}"
+                    " was requested.",
                     retryable=not labels,
-                    remedy="Ask again once the shipment is bought.",
+                    remedy="Call again after the shipment is bought, with the number of one"
+                    " of its parcels.",
                 )
             return labels[parcel - 1]
 
@@ -270,8 +272,8 @@ def _no_rate_error(offered: RateResult) -> VendorRejected:
     messages = [message for message in offered.messages if message.text]
     message = messages[0] if messages else None
     return VendorRejected(
-        f"None of the {len(offered.rates)} rates fits.",
+        f"None of the {len(offered.rates)} offered rates matches the choice.",
         vendor_code=message.code if message else None,
         vendor_message=message.text if message else None,
-        remedy="Change the shipment or the rule of the choice, and use another key.",
+        remedy="Change the shipment or the choice, and use a new idempotency key.",
     )

@@ -92,9 +92,9 @@ class StorageFlows(Flows, StorageContract):
         upload_ref = Ref.parse(resume, "resume")
         if upload_ref.id != key:
             raise InvalidData(
-                "This upload was started for another key.",
+                "This upload was started for a different object key.",
                 field="resume",
-                remedy="Give the key that it was started for.",
+                remedy="Pass the object key with which the upload was started.",
             )
         operation = self._request("upload", {StorageCapability.MULTIPART})
         return await self._dispatcher.execute_at(
@@ -269,7 +269,7 @@ class StorageFlows(Flows, StorageContract):
                 raise InvalidData(
                     "The object already has this key.",
                     field="key",
-                    remedy="Give another key than that of the original.",
+                    remedy="Pass a key that differs from the source's key.",
                 )
             copied_object = await vendor.copy(wire, source, key, options)
             await vendor.delete(wire, source, version=None)
@@ -442,9 +442,9 @@ def _upload(ref: Ref) -> Upload:
     upload_id = ref.other(_UPLOAD)
     if upload_id is None:
         raise InvalidData(
-            "This is not the reference of an upload.",
+            "`resume` is not the reference of an upload.",
             field="ref",
-            remedy="Give the `ref` of an upload from start_upload or list_stale_uploads.",
+            remedy="Pass the `ref` of an upload from start_upload or list_stale_uploads.",
         )
     return Upload(ref=ref, key=ref.id, id=upload_id)
 

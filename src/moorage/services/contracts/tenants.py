@@ -171,7 +171,8 @@ class TenantDispatchers:
 
 def _unknown_tenant_error(tenant: str) -> ConfigurationError:
     return ConfigurationError(
-        "The tenant is unknown.",
+        "The tenant is not configured.",
         path=f"tenants.{tenant}",
-        remedy="Correct the name, or store tables for it, which may be empty.",
+        remedy="Correct the tenant's name, or store a configuration for the tenant, which may"
+        " be empty.",
     )

@@ -135,13 +135,14 @@ class UnsettledEffect:
         obstacle = self.record.unreadable
         if obstacle is not None:
             raise ConfigurationError(
-                f"The stored request of this {self.record.operation} cannot be read here, so that"
-                f" nothing stored can prove its outcome: {obstacle.message}",
+                f"The stored request of this {self.record.operation} cannot be read here, so"
+                f" the stored data cannot prove its outcome: {obstacle.message}",
                 path="cipher",
-                remedy="Open the hub with the cipher of the processes that send payments: give it"
-                " `cipher=`, or write their keys under [cipher] in the configuration. Then try"
-                " again. If the keys are lost for ever, close the payment with"
-                " keys_lost=True, or `moorage payments close --keys-lost`.",
+                remedy="Open the hub with the cipher of the processes that send payments:"
+                " pass `cipher=`, or write their keys under [cipher] in the"
+                " configuration. Then try again. If the keys are lost for ever, close"
+                " the payment with keys_lost=True, or `moorage payments close"
+                " --keys-lost`.",
             ) from None
 
     def loses_request(self, *, done: bool, reason: str) -> bool:

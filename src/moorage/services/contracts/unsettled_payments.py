@@ -154,15 +154,16 @@ class UnsettledFlows:
         step = effect.step(dispatcher)
         if step is NextStep.PERSON:
             raise InvalidData(
-                f"The vendor cannot be asked about this {effect.record.operation}.",
+                f"The vendor cannot look up this {effect.record.operation}.",
                 field="idempotency_key",
-                remedy="Look at the vendor's web page, and close the payment with what it says.",
+                remedy="Look it up on the vendor's website, and close the payment with the"
+                " outcome that you find.",
             )
         attend = ReserveLookup(effect.opened.name, pause=effect.pause, early=True)
         reserved: LookupReservation = await self._core.execute(attend, None)
         if not reserved.ours:
             raise IdempotencyInProgress(
-                "The caller of this payment may still be working on it.",
+                "The call that started this payment may still be in progress.",
                 retry_at=self._core.utc() + timedelta(microseconds=effect.opened.remaining),
                 remedy=f"Ask again in {effect.opened.remaining / SECOND:.0f} s.",
             )
@@ -207,10 +208,10 @@ class UnsettledFlows:
         )
         if decision.wait:
             raise IdempotencyInProgress(
-                "The request may still be under way, so it is not proven yet that it had no"
-                " effect.",
+                "The request may still be in progress, so it may still have an effect.",
                 retry_at=self._core.utc() + timedelta(microseconds=decision.wait),
-                remedy=f"Close it in {decision.wait / SECOND:.0f} s, after you have looked again.",
+                remedy=f"Look the payment up again in {decision.wait / SECOND:.0f} s, then"
+                " close it.",
             )
         return effect.report(dispatcher)
 
@@ -259,11 +260,11 @@ class UnsettledFlows:
         for effect in await self._core.execute(query_effects, None):
             return UnsettledEffect(self._core, effect)
         raise InvalidData(
-            f"No unsettled payment has the key {key!r}"
-            f"{'' if tenant is None else f' for the tenant {tenant!r}'}.",
+            "No unsettled payment has the key"
+            f" {key!r}{'' if tenant is None else f' for the tenant {tenant!r}'}.",
             field="idempotency_key",
-            remedy="Use a key, with its tenant, that `hub.unsettled_payments` or"
-            " `moorage payments unsettled` lists.",
+            remedy="Pass a key, and its tenant, from the list of `hub.unsettled_payments` or"
+            " `moorage payments unsettled`.",
         )
 
     async def _dispatcher_of(self, tenant: str | None) -> Dispatcher | None:
@@ -367,9 +368,9 @@ class UnsettledFlows:
                 return True
             raise
         raise InvalidData(
-            "The stored answer of the vendor says that this operation was done.",
+            "The vendor's stored response confirms that this operation succeeded.",
             field="done",
-            remedy="Repeat the operation under its key to get that answer.",
+            remedy="Repeat the operation with its idempotency key to get that response.",
         )
 
     async def _stored_refusal(
@@ -403,15 +404,16 @@ class UnsettledFlows:
             return await self._only_match(effect, flows, accounts[0].name, kind)
         if not isinstance(receipt, (Ref, str)):
             raise InvalidData(
-                f"The receipt of this {operation} is {with_article(type(receipt).__name__)}.",
+                f"The receipt of a {operation} must not be {with_article(type(receipt).__name__)}.",
                 field="receipt",
-                remedy=f"Give {with_article(kind.__name__)}, or its reference.",
+                remedy=f"Pass {with_article(kind.__name__)}, or its reference.",
             )
         if not accounts:
             raise InvalidData(
-                f"No account that may have made this {operation} is configured.",
+                f"The account at which this {operation} may have been made is not configured.",
                 field="receipt",
-                remedy="Configure the account, so that the receipt can be read from the vendor.",
+                remedy="Configure the account, so that moorage can read the receipt from the"
+                " vendor.",
             )
         return await receipt_of(effect, flows, accounts[0], receipt_ref(effect, accounts, receipt))
 

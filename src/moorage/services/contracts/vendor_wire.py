@@ -121,9 +121,10 @@ class VendorWire:
             if not self.begun:
                 raise
         raise VendorFailed(
-            f"{self.vendor} answered with an id that is empty, too long or not valid.",
+            f"{self.vendor} sent an id that is empty, too long or invalid.",
             retryable=False,
-            remedy="Look the operation up at the vendor before you repeat it, and tell the vendor.",
+            remedy="Look the operation up at the vendor before you repeat it, and report the"
+            " id to the vendor.",
         )
 
     def now(self) -> datetime:
@@ -154,8 +155,8 @@ class VendorWire:
                 f"{self.vendor} issues credentials for each consent, and no credential store is"
                 " configured that could keep them.",
                 path=f"vendors.{self.account}",
-                remedy="Name a store under [credentials_from], or give `credentials=` to"
-                " moorage.open or to the hub.",
+                remedy=f"{self.vendor} issues credentials for each consent, and no store for"
+                " credentials is configured.",
             )
 
     async def consent_credentials(self, consent: str, /) -> Credentials | OAuthCredentials | None:
@@ -195,11 +196,11 @@ class VendorWire:
         """
         if key is not None and parse is None:
             raise ConfigurationError(
-                f"{self.vendor} sends a request with an idempotency key but without a parser of"
-                " its answer, so an unreadable answer would be stored under the key.",
+                f"{self.vendor} sends a request with an idempotency key but without a parser"
+                " for its response, so an unreadable response would be stored under the key.",
                 path=f"vendors.{self.account}",
-                remedy="Pass `parse=` to `Wire.send`, a function that reads the response or"
-                " raises.",
+                remedy="Pass a function to `Wire.send` as `parse=` that reads the response,"
+                " or raises an error.",
             )
         self.stop_if_dry_run(f"{request.method} {shown_path(request)}")
         self.begun = True
@@ -258,7 +259,7 @@ class VendorWire:
             raise ConfigurationError(
                 f"No transport is configured for {self.vendor}.",
                 path=f"vendors.{self.account}",
-                remedy="Give the hub a transport for this account.",
+                remedy="Pass a transport for this account to the hub.",
             )
         self.stop_if_dry_run(verb)
         self.begun = True

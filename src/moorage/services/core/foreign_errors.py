@@ -24,7 +24,7 @@ def http_failure(error: Exception) -> ConnectionFailed:
     kind = LocalFailure if is_internal(error) else ConnectionFailed
     return kind(
         f"The HTTP client raised {error_name(error)}.",
-        remedy="Check that the HTTP client works; its adapter must raise only moorage's errors.",
+        remedy="Check that the HTTP client works. Its adapter may raise only moorage's errors.",
         may_have_been_processed=True,
     )
 
@@ -36,7 +36,7 @@ def wrong_answer_error(answer: object, expected: str) -> ConnectionFailed:
     """
     return ConnectionFailed(
         f"The HTTP client returned {with_article(type(answer).__name__)} instead of {expected}.",
-        remedy="Correct the HTTP client; the reference of its port says what it must return.",
+        remedy="Correct the HTTP client. The reference of its port describes what it must return.",
         may_have_been_processed=True,
     )
 
@@ -45,8 +45,9 @@ def unusable_head_error(status: object, headers: object) -> ConnectionFailed:
     """Return the error for an HTTP client whose answer has a wrong status or headers."""
     types = f"{type(status).__name__} and {type(headers).__name__}"
     return ConnectionFailed(
-        f"The HTTP client returned an answer whose status and headers are of the types {types}.",
-        remedy="Correct the HTTP client: the status must be an int, and the headers Headers.",
+        f"The HTTP client returned a response with a status and headers of the types {types}.",
+        remedy="Correct the HTTP client: the status must be an int, and the headers must be a"
+        " Headers.",
         may_have_been_processed=True,
     )
 
@@ -54,25 +55,26 @@ def unusable_head_error(status: object, headers: object) -> ConnectionFailed:
 def store_failure(error: Exception) -> StorageUnavailable:
     """Return the error for an exception of a store; the command may have been carried out."""
     return StorageUnavailable(
-        f"The store of the shared state raised {error_name(error)}.",
-        remedy="Check that the store is up; its adapter must raise only StorageUnavailable.",
+        f"The shared state's store raised {error_name(error)}.",
+        remedy="Check that the store is available. Its adapter may raise only StorageUnavailable.",
     )
 
 
 def wrong_store_answer_error(command: object, answer: object) -> StorageUnavailable:
     """Return the error for a store that answered a command with a value of another type."""
     return StorageUnavailable(
-        f"The store of the shared state answered {with_article(type(command).__name__)} with"
-        f" {with_article(type(answer).__name__)}.",
-        remedy="Correct the store: `execute` must return the answer of the command's `apply`.",
+        f"The shared state's store returned {with_article(type(answer).__name__)} for the"
+        f" command {type(command).__name__}.",
+        remedy="Correct the store: `execute` must return the result of the command's `apply`.",
     )
 
 
 def tenants_failure(error: Exception) -> StorageUnavailable:
     """Return the error for an exception of the source of tenants' configurations."""
     return StorageUnavailable(
-        f"The provider of tenants raised {error_name(error)}.",
-        remedy="Check that it can be reached; its adapter must raise only StorageUnavailable.",
+        f"The tenant provider raised {error_name(error)}.",
+        remedy="Check that the tenant provider is available. Its adapter may raise only"
+        " StorageUnavailable.",
     )
 
 
@@ -80,7 +82,7 @@ def cache_failure(error: Exception) -> StorageUnavailable:
     """Return the error for an exception of a cache, after which the cached answer is unknown."""
     return StorageUnavailable(
         f"The cache raised {error_name(error)}.",
-        remedy="Check that the cache is up; its adapter must raise only StorageUnavailable.",
+        remedy="Check that the cache is available. Its adapter may raise only StorageUnavailable.",
     )
 
 
@@ -88,7 +90,8 @@ def credential_read_failure(error: Exception) -> CredentialNotFound:
     """Return the error for an exception of a credential provider while it read credentials."""
     return CredentialNotFound(
         f"The credential provider raised {error_name(error)}.",
-        remedy="Check that its store is up; the provider must raise only CredentialNotFound.",
+        remedy="Check that the provider's store is available. The provider may raise only"
+        " CredentialNotFound.",
     )
 
 
@@ -96,7 +99,7 @@ def negotiator_failure(error: Exception) -> CredentialNotFound:
     """Return the error for an exception of a negotiator of Kerberos or NTLM tokens."""
     return CredentialNotFound(
         f"The negotiator raised {error_name(error)}.",
-        remedy="Check that it has an identity; the negotiator must raise only CredentialNotFound.",
+        remedy="Check that the negotiator has an identity. It may raise only CredentialNotFound.",
     )
 
 
@@ -104,7 +107,8 @@ def refresh_failure(error: Exception) -> CredentialRefreshFailed:
     """Return the error for an exception of a credential provider while it renewed credentials."""
     return CredentialRefreshFailed(
         f"The credential provider raised {error_name(error)}.",
-        remedy="Check that renewing works; the provider must raise only CredentialRefreshFailed.",
+        remedy="Check that the provider can renew credentials. It may raise only"
+        " CredentialRefreshFailed.",
     )
 
 
@@ -112,5 +116,6 @@ def credential_store_failure(error: Exception) -> StorageUnavailable:
     """Return the error for an exception of a credential provider while it stored credentials."""
     return StorageUnavailable(
         f"The credential provider raised {error_name(error)}.",
-        remedy="Check that its store can be written; it must raise only StorageUnavailable.",
+        remedy="Check that the provider can write to its store. It may raise only"
+        " StorageUnavailable.",
     )

@@ -329,8 +329,8 @@ class TenantRecords:
         _, record_count, next_end = stock.refusal
         wait = timedelta(microseconds=max(0, next_end - core.nanoseconds()) // 1000)
         return TenantRecordsExhausted(
-            f"The tenant {tenant} uses {record_count:,} of {self.bound:,} idempotency records in"
-            " the shared store, so a call with a new key was not sent.",
+            f"A call with a new idempotency key was not sent, because the tenant {tenant} uses"
+            f" {record_count:,} of {self.bound:,} idempotency records in the shared store.",
             tenant=tenant,
             used=record_count,
             bound=self.bound,

@@ -141,7 +141,7 @@ def checked_undo(undo: Any) -> None:
         raise InvalidData(
             f"undo must be an Undo, not {type(undo).__name__!r}.",
             field="undo",
-            remedy="Give Undo('payments', 'refund', [FromAnswer('ref')]).",
+            remedy="Pass Undo('payments', 'refund', [FromAnswer('ref')]).",
         )
 
 
@@ -153,7 +153,7 @@ def refuse_parts_of_answers(values: Iterable[Any]) -> None:
     """
     if any(isinstance(value, FromAnswer) for value in values):
         raise InvalidData(
-            "FromAnswer can be used only in a call that undoes another one.",
+            "FromAnswer can be used only in the arguments of an Undo.",
             field="values",
-            remedy="Give it in undo=Undo(…).",
+            remedy="Pass it in undo=Undo(…).",
         )

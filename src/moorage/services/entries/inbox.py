@@ -221,10 +221,10 @@ class InboxFlows(EntryClaims[InboxEntry]):
         """
         if not self.handlers:
             raise ConfigurationError(
-                "This inbox has no handlers, so all webhooks would be marked as done"
-                " without effect.",
+                "This inbox has no handlers, so it would mark all webhooks as done although"
+                " nothing was done.",
                 path="handlers",
-                remedy="Register handlers with `on`, and import the module that does so.",
+                remedy="Register handlers with `on`, and import the module that registers them.",
             )
         flows = self._with_time_limit(timeout)
         results = await flows.process_due_entries(

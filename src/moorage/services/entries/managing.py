@@ -109,9 +109,9 @@ class EntryManagement(EntryPauses[E]):
         page = await self.store.find(EntryQuery(id=id, limit=1))
         if not page.items:
             raise InvalidData(
-                f"There is no entry {id[:80]!r}.",
+                f"No entry has the id {id[:80]!r}.",
                 field="id",
-                remedy="Give the `id` of an entry that is still stored.",
+                remedy="Pass the `id` of an entry that is still stored.",
             )
         return page.items[0]
 
@@ -151,7 +151,7 @@ class EntryManagement(EntryPauses[E]):
             raise InvalidData(
                 f"The entry {id} is a pause of the queue, not a stored call or webhook.",
                 field="id",
-                remedy="Call `resume` to end it.",
+                remedy="Call `resume` to end the pause.",
             )
         manual_act = ManualAct(
             act=f"{self._name}.{act}",
@@ -178,7 +178,7 @@ class EntryManagement(EntryPauses[E]):
                 raise IdempotencyInProgress(
                     f"A worker is processing the entry {entry.id}.",
                     retry_at=self.core.utc() + remaining_duration,
-                    remedy="Wait until it has finished or its lease has expired.",
+                    remedy="Wait until the worker has finished, or its lease has expired.",
                 )
             changed_entry = change(entry, now)
             if await self.store.swap(changed_entry, entry.fence):
@@ -189,8 +189,8 @@ def _cancel_entry(entry: E, now: datetime) -> E:
     """Return the entry marked as cancelled."""
     if entry.state is EntryState.DONE:
         raise InvalidData(
-            f"The entry {entry.id} is done, so it cannot be cancelled.",
+            f"The entry {entry.id} cannot be cancelled, because it is already done.",
             field="id",
-            remedy="Undo the call's effect in another way, such as with a refund.",
+            remedy="Reverse the effect in another way, such as with a refund.",
         )
     return cancel_entry(entry, now)

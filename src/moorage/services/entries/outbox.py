@@ -296,9 +296,9 @@ class OutboxFlows(ChainProcessing):
         predecessors = joined_ids(after)
         if predecessors is not None and not_before is not None:
             raise InvalidData(
-                "A call that waits for others cannot have a start time as well.",
+                "A call that waits for other calls cannot also have a start time.",
                 field="not_before",
-                remedy="Leave out not_before, or after.",
+                remedy="Pass not_before or after, but not both.",
             )
         entry = OutboxEntry(
             id=self.core.new_id() if key is None else _digest(tenant, checked_key(key)),
@@ -315,9 +315,9 @@ class OutboxFlows(ChainProcessing):
         )
         if entry.id in predecessor_ids(entry):
             raise InvalidData(
-                "A call cannot wait for itself.",
+                "`after` contains the call's own key, and a call cannot wait for itself.",
                 field="after",
-                remedy="Leave out the call with this key, or give another key.",
+                remedy="Remove this key from `after`, or pass another key.",
             )
         closed_entry = self.closed(entry, pack(made_of))
         with self._tracing.sending(self._name, entry, None) as trace:
@@ -353,9 +353,10 @@ class OutboxFlows(ChainProcessing):
         elif not_before is None or (isinstance(not_before, datetime) and not_before.tzinfo):
             return not_before
         raise InvalidData(
-            f"{not_before!r} is neither an aware datetime nor a timedelta, or is out of range.",
+            "not_before must be an aware datetime or a timedelta within the supported range,"
+            f" not {not_before!r}.",
             field="not_before",
-            remedy="Give datetime.now(UTC) or another moment with a time zone, or a timedelta.",
+            remedy="Pass datetime.now(UTC), another datetime with a time zone, or a timedelta.",
         )
 
     async def deliver(
@@ -474,7 +475,7 @@ def _check_storable(value: str | None, field: str) -> None:
         raise InvalidData(
             f"{field} contains a NUL character or an unpaired surrogate.",
             field=field,
-            remedy="Give a text without such characters, such as an id of yours.",
+            remedy="Remove such characters, or pass an id of your system.",
         )
 
 
@@ -483,16 +484,16 @@ def _check_request(request: object) -> None:
         raise InvalidData(
             f"The request is {with_article(type(request).__name__)}.",
             field="request",
-            remedy="Give a moorage.Request, such as Request.post('/path', json={…}).",
+            remedy="Pass a moorage.Request, such as Request.post('/path', json={…}).",
         )
     sensitive_name = next((name for name in request.headers if is_sensitive(name)), None)
     if sensitive_name is not None:
         raise without_frames(
             InvalidData(
-                f"The header {sensitive_name!r} may contain a secret, which would be stored with"
+                f"The header {sensitive_name!r} may contain a secret, and would be stored with"
                 " the call.",
                 field="request.headers",
-                remedy="Leave it out, and give the service its credentials.",
+                remedy="Remove the header, and set credentials for the service.",
             )
         )
 

@@ -65,9 +65,9 @@ class EntryPauses(Generic[E]):
         """
         if not reason.strip():
             raise InvalidData(
-                "The reason of the pause is missing.",
+                "A pause needs a reason.",
                 field="reason",
-                remedy="Give a reason, so that others can see why no entries are processed.",
+                remedy="Pass a reason, so that others can see why no entries are processed.",
             )
         entry = self._kind(
             id=_id_of(target, tenant, subject),

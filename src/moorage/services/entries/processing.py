@@ -606,9 +606,10 @@ class EntryProcessing(EntryManagement[E]):
         cipher: Cipher | None = self.core.cipher
         if cipher is None:
             raise ConfigurationError(
-                "The content of this entry is encrypted, and no cipher is configured for it.",
+                "The content of this entry is encrypted, and no cipher is configured to"
+                " decrypt it.",
                 path="cipher",
-                remedy="Give every process that shares the store the same cipher.",
+                remedy="Set the same cipher in all processes that share the store.",
             )
         return cipher.open(entry.content[1:], self._binding_of(entry))
 

@@ -45,6 +45,6 @@ class EntryStore(Generic[E]):
 def lost_command_error(error: Exception) -> StorageUnavailable:
     """Return the error for an exception of a store; the command may have been carried out."""
     return StorageUnavailable(
-        f"The store of entries raised {type(error).__name__}.",
-        remedy="Check that the store is up; its adapter must raise StorageUnavailable only.",
+        f"The store for inbox and outbox entries raised {type(error).__name__}.",
+        remedy="Check that the store is available. Its adapter may raise only StorageUnavailable.",
     )

@@ -125,7 +125,7 @@ class HealthFlows:
         services = self._sources.calling().plans.services
         if probe.service not in services:
             raise ConfigurationError(
-                f"There is no service {probe.service!r} to probe.",
+                f"The service {probe.service!r}, which is to be probed, is not configured.",
                 path="probes.service",
                 remedy=f"Use one of: {', '.join(sorted(services)) or 'none'}.",
             )

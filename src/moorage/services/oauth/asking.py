@@ -108,7 +108,9 @@ class AuthorizationServerRequests:
         core, client = self._core, self._client
         time_left = (until - core.nanoseconds()) / _SECOND
         if time_left <= 0:
-            return ConnectionFailed("No time was left.", may_have_been_processed=False)
+            return ConnectionFailed(
+                "No time was left to send the request.", may_have_been_processed=False
+            )
         asked_at = core.utc()
         context = SigningContext(asked_at, core.new_id())
         request, url = token_request(
@@ -148,8 +150,9 @@ async def _read_response(
             room_left -= len(piece)
             if room_left < 0:
                 raise VendorFailed(
-                    f"The authorisation server answered with more than {largest} bytes.",
-                    remedy="Check its URL: no authorisation server sends that much.",
+                    f"The authorisation server sent a response of more than {largest} bytes.",
+                    remedy="Check the server's URL. No authorisation server sends so large a"
+                    " response.",
                 )
             pieces.append(piece)
         return Response(incoming.status, headers=incoming.headers, body=b"".join(pieces))

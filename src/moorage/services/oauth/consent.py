@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _TOKENS: Final = "token_endpoint"
 _SECOND: Final = 10**9
-_START_AGAIN: Final = "Let the person start again."
+_START_AGAIN: Final = "Let the person start the authorisation again."
 
 
 class ConsentFlows:
@@ -121,11 +121,15 @@ class ConsentFlows:
         while True:
             next_poll = core.nanoseconds() + int(polling_pace.pause * _SECOND)
             if next_poll >= expires_at:
-                raise AuthorizationRequired("The code has expired.", remedy=_START_AGAIN)
+                raise AuthorizationRequired(
+                    "The device code expired before the person authorised the access.",
+                    remedy=_START_AGAIN,
+                )
             if next_poll >= end_time:
                 raise DeadlineExceeded(
-                    "The person has not decided in time.",
-                    remedy="Call this again with the same device consent, or start over.",
+                    "The person did not authorise or deny the access in time.",
+                    remedy="Call finish_device again with the same device consent, or start a"
+                    " new one.",
                 )
             await core.sleep(polling_pace.pause)
             answer = await next_request.answer(inquiry, min(end_time, expires_at))
@@ -156,16 +160,17 @@ class ConsentFlows:
         if problem is None:
             return granted
         raise VendorFailed(
-            f"The id_token {problem}, so the tokens in the same answer are refused.",
+            f"The response was refused with its tokens, because the id_token {problem}.",
             retryable=False,
-            remedy="Check the issuer, the client's id and the clock; then let the person start"
-            " again.",
+            remedy="Check the issuer, the client id and this machine's clock. Then let the"
+            " person start the authorisation again.",
         )
 
     def _refusal_error(self, answer: Refused | ConnectorError) -> ConnectorError:
         if is_lost(answer):
             return AuthorizationRequired(
-                "The answer that may have contained the tokens was lost, and is sent only once.",
+                "The response with the tokens may have been lost, and the server sends it"
+                " only once.",
                 remedy=_START_AGAIN,
             )
         return self._consent_error(answer)

@@ -194,7 +194,7 @@ class Renewal:
                 if not is_again:
                     is_again = True
                     continue
-                result = _GrantEnd("the answer with the latest token was lost")
+                result = _GrantEnd("the response with the latest token was lost")
             if isinstance(result, _GrantEnd):
                 if held_credentials is None or isinstance(client.grant, Consent):
                     raise self._consent_error(owner, result.reason)
@@ -270,7 +270,7 @@ class Renewal:
             seconds_left(core, patience),
         )
         if claim_verdict is Verdict.REPLAY:
-            return _GrantEnd("the grant has ended")
+            return _GrantEnd("the authorisation has ended")
         if claim_verdict is Verdict.RUN:
             claim = HeldClaim(key, fence, ttl=REMEMBERED, until=start_time + lease * 1000)
             return _RenewalClaim(claim, claim_end, again)
@@ -475,10 +475,11 @@ class Renewal:
         else:
             return None
         failure_to_store = CredentialRefreshFailed(
-            "A new token was granted, but cannot be stored.",
+            "A new token was granted, but it could not be stored.",
             service=owner[0],
             retryable=True,
-            remedy="Check the store of credentials; the token is stored as soon as it can be.",
+            remedy="Check the credential store. moorage stores the token as soon as the store"
+            " works again.",
         )
         failure_to_store.__cause__ = without_frames(store_error)
         return failure_to_store

@@ -85,7 +85,7 @@ class DownloadSession:
                     return self._count_piece(piece)
                 if self._length in {None, self.done}:
                     return self._finish()
-                error = ConnectionFailed("The connection broke while the object was arriving.")
+                error = ConnectionFailed("The connection broke during the download of the object.")
             except (ConnectionFailed, DeadlineExceeded) as broken_value:
                 error = broken_value
             except BaseException:
@@ -105,8 +105,8 @@ class DownloadSession:
         if self._length is not None and self.done > self._length:
             self.settle()
             raise VendorFailed(
-                "The vendor sent more bytes than it announced.",
-                remedy="Discard the bytes that were read, and download again.",
+                "The vendor sent more bytes than the announced length.",
+                remedy="Discard the bytes read so far, and download the object again.",
             )
         if self._running is not None:
             self._running.update(piece)
@@ -116,8 +116,8 @@ class DownloadSession:
         self.settle()
         if self._running is not None and self._running.digest().hex() != self._checksum:
             raise VendorFailed(
-                "The downloaded bytes do not have the checksum of the object.",
-                remedy="Discard the bytes that were read, and download again.",
+                "The checksum of the downloaded bytes differs from the object's checksum.",
+                remedy="Discard the bytes read so far, and download the object again.",
             )
         return b""
 
@@ -141,4 +141,6 @@ class DownloadSession:
             raise
         if self._opened.start != remaining_range.start:
             self.settle()
-            raise VendorFailed("The vendor sent a different range of the object than requested.")
+            raise VendorFailed(
+                "The vendor sent a different byte range of the object than requested."
+            )

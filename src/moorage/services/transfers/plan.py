@@ -55,9 +55,10 @@ class UploadPlan:
         """Open the upload's source at its beginning, and return a reader of its parts."""
         if not self._sources:
             raise InvalidData(
-                "The source has been read, and cannot be read again for another account.",
+                "The upload's source was read already, and cannot be read again for another"
+                " account.",
                 field="source",
-                remedy="Give a function that opens the source, so that it can be opened again.",
+                remedy="Pass a function that opens the source, so that moorage can open it again.",
             )
         return Pieces(
             core,

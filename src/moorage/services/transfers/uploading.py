@@ -62,9 +62,11 @@ class Pieces:
         self._running = None if checksum is None else start_checksum(checksum.algorithm)
         if checksum is not None and (self._running is None or checksum.parts is not None):
             raise InvalidData(
-                f"A checksum of {checksum.algorithm} cannot be verified here.",
+                f"moorage cannot verify this {checksum.algorithm} checksum: Python cannot"
+                " compute it, or it is a checksum of the upload's parts.",
                 field="checksum",
-                remedy="Give a checksum of all bytes, as crc32, crc32c, md5, sha1 or sha256.",
+                remedy="Pass a checksum of all bytes, computed with crc32, crc32c, md5, sha1"
+                " or sha256.",
             )
         self._left = b""
         self._begun: deque[bytes] = deque()
@@ -140,15 +142,16 @@ class Pieces:
     def _check(self) -> None:
         if self._length not in {None, self._read}:
             raise InvalidData(
-                f"The source has {self._read} bytes, not {self._length}.",
+                f"The source has {self._read} bytes, but its `length` is {self._length}.",
                 field="length",
-                remedy="Give the actual length of the source, or none.",
+                remedy="Pass the actual length of the source, or leave `length` out.",
             )
         if self._running is not None and self._expected is not None:
             digest = self._running.digest().hex()
             if digest != self._expected.value:
                 raise InvalidData(
-                    "The source does not have the given checksum; nothing was stored.",
+                    "The source's checksum differs from the `checksum` argument. Nothing was"
+                    " stored.",
                     field="checksum",
                     remedy="Find out whether the source or the checksum is wrong.",
                 )
@@ -170,9 +173,9 @@ def _reading_function(opened: Any) -> Any:
     if hasattr(opened, "__iter__") and not isinstance(opened, str):
         return iter(opened)
     raise InvalidData(
-        f"The source must yield bytes, but is {with_article(type(opened).__name__)}.",
+        f"The source must yield bytes, but it is {with_article(type(opened).__name__)}.",
         field="source",
-        remedy="Give bytes, a binary file, an iterator of bytes, or a function that opens one.",
+        remedy="Pass bytes, a binary file, an iterator of bytes, or a function that opens one.",
     )
 
 
@@ -197,9 +200,9 @@ def _check_chunk(piece: Any) -> bytes:
     if _is_bytes(piece):
         return bytes(piece)
     raise InvalidData(
-        f"The source yields {type(piece).__name__}, not bytes.",
+        f"The source must yield bytes, but it yielded {with_article(type(piece).__name__)}.",
         field="source",
-        remedy="Open the file in binary mode, or encode the text.",
+        remedy="Open the file in binary mode, or encode the text as bytes.",
     )
 
 

@@ -201,12 +201,12 @@ class WebhookReceiver:
             if key_id is not None:
                 raise rejection_error(
                     WebhookReason.SIGNATURE,
-                    "The provider of webhook secrets has no key of this id.",
+                    "The provider of webhook secrets has no key with the id in the webhook.",
                 )
             raise ConfigurationError(
-                "The provider of webhook secrets has none.",
+                "The provider of webhook secrets has no secret for this endpoint.",
                 path="webhook_secrets",
-                remedy="Give the secret that the vendor shows for this endpoint.",
+                remedy="Set the secret that the vendor shows for this endpoint.",
             )
         keys = keys_for(scheme, secrets, key_id)
         self._keys.add((tenant, key_id), (secrets, keys))
@@ -218,7 +218,7 @@ class WebhookReceiver:
         if not address.startswith("https://") or re.fullmatch(pattern, address) is None:
             raise rejection_error(
                 WebhookReason.CERTIFICATE,
-                "The webhook's certificate is not at a URL where the vendor keeps certificates.",
+                "The URL of the webhook's certificate is not one of the vendor's certificate URLs.",
             )
         now = self._core.nanoseconds()
         cached_key = self._certificates.get(address)
@@ -252,10 +252,10 @@ class WebhookReceiver:
             return answer.body
         if 400 <= answer.status < 500:
             raise rejection_error(
-                WebhookReason.CERTIFICATE, "The webhook's link returned no content."
+                WebhookReason.CERTIFICATE, "The webhook contains a link that returned no content."
             )
         raise VendorFailed(
-            f"The vendor answered with status {answer.status} at a webhook's link.",
+            f"The vendor sent status {answer.status} for a link in the webhook.",
             status=answer.status,
             service=self._endpoint.name,
         )
@@ -401,7 +401,7 @@ def _replay_rejection(how: str, *, retryable: bool) -> WebhookRejected:
     error = rejection_error(
         WebhookReason.REPLAYED,
         f"The webhook {how}.",
-        remedy="Do not act on it again; `reply_to` gives the answer for its sender.",
+        remedy="Do not process it again. `reply_to` returns the response for its sender.",
     )
     error.retryable = retryable
     return error
