@@ -328,6 +328,21 @@ def test_request_to_dhl_names_a_company_and_own_options() -> None:
     assert "charges" not in body
 
 
+def test_requests_are_in_the_currency_of_the_goods() -> None:
+    """The currency of a request, of its lines and of the freight is that of the goods."""
+    request, freight = order_of(SHOES), aud("12.50")
+    dhl, ups = dhl_body(request, "1", freight), ups_body(request, freight, "1")
+    currencies = [
+        dhl["currencyCode"],
+        dhl["charges"][0]["currencyCode"],
+        dhl["items"][0]["unitPriceCurrencyCode"],
+        ups["currencyCode"],
+        ups["shipment"]["shipmentItems"][0]["commodityCurrencyCode"],
+    ]
+
+    assert ["AUD"] * 5 == currencies
+
+
 def test_dhl_needs_a_tariff_number() -> None:
     """Goods without a customs tariff number are refused before anything is sent."""
     shop = dhl_express_account.SandboxHub()
