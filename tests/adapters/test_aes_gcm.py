@@ -185,7 +185,7 @@ def test_encryption_errors_do_not_show_the_text(
 ) -> None:
     """If encryption fails, neither the error nor its traceback's frames show the plaintext."""
     monkeypatch.setattr(aes_gcm, "LONGEST", 100)
-    with pytest.raises(InvalidData, match="Only bytes can be sealed, and at most 100") as excinfo:
+    with pytest.raises(InvalidData, match="encrypts only bytes, and at most 100") as excinfo:
         CIPHER.seal(plain, of)
 
     report = traceback.TracebackException.from_exception(excinfo.value, capture_locals=True)

@@ -96,7 +96,7 @@ OPERATIONS: dict[str, Callable[[VendorServer, Path], Awaitable[Any]]] = {
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_missing_event_loop_is_named(operation: str, vendor: VendorServer, tmp_path: Path) -> None:
     """An operation that has to wait outside of asyncio raises an error with a remedy."""
-    with pytest.raises(LocalFailure, match=r"need a running event loop of asyncio") as excinfo:
+    with pytest.raises(LocalFailure, match=r"need a running asyncio event loop") as excinfo:
         run_without_loop(OPERATIONS[operation](vendor, tmp_path))
 
     assert "asyncio.run" in excinfo.value.remedy

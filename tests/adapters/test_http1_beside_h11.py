@@ -28,8 +28,9 @@ STRICTER: Final = {
     "is not HTTP/1.1": "h11 reads any version as 1.1; what HTTP/2.0 says here would be a guess",
     "has a malformed status line": "a reason with a control character ends up in logs",
     "has a malformed header field": "so does a value; RFC 9110, 5.5 calls these characters invalid",
-    "frames its body in a way that is ambiguous": "a proxy may take another end, and hand us the"
-    " rest as the next response: a length beside chunks, or chunks in HTTP/1.0 (RFC 9112, 6.1)",
+    "has ambiguous headers about the length of its body": "a proxy may take another end, and hand"
+    " us the rest as the next response: a length beside chunks, or chunks in HTTP/1.0 (RFC 9112,"
+    " 6.1)",
     "has a malformed chunk": "a control character in a chunk's extension",
 }
 """The reasons for which we refuse what h11 accepts, with why."""
@@ -50,8 +51,8 @@ EXAMPLES: Final = {
     "is not HTTP/1.1": b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
     "has a malformed status line": b"HTTP/1.1 200 O\x7fK\r\nContent-Length: 0\r\n\r\n",
     "has a malformed header field": b"HTTP/1.1 200 OK\r\nA: \x01\r\nContent-Length: 0\r\n\r\n",
-    "frames its body in a way that is ambiguous": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n"
-    b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    "has ambiguous headers about the length of its body": b"HTTP/1.1 200 OK\r\n"
+    b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
     "has a malformed chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;\x01\r\n"
     b"abc\r\n0\r\n\r\n",
 }

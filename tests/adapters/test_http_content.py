@@ -118,7 +118,7 @@ def test_decompression_in_any_chunks(contents: list[bytes], places: list[int], f
         ("deflate", b"x", "cut off"),
         ("gzip", gzip.compress(b"x")[:-8] + bytes(8), "malformed"),
         ("gzip", gzip.compress(b"x") + b"more", "malformed"),
-        ("deflate", zlib.compress(b"x") + b"more", "after the end of"),
+        ("deflate", zlib.compress(b"x") + b"more", "extra bytes after"),
         ("deflate", zlib.compress(b"some content")[:-4] + b"more", "malformed"),
     ],
     ids=lambda value: value if isinstance(value, str) else "bytes",

@@ -147,7 +147,7 @@ async def test_client_certificate_is_not_shown_to_the_proxy(make: Make, tmp_path
         (b"HTTP/1.1 502 No\r\n\r\n", "with status 502", True, "Check the network"),
         (b"HTTP/1.1 204 Yes\r\n\r\nunasked", "sent unexpected bytes", True, "network"),
         (b"SSH-2.0", "sent a response that is not HTTP/1.1", True, "network"),
-        (b"HTTP/1.1 200 Yes", "closed the connection instead of connecting to v", True, "network"),
+        (b"HTTP/1.1 200 Yes", "closed the connection before it connected to v", True, "network"),
     ],
     ids=repr,
 )  # fmt: skip

@@ -86,7 +86,7 @@ def test_blocking_flow_that_suspends_is_an_error() -> None:
     async def flow() -> None:
         await SuspendingAwaitable()
 
-    with pytest.raises(RuntimeError, match="wait without blocking"):
+    with pytest.raises(RuntimeError, match="run without waiting"):
         run(flow())
 
 

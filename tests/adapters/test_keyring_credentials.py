@@ -154,7 +154,7 @@ def test_names_that_would_be_confused(is_async: bool) -> None:
     assert not call_provider(provider, "has", "a/b", None)
     with pytest.raises(CredentialNotFound, match="by itself"):
         call_provider(provider, "get", "shop", "A")
-    with pytest.raises(ConfigurationError, match="Name the user"):
+    with pytest.raises(ConfigurationError, match="Set the user's name"):
         call_provider(provider, "rotate", "shop", "", OLD)
     named_provider = provider_of(ring, is_async=is_async, names={("a/b", None): "ours"})
     call_provider(named_provider, "rotate", "a/b", None, OLD)
@@ -166,7 +166,7 @@ def test_names_that_would_be_confused(is_async: bool) -> None:
     "error, kind, message",
     [
         (KeyringLocked("s3cr3t"), StorageUnavailable, "is locked"),
-        (InitError("s3cr3t"), ConfigurationError, "no keyring on this machine"),
+        (InitError("s3cr3t"), ConfigurationError, "This machine has no usable keyring"),
         (PasswordSetError("s3cr3t"), StorageUnavailable, "failed with PasswordSetError"),
         (OSError("s3cr3t"), StorageUnavailable, "failed with OSError"),
     ],
@@ -192,7 +192,7 @@ def test_every_exception_of_keyring_becomes_moorage_error_without_original_text(
 @EITHER
 def test_a_machine_without_a_keyring(is_async: bool) -> None:
     """On a machine without a keyring, the error suggests other places for credentials."""
-    with pytest.raises(ConfigurationError, match="keep credentials elsewhere"):
+    with pytest.raises(ConfigurationError, match="store credentials elsewhere"):
         call_provider(provider_of(NONE(), is_async=is_async), "get", *OWNER)
 
 

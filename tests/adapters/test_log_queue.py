@@ -155,7 +155,7 @@ def test_full_queue_drops_oldest_entries_with_a_warning() -> None:
     """If the log's queue is full, the oldest entries are lost and counted, with one warning."""
     table = Table()
     queue = LogQueue(table.insert, "here", max_waiting=3, threads=False)
-    with pytest.warns(RuntimeWarning, match="here loses entries: more than 3") as reports:
+    with pytest.warns(RuntimeWarning, match="here loses entries, because more than 3") as reports:
         _fill(queue, 5)
     queue.flush()
 
@@ -393,6 +393,6 @@ def test_close_reports_lost_entries() -> None:
     table.away = True
     queue = LogQueue(table.insert, "here", threads=False)
     queue.write(entry(1))
-    with pytest.warns(RuntimeWarning, match="closed while its database was not available"):
+    with pytest.warns(RuntimeWarning, match="closed while its database was unavailable"):
         queue.close()
     assert 1 == queue.lost

@@ -200,9 +200,11 @@ def test_names_that_would_be_confused_have_no_secret(subject: ProviderInMode, ow
     provider = subject.provider()
 
     assert not subject.ask(provider.has, *owner)
-    with pytest.raises(CredentialNotFound, match=r"by itself.*Name the secret in `names`"):
+    with pytest.raises(
+        CredentialNotFound, match=r"not form a valid name.*Set the secret's name in `names`"
+    ):
         subject.ask(provider.get, *owner)
-    with pytest.raises(ConfigurationError, match="Name the secret in `names`"):
+    with pytest.raises(ConfigurationError, match="Set the secret's name in `names`"):
         subject.ask(provider.rotate, *owner, OLD)
     assert () == subject.lab.server.requests
     subject.lab.put("ours-own", "old")

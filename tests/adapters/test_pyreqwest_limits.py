@@ -259,7 +259,7 @@ async def test_error_names_write_timeout_if_vendor_stops_reading_request(make: M
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b"", reads="head"))
         with pytest.raises(
-            AttemptTimeout, match=r"did not take .* the write timeout of 0.1"
+            AttemptTimeout, match=r"did not accept .* the write timeout of 0.1"
         ) as excinfo:
             await client.send(request, vendor.url, Timeouts(write=0.1, total=20))
 
@@ -271,7 +271,7 @@ async def test_write_timeout_of_a_body_in_memory(make: Make) -> None:
     """If the vendor stops reading a body in memory, the error names the write timeout."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b"", reads="head"))
-        with pytest.raises(AttemptTimeout, match=r"did not take .* the write timeout of 0.1"):
+        with pytest.raises(AttemptTimeout, match=r"did not accept .* the write timeout of 0.1"):
             await client.send(
                 Request.put("/", body=LARGE * 9), vendor.url, Timeouts(write=0.1, total=20)
             )

@@ -188,7 +188,7 @@ def test_cache_content_under_older_key_is_readable_as_long_as_that_key_is_config
 @pytest.mark.parametrize("cipher", [None, object(), "key"])
 def test_sealed_cache_without_cipher_is_refused_at_construction(kind: Any, cipher: object) -> None:
     """A sealed cache without a cipher is refused at construction."""
-    with pytest.raises(ConfigurationError, match="cannot keep sealed answers") as excinfo:
+    with pytest.raises(ConfigurationError, match="encrypted responses cannot use it") as excinfo:
         kind(MemoryStorage(), cipher)
     assert "cipher" == excinfo.value.path
 

@@ -304,7 +304,7 @@ def test_overtaken_renewal_is_discarded(tested_base: Base) -> None:
 def test_missing_table_error(tested_base: Base) -> None:
     """The error for a missing credentials table advises `migrate`; `migrate` may run again."""
     provider = tested_base.provider(prefix=f"gone{uuid4().hex[:8]}_")
-    with pytest.raises(ConfigurationError, match=r"no usable table gone.*Run `migrate"):
+    with pytest.raises(ConfigurationError, match=r"no usable table gone.*Call `migrate"):
         tested_base.ask(provider.has, *OWNER)
     tested_base.ask(tested_base.provider().migrate)
     tested_base.ask(tested_base.provider().migrate)
@@ -374,7 +374,7 @@ def test_missing_rights_are_named(base: Base) -> None:
         provider = SqlCredentialProvider(
             base.url.set(username=user), CIPHER, prefix=base.prefix, timeout=30
         )
-        with pytest.raises(ConfigurationError, match=r"has no access to.*Grant SELECT"):
+        with pytest.raises(ConfigurationError, match=r"has no access to.*Grant the user SELECT"):
             provider.get(*OWNER)
     finally:
         base.run(f"DROP USER {user}")

@@ -337,7 +337,7 @@ def test_tables_that_are_dropped_in_use_are_an_outage(lab: Lab) -> None:
         _drop(lab, prefix)
         with pytest.raises(StorageUnavailable, match="no usable table") as excinfo:
             store.execute(Append(2, "a"))
-        assert "Run `migrate()`" in str(excinfo.value.remedy)
+        assert "Call `migrate()`" in str(excinfo.value.remedy)
         store.migrate()
         store.execute(Append(3, "a"))
         assert ((3,),) == values(store, "a")
@@ -384,7 +384,7 @@ def test_missing_rights_are_named(lab: Lab) -> None:
         lab.run(f"GRANT SELECT ON {lab.prefix}meta TO {user}")
     try:
         store = lab.sync_store(lab.url.set(username=user))
-        with pytest.raises(ConfigurationError, match="Grant SELECT"):
+        with pytest.raises(ConfigurationError, match="Grant the user SELECT"):
             store.execute(ReadCommand("a"))
         with pytest.raises(StorageUnavailable, match="could not be created"):
             lab.sync_store(lab.url.set(username=user), prefix=f"{user}_").migrate()
@@ -426,7 +426,7 @@ def test_server_refusals_have_their_code(lab: Lab, code: int) -> None:
 @pytest.mark.parametrize(
     "code, words",
     [
-        (0, "waited too long for rows that others hold"),
+        (0, "waited too long for rows that other transactions lock"),
         (1, "took too long"),
     ],
 )

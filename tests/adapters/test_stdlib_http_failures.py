@@ -185,7 +185,7 @@ def fail_to_resolve() -> object:
 
 @pytest.mark.parametrize(
     "answer, words",
-    [(fail_to_resolve, "Name or service not known"), ([], "the name has no address")],
+    [(fail_to_resolve, "Name or service not known"), ([], "the host name has no address")],
 )
 @with_both_clients
 async def test_name_without_address_is_not_reached(
@@ -316,7 +316,7 @@ async def test_partly_sent_request_may_have_been_processed(make: Make) -> None:
     """If the vendor closes the connection during the request, it may have been processed."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b"", reads="head", then="reset"))
-        with pytest.raises(ConnectionFailed, match="did not take all of the request") as excinfo:
+        with pytest.raises(ConnectionFailed, match="did not accept all of the request") as excinfo:
             await client.send(Request.post("/", body=LARGE), vendor.url, LONG)
 
     assert excinfo.value.may_have_been_processed

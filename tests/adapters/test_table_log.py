@@ -257,7 +257,7 @@ def test_unreachable_server_is_reported(tmp_path: Path) -> None:
     log.write(entry(1))
     with pytest.raises(StorageUnavailable):
         log.find(LogQuery())
-    with pytest.warns(RuntimeWarning, match="closed while its database was not available"):
+    with pytest.warns(RuntimeWarning, match="closed while its database was unavailable"):
         log.close()
 
     assert 1 == log.lost

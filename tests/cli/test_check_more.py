@@ -169,4 +169,4 @@ def test_database_of_another_program_is_no_store(
 
     (problem,) = result.result["unusable"]
     assert (4, "state.url") == (result.code, problem["path"])
-    assert "another program's database" in problem["found"]
+    assert "a database of another program" in problem["found"]

@@ -250,7 +250,7 @@ OTHERS: list[tuple[Any, str, str]] = [
     ),
     ({"state": {"url": "redis://host:99999999/0"}}, "state.url", "Use redis://"),
     ({"state": {"url": "postgresql://host:port/name"}}, "state.url", "Pass a URL"),
-    ({"state": {"url": "sqlite:///\0"}}, "state.url", "Use the path"),
+    ({"state": {"url": "sqlite:///\0"}}, "state.url", "Pass the path"),
     (tenants_from(url="redis://host"), "tenants_from.url", "Give sqlite:///"),
     (tenants_from(url="postgresql://host:port/name"), "tenants_from.url", "Pass a URL"),
     (tenants_from(keys="hidden"), "tenants_from.keys", "version:key"),

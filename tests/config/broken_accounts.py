@@ -207,7 +207,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         },
         {
             "state.url": "has no option 'time_out'",
-            "log.url": "charset in the URL names an unknown set",
+            "log.url": "charset in the URL has an unknown value",
             "metrics.url": "not a whole number",
         },
     ),

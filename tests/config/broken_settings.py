@@ -55,7 +55,7 @@ STORES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ({"audit": {"url": "memory:"}}, {"audit.url": "cannot be kept in the memory"}),
     (
         {"credentials_from": {"url": "file:///nowhere.toml"}},
-        {"credentials_from.url": "Put the file of credentials there"},
+        {"credentials_from.url": "Create the credentials file there"},
     ),
     (
         {
@@ -117,7 +117,7 @@ CONNECTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
     (
         {"http": {"max_body": 0, "proxy": {"url": "http://a:1"}, "guard": {"hosts": ["b"]}}},
-        {"http.guard": "A proxy resolves names itself", "http.max_body": "from 1 on"},
+        {"http.guard": "The proxy resolves host names", "http.max_body": "of at least 1"},
     ),
     ({"http": {"guard": {"hosts": ["a.example:443"]}}}, {"http.guard.hosts": "a port"}),
     (

@@ -71,7 +71,7 @@ def test_a_file_names_the_store_of_credentials(
     "store, path, remedy",
     [
         ({"url": "redis://host"}, "credentials_from.url", "Give sqlite:///file.db"),
-        ({"url": "file:///credentials.ini"}, "credentials_from.url", "Name the file"),
+        ({"url": "file:///credentials.ini"}, "credentials_from.url", "Rename the file"),
         ({"url": "sqlite:///credentials.db"}, "credentials_from.keys", "generate_keys"),
         ({"url": "sqlite:///", "keys": "x"}, "credentials_from.keys", "version:key"),
         ({}, "credentials_from.url", "Write a URL"),
@@ -169,7 +169,10 @@ def test_unverified_by_file(vendor: VendorServer) -> None:
         "services": {"vat": {"base_url": vendor.url}},
         "http": {"tls": {"unverified": "a test bench"}},
     }
-    with pytest.warns(UserWarning, match="TLS is not verified"), moorage.open(source) as hub:
+    with (
+        pytest.warns(UserWarning, match="TLS certificates are not verified"),
+        moorage.open(source) as hub,
+    ):
         assert 200 == hub.manager.call("vat", Request.get("/")).status
 
 

@@ -156,9 +156,9 @@ async def test_wrong_settings_are_refused(tmp_path: Path) -> None:
     """Formats that do not fit their columns, and a missing folder, are refused."""
     with pytest.raises(ConfigurationError, match="'xml' is not a format"):
         FileSink(tmp_path, "orders", "xml")  # type: ignore[arg-type]  # the mistake
-    with pytest.raises(ConfigurationError, match="needs the names of columns"):
+    with pytest.raises(ConfigurationError, match="'csv' needs `columns`"):
         FileSink(tmp_path, "orders", "csv")
-    with pytest.raises(ConfigurationError, match="JSON Lines has no columns"):
+    with pytest.raises(ConfigurationError, match="'jsonl' must not have them"):
         FileSink(tmp_path, "orders", columns=["number"])
     with pytest.raises(ConfigurationError, match="'missing' of the sink does not exist"):
         await FileSink(tmp_path / "missing", "orders").open()

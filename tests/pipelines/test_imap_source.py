@@ -247,7 +247,7 @@ async def test_flags_that_a_server_keeps(permanent: str, mark: str, *, is_kept: 
         if is_kept:
             await open_source(source)
         else:
-            with pytest.raises(ConfigurationError, match="cannot keep the flag"):
+            with pytest.raises(ConfigurationError, match="cannot store the flag"):
                 await open_source(source)
         await source.close()
 

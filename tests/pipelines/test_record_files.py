@@ -93,7 +93,7 @@ def test_lost_file_is_an_error(tmp_path: Path) -> None:
     [record] = RecordFile(path).after(None) or []
     (tmp_path / "other").touch()
     (tmp_path / "other").replace(path)
-    with pytest.raises(LocalFailure, match="the one before it is gone"):
+    with pytest.raises(LocalFailure, match="the previous file was deleted"):
         RecordFile(path).after(record.offset)
 
 
@@ -148,7 +148,7 @@ def test_position_of_another_source_is_refused(position: str, tmp_path: Path) ->
     """A stored position in another format raises an error, instead of starting over."""
     path = tmp_path / "orders.jsonl"
     path.touch()
-    with pytest.raises(InvalidData, match="not one of a file"):
+    with pytest.raises(InvalidData, match="not belong to a file source"):
         RecordFile(path).after(position)
 
 

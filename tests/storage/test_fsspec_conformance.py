@@ -123,5 +123,5 @@ def test_unusual_file_names_survive_webdav(tmp_path: Path) -> None:
             files.upload(name, name.encode())
             assert name.encode() == files.download(name).read_all()
             assert name == files.head(name).key
-        with pytest.raises(VendorFailed, match="under another name"):
+        with pytest.raises(VendorFailed, match="under a different name"):
             files.upload("a?b", b"")

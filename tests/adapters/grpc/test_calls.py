@@ -238,7 +238,7 @@ def test_requests_that_fail_end_the_call(lab: Lab) -> None:
 
 def test_methods_are_used_as_they_are_declared(lab: Lab) -> None:
     """`call` refuses streaming methods, `stream` unary ones; both refuse one-shot iterators."""
-    with pytest.raises(InvalidData, match="answers with a stream"):
+    with pytest.raises(InvalidData, match="responds with a stream"):
         lab.connector.call(COUNT, {})
     with pytest.raises(InvalidData, match="one answer"):
         lab.connector.stream(ECHO, {})
@@ -290,7 +290,7 @@ def test_server_that_reports_not_serving_is_unavailable(
     lab.call(do="unhealthy")
     health = lab.run(lab.connector.health(5.0))
     assert (HealthState.UNAVAILABLE, "lab") == (health.state, health.connector)
-    assert "does not serve" in health.text
+    assert "is not serving requests" in health.text
     plain_lab = labs(servers(MOORAGE_LAB_NO_HEALTH="1").address)
     assert plain_lab.run(plain_lab.connector.health(5.0)).is_healthy
     assert plain_lab.connector.versions.library.startswith("grpcio ")

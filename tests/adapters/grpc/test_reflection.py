@@ -130,7 +130,7 @@ def test_a_configured_connector_runs_methods_by_name(server: LabServer, tmp_path
             hub.connectors.run("described", shop.GET, {"colour": "red"})
         with pytest.raises(InvalidData, match="wrong form"):
             hub.connectors.run("asked", "call", {"method": "Get"})
-        with pytest.raises(InvalidData, match="metadata are not"):
+        with pytest.raises(InvalidData, match="metadata of the call is not"):
             hub.connectors.run("asked", "call", {"method": shop.GET, "metadata": []})
 
 

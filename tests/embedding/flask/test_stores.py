@@ -513,7 +513,7 @@ def test_core_stores_refuse_moorage_flask_tables(postgresql_url: str) -> None:
                 partial(log.find, LogQuery()),
             ]
             for use in uses:
-                with pytest.raises(ConfigurationError, match="columns have other type") as excinfo:
+                with pytest.raises(ConfigurationError, match="other column types") as excinfo:
                     use()
                 assert "moorage-flask" in excinfo.value.remedy
     assert 1 == len(host_outbox.find(EntryQuery()).items)

@@ -136,7 +136,7 @@ class FileAudit:
             raise ConfigurationError(
                 f"The file {self._head_path} is not the head of an audit trail.",
                 path="audit.url",
-                remedy="Restore it from a backup, and run `moorage audit verify`.",
+                remedy="Restore the file from a backup, and run `moorage audit verify`.",
             ) from None
 
     @contextmanager
@@ -145,9 +145,10 @@ class FileAudit:
             from fcntl import LOCK_EX, flock  # noqa: PLC0415 - not on every system
         except ImportError:  # pragma: no cover - only on Windows
             raise ConfigurationError(
-                "This system cannot lock a file, so an audit trail in a file could break.",
+                "This system cannot lock files, so concurrent writes could corrupt an audit"
+                " trail in a file.",
                 path="audit.url",
-                remedy="Keep the audit trail in a database, such as sqlite:///audit.db.",
+                remedy="Store the audit trail in a database, such as sqlite:///audit.db.",
             ) from None
         number = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         with os.fdopen(number, "r+b") as file:

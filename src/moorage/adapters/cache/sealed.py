@@ -39,8 +39,8 @@ class _SealedEntries:
         for port, operations, name in ((storage, _STORAGE, "storage"), (cipher, _CIPHER, "cipher")):
             if not all(callable(getattr(port, operation, None)) for operation in operations):
                 raise ConfigurationError(
-                    f"The {name} is {with_article(type(port).__name__)}, which cannot keep sealed"
-                    " answers.",
+                    f"The {name} is {with_article(type(port).__name__)}. A cache of encrypted"
+                    " responses cannot use it.",
                     path=name,
                     remedy="Pass a store of shared state, and a cipher such as AesGcmCipher.",
                 )

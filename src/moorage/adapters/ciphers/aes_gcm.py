@@ -73,9 +73,9 @@ class AesGcmCipher:
             return self._header + nonce + self._seal(nonce, plain, self._header + about)
         del plain
         raise InvalidData(
-            f"Only bytes can be sealed, and at most {LONGEST} of them.",
+            f"A cipher encrypts only bytes, and at most {LONGEST} of them.",
             field="plain",
-            remedy="Pass bytes, and `about` as bytes; seal longer data in pieces.",
+            remedy="Pass `data` and `about` as bytes, and encrypt longer data in pieces.",
         )
 
     def open(self, sealed: bytes, about: bytes, /) -> bytes:
@@ -89,9 +89,8 @@ class AesGcmCipher:
             return opener(sealed[HEADER_BYTES:_NONCE_ENDS], sealed[_NONCE_ENDS:], begin + about)
         except InvalidTag:
             raise unopenable_error(
-                "The data was changed after it was sealed, or belongs to another tenant, service or"
-                " name.",
-                "Do not use it: find out who wrote to the store, and store it again.",
+                "The encrypted data was changed, or it belongs to another tenant, service or name.",
+                "Do not use the data. Find out who wrote to the store, and store the data again.",
             ) from None
 
     def needs_rotation(self, sealed: bytes, /) -> bool:

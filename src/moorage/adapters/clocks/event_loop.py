@@ -18,10 +18,10 @@ def running_loop() -> AbstractEventLoop:
     except RuntimeError:
         pass
     raise LocalFailure(
-        "The asynchronous classes of moorage need a running event loop of asyncio, and none runs"
-        " in this thread.",
-        remedy="Run your program with asyncio.run; under Trio, use the synchronous classes in a"
-        " thread (trio.to_thread.run_sync).",
+        "The asynchronous classes of moorage need a running asyncio event loop, but this"
+        " thread runs none.",
+        remedy="Run your program with asyncio.run. Under Trio, use the synchronous classes in"
+        " a thread (trio.to_thread.run_sync).",
         retryable=False,
         may_have_been_processed=False,
     )

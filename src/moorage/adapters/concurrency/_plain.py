@@ -17,4 +17,6 @@ def run_now(flow: Coroutine[Any, Any, Answer]) -> Answer:
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # what the coroutine returned
     flow.close()
-    raise RuntimeError(f"{flow!r} of a synchronous adapter has suspended.")
+    raise RuntimeError(
+        f"{flow!r} of a synchronous adapter suspended, but it must run without waiting."
+    )

@@ -115,8 +115,8 @@ def background_loop() -> asyncio.AbstractEventLoop:
     if sys.is_finalizing():
         raise LocalFailure(
             "Python is shutting down, so the thread of this connection has stopped.",
-            remedy="Make the last calls before the main thread ends, or in a function that is"
-            " registered with `atexit`; not in a `__del__`.",
+            remedy="Make the last calls before the main thread ends or in a function"
+            " registered with `atexit`, not in a `__del__` method.",
         )
     process = getpid()
     loop = _loops.get(process)

@@ -47,7 +47,7 @@ class DaemonExecutor(ThreadPoolExecutor):
         outcome: Future[T] = Future()
         with self._lock:
             if self._is_shut_down:
-                raise RuntimeError("The executor was shut down; it runs no further functions.")
+                raise RuntimeError("The executor was shut down and runs no more functions.")
             self._jobs.put((outcome, lambda: fn(*args, **kwargs)))
             if self._threads_free:
                 self._threads_free -= 1

@@ -129,7 +129,7 @@ class ThreadGather:
     ) -> Result:
         """Start a step every `stagger` seconds; return the first result that `good` accepts."""
         if not steps:
-            raise InvalidData("There is no step to run.", field="steps")
+            raise InvalidData("There are no steps to run.", field="steps")
         waiting_steps = deque(steps)
         answers: SimpleQueue[_Outcome[Result]] = SimpleQueue()
         running_count, next_start = 0, 0.0

@@ -70,7 +70,7 @@ class AsyncioGather:
     ) -> Result:
         """Start a step every `stagger` seconds; return the first result that `good` accepts."""
         if not steps:
-            raise InvalidData("There is no step to run.", field="steps")
+            raise InvalidData("There are no steps to run.", field="steps")
         try:
             return await _first_good_result(deque(steps), stagger, good)
         except BaseExceptionGroup as error_group:

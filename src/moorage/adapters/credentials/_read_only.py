@@ -31,7 +31,7 @@ class Source(ABC):
             raise CredentialNotFound(
                 f"There is no credential at {self.where(service, tenant)}.",
                 service=service,
-                remedy="Write one there, or correct the name of the service or tenant.",
+                remedy="Write a credential there, or correct the name of the service or tenant.",
             )
         return credentials
 
@@ -41,17 +41,19 @@ class Source(ABC):
         if credentials != stale:
             return credentials
         raise CredentialRefreshFailed(
-            f"The credential at {self.where(service, tenant)} is still the one that was refused.",
+            f"The vendor refused the credential at {self.where(service, tenant)}, and it has"
+            " not changed since.",
             service=service,
-            remedy="Write a new one there; this provider only reads.",
+            remedy="Write a new credential there. This provider only reads credentials.",
         )
 
     def refuse(self, service: str, tenant: str | None) -> NoReturn:
         """Raise an error, because this source is read-only."""
         raise ConfigurationError(
-            f"The provider cannot write to {self.where(service, tenant)}.",
+            "The provider only reads credentials and cannot write to"
+            f" {self.where(service, tenant)}.",
             path="credentials",
-            remedy="Change the credentials there, or use a provider that stores them.",
+            remedy="Change the credentials there, or use a provider that stores credentials.",
         )
 
 

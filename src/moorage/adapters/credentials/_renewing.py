@@ -238,15 +238,15 @@ def check_credential(new: object) -> AnyCredentials:
     if isinstance(new, (Credentials, OAuthCredentials)):
         return new
     raise InvalidData(
-        f"The new credential is {with_article(type(new).__name__)}.",
+        f"The new credential is {with_article(type(new).__name__)}, not a credential.",
         field="credentials",
-        remedy="Return Credentials or OAuthCredentials.",
+        remedy="Return or pass a Credentials or OAuthCredentials object.",
     )
 
 
 def missing_credential_error(owner: Owner) -> CredentialNotFound:
     """Return the error for credentials that do not exist."""
-    return CredentialNotFound(f"There is no credential of {_owner_text(owner)}.", service=owner[0])
+    return CredentialNotFound(f"There is no credential {_owner_text(owner)}.", service=owner[0])
 
 
 def _refresh_error(owner: Owner, error: Exception) -> CredentialRefreshFailed:
@@ -254,7 +254,7 @@ def _refresh_error(owner: Owner, error: Exception) -> CredentialRefreshFailed:
         return error
     connector_error = error if isinstance(error, ConnectorError) else None
     refresh_error = CredentialRefreshFailed(
-        f"Renewing the credential of {_owner_text(owner)} failed with {type(error).__name__}.",
+        f"Renewing the credential {_owner_text(owner)} failed with {type(error).__name__}.",
         service=owner[0],
         retryable=connector_error is not None and connector_error.retryable,
         retry_at=None if connector_error is None else connector_error.retry_at,
@@ -264,13 +264,13 @@ def _refresh_error(owner: Owner, error: Exception) -> CredentialRefreshFailed:
 
 
 def _owner_text(owner: Owner) -> str:
-    return "no tenant" if owner[1] is None else f"tenant {owner[1]!r}"
+    return "without a tenant" if owner[1] is None else f"for tenant {owner[1]!r}"
 
 
 def _cannot_renew(service: str, _tenant: str | None, _stale: AnyCredentials, /) -> AnyCredentials:
     raise CredentialRefreshFailed(
-        "This provider has no way to renew credentials.",
-        remedy="Pass `renew=`, or store a new credential with `rotate`.",
+        "This provider has no function that renews credentials.",
+        remedy="Pass the argument `renew`, or store a new credential with `rotate`.",
         service=service,
     )
 

@@ -43,7 +43,10 @@ class _Environment(Source):
         if variable is not None:
             return f"the environment variable {variable}"
         tenant_phrase = "no tenant" if tenant is None else f"tenant {tenant!r}"
-        return f"any environment variable: {service!r} of {tenant_phrase} has none by itself"
+        return (
+            f"any environment variable, because {service!r} with {tenant_phrase} does not"
+            " form a valid name"
+        )
 
     def _variable(self, service: str, tenant: str | None) -> str | None:
         configured_name = self._variables.get((service, tenant))

@@ -48,9 +48,9 @@ class _File(Source):
         self._path = Path(path).absolute()
         if self._path.suffix not in _READERS:
             raise ConfigurationError(
-                f"{self._path} is named neither .toml nor .json.",
+                f"The name of {self._path} ends with neither .toml nor .json.",
                 path="path",
-                remedy="Name the file for the format that it is in.",
+                remedy="Rename the file so that its extension shows its format.",
             )
         self._read: tuple[Look, dict[Owner, AnyCredentials]] = ((), {})
 
@@ -63,7 +63,7 @@ class _File(Source):
         except OSError as error:
             raise StorageUnavailable(
                 f"{self._path} cannot be read ({error.strerror}).",
-                remedy="Put the file of credentials there, and let this process read it.",
+                remedy="Create the credentials file there, and let this process read it.",
             ) from None
         return credentials.get((service, tenant))
 
@@ -81,8 +81,8 @@ class _File(Source):
             raise InvalidData(
                 f"{self._path}: {problem}",
                 field="credentials",
-                remedy="Correct the file; replace it by renaming another file, so that it is never"
-                " read half-written.",
+                remedy="Correct the file. Replace it by renaming another file, so that nobody"
+                " reads a half-written file.",
             )
         self._read = _check_file(status), credentials
         return credentials
@@ -92,9 +92,11 @@ class _File(Source):
             return
         if mode & (S_IRWXO | S_IWGRP):
             raise ConfigurationError(
-                f"{self._path} is open to others: its mode is {S_IMODE(mode):04o}.",
+                f"Other users have access to {self._path}, because its mode is"
+                f" {S_IMODE(mode):04o}.",
                 path="path",
-                remedy="Take that away: chmod 600, or 640 for a group that may read it.",
+                remedy="Remove their access with chmod 600, or with chmod 640 if a group may"
+                " read the file.",
             )
 
 
@@ -136,7 +138,7 @@ def _read_file(
         tables = parse(file.read().decode())
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None)
-        return {}, f"It cannot be parsed{'' if line is None else f', line {line}'}."
+        return {}, f"The file cannot be parsed{'' if line is None else f', line {line}'}."
     credentials: dict[Owner, AnyCredentials] = {}
     try:
         for owner, place, credential_table in _entries(tables):
@@ -144,7 +146,7 @@ def _read_file(
     except InvalidData as error:
         return {}, error.message
     except (AttributeError, TypeError):
-        return {}, "It is not made of [services.…] and [tenants.….…]."
+        return {}, "The file does not consist of the tables [services.…] and [tenants.….…]."
     return credentials, ""
 
 

@@ -133,7 +133,7 @@ class _Passwords:
             raise ConfigurationError(
                 self._missing_error(owner, None).message,
                 path="names",
-                remedy="Name the user in `names`.",
+                remedy="Set the user's name in `names`.",
                 service=owner[0],
             )
         content = write_credentials(check_credential(new))
@@ -170,15 +170,16 @@ class _Passwords:
     def _missing_error(self, owner: Owner, user: str | None) -> CredentialNotFound:
         if user is not None:
             return CredentialNotFound(
-                f"The keyring has no password of {user!r} for {self._application!r}.",
+                f"The keyring has no password for the user {user!r} of {self._application!r}.",
                 service=owner[0],
                 remedy=f"Set one: keyring set {self._application} {user}",
             )
         tenant_phrase = "no tenant" if owner[1] is None else f"tenant {owner[1]!r}"
         return CredentialNotFound(
-            f"No user of the keyring is called after {owner[0]!r} of {tenant_phrase} by itself.",
+            f"The keyring has no user for {owner[0]!r} with {tenant_phrase}, because they do"
+            " not form a valid name.",
             service=owner[0],
-            remedy="Name the user in `names`.",
+            remedy="Set the user's name in `names`.",
         )
 
 
@@ -186,14 +187,15 @@ def _keyring_error(error: Exception) -> ConnectorError:
     """Return the error for a failure of the keyring, without the text of the keyring's error."""
     if isinstance(error, (NoKeyringError, InitError)):
         return ConfigurationError(
-            "There is no keyring on this machine that can be used.",
+            "This machine has no usable keyring.",
             path="backend",
-            remedy="Install one, or keep credentials elsewhere: a server has no user who unlocks"
-            " it.",
+            remedy="Install a keyring, or store credentials elsewhere. On a server, nobody"
+            " logs in to unlock a keyring.",
         )
     if isinstance(error, KeyringLocked):
         return StorageUnavailable(
-            "The keyring is locked.", remedy="Unlock it as the user that this process runs as."
+            "The keyring is locked.",
+            remedy="Unlock the keyring as the user that runs this process.",
         )
     return StorageUnavailable(
         f"The keyring failed with {type(error).__name__}.",

@@ -160,7 +160,7 @@ class _Secrets:
             raise ConfigurationError(
                 self._missing_error(owner, None).message,
                 path="names",
-                remedy="Name the secret in `names`.",
+                remedy="Set the secret's name in `names`.",
                 service=owner[0],
             )
         content, manager = write_credentials(check_credential(new)), self._manager
@@ -200,11 +200,12 @@ class _Secrets:
             return CredentialNotFound(
                 f"There is no secret {name!r} in {location}.",
                 service=owner[0],
-                remedy="Write one there, or correct the name of the service or tenant.",
+                remedy="Write the secret there, or correct the name of the service or tenant.",
             )
         tenant_phrase = "no tenant" if owner[1] is None else f"tenant {owner[1]!r}"
         return CredentialNotFound(
-            f"No secret of {location} is called after {owner[0]!r} of {tenant_phrase} by itself.",
+            f"{location} has no secret for {owner[0]!r} with {tenant_phrase}, because they do"
+            " not form a valid name.",
             service=owner[0],
-            remedy="Name the secret in `names`.",
+            remedy="Set the secret's name in `names`.",
         )

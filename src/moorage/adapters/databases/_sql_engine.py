@@ -238,7 +238,8 @@ class Engine:
                 except FateUnknown as failure:
                     if once or monotonic() >= until:
                         raise self.unavailable(
-                            "has an unknown outcome, because the commit had no reply",
+                            "has an unknown outcome, because the server did not reply to the"
+                            " commit",
                             slow=failure.slow,
                         ) from None
                 except (
@@ -301,7 +302,7 @@ class Engine:
             raise StorageUnavailable(
                 "The SQL store is closed.",
                 retryable=False,
-                remedy="Create a new store, or close this one later.",
+                remedy="Create a new store, or close this store later.",
             )
         scope = self.runtime.scope()
         pool = self._pools.get(scope)
@@ -412,16 +413,16 @@ class Engine:
             version = await link.prepare(self._timeout, monotonic() + patience)
         if version is None:
             raise ConfigurationError(
-                f"The tables of {self._table} in {self._where} have no version.",
+                f"The version of the tables of {self._table} in {self._where} is not stored.",
                 path=self._path,
-                remedy=f"Run `migrate()` of the store, or: {self._stamping};",
+                remedy=f"Call `migrate()` of the store, or run this statement: {self._stamping};",
             )
         if version != VERSION:
             raise ConfigurationError(
                 f"The tables of {self._table} in {self._where} have version {version}, "
                 f"but this release needs version {VERSION}.",
                 path=self._path,
-                remedy="Upgrade every process that shares the store.",
+                remedy="Upgrade moorage in every process that shares the store.",
             )
         self._checked = True
 
@@ -431,13 +432,13 @@ class Engine:
         if isinstance(failure, MissingFeature):
             message, remedy = f"{self._where} {failure.reason}.", failure.remedy
         elif isinstance(failure, ConnectionDenied):
-            message = f"The user of {self._where} has no access to {self._table}."
-            remedy = "Grant SELECT, INSERT, UPDATE and DELETE on both tables."
+            message = f"The database user of {self._where} has no access to {self._table}."
+            remedy = "Grant the user SELECT, INSERT, UPDATE and DELETE on both tables."
         else:
-            message = f"There is no usable table {self._table} in {self._where}."
+            message = f"{self._where} has no usable table {self._table}."
             remedy = (
-                "Run `migrate()` of the store once, or the statements of its `ddl()`, or pass"
-                " create=True."
+                "Call `migrate()` of the store once, run the statements that `ddl()` returns,"
+                " or pass create=True."
             )
         return ConfigurationError(message, path=self._path, remedy=remedy)
 

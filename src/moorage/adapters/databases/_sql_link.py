@@ -61,9 +61,11 @@ class ServerFull(NotExecuted):
 
     def __init__(self) -> None:
         super().__init__(
-            "got no connection, because the server accepts no more", again=False, slow=True
+            "refused the connection, because the server has too many connections",
+            again=False,
+            slow=True,
         )
-        self.remedy = "Reduce `connections`, or raise the server's limit."
+        self.remedy = "Reduce `connections`, or raise the server's limit on connections."
 
 
 class FateUnknown(Exception):

@@ -43,9 +43,12 @@ _STATEMENT_TIME: Final = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"
 
 _MIN_TIMEOUT: Final = 0.001
 
-_RETRYABLE: Final = {1213: "was the victim of a deadlock", 1020: "met a row that had just changed"}
+_RETRYABLE: Final = {
+    1213: "was rolled back because of a deadlock",
+    1020: "read a row that another transaction changed",
+}
 _NOT_RETRYABLE: Final = {
-    1205: "waited too long for rows that others hold",
+    1205: "waited too long for rows that other transactions lock",
     1969: "took too long",
     3024: "took too long",
 }
@@ -212,8 +215,8 @@ class MysqlLink:
         ) = await self._run_round_trip(statements, until)
         if time_before_sleep == time_after_sleep:
             raise MissingFeature(
-                "runs with --sysdate-is-now, so a statement cannot read the clock",
-                "Start the server without that option.",
+                "runs with --sysdate-is-now, so statements cannot read the current time",
+                "Start the server without the option --sysdate-is-now.",
             )
         return version_rows[0][0] if version_rows else None
 
@@ -347,7 +350,7 @@ class MysqlLink:
         if not is_answered or code in _CONNECTION_UNUSABLE:
             is_late = monotonic() >= until
             raise NotExecuted(
-                "was not answered in time" if is_late else "lost its connection", lost=not is_late
+                "got no response in time" if is_late else "lost its connection", lost=not is_late
             )
         await self.leave(until)
         raise _error_of(code)

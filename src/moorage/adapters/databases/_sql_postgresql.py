@@ -86,15 +86,15 @@ _END_OF_RESULTS: Final = 2
 _MAX_MILLISECONDS: Final = 2**31 - 1
 
 _RETRYABLE: Final = {
-    b"40001": "could not be serialised with others",
-    b"40P01": "was the victim of a deadlock",
+    b"40001": "conflicted with concurrent transactions",
+    b"40P01": "was rolled back because of a deadlock",
 }
 _NOT_RETRYABLE: Final = {
-    b"55P03": "waited too long for rows that others hold",
+    b"55P03": "waited too long for rows that other transactions lock",
     b"57014": "took too long",
 }
 _READ_ONLY: Final = b"25006"
-_TIMED_OUT: Final = "was not answered in time"
+_TIMED_OUT: Final = "got no response in time"
 _NO_TABLE: Final = (b"42P01", b"42703", b"3F000")
 _OTHER_TYPES: Final = (b"22P03", b"42804", b"42883")
 _DENIED: Final = b"42501"
@@ -224,7 +224,7 @@ class PostgresLink:
         """Switch the connection to pipeline mode; raise an error if libpq is too old."""
         if pq.version() < _LEAST_LIBPQ:
             raise MissingFeature(
-                f"is used through libpq {pq.version() // 10_000}, which is too old",
+                f"is used through libpq {pq.version() // 10000}, which is too old",
                 "Install psycopg[binary], or libpq 14 or newer.",
             )
         self._pg.nonblocking = 1
@@ -517,9 +517,9 @@ def _error_of(failure: PGresult) -> NotExecuted | MissingTable | ConnectionDenie
         return MissingTable()
     if code in _OTHER_TYPES:
         return MissingFeature(
-            f"has a table of this name whose columns have other types (SQLSTATE {code.decode()})",
-            "Another program created it, such as moorage-flask with tables of its own: use that"
-            " program's store, or set another `prefix`.",
+            f"has a table of this name with other column types (SQLSTATE {code.decode()})",
+            "Another program created the table, such as moorage-flask. Use that program's"
+            " store, or set another `prefix`.",
         )
     if code == _DENIED:
         return ConnectionDenied()

@@ -143,13 +143,13 @@ def checked_metadata(metadata: MetaData | None, prefix: str) -> MetaData:
     metadata = MetaData() if metadata is None else metadata
     if not isinstance(metadata, MetaData):
         raise ConfigurationError(
-            f"The metadata {metadata!r} is not SQLAlchemy's MetaData.",
+            f"The metadata {metadata!r} is not a MetaData object of SQLAlchemy.",
             path="metadata",
             remedy="Pass MetaData().",
         )
     if not _PREFIX.fullmatch(prefix):
         raise ConfigurationError(
-            f"The prefix {prefix!r} is not valid in the name of a table.",
+            f"The prefix {prefix!r} cannot begin the name of a table.",
             path="prefix",
             remedy="Use a letter, followed by up to 39 letters, digits and underscores.",
         )
@@ -162,7 +162,7 @@ def _new_tables(metadata: MetaData, names: list[str], schema: str | None) -> Tab
         names[0],
         metadata,
         Column("id", DIGEST, primary_key=True, comment="SHA-256 of the key"),
-        Column("name", Text, nullable=False, comment="the key, for people"),
+        Column("name", Text, nullable=False, comment="the key in readable form"),
         Column("state", BYTES),
         Column("expires", BigInteger, nullable=False, comment="microseconds since 1970"),
         Index(f"{names[0]}_expires", "expires"),

@@ -37,20 +37,36 @@ _ASYNC_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "asyncmy", "mariadb":
 _LEAST_OF_PSYCOPG: Final = 2
 
 _REASONS: Final = (
-    ("refused", "refused the connection", "Start the database, or correct host and port."),
+    ("refused", "refused the connection", "Start the database, or correct the host and the port."),
     ("authentication", "refused the user or the password", "Correct the user and the password."),
     ("access denied", "refused the user or the password", "Correct the user and the password."),
-    ("no password", "needs a password", "Put the password into the URL."),
+    ("no password", "needs a password", "Add the password to the URL."),
     ("does not exist", "has no such user or database", "Correct the user and the database."),
     ("unknown database", "has no such database", "Correct the name of the database."),
     ("starting up", "is still starting", "Try again in a moment."),
     ("shutting down", "is shutting down", "Start the database."),
-    ("timeout", "did not answer in time", "Check that it is up, or raise `timeout`."),
-    ("timed out", "did not answer in time", "Check that it is up, or raise `timeout`."),
-    ("lost connection", "closed the connection", "Check that it is up, and any proxy."),
-    ("closed the connection", "closed the connection", "Check that it is up, and any proxy."),
-    ("resolve", "has an unknown host", "Correct the host."),
-    ("not known", "has an unknown host", "Correct the host."),
+    (
+        "timeout",
+        "did not answer in time",
+        "Check that the database is running, or raise `timeout`.",
+    ),
+    (
+        "timed out",
+        "did not answer in time",
+        "Check that the database is running, or raise `timeout`.",
+    ),
+    (
+        "lost connection",
+        "closed the connection",
+        "Check that the database and any proxy in front of it are running.",
+    ),
+    (
+        "closed the connection",
+        "closed the connection",
+        "Check that the database and any proxy in front of it are running.",
+    ),
+    ("resolve", "has a host name that cannot be resolved", "Correct the host."),
+    ("not known", "has a host name that cannot be resolved", "Correct the host."),
 )
 """Words of drivers' errors, which are never quoted, with the reasons and the remedies."""
 
@@ -190,8 +206,8 @@ class Source:
             return error.with_traceback(None)
         return StorageUnavailable(
             f"The tables could not be created in {self.where} ({type(error).__name__}).",
-            remedy="Check that the database is up and that its user may create tables, or run the "
-            "statements of `ddl()` as another user.",
+            remedy="Check that the database is running and that its user may create tables,"
+            " or run the statements that `ddl()` returns as another user.",
         )
 
     def failure_of(self, error: BaseException) -> StorageUnavailable | ServerFull:
@@ -208,8 +224,8 @@ class Source:
             if words in error_text:
                 return StorageUnavailable(f"{self.where} {reason}.", remedy=remedy, slow=slow)
         return StorageUnavailable(
-            f"{self.where} cannot be connected to ({type(error).__name__}).",
-            remedy="Check the URL, and that the database is up.",
+            f"Connecting to {self.where} failed ({type(error).__name__}).",
+            remedy="Check the URL, and that the database is running.",
         )
 
 
@@ -250,7 +266,7 @@ def _url(url: object, path: str, *, is_async: bool) -> URL:
         engine_type = "AsyncEngine" if is_async else "Engine"
         description = "URL" if isinstance(url, str) else f"object of type {type(url).__name__}"
         raise ConfigurationError(
-            f"The {description} cannot be used.",
+            f"The {description} does not describe a database.",
             path=path,
             remedy=f"Pass a URL such as 'postgresql://user@host/name', or an {engine_type}.",
         ) from None
@@ -267,21 +283,21 @@ def _check_option_values(url: str, path: str) -> None:
             raise ConfigurationError(
                 f"The option {name[:40]!r} in the URL has no value.",
                 path=path,
-                remedy="Give its value, such as pool_mode=transaction, or remove it.",
+                remedy="Add a value, such as pool_mode=transaction, or remove the option.",
             )
 
 
 def _database_kind(name: str, driver: str, drivers: dict[str, str], where: str, path: str) -> str:
     if name not in drivers:
         raise ConfigurationError(
-            f"The kind of the database {where} is unknown.",
+            f"moorage does not support the kind of database of {where}.",
             path=path,
-            remedy="Use PostgreSQL, MariaDB or MySQL; for SQLite there is SqliteStorage, or"
+            remedy="Use PostgreSQL, MariaDB or MySQL. For SQLite, use SqliteStorage or"
             " SqliteCredentialProvider.",
         )
     if driver and driver != drivers[name]:
         raise ConfigurationError(
-            f"The driver {driver!r} of {where} is not supported.",
+            f"moorage does not support the driver {driver!r} of {where}.",
             path=path,
             remedy=f"Pass a URL or an engine of {name}+{drivers[name]}.",
         )
@@ -295,7 +311,7 @@ def _pools_transactions(url: URL, path: str) -> bool:
         raise ConfigurationError(
             "The option pool_mode in the URL has an unknown value.",
             path=path,
-            remedy="Use transaction or session, the same as PgBouncer's own pool_mode.",
+            remedy="Use transaction or session, the same value as pool_mode of PgBouncer.",
         )
     return pool_mode == "transaction"
 

@@ -46,24 +46,27 @@ _LONGEST_JOURNAL: Final = 64 << 20
 
 _LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 _ERRORS: Final = {
-    sqlite3.SQLITE_FULL: ("its disk is full", "Free space on the disk; nothing was written."),
+    sqlite3.SQLITE_FULL: ("the disk is full", "Free space on the disk; nothing was written."),
     sqlite3.SQLITE_READONLY: (
-        "this process has no permission to write it",
+        "this process has no permission to write the file",
         "Allow this process to write the file and its directory.",
     ),
     sqlite3.SQLITE_CANTOPEN: (
-        "it cannot be opened",
+        "the file cannot be opened",
         "Allow this process to read and write the file and its directory.",
     ),
     **dict.fromkeys(
         (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR),
         (
-            "it is damaged, or is not a file of moorage",
-            "Use a separate file; if this was one, move it away together with its -wal and -shm.",
+            "the file is damaged, or moorage did not write it",
+            "Use a separate file. If moorage wrote this one, move it away with its -wal and -shm.",
         ),
     ),
 }
-_OTHER_ERROR: Final = ("it could not be read or written", "Check the disk of this file.")
+_OTHER_ERROR: Final = (
+    "the file could not be read or written",
+    "Check the disk that stores the file.",
+)
 
 
 class DatabaseBusy(Exception):
@@ -118,7 +121,7 @@ class StateFile:
             raise ConfigurationError(
                 f"{path!r} is not the path of a file.",
                 path="path",
-                remedy="Use the path of a separate file, or MemoryStorage.",
+                remedy="Pass the path of a separate file, or use MemoryStorage.",
             )
         self.path = str(Path(text).absolute())
 
@@ -134,7 +137,7 @@ class StateFile:
             raise ConfigurationError(
                 f"{self.path} is a directory.",
                 path="path",
-                remedy="Use the path of a file; the file need not exist yet.",
+                remedy="Pass the path of a file. The file need not exist yet.",
             )
         return status.st_dev, status.st_ino
 
@@ -186,9 +189,9 @@ class StateFile:
     def locked(self) -> StorageUnavailable:
         """Return the error for a file that another process keeps locked."""
         return StorageUnavailable(
-            f"{self.path}: another process has held the lock on it for too long.",
-            remedy="Find the process that has it open (`fuser FILE`), such as a backup, a shell or"
-            " a stopped process. Only moorage should write to it.",
+            f"{self.path}: another process held the lock on the file for too long.",
+            remedy="Find the process that has the file open (`fuser FILE`), such as a backup,"
+            " a shell or a stopped process. Only moorage should write to the file.",
         )
 
     def create(self) -> None:
@@ -232,12 +235,12 @@ class StateFile:
     def _unreachable(self, error: OSError) -> StorageUnavailable | ConfigurationError:
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
             return ConfigurationError(
-                f"{self.path}: there is no such directory.",
+                f"{self.path}: the directory does not exist.",
                 path="path",
                 remedy="Create the directory; moorage creates the file in it.",
             )
         return StorageUnavailable(
-            f"{self.path}: it cannot be reached ({error.strerror}).",
+            f"{self.path}: the file cannot be reached ({error.strerror}).",
             remedy="Allow this process to read and write the file and its directory.",
         )
 
@@ -247,16 +250,16 @@ class StateFile:
         is_empty = not run("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if application != APPLICATION and not (application == version == 0 and is_empty):
             raise ConfigurationError(
-                f"{self.path} is another program's database.",
+                f"{self.path} is a database of another program.",
                 path="path",
-                remedy="Use a separate file; it need not exist yet.",
+                remedy="Use a separate file. The file need not exist yet.",
             )
         if version > len(MIGRATIONS):
             raise ConfigurationError(
-                f"{self.path} has version {version}, and this release of moorage supports versions"
-                f" up to {len(MIGRATIONS)}.",
+                f"{self.path} has version {version}, but this release of moorage supports"
+                f" versions up to {len(MIGRATIONS)}.",
                 path="path",
-                remedy="Upgrade moorage here too, or use another file.",
+                remedy="Upgrade moorage in this process too, or use another file.",
             )
         return version
 
@@ -275,7 +278,7 @@ class StateFile:
         """Enable write-ahead logging, so that others can read while one connection writes."""
         if run("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise ConfigurationError(
-                f"{self.path}: its file system cannot be shared between processes.",
+                f"{self.path}: processes cannot share files on this file system.",
                 path="path",
                 remedy="Use a file on a local disk of this machine.",
             )

@@ -48,11 +48,14 @@ class Pool:
     def open(self, connect: Callable[[], Link]) -> Link:
         """Open another connection to the SQLite file."""
         if self._closed:
-            raise StorageUnavailable("The store is closed.", remedy="Use it before it is closed.")
+            raise StorageUnavailable(
+                "The store is closed.", remedy="Use the store before you close it."
+            )
         if self._inherited:
             raise StorageUnavailable(
-                "The process was forked while its parent was using the store.",
-                remedy="Fork before the first use of the store, or with Python's own functions.",
+                "The process was forked while its parent process was using the store.",
+                remedy="Fork before the first use of the store, or fork with Python's own"
+                " functions.",
             )
         with self._opening:
             link = connect()

@@ -143,7 +143,8 @@ async def add_missing_columns(
         needs_value = "NOT NULL" in definition and "DEFAULT" not in definition
         if needs_value or "PRIMARY KEY" in definition:
             raise ConfigurationError(
-                f"The table {table} has no column {name}, which existing rows need.",
+                f"The table {table} has no column {name}, and its existing rows need a value"
+                " for it.",
                 path="prefix",
                 remedy="Another program may have created this table: set another `prefix`, or"
                 " rename the table and run `migrate()` again.",

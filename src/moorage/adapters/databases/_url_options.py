@@ -31,14 +31,16 @@ def check_url_options(url: URL, path: str) -> None:
         raise ConfigurationError(
             "An option in the URL has a value that is not a whole number.",
             path=path,
-            remedy="Correct the options after the question mark, such as connect_timeout.",
+            remedy="Correct the options after the question mark of the URL, such as"
+            " connect_timeout.",
         ) from None
     unknown_names = sorted(options.keys() - _known_names(driver))
     if unknown_names:
         raise ConfigurationError(
-            f"A connection to this database has no option {unknown_names[0][:40]!r}.",
+            f"The URL has an option {unknown_names[0][:40]!r}, which connections to this"
+            " database do not have.",
             path=path,
-            remedy="Remove it from the URL, or correct its name, such as connect_timeout.",
+            remedy="Remove the option from the URL, or correct its name, such as connect_timeout.",
         )
     if options.get("sslmode", "prefer") not in _SSL_MODES:
         raise ConfigurationError(
@@ -48,7 +50,7 @@ def check_url_options(url: URL, path: str) -> None:
         )
     if "charset" in options and not _is_charset(driver, options["charset"]):
         raise ConfigurationError(
-            "The option charset in the URL names an unknown set of characters.",
+            "The option charset in the URL has an unknown value.",
             path=path,
             remedy="Use utf8mb4.",
         )

@@ -43,9 +43,9 @@ def _locked(path: Path, *, wait: bool = True) -> Generator[IO[bytes]]:
         from fcntl import LOCK_EX, LOCK_NB, flock  # noqa: PLC0415 - not on every system
     except ImportError:  # pragma: no cover - only on Windows
         raise ConfigurationError(
-            "This system cannot lock a file, so dead letters in a file could be lost.",
+            "This system cannot lock files, so dead letters in a file could be lost.",
             path="dead_letters",
-            remedy="Publish dead letters to a topic.",
+            remedy="Publish dead letters to a topic instead.",
         ) from None
     while True:
         number = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -171,7 +171,8 @@ class DeadLetterFile:
                 except BlockingIOError:
                     raise LocalFailure(
                         f"Another process is replaying dead letters of the file {self._path}.",
-                        remedy="Wait until it ends, and list the letters that are left.",
+                        remedy="Wait until the other process ends, and list the remaining"
+                        " dead letters.",
                     ) from None
                 keep_access(file.fileno(), self._path)
             journal = ReplayJournal(file)
@@ -293,7 +294,8 @@ class DeadLetterSource:
             UnsupportedByVendor: always.
         """
         raise UnsupportedByVendor(
-            "Dead letters have no positions.", remedy="Name the letters to replay."
+            "A source of dead letters cannot seek, because dead letters have no positions.",
+            remedy="Pass the names of the dead letters to replay.",
         )
 
     async def close(self) -> None:

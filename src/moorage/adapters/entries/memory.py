@@ -61,8 +61,8 @@ class _Entries(Generic[E]):
             if entry.id not in self._entries:
                 if len(self._entries) >= self._max_entries:
                     raise StorageUnavailable(
-                        f"The store is full ({self._max_entries} entries).",
-                        remedy="Remove settled entries, or raise max_entries.",
+                        f"The store is full, because it has {self._max_entries} entries.",
+                        remedy="Remove settled entries, or raise `max_entries`.",
                     )
                 self._last += 1
                 self._has_priorities |= entry.priority != 0

@@ -32,9 +32,9 @@ def refusal(code: str, status: int, message: str) -> VendorRejected:
 def folder_in_place(code: str) -> InvalidRequest:
     """Return the error for a folder where a file should be, or a file where a folder should."""
     return InvalidRequest(
-        "There is a folder in place of the file, or a file in place of its folder.",
+        "There is a folder at the path of the file, or a file at the path of its folder.",
         vendor_code=code,
-        remedy="Use another key: a file cannot be a folder too.",
+        remedy="Use another key. A path cannot be both a file and a folder.",
     )
 
 
@@ -55,14 +55,14 @@ def _file_error(error: OSError) -> ConnectorError:
     code = errno.errorcode.get(error.errno or 0, type(error).__name__)
     reason = error.strerror or type(error).__name__
     if isinstance(error, FileNotFoundError):
-        return FileNotFound("There is no such file.", status=404, vendor_code="NoSuchKey")
+        return FileNotFound("The file does not exist.", status=404, vendor_code="NoSuchKey")
     if isinstance(error, (FileExistsError, IsADirectoryError, NotADirectoryError)):
         return folder_in_place(code)
     if isinstance(error, PermissionError):
         return AuthenticationFailed(
-            f"The system does not allow this: {reason}.",
+            f"The operating system denied access to the file: {reason}.",
             vendor_code=code,
-            remedy="Allow this process to access the folder.",
+            remedy="Let this process access the folder and its files.",
         )
     is_lasting = error.errno in _FULL_DISK_ERRORS
     return VendorFailed(f"The system failed: {reason}.", vendor_code=code, retryable=not is_lasting)

@@ -65,9 +65,9 @@ class FileSink(RotatingSink):
         self._columns = tuple(columns)
         if (file_format == "csv") != bool(self._columns):
             raise ConfigurationError(
-                "CSV needs the names of columns, but JSON Lines has no columns.",
+                "The format 'csv' needs `columns`, and the format 'jsonl' must not have them.",
                 path="columns",
-                remedy="Give `columns` with the format 'csv', and leave them out otherwise.",
+                remedy="Pass `columns` if the format is 'csv', and leave them out otherwise.",
             )
 
     def _lines(self, records: Sequence[SinkRecord]) -> tuple[list[bytes], Exception | None]:

@@ -73,7 +73,7 @@ def opening_error(error: Exception) -> ConnectorError:
     """Return the error for a filesystem that could not be opened."""
     if isinstance(error, ImportError):
         return ConfigurationError(
-            "The package that this filesystem needs is not installed.",
+            "The package that implements this filesystem is not installed.",
             path="url",
             remedy="Install fsspec and the package of the protocol, such as paramiko for sftp or"
             " webdav4 for webdav.",
@@ -84,7 +84,7 @@ def opening_error(error: Exception) -> ConnectorError:
         return filesystem_error(cause, changed=False)
     if isinstance(error, (TypeError, ValueError)):
         return ConfigurationError(
-            f"The filesystem does not accept these options ({type(error).__name__}).",
+            f"The filesystem does not accept the options ({type(error).__name__}).",
             path="options",
             remedy="Compare `url`, `options` and `secrets` with the arguments of the protocol's"
             " class in fsspec.",
@@ -116,8 +116,8 @@ def filesystem_error(error: Exception, *, changed: bool) -> ConnectorError:
         return _failed_call(error)
     if isinstance(error, NotImplementedError):
         return UnsupportedByVendor(
-            "This filesystem has no such operation.",
-            remedy="Use a protocol of fsspec that can write.",
+            "This filesystem does not support the operation.",
+            remedy="Use a protocol of fsspec that can write files.",
         )
     code = type(error).__name__
     return VendorFailed(f"The filesystem failed ({code}).", vendor_code=code)
@@ -130,7 +130,7 @@ def _failed_call(error: OSError) -> ConnectorError:
         return refusal()
     usual_class_error = usual_error(error)
     if isinstance(usual_class_error, FileNotFoundError):
-        return FileNotFound("There is no such file.", status=404, vendor_code="NoSuchKey")
+        return FileNotFound("The file does not exist.", status=404, vendor_code="NoSuchKey")
     if isinstance(usual_class_error, (FileExistsError, IsADirectoryError, NotADirectoryError)):
         return folder_in_place(type(usual_class_error).__name__)
     if isinstance(usual_class_error, PermissionError):
@@ -169,32 +169,33 @@ def _refusal(status: int, names: set[str]) -> ConnectorError:
     if is_login:
         return _no_access(code)
     if is_full or is_failure:
-        message = f"The server of the files failed with {code}."
+        message = f"The file server failed with {code}."
         return VendorFailed(message, vendor_code=code, retryable=not is_full)
     if status == 404:
-        return FileNotFound("There is no such file.", status=404, vendor_code="NoSuchKey")
+        return FileNotFound("The file does not exist.", status=404, vendor_code="NoSuchKey")
     return VendorRejected(
-        f"The server of the files refused this with {code}.",
+        f"The file server refused the operation with {code}.",
         vendor_code=code,
-        remedy="Check that the account may do this there, and that the name is allowed.",
+        remedy="Check that the account has permission for the operation, and that the name of"
+        " the file is allowed.",
     )
 
 
 def _no_access(code: str) -> AuthenticationFailed:
-    return AuthenticationFailed("The filesystem does not allow this.", vendor_code=code)
+    return AuthenticationFailed("The filesystem denied access.", vendor_code=code)
 
 
 def _in_use() -> ConnectorError:
     return VendorFailed(
         "Another program has the file open.",
         vendor_code="STATUS_SHARING_VIOLATION",
-        remedy="Close it there, or try again later.",
+        remedy="Close the file in the other program, or try again later.",
     )
 
 
 def _wrong_name() -> ConnectorError:
     return VendorRejected(
-        "The server does not allow this name.",
+        "The server does not allow the name of the file.",
         vendor_code="STATUS_OBJECT_NAME_INVALID",
         remedy="Use a key without the characters that SMB reserves, such as '?', '*' and ':'.",
     )

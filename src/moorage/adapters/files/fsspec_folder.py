@@ -207,7 +207,7 @@ class FsspecFolder:
         file = self._look_up(path)
         if file is None or not file.is_file:
             raise VendorFailed(
-                "The server stored the file under another name.",
+                "The server stored the file under a different name.",
                 retryable=False,
                 remedy="Use a key without '?', '#', ';' and '%'.",
             )
@@ -307,7 +307,9 @@ class FsspecFolder:
                 yield piece
             if digest.hexdigest() != expected_digest:
                 raise refusal(
-                    "BadDigest", 400, f"Part {number} differs from the one that was stored."
+                    "BadDigest",
+                    400,
+                    f"The content of part {number} differs from the part that was uploaded.",
                 )
 
     def _read_json(self, path: str) -> dict[str, Any] | None:
@@ -323,7 +325,9 @@ class FsspecFolder:
         upload = self._read_json(f"{folder}/said.json") if is_id else None
         if upload is None or upload["key"] != key:
             raise refusal(
-                "NoSuchUpload", 404, "The upload does not exist: it is complete, or was aborted."
+                "NoSuchUpload",
+                404,
+                "The upload does not exist. It was completed or aborted before.",
             )
         return folder, upload
 

@@ -208,7 +208,9 @@ class LocalFolder:
                         file.write(data)
                 if part_digest.hexdigest() != expected_digest:
                     raise refusal(
-                        "BadDigest", 400, f"Part {number} differs from the one that was stored."
+                        "BadDigest",
+                        400,
+                        f"The content of part {number} differs from the part that was uploaded.",
                     )
             metadata = {**upload["kept"], "sha256": digest.hexdigest()}
             entry = self._commit(file, key, path, metadata, conditions)
@@ -242,9 +244,9 @@ class LocalFolder:
             path /= name
             if path.is_symlink():
                 raise InvalidData(
-                    "The path of this file contains a symbolic link.",
+                    "The path of the file contains a symbolic link.",
                     field="key",
-                    remedy="Replace the link by a file or folder.",
+                    remedy="Replace the link with a file or folder.",
                 )
         return path
 
@@ -253,7 +255,9 @@ class LocalFolder:
         upload = _read_metadata(folder / "said.json") if _UPLOAD.fullmatch(id_) else None
         if upload is None or upload["key"] != key:
             raise refusal(
-                "NoSuchUpload", 404, "The upload does not exist: it is complete, or was aborted."
+                "NoSuchUpload",
+                404,
+                "The upload does not exist. It was completed or aborted before.",
             )
         return folder, upload
 
@@ -302,7 +306,7 @@ class LocalFolder:
             existing_entry = self._entry(key, path.lstat())
         except (FileNotFoundError, NotADirectoryError):
             if if_match is not None:
-                raise refusal("PreconditionFailed", 412, "There is no such file.") from None
+                raise refusal("PreconditionFailed", 412, "The file does not exist.") from None
             return
         if if_none_match is not None or if_match not in {"*", existing_entry.etag}:
             raise refusal("PreconditionFailed", 412, "The file has changed.")

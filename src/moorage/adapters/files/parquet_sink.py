@@ -77,7 +77,7 @@ class ParquetSink(RotatingSink):
         super().__init__(folder, name, "parquet", records=records, size=size, age=age, clock=clock)
         if compression not in COMPRESSIONS:
             raise ConfigurationError(
-                f"{compression!r} is not a compression of Parquet files.",
+                f"Parquet files do not support the compression {compression!r}.",
                 path="compression",
                 remedy=f"Give one of {', '.join(map(repr, COMPRESSIONS))}.",
             )
@@ -167,12 +167,12 @@ class ParquetSink(RotatingSink):
         else:
             if table.num_columns:
                 return table
-            problem = "it has no fields"
+            problem = "the payload has no fields"
         raise InvalidData(
             f"The payload of a record does not fit the columns of {self._name}: {problem}.",
             field="payload",
-            remedy="Correct the producer, or change the record with a transform. If the columns are"
-            " wrong, give the sink `columns`.",
+            remedy="Correct the producer, or change the record with a transform. If the"
+            " columns are wrong, pass `columns` to the sink.",
         )
 
     def _without_guesses(self, schema: Any) -> Any:
@@ -210,8 +210,9 @@ class ParquetSink(RotatingSink):
             schema = self._arrow.ipc.read_schema(self._arrow.py_buffer(b64decode(header)))
         except (ValueError, OSError):
             raise LocalFailure(
-                f"The part of {path.name} cannot be read.",
-                remedy="Move it away if another program wrote it; nothing else writes here.",
+                f"The unfinished part of the file {path.name} cannot be read.",
+                remedy="If another program wrote the part, move it away. No other program"
+                " should write to this folder.",
             ) from None
         unfinished_path = path.with_suffix(".coming")
         with unfinished_path.open("wb") as file:
@@ -240,5 +241,5 @@ def _import_object(module: str) -> Any:
         return import_module(module)
     except ImportError:
         raise ConfigurationError(
-            "Files of Parquet need the package pyarrow.", path="kind", remedy=install("parquet")
+            "Parquet files need the package pyarrow.", path="kind", remedy=install("parquet")
         ) from None

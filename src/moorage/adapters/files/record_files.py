@@ -85,7 +85,7 @@ class RecordFile:
         except OSError as error:
             raise StorageUnavailable(
                 f"The file {self._path.name} cannot be read: {error.strerror}.",
-                remedy="Check the file and the rights of this process.",
+                remedy="Check the file, and that this process may read it.",
             ) from None
 
     def _records_after(self, position: Offset | None) -> list[SourceRecord] | None:
@@ -115,10 +115,10 @@ class RecordFile:
             if _file_id(path) == place.file:
                 return path
         raise LocalFailure(
-            f"The file {self._path.name} was replaced, and the one before it is gone or has"
-            " another name.",
-            remedy=f"Give it back under a name that begins with {self._path.name}, or give the"
-            " source a new name to begin with the current file.",
+            f"The file {self._path.name} was replaced, and the previous file was deleted or"
+            " renamed.",
+            remedy=f"Rename the previous file so that its name begins with {self._path.name},"
+            " or set a new name for the source to begin with the current file.",
         )
 
     def _files(self) -> list[Path]:
@@ -221,9 +221,9 @@ def _read_position(position: Offset) -> _Position:
         return _Position(int(generation), int(offset), file)
     except ValueError:
         raise InvalidData(
-            "The stored position is not one of a file.",
+            "The stored position does not belong to a file source.",
             field="position",
-            remedy="Give the source a name that no other source had.",
+            remedy="Set a name for the source that no other source has used.",
         ) from None
 
 
@@ -235,8 +235,8 @@ def checked_format(file_format: str) -> str:
     """
     if file_format not in {"jsonl", "csv"}:
         raise ConfigurationError(
-            f"{file_format!r} is not a format of files of records.",
+            f"Files of records do not support the format {file_format!r}.",
             path="file_format",
-            remedy="Give 'jsonl' or 'csv'.",
+            remedy="Pass 'jsonl' or 'csv'.",
         )
     return file_format

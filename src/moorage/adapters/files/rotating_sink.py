@@ -82,9 +82,9 @@ class RotatingSink(ABC):
         """
         if not self._folder.is_dir():
             raise ConfigurationError(
-                f"The folder {self._folder.name!r} of the sink does not exist.",
+                f"The sink's folder {self._folder.name!r} does not exist.",
                 path="folder",
-                remedy="Create it, and let this process write there.",
+                remedy="Create the folder, and let this process write to it.",
             )
         await self._in_thread(self._recover)
 
@@ -123,8 +123,8 @@ class RotatingSink(ABC):
             await run_in_thread(locked_work)
         except OSError as error:
             raise StorageUnavailable(
-                f"The files of {self._name!r} cannot be written: {error.strerror}.",
-                remedy="Check the disk, the folder and the rights of this process.",
+                f"The files of {self._name!r} could not be written: {error.strerror}.",
+                remedy="Check the disk and the folder, and that this process may write there.",
             ) from None
 
     @abstractmethod

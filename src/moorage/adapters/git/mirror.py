@@ -44,7 +44,7 @@ _REFUSALS: Final[tuple[tuple[type[ConnectorError], tuple[str, ...], str], ...]] 
     (
         HostKeyRefused,
         ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"),
-        "Ask the host's operator for its key, and add it to the file of `known_hosts`.",
+        "Ask the host's operator for its public key, and add the key to the `known_hosts` file.",
     ),
     (
         AuthenticationFailed,
@@ -56,7 +56,7 @@ _REFUSALS: Final[tuple[tuple[type[ConnectorError], tuple[str, ...], str], ...]] 
             "The requested URL returned error: 401",
             "The requested URL returned error: 403",
         ),
-        "Check that the token or the key is current, and that it may read and write there.",
+        "Check that the token or key is valid, and that it may read and write the repository.",
     ),
     (
         FileNotFound,
@@ -69,7 +69,7 @@ _REFUSALS: Final[tuple[tuple[type[ConnectorError], tuple[str, ...], str], ...]] 
             "no such repository",
             "repository not exported",
         ),
-        "Check the URL and the refs. A host also answers so if the token may not see it.",
+        "Check the URL and the refs, and that the token has access to the repository.",
     ),
     (
         ConnectionFailed,
@@ -102,7 +102,7 @@ _REFUSALS: Final[tuple[tuple[type[ConnectorError], tuple[str, ...], str], ...]] 
     (
         VendorRejected,
         ("The requested URL returned error: 30", "unable to update url base from redirection"),
-        "The repository has moved; give its new URL.",
+        "Set the new URL, because the repository has moved.",
     ),
 )
 """The errors that texts of `git` stand for, the most certain first."""
@@ -135,7 +135,7 @@ def _absolute(folder: str | Path) -> Path:
         raise InvalidData(
             "The path of the mirror's folder contains a NUL character.",
             field="folder",
-            remedy="Give a path without it.",
+            remedy="Pass a path without NUL characters.",
         )
     return Path(folder).absolute()
 
@@ -176,15 +176,16 @@ class GitMirror:
             is_wrong = _PATTERN.fullmatch(pattern) is None or pattern.startswith("refs/-")
             if is_wrong or any(part in pattern for part in _FORBIDDEN):
                 raise InvalidData(
-                    f"{pattern[:80]!r} is not a name or pattern of refs.",
+                    f"{pattern[:80]!r} is not the name or pattern of a ref.",
                     field="refs",
-                    remedy="Write whole names such as 'refs/heads/main', with one * at the end.",
+                    remedy="Write full names such as 'refs/heads/main'. A pattern ends with"
+                    " *, such as 'refs/heads/*'.",
                 )
         if not self.refs:
             raise InvalidData(
-                "A mirror has no refs.",
+                "The mirror's list of refs is empty.",
                 field="refs",
-                remedy="Name some, such as 'refs/heads/*'.",
+                remedy="List at least one ref, such as 'refs/heads/*'.",
             )
 
     def run(self, timeout: float) -> MirrorReport:
@@ -204,9 +205,9 @@ class GitMirror:
         deadline = monotonic() + timeout
         if not self._lock.acquire(timeout=timeout):
             raise AttemptTimeout(
-                f"Another run of this mirror did not end in {timeout:.0f} seconds.",
+                f"Another run of this mirror did not end within {timeout:.0f} seconds.",
                 may_have_been_processed=False,
-                remedy="Wait for it, and then repeat yours.",
+                remedy="Wait for the other run to end, and run this one again.",
             )
         try:
             self._prepare(max(1.0, deadline - monotonic()))
@@ -233,8 +234,9 @@ class GitMirror:
                 return
             problem = ending.err.strip()[:_SHOWN_CHARACTERS]
         raise LocalFailure(
-            f"The folder {str(self.folder)!r} cannot become a repository ({problem}).",
-            remedy="Name a folder that this user may write to, and that contains nothing else.",
+            f"The folder {str(self.folder)!r} could not be initialised as a git repository"
+            f" ({problem}).",
+            remedy="Choose an empty folder that this user may write to.",
         )
 
     def _fetch(self, timeout: float) -> None:
@@ -338,18 +340,20 @@ def _refusal(refused: Sequence[_Update]) -> ConnectorError:
         return ChangedMeanwhile(
             message,
             vendor_message=list_text[:_SHOWN_CHARACTERS],
-            remedy="See what was committed at the target alone; `forces=True` would lose it.",
+            remedy="Look at the commits that only the target has. `forces=True` would discard"
+            " them.",
         )
     if "already exists" in texts:
         return AlreadyExists(
             message,
             vendor_message=list_text[:_SHOWN_CHARACTERS],
-            remedy="A tag of the target leads elsewhere; `forces=True` would move it.",
+            remedy="A tag of the target points to another commit. `forces=True` would move"
+            " the tag.",
         )
     return VendorRejected(
         message,
         vendor_message=list_text[:_SHOWN_CHARACTERS],
-        remedy="See the rules and the hooks of the target, such as protected branches.",
+        remedy="Check the rules and hooks of the target, such as protected branches.",
     )
 
 
@@ -361,5 +365,5 @@ def _failure(side: str, ending: GitEnding) -> ConnectorError:
             return kind(f"{side} of the mirror failed: {text}", remedy=remedy)
     return VendorFailed(
         f"{side} of the mirror failed with the exit code {ending.code}: {text}",
-        remedy="See the message of git.",
+        remedy="Read the message of git.",
     )

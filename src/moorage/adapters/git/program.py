@@ -82,8 +82,8 @@ def run_git(
             problem = error.strerror or str(error)
         if problem is not None:
             raise LocalFailure(
-                f"The temporary files of git cannot be made ({problem}).",
-                remedy="Set TMPDIR to a folder that this user may write to, with a short path.",
+                f"The temporary files of git could not be created ({problem}).",
+                remedy="Set TMPDIR to a folder with a short path that this user may write to.",
             )
         environment = {
             "PATH": os.environ.get("PATH", _PATH),
@@ -138,9 +138,9 @@ def _run_to_end(
         )
     if process is None:
         raise ConfigurationError(
-            f"The program {command[0]!r} cannot be started in {folder!r}.",
+            f"The program {command[0]!r} could not be started in {folder!r}.",
             path="program",
-            remedy="Install git, or give the path of its program.",
+            remedy="Install git, or set the path of its program.",
         )
     readers = [_Reader(stream) for stream in (process.stdout, process.stderr) if stream]
     is_late = False
@@ -156,8 +156,8 @@ def _run_to_end(
         outputs = [reader.data() for reader in readers]
     if is_late:
         raise AttemptTimeout(
-            f"The program git did not end in {timeout:.0f} seconds.",
-            remedy="Raise the timeout; the first mirror of a large repository takes longest.",
+            f"The program git did not end within {timeout:.0f} seconds.",
+            remedy="Raise the timeout. The first run for a large repository takes longest.",
         )
     return code, (outputs[0], outputs[1])
 

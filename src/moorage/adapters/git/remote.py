@@ -28,23 +28,23 @@ def _is_url(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
         parts, has_port = urlsplit(""), False
     is_plain = value.isprintable() and " " not in value
     if not has_port:
-        problem = "has a host or a port that cannot be read"
+        problem = "has a host or a port that cannot be parsed"
     elif parts.scheme not in _SCHEMES or not is_plain:
         problem = "is not a URL with https, ssh, git or file"
     elif parts.password is not None or (parts.username is not None and parts.scheme != "ssh"):
         problem = "contains a credential"
     elif (parts.username or "").startswith("-"):
-        problem = "has a name that begins with a hyphen"
+        problem = "has a user name that begins with a hyphen"
     elif parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/")):
-        problem = "names no absolute path"
+        problem = "does not contain an absolute path"
     elif parts.scheme != "file" and _HOST.fullmatch(parts.hostname or "") is None:
-        problem = "names no host"
+        problem = "does not contain a host"
     if problem is not None:
         raise InvalidData(
             f"The URL of a git repository {problem}.",
             field=attribute.name,
-            remedy="Write it such as 'https://git.example/acme/erp.git', and give the credential"
-            " as `token`, or as `identity` for SSH.",
+            remedy="Use a URL such as 'https://git.example/acme/erp.git', and pass the"
+            " credential as `token`, or as `identity` for SSH.",
         )
 
 
@@ -76,25 +76,25 @@ class GitRemote:
         for name, fitting in (("token", "https"), ("identity", "ssh"), ("known_hosts", "ssh")):
             if getattr(self, name) is not None and scheme != fitting:
                 raise InvalidData(
-                    f"A repository with {scheme} takes no {name}.",
+                    f"A repository with a URL of {scheme} does not accept {name}.",
                     field=name,
-                    remedy=f"Use a URL with {fitting}, or leave {name} out.",
+                    remedy=f"Use a URL with {fitting}, or leave out {name}.",
                 )
         token = b"" if self.token is None else self.token.reveal_bytes()
         if not self.user.isprintable() or any(byte < ord(" ") for byte in token):
             raise InvalidData(
-                "The user or the token of a git repository contains a line break or another control"
-                " character.",
+                "The user or the token of a git repository contains a line break or another"
+                " control character.",
                 field="token",
-                remedy="Remove the line break at its end.",
+                remedy="Remove the control character, such as a line break at the end.",
             )
         for name in ("identity", "known_hosts", "ca_file"):
             path = getattr(self, name)
             if path is not None and not (path and path.isprintable() and '"' not in path):
                 raise InvalidData(
-                    f"The {name} of a git repository is not a path of a file.",
+                    f"The {name} of a git repository is not a valid path of a file.",
                     field=name,
-                    remedy="Give a path without quotes and control characters.",
+                    remedy="Pass a path without quotes and control characters.",
                 )
 
     @property

@@ -63,9 +63,9 @@ class GraphQLSettings:
             raise ConfigurationError(problem, path=f"documents.{name}", remedy=remedy)
         if self.ping is not None and not self._is_query(self.ping):
             raise ConfigurationError(
-                f"There is no query named {self.ping[:80]!r} among the documents.",
+                f"`documents` contains no query named {self.ping[:80]!r}.",
                 path="ping",
-                remedy="Name a query of `documents`, or leave it out.",
+                remedy="Set the name of a query in `documents`, or leave out `ping`.",
             )
 
     def _is_query(self, name: str) -> bool:
@@ -85,9 +85,9 @@ class GraphQLSettings:
         if self.persisted is not None:
             if self.persisted not in _PERSISTED:
                 raise ConfigurationError(
-                    f"There is no form of persisted documents named {self.persisted[:80]!r}.",
+                    f"The kind of persisted documents {self.persisted[:80]!r} is unknown.",
                     path="persisted",
-                    remedy="Give automatic or registered, or leave it out.",
+                    remedy="Set automatic or registered, or leave out `persisted`.",
                 )
             persisted = getattr(PersistedDocuments, self.persisted)()
         if self.schema is not None:
@@ -128,7 +128,7 @@ def _named_query(client: GraphQL, name: str, text: str) -> NamedOperation:
 
     return NamedOperation(
         name=name,
-        about=f"Runs the document {name}, whose variables are the arguments.",
+        about=f"Runs the document {name} with the arguments as its variables.",
         any_arguments=True,
         build=lambda variables: _operation(client, text, variables),
         render=_to_plain,

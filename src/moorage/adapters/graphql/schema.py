@@ -34,10 +34,10 @@ class GraphQLSchema:
         # graphql-core raises TypeError for a schema that contradicts itself.
         except (library.GraphQLError, TypeError, ValueError, KeyError) as error:
             raise ConfigurationError(
-                f"The GraphQL schema of {source} is not valid: {str(error)[:300]}",
+                f"The GraphQL schema from {source} is not valid: {str(error)[:300]}",
                 path="schema",
-                remedy="Take the schema from the service again, as SDL or as the result of an"
-                " introspection.",
+                remedy="Fetch the schema from the service again, as SDL or as an"
+                " introspection result.",
             ) from None
         self._accepted: set[str] = set()
 
@@ -76,9 +76,11 @@ class GraphQLSchema:
             result = json.loads(text) if file.suffix == ".json" else None
         except (OSError, ValueError) as error:
             raise ConfigurationError(
-                f"The GraphQL schema in {file.name} cannot be read: {type(error).__name__}.",
+                f"The file {file.name} with the GraphQL schema cannot be read:"
+                f" {type(error).__name__}.",
                 path="schema",
-                remedy="Give the path of an SDL file, or of a .json file with an introspection.",
+                remedy="Set the path of an SDL file, or of a .json file with an introspection"
+                " result.",
             ) from None
         if file.suffix == ".json":
             return cls(lambda library: _schema_from_introspection(library, result), file.name)
@@ -109,7 +111,7 @@ def _graphql_core() -> Any:
         import graphql  # noqa: PLC0415 - few programs have a schema
     except ImportError as error:
         raise ConfigurationError(
-            "Documents are compared with a schema by graphql-core, which is not installed.",
+            "Checking documents against a schema needs graphql-core, which is not installed.",
             path="schema",
             remedy=install("graphql"),
         ) from error
@@ -135,5 +137,6 @@ def _mismatch_error(problems: Sequence[Any]) -> InvalidData:
     return InvalidData(
         f"The document does not fit the schema of the service. {' '.join(descriptions)}{ending}",
         field="document",
-        remedy="Correct the document, or take the schema from the service again if it has changed.",
+        remedy="Correct the document, or fetch the schema from the service again if it has"
+        " changed.",
     )

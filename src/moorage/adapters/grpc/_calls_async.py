@@ -40,8 +40,8 @@ class Scope:
         if self._loop.is_closed():
             return False
         raise LocalFailure(
-            "The connector belongs to another event loop.",
-            remedy="Make a connector for each event loop.",
+            "The connector was used in another event loop before.",
+            remedy="Create a connector for each event loop.",
         )
 
 

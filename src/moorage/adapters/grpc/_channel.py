@@ -64,25 +64,25 @@ class ChannelSettings:
         """Refuse settings that cannot work, before a connection is made."""
         if not self.address or "://" in self.address:
             raise ConfigurationError(
-                "The address of a gRPC service has no scheme such as https://.",
+                "The address of a gRPC service is empty or begins with a scheme such as https://.",
                 path="address",
-                remedy="Write the host and the port, such as orders.example:443.",
+                remedy="Set only the host and the port, such as orders.example:443.",
             )
         for name in self.options:
             if name in _OWN_OPTIONS:
                 raise ConfigurationError(
-                    f"The option {name} belongs to the connector.",
+                    f"The connector itself sets the gRPC option {name}.",
                     path="options",
-                    remedy="Leave it out, and use the setting of the connector, or of its service"
-                    " for retries.",
+                    remedy="Leave the option out. Use the connector's setting, or the"
+                    " service's setting for retries.",
                 )
         tls = self.tls
         if tls.unverified is not None or tls.minimum is not TlsVersion.V1_2:
             raise ConfigurationError(
                 "The library grpcio always verifies certificates, and accepts TLS 1.2 and 1.3.",
                 path="tls",
-                remedy="Leave `unverified` and `minimum` out; name `authorities` for a server with"
-                " a certificate of your own.",
+                remedy="Leave out `unverified` and `minimum`. For a server with your own"
+                " certificate, set `authorities`.",
             )
 
     @property
@@ -146,10 +146,10 @@ def check_forks(processes: frozenset[int] | set[int], support: str) -> None:
     """
     if len(processes) > 1 and support.lower() not in _TRUE:
         raise LocalFailure(
-            "The process that this one was forked from has used gRPC, and its library does not"
-            " survive a fork.",
-            remedy="Fork before the first call; or set GRPC_ENABLE_FORK_SUPPORT=1 before the"
-            " program starts, which serves synchronous connectors.",
+            "A parent process used gRPC before it was forked, and the library grpcio does not"
+            " work after a fork.",
+            remedy="Fork before the first call. For synchronous connectors, you can instead"
+            " set GRPC_ENABLE_FORK_SUPPORT=1 before the program starts.",
         )
 
 
@@ -165,7 +165,8 @@ def _credentials(tls: Tls) -> Any:
         failure = ConfigurationError(
             f"A certificate or key for the gRPC service cannot be read: {type(error).__name__}.",
             path="tls",
-            remedy="Check the files of `authorities`, `certificate` and `key`, and the password.",
+            remedy="Check the files in `authorities`, `certificate` and `key`, and the"
+            " password of the key.",
         )
     else:
         return grpc.ssl_channel_credentials(authorities, key, certificate)

@@ -68,7 +68,7 @@ class _Operations(Mapping[str, NamedOperation]):
     ) -> NamedOperation:
         return NamedOperation(
             name=name,
-            about=f"Calls the method {name} with these fields of its request.",
+            about=f"Calls the method {name}; the arguments are the fields of its request.",
             arguments=arguments,
             any_arguments=any_arguments,
             build=lambda request: self._connector.call_by_name(name, dict(request)),
@@ -80,32 +80,32 @@ def _fixed_operations(connector: AnyGrpcConnector) -> dict[str, NamedOperation]:
         method, metadata = arguments["method"], arguments.get("metadata")
         if not isinstance(method, str) or not _FULL_NAME.fullmatch(method.removeprefix("/")):
             raise InvalidData(
-                "The name of the method has the wrong form.",
+                "The name of the gRPC method is not of the form package.Service/Method.",
                 field="method",
-                remedy="Write it as package.Service/Method.",
+                remedy="Use a name such as shop.Orders/Get.",
             )
         if metadata is not None and not is_object(metadata):
             raise InvalidData(
-                "The metadata are not a JSON object.",
+                "The metadata of the call is not a JSON object.",
                 field="metadata",
-                remedy='Write them such as {"traceparent": "00-…"}.',
+                remedy='Pass an object such as {"traceparent": "00-…"}.',
             )
         return connector.call_by_name(method, arguments.get("request", {}), metadata=metadata)
 
     return {
         "methods": NamedOperation(
             name="methods",
-            about="Lists the methods of the server, with the fields of their requests.",
+            about="Lists the methods of the server, and the fields of their requests.",
             build=lambda _: connector.reflect(),
             render=lambda described: {name: described.fields(name) for name in described.methods},
         ),
         "call": NamedOperation(
             name="call",
-            about="Calls a method that has no streams.",
+            about="Calls a method without streams.",
             arguments={
                 "method": "The full name of the method, such as shop.Orders/Get.",
-                "request": "The request as a JSON object; by default an empty one.",
-                "metadata": "The metadata of the call as a JSON object of texts.",
+                "request": "The request as a JSON object; empty by default.",
+                "metadata": "The metadata of the call, as a JSON object of strings.",
             },
             required=frozenset({"method"}),
             build=call,

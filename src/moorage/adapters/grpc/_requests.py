@@ -65,9 +65,9 @@ def serialized(method: GrpcMethod[Any, Any], limit: int, request: Any) -> bytes:
     # Raised outside the handler: the text of a foreign exception may contain the request.
     if not isinstance(data, bytes):
         raise InvalidData(
-            f"The request of {method.name} cannot be written as a message.",
+            f"The request of {method.name} could not be serialized.",
             field="request",
-            remedy="Give a message of the type that the method accepts.",
+            remedy="Pass a message of the type that the method accepts.",
         )
     if len(data) > limit:
         raise request_too_large_error(len(data), limit)
@@ -79,7 +79,7 @@ def interrupted() -> LocalFailure:
     return LocalFailure(
         "The stream of requests failed before its end.",
         may_have_been_processed=True,
-        remedy="Look at the cause of this error.",
+        remedy="Read the cause of this error, and correct the code that yields the requests.",
     )
 
 
@@ -94,20 +94,22 @@ def metadata_of(values: Metadata) -> Pairs:
         reserved = name.lower().startswith(_RESERVED) or name.lower() in _HEADERS_OF_HTTP
         if not plain or reserved:
             raise InvalidData(
-                "The metadata have a name that gRPC does not allow or keeps for itself.",
+                "The metadata contains a name that gRPC reserves or does not allow.",
                 field="metadata",
-                remedy="Use letters, digits, '-', '_' and '.', and no name of HTTP or grpc-….",
+                remedy="Use letters, digits, '-', '_' and '.'. Do not use names of HTTP"
+                " headers or names that begin with grpc-.",
             )
         is_binary = name.lower().endswith("-bin")
         if is_binary is not isinstance(value, bytes):
             raise InvalidData(
-                f"The value of the metadata {name.lower()!r} has the wrong type.",
+                f"The value of {name.lower()!r} in the metadata has the wrong type.",
                 field="metadata",
-                remedy="Give bytes if the name ends in -bin, and a text otherwise.",
+                remedy="Pass bytes if the name ends with -bin, and a str otherwise.",
             )
         if not isinstance(value, bytes) and not _is_sendable(value):
             raise InvalidData(
-                f"The value of the metadata {name.lower()!r} has characters that cannot be sent.",
+                f"The value of {name.lower()!r} in the metadata contains characters that gRPC"
+                " cannot send.",
                 field="metadata",
                 remedy="Use printable ASCII.",
             )
@@ -133,9 +135,10 @@ def authorization_of(
     """
     if needs_flow(credentials) or negotiates(credentials):
         raise ConfigurationError(
-            "Calls of gRPC carry bearer tokens, keys in a header, passwords or certificates only.",
+            "A gRPC call cannot use credentials of this kind.",
             path="credentials",
-            remedy="Use Credentials.bearer, Credentials.api_key, Credentials.basic or OAuth.",
+            remedy="Use Credentials.bearer, Credentials.api_key, Credentials.basic, OAuth or"
+            " a client certificate.",
         )
     headers = authorise(Request.get("/"), credentials).headers
     pairs = tuple((name.lower(), value) for name, value in headers.items())

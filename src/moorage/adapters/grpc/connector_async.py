@@ -73,8 +73,8 @@ _KEEPALIVE_TIMEOUT: Final = 20.0
 HEALTH: Final = "/grpc.health.v1.Health/Check"
 _SERVING: Final = 1
 NOT_SERVING: Final = (
-    "The gRPC service reports that it does not serve now.",
-    "Look at the log of the server, and at what it depends on.",
+    "The gRPC service reports that it is not serving requests.",
+    "Read the server's log, and check the services that it depends on.",
 )
 _REFUSED_FOR: Final = 60.0
 """Seconds in which credentials are not renewed again after renewed ones were refused too."""
@@ -151,13 +151,13 @@ class AsyncGrpcConnector(Uncopyable):
         )
         if plaintext and tls is not None:
             raise ConfigurationError(
-                "The connector has settings of TLS, and connects without TLS.",
+                "The connector has both `plaintext` and `tls`.",
                 path="plaintext",
-                remedy="Leave `plaintext` or `tls` out.",
+                remedy="Leave out `plaintext` or `tls`.",
             )
         if plaintext and credentials is not None and not self.settings.is_local:
             raise ConfigurationError(
-                "Credentials would cross the network in a readable form.",
+                "The connector would send credentials over the network without encryption.",
                 path="plaintext",
                 remedy="Leave `plaintext` out.",
             )
@@ -232,9 +232,9 @@ class AsyncGrpcConnector(Uncopyable):
         """
         if method.streams_answers:
             raise InvalidData(
-                f"The method {method.name} answers with a stream.",
+                f"The method {method.name} responds with a stream.",
                 field="method",
-                remedy="Use `stream` of the connector.",
+                remedy="Call `stream` of the connector instead.",
             )
         return AsyncGrpcOperation(self, self._prepared(method, request, metadata))
 
@@ -299,9 +299,9 @@ class AsyncGrpcConnector(Uncopyable):
         """
         if not method.streams_answers:
             raise InvalidData(
-                f"The method {method.name} has one answer and no stream.",
+                f"The method {method.name} responds with a single message, not with a stream.",
                 field="method",
-                remedy="Use `call` of the connector.",
+                remedy="Call `call` of the connector instead.",
             )
         return AsyncGrpcOperation(self, self._prepared(method, request, metadata, lasts))
 
@@ -380,10 +380,10 @@ class AsyncGrpcConnector(Uncopyable):
     ) -> PreparedCall:
         if method.streams_requests and isinstance(request, calls.ITERATORS):
             raise InvalidData(
-                f"The requests of {method.name} can be read only once, so no attempt could be"
-                " repeated.",
+                f"The requests of {method.name} are an iterator, so a retry could not send"
+                " them again.",
                 field="request",
-                remedy="Give a list, or an object whose iterator begins anew each time.",
+                remedy="Pass a list, or an object that returns a new iterator each time.",
             )
         return PreparedCall(
             method=method,

@@ -80,10 +80,10 @@ class GrpcDescriptors:
                 error.message if isinstance(error, InvalidData) else "is not a FileDescriptorSet"
             )
         raise ConfigurationError(
-            f"The file {Path(path).name} with the descriptions of a gRPC service has a problem:"
+            f"The file {Path(path).name} with the descriptors of a gRPC service is not valid:"
             f" {problem.rstrip('.')}.",
             path="descriptors",
-            remedy="Write it with protoc --include_imports --descriptor_set_out=FILE.",
+            remedy="Create the file with protoc --include_imports --descriptor_set_out=FILE.",
         )
 
     def __repr__(self) -> str:
@@ -144,9 +144,9 @@ def descriptor_pool(files: Mapping[str, bytes]) -> Any:
     missing_files = missing_imports(complete, ())
     if missing_files:
         raise InvalidData(
-            f"The imported file {missing_files[0][:200]!r} is missing.",
+            f"The imported file {missing_files[0][:200]!r} is missing from the descriptors.",
             field="files",
-            remedy="Write the descriptions with protoc --include_imports.",
+            remedy="Create the descriptors with protoc --include_imports.",
         )
     pool: Any = DescriptorPool()
     try:
@@ -158,9 +158,9 @@ def descriptor_pool(files: Mapping[str, bytes]) -> Any:
         pool = None
     if pool is None:
         raise InvalidData(
-            "The Protobuf descriptors contradict each other, or are none.",
+            "The Protobuf descriptors are not valid, or contradict each other.",
             field="files",
-            remedy="Write them with protoc --include_imports.",
+            remedy="Create the descriptors with protoc --include_imports.",
         )
     return pool
 
@@ -194,7 +194,7 @@ def _writer(descriptor: Any, pool: Any) -> Callable[[Any], bytes]:
             raise InvalidData(
                 f"The request of type {descriptor.full_name} is not a JSON object.",
                 field="request",
-                remedy="Give a dictionary with the fields of the message.",
+                remedy="Pass a dict with the fields of the message.",
             )
         try:
             data: bytes = ParseDict(request, kind(), descriptor_pool=pool).SerializeToString()
@@ -205,9 +205,9 @@ def _writer(descriptor: Any, pool: Any) -> Callable[[Any], bytes]:
             return data
         names = ", ".join(field.json_name for field in descriptor.fields)
         raise InvalidData(
-            f"The request does not fit the type {descriptor.full_name}{place}.",
+            f"The request does not match the type {descriptor.full_name}{place}.",
             field="request",
-            remedy=f"The fields of the message are: {names or 'none'}.",
+            remedy=f"Use only the fields of the message: {names or 'it has none'}.",
         )
 
     return write

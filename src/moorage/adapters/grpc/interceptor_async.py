@@ -117,9 +117,10 @@ class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):  # type: ignore[type-
         if code is not None and code.co_name == _WRITTEN:
             # The requests come only after this function has returned, and the answer after them.
             refusal = InvalidData(
-                "A protected call with one answer cannot take its requests by `write`.",
+                "A protected call with a single response cannot receive its requests through"
+                " `write`.",
                 field="request_iterator",
-                remedy="Give the requests to the stub as an iterable.",
+                remedy="Pass the requests to the stub as an iterable.",
             )
             raise rpc_error(refusal, is_async=True)
         return await self._calls.perform(

@@ -108,7 +108,7 @@ def _build_async(name: str, settings: GrpcSettings, _: AsyncPerformer) -> AsyncG
 def _require_grpcio() -> None:
     if find_spec("grpc") is None:
         raise ConfigurationError(
-            "The kind grpc needs grpcio, which is not installed.",
+            "Connectors of the kind grpc need grpcio, which is not installed.",
             path="kind",
             remedy=install("grpc"),
         )

@@ -24,9 +24,9 @@ _IDEMPOTENT: Final = 2
 def _checked_path(_: object, __: object, path: Any) -> None:
     if not isinstance(path, str) or _PATH.fullmatch(path) is None:
         raise InvalidData(
-            "The path of a gRPC method has the wrong form.",
+            "The path of a gRPC method is not of the form /package.Service/Method.",
             field="path",
-            remedy="Write it as /package.Service/Method.",
+            remedy="Use a path such as /shop.Orders/Get.",
         )
 
 

@@ -153,9 +153,9 @@ class GrpcNamedCall:
         method = descriptors.method(self._method)
         if method.streams_requests or method.streams_answers:
             raise InvalidData(
-                f"The method {self._method} has streams, and cannot be called by its name.",
+                f"The method {self._method} uses streams, so it cannot be called by name.",
                 field="method",
-                remedy="Use `stream` or `call` of the connector with `descriptors.method(...)`.",
+                remedy="Call `stream` or `call` of the connector with `descriptors.method(...)`.",
             )
         return method
 

@@ -91,7 +91,7 @@ class HttpConnector(Uncopyable):
         if self._is_closed:
             raise LocalFailure(
                 f"The connector {self.name} is closed.",
-                remedy="Use it before it is closed, or make another one.",
+                remedy="Use the connector before you close it, or create another one.",
             )
 
     def _ping_server(self, timeout: float) -> None:

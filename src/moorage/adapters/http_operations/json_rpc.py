@@ -48,13 +48,15 @@ def _options(settings: JsonRpcSettings) -> dict[str, Any]:
         method, parameters = values["method"], values.get("parameters", [])
         if not (isinstance(method, str) and method):
             raise InvalidData(
-                "The method is not a name.", field="method", remedy="Give its name as a text."
+                "The name of the JSON-RPC method is not a non-empty string.",
+                field="method",
+                remedy="Pass the name of the method as a str.",
             )
         if not (is_list(parameters) or is_object(parameters)):
             raise InvalidData(
-                "The parameters are neither a list nor an object.",
+                "The parameters of the JSON-RPC method must be a list or an object.",
                 field="parameters",
-                remedy="Give the parameters as a list in their order, or as an object by name.",
+                remedy="Pass a list of positional parameters, or an object of named parameters.",
             )
         return client.call(method, parameters, safe=method in settings.safe_methods)
 
@@ -64,7 +66,9 @@ def _options(settings: JsonRpcSettings) -> dict[str, Any]:
         about="Calls a method.",
         arguments={
             **method,
-            "parameters": "Its parameters: a list, or an object with their names.",
+            "parameters": (
+                "The parameters of the method: a list, or an object of named parameters."
+            ),
         },
         required=frozenset(method),
         build=call,

@@ -57,9 +57,9 @@ class XmlRpcSettings:
         missing_fields = [name for name, value in fields.items() if value is None]
         if missing_fields and len(missing_fields) < len(fields):
             raise ConfigurationError(
-                f"The account of Odoo lacks {missing_fields[0]}.",
+                f"The Odoo account needs {missing_fields[0]}.",
                 path=missing_fields[0],
-                remedy="Give database, user_id and password, or none of them.",
+                remedy="Set database, user_id and password, or none of them.",
             )
 
 
@@ -98,19 +98,19 @@ def _operations(client: XmlRpc, settings: XmlRpcSettings) -> list[NamedOperation
         NamedOperation(
             name="call",
             about="Calls a method.",
-            arguments={**method, "parameters": "A list of its parameters."},
+            arguments={**method, "parameters": "The parameters of the method, as a list."},
             required=frozenset(method),
             build=call,
             render=_plain_json,
         )
     ]
     if settings.database is not None:
-        model = {**method, "model": "The name of Odoo's model, such as res.partner."}
+        model = {**method, "model": "The name of the Odoo model, such as res.partner."}
         arguments = {"arguments": "A list of arguments.", "options": "Arguments by name."}
         operations.append(
             NamedOperation(
                 name="execute",
-                about="Calls a method of one of Odoo's models.",
+                about="Calls a method of an Odoo model.",
                 arguments={**model, **arguments},
                 required=frozenset(model),
                 build=execute,
@@ -125,7 +125,9 @@ def _method(values: Mapping[str, Any]) -> str:
     if isinstance(method, str) and method:
         return method
     raise InvalidData(
-        "The method is not a name.", field="method", remedy="Give its name as a text."
+        "The name of the XML-RPC method is not valid.",
+        field="method",
+        remedy="Pass the name of the method as a str.",
     )
 
 
@@ -148,9 +150,9 @@ def _value(value: Any) -> Any:
         return datetime.fromisoformat(value["$datetime"])
     except (TypeError, ValueError):
         raise InvalidData(
-            "The value of $datetime is not an ISO datetime.",
+            "The value of $datetime is not an ISO 8601 date and time.",
             field="$datetime",
-            remedy='Write it such as {"$datetime": "2026-01-31T12:00:00"}.',
+            remedy='Pass a value such as {"$datetime": "2026-01-31T12:00:00"}.',
         ) from None
 
 

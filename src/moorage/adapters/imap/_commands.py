@@ -237,7 +237,7 @@ class ImapCommands(AsyncWireLink):
                 raise ConnectionResetError
             elif note is not None:
                 note(reply)
-        raise ValueError("a command has more replies than it may")
+        raise ValueError("a command has more replies than allowed")
 
     def _tag(self) -> str:
         self._number += 1

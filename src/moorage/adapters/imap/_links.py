@@ -76,9 +76,9 @@ def login_of(settings: Imap, service: str, provider: Any) -> Login:
     """
     if provider is None and settings.password is None and settings.token is None:
         raise ConfigurationError(
-            "The mailbox has neither a password nor a token.",
+            "The mailbox needs a password or a token.",
             path="password",
-            remedy="Give a password, a token, or a provider of credentials.",
+            remedy="Pass a password, a token, or a credential provider.",
         )
 
     async def credentials_of(stale: Any) -> Credentials | OAuthCredentials | None:
@@ -161,7 +161,7 @@ class AsyncImapLink(ImapCommands):
         validity = codes.get("UIDVALIDITY", "")
         if not validity.isdigit():
             raise UnsupportedByVendor(
-                "The server gives the messages of the folder no permanent numbers.",
+                "The server does not give the messages of this folder permanent numbers (UIDs).",
                 remedy="Use another folder, or another server.",
             )
         permanent = frozenset(codes.get("PERMANENTFLAGS", "\\*").strip("()").split())
@@ -206,7 +206,7 @@ class AsyncImapLink(ImapCommands):
         sizes = await self.sizes(uids, until)
         if sum(size for size in sizes.values() if size <= self._largest) > self._largest:
             raise InvalidData(
-                "The messages are larger than one fetch may hold in memory.",
+                "The fetched messages exceed the memory limit `largest`.",
                 field="uids",
                 remedy="Fetch fewer messages at a time, or raise `largest`.",
             )
@@ -225,7 +225,7 @@ class AsyncImapLink(ImapCommands):
             if fields is None or not isinstance(fields.get(part), bytes):
                 return
             if imap_wire.as_number(fields.get("UID")) != uid:
-                raise ValueError("a message is not the one that was asked for")
+                raise ValueError("the server sent a message that was not requested")
             flags: Any = fields.get("FLAGS") or ()
             messages.append(
                 ImapMessage(
@@ -269,7 +269,7 @@ class AsyncImapLink(ImapCommands):
             return
         if "UIDPLUS" not in self.capabilities:
             raise UnsupportedByVendor(
-                "The server can neither move messages nor delete single ones.",
+                "The server cannot move messages or delete single messages.",
                 remedy="Mark the messages with a flag instead.",
             )
         await self.command(["UID", "COPY", messages, name], until, has_effect=True)

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
     from moorage.domain.connectors.named_operation import NamedOperation
 
-_UIDS: Final = {"uids": "The numbers of the messages, as a list."}
+_UIDS: Final = {"uids": "The UIDs of the messages, as a list."}
 _PLACE: Final = {
-    "validity": "The number under which the uids are valid, as a search returned it.",
+    "validity": "The UIDVALIDITY value that the search returned together with the UIDs.",
     "folder": "The name of the folder; INBOX by default.",
 }
 _FORMS: Final[dict[str, OperationForm]] = {
     "search": OperationForm(
-        about="Looks for messages, and returns their uids.",
+        about="Searches for messages, and returns their UIDs.",
         optional={
             "where": 'The condition, such as {"from": "ada@example.org"}; all messages by default.',
             "folder": _PLACE["folder"],
@@ -28,7 +28,7 @@ _FORMS: Final[dict[str, OperationForm]] = {
         render=plain_search,
     ),
     "fetch": OperationForm(
-        about="Reads messages, and leaves them unseen.",
+        about="Reads messages without marking them as seen.",
         required=_UIDS,
         optional=_PLACE,
         positional=("uids",),
@@ -38,7 +38,7 @@ _FORMS: Final[dict[str, OperationForm]] = {
         about="Marks messages.",
         required=_UIDS,
         optional={
-            "add": "The flags to add, as a list, such as the text \\Seen.",
+            "add": "The flags to add, as a list, such as \\Seen.",
             "remove": "The flags to remove, as a list.",
             **_PLACE,
         },
@@ -46,7 +46,7 @@ _FORMS: Final[dict[str, OperationForm]] = {
     ),
     "move": OperationForm(
         about="Moves messages to another folder.",
-        required={**_UIDS, "to": "The name of the other folder."},
+        required={**_UIDS, "to": "The name of the destination folder."},
         optional=_PLACE,
         positional=("uids", "to"),
     ),

@@ -153,7 +153,11 @@ class AsyncImapConnector(AsyncLinkConnector[AsyncImapLink]):
             if flags
         ]
         if not changes:
-            raise InvalidData("There is no flag.", field="add", remedy="Give flags to add.")
+            raise InvalidData(
+                "The list of flags to add or remove is empty.",
+                field="add",
+                remedy="Pass at least one flag to add or to remove.",
+            )
 
         async def use_link(link: AsyncImapLink, until: float) -> None:
             for change in changes:

@@ -25,7 +25,7 @@ _FORM: Final = AddressForm(
     title="an IMAP server",
     ports={"imap": 143, "imaps": 993},
     encrypted="imaps",
-    remedy="Give imaps://host or imap://host, without a user, a folder and options.",
+    remedy="Set imaps://host or imap://host, without user, folder or options.",
     path=late_pattern(r""),
 )
 
@@ -76,13 +76,15 @@ class Imap:
         self.address()
         if self.password is not None and self.token is not None:
             raise ConfigurationError(
-                "There is both a password and a token.",
+                "The IMAP connector has both a password and a token.",
                 path="token",
-                remedy="Give either the password or the token.",
+                remedy="Set only the password or only the token.",
             )
         if "\0" in self.user or "\1" in self.user:
             raise ConfigurationError(
-                "The user has a control character.", path="user", remedy="Correct the name."
+                "The user name contains a control character.",
+                path="user",
+                remedy="Correct the name.",
             )
 
     def address(self) -> ServerAddress:

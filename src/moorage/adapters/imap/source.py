@@ -141,10 +141,11 @@ class ImapSource:
             mark in selected.permanent or (selected.takes_keywords and not mark.startswith("\\"))
         ):
             raise ConfigurationError(
-                f"The server cannot keep the flag {mark} in the folder, so processed messages"
-                " could not be told apart.",
+                f"The server cannot store the flag {mark} in the folder, so the source could"
+                " not recognise processed messages.",
                 path="mark",
-                remedy="Give the name of a folder as `move_to`, or a flag such as \\Seen.",
+                remedy="Set the name of a folder as `move_to`, or use a standard flag such as"
+                " \\Seen.",
             )
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
@@ -243,8 +244,8 @@ class ImapSource:
         """Raise an error, because a mailbox has no position: processed messages are marked."""
         del partition, offset
         raise UnsupportedByVendor(
-            "A folder has no position that could be moved.",
-            remedy="Remove the mark from messages that are to be read again.",
+            "A source of emails cannot seek, because a folder has no positions.",
+            remedy="Remove the flag from the messages that the source should read again.",
         )
 
     async def lag(self) -> int | None:

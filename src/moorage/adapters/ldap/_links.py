@@ -274,19 +274,19 @@ class AsyncLdapLink(AsyncWireLink):
         if response.id == 0:  # the server says that it ends the connection
             raise ConnectionResetError
         if response.id != number:
-            raise ValueError("a response belongs to no request")
+            raise ValueError("a response does not belong to any request")
         return response, size
 
     @staticmethod
     def _result(response: ldap_wire.LdapResponse, kind: int) -> LdapResult:
         if response.kind != kind:
-            raise ValueError("a response is of another kind than its request")
+            raise ValueError("the type of a response does not match its request")
         return ldap_wire.read_result(response)
 
 
 def _check_size(page: SearchPage, size: int, largest: int, most: int) -> None:
     if size > largest or len(page.entries) > most:
-        raise ValueError("a page is larger than it may be")
+        raise ValueError("a page is larger than allowed")
 
 
 class LdapLink(WireLink[AsyncLdapLink]):

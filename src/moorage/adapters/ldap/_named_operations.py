@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
     from moorage.domain.connectors.named_operation import NamedOperation
 
-_ENTRY: Final = {"entry": "The name of the entry, such as uid=ada,ou=people,dc=example."}
+_ENTRY: Final = {"entry": "The DN of the entry, such as uid=ada,ou=people,dc=example."}
 _VALUES: Final = 'An object such as {"mail": ["ada@example.org"]}'
 _WHERE: Final = 'The condition, such as {"equals": {"uid": "ada"}}; all entries by default.'
-_REPEATABLE: Final = "true if performing it twice does no harm."
+_REPEATABLE: Final = "true if repeating the operation is harmless."
 
 _FORMS: Final[dict[str, OperationForm]] = {
     "search": OperationForm(
-        about="Reads the entries that fulfil a condition.",
+        about="Reads the entries that match a condition.",
         optional={
             "where": _WHERE,
-            "base": "The name of the entry below which to search.",
+            "base": "The DN of the entry below which to search.",
             "scope": '"subtree", "one" or "base".',
             "attributes": "The names of the attributes to read, as a list.",
-            "limit": "The largest number of entries.",
-            "pages": "false for servers that have no pages.",
+            "limit": "The maximum number of entries.",
+            "pages": "false for servers that do not support paged results.",
         },
         positional=("where",),
         render=plain_result,
@@ -43,12 +43,12 @@ _FORMS: Final[dict[str, OperationForm]] = {
         positional=("entry", "attributes"),
     ),
     "modify": OperationForm(
-        about="Changes an entry as a whole.",
+        about="Makes several changes to an entry at once.",
         required=_ENTRY,
         optional={
-            "delete": f"{_VALUES} of values to delete; [] for a whole attribute.",
-            "add": f"{_VALUES} of values to add.",
-            "replace": f"{_VALUES} of values that replace all others.",
+            "delete": f"{_VALUES} with the values to delete; [] deletes the whole attribute.",
+            "add": f"{_VALUES} with the values to add.",
+            "replace": f"{_VALUES} with the values that replace all existing ones.",
             "repeatable": _REPEATABLE,
         },
         positional=("entry",),
@@ -60,16 +60,16 @@ _FORMS: Final[dict[str, OperationForm]] = {
         positional=("entry",),
     ),
     "rename": OperationForm(
-        about="Renames an entry, and moves it if a parent is given.",
-        required={**_ENTRY, "new_name": "The first part of its new name, such as uid=grace."},
+        about="Renames an entry, and moves it if a new parent is passed.",
+        required={**_ENTRY, "new_name": "The first part of the new DN, such as uid=grace."},
         optional={
-            "parent": "The name of the entry below which it is moved.",
-            "keep_old": "true if the entry keeps the value of its old name.",
+            "parent": "The DN of the new parent entry.",
+            "keep_old": "true to keep the attribute value of the old name.",
         },
         positional=("entry", "new_name"),
     ),
     "compare": OperationForm(
-        about="Asks whether an attribute has a value.",
+        about="Checks whether an attribute of an entry has a value.",
         required={**_ENTRY, "attribute": "The name of the attribute.", "value": "The value."},
         positional=("entry", "attribute", "value"),
     ),

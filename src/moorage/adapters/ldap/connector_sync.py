@@ -170,9 +170,9 @@ class LdapConnector(LinkConnector[LdapLink]):
                     return LdapSearchResult(tuple(entries[:limit]), tuple(references))
                 if size > self._settings.largest:
                     raise InvalidData(
-                        "The entries are larger than a search may hold in memory.",
+                        "The found entries exceed the memory limit `largest`.",
                         field="limit",
-                        remedy="Read them with stream(), give a limit, or raise `largest`.",
+                        remedy="Read the entries with stream(), set a limit, or raise `largest`.",
                     )
 
         return LdapSearch(self, "search", self._on_link("search", use_link), safe=True)
@@ -221,9 +221,9 @@ class LdapConnector(LinkConnector[LdapLink]):
         """
         if not isinstance(attributes, Mapping):
             raise InvalidData(
-                "The attributes of the entry are not values by name.",
+                "The attributes of the entry are not a dict.",
                 field="attributes",
-                remedy="Give a dictionary of values by attribute.",
+                remedy="Pass a dict of attribute names and their values.",
             )
         values = {
             attribute_name(name): values_bytes(name, content)
@@ -267,9 +267,9 @@ class LdapConnector(LinkConnector[LdapLink]):
         ]
         if not changes:
             raise InvalidData(
-                "There is nothing to change.",
+                "The modification contains no changes.",
                 field="replace",
-                remedy="Give values to delete, to add or to replace.",
+                remedy="Pass values to delete, add or replace.",
             )
         return self._change_operation(
             "modify",
@@ -338,9 +338,10 @@ class LdapConnector(LinkConnector[LdapLink]):
         secret = password if isinstance(password, Secret) else Secret(password)
         if not secret.reveal_bytes() or not text_argument("entry", entry):
             raise InvalidData(
-                "The name or the password is empty.",
+                "The name or the password to check is empty.",
                 field="password",
-                remedy="Refuse empty passwords yourself: servers take them for an anonymous login.",
+                remedy="Reject empty passwords before this call, because LDAP servers treat"
+                " them as an anonymous login.",
             )
 
         def use_link(until: float) -> bool:
@@ -371,10 +372,12 @@ class LdapConnector(LinkConnector[LdapLink]):
             raise InvalidData(
                 "The scope of the search is unknown.",
                 field="scope",
-                remedy='Give "subtree", "one" or "base".',
+                remedy='Pass "subtree", "one" or "base".',
             )
         if limit is not None and limit < 1:
-            raise InvalidData("The limit is less than 1.", field="limit", remedy="Give 1 or more.")
+            raise InvalidData(
+                "The limit on entries is less than 1.", field="limit", remedy="Give 1 or more."
+            )
         page = min(self._settings.page, limit or self._settings.page) if has_pages else 0
         return SearchRequest(
             base=self.base if base is None else text_argument("base", base),

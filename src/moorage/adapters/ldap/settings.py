@@ -24,7 +24,7 @@ _FORM: Final = AddressForm(
     title="an LDAP server",
     ports={"ldap": 389, "ldaps": 636},
     encrypted="ldaps",
-    remedy="Give ldap://host or ldaps://host, without a user, a name and options.",
+    remedy="Set ldap://host or ldaps://host, without user, DN or options.",
     path=late_pattern(r""),
 )
 
@@ -80,22 +80,22 @@ class Ldap:
         if self.password is not None and not self.password.reveal_bytes():
             # RFC 4513, 5.1.2: servers take a name without a password for an anonymous login.
             raise ConfigurationError(
-                "The password is empty, and servers accept any name without a password.",
+                "The password is empty. LDAP servers accept any user without a password.",
                 path="password",
-                remedy="Give the password, or leave out user and password.",
+                remedy="Set the password, or leave out user and password.",
             )
         if (self.user is None) is not (self.password is None):
             missing_field = "user" if self.user is None else "password"
             raise ConfigurationError(
-                f"The {missing_field} of the connector is missing.",
+                f"The LDAP connector has no {missing_field}.",
                 path=missing_field,
-                remedy="Give both user and password, or neither.",
+                remedy="Set both user and password, or neither.",
             )
         if self.external and (self.user is not None or self.certificate is None):
             raise ConfigurationError(
-                "An external identity is that of a client certificate alone.",
+                "The option `external` needs a client certificate, without user and password.",
                 path="external",
-                remedy="Give certificate and key, and leave out user and password.",
+                remedy="Set certificate and key, and leave out user and password.",
             )
 
     def address(self) -> ServerAddress:

@@ -171,7 +171,7 @@ class LinkPool(Uncopyable, Generic[L]):
         seconds = until - self._now()
         if seconds <= 0:
             raise AttemptTimeout(
-                "The wait for a connection left no time to open one.",
+                "Waiting for a free slot in the connection pool left no time to open a connection.",
                 may_have_been_processed=False,
             )
         link = self._connect(seconds)

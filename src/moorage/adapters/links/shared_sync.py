@@ -136,7 +136,7 @@ class SharedLink(Uncopyable, Generic[L]):
             raise AttemptTimeout(
                 "Another caller is still opening the connection.",
                 may_have_been_processed=False,
-                remedy="Check that the server is up, or allow the call more time.",
+                remedy="Check that the server is running, or raise the timeout of the call.",
             )
         try:
             record = self._use_open_link()

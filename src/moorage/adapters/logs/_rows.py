@@ -99,9 +99,9 @@ def row_of(
         ]
     except (AttributeError, TypeError, ValueError, OverflowError):
         raise InvalidData(
-            "An entry of the integration log has values that no database can store.",
+            "An entry of the integration log contains values that databases cannot store.",
             field="entry",
-            remedy="Only store entries that moorage has created.",
+            remedy="Store only entries that moorage has created.",
         ) from None
 
 

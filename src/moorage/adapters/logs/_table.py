@@ -313,5 +313,5 @@ def _position(cursor: str) -> tuple[int, int]:
     raise InvalidData(
         f"The cursor {cursor[:80]!r} is not valid.",
         field="after",
-        remedy="Pass the `next` of a page of this log, unchanged.",
+        remedy="Pass the `next` value of a page of this log unchanged.",
     )

@@ -155,7 +155,7 @@ def _parquet() -> Any:
         return import_module("pyarrow.parquet")
     except ImportError:
         raise ConfigurationError(
-            "The export to Parquet needs the package pyarrow.",
+            "Exporting to Parquet needs the package pyarrow.",
             path="--format",
             remedy=install("parquet"),
         ) from None

@@ -201,5 +201,5 @@ def _position(cursor: str | None) -> int | None:
         raise InvalidData(
             f"The cursor {cursor!r} is not valid.",
             field="after",
-            remedy="Pass the `next` of a page of this log, unchanged.",
+            remedy="Pass the `next` value of a page of this log unchanged.",
         ) from None

@@ -180,7 +180,9 @@ class LogQueue:
                     )
                 except InvalidData:
                     if len(batch) == 1:
-                        self._count_dropped(batch, "an entry has values that no database can store")
+                        self._count_dropped(
+                            batch, "an entry contains values that databases cannot store"
+                        )
                     else:
                         # The invalid entry is found by bisection, and does not block the others.
                         self._put_back(batch)
@@ -208,7 +210,7 @@ class LogQueue:
             self._waiting.clear()
         if unstored_items:
             self._count_dropped(
-                unstored_items, "the log was closed while its database was not available"
+                unstored_items, "the log was closed while its database was unavailable"
             )
 
     def _flush_soon(self) -> None:
@@ -252,8 +254,8 @@ class LogQueue:
                 reason = self._too_many()
             elif self._bytes + size > self._max_bytes:
                 reason = (
-                    f"more than {self._max_bytes} bytes of requests, responses and error messages"
-                    " wait to be stored"
+                    f"more than {self._max_bytes} bytes of requests, responses and error"
+                    " messages are waiting to be stored"
                 )
             else:
                 break
@@ -285,7 +287,7 @@ class LogQueue:
             self._count_dropped(batch[:surplus], self._too_many())
 
     def _too_many(self) -> str:
-        return f"more than {self._max_waiting} entries wait to be stored"
+        return f"more than {self._max_waiting} entries are waiting to be stored"
 
     def _count_dropped(self, batch: Sequence[_Item], reason: str) -> None:
         """Add to the count of dropped log entries."""
@@ -297,7 +299,8 @@ class LogQueue:
     def _warn_of_loss(self, reason: str) -> None:
         self._warn_once(
             "lost",
-            f"loses entries: {reason}. Check the database; `lost` of the log counts them.",
+            f"loses entries, because {reason}. Check the database. The attribute `lost` of the"
+            " log counts lost entries.",
         )
 
     def _warn_once(self, kind: str, problem: str) -> None:

@@ -150,9 +150,9 @@ class SmtpTransport:
                 )
         except smtplib.SMTPNotSupportedError:
             raise ConfigurationError(
-                "The mail server accepts no password.",
+                "The mail server does not offer login with a password.",
                 path="login",
-                remedy="Set login to false, or use the submission port.",
+                remedy="Set login to false, or use the mail server's submission port.",
             ) from None
         except smtplib.SMTPResponseException as error:
             raise _refusal(error.smtp_code, error.smtp_error) from None
@@ -202,9 +202,9 @@ def _log_in_with_password(server: smtplib.SMTP, name: str, password: str) -> Non
         return
     if "PLAIN" not in server.esmtp_features.get("auth", "").upper().split():
         raise ConfigurationError(
-            "The mail server accepts no name or password with characters outside ASCII.",
+            "The mail server does not accept user names or passwords with non-ASCII characters.",
             path="credentials",
-            remedy="Give the user of the server another password.",
+            remedy="Change the user's password on the mail server, or use another user.",
         )
     token = b64encode(f"\0{name}\0{password}".encode()).decode()
     code, words = server.docmd("AUTH", f"PLAIN {token}")
@@ -220,7 +220,8 @@ def _send_envelope(
     if envelope["wide"]:
         if not server.has_extn("smtputf8"):
             raise UnsupportedByVendor(
-                "The mail server accepts ASCII addresses only.", capabilities=("international",)
+                "The mail server accepts only ASCII email addresses.",
+                capabilities=("international",),
             )
         options += ["SMTPUTF8", "BODY=8BITMIME"]
     try:
@@ -282,7 +283,7 @@ def _connection_error(error: Exception) -> ConnectorError:
         f"The mail server could not be reached ({type(error).__name__}).",
         may_have_been_processed=False,
         retryable=not is_lasting,
-        remedy="Check its host, port, security and certificate.",
+        remedy="Check the mail server's host, port, security and certificate.",
     )
 
 
@@ -307,7 +308,7 @@ def _refusal(number: int, text: bytes | str) -> ConnectorError:
     else:
         kind = InvalidRequest if number in _INVALID_CODES else VendorRejected
     error: ConnectorError = kind(
-        f"The mail server refused with {code}.",
+        f"The mail server refused the operation with {code}.",
         vendor_code=code,
         vendor_message=_redacted_text(words),
         **fields,

@@ -75,7 +75,7 @@ class ClusterWatch:
 def options_error() -> ConfigurationError:
     """Return the error for settings that librdkafka refuses; it does not quote their values."""
     return ConfigurationError(
-        "The settings of the connector are refused by librdkafka.",
+        "The library librdkafka refuses the settings of the connector.",
         path="options",
-        remedy="Check the names and values of `options`, and the files of TLS.",
+        remedy="Check the names and values in `options`, and the TLS files.",
     )

@@ -92,7 +92,7 @@ class KafkaProducer:
             if not self._is_open:
                 raise LocalFailure(
                     "The connection to Kafka was closed.",
-                    remedy="Use the connector before it is closed.",
+                    remedy="Use the connector before you close it.",
                 )
             self._is_used = True
         try:

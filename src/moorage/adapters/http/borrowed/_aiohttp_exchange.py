@@ -225,9 +225,10 @@ def encoded_headers(fields: list[tuple[str, str]]) -> CIMultiDict[str]:
     for name, value in fields:
         if not value.isascii():
             raise InvalidData(
-                f"The library aiohttp cannot send the header {name!r}, whose value is not ASCII.",
+                f"The library aiohttp cannot send the header {name!r}, because its value is"
+                " not ASCII.",
                 field=f"headers.{name}",
-                remedy="Percent-encode it, or use another HTTP client.",
+                remedy="Percent-encode the value, or use another HTTP client.",
             )
         lower_name = name.lower()
         if lower_name != "transfer-encoding":

@@ -155,7 +155,7 @@ class _WholeExchange(LibraryErrors):
         try:
             await pool.take(self._origin, self, min(until, self._deadline))
         except DeadlinePassed:
-            raise self._timed_out("pool", "had no connection free", sent=False) from None
+            raise self._timed_out("pool", "had no free connection", sent=False) from None
 
     async def send(
         self, request: _WholeRequest, connections: OpenConnections, limits: Limits

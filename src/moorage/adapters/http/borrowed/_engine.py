@@ -117,7 +117,7 @@ class LibraryEngine(Engine, ABC):
 
     def _check_place(self, owner: int) -> None:
         if os.getpid() != owner:  # pragma: no cover - only in a forked child
-            raise _wrong_place("process, which continues to use its connections")
+            raise _wrong_place("process, which is still using its connections")
         scope = self.network.here()
         if self._scope not in {None, scope}:
             raise _wrong_place("event loop")
@@ -127,12 +127,13 @@ class LibraryEngine(Engine, ABC):
 def closed_error(message: str) -> LocalFailure:
     return LocalFailure(
         message,
-        remedy="Create a new client, or close this one later.",
+        remedy="Create a new client, or close this client later.",
     )
 
 
 def _wrong_place(owner: str) -> LocalFailure:
     return LocalFailure(
         f"Your HTTP client belongs to another {owner}.",
-        remedy="Pass a function that creates clients instead; each process and loop calls it.",
+        remedy="Pass a function that creates clients, so that each process and event loop"
+        " calls it.",
     )

@@ -58,7 +58,7 @@ class Resolver:
             Exception: the last error of `connect`.
         """
         addresses = await self.addresses(host, port, until)
-        failure: Exception = OSError("the name has no address")
+        failure: Exception = OSError("the host name has no address")
         for remaining_addresses, address in zip(
             range(len(addresses), 0, -1), addresses, strict=True
         ):

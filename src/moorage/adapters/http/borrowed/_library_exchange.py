@@ -58,9 +58,9 @@ class ExceptionMeaning(Enum):
 
 
 TIMEOUT_MEANINGS: Final = {
-    ExceptionMeaning.NO_CONNECTION: ("pool", "had no connection free"),
+    ExceptionMeaning.NO_CONNECTION: ("pool", "had no free connection"),
     ExceptionMeaning.NOT_REACHED_IN_TIME: ("connect", "could not be reached"),
-    ExceptionMeaning.NOT_TAKEN_IN_TIME: ("write", "did not take the request"),
+    ExceptionMeaning.NOT_TAKEN_IN_TIME: ("write", "did not accept the request"),
     ExceptionMeaning.NO_RESPONSE_IN_TIME: ("read", "did not respond"),
 }
 
@@ -494,6 +494,6 @@ def unverified_tls_error(setting: str) -> ConfigurationError:
     return ConfigurationError(
         f"Your {setting} does not verify certificates.",
         path=setting,
-        remedy="Enable verification; for a test bench, pass"
+        remedy="Enable verification. For a test environment, pass"
         " tls=Tls(unverified=DangerouslyUnverified(because=...)).",
     )

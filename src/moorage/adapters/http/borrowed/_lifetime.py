@@ -96,14 +96,15 @@ def refuse_settings(
         return
     if guard is not None:
         raise ConfigurationError(
-            f"Your {name} connects by itself, so the guard cannot check its addresses.",
+            f"Your {name} opens its own connections, so the guard cannot check their addresses.",
             path="guard",
-            remedy=f"Omit the {name}: moorage's own uses the guard.",
+            remedy=f"Leave out the {name}. moorage then uses its own {name}, which the guard"
+            " checks.",
         )
     if proxy is not None or (tls is not None and tls != Tls(unverified=tls.unverified)):
         setting = "certificates" if proxy is None else "proxy"
         raise ConfigurationError(
-            f"Your {name} has its own {setting}.",
+            f"Your {name} has its own {setting}, so this setting would have no effect.",
             path="tls" if proxy is None else "proxy",
-            remedy=f"Set it where you create the {name}, or omit the {name}.",
+            remedy=f"Configure it where you create the {name}, or leave out the {name}.",
         )

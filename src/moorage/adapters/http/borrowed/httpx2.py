@@ -196,10 +196,10 @@ class _TransportSource:
                 raise unverified_tls_error("client")
             if self._kind is httpx2.Client and pool._http2:  # noqa: SLF001 - not public otherwise
                 raise ConfigurationError(
-                    "A synchronous client with HTTP/2 cannot end one exchange in time without"
-                    " ending all others on its connection.",
+                    "A synchronous HTTP/2 client cannot cancel one request without cancelling"
+                    " all other requests on its connection.",
                     path="client",
-                    remedy="Create it without http2=True, or use the asynchronous client.",
+                    remedy="Create the client without http2=True, or use the asynchronous client.",
                 )
 
 

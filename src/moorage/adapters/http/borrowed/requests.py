@@ -162,7 +162,7 @@ class _SessionConnections(SyncLibraryClient):
         adapter = self._session.get_adapter(url)
         if not isinstance(adapter, HTTPAdapter):
             raise ConfigurationError(
-                f"The session's adapter {type(adapter).__name__} has no connections.",
+                f"The session's adapter {type(adapter).__name__} has no connection pool.",
                 path="session",
                 remedy="Mount a requests.adapters.HTTPAdapter for this origin.",
             )
@@ -262,4 +262,6 @@ def _proxy_headers(proxy: Proxy) -> dict[str, str]:
 
 
 def _no_context() -> ssl.SSLContext:  # pragma: no cover - urllib3 connects to the proxy
-    raise AssertionError("urllib3 connects to the proxy, not we.")
+    raise AssertionError(
+        "urllib3 opens the TLS connection to the proxy, so moorage needs no context for it."
+    )

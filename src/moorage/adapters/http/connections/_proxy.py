@@ -100,7 +100,7 @@ class Gateway:
             raise self._proxy_error(f"sent a response that {error}") from None
         except (ResponseCutOff, OSError) as error:
             raise self._proxy_error(
-                f"closed the connection instead of connecting to {origin}"
+                f"closed the connection before it connected to {origin}"
             ) from error
         status = reader.head.status
         if not 200 <= status < 300:

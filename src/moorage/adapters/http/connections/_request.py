@@ -37,7 +37,7 @@ def locate(url: str) -> tuple[Origin, str, str]:
 
 def _split_url(url: str) -> tuple[Origin, str, str]:
     if not (url.isascii() and url.isprintable() and " " not in url):
-        raise _invalid_url("has a space, a control character, or a letter that is not ASCII")
+        raise _invalid_url("contains a space, a control character or a non-ASCII character")
     path_match = _END_OF_HOST.search(url, url.find("://") + 3)
     start = path_match.start() if path_match else len(url)
     origin, host = origin_of(url[:start])
@@ -53,11 +53,13 @@ def origin_of(text: str) -> tuple[Origin, str]:
     """Return the origin of a URL without a path, and its `Host` field."""
     match = _ORIGIN.fullmatch(text)
     if match is None:
-        raise _invalid_url("does not start with http:// or https:// and a host, or names a user")
+        raise _invalid_url(
+            "does not begin with http:// or https:// and a host, or contains a user name"
+        )
     scheme, host = match[1].lower(), match[2].lower()
     port = int(match[3] or _PORTS[scheme])
     if not 0 < port <= _LAST_PORT:
-        raise _invalid_url("has a port that does not exist")
+        raise _invalid_url("contains an invalid port")
     host_field = host if port == _PORTS[scheme] else f"{host}:{port}"
     return Origin(host.strip("[]"), port, scheme == "https"), host_field
 
@@ -66,7 +68,7 @@ def _invalid_url(why: str) -> InvalidData:
     return InvalidData(
         f"The URL {why}.",
         field="url",
-        remedy="Pass an absolute URL, percent-encoded, with its credentials in a header.",
+        remedy="Pass an absolute, percent-encoded URL, and put credentials into a header.",
     )
 
 
@@ -111,14 +113,14 @@ class Upload:
             self._finished = chunk is None
         if self._finished:
             if self._remaining:
-                raise _invalid_body(f"ends {self._remaining} bytes before its length")
+                raise _invalid_body(f"ended {self._remaining} bytes before its declared length")
             return b""
         if not isinstance(chunk, bytes):
             raise _invalid_body(f"returns {type(chunk).__name__}, not bytes")
         if self._remaining is not None:
             self._remaining -= len(chunk)
             if self._remaining < 0:
-                raise _invalid_body("is longer than its length")
+                raise _invalid_body("is longer than its declared length")
         return chunk
 
 
@@ -126,5 +128,5 @@ def _invalid_body(why: str) -> InvalidData:
     return InvalidData(
         f"The body's stream {why}.",
         field="body",
-        remedy="Stream bytes, and set the length only if it is known.",
+        remedy="Stream bytes, and set the length only if you know it.",
     )

@@ -37,12 +37,12 @@ def _seconds(value: float | timedelta) -> float:
 
 def _check_count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if type(value) is not int or value < 1:
-        raise invalid(attribute.name, value, "a whole number from 1 on")
+        raise invalid(attribute.name, value, "a whole number of at least 1")
 
 
 def _check_seconds(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, (int, float)) or not value >= 0:
-        raise invalid(attribute.name, value, "a number of seconds, or a timedelta; 0 keeps none")
+        raise invalid(attribute.name, value, "a number of seconds or a timedelta; 0 turns it off")
 
 
 def _check_tls(_: object, __: object, value: Tls | None) -> None:
@@ -70,7 +70,7 @@ def _check_guard(settings: PoolSettings, _: object, value: OutgoingGuard | None)
         raise invalid("guard", value, "a moorage.OutgoingGuard")
     if settings.proxy is not None:
         raise ConfigurationError(
-            "A proxy resolves names itself, so the guard could not check the addresses.",
+            "The proxy resolves host names, so the guard could not check their addresses.",
             path="guard",
             remedy="Let the proxy refuse forbidden destinations, or connect without a proxy.",
         )

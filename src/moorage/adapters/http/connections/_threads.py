@@ -52,9 +52,9 @@ class ThreadNetwork:
         if isinstance(chunks, Iterator):
             return next(chunks, None)
         raise InvalidData(
-            "The synchronous client cannot send an asynchronous body.",
+            "The synchronous HTTP client cannot send the body of an asynchronous iterator.",
             field="body",
-            remedy="Stream from an iterator or a file, or use the asynchronous client.",
+            remedy="Stream the body from an iterator or a file, or use the asynchronous client.",
         )
 
     def waiter(self) -> Waiter:
@@ -86,4 +86,4 @@ def run(flow: Coroutine[Any, Any, _Result]) -> _Result:
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # what the coroutine returned
     flow.close()
-    raise RuntimeError("The synchronous HTTP client was made to wait without blocking.")
+    raise RuntimeError("The synchronous HTTP client suspended, but it must run without waiting.")

@@ -36,8 +36,8 @@ def check_context(context: ssl.SSLContext) -> None:
         raise ConfigurationError(
             "The ssl_context does not verify certificates.",
             path="ssl_context",
-            remedy="Create it with ssl.create_default_context(cafile=...), and leave verify_mode"
-            " and check_hostname unchanged; or pass `tls` instead.",
+            remedy="Create it with ssl.create_default_context(cafile=...), and leave"
+            " verify_mode and check_hostname unchanged. Or pass `tls` instead.",
         )
     if context.minimum_version not in {ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3}:
         raise ConfigurationError(

@@ -66,10 +66,10 @@ def connection_failed(peer: str, error: Exception) -> ConnectionFailed:
 def resource_error(peer: str, reason: str) -> LocalFailure:
     """Return the error for a connection for which this machine lacks resources."""
     return LocalFailure(
-        f"{peer} was not contacted, because this machine has no sockets, ports or memory left:"
+        f"{peer} was not contacted, because this machine has no free sockets, ports or memory:"
         f" {reason}.",
         retryable=True,
-        remedy="Raise the limit of open files, or allow fewer connections at once.",
+        remedy="Raise the limit of open files, or allow fewer concurrent connections.",
     )
 
 
@@ -210,7 +210,7 @@ async def dial(
     addresses = await network.resolve(origin.host, origin.port, until)
     if guard is not None:
         addresses = allowed_addresses(guard, origin, addresses)
-    failure: Exception = OSError("the name has no address")
+    failure: Exception = OSError("the host name has no address")
     for remaining_addresses, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
         now = monotonic()
         try:

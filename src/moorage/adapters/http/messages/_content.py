@@ -174,7 +174,7 @@ class SingleDecompressor:
     def end(self) -> None:
         """Check that the compressed body is complete."""
         if not self._inflate.eof and (self._started or self._pending):
-            raise NotHttp("has a compressed body that is cut off")
+            raise NotHttp("has a truncated compressed body")
 
     def _decompress(self, data: bytes) -> bytes:
         is_first, self._started = not self._started, True
@@ -194,6 +194,6 @@ class SingleDecompressor:
         if not self._pending:
             return False
         if self._window != _GZIP:
-            raise NotHttp("has bytes after the end of its compressed body")
+            raise NotHttp("has extra bytes after its compressed body")
         self._inflate = zlib.decompressobj(_GZIP)
         return True

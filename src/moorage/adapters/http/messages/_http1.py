@@ -151,10 +151,12 @@ def fields_to_send(request: Request, host: str) -> list[tuple[str, str]]:
 def _check_framing(headers: Headers, length: int | None) -> None:
     if "transfer-encoding" in headers:
         raise framing_error(
-            "Transfer-Encoding", "Remove it; a body of unknown length is sent in chunks."
+            "Transfer-Encoding", "Remove the header. A body of unknown length is sent in chunks."
         )
     if headers.get_all("content-length") != (str(length),):
-        raise framing_error("Content-Length", "Remove it, or set it to the length of the body.")
+        raise framing_error(
+            "Content-Length", "Remove the header, or set it to the length of the body."
+        )
 
 
 def framing_error(name: str, remedy: str) -> InvalidData:
@@ -470,7 +472,7 @@ def body_framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
     lengths = _combined_values(headers, "content-length")
     if codings is not None:
         if old or lengths is not None or codings.lower() != "chunked":
-            raise NotHttp("frames its body in a way that is ambiguous")
+            raise NotHttp("has ambiguous headers about the length of its body")
         return True, None
     if lengths is None:
         return False, None

@@ -124,8 +124,8 @@ class Clients:
             raise ConfigurationError(
                 "The library pyreqwest does not accept the certificates, the key or the proxy.",
                 path="tls",
-                remedy="Pass an unencrypted or PKCS#8 key of RSA, ECDSA or Ed25519; or use another"
-                " HTTP client, such as StdlibHttpClient.",
+                remedy="Pass an RSA, ECDSA or Ed25519 key that is unencrypted or in PKCS#8"
+                " format, or use another HTTP client, such as StdlibHttpClient.",
             ) from None
 
     def _secured(self, builder: Any, tls: Tls | None) -> Any:

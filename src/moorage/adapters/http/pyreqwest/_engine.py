@@ -91,9 +91,9 @@ class PyreqwestEngine(Engine):
     def replacement(self, client: str) -> Engine:
         """Return a standard-library engine, and warn that pyreqwest cannot be used."""
         give_notice(
-            f"{client} cannot use pyreqwest in this process, which was forked from a process that"
-            " had loaded pyreqwest: it uses the standard library instead. Fork before the first"
-            " call, and before pyreqwest is imported.",
+            f"{client} uses the standard library instead of pyreqwest, because this process"
+            " was forked from a process that had loaded pyreqwest. Fork before the first call"
+            " and before importing pyreqwest.",
             stacklevel=4,
         )
         engine = Engine(self.network, self._settings)
@@ -115,8 +115,10 @@ class PyreqwestEngine(Engine):
 def _guard_refused() -> ConfigurationError:
     # A client of pyreqwest accepts addresses for a name, but never other ones later.
     return ConfigurationError(
-        "The library pyreqwest resolves names itself, so the guard could not check the addresses.",
+        "The library pyreqwest resolves host names itself, so the guard could not check their"
+        " addresses.",
         path="guard",
-        remedy="Use another HTTP client: StdlibHttpClient, Httpx2HttpClient or RequestsHttpClient;"
-        " AsyncStdlibHttpClient, AsyncHttpx2HttpClient or AsyncAiohttpHttpClient.",
+        remedy="Use another HTTP client, such as StdlibHttpClient, Httpx2HttpClient or"
+        " RequestsHttpClient, or AsyncStdlibHttpClient, AsyncHttpx2HttpClient or"
+        " AsyncAiohttpHttpClient.",
     )

@@ -322,5 +322,5 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
         return self.of_pyreqwest(error)
 
     def _step_timeout(self, step: str) -> AttemptTimeout:
-        problem = "did not take the request" if step == "write" else "did not respond"
+        problem = "did not accept the request" if step == "write" else "did not respond"
         return self._timed_out(step, problem, sent=True)

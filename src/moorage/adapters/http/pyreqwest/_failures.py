@@ -43,7 +43,7 @@ class PyreqwestErrors(ExchangeErrors):
 
     def no_slot(self) -> AttemptTimeout:
         """Return the error for an exchange that waited too long for a connection slot."""
-        return self._timed_out("pool", "had no connection free", sent=False)
+        return self._timed_out("pool", "had no free connection", sent=False)
 
     def of(self, error: Exception) -> Exception:
         """Return the error for an exception of pyreqwest, an exceeded limit or a missing slot."""

@@ -67,8 +67,8 @@ def _inexact_url_error(problem: str) -> InvalidData:
     return InvalidData(
         f"The URL {problem}.",
         field="url",
-        remedy="Percent-encode quotation marks, brackets and the like, and resolve `.` and `..`;"
-        " or use another HTTP client, such as StdlibHttpClient.",
+        remedy="Percent-encode characters such as quotation marks and brackets, and resolve"
+        " `.` and `..`. Or use another HTTP client, such as StdlibHttpClient.",
     )
 
 
@@ -85,21 +85,25 @@ def fields_of(request: Request) -> list[tuple[str, str]]:
     for name, value in fields:
         if not value.isascii():
             raise InvalidData(
-                f"The library pyreqwest cannot send the header {name!r}, whose value is not ASCII.",
+                f"The library pyreqwest cannot send the header {name!r}, because its value is"
+                " not ASCII.",
                 field=f"headers.{name}",
-                remedy="Percent-encode it, or use another HTTP client, such as StdlibHttpClient.",
+                remedy="Percent-encode the value, or use another HTTP client, such as"
+                " StdlibHttpClient.",
             )
     if "range" in headers and "accept-encoding" not in headers:
         # A range of a compressed form could not be decompressed.
         fields.append(_IDENTITY)
     if "transfer-encoding" in headers:
         raise framing_error(
-            "Transfer-Encoding", "Remove it; a body of unknown length is sent in chunks."
+            "Transfer-Encoding", "Remove the header. A body of unknown length is sent in chunks."
         )
     length = body.length if isinstance(body, BodyStream) else len(body)
     if "content-length" in headers:
         if headers.get_all("content-length") != (str(length),):
-            raise framing_error("Content-Length", "Remove it, or set it to the length of the body.")
+            raise framing_error(
+                "Content-Length", "Remove the header, or set it to the length of the body."
+            )
     elif isinstance(body, BodyStream) and length is not None:
         fields.append(("Content-Length", str(length)))
     return fields

@@ -39,8 +39,8 @@ class ClientOfEngine(ABC):
         self.unverified = None if self.tls is None else self.tls.unverified
         if self.unverified is not None:
             warnings.warn(
-                f"TLS is not verified ({self.unverified.because}): any server that answers"
-                " receives your secrets.",
+                f"TLS certificates are not verified ({self.unverified.because}). Your secrets"
+                " are sent to any server that answers.",
                 stacklevel=4,  # the caller of the constructor, which `careful` wraps
             )
 

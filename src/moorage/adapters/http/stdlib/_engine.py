@@ -42,7 +42,8 @@ def _check_context(settings: StdlibSettings, _: object, value: SSLContext | None
         raise ConfigurationError(
             "The client has both `tls` and `ssl_context`.",
             path="tls",
-            remedy="Pass only `tls`; or only `ssl_context`, if `tls` lacks an option.",
+            remedy="Pass only `tls`, or pass only `ssl_context` if you need an option that"
+            " `tls` lacks.",
         )
 
 
@@ -183,7 +184,7 @@ class Engine:
             pool.close()
             raise LocalFailure(
                 "The HTTP client is closed.",
-                remedy="Create a new client, or close this one later.",
+                remedy="Create a new client, or close this client later.",
             )
         return pool
 

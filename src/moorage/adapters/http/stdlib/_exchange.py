@@ -192,7 +192,7 @@ class Exchange(ExchangeBase):
         try:
             await pool.take(self._origin, self._holder, self._deadline_for(self._timeouts.pool))
         except DeadlinePassed:
-            raise self._timed_out("pool", "had no connection free", sent=False) from None
+            raise self._timed_out("pool", "had no free connection", sent=False) from None
         return pool
 
     async def _connect(self, pool: Pool) -> Wire:
@@ -241,7 +241,7 @@ class Exchange(ExchangeBase):
                 piece = data if len(data) <= _PIECE_SIZE else data[start : start + _PIECE_SIZE]
                 await wire.send(piece, self._deadline_for(self._timeouts.write))
         except DeadlinePassed:
-            raise self._timed_out("write", "did not take the request", sent=True) from None
+            raise self._timed_out("write", "did not accept the request", sent=True) from None
         except OSError as error:
             self._send_error = error
 
@@ -307,7 +307,7 @@ class Exchange(ExchangeBase):
     def _connection_lost(self, error: Exception) -> ConnectionFailed:
         send_error = self._send_error
         if send_error is not None:
-            problem, error = "did not take all of the request", send_error
+            problem, error = "did not accept all of the request", send_error
         elif self._reader.silent:
             problem = "closed the connection without a response"
         else:

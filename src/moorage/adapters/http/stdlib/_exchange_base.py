@@ -57,11 +57,12 @@ class ExchangeErrors(ABC):
 
     def _body_failed(self, error: Exception, *, sent: bool) -> LocalFailure:
         return LocalFailure(
-            f"{self._peer} did not receive {'all of ' if sent else ''}the request, because the"
-            f" source of the body failed with {type(error).__name__}.",
+            f"{self._peer} did not receive {'all of ' if sent else ''}the request, because"
+            f" reading the request body failed with {type(error).__name__}.",
             may_have_been_processed=sent,
             retryable=True,
-            remedy="See the cause of this error, and correct the source.",
+            remedy="Read the cause of this error, and correct the iterator or file that"
+            " yields the body.",
         )
 
     def _closed_early(self) -> LocalFailure:
@@ -74,9 +75,9 @@ class ExchangeErrors(ABC):
         remedy = None
         if isinstance(error, ResponseTooLarge):
             remedy = (
-                "If the size is expected, raise the HTTP client's limit or stream the response; a"
-                " compressed stream has the limit too, unless the request has the header"
-                " Accept-Encoding: identity."
+                "If you expect this size, raise the HTTP client's limit or stream the"
+                " response. The limit also applies to a compressed stream, unless the request"
+                " has the header Accept-Encoding: identity."
             )
         return VendorFailed(
             f"{self._peer} sent a response that {error}.",

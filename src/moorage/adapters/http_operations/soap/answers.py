@@ -52,7 +52,7 @@ def envelope_of(response: Response, parse: ParseEnvelope = envelope_in) -> Any:
     """
     if essence(response.headers.get("content-type", "")) == "multipart/related":
         raise unreadable_answer_error(
-            response, problem="has attachments (MTOM), which are not supported"
+            response, problem="has attachments (MTOM), which moorage does not support"
         )
     envelope = parse(response)
     if envelope is None:
@@ -207,5 +207,5 @@ def _with_plain_zone(value: Any) -> Any:
 
 def _too_many(response: Response) -> VendorFailed:
     return unreadable_answer_error(
-        response, problem="has references that multiply it, or never end"
+        response, problem="contains references that repeat too much content or form a cycle"
     )

@@ -52,7 +52,9 @@ def only_argument(element: Any, arguments: Mapping[str, Any]) -> Any:
     """
     for name in arguments:
         if name != element.name:
-            raise argument_error(str(name), f"is unknown; there are: {element.name}")
+            raise argument_error(
+                str(name), f"does not exist; the operation accepts only {element.name}"
+            )
     if element.name not in arguments:
         raise argument_error(element.name, "is missing")
     return _value(element.type, arguments[element.name], (element.name,), many=False)
@@ -80,7 +82,7 @@ def argument_error(path: str, problem: str) -> InvalidData:
     return InvalidData(
         f"The argument {path} {problem}.",
         field=path,
-        remedy="Give it as the schema of the WSDL has it; `Soap.operations` shows the types.",
+        remedy="Pass a value that matches the WSDL's schema. `Soap.operations` shows the types.",
     )
 
 
@@ -97,7 +99,9 @@ def _members(kind: Any, values: Mapping[str, Any], path: tuple[str, ...]) -> Any
         member = members.get(name)
         if member is None and not is_open:
             names = ", ".join(members) or "none"
-            raise argument_error(".".join(item_path), f"is unknown; there are: {names}")
+            raise argument_error(
+                ".".join(item_path), f"does not exist; the accepted arguments are: {names}"
+            )
         accepts_many = member is None or getattr(member, "accepts_multiple", False)
         result[name] = _value(getattr(member, "type", None), value, item_path, many=accepts_many)
     return result
@@ -141,7 +145,7 @@ def _single_value(kind: Any, value: Any) -> Any:
         _UnfitError: the value is not of its type.
     """
     if isinstance(value, str) and _FORBIDDEN.search(value):
-        raise _UnfitError("has a character that XML does not allow")
+        raise _UnfitError("contains a character that XML does not allow")
     builtins = zeep("xsd.types.builtins")
     for name, write in _WRITERS.items():
         if isinstance(kind, getattr(builtins, name)):
@@ -211,7 +215,7 @@ def _bytes(value: Any) -> Any:
             pass
         else:
             return value
-    raise _UnfitError("is neither bytes nor a text in Base64")
+    raise _UnfitError("is not bytes or a Base64 string")
 
 
 def _digits(value: Any) -> Any:

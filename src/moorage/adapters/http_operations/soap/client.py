@@ -164,9 +164,9 @@ class Soap:
         if self._port.address:
             return self._port.address
         raise ConfigurationError(
-            f"The port {self._port.name} has no address in the WSDL.",
+            f"The WSDL has no address for the port {self._port.name}.",
             path="location",
-            remedy="Give the location: the path below the service's base URL.",
+            remedy="Set the location, which is a path below the service's base URL.",
         )
 
     def _http_headers(self, described: Any) -> dict[str, str]:
@@ -194,7 +194,7 @@ class Soap:
         if body is None:
             checked = {}
             for argument in arguments:
-                raise argument_error(argument, "is unknown; there are: none")
+                raise argument_error(argument, "does not exist; the operation accepts no arguments")
         elif _is_compound(body):
             checked = arguments_for(body.type, arguments)
         else:
@@ -223,7 +223,7 @@ class Soap:
         if problem is None:
             return None
         path, rule = problem
-        return path.partition(".")[2] or path, f"is not as the schema has it ({rule})"
+        return path.partition(".")[2] or path, f"does not match the schema ({rule})"
 
 
 def _is_compound(body: Any) -> bool:
@@ -239,7 +239,7 @@ def _problem(error: Exception) -> tuple[str, str]:
     if path and str(getattr(error, "message", "")).startswith("Missing element"):
         return ".".join(path), "is missing"
     place = ".".join(path) or "(one of them)"
-    return place, f"is not as the schema has it ({type(error).__name__})"
+    return place, f"does not match the schema ({type(error).__name__})"
 
 
 def _read(described: Any, wsdl: Wsdl, parse: ParseEnvelope, response: Response) -> Any:
@@ -258,20 +258,22 @@ def _read(described: Any, wsdl: Wsdl, parse: ParseEnvelope, response: Response) 
     check_references(envelope, response)
     body = envelope.find(f"{envelope.tag.removesuffix('Envelope')}Body")
     if not _is_expected(described, body):
-        raise unreadable_answer_error(response, problem="has another element than the WSDL has")
+        raise unreadable_answer_error(
+            response, problem="contains a different element than the WSDL declares"
+        )
     if wsdl.validator is not None and body is not None and len(body):
         # zeep would return None for a string that is no value of its type.
         problem = wsdl.validator.problem(body[0], only_values=True)
         if problem is not None:
             raise unreadable_answer_error(
-                response, problem=f"has a value of another type at {problem[0]}"
+                response, problem=f"contains a value of the wrong type at {problem[0]}"
             )
     reason = None
     try:
         return plain(described.process_reply(envelope))
     except Exception as error:  # noqa: BLE001 - whatever zeep raises for a wrong answer
         reason = type(error).__name__
-    raise unreadable_answer_error(response, problem=f"is not as the WSDL has it ({reason})")
+    raise unreadable_answer_error(response, problem=f"does not match the WSDL ({reason})")
 
 
 def _is_expected(described: Any, body: Any) -> bool:

@@ -90,9 +90,9 @@ class Documents:
         """
         if len(content) > _MAX_BYTES or len(self.contents) >= _MOST_DOCUMENTS:
             raise _wsdl_error(
-                f"The WSDL is too large: at {url} there are more than {_MAX_BYTES} bytes, or it"
+                f"The WSDL is too large: {url} has more than {_MAX_BYTES} bytes, or the WSDL"
                 f" consists of more than {_MOST_DOCUMENTS} documents.",
-                "Save the parts that you need in a file, and give its path.",
+                "Save the parts that you need in a file, and set the path of that file.",
             )
         try:
             element = parsed(content)
@@ -100,8 +100,8 @@ class Documents:
             element = None
         if element is None:
             raise _wsdl_error(
-                f"The document at {url} is not XML, or has a document type (DTD).",
-                "Correct the path of the WSDL; remove the document type from a file.",
+                f"The document at {url} is not XML, or contains a document type definition (DTD).",
+                "Correct the path of the WSDL, or remove the DTD from the file.",
             )
         self.contents[url] = content
         self.elements[url] = element
@@ -123,8 +123,8 @@ class Documents:
         if content is not None:
             return content
         raise _wsdl_error(
-            f"The WSDL refers to {url}, which is not below its own host or folder.",
-            "Save that document in a file, and name it in `copies` with this URL.",
+            f"The WSDL refers to {url}, which is outside the WSDL's own host or folder.",
+            "Save that document in a file, and add the file to `copies` under this URL.",
         )
 
 
@@ -138,7 +138,7 @@ def file_url(path: str | PurePath) -> str:
         return Path(path).resolve().as_uri()
     except (OSError, ValueError, RuntimeError):
         pass
-    raise _wsdl_error("The path of the WSDL can be none of a file.", "Correct the path.")
+    raise _wsdl_error("The path of the WSDL is not a valid path of a file.", "Correct the path.")
 
 
 def file_content(url: str, root: str) -> bytes:
@@ -151,8 +151,8 @@ def file_content(url: str, root: str) -> bytes:
     try:
         if not may_load(root, path.resolve().as_uri()):
             raise _wsdl_error(
-                f"The file {path} is not in the folder of the WSDL or below it.",
-                "Put a copy of the file there, in place of the link.",
+                f"The file {path} is not in or below the folder of the WSDL.",
+                "Replace the link with a copy of the file.",
             )
         with path.open("rb") as file:
             return file.read(_MAX_BYTES + 1)

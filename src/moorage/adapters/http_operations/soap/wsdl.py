@@ -160,7 +160,7 @@ class Wsdl:
             raise ConfigurationError(
                 "The WSDL has no service with a SOAP binding over HTTP.",
                 path="wsdl",
-                remedy="Give the WSDL that declares the service; WSDL 2.0 is not supported.",
+                remedy="Use the WSDL that declares the service. moorage does not support WSDL 2.0.",
             )
         if service not in services and (service is not None or len(services) > 1):
             problem = "several services" if service is None else f"no service {service!r}"
@@ -198,7 +198,7 @@ def require_zeep() -> None:
     """
     if find_spec("zeep") is None:
         raise ConfigurationError(
-            "SOAP needs zeep, which is not installed.", path="kind", remedy=install("soap")
+            "SOAP services need zeep, which is not installed.", path="kind", remedy=install("soap")
         )
 
 
@@ -263,5 +263,6 @@ def _ports(documents: Documents) -> tuple[WsdlPort, ...]:
     raise ConfigurationError(
         f"The WSDL at {documents.root} cannot be read ({reason}).",
         path="wsdl",
-        remedy="Correct the path; if it is right, tell the vendor, or correct a copy in a file.",
+        remedy="Correct the path. If the path is right, report the error to the vendor, or"
+        " correct a copy of the WSDL in a file.",
     )
