@@ -65,7 +65,7 @@ def test_a_token_for_something_else(resource: str, is_async: bool) -> None:
     """If the vault's challenge names another resource, no token and no secret are sent."""
     with Azure(is_async=is_async) as azure:
         azure.lab.resource = resource
-        with pytest.raises(ConfigurationError, match="does not contain it"):
+        with pytest.raises(ConfigurationError, match="for a different resource"):
             azure.get(azure.provider())
         assert 1 == len(azure.lab.server.requests)
 
@@ -84,10 +84,10 @@ def test_a_vault_that_names_no_directory(is_async: bool) -> None:
     """A vault is refused if its challenge is missing or has no directory; both formats are read."""
     with Azure(is_async=is_async) as azure:
         azure.lab.directory = "https://login.windows.net/"
-        with pytest.raises(ConfigurationError, match="does not contain it"):
+        with pytest.raises(ConfigurationError, match="for a different resource"):
             azure.get(azure.provider())
         azure.lab.server.queue(Behaviour(401))
-        with pytest.raises(ConfigurationError, match="does not contain it"):
+        with pytest.raises(ConfigurationError, match="for a different resource"):
             azure.get(azure.provider())
         challenge = (
             'Bearer authorization_uri="https://login.example/our-directory",'

@@ -88,7 +88,7 @@ def test_damaged_secret_is_refused(is_async: bool) -> None:
     """A secret with a wrong checksum is refused; one without a checksum is used."""
     with Gcp(is_async=is_async) as gcp:
         gcp.lab.checksum = "1"
-        with pytest.raises(StorageUnavailable, match="wrong checksum"):
+        with pytest.raises(StorageUnavailable, match="incorrect checksum"):
             gcp.get(gcp.provider())
         gcp.lab.checksum = None
         assert OLD == gcp.get(gcp.provider())

@@ -177,7 +177,7 @@ def test_another_mount_and_prefix(is_async: bool) -> None:
         vault.lab.mount = "teams/our%20shop"
         vault.lab.put("erp/services/shop", "old")
         assert OLD == vault.get(vault.logged_in_by(login, mount="/teams/our shop/", prefix="erp/"))
-        with pytest.raises(ConfigurationError, match=r"status 404.*the names in its settings"):
+        with pytest.raises(ConfigurationError, match=r"status 404.*the names in the settings"):
             vault.get(vault.logged_in_by(login, mount="nowhere"))
 
 

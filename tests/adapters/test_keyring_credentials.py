@@ -152,7 +152,7 @@ def test_names_that_would_be_confused(is_async: bool) -> None:
     ring = MemoryKeyring()
     provider = provider_of(ring, is_async=is_async)
     assert not call_provider(provider, "has", "a/b", None)
-    with pytest.raises(CredentialNotFound, match="by itself"):
+    with pytest.raises(CredentialNotFound, match="do not form a valid name"):
         call_provider(provider, "get", "shop", "A")
     with pytest.raises(ConfigurationError, match="Set the user's name"):
         call_provider(provider, "rotate", "shop", "", OLD)

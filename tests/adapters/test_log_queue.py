@@ -202,7 +202,7 @@ def test_texts_of_a_batch_count_while_it_is_stored() -> None:
         queue.flush()
     assert (0, ids(1, 9)) == (queue.lost, waiting_ids(queue))
 
-    with pytest.warns(RuntimeWarning, match="wait to be stored"):
+    with pytest.warns(RuntimeWarning, match="are waiting to be stored"):
         queue.write(short_entry(2, request=LONG))
     assert (1, ids(9, 2)) == (queue.lost, waiting_ids(queue))
 

@@ -412,7 +412,7 @@ def test_refused_or_silent_secret_manager_raises_storage_unavailable(
     with pytest.raises(StorageUnavailable, match="cannot be reached"):
         subject.ask(provider.get, *OWNER)
     subject.lab.server.close()
-    with pytest.raises(StorageUnavailable, match="Check its address"):
+    with pytest.raises(StorageUnavailable, match="Check the address"):
         subject.ask(subject.provider(timeout=0.2).get, *OWNER)
 
 
@@ -437,7 +437,7 @@ def test_wait_for_a_login_is_bounded() -> None:
 
         asyncio.run(run())
     assert {StorageUnavailable} == {type(item) for item in outcome}
-    assert any("does not end in time" in str(item) for item in outcome)
+    assert any("did not end within the timeout" in str(item) for item in outcome)
 
 
 def test_a_client_of_the_hosts_stays_open() -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.state.commands import States
 
-pytestmark = pytest.mark.filterwarnings("ignore:The store in memory holds:RuntimeWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:The store in memory has:RuntimeWarning")
 
 
 def _timed_store(*bound: int) -> tuple[MemoryStorage, Callable[[float], None]]:

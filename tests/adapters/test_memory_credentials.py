@@ -72,9 +72,9 @@ def test_refresh_needs_a_renew_function() -> None:
     plain_provider = MemoryCredentialProvider({OWNER: OLD})
     async_provider = AsyncMemoryCredentialProvider({OWNER: OLD})
 
-    with pytest.raises(CredentialRefreshFailed, match="`renew=`"):
+    with pytest.raises(CredentialRefreshFailed, match="`renew`"):
         plain_provider.refresh(*OWNER, OLD)
-    with pytest.raises(CredentialRefreshFailed, match="`renew=`"):
+    with pytest.raises(CredentialRefreshFailed, match="`renew`"):
         asyncio.run(async_provider.refresh(*OWNER, OLD))
 
 

@@ -364,7 +364,7 @@ def test_lost_figures_are_counted_and_reported() -> None:
     recorder.after_request()
     for minute in (1, 2):
         recorder(finished_call(NOON + timedelta(minutes=minute)))
-    with pytest.warns(RuntimeWarning, match="loses figures: too many wait"):
+    with pytest.warns(RuntimeWarning, match="loses figures, because too many are waiting"):
         recorder.after_request()
     recorder(finished_call(NOON + timedelta(minutes=3)))
     recorder.after_request()

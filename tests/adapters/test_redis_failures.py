@@ -310,8 +310,8 @@ def test_connections_in_use_close_after_their_command(server: PrivateRedis) -> N
         (b"", "is not a state"),
         (b"garbage", "cannot be read"),
         (b"\1", "cannot be read"),
-        (pack((1, 2, 3)), "is not a state of its kind"),
-        (pack((1, 2, 3, 4, 5, 6, 7, "not peaks")), "is not a state of its kind"),
+        (pack((1, 2, 3)), "that moorage did not write"),
+        (pack((1, 2, 3, 4, 5, 6, 7, "not peaks")), "that moorage did not write"),
         (pack((1, 2, 3, 4, 5, 6, 7, ()))[:-3], "cannot be read"),
         (bytes((VERSION + 1,)) + pack((1, 2, 3, 4, 5, 6, 7, ()))[1:], "Upgrade every process"),
     ],
@@ -364,7 +364,7 @@ def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> No
         client.lpush("moorage:" + command.keys[0], "theirs")
         client.lpush("moorage:" + key, "theirs")
         for refused_admission in (command, Count(key), Count(key, once=False)):
-            with pytest.raises(StorageUnavailable, match="is not a state of its kind"):
+            with pytest.raises(StorageUnavailable, match="that moorage did not write"):
                 store.execute(refused_admission)
         assert 1 == store.execute(Count(new_key()))
         assert [b"theirs"] == client.lrange("moorage:" + key, 0, -1)
@@ -455,7 +455,7 @@ def test_replica_is_refused(mode: str, server: PrivateRedis) -> None:
             wait_until(lambda: client.info()["master_link_status"] == "up", "replication")
         with SyncStore(mode, replica.url, timeout=PATIENT) as store:
             for _ in range(2):
-                with pytest.raises(StorageUnavailable, match="is a replica"):
+                with pytest.raises(StorageUnavailable, match="is a read-only replica"):
                     store.execute(one_token(new_key()))
 
 

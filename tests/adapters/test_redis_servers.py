@@ -87,7 +87,7 @@ def check_both_paths(store: SyncStore) -> None:
 )
 def test_invalid_urls_are_refused(mode: str, url: str) -> None:
     """An invalid Redis URL is refused at construction."""
-    with pytest.raises(ConfigurationError, match="not an address of Redis"):
+    with pytest.raises(ConfigurationError, match="not a valid address of Redis"):
         SyncStore(mode, url)
 
 
@@ -95,7 +95,7 @@ def test_other_clients_are_refused(mode: str) -> None:
     """A Redis client of the wrong mode (sync or async), or any other object, is refused."""
     foreign_client: Any = redis.asyncio.Redis() if mode == "sync" else redis.Redis()
     for refused_client in (foreign_client, 6379, None):
-        with pytest.raises(ConfigurationError, match="must be a URL or a client of Redis"):
+        with pytest.raises(ConfigurationError, match="must be a URL or a Redis client"):
             SyncStore(mode, refused_client)
 
 

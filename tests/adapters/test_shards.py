@@ -407,7 +407,7 @@ class AsyncFailingShard(AsyncMemoryStorage):
 
 ACTIONS = ("housekeep", "migrate", "close")
 NOTES = [
-    "This is the error of the shard a. All shards were tried.",
+    "The shard a raised this error. All shards were tried.",
     "The shard c failed too: Shard c: no connection. Check the store that holds the shared state.",
 ]
 

@@ -84,7 +84,7 @@ def test_full_server_is_told(lab: Lab) -> None:
         one_connection(lab) as engine,
         engine.connect(),
         lab.sync_store(engine) as store,
-        pytest.raises(StorageUnavailable, match="server accepts no more") as excinfo,
+        pytest.raises(StorageUnavailable, match="server has too many connections") as excinfo,
     ):
         store.execute(Append(1, a_key()), 0.2)
     assert excinfo.value.slow

@@ -341,7 +341,7 @@ def test_database_file_of_another_program_is_refused_and_not_changed(
     run(path, statement)
     previous_bytes = path.read_bytes()
 
-    with pytest.raises(ConfigurationError, match="another database"):
+    with pytest.raises(ConfigurationError, match="a database with other content"):
         SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
     assert previous_bytes == path.read_bytes()
 

@@ -76,7 +76,7 @@ def test_folder_of_schemas_judges() -> None:
 @pytest.mark.parametrize(
     "file, problem",
     [
-        ("order.proto", "names no format of schemas"),
+        ("order.proto", "does not have the extension of a schema format"),
         ("missing.avsc", "cannot be read: No such file or directory"),
         ("binary.avsc", "cannot be read: is not UTF-8"),
     ],

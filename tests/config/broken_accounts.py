@@ -211,10 +211,10 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             "metrics.url": "not a whole number",
         },
     ),
-    ({"state": {"url": "redis://a..b/0"}}, {"state.url": "not an address of Redis"}),
+    ({"state": {"url": "redis://a..b/0"}}, {"state.url": "not a valid address of Redis"}),
     (
         {"state": {"url": "redis+cluster://a.example:1,b..example:2"}},
-        {"state.url": "not an address of Redis"},
+        {"state.url": "not a valid address of Redis"},
     ),
     ({"http": {"proxy": {"url": "http://a..b:1"}}}, {"http.proxy.url": "http://host:port"}),
     # settings that have no effect, or an unexpected one

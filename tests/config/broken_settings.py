@@ -72,8 +72,8 @@ STORES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ({"state": {"url": "redis://host/-1"}}, {"state.url": "not a number"}),
     ({"state": {"url": "redis://host?db=-1"}}, {"state.url": "not a number"}),
     ({"state": {"url": "redis://host/0/1"}}, {"state.url": "not a number"}),
-    ({"state": {"url": "redis+cluster://host/1"}}, {"state.url": "one database only"}),
-    ({"state": {"url": "redis+cluster://host/erp"}}, {"state.url": "one database only"}),
+    ({"state": {"url": "redis+cluster://host/1"}}, {"state.url": "only the database 0"}),
+    ({"state": {"url": "redis+cluster://host/erp"}}, {"state.url": "only the database 0"}),
     ({"state": {"url": "redis+sentinel://host/first/erp"}}, {"state.url": "not a number"}),
 ]
 

@@ -109,9 +109,13 @@ def test_password_is_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "settings, path, message",
     [
-        ({}, "url", "Neither url nor dialect"),
-        ({"url": "hunter2"}, "url", "names no database"),
-        ({"url": "oracle://host/hunter2"}, "url", "names no database"),
+        ({}, "url", "url and dialect are not set"),
+        ({"url": "hunter2"}, "url", "does not begin with the name of a supported database"),
+        (
+            {"url": "oracle://host/hunter2"},
+            "url",
+            "does not begin with the name of a supported database",
+        ),
         ({"url": "sqlite://", "host": "db"}, "host", "a URL and host"),
         ({"dialect": "oracle"}, "dialect", "not an allowed value"),
         ({"dialect": "sqlite", "user": "ada"}, "user", "SQLite has no server"),
@@ -122,7 +126,7 @@ def test_password_is_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"url": "sqlite://", "lifetime": 0.0}, "lifetime", "out of range"),
         ({"url": "sqlite://", "tls": True}, "tls", "no network"),
         ({"dialect": "sqlite", "tls": True}, "tls", "no network"),
-        ({"url": "mysql://db/a", "tls_authorities": "ca.pem"}, "tls", "TLS is not demanded"),
+        ({"url": "mysql://db/a", "tls_authorities": "ca.pem"}, "tls", "TLS is not turned on"),
         ({"url": "mysql://db/a", "tls": True, "tls_key": "a"}, "tls_certificate", "without its"),
         ({"url": "sqlite://", "repeatable": ["sell"]}, "repeatable", "named 'sell'"),
         ({"url": "sqlite://", "options": 3}, "options", "whole number"),
@@ -176,7 +180,7 @@ def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         hub.connectors["stock"]
 
     assert "connectors.stock.kind" == excinfo.value.path
-    assert "The kind sql needs sqlalchemy" in excinfo.value.message
+    assert "Connectors of the kind sql need sqlalchemy" in excinfo.value.message
     assert "'.[sql]'" in (excinfo.value.remedy or "")
 
 

@@ -297,7 +297,7 @@ async def test_records_of_another_place_are_refused(broker: TransactionalKafka) 
     sink = KafkaTransactionSink(reader, lambda record: record.topic)
     with pytest.raises(LocalFailure, match="has no Kafka offset"):
         await sink.process_batch([SinkRecord(b"1", topic="orders", partition=0)])
-    with pytest.raises(LocalFailure, match="that are not of its source"):
+    with pytest.raises(LocalFailure, match="that its source has not read"):
         await sink.process_batch([SinkRecord(b"1", topic="invoices", partition=0, offset=3)])
     await reader.close()
 

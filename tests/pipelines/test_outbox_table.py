@@ -166,7 +166,7 @@ async def test_position_of_another_source_is_refused(
 async def test_mariadb_is_refused(tmp_path: Path) -> None:
     """MariaDB is refused, because it does not report which transactions have ended."""
     async with database("mariadb", tmp_path) as made:
-        with pytest.raises(ConfigurationError, match="do not tell which transactions have ended"):
+        with pytest.raises(ConfigurationError, match="do not show which transactions have ended"):
             OutboxTable(made.manager, made.connector, "outbox")
 
 

@@ -159,7 +159,7 @@ def test_missing_file_and_wrong_format_are_errors(tmp_path: Path) -> None:
     assert str(tmp_path) not in str(excinfo.value)
     with pytest.raises(StorageUnavailable):
         RecordFile(tmp_path / "orders.jsonl").after("0/0/1-1")
-    with pytest.raises(ConfigurationError, match="'xml' is not a format"):
+    with pytest.raises(ConfigurationError, match="not support the format 'xml'"):
         RecordFile(tmp_path, "xml")  # type: ignore[arg-type]  # the mistake
 
 

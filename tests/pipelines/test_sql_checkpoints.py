@@ -93,7 +93,7 @@ async def test_position_that_moved_with_rows_cannot_be_sought(tmp_path: Path) ->
         await source.seek(("orders", None), 3)
         assert {"0": 3} == (await checkpoints.begin("orders"))[1]
         await sink.process_batch([_record(7)])
-        with pytest.raises(LocalFailure, match="cannot be changed while its pipeline runs"):
+        with pytest.raises(LocalFailure, match="cannot be changed while the pipeline runs"):
             await source.seek(("orders", None), 4)
 
         assert {"0": 7} == (await checkpoints.begin("orders"))[1]
@@ -136,7 +136,7 @@ async def test_records_of_another_source_are_refused(tmp_path: Path) -> None:
         )
         await checkpoints.begin("orders")
         for batch in ([_record(1, topic="returns")], [_record(1), _record(1, topic="returns")]):
-            with pytest.raises(LocalFailure, match="do not belong to the source"):
+            with pytest.raises(LocalFailure, match="belong to a different source"):
                 await sink.process_batch(batch)
 
         assert [] == await made.column("SELECT number FROM orders")
@@ -174,5 +174,5 @@ def test_partitions_have_names() -> None:
 
 def test_other_connectors_are_refused() -> None:
     """An object that is not a SQL connector is refused at once."""
-    with pytest.raises(ConfigurationError, match="not a connector of SQL"):
+    with pytest.raises(ConfigurationError, match="not an SQL connector"):
         SqlCheckpoints(None, None)  # type: ignore[arg-type]  # the mistake

@@ -175,13 +175,13 @@ async def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     """A key outside the columns, and checkpoints over another connector, are refused."""
     async with database("sqlite", tmp_path) as made:
         make = partial(SqlSink, made.manager, made.connector, "orders")
-        with pytest.raises(ConfigurationError, match="do not contain its key"):
+        with pytest.raises(ConfigurationError, match="do not contain all columns of its key"):
             make(columns=["note"], key=["number"])
-        with pytest.raises(ConfigurationError, match="or there are none"):
+        with pytest.raises(ConfigurationError, match="are empty"):
             make(columns=[])
         other = made.connect()
         checkpoints = SqlCheckpoints(made.manager, other)
-        with pytest.raises(ConfigurationError, match="another connector"):
+        with pytest.raises(ConfigurationError, match="different connectors"):
             make(columns=["note"], checkpoints=checkpoints)
         await finish(other.close())
 

@@ -98,7 +98,7 @@ class TestAvro:
     )
     def test_value_that_does_not_fit_is_refused(self, value: Any) -> None:
         """A value of another type, range or set of fields raises InvalidData."""
-        with pytest.raises(InvalidData, match="does not fit the Avro schema"):
+        with pytest.raises(InvalidData, match="does not match the Avro schema"):
             _AVRO.encode(value)
 
     def test_refusal_names_the_field_and_no_value(self) -> None:
@@ -157,7 +157,7 @@ class TestAvro:
     def test_default_of_another_type_is_refused(self) -> None:
         """A schema that fastavro refuses raises InvalidData too."""
         wrong_field = {"name": "a", "type": "int", "default": "x"}
-        with pytest.raises(InvalidData, match="refused by fastavro"):
+        with pytest.raises(InvalidData, match="does not accept the Avro schema"):
             codec({"type": "record", "name": "R", "fields": [wrong_field]}, "avro")
 
 
@@ -289,7 +289,7 @@ class TestProtobuf:
         assert b"\2\2\x08\7" == framed
         assert {"a": 7} == ProtobufCodec(schema).decode_framed(framed)
         assert {"line": {"a": 7}} == ProtobufCodec(schema).decode(b"\n\2\x08\7")
-        with pytest.raises(InvalidData, match="names a message"):
+        with pytest.raises(InvalidData, match="contains a message type"):
             line.decode_framed(b"\2\x10")
 
     @pytest.mark.parametrize("value", [{"order_id": "x"}, {"other": 1}, {"notes": 5}, 5, None, []])

@@ -244,21 +244,21 @@ async def test_folder_has_versions(tmp_path: Path) -> None:
     assert schema_of(file) == (await registry.version("orders")).schema
     assert 7 == await registry.register("orders", LONG)
     for schema in (INT, Schema("string", SchemaFormat.AVRO)):
-        with pytest.raises(UnsupportedByVendor, match="not accept new schemas"):
+        with pytest.raises(UnsupportedByVendor, match="cannot register new schemas"):
             await registry.register("orders", schema)
 
 
 @pytest.mark.parametrize(
     "files, problem",
     [
-        ({}, "has no folders"),
-        ({"first.avsc": b"int"}, "is not one of a schema"),
-        ({"1.proto": b"int"}, "is not one of a schema"),
+        ({}, "does not contain folders"),
+        ({"first.avsc": b"int"}, "is not a valid name of a schema file"),
+        ({"1.proto": b"int"}, "is not a valid name of a schema file"),
         ({"1.avsc": b""}, "not a text"),
         ({"1.avsc": b"\xff"}, "not UTF-8"),
         ({"9999999999.avsc": b"int"}, "not an integer"),
-        ({"1.avsc": b"int", "1@2.avsc": b"int"}, "version or its id"),
-        ({"1@2.avsc": b"int", "2@2.avsc": b"long"}, "version or its id"),
+        ({"1.avsc": b"int", "1@2.avsc": b"int"}, "version or the same id"),
+        ({"1@2.avsc": b"int", "2@2.avsc": b"long"}, "version or the same id"),
     ],
 )
 def test_wrong_folder_is_refused(tmp_path: Path, files: dict[str, bytes], problem: str) -> None:

@@ -184,7 +184,7 @@ async def test_full_store_error_on_the_fast_path(world: World) -> None:
         assert ("vat", True) == (excinfo.value.service, bool(excinfo.value.request_id))
 
 
-@pytest.mark.filterwarnings("ignore:The store in memory holds:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:The store in memory has:RuntimeWarning")
 @sync_and_async
 async def test_full_key_store_stops_only_keyed_calls(world: World) -> None:
     """If the store accepts no more keys, a new tenant's call without a key still succeeds."""

@@ -240,7 +240,7 @@ def test_part_that_is_uploaded_again_replaces_first(tmp_path: Path) -> None:
     transport.put_part(id_, "a", 1, b"first")
     digest = transport.put_part(id_, "a", 1, b"second")
     assert [(1, 6, digest)] == transport.parts(id_, "a")
-    with pytest.raises(VendorRejected, match="Part 2"):
+    with pytest.raises(VendorRejected, match="part 2"):
         transport.complete(id_, "a", [(2, digest)], (None, None))
     for other in ("b", "../x"):
         with pytest.raises(VendorRejected, match="does not exist"):

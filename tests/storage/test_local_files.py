@@ -169,7 +169,7 @@ def test_keys_that_collide_with_files_or_folders_are_refused(files: Storage, key
     """A key that names a folder or lies below a file can be neither uploaded nor read."""
     files.upload("a", b"")
     files.upload("folder/x", b"")
-    with pytest.raises(InvalidRequest, match="in place of"):
+    with pytest.raises(InvalidRequest, match="at the path of"):
         files.upload(key, b"")
     assert not files.exists(key)
     files.delete(key)

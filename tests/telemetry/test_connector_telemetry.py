@@ -332,7 +332,7 @@ def test_targets_name_the_server() -> None:
         for name in ("db.system.name", "db.namespace", "server.address", "server.port")
     )
     assert CANARY not in str(attributes)
-    with pytest.raises(TypeError, match="not a kind of target"):
+    with pytest.raises(TypeError, match="not a supported kind of target"):
         of_target(object())  # type: ignore[arg-type]  # on purpose
 
 

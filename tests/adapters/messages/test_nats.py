@@ -382,7 +382,7 @@ def test_shorter_memory_of_a_stream_is_reported(
     health = lab.finish(lab.publisher.health(5.0))
     private_server.ask(lambda js: js.delete_stream("short"))
     assert HealthState.DEGRADED is health.state
-    assert "'short' of NATS remembers ids for 1 seconds" in str(health.text)
+    assert "'short' remembers message ids for only 1 seconds" in str(health.text)
 
 
 def test_silence_after_the_message_ends_with_the_attempt(

@@ -128,7 +128,7 @@ def test_wrong_settings_are_named(kind: Any, settings: dict[str, Any], path: str
 def test_files_for_tls_need_tls() -> None:
     """If a configuration has files for TLS but no TLS, it is refused."""
     config = configuration(url="mongodb://db.example/erp", tls_authorities="ca.pem")
-    with pytest.raises(ConfigurationError, match="TLS is not demanded"):
+    with pytest.raises(ConfigurationError, match="TLS is not turned on"):
         moorage.open(config)
 
 

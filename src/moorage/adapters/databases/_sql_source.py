@@ -266,7 +266,7 @@ def _url(url: object, path: str, *, is_async: bool) -> URL:
         engine_type = "AsyncEngine" if is_async else "Engine"
         description = "URL" if isinstance(url, str) else f"object of type {type(url).__name__}"
         raise ConfigurationError(
-            f"The {description} does not describe a database.",
+            f"The {description} cannot be used.",
             path=path,
             remedy=f"Pass a URL such as 'postgresql://user@host/name', or an {engine_type}.",
         ) from None

@@ -47,10 +47,13 @@ def named_operations(publisher: AnyPublisher) -> Mapping[str, NamedOperation]:
         ),
         "publish_batch": NamedOperation(
             name="publish_batch",
-            about="Publishes messages, and reports on each of them.",
+            about="Publishes messages, and reports the outcome of each.",
             arguments={
                 **TOPIC,
-                "messages": f"A list of messages, each with some of: {', '.join(MESSAGE)}.",
+                "messages": (
+                    "A list of messages. Each message has some of these fields:"
+                    f" {', '.join(MESSAGE)}."
+                ),
             },
             required=frozenset({*TOPIC, "messages"}),
             build=publish_batch,

@@ -59,9 +59,10 @@ def nats_key(seed: Secret, path: str = "nkey") -> NatsKey:
     is_seed = len(raw) == _LENGTH and _checksum(body) == raw[-2:]
     if not is_seed or raw[0] & 0xF8 != _SEED or (raw[0] & 7) << 5 | raw[1] >> 3 != _USER:
         raise ConfigurationError(
-            "The seed is none of a user of NATS.",
+            "The NKEY seed is not the seed of a NATS user.",
             path=path,
-            remedy="Give the seed of a user, which begins with SU, as `nk -gen user` prints it.",
+            remedy="Set the seed of a user, which begins with SU. `nk -gen user` prints such"
+            " a seed.",
         )
     private = Ed25519PrivateKey.from_private_bytes(body[2:])
     public = bytes([_USER]) + private.public_key().public_bytes_raw()
@@ -77,9 +78,9 @@ def read_credentials(text: Secret) -> tuple[Secret, NatsKey]:
     token, seed = _JWT.search(text.reveal()), _NKEY.search(text.reveal())
     if token is None or seed is None:
         raise ConfigurationError(
-            "The credentials are not the content of a credentials file of NATS.",
+            "The credentials are not the content of a NATS credentials file.",
             path="credentials",
-            remedy="Give the whole content of the file that `nsc generate creds` writes.",
+            remedy="Pass the whole content of the file that `nsc generate creds` writes.",
         )
     return Secret(token.group(1)), nats_key(Secret(seed.group(1)), "credentials")
 

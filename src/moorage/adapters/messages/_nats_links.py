@@ -199,10 +199,10 @@ class AsyncNatsLink:
         for stream, window in self._windows.items():
             if window is not None and window < promised:
                 text = (
-                    f"The stream {stream!r} of NATS remembers ids for {window:g} seconds, and the"
-                    f" settings say {promised:g}."
+                    f"The NATS stream {stream!r} remembers message ids for only {window:g}"
+                    f" seconds, but `duplicate_window` is {promised:g} seconds."
                 )
-                return text, "Set `duplicate_window` to the smallest one of the streams."
+                return text, "Set `duplicate_window` to the shortest window of the streams."
         return None
 
     async def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:

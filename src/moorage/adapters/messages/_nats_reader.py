@@ -374,9 +374,11 @@ class NatsReader:
         consumer = next(matches, None)
         if consumer is None or not str(offset).isdecimal():
             raise ConfigurationError(
-                f"The source reads no position {offset!r} of {subject!r} in the stream {stream!r}.",
+                f"The source does not read position {offset!r} of {subject!r} in the stream"
+                f" {stream!r}.",
                 path="offset",
-                remedy="Give the subject, the stream and the position of a record that it read.",
+                remedy="Pass the subject, the stream and the position of a record that the"
+                " source has read.",
             )
         config = self._settings.config(consumer.name, consumer.subject, int(offset))
         # The request ends with the consumer, which is no failure then.

@@ -37,7 +37,7 @@ def installed_library(title: str, package: str, extra: str) -> str:
         return f"{package} {version(package)}"
     except PackageNotFoundError:
         raise ConfigurationError(
-            f"The connector of {title} needs {package}, which is not installed.",
+            f"The {title} connector needs {package}, which is not installed.",
             path="kind",
             remedy=install(extra),
         ) from None

@@ -106,35 +106,36 @@ class Kafka(BrokerSettings):
         """Refuse contradictory settings."""
         if not self.servers.strip():
             raise ConfigurationError(
-                "No broker of Kafka is named.",
+                "The list of Kafka brokers is empty.",
                 path="servers",
-                remedy="Give addresses such as 'one.example:9092,two.example:9092'.",
+                remedy="Set addresses such as 'one.example:9092,two.example:9092'.",
             )
         if (self.username is None) != (self.password is None):
             raise ConfigurationError(
-                "SASL needs a user and a password; only one of them is given.",
+                "SASL needs both a user and a password, but only one of them is set.",
                 path="username",
-                remedy="Give both user and password, or neither.",
+                remedy="Set both user and password, or neither.",
             )
         if self.password is not None and self.mechanism == "PLAIN" and not self.tls:
             raise ConfigurationError(
-                "The mechanism PLAIN would send the password over a connection without TLS.",
+                "The SASL mechanism PLAIN would send the password over a connection without TLS.",
                 path="tls",
-                remedy="Set tls = true, or use a mechanism of SCRAM.",
+                remedy="Set tls = true, or use a SCRAM mechanism.",
             )
         has_files = (self.authorities, self.certificate, self.key) != (None, None, None)
         if has_files and not self.tls:
             raise ConfigurationError(
-                "There are files for TLS, but TLS is turned off.",
+                "TLS is turned off, but files for TLS are set.",
                 path="tls",
                 remedy="Set tls = true.",
             )
         for name in self.options:
             if name in _OWN_OPTIONS or name.startswith(_SECRET_WORDS):
                 raise ConfigurationError(
-                    f"The option {name[:80]!r} is not for `options`.",
+                    f"`options` must not contain the option {name[:80]!r}.",
                     path="options",
-                    remedy="Use the settings of the connector, or leave it out.",
+                    remedy="Use the corresponding setting of the connector, or leave the"
+                    " option out.",
                 )
 
     def producer_options(self) -> dict[str, Any]:

@@ -97,15 +97,15 @@ class KafkaSource:
     ) -> None:
         if isinstance(topics, str) or not topics:
             raise ConfigurationError(
-                "The topics of the source are not a list of names.",
+                "The topics of the Kafka source are not a list of names.",
                 path="topics",
-                remedy='Give a list of names, such as ["orders"].',
+                remedy='Pass a list of names, such as ["orders"].',
             )
         if transactional_id == "":
             raise ConfigurationError(
                 "The transactional id is empty.",
                 path="transactional_id",
-                remedy='Give a name such as "billing-1", or leave it out.',
+                remedy='Set a name such as "billing-1", or leave the id out.',
             )
         for path, value, choices in (
             ("start", start, _STARTS),
@@ -113,7 +113,7 @@ class KafkaSource:
         ):
             if value not in choices:
                 raise ConfigurationError(
-                    f"{brief_repr(value)} is not a possible value of {path!r}.",
+                    f"{brief_repr(value)} is not a valid value of {path!r}.",
                     path=path,
                     remedy=f"Give one of {', '.join(map(repr, choices))}.",
                 )
@@ -223,9 +223,10 @@ class KafkaSource:
         unread_places = positions.keys() - link.reader.known
         if unread_places:
             raise LocalFailure(
-                f"The sink has records of {min(unread_places)[0]!r} that are not of its source.",
-                remedy="Leave the topic, the partition and the offset of the records as the source"
-                " set them.",
+                f"The sink received records of {min(unread_places)[0]!r} that its source has"
+                " not read.",
+                remedy="Do not change the topic, the partition and the offset that the source"
+                " has set on a record.",
             )
         await link.carry_out(messages, positions)
 
@@ -361,7 +362,7 @@ def _next(offset: Offset | None) -> int:
     except ValueError:
         pass
     raise ConfigurationError(
-        "An offset of Kafka is a number.",
+        "The offset of a Kafka record is not a number.",
         path="offset",
-        remedy="Give the offset of the last record that is done.",
+        remedy="Pass the offset of the last processed record.",
     )

@@ -34,7 +34,8 @@ _FORM: Final = AddressForm(
     title="a NATS server",
     ports={"nats": 4222, "tls": 4222},
     encrypted="tls",
-    remedy="Give nats://user@host, or tls:// for TLS; commas separate several servers.",
+    remedy="Set nats://user@host, or tls://user@host for TLS. Separate several servers with"
+    " commas.",
     path=late_pattern(r""),
 )
 _LOGIN_SETTINGS: Final = ("password", "token", "nkey", "credentials")
@@ -112,16 +113,17 @@ class Nats(BrokerSettings):
         ways = [name for name in _LOGIN_SETTINGS if getattr(self, name) is not None]
         if len(ways) > 1:
             raise ConfigurationError(
-                f"The user logs in with {' and '.join(ways)}, and one of them is enough.",
+                f"The connector has several ways to log in ({' and '.join(ways)}), but NATS"
+                " uses only one.",
                 path=ways[1],
-                remedy="Keep the one that the server asks for.",
+                remedy="Keep only the one that the server requires.",
             )
         for address in self.addresses():
             if self.password is not None and not address.user:
                 raise ConfigurationError(
-                    "There is a password, but the URL names no user.",
+                    "The connector has a password, but the URL contains no user.",
                     path="url",
-                    remedy="Give a URL such as nats://user@host, or a `token`.",
+                    remedy="Set a URL such as nats://user@host, or set `token` instead.",
                 )
         if self.nkey is not None:
             nats_key(self.nkey)
@@ -135,9 +137,9 @@ class Nats(BrokerSettings):
         ):
             if prefix is not None and (RULES.topic_pattern.fullmatch(prefix.lstrip("$")) is None):
                 raise ConfigurationError(
-                    f"The {field.replace('_', ' ')} is not a name of NATS.",
+                    f"The {field.replace('_', ' ')} is not a valid NATS name.",
                     path=field,
-                    remedy="Give words that dots separate, without spaces and wildcards.",
+                    remedy="Use words that are separated by dots, without spaces or wildcards.",
                 )
 
     @property

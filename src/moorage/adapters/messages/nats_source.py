@@ -78,7 +78,7 @@ class NatsSource:
     ) -> None:
         if start not in STARTS:
             raise ConfigurationError(
-                f"{start!r} is not a possible value of 'start'.",
+                f"{start!r} is not a valid value of 'start'.",
                 path="start",
                 remedy=f"Give one of {', '.join(map(repr, STARTS))}.",
             )

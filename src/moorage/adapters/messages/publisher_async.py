@@ -257,9 +257,9 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
         batch = tuple(messages)
         if not batch:
             raise InvalidData(
-                "A batch needs at least one message.",
+                "The batch contains no messages.",
                 field="messages",
-                remedy="Give one or more messages.",
+                remedy="Pass at least one message.",
             )
         return AsyncPublishOperation(self, topic, batch, name=name, is_batch=True)
 

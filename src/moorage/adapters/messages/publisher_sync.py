@@ -257,9 +257,9 @@ class MessagePublisher(LinkConnector[PublishLink]):
         batch = tuple(messages)
         if not batch:
             raise InvalidData(
-                "A batch needs at least one message.",
+                "The batch contains no messages.",
                 field="messages",
-                remedy="Give one or more messages.",
+                remedy="Pass at least one message.",
             )
         return PublishOperation(self, topic, batch, name=name, is_batch=True)
 

@@ -56,7 +56,7 @@ _FORM: Final = AddressForm(
     title="RabbitMQ",
     ports={"amqp": 5672, "amqps": 5671},
     encrypted="amqps",
-    remedy="Give amqp://user@host/virtual-host, or amqps:// for TLS, without options.",
+    remedy="Set amqp://user@host/virtual-host, or amqps:// for TLS, without options.",
 )
 
 

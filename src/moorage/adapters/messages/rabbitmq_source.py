@@ -57,15 +57,15 @@ class RabbitMqSource:
     ) -> None:
         if isinstance(queues, str) or not queues:
             raise ConfigurationError(
-                "The source has no list of queues.",
+                "The RabbitMQ source needs a list of queues.",
                 path="queues",
-                remedy='Give a list of names, such as ["orders"].',
+                remedy='Pass a list of names, such as ["orders"].',
             )
         if not 1 <= prefetch <= 65_535:
             raise ConfigurationError(
-                f"{prefetch!r} is not a possible value of 'prefetch'.",
+                f"{prefetch!r} is not a valid value of 'prefetch'.",
                 path="prefetch",
-                remedy="Give a number from 1 to 65535.",
+                remedy="Pass a number from 1 to 65535.",
             )
         self.queues = tuple(queues)
         self._settings = settings
@@ -105,7 +105,7 @@ class RabbitMqSource:
         """Raise an error, because RabbitMQ queues have no positions."""
         del partition, offset
         raise UnsupportedByVendor(
-            "A queue of RabbitMQ has no position that could be moved.",
+            "A RabbitMQ source cannot seek, because queues have no positions.",
             remedy="Publish the messages again, or read them from another broker.",
         )
 
@@ -122,6 +122,7 @@ class RabbitMqSource:
     def _connected(self) -> RabbitMqReader:
         if self._reader is None:
             raise ConnectionFailed(
-                "The connection to RabbitMQ is closed.", remedy="The pipeline opens it again."
+                "The connection to RabbitMQ is closed.",
+                remedy="Wait until the pipeline reconnects.",
             )
         return self._reader

@@ -117,7 +117,9 @@ class FiguresRecorder:
             unsettled_figures.add(windows)
             if self.lost > lost_before:
                 self._warn_once(
-                    "lost", "loses figures: too many wait to be stored, or for too long"
+                    "lost",
+                    "loses figures, because too many are waiting to be stored or the"
+                    " database was unavailable for too long",
                 )
             rows = unsettled_figures.rows()
             for start in range(0, len(rows), _BATCH):
@@ -176,8 +178,8 @@ class FiguresRecorder:
         if kind not in self._warnings_given:
             self._warnings_given.add(kind)
             give_notice(
-                f"The metrics in {self._where}: this process {problem}. Check the database; `lost`"
-                " of the metrics counts the calls that are missing.",
+                f"The metrics in {self._where}: this process {problem}. Check the database."
+                " The attribute `lost` of the metrics counts the missing calls.",
                 stacklevel=4,
             )
 

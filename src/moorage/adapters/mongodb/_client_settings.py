@@ -47,7 +47,8 @@ class ClientSettings:
             name: str = self.database or client.get_default_database().name
         if not client.write_concern.acknowledged:
             raise _refused_setting(
-                "url", "With w=0 the server confirms no change, so nobody knows its outcome."
+                "url",
+                "With w=0, MongoDB does not confirm changes, so their outcome would be unknown.",
             )
         return name
 
@@ -104,8 +105,8 @@ class ClientSettings:
         if tls.unverified is not None or tls.key not in {None, tls.certificate}:
             raise _refused_setting(
                 "tls",
-                "MongoDB's driver takes the certificate and its key in one file, and the connector"
-                " always verifies the server.",
+                "MongoDB's driver needs the certificate and its key in a single file, and the"
+                " connector always verifies the server.",
             )
         settings = {
             "tlsCAFile": tls.authorities,
@@ -113,7 +114,7 @@ class ClientSettings:
             "tlsCertificateKeyFilePassword": tls.password and tls.password.reveal(),
         }
         if any(isinstance(value, bytes) for value in settings.values()):
-            raise _refused_setting("tls", "MongoDB's driver takes certificates as files only.")
+            raise _refused_setting("tls", "MongoDB's driver reads certificates only from files.")
         return {
             "tls": True,
             "tlsAllowInvalidCertificates": False,
@@ -134,13 +135,13 @@ def _refusing() -> Generator[None]:
         pass
     else:
         return
-    raise _refused_setting("url", "The driver does not accept the settings of the connector.")
+    raise _refused_setting("url", "MongoDB's driver does not accept the settings of the connector.")
 
 
 def _refused_setting(path: str, message: str) -> ConfigurationError:
     return ConfigurationError(
         message,
         path=path,
-        remedy="Compare the settings with the manual of MongoDB: the URL, the database, TLS and"
-        " the options.",
+        remedy="Compare the URL, the database, the TLS settings and the options with"
+        " MongoDB's manual.",
     )

@@ -62,8 +62,9 @@ def _of_driver(error: PyMongoError, progress: Progress, obstacles: str) -> Conne
     phase = progress.phase
     if isinstance(error, WaitQueueTimeoutError):
         return PoolExhausted(
-            "Every connection of the pool stayed in use for as long as the caller could wait.",
-            remedy="Make the operations that use connections shorter, or raise `connections`.",
+            "The connection pool had no free connection within the timeout of the call.",
+            remedy="Make operations use their connections for a shorter time, or raise"
+            " `connections`.",
         )
     if isinstance(error, OperationFailure):
         return _of_server(error, progress)
@@ -78,8 +79,9 @@ def _of_driver(error: PyMongoError, progress: Progress, obstacles: str) -> Conne
         return closed_error()
     if isinstance(error, SettingsError):
         return InvalidRequest(
-            "The server or the driver cannot do this with the settings of the connector.",
-            remedy="Check the read and write concerns, and that the server has sessions.",
+            "The server or the driver does not support this operation with the connector's"
+            " settings.",
+            remedy="Check the read and write concerns, and that the server supports sessions.",
         )
     return connection_lost(has_effect=phase is MongoPhase.SENT)
 

@@ -46,8 +46,8 @@ class Scope:
             self._loop = loop
         elif self._loop is not loop:
             raise LocalFailure(
-                "The connector belongs to another event loop.",
-                remedy="Make a connector for each event loop.",
+                "The connector was used in another event loop before.",
+                remedy="Create a connector for each event loop.",
             )
 
 

@@ -26,31 +26,31 @@ _COLLECTION: Final = "The name of the collection."
 _WHERE: Final = 'The condition as a JSON object, such as {"status": "open"}; {} for all documents.'
 _CHANGE: Final = 'The change as a JSON object, such as {"$set": {"status": "paid"}}.'
 _DOCUMENT: Final = "The document as a JSON object."
-_FIELDS: Final = "The names of the fields to read, as a list; by default all."
+_FIELDS: Final = "The names of the fields to read, as a list; all by default."
 _SORT: Final = 'The fields to sort by, such as {"total": -1}.'
-_UPSERT: Final = "true to insert a document if there is none."
-_REPEATABLE: Final = "true if performing it twice does no harm."
+_UPSERT: Final = "true to insert a document if no document matches."
+_REPEATABLE: Final = "true if repeating the operation is harmless."
 
 _ARGUMENTS: Final[dict[str, tuple[str, dict[str, str], dict[str, str]]]] = {
     "find": (
-        "Reads the documents that fulfil a condition.",
+        "Reads the documents that match a condition.",
         {"where": _WHERE},
         {
             "fields": _FIELDS,
             "sort": _SORT,
-            "limit": "The largest number of documents.",
-            "skip": "The number of documents to leave out at the beginning.",
+            "limit": "The maximum number of documents.",
+            "skip": "The number of documents to skip.",
         },
     ),
     "find_one": (
-        "Reads the first document that fulfils a condition.",
+        "Reads the first document that matches a condition.",
         {"where": _WHERE},
         {"fields": _FIELDS, "sort": _SORT},
     ),
-    "count": ("Counts the documents that fulfil a condition.", {"where": _WHERE}, {}),
+    "count": ("Counts the documents that match a condition.", {"where": _WHERE}, {}),
     "aggregate": (
-        "Reads the result of an aggregation.",
-        {"stages": "The stages, as a list of JSON objects."},
+        "Runs an aggregation, and reads its result.",
+        {"stages": "The stages of the aggregation, as a list of JSON objects."},
         {"repeatable": _REPEATABLE},
     ),
     "insert_one": ("Inserts a document, and returns its id.", {"document": _DOCUMENT}, {}),
@@ -60,27 +60,27 @@ _ARGUMENTS: Final[dict[str, tuple[str, dict[str, str], dict[str, str]]]] = {
         {},
     ),
     "update_one": (
-        "Changes the first document that fulfils a condition.",
+        "Changes the first document that matches a condition.",
         {"where": _WHERE, "change": _CHANGE},
         {"upsert": _UPSERT, "repeatable": _REPEATABLE},
     ),
     "update_many": (
-        "Changes all documents that fulfil a condition.",
+        "Changes all documents that match a condition.",
         {"where": _WHERE, "change": _CHANGE},
         {"upsert": _UPSERT, "repeatable": _REPEATABLE},
     ),
     "replace_one": (
-        "Replaces the first document that fulfils a condition.",
+        "Replaces the first document that matches a condition.",
         {"where": _WHERE, "document": _DOCUMENT},
         {"upsert": _UPSERT, "repeatable": _REPEATABLE},
     ),
     "delete_one": (
-        "Deletes the first document that fulfils a condition.",
+        "Deletes the first document that matches a condition.",
         {"where": _WHERE},
         {"repeatable": _REPEATABLE},
     ),
     "delete_many": (
-        "Deletes all documents that fulfil a condition.",
+        "Deletes all documents that match a condition.",
         {"where": _WHERE},
         {"repeatable": _REPEATABLE},
     ),
@@ -134,9 +134,7 @@ def _converted_argument(name: str, value: Any, *, trusted: frozenset[str]) -> An
     except (TypeError, ValueError, ArithmeticError, BSONError):
         converted = None
     if not isinstance(converted, kind):
-        raise wrong_argument_error(
-            name, f"{words} in which MongoDB's types have their form of Extended JSON"
-        )
+        raise wrong_argument_error(name, f"{words} that writes MongoDB's types as Extended JSON")
     return _trusted_value(converted) if name in trusted else converted
 
 

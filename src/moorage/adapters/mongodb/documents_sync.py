@@ -449,5 +449,7 @@ def _with_id(document: Mapping[str, Any]) -> dict[str, Any]:
 def _require_some(items: Sequence[Any], field: str) -> None:
     if not items:
         raise InvalidData(
-            f"There are no {field}.", field=field, remedy="Leave the operation out, or give some."
+            f"There are no {field}.",
+            field=field,
+            remedy=f"Pass at least one of the {field}, or do not call the operation.",
         )

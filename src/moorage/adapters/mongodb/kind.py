@@ -65,9 +65,9 @@ class MongoSettings:
         """Refuse contradictory settings."""
         if not self.tls and any(getattr(self, name) is not None for name in _OF_TLS[1:]):
             raise ConfigurationError(
-                "There are files for TLS, and TLS is not demanded.",
+                "The connector has files for TLS, but TLS is not turned on.",
                 path="tls",
-                remedy="Set tls = true, or leave the files out.",
+                remedy="Set tls = true, or leave out the files.",
             )
 
     def arguments(self, name: str) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _build_async(name: str, settings: MongoSettings, _: AsyncPerformer) -> Async
 def _require_pymongo() -> None:
     if find_spec("pymongo") is None:
         raise ConfigurationError(
-            "The kind mongodb needs pymongo, which is not installed.",
+            "Connectors of the kind mongodb need pymongo, which is not installed.",
             path="kind",
             remedy=install("mongodb"),
         )

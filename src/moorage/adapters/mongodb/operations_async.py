@@ -113,15 +113,15 @@ class AsyncMongoTransaction:
             raise InvalidData(
                 "The transaction has ended.",
                 field="transaction",
-                remedy="Perform operations inside the function that was given the transaction, and"
-                " none after an error.",
+                remedy="Perform the operations inside the function that receives the"
+                " transaction, and perform none after an error.",
             )
         if operation.connector is not self._connector or not operation.is_plain:
             raise InvalidData(
-                f"The operation {operation.name!r} cannot be a part of this transaction.",
+                f"The operation {operation.name!r} cannot run in this transaction.",
                 field="operation",
-                remedy="Give an operation of the same connector that is neither a transaction nor a"
-                " stream of changes.",
+                remedy="Pass an operation of the same connector that is not a transaction or"
+                " a change stream.",
             )
         try:
             return await operation.run(self._database, self._session)

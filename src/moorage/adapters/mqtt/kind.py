@@ -35,7 +35,7 @@ _FORM: Final = AddressForm(
     title="an MQTT broker",
     ports={"mqtt": 1883, "mqtts": 8883},
     encrypted="mqtts",
-    remedy="Give mqtt://user@host, or mqtts:// for TLS, without a path and without options.",
+    remedy="Set mqtt://user@host, or mqtts:// for TLS, without a path or options.",
     path=late_pattern(r""),
 )
 _VERSIONS: Final = tuple(version.value for version in MqttVersion)
@@ -45,9 +45,10 @@ _LONGEST_EXPIRY: Final = 2**32 - 1
 def _is_qos(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
     if value not in (1, 2) or isinstance(value, bool):
         raise ConfigurationError(
-            f"A message with QoS {brief_repr(value)} is not acknowledged, or does not exist.",
+            f"The QoS {brief_repr(value)} does not exist, or brokers do not acknowledge its"
+            " messages.",
             path=attribute.name,
-            remedy="Give 1, or 2 for brokers that deliver each message once.",
+            remedy="Set 1, or 2 for brokers that deliver each message exactly once.",
         )
 
 
@@ -120,21 +121,22 @@ class Mqtt(BrokerSettings):
         address = self.address()
         if address.password is not None and not address.user:
             raise ConfigurationError(
-                "There is a password, but no user.",
+                "The MQTT connector has a password, but no user.",
                 path="url",
-                remedy="Give the user in the URL, as in mqtts://user@host.",
+                remedy="Add the user to the URL, as in mqtts://user@host.",
             )
         if self.expiry is not None and self.version is MqttVersion.V311:
             raise ConfigurationError(
-                "Messages of MQTT 3.1.1 do not expire.",
+                "MQTT 3.1.1 does not support the expiry of messages.",
                 path="expiry",
-                remedy='Leave it out, or set protocol = "5".',
+                remedy='Leave out the expiry, or set protocol = "5".',
             )
         if self.exact_client_id and self.connections > 1:
             raise ConfigurationError(
-                "An exact client id serves one connection, and there may be several.",
+                "Only one connection can use an exact client id, but the connector may open"
+                " several connections.",
                 path="exact_client_id",
-                remedy="Set connections = 1, or leave exact_client_id out.",
+                remedy="Set connections = 1, or leave out `exact_client_id`.",
             )
 
     @property

@@ -74,15 +74,15 @@ class MqttSource:
     ) -> None:
         if not client_id:
             raise ConfigurationError(
-                "The source has no client id, under which the broker would keep its messages.",
+                "The MQTT source needs a client id, so that the broker stores messages for it.",
                 path="client_id",
-                remedy="Give a name that stays the same, such as billing-1.",
+                remedy="Set a name that always stays the same, such as billing-1.",
             )
         if group is not None and settings.version is not MqttVersion.V5:
             raise ConfigurationError(
-                "Groups of subscribers need MQTT 5.",
+                "Shared subscriptions (`group`) need MQTT 5.",
                 path="group",
-                remedy='Set protocol = "5", or leave `group` out.',
+                remedy='Set protocol = "5", or leave out `group`.',
             )
         self.topics = tuple(topics)
         self.client_id = client_id
@@ -130,7 +130,7 @@ class MqttSource:
         """Raise an error, because MQTT topics have no positions."""
         del partition, offset
         raise UnsupportedByVendor(
-            "A topic of MQTT has no position that could be moved.",
+            "An MQTT source cannot seek, because topics have no positions.",
             remedy="Publish the messages again, or read them from another broker.",
         )
 

@@ -50,8 +50,8 @@ class KerberosNegotiator:
             reason = " ".join(str(error).split())
         raise CredentialNotFound(
             f"There is no Kerberos ticket for the HTTP service of {host}: {reason[:300]}",
-            remedy="Run kinit for the user of this process or set KRB5_CLIENT_KTNAME, and check"
-            " that the host is registered with the name HTTP.",
+            remedy="Run kinit for the user of this process, or set KRB5_CLIENT_KTNAME. Also"
+            " check that Kerberos has a service principal HTTP for the host.",
         )
 
     def _credentials(self) -> Any:
@@ -81,7 +81,8 @@ def _library() -> ModuleType:
         return import_module("gssapi")
     except ImportError as error:
         raise ConfigurationError(
-            "The credentials of a service use Negotiate, and gssapi is not installed.",
+            "The service's credentials use Negotiate, which needs gssapi, but gssapi is not"
+            " installed.",
             path="negotiator",
-            remedy=f"{install('kerberos')} Or give the manager a `negotiator` of your own.",
+            remedy=f"{install('kerberos')} Or pass your own `negotiator` to the manager.",
         ) from error

@@ -50,7 +50,7 @@ def ending_of_request(event: AttemptFinished) -> dict[str, Any]:
 @singledispatch
 def of_target(target: OperationTarget) -> dict[str, Any]:
     """Return the span attributes of an operation on a database or broker."""
-    raise TypeError(f"{type(target).__name__} is not a kind of target.")
+    raise TypeError(f"{type(target).__name__} is not a supported kind of target.")
 
 
 @of_target.register

@@ -44,7 +44,7 @@ class OpenTelemetryEntries:
             context: Any = import_module("opentelemetry.trace.propagation.tracecontext")
         except ImportError:
             raise ConfigurationError(
-                "Traces of entries need the package opentelemetry-api.",
+                "Tracing entries of the inbox and outbox needs the package opentelemetry-api.",
                 path="tracing",
                 remedy=install("opentelemetry"),
             ) from None

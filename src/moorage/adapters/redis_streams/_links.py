@@ -87,7 +87,7 @@ def _check_certificate_files(tls: Tls) -> None:
         raise ConfigurationError(
             "redis-py reads certificates from files, one of which is not a path.",
             path="certificate",
-            remedy="Give the paths of PEM files instead of their content.",
+            remedy="Set the paths of PEM files instead of their content.",
         )
     context_for(tls, "")
 
@@ -180,9 +180,9 @@ def _outcome(item: OutgoingMessage, reply: object) -> Result[PublishReceipt]:
 
 def _refuse_cluster() -> NoReturn:
     raise ConfigurationError(
-        "The server belongs to a Redis Cluster, which this connector cannot publish to.",
+        "The server belongs to a Redis Cluster, and this connector cannot publish to a cluster.",
         path="url",
-        remedy="Give the address of a server that is no part of a cluster.",
+        remedy="Set the address of a server that does not belong to a cluster.",
     )
 
 

@@ -50,7 +50,7 @@ _FORM: Final = AddressForm(
     title="a Redis server",
     ports={"redis": 6379, "rediss": 6379},
     encrypted="rediss",
-    remedy="Give redis://user@host/0, or rediss:// for TLS, without options.",
+    remedy="Set redis://user@host/0, or rediss:// for TLS, without options.",
     path=late_pattern(r"[0-9]{0,4}/?"),
 )
 

@@ -92,9 +92,9 @@ class RedisStreamsSource:
     ) -> None:
         if isinstance(streams, str) or not streams:
             raise ConfigurationError(
-                "The source has no list of streams.",
+                "The Redis Streams source needs a list of streams.",
                 path="streams",
-                remedy='Give a list of names, such as ["orders"].',
+                remedy='Pass a list of names, such as ["orders"].',
             )
         self.streams = tuple(streams)
         self.group = group
@@ -265,7 +265,7 @@ class RedisStreamsSource:
         """
         if link is None or not link.is_connected():
             raise ConnectionFailed(
-                "The connection to Redis is closed.", remedy="The pipeline opens it again."
+                "The connection to Redis is closed.", remedy="Wait until the pipeline reconnects."
             )
         try:
             return await link.request(packed_list(words, texts), wait + _MARGIN)
@@ -276,7 +276,7 @@ class RedisStreamsSource:
         except (redis_errors.RedisError, OSError) as error:
             failure = ConnectionFailed(
                 f"The connection to Redis was lost ({type(error).__name__}).",
-                remedy="The pipeline opens it again. Look at the server if this goes on.",
+                remedy="The pipeline reconnects. Check the Redis server if this error is repeated.",
             )
         raise without_frames(failure)
 
@@ -313,16 +313,17 @@ def _refusal_error(error: Exception) -> ConnectorError:
     fault = refusal((kind.__name__ for kind in type(error).__mro__), str(error))
     if fault in _TEMPORARY or str(error).startswith("NOGROUP"):
         return ConnectionFailed(
-            "Redis cannot serve the stream or its group now.",
-            remedy="The pipeline opens the source again, and creates the group if it is missing.",
+            "The stream or its consumer group is not available in Redis.",
+            remedy="Wait until the pipeline opens the source again and creates a missing"
+            " consumer group.",
         )
     if fault in (PublishFault.PASSWORD, PublishFault.PERMISSION):
         return AuthenticationFailed(
-            "Redis refuses the user a command that reads or acknowledges entries.",
-            remedy="Allow XGROUP, XREADGROUP, XACK, XAUTOCLAIM and XCLAIM on the streams.",
+            "Redis does not allow this user to read or acknowledge entries of a stream.",
+            remedy="Allow the user XGROUP, XREADGROUP, XACK, XAUTOCLAIM and XCLAIM on the streams.",
         )
     return ConfigurationError(
-        "Redis refused a command of the source.",
+        "Redis refused a command of the Redis Streams source.",
         path="streams",
-        remedy="Give the names of streams, and positions such as '0', '$' or an entry's id.",
+        remedy="Pass the names of streams, and positions such as '0', '$' or the id of an entry.",
     )

@@ -43,16 +43,16 @@ class AvroCodec:
         dangers = hazards(avro_type(writer))
         if dangers.has_empty_items:
             raise InvalidData(
-                "The Avro schema has an array whose items take no bytes, such as null.",
+                "The Avro schema has an array of items without data, such as null.",
                 field="schema",
-                remedy="Count such items with a number instead.",
+                remedy="Use a number that counts such items instead.",
             )
         if dangers.empty_values > _MAX_EMPTY_VALUES:
             raise InvalidData(
-                f"The Avro schema has a record with more than {_MAX_EMPTY_VALUES:,} values that"
-                " take no bytes, such as null.",
+                f"The Avro schema has a record with more than {_MAX_EMPTY_VALUES:,} values"
+                " without data, such as null.",
                 field="schema",
-                remedy="Leave out fields that have no data.",
+                remedy="Remove the fields that have no data.",
             )
         self._writer = _fastavro_schema(writer)
         self._reader = None if reader is None else _fastavro_schema(reader)
@@ -79,11 +79,11 @@ class AvroCodec:
         else:
             if stream.tell() == len(data):
                 return value
-            problem = ": bytes are left over"
+            problem = ": the data is longer than the schema allows"
         raise InvalidData(
-            f"The data of a record do not fit its Avro schema{problem}.",
+            f"The data of a record does not match its Avro schema{problem}.",
             field="payload",
-            remedy="Correct the producer, or decode with the schema that it writes with.",
+            remedy="Correct the producer, or decode with the schema that the producer uses.",
         )
 
     def encode(self, value: Any, /) -> bytes:
@@ -101,9 +101,10 @@ class AvroCodec:
         else:
             return stream.getvalue()
         raise InvalidData(
-            f"The value of a record does not fit the Avro schema{place}.",
+            f"The value of a record does not match the Avro schema{place}.",
             field="value",
-            remedy="Give each field that has no default a value of its type, and no other fields.",
+            remedy="Pass a value of the right type for each field without a default, and no"
+            " other fields.",
         )
 
 
@@ -118,9 +119,9 @@ def _fastavro_schema(complete: CompleteSchema) -> Any:
     except Exception as error:  # noqa: BLE001 - fastavro raises errors of many kinds
         problem = type(error).__name__
     raise InvalidData(
-        f"The Avro schema is refused by fastavro ({problem}).",
+        f"The library fastavro does not accept the Avro schema ({problem}).",
         field="schema",
-        remedy="Correct the schema, such as a default that does not fit its field.",
+        remedy="Correct the schema, such as a default that does not match the type of its field.",
     )
 
 

@@ -42,8 +42,7 @@ def codec_of(
         kind = None
     if kind is None:
         raise ConfigurationError(
-            f"Schemas of the format {schema.schema.format.value} need {library}, which is not"
-            " installed.",
+            f"{schema.schema.format.value} schemas need {library}, which is not installed.",
             path="format",
             remedy=install(extra),
         )

@@ -35,10 +35,10 @@ async def _collect(
             continue
         if reference.name in users or len(parts) + len(users) >= _MOST_SCHEMAS:
             raise InvalidData(
-                f"The references of a schema lead to {reference.name[:200]!r} in a circle, or to"
-                f" more than {_MOST_SCHEMAS} schemas.",
+                f"The references of a schema form a cycle at {reference.name[:200]!r}, or"
+                f" refer to more than {_MOST_SCHEMAS} schemas.",
                 field="references",
-                remedy="Correct the references where the schema is registered.",
+                remedy="Correct the references of the schema in the registry.",
             )
         version = await registry.version(reference.subject, reference.version)
         await _collect(registry, version.schema, (*users, reference.name), parts)

@@ -40,9 +40,10 @@ class JsonSchemaCodec:
         part_schemas = [(name, json_schema(part.text)) for name, part in schema.parts]
         if rules_per_value([("", document), *part_schemas]) > _MOST_RULES:
             raise InvalidData(
-                f"The JSON Schema checks one value with more than {_MOST_RULES:,} rules.",
+                f"The JSON Schema applies more than {_MOST_RULES:,} rules to a single value.",
                 field="schema",
-                remedy="Let fewer parts that apply to the same value refer to each other.",
+                remedy="Reduce the references between parts of the schema that apply to the"
+                " same value.",
             )
         self._depth_limit = depth_limit([("", document), *part_schemas])
         try:
@@ -60,9 +61,10 @@ class JsonSchemaCodec:
         else:
             return
         raise InvalidData(
-            f"The JSON Schema cannot be used: {message[:300]}.",
+            f"The JSON Schema is not valid: {message[:300]}.",
             field="schema",
-            remedy="Correct the schema, or register what it refers to as its references.",
+            remedy="Correct the schema, or register the schemas that it refers to as its"
+            " references.",
         )
 
     def decode(self, data: bytes, /) -> Any:
@@ -81,7 +83,7 @@ class JsonSchemaCodec:
         raise InvalidData(
             "The payload of a record is not JSON.",
             field="payload",
-            remedy="Correct the producer, or decode with the schema that it writes with.",
+            remedy="Correct the producer, or decode with the schema that the producer uses.",
         )
 
     def encode(self, value: Any, /) -> bytes:
@@ -98,25 +100,27 @@ class JsonSchemaCodec:
         limit = self._depth_limit
         if limit is not None and depth_of(value) > limit:
             raise InvalidData(
-                f"The value of a record has more than {limit} levels, and below them its JSON"
-                " Schema would check the same part of it too often.",
+                f"The value of a record is nested more than {limit} levels deep, and its JSON"
+                " Schema would check the same nested values too often.",
                 field=field,
-                remedy="Let fewer parts of the schema check the same property by the same rules.",
+                remedy="Change the schema so that fewer of its parts apply the same rules to"
+                " the same property.",
             )
         try:
             self._validator.validate(value)
         except ValidationError as error:
             steps = "".join(f"[{step!r}]" for step in error.instance_path)
             rule = str(error.schema_path[-1]) if error.schema_path else "false"
-            problem = f"breaks the rule {rule[:80]!r}{f' at {steps[:200]}' if steps else ''}"
+            place = f" at {steps[:200]}" if steps else ""
+            problem = f"breaks the rule {rule[:80]!r} of its JSON Schema{place}"
         except (ValueError, RecursionError):
-            problem = "has values that JSON does not know"
+            problem = "contains values that JSON does not support"
         else:
             return
         raise InvalidData(
-            f"The value of a record {problem} of its JSON Schema.",
+            f"The value of a record {problem}.",
             field=field,
-            remedy="Correct the producer, or use the schema that it writes with.",
+            remedy="Correct the producer, or use the schema that the producer uses.",
         )
 
 

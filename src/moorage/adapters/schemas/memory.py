@@ -150,15 +150,15 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
             for path in paths:
                 self._read(path)
         except (OSError, ValueError) as error:
-            problem = getattr(error, "strerror", None) or "is not UTF-8, or has an impossible name"
+            problem = getattr(error, "strerror", None) or "is not UTF-8, or has an invalid name"
         else:
             if paths:
                 return
-            problem = "has no folders with files"
+            problem = "does not contain folders with files"
         raise ConfigurationError(
             f"The folder of schemas {Path(folder).name!r} cannot be read: {problem}.",
             path="folder",
-            remedy="Name a folder with a folder for each subject.",
+            remedy="Pass a folder that contains a folder for each subject.",
         )
 
     async def register(self, subject: str, schema: Schema, /) -> int:
@@ -171,8 +171,8 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
         if equal_version is not None and equal_version.id is not None:
             return equal_version.id
         raise UnsupportedByVendor(
-            "A folder of schemas does not accept new schemas from a running program.",
-            remedy="Add a file with the next version to the folder of the subject.",
+            "Running programs cannot register new schemas in a folder of schemas.",
+            remedy="Add a file with the next version to the subject's folder.",
         )
 
     def _read(self, path: Path) -> None:
@@ -180,10 +180,11 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
         kind = _ENDINGS.get(path.suffix)
         if match is None or kind is None:
             raise ConfigurationError(
-                f"The file {path.name[:80]!r} of the subject {path.parent.name!r} has a name that"
-                " is not one of a schema.",
+                f"The name of the file {path.name[:80]!r} of the subject {path.parent.name!r}"
+                " is not a valid name of a schema file.",
                 path="folder",
-                remedy="Name it by its version and id, such as 3@1017.avsc, .json or .protoset.",
+                remedy="Name the file by its version and id, such as 3@1017.avsc, .json or"
+                " .protoset.",
             )
         text = _text_of(path, kind)
         try:
@@ -201,9 +202,10 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
             if not is_taken and other in (None, version.schema):
                 self._add(version)
                 return
-            problem = "Another file has its version or its id."
+            problem = "Another file has the same version or the same id."
         raise ConfigurationError(
-            f"The file {path.name!r} of the subject {path.parent.name!r} cannot be used: {problem}",
+            f"The schema file {path.name!r} of the subject {path.parent.name!r} cannot be"
+            f" used: {problem}",
             path="folder",
             remedy="Correct the file or its name.",
         )
@@ -220,20 +222,20 @@ def schema_of_file(file: str | PathLike[str]) -> Schema:
     kind = _ENDINGS.get(path.suffix)
     if kind is None:
         raise ConfigurationError(
-            f"The ending of the file {path.name[:80]!r} names no format of schemas.",
+            f"The file {path.name[:80]!r} does not have the extension of a schema format.",
             path="file",
-            remedy="Give a file with the ending .avsc, .json or .protoset.",
+            remedy="Use a file with the extension .avsc, .json or .protoset.",
         )
     try:
         text = _text_of(path, kind)
     except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or "is not UTF-8, or has an impossible name"
+        problem = getattr(error, "strerror", None) or "is not UTF-8, or has an invalid name"
     else:
         return Schema(text, kind)
     raise ConfigurationError(
         f"The file {path.name[:80]!r} cannot be read: {problem}.",
         path="file",
-        remedy="Give the path of a file with a schema.",
+        remedy="Pass the path of a schema file.",
     )
 
 

@@ -72,9 +72,9 @@ class ProtobufCodec:
         name = self._files.message_at(indexes)
         if name is None:
             raise InvalidData(
-                "A record names a message that its Protobuf schema does not have.",
+                "A record contains a message type that its Protobuf schema does not have.",
                 field="payload",
-                remedy="Correct the producer, which has framed another message.",
+                remedy="Correct the producer, which uses a different message type.",
             )
         return self._decoded(name, message_bytes)
 
@@ -95,9 +95,9 @@ class ProtobufCodec:
         else:
             return data
         raise InvalidData(
-            f"The value of a record does not fit the message {self._name}{place}.",
+            f"The value of a record does not match the message type {self._name}{place}.",
             field="value",
-            remedy="Give a dictionary with fields of the message, and values of their types.",
+            remedy="Pass a dict with fields of the message and values of their types.",
         )
 
     def encode_framed(self, value: Any, /) -> bytes:
@@ -121,9 +121,9 @@ class ProtobufCodec:
         except Exception as error:  # noqa: BLE001 - protobuf raises errors of several kinds
             problem = type(error).__name__
         raise InvalidData(
-            f"The data of a record are not a message {name} ({problem}).",
+            f"The data of a record is not a valid message of the type {name} ({problem}).",
             field="payload",
-            remedy="Correct the producer, or decode with the schema that it writes with.",
+            remedy="Correct the producer, or decode with the schema that the producer uses.",
         )
 
 

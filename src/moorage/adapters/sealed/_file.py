@@ -107,7 +107,7 @@ class SealedFile:
             reason = error.strerror if isinstance(error, OSError) else error
             raise StorageUnavailable(
                 f"The {self._what} in {self.path} cannot be reached ({reason}).",
-                remedy="Allow this process to read and write the file and its folder; if the file"
+                remedy="Let this process read and write the file and its folder. If the file"
                 " is locked, check which process holds the lock.",
             ) from None
 
@@ -138,9 +138,11 @@ class SealedFile:
         if application != self._application or version < _VERSION:
             if application != self._application and (application or not is_empty):
                 raise ConfigurationError(
-                    f"The file {self.path} is another database, not one of {self._what}.",
+                    f"The file {self.path} is a database with other content, and cannot store"
+                    f" {self._what}.",
                     path="path",
-                    remedy=f"Use a separate file for the {self._what}, which need not exist yet.",
+                    remedy=f"Use a separate file for the {self._what}. The file need not exist"
+                    " yet.",
                 )
 
             async def run(statement: str) -> list[Any]:

@@ -196,14 +196,16 @@ def _error_of(source: Source, table: Table, error: BaseException) -> ConnectorEr
     name = source.quoted(table)
     if codes & _NO_TABLE:
         return ConfigurationError(
-            f"There is no usable table {name} in {source.where}.",
+            f"{source.where} has no usable table {name}.",
             path="url",
-            remedy="Run `migrate()` of the store once, or the statements of its `ddl()`.",
+            remedy="Call `migrate()` of the store once, or run the statements that `ddl()`"
+            " returns.",
         )
     if codes & _DENIED:
         return ConfigurationError(
-            f"The user of {source.where} has no access to {name}.",
+            f"The database user of {source.where} has no access to {name}.",
             path="url",
-            remedy="Grant SELECT, INSERT, UPDATE and DELETE on it; reading needs only SELECT.",
+            remedy="Grant the user SELECT, INSERT, UPDATE and DELETE on the table. Reading"
+            " needs only SELECT.",
         )
     return source.unreachable(error)

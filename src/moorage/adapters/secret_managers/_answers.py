@@ -67,7 +67,9 @@ def token_at(where: str, response: Response, now: datetime) -> Credentials:
     """Return the access token in a token service's response (RFC 6749)."""
     if not response.ok:
         code = word_at(response, "error")
-        raise failure_error(where, response, code, "Assign an identity to this machine or login.")
+        raise failure_error(
+            where, response, code, "Assign an identity to this machine, or pass a login."
+        )
     token, lifetime = secret_at(response, "access_token"), seconds_at(response, "expires_in")
     if token is None or lifetime is None:
         raise unexpected_answer(where, response)
@@ -79,7 +81,7 @@ def unexpected_answer(where: str, response: Response) -> StorageUnavailable:
     return StorageUnavailable(
         f"{where} returned an unexpected response (status {response.status},"
         f" {len(response.body)} bytes).",
-        remedy="Check its address, and any proxy before it.",
+        remedy="Check the address, and any proxy in front of it.",
     )
 
 
@@ -102,17 +104,17 @@ def failure_error(where: str, response: Response, code: str | None, remedy: str)
     if status >= 500 or status in _TEMPORARY:
         return StorageUnavailable(
             f"{where} is not available ({status_and_code}).",
-            remedy="Check its status and its rate limits; then try again.",
+            remedy="Check the status and the rate limits of the secret manager, and try again.",
         )
     if 300 <= status < 400:
         return ConfigurationError(
-            f"{where} redirects ({status_and_code}), and moorage sends no credentials to another"
-            " address.",
+            f"{where} redirects to another address ({status_and_code}), and moorage does not"
+            " send credentials there.",
             path="address",
-            remedy="Set the address that it redirects to.",
+            remedy="Set the address that the redirect points to.",
         )
     return ConfigurationError(
         f"{where} rejected the request as invalid ({status_and_code}).",
         path="manager",
-        remedy="Check its address, and the names in its settings.",
+        remedy="Check the address and the names in the settings of the secret manager.",
     )

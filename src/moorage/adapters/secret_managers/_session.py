@@ -73,7 +73,8 @@ class HttpWire:
         # request.
         raise StorageUnavailable(
             f"{self._where} cannot be reached: {reason}",
-            remedy="Check its address, its status and the network; then try again.",
+            remedy="Check the address and status of the secret manager and the network, and"
+            " try again.",
         )
 
     async def read(self, path: str, /) -> Secret:
@@ -81,9 +82,9 @@ class HttpWire:
         content = await self._read(path)
         if content is None:
             raise ConfigurationError(
-                f"The file {path} cannot be read, is empty, or is too long.",
+                f"The file {path} cannot be read, is empty or is too long.",
                 path="path",
-                remedy="Put the file there, and let this process read it.",
+                remedy="Create the file there, and let this process read it.",
             )
         return content
 
@@ -131,8 +132,8 @@ class Session(Generic[P]):
         try:
             if not await self._enter(holder, 2 * self.wire.timeout):
                 raise StorageUnavailable(
-                    f"The login at {self.manager.where} does not end in time.",
-                    remedy="Check its status, or raise `timeout`.",
+                    f"The login at {self.manager.where} did not end within the timeout.",
+                    remedy="Check the status of the secret manager, or raise `timeout`.",
                 )
             if self._login is login:
                 self._login = await self._renew(None if login is refused_login else login)

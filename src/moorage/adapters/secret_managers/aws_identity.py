@@ -92,7 +92,8 @@ class AwsEnvironment:
             return await self._of_container(wire, container, region, service)
         if self.environment.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
             raise ConfigurationError(
-                "The environment has no keys for AWS, and the instance's metadata is disabled.",
+                "The environment has no AWS access keys, and reading the instance metadata is"
+                " disabled.",
                 path="identity",
                 remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass AwsKeys.",
             )
@@ -117,7 +118,8 @@ class AwsEnvironment:
         raise ConfigurationError(
             "AWS_CONTAINER_CREDENTIALS_FULL_URI points to another machine, without TLS.",
             path="identity",
-            remedy="Correct it: keys are fetched without TLS on this machine only.",
+            remedy="Correct the variable. moorage fetches access keys without TLS only from"
+            " this machine.",
         )
 
     async def _of_container(
@@ -150,24 +152,26 @@ class AwsEnvironment:
             )
         except StorageUnavailable:
             raise ConfigurationError(
-                "The environment has no keys for AWS, and this machine is not an EC2 instance.",
+                "The environment has no AWS access keys, and this machine is not an EC2 instance.",
                 path="identity",
                 remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass AwsKeys.",
             ) from None
         if not token_response.ok:
             raise failure_error(
-                source, token_response, None, "Allow access to the instance's metadata."
+                source, token_response, None, "Allow this process to access the instance metadata."
             )
         token = Secret(token_response.body)
         roles = await wire.send(base, _with_token(Request.get(_ROLES), token))
         if roles.status == 404:
             raise ConfigurationError(
-                "This instance has no role.",
+                "This EC2 instance has no IAM role.",
                 path="identity",
                 remedy="Assign a role that may read the secrets to the instance, or pass AwsKeys.",
             )
         if not roles.ok:
-            raise failure_error(source, roles, None, "Allow access to the instance's metadata.")
+            raise failure_error(
+                source, roles, None, "Allow this process to access the instance metadata."
+            )
         role = roles.text.partition("\n")[0].strip()
         answer = await wire.send(base, _with_token(Request.get(f"{_ROLES}{role}"), token))
         return _endpoint_credentials(source, answer, region, service)

@@ -146,11 +146,17 @@ class AwsSecretsManager:
     def _error_of(self, answer: Response, remedy: str) -> ConnectorError:
         code = _code(answer)
         if code in _REFUSED_CODES:
-            return refusal(self.where, answer, code, f"{remedy} Check its keys, and the clock.")
+            return refusal(
+                self.where,
+                answer,
+                code,
+                f"{remedy} Check the access keys, and the clock of this machine.",
+            )
         if code in _TEMPORARY:
             return StorageUnavailable(
                 f"{self.where} is not available ({code}).",
-                remedy="Send fewer requests, with a cache before it; then try again.",
+                remedy="Send fewer requests, for example with a cache in front of the secret"
+                " manager, and try again.",
             )
         return failure_error(self.where, answer, code, remedy)
 

@@ -68,8 +68,8 @@ class AzureClient:
                 _ISSUER,
                 answer,
                 word_at(answer, "error"),
-                "Check the application's id and secret, that the secret has not expired, and the"
-                " directory.",
+                "Check the application's id and secret and the directory, and that the secret"
+                " has not expired.",
             )
         return token_at(_ISSUER, answer, wire.utc())
 
@@ -146,9 +146,10 @@ class AzureKeyVault:
         resource = parameters.get("resource", "")
         if not directory.path.strip("/") or not self._is_ours(resource):
             raise ConfigurationError(
-                f"{self.where} requests a token for a resource that does not contain it.",
+                f"{self.where} requests a token for a different resource.",
                 path="address",
-                remedy="Check the vault's address: it must not get a token for another resource.",
+                remedy="Check the vault's address. A vault must not receive a token for"
+                " another resource.",
             )
         return await self.identity.token(wire, directory.path.strip("/"), resource.rstrip("/"))
 

@@ -78,9 +78,9 @@ class GcpServiceAccount:
         if account is not None:
             return account
         raise ConfigurationError(
-            f"The file {path} is not the key of a service account, or cannot be read.",
+            f"The file {path} cannot be read, or is not the key file of a service account.",
             path="path",
-            remedy="Pass the JSON key file of a service account that this process can read.",
+            remedy="Pass the JSON key file of a service account, and let this process read it.",
         )
 
     async def token(self, wire: Line) -> Credentials:
@@ -93,7 +93,8 @@ class GcpServiceAccount:
                 "Google's token service",
                 answer,
                 word_at(answer, "error"),
-                "Check that the key of the service account has not been deleted, and the clock.",
+                "Check that the key of the service account was not deleted, and check the"
+                " clock of this machine.",
             )
         return token_at("Google's token service", answer, wire.utc())
 
@@ -168,8 +169,8 @@ class GcpSecretManager:
         checksum = str(crc32c(content.reveal_bytes()))
         if value_at(answer, "payload", "dataCrc32c") not in {None, checksum}:
             raise StorageUnavailable(
-                f"{self.where} returned a secret with a wrong checksum.",
-                remedy="Try again, and check any proxy before it.",
+                f"{self.where} returned a secret with an incorrect checksum.",
+                remedy="Try again, and check any proxy in front of the secret manager.",
             )
         return content
 
@@ -207,7 +208,7 @@ class GcpSecretManager:
             return ConfigurationError(
                 f"The newest version of {name!r} in {self.where} is disabled or destroyed.",
                 path="manager",
-                remedy="Enable it, or add a version.",
+                remedy="Enable the version, or add a new version.",
             )
         remedy = f"Grant this identity the permission {permission} on {name}."
         return failure_error(self.where, answer, code, remedy)

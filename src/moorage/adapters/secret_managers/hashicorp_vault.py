@@ -163,7 +163,7 @@ class HashiCorpVault:
                 self.where,
                 answer,
                 None,
-                f"Allow a policy of this login to read {self.mount}/data/{name}.",
+                f"Allow this login to read {self.mount}/data/{name} in a policy.",
             )
         content = table_at(answer, "data", "data")
         if content is None:
@@ -182,7 +182,7 @@ class HashiCorpVault:
                 self.where,
                 answer,
                 None,
-                f"Allow a policy of this login to create and update {self.mount}/data/{name}.",
+                f"Allow this login to create and update {self.mount}/data/{name} in a policy.",
             )
 
     async def _renew(self, wire: Line, held: Credentials) -> Credentials | None:
@@ -219,7 +219,7 @@ class HashiCorpVault:
                 self.where,
                 answer,
                 None,
-                f"Check the role and its secret for auth/{mount}, and that they have not expired.",
+                f"Check the role and its secret for auth/{mount}, and that neither has expired.",
             )
         return self._token_of(answer, wire.utc())
 

@@ -36,9 +36,9 @@ class SqlAccess:
     def __init__(self, manager: AnyPerformer, connector: AnySqlConnector) -> None:
         if not isinstance(connector, (AsyncSqlConnector, SqlConnector)):
             raise ConfigurationError(
-                f"An object of type {type(connector).__name__} is not a connector of SQL.",
+                f"An object of the type {type(connector).__name__} is not an SQL connector.",
                 path="connector",
-                remedy="Give an AsyncSqlConnector, or a SqlConnector with a synchronous manager.",
+                remedy="Pass an AsyncSqlConnector, or a SqlConnector with a synchronous manager.",
             )
         self.connector = connector
         self.system = connector.database.system

@@ -244,9 +244,9 @@ class RowStreamOperation:
             )
         if not statement.safe:
             raise InvalidData(
-                f"The statement {statement.name!r} is not a query, so it cannot be streamed.",
+                f"The statement {statement.name!r} is not a query, so its rows cannot be streamed.",
                 field="statement",
-                remedy="Declare it as a Query, or use `query`.",
+                remedy="Declare the statement as a Query, or use `query`.",
             )
         self.statement = statement
         self.parameters = parameters

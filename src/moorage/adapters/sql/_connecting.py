@@ -75,9 +75,9 @@ def make_engine(
     is_memory = system == "sqlite" and place.database in {None, "", ":memory:"}
     if system == "sqlite" and is_async and not is_memory:
         raise ConfigurationError(
-            "A file of SQLite would block the event loop.",
+            "An SQLite file would block the event loop.",
             path="url",
-            remedy="Use SqlConnector in a thread, or sqlite:// for a database in memory.",
+            remedy="Use SqlConnector in a thread, or use sqlite:// for a database in memory.",
         )
     settings: dict[str, Any] = {
         "isolation_level": "AUTOCOMMIT",
@@ -108,7 +108,7 @@ def make_engine(
         engine = _new_engine(place, settings, arguments, is_async=is_async and system != "sqlite")
     except ImportError as error:
         raise ConfigurationError(
-            f"The connector of {system} needs {error.name}, which is not installed.",
+            f"The {system} connector needs {error.name}, which is not installed.",
             path="url",
             remedy=install(_EXTRAS[system]),
         ) from None
@@ -126,9 +126,9 @@ def _url(url: Secret, password: Secret | None) -> URL:
         place = None
     if place is None or place.get_backend_name() not in {*_SYNC_DRIVERS, "sqlite"}:
         raise ConfigurationError(
-            "The URL names no database.",
+            "The URL does not begin with the name of a supported database.",
             path="url",
-            remedy="Give postgresql://…, mariadb://…, mysql:// or sqlite:///file.db.",
+            remedy="Use postgresql://…, mariadb://…, mysql://… or sqlite:///file.db.",
         )
     if password is None:
         return place
@@ -171,9 +171,9 @@ def _tls_arguments(system: str, tls: Tls | None) -> dict[str, Any]:
     files = (tls.authorities, tls.certificate, tls.key)
     if any(file is not None and not isinstance(file, str) for file in files):
         raise ConfigurationError(
-            "The driver reads certificates and keys from files.",
+            "The database driver reads certificates and keys only from files.",
             path="tls",
-            remedy="Give the paths of PEM files instead of their content.",
+            remedy="Pass the paths of PEM files instead of their content.",
         )
     if system == "postgresql":
         arguments = {

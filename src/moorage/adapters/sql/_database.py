@@ -309,7 +309,8 @@ class Database:
         """Raise an error if the connector is closed."""
         if self.is_closed:
             raise LocalFailure(
-                "The connector is closed.", remedy="Perform operations before it is closed."
+                "The connector is closed.",
+                remedy="Perform the operations before you close the connector.",
             )
 
     def written(self, statement: Statement) -> _Written | None:
@@ -390,7 +391,8 @@ class Database:
         )
         return BulkheadFull(
             f"All {self.maximum} connections of the pool are in use: {names or 'none is free'}.",
-            remedy="Make the operations that use connections shorter, or raise `connections`.",
+            remedy="Make operations use their connections for a shorter time, or raise"
+            " `connections`.",
         )
 
     def attempt(self, session: Session, work: Callable[[Session], R]) -> R:
@@ -424,8 +426,8 @@ class Database:
         text = statement.text
         if text is not None and text.has_double_quotes and self.system == "mysql":
             raise InvalidData(
-                f"The statement {statement.name!r} has double quotes, which MySQL may take for a"
-                " value.",
+                f"The statement {statement.name!r} contains double quotes, which MySQL may"
+                " read as a string value.",
                 field="statement",
                 remedy="Quote names with backticks.",
             )
@@ -461,16 +463,16 @@ def _plain_value(name: str, value: Any, *, is_list: bool, arrays: bool) -> Any:
         return [_plain_value(name, item, is_list=False, arrays=False) for item in items]
     if is_list:
         raise InvalidData(
-            f"The parameter {name!r} stands after IN, so it must be a list.",
+            f"The parameter {name!r} follows IN, so it must be a list.",
             field=name,
-            remedy="Give a list or a tuple of values.",
+            remedy="Pass a list or a tuple of values.",
         )
     if kind not in _SCALARS:
         raise InvalidData(
-            f"The parameter {name!r} is of the type {kind.__name__}.",
+            f"The parameter {name!r} has the unsupported type {kind.__name__}.",
             field=name,
-            remedy="Give a plain value: a text, bytes, a number, a date or time, a UUID or None;"
-            " JSON as a text, and a list after IN.",
+            remedy="Pass a str, bytes, a number, a date or time, a UUID or None. Pass JSON as"
+            " a str, and a list after IN.",
         )
     return value
 

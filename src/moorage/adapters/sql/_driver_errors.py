@@ -54,16 +54,16 @@ def judge(error: Exception, system: str, phase: SqlPhase) -> ConnectorError | No
         return timeout_error(phase)
     if is_unreadable(error):
         return ConnectionFailed(
-            "The server sent something that the driver of the database cannot read.",
+            "The server sent data that the database driver cannot read.",
             may_have_been_processed=phase is SqlPhase.SENT,
-            remedy="Check host and port, and proxies before the server.",
+            remedy="Check the host, the port, and any proxy in front of the server.",
         )
     if isinstance(error, _UNSUITABLE) or (
         isinstance(error, StatementError) and not isinstance(error, DBAPIError)
     ):
         return InvalidRequest(
-            "The database cannot store a value, or a value is of the wrong type.",
-            remedy="Correct the values; nothing was changed.",
+            "The database cannot store a value, or a value has the wrong type.",
+            remedy="Correct the values. Nothing was changed.",
         )
     if isinstance(error, (OSError, SQLAlchemyError)) or _is_of_driver(error):
         return _of_driver(error, system, phase)
@@ -107,8 +107,8 @@ def _of_driver(error: Exception, system: str, phase: SqlPhase) -> ConnectorError
         return unreadable_value_error(phase)
     if code is None and type(origin).__name__ in _MISUSE:
         return InvalidRequest(
-            "The driver cannot use the statement or a value.",
-            remedy="Correct the statement or the values; nothing was sent.",
+            "The database driver cannot use the statement or a value.",
+            remedy="Correct the statement or the values. Nothing was sent.",
         )
     return sql_error(SqlFault(system, code, str(origin).lower(), constraint), phase)
 

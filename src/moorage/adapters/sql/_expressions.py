@@ -31,15 +31,15 @@ def check_expression(expression: object, *, safe: bool) -> Executable:
     """
     if not isinstance(expression, ClauseElement) or not isinstance(expression, Executable):
         raise InvalidData(
-            f"An object of type {type(expression).__name__} is not an SQL statement.",
+            f"An object of the type {type(expression).__name__} is not an SQL statement.",
             field="statement",
-            remedy="Give a literal text, or an expression of SQLAlchemy such as select(table).",
+            remedy="Pass a string literal, or an SQLAlchemy expression such as select(table).",
         )
     if safe and not isinstance(expression, SelectBase) and not isinstance(expression, TextClause):
         raise InvalidData(
-            f"An expression of type {type(expression).__name__} is not a query.",
+            f"An expression of the type {type(expression).__name__} is not a query.",
             field="statement",
-            remedy="Declare it as a Command.",
+            remedy="Declare the statement as a Command.",
         )
     for element in iterate(cast("Any", expression)):
         found_part = "a change" if safe and isinstance(element, UpdateBase) else _own_text(element)
@@ -47,8 +47,9 @@ def check_expression(expression: object, *, safe: bool) -> Executable:
             raise InvalidData(
                 f"The expression contains {found_part}.",
                 field="statement",
-                remedy="Use tables, columns, functions and values of SQLAlchemy only, or declare"
-                " the whole statement as a literal text; declare a change as a Command.",
+                remedy="Use only tables, columns, functions and values of SQLAlchemy, or"
+                " write the whole statement as a string literal. Declare statements"
+                " that change data as a Command.",
             )
     return expression
 
@@ -78,7 +79,7 @@ def _text_of_options(element: Any) -> str | None:
         return "a constraint that is not a name"
     for operator in ("operator", "modifier"):
         if isinstance(getattr(element, operator, None), custom_op):
-            return "an operator of its own"
+            return "a custom operator"
     if any(getattr(element, name, None) for name in _HINTS):
         return "a hint or a prefix"
     return None

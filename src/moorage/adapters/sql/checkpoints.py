@@ -149,10 +149,10 @@ class SqlCheckpoints:
         """
         if any((name, partition) in self._moved for partition in positions):
             raise LocalFailure(
-                f"A sink stores the position of {name!r} together with its rows, so the position"
-                " cannot be changed while its pipeline runs.",
-                remedy="Stop the pipeline, and call `reset` of new SqlCheckpoints before it runs"
-                " again.",
+                f"A sink stores the position of {name!r} together with its rows, so the"
+                " position cannot be changed while the pipeline runs.",
+                remedy="Stop the pipeline, and call `reset` of new SqlCheckpoints before the"
+                " pipeline runs again.",
             )
         await self.advance(name, epoch, positions)
 
@@ -187,9 +187,9 @@ class SqlCheckpoints:
         name = records[0].topic
         if name not in self._names or any(record.topic != name for record in records):
             raise LocalFailure(
-                f"The checkpoints do not belong to the source of the records of {name!r}.",
-                remedy="Give the same SqlCheckpoints to the source and the sink, and leave the"
-                " topic of the records as the source set it.",
+                f"The checkpoints belong to a different source than the records of {name!r}.",
+                remedy="Pass the same SqlCheckpoints to the source and the sink, and do not"
+                " change the topic that the source set on the records.",
             )
         self._moved |= {(name, partition_name(record.partition)) for record in records}
         owner = await _lock(transaction, name)

@@ -88,22 +88,22 @@ class SqlSettings:
             )
         if not self.tls and (self.tls_authorities or self.tls_certificate or self.tls_key):
             raise ConfigurationError(
-                "There are files for TLS, and TLS is not demanded.",
+                "The connector has files for TLS, but TLS is not turned on.",
                 path="tls",
-                remedy="Set tls = true, or leave the files out.",
+                remedy="Set tls = true, or leave out the files.",
             )
         if self.tls_key and not self.tls_certificate:
             raise ConfigurationError(
-                "There is a private key without its certificate.",
+                "The connector has a private key, but no certificate.",
                 path="tls_certificate",
-                remedy="Give the certificate that belongs to the key.",
+                remedy="Set the certificate that belongs to the key.",
             )
         for name in self.repeatable:
             if name not in self.statements:
                 raise ConfigurationError(
-                    f"There is no statement named {name[:80]!r}.",
+                    f"The connector has no statement named {name[:80]!r}.",
                     path="repeatable",
-                    remedy="Name statements of this connector.",
+                    remedy="List only names of statements of this connector.",
                 )
         self.declared()
 
@@ -113,36 +113,37 @@ class SqlSettings:
         if self.url is not None:
             if set_fields:
                 raise ConfigurationError(
-                    f"There are a URL and {set_fields[0]}, which the URL contains.",
+                    f"The connector has both a URL and {set_fields[0]}, which the URL already"
+                    " contains.",
                     path=set_fields[0],
-                    remedy="Give either the URL or the fields.",
+                    remedy="Set either the URL or the separate fields.",
                 )
             if self.url.reveal().partition("://")[0] not in _DIALECTS:
                 raise ConfigurationError(
-                    "The URL names no database.",
+                    "The URL does not begin with the name of a supported database.",
                     path="url",
-                    remedy="Give postgresql://…, mariadb://…, mysql://… or sqlite:///file.db.",
+                    remedy="Set postgresql://…, mariadb://…, mysql://… or sqlite:///file.db.",
                 )
             return
         if self.dialect is None:
             raise ConfigurationError(
-                "Neither url nor dialect says which database to use.",
+                "The connector has no database, because url and dialect are not set.",
                 path="url",
-                remedy="Give url, or dialect with host, database and user.",
+                remedy="Set url, or set dialect with host, database and user.",
             )
         if self.dialect == "sqlite":
             for name in ("host", "port", "user"):
                 if getattr(self, name) is not None:
                     raise ConfigurationError(
-                        f"SQLite has no server, so it has no {name}.",
+                        f"SQLite has no server, so the option {name} has no effect.",
                         path=name,
-                        remedy="Leave it out; `database` is the file.",
+                        remedy=f"Leave out {name}, and set `database` to the path of the file.",
                     )
         elif self.host is None:
             raise ConfigurationError(
-                f"The host of the {self.dialect} server is missing.",
+                f"The host of the {self.dialect} server is not set.",
                 path="host",
-                remedy="Give its name or address.",
+                remedy="Set the host's name or address.",
             )
 
     def declared(self) -> tuple[Statement, ...]:
@@ -211,7 +212,7 @@ def _connectors() -> Any:
     else:
         return connector
     raise ConfigurationError(
-        f"The kind sql needs {missing_module}, which is not installed.",
+        f"Connectors of the kind sql need {missing_module}, which is not installed.",
         path="kind",
         remedy=install("sql"),
     )

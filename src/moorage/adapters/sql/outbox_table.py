@@ -105,11 +105,11 @@ class OutboxTable:
         self._access = SqlAccess(manager, connector)
         if self._access.system == "mysql":
             raise ConfigurationError(
-                "MariaDB and MySQL do not tell which transactions have ended, so rows of an outbox"
-                " table could be passed over.",
+                "MariaDB and MySQL do not show which transactions have ended, so the source"
+                " could skip rows of the outbox table.",
                 path="connector",
-                remedy="Keep the outbox in PostgreSQL or SQLite, or let `moorage.Outbox` deliver"
-                " calls from MariaDB.",
+                remedy="Store the outbox in PostgreSQL or SQLite, or let `moorage.Outbox`"
+                " deliver the calls from MariaDB.",
             )
         names = [id, payload, *([] if key is None else [key])]
         rows = sa.table(table, *map(sa.column, {*names, transaction}), schema=schema)
@@ -179,9 +179,9 @@ class OutboxTable:
 
     def _unreadable_position_error(self) -> InvalidData:
         return InvalidData(
-            f"The stored position is not one of the outbox table {self._table!r}.",
+            f"The stored position does not belong to the outbox table {self._table!r}.",
             field="position",
-            remedy="Give the source a name that no other source had.",
+            remedy="Set a name for the source that no other source has used.",
         )
 
 

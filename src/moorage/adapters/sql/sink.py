@@ -71,16 +71,17 @@ class SqlSink:
         self._key = tuple(key)
         if not self._columns or not set(self._key) <= set(self._columns):
             raise ConfigurationError(
-                f"The columns of the table {table!r} do not contain its key, or there are none.",
+                f"The columns of the table {table!r} are empty, or do not contain all columns"
+                " of its key.",
                 path="columns",
-                remedy="Name every column to write, those of the key included.",
+                remedy="List every column to write, including the columns of the key.",
             )
         if checkpoints is not None and checkpoints.connector is not connector:
             raise ConfigurationError(
-                "The checkpoints use another connector than the sink, so one transaction cannot"
-                " write to both.",
+                "The checkpoints and the sink use different connectors, so one transaction"
+                " cannot write to both.",
                 path="checkpoints",
-                remedy="Give the connector of the sink to SqlCheckpoints.",
+                remedy="Pass the sink's connector to SqlCheckpoints.",
             )
         self._access = SqlAccess(manager, connector)
         self._row = row or _fields_of
@@ -120,11 +121,11 @@ class SqlSink:
 
     def _unsuitable_table_error(self) -> ConfigurationError:
         return ConfigurationError(
-            f"The table {self._table.name!r} does not have the columns of the sink, or no unique"
-            " index on its key.",
+            f"The table {self._table.name!r} does not have all columns of the sink, or has no"
+            " unique index on its key.",
             path="table",
-            remedy="Correct the names, create the table, or add a primary key or a unique index on"
-            " exactly the columns of `key`.",
+            remedy="Correct the names, create the table, or add a primary key or a unique"
+            " index on exactly the columns of `key`.",
         )
 
     async def process_batch(
@@ -153,8 +154,8 @@ class SqlSink:
             raise InvalidData(
                 f"A record has no value for the columns {', '.join(missing_columns)}.",
                 field="payload",
-                remedy="Correct the producer, or give a `row` function that returns a value or None"
-                " for every column.",
+                remedy="Correct the producer, or pass a `row` function that returns a value"
+                " or None for every column.",
             )
         return {
             name: row[column] for name, column in zip(self._parameters, self._columns, strict=True)
@@ -189,6 +190,6 @@ def _fields_of(record: SinkRecord) -> Mapping[str, Any]:
         raise InvalidData(
             "The payload of a record is not a JSON object.",
             field="payload",
-            remedy="Correct the producer, or give a `row` function.",
+            remedy="Correct the producer, or pass a `row` function.",
         )
     return cast("Mapping[str, Any]", value)

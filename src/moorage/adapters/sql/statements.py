@@ -56,8 +56,8 @@ class Statement:
 
     def __reduce_ex__(self, _: object) -> NoReturn:
         raise InvalidData(
-            f"The statement {self.name!r} cannot be pickled, because its text would no longer be a"
-            " literal of the program.",
+            f"The statement {self.name!r} cannot be pickled, because the unpickled text would"
+            " not be a string literal of the program.",
             field="statement",
             remedy="Declare the statement in a module that each process imports.",
         )
@@ -137,26 +137,27 @@ def _declare(
         raise InvalidData(
             "A SQL statement has no name.",
             field="name",
-            remedy='Give it a name such as "customers.find".',
+            remedy='Pass a name such as "customers.find".',
         )
     text: SqlText | None = None
     expression: object = None
     if isinstance(statement, str):
         if not _is_literal(statement, frame):
             raise InvalidData(
-                f"The text of the statement {name!r} was put together while the program runs, so it"
-                " may contain a value.",
+                f"The text of the statement {name!r} was built at run time, so it may contain"
+                " a value.",
                 field="statement",
-                remedy="Write the text as one literal where the statement is declared, and values"
-                " as parameters such as :name. For variable columns and conditions, declare an"
-                " expression of SQLAlchemy, such as select(table).where(…).",
+                remedy="Write the text as a single string literal in the declaration, and"
+                " pass values as parameters such as :name. For variable columns and"
+                " conditions, declare an SQLAlchemy expression, such as"
+                " select(table).where(…).",
             )
         text = read_sql(statement)
         if safe and not text.reads:
             raise InvalidData(
                 f"The statement {name!r} is not a query.",
                 field="statement",
-                remedy="Declare it as a Command.",
+                remedy="Declare the statement as a Command.",
             )
     else:
         from moorage.adapters.sql._expressions import (  # noqa: PLC0415 - imports SQLAlchemy

@@ -147,7 +147,7 @@ def _run_judged(session: Session, work: Callable[[], Any]) -> Any:
         raise InvalidData(
             "The transaction has ended.",
             field="transaction",
-            remedy="Perform its statements inside the function that was given the transaction.",
+            remedy="Perform the statements inside the function that receives the transaction.",
         )
     try:
         return work()

@@ -137,7 +137,7 @@ class SqsRequests:
             seconds_left = until - monotonic()
             if seconds_left <= 0:
                 raise AttemptTimeout(
-                    "The access keys for Amazon SQS were not found in time.",
+                    "Fetching the access keys for Amazon SQS took too long.",
                     may_have_been_processed=False,
                 )
             signed = sign(request, url, credentials, SigningContext(wire.utc(), wire.nonce()))
@@ -154,7 +154,7 @@ class SqsRequests:
             raise _refusal(answer, queue)
         content = _json_of(answer)
         if not is_object(content):
-            raise VendorFailed("Amazon SQS sent an answer that is not JSON.", status=answer.status)
+            raise VendorFailed("Amazon SQS sent a response that is not JSON.", status=answer.status)
         return content
 
 

@@ -43,18 +43,18 @@ _REGION: Final = late_pattern(r"[a-z]{2}(?:-[a-z]+)+-[0-9]+")
 def _is_account(_: object, __: object, value: str) -> None:
     if _ACCOUNT.fullmatch(str(value)) is None:
         raise ConfigurationError(
-            "The number of an AWS account has twelve digits.",
+            "An AWS account number must have twelve digits.",
             path="account",
-            remedy="Give the account that owns the queues, such as '123456789012'.",
+            remedy="Set the account that owns the queues, such as '123456789012'.",
         )
 
 
 def _is_region(_: object, __: object, value: str) -> None:
     if _REGION.fullmatch(str(value)) is None:
         raise ConfigurationError(
-            "This is not the name of an AWS region.",
+            "The region is not the name of an AWS region.",
             path="region",
-            remedy="Give a name such as 'eu-central-1'.",
+            remedy="Set a name such as 'eu-central-1'.",
         )
 
 
@@ -97,9 +97,9 @@ class AmazonSqs:
         """Refuse an access key id without its secret, or a secret without its id."""
         if (self.access_key_id is None) != (self.secret_access_key is None):
             raise ConfigurationError(
-                "An access key of AWS consists of an id and a secret; only one of them is given.",
+                "An AWS access key consists of an id and a secret, but only one of them is set.",
                 path="access_key_id",
-                remedy="Give access_key_id and secret_access_key, or neither.",
+                remedy="Set access_key_id and secret_access_key, or neither.",
             )
 
     @property

@@ -189,7 +189,7 @@ class _Channel:
                 raise InvalidData("The broker's reply is too long.", field="message")
         reply = read_reply(line)
         if reply.number != self._number:
-            raise InvalidData("The broker has replied to another question.", field="id")
+            raise InvalidData("The broker's reply does not match the request.", field="id")
         return reply
 
     def _wait_until(self, until: float) -> None:

@@ -33,25 +33,27 @@ def socket_path(path: object) -> Path:
     """
     if not isinstance(path, (str, Path)) or not str(path).isprintable() or not str(path):
         raise ConfigurationError(
-            "The socket of a broker must be a path without control characters.",
+            "The broker's socket must be a path without control characters.",
             path="socket",
-            remedy="Give a path such as /run/moorage/broker.sock.",
+            remedy="Set a path such as /run/moorage/broker.sock.",
         )
     if not Path(path).name or Path(path).name == "..":
         raise ConfigurationError(
-            "The path of the broker's socket is that of a folder.",
+            "The path of the broker's socket is a folder.",
             path="socket",
-            remedy="Add the name of the socket, such as /run/moorage/broker.sock.",
+            remedy="Add the name of the socket, as in /run/moorage/broker.sock.",
         )
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise ConfigurationError(
             f"The path of the broker's socket is longer than {_LONGEST_PATH} bytes.",
             path="socket",
-            remedy="Give a shorter path, such as /run/moorage/broker.sock.",
+            remedy="Set a shorter path, such as /run/moorage/broker.sock.",
         )
     if not hasattr(socket, "AF_UNIX"):  # pragma: no cover - only on Windows
         raise ConfigurationError(
-            "This system has no Unix sockets.", path="socket", remedy="Leave the broker out."
+            "This system does not support Unix sockets.",
+            path="socket",
+            remedy="Leave the broker out.",
         )
     return Path(path)
 
@@ -71,9 +73,9 @@ class BrokerSocket:
     def __init__(self, path: Path, mode: int) -> None:
         if isinstance(mode, bool) or not isinstance(mode, int) or not 0 <= mode <= _LARGEST_MODE:
             raise ConfigurationError(
-                "The permissions of the broker's socket are not a file mode.",
+                "The permissions of the broker's socket are not a valid file mode.",
                 path="mode",
-                remedy="Give an octal number such as 660.",
+                remedy="Set an octal number such as 660.",
             )
         self.path = path
         _check_folder(path)
@@ -91,7 +93,7 @@ class BrokerSocket:
                 raise ConfigurationError(
                     f"{self.path} exists and is not a socket.",
                     path="socket",
-                    remedy="Remove it, or give the broker another path.",
+                    remedy="Remove the file, or set another path for the broker.",
                 )
         new_path = self.path.with_name(f"{self.path.name}.new")
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -124,7 +126,7 @@ def _check_folder(path: Path) -> None:
         raise ConfigurationError(
             f"Every user can replace files in {path.absolute().parent}.",
             path="socket",
-            remedy="Give the broker a folder that only its user may write.",
+            remedy="Use a folder that only the broker's user may write to.",
         )
 
 
@@ -144,7 +146,7 @@ def _open_lock(path: Path) -> int:
         raise ConfigurationError(
             f"Another broker serves {path}.",
             path="socket",
-            remedy="End the other broker first, or give this one another path.",
+            remedy="Stop the other broker first, or set another path for this one.",
         ) from None
     return lock
 
@@ -159,7 +161,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _unusable_path_error(path: Path, error: OSError) -> ConfigurationError:
     return ConfigurationError(
-        f"The broker cannot serve {path} ({error.strerror or type(error).__name__}).",
+        f"The broker cannot listen at {path} ({error.strerror or type(error).__name__}).",
         path="socket",
-        remedy="Create its folder, and let the broker's user write to it.",
+        remedy="Create the folder of the socket, and let the broker's user write to it.",
     )

@@ -60,7 +60,7 @@ class Leasing:
             raise ConfigurationError(
                 f"{without_broker!r:.60} is not a valid without_broker.",
                 path="without_broker",
-                remedy='Give "store" to ask the store instead, or "refuse".',
+                remedy='Use "store" to take the limits from the store instead, or "refuse".',
             )
         self._storage = storage
         self._path = socket_path(socket)
@@ -115,17 +115,17 @@ def _checked_services(services: Iterable[str]) -> tuple[str, ...]:
         names = ()
     if not names:
         raise ConfigurationError(
-            "No service is named whose limits are leased.",
+            "The list of services with leased limits is empty.",
             path="services",
-            remedy='Give the names of services, such as ["vat"].',
+            remedy='Pass the names of services, such as ["vat"].',
         )
     return names
 
 
 def _no_broker(path: Path) -> StorageUnavailable:
     return StorageUnavailable(
-        f"The broker of leases at {path} does not answer, and its limits are not to be used"
-        " without it.",
+        f"The broker of leases at {path} does not respond, and `without_broker` does not allow"
+        " the limits to be used without it.",
         slow=True,
         remedy="Start `moorage broker`, or set without_broker to store.",
     )

@@ -157,7 +157,7 @@ class Bucket:
         status, data = reply
         if status is not None:
             raise self._unavailable(
-                "has no JetStream for this account", "Enable JetStream at the server."
+                "has no JetStream for this account", "Enable JetStream on the server."
             )
         return read_reply(data)
 
@@ -175,37 +175,39 @@ class Bucket:
         if fault is PublishFault.TOO_LARGE:
             return self._unavailable(
                 "does not accept a state of this size",
-                "Raise max_payload of the server, or store smaller answers.",
+                "Raise max_payload of the server, or store smaller responses.",
                 retryable=False,
             )
         if fault is PublishFault.PERMISSION:
             return self._unavailable(
                 "does not allow the user to use the bucket",
-                f"Allow it to publish to $KV.{self.name}.> and {self._api}.STREAM.*.*.",
+                f"Allow the user to publish to $KV.{self.name}.> and {self._api}.STREAM.*.*.",
             )
         if fault is PublishFault.TOPIC:
             return self._refusal(Refused(NO_STREAM, ""))
-        return self._unavailable("did not answer in time", "Check the server, or allow more time.")
+        return self._unavailable(
+            "did not answer in time", "Check the server, or raise the timeout."
+        )
 
     def _refusal(self, refused: Refused) -> StorageUnavailable:
         if refused.code == NO_STREAM:
             return self._unavailable(
                 f"has no bucket {self.name!r}",
-                "Create it, or restore it from a backup if it was there: without its keys a repeat"
-                " may act twice.",
+                "Create the bucket. If it existed before, restore it from a backup, because a"
+                " repeated call may act twice without the stored keys.",
             )
         if refused.code in FULL:
             return self._unavailable(
                 f"has no more space for the bucket {self.name!r}",
-                "Raise its max_bytes or the limits of the account.",
+                "Raise max_bytes of the bucket, or the limits of the account.",
             )
         return self._unavailable(
-            f"refused a request (code {refused.code})", "Look at the server's log."
+            f"refused a request (code {refused.code})", "Read the server's log."
         )
 
     def unconfirmed(self) -> StorageUnavailable:
         return self._unavailable(
-            "did not confirm a write", "Check the server; repeat the call with the same key."
+            "did not confirm a write", "Check the server, and repeat the call with the same key."
         )
 
     def _unavailable(self, what: str, remedy: str, **fields: Any) -> StorageUnavailable:

@@ -114,7 +114,11 @@ def check_bucket(bucket: str, config: dict[str, Any], replicas: int) -> None:
     """Refuse a bucket that may lose states, or has fewer replicas than configured."""
     for setting, is_right, remedy in (
         ("max_age", not config.get("max_age"), "Set it to 0."),
-        ("max_msgs", config.get("max_msgs", -1) < 0, "Set it to -1; limit the bytes instead."),
+        (
+            "max_msgs",
+            config.get("max_msgs", -1) < 0,
+            ("Set it to -1, and limit the bytes instead."),
+        ),
         ("max_msgs_per_subject", config.get("max_msgs_per_subject") == 1, "Set it to 1."),
         (
             "discard",
@@ -124,16 +128,16 @@ def check_bucket(bucket: str, config: dict[str, Any], replicas: int) -> None:
         (
             "num_replicas",
             config.get("num_replicas", 1) >= replicas,
-            f"Set it to {replicas}, or give the store fewer `replicas`.",
+            f"Set it to {replicas}, or set fewer `replicas` for the store.",
         ),
-        ("storage", config.get("storage") == "file", "Use a bucket whose storage is file."),
+        ("storage", config.get("storage") == "file", "Use a bucket with the storage type file."),
     ):
         if not is_right:
             raise ConfigurationError(
-                f"The bucket {bucket!r} of NATS may lose keys: its {setting} is"
+                f"The NATS bucket {bucket!r} may lose keys, because its {setting} is"
                 f" {config.get(setting)!r}.",
                 path=setting,
-                remedy=f"{remedy} Or give the store a bucket of its own.",
+                remedy=f"{remedy} Or use a separate bucket for the store.",
             )
 
 
@@ -173,7 +177,7 @@ def read_stored(reply: dict[str, Any]) -> LastMessage:
     except (AttributeError, LookupError, TypeError, ValueError):
         pass
     raise StorageUnavailable(
-        "The answer of NATS is not a message of the bucket.",
+        "The reply of NATS is not a message of the bucket.",
         remedy="Check that the URL names a NATS server with JetStream.",
     )
 

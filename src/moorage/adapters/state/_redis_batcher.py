@@ -72,8 +72,8 @@ def pauses(timeout: float, until: float = inf) -> Iterator[float]:
         yield pause * (0.5 + random.random() / 2)  # noqa: S311 - it only spreads callers
         pause = min(2 * pause, _LONGEST_PAUSE)
     raise StateUnavailable(
-        "Other callers kept changing the same state first.",
-        remedy="Use fewer callers for this key.",
+        "Other callers kept changing the same state at the same time.",
+        remedy="Let fewer callers use this key concurrently.",
     )
 
 

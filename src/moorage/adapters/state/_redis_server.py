@@ -117,9 +117,9 @@ class RedisServer:
             self._parse_url(where, ca)
         elif ca is not None:
             raise ConfigurationError(
-                "A client has its own certificates, so `ca` does not apply.",
+                "The Redis client has its own certificates, so `ca` would have no effect.",
                 path="ca",
-                remedy="Set them in the client.",
+                remedy="Set the certificates in the client.",
             )
         else:
             self._adopt_client(where)
@@ -161,7 +161,7 @@ class RedisServer:
                 raise ValueError(kind)  # noqa: TRY301 - reported like every other invalid address
         except ValueError:
             raise ConfigurationError(
-                "The URL is not an address of Redis.",
+                "The URL is not a valid address of Redis.",
                 path="url",
                 remedy="Use redis://host:port/0, rediss://… for TLS, unix:///path,"
                 " redis+cluster://host:port,host:port or"
@@ -214,7 +214,7 @@ class RedisServer:
         if not isinstance(client, self._driver.client):
             kind = "redis.asyncio.Redis" if self._is_async else "redis.Redis"
             raise ConfigurationError(
-                f"`where` must be a URL or a client of Redis, not an object of the class"
+                "`where` must be a URL or a Redis client, not an object of the class"
                 f" {type(client).__module__}.{type(client).__name__}.",
                 path="where",
                 remedy=f"Pass a URL, or a {kind} or {kind}Cluster.",
@@ -312,11 +312,11 @@ class RedisServer:
         policy = fields.get("maxmemory_policy", "noeviction")
         if policy != "noeviction" and int(fields.get("maxmemory", 0)) and not self._may_evict:
             raise ConfigurationError(
-                f"Redis at {self.address} evicts live states when it is full: its"
-                f" maxmemory-policy is {policy}.",
+                f"Redis at {self.address} deletes states that are in use when its memory is"
+                f" full, because its maxmemory-policy is {policy}.",
                 path="state",
-                remedy="Set its maxmemory-policy to noeviction, or use another Redis; or set"
-                " may_evict=True, if open circuits and claimed keys may be lost.",
+                remedy="Set maxmemory-policy to noeviction, or use another Redis server. If"
+                " open circuits and claimed keys may be lost, set may_evict=True.",
             )
         self.checked = True
 
@@ -333,7 +333,7 @@ class RedisServer:
         code = str(error).split(" ", 1)[0]
         code = code if code.isalpha() and code.isupper() else type(error).__name__
         sentence, remedy = _ERRORS_BY_CODE.get(
-            code, ("refused ({code})", "See the manual of Redis.")
+            code, ("refused ({code})", "Look up the error in the manual of Redis.")
         )
         meaning = StateUnavailable if code in _KEY_ERRORS else StorageUnavailable
         return meaning(f"Redis at {self.address} {sentence.format(code=code)}.", remedy=remedy)
@@ -343,7 +343,7 @@ _ERRORS_BY_CLASS: Final = (
     (
         (redis_errors.TimeoutError, TimeoutError),
         "did not answer in time",
-        "Check its load, or set a longer timeout of the call or the store.",
+        "Check the server's load, or raise the timeout of the call or the store.",
     ),
     (
         (
@@ -356,23 +356,26 @@ _ERRORS_BY_CLASS: Final = (
     ),
     (
         redis_errors.ReadOnlyError,
-        "is a replica, which cannot be written to",
-        "Use the address of the primary, or of its Sentinels.",
+        "is a read-only replica",
+        "Use the address of the primary server, or of its Sentinels.",
     ),
     (
         redis_errors.BusyLoadingError,
         "is still loading its data",
-        "Wait until it has started.",
+        "Wait until Redis has started.",
     ),
     (
         redis_errors.ClusterDownError,
         "is a cluster that is down, or that has no node for this key",
-        "Check `redis-cli cluster info`.",
+        "Check the output of `redis-cli cluster info`.",
     ),
     (
         (redis_errors.ConnectionError, redis_errors.RedisClusterException, OSError),
-        "cannot be reached, or closed the connection",
-        "Check that it runs, and that its address and, with TLS, its certificates are right.",
+        "could not be reached, or closed the connection",
+        (
+            "Check that the server is running, that the address is right, and, with TLS, that the"
+            " certificates are right."
+        ),
     ),
 )
 """The sentence and the remedy for classes of errors; the first match counts."""
@@ -380,16 +383,19 @@ _ERRORS_BY_CLASS: Final = (
 _ERRORS_BY_CODE: Final = {
     "OOM": ("is full", "Raise its maxmemory."),
     "OutOfMemoryError": ("is full", "Raise its maxmemory."),
-    "BUSY": ("is busy with a script", "Find the script that runs so long."),
-    "MOVED": ("is a cluster", "Use redis+cluster://host:port as its address."),
+    "BUSY": ("is busy with a script", "Find the script that takes so long."),
+    "MOVED": ("is a cluster", "Use redis+cluster://host:port as the address."),
     "NOAUTH": ("requires a password", "Add the user and password to the URL."),
-    "MISCONF": ("cannot save, and so refuses to write", "Check its log and its disk."),
+    "MISCONF": (
+        "refuses to write, because it cannot save its data",
+        "Check the server's log and disk.",
+    ),
     "CROSSSLOT": (
-        "has the keys of this command on several nodes",
+        "stores the keys of this command on several nodes",
         "Use the same part in braces in all keys of a command.",
     ),
     "ClusterCrossSlotError": (
-        "has the keys of this command on several nodes",
+        "stores the keys of this command on several nodes",
         "Use the same part in braces in all keys of a command.",
     ),
 }
@@ -403,15 +409,15 @@ def _check_database(path: str, settings: Mapping[str, Any], *, is_cluster: bool)
     is_number = _DATABASE.fullmatch(path) is not None and settings.get("db", 0) >= 0
     if is_cluster and (settings.get("db") or path.strip("/0")):
         raise ConfigurationError(
-            "A cluster of Redis has one database only.",
+            "A Redis Cluster has only the database 0.",
             path="url",
-            remedy="Leave the database out of the URL.",
+            remedy="Remove the database from the URL.",
         )
     if not is_number:
         raise ConfigurationError(
             "The database in the URL of Redis is not a number.",
             path="url",
-            remedy="Give the number of the database after the host, such as redis://host:6379/0.",
+            remedy="Add the number of the database after the host, as in redis://host:6379/0.",
         )
 
 
@@ -447,7 +453,9 @@ def _check_options(
     unknown_names = sorted(settings.keys() - known_names)
     if unknown_names:
         raise ConfigurationError(
-            f"A connection to Redis has no option {unknown_names[0][:40]!r}.",
+            f"The URL has an option {unknown_names[0][:40]!r}, which Redis connections do not"
+            " have.",
             path="url",
-            remedy="Remove it from the URL, or correct its name, such as health_check_interval.",
+            remedy="Remove the option from the URL, or correct its name, such as"
+            " health_check_interval.",
         )

@@ -67,7 +67,7 @@ class _TimedTcpConnection(Connection):
     def _connect(self) -> socket.socket:
         """Try the addresses in turn, each for an equal share of the remaining time."""
         addresses = _addresses(self.host, self.port, self.socket_type, self.until)
-        failure: OSError = OSError("the name has no address")
+        failure: OSError = OSError("the host name has no address")
         for attempts_left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
                 return self._connect_to_address(address, (self.until - monotonic()) / attempts_left)

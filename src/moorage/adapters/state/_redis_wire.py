@@ -429,7 +429,7 @@ def _is_list(reply: object) -> TypeGuard[list[Any]]:
 
 def _unreadable_error(key: str | None = None) -> StateUnavailable:
     return StateUnavailable(
-        "The value of one of moorage's keys in Redis is not a state of its kind.",
+        "A key of moorage in Redis has a value that moorage did not write.",
         key=key,
         remedy="Use a prefix or a database that no other program writes to.",
     )

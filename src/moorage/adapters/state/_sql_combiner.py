@@ -296,7 +296,7 @@ class Combiner:
             with pool.lock:
                 pending.abandoned = not pending.finished
         if pending.abandoned:
-            raise self._engine.unavailable("was not answered in time")
+            raise self._engine.unavailable("got no response in time")
 
     def _is_quick(self, pool: LinkPool, pending: _PendingCommand) -> bool:
         """Return whether the caller runs the batch: the database is near, or no rows are shared."""
@@ -438,7 +438,7 @@ class Combiner:
     ) -> StorageUnavailable:
         """Fail the commands that must not be repeated after a commit with unknown outcome."""
         error = self._engine.unavailable(
-            "has an unknown outcome, because the commit had no reply", slow=slow
+            "has an unknown outcome, because the server did not reply to the commit", slow=slow
         )
         with pool.lock:
             for pending_command in batch.pending_commands:

@@ -64,7 +64,7 @@ class Flush:
                 self.is_pending = True
                 raise StorageUnavailable(
                     f"{self._path} could not be written to the disk ({error.strerror}).",
-                    remedy="Check the disk of this file.",
+                    remedy="Check the disk that stores the file.",
                 ) from None
             self._flushed = flush_ticket
 

@@ -162,7 +162,7 @@ def check_store(storage: object) -> None:
     """Refuse a store that several processes cannot share."""
     if getattr(storage, "reach", None) == "process" or getattr(storage, "claims_only", False):
         raise ConfigurationError(
-            f"{type(storage).__name__} holds no limits that several processes share.",
+            f"{type(storage).__name__} does not share limits between processes.",
             path="state",
             remedy="Use a shared store, such as Redis, with the broker.",
         )
@@ -330,7 +330,7 @@ class _Connection(asyncio.Protocol):
                 kind.leave(frozenset({call}))
             return
         if number in self._calls:
-            raise InvalidData("A question has the number of another one that is open.", field="id")
+            raise InvalidData("A request has the same number as another open request.", field="id")
         kind_of_question = self._broker.kind(question.kind)
         if kind_of_question is None:
             self.reply(Reply(number, granted=False))

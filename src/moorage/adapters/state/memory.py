@@ -365,9 +365,9 @@ class MemoryStorage:
         for name, number in new.items():
             if counts_before[name] + number > maximum and name not in GUARDS:
                 raise StorageUnavailable(
-                    f"The store in memory is full: it holds {maximum} live states of the class"
-                    f" {name!r}.",
-                    remedy="Use a store without such a limit, such as SqliteStorage; or raise"
+                    f"The store in memory is full, because it has {maximum} live states of the"
+                    f" class {name!r}.",
+                    remedy="Use a store without such a limit, such as SqliteStorage, raise"
                     " max_entries of MemoryStorage, or use fewer keys.",
                 )
         return counts_before
@@ -382,8 +382,8 @@ class MemoryStorage:
         if total * 5 >= maximum * 4 and name not in self._warned:
             self._warned.add(name)
             give_notice(
-                f"The store in memory holds {total} of at most {maximum} states of the class"
-                f" {name!r}. Use a store without such a limit, such as SqliteStorage; or raise"
+                f"The store in memory has {total} of at most {maximum} states of the class"
+                f" {name!r}. Use a store without such a limit, such as SqliteStorage, or raise"
                 " max_entries of MemoryStorage.",
                 stacklevel=2,
             )

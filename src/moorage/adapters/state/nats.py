@@ -65,9 +65,9 @@ def _settings_of(url: str | Nats) -> tuple[Nats, str | None]:
         return url, None
     if not isinstance(url, str):
         raise ConfigurationError(
-            f"url must be a text or the settings of NATS, not {type(url).__name__}.",
+            f"`url` must be a str or NATS settings, not {type(url).__name__}.",
             path="url",
-            remedy="Give a URL such as nats://user@host/bucket.",
+            remedy="Pass a URL such as nats://user@host/bucket.",
         )
     start, slashes, remainder = url.rpartition("://")
     host, _, bucket = remainder.partition("/")
@@ -97,9 +97,9 @@ class _NatsStorageCore(ABC):
         name = bucket or bucket_in_url or "moorage"
         if _BUCKET.fullmatch(name) is None:
             raise ConfigurationError(
-                "NATS does not accept this name of a bucket.",
+                "The name of the bucket is not valid in NATS.",
                 path="bucket",
-                remedy="Give up to 64 letters, digits, - and _.",
+                remedy="Use up to 64 letters, digits, hyphens and underscores.",
             )
         self._timeout = seconds(timeout, "timeout")
         replicas = count(replicas, "replicas")
@@ -165,10 +165,11 @@ def _only_key(command: Command[Any]) -> str:
     if len(keys) == 1 and class_of(keys[0]) not in GUARDS:
         return keys[0]
     raise ConfigurationError(
-        "A bucket of NATS holds claims such as idempotency keys, and neither limits, circuits,"
-        " retry budgets nor bulkheads.",
+        "A NATS bucket can store claims such as idempotency keys, but not limits, circuits,"
+        " retry budgets and bulkheads.",
         path="state",
-        remedy="Give the bucket as `claims=`, and as `state=` a store in Redis, SQL or memory.",
+        remedy="Pass the bucket as `claims=`, and pass a store in Redis, SQL or memory as"
+        " `state=`.",
     )
 
 

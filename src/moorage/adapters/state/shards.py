@@ -51,21 +51,22 @@ class _Shards:
         former = former or {}
         if not shards:
             raise ConfigurationError(
-                "A store of shards has no shards.", path="shards", remedy="Name one or more stores."
+                "The list of shards is empty.", path="shards", remedy="Pass one or more stores."
             )
         if former and next(iter(former)) != next(iter(shards)):
             raise ConfigurationError(
-                "The first shard must not change, because it has the states that cannot be spread.",
+                "The first shard must not change, because it stores the states that cannot be"
+                " distributed.",
                 path="former",
-                remedy="Name the first of the former shards as the first shard.",
+                remedy="Use the same first shard as before.",
             )
         self._stores: dict[str, Any] = {**former, **shards}
         if any(getattr(store, "claims_only", False) for store in self._stores.values()):
             raise ConfigurationError(
-                "A store that holds claims only cannot be a shard, because it would get limits and"
-                " circuits too.",
+                "A store that holds only claims cannot be a shard, because shards also store"
+                " limits and circuits.",
                 path="shards",
-                remedy="Give it as the store of keys beside this one, with `claims=` or keys_url.",
+                remedy="Use the store for claims only, with `claims=` or keys_url.",
             )
         self._names = tuple(shards)
         self._former = tuple(former)
@@ -293,7 +294,7 @@ def _errors_collected() -> Generator[Callable[[str], AbstractContextManager[None
     yield shard_action
     if errors:
         (name, first), *other_errors = errors
-        first.add_note(f"This is the error of the shard {name}. All shards were tried.")
+        first.add_note(f"The shard {name} raised this error. All shards were tried.")
         for name, error in other_errors:
             first.add_note(f"The shard {name} failed too: {error}")
         raise first
