@@ -151,7 +151,7 @@ async def require_unsupported(
     for capability, call in calls:
         if capability in lab.capabilities:
             continue
-        step = f"{capability} of a vendor without it"
+        step = f"An operation that needs the undeclared capability {capability}"
         error = await lab.refused(UnsupportedByVendor, call(), step)
         missing_capabilities = frozenset(error.capabilities)
         is_named = capability in missing_capabilities and missing_capabilities.isdisjoint(
@@ -162,7 +162,10 @@ async def require_unsupported(
         require(
             error.supported_by == other_vendors, f"The vendors with {capability} are not named."
         )
-    require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+    require(
+        lab.sandbox.requests == [],
+        "A request was sent for an operation that the vendor does not support.",
+    )
 
 
 def with_an_address(answer: Response) -> Response:

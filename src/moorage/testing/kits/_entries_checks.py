@@ -299,8 +299,8 @@ class Checks:
         for _ in range(2):
             require(
                 await store.swap(renewed_entry, leased_entry.fence),
-                "A lease was not renewed: `swap` must write where the fence stays the same, and"
-                " also what is there already.",
+                "A lease was not renewed: `swap` must write if the fence stays the same, even"
+                " if the stored entry is equal.",
             )
         await self._require_due(store, [])
         self._require_equal(
@@ -366,7 +366,7 @@ class Checks:
             remaining_ids = sorted(entry.id for entry in entries if entry not in matching_entries)
             removed_count = await store.remove(attrs.evolve(query, limit=4))
             ids = sorted(entry.id for entry in (await store.find(EntryQuery())).items)
-            require(ids == remaining_ids, f"{query!r} was removed, and what is left is {ids}.")
+            require(ids == remaining_ids, f"Removing {query!r} left the entries {ids}.")
             expected_count = len(matching_entries)
             require(
                 removed_count == expected_count,
@@ -522,7 +522,7 @@ class Checks:
             require(is_equal, f"{message} {name}={stored_value!r}, where it is {expected_value!r}.")
 
     def _require_single(self, added: list[Any], stored: tuple[Any, ...]) -> None:
-        require(len(stored) == 1, f"{len(stored)} entries of one id are there.")
+        require(len(stored) == 1, f"{len(stored)} entries with the same id are stored.")
         for entry in added:
             self._require_equal(entry, stored[0], "Somebody was given")
 

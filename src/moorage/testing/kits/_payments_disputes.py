@@ -75,7 +75,8 @@ async def a_dispute_is_looked_up(make: Open) -> None:
             dispute: Dispute = await lab("get_dispute", ref)
             dispute_list = (await lab("disputes", account=FIRST)).items
             require(
-                any(_is_same(dispute, item) for item in dispute_list), "It is not listed as it is."
+                any(_is_same(dispute, item) for item in dispute_list),
+                "The listed dispute differs from the dispute that was looked up.",
             )
             require(dispute.state is DisputeState.NEEDS_RESPONSE, f"It is {dispute.state}.")
             lab.sandbox.fail(AlteredAnswer(partial(with_body, b"{}")))

@@ -62,7 +62,7 @@ async def a_part_is_captured(make: Open) -> None:
         require(payment_state.captured == part, f"{payment_state.captured} was captured.")
         require(
             payment_state.remaining == part * 0,
-            f"{payment_state.remaining} could be captured after it.",
+            f"After the capture of a part, {payment_state.remaining} can still be captured.",
         )
 
 

@@ -104,9 +104,12 @@ async def unsupported_features_are_refused(make: Open) -> None:
                 needs |= subscription_request(lab, quantity=2).needs
             require(
                 error.supported_by == names_with_capabilities(KIND, needs),
-                "The error does not name the vendors that can do it.",
+                "The error does not name the vendors that support the operation.",
             )
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+        require(
+            lab.sandbox.requests == [],
+            "A request was sent for an operation that the vendor does not support.",
+        )
 
 
 REFUSALS: Final = (unsupported_features_are_refused,)

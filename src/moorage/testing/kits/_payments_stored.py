@@ -75,7 +75,8 @@ async def means_are_stored_and_removed(make: Open) -> None:
         require(request.source not in f"{request!r}{means!r}", "A source is shown.")
         ids = await _stored_ids(lab, customer)
         require(
-            ids - ids_before == {means.ref.id}, "The number of stored means of payment is not one."
+            ids - ids_before == {means.ref.id},
+            "The vendor does not have exactly one stored means of payment.",
         )
         require(not await _stored_ids(lab, "somebody-else"), "Others see a buyer's means.")
         removed: StoredMeans = await lab("remove_means", means.ref, idempotency_key="s-2")

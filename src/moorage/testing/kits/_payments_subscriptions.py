@@ -93,7 +93,7 @@ async def a_subscription_is_created_once(make: Open) -> None:
         }
         require(
             subscription_ids == ids and len(ids) == steps + 1,
-            "The number of subscriptions is not one per idempotency key.",
+            "The vendor does not have exactly one subscription per idempotency key.",
         )
         current: Subscription = await lab("get_subscription", created.ref)
         require(current.ref == created.ref, "Another subscription was looked up.")
@@ -145,7 +145,7 @@ async def a_buyer_consents_to_a_subscription(make: Open) -> None:
         subscription = await consented_subscription(lab, waiting)
         require(
             subscription.state is SubscriptionState.ACTIVE,
-            f"After the consent it is {subscription.state}.",
+            f"After the consent, the subscription is {subscription.state}.",
         )
 
 
@@ -267,7 +267,10 @@ async def charges_of_a_subscription_are_reported(make: Open) -> None:
                         charges.append(charge)
         states = [charge.state for charge in charges]
         require(states == [MoveState.SUCCEEDED, MoveState.FAILED], f"Reported were {states}.")
-        require({charge.subscription for charge in charges} == {ref}, "Another one was charged.")
+        require(
+            {charge.subscription for charge in charges} == {ref},
+            "A different subscription was charged.",
+        )
         require({charge.amount for charge in charges} == {_AMOUNT}, "The amount is wrong.")
         require(len({charge.id for charge in charges}) == len(charges), "Charges share an id.")
 

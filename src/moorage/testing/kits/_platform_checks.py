@@ -149,7 +149,7 @@ def exit_codes_are_reported(subject: PlatformSubject) -> None:
             f"A program that exits with {code} has the status {status}.",
         )
         has_times = status.started_at is not None and status.ended_at is not None
-        require(has_times, "A run that has ended does not say when it began and ended.")
+        require(has_times, "A run that has ended has no start time or no end time.")
 
 
 def signals_are_exit_codes(subject: PlatformSubject) -> None:
@@ -201,7 +201,7 @@ def _start_together(subject: PlatformSubject, spec: RunSpec) -> None:
     stored_files = subject.written(output(platform, spec.name))
     require(stored_files == b"once\n", "The step ran more than once.")
     run_list = [status for status in platform.runs(_TIMEOUT) if status.name == spec.name]
-    require(len(run_list) == 1, f"There are {len(run_list)} runs of one name.")
+    require(len(run_list) == 1, f"{len(run_list)} runs have the same name.")
 
 
 def an_ended_run_is_found_again(subject: PlatformSubject) -> None:
@@ -317,7 +317,9 @@ def a_run_can_be_stopped(subject: PlatformSubject) -> None:
     status = wait_for_end(platform, spec.name)
     require(status.reason is EndReason.STOPPED, f"The reason of the end is {status.reason}.")
     platform.stop(spec.name, 1.0, _TIMEOUT)
-    require(platform.status(spec.name, _TIMEOUT) == status, "Stopping an ended run changes it.")
+    require(
+        platform.status(spec.name, _TIMEOUT) == status, "Stopping an ended run changed the run."
+    )
 
 
 def nothing_outlives_a_run(subject: PlatformSubject) -> None:

@@ -119,7 +119,10 @@ async def the_best_rate_is_bought(make: Open) -> None:
             require(
                 error.capabilities == (ShippingCapability.RATES,), "The capability is not named."
             )
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+        require(
+            lab.sandbox.requests == [],
+            "A request was sent for an operation that the vendor does not support.",
+        )
         sold: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-2")
         require(sold.service == service, f"{sold.service} was bought.")
         require(service.startswith(f"{sold.carrier}_"), "A service has no carrier.")
@@ -149,7 +152,9 @@ async def a_label_is_bought(make: Open) -> None:
         if ShippingCapability.LABEL_AGAIN in lab.capabilities:
             require(shipment.labels == bought_shipment.labels, "It has other labels.")
             repeated_label = await lab("get_label", str(bought_shipment.ref), "pdf")
-            require(repeated_label == label, "The label has other bytes when it is fetched again.")
+            require(
+                repeated_label == label, "The label has different bytes when it is fetched again."
+            )
 
 
 async def an_address_arrives_whole(make: Open) -> None:
@@ -185,7 +190,7 @@ async def a_label_is_converted_or_refused(make: Open) -> None:
             await lab.refused(UnsupportedByVendor, request_zpl(), "A label in another format")
             require(
                 len(lab.sandbox.requests) == request_count,
-                "Something was sent for what cannot be done.",
+                "A request was sent for an operation that the vendor does not support.",
             )
         if ShippingCapability.LABEL_ZPL not in lab.capabilities:
             return
@@ -308,7 +313,7 @@ async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
             again = await _try_purchase(lab, "k-1")
             require(repeated_shipment == again, "A repeat has another label.")
             is_reported = again is not None and again.replayed
-            require(is_reported, "A repeat is not reported as one.")
+            require(is_reported, "A repeated purchase is not reported as a repeat.")
             is_sent = lab.line.purchases > purchase_count
             require(not is_sent, "The repeat of a purchase that was found is sent to the vendor.")
             return
@@ -317,7 +322,9 @@ async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
         error = await lab.refused(OutcomeUnknown, purchase, "A label that cannot be found")
         require(error.idempotency_key == "k-1", "The key of the purchase is lost.")
         name = lab.subject.vendor.name
-        is_told = error.remedy.startswith(f"{name} finds no label whose answer was lost.")
+        is_told = error.remedy.startswith(
+            f"{name} does not find the label of a purchase with a lost response."
+        )
         require(is_told, "The error does not state that the vendor cannot find the label.")
         require(lab.sold() == 1, "After a lost response, a second label was bought.")
 
@@ -362,7 +369,7 @@ async def an_interrupted_batch_is_completed(make: Open) -> None:
                 if result.value
                 for number in result.value.tracking_numbers
             }
-            require(len(numbers) == 5 - len(errors), "Two items have one label.")
+            require(len(numbers) == 5 - len(errors), "Two items of the batch have the same label.")
             require(len(lab.sandbox.requests) > request_count, "Nothing was asked.")
             repeated_values = [result.value for result in await batch()]
             require(
@@ -382,9 +389,9 @@ async def a_label_without_its_file_is_bought(make: Open) -> None:
             "A shipment whose label file is missing is not reported as bought.",
         )
         if label.url is None:
-            require(label.content, "There is no way to the label.")
+            require(label.content, "The label has no URL and no content.")
             return
-        require(label.content is None, "A label whose file is missing has content.")
+        require(label.content is None, "A label without a file has content.")
         require(str(label.url) not in repr(shipment), "A shipment shows where its label is.")
         lab.line.files = True
         if ShippingCapability.LABEL_AGAIN in lab.capabilities:

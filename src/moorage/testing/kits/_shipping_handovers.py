@@ -86,7 +86,7 @@ async def service_points_are_offered(make: Open) -> None:
         nearest: ServicePointResult = await lab("find_service_points", lab.address(), limit=1)
         require(nearest.points == points[:1], "The limit is not kept.")
         offers = await lab.offers(lab.request(service_point=points[0].id))
-        require(offers, "There is no rate to a service point.")
+        require(offers, "There is no rate for delivery to a service point.")
         bodies = b"".join(request.body for request in lab.sandbox.requests)
         require(points[0].id.encode() in bodies, "The service point is not sent.")
         nobody = lab.address(postal_code=lab.subject.no_rates)

@@ -79,7 +79,7 @@ class Lab(RecordedLab[ShopsSubject]):
     async def item(self) -> ShopItem:
         """Return the item of the shop."""
         page = await self("find_items", SKU)
-        require(len(page.items) == 1, f"{len(page.items)} items were found instead of one.")
+        require(len(page.items) == 1, f"{len(page.items)} items were found, not one.")
         item: ShopItem = page.items[0]
         return item
 

@@ -113,7 +113,7 @@ async def each_message_of_a_batch_is_sent_as_written(make: Open) -> None:
         sent_texts = [value for value in values if isinstance(value, str) and value in texts]
         require(sent_texts == texts, "A message of a batch was lost, repeated or changed.")
         refs = [result.unwrap().ref for result in results]
-        require(len(set(refs)) == len(texts), "Two messages have one reference.")
+        require(len(set(refs)) == len(texts), "Two messages have the same reference.")
         if SmsCapability.LOOK_UP in lab.capabilities:
             for ref in refs:
                 receipt: SmsReceipt = await lab("get", ref)

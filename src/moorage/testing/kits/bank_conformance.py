@@ -437,7 +437,10 @@ async def _require_one_effect(
             await lab.refused(OutcomeUnknown, operation(), f"The fault {fault!r}")
         return
     error = await lab.refused(ConnectorError, operation(), f"The fault {fault!r}")
-    require(error.may_have_been_processed, f"{fault!r} is said to have had no effect.")
+    require(
+        error.may_have_been_processed,
+        f"The error after {fault!r} reports that nothing was processed.",
+    )
     status = (await operation()).status
     require(status is BankPaymentStatus.PENDING, f"A repeat after {fault!r} is {status}.")
 
@@ -622,7 +625,7 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
                 text = "" if response is None else f"{response.text}{response.headers.pairs}"
                 shown_texts.append(f"{error}{error!r}{vars(error)!r}{trace}{text}")
             else:
-                raise AssertionError(f"HTTP {status} is no error.")
+                raise AssertionError(f"HTTP {status} raises no error.")
         shown_texts += [repr(attrs.asdict(await lab.start(idempotency_key="k")))]
         await lab.require_hidden(shown_texts, lab.subject.secrets)
 

@@ -295,7 +295,9 @@ async def invitations_can_be_withheld(make: Open) -> None:
         ref = (await lab.write(attendees=_ATTENDEES, invite=False)).ref
         await lab("update", ref, EventChanges(title="Pickup"), invite=False)
         await lab("cancel", ref, invite=False)
-        require(lab.sandbox.invitations == 0, "Attendees were told something.")
+        require(
+            lab.sandbox.invitations == 0, "Attendees got a notification that was to be withheld."
+        )
 
 
 async def changes_are_listed_once(make: Open) -> None:
@@ -354,7 +356,7 @@ async def busy_times_are_told(make: Open) -> None:
         grace, nobody, free = await lab("free_busy", emails, **MONTH)
         require([item.email for item in (grace, nobody, free)] == emails, "Addresses are mixed.")
         times = [(item.start, item.end) for item in grace.busy or ()]
-        require(times == [moments], f"{len(times)} busy times are told.")
+        require(times == [moments], f"{len(times)} busy times are returned.")
         require(free.busy == (), "Somebody who is free has busy times.")
         require(
             nobody.busy is None and bool(nobody.problem), "An unknown address is reported as free."

@@ -152,7 +152,7 @@ async def an_answer_is_in_its_thread(make: Open) -> None:
         receipt: ChatReceipt = await lab("send", lab.message())
         first_shown = lab.shown()[-1]
         answer: ChatReceipt = await lab("reply", str(receipt.ref), lab.message("Packed."))
-        require(answer.ref not in (None, receipt.ref), "An answer has no reference of its own.")
+        require(answer.ref not in (None, receipt.ref), "An answer does not have a reference.")
         message = lab.shown()[-1]
         thread = receipt.ref.id if receipt.ref else None
         require(message.thread == thread, f"An answer is in the thread {message.thread}.")

@@ -227,12 +227,15 @@ async def other_capabilities_are_refused(make: Open) -> None:
         for capability, scenario in BY_CAPABILITY[lab.contract].items():
             if capability in lab.capabilities:
                 continue
-            step = f"The capability {capability!r} of a vendor without it"
+            step = f"An operation that needs the undeclared capability {capability!r}"
             coroutine = lab.perform(scenario, is_supported=False)
             error = await lab.refused(UnsupportedByVendor, coroutine, step)
             is_missing = error.capabilities and lab.capabilities.isdisjoint(error.capabilities)
             require(is_missing, f"{step} is refused for {error.capabilities}.")
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+        require(
+            lab.sandbox.requests == [],
+            "A request was sent for an operation that the vendor does not support.",
+        )
 
 
 async def repeated_keys_have_the_same_result(make: Open) -> None:

@@ -143,7 +143,7 @@ async def tags_and_metadata_arrive(factory: Factory) -> None:
         # The subject has the word as well, with a capital letter.
         require(
             last_text.count("invoice") > first_text.count("invoice"),
-            "A tag is lost beside metadata.",
+            "A tag is lost when the message has metadata.",
         )
 
 
@@ -264,7 +264,10 @@ async def unsupported_features_are_refused(factory: Factory) -> None:
         )
         require(is_refused, f"{capability} ended with {raised_error!r}.")
         able_vendors = getattr(raised_error, "supported_by", ())
-        require(lab.vendor.name not in able_vendors, f"It is said to be able to do {capability}.")
+        require(
+            lab.vendor.name not in able_vendors,
+            f"The error lists the vendor itself as one that supports {capability}.",
+        )
     require(not lab.delivered, "A refused message was sent nevertheless.")
 
 
@@ -372,11 +375,14 @@ async def a_repeated_bulk_sends_missing_chunks(factory: Factory) -> None:
     require(0 < len(failed_results) <= lab.vendor.limits["batch"], f"{len(failed_results)} failed.")
     is_limited = all(isinstance(result.error, RateLimitExceeded) for result in failed_results)
     require(is_limited, f"They failed with {failed_results[0].error!r}.")
-    require(len(lab.delivered) == count - len(failed_results), "Others were lost with them.")
+    require(
+        len(lab.delivered) == count - len(failed_results),
+        "Messages to other recipients were lost with the failed chunk.",
+    )
     second_results = await send()
     require(all(result.ok for result in second_results), "A repeat failed.")
     require(len(lab.delivered) == count, f"{len(lab.delivered)} of {count} arrived.")
-    require(len({mail.to for mail in lab.delivered}) == count, "Somebody got it twice.")
+    require(len({mail.to for mail in lab.delivered}) == count, "A recipient got the message twice.")
     is_same = all(
         b.value == a.value for a, b in zip(first_results, second_results, strict=True) if a.ok
     )

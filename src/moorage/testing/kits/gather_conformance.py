@@ -91,7 +91,7 @@ async def no_steps_give_no_results(factory: AsyncFactory) -> None:
     """Without steps, a gatherer returns an empty list."""
     steps: list[Step[int]] = []
     results = await wait_soon(factory().run_all(steps, at_once=3), _HANGS)
-    require(results == [], f"No step was given, and {results} came of it.")
+    require(results == [], f"No steps were passed, but the results are {results}.")
 
 
 async def steps_run_at_once(factory: AsyncFactory) -> None:
@@ -144,7 +144,7 @@ async def steps_see_the_context(factory: AsyncFactory) -> None:
         ]
         require(
             context_names == ["caller"] * 8,
-            f"Steps of one caller saw the context of {context_names}.",
+            f"The steps of one caller saw the contexts {context_names}.",
         )
         require(_who.get() == "caller", "A step changed its caller's context.")
     finally:
@@ -163,7 +163,7 @@ async def the_first_good_result_is_enough(factory: AsyncFactory) -> None:
         steps = [_step(start_call, number) for number in range(3)]
         result = await wait_soon(
             factory().first(steps, stagger=patience() * 2, good=good_one.__eq__),
-            "A step that could start did not, though all before it had answered.",
+            "A step did not start, although all steps before it had returned.",
         )
         require(result == good_one, f"Step {good_one} was good, and {result} was returned.")
         expected = list(range(good_one + 1))

@@ -160,7 +160,7 @@ async def new_entries_do_not_shift_pages(factory: AsyncFactory) -> None:
     second_page = await log.find(LogQuery(limit=100, after=first_page.next))
     ids = [entry.id for entry in (*first_page.items, *second_page.items)]
     expected = [entry.id for entry in entries]
-    require(ids == expected, f"Two pages, with writing between them, hold {ids}.")
+    require(ids == expected, f"Two pages that were read with writing between them contain {ids}.")
 
 
 async def a_page_ends_at_the_scan_limit(factory: AsyncFactory) -> None:
@@ -205,7 +205,7 @@ async def removal_deletes_all_matching_entries(factory: AsyncFactory) -> None:
         expected = [entry.id for entry in entries if not query.matches(entry)]
         removed_count = await log.remove(attrs.evolve(query, limit=1))
         ids = [entry.id for entry in (await log.find(LogQuery())).items]
-        require(ids == expected, f"{query!r} was removed, and what is left is {ids}.")
+        require(ids == expected, f"Removing {query!r} left the entries {ids}.")
         expected_count = len(entries) - len(expected)
         require(
             removed_count == expected_count,

@@ -124,7 +124,10 @@ async def a_payment_is_taken_once(make: Open) -> None:
         error = await lab.refused(
             IdempotencyConflict, conflicting_charge, "A key for another payment"
         )
-        require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "A used key is no charge.")
+        require(
+            told_buyer(error).outcome is BuyerOutcome.UNKNOWN,
+            "`told_buyer()` does not report an idempotency conflict as an unknown outcome.",
+        )
         await lab("charge", order, idempotency_key="k-2")
         require(lab.subject.charged() == 2, "A second idempotency key made no second charge.")
 
@@ -178,7 +181,7 @@ async def a_decline_says_why(make: Open) -> None:
                 require(error.vendor_code is not None, "The vendor's own code is lost.")
                 require(
                     told_buyer(error).outcome is BuyerOutcome.DECLINED,
-                    "`told_buyer()` does not call it declined.",
+                    "`told_buyer()` does not return that the payment was declined.",
                 )
         require(lab.subject.charged() == 0, "A declined payment was charged.")
 

@@ -222,7 +222,10 @@ async def each_device_has_its_outcome(make: Open) -> None:
         require(outcomes == expected, f"The outcomes are {outcomes}, not {expected}.")
         count = len(lab.delivered)
         results = await lab("send_bulk", messages, at_once=1, idempotency_key="batch")
-        require(len(lab.delivered) == count + 1, "A repeat sent what had been sent.")
+        require(
+            len(lab.delivered) == count + 1,
+            "A repeat sent notifications that had been sent already.",
+        )
         require(
             outcome_of(results[4]) is PushOutcome.UNKNOWN,
             "A notification with a lost response is reported as sent.",
@@ -241,7 +244,10 @@ async def unsupported_features_are_refused(make: Open) -> None:
             if capability not in lab.capabilities:
                 error = await lab.refused(UnsupportedByVendor, lab("send", message), capability)
                 require(error.capabilities == (capability,), f"{capability} is not named.")
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+        require(
+            lab.sandbox.requests == [],
+            "A request was sent for an operation that the vendor does not support.",
+        )
 
 
 async def nothing_shows_secrets(make: Open) -> None:

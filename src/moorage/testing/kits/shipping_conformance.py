@@ -114,7 +114,10 @@ async def unsupported_features_are_refused(make: Open) -> None:
             if capability not in lab.capabilities:
                 rates = lab("get_rates", lab.request(**fields))
                 await lab.refused(UnsupportedByVendor, rates, f"A rate with {capability}")
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+        require(
+            lab.sandbox.requests == [],
+            "A request was sent for an operation that the vendor does not support.",
+        )
 
 
 async def declared_capabilities_work(make: Open) -> None:
@@ -154,7 +157,7 @@ async def a_parcel_is_tracked(make: Open) -> None:
                 "An event has no time.",
             )
         tracking: Tracking = await lab("track_shipment", bought_shipment.ref)
-        require(tracking.delivered_at and tracking.raw, "When it was delivered is lost.")
+        require(tracking.delivered_at and tracking.raw, "The time of the delivery is missing.")
 
 
 async def a_shipment_is_cancelled(make: Open) -> None:
@@ -174,7 +177,8 @@ async def a_shipment_is_cancelled(make: Open) -> None:
             )
         shipment: Shipment = await lab("get_shipment", bought_shipment.ref)
         require(
-            shipment.state in {ShipmentState.CANCELING, ShipmentState.CANCELED}, "It is not told."
+            shipment.state in {ShipmentState.CANCELING, ShipmentState.CANCELED},
+            "The shipment's state does not show the cancellation.",
         )
         lost_shipment: Shipment = await lab(
             "create_shipment", lab.shipment(2), idempotency_key="k-2"

@@ -323,7 +323,10 @@ async def stock_is_compared(make: Open) -> None:
         await lab.refused(
             VendorRejected, lab("set_stock", item.ref, 5, expected=11), "Another stock"
         )
-        require(lab.shop.stock() == 12, "A stock that is not the expected one was changed.")
+        require(
+            lab.shop.stock() == 12,
+            "The stock was changed, although it differed from the expected stock.",
+        )
         await lab("set_stock", item.ref, 5, expected=12, **place)
         require(lab.shop.stock() == 5, "The stock was not set.")
 

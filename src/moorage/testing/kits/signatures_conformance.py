@@ -199,12 +199,16 @@ async def signatures_are_followed(make: Open) -> None:
         envelope = await _require_signers(lab, ref, [SignerStatus.SIGNED, SignerStatus.SENT])
         require(envelope.status is EnvelopeStatus.SENT, f"It is {envelope.status}.")
         require(
-            envelope.completed_at is None, "An envelope with one of two signatures is completed."
+            envelope.completed_at is None,
+            "An envelope is reported as completed with one of two signatures.",
         )
         require(envelope.signers[0].signed_at is not None, "The time of a signature is lost.")
         lab.world.sign(ref.id, GRACE)
         envelope = await _require_signers(lab, ref, [SignerStatus.SIGNED, SignerStatus.SIGNED])
-        require(envelope.status is EnvelopeStatus.COMPLETED, f"In the end it is {envelope.status}.")
+        require(
+            envelope.status is EnvelopeStatus.COMPLETED,
+            f"After all signatures, the envelope is {envelope.status}.",
+        )
         require(envelope.completed_at is not None, "The time of the end is lost.")
 
 
@@ -262,7 +266,7 @@ async def an_envelope_is_voided(make: Open) -> None:
             require(receipt.status in _VOID, f"A void envelope is {receipt.status}.")
             is_void = lab.world.envelopes[ref.id].void_reason is not None
             is_told = receipt.status is EnvelopeStatus.VOIDED
-            require(is_void or not is_told, "An envelope is reported as void before it is.")
+            require(is_void or not is_told, "An envelope is reported as void before it is void.")
             lab.subject.settle()
         require(not lab.world.envelopes[ref.id].is_open, "A void envelope can be signed.")
         require(lab.world.envelopes[other_ref.id].is_open, "Another envelope is void.")

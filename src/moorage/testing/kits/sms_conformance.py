@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 __all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "SmsSubject"]
 
 _WORD: Final = "a-word-nobody-knows"
-_REPEATED_TEXT: Final = "A repeat sent what was sent already."
+_REPEATED_TEXT: Final = "A repeat sent messages that had been sent already."
 _MALFORMED: Final = (b"{}", b"[]", b"null", b"", b"<html></html>", b'{"messages": [{}]}')
 
 Factory: TypeAlias = Callable[[], SmsSubject]
@@ -115,9 +115,12 @@ async def unsupported_features_are_refused(make: Open) -> None:
             require(error.capabilities == (capability,), f"{capability} is not named.")
             require(
                 error.supported_by == names_with_capabilities(KIND, frozenset({capability})),
-                "The error does not name the vendors that can do it.",
+                "The error does not name the vendors that support the operation.",
             )
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+        require(
+            lab.sandbox.requests == [],
+            "A request was sent for an operation that the vendor does not support.",
+        )
 
 
 async def declared_capabilities_work(make: Open) -> None:

@@ -112,7 +112,8 @@ async def stored_bytes_come_back(factory: Factory) -> None:
         key, data = _key(name), name.encode()
         uploaded_object = await storage.upload(key, data, PutOptions(content_type="text/plain"))
         require(
-            await _read_all(storage, key) == data, f"{name!r} does not come back as it was put."
+            await _read_all(storage, key) == data,
+            f"{name!r} does not have the same content after storing.",
         )
         head = await storage.head(key)
         require(head.key == uploaded_object.key == key, f"{name!r} is called {head.key!r}.")

@@ -100,7 +100,7 @@ async def prices_may_contain_the_tax(make: Open) -> None:
             return
         calculation = await lab.calculate(inclusive=True)
         require(calculation.total == lab.sale.amount, f"The total is {calculation.total}.")
-        require(calculation.tax.minor > 0, "There is no tax in the prices.")
+        require(calculation.tax.minor > 0, "The prices contain no tax.")
         for part, line in zip(calculation.lines, lab.sale.lines, strict=True):
             require(part.gross == line.amount, "A line has another amount with its tax.")
 
@@ -128,7 +128,7 @@ async def amounts_are_exact(make: Open) -> None:
                 calculation = await lab.calculate(sale_of(lab, amount))
             except InvalidData:
                 was_sent = len(lab.sandbox.requests) > count
-                require(not was_sent, f"{amount} was refused after it was sent.")
+                require(not was_sent, f"{amount} was refused only after it was sent.")
                 continue
             require(calculation.net == amount, f"{amount} became {calculation.net}.")
             require(calculation.tax.currency == amount.currency, f"{amount} has another currency.")

@@ -159,7 +159,9 @@ async def unsupported_features_are_refused(make: Open) -> None:
     async with make() as lab:
         for capability, options in unsupported_options(lab).items():
             error = await lab.refused(
-                UnsupportedByVendor, lab.check(**options), f"{capability} of a vendor without it"
+                UnsupportedByVendor,
+                lab.check(**options),
+                f"An operation that needs the undeclared capability {capability}",
             )
             require(capability in error.capabilities, f"{capability} is not named.")
             number = options.get("number", lab.subject.number)
@@ -167,7 +169,10 @@ async def unsupported_features_are_refused(make: Open) -> None:
             require(
                 error.supported_by == other_vendors, f"The vendors with {capability} are not named."
             )
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+        require(
+            lab.sandbox.requests == [],
+            "A request was sent for an operation that the vendor does not support.",
+        )
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
