@@ -1,6 +1,6 @@
 """Simulates a business day on local vendors that fail in many ways.
 
-Sandboxes of nineteen vendors run on this machine as real HTTP servers. The business code names none
+Sandboxes of twenty vendors run on this machine as real HTTP servers. The business code names none
 of them; `configuration` does. At the end, a table compares moorage's own counts with those of the
 vendors, which must agree, and `REPORT` shows the day with charts.
 """

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from moorage import ExecutionResult, Hub, LogLine, Ref, Result
+    from moorage.contracts.chat import ChatReceipt
     from moorage.contracts.email_outcomes import EmailReceipt
     from moorage.contracts.payments import Capture, Payment
     from moorage.contracts.shipping import Shipment
@@ -145,6 +146,22 @@ class Erp:
         """Tell the team, once per invoice, that it is paid."""
         message = ChatMessage(text=f"Invoice {number} is paid.")
         self.hub.chat().send(message, idempotency_key=f"{number}/paid")
+
+    def alert(self, number: str, text: str) -> ChatReceipt:
+        """Post an alert about an invoice into the chat once."""
+        message = ChatMessage(text=text)
+        return self.hub.chat().send(message, idempotency_key=f"{number}/alert")
+
+    def solve_alert(self, alert: ChatReceipt, text: str) -> None:
+        """Replace the text of an alert, by the vendor that posted it."""
+        if alert.ref is not None:
+            self.hub.chat().edit(alert.ref, ChatMessage(text=text))
+
+    def withdraw_alert(self, alert: ChatReceipt) -> str:
+        """Delete an alert, and return its status then."""
+        if alert.ref is None:  # Teams returns no reference
+            return alert.status
+        return self.hub.chat().delete(alert.ref).status
 
     def close_month(self, key: str, log: Callable[[LogLine], object]) -> ExecutionResult:
         """Close a month in the ledger, once per key; `log` receives the output lines."""

@@ -15,6 +15,7 @@ from moorage.testing.sandboxes.accounting.xero import TENANT, XeroSandbox
 from moorage.testing.sandboxes.bank.berlin_group import BASE, HOST, BerlinGroupSandbox
 from moorage.testing.sandboxes.calendars.google_calendar import GoogleCalendarSandbox
 from moorage.testing.sandboxes.chat.slack import SlackSandbox
+from moorage.testing.sandboxes.chat.telegram import GROUP, TelegramSandbox
 from moorage.testing.sandboxes.currencies.ecb import EcbSandbox
 from moorage.testing.sandboxes.einvoices.base import TOKEN
 from moorage.testing.sandboxes.einvoices.storecove import StorecoveSandbox
@@ -61,6 +62,7 @@ class Vendors:
         self.vies = ViesSandbox()
         self.ecb = EcbSandbox()
         self.slack = SlackSandbox()
+        self.telegram = TelegramSandbox()
         self.shop = WooCommerceSandbox()
         self.storecove = StorecoveSandbox()
         self.xero = XeroSandbox()
@@ -77,7 +79,7 @@ class Vendors:
         return (
             *(self.sendgrid, self.postmark, self.twilio, self.stripe),
             *(self.paypal, self.easypost, self.shippo),
-            *(self.vies, self.ecb, self.slack),
+            *(self.vies, self.ecb, self.slack, self.telegram),
             *(self.shop, self.storecove, self.xero, self.bank),
             *(self.docusign, self.firebase, self.scim, self.entra, self.calendar),
         )
@@ -100,7 +102,7 @@ class Vendors:
             *(f"charge {item['id']}" for item in self.stripe.charges.values()),
             *(f"order {item}" for item in self.paypal.orders),
             *(f"label {item}" for item in (*self.easypost.labels, *self.shippo.transactions)),
-            *(f"chat {item.text}" for item in self.slack.shown()),
+            *(f"chat {item.text}" for item in (*self.slack.shown(), *self.telegram.shown())),
             *(f"parcel of order {item.order}" for item in self.shop.parcels()),
             *(
                 f"e-invoice {read_invoice(item.document).number}"
@@ -194,7 +196,7 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
         "storage": {"vendor": "local_files"},
         "tax": {"vendor": "vies"},
         "currencies": {"vendor": "ecb"},
-        "chat": {"vendor": "slack"},
+        "chat": {"vendor": ["slack", "telegram"]},
         "shops": {"vendor": "woocommerce"},
         "einvoices": {"vendor": "storecove"},
         "accounting": {"vendor": "xero"},
@@ -236,7 +238,12 @@ def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
             },
             "vies": {"retry": quick_retries},
             "ecb": {},
-            "slack": {"credentials": vendors.slack.token, "channel": "orders"},
+            "slack": {
+                "credentials": vendors.slack.token,
+                "channel": "orders",
+                "retry": quick_retries,
+            },
+            "telegram": {"credentials": vendors.telegram.token, "channel": GROUP},
             "local_files": {
                 "root": f"{folder}/files",
                 "url": "https://erp.acme.example/files",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from moorage.demo.narration import DemoScene
 
 _SENDGRID: Final = "api.sendgrid.com"
+_SLACK: Final = "slack.com"
 
 
 class DemoStory:
@@ -51,6 +52,7 @@ class DemoStory:
         self.a_lost_answer()
         self.mail_is_down()
         self.mail_is_back()
+        self.an_alert_in_a_chat()
         self.too_fast()
         self.a_token_expires()
         self.webhook_events()
@@ -124,6 +126,20 @@ class DemoStory:
             for number in range(2):
                 receipt = self.erp.mail(f"T-{number}", f"Thank you {number}")
                 self.say(f"mailed as {receipt.ref}")
+
+    def an_alert_in_a_chat(self) -> None:
+        """Post an alert with the next vendor while the first one is unreachable, and edit it."""
+        summary = "Slack is unreachable, so an alert goes to Telegram. It is edited there later."
+        with self.narrator.scene("An alert in a chat", summary):
+            self.network.shut(_SLACK)
+            alert = self.erp.alert("INV-6", "Invoice INV-6 is overdue.")
+            self.say(f"posted as {alert.ref}")
+            self.network.reopen(_SLACK)
+            self.erp.solve_alert(alert, "Invoice INV-6 is paid.")
+            self.say(f"Telegram shows “{self.vendors.telegram.shown()[-1].text}”")
+            mistake = self.erp.alert("INV-7", "Invoice INV-7 is overdue.")
+            self.say(f"the next one is posted by mistake as {mistake.ref}")
+            self.say(f"in Slack it is {self.erp.withdraw_alert(mistake)}")
 
     def too_fast(self) -> None:
         """Pause all callers after a single 429."""
