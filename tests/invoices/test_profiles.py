@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 import attrs
 import pytest
@@ -14,19 +13,11 @@ from moorage.invoices import (
     EN16931,
     PEPPOL,
     XRECHNUNG,
-    AllowanceCharge,
     Identifier,
     Invoice,
-    InvoiceCard,
     Note,
-    Party,
-    PayeeAccount,
-    PaymentInstructions,
     Period,
-    PostalAddress,
     Profile,
-    SupportingDocument,
-    VatBreakdown,
     check,
     read_cii,
     read_invoice,
@@ -37,6 +28,13 @@ from moorage.invoices import (
     write_ubl,
 )
 from tests.invoices.samples import LINE, full_invoice, small_invoice, with_field
+from tests.invoices.spoiled_fields import (
+    FORMS,
+    RECOMMENDED,
+    SPOILED_PEPPOL,
+    SPOILED_XRECHNUNG,
+    SWEDE,
+)
 
 PLAIN = small_invoice()
 DEBIT = with_field(with_field(full_invoice(), "payment.code", "59"), "payment.accounts", ())
@@ -48,92 +46,6 @@ def _drafts(profile: Profile) -> dict[str, Invoice]:
         "full": full_invoice().completed(profile),
         "debit": DEBIT.completed(profile),
     }
-
-
-WITH_VAT = AllowanceCharge(reason="Why", vat_category="S", vat_rate=Decimal(19))
-
-
-def _percentage(**fields: Any) -> tuple[AllowanceCharge, ...]:
-    return (attrs.evolve(WITH_VAT, **fields),)
-
-
-SWEDE = Party(
-    name="Exempel AB",
-    vat_id="SE123456789001",
-    endpoint=Identifier("7300010000001", "0088"),
-    address=PostalAddress(country="SE"),
-)
-FORMS = [
-    ("PEPPOL-COMMON-R040", "0088", "4012345000009", "4012345000008"),
-    ("PEPPOL-COMMON-R041", "0192", "974760673", "974760674"),
-    ("PEPPOL-COMMON-R042", "0184", "DK12345678", "DK1234567"),
-    ("PEPPOL-COMMON-R043", "0208", "0202239951", "0202239952"),
-    ("PEPPOL-COMMON-R049", "0007", "5560125790", "5560125791"),
-    ("PEPPOL-COMMON-R050", "0151", "51824753556", "51824753557"),
-]
-SPOILED_PEPPOL = [
-    ("PEPPOL-EN16931-R001", "process", "process", None),
-    ("PEPPOL-EN16931-R002", "notes", "buyer", SWEDE),
-    ("PEPPOL-EN16931-R004", "specification", "specification", "urn:cen.eu:en16931:2017"),
-    ("PEPPOL-EN16931-R005", "tax_currency", "tax_currency", "EUR"),
-    ("PEPPOL-EN16931-R007", "process", "process", "billing"),
-    ("PEPPOL-EN16931-R010", "buyer.endpoint", "buyer.endpoint", None),
-    ("PEPPOL-EN16931-R020", "seller.endpoint", "seller.endpoint", None),
-    (
-        "PEPPOL-EN16931-R040",
-        "allowances[0].amount",
-        "allowances",
-        _percentage(amount=Decimal(5), percent=Decimal(10), base_amount=Decimal(100)),
-    ),
-    (
-        "PEPPOL-EN16931-R041",
-        "charges[0].base_amount",
-        "charges",
-        _percentage(amount=Decimal(5), percent=Decimal(10)),
-    ),
-    (
-        "PEPPOL-EN16931-R042",
-        "allowances[0].percent",
-        "allowances",
-        _percentage(amount=Decimal(5), base_amount=Decimal(100)),
-    ),
-    ("PEPPOL-EN16931-R046", "lines[0].net_price", "lines[0].gross_price", Decimal(101)),
-    ("PEPPOL-EN16931-R054", "vat_in_tax_currency", "vat_in_tax_currency", None),
-    ("PEPPOL-EN16931-R055", "vat_in_tax_currency", "vat_in_tax_currency", Decimal(-1)),
-    (
-        "PEPPOL-EN16931-R061",
-        "payment.direct_debit.mandate",
-        "payment",
-        PaymentInstructions(code="49"),
-    ),
-    (
-        "PEPPOL-EN16931-R110",
-        "lines[0].period.start",
-        "lines[0].period.start",
-        date(2026, 10, 31),
-    ),
-    ("PEPPOL-EN16931-R111", "lines[0].period.end", "lines[0].period.end", date(2026, 12, 1)),
-    ("PEPPOL-EN16931-R120", "lines[0].stated_net", "lines[0].stated_net", Decimal(1)),
-    ("PEPPOL-EN16931-R121", "lines[0].base_quantity", "lines[0].base_quantity", Decimal(0)),
-    ("PEPPOL-EN16931-R130", "lines[0].base_unit", "lines[0].base_unit", "KGM"),
-    ("PEPPOL-EN16931-P0100", "type_code", "type_code", "325"),
-    ("PEPPOL-EN16931-P0101", "type_code", "type_code", "308"),
-    (
-        "PEPPOL-EN16931-P0107",
-        "stated_totals.breakdown[0].category",
-        "stated_totals.breakdown",
-        (VatBreakdown(category="E", reason_code="VATEX-EU-AE"),),
-    ),
-    ("PEPPOL-EN16931-CL001", "documents[0].media_type", "documents[0].media_type", "text/html"),
-    ("PEPPOL-EN16931-CL002", "allowances[0].reason_code", "allowances[0].reason_code", "ABL"),
-    ("PEPPOL-EN16931-CL003", "charges[0].reason_code", "charges[0].reason_code", "95"),
-    ("PEPPOL-EN16931-CL006", "tax_point_code", "tax_point_code", "36"),
-    ("PEPPOL-EN16931-CL008", "seller.endpoint.scheme", "seller.endpoint.scheme", "0207"),
-    *(
-        (rule, "payee.legal_id.value", "payee.legal_id", Identifier(wrong_value, scheme))
-        for rule, scheme, _, wrong_value in FORMS
-    ),
-]
 
 
 @pytest.mark.parametrize("rule, field, path, value", SPOILED_PEPPOL)
@@ -175,74 +87,6 @@ def test_correction_is_for_german_parties() -> None:
     assert ("PEPPOL-EN16931-P0112", "type_code") in _violated_rules(
         attrs.evolve(corrected, buyer=SWEDE), PEPPOL
     )
-
-
-SPOILED_XRECHNUNG = [
-    ("BR-DE-1", "payment", "small", "payment", None),
-    ("BR-DE-2", "seller.contact", "small", "seller.contact", None),
-    *(
-        (rule, field, "full", field, None)
-        for rule, field in (
-            ("BR-DE-3", "seller.address.city"),
-            ("BR-DE-4", "seller.address.postal_code"),
-            ("BR-DE-5", "seller.contact.name"),
-            ("BR-DE-6", "seller.contact.phone"),
-            ("BR-DE-7", "seller.contact.email"),
-            ("BR-DE-8", "buyer.address.city"),
-            ("BR-DE-9", "buyer.address.postal_code"),
-            ("BR-DE-10", "delivery.address.city"),
-            ("BR-DE-11", "delivery.address.postal_code"),
-            ("BR-DE-14", "stated_totals.breakdown[0].rate"),
-            ("BR-DE-15", "buyer_reference"),
-            ("BR-DE-30", "creditor_id"),
-            ("BR-DE-31", "payment.direct_debit.account"),
-            ("PEPPOL-EN16931-R001", "process"),
-            ("PEPPOL-EN16931-R010", "buyer.endpoint"),
-            ("PEPPOL-EN16931-R020", "seller.endpoint"),
-        )
-    ),
-    ("BR-DE-16", "seller.vat_id", "small", "seller.vat_id", None),
-    ("BR-DE-18", "payment_terms", "small", "payment_terms", "#SKONTO#TAGE=7#PROZENT=2.00#"),
-    ("BR-DE-18", "payment_terms", "small", "payment_terms", "#SKONTO#TAGE=7#PROZENT=2,00#\n"),
-    (
-        "BR-DE-22",
-        "documents[1].filename",
-        "full",
-        "documents[1]",
-        SupportingDocument(
-            id="A-3", content=b"x", filename="time.pdf", media_type="application/pdf"
-        ),
-    ),
-    ("BR-DE-23-a", "payment.accounts", "small", "payment.accounts", ()),
-    ("BR-DE-23-b", "payment.accounts", "small", "payment.card", InvoiceCard(last_digits="1")),
-    ("BR-DE-24-a", "payment.card", "small", "payment.code", "48"),
-    ("BR-DE-24-b", "payment.card", "small", "payment.code", "54"),
-    ("BR-DE-25-a", "payment.direct_debit", "debit", "payment.direct_debit", None),
-    (
-        "BR-DE-25-b",
-        "payment.direct_debit",
-        "debit",
-        "payment.accounts",
-        (PayeeAccount(iban="DE02120300000000202051"),),
-    ),
-]
-RECOMMENDED = [
-    ("BR-DE-17", "type_code", "small", "type_code", "325"),
-    ("BR-DE-19", "payment.accounts", "small", "payment.accounts[0].iban", "DE021203"),
-    (
-        "BR-DE-20",
-        "payment.direct_debit.account",
-        "debit",
-        "payment.direct_debit.account",
-        "DE02500105170137075031",
-    ),
-    ("BR-DE-21", "specification", "small", "specification", "urn:cen.eu:en16931:2017"),
-    ("BR-DE-26", "preceding", "small", "type_code", "384"),
-    ("BR-DE-27", "seller.contact.phone", "small", "seller.contact.phone", "12"),
-    ("BR-DE-28", "seller.contact.email", "small", "seller.contact.email", "a@b"),
-    ("BR-DE-TMP-32", "delivery.date", "small", "delivery", None),
-    ("BR-TMP-2", "documents[1].url", "full", "documents[1].url", "a-2.pdf"),
-]
 
 
 @pytest.mark.parametrize("rule, field, draft, path, value", SPOILED_XRECHNUNG)

@@ -13,19 +13,11 @@ import pytest
 from moorage import InvalidData
 from moorage.invoices import (
     EN16931,
-    AllowanceCharge,
-    Identifier,
     Invoice,
-    InvoiceCard,
     InvoiceDelivery,
-    ItemClass,
-    ItemProperty,
-    Party,
     PayeeAccount,
     PaymentInstructions,
-    Period,
     PostalAddress,
-    VatBreakdown,
     VatExemption,
     check,
     read_cii,
@@ -37,6 +29,7 @@ from moorage.invoices import (
     write_ubl,
 )
 from tests.invoices.samples import BUYER, LINE, SELLER, full_invoice, small_invoice, with_field
+from tests.invoices.spoiled_fields import MISSING, SPOILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,152 +54,10 @@ def _category(code: str, rate: str | None, **fields: Any) -> Invoice:
     return small_invoice(**(values | fields))
 
 
-MISSING = [
-    ("BR-01", "specification"),
-    ("BR-02", "number"),
-    ("BR-03", "issue_date"),
-    ("BR-04", "type_code"),
-    ("BR-05", "currency"),
-    ("BR-06", "seller.name"),
-    ("BR-07", "buyer.name"),
-    ("BR-08", "seller.address"),
-    ("BR-09", "seller.address.country"),
-    ("BR-10", "buyer.address"),
-    ("BR-11", "buyer.address.country"),
-    ("BR-12", "stated_totals.lines"),
-    ("BR-13", "stated_totals.net"),
-    ("BR-14", "stated_totals.gross"),
-    ("BR-15", "stated_totals.due"),
-    ("BR-17", "payee.name"),
-    ("BR-18", "tax_representative.name"),
-    ("BR-19", "tax_representative.address"),
-    ("BR-20", "tax_representative.address.country"),
-    ("BR-21", "lines[0].id"),
-    ("BR-22", "lines[0].quantity"),
-    ("BR-23", "lines[1].unit"),
-    ("BR-24", "lines[0].stated_net"),
-    ("BR-25", "lines[0].name"),
-    ("BR-26", "lines[0].net_price"),
-    ("BR-31", "allowances[0].amount"),
-    ("BR-32", "allowances[0].vat_category"),
-    ("BR-36", "charges[0].amount"),
-    ("BR-37", "charges[0].vat_category"),
-    ("BR-41", "lines[0].allowances[0].amount"),
-    ("BR-43", "lines[0].charges[0].amount"),
-    ("BR-45", "stated_totals.breakdown[0].taxable"),
-    ("BR-46", "stated_totals.breakdown[0].tax"),
-    ("BR-47", "stated_totals.breakdown[0].category"),
-    ("BR-48", "stated_totals.breakdown[0].rate"),
-    ("BR-49", "payment.code"),
-    ("BR-52", "documents[0].id"),
-    ("BR-53", "vat_in_tax_currency"),
-    ("BR-55", "preceding[0].number"),
-    ("BR-56", "tax_representative.vat_id"),
-    ("BR-57", "delivery.address.country"),
-    ("BR-62", "seller.endpoint.scheme"),
-    ("BR-63", "buyer.endpoint.scheme"),
-    ("BR-65", "lines[0].classes[0].scheme"),
-    ("BR-CO-04", "lines[0].vat_category"),
-    ("UBL-DT-06", "documents[0].media_type"),
-    ("UBL-DT-07", "documents[0].filename"),
-]
-
-
 @pytest.mark.parametrize("rule, field", MISSING)
 def test_missing_field_is_named(rule: str, field: str) -> None:
     """A missing field violates its rule, and the violation names the field."""
     assert (rule, field) in _violated_rules(with_field(STATED, field, None))
-
-
-SPOILED = [
-    ("BR-16", "lines", "lines", ()),
-    ("BR-17", "payee.name", "payee", Party(name="Muster")),
-    ("BR-27", "lines[0].net_price", "lines[0].net_price", Decimal(-1)),
-    ("BR-28", "lines[0].gross_price", "lines[0].gross_price", Decimal(-1)),
-    ("BR-29", "period.end", "period.end", date(2026, 10, 31)),
-    ("BR-30", "lines[0].period.end", "lines[0].period.end", date(2026, 10, 31)),
-    ("BR-50", "payment.accounts", "payment.accounts[0].iban", None),
-    ("BR-51", "payment.card.last_digits", "payment.card", InvoiceCard(last_digits="55555555555")),
-    ("BR-54", "lines[0].properties[0]", "lines[0].properties", (ItemProperty("Size"),)),
-    ("BR-61", "payment.accounts", "payment.accounts", ()),
-    ("BR-64", "lines[0].standard_item_id", "lines[0].standard_item_id", Identifier("4012")),
-    ("BR-CO-03", "tax_point_code", "tax_point_date", date(2026, 11, 25)),
-    ("BR-CO-09", "seller.vat_id", "seller.vat_id", "123456789"),
-    ("BR-CO-10", "stated_totals.lines", "stated_totals.lines", Decimal(1)),
-    ("BR-CO-11", "stated_totals.allowances", "stated_totals.allowances", Decimal(1)),
-    ("BR-CO-11", "stated_totals.allowances", "stated_totals.allowances", None),
-    ("BR-CO-12", "stated_totals.charges", "stated_totals.charges", Decimal(1)),
-    ("BR-CO-13", "stated_totals.net", "stated_totals.net", Decimal(1)),
-    ("BR-CO-14", "stated_totals.vat", "stated_totals.vat", Decimal(1)),
-    ("BR-CO-15", "stated_totals.gross", "stated_totals.gross", Decimal(1)),
-    ("BR-CO-16", "stated_totals.due", "stated_totals.due", Decimal(1)),
-    (
-        "BR-CO-17",
-        "stated_totals.breakdown[0].tax",
-        "stated_totals.breakdown[0].tax",
-        Decimal(1),
-    ),
-    ("BR-CO-18", "stated_totals.breakdown", "stated_totals.breakdown", ()),
-    ("BR-CO-19", "period", "period", Period()),
-    ("BR-CO-20", "lines[0].period", "lines[0].period", Period()),
-    *(
-        (rule, f"{path}.reason", path, AllowanceCharge(amount=Decimal(1)))
-        for rules, path in (
-            (("BR-33", "BR-CO-21"), "allowances[0]"),
-            (("BR-38", "BR-CO-22"), "charges[0]"),
-            (("BR-42", "BR-CO-23"), "lines[0].allowances[0]"),
-            (("BR-44", "BR-CO-24"), "lines[0].charges[0]"),
-        )
-        for rule in rules
-    ),
-    ("BR-CO-26", "seller.vat_id", "seller", Party(name="Nobody")),
-    ("BR-DEC-01", "allowances[0].amount", "allowances[0].amount", Decimal("1.001")),
-    ("BR-DEC-16", "prepaid", "prepaid", Decimal("1.001")),
-    ("BR-DEC-23", "lines[0].stated_net", "lines[0].stated_net", Decimal("1.001")),
-    ("BR-CL-01", "type_code", "type_code", "999"),
-    ("BR-CL-04", "currency", "currency", "EURO"),
-    ("BR-CL-05", "tax_currency", "tax_currency", "sek"),
-    ("BR-CL-06", "tax_point_code", "tax_point_code", "36"),
-    ("BR-CL-07", "object_id.scheme", "object_id.scheme", "NONE"),
-    ("BR-CL-07", "lines[0].object_id.scheme", "lines[0].object_id.scheme", "NONE"),
-    ("BR-CL-10", "seller.ids[1].scheme", "seller.ids[1].scheme", "0000"),
-    ("BR-CL-11", "payee.legal_id.scheme", "payee.legal_id.scheme", "0000"),
-    (
-        "BR-CL-13",
-        "lines[0].classes[0].scheme",
-        "lines[0].classes",
-        (ItemClass(code="1", scheme="?"),),
-    ),
-    ("BR-CL-14", "buyer.address.country", "buyer.address.country", "UK"),
-    ("BR-CL-15", "lines[0].origin", "lines[0].origin", "XX"),
-    ("BR-CL-16", "payment.code", "payment.code", "99"),
-    ("BR-CL-17", "allowances[0].vat_category", "allowances[0].vat_category", "X"),
-    (
-        "BR-CL-17",
-        "stated_totals.breakdown[0].category",
-        "stated_totals.breakdown[0]",
-        VatBreakdown(category="X"),
-    ),
-    ("BR-CL-18", "lines[0].vat_category", "lines[0].vat_category", "X"),
-    ("BR-CL-19", "allowances[0].reason_code", "allowances[0].reason_code", "ABL"),
-    ("BR-CL-20", "charges[0].reason_code", "charges[0].reason_code", "95"),
-    (
-        "BR-CL-21",
-        "lines[0].standard_item_id.scheme",
-        "lines[0].standard_item_id.scheme",
-        "GTIN",
-    ),
-    (
-        "BR-CL-22",
-        "stated_totals.breakdown[1].reason_code",
-        "stated_totals.breakdown[1].reason_code",
-        "VATEX-EU-1",
-    ),
-    ("BR-CL-23", "lines[0].unit", "lines[0].unit", "piece"),
-    ("BR-CL-24", "documents[0].media_type", "documents[0].media_type", "text/html"),
-    ("BR-CL-25", "seller.endpoint.scheme", "seller.endpoint.scheme", "0000"),
-    ("BR-CL-26", "delivery.location.scheme", "delivery.location.scheme", "0000"),
-]
 
 
 @pytest.mark.parametrize("rule, field, path, value", SPOILED)
@@ -383,6 +234,42 @@ def test_each_credit_transfer_of_a_document_needs_an_account(
 
         assert rules == {rule for rule, _ in _violated_rules(invoice)}
         assert read(write(invoice)) == invoice
+
+
+@pytest.mark.parametrize("party, rule", [("Seller", "BR-62"), ("Buyer", "BR-63")])
+def test_empty_electronic_address_has_no_scheme(party: str, rule: str) -> None:
+    """An empty element of an electronic address violates the rule about its scheme."""
+    role = "Supplier" if party == "Seller" else "Customer"
+    ubl = write_ubl(SMALL).decode()
+    cii = write_cii(SMALL).decode()
+    endpoint = rf"(<cac:Accounting{role}Party><cac:Party>)<cbc:EndpointID.*?</cbc:EndpointID>"
+    address = rf"(<ram:{party}TradeParty>.*?<ram:URIUniversalCommunication>).*?(</ram:URIUni)"
+    invoices = [
+        read_ubl(re.sub(endpoint, r"\1<cbc:EndpointID/>", ubl).encode()),
+        read_cii(re.sub(address, r"\1\2", cii, count=1, flags=re.DOTALL).encode()),
+        read_cii(re.sub(address, r"\1<ram:URIID/>\2", cii, count=1, flags=re.DOTALL).encode()),
+    ]
+
+    for invoice in invoices:
+        assert (rule, f"{party.lower()}.endpoint.scheme") in _violated_rules(invoice)
+        assert read_ubl(write_ubl(invoice)) == invoice == read_cii(write_cii(invoice))
+
+
+@pytest.mark.parametrize("write, read", [(write_ubl, read_ubl), (write_cii, read_cii)])
+def test_each_payment_element_needs_a_code(
+    write: Callable[[Invoice], bytes], read: Callable[[bytes], Invoice]
+) -> None:
+    """If one of several elements of the payment has no code, the rule is violated."""
+    body = re.sub(
+        rb"<(cbc:PaymentMeans|ram:Type)Code( [^>]*)?>58</[^>]*>", b"", write(STATED), count=1
+    )
+
+    assert ("BR-49", "payment.code") in _violated_rules(read(body))
+    without_codes = re.sub(rb"<(cbc:PaymentMeans|ram:Type)Code>58</[^>]*>", b"", body)
+    without_accounts = re.sub(
+        rb"<(cac|ram):Payee\w*FinancialAccount>.*?FinancialAccount>", b"", without_codes
+    )
+    assert ("BR-49", "payment.code") in _violated_rules(read(without_accounts))
 
 
 def _violated_rules(invoice: Invoice) -> set[tuple[str, str]]:

@@ -151,10 +151,13 @@ class _Number:
 
 
 class _Identifier:
+    def __init__(self, *, even_empty: bool = False) -> None:
+        self._even_empty = even_empty
+
     def read(self, element: XmlElement, place: ElementPlace) -> Any:
         del place
         value = Identifier(element.content, element.attributes.get("schemeID"))
-        return None if value == Identifier() else value
+        return None if value == Identifier() and not self._even_empty else value
 
     def write(self, value: Any, currency: str | None) -> tuple[dict[str, str | None], str]:
         del currency
@@ -186,21 +189,29 @@ AMOUNT: Final[Codec] = _Number(places=2)
 CURRENCY_AMOUNT: Final[Codec] = _Number(places=2, currency=True)
 CURRENCY_PRICE: Final[Codec] = _Number(currency=True)
 IDENTIFIER: Final[Codec] = _Identifier()
+NEEDED_IDENTIFIER: Final[Codec] = _Identifier(even_empty=True)
+"""The codec of an identifier whose element may not be empty, so that a rule finds an empty one."""
 
 
 @attrs.frozen
 class FieldEntry:
-    """A table entry for an element whose text, and perhaps attributes, are stored in fields."""
+    """A table entry for an element whose text, and perhaps attributes, are stored in fields.
+
+    If the element is missing, the field gets the value `missing`.
+    """
 
     tag: str
     field: str
     codec: Codec = TEXT
     attributes: dict[str, str] = attrs.field(factory=dict)
+    missing: Any = None
 
     def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         """Read the text and the attributes into their fields."""
         element = only_child(parent, self.tag, place)
         if element is None:
+            if self.missing is not None:
+                fields[self.field] = self.missing
             return
         fields[self.field] = self.codec.read(element, place.inside(self.tag))
         for name, field in self.attributes.items():

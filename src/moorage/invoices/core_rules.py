@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from decimal import Decimal
 
-    from moorage.invoices.values import Invoice, Party, PaymentInstructions, Totals
+    from moorage.invoices.values import Invoice, InvoiceLine, Party, PaymentInstructions, Totals
 
 LINE_ALLOWANCES: Final = of_lines("allowances")
 LINE_CHARGES: Final = of_lines("charges")
@@ -315,8 +315,18 @@ def _has_description(field: str) -> Callable[[Any], bool]:
     return lambda item: item.content is None or getattr(item, field) is not None
 
 
+def _is_object_identified(item: Invoice | InvoiceLine) -> bool:
+    return item.object_id is None or item.object_id.value is not None
+
+
 _REFERENCES: Final = (
     required_field("BR-52", scope_of("documents"), "id", "identifier of the supporting document"),
+    Rule(
+        "BR-52",
+        value_search(join_scopes(document, lines), "object_id.value", _is_object_identified),
+        "The identifier of the invoiced object is missing.",
+        "Give the identifier of the invoiced object.",
+    ),
     *(
         Rule(
             rule,

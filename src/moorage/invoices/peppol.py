@@ -31,13 +31,14 @@ from moorage.invoices.rules import (
     scope_of,
     value_search,
 )
+from moorage.invoices.values import Identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import date
 
     from moorage.invoices.rules import Scope
-    from moorage.invoices.values import Identifier, Invoice, InvoiceLine
+    from moorage.invoices.values import Invoice, InvoiceLine
 
 SPECIFICATION: Final = "urn:cen.eu:en16931:2017#compliant#urn:fdc:peppol.eu:2017:poacc:billing:3.0"
 """The identifier of the specification Peppol BIS Billing 3.0."""
@@ -241,6 +242,12 @@ _EXEMPTIONS: Final = tuple(
     )
 )
 
+
+def _has_endpoint(party: str) -> Callable[[Invoice], bool]:
+    """Return the condition that a party has an electronic address that is not empty."""
+    return lambda invoice: value_at(invoice, f"{party}.endpoint") not in {None, Identifier()}
+
+
 SHARED_RULES: Final = (
     needed_field("PEPPOL-EN16931-R001", "process", "identifier of the business process"),
     Rule(
@@ -254,8 +261,18 @@ SHARED_RULES: Final = (
         "The currency of the VAT accounts is that of the invoice.",
         "Leave `tax_currency` out.",
     ),
-    needed_field("PEPPOL-EN16931-R010", "buyer.endpoint", "buyer's electronic address"),
-    needed_field("PEPPOL-EN16931-R020", "seller.endpoint", "seller's electronic address"),
+    *(
+        Rule(
+            rule,
+            invoice_search(f"{party}.endpoint", _has_endpoint(party)),
+            f"The {party}'s electronic address is missing.",
+            f"Give the {party}'s electronic address.",
+        )
+        for rule, party in (
+            ("PEPPOL-EN16931-R010", "buyer"),
+            ("PEPPOL-EN16931-R020", "seller"),
+        )
+    ),
     Rule(
         "PEPPOL-EN16931-R041",
         value_search(

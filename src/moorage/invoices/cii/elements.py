@@ -101,10 +101,9 @@ def object_reference(field: str) -> SpecialElement:
     def read_element(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         element = only_child(parent, tag, place, has_type("130"))
         if element is not None:
-            identifier = Identifier(
+            fields[field] = Identifier(
                 text_at(element, "IssuerAssignedID"), text_at(element, "ReferenceTypeCode")
             )
-            fields[field] = None if identifier == Identifier() else identifier
 
     def write_element(value: Any, currency: str | None) -> Iterator[str]:
         del currency

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.invoices.binding import (
     IDENTIFIER,
+    NEEDED_IDENTIFIER,
     TAX_ID,
     VAT_ID,
     Codec,
@@ -116,7 +117,8 @@ PARTY: Final[tuple[Node, ...]] = (
     ),
     ADDRESS,
     ElementEntry(
-        "ram:URIUniversalCommunication", (FieldEntry("ram:URIID", "endpoint", IDENTIFIER),)
+        "ram:URIUniversalCommunication",
+        (FieldEntry("ram:URIID", "endpoint", NEEDED_IDENTIFIER, missing=Identifier()),),
     ),
     _VAT_REGISTRATION,
     _registration("FC", "tax_id", TAX_ID),

@@ -54,6 +54,7 @@ _MEANS_TAG: Final = "SpecifiedTradeSettlementPaymentMeans"
 def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     """Read one payment whose accounts are spread over several elements."""
     payment: Fields = {}
+    is_coded = True
     accounts: list[PayeeAccount] = []
     elements = list(parent.all(_MEANS_TAG))
     for number, element in enumerate(elements, 1):
@@ -62,14 +63,17 @@ def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> No
         for node in _MEANS:
             node.read(element, means, inner_place)
         merge_fields(payment, means, ("code", "text", "card", "debited"), inner_place)
+        is_coded = is_coded and means.get("code") is not None
         account = PayeeAccount(
             iban=means.get("iban") or means.get("other_account"),
             name=means.get("account_name"),
             bic=means.get("bic"),
         )
-        is_incomplete = len(elements) > 1 and means["code"] in CREDIT_TRANSFERS
+        is_incomplete = len(elements) > 1 and means.get("code") in CREDIT_TRANSFERS
         if is_incomplete or account != PayeeAccount():
             accounts.append(account)
+    if not is_coded:
+        payment["code"] = None
     terms: Fields = {}
     _TERMS.read(parent, terms, place)
     fields["payment_terms"] = terms.get("payment_terms")

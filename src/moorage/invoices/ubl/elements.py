@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from moorage.invoices.binding import (
     CURRENCY_AMOUNT,
     DAY,
-    IDENTIFIER,
+    NEEDED_IDENTIFIER,
     NUMBER,
     Constant,
     ElementEntry,
@@ -18,7 +18,7 @@ from moorage.invoices.binding import (
 )
 from moorage.invoices.codes import CREDIT_NOTE_TYPES
 from moorage.invoices.indicators import ALLOWANCE, CHARGE, check_indicators, has_indicator
-from moorage.invoices.values import AllowanceCharge, Invoice
+from moorage.invoices.values import AllowanceCharge, Identifier, Invoice
 
 if TYPE_CHECKING:
     from moorage.vendor_sdk.xml_text import XmlElement
@@ -46,7 +46,10 @@ def object_reference(tag: str) -> ElementEntry:
     """Return the table entry of the object to which an invoice or a line refers."""
     return ElementEntry(
         tag,
-        (FieldEntry("cbc:ID", "object_id", IDENTIFIER), Constant("cbc:DocumentTypeCode", "130")),
+        (
+            FieldEntry("cbc:ID", "object_id", NEEDED_IDENTIFIER, missing=Identifier()),
+            Constant("cbc:DocumentTypeCode", "130"),
+        ),
         only=is_object,
     )
 

@@ -8,6 +8,7 @@ import attrs
 
 from moorage.invoices.binding import (
     IDENTIFIER,
+    NEEDED_IDENTIFIER,
     Constant,
     ElementEntry,
     ElementPlace,
@@ -76,7 +77,7 @@ _VAT_ID: Final = ElementEntry(
 )
 NAME: Final = ElementEntry("cac:PartyName", (FieldEntry("cbc:Name", "name"),))
 _PARTY: Final[tuple[Node, ...]] = (
-    FieldEntry("cbc:EndpointID", "endpoint", IDENTIFIER),
+    FieldEntry("cbc:EndpointID", "endpoint", NEEDED_IDENTIFIER),
     SpecialElement(_read_ids, _write_ids),
     ElementEntry("cac:PartyName", (FieldEntry("cbc:Name", "trading_name"),)),
     address("cac:PostalAddress"),

@@ -68,18 +68,22 @@ _ONCE: Final = ("code", "text", "due_date", "payment_reference", "card", "direct
 def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
     """Read one payment whose accounts are spread over several elements."""
     payment: Fields = {"accounts": ()}
+    is_coded = True
     elements = list(parent.all("PaymentMeans"))
     for number, element in enumerate(elements, 1):
         inner_place = place.inside(f"PaymentMeans[{number}]")
         means: Fields = {}
         for node in _MEANS:
             node.read(element, means, inner_place)
-        if not means["accounts"] and len(elements) > 1 and means["code"] in CREDIT_TRANSFERS:
+        if not means["accounts"] and len(elements) > 1 and means.get("code") in CREDIT_TRANSFERS:
             means["accounts"] = (PayeeAccount(),)  # one whose number is missing
         payment["accounts"] += means["accounts"]
         merge_fields(payment, means, _ONCE, inner_place, " (UBL-SR-44, UBL-SR-47)")
+        is_coded = is_coded and means.get("code") is not None
     if not elements:
         return
+    if not is_coded:
+        payment["code"] = None
     due_date = payment.pop("due_date", None)
     if fields.get("due_date") is None:
         fields["due_date"] = due_date
@@ -103,7 +107,7 @@ def _write_payment(value: Any, currency: str | None) -> Iterator[str]:
     for number, account in enumerate(accounts or [()]):
         means = SimpleNamespace(
             code=payment.code,
-            text=payment.text,
+            text=None if number else payment.text,  # UBL-SR-46 allows one
             due_date=due_date,
             payment_reference=value.payment_reference,
             card=None if number else _with_network(payment.card),
