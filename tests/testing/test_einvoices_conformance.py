@@ -408,7 +408,7 @@ def test_request_for_operation_that_vendor_cannot_do_fails_check() -> None:
         subject.sandbox.requests.append(None)  # type: ignore[arg-type]  # any request counts
         return subject
 
-    with pytest.raises(AssertionError, match="Something was sent"):
+    with pytest.raises(AssertionError, match="A request was sent for an operation"):
         PLAIN["unsupported_features_are_refused"](new_subject)
 
 

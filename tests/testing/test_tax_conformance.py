@@ -347,5 +347,5 @@ def test_request_that_is_sent_for_feature_which_vendor_lacks_fails_check() -> No
         subject.sandbox.requests.append(None)  # type: ignore[arg-type]  # any request counts
         return subject
 
-    with pytest.raises(AssertionError, match="Something was sent"):
+    with pytest.raises(AssertionError, match="A request was sent for an operation"):
         PLAIN["unsupported_features_are_refused"](new_subject)

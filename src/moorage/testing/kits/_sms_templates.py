@@ -168,7 +168,10 @@ async def unsupported_templates_are_refused(make: Open) -> None:
             refused_call = lab("send_template", message)
             error = await lab.refused(UnsupportedByVendor, refused_call, f"{capability}")
             require(capability in error.capabilities, f"{capability} is not named.")
-        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
+        require(
+            lab.sandbox.requests == [],
+            "A request was sent for an operation that the vendor does not support.",
+        )
 
 
 async def no_template_is_shown(make: Open) -> None:
