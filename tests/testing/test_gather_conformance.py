@@ -133,7 +133,7 @@ class _StubbornGatherer(AsyncioGather):
             _ShuffledGatherer,
             r"in the order \[3, 2, 1, 0\]",
         ),
-        (kit.no_steps_give_no_results, _InventiveGatherer, r"\[0\] came of it"),
+        (kit.no_steps_give_no_results, _InventiveGatherer, r"the results are \[0\]"),
         (kit.steps_run_at_once, _UnboundedGatherer, "2 steps ran at once, where 1 may"),
         (kit.steps_run_at_once, _SerialGatherer, "2 steps did not run at once"),
         (kit.steps_see_the_context, _SerialGatherer, "saw the context"),
