@@ -406,7 +406,7 @@ def test_steps_of_the_wrong_mode_are_refused() -> None:
 
     with pytest.raises(ConfigurationError, match="awaitable"):
         step_outcome(step_sync(lambda: coroutine))
-    with pytest.raises(ConfigurationError, match="nothing to await"):
+    with pytest.raises(ConfigurationError, match="did not return an awaitable"):
         stepped_later(int)
 
     assert inspect.CORO_CLOSED == inspect.getcoroutinestate(coroutine)

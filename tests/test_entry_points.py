@@ -158,7 +158,11 @@ def test_transport_of_the_host_stays_open(ours: Any) -> None:
     "vendor, opened, words",
     [
         ("lost_queue", moorage.open, "needs the transport 'nobodys', and no package provides it"),
-        ("half_queue", moorage.aopen, "has no asynchronous form: ours_points has no AsyncAlone"),
+        (
+            "half_queue",
+            moorage.aopen,
+            "does not support asynchronous programs: ours_points has no AsyncAlone",
+        ),
     ],
 )
 def test_missing_transport_or_one_of_the_other_mode_is_refused(
@@ -207,7 +211,7 @@ def test_functions_of_another_package_by_file() -> None:
 @pytest.mark.parametrize(
     "name, result",
     [
-        ("sing", "There is no entry point of moorage.functions named 'sing'"),
+        ("sing", "The group moorage.functions has no entry point named 'sing'"),
         ("text", "ours_points:text, which is not a function"),
         (7, "The value is a whole number, not the name of an installed function"),
     ],

@@ -172,7 +172,7 @@ def test_message_has_service_time_and_attempts() -> None:
 
     assert (
         "vat: too fast! Come back at 2031-05-06T07:08:09.010+00:00. 2 attempts were made. "
-        "Slow down, or wait until the time given."
+        "Reduce the rate of calls, or wait until the given time."
     ) == str(error)
 
 

@@ -1,4 +1,4 @@
-"""Synchronous calls inside a running event loop, which block all tasks."""
+"""Synchronous calls blocks a running event loop, which block all tasks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_real_client_is_watched_on_every_call() -> None:
         async def call_in_loop() -> int:
             return calling.call("a", Request.get("/")).status
 
-        with pytest.warns(RuntimeWarning, match="inside a running event loop"):
+        with pytest.warns(RuntimeWarning, match="blocks a running event loop"):
             assert 200 == asyncio.run(call_in_loop())
 
 
@@ -59,7 +59,7 @@ def test_later_calls_inside_a_loop_are_not_warned_of() -> None:
     async def call_in_loop() -> None:
         assert 2 == read() + read()
 
-    with pytest.warns(RuntimeWarning, match="inside a running event loop") as reports:
+    with pytest.warns(RuntimeWarning, match="blocks a running event loop") as reports:
         asyncio.run(call_in_loop())
     assert 1 == len(reports)
 
@@ -76,7 +76,7 @@ def test_pause_inside_a_loop_is_warned_of() -> None:
     async def call_in_loop() -> None:
         calling.run("a", once_broken)
 
-    with pytest.warns(RuntimeWarning, match="inside a running event loop"):
+    with pytest.warns(RuntimeWarning, match="blocks a running event loop"):
         asyncio.run(call_in_loop())
     assert 2 == len(tries)
 
@@ -106,7 +106,7 @@ def test_warning_that_is_an_error_breaks_no_call(caplog: pytest.LogCaptureFixtur
     assert [("moorage", "WARNING")] == [
         (record.name, record.levelname) for record in caplog.records
     ]
-    assert "inside a running event loop" in caplog.messages[0]
+    assert "blocks a running event loop" in caplog.messages[0]
 
 
 def test_nothing_is_imported_to_look_for_a_loop() -> None:

@@ -345,7 +345,7 @@ class DescriptionRefused(ConfigurationError):
     The path of each problem is the JSON pointer of a part, such as `#/paths/~1orders/get`.
     """
 
-    remedy = "Correct the description, or leave the operation out."
+    remedy = "Correct the description, or omit the operation."
 
     def __str__(self) -> str:
         problems = self.problems
@@ -386,7 +386,7 @@ class LocalFailure(ConnectionFailed):
     """
 
     retryable = False
-    remedy = "Look at the cause of this error for what is wrong on this side."
+    remedy = "See the cause of this error, which is a problem in this program or on this machine."
 
     def __init__(
         self, message: str, *, may_have_been_processed: bool = False, **fields: Any
@@ -398,7 +398,7 @@ class DestinationRefused(ConnectionFailed):
     """A URL chosen by somebody else leads to a forbidden address; nothing was sent."""
 
     retryable = False
-    remedy = "Take the URL for an attack or a mistake, or allow its host or network in the guard."
+    remedy = "Treat the URL as an attack or a mistake; or allow its host or network in the guard."
 
     def __init__(
         self, message: str, *, may_have_been_processed: bool = False, **fields: Any
@@ -410,7 +410,7 @@ class HostKeyRefused(ConnectionFailed):
     """A machine showed an unknown host key, or another one than expected; nothing was sent."""
 
     retryable = False
-    remedy = "Ask the machine's operator for its key, and add it to the file of known hosts."
+    remedy = "Get the host key from the machine's operator, and add it to the known-hosts file."
 
     def __init__(
         self, message: str, *, may_have_been_processed: bool = False, **fields: Any
@@ -424,7 +424,7 @@ class TransactionConflict(ConnectionFailed):
     Nothing of it remains, so the same transaction may be performed again.
     """
 
-    remedy = "Perform the transaction again, and change rows in the same order everywhere."
+    remedy = "Repeat the transaction, and change rows in the same order everywhere."
 
     def __init__(
         self, message: str, *, may_have_been_processed: bool = False, **fields: Any
@@ -469,14 +469,14 @@ class CredentialRefreshFailed(ConnectorError):
 class AuthorizationRequired(CredentialRefreshFailed):
     """The OAuth grant has ended: no token can be renewed until a person consents again."""
 
-    remedy = "Have a person authorise the application again, then store what that brings."
+    remedy = "Ask a person to authorise the application again, then store the new tokens."
 
 
 class RateLimitExceeded(_ErrorWithAnswer):
     """A rate limit was reached: the configured one, or the vendor's if `by_vendor` is true."""
 
     retryable = True
-    remedy = "Slow down, or wait until the time given."
+    remedy = "Reduce the rate of calls, or wait until the given time."
 
     def __init__(self, message: str, *, by_vendor: bool = False, **fields: Any) -> None:
         super().__init__(message, **fields)
@@ -488,8 +488,8 @@ class BulkheadFull(ConnectorError):
 
     retryable = True
     remedy = (
-        "Try again shortly, allow this service more calls at once, or let calls wait with"
-        " `max_waiting`."
+        "Try again shortly, allow more concurrent calls to this service, or let calls wait"
+        " with `max_waiting`."
     )
 
 
@@ -512,9 +512,7 @@ class PoolExhausted(BulkheadFull):
         holders: the operations that have a connection, the longest first.
     """
 
-    remedy = (
-        "Shorten the operations that hold connections, allow the pool more of them, or try again."
-    )
+    remedy = "Shorten the operations that hold connections, enlarge the pool, or try again."
 
     def __init__(self, message: str, *, holders: Sequence[PoolHolder] = (), **fields: Any) -> None:
         super().__init__(message, **fields)
@@ -525,7 +523,7 @@ class CircuitBreakerOpen(ConnectorError):
     """The vendor has been failing, so calls are refused until it has had time to recover."""
 
     retryable = True
-    remedy = "Wait until the time given; a probe will then try the vendor again."
+    remedy = "Wait until the given time; then a probe calls the vendor again."
 
 
 class RetryBudgetExhausted(ConnectorError):
@@ -538,7 +536,7 @@ class RetryBudgetExhausted(ConnectorError):
 class NotCached(ConnectorError):
     """The request allows only a cached answer (`only-if-cached`), and none is usable."""
 
-    remedy = "Ask without only-if-cached, or allow an older answer with max-stale."
+    remedy = "Send the request without only-if-cached, or accept an older response with max-stale."
 
 
 class IdempotencyConflict(ConnectorError):
@@ -551,7 +549,7 @@ class IdempotencyInProgress(ConnectorError):
     """Another caller is working on the same idempotency key."""
 
     retryable = True
-    remedy = "Ask again with the same key to get that caller's answer."
+    remedy = "Repeat the call later with the same key to get the answer of the first call."
 
 
 class StepRunning(ConnectorError):
@@ -561,7 +559,7 @@ class StepRunning(ConnectorError):
     """
 
     retryable = True
-    remedy = "Repeat the call with the same key: it finds the run again, or returns its result."
+    remedy = "Repeat the call with the same key; it follows the run, or returns its result."
 
 
 class TenantRecordsExhausted(ConnectorError):
@@ -637,7 +635,7 @@ class PaymentDeclined(VendorRejected):
     reference of the payment that was tried, if there is one.
     """
 
-    remedy = "Ask the buyer for another means of payment."
+    remedy = "Ask the buyer for another payment method."
     reason: str = "other"
     payment: str | None = None
 
@@ -664,19 +662,21 @@ class AlreadyExists(VendorRejected):
 class ChangedMeanwhile(VendorRejected):
     """The vendor's object has changed since it was read; nothing was changed."""
 
-    remedy = "Read the object again, decide anew, and repeat with its current version."
+    remedy = "Read the object again, decide again, and repeat the change with its current version."
 
 
 class ChangesExpired(VendorRejected):
     """The vendor no longer knows the position in its list of changes; nothing was read."""
 
-    remedy = "Read everything again from the beginning, and keep the new reference."
+    remedy = "Read everything again from the beginning, and store the new reference."
 
 
 class ConsentRequired(VendorRejected):
     """The owner of a bank account has not agreed to the access, or the consent has ended."""
 
-    remedy = "Look at the consent; if it has ended, start a new one and send the owner its link."
+    remedy = (
+        "Check the consent; if it has ended, start a new consent and send its link to the owner."
+    )
 
 
 class DeviceGone(VendorRejected):
@@ -702,7 +702,7 @@ class MessageUnroutable(VendorRejected):
 class SchemaIncompatible(VendorRejected):
     """A new schema breaks the compatibility that its subject requires; it was not stored."""
 
-    remedy = "Change the schema, such as by giving new fields a default, or take another subject."
+    remedy = "Change the schema, such as by adding defaults to new fields, or use another subject."
 
 
 class SchemaNotFound(VendorRejected):
@@ -714,7 +714,7 @@ class SchemaNotFound(VendorRejected):
 class TopicNotFound(VendorRejected):
     """The broker has no such topic, stream, subject, queue or exchange; nothing was stored."""
 
-    remedy = "Create it at the broker, or correct the name."
+    remedy = "Create the topic at the broker, or correct its name."
 
 
 class VendorFailed(_ErrorWithAnswer):
@@ -722,7 +722,7 @@ class VendorFailed(_ErrorWithAnswer):
 
     retryable = True
     may_have_been_processed = True
-    remedy = "Try again later; tell the vendor if it persists."
+    remedy = "Try again later; if the failure persists, contact the vendor."
 
     def __init__(
         self, message: str, *, may_have_been_processed: bool = True, **fields: Any
@@ -740,7 +740,7 @@ class WebhookRejected(ConnectorError):
     that was handled before; None for any other refusal.
     """
 
-    remedy = "Do not act on it; check the secret and the clock if the sender is genuine."
+    remedy = "Do not process the webhook. If the sender is genuine, check the secret and the clock."
     answer: Any = None
 
     def __init__(self, message: str, *, reason: str | None = None, **fields: Any) -> None:
@@ -798,13 +798,13 @@ class UnsupportedByVendor(ConnectorError):
 class HeldBack(ConnectorError):
     """The configuration forbids sending this request from here; nothing was sent."""
 
-    remedy = "Look at `safety` in the configuration."
+    remedy = "See `safety` in the configuration."
 
 
 class DryRun(HeldBack):
     """The call was a dry run and sent nothing; `request` is the request that it would have sent."""
 
-    remedy = "Take it for done, or point the account to a sandbox to get answers."
+    remedy = "Treat the call as done, or use the account of a sandbox to get answers."
 
     def __init__(self, message: str, *, request: str | None = None, **fields: Any) -> None:
         super().__init__(message, **fields)
@@ -817,7 +817,7 @@ class RecipientRefused(HeldBack):
     `refused` has the positions of these recipients, counted from 0. Their addresses are not shown.
     """
 
-    remedy = "Write to those that the configuration names in its recipients, or name them there."
+    remedy = "Send only to the recipients in the configuration, or add this recipient to them."
 
     def __init__(self, message: str, *, refused: tuple[int, ...] = (), **fields: Any) -> None:
         super().__init__(message, **fields)

@@ -417,7 +417,7 @@ def test_limits_and_circuits_are_refused() -> None:
     """A service with circuits or rate limits refuses a NATS bucket as its state store."""
     store = NatsStorage("nats://host/keys")
     service = Service("shop", base_url="https://shop.example")
-    with pytest.raises(ConfigurationError, match="NatsStorage holds claims only") as excinfo:
+    with pytest.raises(ConfigurationError, match="NatsStorage stores only claims") as excinfo:
         moorage.ConnectorManager([service], state=store)
     assert "claims=" in str(excinfo.value.remedy)
     with pytest.raises(ConfigurationError, match="holds only claims"):

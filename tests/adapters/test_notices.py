@@ -70,5 +70,5 @@ def test_program_that_is_run_with_errors_for_warnings_reads_the_notice() -> None
     )
     assert (0, True) == (
         ended_process.returncode,
-        "inside a running event loop" in ended_process.stderr,
+        "blocks a running event loop" in ended_process.stderr,
     )

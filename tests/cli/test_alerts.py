@@ -88,7 +88,7 @@ def test_configuration_without_rules() -> None:
     result = command("alerts", "check")
 
     assert 2 == result.code
-    assert "There are no alert rules" in result.err
+    assert "has no alert rules" in result.err
 
 
 def test_rules_without_anything_to_measure() -> None:

@@ -117,7 +117,7 @@ def test_trail_must_be_configured() -> None:
     Path("moorage.toml").write_text("")
     result = command("audit", "list")
     assert 2 == result.code
-    assert "Write [audit]" in result.err
+    assert "Add a table [audit]" in result.err
 
 
 def test_entries_and_credentials_are_recorded(trail: Path) -> None:

@@ -86,7 +86,7 @@ def test_nothing_to_act_with() -> None:
     result = command(*STAGING, "neutralize", "--yes")
 
     assert 2 == result.code
-    assert "There is no store in the configuration" in result.err
+    assert "has no store that could cause calls" in result.err
 
 
 def test_neutralize_refuses_an_unused_store() -> None:

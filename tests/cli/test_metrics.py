@@ -96,8 +96,8 @@ def test_people_get_a_table(capsys: Any) -> None:
 @pytest.mark.parametrize(
     "words, message",
     [
-        (("--since", "yesterday"), "'yesterday' is not a length of time"),
-        (("--window", "999999d"), "is not a length of time"),
+        (("--since", "yesterday"), "'yesterday' is not a duration"),
+        (("--window", "999999d"), "is not a duration"),
         (("--by", "month"), "cannot be grouped by 'month'"),
     ],
 )

@@ -172,7 +172,7 @@ def test_reused_result_is_announced() -> None:
     assert "x\n" == counter.read_text()
     assert "done\n" == first.out == second.out
     assert "reused" not in first.err
-    assert "in an earlier, equal run, which is reused" in second.err
+    assert "in an earlier run with the same input; its result is reused" in second.err
     assert document["metadata"]["cached"]
 
 
@@ -375,8 +375,8 @@ def test_step_list_shows_run_that_its_platform_cannot_describe(tmp_path: Path) -
     [
         (["run", "greeet"], "There is no step named 'greeet'."),
         (["stop", "greeet", "--key", "k"], "There is no step named 'greeet'."),
-        (["run", "greet", "--env", "CODE"], "--env: An option is not of the form name=value."),
-        (["run", "greet", "--file", "=x"], "--file: An option is not of the form name=value."),
+        (["run", "greet", "--env", "CODE"], "--env: An option does not have the form name=value."),
+        (["run", "greet", "--file", "=x"], "--file: An option does not have the form name=value."),
         (["run", "greet", "--file", "name=nowhere"], "The file 'nowhere' cannot be read"),
         (["run", "greet", "--file", "../name=moorage.toml"], "not a valid path in a workspace"),
         (["run", "greet", "--env", "A-B=1"], "not a valid name of a variable"),

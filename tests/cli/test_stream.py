@@ -317,9 +317,9 @@ def test_signal_drains_a_pipeline_between_streams(private: PrivateRedis) -> None
         assert "stopped" == state_of("orders")
         assert 0 == client.xpending("orders", "billing")["pending"]
     ending = command("stream", "reset", "orders")
-    assert (2, True) == (ending.code, "keeps its position itself" in ending.err)
+    assert (2, True) == (ending.code, "does not store the position" in ending.err)
     ending = command("stream", "dlq", "list", "orders")
-    assert (2, True) == (ending.code, "no file of dead letters" in ending.err)
+    assert (2, True) == (ending.code, "no file for dead letters" in ending.err)
 
 
 def test_record_whose_transform_signal_interrupts_is_still_published_and_acknowledged(

@@ -403,7 +403,7 @@ def test_package_declares_kinds_of_sources_and_sinks_as_entry_points() -> None:
 @pytest.mark.parametrize(
     "sink, message",
     [
-        ('{kind = "greedy"}', "an option named 'kind'"),
+        ('{kind = "greedy"}', "have a field 'kind'"),
         ('{kind = "wrong", word = "a"}', "is not of the type SinkKind"),
         ('{kind = "list"}', "pipelines.orders.sink.word"),
         ('{kind = "lost"}', "Did you mean list?"),

@@ -92,4 +92,4 @@ def test_pipeline_without_a_registry() -> None:
     """A pipeline without a schema registry exits with 2."""
     configure()
     ending = check("int.avsc")
-    assert (2, True) == (ending.code, "has no registry of schemas" in ending.err)
+    assert (2, True) == (ending.code, "has no schema registry" in ending.err)

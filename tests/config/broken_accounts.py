@@ -172,7 +172,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         },
     ),
     # URLs with query options that no store reads
-    ({"state": {"url": "sqlite:///a.db?x=1"}}, {"state.url": "written as %3F"}),
+    ({"state": {"url": "sqlite:///a.db?x=1"}}, {"state.url": "as %3F"}),
     (
         {
             "log": {"url": "sqlite:///a.db?mode=ro"},
@@ -182,7 +182,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {
             "log.url": "has no options",
             "metrics.url": "options after a question mark",
-            "audit.url": "Remove them",
+            "audit.url": "Remove the options",
         },
     ),
     ({"state": {"url": "redis://host/0?x=1"}}, {"state.url": "has no option 'x'"}),
@@ -240,7 +240,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
     (
         _account("smtp", login=False, headers={"X-A": "7"}, base_url="https://a.example", **_SMTP),
-        {"vendors.smtp.headers": "no HTTP requests", "vendors.smtp.base_url": "changes nothing"},
+        {"vendors.smtp.headers": "no HTTP requests", "vendors.smtp.base_url": "has no effect"},
     ),
     (
         _account("smtp", login=False, step_timeout=0, **_SMTP),
@@ -312,9 +312,9 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             (
                 {"kind": "vault", "address": "https://a.example", "token": "a", "secret_id": "b"},
                 "secret_id",
-                "but no role_id",
+                "but role_id is missing",
             ),
-            ({"kind": "aws", "region": "a", "session_token": "b"}, "session_token", "Give access"),
+            ({"kind": "aws", "region": "a", "session_token": "b"}, "session_token", "Set access"),
             (
                 {"kind": "azure", "address": "https://a.example", "directory": "b"},
                 "directory",

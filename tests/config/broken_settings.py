@@ -110,7 +110,7 @@ CONNECTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (
         {"http": {"tls": {"certificate": 7, "key": "a", "minimum": "1.1", "authorities": "b"}}},
         {
-            "http.tls.certificate": "Write a text",
+            "http.tls.certificate": "Write a string",
             "http.tls.minimum": "Did you mean",
             "http.tls.authorities": "cannot be read",
         },
@@ -260,7 +260,7 @@ HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (
         _rules(_FAILING, {"name": "quiet", "when": "absence"}, _OPEN),
         {
-            "alerts.rules[0].when": "Write [metrics] or [log]",
+            "alerts.rules[0].when": "Add [metrics] or [log]",
             "alerts.rules[1].when": "needs metrics or an integration log",
         },
     ),
@@ -315,7 +315,7 @@ HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         },
         {
             **_TIME,
-            "vendors.resend.sender": "Write a text",
+            "vendors.resend.sender": "Write a string",
             "vendors.resend.credentials": "missing",
             "health.probes[2].service": "Did you mean vat?",
         },
@@ -334,7 +334,7 @@ HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {
             "alerts.channels.people.to": "address",
             "alerts.channels.all.to": "address",
-            "alerts.channels.phones.tenant": "Write a text",
+            "alerts.channels.phones.tenant": "Write a string",
             "alerts.channels.phones.to": "such as +49",
             "alerts.channels.own.to": "such as +49",
         },
@@ -441,7 +441,7 @@ CONTRADICTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             f"{_VAT}.attempt_timeout": "10 seconds never pass",
             f"{_VAT}.max_limit_wait": "a call ends after 5",
             f"{_VAT}.timeouts.connect": "raise the timeout",
-            f"{_VAT}.bulkhead.max_wait": "Give fewer seconds",
+            f"{_VAT}.bulkhead.max_wait": "Set fewer seconds",
             f"{_VAT}.hedge.delay": "5.5 seconds",
         },
     ),
@@ -455,8 +455,8 @@ CONTRADICTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             credentials="token", headers={"authorization": "Bearer x", "X-Shop": "7", "x-shop": "8"}
         ),
         {
-            f"{_VAT}.headers.authorization": "replace this header",
-            f"{_VAT}.headers.x-shop": "written twice",
+            f"{_VAT}.headers.authorization": "overwrite this header",
+            f"{_VAT}.headers.x-shop": "appears twice",
         },
     ),
 ]

@@ -97,7 +97,7 @@ def test_uses_need_a_store(tmp_path: Path) -> None:
     """The setting `audit.uses` is refused if there is no credential store."""
     source = source_of(tmp_path, uses=True)
     source["services"] = {"vat": {"base_url": "https://vat.example"}}
-    with pytest.raises(ConfigurationError, match="No credential store") as excinfo:
+    with pytest.raises(ConfigurationError, match="no credential store") as excinfo:
         moorage.open(source)
 
     assert ["audit.uses"] == [problem.path for problem in excinfo.value.problems]

@@ -70,7 +70,7 @@ def test_a_file_names_the_store_of_credentials(
 @pytest.mark.parametrize(
     "store, path, remedy",
     [
-        ({"url": "redis://host"}, "credentials_from.url", "Give sqlite:///file.db"),
+        ({"url": "redis://host"}, "credentials_from.url", "Use sqlite:///file.db"),
         ({"url": "file:///credentials.ini"}, "credentials_from.url", "Rename the file"),
         ({"url": "sqlite:///credentials.db"}, "credentials_from.keys", "generate_keys"),
         ({"url": "sqlite:///", "keys": "x"}, "credentials_from.keys", "version:key"),

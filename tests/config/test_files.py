@@ -67,14 +67,14 @@ def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
         (
             "a.toml",
             "x = \ny = 1",
-            "is not valid TOML: a value is missing, or is a text without quotation marks (line 1",
+            "is not valid TOML: a value is missing, or is a string without quotation marks (line 1",
         ),
         (
             "a.toml",
             "[a]\nx = 1\nx = 2\ny = 3\n",
             "is not valid TOML: a key appears twice in one table (line 3",
         ),
-        ("a.toml", b"\xff\xfe", "is not valid TOML: the file is not in UTF-8."),
+        ("a.toml", b"\xff\xfe", "is not valid TOML: the file is not encoded in UTF-8."),
         ("a.json", "{", "is not valid JSON: a name in double quotation marks is missing"),
         ("a.json", '{"sms": {}, "sms": {}}', "a.json: the key sms appears twice in one object."),
         (
@@ -94,20 +94,24 @@ def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
             "vendors:\n  - a: 1\n    a: 2",
             "a.yaml: the key a appears twice in one table (line 3).",  # words: a key
         ),
-        ("a.yaml", "1: {}", "a.yaml: a key is not a text (line 1)."),
+        ("a.yaml", "1: {}", "a.yaml: a key is not a string (line 1)."),
         (
             "a.yaml",
             "a: &a [x]\nb: *a",
-            "a.yaml: &a is an anchor, which a configuration must not have (line 1).",  # words: YAML
+            "a.yaml: &a is an anchor, which is not allowed",  # words: YAML
         ),
         (
             "a.yaml",
             "a: !!python/object:os.system x",
-            "is a tag, which a configuration must not have (line 1).",  # words: a key
+            "is a tag, which is not allowed in a configuration (line 1).",  # words: a key
         ),
-        ("a.yaml", "a: !!binary x", "is a tag, which a configuration must not have (line 1)."),
-        ("a.yaml", "a: 1\n---\na: 2", "is not valid YAML: there is a second document (line 2)."),
-        ("a.yaml", "a: \x00", "is not valid YAML: there is a control character (line 1)."),
+        ("a.yaml", "a: !!binary x", "is a tag, which is not allowed in a configuration (line 1)."),
+        (
+            "a.yaml",
+            "a: 1\n---\na: 2",
+            "is not valid YAML: the file has a second document (line 2).",
+        ),
+        ("a.yaml", "a: \x00", "is not valid YAML: the file contains a control character (line 1)."),
         ("a.yaml", "[" * 1_000 + "]" * 1_000, "is not valid YAML: the text is nested too deeply"),
         ("a.yaml", "a: " + "[" * 200_000, "is not valid YAML: the text is nested too deeply"),
         ("a.yaml", "a: " + "{b: " * 200_000, "is not valid YAML: the text is nested too deeply"),

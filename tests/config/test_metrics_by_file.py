@@ -58,7 +58,7 @@ def test_reload_that_names_another_metrics_store_is_refused(tmp_path: Path) -> N
     source: dict[str, Any] = {"services": SERVICES, "metrics": {"url": "memory:"}}
     metrics_source = {**source, "metrics": {"url": f"sqlite:///{tmp_path}/metrics.db"}}
     with moorage.open(source) as hub:
-        with pytest.raises(ConfigurationError, match="change the place of its metrics") as excinfo:
+        with pytest.raises(ConfigurationError, match="change the store of its metrics") as excinfo:
             hub.reload(metrics_source)
         assert "metrics.url" == excinfo.value.path
 

@@ -151,7 +151,7 @@ def test_variable_creates_missing_tables(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_unknown_setting_of_a_route_explains_how_to_fail_over() -> None:
     """An unknown route setting, such as `fallback`, is refused with advice to list the vendors."""
-    with pytest.raises(ConfigurationError, match="give `vendor` a list") as refused:
+    with pytest.raises(ConfigurationError, match="set `vendor` to a list") as refused:
         read_configuration({"payments": {"vendor": "stripe", "fallback": "adyen"}})
 
     assert "payments.fallback" in str(refused.value)

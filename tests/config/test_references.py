@@ -71,7 +71,7 @@ def test_variable_of_a_wrong_type_is_refused(monkeypatch: pytest.MonkeyPatch, te
     """A variable whose value is not a number is refused where a number is needed."""
     monkeypatch.setenv("OURS_TIMEOUT", text)
 
-    with pytest.raises(ConfigurationError, match="The value is a text, not a number"):
+    with pytest.raises(ConfigurationError, match="The value is a string, not a number"):
         twilio(timeout="${OURS_TIMEOUT}")
 
 

@@ -61,7 +61,7 @@ def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path, settings: tuple
 @pytest.mark.parametrize("setting", ["url", "keys_url"])
 def test_an_empty_list_is_refused(setting: str) -> None:
     """An empty list of stores is refused, and not taken for a store in memory."""
-    with pytest.raises(ConfigurationError, match="names no store") as excinfo:
+    with pytest.raises(ConfigurationError, match="list of stores is empty") as excinfo:
         moorage.open({"services": SERVICES, "state": {setting: []}})
     assert [f"state.{setting}"] == [problem.path for problem in excinfo.value.problems]
 

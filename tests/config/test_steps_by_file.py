@@ -160,7 +160,7 @@ def test_steps_need_no_configured_service() -> None:
         (
             {"steps": {"total": {"command": "make all"}}},
             "steps.total.command",
-            "Write a list, each entry a text",
+            "Write a list, each entry a string",
         ),
         ({"steps": {"a;b": STEP}}, 'steps."a;b".name', "not a name of a step"),
         (
@@ -171,12 +171,12 @@ def test_steps_need_no_configured_service() -> None:
         (
             {"steps": {"total": {**STEP, "platform": "local"}}},
             "steps.total.platform",
-            "Write a table [platforms.local]",
+            "Add a table [platforms.local]",
         ),
         (
             {"steps": {"total": STEP}},
             "steps.total.platform",
-            "Write a table [platforms.local]",
+            "Add a table [platforms.local]",
         ),
         (
             {"platforms": {"one": LOCAL, "two": LOCAL}, "steps": {"total": STEP}},

@@ -132,18 +132,18 @@ def test_settings_of_an_older_version_are_converted() -> None:
         ({}, "kind", "The setting is missing."),
         (3, "", "The value is a whole number, not a table."),
         ({"kind": "dairy"}, "kind", "There is no connector kind named 'dairy'."),
-        ({"kind": "text"}, "kind", "leads to our_diaries:TEXT, which is not a kind"),
+        ({"kind": "text"}, "kind", "leads to our_diaries:TEXT, which is not a ConnectorKind"),
         ({"kind": "gone"}, "kind", "cannot be imported (AttributeError)"),
-        ({"kind": "greedy"}, "kind", "has a setting named 'enabled'"),
+        ({"kind": "greedy"}, "kind", "have a field 'enabled'"),
         ({"kind": "diary"}, "pages", "The setting is missing."),
-        (diary(pages="ten"), "pages", "The value is a text, not a whole number."),
+        (diary(pages="ten"), "pages", "The value is a string, not a whole number."),
         (diary(page=1), "page", "The setting page is unknown."),
-        (diary(enabled="no"), "enabled", "The value is a text, not true or false."),
-        (diary(version=3), "version", "has no settings of the version 3"),
-        (diary(version=0), "version", "has no settings of the version 0"),
-        (diary(version="one"), "version", "The value is a text, not a whole number."),
+        (diary(enabled="no"), "enabled", "The value is a string, not true or false."),
+        (diary(version=3), "version", "has no settings in version 3"),
+        (diary(version=0), "version", "has no settings in version 0"),
+        (diary(version="one"), "version", "The value is a string, not a whole number."),
         ({"kind": "diary", "version": 1}, "", "The value is not valid here."),
-        ({"kind": "text", "version": 1}, "kind", "which is not a kind"),
+        ({"kind": "text", "version": 1}, "kind", "which is not a ConnectorKind"),
         (diary(depends_on="stock"), "depends_on", "There is no connector named 'stock'."),
     ],
 )
@@ -167,7 +167,7 @@ def test_names_that_vendors_have_are_refused() -> None:
 
     ((path, message),) = problems({"twilio": diary()}, vendors={"twilio": twilio})
     assert "connectors.twilio" == path
-    assert "has a service of this name" in message
+    assert "has a service with the same name" in message
 
 
 def test_names_that_cannot_be_services_are_refused() -> None:
@@ -183,8 +183,8 @@ def test_dependencies_in_a_circle_are_refused() -> None:
 
     assert path in {"connectors.a.depends_on", "connectors.b.depends_on"}
     assert message in {
-        "Connectors depend on each other: a needs b needs a.",
-        "Connectors depend on each other: b needs a needs b.",
+        "The connectors depend on each other in a cycle: a needs b needs a.",
+        "The connectors depend on each other in a cycle: b needs a needs b.",
     }
 
 

@@ -348,7 +348,7 @@ def test_command_serves_people_and_refuses_to_be_reached(
     context = Context(config=str(path))
 
     def expect_refusal() -> Any:
-        return pytest.raises(ConfigurationError, match="Other machines may reach")
+        return pytest.raises(ConfigurationError, match="Other machines could open")
 
     with expect_refusal():
         command_function(host="0.0.0.0", count=0, context=context)

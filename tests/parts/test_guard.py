@@ -241,7 +241,7 @@ def test_plain_functions_are_refused_where_all_is_awaited(
     liar: Any = FakeCoroutineFunction()
     liar.__call__ = as_async(int)
 
-    with pytest.raises(ConfigurationError, match="nothing to await"):
+    with pytest.raises(ConfigurationError, match="did not return an awaitable"):
         run(use(make(), liar))
 
 
@@ -272,7 +272,7 @@ def test_guard_cannot_be_entered_twice(make: Callable[[], Any]) -> None:
             pass
 
     for use in (entry.__enter__, lambda: run(enter())):
-        with pytest.raises(ConfigurationError, match="was used before"):
+        with pytest.raises(ConfigurationError, match="was already used"):
             use()
 
 

@@ -107,7 +107,7 @@ def test_synchronous_function_in_asynchronous_use_leaves_the_key_unknown() -> No
     part, shop = keeper(), Shop()
     sync_function: Any = shop.sell
 
-    with pytest.raises(ConfigurationError, match="nothing to await"):
+    with pytest.raises(ConfigurationError, match="did not return an awaitable"):
         run(part.aanswer("k", sync_function, payload=1))
     with pytest.raises(OutcomeUnknown):
         part.answer("k", shop.sell, payload=1)

@@ -437,7 +437,7 @@ def test_modes_are_not_mixed() -> None:
 
     liar: Any = FakeCoroutineFunction()
     liar.__call__ = as_async(int)
-    with pytest.raises(ConfigurationError, match="nothing to await"):
+    with pytest.raises(ConfigurationError, match="did not return an awaitable"):
         run(retry.call(liar))
     assert 1 == liar.calls
 

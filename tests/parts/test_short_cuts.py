@@ -221,7 +221,7 @@ def test_what_cannot_be_awaited_is_refused(part: Any) -> None:
     function = FakeAsyncFunction()
     name, message, *_ = ending(lambda: part.call(function))
     assert ConfigurationError.__name__ == name
-    assert "nothing to await" in str(message)
+    assert "did not return an awaitable" in str(message)
     function.function = CustomAwaitable
     assert ("value", 7) == ending(lambda: part.call(function))
 

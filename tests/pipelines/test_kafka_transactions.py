@@ -434,10 +434,10 @@ async def test_configured_pipeline_publishes_in_transactions(broker: Transaction
         (
             {"source": {"connector": "events", "topics": ["orders"], "group": "billing"}},
             "sink.kind",
-            "the source has none",
+            "the source has no transactions",
         ),
-        ({"source": {"function": "shop:orders"}}, "sink.kind", "the source has none"),
-        ({"lanes": 2}, "lanes", "in their order"),
+        ({"source": {"function": "shop:orders"}}, "sink.kind", "the source has no transactions"),
+        ({"lanes": 2}, "lanes", "in order"),
         ({"sink": {"kind": "kafka-transactions", "topic": ""}}, "sink.topic", "topic"),
     ],
 )

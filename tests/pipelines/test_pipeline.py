@@ -637,7 +637,7 @@ async def test_pipeline_runs_once() -> None:
     pipeline = Pipeline("orders", MemorySource([]), MemorySink())
     assert PipelineState.READY is pipeline.statistics().state
     await run(pipeline)
-    with pytest.raises(LocalFailure, match="Make a new pipeline"):
+    with pytest.raises(LocalFailure, match="Create a new pipeline"):
         await pipeline.run()
 
 

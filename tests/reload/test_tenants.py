@@ -332,7 +332,7 @@ async def test_account_names_are_unambiguous(is_async: bool) -> None:
     world = TenantWorld(is_async=is_async)
     world.tenants.put("acme", {"vendors": {"fr.vonage": {"kind": "vonage", **world.a_vonage()}}})
     world.tenants.put("acme.fr", {"vendors": {"vonage": world.a_vonage()}})
-    with pytest.raises(ConfigurationError, match="The name has a dot") as excinfo:
+    with pytest.raises(ConfigurationError, match="The name contains a dot") as excinfo:
         await result_of(world.hub.look_up("acme"))
     assert 'tenants.acme.vendors."fr.vonage"' == excinfo.value.path
     await result_of(world.hub.look_up("acme.fr"))

@@ -209,7 +209,7 @@ def test_schema_is_refused_wherever_it_is_used() -> None:
 
 def test_description_without_operations_is_refused() -> None:
     """An API description without operations is refused."""
-    with pytest.raises(DescriptionRefused, match="There is no operation"):
+    with pytest.raises(DescriptionRefused, match="The description has no operation"):
         client_files(OpenApi(description({})), "shop", ClientOptions())
 
 
@@ -274,9 +274,11 @@ def test_contents_that_cannot_be_mapped() -> None:
     """A form that is not an object, and a request body without content, are reported."""
     form = {"application/x-www-form-urlencoded": {"schema": {"type": "string"}}}
     refusals = problems(operation("call", requestBody={"content": form}))
-    assert ["The form is not an object with members."] == [*refusals.values()]
+    assert ["The form is not an object with properties."] == [*refusals.values()]
     refusals = problems(operation("call", requestBody={"content": {}}))
-    assert ["The request's content has no method or no form."] == [*refusals.values()]
+    assert ["A request of this method cannot have content, or its content has no media type."] == [
+        *refusals.values()
+    ]
     paths = {"/a": {"get": operation("call", requestBody=in_json(CARD))}}
     assert ["#/paths/~1a/get/requestBody"] == [*problems(paths=paths)]
 

@@ -101,7 +101,7 @@ def test_secrets_are_named() -> None:
     assert "kubectl create secret generic shop-secrets --from-literal=AMQP_URL=…" in text
     assert "# Mount this secret, too: run/secrets/vault" in text
     output = command("scaffold", "systemd", "shop").out
-    assert "It needs the secrets AMQP_URL, DB_USER, run/secrets/vault." in output
+    assert "The deployment needs the secrets AMQP_URL, DB_USER, run/secrets/vault." in output
 
 
 def test_worker_has_time_to_stop() -> None:
@@ -190,7 +190,7 @@ def test_secrets_of_configured_providers_are_named() -> None:
     )
     output = command("scaffold", "systemd", "shop").out
 
-    assert "It needs the secrets DB_USER, SHOP_AMQP_URL, /run/secrets/vault." in output
+    assert "The deployment needs the secrets DB_USER, SHOP_AMQP_URL, /run/secrets/vault." in output
 
 
 def test_odd_names_stay_in_their_lines() -> None:
@@ -258,7 +258,7 @@ def test_systemd_itself_finds_no_mistake_in_unit(tmp_path: Path) -> None:
     "text, arguments, message",
     [
         (CONFIGURATION, ["Shop"], "The name 'Shop' is not valid."),
-        (CONFIGURATION, ["shop", "--image", "Bad Image"], "not a name of an image"),
+        (CONFIGURATION, ["shop", "--image", "Bad Image"], "not the name of an image"),
         (CONFIGURATION, ["shop", "--environment", "live\n[Service]"], "no environment named"),
         ("version = 1\n", ["shop"], "has no pipelines"),
         ("pipelines = 3\n", ["shop"], "has no pipelines"),

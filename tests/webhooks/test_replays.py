@@ -146,7 +146,7 @@ def test_deliveries_can_be_remembered_for_ever(is_async: bool) -> None:
 
 def test_remembering_for_ever_needs_a_store() -> None:
     """A replay guard that remembers webhooks forever needs a store outside the process."""
-    with pytest.raises(ConfigurationError, match="memory of one process") as excinfo:
+    with pytest.raises(ConfigurationError, match="memory of a process") as excinfo:
         Receiver.of(GITHUB, replay_guard=True, remembered=math.inf)
     assert "remembered" == excinfo.value.path
 

@@ -154,9 +154,9 @@ def test_a_provider_has_a_mode() -> None:
 def test_webhook_verifier_parameters_must_be_those_of_its_scheme() -> None:
     """A webhook verifier's parameters must be those of its scheme, and not empty."""
     for value in ({}, {"webhook_id": " "}, {"webhook_id": "1", "other": "2"}, {"webhook_id": 7}):
-        with pytest.raises(ConfigurationError, match="are not those of the scheme"):
+        with pytest.raises(ConfigurationError, match="do not match the scheme"):
             WebhookVerifier("paypal", parameters=value)  # type: ignore[arg-type]  # on purpose
-    with pytest.raises(ConfigurationError, match="are not those of the scheme"):
+    with pytest.raises(ConfigurationError, match="do not match the scheme"):
         WebhookVerifier("meta", SECRET, parameters={"verify_token": ""})
     with pytest.raises(ConfigurationError, match="is not a webhook scheme"):
         WebhookVerifier("strype", SECRET)

@@ -70,11 +70,11 @@ COMMANDS: Final = {
     ),
     "broker": (
         "moorage.cli.commands.broker:broker",
-        "Lease tokens of hot limits for the processes of this machine, until SIGTERM or Ctrl-C.",
+        "Lease rate-limit tokens to the processes of this machine, until SIGTERM or Ctrl-C.",
     ),
     "keys resolve": (
         "moorage.cli.commands.keys:resolve",
-        "Settle an idempotency key after you have looked its effect up at the vendor.",
+        "Settle an idempotency key after you have checked its outcome at the vendor.",
     ),
     "payments unsettled": (
         "moorage.cli.commands.payments:unsettled",
@@ -82,11 +82,11 @@ COMMANDS: Final = {
     ),
     "payments settle": (
         "moorage.cli.commands.payments:settle",
-        "Settle payments whose outcome the vendor can report; run it from a timer.",
+        "Ask vendors for unknown outcomes of payments and settle them; run it from a timer.",
     ),
     "payments close": (
         "moorage.cli.commands.payments:close",
-        "Close a payment whose outcome you have looked up at the vendor.",
+        "Close a payment after you have checked its outcome at the vendor.",
     ),
     "outbox run": (
         "moorage.cli.commands.entries:run_outbox",
@@ -98,7 +98,7 @@ COMMANDS: Final = {
     ),
     "outbox replay": (
         "moorage.cli.commands.entries:replay_outbox",
-        "Make calls again, whatever their state, with a full set of attempts.",
+        "Make calls again, whatever their state, with as many attempts as new ones.",
     ),
     "outbox drop": (
         "moorage.cli.commands.entries:drop_outbox",
@@ -122,7 +122,7 @@ COMMANDS: Final = {
     ),
     "inbox replay": (
         "moorage.cli.commands.entries:replay_inbox",
-        "Handle webhooks again, whatever their state, with a full set of attempts.",
+        "Handle webhooks again, whatever their state, with as many attempts as new ones.",
     ),
     "inbox drop": (
         "moorage.cli.commands.entries:drop_inbox",
@@ -154,7 +154,7 @@ COMMANDS: Final = {
     ),
     "stream reset": (
         "moorage.cli.commands.stream:reset",
-        "Make a pipeline whose position moorage stores begin at the start, or after a position.",
+        "Reset the stored position of a pipeline to the beginning, or to another position.",
     ),
     "stream schema check": (
         "moorage.cli.commands.stream_schema:check",
@@ -174,7 +174,7 @@ COMMANDS: Final = {
     ),
     "stream dlq drop": (
         "moorage.cli.commands.dead_letters:drop",
-        "Remove dead letters without processing them; refused while letters are replayed.",
+        "Delete dead letters without processing them; refused during a replay.",
     ),
     "step run": (
         "moorage.cli.commands.step:run",
@@ -198,7 +198,7 @@ COMMANDS: Final = {
     ),
     "sla": (
         "moorage.cli.commands.sla:sla",
-        "Show for each month how calls met the objectives, and the remaining error budget.",
+        "Show each month's compliance with the objectives, and the remaining error budget.",
     ),
     "logs list": (
         "moorage.cli.commands.logs:list_calls",
@@ -230,11 +230,11 @@ COMMANDS: Final = {
     ),
     "audit seal": (
         "moorage.cli.commands.audit:seal_chain",
-        "Seal the audit trail with the first key, and print the anchor to note elsewhere.",
+        "Seal the audit trail with the first key, and print the anchor; keep it elsewhere.",
     ),
     "credentials set": (
         "moorage.cli.commands.credentials:set_secret",
-        "Store a secret, typed without being shown or read from the standard input.",
+        "Store a secret, typed at a hidden prompt or read from the standard input.",
     ),
     "credentials list": (
         "moorage.cli.commands.credentials:list_owners",
@@ -326,7 +326,7 @@ COMMANDS: Final = {
     ),
     "neutralize": (
         "moorage.cli.commands.fence:neutralize",
-        "Delete everything from a copy that could cause calls; idempotency keys stay.",
+        "Delete what could cause calls from a copied store; keep its idempotency keys.",
     ),
     "export schema": (
         "moorage.cli.commands.export:export_schema",
@@ -363,8 +363,8 @@ GROUPS: Final = {
     "export": "Export the configured vendors, a dashboard and alerts for other tools.",
     "scaffold": "Write the first files of an extension or application; their tests pass at once.",
     "alerts": "Evaluate alert rules, list alerts, and silence them.",
-    "circuit": "Open, disable or reset a circuit by hand, for every process at once.",
-    "limits": "End a vendor's rate-limit pause by hand, for every process at once.",
+    "circuit": "Open, disable or reset a circuit in all processes.",
+    "limits": "End a vendor's rate-limit pause in all processes.",
     "keys": "Settle idempotency keys with an unknown outcome.",
     "payments": "List, settle and close payments with an unknown outcome.",
     "outbox": "Make, list, replay, cancel and pause the outbox's calls.",
@@ -375,7 +375,7 @@ GROUPS: Final = {
     "step": "Run, follow, stop and list the steps of the configuration.",
     "credentials": "Keep secrets in a store, encrypted with MOORAGE_KEYS.",
     "logs": "List, show, follow and export the logged calls, and remove old ones.",
-    "audit": "List, verify and seal the audit trail of acts by hand.",
+    "audit": "List, verify and seal the audit trail of manual actions.",
     "vendors": "List the installed vendors, and compare their API descriptions.",
     "webhook": "Sign, verify and receive webhooks on this machine.",
     "oauth": "Get tokens by a person's consent, or revoke them.",

@@ -65,9 +65,9 @@ class Context:
             if (folder / _DEFAULT_NAME).is_file():
                 return folder / _DEFAULT_NAME
         raise ConfigurationError(
-            f"There is no {_DEFAULT_NAME} in this folder or its parents.",
+            f"There is no {_DEFAULT_NAME} in this folder or its parent folders.",
             path="--config",
-            remedy="Name the configuration with --config or MOORAGE_CONFIG.",
+            remedy="Pass the path of the configuration with --config, or set MOORAGE_CONFIG.",
         )
 
     def configuration_name(self) -> str:
@@ -114,7 +114,7 @@ class Context:
         state = configured.store
         if state is None:
             raise ConfigurationError(
-                "There is no shared store in the configuration, so each process has its own state.",
+                "The configuration has no shared store, so each process has its own state.",
                 path="state.url",
                 remedy="Configure a store that your processes share.",
             )

@@ -25,7 +25,8 @@ CODES: Final = {
     INVALID_USE: "The arguments or the configuration are wrong; nothing was sent.",
     UNKNOWN: "A request was sent and its answer was lost: check the vendor before you repeat it.",
     UNREACHABLE: "`moorage check` found the configuration valid, but a store cannot be used now.",
-    CUT_OFF: "`moorage stream run` cut off records, which are delivered again.",
+    CUT_OFF: "`moorage stream run` stopped before some records were processed; they will be"
+    " delivered again.",
     INTERNAL_ERROR: "An internal error of moorage.",
     INTERRUPTED: "Interrupted by Ctrl-C.",
     CLOSED_PIPE: "The reader of the output closed the pipe.",

@@ -26,7 +26,9 @@ _MESSAGE: Final = (
     b"moorage: The process did not end in time after a signal, so it was ended. Find out where the"
     b" sink or a thread of the program hangs.\n"
 )
-_CUT_MESSAGE: Final = b"moorage: Records under way were cut off, and are delivered again.\n"
+_CUT_MESSAGE: Final = (
+    b"moorage: Some records were not processed to the end; they will be delivered again.\n"
+)
 
 
 class ExitDeadline:

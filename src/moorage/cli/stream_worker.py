@@ -164,9 +164,9 @@ class StreamWorker:
         values = pipeline_values(configured, self._names)
         if not values:
             raise ConfigurationError(
-                "The configuration has none of the pipelines that run.",
+                "The configuration no longer has any of the running pipelines.",
                 path="pipelines",
-                remedy="Stop the worker with SIGTERM to end all of them.",
+                remedy="To stop all pipelines, stop the worker with SIGTERM.",
             )
         return configured, values
 

@@ -80,7 +80,7 @@ def _sign(scheme: WebhookScheme, secret: Secret, parts: _SignedParts) -> dict[st
         raise ConfigurationError(
             f"{scheme.name} has no shared secret, or the secret has a wrong format.",
             path="scheme",
-            remedy="Use a scheme with a shared secret, and give the secret as the vendor shows it.",
+            remedy="Use a scheme with a shared secret, and pass the secret as the vendor shows it.",
         )
     timestamp = _timestamp_text(scheme.timestamp_form, parts.at)
     timestamp_template = scheme.timestamp

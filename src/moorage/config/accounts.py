@@ -86,10 +86,10 @@ class Accounts:
             elif tenant is not None and "." in name:
                 # Otherwise "b.c" of the tenant "a" would have the name of "c" of the tenant "a.b".
                 self._wrong[account_name] = account_path
-                self._report.add(account_path, "The name has a dot.", "Write - or _ instead.")
+                self._report.add(account_path, "The name contains a dot.", "Write - or _ instead.")
             elif account_name in self.accounts:
                 self._report.add(
-                    account_path, "Another account has this name.", "Give it another name."
+                    account_path, "Another account has this name.", "Rename one of the accounts."
                 )
             else:
                 self._account(account_name, name, table, account_path, tenant)
@@ -211,8 +211,9 @@ class Accounts:
             if covering_path is not None:
                 self._report.add(
                     path,
-                    f"No operation reaches this route: {covering_path} takes all of them.",
-                    "Leave one of the two out, or give them different countries or currencies.",
+                    f"This route is never used, because {covering_path} covers all of its"
+                    " operations.",
+                    "Remove one of the routes, or set different countries or currencies.",
                 )
             known_accounts = [self.accounts[name] for name in accounts if name in self.accounts]
             problem = missing_costs(route, known_accounts)
@@ -251,7 +252,7 @@ class Accounts:
             ]
             candidates = [] if name in vendors else vendors
             table = f"vendors.{name}" if name in vendors else "vendors"
-            remedy = f"Configure one first, in the table `{table}`."
+            remedy = f"Configure an account first, in the table `{table}`."
         self._report.add(
             path,
             f"The value {quote_word(name)} is not an account for {kind}.",
@@ -282,8 +283,8 @@ def services(
         if name in places:
             report.add(
                 path,
-                f"The account {places[name]} has a service of this name.",
-                "Rename one of them.",
+                f"The account {places[name]} has a service with the same name.",
+                "Rename the account or the service.",
             )
         service = _service(name, path, table, report if is_clear else Report())
         if isinstance(service, Service):

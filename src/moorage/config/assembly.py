@@ -171,9 +171,10 @@ def _audit_credentials(
     elif credentials is None and complete and report.has_no_problem("credentials_from"):
         report.add(
             "audit.uses",
-            "No credential store is configured whose uses could be recorded.",
-            "Name a store under [credentials_from], give `credentials=` to moorage.open, or remove"
-            " this setting.",
+            "The audit trail cannot record uses of credentials, because no credential store"
+            " is configured.",
+            "Set a store under [credentials_from], pass `credentials=` to moorage.open, or"
+            " remove this setting.",
         )
 
 
@@ -347,8 +348,8 @@ class _Checks:
         for name in sorted(account.settings.keys() & _OF_REQUESTS):
             self._report.add(
                 f"{place}.{name}",
-                f"The vendor {account.vendor.name} receives no HTTP requests, so the setting"
-                " changes nothing.",
+                f"The setting has no effect, because the vendor {account.vendor.name} receives"
+                " no HTTP requests.",
                 "Remove it.",
             )
 
@@ -389,8 +390,8 @@ class _Checks:
         if objection is not None:
             self._report.add(
                 f"{place}.base_url",
-                f"The host {objection} under [http.guard].",
-                "Allow it there, or correct the URL.",
+                f"The host {objection} according to [http.guard].",
+                "Allow the host in [http.guard], or correct the URL.",
             )
 
     def _check_credentials(self, service: Service, place: str) -> None:
@@ -405,8 +406,8 @@ class _Checks:
         self._report.add(
             credentials_path,
             "The credentials are missing, and no credential store is configured.",
-            'Write credentials = "secret://env/NAME", name a store under [credentials_from], or'
-            " give `credentials=` to moorage.open.",
+            'Set credentials = "secret://env/NAME", set a store under [credentials_from], or'
+            " pass `credentials=` to moorage.open.",
         )
 
     def _check_missing_address(self, service: Service, place: str) -> None:
@@ -425,8 +426,8 @@ class _Checks:
         ):
             self._report.add(
                 f"{place}.base_url",
-                f"The URL is missing, but {names[0]} are for requests, which need an address.",
-                "Write the URL, such as https://api.example.",
+                f"The URL is missing, but the service sends requests, because {names[0]} is set.",
+                "Set the URL, such as https://api.example.",
             )
 
 
@@ -439,7 +440,7 @@ def _check_webhooks(account: Account, report: Report) -> None:
     if vendor.webhook is None:
         report.add(
             place,
-            f"The vendor {vendor.name} sends no webhooks that could be verified.",
+            f"The vendor {vendor.name} sends no webhooks that moorage could verify.",
             "Remove the secrets, and query the vendor for the current state instead.",
         )
         return
@@ -467,5 +468,5 @@ def _check_choice(accounts: Iterable[Account], configured: Configured, report: R
             report.add(
                 kind,
                 f"Several accounts offer {kind}, and no route chooses one: {', '.join(names)}.",
-                f"Write [{kind}] with vendor = one of them, or a list in the order of trying.",
+                f"Add [{kind}] with vendor = one of them, or a list in order of preference.",
             )

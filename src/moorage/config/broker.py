@@ -55,8 +55,8 @@ class BrokerSettings:
             if getattr(service, name) is not None:
                 report.add(
                     f"{place}.{name}",
-                    f"The limits of {service.name} are leased from a broker, and a"
-                    f" {name.replace('_', ' ')} would have to be asked at the store.",
+                    f"The limits of {service.name} are leased from a broker, so the service"
+                    f" cannot have a {name.replace('_', ' ')}, which is kept in the store.",
                     f"{remedy}, or remove the service from broker.services.",
                 )
 

@@ -146,9 +146,9 @@ class AuditSettings:
         """Refuse an interval between seals if there are no keys to seal with."""
         if self.keys is None and self.seal_every != _SEAL_EVERY:
             raise ConfigurationError(
-                "There is an interval between seals, but no keys to seal the trail with.",
+                "seal_every is set, but there are no keys to seal the audit trail with.",
                 path="seal_every",
-                remedy="Give keys = 'secret://env/NAME', or remove seal_every.",
+                remedy="Set keys = 'secret://env/NAME', or remove seal_every.",
             )
 
     def open(self) -> AuditTrail:
@@ -301,7 +301,9 @@ def _url_of_shards(
     )
     if name in state and not urls:
         report.add(
-            f"state.{name}", "The list names no store.", "Name one, or leave the setting out."
+            f"state.{name}",
+            "The list of stores is empty.",
+            "Add the URL of a store, or remove the setting.",
         )
     return url_of_shards(urls, former_urls)
 

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 _PATH: Final = "connectors"
 _OWN_FIELDS: Final = {
     "kind": Field(Text(), "The kind of the connector.", required=True),
-    "enabled": Field(Flag(), "Whether the connector may be used.", default=True),
+    "enabled": Field(Flag(), "Whether the connector is enabled.", default=True),
     "version": Field(
         Number(whole=True),
         "The version of these settings; by default the newest one of the kind.",
     ),
     "depends_on": Field(
-        ListOf(Text()), "The connectors that are opened before this one, and closed after it."
+        ListOf(Text()), "The connectors that must be opened before this one, and closed after it."
     ),
 }
 
@@ -57,7 +57,7 @@ def _table(kind: str) -> Table:
 
 CONNECTORS: Final = Field(
     NamedTable(TableByKind("connector kind", _kind_names, _table, named=False)),
-    "Connectors of systems that are not HTTP APIs, by names of your choice.",
+    "Connectors to systems that are not HTTP APIs, by names of your choice.",
 )
 
 
@@ -117,8 +117,8 @@ def _convert_settings(name: object, table: Any, report: Report) -> Any:
     if kind.migrate is None or not 1 <= version < kind.version:
         report.add(
             f"{path}.version",
-            f"The kind {kind_name} has no settings of the version {version}.",
-            f"Use the version {kind.version}, or install the package that has this one.",
+            f"The kind {kind_name} has no settings in version {version}.",
+            f"Use version {kind.version}, or install the package that has version {version}.",
         )
         return table
     fields = {field: value for field, value in table.items() if field not in _OWN_FIELDS}
@@ -175,9 +175,9 @@ def check_modes(connectors: Iterable[ConnectorSettings], report: Report, *, is_a
         if description.enabled and (kind.build_async if is_async else kind.build) is None:
             report.add(
                 f"{path_below(_PATH, key(description.name))}.kind",
-                f"The kind {kind.name} works in {other_mode} programs only, and this one is"
-                f" {mode}.",
-                "Use another kind, or set enabled = false here.",
+                f"The kind {kind.name} works only in {other_mode} programs, and this program"
+                f" is {mode}.",
+                "Use another kind, or set enabled = false in this connector.",
             )
 
 
@@ -192,7 +192,9 @@ def _connector(
         return None
     if name in accounts:
         report.add(
-            path, f"The account {accounts[name]} has a service of this name.", "Rename one of them."
+            path,
+            f"The account {accounts[name]} has a service with the same name.",
+            "Rename the account or the connector.",
         )
     if not report.has_no_problem(path):
         return None
@@ -229,21 +231,21 @@ def _opening_order(tables: Mapping[str, Any], report: Report) -> tuple[str, ...]
                 report.add(
                     path,
                     f"There is no connector named {dependency[:80]!r}.",
-                    "Name connectors of this configuration.",
+                    "Use the name of a connector in this configuration.",
                     nearest=similar_word(dependency, sorted(tables)),
                 )
             elif tables[name].get("enabled", True) and not tables[dependency].get("enabled", True):
                 report.add(
                     path,
                     f"The connector {dependency!r} is disabled.",
-                    "Enable it, or disable this one too.",
+                    "Enable that connector, or disable this one too.",
                 )
     chain = cycle_of(dependencies)
     if not chain:
         return opening_order(dependencies)
     report.add(
         f"{path_below(_PATH, key(chain[0]))}.depends_on",
-        f"Connectors depend on each other: {' needs '.join(chain)}.",
-        "Leave one of these dependencies out.",
+        f"The connectors depend on each other in a cycle: {' needs '.join(chain)}.",
+        "Remove one of these dependencies.",
     )
     return ()

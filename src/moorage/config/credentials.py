@@ -106,7 +106,7 @@ def _table() -> Table:
     fields["method"] = evolve(fields["method"], default=AuthMethod.BEARER.value)
     fields["secret_base64"] = Field(SecretText(), f"In base64: {descriptions['secret']}")
     return Table(
-        "credentials", "The credentials that a service receives from us.", fields, _parse_table
+        "credentials", "The credentials that moorage sends to a service.", fields, _parse_table
     )
 
 

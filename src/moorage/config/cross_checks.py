@@ -59,8 +59,9 @@ def _check_wait(path: str, seconds: float, timeout: float, report: Report) -> No
     if seconds > timeout:
         report.add(
             path,
-            f"{seconds:g} seconds never pass, because a call ends after {timeout:g}.",
-            "Give fewer seconds, or raise the timeout.",
+            f"The wait of {seconds:g} seconds is longer than the timeout of a call,"
+            f" {timeout:g} seconds.",
+            "Set fewer seconds, or raise the timeout.",
         )
 
 
@@ -94,15 +95,15 @@ def _check_headers(service: Service, place: str, report: Report) -> None:
         if name.lower() in seen_names:
             report.add(
                 f"{place}.headers.{key(name)}",
-                "The header is written twice, and the case of letters makes no difference.",
-                "Keep one of the two.",
+                "The header appears twice; names of headers are not case-sensitive.",
+                "Keep one of the two headers.",
             )
         seen_names.add(name.lower())
         if name.lower() == "authorization" and _sends_authorization(service):
             report.add(
                 f"{place}.headers.{key(name)}",
-                "The credentials of the service replace this header in every request.",
-                "Remove the header, or the credentials.",
+                "The credentials of the service overwrite this header in every request.",
+                "Remove the header or the credentials.",
             )
 
 

@@ -27,8 +27,8 @@ VARIABLE: Final = "MOORAGE_STATE_DIRECTORY"
 _SCHEME: Final = "sqlite:///"
 _PRIVATE: Final = 0o700
 _REMEDY: Final = (
-    "Name a store, such as state.url = 'sqlite:////var/lib/shop/moorage.db'; or let"
-    f" {VARIABLE} name a folder that only the user of this process may write."
+    f"Set a store, such as state.url = 'sqlite:////var/lib/shop/moorage.db'; or set {VARIABLE}"
+    " to a folder that only the user of this process may write to."
 )
 
 
@@ -93,8 +93,9 @@ def _folder(variables: Mapping[str, str]) -> Path:
 
 def _default_state_error(path: Path, problem: str) -> ConfigurationError:
     return ConfigurationError(
-        "Payments need a store that survives a crash, or a repeat could charge twice; none is"
-        f" named, and the file {path} cannot be used ({problem}).",
+        "Payments need a store that survives a crash, because a repeated payment could charge"
+        f" twice. No store is configured, and the default file {path} cannot be used"
+        f" ({problem}).",
         path="state.url",
         remedy=_REMEDY,
     )

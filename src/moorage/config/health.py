@@ -37,13 +37,13 @@ def _settings(
 
 HEALTH: Final[Table] = attrs.evolve(
     _POLICY,
-    about="The probes of services, and the rules by which health is assessed.",
+    about="The probes of services, and the rules that determine health.",
     fields={
         **_POLICY.fields,
         "probes": Field(ListOf(_PROBE), "The probes, at most one for each service."),
         "expires": Field(
             NamedTable(DateTimeShape()),
-            "The ends of certificates and secrets, by names of your choice.",
+            "The expiry dates of certificates and secrets, by names of your choice.",
         ),
     },
     make=_settings,

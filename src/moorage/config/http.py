@@ -88,8 +88,8 @@ def _proxy_table() -> Table:
     fields = {
         "url": Field(
             Address(),
-            "The address of the proxy, such as http://proxy.example:3128; user name and password"
-            " may stand in it.",
+            "The address of the proxy, such as http://proxy.example:3128; it may contain a"
+            " user name and password.",
             required=True,
         ),
         "bypass": Field(ListOf(Text()), descriptions["bypass"]),
@@ -99,9 +99,11 @@ def _proxy_table() -> Table:
 
 HTTP: Final = Table(
     "http",
-    "The trust, proxy and connections of the embedded HTTP client.",
+    "The certificates, proxy and connections of the built-in HTTP client.",
     {
-        "tls": Field(_tls_table(), "The certificates that are trusted, and the client's own."),
+        "tls": Field(
+            _tls_table(), "The certificates that the client trusts, and its own certificate."
+        ),
         "proxy": Field(
             _proxy_table(), "The proxy through which requests are sent; none by default."
         ),
@@ -117,7 +119,7 @@ HTTP: Final = Table(
             Number(whole=True), "Maximum number of open connections to one origin.", default=100
         ),
         "keep_alive": Field(
-            Number(), "Seconds for which an idle connection is kept.", default=15.0
+            Number(), "Seconds for which an idle connection is kept open.", default=15.0
         ),
         "http2": Field(
             Flag(),

@@ -146,7 +146,8 @@ def check_ports(names: Iterable[object], path: str = "") -> None:
             raise ConfigurationError(
                 f"`moorage.open` has no argument {str(name)!r}.",
                 path=path_below(path, str(name)),
-                remedy=f"{hint}Use {', '.join(argument_names)}; the configuration sets the rest.",
+                remedy=f"{hint}Use {', '.join(argument_names)}; set everything else in the"
+                " configuration.",
             )
 
 
@@ -191,9 +192,9 @@ _REASONS: Final = {
     "credentials_from.url": _FIXED_CREDENTIALS,
     "credentials_from.keys": _FIXED_CREDENTIALS,
     "log.url": "A running hub cannot change its integration log.",
-    "metrics.url": "A running hub cannot change the place of its metrics.",
+    "metrics.url": "A running hub cannot change the store of its metrics.",
     "audit": "A running hub cannot change its audit trail.",
-    "http": "A running hub cannot change its HTTP client and its connections.",
+    "http": "A running hub cannot change its HTTP client or its connections.",
     "connectors": (
         "A running hub cannot change its connectors from the configuration; a program can replace"
         " them with `hub.connectors.replace`."
@@ -201,15 +202,15 @@ _REASONS: Final = {
     "platforms": "A running hub cannot change its platforms.",
     "steps": "A running hub cannot change its steps.",
     "observers": "A running hub cannot change its observers.",
-    "health": "A running hub cannot change the rules and probes of its health.",
-    "alerts": "A running hub cannot change its alert rules and their channels.",
-    "objectives": "A running hub cannot change its objectives of service levels.",
-    "state.records_per_tenant": "A running hub cannot change the bound of its tenants' records.",
+    "health": "A running hub cannot change its health rules and probes.",
+    "alerts": "A running hub cannot change its alert rules or channels.",
+    "objectives": "A running hub cannot change its service-level objectives.",
+    "state.records_per_tenant": "A running hub cannot change the limit of its tenants' records.",
     "state.environment_id": (
-        "A running hub cannot change its environment, which the store belongs to."
+        "A running hub cannot change its environment, because the store belongs to the environment."
     ),
 }
-_RESTART: Final = "Restore the former {}, or restart the program."
+_RESTART: Final = "Restore the previous {}, or restart the program."
 
 
 def _reload(

@@ -32,7 +32,7 @@ def import_object(name: str, path: str, remedy: str) -> Any:
     else:
         return target
     raise ConfigurationError(
-        f"The object {name!r} cannot be imported ({reason}).",
+        f"{name!r} cannot be imported ({reason}).",
         path=path,
         remedy=f"{remedy}, and start the command in the folder where your program starts.",
     )

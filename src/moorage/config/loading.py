@@ -75,7 +75,7 @@ def load(source: Source) -> WrittenConfiguration:
     except RecursionError:
         reason = Reason("the text is nested too deeply.")
     except UnicodeDecodeError:
-        reason = Reason("the file is not in UTF-8.", "Save it in UTF-8.")
+        reason = Reason("the file is not encoded in UTF-8.", "Save the file in UTF-8.")
     except ValueError as error:
         reason = reason_of(error)
     else:
@@ -90,7 +90,10 @@ def _path(source: Any) -> Path:
     try:
         return Path(source)
     except TypeError:
-        problem = f"The source is {with_article(type(source).__name__)}, not a path."
+        problem = (
+            "The configuration must be a path or a mapping, not"
+            f" {with_article(type(source).__name__)}."
+        )
     raise _file_error(problem)
 
 
@@ -100,7 +103,7 @@ def _content(file: Path) -> bytes:
     except OSError as error:
         problem = f"{file} cannot be read ({error.strerror})."
     except ValueError:
-        problem = "The source is a str with a null character, not a path."
+        problem = "The path contains a null character."
     raise _file_error(problem)
 
 
@@ -116,7 +119,9 @@ def _yaml(text: str) -> Any:
     try:
         from moorage.config.yaml_text import read_yaml  # noqa: PLC0415 - an optional package
     except ImportError:
-        raise _file_error("YAML needs PyYAML, which is not installed.", install("yaml")) from None
+        raise _file_error(
+            "A YAML file needs PyYAML, which is not installed.", install("yaml")
+        ) from None
     return read_yaml(text)
 
 
@@ -132,7 +137,7 @@ def _lines(text: str, *, is_yaml: bool) -> Mapping[str, int]:
 
 def _constant(name: str) -> NoReturn:
     raise MalformedText(
-        f"{name} is not a JSON number.", "Write a number, or leave the setting out for its default."
+        f"{name} is not a JSON number.", "Write a number, or remove the setting to use its default."
     )
 
 
@@ -146,7 +151,7 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for name, value in pairs:
         if name in table:
             cause = f"the key {key(name)} appears twice in one object."
-            raise MalformedText(cause, "Remove one of the two.", allowed=True)
+            raise MalformedText(cause, "Remove one of the two keys.", allowed=True)
         table[name] = value
     return table
 
@@ -162,7 +167,9 @@ _PARSERS: Final[Mapping[str, tuple[Callable[[str], Any], str]]] = {
 def _check_table(source: object) -> dict[str, Any]:
     tree = _copy_plain(source, "", 0)
     if not is_object(tree):
-        raise _file_error("The configuration is not a table.", "Write names with their values.")
+        raise _file_error(
+            "The configuration is not a table.", "Write settings as names with values."
+        )
     return tree
 
 
@@ -170,7 +177,8 @@ def _copy_plain(value: Any, path: str, depth: int) -> Any:
     """Return the value with mappings and sequences copied to dicts and lists."""
     if depth > _MAX_DEPTH:
         raise _file_error(
-            "The configuration is nested too deeply.", "Write fewer tables inside each other."
+            "The configuration is nested too deeply.",
+            "Reduce the number of tables inside each other.",
         )
     if isinstance(value, Mapping):
         table: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]  # from the user's mapping

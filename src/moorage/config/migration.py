@@ -59,7 +59,7 @@ def _version(tree: Mapping[str, Any]) -> int:
     version = tree.get("version", CURRENT)
     if type(version) is not int or version < 0:
         raise ConfigurationError(
-            "The version is not a positive whole number or 0.",
+            "The version must be 0 or a positive whole number.",
             path="version",
             remedy=f"Write a whole number; the current version is {CURRENT}.",
         )
@@ -68,7 +68,8 @@ def _version(tree: Mapping[str, Any]) -> int:
             f"The configuration has version {version}, but the installed moorage reads versions up"
             f" to {CURRENT}.",
             path="version",
-            remedy=f"Install a newer moorage, or rewrite the configuration as version {CURRENT}.",
+            remedy="Install a newer version of moorage, or rewrite the configuration as"
+            f" version {CURRENT}.",
         )
     return version
 

@@ -202,7 +202,7 @@ def _check_channel(
             f"No account offers {kind}, so nothing could be sent."
             if owner is None
             else f"No account offers {kind} to the tenant, so nothing could be sent.",
-            "Add an account that does, or use another kind of channel.",
+            f"Add an account that offers {kind}, or use another kind of channel.",
         )
 
 
@@ -213,6 +213,7 @@ def _check_figures(rules: Iterable[tuple[str, Mapping[str, Any]]], report: Repor
         if condition in FIGURES:
             report.add(
                 f"{path}.when",
-                f"The figure {condition} needs metrics or an integration log, and there are none.",
-                "Write [metrics] or [log] with its URL, or give `log=` to moorage.open.",
+                f"The figure {condition} needs metrics or an integration log, and neither is"
+                " configured.",
+                "Add [metrics] or [log] with a URL, or pass `log=` to moorage.open.",
             )

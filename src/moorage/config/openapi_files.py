@@ -51,16 +51,16 @@ def parsed_description(file: Path) -> object:
         if file.stat().st_size > _MAX_BYTES:
             raise _file_error(
                 f"{file} has more than {_MAX_BYTES} bytes.",
-                "Remove what is not needed, such as examples.",
+                "Remove unneeded parts, such as examples.",
             )
         content = file.read_bytes()
     except OSError as error:
         problem = f"{file} cannot be read ({error.strerror})."
     except ValueError:
-        problem = "The path has a null character."
+        problem = "The path contains a null character."
     else:
         return _parsed_content(content, file)
-    raise _file_error(problem, "Give the path of a file in JSON or YAML.")
+    raise _file_error(problem, "Pass the path of a JSON or YAML file.")
 
 
 def _parsed_content(content: bytes, file: Path) -> object:
@@ -73,7 +73,7 @@ def _parsed_content(content: bytes, file: Path) -> object:
     except RecursionError:
         reason = Reason("it is nested too deeply.", "Reduce the nesting.")
     except UnicodeDecodeError:
-        reason = Reason("it is not in UTF-8.", "Save it in UTF-8.")
+        reason = Reason("it is not encoded in UTF-8.", "Save the file in UTF-8.")
     except ValueError as error:
         reason = reason_of(error)
     raise _file_error(

@@ -38,7 +38,9 @@ def for_environment(
     environments = tree[ENVIRONMENTS]
     if not is_object(environments):
         report.add(
-            ENVIRONMENTS, "The value is not a table of environments.", "Write a table for each."
+            ENVIRONMENTS,
+            "The value must be a table that contains a table for each environment.",
+            "Write a table for each environment.",
         )
         return base_tree
     for name in environments:
@@ -51,7 +53,8 @@ def for_environment(
         report.add(
             ENVIRONMENTS,
             f"There is no environment {key(environment)}.",
-            f"Use one of: {names}; or add [{ENVIRONMENTS}.{key(environment)}], which may be empty.",
+            f"Use one of: {names}; or add [{ENVIRONMENTS}.{key(environment)}], even if it is"
+            " empty.",
             nearest=similar_word(environment, map(str, environments)),
         )
         return base_tree
@@ -61,13 +64,15 @@ def for_environment(
         report.add(
             overlay_path,
             "The environment is not a table.",
-            "Write the settings that differ, as tables.",
+            "Write the settings that differ in this environment, as tables.",
         )
         return base_tree
     for name in ("version", ENVIRONMENTS):
         if name in overlay:
             report.add(
-                f"{overlay_path}.{name}", f"The setting {name} cannot differ.", "Remove it here."
+                f"{overlay_path}.{name}",
+                f"The setting {name} cannot differ between environments.",
+                "Remove it here.",
             )
     overlay = {
         name: value for name, value in overlay.items() if name not in {"version", ENVIRONMENTS}
@@ -99,8 +104,8 @@ def with_variables(
             if nearest is not None:
                 report.add(
                     variable,
-                    "The variable matches no setting of a configuration.",
-                    "Unset it, or correct its name.",
+                    "The environment variable does not match a setting of the configuration.",
+                    "Unset the variable, or correct its name.",
                     nearest=f"{_PREFIX}{_SEPARATOR.join([nearest.upper(), *parts[1:]])}",
                 )
             continue

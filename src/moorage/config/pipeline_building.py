@@ -159,7 +159,7 @@ class ConfiguredParts:
             raise ConfigurationError(
                 f"The pipeline {self.name!r} has no store for its position.",
                 path="state.url",
-                remedy="Configure a store, such as sqlite:///moorage.db.",
+                remedy="Configure a store, such as state.url = 'sqlite:///moorage.db'.",
             )
         return StateCheckpoints(self._storage)
 
@@ -255,11 +255,14 @@ def _import_object(name: str, path: str) -> Any:
     Raises:
         ConfigurationError: the object cannot be imported, or is not a function.
     """
-    target = import_object(name, path, "Write a module and a name in it, such as shop.orders:store")
+    target = import_object(
+        name, path, "Write the name of a module and of an object in it, such as shop.orders:store"
+    )
     if callable(target) or hasattr(target, "process_batch"):
         return target
     raise ConfigurationError(
-        f"The object {name!r} is not a function.",
+        f"{name!r} is not a function.",
         path=path,
-        remedy="Name a function, or a sink with the methods of moorage.SinkConnector.",
+        remedy="Use the name of a function, or of a sink with the methods of"
+        " moorage.SinkConnector.",
     )

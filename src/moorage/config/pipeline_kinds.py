@@ -283,15 +283,16 @@ def _installed_kind(name: str, group: str, expected: type[K]) -> K:
     kind = load_entry_point(point, "kind")
     if not isinstance(kind, expected):
         raise ConfigurationError(
-            f"The entry point {name!r} of {group} leads to {point.value}, which is not of the"
-            f" type {expected.__name__}.",
+            f"The entry point {name!r} of {group} refers to {point.value}, which is not an"
+            f" object of the type {expected.__name__}.",
             path="kind",
-            remedy=f"Have it name an object of the type moorage.{expected.__name__}.",
+            remedy=f"Set the entry point to an object of the type moorage.{expected.__name__}.",
         )
     if "kind" in attrs.fields_dict(kind.options):
         raise ConfigurationError(
-            f"The kind {name!r} has an option named 'kind', which every table has.",
+            f"The options of the kind {name!r} have a field 'kind', but every table already"
+            " has this setting.",
             path="kind",
-            remedy="Rename the field of its options.",
+            remedy="Rename the field of the options.",
         )
     return kind

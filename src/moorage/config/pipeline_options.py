@@ -30,9 +30,9 @@ def is_import_path(_: object, field: attrs.Attribute[Any], value: str) -> None:
     """
     if not _IMPORT_PATH.fullmatch(value):
         raise ConfigurationError(
-            f"{field.name} is not the name of a module and a function in it.",
+            f"{field.name} must be the name of a module and of a function in it.",
             path=field.name,
-            remedy="Write the module and the name in it, such as shop.orders:store.",
+            remedy="Write module:function, such as shop.orders:store.",
         )
 
 
@@ -49,9 +49,9 @@ def _is_operation(_: object, field: attrs.Attribute[Any], value: str) -> None:
         if callable(method) and _takes_a_request(method):
             return
     raise ConfigurationError(
-        "No operation of this name accepts a request and an idempotency key.",
+        f"The operation {value[:80]!r} does not exist, or does not accept an idempotency key.",
         path=field.name,
-        remedy=f"Write a contract ({', '.join(names)}) and its operation, such as sms.send.",
+        remedy=f"Write a contract ({', '.join(names)}) and an operation of it, such as sms.send.",
     )
 
 
@@ -104,9 +104,9 @@ class SqlSinkOptions:
         missing_columns = [column for column in self.key if column not in self.columns]
         if missing_columns:
             raise ConfigurationError(
-                f"The column {missing_columns[0][:80]!r} of the key is not among the columns.",
+                f"The key column {missing_columns[0][:80]!r} is missing in columns.",
                 path="key",
-                remedy="Name it in columns too.",
+                remedy="Add the column to columns.",
             )
 
 
@@ -136,9 +136,9 @@ class FileSinkOptions:
         """Refuse CSV without columns, and JSON Lines with columns."""
         if (self.format == "csv") != bool(self.columns):
             raise ConfigurationError(
-                "CSV needs the names of columns, but JSON Lines has no columns.",
+                "columns must be set for CSV, and must not be set for JSON Lines.",
                 path="columns",
-                remedy="Write columns with the format csv, and leave them out otherwise.",
+                remedy="Set columns with the format csv, and remove columns with other formats.",
             )
 
 
@@ -190,9 +190,9 @@ class HttpSinkOptions:
         """Refuse a sink whose requests are described twice or not at all."""
         if (self.path is None) == (self.request is None):
             raise ConfigurationError(
-                "The requests of the sink need either a path or a function.",
+                "The sink needs either a path or a request function.",
                 path="path",
-                remedy="Write path, such as /orders; or request, such as shop.orders:request.",
+                remedy="Set path, such as /orders; or request, such as shop.orders:request.",
             )
 
 

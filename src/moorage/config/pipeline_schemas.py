@@ -31,9 +31,9 @@ class SchemaRegistryOptions:
         """Refuse a registry with both a service and a folder, or with neither."""
         if (self.service is None) == (self.folder is None):
             raise ConfigurationError(
-                "The registry of schemas is either a service or a folder.",
+                "The schema registry must be either a service or a folder.",
                 path="service",
-                remedy="Write service, with the name of one of [services]; or folder.",
+                remedy="Set service to the name of a service under [services], or set folder.",
             )
 
 
@@ -60,15 +60,15 @@ class SchemaTransformOptions:
         """Refuse wrong settings, and a transform that sets both or neither of decode and encode."""
         if (self.decode is None) == (self.encode is None):
             raise ConfigurationError(
-                "A transform by schema either decodes or encodes.",
+                "A schema transform must either decode or encode.",
                 path="decode",
-                remedy='Write decode = "confluent" or encode = "confluent".',
+                remedy='Set decode = "confluent" or encode = "confluent".',
             )
         if self.encode is not None and self.subject is None:
             raise ConfigurationError(
-                "Encoding records needs the subject of a schema.",
+                "A transform that encodes records needs the subject of a schema.",
                 path="subject",
-                remedy="Write subject, such as orders-value.",
+                remedy="Set subject, such as orders-value.",
             )
         self.build(None)
 

@@ -162,8 +162,8 @@ _PIPELINE: Final = Table(
                 named=False,
                 other=NamedTable(AnyValue()),
             ),
-            "The source: `connector` with the options of its kind; `kind` with the options of that;"
-            " or `function` and `interval`.",
+            "The source: `connector` with the options for its kind; `kind` with the options"
+            " for that kind; or `function` and `interval`.",
             required=True,
         ),
         "sink": Field(
@@ -174,8 +174,8 @@ _PIPELINE: Final = Table(
                 named=False,
                 other=NamedTable(AnyValue()),
             ),
-            "The sink: `kind` with the options of that; `connector` and `topic` to publish; or"
-            " `function` for your own.",
+            "The sink: `kind` with the options for that kind; `connector` and `topic` to"
+            " publish; or `function` for your own.",
             required=True,
         ),
         "transforms": Field(
@@ -185,12 +185,12 @@ _PIPELINE: Final = Table(
         ),
         "schemas": Field(
             table_of(SchemaRegistryOptions, name="registry of schemas"),
-            "The registry of the schemas by which transforms decode and encode records.",
+            "The schema registry with which transforms decode and encode records.",
         ),
         "dead_letters": Field(
             NamedTable(AnyValue()),
-            "The place of records that cannot be processed: `connector` and `topic`, or `file`."
-            " Without one the pipeline stops at the first.",
+            "Where records go that cannot be processed: `connector` and `topic`, or `file`."
+            " Without this table, the pipeline stops at the first such record.",
         ),
         **_CONFIG.fields,
     },
@@ -335,8 +335,8 @@ class _Reader:
             elif not has_registry:
                 self.report.add(
                     place,
-                    "The transform needs a registry of schemas, and the pipeline has none.",
-                    "Write a table [schemas] in the pipeline, with service or folder.",
+                    "The transform needs a schema registry, but the pipeline has none.",
+                    "Add a table [schemas] with service or folder to the pipeline.",
                 )
 
     def service(self, name: str | None, path: str) -> None:
@@ -358,14 +358,15 @@ class _Reader:
         if not settings.has_checkpoints:
             self.report.add(
                 f"{path}.sink.checkpoints",
-                "The source keeps its position itself, so the sink cannot store it with its rows.",
-                "Leave checkpoints out, and give the sink a key.",
+                "The sink cannot store the position of the source with its rows, because the"
+                " source keeps its position itself.",
+                "Remove checkpoints, and set a key for the sink.",
             )
         if settings.config.lanes > 1:
             self.report.add(
                 f"{path}.lanes",
-                "A sink with checkpoints needs its records in their order.",
-                "Set lanes to 1, or leave checkpoints of the sink out.",
+                "A sink with checkpoints needs its records in order.",
+                "Set lanes to 1, or remove checkpoints from the sink.",
             )
         return self.report.has_no_problem(path)
 
@@ -376,14 +377,15 @@ class _Reader:
         if isinstance(source, EndSettings) or transactional_id is None:
             self.report.add(
                 f"{path}.sink.kind",
-                "The sink publishes in the transactions of its source, and the source has none.",
-                "Read from a connector of the kind kafka, and give the source a transactional_id.",
+                "The sink publishes in the transactions of its source, but the source has no"
+                " transactions.",
+                "Read from a connector of the kind kafka, and set transactional_id in the source.",
             )
         if settings.config.lanes > 1:
             self.report.add(
                 f"{path}.lanes",
-                "A sink with transactions needs its records in their order.",
-                "Set lanes to 1, or use the sink publish.",
+                "A sink with transactions needs its records in order.",
+                "Set lanes to 1, or use the sink kind publish.",
             )
         return self.report.has_no_problem(path)
 
@@ -403,8 +405,8 @@ class _Reader:
         if source is None:
             return self.report.add(
                 f"{path}.connector",
-                f"No pipeline can read from connectors of the kind {connector.kind.name}.",
-                "Use a connector of a broker, or write a function that returns records.",
+                f"A pipeline cannot read from a connector of the kind {connector.kind.name}.",
+                "Use a connector to a message broker, or write a function that returns records.",
             )
         fields = {name: value for name, value in table.items() if name != "connector"}
         options = read_table(table_of(source.options), fields, path, self.report)
@@ -460,8 +462,8 @@ class _Reader:
         if connector is not None and not isinstance(connector.settings, BrokerSettings):
             self.report.add(
                 f"{path}.connector",
-                f"Connectors of the kind {connector.kind.name} publish no messages.",
-                "Use a connector of a broker.",
+                f"Connectors of the kind {connector.kind.name} cannot publish messages.",
+                "Use a connector to a message broker.",
             )
 
     def read_own(self, kind: type[Any], name: str, table: Any, path: str) -> Any:
@@ -470,8 +472,8 @@ class _Reader:
             return read_table(table_of(kind), table, path, self.report)
         return self.report.add(
             path,
-            f"The table has neither connector nor {name}.",
-            f"Write connector, with the name of one of [connectors]; or {name}.",
+            f"The table needs connector or {name}.",
+            f"Set connector to the name of a connector under [connectors], or set {name}.",
             nearest=next(
                 (
                     nearest
@@ -491,7 +493,7 @@ class _Reader:
             self.report.add(
                 path,
                 f"There is no connector named {name[:80]!r}.",
-                "Name one of [connectors].",
+                "Use the name of a connector under [connectors].",
                 nearest=similar_word(name, self.connector_names),
             )
         elif name in self.connectors:

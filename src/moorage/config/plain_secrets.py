@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from moorage.config.shapes import Shape
 
 _REMEDY: Final = (
-    "Move it elsewhere, and write secret://env/NAME or another secret:// reference instead."
+    "Store the secret elsewhere, and write a secret:// reference to it, such as secret://env/NAME."
 )
 
 

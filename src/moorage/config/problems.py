@@ -29,7 +29,9 @@ OF_ENVIRONMENT: Final = "the environment "
 OF_VARIABLE: Final = "the environment variable "
 """The beginnings of the origins of values that an environment's tables or a variable have set."""
 
-_INVALID: Final = Problem("", "The value is not valid here.", "See the reference of the table.")
+_INVALID: Final = Problem(
+    "", "The value is not valid here.", "See the table in the reference of the configuration."
+)
 
 
 class ReportedProblem:

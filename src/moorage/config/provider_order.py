@@ -55,8 +55,8 @@ def _report_cycle(cycle: list[str], needs: Mapping[str, Mapping[str, str]], repo
     chain = " needs ".join(f"{_SECRETS}.{key(name)}" for name in cycle)
     report.add(
         needs[first_provider][second_provider],
-        f"Providers of secrets need each other: {chain}.",
-        "Take the secret of one of them from secret://env/NAME or secret://file/path.",
+        f"The providers of secrets depend on each other in a cycle: {chain}.",
+        "Read the secret of one provider from secret://env/NAME or secret://file/path.",
     )
 
 

@@ -100,7 +100,7 @@ def _is_mount(_: object, __: object, value: str) -> None:
         raise ConfigurationError(
             "The path of the secrets engine is empty.",
             path="mount",
-            remedy="Give the path at which the engine is enabled, such as secret.",
+            remedy="Set the path at which the engine is enabled, such as secret.",
         )
 
 
@@ -150,15 +150,15 @@ class Vault:
         configured_logins = [login for login in logins.values() if login is not None]
         if len(configured_logins) != 1:
             raise ConfigurationError(
-                "Vault needs exactly one login.",
+                "Vault needs exactly one login method.",
                 path="token",
                 remedy=f"Give one of {', '.join(logins)}.",
             )
         if self.secret_id is not None and self.role_id is None:
             raise ConfigurationError(
-                "There is a secret_id, but no role_id to which it belongs.",
+                "secret_id is set, but role_id is missing.",
                 path="secret_id",
-                remedy="Give the role_id, or remove the secret_id.",
+                remedy="Set role_id, or remove secret_id.",
             )
         return configured_logins[0]
 
@@ -190,15 +190,15 @@ class Aws:
 
         if (self.access_key_id is None) is not (self.secret_access_key is None):
             raise ConfigurationError(
-                "The access key is incomplete.",
+                "The access key needs both access_key_id and secret_access_key.",
                 path="access_key_id" if self.access_key_id is None else "secret_access_key",
-                remedy="Give both access_key_id and secret_access_key, or neither.",
+                remedy="Set both settings, or remove both.",
             )
         if self.session_token is not None and self.access_key_id is None:
             raise ConfigurationError(
-                "There is a session token, but no access key to which it belongs.",
+                "A session token is set, but the access key is missing.",
                 path="session_token",
-                remedy="Give access_key_id and secret_access_key, or remove the token.",
+                remedy="Set access_key_id and secret_access_key, or remove the session token.",
             )
         identity: Any = aws.AwsEnvironment(place.variables)
         if self.access_key_id is not None and self.secret_access_key is not None:
@@ -266,16 +266,16 @@ class Azure:
         identity: Any = azure.AzureManagedIdentity(self.client_id)
         if self.directory is not None and self.client_secret is None:
             raise ConfigurationError(
-                "There is a directory, but no client_secret of an application in it.",
+                "A directory is set, but the application's client_secret is missing.",
                 path="directory",
-                remedy="Give client_id and client_secret, or remove the directory.",
+                remedy="Set client_id and client_secret, or remove the directory.",
             )
         if self.client_secret is not None:
             if self.client_id is None:
                 raise ConfigurationError(
-                    "There is a client_secret, but no client_id.",
+                    "client_secret is set, but client_id is missing.",
                     path="client_id",
-                    remedy="Add the id of the application.",
+                    remedy="Set client_id to the id of the application.",
                 )
             identity = azure.AzureClient(self.client_id, self.client_secret, tenant=self.directory)
         return _managed_read(azure.AzureKeyVault(self.address, identity), self.timeout, place)

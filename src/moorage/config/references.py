@@ -71,8 +71,9 @@ class References:
         if _MISTAKEN.fullmatch(value) and not isinstance(value, EnvironmentText):
             return self._report.add(
                 path,
-                "The value looks like a reference, but moorage would use it unchanged.",
-                "Write ${NAME} for a variable, or secret://env/NAME for a secret in one.",
+                "The value looks like a reference, but moorage would use the text itself.",
+                "Write ${NAME} for an environment variable, or secret://env/NAME for a secret"
+                " in an environment variable.",
             )
         problems_before = len(self._report.problems)
         text = value if isinstance(value, EnvironmentText) else self._expand_variables(value, path)
@@ -100,7 +101,7 @@ class References:
         if reference is None or not match[0].endswith("}") or "${" in match[0][2:]:
             self._report.add(
                 path,
-                "The text is not a valid reference to an environment variable.",
+                "The text contains an invalid reference to an environment variable.",
                 "Write ${NAME} or ${NAME:-fallback}, not nested; write $${ for a literal ${.",
             )
             return ""
@@ -111,7 +112,7 @@ class References:
             self._report.add(
                 path,
                 f"The environment variable {reference[1]} is not set.",
-                f"Set it, or write ${{{reference[1]}:-a fallback}}.",
+                f"Set the variable, or write a default: ${{{reference[1]}:-default}}.",
                 nearest=similar_word(reference[1], self._variables),
             )
         return ""
@@ -133,7 +134,8 @@ class References:
             return Problem(
                 "",
                 "The text is not a valid reference to a secret.",
-                "Write secret://env/NAME, secret://file/path, or the name of one of [secrets].",
+                "Write secret://env/NAME, secret://file/path, or secret:// with a provider"
+                " under [secrets].",
             )
         provider, name = parts[1], parts[2]
         read_secret = self._providers.get(provider)
@@ -143,7 +145,7 @@ class References:
         if read_secret is None:
             return Problem(
                 "",
-                f"There is no provider of secrets named {key(provider)}.",
+                f"There is no secret provider named {key(provider)}.",
                 f"Use one of: {', '.join(self._providers)}; or add [secrets.{key(provider)}].",
                 similar_word(provider, self._providers),
             )
@@ -154,8 +156,8 @@ class References:
         if secret is None or not secret:
             remedy = {
                 "env": f"Set the environment variable {name}.",
-                "file": "Put the secret into that file, and let this process read it.",
-            }.get(provider, "Put the secret there, or correct its name.")
+                "file": "Write the secret to that file, and let this process read the file.",
+            }.get(provider, "Store the secret there, or correct its name.")
             return Problem("", f"The secret {text} does not exist or is empty.", remedy)
         return secret
 

@@ -73,8 +73,8 @@ _WITH_PLACE: Final = evolve(
     fields={
         "platform": Field(
             Text(),
-            "The name of one of [platforms]; by default the only one of them, or else docker for"
-            " a step with an image.",
+            "The name of a platform under [platforms]; by default the only one there, or"
+            " docker for a step with an image.",
         ),
         "collect": Field(
             ListOf(Text()), "The relative paths of files that become part of the result."
@@ -153,7 +153,8 @@ def services_with_steps(
     if _SERVICE in accounts:
         report.add(
             used_table,
-            f"The account {accounts[_SERVICE]} has the name of the service that starts steps.",
+            f"The account {accounts[_SERVICE]} has the reserved name of the service that"
+            " starts steps.",
             "Rename the account.",
         )
         return services
@@ -251,7 +252,8 @@ def _check_platform(name: str, platform_names: tuple[str, ...], path: str, repor
         report.add(
             path,
             f"There is no platform named {name[:80]!r}.",
-            f"Write a table [platforms.{key(name)}] with its kind, or name another.",
+            f"Add a table [platforms.{key(name)}] with its kind, or use the name of another"
+            " platform.",
             nearest=similar_word(name, [*platform_names, *_kind_names()]),
         )
         return
@@ -261,5 +263,5 @@ def _check_platform(name: str, platform_names: tuple[str, ...], path: str, repor
         report.add(
             path,
             f"Platforms of the kind {name} need the setting {required_fields[0]}.",
-            f'Write a table [platforms.{name}] with kind = "{name}" and {required_fields[0]}.',
+            f'Add a table [platforms.{name}] with kind = "{name}" and {required_fields[0]}.',
         )

@@ -50,8 +50,8 @@ def _check_alone(table: str, urls: Mapping[str, str | None], report: Report) -> 
         if other_table != table and file is not None and _sqlite_file(url) == file:
             report.add(
                 f"{other_table}.url",
-                f"The store of [{table}] has the same file.",
-                "Give each store a separate file.",
+                f"The store of [{table}] uses the same file.",
+                "Use a separate file for each store.",
             )
 
 
@@ -91,7 +91,7 @@ def _path_advice(url: str, name: str) -> str:
 def _problem_of_read_file(file: Path) -> tuple[str, str] | None:
     """Return why a credentials file is unreadable, and the remedy; otherwise None."""
     if not file.exists():
-        remedy = "Put the file of credentials there, or correct the path."
+        remedy = "Create the file of credentials there, or correct the path."
         return f"The file {file} does not exist.", remedy
     if not os.access(file, os.R_OK):
         return f"This user may not read {file}.", "Give this user read permission on the file."
@@ -106,7 +106,7 @@ def _problem_of_written_file(file: Path) -> tuple[str, str] | None:
         return f"The directory of {file} does not exist.", remedy
     if not os.access(folder, os.W_OK | os.X_OK):
         # SQLite creates further files beside its own.
-        remedy = "Give this user write permission on the directory, or name another one."
+        remedy = "Give this user write permission on the directory, or use another directory."
         return f"This user may not create files in the directory of {file}.", remedy
     if file.exists() and not os.access(file, os.R_OK | os.W_OK):
         remedy = "Give this user read and write permission on the file."

@@ -58,8 +58,8 @@ class EnvironmentText(str):
 
 _WORDS: Final[Mapping[type, str]] = {
     bool: "true or false",
-    str: "a text",
-    EnvironmentText: "a text",
+    str: "a string",
+    EnvironmentText: "a string",
     int: "a whole number",
     float: "a number",
     list: "a list",
@@ -166,7 +166,7 @@ def kind_of(shape: TableByKind, value: Any, path: str, name: str, report: Report
     if not isinstance(kind, str):
         report.add(
             kind_path,
-            f"The value is {_type_in_words(kind)}, not a text.",
+            f"The value must be a string, not {_type_in_words(kind)}.",
             "Write the name of a kind.",
         )
         return None
@@ -189,7 +189,7 @@ def _read_secret(shape: Shape, value: Any, path: str, report: Report) -> Any:
     make_value = shape.make if isinstance(shape, SecretText) else None
     secret = value
     if isinstance(shape, Address) and _is_blank(value):
-        remedy = "Write the URL, or remove the setting; an environment variable may be empty."
+        remedy = "Set the URL, or remove the setting. An environment variable may be empty."
         return report.add(path, "The URL is empty.", remedy)
     if isinstance(value, str):
         if not is_encodable(value):
@@ -290,7 +290,7 @@ def _read_named(shape: NamedTable, value: Any, path: str, report: Report) -> Any
     for name, entry in value.items():
         entry_path = path_below(path, key(name))
         if not isinstance(name, str):
-            report.add(entry_path, "The name is not a text.", "Put it in quotation marks.")
+            report.add(entry_path, "The name must be a string.", "Put the name in quotation marks.")
         elif isinstance(shape.of, TableByKind):
             table = kind_of(shape.of, entry, entry_path, name, report)
             values[name] = (
@@ -316,7 +316,9 @@ def _refuse_value(shape: Shape, value: Any, path: str, report: Report) -> Any:
     expected_value = expectation(shape)
     remedy, kind_expected = f"Write {expected_value}.", expected_value.partition(",")[0]
     if isinstance(value, (Secret, Credentials, OAuthCredentials)):
-        remedy = f"Write {expected_value}; a value that is not secret can be written as ${{NAME}}."
+        remedy = (
+            f"Write {expected_value}. If the value is not secret, you can write it as ${{NAME}}."
+        )
     return report.add(path, f"The value is {_type_in_words(value)}, not {kind_expected}.", remedy)
 
 
@@ -363,7 +365,7 @@ _FITS: Final[Mapping[type, Callable[[Any], bool]]] = {
 }
 
 _EXPECTATIONS: Final[Mapping[type, Callable[[Any], str]]] = {
-    Text: lambda _: "a text",
+    Text: lambda _: "a string",
     SecretText: lambda _: "a secret, such as secret://env/NAME",
     Address: lambda _: "a URL",
     Function: lambda _: "the name of an installed function",

@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 from moorage.config.problems import key
 from moorage.domain.values.patterns import late_pattern
 
-CORRECT: Final = "Correct the file there."
-_REMOVE_DUPLICATE: Final = "Remove one of the two."
-_CLOSE_TEXT: Final = "Close the text with a quotation mark."
+CORRECT: Final = "Correct the file at this place."
+_REMOVE_DUPLICATE: Final = "Remove one of the two keys."
+_CLOSE_TEXT: Final = "Close the string with a quotation mark."
 _REMOVE_CHARACTER: Final = "Remove the character, or write it as an escape."
 _ERROR_PLACE: Final = late_pattern(r"\(at (?P<place>[^()]+)\)$")
 _NAMES: Final = late_pattern(r"'((?:[^'\\]|\\.)*)'")
@@ -42,7 +42,11 @@ class MalformedText(ValueError):
 
 _TOML_REASONS: Final = (
     ("Cannot declare", "the table {names} appears twice", "Join the two tables into one."),
-    ("Cannot mutate", "a table in braces is extended elsewhere", "Write it in one place."),
+    (
+        "Cannot mutate",
+        "a table in braces is extended elsewhere",
+        "Write the whole table in one place.",
+    ),
     ("Cannot overwrite", "a key appears twice in one table", _REMOVE_DUPLICATE),
     ("Cannot redefine", "a table appears twice", "Join the two tables into one."),
     ("Duplicate inline table key", "the key {names} appears twice in one table", _REMOVE_DUPLICATE),
@@ -54,30 +58,34 @@ _TOML_REASONS: Final = (
     ("Expected '='", "there is no = after a key", "Write key = value."),
     (
         "Expected newline or end of document",
-        "there is more on the line after a value",
-        "Put each setting on a line of its own, and texts into quotation marks.",
+        "there is more text on the line after a value",
+        "Put each setting on a separate line, and strings into quotation marks.",
     ),
-    ("Expected ']'", "the name of a table is not closed with ]", "Write [table] on its own line."),
-    ("Expected ']]'", "the name of a list of tables is not closed", "Write [[table]] in one line."),
+    (
+        "Expected ']'",
+        "the name of a table is not closed with ]",
+        "Write [table] on a separate line.",
+    ),
+    ("Expected ']]'", "the name of a list of tables is not closed", "Write [[table]] on one line."),
     (
         "Invalid value",
-        "a value is missing, or is a text without quotation marks",
-        'Write texts in quotation marks, such as key = "value".',
+        "a value is missing, or is a string without quotation marks",
+        'Write strings in quotation marks, such as key = "value".',
     ),
     ("Unclosed array", "a list is not closed with ]", "Close the list."),
     ("Unclosed inline table", "a table in braces is not closed", "Close the table with a brace."),
-    ("Unterminated string", "a text is not closed", _CLOSE_TEXT),
-    ('Expected "\'"', "a text is not closed", _CLOSE_TEXT),
-    ("Expected \"'''\"", "a text is not closed", "Close the text with three quotation marks."),
+    ("Unterminated string", "a string is not closed", _CLOSE_TEXT),
+    ('Expected "\'"', "a string is not closed", _CLOSE_TEXT),
+    ("Expected \"'''\"", "a string is not closed", "Close the string with three quotation marks."),
     (
         "Unescaped '\\'",
-        "a text has a backslash that escapes nothing",
-        "Write two backslashes, or put the text into single quotation marks.",
+        "a string has an invalid escape after a backslash",
+        "Write two backslashes, or put the string into single quotation marks.",
     ),
-    ("Invalid hex value", "an escape in a text has no hexadecimal number", "Correct the number."),
+    ("Invalid hex value", "an escape in a string has no hexadecimal number", "Correct the number."),
     (
         "Escaped character is not",
-        "an escape in a text stands for no character",
+        "an escape in a string does not stand for a character",
         "Correct the number after the backslash.",
     ),
     ("Illegal character", "there is a character that TOML does not allow", _REMOVE_CHARACTER),
@@ -94,25 +102,28 @@ _JSON_REASONS: Final = {
     ),
     "Expecting value": (
         "a value is missing, or is not valid JSON",
-        "Write a value, with texts in double quotation marks.",
+        "Write a value, and put strings in double quotation marks.",
     ),
     "Expecting ':' delimiter": ("a colon is missing after a name", 'Write "name": value.'),
     "Expecting ',' delimiter": (
         "a comma or a closing bracket is missing",
         "Put a comma between two values, and close each bracket.",
     ),
-    "Unterminated string starting at": ("a text is not closed", _CLOSE_TEXT),
+    "Unterminated string starting at": ("a string is not closed", _CLOSE_TEXT),
     "Invalid control character at": (
-        "a text has a line break or another control character in it",
+        "a string contains a line break or another control character",
         "Write a line break as \\n.",
     ),
-    "Invalid \\escape": ("a text has a backslash that escapes nothing", "Write two backslashes."),
+    "Invalid \\escape": (
+        "a string has an invalid escape after a backslash",
+        "Write two backslashes.",
+    ),
     "Invalid \\uXXXX escape": (
-        "an escape in a text has no hexadecimal number",
+        "an escape in a string has no hexadecimal number",
         "Write four hexadecimal digits after \\u.",
     ),
     "Extra data": (
-        "there is more after the end of the object",
+        "there is more text after the end of the object",
         "Keep only one object in the file.",
     ),
     "Illegal trailing comma before end of object": (
@@ -133,11 +144,11 @@ def reason_of(error: ValueError) -> Reason:
         return error.reason
     if isinstance(error, JSONDecodeError):
         message = error.msg.removesuffix(": ")
-        cause, remedy = _JSON_REASONS.get(message, ("the text is malformed", CORRECT))
+        cause, remedy = _JSON_REASONS.get(message, ("the syntax is invalid", CORRECT))
         return Reason(f"{cause} (line {error.lineno}, column {error.colno}).", remedy)
     if isinstance(error, tomllib.TOMLDecodeError):
         return _toml_reason(str(error))
-    return Reason("a number or a date in it is out of range.", "Write a smaller one.")
+    return Reason("a number or a date in the file is out of range.", "Write a smaller one.")
 
 
 def _toml_reason(message: str) -> Reason:
@@ -146,7 +157,7 @@ def _toml_reason(message: str) -> Reason:
     matching_rows = [row for row in _TOML_REASONS if message.startswith(row[0])]
     # The longest match counts, as a message may begin like a shorter one.
     beginning, cause, remedy = max(
-        matching_rows, key=lambda row: len(row[0]), default=("", "the text is malformed", CORRECT)
+        matching_rows, key=lambda row: len(row[0]), default=("", "the syntax is invalid", CORRECT)
     )
     del beginning
     names = ".".join(map(key, _NAMES.findall(message)))

@@ -72,9 +72,9 @@ def _retry(*, preset: str = "default", **fields: Any) -> RetryPolicy:
     if "base_delay" in fields and policy.base_delay > policy.max_delay:
         raise errors.ConfigurationError(
             f"The base_delay of {policy.base_delay:g} seconds is never used, because max_delay"
-            f" is {policy.max_delay:g}.",
+            f" is {policy.max_delay:g} seconds.",
             path="base_delay",
-            remedy="Give fewer seconds, or raise max_delay.",
+            remedy="Set a smaller base_delay, or raise max_delay.",
         )
     return policy
 
@@ -173,10 +173,10 @@ _ACCOUNT_FIELDS: Final = {
     "kind": Field(Text(), "The vendor; by default the name of the account."),
     "cost": Field(
         AnyOf((Number(), Text())),
-        "The cost of an operation there, for routes that prefer the cheapest.",
+        "The cost of one operation at this account, for routes that prefer the cheapest account.",
     ),
     "webhook_secrets": Field(
-        ListOf(SecretText()), "The secrets that sign its webhooks, the newest first."
+        ListOf(SecretText()), "The secrets that sign the vendor's webhooks, the newest first."
     ),
 }
 
@@ -190,7 +190,9 @@ def _vendor(kind: str) -> Table:
 
 
 _ACCOUNTS: Final = Field(
-    ListOf(Text()), "The account, or several in the order in which they are tried.", required=True
+    ListOf(Text()),
+    "The account, or a list of accounts in the order in which they are tried.",
+    required=True,
 )
 ROUTE: Final = evolve(
     table_of(
@@ -200,13 +202,13 @@ ROUTE: Final = evolve(
         make=dict,
         shapes={"prefer": OneOf(tuple(Prefer))},
     ),
-    advice='To fail over, give `vendor` a list such as ["stripe", "adyen"]: the first account is'
-    " preferred, and the next one is tried if it certainly did nothing.",
+    advice='For failover, set `vendor` to a list such as ["stripe", "adyen"]: moorage prefers'
+    " the first account, and tries the next one if the first certainly did nothing.",
 )
 _ROUTES: Final = {
     kind: Field(
         ListOf(_with_fields(ROUTE, vendor=_ACCOUNTS)),
-        f"The accounts for {title.lower()}, by rules if several.",
+        f"The account for {title.lower()}, or rules that choose among several accounts.",
     )
     for kind, title in CONTRACTS.items()
 }
@@ -236,7 +238,7 @@ CONFIGURATION: Final = Table(
     "The configuration of a hub.",
     {
         "$schema": Field(Text(), "The path or URL of this file's schema, for editors."),
-        "version": Field(Number(whole=True), "The version of the format.", default=1),
+        "version": Field(Number(whole=True), "The version of the configuration format.", default=1),
         "state": Field(
             Table(
                 "state",
@@ -249,7 +251,8 @@ CONFIGURATION: Final = Table(
                     ),
                     "former": Field(
                         ListOf(Address()),
-                        "The URLs before the last shard was added, while keys on them matter.",
+                        "The URLs in url before the last shard was added, as long as keys in"
+                        " those stores matter.",
                     ),
                     "keys_url": Field(
                         ListOf(Address()),
@@ -258,12 +261,13 @@ CONFIGURATION: Final = Table(
                     ),
                     "keys_former": Field(
                         ListOf(Address()),
-                        "The URLs in keys_url before the last shard was added, while keys on them"
-                        " matter.",
+                        "The URLs in keys_url before the last shard was added, as long as"
+                        " keys in those stores matter.",
                     ),
                     "environment_id": Field(
                         Text(),
-                        "The environment that the store belongs to; its name by default.",
+                        "The environment that the store belongs to; by default the name of"
+                        " the environment.",
                     ),
                     "records_per_tenant": Field(
                         Number(whole=True),
@@ -289,8 +293,8 @@ CONFIGURATION: Final = Table(
                     ),
                     "without_broker": Field(
                         OneOf(WITHOUT_BROKER),
-                        "Whether the calls of these services ask the store while the broker is"
-                        " away, or are refused.",
+                        "Whether calls of these services ask the store while the broker is"
+                        " unavailable, or are refused.",
                         default="store",
                     ),
                 },
@@ -300,16 +304,18 @@ CONFIGURATION: Final = Table(
         "cipher": Field(
             Table(
                 "cipher",
-                "The cipher of what the stores keep for the hub.",
+                "The cipher that encrypts the hub's data in the stores.",
                 {
                     "keys": Field(
                         SecretText(),
-                        "The output of `generate_keys`; the first key seals, and all of them open.",
+                        "The output of `generate_keys`; the first key encrypts, and all keys"
+                        " decrypt.",
                         required=True,
                     ),
                 },
             ),
-            "The cipher that seals stored answers, payments and cached responses; none by default.",
+            "The cipher that encrypts stored answers, payments and cached responses; none by"
+            " default.",
         ),
         "tenants_from": Field(
             Table(
@@ -323,12 +329,12 @@ CONFIGURATION: Final = Table(
                     ),
                     "keys": Field(
                         SecretText(),
-                        "The output of `generate_keys`, which decrypts them.",
+                        "The output of `generate_keys`, which decrypts the tenants.",
                         required=True,
                     ),
                     "every": Field(
                         Number(),
-                        "Seconds for which a tenant that was looked up stays in use.",
+                        "Seconds for which a loaded tenant is kept.",
                         default=5.0,
                     ),
                 },
@@ -396,7 +402,7 @@ CONFIGURATION: Final = Table(
         "audit": Field(
             Table(
                 "audit",
-                "The audit trail of acts by hand and of changes of the configuration.",
+                "The audit trail of manual actions and of changes to the configuration.",
                 {
                     "url": Field(
                         Address(),
@@ -414,18 +420,20 @@ CONFIGURATION: Final = Table(
                     ),
                     "required": Field(
                         Flag(),
-                        "Whether an act that cannot be recorded is refused.",
+                        "Whether an action is refused if it cannot be recorded.",
                         default=True,
                     ),
                     "uses": Field(
                         Flag(),
-                        "Whether it also records which process first read which credentials of the"
-                        " credential store, and each renewal and change of them.",
+                        "Whether the audit trail also records which process first read which"
+                        " credentials of the credential store, and each renewal and change of"
+                        " them.",
                         default=False,
                     ),
                 },
             ),
-            "The audit trail of acts by hand and of changes of the configuration; none by default.",
+            "The audit trail of manual actions and of changes to the configuration; none by"
+            " default.",
         ),
         "http": Field(HTTP, HTTP.about),
         "observers": Field(OBSERVERS, OBSERVERS.about),
@@ -439,7 +447,7 @@ CONFIGURATION: Final = Table(
         ),
         "health": Field(
             _shape("health", "HEALTH"),
-            "The probes of services, and the rules by which health is assessed.",
+            "The probes of services, and the rules that determine health.",
         ),
         "alerts": Field(
             _shape("alerts", "ALERTS"), "The alert rules, and the channels for their notifications."
@@ -447,7 +455,7 @@ CONFIGURATION: Final = Table(
         "safety": Field(table_of(Safety, name="safety"), summary(Safety)),
         "secrets": Field(
             NamedTable(PROVIDERS),
-            "Providers of secrets, by the names used in secret:// references.",
+            "Secret providers, by the names used in secret:// references.",
         ),
         "vendors": _VENDORS,
         **_ROUTES,

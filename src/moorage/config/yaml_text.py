@@ -84,14 +84,18 @@ _INTEGER: Final = "tag:yaml.org,2002:int"
 _ODD_INTEGER: Final = re.compile(r"[-+]?0[0-7_]+|.*:.*")
 """Integers with a leading zero, which are octal, and with colons, which have the base 60."""
 
-_WRITE_OUT: Final = "Write the settings out wherever they belong."
+_WRITE_OUT: Final = "Write the settings out at each place."
 _SYNTAX: Final = (
     (
         "mapping values are not allowed",
-        "there is a second colon on the line, or the line is indented otherwise than its table",
-        "Put texts with a colon into quotation marks, and indent the settings of a table alike.",
+        "the line has a second colon, or a different indentation from the rest of its table",
+        "Put strings with a colon into quotation marks, and indent all settings of a table alike.",
     ),
-    ("found character '\\t'", "there is a tab, and YAML is indented with spaces", "Write spaces."),
+    (
+        "found character '\\t'",
+        "the line is indented with a tab, but YAML requires spaces",
+        "Write spaces.",
+    ),
     (
         "found character",
         "a value begins with a character that YAML reserves",
@@ -100,18 +104,18 @@ _SYNTAX: Final = (
     ("could not find expected ':'", "a colon is missing after a name", "Write name: value."),
     (
         "expected <block end>",
-        "the line is indented otherwise than its table",
-        "Indent the settings of a table alike.",
+        "the line has a different indentation from the rest of its table",
+        "Indent all settings of a table alike.",
     ),
     (
         "but found another document",
-        "there is a second document",
+        "the file has a second document",
         "Keep only one document in the file, without --- between settings.",
     ),
     (
         "found unexpected end of stream",
-        "a text is not closed",
-        "Close the text with a quotation mark.",
+        "a string is not closed",
+        "Close the string with a quotation mark.",
     ),
     (
         "expected the node content",
@@ -125,7 +129,7 @@ _SYNTAX: Final = (
     ),
     (
         "special characters are not allowed",
-        "there is a control character",
+        "the file contains a control character",
         "Remove the character.",
     ),
 )
@@ -139,7 +143,7 @@ def _syntax_fault(error: yaml.YAMLError) -> _Fault:
     for beginning, cause, remedy in _SYNTAX:
         if problem.startswith(beginning):
             return _Fault(line, cause, remedy)
-    return _Fault(line, "the text is malformed", CORRECT)
+    return _Fault(line, "the syntax is invalid", CORRECT)
 
 
 def _first_unsupported(text: str, loader: Any) -> _Fault | None:
@@ -160,12 +164,12 @@ def _first_unsupported(text: str, loader: Any) -> _Fault | None:
         if anchor is not None:
             alias = isinstance(event, yaml.AliasEvent)
             kind = f"*{key(anchor)} is an alias" if alias else f"&{key(anchor)} is an anchor"
-            return _Fault(line, f"{kind}, which a configuration must not have", _WRITE_OUT)
+            return _Fault(line, f"{kind}, which is not allowed in a configuration", _WRITE_OUT)
         if getattr(event, "tag", None) is not None:
             return _Fault(
                 line,
-                f"{key(event.tag)} is a tag, which a configuration must not have",
-                "Remove the tag, and write the value as it is.",
+                f"{key(event.tag)} is a tag, which is not allowed in a configuration",
+                "Remove the tag, and keep the value.",
             )
     return _node_fault(yaml_module.compose(text, loader))
 
@@ -183,10 +187,10 @@ def _node_fault(node: Any) -> _Fault | None:
         for name, value in node.value:
             line = int(name.start_mark.line)
             if name.tag != "tag:yaml.org,2002:str":
-                return _Fault(line, "a key is not a text", "Put the key into quotation marks.")
+                return _Fault(line, "a key is not a string", "Put the key into quotation marks.")
             if name.value in seen_keys:
                 cause = f"the key {key(name.value)} appears twice in one table"
-                return _Fault(line, cause, "Remove one of the two.")
+                return _Fault(line, cause, "Remove one of the two keys.")
             seen_keys.add(name.value)
             child_nodes.append(value)
     elif isinstance(node, yaml.SequenceNode):
@@ -194,9 +198,9 @@ def _node_fault(node: Any) -> _Fault | None:
     elif node is not None and node.tag == _INTEGER and _ODD_INTEGER.fullmatch(node.value):
         return _Fault(
             int(node.start_mark.line),
-            f"YAML reads {node.value} as another number",
-            "Write the number without a leading zero and without colons, or a text in quotation"
-            " marks.",
+            f"YAML reads {node.value} as a different number",
+            "Write the number without a leading zero and without colons, or as a string in"
+            " quotation marks.",
         )
     faults = (_node_fault(entry) for entry in child_nodes)
     return next((fault for fault in faults if fault is not None), None)

@@ -73,7 +73,7 @@ class _Builder:
         _check_tag(event, line)
         if len(self.levels) >= _MAX_DEPTH:
             _raise_malformed(
-                f"there are more than {_MAX_DEPTH} levels", line, "Reduce the nesting."
+                f"the text has more than {_MAX_DEPTH} levels", line, "Reduce the nesting."
             )
         self._check_key_is_text(line)
         value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
@@ -86,7 +86,7 @@ class _Builder:
                 _raise_malformed("<< merges another table", line, "Write the values out.")
             if event.value in level.value:
                 cause = f"the key {key(event.value)} appears twice in one table"
-                _raise_malformed(cause, line, "Remove one of the two.")
+                _raise_malformed(cause, line, "Remove one of the two keys.")
             level.name = event.value
             return
         _check_tag(event, line)
@@ -104,7 +104,7 @@ class _Builder:
 
     def _check_key_is_text(self, line: int) -> None:
         if self.levels and isinstance(self.levels[-1].value, dict) and self.levels[-1].name is None:
-            _raise_malformed("a key is not a text", line, "Write a text as the key.")
+            _raise_malformed("a key is not a string", line, "Write the key as a string.")
 
     def _add(self, value: Any, count: int, anchor: str | None, line: int) -> None:
         if anchor is not None:
@@ -116,7 +116,7 @@ class _Builder:
         level.count += count
         if level.count > _MOST_VALUES:
             _raise_malformed(
-                f"it unfolds to more than {_MOST_VALUES} values", line, "Remove aliases."
+                f"the text expands to more than {_MOST_VALUES} values", line, "Remove aliases."
             )
         if isinstance(level.value, list):
             level.value.append(value)
@@ -141,7 +141,7 @@ def yaml_value(text: str) -> Any:
         error_position: Any = getattr(error, "problem_mark", None)
         wrong_line = 0 if error_position is None else int(error_position.line)
     if wrong_line is not None:
-        _raise_malformed("the text is malformed", wrong_line, CORRECT)
+        _raise_malformed("the syntax is invalid", wrong_line, CORRECT)
     if len(builder.documents) != 1:
         cause = f"there are {len(builder.documents)} documents."
         raise MalformedText(cause, "Keep exactly one document in the file.")
@@ -160,7 +160,7 @@ def _plain_value(text: str, line: int) -> Any:
         return text
     if len(text) > _LONGEST_NUMBER:
         _raise_malformed(
-            "a number is too long", line, "Write a shorter number, or a text in quotes."
+            "a number is too long", line, "Write a shorter number, or a string in quotation marks."
         )
     return int(text) if _INTEGER.fullmatch(text) else float(text)
 

@@ -45,7 +45,9 @@ def openapi(description: Description, title: str = "moorage") -> dict[str, Any]:
 
 
 def _name_in_words(description: Description) -> str:
-    text = "What is sent, tried out at sandboxes; what stands in double braces is yours to fill in."
+    text = (
+        "Requests that moorage sends, recorded at sandboxes. Fill in the values in double braces."
+    )
     missing_accounts = [
         f"{name} is not here: {reason}" for name, reason in description.silent.items()
     ]
@@ -80,10 +82,10 @@ def _operation(
             *_named_schemas(sent, "header"),
         ],
         "responses": {
-            str(status): {"description": "What the sandbox answers."}
+            str(status): {"description": "The response of the sandbox."}
             for status in sorted({request.status for request in sent if request.status is not None})
         }
-        or {"default": {"description": "Whatever the service answers."}},
+        or {"default": {"description": "Any response of the service."}},
     }
     bodies = {request.media for request in sent if request.media}
     if bodies:

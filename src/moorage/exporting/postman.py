@@ -35,7 +35,9 @@ def postman(description: Description, name: str = "moorage") -> dict[str, Any]:
 
 
 def _name_in_words(description: Description) -> str:
-    text = "What is sent, tried out at sandboxes. A variable without a value is yours to fill in."
+    text = (
+        "Requests that moorage sends, recorded at sandboxes. Fill in the variables without values."
+    )
     missing_accounts = [
         f"{name} is not here: {reason}" for name, reason in description.silent.items()
     ]

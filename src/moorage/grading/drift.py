@@ -92,9 +92,9 @@ def vendors_at(description: object) -> tuple[str, ...]:
     if names:
         return names
     raise ConfigurationError(
-        "No installed vendor is reached at a host that the old description names.",
+        "The old description does not contain a host that an installed vendor uses.",
         path="old",
-        remedy="Name the vendor with --vendor.",
+        remedy="Pass the name of the vendor with --vendor.",
     )
 
 
@@ -131,7 +131,7 @@ def vendor_drift(
         raise ConfigurationError(
             f"The old description has no operation that {vendor} uses.",
             path="old",
-            remedy="Give the vendor's own description, or name another vendor with --vendor.",
+            remedy="Pass the vendor's own description, or another vendor with --vendor.",
         )
     return result
 

@@ -70,9 +70,9 @@ def folder_prefix(prefix: str) -> str:
     """
     if not isinstance(prefix, str):
         raise InvalidData(
-            "The prefix of a folder is not a text.",
+            "The prefix of a folder must be a string.",
             field="prefix",
-            remedy="Give the name of a folder, such as 'invoices/', or '' for all.",
+            remedy="Pass the name of a folder, such as 'invoices/', or '' for all objects.",
         )
     return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
 
@@ -82,7 +82,7 @@ def mode_error(mode: object) -> InvalidData:
     return InvalidData(
         f"{mode!r} is not a mode of a stored file.",
         field="mode",
-        remedy="Give 'rb' or 'r' to read bytes or text, and 'wb' or 'w' to write them.",
+        remedy="Pass 'rb' or 'r' to read bytes or text, and 'wb' or 'w' to write bytes or text.",
     )
 
 
@@ -100,7 +100,7 @@ def encoding_of(mode: object, encoding: object) -> str | None:
         raise InvalidData(
             "A binary file has no encoding.",
             field="encoding",
-            remedy="Leave out the encoding, or open a text with 'r' or 'w'.",
+            remedy="Omit the encoding, or open a text file with 'r' or 'w'.",
         )
     text_encoding = "utf-8" if encoding is None else encoding
     try:
@@ -109,7 +109,7 @@ def encoding_of(mode: object, encoding: object) -> str | None:
         raise InvalidData(
             f"{str(text_encoding)[:40]!r} is not a text encoding.",
             field="encoding",
-            remedy="Give an encoding that Python knows, such as 'utf-8' or 'cp1252'.",
+            remedy="Pass an encoding that Python supports, such as 'utf-8' or 'cp1252'.",
         ) from None
     return str(text_encoding)
 

@@ -128,8 +128,8 @@ class Part(Uncopyable):
             raise ConfigurationError(
                 f"{self._storage} cannot be used here: this call needs {expected} store.",
                 path="storage",
-                remedy="Use synchronous calls with a synchronous store, asynchronous calls with an"
-                " asynchronous one; the store in memory serves both.",
+                remedy="Use synchronous calls with a synchronous store, and asynchronous"
+                " calls with an asynchronous store. The store in memory supports both.",
             )
         return ports
 

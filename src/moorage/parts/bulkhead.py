@@ -99,7 +99,7 @@ class Bulkhead(Guard[object]):
         if core.observers:
             call.emit(core, CallRefused, error=BulkheadFull.__name__, retry_after=0.0)
         return BulkheadFull(
-            f"{self._config.max_concurrent} calls are under way already.",
+            f"{self._config.max_concurrent} calls are already running.",
             service=call.plan.service.name,
         )
 

@@ -170,7 +170,7 @@ class Entry(Generic[T]):
 class _UsedEntry(Entry[T]):
     def _begin(self) -> None:
         raise ConfigurationError(
-            "The entry was used before, but each entry serves one `with` block only.",
+            "The entry was already used, but an entry can be used for only one `with` block.",
             path="guard",
             remedy="Call `guard()` for each `with`.",
         )

@@ -52,7 +52,7 @@ class Leases:
                 raise ConfigurationError(
                     "Tokens of a limit per calendar period cannot be leased in advance.",
                     path="lease",
-                    remedy="Leave the lease out.",
+                    remedy="Remove the lease.",
                 )
             lasting = max(lasting, size * rule.price * 1_000 // rule.n)
         self._lasting = lasting

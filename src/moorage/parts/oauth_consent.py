@@ -90,7 +90,7 @@ class OAuthConsent(Part):
             raise ConfigurationError(
                 f"The value is {with_article(type(client).__name__)}, not an OAuthClient.",
                 path="client",
-                remedy="Give an OAuthClient that is registered at the authorisation server.",
+                remedy="Pass an OAuthClient that is registered at the authorisation server.",
             )
         self._client = client
         request = seconds(request_timeout, "request_timeout")

@@ -87,7 +87,7 @@ class _Clients:
             raise ConfigurationError(
                 f"The value is {with_article(type(client).__name__)}, not an OAuthClient.",
                 path=path,
-                remedy="Give an OAuthClient for each service, or for (service, tenant).",
+                remedy="Pass an OAuthClient for each service, or for each (service, tenant).",
             )
 
 

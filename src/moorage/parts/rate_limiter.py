@@ -87,7 +87,7 @@ class RateLimiter(Guard[None]):
             raise ConfigurationError(
                 "A rate limiter needs at least one limit.",
                 path="limits",
-                remedy="Give a limit, such as RateLimitConfig.per_second(10).",
+                remedy="Pass a limit, such as RateLimitConfig.per_second(10).",
             )
         service = Service(
             name,

@@ -169,8 +169,8 @@ class WebhookVerifier(Part):
             f"{type(self._secrets).__name__} cannot be used here: this call needs {expected}"
             " provider of secrets.",
             path="secrets",
-            remedy="Use verify() with a synchronous provider, averify() with an asynchronous one;"
-            " secrets without a provider serve both.",
+            remedy="Use verify() with a synchronous provider, and averify() with an"
+            " asynchronous provider. Secrets without a provider support both.",
         )
 
     def verify(
@@ -333,9 +333,9 @@ class _Parameters:
             return parameters
         names = ", ".join(sorted(scheme.parameters)) or "none"
         raise ConfigurationError(
-            f"The parameters are not those of the scheme {scheme.name!r}.",
+            f"The parameters do not match the scheme {scheme.name!r}.",
             path="parameters",
-            remedy=f"Give a text for each of these parameters: {names}.",
+            remedy=f"Pass a string for each of these parameters: {names}.",
         )
 
 
@@ -344,9 +344,9 @@ def _tolerance(scheme: WebhookScheme, tolerance: float | timedelta | None) -> fl
         return scheme.tolerance
     if scheme.tolerance is None:
         raise ConfigurationError(
-            f"The scheme {scheme.name!r} does not sign a time, so a tolerance has no effect.",
+            f"The scheme {scheme.name!r} does not sign a timestamp, so a tolerance has no effect.",
             path="tolerance",
-            remedy="Leave the tolerance out; the replay guard protects here.",
+            remedy="Remove the tolerance; the replay guard protects against replays.",
         )
     return seconds(tolerance, "tolerance")
 
@@ -358,17 +358,18 @@ def _ttl(remembered: float | timedelta | None, least: float, *, stored: object) 
     if remembered == math.inf:
         if stored is None:
             raise ConfigurationError(
-                "Handled webhooks cannot be remembered for ever in the memory of one process.",
+                "The memory of a process cannot remember handled webhooks for ever.",
                 path="remembered",
-                remedy="Give a storage that outlives the process, or a number of seconds.",
+                remedy="Pass a store that outlives the process, or a number of seconds.",
             )
         return FOREVER
     duration = seconds(remembered, "remembered")
     if duration < least:
         raise ConfigurationError(
-            f"Handled webhooks would be remembered for {duration:g} seconds, but their signed"
-            f" time is accepted for {least:g}, so a delivery could be handled twice.",
+            f"Handled webhooks would be remembered for {duration:g} seconds, but their"
+            f" timestamp is accepted for {least:g} seconds, so a delivery could be handled"
+            " twice.",
             path="remembered",
-            remedy=f"Give at least {least:g} seconds, or a smaller tolerance.",
+            remedy=f"Set at least {least:g} seconds, or a smaller tolerance.",
         )
     return micros(duration)

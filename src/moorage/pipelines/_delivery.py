@@ -165,8 +165,8 @@ class BatchDelivery:
         if not 0 < len(results) <= count:
             raise LocalFailure(
                 f"The sink returned {len(results)} results for {count} records.",
-                remedy="Return one result for each record; fewer if the sink did not try the"
-                " rest; or raise an error.",
+                remedy="Return one result for each record, or fewer if the sink did not try"
+                " the remaining records; or raise an error.",
             )
         errors = [result.error for result in results if result.error is not None]
         if len(errors) == len(results) and all(map(self._is_temporary, errors)):
@@ -221,8 +221,8 @@ class BatchDelivery:
         if numbers.dead_letters_in_a_row > self.config.dead_letters_in_a_row:
             raise LocalFailure(
                 f"{numbers.dead_letters_in_a_row} records in a row could not be processed.",
-                remedy="Correct the sink or the transforms, run the pipeline again, and publish"
-                " the dead letters anew.",
+                remedy="Correct the sink or the transforms, run the pipeline again, and"
+                " replay the dead letters.",
             ) from error
         letter = dead_letter_of(
             error,

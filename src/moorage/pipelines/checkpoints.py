@@ -146,7 +146,8 @@ class PollingSource:
             raise InvalidData(
                 f"A record of the source {self.name!r} has no offset.",
                 field="offset",
-                remedy="Give each record the position from which to continue after it.",
+                remedy="Set the offset of each record to the position from which to continue"
+                " after the record.",
             )
         return SinkRecord.from_source(record, self.name)
 

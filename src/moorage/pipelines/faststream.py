@@ -61,7 +61,7 @@ class DeadLetterMiddleware:
             raise ConfigurationError(
                 f"An object of type {type(dead_letters).__name__} cannot store dead letters.",
                 path="dead_letters",
-                remedy='Give a store, such as DeadLetterFile("dead-letters.jsonl").',
+                remedy='Pass a store, such as DeadLetterFile("dead-letters.jsonl").',
             )
         self._dead_letters = dead_letters
         self._name = checked_name(name, "name")

@@ -29,7 +29,7 @@ class _FunctionSink:
             raise ConfigurationError(
                 f"{function!r} is not a function.",
                 path="sink",
-                remedy="Give a function, synchronous or asynchronous.",
+                remedy="Pass a function, synchronous or asynchronous.",
             )
         self._call = function if is_async(function) else threaded_function(function)
 

@@ -73,11 +73,11 @@ class HttpPolling:
             if records or is_empty or self._position.page in {None, old_position.page}:
                 return records
         raise ConfigurationError(
-            f"The endpoint {self._endpoint.path[:80]} of {self._endpoint.service} lists more than"
-            f" {limit:,} pages without a new record.",
+            f"The endpoint {self._endpoint.path[:80]} of {self._endpoint.service} returned"
+            f" more than {limit:,} pages without a new record.",
             path="next_page",
-            remedy="Check that the pages end, and that the endpoint obeys the parameter named in"
-            " `since`.",
+            remedy="Check that the endpoint has a last page, and that it respects the"
+            " parameter that `since` names.",
         )
 
     async def _fetch_page(self) -> tuple[list[SourceRecord], bool]:

@@ -45,7 +45,7 @@ class KafkaTransactionSink:
             raise ConfigurationError(
                 "The source of the sink has no transactions.",
                 path="transactional_id",
-                remedy='Give the source a transactional_id, such as "billing-1".',
+                remedy='Set transactional_id in the source, such as "billing-1".',
             )
         self._source = source
         self._topic = topic
@@ -65,8 +65,8 @@ class KafkaTransactionSink:
         if not isinstance(record.offset, int):
             raise LocalFailure(
                 f"A record of {record.topic!r} has no Kafka offset.",
-                remedy="Leave the topic, the partition and the offset of the records as the source"
-                " set them.",
+                remedy="Do not change the topic, partition and offset that the source has set"
+                " in records.",
             )
         return SourcedMessage(record.place, record.offset + 1, OutgoingMessage(topic, message))
 

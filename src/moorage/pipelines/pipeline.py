@@ -80,7 +80,7 @@ class Pipeline:
                 f"The sink of the pipeline {name!r} needs records in order, but there are"
                 f" {self._config.lanes} lanes.",
                 path="lanes",
-                remedy="Set lanes to 1, or give the sink no checkpoints.",
+                remedy="Set lanes to 1, or remove the checkpoints of the sink.",
             )
         self._stopping = asyncio.Event()
         self._opened = asyncio.Event()
@@ -139,8 +139,8 @@ class Pipeline:
         numbers = self._numbers
         if numbers.state is not PipelineState.READY:
             raise LocalFailure(
-                f"The pipeline {self.name!r} has run already.",
-                remedy="Make a new pipeline of the same source and sink.",
+                f"The pipeline {self.name!r} has already run.",
+                remedy="Create a new pipeline with the same source and sink.",
             )
         numbers.state = PipelineState.CONNECTING
         try:

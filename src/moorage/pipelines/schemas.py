@@ -84,9 +84,9 @@ class _SchemaTransform:
         self._version = None if version is None else checked_number(version, "version")
         if version is not None and subject is None:
             raise ConfigurationError(
-                "A version of a schema was given without its subject.",
+                "A version of a schema was passed without its subject.",
                 path="subject",
-                remedy="Give the subject too.",
+                remedy="Pass the subject too.",
             )
         self._message = message
         limit = count(schemas, "schemas")
@@ -214,7 +214,7 @@ class SchemaDecoder(_SchemaTransform):
             raise ConfigurationError(
                 "Only Avro can convert the value of a record to another schema.",
                 path="subject",
-                remedy="Leave subject out for records that name their schema.",
+                remedy="Omit subject for records that name their schema.",
             )
         _, reader = await self._complete_configured()
         return _codec(complete, reader, None)
@@ -283,9 +283,9 @@ class SchemaEncoder(_SchemaTransform):
 def _encode_framed(coding: _SchemaCodec, value: object) -> bytes:
     if coding.id is None:
         raise ConfigurationError(
-            f"The schema {coding.name!r} has no id that records could name.",
+            f"The schema {coding.name!r} has no id that records could contain.",
             path="subject",
-            remedy="Give the file of the schema a name with an id, such as 3@1017.avsc, or write"
+            remedy="Add an id to the name of the schema's file, such as 3@1017.avsc, or write"
             " plain records.",
         )
     is_protobuf = coding.format is SchemaFormat.PROTOBUF
@@ -306,7 +306,7 @@ def _codec(
 
 def _no_subject_error(reason: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{reason}, and no subject was given.",
+        f"{reason}, but no subject was passed.",
         path="subject",
-        remedy="Give the subject under which the registry has the schema.",
+        remedy="Pass the subject under which the schema is registered.",
     )

@@ -42,8 +42,8 @@ _ENDLESS: Final = 10 * 365 * 86_400.0
 """Whoever gives so many seconds gives no bound."""
 
 _NO_BOUND: Final = (
-    "moorage cannot stop what it awaits here when its timeout is over, because no task of asyncio's"
-    " runs it. Give what you call a timeout of its own."
+    "moorage cannot cancel this awaitable at its timeout, because no asyncio task runs it."
+    " Set a timeout in the code that you call."
 )
 _GENERATORS: Final = frozenset({GeneratorType, AsyncGeneratorType})
 plain_sync: Final = frozenset({type(None), bool, bytes, dict, float, int, list, str, tuple})
@@ -303,7 +303,7 @@ def refuse_generator(function: Callable[..., Any]) -> None:
             f"{name_of(function)} is a generator function: retries and time limits would not"
             " cover its body.",
             path="function",
-            remedy="Protect the functions that the generator calls instead.",
+            remedy="Protect the functions that the generator calls.",
         )
 
 
@@ -320,7 +320,7 @@ def refuse_awaitable(value: R) -> R:
         raise ConfigurationError(
             "A function in synchronous code returned an awaitable, which would never run.",
             path="function",
-            remedy="Use the asynchronous classes, or give a synchronous function.",
+            remedy="Use the asynchronous classes, or pass a synchronous function.",
         )
     return value
 
@@ -552,9 +552,10 @@ def _end_of_attempt(plan: Plan, began: int, call: Call | None) -> float:
 def not_awaitable_error(function: object) -> ConfigurationError:
     """Return the error for a synchronous function that was passed to an asynchronous call."""
     return ConfigurationError(
-        f"{name_of(function)} returned nothing to await, but was called asynchronously.",
+        f"{name_of(function)} did not return an awaitable, but it was called asynchronously.",
         path="function",
-        remedy="Give an `async def`, or use the synchronous class for synchronous functions.",
+        remedy="Pass an `async def` function, or use the synchronous class for synchronous"
+        " functions.",
     )
 
 

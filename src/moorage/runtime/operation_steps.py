@@ -84,8 +84,8 @@ def check_operation(operation: object) -> None:
         raise ConfigurationError(
             f"{with_article(kind.__name__)} is not an operation: it has no {', '.join(members)}.",
             path="operation",
-            remedy="Give an object with the members of moorage.ports.operation.Operation, or call"
-            " `run` with a function.",
+            remedy="Pass an object with the members of moorage.ports.operation.Operation, or"
+            " call `run` with a function.",
         )
 
 

@@ -95,7 +95,7 @@ def worker_deployment(
         raise ConfigurationError(
             f"The name {name[:50]!r} is not valid.",
             path="name",
-            remedy="Use up to 50 small letters, digits and hyphens, such as shop-worker.",
+            remedy="Use up to 50 lowercase letters, digits and hyphens, such as shop-worker.",
         )
     environments = tree.get(ENVIRONMENTS)
     names = [*map(str, environments)] if is_object(environments) else []
@@ -112,7 +112,7 @@ def worker_deployment(
         raise ConfigurationError(
             "The configuration has no pipelines.",
             path="pipelines",
-            remedy="Write a table [pipelines.NAME] with a source and a sink.",
+            remedy="Add a table [pipelines.NAME] with a source and a sink.",
         )
     for pipeline in pipelines:
         check = partial(checked_name, pipeline, "pipeline")
@@ -148,9 +148,9 @@ def kubernetes_manifest(deployment: WorkerDeployment, image: str) -> str:
     """
     if _IMAGE.fullmatch(image) is None:
         raise ConfigurationError(
-            f"{image[:80]!r} is not a name of an image.",
+            f"{image[:80]!r} is not the name of an image.",
             path="--image",
-            remedy="Write it such as registry.example/erp@sha256:… or registry.example/erp:1.4.",
+            remedy="Pass a name such as registry.example/erp@sha256:… or registry.example/erp:1.4.",
         )
     name, secret = deployment.name, f"{deployment.name}-secrets"
     keys = [
@@ -160,9 +160,9 @@ def kubernetes_manifest(deployment: WorkerDeployment, image: str) -> str:
     labels = f'{{app.kubernetes.io/name: "{name}", app.kubernetes.io/component: worker}}'
     if deployment.is_state_a_file:
         raise ConfigurationError(
-            "The state is in a file, so each pod would have its own state.",
+            "The store of state is a file, so each pod would have its own state.",
             path="state.url",
-            remedy="Keep it in Redis, PostgreSQL, MariaDB or MySQL.",
+            remedy="Set state.url to a store in Redis, PostgreSQL, MariaDB or MySQL.",
         )
     lines = deployment.text.removesuffix("\n").split("\n")
     config = "\n".join(f"    {line}" if line else "" for line in lines)

@@ -31,7 +31,7 @@ def write(texts: Mapping[str, str], folder: Path, *, force: bool = False) -> lis
             f"The file {existing_paths[0]} exists already"
             + (f", and so do {len(existing_paths) - 1} more files." if existing_paths[1:] else "."),
             path="--into",
-            remedy="Name another folder, or overwrite the files with --force.",
+            remedy="Use another folder, or overwrite the files with --force.",
         )
     for path, text in paths.items():
         try:

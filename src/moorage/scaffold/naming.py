@@ -45,7 +45,7 @@ def checked_name(name: str, codes: Iterable[str]) -> str:
     raise ConfigurationError(
         problem,
         path="name",
-        remedy="Use small letters and digits, with _ between words, such as blue_bird.",
+        remedy="Use lowercase letters and digits, with _ between words, such as blue_bird.",
     )
 
 

@@ -100,7 +100,8 @@ def _with_account_settings(service: Service, account: Account, name: str) -> Ser
             raise ConfigurationError(
                 f"{account.vendor.name} moves money, so an account cannot set moves_money.",
                 path=f"{account_path(account)}.moves_money",
-                remedy="Leave it out; set volatile_keys to take the risk that a crash loses keys.",
+                remedy="Remove the setting. Set volatile_keys if you accept that a crash"
+                " loses keys.",
             )
         settings.setdefault("volatile_keys", False)
     for setting in account.settings:
@@ -153,10 +154,11 @@ def _transport_class(account: Account, kind: str, prefix: str) -> Any:
     point = installed_entry_points(GROUP).get(kind)
     if point is None:
         raise ConfigurationError(
-            f"{account.vendor.name} needs the transport {kind!r}, and no package provides it.",
+            f"{account.vendor.name} needs the transport {kind!r}, but no installed package"
+            " provides it.",
             path=place,
-            remedy=f"Install a package with the entry point {kind!r} in the group {GROUP}, or give"
-            " the hub `transports=`.",
+            remedy=f"Install a package with the entry point {kind!r} in the group {GROUP}, or"
+            " pass `transports=` to the hub.",
         )
     transport_class = load_entry_point(point, place)
     name = prefix + transport_class.__name__
@@ -168,8 +170,8 @@ def _transport_class(account: Account, kind: str, prefix: str) -> Any:
     if matching_class is not None:
         return matching_class
     raise ConfigurationError(
-        f"The transport {kind!r} has no asynchronous form:"
+        f"The transport {kind!r} does not support asynchronous programs:"
         f" {transport_class.__module__} has no {name}.",
         path=place,
-        remedy="Use moorage.open, or give the hub `transports=`.",
+        remedy="Use moorage.open, or pass `transports=` to the hub.",
     )

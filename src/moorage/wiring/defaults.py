@@ -66,7 +66,7 @@ class NoCredentials:
         """Raise the error for a missing credential, because this provider has none."""
         raise CredentialNotFound(
             f"The service {service!r} needs credentials, but there is no credential provider.",
-            remedy="Give the manager `credentials=`, or the service its own.",
+            remedy="Pass `credentials=` to the manager, or set the credentials of the service.",
         )
 
 

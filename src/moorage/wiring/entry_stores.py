@@ -43,7 +43,7 @@ def _entry_store(storage: Any, guard: Callable[[Any], Any], *, is_async: bool) -
                 f"{type(storage).__name__}.{name} is {actual_kind}, but this class needs"
                 f" {expected_kind} stores.",
                 path="storage",
-                remedy=f"Use the {expected_kind} store, or the classes that go with {hub}.",
+                remedy=f"Use the {expected_kind} store, or the classes for {hub}.",
             )
     verbs = {name: guard(getattr(storage, name)) for name in (*_VERBS, *batches)}
 

@@ -37,8 +37,8 @@ class EventLoopWarning:
             return
         self._warned = True
         give_notice(
-            "a synchronous call of moorage waits inside a running event loop, and every task of"
-            " the loop waits with it. Use AsyncConnectorManager or moorage.aopen, or call it in"
-            " a thread, as with asyncio.to_thread.",
+            "a synchronous call of moorage blocks a running event loop and all of its tasks."
+            " Use AsyncConnectorManager or moorage.aopen, or make the call in a thread, as"
+            " with asyncio.to_thread.",
             stacklevel=2,
         )

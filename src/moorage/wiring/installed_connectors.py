@@ -43,20 +43,22 @@ def connector_kind(name: str, path: str = "kind") -> ConnectorKind:
         raise ConfigurationError(
             f"There is no kind of connector named {name[:80]!r}.",
             path=path,
-            remedy=f"Use one of: {names}; or install the package that has it.",
+            remedy=f"Use one of: {names}; or install the package that provides the kind.",
         )
     kind = load_entry_point(point, path)
     if not isinstance(kind, ConnectorKind):
         raise ConfigurationError(
-            f"The entry point {name!r} of {GROUP} leads to {point.value}, which is not a kind.",
+            f"The entry point {name!r} of {GROUP} refers to {point.value}, which is not a"
+            " ConnectorKind.",
             path=path,
-            remedy="Have it name a moorage.ConnectorKind.",
+            remedy="Set the entry point to a moorage.ConnectorKind.",
         )
     reserved = sorted(OWN_SETTINGS & set(attrs.fields_dict(kind.settings)))
     if reserved:
         raise ConfigurationError(
-            f"The kind {name!r} has a setting named {reserved[0]!r}, which every connector has.",
+            f"The settings of the kind {name!r} have a field {reserved[0]!r}, but every"
+            " connector already has this setting.",
             path=path,
-            remedy="Rename the field of its settings.",
+            remedy="Rename the field of the settings.",
         )
     return kind

@@ -54,15 +54,16 @@ def platform_kind(name: str, path: str = "type") -> PlatformKind:
         raise ConfigurationError(
             f"There is no kind of platform named {name[:80]!r}.",
             path=path,
-            remedy=f"Use one of: {', '.join(platform_kind_names())}; or install the package that"
-            " has it.",
+            remedy=f"Use one of: {', '.join(platform_kind_names())}; or install the package"
+            " that provides the kind.",
         )
     kind = load_entry_point(point, path)
     if not isinstance(kind, PlatformKind):
         raise ConfigurationError(
-            f"The entry point {name!r} of {GROUP} leads to {point.value}, which is not a kind.",
+            f"The entry point {name!r} of {GROUP} refers to {point.value}, which is not a"
+            " PlatformKind.",
             path=path,
-            remedy="Have it name a moorage.PlatformKind.",
+            remedy="Set the entry point to a moorage.PlatformKind.",
         )
     return kind
 
@@ -81,7 +82,7 @@ def made_platform_sync(name: str) -> Platform:
         raise ConfigurationError(
             f"Platforms of the kind {name!r} need the setting {required_fields[0]!r}.",
             path=required_fields[0],
-            remedy=f"Register a factory for {name!r} that gives it.",
+            remedy=f"Register a factory for {name!r} that sets it.",
         )
     return kind.build(kind.settings())
 

@@ -50,11 +50,13 @@ def load_entry_point(point: EntryPoint | BuiltInVendor, path: str) -> Any:
         return point.load()
     except (ImportError, AttributeError) as error:
         problem = (
-            f"The entry point {point.name!r} of {point.group} leads to {point.value}, which cannot"
-            f" be imported ({type(error).__name__})."
+            f"The entry point {point.name!r} of {point.group} refers to {point.value}, which"
+            f" cannot be imported ({type(error).__name__})."
         )
     raise ConfigurationError(
-        problem, path=path, remedy="Install what it needs, or mend the package that declares it."
+        problem,
+        path=path,
+        remedy="Install the packages that it needs, or correct the package that declares it.",
     )
 
 
@@ -86,9 +88,9 @@ def vendor_class(name: str, path: str = "vendor") -> type[Vendor]:
     vendor_type = load_entry_point(point, path)
     if not (isinstance(vendor_type, type) and issubclass(vendor_type, Vendor)):
         raise ConfigurationError(
-            f"The entry point {name!r} leads to {point.value}, which is not a vendor.",
+            f"The entry point {name!r} refers to {point.value}, which is not a vendor class.",
             path=path,
-            remedy="Have it name a subclass of moorage.contracts.vendor.Vendor.",
+            remedy="Set the entry point to a subclass of moorage.contracts.vendor.Vendor.",
         )
     try:
         check_vendor(vendor_type)
@@ -114,9 +116,10 @@ def webhook_scheme(name: str) -> WebhookScheme:
     if isinstance(scheme, WebhookScheme):
         return scheme
     raise ConfigurationError(
-        f"The entry point {name!r} of {SCHEMES} leads to {point.value}, which is not a scheme.",
+        f"The entry point {name!r} of {SCHEMES} refers to {point.value}, which is not a"
+        " WebhookScheme.",
         path="scheme",
-        remedy="Have it name a moorage.WebhookScheme.",
+        remedy="Set the entry point to a moorage.WebhookScheme.",
     )
 
 
@@ -130,17 +133,18 @@ def function(name: str) -> Callable[..., Any]:
     if point is None:
         names = ", ".join(sorted(installed_entry_points(FUNCTIONS))) or "none is installed"
         raise ConfigurationError(
-            f"There is no entry point of {FUNCTIONS} named {name[:80]!r}.",
+            f"The group {FUNCTIONS} has no entry point named {name[:80]!r}.",
             path="",
-            remedy=f"Use one of: {names}; or have your package declare it.",
+            remedy=f"Use one of: {names}; or declare the entry point in your package.",
         )
     loaded_function = load_entry_point(point, "")
     if callable(loaded_function):
         return loaded_function  # type: ignore[no-any-return]  # anybody's function
     raise ConfigurationError(
-        f"The entry point {name!r} of {FUNCTIONS} leads to {point.value}, which is not a function.",
+        f"The entry point {name!r} of {FUNCTIONS} refers to {point.value}, which is not a"
+        " function.",
         path="",
-        remedy="Have it name a function.",
+        remedy="Set the entry point to a function.",
     )
 
 

@@ -376,10 +376,10 @@ def _accepted_events(observer: Observer) -> tuple[tuple[type[Event], ...], bool]
         kinds = (kinds,) if isinstance(kinds, type) else tuple(kinds)
         if not all(isinstance(kind, type) and issubclass(kind, Event) for kind in kinds):
             raise ConfigurationError(
-                f"`event_classes` of the observer {name_of(observer)} must have classes of events"
-                " only.",
+                f"`event_classes` of the observer {name_of(observer)} must contain only event"
+                " classes.",
                 path="observers",
-                remedy="Give a tuple of them, such as (CallFinished,).",
+                remedy="Use a tuple of event classes, such as (CallFinished,).",
             )
     failures_only = inspect.getattr_static(plain_observer, "failures_only", None) is not None
     return kinds, failures_only and bool(getattr(observer, "failures_only"))  # noqa: B009 - not an attribute of every observer
@@ -399,8 +399,8 @@ class UnobservedFailure:
         self._warned.add(failure)
         give_notice(
             f"the observer {failed.observer} failed ({failed.error}) and missed an event, and"
-            " no other observer heard of it. Correct it, or add an observer that takes"
-            " ObserverFailed.",
+            " no other observer receives ObserverFailed. Correct the observer, or add an"
+            " observer that accepts ObserverFailed.",
             stacklevel=2,
         )
 

@@ -85,7 +85,7 @@ def _observer_list(observers: Iterable[Observer]) -> tuple[Observer, ...]:
         raise ConfigurationError(
             f"The value is {with_article(type(observers).__name__)}, not a list of observers.",
             path="observers",
-            remedy="Give a list of functions of one event, such as [print].",
+            remedy="Pass a list of functions that take one event, such as [print].",
         ) from None
 
 
@@ -160,14 +160,14 @@ def check_sync_or_async(ports: Ports, *, is_async: bool) -> None:
                         f"{type(port).__name__}.{verb} is asynchronous, but moorage never"
                         " awaits it.",
                         path=name,
-                        remedy="Make it a synchronous function that returns at once.",
+                        remedy="Use a synchronous function that returns at once.",
                     )
     for observer in ports.observers:
         if not callable(observer) or inspect.iscoroutinefunction(observer):
             raise ConfigurationError(
                 f"{name_of(observer)} is not an observer.",
                 path="observers",
-                remedy="Give synchronous functions that take one event.",
+                remedy="Pass synchronous functions that take one event.",
             )
 
 
@@ -177,7 +177,7 @@ def check_verb(port: object, name: str, verb: str) -> None:
         raise ConfigurationError(
             f"{type(port).__name__} has no `{verb}`.",
             path=name,
-            remedy=f"Give a port as described in moorage.ports, for {name}.",
+            remedy=f"Pass an object with the methods that moorage.ports describes for {name}.",
         )
 
 
@@ -197,5 +197,5 @@ def _check_async(port: object, name: str, verb: str, *, is_async: bool) -> None:
             f"{type(port).__name__}.{verb} is {actual_kind},"
             f" but {manager} needs {expected_kind} ports.",
             path=name,
-            remedy=f"Give the {expected_kind} one, or use {other_manager}.",
+            remedy=f"Pass the {expected_kind} one, or use {other_manager}.",
         )

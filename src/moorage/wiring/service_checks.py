@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from moorage.wiring.core_assembly import WiredCore
 
 
-_EVERY_STEP: Final = "StdlibHttpClient and PyreqwestHttpClient bound every step"
+_EVERY_STEP: Final = "StdlibHttpClient and PyreqwestHttpClient can limit every step"
 
 
 CLAIMS_ONLY: Final = (
-    "Give that store as `claims=`, or in a configuration as state.keys_url; give limits and"
-    " circuits a store in Redis, SQL, SQLite or memory."
+    "Pass that store as `claims=`, or set it as state.keys_url in a configuration. Use a"
+    " store in Redis, SQL, SQLite or memory for limits and circuits."
 )
 
 _NOWHERE: Final[Mapping[str, str]] = {}
-_OF_MANAGERS: Final = "Give `claims=` a durable store, such as SqliteStorage"
-_OF_HUBS: Final = "Name a durable store, such as state.url = 'sqlite:///moorage.db'"
+_OF_MANAGERS: Final = "Pass a durable store, such as SqliteStorage, as `claims=`"
+_OF_HUBS: Final = "Set a durable store, such as state.url = 'sqlite:///moorage.db'"
 
 
 def check_steps(
@@ -49,8 +49,8 @@ def check_steps(
                     raise ConfigurationError(
                         f"{type(http).__name__} cannot limit the duration of {step!r}.",
                         path=f"{_field_path(service, places)}.timeouts.{step}",
-                        remedy="Leave it out, since the whole attempt has a limit; or give"
-                        f" another client: {_EVERY_STEP}.",
+                        remedy="Remove the limit of this step, because the whole attempt has"
+                        f" a limit; or pass another client: {_EVERY_STEP}.",
                     )
 
 
@@ -70,8 +70,8 @@ def check_http2(
             raise ConfigurationError(
                 f"The service requires HTTP/2, which {name} does not support.",
                 path=_field_path(service, places),
-                remedy="Set http.http2 in the configuration, or give another HTTP client, such as"
-                " PyreqwestHttpClient(http2=True).",
+                remedy="Set http.http2 in the configuration, or pass another HTTP client,"
+                " such as PyreqwestHttpClient(http2=True).",
             )
 
 
@@ -85,11 +85,11 @@ def check_money(
     for service in services:
         if service.moves_money and not service.volatile_keys:
             raise ConfigurationError(
-                f"The service moves money, and a crash of {name} loses which keys were"
-                " used: a repeat could act twice.",
+                f"The service moves money, but {name} loses the used keys in a crash, so a"
+                " repeated call could act twice.",
                 path=f"{_field_path(service, places)}.moves_money",
-                remedy=f"{_OF_HUBS if service.name in places else _OF_MANAGERS};"
-                " or set volatile_keys to take that risk.",
+                remedy=f"{_OF_HUBS if service.name in places else _OF_MANAGERS}; or set"
+                " volatile_keys to accept that risk.",
             )
 
 
@@ -106,8 +106,8 @@ def check_guards(
             for field in ("limits", "circuit", "retry_budget", "bulkhead"):
                 if getattr(owner, field, INHERIT) not in {None, INHERIT, ()}:
                     raise ConfigurationError(
-                        f"The service has {field.replace('_', ' ')}, and {name} holds claims only,"
-                        " such as idempotency keys.",
+                        f"The service has {field.replace('_', ' ')}, but {name} stores only"
+                        " claims, such as idempotency keys.",
                         path=f"{_field_path(service, places)}.{field}",
                         remedy=CLAIMS_ONLY,
                     )
@@ -118,9 +118,9 @@ def check_tls(services: Iterable[Service], places: Mapping[str, str] = _NOWHERE)
     for service in services:
         if service.moves_money and is_exposed(service):
             raise ConfigurationError(
-                "The service moves money, but its base_url has no TLS.",
+                "The service moves money, but its base_url does not use TLS.",
                 path=f"{_field_path(service, places)}.base_url",
-                remedy="Give an https:// URL; plain HTTP is taken only on this machine.",
+                remedy="Use an https:// URL. Plain HTTP is accepted only on this machine.",
             )
 
 
@@ -163,7 +163,7 @@ def refuse_async_functions(
                             f"{name_of(function)} is asynchronous, but this manager is"
                             " synchronous.",
                             path=f"{_field_path(service, places)}.{kind}",
-                            remedy="Give a synchronous function, or use AsyncConnectorManager.",
+                            remedy="Use a synchronous function, or AsyncConnectorManager.",
                         )
 
 

@@ -95,7 +95,7 @@ def _with_url(build: Callable[P, R]) -> Callable[P, R]:
         raise ConfigurationError(
             f"The URL of a store must be a str, not {with_article(type(url).__name__)}.",
             path="url",
-            remedy="Give a URL, such as sqlite:///file.db.",
+            remedy="Pass a URL, such as sqlite:///file.db.",
         )
 
     return checked_call
@@ -187,9 +187,9 @@ def _open_shards(url: str, prefix: str, options: dict[str, Any]) -> Any:
     urls, former_urls = json.loads(url.removeprefix(_SHARDS))
     if not urls:
         raise ConfigurationError(
-            "The configuration names former shards, but no current ones.",
+            "The configuration lists former shards, but no current shards.",
             path="state.url",
-            remedy="Name all current shards as well, beginning with the former ones.",
+            remedy="List all current shards too, beginning with the former ones.",
         )
     stores: dict[str, Any] = {}
     for shard_url in (*urls, *former_urls):
@@ -204,7 +204,7 @@ def _open_shards(url: str, prefix: str, options: dict[str, Any]) -> Any:
         raise ConfigurationError(
             "Two shards of the store have the same URL.",
             path="state.url",
-            remedy="Name each store once.",
+            remedy="List each store only once.",
         )
     try:
         return _class("state.shards", f"{prefix}ShardedStorage")(shards, former=former_store)
@@ -285,7 +285,7 @@ def _opened_tenants(url: str, keys: Secret, prefix: str, options: dict[str, Any]
         raise ConfigurationError(
             f"{base or 'this'} cannot store tenants.",
             path="tenants_from.url",
-            remedy="Give sqlite:///file.db, postgresql://… or mysql://….",
+            remedy="Use sqlite:///file.db, postgresql://… or mysql://….",
         )
     try:
         return _class("tenants.sql", f"{prefix}SqlTenants")(url, cipher, **options)
@@ -375,7 +375,8 @@ def open_audit(url: str, **options: Any) -> Any:
             raise ConfigurationError(
                 "An audit trail cannot be kept in the memory of a process.",
                 path="url",
-                remedy="Give sqlite:///file.db, file:///var/log/file.jsonl, postgresql://… or mysql://….",
+                remedy="Use sqlite:///file.db, file:///var/log/file.jsonl, postgresql://… or"
+                " mysql://….",
             )
         return _opened_table(url, "", "Audit", "audit", options)
 
@@ -421,7 +422,7 @@ def _opened_table(url: str, prefix: str, called: str, home: str, options: dict[s
         raise ConfigurationError(
             f"The scheme {base[:40]!r} cannot be used for {store_name}.",
             path="url",
-            remedy="Give memory:, sqlite:///file.db, postgresql://… or mysql://….",
+            remedy="Use memory:, sqlite:///file.db, postgresql://… or mysql://….",
         )
     try:
         return _class(f"{home}.sql", f"{prefix}Sql{called}")(url, **options)
@@ -470,14 +471,14 @@ def _opened_credentials(url: str, keys: Secret | None, prefix: str, options: dic
         raise ConfigurationError(
             "The URL does not name a credential store.",
             path="credentials_from.url",
-            remedy="Give sqlite:///file.db, postgresql://…, mariadb://…, mysql://…,"
+            remedy="Use sqlite:///file.db, postgresql://…, mariadb://…, mysql://…,"
             " file:///etc/file.toml or environment:.",
         )
     if keys is None:
         raise ConfigurationError(
             "The credential store is encrypted, but there are no keys for it.",
             path="credentials_from.keys",
-            remedy="Give what `generate_keys` made, such as keys = 'secret://env/MOORAGE_KEYS'.",
+            remedy="Set the output of `generate_keys`, such as keys = 'secret://env/MOORAGE_KEYS'.",
         )
     cipher = _class("ciphers.aes_gcm", "AesGcmCipher")(KeyRing.parse(keys))
     path = _sqlite_file(url)
@@ -537,7 +538,7 @@ def _without_options(url: str, path: str | None) -> str | None:
         raise ConfigurationError(
             "The URL has options after a question mark, but a file store has no options.",
             path="url",
-            remedy="Remove them. A question mark in the name of a file is written as %3F.",
+            remedy="Remove the options. Write a question mark in the name of a file as %3F.",
         )
     return path
 
@@ -561,5 +562,5 @@ def _unknown_scheme_error(what: str) -> ConfigurationError:
     return ConfigurationError(
         f"{what} names no store.",
         path="state.url",
-        remedy="Give memory:, sqlite:///file.db, redis://…, postgresql://… or mysql://….",
+        remedy="Use memory:, sqlite:///file.db, redis://…, postgresql://… or mysql://….",
     )

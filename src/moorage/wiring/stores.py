@@ -125,7 +125,7 @@ def with_stores(
     is_async = verbs is async_store_verbs
     if ports.claims is not None and getattr(ports.state, "claims_only", False):
         raise ConfigurationError(
-            f"{type(ports.state).__name__} holds claims only, such as idempotency keys.",
+            f"{type(ports.state).__name__} stores only claims, such as idempotency keys.",
             path="state",
             remedy=CLAIMS_ONLY,
         )

@@ -25,9 +25,9 @@ def _runner(context: Context) -> Generator[AlertRunner]:
     with opened_hub(context) as hub:
         if hub.alert_settings is None:
             raise ConfigurationError(
-                "There are no alert rules in the configuration.",
+                "The configuration has no alert rules.",
                 path="alerts",
-                remedy="Write some as [[alerts.rules]].",
+                remedy="Add rules as [[alerts.rules]].",
             )
         yield AlertRunner(hub)
 

@@ -98,7 +98,7 @@ def verify_chain(*, anchor: str | None = None, context: Context) -> CommandResul
     if finding is not None:
         return CommandResult(document, [finding.message], FAILED)
     lines = [
-        f"The audit trail is whole: {result.records} records, sealed up to {result.sealed}.",
+        f"The audit trail is intact: {result.records} records, sealed up to {result.sealed}.",
         f"Anchor: {_text(result.head)}",
     ]
     if result.unverified:
@@ -107,7 +107,7 @@ def verify_chain(*, anchor: str | None = None, context: Context) -> CommandResul
 
 
 def seal_chain(*, context: Context) -> CommandResult:
-    """Seal the audit trail with the first key, and print the anchor to note elsewhere.
+    """Seal the audit trail with the first key, and print the anchor; keep it elsewhere.
 
     Args:
         context: the options that all commands share.
@@ -125,9 +125,10 @@ def _trail(context: Context) -> AuditTrail:
     settings = context.configured().audit
     if settings is None:
         raise ConfigurationError(
-            "There is no audit trail in the configuration.",
+            "The configuration has no audit trail.",
             path="audit",
-            remedy="Write [audit] with url = 'sqlite:///audit.db' or another store.",
+            remedy="Add a table [audit] with url = 'sqlite:///audit.db' or the URL of another"
+            " store.",
         )
     return settings.open()
 
@@ -138,7 +139,7 @@ def _anchor(text: str) -> AuditHead:
         raise ConfigurationError(
             f"{text[:80]!r} is not an anchor.",
             path="--anchor",
-            remedy="Give NUMBER:HASH, as `moorage audit seal` printed it.",
+            remedy="Pass NUMBER:HASH, as `moorage audit seal` printed it.",
         )
     return AuditHead(int(match[1]), match[2])
 

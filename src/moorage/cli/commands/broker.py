@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def broker(socket: str | None = None, /, *, mode: str = "600", context: Context) -> CommandResult:
-    """Lease tokens of hot limits for the processes of this machine, until SIGTERM or Ctrl-C.
+    """Lease rate-limit tokens to the processes of this machine, until SIGTERM or Ctrl-C.
 
     The processes request tokens from the broker over a Unix socket, and the broker requests them
     from the store for all processes.
@@ -32,9 +32,9 @@ def broker(socket: str | None = None, /, *, mode: str = "600", context: Context)
         settings = context.configured().broker
         if settings is None:
             raise ConfigurationError(
-                "No socket is configured.",
+                "The configuration has no socket for the broker.",
                 path="broker.socket",
-                remedy="Name one under [broker], or pass its path.",
+                remedy="Set socket under [broker], or pass the path of the socket.",
             )
         socket = settings.socket
     handed_out, requests = asyncio.run(_serve(url, socket, _permissions(mode), context))
@@ -51,7 +51,7 @@ def _permissions(mode: str) -> int:
         raise ConfigurationError(
             f"{mode!r:.60} is not an octal number.",
             path="--mode",
-            remedy="Give the permissions of the socket, such as 600 or 660.",
+            remedy="Pass the permissions of the socket as an octal number, such as 600 or 660.",
         ) from None
 
 

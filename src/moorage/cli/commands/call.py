@@ -123,7 +123,7 @@ def _content_type(json_body: str | None) -> list[tuple[str, str]]:
 def _body(json_body: str | None, body: str | None) -> bytes:
     if json_body is not None and body is not None:
         raise ConfigurationError(
-            "The options --json-body and --body exclude each other.",
+            "--json-body and --body cannot be combined.",
             path="--body",
             remedy="Pass only one of them.",
         )
@@ -135,7 +135,7 @@ def _body(json_body: str | None, body: str | None) -> bytes:
             raise ConfigurationError(
                 "The body is not valid JSON.",
                 path="--json-body",
-                remedy="Quote it for your shell, or pass a file with --body @file.",
+                remedy="Quote the JSON for your shell, or pass a file with --body @file.",
             ) from None
     return b"" if body is None else read_bytes(body, "--body")
 
@@ -155,7 +155,9 @@ def read_bytes(value: str, option: str) -> bytes:
         return Path(name).read_bytes()
     except (OSError, ValueError):
         raise ConfigurationError(
-            f"The file {name} cannot be read.", path=option, remedy="Name a readable file, or @-."
+            f"The file {name} cannot be read.",
+            path=option,
+            remedy="Pass @ and the path of a readable file, or @- for the standard input.",
         ) from None
 
 

@@ -30,7 +30,7 @@ def set_secret(
     migrate: bool = False,
     context: Context,
 ) -> CommandResult:
-    """Store a secret, typed without being shown or read from the standard input.
+    """Store a secret, typed at a hidden prompt or read from the standard input.
 
     The secret is sent as a bearer token, unless an option says otherwise.
 
@@ -53,9 +53,9 @@ def set_secret(
         credentials = Credentials.bearer(_secret(service))
     else:
         raise ConfigurationError(
-            "The options name several ways to send the secret.",
+            "--username, --header and --query cannot be combined.",
             path="--username",
-            remedy="Pass at most one of --username, --header and --query.",
+            remedy="Pass at most one of them.",
         )
     audited_fields = {"method": credentials.method.value}
     with context.audit_trail() as audit:

@@ -116,10 +116,10 @@ def _check_reach(host: str, people_env: str | None, *, remote: bool) -> None:
         is_local = False
     if not is_local and not (remote and people_env is not None):
         raise ConfigurationError(
-            f"Other machines may reach {host}.",
+            f"Other machines could open the page at {host}.",
             path="--host",
-            remedy="Use 127.0.0.1; or pass --remote and --people-env, and serve it by HTTPS through"
-            " a reverse proxy.",
+            remedy="Use 127.0.0.1; or pass --remote and --people-env, and serve the page over"
+            " HTTPS through a reverse proxy.",
         )
 
 

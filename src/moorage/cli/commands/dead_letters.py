@@ -96,7 +96,7 @@ def replay(
 
 
 def drop(name: str, /, *letters: str, everything: bool = False, context: Context) -> CommandResult:
-    """Remove dead letters without processing them; refused while letters are replayed.
+    """Delete dead letters without processing them; refused during a replay.
 
     Args:
         name: the pipeline.
@@ -120,10 +120,10 @@ def _opened_letters(name: str, context: Context) -> tuple[PipelineSettings, Dead
     if isinstance(settings.dead_letters, LetterFile):
         return settings, DeadLetterFile(settings.dead_letters.file)
     raise ConfigurationError(
-        f"The pipeline {name!r} has no file of dead letters.",
+        f"The pipeline {name!r} has no file for dead letters.",
         path=f"pipelines.{name}.dead_letters",
-        remedy="Write file = 'dead-letters.jsonl' there; dead letters in a topic are read with a"
-        " pipeline of their own.",
+        remedy="Set file = 'dead-letters.jsonl' in this table. To read dead letters from a"
+        " topic, configure another pipeline.",
     )
 
 
@@ -138,9 +138,9 @@ def _chosen_letters(
     letters = file.letters()
     if everything != (not ids):
         raise ConfigurationError(
-            "The command does not say which dead letters it is for.",
+            "The command needs the ids of dead letters, or --everything alone.",
             path="letters",
-            remedy="Give their ids, which `moorage stream dlq list` shows, or --everything alone.",
+            remedy="Pass ids that `moorage stream dlq list` shows, or only --everything.",
         )
     missing_id = next((name for name in ids if name not in dict(letters)), None)
     if missing_id is None:
@@ -148,7 +148,7 @@ def _chosen_letters(
     raise ConfigurationError(
         f"No dead letter has the id {missing_id[:80]!r}.",
         path="letters",
-        remedy="Give one of the ids that `moorage stream dlq list` shows.",
+        remedy="Pass an id that `moorage stream dlq list` shows.",
     )
 
 

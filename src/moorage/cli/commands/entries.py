@@ -145,9 +145,10 @@ def run_inbox(
     """
     if app is None and not host_object(context, WebhookInbox):
         raise ConfigurationError(
-            "The webhooks have no handlers, so they would be lost.",
+            "No handlers are given for the webhooks, so the webhooks would be lost.",
             path="--app",
-            remedy="Name your program's WebhookInbox with the handlers, such as shop.app:inbox.",
+            remedy="Pass the WebhookInbox of your program that has the handlers, such as"
+            " --app shop.app:inbox.",
         )
     with opened_inbox(context, InboxPlace(app=app)) as inbox:
         return _process(
@@ -190,7 +191,7 @@ def list_inbox(
 
 
 def replay_outbox(*ids: str, place: OutboxPlace = _OUTBOX, context: Context) -> CommandResult:
-    """Make calls again, whatever their state, with a full set of attempts.
+    """Make calls again, whatever their state, with as many attempts as new ones.
 
     Args:
         ids: the ids of the calls.
@@ -202,7 +203,7 @@ def replay_outbox(*ids: str, place: OutboxPlace = _OUTBOX, context: Context) -> 
 
 
 def replay_inbox(*ids: str, place: InboxPlace = _INBOX, context: Context) -> CommandResult:
-    """Handle webhooks again, whatever their state, with a full set of attempts.
+    """Handle webhooks again, whatever their state, with as many attempts as new ones.
 
     Args:
         ids: the ids of the webhooks.

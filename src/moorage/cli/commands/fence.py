@@ -38,7 +38,7 @@ def rearm(*, context: Context) -> CommandResult:
 
 
 def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> CommandResult:
-    """Delete everything from a copy that could cause calls; idempotency keys stay.
+    """Delete what could cause calls from a copied store; keep its idempotency keys.
 
     The command refuses a store that belongs to this environment, because it is not a copy.
 
@@ -53,16 +53,16 @@ def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> C
         owner = copied_stores.owner(states)
     if owner in {None, environment}:
         raise ConfigurationError(
-            f"The store is recorded for {'no' if owner is None else 'this'} environment; this"
-            " command works only on a copy of another environment's store.",
+            f"The store belongs to {'no' if owner is None else 'this'} environment; the command"
+            " works only on a copy of another environment's store.",
             path="state.environment_id",
-            remedy="Give the copy's environment with --environment or in the configuration.",
+            remedy="Set the environment of the copy with --environment or in the configuration.",
         )
     if not yes:
         raise ConfigurationError(
-            f"The command would delete the data that {owner} has stored.",
+            f"The command would delete the data that the environment {owner} has stored.",
             path="--yes",
-            remedy="Make sure that this is the copy, then repeat the command with --yes.",
+            remedy="Make sure that this store is the copy, then repeat the command with --yes.",
         )
     stores = _stores_to_clear(context, store)
     deleted_counts = {name: copied_stores.neutralize(target) for name, target in stores.items()}
@@ -78,7 +78,8 @@ def _environment_name(context: Context) -> str:
         raise ConfigurationError(
             "The environment has no name.",
             path="state.environment_id",
-            remedy="Set --environment, MOORAGE_ENVIRONMENT, or [state] environment_id.",
+            remedy="Pass --environment, or set MOORAGE_ENVIRONMENT or environment_id under"
+            " [state].",
         )
     return environment
 
@@ -93,7 +94,7 @@ def _stores_to_clear(context: Context, store: str | None) -> dict[str, Any]:
         stores["tenants"] = open_tenants(tenants.url.reveal(), tenants.keys)
     if not stores:
         raise ConfigurationError(
-            "There is no store in the configuration that could cause calls from a copy.",
+            "The configuration has no store that could cause calls from a copy.",
             path="--credentials",
             remedy="Pass the URL of the credential store.",
         )

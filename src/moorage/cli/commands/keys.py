@@ -32,7 +32,7 @@ def resolve(
     reason: str = "",
     context: Context,
 ) -> CommandResult:
-    """Settle an idempotency key after you have looked its effect up at the vendor.
+    """Settle an idempotency key after you have checked its outcome at the vendor.
 
     Args:
         service: the service that was called under the key.
@@ -55,7 +55,7 @@ def resolve(
         )
     if done and answer is None:
         raise InvalidData(
-            "The answer that repeats of the key get is missing.",
+            "The answer for repeated calls with this key is missing.",
             field="--answer",
             remedy="Pass the body of the vendor's answer, such as"
             ' --answer \'{"id": "ch_1"}\' or --answer @answer.json.',
@@ -80,8 +80,8 @@ def resolve(
     if is_settled:
         return CommandResult(result, [f"the key {idempotency_key} is settled as {outcome}"], OK)
     line = (
-        f"nothing was changed: the outcome of the key {idempotency_key} is not unknown, or a call"
-        " with it may still be under way"
+        f"nothing was changed: the key {idempotency_key} has no unknown outcome, or a call"
+        " with it may still be running"
     )
     return CommandResult(result, [line], FAILED)
 
@@ -103,6 +103,6 @@ def _stored_answer(hub: Hub, service: str, text: str, status: int) -> object:
         raise InvalidData(
             f"The result of a function of {service} must be JSON.",
             field="--answer",
-            remedy="Quote it for your shell, or pass a file with --answer @file.",
+            remedy="Quote the JSON for your shell, or pass a file with --answer @file.",
         )
     return value

@@ -178,7 +178,8 @@ def show_call(id: str, *, store: LogUrl = None, context: Context) -> CommandResu
         raise ConfigurationError(
             f"The integration log has no call {id!r}.",
             path="id",
-            remedy="Copy the id from `moorage logs list`, or ask another log with --store.",
+            remedy="Copy the id from `moorage logs list`, or pass the URL of another log with"
+            " --store.",
         )
     lines: list[str] = []
     calls = [plain_fields(entry) for entry in entries]

@@ -102,7 +102,7 @@ def duration(text: str, path: str) -> int:
     match = _DURATION.fullmatch(text)
     if match is None or int(match[1]) * _UNITS[match[2]] > 100_000 * _UNITS["d"]:
         raise ConfigurationError(
-            f"{text[:40]!r} is not a length of time.",
+            f"{text[:40]!r} is not a duration.",
             path=path,
             remedy="Pass a number of minutes, hours or days, such as 30m, 24h or 7d.",
         )

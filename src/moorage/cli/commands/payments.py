@@ -27,8 +27,8 @@ _COLUMNS = (
 )
 
 _OTHER_SERVICES: Final = (
-    "This command knows the payments contract only. For other services, run"
-    " `moorage logs list --status unknown`."
+    "This command lists payments only. For other services, run `moorage logs list --status"
+    " unknown`."
 )
 
 
@@ -52,7 +52,7 @@ def unsettled(*, context: Context) -> CommandResult:
 
 
 def settle(*, limit: Count = 100, context: Context) -> CommandResult:
-    """Settle payments whose outcome the vendor can report; run it from a timer.
+    """Ask vendors for unknown outcomes of payments and settle them; run it from a timer.
 
     Args:
         limit: the maximum number of payments.
@@ -84,7 +84,7 @@ def close(
     reason: str = "",
     context: Context,
 ) -> CommandResult:
-    """Close a payment whose outcome you have looked up at the vendor.
+    """Close a payment after you have checked its outcome at the vendor.
 
     Args:
         idempotency_key: the payment's key, as `moorage payments unsettled` lists it.
@@ -118,8 +118,8 @@ def close(
     lines = [f"{idempotency_key} is closed as {outcome}"]
     if keys_lost:
         lines.append(
-            "Lost with the keys: what they sealed of its request (amount, reference) and of the"
-            " vendor's answer"
+            "Lost with the keys: the encrypted data of the request (amount, reference) and of"
+            " the vendor's answer"
         )
     return CommandResult(
         {

@@ -121,5 +121,5 @@ def _arguments(text: str) -> dict[str, Any]:
     raise ConfigurationError(
         "The arguments are not a JSON object.",
         path="--arguments",
-        remedy="Write them such as '{\"name\": 1}', quoted for your shell, or pass @file.",
+        remedy="Pass for example '{\"name\": 1}', quoted for your shell, or @file.",
     )

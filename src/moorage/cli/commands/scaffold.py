@@ -296,7 +296,7 @@ def _deployment(name: str, port: int, context: Context) -> WorkerDeployment:
         raise ConfigurationError(
             "The configuration is not a file.",
             path="--config",
-            remedy="Name a file of TOML, JSON or YAML.",
+            remedy="Pass the path of a TOML, JSON or YAML file.",
         )
     problems = plain_secrets(source.tree, "a file that others will read")
     if problems:
@@ -319,7 +319,10 @@ def _write_deployment(
     folder = Path(name) if target.into is None else target.into
     files = [str(path) for path in write(texts, folder, force=target.force)]
     needed = [*deployment.variables, *deployment.secret_files]
-    lines = [*files, *([f"It needs the secrets {', '.join(needed)}."] if needed else [])]
+    lines = [
+        *files,
+        *([f"The deployment needs the secrets {', '.join(needed)}."] if needed else []),
+    ]
     return CommandResult({"folder": str(folder), "files": files, "secrets": needed}, lines)
 
 
@@ -331,6 +334,6 @@ def _result(name: str, texts: Mapping[str, str], target: Target) -> CommandResul
     folder = Path(name) if target.into is None else target.into
     files = [str(path) for path in write(texts, folder, force=target.force)]
     install = " && python -m pip install pytest -e ." if "pyproject.toml" in texts else ""
-    tests = f"Its tests: cd {folder}{install} && python -m pytest"
+    tests = f"To run its tests: cd {folder}{install} && python -m pytest"
     lines = [*files, "", tests, "Next steps: README.md"]
     return CommandResult({"folder": str(folder), "files": files}, lines)

@@ -31,7 +31,7 @@ def sla(
     html: Path | None = None,
     context: Context,
 ) -> CommandResult:
-    """Show for each month how calls met the objectives, and the remaining error budget.
+    """Show each month's compliance with the objectives, and the remaining error budget.
 
     Args:
         store: the URL of the metrics; by default the configured one.
@@ -45,7 +45,7 @@ def sla(
         raise ConfigurationError(
             "The configuration has no objectives.",
             path="objectives",
-            remedy="Write [[objectives]] with a name and an availability such as 0.999.",
+            remedy="Add [[objectives]] with a name and an availability such as 0.999.",
         )
     current_time = datetime.now(UTC)
     query = FiguresQuery(

@@ -36,7 +36,7 @@ _ENDINGS: Final = {
     StepOutcome.SUCCESS: "succeeded",
     StepOutcome.FAILURE: "failed",
     StepOutcome.CANCELLED: "was stopped",
-    StepOutcome.DEADLINE: "was ended at its deadline",
+    StepOutcome.DEADLINE: "was stopped at its deadline",
 }
 
 
@@ -93,7 +93,7 @@ def run(
                 _print_progress("Stopping the step; Ctrl-C again leaves it running.")
                 result = follow()
             except KeyboardInterrupt:
-                _print_progress(f"The step is left to its platform. Its key is {run_key}.")
+                _print_progress(f"The step keeps running on its platform. Its key is {run_key}.")
                 raise
     if output is not None:
         _write_files(result, output)
@@ -264,9 +264,9 @@ def _check_store(context: Context) -> None:
     """
     if context.state() == "memory:":
         raise ConfigurationError(
-            "The keys of steps would be forgotten with this process.",
+            "The keys of steps would be lost when this process ends.",
             path="state.url",
-            remedy="Configure a store that outlives the process, or leave --key out.",
+            remedy="Configure a store that outlives the process, or omit --key.",
         )
 
 
@@ -274,9 +274,9 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator or not name:
         raise ConfigurationError(
-            "An option is not of the form name=value.",
+            "An option does not have the form name=value.",
             path=option,
-            remedy=f"Write it such as {option} name=value.",
+            remedy=f"Pass {option} name=value.",
         )
     return name, value
 
@@ -288,7 +288,7 @@ def _read(name: str, path: str) -> tuple[str, bytes]:
         raise ConfigurationError(
             f"The file {path!r} cannot be read ({error.strerror}).",
             path="--file",
-            remedy="Write --file name=path with a path that this user may read.",
+            remedy="Pass --file name=path with a path that this user may read.",
         ) from None
 
 
@@ -351,7 +351,7 @@ def _print_end(name: str, key: str, result: ExecutionResult, log: _PrintedLog) -
     seconds = result.metadata.get("seconds")
     suffix = "" if seconds is None else f" after {seconds:.1f} s"
     if result.metadata.get("cached"):
-        suffix = " in an earlier, equal run, which is reused"
+        suffix = " in an earlier run with the same input; its result is reused"
     ending = f"{name} {_ENDINGS[result.outcome]}{suffix}, exit code {result.exit_code}; key {key}"
     problems = result.metadata.get("not_stored", {}).items()
     log.end("\n".join([ending, *(f"{path} was not stored: {text}" for path, text in problems)]))

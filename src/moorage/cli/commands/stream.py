@@ -141,7 +141,7 @@ def resume(name: str, /, *, context: Context) -> CommandResult:
 
 
 def reset(name: str, /, *, to: str | None = None, context: Context) -> CommandResult:
-    """Make a pipeline whose position moorage stores begin at the start, or after a position.
+    """Reset the stored position of a pipeline to the beginning, or to another position.
 
     moorage stores the positions of pipelines that read from a function, a file or an outbox table.
     A worker that is running the pipeline fails at its next commit; start it again.
@@ -159,9 +159,9 @@ def reset(name: str, /, *, to: str | None = None, context: Context) -> CommandRe
     [settings] = selected_pipelines(context, [name])
     if not settings.has_checkpoints:
         raise ConfigurationError(
-            f"The source of the pipeline {name!r} keeps its position itself.",
+            f"moorage does not store the position of the pipeline {name!r}; the source does.",
             path=f"pipelines.{name}.source",
-            remedy="Move the position of the group with the broker's own tools.",
+            remedy="Move the position of the consumer group with the tools of the broker.",
         )
     positions = {} if to is None else {"0": _position(to)}
     if settings.row_checkpoints is not None:
@@ -191,7 +191,7 @@ def selected_pipelines(context: Context, names: Sequence[str]) -> tuple[Pipeline
         raise ConfigurationError(
             "The configuration has no pipelines.",
             path="pipelines",
-            remedy="Write a table [pipelines.NAME] with a source and a sink.",
+            remedy="Add a table [pipelines.NAME] with a source and a sink.",
         )
     return tuple(configured[name] for name in names or configured)
 
@@ -297,7 +297,8 @@ def _position(text: str) -> int | str:
     if isinstance(position, (int, str)) and not isinstance(position, bool):
         return position
     raise ConfigurationError(
-        "The position is neither a whole number nor a JSON string.",
+        "The position must be a whole number or a JSON string.",
         path="--to",
-        remedy="Write 12, or '\"a text\"' with both kinds of quotation marks.",
+        remedy="Pass a number such as 12, or a string such as '\"a text\"' with both kinds of"
+        " quotation marks.",
     )

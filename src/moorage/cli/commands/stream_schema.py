@@ -49,9 +49,9 @@ async def _reasons(
     path = f"pipelines.{key(settings.name)}.schemas"
     if settings.schemas is None:
         raise ConfigurationError(
-            f"The pipeline {settings.name!r} has no registry of schemas.",
+            f"The pipeline {settings.name!r} has no schema registry.",
             path=path,
-            remedy="Write a table [schemas] in the pipeline, with service or folder.",
+            remedy="Add a table [schemas] with service or folder to the pipeline.",
         )
     async with opened_async(context) as (hub, _):
         return await schema_registry(settings.schemas, hub.manager, path).check(subject, schema)

@@ -45,8 +45,8 @@ def drift(old: Path, new: Path, /, *, vendor: str | None = None, context: Contex
             }
         )
         output.append(
-            f"{name}: {len(result.compared)} operations compared,"
-            f" {len(result.changes)} changes touch what moorage uses."
+            f"{name}: {len(result.compared)} operations compared, {len(result.changes)}"
+            " changes affect moorage."
         )
         if result.changes:
             output.append(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from moorage.domain.openapi.operations import ApiOperation, Parameter
     from moorage.scaffold.client.schemas import Schemas
 
-_LEAVE_OUT: Final = "Leave the operation out."
+_LEAVE_OUT: Final = "Omit the operation."
 _NOT_PARAMETERS: Final = frozenset({"accept", "authorization", "content-type", "idempotency-key"})
 _STYLES: Final = {"spaceDelimited": "space", "pipeDelimited": "pipe", "deepObject": "deep"}
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -174,7 +174,11 @@ def _body(operation: ApiOperation, document: Document, schemas: Schemas, hint: s
     node = document.resolved(node)
     contents = dict(node.child("content").children())
     if operation.method in {HttpMethod.GET, HttpMethod.HEAD} or not contents:
-        raise refusal(node.pointer, "The request's content has no method or no form.", _LEAVE_OUT)
+        raise refusal(
+            node.pointer,
+            "A request of this method cannot have content, or its content has no media type.",
+            _LEAVE_OUT,
+        )
     required = node.child("required").value is True
     media_type = min(contents, key=_preference)
     content = contents[media_type]
@@ -187,7 +191,7 @@ def _body(operation: ApiOperation, document: Document, schemas: Schemas, hint: s
         kind = _kind_of(content, schemas, f"{hint} body")
         declared = schemas.declared.get(kind.text[1:-1])
         if not isinstance(declared, ObjectClass):
-            raise refusal(content.pointer, "The form is not an object with members.", _LEAVE_OUT)
+            raise refusal(content.pointer, "The form is not an object with properties.", _LEAVE_OUT)
         form = "form" if media_type == _FORM else "multipart"
         return Body(
             form=form,

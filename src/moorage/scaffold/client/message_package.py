@@ -65,7 +65,7 @@ def message_files(api: AsyncApi, name: str, options: MessageOptions) -> dict[str
         raise DescriptionRefused.of(problems)
     if not functions:
         raise DescriptionRefused.of(
-            problems or [Problem("#", "There is no operation.", "Describe one.")]
+            problems or [Problem("#", "The description has no operation.", "Describe one.")]
         )
     kinds = [kind for item in functions for kind in item.kinds]
     title = one_line(api.title, 60).rstrip(".")
@@ -104,7 +104,9 @@ def _functions(
     for item in functions:
         if needed_names(item.kinds, schemas) is None:
             place = item.operation.node.pointer
-            problems.append(Problem(place, "It needs a schema that is not mapped.", "See there."))
+            problems.append(
+                Problem(place, "The operation needs a schema that is not mapped.", "See there.")
+            )
     return (
         [item for item in makers if needed_names(item.kinds, schemas) is not None],
         [item for item in readers if needed_names(item.kinds, schemas) is not None],

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage.domain.openapi.document import Document
     from moorage.scaffold.client.schemas import Schemas
 
-_LEAVE_OUT: Final = "Leave the operation out."
+_LEAVE_OUT: Final = "Omit the operation."
 _TAKEN: Final = frozenset(
     {
         *("binary_content", "body", "json_content", "json_payload", "key", "make_message"),
@@ -152,7 +152,7 @@ def read_function(operation: ChannelOperation, schemas: Schemas, taken: set[str]
             raise refusal(
                 operation.node.pointer,
                 "The messages cannot be distinguished, because not all of them are JSON.",
-                "Describe an operation for each of them.",
+                "Describe a separate operation for each message.",
             )
         subject = operation.name
         kind = schemas.union([payload.kind for payload in payloads], f"{subject} message")
@@ -182,7 +182,8 @@ def _payload(message: ChannelMessage, schemas: Schemas) -> Payload:
     if is_object(schema.value) and schema.text("type") not in {None, "string"}:
         raise refusal(
             schema.pointer,
-            f"The payload in {message.content_type[:100]!r} is described, but it is not in JSON.",
+            f"The payload has a schema, but its content type {message.content_type[:100]!r} is"
+            " not JSON.",
             _LEAVE_OUT,
         )
     is_text = message.content_type.startswith("text/")
@@ -202,7 +203,7 @@ def _headers(
     if not is_object(headers.value) or {"allOf", "anyOf", "oneOf"} & headers.value.keys():
         raise refusal(
             headers.pointer,
-            "The headers are not one object with members.",
+            "The headers are not one object with properties.",
             f"Describe one object. {_LEAVE_OUT}",
         )
     required = {item.value for item in headers.child("required").items()}
@@ -227,5 +228,5 @@ def _header_schema(node: Node, document: Document) -> Node:
     kind = schema.text("type")
     has_choices = kind is None and schema.child("enum").value is not None
     if kind not in _PLAIN_TYPES and not has_choices:
-        raise refusal(schema.pointer, "The header is not described as one value.", _LEAVE_OUT)
+        raise refusal(schema.pointer, "The header is not described as a single value.", _LEAVE_OUT)
     return node

@@ -75,13 +75,15 @@ def client_files(api: OpenApi, name: str, options: ClientOptions) -> dict[str, s
     for call in calls:
         if needed_names(call.kinds, schemas) is None:
             place = call.operation.node.pointer
-            problems.append(Problem(place, "It needs a schema that is not mapped.", "See there."))
+            problems.append(
+                Problem(place, "The operation needs a schema that is not mapped.", "See there.")
+            )
     calls = [call for call in calls if needed_names(call.kinds, schemas) is not None]
     if problems and not options.skip_unmapped:
         raise DescriptionRefused.of([*dict.fromkeys(problems)])
     if not calls:
         raise DescriptionRefused.of(
-            problems or [Problem("#/paths", "There is no operation.", "Describe one.")]
+            problems or [Problem("#/paths", "The description has no operation.", "Describe one.")]
         )
     service = api.service(
         name,

@@ -141,8 +141,9 @@ class Schemas:
         if node.pointer in self._open or len(self._open) > _MAX_DEPTH:
             raise refusal(
                 node.pointer,
-                "The schema refers to itself without an object between, or is nested too deeply.",
-                "Describe an object in between, or leave the operation out.",
+                "The schema refers to itself without an object in between, or is nested too"
+                " deeply.",
+                "Describe an object in between, or omit the operation.",
             )
         self._open.append(node.pointer)
         try:
@@ -168,7 +169,7 @@ class Schemas:
         if schema is True or schema == {}:
             return Kind(_ANY)
         if not is_object(schema) or any(name in schema for name in _NOT_MAPPED):
-            raise refusal(node.pointer, "The schema is not supported.", "Leave the operation out.")
+            raise refusal(node.pointer, "The schema is not supported.", "Omit the operation.")
         if "allOf" in schema:
             return self._merged_kind(node, hint)
         for name in ("oneOf", "anyOf"):
@@ -269,8 +270,8 @@ class Schemas:
                     continue
                 raise refusal(
                     part.pointer,
-                    "allOf joins something that is not an object with fixed members.",
-                    "Describe one object, or leave the operation out.",
+                    "allOf combines a schema that is not an object with fixed properties.",
+                    "Describe one object, or omit the operation.",
                 )
         if not members:
             return Kind("Mapping[str, Any]") if parts else Kind(_ANY)
@@ -294,8 +295,8 @@ class Schemas:
         if "properties" in node.value:
             raise refusal(
                 alternatives.pointer,
-                "An object has members of its own beside alternatives.",
-                "Move the members into the alternatives, or leave the operation out.",
+                "An object has properties of its own besides its alternatives.",
+                "Move the properties into the alternatives, or omit the operation.",
             )
         items = [*alternatives.items()]
         nullable = any(_is_null(item) for item in items)
