@@ -148,7 +148,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
     (
         _service(timeout=5, retry={"base_delay": 10}),
-        {f"{_VAT}.retry.base_delay": "a call ends after 5"},
+        {f"{_VAT}.retry.base_delay": "the timeout of a call, 5 seconds"},
     ),
     (
         _service(
@@ -165,8 +165,8 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             ]
         ),
         {
-            f"{_VAT}.endpoints[0].attempt_timeout": "3 seconds never pass",
-            f"{_VAT}.endpoints[0].timeouts.connect": "ends after 2",
+            f"{_VAT}.endpoints[0].attempt_timeout": "The wait of 3 seconds",
+            f"{_VAT}.endpoints[0].timeouts.connect": "the timeout of a call, 2 seconds",
             f"{_VAT}.endpoints[0].hedge.delay": "5 seconds",
             f"{_VAT}.endpoints[0].retry.base_delay": "6 seconds",
         },

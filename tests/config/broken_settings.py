@@ -423,7 +423,7 @@ NAMES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
     (
         {"state": {"url": "sqlite:///a.db"}, "log": {"url": "sqlite:///./a.db"}},
-        {"log.url": "The store of [state] has the same file"},
+        {"log.url": "The store of [state] uses the same file"},
     ),
 ]
 
@@ -438,17 +438,17 @@ CONTRADICTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             hedge={"delay": 5.5},
         ),
         {
-            f"{_VAT}.attempt_timeout": "10 seconds never pass",
-            f"{_VAT}.max_limit_wait": "a call ends after 5",
+            f"{_VAT}.attempt_timeout": "The wait of 10 seconds",
+            f"{_VAT}.max_limit_wait": "the timeout of a call, 5 seconds",
             f"{_VAT}.timeouts.connect": "raise the timeout",
             f"{_VAT}.bulkhead.max_wait": "Set fewer seconds",
             f"{_VAT}.hedge.delay": "5.5 seconds",
         },
     ),
-    (_service(timeouts={"read": 60}), {f"{_VAT}.timeouts.read": "a call ends after 30"}),
+    (_service(timeouts={"read": 60}), {f"{_VAT}.timeouts.read": "the timeout of a call, 30 seconds"}),
     (
         {"vendors": {"resend": {"credentials": "re_1", "attempt_timeout": 90, "timeout": 60}}},
-        {"vendors.resend.attempt_timeout": "90 seconds never pass"},
+        {"vendors.resend.attempt_timeout": "The wait of 90 seconds"},
     ),
     (
         _service(

@@ -142,7 +142,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {"vendors.stripe.moves_money": ""},
     ),
     (_stripe(credentials=" sk_test_1"), {"vendors.stripe.credentials": "white space"}),
-    (_stripe(moves_money=False), {"vendors.stripe.moves_money": "Leave it"}),
+    (_stripe(moves_money=False), {"vendors.stripe.moves_money": "Remove the setting"}),
     (_stripe(base_url="http://pay.example"), {"vendors.stripe.base_url": "does not use TLS"}),
     (
         {"vendors": {"wallet": {**_PAYPAL, "base_url": "http://pay.example"}}},
@@ -384,7 +384,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {f"{_OURS}.base_url": "not one of the allowed hosts"},
     ),
     # URLs of stores, and connection settings
-    ({"state": {"url": "nosql://host"}}, {"state.url": "list of stores is empty"}),
+    ({"state": {"url": "nosql://host"}}, {"state.url": "names no store"}),
     ({"state": {"url": "sqlite:///"}}, {"state.url": "sqlite:///file.db"}),
     ({"state": {"url": "redis://host:port"}}, {"state.url": "redis://"}),
     (
@@ -439,7 +439,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {"secrets.a.token": "", "secrets.a.token[0]": "secrets.a needs secrets.a"},
     ),
     (_stripe(credentials="secret://evn/KEY"), {"vendors.stripe.credentials": "Did you mean env?"}),
-    (_stripe(credentials="secret://env"), {"vendors.stripe.credentials": "an invalid reference"}),
+    (_stripe(credentials="secret://env"), {"vendors.stripe.credentials": "not a valid reference"}),
     (_service(base_url="${NOT_SET_0}"), {f"{_OURS}.base_url": "NOT_SET_0"}),
     (
         {"state": {"url": "secret://env/NOT_SET_0"}, **_service(timeout=0)},
@@ -494,7 +494,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         },
         {
             "state.env": "environment_id",
-            "state.url": "list of stores is empty",
+            "state.url": "names no store",
             "http.max_connections": "",
             "vendors.twilio.timeout": "",
             f"{_OURS}.circuit.failures": "whole number",

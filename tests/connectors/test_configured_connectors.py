@@ -132,7 +132,7 @@ def test_settings_of_an_older_version_are_converted() -> None:
         ({}, "kind", "The setting is missing."),
         (3, "", "The value is a whole number, not a table."),
         ({"kind": "dairy"}, "kind", "There is no connector kind named 'dairy'."),
-        ({"kind": "text"}, "kind", "leads to our_diaries:TEXT, which is not a ConnectorKind"),
+        ({"kind": "text"}, "kind", "refers to our_diaries:TEXT, which is not a ConnectorKind"),
         ({"kind": "gone"}, "kind", "cannot be imported (AttributeError)"),
         ({"kind": "greedy"}, "kind", "have a field 'enabled'"),
         ({"kind": "diary"}, "pages", "The setting is missing."),
@@ -201,7 +201,7 @@ def test_kind_of_the_wrong_mode_is_refused() -> None:
     """An asynchronous hub refuses a connector kind without an asynchronous variant."""
     source = {"connectors": {"mine": {"kind": "sync_only", "pages": 1}}}
     moorage.open(source).close()
-    with pytest.raises(ConfigurationError, match="synchronous programs only") as excinfo:
+    with pytest.raises(ConfigurationError, match="only in synchronous programs") as excinfo:
         moorage.aopen(source)
 
     assert "connectors.mine.kind" == excinfo.value.path
