@@ -157,7 +157,11 @@ def test_transport_of_the_host_stays_open(ours: Any) -> None:
 @pytest.mark.parametrize(
     "vendor, opened, words",
     [
-        ("lost_queue", moorage.open, "needs the transport 'nobodys', and no package provides it"),
+        (
+            "lost_queue",
+            moorage.open,
+            "needs the transport 'nobodys', but no installed package provides it",
+        ),
         (
             "half_queue",
             moorage.aopen,
@@ -188,7 +192,7 @@ def test_store_of_another_package_is_named_by_its_url() -> None:
 def test_webhook_scheme_of_another_package() -> None:
     """A webhook verifier accepts an installed package's scheme, and refuses unknown ones."""
     WebhookVerifier("ours", "hidden" * 6)
-    with pytest.raises(ConfigurationError, match="ours_points:text, which is not a scheme"):
+    with pytest.raises(ConfigurationError, match="ours_points:text, which is not a WebhookScheme"):
         WebhookVerifier("none", "hidden" * 6)
 
 

@@ -175,7 +175,7 @@ def test_options_are_the_stores_own() -> None:
 )
 def test_invalid_urls_are_refused(url: Any) -> None:
     """The error for an invalid URL lists valid forms, and never shows a password."""
-    with pytest.raises(ConfigurationError, match="list of stores is empty") as excinfo:
+    with pytest.raises(ConfigurationError, match="names no store") as excinfo:
         open_storage(url)
     assert (excinfo.value.path, "redis://" in excinfo.value.remedy) == ("state.url", True)
 

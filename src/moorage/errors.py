@@ -740,7 +740,7 @@ class WebhookRejected(ConnectorError):
     that was handled before; None for any other refusal.
     """
 
-    remedy = "Do not process the webhook. If the sender is genuine, check the secret and the clock."
+    remedy = "Do not process the webhook; if the sender is genuine, check the secret and the clock."
     answer: Any = None
 
     def __init__(self, message: str, *, reason: str | None = None, **fields: Any) -> None:

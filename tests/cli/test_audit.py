@@ -81,7 +81,7 @@ def test_trail_is_sealed_and_verified(trail: Path) -> None:
     assert (True, 3, 2, 0) == tuple(
         verify_command.result[name] for name in ("whole", "records", "sealed", "unverified_seals")
     )
-    assert "is whole: 3 records, sealed up to 2" in command("audit", "verify").out
+    assert "is intact: 3 records, sealed up to 2" in command("audit", "verify").out
     assert "Anchor: 4:" in command("audit", "seal").out
 
     lines = trail.read_text().splitlines(keepends=True)

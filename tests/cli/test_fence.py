@@ -93,7 +93,7 @@ def test_neutralize_refuses_an_unused_store() -> None:
     """`moorage neutralize` does not empty a store that no environment has used."""
     configure('[state]\nurl = "sqlite:///new.db"\n')
 
-    assert "recorded for no environment" in command(*STAGING, "neutralize", *MORE, "--yes").err
+    assert "belongs to no environment" in command(*STAGING, "neutralize", *MORE, "--yes").err
 
 
 def test_a_copy_sends_when_it_may() -> None:

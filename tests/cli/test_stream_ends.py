@@ -404,7 +404,7 @@ def test_package_declares_kinds_of_sources_and_sinks_as_entry_points() -> None:
     "sink, message",
     [
         ('{kind = "greedy"}', "have a field 'kind'"),
-        ('{kind = "wrong", word = "a"}', "is not of the type SinkKind"),
+        ('{kind = "wrong", word = "a"}', "is not an object of the type SinkKind"),
         ('{kind = "list"}', "pipelines.orders.sink.word"),
         ('{kind = "lost"}', "Did you mean list?"),
     ],

@@ -148,7 +148,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
     (
         _service(timeout=5, retry={"base_delay": 10}),
-        {f"{_VAT}.retry.base_delay": "the timeout of a call, 5 seconds"},
+        {f"{_VAT}.retry.base_delay": "timeout of a call, 5 seconds"},
     ),
     (
         _service(
@@ -166,7 +166,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         ),
         {
             f"{_VAT}.endpoints[0].attempt_timeout": "The wait of 3 seconds",
-            f"{_VAT}.endpoints[0].timeouts.connect": "the timeout of a call, 2 seconds",
+            f"{_VAT}.endpoints[0].timeouts.connect": "timeout of a call, 2 seconds",
             f"{_VAT}.endpoints[0].hedge.delay": "5 seconds",
             f"{_VAT}.endpoints[0].retry.base_delay": "6 seconds",
         },

@@ -439,13 +439,13 @@ CONTRADICTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         ),
         {
             f"{_VAT}.attempt_timeout": "The wait of 10 seconds",
-            f"{_VAT}.max_limit_wait": "the timeout of a call, 5 seconds",
+            f"{_VAT}.max_limit_wait": "timeout of a call, 5 seconds",
             f"{_VAT}.timeouts.connect": "raise the timeout",
             f"{_VAT}.bulkhead.max_wait": "Set fewer seconds",
             f"{_VAT}.hedge.delay": "5.5 seconds",
         },
     ),
-    (_service(timeouts={"read": 60}), {f"{_VAT}.timeouts.read": "the timeout of a call, 30 seconds"}),
+    (_service(timeouts={"read": 60}), {f"{_VAT}.timeouts.read": "timeout of a call, 30 seconds"}),
     (
         {"vendors": {"resend": {"credentials": "re_1", "attempt_timeout": 90, "timeout": 60}}},
         {"vendors.resend.attempt_timeout": "The wait of 90 seconds"},

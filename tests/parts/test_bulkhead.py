@@ -61,7 +61,7 @@ def test_admits_up_to_its_size(use: Callable[..., Any]) -> None:
     bulkhead = Bulkhead(2, name="v")
 
     def expect_full() -> str:
-        with pytest.raises(BulkheadFull, match=r"^v: 2 calls are under way") as excinfo:
+        with pytest.raises(BulkheadFull, match=r"^v: 2 calls are already running") as excinfo:
             use(bulkhead, lambda: pytest.fail("called"))
         assert ("v", True) == (excinfo.value.service, excinfo.value.retryable)
         return "full"
@@ -292,7 +292,7 @@ def test_keyed_bulkheads_have_places_for_each_key(use: Callable[..., Any]) -> No
     single_bulkhead, other_bulkhead = bulkhead.keyed("a"), bulkhead.keyed("b")
 
     def call_inside() -> int:
-        with pytest.raises(BulkheadFull, match=r"^v: 1 calls are under way"):
+        with pytest.raises(BulkheadFull, match=r"^v: 1 calls are already running"):
             use(other_bulkhead.keyed("a"), lambda: pytest.fail("called"))
         return use(other_bulkhead, int) + use(bulkhead, int)  # type: ignore[no-any-return]  # `use` returns what the function does
 
