@@ -420,7 +420,7 @@ def test_limits_and_circuits_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="NatsStorage stores only claims") as excinfo:
         moorage.ConnectorManager([service], state=store)
     assert "claims=" in str(excinfo.value.remedy)
-    with pytest.raises(ConfigurationError, match="holds only claims"):
+    with pytest.raises(ConfigurationError, match="stores only claims"):
         moorage.ConnectorManager([service], state=store, claims=MemoryStorage())
     moorage.ConnectorManager(
         [Service("shop", base_url="https://x.example", circuit=None)], state=store
@@ -433,7 +433,7 @@ def test_a_configuration_names_the_store_of_keys(server: PrivateNats) -> None:
     url = f"{server.url}/configured"
     with moorage.open({"state": {"url": "memory:", "keys_url": url}, **services}) as hub:
         assert hub.manager is not None
-    with pytest.raises(ConfigurationError, match="holds only claims"):
+    with pytest.raises(ConfigurationError, match="stores only claims"):
         moorage.open({"state": {"url": url}, **services})
     with pytest.raises(ConfigurationError) as excinfo:
         moorage.open({"state": {"keys_url": "ftp://host"}, **services})

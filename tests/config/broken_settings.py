@@ -55,7 +55,7 @@ STORES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ({"audit": {"url": "memory:"}}, {"audit.url": "cannot be kept in the memory"}),
     (
         {"credentials_from": {"url": "file:///nowhere.toml"}},
-        {"credentials_from.url": "Create the credentials file there"},
+        {"credentials_from.url": "Create the file of credentials there"},
     ),
     (
         {
