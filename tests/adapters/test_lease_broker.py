@@ -358,7 +358,7 @@ def test_call_reconnects_to_new_broker_if_broker_was_replaced(folder: Path) -> N
 def test_limit_may_be_refused_without_broker(folder: Path) -> None:
     """With without_broker="refuse", a call without a broker is refused with a remedy."""
     with leasing_store(folder, without_broker="refuse") as store:
-        with pytest.raises(StorageUnavailable, match="does not answer") as excinfo:
+        with pytest.raises(StorageUnavailable, match="does not respond") as excinfo:
             limiter(store).acquire()
         assert "moorage broker" in str(excinfo.value.remedy)
 

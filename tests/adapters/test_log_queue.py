@@ -213,7 +213,7 @@ def test_log_entry_that_no_database_can_store_is_dropped() -> None:
     table.unfit = entry(1).id
     queue = LogQueue(table.insert, "here", max_bytes=2 * LONG_SIZE, threads=False)
     queue.write(short_entry(1, request=LONG))
-    with pytest.warns(RuntimeWarning, match="no database can store"):
+    with pytest.warns(RuntimeWarning, match="databases cannot store"):
         queue.flush()
     for number in (2, 3):
         queue.write(short_entry(number, request=LONG))
@@ -325,7 +325,7 @@ def test_unstorable_entry_delays_no_other() -> None:
     queue = LogQueue(table.insert, "here", threads=False)
     for number in range(9):
         queue.write(entry(number))
-    with pytest.warns(RuntimeWarning, match="no database can store"):
+    with pytest.warns(RuntimeWarning, match="databases cannot store"):
         queue.flush()
 
     assert ids(0, 1, 2, 3, 5, 6, 7, 8) == table.ids

@@ -307,7 +307,7 @@ def test_connections_in_use_close_after_their_command(server: PrivateRedis) -> N
 @pytest.mark.parametrize(
     "stored, message",
     [
-        (b"", "is not a state"),
+        (b"", "that moorage did not write"),
         (b"garbage", "cannot be read"),
         (b"\1", "cannot be read"),
         (pack((1, 2, 3)), "that moorage did not write"),

@@ -279,7 +279,7 @@ def test_unstorable_entry_alone_is_lost(change: Any, file: Lab) -> None:
     log = file.log(threads=False)
     for number in range(9):
         log.write(entry(number, **change) if number == 4 else entry(number))
-    with pytest.warns(RuntimeWarning, match="no database can store"):
+    with pytest.warns(RuntimeWarning, match="databases cannot store"):
         log.flush()
 
     assert (1, 8) == (log.lost, log.summarise(LogQuery()).count)

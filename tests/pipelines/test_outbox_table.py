@@ -159,7 +159,7 @@ async def test_position_of_another_source_is_refused(
     """A stored position in another format raises an error, instead of starting over."""
     async with database(system, tmp_path) as made:
         outbox = OutboxTable(made.manager, made.connector, "outbox")
-        with pytest.raises(InvalidData, match="not one of the outbox table 'outbox'"):
+        with pytest.raises(InvalidData, match="does not belong to the outbox table 'outbox'"):
             await outbox.after(position)
 
 

@@ -130,7 +130,7 @@ def test_rejected_entry_does_not_block_others(alias: str) -> None:
     entries[2] = attrs.evolve(entries[2], attempts=2**70)
     for entry in entries:
         log.write(entry)
-    with pytest.warns(RuntimeWarning, match="no database can store"):
+    with pytest.warns(RuntimeWarning, match="databases cannot store"):
         log.after_request()
 
     stored_ids = {entry.id for entry in log.find(LogQuery()).items}

@@ -371,7 +371,7 @@ _ERRORS_BY_CLASS: Final = (
     ),
     (
         (redis_errors.ConnectionError, redis_errors.RedisClusterException, OSError),
-        "could not be reached, or closed the connection",
+        "cannot be reached, or closed the connection",
         (
             "Check that the server is running, that the address is right, and, with TLS, that the"
             " certificates are right."
