@@ -339,7 +339,7 @@ def test_a_call_is_cancelled_by_its_key(hub: Hub, vendor: Vendor, store: Countin
     assert outbox.deliver(hub).done == 1
     assert vendor.calls == [2]
     assert not outbox.cancel("b", tenant="acme")
-    with pytest.raises(InvalidData, match="no entry"):
+    with pytest.raises(InvalidData, match="No entry has the id"):
         outbox.cancel("b")
 
 

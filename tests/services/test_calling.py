@@ -359,7 +359,7 @@ async def test_batch_needs_one_key_per_request_and_concurrency_of_at_least_one(
     with pytest.raises(InvalidData) as excinfo:
         await manager.call_many("vat", [POST, POST], idempotency_keys=["a"])
     assert ("idempotency_keys", "vat") == (excinfo.value.field, excinfo.value.service)
-    assert "2 requests but 1 idempotency keys" in excinfo.value.message
+    assert "2 requests were passed, but 1 idempotency keys" in excinfo.value.message
     assert "one key for each" in excinfo.value.remedy
     with pytest.raises(ConfigurationError) as wrong_excinfo:
         await manager.call_many("vat", [GET], at_once=0)

@@ -126,7 +126,7 @@ async def test_duplicate_and_invalid_services_are_refused(world: World) -> None:
     """A manager refuses two services with one name, and values that are not a Service."""
     with pytest.raises(ConfigurationError, match="'vat'") as repeated_excinfo:
         world.manager(vat(), vat())
-    with pytest.raises(ConfigurationError, match="must be a Service, not a str") as no_service:
+    with pytest.raises(ConfigurationError, match="but contains a str") as no_service:
         world.manager("vat")
     with pytest.raises(ConfigurationError, match="must be a list of Service") as no_series:
         Plans(world.manager().manager._flows.core, vat())  # type: ignore[arg-type]  # the point

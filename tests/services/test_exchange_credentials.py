@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +138,7 @@ async def test_unsignable_request_is_not_sent(world: World) -> None:
     signing = HmacSigning(signs="{header:x-a}", headers={"S": "{signature}"})
     service = vat(credentials=Credentials.signed(signing, "h1dden"))
 
-    with pytest.raises(InvalidData, match="'x-a' is signed") as excinfo:
+    with pytest.raises(InvalidData, match="covers the header 'x-a'") as excinfo:
         await world.manager(service).call("vat", GET)
 
     assert [] == world.vendor.requests
@@ -182,7 +183,7 @@ async def test_foreign_provider_errors_become_credential_not_found(
         await world.manager(service, credentials=world.of_mode(provider)).call("vat", GET)
 
     assert "hunter2" not in repr(excinfo.value)
-    assert "must" in excinfo.value.remedy
+    assert re.search("may raise only|so that it returns", excinfo.value.remedy)
     assert [] == world.vendor.requests
 
 

@@ -326,7 +326,7 @@ def test_safety_follows_the_method() -> None:
 def test_operations_are_safe_or_not() -> None:
     """An operation whose `safe` setting is a string instead of True or False is refused."""
     not_a_switch: Any = "false"
-    with pytest.raises(ConfigurationError, match="safe is neither True nor False"):
+    with pytest.raises(ConfigurationError, match="safe is not True or False"):
         HttpOperation(
             name="orders.create", request=Request.post("/"), read=Response.json, safe=not_a_switch
         )

@@ -202,7 +202,7 @@ async def test_expired_claim_sends_nothing(world: World) -> None:
         await charge(manager, key="first")
 
     async def charge_late() -> None:
-        with pytest.raises(IdempotencyInProgress, match="claim ended") as excinfo:
+        with pytest.raises(IdempotencyInProgress, match="lost its claim") as excinfo:
             await charge(manager)
         assert excinfo.value.retry_at is None
 

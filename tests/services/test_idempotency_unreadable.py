@@ -199,7 +199,7 @@ async def test_conflict_without_a_reason_keeps_the_key(world: World, body: bytes
     world.vendor.answers(Response(409, JSON, body), DONE_CHARGE)
     manager = over_one_store(world, key_aware_bank(retry=None))
 
-    with pytest.raises(IdempotencyInProgress, match="may still be working"):
+    with pytest.raises(IdempotencyInProgress, match="may still be processing"):
         await charge(manager)
     assert b'{"id": "ch_1"}' == (await charge(manager)).body
     assert ["k", "k"] == [requests.header("idempotency-key") for requests in world.vendor.requests]

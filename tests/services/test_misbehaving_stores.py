@@ -115,8 +115,7 @@ def test_claim_of_a_wrong_type_refuses_the_call(value: object, *, is_async: bool
     assert [] == effects
     for error in results:
         assert isinstance(error, StorageUnavailable)
-        assert "answered a Claim with" in error.message
-        assert error.message.endswith(f" {type(value).__name__}.")
+        assert error.message.endswith(f" {type(value).__name__} for the command Claim.")
 
 
 @MODES

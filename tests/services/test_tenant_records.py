@@ -63,7 +63,7 @@ async def test_new_key_at_the_bound_is_not_sent(world: World) -> None:
     assert 3 == len(world.vendor.requests)
     assert record_count == len(world.store.memory)
     assert ("acme", 3, 3) == (error.tenant, error.used, error.bound)
-    assert "The tenant acme uses 3 of 3 idempotency records" in str(error)
+    assert "the tenant acme uses 3 of 3 idempotency records" in str(error)
     assert "bank" == error.service
     assert 0 == error.attempts
     assert error.retryable

@@ -53,7 +53,7 @@ class Plans:
                 raise ConfigurationError(
                     f"Two services are named {service.name!r}.",
                     path="services",
-                    remedy="Pass each service a different name.",
+                    remedy="Give each service a different name.",
                 )
             self.services[service.name] = service
             for endpoint in (None, *service.endpoints):
