@@ -169,11 +169,11 @@ OTHERS: list[tuple[Any, str, str]] = [
     ({"version": 2}, "version", "Install a newer version of moorage"),
     ({"version": "1"}, "version", "the current version is 1"),
     ({"version": True}, "version", "the current version is 1"),
-    (vendor(account_sid="x"), "vendors.twilio.account_sid", "Give AC"),
+    (vendor(account_sid="x"), "vendors.twilio.account_sid", "Set AC"),
     (vendor(cost="much"), "vendors.twilio.cost", "Give a number"),
     (vendor(cost=math.nan), "vendors.twilio.cost", "Give a number"),
     (vendor(base_url="x"), "vendors.twilio.base_url", "Use only a scheme"),
-    (vendor(timeout=-1), "vendors.twilio.timeout", "Give more than zero"),
+    (vendor(timeout=-1), "vendors.twilio.timeout", "Set more than zero"),
     (
         vendor(limits={"rate": 1, "without_store": "go"}),
         "vendors.twilio.limits.without_store",

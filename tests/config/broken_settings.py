@@ -167,7 +167,7 @@ CONNECTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (_smtp(host="mail.example:25"), {"vendors.smtp.host": "The port is a separate option"}),
     (_smtp(host="smtp://mail.example"), {"vendors.smtp.host": "without a scheme"}),
     (_smtp(host="", port=0), {"vendors.smtp.host": "mail.example", "vendors.smtp.port": "1"}),
-    (_smtp(host="fe.de:25"), {"vendors.smtp.host": "the name or the address"}),
+    (_smtp(host="fe.de:25"), {"vendors.smtp.host": "the name or the IP address"}),
     ({"environments": {"": {}}}, {'environments.""': "printable"}),
     (
         {"environments": {"a\tb": {}, "test": {}}, **_service(timeout=0)},

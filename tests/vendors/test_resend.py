@@ -120,7 +120,7 @@ def test_template_takes_texts_and_whole_numbers() -> None:
     [
         ({"tags": ["grüße"]}, "characters that Resend"),
         ({"metadata": {"a b": "1"}}, "characters that Resend"),
-        ({"metadata": {f"m{number}": "1" for number in range(76)}}, "accepts 75"),
+        ({"metadata": {f"m{number}": "1" for number in range(76)}}, "accepts only 75"),
         (
             {"attachments": [Attachment(filename="a.PDF", content=b"", content_type="text/plain")]},
             "never send it",

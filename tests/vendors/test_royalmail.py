@@ -228,8 +228,8 @@ def test_options_reference_and_package_format() -> None:
         ({"return_to": HERE}, UnsupportedByVendor, "only to the account's address"),
         ({"label": "png"}, UnsupportedByVendor, "not print PNG labels"),
         ({"reference": "x" * 28}, InvalidData, "too long for a Click & Drop order"),
-        ({"service": "royalmail_tracked 24"}, InvalidData, "not a service of royalmail"),
-        ({"service": "royalmail_12345678901"}, InvalidData, "not a service of royalmail"),
+        ({"service": "royalmail_tracked 24"}, InvalidData, "not a service code of royalmail"),
+        ({"service": "royalmail_12345678901"}, InvalidData, "not a service code of royalmail"),
     ],
     ids=["return_to", "png", "reference", "service", "long service"],
 )

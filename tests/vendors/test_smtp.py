@@ -492,7 +492,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], path: str) -> None:
 def test_host_may_be_an_address_of_ipv6() -> None:
     """The host of an SMTP server is a name or an IPv4 or IPv6 address, but not a URL."""
     assert "2001:db8::25" == Smtp(host="2001:db8::25").host
-    with pytest.raises(ConfigurationError, match="not the name or the address"):
+    with pytest.raises(ConfigurationError, match="not the name or the IP address"):
         Smtp(host="smtp://mail.example")
 
 

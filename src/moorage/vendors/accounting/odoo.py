@@ -328,7 +328,7 @@ class Odoo(sdk.Vendor):
         for item in await self._search(wire, model, [["id", "=", id_]], fields):
             return item
         raise sdk.VendorRejected(
-            "Odoo does not have this record, or this user must not see it.",
+            "Odoo does not have this record, or this user is not allowed to see it.",
             vendor_code="MissingError",
             remedy="Check the reference, and the companies and access rights of the user.",
         )

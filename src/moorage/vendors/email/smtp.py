@@ -39,7 +39,7 @@ _HOST: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
 def _is_security(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if value not in _PORTS:
         raise sdk.ConfigurationError(
-            f"{value!r} is not a way to protect a connection.",
+            f"{value!r} is not a way to protect an SMTP connection.",
             path=attribute.name,
             remedy=f"Use one of {', '.join(_PORTS)}.",
         )
@@ -48,7 +48,7 @@ def _is_security(_: object, attribute: attrs.Attribute[str], value: object) -> N
 def _is_host(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or not (_HOST.fullmatch(value) or _is_address(value)):
         raise sdk.ConfigurationError(
-            f"{value!r} is not a way to protect an SMTP connection.",
+            "The host is not the name or the IP address of a machine.",
             path=attribute.name,
             remedy="Set a name such as mail.example, without a scheme. The port is a separate"
             " option.",

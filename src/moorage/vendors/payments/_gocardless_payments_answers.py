@@ -335,8 +335,9 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
         response.status == _UNPROCESSABLE and kind == "invalid_state"
     ):
         return sdk.VendorRejected(
-            f"GoCardless refused this step ({message or code}).",
-            remedy=f"GoCardless refused this step of the payment ({message or code}).",
+            f"GoCardless refused this step of the payment ({message or code}).",
+            remedy="Look the payment up: it may be in a later state, or the rest of its amount may"
+            " be too small.",
             **details,
         )
     if response.status in {_BAD_REQUEST, _UNPROCESSABLE}:
