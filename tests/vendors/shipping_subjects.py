@@ -19,6 +19,7 @@ from moorage.vendors.shipping.easypost import EasyPost
 from moorage.vendors.shipping.shippo import Shippo
 from tests.vendors.subjects.colissimo import colissimo
 from tests.vendors.subjects.dhl_express import dhl_express
+from tests.vendors.subjects.dhl_parcel import dhl_parcel
 from tests.vendors.subjects.dpd import dpd
 from tests.vendors.subjects.fedex import fedex
 from tests.vendors.subjects.gls import gls
@@ -107,6 +108,7 @@ def shippo() -> ShippingSubject:
 SUBJECTS = [
     colissimo,
     dhl_express,
+    dhl_parcel,
     dpd,
     easypost,
     fedex,

@@ -20,6 +20,7 @@ VENDORS: Final = sorted(folder.name for folder in EXCERPTS.iterdir() if folder.i
 TENANT: Final = "00000000-0000-4000-8000-00000000d1c7"
 UNDESCRIBED: Final = {
     "amazon_sp_api": {"POST /auth/o2/token"},
+    "dhl_parcel": {"GET /track/shipments"},
     "easypost": {"GET /files/{path*}"},
     "entra": {f"POST /{TENANT}/oauth2/v2.0/token"},
     "firebase": {"POST /token"},

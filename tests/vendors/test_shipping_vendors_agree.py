@@ -190,17 +190,21 @@ SCENARIOS: Final[dict[Scenario, object]] = {
 DIFFERENCES: Final[dict[Scenario, dict[str, object]]] = {
     unknown_shipment: {
         "colissimo": ShipmentState.UNKNOWN,
+        "dhl_parcel": ShipmentState.CANCELED,
         "fedex": ShipmentState.UNKNOWN,
         "postnord": ShipmentState.UNKNOWN,
         "royalmail": ShipmentState.CANCELED,
         "usps": ShipmentState.UNKNOWN,
     },
     tracking_of_an_unknown_shipment: {"fedex": TrackingStatus.UNKNOWN},
-    cancellation_of_an_unknown_shipment: {"royalmail": CancelState.APPROVED},
-    tracking_after_the_cancellation: dict.fromkeys(
-        ("fedex", "gls", "ups"), TrackingStatus.CANCELED
+    cancellation_of_an_unknown_shipment: dict.fromkeys(
+        ("dhl_parcel", "royalmail"), CancelState.APPROVED
     ),
-    label_after_the_cancellation: dict.fromkeys(("royalmail", "ups"), VendorRejected),
+    tracking_after_the_cancellation: {
+        "dhl_parcel": VendorRejected,
+        **dict.fromkeys(("fedex", "gls", "ups"), TrackingStatus.CANCELED),
+    },
+    label_after_the_cancellation: dict.fromkeys(("dhl_parcel", "royalmail", "ups"), VendorRejected),
     valid_address_in_other_letters: dict.fromkeys(
         ("ups", "usps"), (AddressVerdict.CORRECTED, True)
     ),

@@ -50,6 +50,7 @@ RESULTS: Final[dict[tuple[str, str], object]] = {
 DIFFERENCES: Final[dict[tuple[str, str], object]] = {
     # These vendors answer an unknown object and a removed one alike.
     ("braintree", "remove_means"): SUCCESS,
+    ("dhl_parcel", "cancel"): SUCCESS,
     ("royalmail", "cancel"): SUCCESS,
     # These do not say that the object is unknown.
     ("adyen", "accept_dispute"): AuthenticationFailed,

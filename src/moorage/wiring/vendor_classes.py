@@ -24,6 +24,7 @@ VENDOR_CLASSES: Final = {
     "checkout_com": "payments.checkout_com:CheckoutCom",
     "colissimo": "shipping.colissimo:Colissimo",
     "dhl_express": "shipping.dhl_express:DhlExpress",
+    "dhl_parcel": "shipping.dhl_parcel:DhlParcel",
     "docusign": "signatures.docusign:Docusign",
     "dpd": "shipping.dpd:Dpd",
     "dropbox_sign": "signatures.dropbox_sign:DropboxSign",

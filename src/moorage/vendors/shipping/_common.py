@@ -33,6 +33,7 @@ LABELS: Final = "labels"
 
 _CARRIERS: Final = {
     "dhlexpress": "dhl_express",
+    "dhlparcel": "dhl_parcel",
     "fedexdefault": "fedex",
     "stampscom": "usps",
     "upsdap": "ups",
