@@ -62,7 +62,7 @@ SHOWN_ONLY = {
     "docs/how-to/add-a-contract.md": 2,  # parts of files of moorage itself
     "docs/tutorials/production.md": 2,  # a unit of systemd, and variables for a server of yours
     "docs/how-to/mail-in.md": 1,  # names a mailbox of yours
-    "docs/how-to/shipping.md": 1,  # names a customer of yours
+    "docs/how-to/shipping.md": 2,  # name a customer and an order of yours
     "docs/explanation/crashes.md": 1,  # what takes hours
     "docs/how-to/unknown-payments.md": 2,  # a key of a service of yours, and lost encryption keys
     "docs/vendors/open_banking_uk.md": 1,  # a script in a browser

@@ -114,7 +114,7 @@ class TestAvro:
 
     def test_left_over_bytes_are_refused(self) -> None:
         """Bytes after the value raise InvalidData."""
-        with pytest.raises(InvalidData, match="left over"):
+        with pytest.raises(InvalidData, match="longer than the schema allows"):
             codec("int", "avro").decode(b"\2\2")
 
     def test_deep_data_of_a_recursive_schema_are_refused(self) -> None:
@@ -130,7 +130,7 @@ class TestAvro:
 
     def test_array_of_nothing_is_refused(self) -> None:
         """A schema whose arrays could have any number of items without bytes is refused."""
-        with pytest.raises(InvalidData, match="items take no bytes"):
+        with pytest.raises(InvalidData, match="items without data"):
             codec({"type": "array", "items": "null"}, "avro")
 
     def test_record_that_grows_from_nothing_is_refused(self) -> None:
@@ -139,7 +139,7 @@ class TestAvro:
         for number in range(26):
             fields = [{"name": "a", "type": grown}, {"name": "b", "type": f"R{number}"}]
             grown = {"type": "record", "name": f"R{number + 1}", "fields": fields}
-        with pytest.raises(InvalidData, match=r"more than 1,000 values that take no bytes"):
+        with pytest.raises(InvalidData, match=r"more than 1,000 values without data"):
             codec(grown, "avro")
 
     def test_references_and_bare_names(self) -> None:
@@ -183,9 +183,9 @@ class TestJsonSchema:
     @pytest.mark.parametrize(
         "data, problem",
         [
-            (b'{"id":"secret"}', r"'type' at \['id'\]"),
+            (b'{"id":"secret"}', r"'type' of its JSON Schema at \['id'\]"),
             (b"{}", "'required' of"),
-            (b'{"id":1,"tags":["long"]}', r"'maxLength' at \['tags'\]\[0\]"),
+            (b'{"id":1,"tags":["long"]}', r"'maxLength' of its JSON Schema at \['tags'\]\[0\]"),
             (b'{"id":NaN}', "not JSON"),
             (b"{", "not JSON"),
             (b"[" * 200_000, "not JSON"),
@@ -296,7 +296,7 @@ class TestProtobuf:
     def test_value_that_does_not_fit_is_refused(self, value: Any) -> None:
         """A value with other fields or types raises InvalidData."""
         result = ProtobufCodec(CompleteSchema(schema_of(files()[1])))
-        with pytest.raises(InvalidData, match=r"does not fit the message shop\.Order"):
+        with pytest.raises(InvalidData, match=r"does not match the message type shop\.Order"):
             result.encode(value)
 
     @given(st.binary(max_size=30))

@@ -277,7 +277,7 @@ def test_references_within_response_are_followed(tmp_path: Path) -> None:
     chain = "".join(f'<m id="{n}"><a href="#{n + 1}"/></m>' for n in range(300))
     for content in (loop, f'<r><text href="#0"/></r>{many_operations}<m id="9"><a/></m>',
                     f'<r><text href="#0"/></r>{chain}<m id="300"/>'):  # fmt: skip
-        with pytest.raises(VendorFailed, match="multiply"):
+        with pytest.raises(VendorFailed, match="repeat too much content"):
             read(answer(content))
 
 

@@ -242,7 +242,7 @@ def test_a_body_that_was_read_before_is_refused(client_of: Callable[..., Any]) -
     client, request = client_of(FakeVendor(Response(200))), Request.post("/", body=iter([b"x"]))
     await_if_needed(client.send(request, URL, TIMEOUTS))
 
-    with pytest.raises(InvalidData, match="read already"):
+    with pytest.raises(InvalidData, match="already been read"):
         await_if_needed(client.send(request, URL, TIMEOUTS))
 
 

@@ -414,7 +414,7 @@ def test_part_that_failed_is_an_error(
 def test_stock_needs_the_number_of_the_item() -> None:
     """An item's reference without its SKU is refused before a request."""
     sandbox = EbaySandbox()
-    with hub(sandbox) as shop, pytest.raises(InvalidData, match="sku"):
+    with hub(sandbox) as shop, pytest.raises(InvalidData, match="does not contain the SKU"):
         shop.shops().set_stock(Ref("ebay", "shop", "8001"), 7)
     assert [] == sandbox.requests
 

@@ -187,7 +187,7 @@ def test_reason_with_which_the_broker_leaves(
         (connack(3, None), "3.1.1", ConnectionFailed, "is starting"),
         (connack(0x89), "5", ConnectionFailed, "is starting"),
         (connack(0x97), "5", ConnectionFailed, "no room"),
-        (connack(0x8A), "5", AuthenticationFailed, "refused the user"),
+        (connack(0x8A), "5", AuthenticationFailed, "rejected the user"),
         (connack(0xEE), "5", ConnectionFailed, "internal failure"),
         (connack(properties=b"\x24\x01"), "5", ConfigurationError, "no QoS above 1"),
         (connack(properties=b"\x25\x00"), "5", ConfigurationError, "retains no messages"),

@@ -237,9 +237,9 @@ def test_permissions_are_reported(
 @pytest.mark.parametrize(
     "url, kind, words",
     [
-        (f"nats://nobody:{WRONG}@{{place}}", AuthenticationFailed, "refused the user"),
-        (f"nats://{WRONG}@{{place}}", AuthenticationFailed, "refused the user"),
-        ("nats://{place}", AuthenticationFailed, "refused the user"),
+        (f"nats://nobody:{WRONG}@{{place}}", AuthenticationFailed, "rejected the user"),
+        (f"nats://{WRONG}@{{place}}", AuthenticationFailed, "rejected the user"),
+        ("nats://{place}", AuthenticationFailed, "rejected the user"),
         ("tls://shop:pw@{place}", ConnectionFailed, "TLS failed"),
         ("nats://no-such-host.invalid", ConnectionFailed, "host of NATS is unknown"),
         ("nats://127.0.0.1:1", ConnectionFailed, "Nothing accepts connections"),

@@ -57,7 +57,7 @@ def test_user_logs_in_with_credentials(lab: Callable[..., Lab]) -> None:
         made = lab(server.url, credentials=Secret(credentials), creates_streams=True)
         assert 1 == made.publish("orders", Message(b"1")).offset
         made = lab(server.url, credentials=Secret(other_user))
-        with pytest.raises(AuthenticationFailed, match="refused the user"):
+        with pytest.raises(AuthenticationFailed, match="rejected the user"):
             made.publish("orders", Message(b"1"))
 
 

@@ -158,7 +158,7 @@ def test_full_queue_rejects_a_message_of_a_batch(
 @pytest.mark.parametrize(
     "change, kind, words",
     [
-        ({"user": "guest", "password": WRONG}, AuthenticationFailed, "refused the user"),
+        ({"user": "guest", "password": WRONG}, AuthenticationFailed, "rejected the user"),
         ({"host": "no-such-host.invalid"}, ConnectionFailed, "host of RabbitMQ is unknown"),
         ({"port": "1"}, ConnectionFailed, "Nothing accepts connections"),
         ({"path": "/no-such-host"}, TopicNotFound, "not have this virtual host"),

@@ -205,7 +205,7 @@ def test_user_without_permission(
 @pytest.mark.parametrize(
     "place, kind, words",
     [
-        (f"redis://nobody:{WRONG}@{{place}}/0", AuthenticationFailed, "refused the user"),
+        (f"redis://nobody:{WRONG}@{{place}}/0", AuthenticationFailed, "rejected the user"),
         ("redis://no-such-host.invalid/0", ConnectionFailed, "host of Redis is unknown"),
         ("redis://127.0.0.1:1/0", ConnectionFailed, "Nothing accepts connections"),
         ("redis://{place}/999", TopicNotFound, "account or database"),

@@ -61,7 +61,7 @@ class JsonSchemaCodec:
         else:
             return
         raise InvalidData(
-            f"The JSON Schema is not valid: {message[:300]}.",
+            f"The JSON Schema cannot be used: {message[:300]}.",
             field="schema",
             remedy="Correct the schema, or register the schemas that it refers to as its"
             " references.",

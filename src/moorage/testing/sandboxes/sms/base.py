@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 OUR_NUMBER: Final = "+15005550006"
 """The number of the account, which messages come from and go to."""
 
+OUR_WHATSAPP_NUMBER: Final = "+15005550009"
+"""The number of the account's WhatsApp sender."""
+
 
 class SmsSandbox(Sandbox, ABC):
     """A local sandbox that imitates an SMS vendor.

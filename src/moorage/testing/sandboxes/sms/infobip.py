@@ -16,7 +16,7 @@ from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import Shape, problems, typed, words
 from moorage.testing.sandboxes.fixture import SandboxFixture
-from moorage.testing.sandboxes.sms.base import OUR_NUMBER, SmsSandbox
+from moorage.testing.sandboxes.sms.base import OUR_NUMBER, OUR_WHATSAPP_NUMBER, SmsSandbox
 from moorage.testing.sandboxes.sms.sent_codes import SentCodes
 from moorage.testing.sandboxes.sms.sent_templates import SentTemplate
 
@@ -443,7 +443,7 @@ def fixture(_: Path) -> SandboxFixture:
         options={
             **account,
             "sender": OUR_NUMBER,
-            "whatsapp_sender": OUR_NUMBER,
+            "whatsapp_sender": OUR_WHATSAPP_NUMBER,
             "rcs_sender": "AcmeAgent",
             "pin_application": "2FA1",
             "pin_message": "M1",

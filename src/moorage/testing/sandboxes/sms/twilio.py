@@ -19,7 +19,7 @@ from moorage.domain.values.json_text import is_object
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.fixture import SandboxFixture
-from moorage.testing.sandboxes.sms.base import OUR_NUMBER, SmsSandbox
+from moorage.testing.sandboxes.sms.base import OUR_NUMBER, OUR_WHATSAPP_NUMBER, SmsSandbox
 from moorage.testing.sandboxes.sms.sent_codes import SentCodes
 from moorage.testing.sandboxes.sms.sent_templates import SentTemplate
 from moorage.testing.sandboxes.webhook_signatures import base64_hmac
@@ -330,7 +330,7 @@ def fixture(_: Path) -> SandboxFixture:
         options={
             **account,
             "sender": OUR_NUMBER,
-            "whatsapp_sender": OUR_NUMBER,
+            "whatsapp_sender": OUR_WHATSAPP_NUMBER,
             "rcs_sender": "acme_agent",
             "verify_service": sandbox.verify_service,
         },
