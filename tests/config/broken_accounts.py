@@ -248,7 +248,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
     (
         _account("mollie", credentials="test_1", return_url="shop.example/paid", **_OWN),
-        {"vendors.mollie.return_url": "whole URL"},
+        {"vendors.mollie.return_url": "complete URL"},
     ),
     (
         _account("checkout_com", credentials="sk_sbox_1", prefix="a.example/", **_OWN),
@@ -265,16 +265,16 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         _account("razorpay", credentials="a", key_id="a", return_url="/paid", **_OWN),
         {
             "vendors.razorpay.key_id": "begins with rzp_live_",
-            "vendors.razorpay.return_url": "buyers could return to",
+            "vendors.razorpay.return_url": "to which buyers can return",
         },
     ),
     (
         _account("gocardless_payments", credentials="a", return_url="/paid", **_OWN),
-        {"vendors.gocardless_payments.return_url": "buyers could return to"},
+        {"vendors.gocardless_payments.return_url": "to which buyers can return"},
     ),
     (
         _account("adyen", credentials="a", merchant_account="b", return_url="/paid", **_OWN),
-        {"vendors.adyen.return_url": "buyers could return to"},
+        {"vendors.adyen.return_url": "to which buyers can return"},
     ),
     (
         _account(
@@ -287,8 +287,8 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             **_OWN,
         ),
         {
-            "vendors.paypal.return_url": "buyers could return to",
-            "vendors.paypal.base_url": "the URL is that of the live system",
+            "vendors.paypal.return_url": "to which buyers can return",
+            "vendors.paypal.base_url": "is the URL of the live system",
         },
     ),
     (
