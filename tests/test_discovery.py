@@ -90,7 +90,7 @@ def test_metadata_size_is_limited(find: Callable[..., Found]) -> None:
         server.order(huge_answer(4 * LARGEST), path=OAUTH)
         with pytest.raises(VendorFailed, match=f"more than {LARGEST} bytes") as excinfo:
             find(server.issuer)
-    assert excinfo.value.remedy.startswith("Check its URL")
+    assert excinfo.value.remedy.startswith("Check the server's URL")
 
 
 @BOTH

@@ -110,7 +110,7 @@ def test_more_entries_than_a_page() -> None:
     ):
         error = directory.error(directory.connector.search(), VendorFailed)
 
-    assert "larger" in error.message
+    assert "exceeds the maximum size" in error.message
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

@@ -264,7 +264,10 @@ async def _bought_shipment(
         return await vendor.buy(wire, rate, request, key=key)
     except OutcomeUnknown as error:
         if ShippingCapability.FIND_LOST_LABEL not in vendor.capabilities:
-            error.remedy = f"{vendor.name} finds no label whose answer was lost. {error.remedy}"
+            error.remedy = (
+                f"{vendor.name} does not find the label of a purchase with a lost response."
+                f" {error.remedy}"
+            )
         raise
 
 
