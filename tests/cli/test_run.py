@@ -74,7 +74,7 @@ def test_missing_argument_is_named() -> None:
     result = command("run", "mine", "greet")
 
     assert 0 != result.code
-    assert "lacks its argument 'person'" in result.err
+    assert "The argument 'person' of the operation" in result.err
 
 
 def test_connectors_are_listed_with_their_health(diaries: Any) -> None:

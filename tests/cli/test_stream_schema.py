@@ -69,8 +69,8 @@ def test_folder_of_schemas_judges() -> None:
     assert "The schema can be the next version of orders-value." in check("long.avsc").out
     ending = check("int.avsc")
     assert (1, True) == (ending.code, REASON in ending.out)
-    assert "The schemas have the formats json and avro." in check("any.json").out
-    assert "The schemas have the formats protobuf and avro." in check("order.protoset").out
+    assert "The schemas have different formats: json and avro." in check("any.json").out
+    assert "The schemas have different formats: protobuf and avro." in check("order.protoset").out
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ CONNECTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
     (
         {"http": {"tls": {"key": "a", "unverified": "test bench", "authorities": "b"}}},
-        {"http.tls.certificate": "without its certificate", "http.tls.unverified": "Leave"},
+        {"http.tls.certificate": "has no certificate", "http.tls.unverified": "Leave"},
     ),
     (
         {"http": {"tls": {"certificate": 7, "key": "a", "minimum": "1.1", "authorities": "b"}}},

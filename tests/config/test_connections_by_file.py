@@ -181,7 +181,7 @@ def test_unverified_by_file(vendor: VendorServer) -> None:
     [
         ({"tls": {"authorities": "nowhere.pem"}}, "http.tls.authorities", "Pass PEM files"),
         ({"tls": {"minimum": "1.1"}}, "http.tls.minimum", "Did you mean 1.3?"),
-        ({"tls": {"key": "key.pem"}}, "http.tls.certificate", "Give the certificate"),
+        ({"tls": {"key": "key.pem"}}, "http.tls.certificate", "Add the certificate"),
         ({"tls": {"unverified": " "}}, "http.tls.because", "Explain in `because` why"),
         ({"proxy": {"url": "ftp://a"}}, "http.proxy.url", "Use http://host:port"),
         ({"proxy": {"bypass": ["a"]}}, "http.proxy.url", "Write a URL"),

@@ -149,7 +149,7 @@ def test_steps_need_no_configured_service() -> None:
             "platforms.here.folder",
             "the folder of the runs",
         ),
-        ({"platforms": {"Here": LOCAL}}, "platforms.Here", "small letters"),
+        ({"platforms": {"Here": LOCAL}}, "platforms.Here", "lower-case letters"),
         (
             {"platforms": {"k": {"kind": "kubernetes", "user": 0}}},
             "platforms.k.user",
@@ -162,7 +162,7 @@ def test_steps_need_no_configured_service() -> None:
             "steps.total.command",
             "Write a list, each entry a string",
         ),
-        ({"steps": {"a;b": STEP}}, 'steps."a;b".name', "not a name of a step"),
+        ({"steps": {"a;b": STEP}}, 'steps."a;b".name', "not a valid name of a step"),
         (
             {"platforms": {"here": LOCAL}, "steps": {"total": {**STEP, "platform": "hree"}}},
             "steps.total.platform",

@@ -203,5 +203,7 @@ def test_unknown_outcome_says_that_vendor_finds_no_label(finds: bool) -> None:
     with pytest.raises(OutcomeUnknown) as caught:
         run_now(ShippingFlows(dispatcher, None).create_shipment(offer, idempotency_key="k"))
 
-    first_sentence = "" if finds else "acme finds no label whose answer was lost. "
+    first_sentence = (
+        "" if finds else "acme does not find the label of a purchase with a lost response. "
+    )
     assert f"{first_sentence}Look up the label." == caught.value.remedy

@@ -233,7 +233,7 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
         with pytest.raises(OutcomeUnknown) as caught:
             shop.buy()
         assert caught.value.remedy.startswith(
-            "colissimo finds no label whose answer was lost. Look up "
+            "colissimo does not find the label of a purchase with a lost response. Look up "
         )
 
     assert (1, 1) == (len(shop.bodies()), len(shop.sandbox.shipments))

@@ -235,7 +235,9 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
     for _ in range(3):
         with pytest.raises(OutcomeUnknown) as caught:
             shop.buy()
-        assert caught.value.remedy.startswith("dpd finds no label whose answer was lost. Look up ")
+        assert caught.value.remedy.startswith(
+            "dpd does not find the label of a purchase with a lost response. Look up "
+        )
 
     assert (1, 1) == (len(shop.sent("shipment")), len(shop.sandbox.shipments))
 

@@ -312,7 +312,9 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
     for _ in range(3):
         with pytest.raises(OutcomeUnknown) as caught:
             shop.buy()
-        assert caught.value.remedy.startswith("postnord finds no label whose answer was lost.")
+        assert caught.value.remedy.startswith(
+            "postnord does not find the label of a purchase with a lost response."
+        )
 
     assert (1, 1) == (len(shop.bodies()), len(shop.sandbox.shipments))
 
