@@ -348,7 +348,7 @@ def test_router_is_as_durable_and_as_shared_as_its_weakest_shard(tmp_path: Path)
 def test_wrong_shards_are_refused() -> None:
     """An empty list of shards, a changed first shard, and a command with two tags are refused."""
     store = MemoryStorage()
-    with pytest.raises(ConfigurationError, match="no shards"):
+    with pytest.raises(ConfigurationError, match="list of shards is empty"):
         ShardedStorage({})
     with pytest.raises(ConfigurationError, match="first shard must not change"):
         ShardedStorage({"b": store, "a": store}, former={"a": store})

@@ -62,8 +62,8 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         _rule("error_rate", above=2, objective=0.9, short_window=60),
         {
             "alerts.rules.above": "never fires",
-            "alerts.rules.objective": "for burn_rate",
-            "alerts.rules.short_window": "changes nothing",
+            "alerts.rules.objective": "to burn_rate",
+            "alerts.rules.short_window": "has no effect",
         },
     ),
     (
@@ -71,7 +71,7 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {
             "alerts.rules.service": "Did you mean vat?",
             "alerts.rules.tenant": "Remove `tenant`",
-            "alerts.rules.operation": "changes nothing",
+            "alerts.rules.operation": "has no effect",
             "alerts.rules.minimum_calls": "or burn_rate",
         },
     ),
@@ -80,21 +80,21 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {"alerts": {"rules": [{"name": "a", "when": "circuit_open", "channels": "pager"}]}},
         {"alerts.rules[0].channels": "Define the channel under alerts.channels"},
     ),
-    (_rule("dead_letters", window=60), {"alerts.rules.window": "changes nothing"}),
+    (_rule("dead_letters", window=60), {"alerts.rules.window": "has no effect"}),
     # alert channels with settings of another kind, or without a destination
     (
         _channel("email", to="a@example.com", service="vat", secrets="hidden"),
-        {f"{_OURS}.service": "make the kind webhook", f"{_OURS}.secrets": "does not use"},
+        {f"{_OURS}.service": "set the kind to webhook", f"{_OURS}.secrets": "does not use"},
     ),
     (
         _channel("logging", to="a@example.com", path="/alerts"),
-        {f"{_OURS}.to": "email or sms", f"{_OURS}.path": "make the kind webhook"},
+        {f"{_OURS}.to": "email or sms", f"{_OURS}.path": "set the kind to webhook"},
     ),
     (
         _channel("webhook", tenant="acme"),
-        {f"{_OURS}.tenant": "email or sms", f"{_OURS}.service": "Give `service`"},
+        {f"{_OURS}.tenant": "email or sms", f"{_OURS}.service": "Set `service`"},
     ),
-    (_channel("email", url="a@example.com"), {f"{_OURS}.url": "unknown", f"{_OURS}.to": "Give"}),
+    (_channel("email", url="a@example.com"), {f"{_OURS}.url": "unknown", f"{_OURS}.to": "Set"}),
     (
         _channel(["email"], to="a@example.com"),
         {f"{_OURS}.kind": "a list, not an allowed value"},
@@ -104,7 +104,7 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (_channel("webhook", service="vat", path="/a b"), {f"{_OURS}.path": "white space"}),
     (
         _channel("webhook", service="vat", path="https://pager.example/alerts"),
-        {f"{_OURS}.path": "another origin than the service 'vat'"},
+        {f"{_OURS}.path": "differs from the origin of the service 'vat'"},
     ),
     (_channel("webhook", service="vat", secrets="whsec_1"), {f"{_OURS}.secrets": "too short"}),
     ({"alerts": {"rules": ["vat"]}}, {"alerts.rules[0]": "not a table"}),
@@ -112,7 +112,7 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (_probe("vat"), {"health.probes.request": "does not know a request"}),
     (
         _probe("vat", request="https://status.example/health"),
-        {"health.probes.request": "another origin"},
+        {"health.probes.request": "origin of the URL differs"},
     ),
     (
         {"health": {"probes": {"service": "smtp"}}, "vendors": _SMTP},

@@ -90,9 +90,9 @@ CONNECTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             }
         },
         {
-            "http.max_connections": "from 1 on",
+            "http.max_connections": "of at least 1",
             "http.keep_alive": "seconds",
-            "http.max_body": "from 1 on",
+            "http.max_body": "of at least 1",
             "http.tls.authorities": "The file of the authorities cannot be read",
             "http.tls.certificate": "The file of the certificate cannot be read",
             "http.tls.key": "The file of the key cannot be read",
@@ -105,7 +105,7 @@ CONNECTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
     (
         {"http": {"tls": {"key": "a", "unverified": "test bench", "authorities": "b"}}},
-        {"http.tls.certificate": "has no certificate", "http.tls.unverified": "Leave"},
+        {"http.tls.certificate": "has no certificate", "http.tls.unverified": "Remove"},
     ),
     (
         {"http": {"tls": {"certificate": 7, "key": "a", "minimum": "1.1", "authorities": "b"}}},
@@ -200,9 +200,9 @@ MONITORING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             "alerts.rules[1].above": "no threshold",
             "alerts.rules[2].clear": "does not fire",
             "alerts.channels.people.kind": "No account offers email",
-            "alerts.channels.people.to": "Give `to`",
+            "alerts.channels.people.to": "Set `to`",
             "alerts.channels.paging.kind": "Use one of: logging",
-            "alerts.channels.ours.service": "Give `service`",
+            "alerts.channels.ours.service": "Set `service`",
         },
     ),
     (

@@ -85,7 +85,7 @@ def test_declared_prices_must_exist() -> None:
 
 def test_declared_zpl_must_be_printed() -> None:
     """A vendor that declares labels in ZPL and refuses them fails the kit."""
-    with pytest.raises(UnsupportedByVendor, match="no labels in ZPL"):
+    with pytest.raises(UnsupportedByVendor, match="does not print ZPL labels"):
         BY_NAME["declared_capabilities_work"](lambda: royalmail_as(ZebraRoyalMail))
 
 

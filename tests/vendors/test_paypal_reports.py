@@ -163,7 +163,7 @@ def test_payment_between_two_report_spans_is_listed_once(shop: SandboxHub) -> No
 @pytest.mark.parametrize("text", ["1", "soon,1", "2031-05-06,x", "2031-05-06,²"])
 def test_invalid_cursor_is_refused(text: str, shop: SandboxHub) -> None:
     """An invalid cursor of a PayPal report is refused before anything is sent."""
-    with pytest.raises(InvalidData, match="no page"):
+    with pytest.raises(InvalidData, match="does not identify a page"):
         shop.payments.payments(after=Ref("paypal", "main", text))
 
     assert [] == shop.sandbox.requests

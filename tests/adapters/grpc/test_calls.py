@@ -91,7 +91,7 @@ def test_a_status_becomes_an_error(lab: Lab, code: str, kind: type[Exception]) -
 
 def test_an_unknown_method_is_an_invalid_request(lab: Lab) -> None:
     """A method that the server does not know raises InvalidRequest."""
-    with pytest.raises(InvalidRequest, match="no such method"):
+    with pytest.raises(InvalidRequest, match="does not have this method"):
         lab.call(method("Nothing"))
 
 
@@ -206,7 +206,7 @@ def test_large_messages_are_typed_errors(labs: Callable[..., Lab], server: LabSe
 
 def test_messages_that_cannot_be_written_or_read(lab: Lab) -> None:
     """A request that cannot be serialized is not sent; an unreadable answer fails the call."""
-    with pytest.raises(InvalidData, match=r"Lab\.Echo cannot be written"):
+    with pytest.raises(InvalidData, match=r"Lab\.Echo could not be serialized"):
         lab.perform(lab.connector.call(ECHO, {"name": object()}))
     with pytest.raises(VendorFailed, match="does not match the type"):
         lab.call(do="garble")
@@ -240,9 +240,9 @@ def test_methods_are_used_as_they_are_declared(lab: Lab) -> None:
     """`call` refuses streaming methods, `stream` unary ones; both refuse one-shot iterators."""
     with pytest.raises(InvalidData, match="responds with a stream"):
         lab.connector.call(COUNT, {})
-    with pytest.raises(InvalidData, match="one answer"):
+    with pytest.raises(InvalidData, match="a single message"):
         lab.connector.stream(ECHO, {})
-    with pytest.raises(InvalidData, match="only once"):
+    with pytest.raises(InvalidData, match="could not send them again"):
         lab.connector.call(COLLECT, iter([{}]))
 
 
@@ -328,7 +328,7 @@ def test_asynchronous_requests_are_read_anew_by_each_attempt(server: LabServer) 
     lab = Lab("async", server.address)
     operation = lab.connector.call(COLLECT, Requests())
     assert [{"received": ["a", "b"]}] * 2 == [lab.perform(operation) for _ in range(2)]
-    with pytest.raises(InvalidData, match="only once"):
+    with pytest.raises(InvalidData, match="could not send them again"):
         lab.connector.call(COLLECT, Requests().__aiter__())
     lab.close()
 
