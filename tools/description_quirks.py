@@ -10,8 +10,11 @@ if TYPE_CHECKING:
 QUIRKS: Final[Mapping[str, frozenset[str]]] = {
     # Amazon's models describe no way to authenticate; its library sends the token in this header.
     "amazon_sp_api": frozenset({"The header x-amz-access-token is not known."}),
-    # The description is of an earlier version, whose requests are the same.
-    "azure_blob": frozenset({"headers.x-ms-version cannot be '2025-01-05'."}),
+    # The description is of an earlier version, whose requests are the same. The list of an empty
+    # container has an empty element, which is an empty list.
+    "azure_blob": frozenset(
+        {"body.Segment has no BlobItems.", "headers.x-ms-version cannot be '2025-01-05'."}
+    ),
     # A scheduled email has the number of its batch.
     "brevo": frozenset({"body.batchId is not known."}),
     # The register documents the class of each entry.

@@ -213,6 +213,8 @@ VALID_ARGUMENTS: dict[str, Any] = {
 }
 """Valid arguments of operations by name, and by contract if contracts differ."""
 OTHER_ARGUMENTS: dict[tuple[str, str], dict[str, Any]] = {
+    ("storage", "create_container"): {"name": "acme-archive"},
+    ("storage", "delete_container"): {"name": "acme-archive"},
     ("payments", "change_subscription"): {"quantity": 2},
     ("shops", "refund"): {"amount": Money("1.00", "USD")},
     ("sms", "send_template"): {

@@ -374,6 +374,21 @@ PLAIN: dict[tuple[Any, str], tuple[OperationCall, set[str], tuple[Any, ...]]] = 
             {},
         ),
     ),
+    (StorageFlows, "list_containers"): (
+        lambda flows: flows.list_containers(timeout=TIME),
+        {"containers"},
+        ("list_containers", {}),
+    ),
+    (StorageFlows, "create_container"): (
+        lambda flows: flows.create_container("acme-archive", timeout=TIME),
+        {"containers"},
+        ("create_container", "acme-archive", {}),
+    ),
+    (StorageFlows, "delete_container"): (
+        lambda flows: flows.delete_container("acme-archive", timeout=TIME),
+        {"containers"},
+        ("delete_container", "acme-archive", {}),
+    ),
     (StorageFlows, "list_stale_uploads"): (
         lambda flows: flows.list_stale_uploads("a/", timeout=TIME),
         {"stale_uploads"},

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 def gcs(made: GcsSandbox, **options: Any) -> Gcs:
     """Return the Google vendor for the sandbox's bucket."""
-    return Gcs(**{"bucket": made.bucket, "credentials": made.key_file(), **options})
+    return Gcs(
+        **{
+            "bucket": made.bucket,
+            "credentials": made.key_file(),
+            "project": made.project,
+            **options,
+        }
+    )
 
 
 def gcs_account(made: GcsSandbox, **options: Any) -> Account:

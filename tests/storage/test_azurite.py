@@ -157,7 +157,7 @@ def test_azure_vendor_passes_storage_conformance_kit_against_emulator(
 ) -> None:
     """The Azure vendor passes the storage conformance kit against the emulator."""
     fetching = partial(fetch, emulator)
-    subject = kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetching)
+    subject = kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetching, container="files")
     for check in kit.CHECKS:
         if name_of(check) not in OTHERWISE:
             check(lambda: subject)

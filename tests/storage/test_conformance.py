@@ -41,21 +41,25 @@ if TYPE_CHECKING:
 def test_s3_passes_conformance_kit(check: Check) -> None:
     """S3 passes the conformance kit."""
     with sandbox() as s3, over_s3(s3) as hub:
-        check(lambda: kit.Subject(hub.storage(), part=PART, fetch=fetch_of(s3), sandbox=s3))
+        check(
+            lambda: kit.Subject(
+                hub.storage(), part=PART, fetch=fetch_of(s3), sandbox=s3, container=s3.bucket
+            )
+        )
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_s3_passes_asynchronous_conformance_kit(check: AsyncCheck) -> None:
     """S3 passes the asynchronous conformance kit."""
     with sandbox() as s3:
-        run(with_hub(async_over_s3(s3), check, fetch=fetch_of(s3), sandbox=s3))
+        run(with_hub(async_over_s3(s3), check, fetch=fetch_of(s3), sandbox=s3, container=s3.bucket))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_s3_over_a_socket(check: Check) -> None:
     """S3 passes the conformance kit by real HTTP, with the bucket in the path."""
     with sandbox() as s3, over_socket(s3, checksum="crc32") as hub:
-        check(lambda: kit.Subject(hub.storage(), part=PART, sandbox=s3))
+        check(lambda: kit.Subject(hub.storage(), part=PART, sandbox=s3, container=s3.bucket))
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
@@ -64,7 +68,12 @@ def test_azure_passes_conformance_kit(check: Check) -> None:
     with azure() as new_sandbox, over_azure(new_sandbox) as hub:
         check(
             lambda: kit.Subject(
-                hub.storage(), PART, AzureBlob.capabilities, fetch_of(new_sandbox), new_sandbox
+                hub.storage(),
+                PART,
+                AzureBlob.capabilities,
+                fetch_of(new_sandbox),
+                new_sandbox,
+                new_sandbox.container,
             )
         )
 
@@ -74,7 +83,11 @@ def test_azure_passes_asynchronous_conformance_kit(check: AsyncCheck) -> None:
     """Azure passes the asynchronous conformance kit."""
     with azure() as new_sandbox:
         hub = async_over_azure(new_sandbox)
-        reports = {"fetch": fetch_of(new_sandbox), "sandbox": new_sandbox}
+        reports = {
+            "fetch": fetch_of(new_sandbox),
+            "sandbox": new_sandbox,
+            "container": new_sandbox.container,
+        }
         run(with_hub(hub, check, can=AzureBlob.capabilities, **reports))
 
 
@@ -84,7 +97,12 @@ def test_azure_with_tokens(check: Check) -> None:
     with azure() as new_sandbox, over_azure(new_sandbox, **entra(new_sandbox)) as hub:
         check(
             lambda: kit.Subject(
-                hub.storage(), PART, AzureBlob.capabilities, fetch_of(new_sandbox), new_sandbox
+                hub.storage(),
+                PART,
+                AzureBlob.capabilities,
+                fetch_of(new_sandbox),
+                new_sandbox,
+                new_sandbox.container,
             )
         )
 
@@ -93,7 +111,15 @@ def test_azure_with_tokens(check: Check) -> None:
 def test_azure_over_a_socket(check: Check) -> None:
     """Azure passes the conformance kit by real HTTP."""
     with azure() as new_sandbox, over_azure_socket(new_sandbox) as hub:
-        check(lambda: kit.Subject(hub.storage(), PART, AzureBlob.capabilities, sandbox=new_sandbox))
+        check(
+            lambda: kit.Subject(
+                hub.storage(),
+                PART,
+                AzureBlob.capabilities,
+                sandbox=new_sandbox,
+                container=new_sandbox.container,
+            )
+        )
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)

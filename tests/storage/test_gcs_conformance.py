@@ -30,14 +30,18 @@ CAN = Gcs.capabilities
 def test_google_cloud_storage_passes_conformance_kit(check: Check) -> None:
     """Google Cloud Storage passes the conformance kit."""
     with bucket() as sandbox, over_gcs(sandbox) as hub:
-        check(lambda: kit.Subject(hub.storage(), PART, CAN, fetch_of_gcs(sandbox), sandbox))
+        check(
+            lambda: kit.Subject(
+                hub.storage(), PART, CAN, fetch_of_gcs(sandbox), sandbox, sandbox.bucket
+            )
+        )
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_google_cloud_storage_passes_asynchronous_conformance_kit(check: AsyncCheck) -> None:
     """Google Cloud Storage passes the asynchronous conformance kit."""
     with bucket() as sandbox:
-        reports = {"fetch": fetch_of_gcs(sandbox), "sandbox": sandbox}
+        reports = {"fetch": fetch_of_gcs(sandbox), "sandbox": sandbox, "container": sandbox.bucket}
         run(with_hub(async_over_gcs(sandbox), check, can=CAN, **reports))
 
 
@@ -46,4 +50,8 @@ def test_google_cloud_storage_passes_asynchronous_conformance_kit(check: AsyncCh
 def test_gcs_over_a_socket(check: Check) -> None:
     """Google Cloud Storage passes the conformance kit over real HTTP, with parts of any size."""
     with bucket() as sandbox, over_socket(sandbox) as hub:
-        check(lambda: kit.Subject(hub.storage(), 100_000, CAN, sandbox=sandbox))
+        check(
+            lambda: kit.Subject(
+                hub.storage(), 100_000, CAN, sandbox=sandbox, container=sandbox.bucket
+            )
+        )

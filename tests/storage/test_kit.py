@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from moorage.contracts.routes import Account
 from moorage.contracts.storage import StorageCapability
-from moorage.errors import ConfigurationError, InvalidData
+from moorage.errors import AlreadyExists, ConfigurationError, InvalidData, VendorRejected
 from moorage.hub.hub import Hub
 from moorage.testing import storage_conformance as kit
 from moorage.testing.kits.checks import name_of
@@ -22,7 +23,7 @@ from tests.storage.labs import PART, folder, s3, sandbox
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from moorage.contracts.storage import ListPage, ObjectInfo
+    from moorage.contracts.storage import Container, ListPage, ObjectInfo
     from moorage.contracts.wire import Wire
     from moorage.testing.kits.storage_conformance import Check
 
@@ -142,6 +143,102 @@ class _RefusingVendor:
             raise ConfigurationError("never")
 
         return verb
+
+
+class _DoubleContainersVendor(S3):
+    """A vendor that creates each container twice."""
+
+    async def create_container(self, wire: Wire, name: str, /) -> None:
+        await S3.create_container(self, wire, name)
+        await S3.create_container(self, wire, name)
+
+
+class _SilentDeletionsVendor(S3):
+    """A vendor that reports every deletion of a container as a success."""
+
+    async def delete_container(self, wire: Wire, name: str, /) -> None:
+        with suppress(VendorRejected):
+            await S3.delete_container(self, wire, name)
+
+
+class _EmptyingVendor(S3):
+    """A vendor that deletes a container together with its objects."""
+
+    async def delete_container(self, wire: Wire, name: str, /) -> None:
+        page = await S3.list(self, wire, "", delimiter=None, cursor=None, limit=1_000)
+        await S3.delete_many(self, wire, [entry.key for entry in page.objects])
+        await S3.delete_container(self, wire, name)
+
+
+class _OnePageVendor(S3):
+    """A vendor that lists only the first page of containers."""
+
+    async def list_containers(self, wire: Wire, /) -> tuple[Container, ...]:
+        return (await S3.list_containers(self, wire))[:2]
+
+
+class _LostDeletionsVendor(S3):
+    """A vendor that sends no deletion of a container."""
+
+    async def delete_container(self, wire: Wire, name: str, /) -> None:
+        return
+
+
+class _StrictCreationsVendor(S3):
+    """A vendor that refuses a container that the account has."""
+
+    async def create_container(self, wire: Wire, name: str, /) -> None:
+        if any(entry.name == name for entry in await S3.list_containers(self, wire)):
+            raise AlreadyExists("The account has this container.")
+        await S3.create_container(self, wire, name)
+
+
+@pytest.mark.parametrize(
+    "check_name, vendor, error, sentence",
+    [
+        (
+            "each_request_is_sent_once",
+            _DoubleContainersVendor,
+            AssertionError,
+            "A creation of a container sent PUT .* twice",
+        ),
+        (
+            "a_container_with_objects_is_kept",
+            _SilentDeletionsVendor,
+            AssertionError,
+            "Deleting a container with objects raised no error",
+        ),
+        (
+            "a_container_with_objects_is_kept",
+            _EmptyingVendor,
+            AssertionError,
+            "Deleting a container with objects raised no error",
+        ),
+        (
+            "containers_come_and_go",
+            _OnePageVendor,
+            AssertionError,
+            "New containers are listed",
+        ),
+        (
+            "containers_come_and_go",
+            _LostDeletionsVendor,
+            AssertionError,
+            "A deleted container is listed",
+        ),
+        ("containers_come_and_go", _StrictCreationsVendor, AlreadyExists, "has this container"),
+    ],
+)
+def test_wrong_containers_are_noticed(
+    check_name: str, vendor: type[S3], error: type[Exception], sentence: str
+) -> None:
+    """A vendor that mistakes the creation, deletion or list of containers fails the kit."""
+    check = next(check for check in kit.CHECKS if name_of(check) == check_name)
+    with sandbox() as made:
+        account = Account("s3", vendor(**attrs.asdict(s3(made), recurse=False)))
+        http = SandboxHttpClient(made)
+        with Hub([account], http=http) as hub, pytest.raises(error, match=sentence):
+            check(lambda: kit.Subject(hub.storage(), PART, sandbox=made, container=made.bucket))
 
 
 def test_other_refusals_do_not_pass() -> None:

@@ -328,7 +328,10 @@ def test_upload_with_unknown_or_wrong_headers_is_refused(
         (Request.get("/other/a"), "ContainerNotFound"),
         (Request.get("/"), "ContainerNotFound"),
         (Request.get("/sandbox-container"), "UnsupportedHttpVerb"),
-        (Request.put("/sandbox-container", query={"restype": "container"}), "UnsupportedHttpVerb"),
+        (
+            Request.put("/sandbox-container", query={"restype": "container"}),
+            "ContainerAlreadyExists",
+        ),
         (Request.patch("/sandbox-container/a"), "UnsupportedHttpVerb"),
         (Request.put("/sandbox-container/a", query={"comp": "lease"}), "UnsupportedHttpVerb"),
     ],

@@ -30,6 +30,7 @@ MOST_PARTS: Final = 10_000
 
 _LONGEST_KEY: Final = 1_024
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
+_CONTAINER_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){1,220}[a-z0-9]")
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,126}[a-z0-9])?")
 
 
@@ -51,6 +52,7 @@ class StorageCapability(StrEnum):
     SIGNED_URL = "signed_url"
     SIGNED_POST = "signed_post"
     PUBLIC_URL = "public_url"
+    CONTAINERS = "containers"
 
 
 class Visibility(OneOf, field="visibility"):
@@ -96,6 +98,21 @@ def check_prefix(value: str) -> str:
             "The prefix is not a text without control characters.",
             field="prefix",
             remedy="Give text without control characters, such as 'invoices/'.",
+        )
+    return value
+
+
+def check_container(value: object) -> str:
+    """Return `value` if it can be the name of a container, such as "acme-invoices".
+
+    Raises:
+        InvalidData: no vendor accepts the name.
+    """
+    if not isinstance(value, str) or _CONTAINER_NAME.fullmatch(value) is None:
+        raise InvalidData(
+            "The value is not the name of a container.",
+            field="name",
+            remedy="Give at least 3 lowercase letters, digits and dashes.",
         )
     return value
 
@@ -304,6 +321,21 @@ class ListPage:
 
 
 @frozen(kw_only=True)
+class Container:
+    """A container of objects; some vendors call it a bucket.
+
+    Attributes:
+        name: name of the container.
+        created_at: time of its creation, if the vendor states it.
+        raw: the vendor's complete answer.
+    """
+
+    name: str
+    created_at: datetime | None = None
+    raw: Any = field(default=None, repr=False, eq=False)
+
+
+@frozen(kw_only=True)
 class Upload:
     """An unfinished upload in parts. The object is invisible until the upload completes.
 
@@ -371,8 +403,10 @@ class StorageVendor(Protocol):
     """The operations of a storage vendor; its `capabilities` list the optional ones.
 
     `put` and `put_part` store nothing of a body that arrives incomplete. A part that is put again
-    replaces the first. `complete` receives all parts in order, and may be repeated. `delete` and
-    `abort` succeed if there is nothing to remove.
+    replaces the first. `complete` receives all parts in order, and may be repeated. `delete`,
+    `delete_container` and `abort` succeed if there is nothing to remove. `create_container`
+    succeeds if the account has the container, and raises `AlreadyExists` if another account has
+    it. `delete_container` refuses a container with objects with `VendorRejected` of status 409.
     """
 
     async def put(
@@ -414,6 +448,12 @@ class StorageVendor(Protocol):
     async def abort(self, wire: Wire, upload: Upload, /) -> None: ...
 
     async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]: ...
+
+    async def list_containers(self, wire: Wire, /) -> tuple[Container, ...]: ...
+
+    async def create_container(self, wire: Wire, name: str, /) -> None: ...
+
+    async def delete_container(self, wire: Wire, name: str, /) -> None: ...
 
 
 class Pieces(Protocol):
@@ -459,6 +499,7 @@ __all__ = [
     "ByteRange",
     "Checksum",
     "ChecksumAlgorithm",
+    "Container",
     "GetOptions",
     "ListPage",
     "ObjectInfo",
@@ -475,6 +516,7 @@ __all__ = [
     "Upload",
     "UrlOptions",
     "Visibility",
+    "check_container",
     "check_key",
     "check_prefix",
     "part_size",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from moorage.contracts.ref import Ref
     from moorage.contracts.signed import SignedPost, SignedUrl
-    from moorage.contracts.storage import ListPage, ObjectInfo, PutOptions, Upload
+    from moorage.contracts.storage import Container, ListPage, ObjectInfo, PutOptions, Upload
     from moorage.domain.http.requests import HttpMethod
     from moorage.domain.values.result import Result
     from moorage.services.contracts.live_configuration import FindDispatcher
@@ -284,6 +284,34 @@ class Storage(StorageMethods):
             )
         )
 
+    def list_containers(self, *, timeout: float | None = None) -> tuple[Container, ...]:
+        """List all containers of the account, in the order of their names."""
+        return run_now(self._flows.run(StorageFlows.list_containers, timeout=timeout))
+
+    def create_container(self, name: str, *, timeout: float | None = None) -> None:
+        """Create a container in the region of the account; an existing one is not an error.
+
+        Args:
+            name: name of the container; at some vendors no two customers can use the same name.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            AlreadyExists: another account has a container with this name.
+        """
+        return run_now(self._flows.run(StorageFlows.create_container, name, timeout=timeout))
+
+    def delete_container(self, name: str, *, timeout: float | None = None) -> None:
+        """Delete an empty container; a missing one is not an error.
+
+        Args:
+            name: name of the container.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the container has objects; the status is 409.
+        """
+        return run_now(self._flows.run(StorageFlows.delete_container, name, timeout=timeout))
+
 
 class AsyncStorage(AsyncStorageMethods):
     """The asynchronous version of `Storage`."""
@@ -530,3 +558,31 @@ class AsyncStorage(AsyncStorageMethods):
             limit=limit,
             timeout=timeout,
         )
+
+    async def list_containers(self, *, timeout: float | None = None) -> tuple[Container, ...]:
+        """List all containers of the account, in the order of their names."""
+        return await self._flows.run(StorageFlows.list_containers, timeout=timeout)
+
+    async def create_container(self, name: str, *, timeout: float | None = None) -> None:
+        """Create a container in the region of the account; an existing one is not an error.
+
+        Args:
+            name: name of the container; at some vendors no two customers can use the same name.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            AlreadyExists: another account has a container with this name.
+        """
+        return await self._flows.run(StorageFlows.create_container, name, timeout=timeout)
+
+    async def delete_container(self, name: str, *, timeout: float | None = None) -> None:
+        """Delete an empty container; a missing one is not an error.
+
+        Args:
+            name: name of the container.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the container has objects; the status is 409.
+        """
+        return await self._flows.run(StorageFlows.delete_container, name, timeout=timeout)

@@ -14,12 +14,18 @@ from moorage.contracts.declaration import (
     reads,
 )
 from moorage.contracts.ref import Ref
-from moorage.contracts.storage import PutOptions, StorageCapability, check_key, check_prefix
+from moorage.contracts.storage import (
+    PutOptions,
+    StorageCapability,
+    check_container,
+    check_key,
+    check_prefix,
+)
 from moorage.contracts.validators import check_kind, check_maybe
 from moorage.domain.values.durations import count
 
 if TYPE_CHECKING:
-    from moorage.contracts.storage import ListPage, ObjectInfo, Upload
+    from moorage.contracts.storage import Container, ListPage, ObjectInfo, Upload
 
 DEFAULT_OPTIONS: Final = PutOptions()
 
@@ -141,6 +147,41 @@ class StorageContract(Contract):
         check_maybe(cursor, str, "cursor")
         count(limit, "limit")
         return Requirements(arguments={"delimiter": delimiter or None})
+
+    @reads(needs=StorageCapability.CONTAINERS)
+    def list_containers(
+        self, *, timeout: float | None = None
+    ) -> Requirements[tuple[Container, ...]]:
+        """List all containers of the account, in the order of their names."""
+        return Requirements()
+
+    @changes(needs=StorageCapability.CONTAINERS)
+    def create_container(self, name: str, *, timeout: float | None = None) -> Requirements[None]:
+        """Create a container in the region of the account; an existing one is not an error.
+
+        Args:
+            name: name of the container; at some vendors no two customers can use the same name.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            AlreadyExists: another account has a container with this name.
+        """
+        check_container(name)
+        return Requirements()
+
+    @changes(needs=StorageCapability.CONTAINERS)
+    def delete_container(self, name: str, *, timeout: float | None = None) -> Requirements[None]:
+        """Delete an empty container; a missing one is not an error.
+
+        Args:
+            name: name of the container.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            VendorRejected: the container has objects; the status is 409.
+        """
+        check_container(name)
+        return Requirements()
 
 
 def _check_object(key: str | Ref, field: str) -> None:

@@ -46,6 +46,10 @@ async def each_request_is_sent_once(factory: Factory) -> None:
     }
     if StorageCapability.STALE_UPLOADS in subject.can:
         calls["list of uploads"] = partial(storage.list_stale_uploads, base)
+    if StorageCapability.CONTAINERS in subject.can:
+        container = f"check-{uuid4().hex}"
+        calls["creation of a container"] = partial(storage.create_container, container)
+        calls["deletion of a container"] = partial(storage.delete_container, container)
     for name, call in calls.items():
         request_count = len(sandbox.requests)
         await call()

@@ -25,6 +25,7 @@ from moorage.errors import (
     UnsupportedByVendor,
     VendorRejected,
 )
+from moorage.testing.kits._storage_containers import CONTAINERS
 from moorage.testing.kits._storage_requests import REQUESTS
 from moorage.testing.kits.checks import AsyncView, require, sync_check
 
@@ -55,6 +56,8 @@ class Subject:
         fetch: sends the request of a signed URL, with a body, and returns the status and the body
             of the response; if None, signed URLs are not tested.
         sandbox: the vendor's sandbox; if None, repeated requests are not noticed.
+        container: name of the storage's container; if None, its deletion is not tried. A faulty
+            vendor may delete it.
     """
 
     storage: Any
@@ -62,6 +65,7 @@ class Subject:
     can: frozenset[str] = _EVERYTHING
     fetch: Callable[[SignedUrl, bytes], tuple[int, bytes]] | None = None
     sandbox: Sandbox | None = None
+    container: str | None = None
 
 
 class _StorageView(AsyncView):
@@ -539,6 +543,7 @@ _SHARED_CHECKS: Final = (
     a_reference_is_enough,
     signed_urls_do_one_thing,
     unsupported_features_are_refused,
+    *CONTAINERS,
     *REQUESTS,
 )
 

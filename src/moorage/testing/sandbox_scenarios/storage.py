@@ -90,6 +90,14 @@ async def public_url(vendor: ScenarioVendor) -> Any:
     return (await vendor("public_url", KEY)).endswith(f"/{KEY}")
 
 
+async def create_container(vendor: ScenarioVendor) -> Any:
+    """Create, list and delete a container."""
+    await vendor("create_container", "acme-archive")
+    containers = await vendor("list_containers")
+    await vendor("delete_container", "acme-archive")
+    return "acme-archive" in {container.name for container in containers}
+
+
 async def round_trip(vendor: ScenarioVendor) -> Any:
     """Upload, download, list and delete a file."""
     await upload(vendor)
@@ -123,4 +131,5 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     StorageCapability.SIGNED_URL: signed_url,
     StorageCapability.SIGNED_POST: signed_post,
     StorageCapability.PUBLIC_URL: public_url,
+    StorageCapability.CONTAINERS: create_container,
 }

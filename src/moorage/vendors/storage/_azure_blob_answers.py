@@ -10,7 +10,7 @@ import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
-from moorage.contracts.storage import ListPage, ObjectInfo
+from moorage.contracts.storage import Container, ListPage, ObjectInfo
 from moorage.vendors.storage._azure_blob_requests import META
 from moorage.vendors.storage._common import (
     bare_etag,
@@ -236,6 +236,33 @@ def page(wire: sdk.Wire, response: sdk.Response) -> ListPage:
         next_cursor=listing.text("NextMarker"),
         raw=listing.as_dict(),
     )
+
+
+def containers(response: sdk.Response) -> tuple[list[Container], str | None]:
+    """Parse a page of containers, and the next page's marker; Azure states no creation times."""
+    listing = root(response, "EnumerationResults")
+    entries = next(listing.all("Containers"), sdk.XmlElement("Containers", {}))
+    results = [
+        Container(name=sdk.required(element.text("Name"), response, "Name"), raw=element.as_dict())
+        for element in entries.all("Container")
+    ]
+    return results, listing.text("NextMarker")
+
+
+def check_empty(wire: sdk.Wire, response: sdk.Response, name: str) -> None:
+    """Check that a container has no blobs.
+
+    Raises:
+        VendorRejected: it has at least one.
+    """
+    listing = page(wire, response)
+    if listing.objects or listing.next_cursor is not None:
+        raise sdk.VendorRejected(
+            f"The container {name!r} has blobs, so moorage has not deleted it.",
+            status=409,
+            response=response,
+            remedy="Delete the blobs, with their snapshots and versions, and repeat the call.",
+        )
 
 
 def _listed_object(wire: sdk.Wire, key: str, element: sdk.XmlElement) -> ObjectInfo:

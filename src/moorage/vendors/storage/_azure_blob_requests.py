@@ -44,6 +44,7 @@ _CHANGED_BY_AZURE: Final = re.compile(r"\\|\.(?:/|\Z)")
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _LONGEST_KEY_LIFETIME: Final = timedelta(days=7)
 _BYTES: Final = {"Content-Type": "application/octet-stream"}
+_CONTAINER_RESOURCE: Final = {"restype": "container"}
 _XML: Final = {"Content-Type": "application/xml"}
 
 
@@ -156,6 +157,31 @@ def listed(
         "maxresults": limit,
     }
     return Request.get(path, query=query)
+
+
+# --- containers --------------------------------------------------------------
+
+
+def listed_containers(cursor: str | None) -> Request:
+    """The request that lists the account's containers."""
+    return Request.get("/", query={"comp": "list", "marker": cursor})
+
+
+def created_container(name: str) -> Request:
+    """The request that creates a container."""
+    return Request.put(f"/{name}", query=_CONTAINER_RESOURCE)
+
+
+def contents(name: str) -> Request:
+    """The request for one blob of a container, including unfinished blobs and snapshots."""
+    request = listed(f"/{name}", "", delimiter=None, cursor=None, limit=1)
+    include = {"include": "snapshots,uncommittedblobs,versions"}
+    return Request.get(request.path, query={**dict(request.query), **include})
+
+
+def deleted_container(name: str) -> Request:
+    """The request that deletes a container with all its blobs."""
+    return Request.delete(f"/{name}", query=_CONTAINER_RESOURCE)
 
 
 # --- copies ------------------------------------------------------------------

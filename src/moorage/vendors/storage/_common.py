@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.storage import GetOptions, ObjectInfo, OpenedObject, PutOptions
+from moorage.contracts.storage import Container, GetOptions, ObjectInfo, OpenedObject, PutOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 _ENCODED: Final = re.compile(r"=\?utf-8\?b\?([A-Za-z0-9+/=]*)\?=", re.IGNORECASE)
@@ -34,6 +34,11 @@ gzip is accepted.
 def without_empty(fields: Mapping[str, str | None]) -> Fields:
     """The fields that have a value, without the empty ones."""
     return {name: value for name, value in fields.items() if value}
+
+
+def in_order(containers: Iterable[Container]) -> tuple[Container, ...]:
+    """The containers of all pages, in the order of their names."""
+    return tuple(sorted(containers, key=lambda container: container.name))
 
 
 def put_if(options: PutOptions) -> Fields:

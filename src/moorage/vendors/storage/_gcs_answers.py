@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
-from moorage.contracts.storage import ListPage, ObjectInfo
+from moorage.contracts.storage import Container, ListPage, ObjectInfo
 from moorage.vendors.storage._common import byte_count, media_type, stored_encoding
 
 _META: Final = "x-goog-meta-"
@@ -178,6 +178,20 @@ def page(wire: sdk.Wire, response: sdk.Response) -> ListPage:
         next_cursor=listing.text("nextPageToken"),
         raw=listing.raw,
     )
+
+
+def containers(response: sdk.Response) -> tuple[list[Container], str | None]:
+    """Parse a page of buckets and the next page's token."""
+    listing = sdk.read_answer(response)
+    results = [
+        Container(
+            name=sdk.required(item.text("name"), response, "name"),
+            created_at=item.time("timeCreated"),
+            raw=item.raw,
+        )
+        for item in listing.objects("items")
+    ]
+    return results, listing.text("nextPageToken")
 
 
 # --- uploads -----------------------------------------------------------------

@@ -156,6 +156,29 @@ def rewrite(
     return request.evolve(idempotent=True)
 
 
+# --- buckets -----------------------------------------------------------------
+
+_BUCKETS: Final = "/storage/v1/b"
+
+
+def listed_buckets(project: str, token: str | None, prefix: str | None = None) -> Request:
+    """The request that lists the buckets of a project."""
+    return Request.get(_BUCKETS, query={"project": project, "prefix": prefix, "pageToken": token})
+
+
+def create_bucket(project: str, name: str, location: str | None) -> Request:
+    """The request that creates a bucket."""
+    resource = {"name": name} if location is None else {"name": name, "location": location}
+    # A repeat finds the bucket in the project.
+    request = Request.post(_BUCKETS, query={"project": project}, json=resource)
+    return request.evolve(idempotent=True)
+
+
+def delete_bucket(name: str) -> Request:
+    """The request that deletes an empty bucket."""
+    return Request.delete(f"{_BUCKETS}/{name}")
+
+
 # --- resumable uploads -------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote_plus
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
-from moorage.contracts.storage import ListPage, ObjectInfo, Part, Upload
+from moorage.contracts.storage import Container, ListPage, ObjectInfo, Part, Upload
 from moorage.vendors.storage._common import (
     bare_etag,
     byte_count,
@@ -115,6 +115,8 @@ def failure(
     kind: type[sdk.ConnectorError] = sdk.VendorRejected
     if code in _MISSING:
         kind = sdk.FileNotFound
+    elif code == "BucketAlreadyExists":
+        kind = sdk.AlreadyExists
     elif code in _WHO:
         kind = sdk.AuthenticationFailed
     elif code in _THROTTLING_CODES:
@@ -261,6 +263,21 @@ def uploads(
         "key-marker": marker,
         "upload-id-marker": listing.text("NextUploadIdMarker"),
     }
+
+
+def containers(response: sdk.Response) -> tuple[list[Container], str | None]:
+    """Parse a page of buckets and the next page's token."""
+    listing = root(response, "ListAllMyBucketsResult")
+    buckets = next(listing.all("Buckets"), sdk.XmlElement("Buckets", {}))
+    results = [
+        Container(
+            name=sdk.required(element.text("Name"), response, "Name"),
+            created_at=sdk.as_time(element.text("CreationDate")),
+            raw=element.as_dict(),
+        )
+        for element in buckets.all("Bucket")
+    ]
+    return results, listing.text("ContinuationToken")
 
 
 def deletion_results(response: sdk.Response, keys: Sequence[str]) -> list[sdk.Result[None]]:

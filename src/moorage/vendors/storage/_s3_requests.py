@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 _NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
+_FIRST_REGION: Final = "us-east-1"
+"""The region in which S3 creates a bucket without a location; it refuses to have it stated."""
 _ACLS: Final = {Visibility.PRIVATE: "private", Visibility.PUBLIC: "public-read"}
 
 
@@ -97,6 +99,20 @@ def delete_many(keys: Sequence[str]) -> Request:
     headers = {"Content-Type": "application/xml", "Content-MD5": digest}
     request = Request.post("/", query={"delete": ""}, headers=headers, body=body)
     return request.evolve(idempotent=True)
+
+
+def create_bucket(name: str, region: str) -> Request:
+    """The request that creates a bucket; a repeat reports that the account owns it."""
+    location = xml_element("LocationConstraint", region)
+    body = (
+        b""
+        if region == _FIRST_REGION
+        else (
+            f'<CreateBucketConfiguration xmlns="{_NAMESPACE}">{location}'
+            "</CreateBucketConfiguration>".encode()
+        )
+    )
+    return Request.put(f"/{name}", headers={"Content-Type": "application/xml"}, body=body)
 
 
 def complete(key: str, upload: str, parts: Sequence[Part], options: PutOptions) -> Request:

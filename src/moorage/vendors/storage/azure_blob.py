@@ -22,7 +22,7 @@ from moorage.vendors.storage._azure_blob_requests import ContainerUrls
 from moorage.vendors.storage._azure_blob_sas import Grant
 from moorage.vendors.storage._azure_blob_signing import signed
 from moorage.vendors.storage._azure_blob_uploads import BlockUpload, part
-from moorage.vendors.storage._common import identified, opened, without_content
+from moorage.vendors.storage._common import identified, in_order, opened, without_content
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from moorage.contracts.checksum import Checksum
     from moorage.contracts.signed import UrlOptions
     from moorage.contracts.storage import (
+        Container,
         GetOptions,
         ListPage,
         ObjectInfo,
@@ -341,6 +342,39 @@ class AzureBlob(sdk.Vendor):
         request = requests.put_block(path, block, data, checksum, block_upload.kept)
         without_content(await wire.send(request))
         return part(number, len(data), checksum)
+
+    # --- containers --------------------------------------------------------
+
+    async def list_containers(self, wire: sdk.Wire, /) -> tuple[Container, ...]:
+        """List the containers of the account."""
+        containers: list[Container] = []
+        marker: str | None = None
+        while True:
+            response = await wire.send(requests.listed_containers(marker))
+            previous_marker = marker
+            page, marker = answers.containers(response)
+            containers += page
+            if marker is None:
+                return in_order(containers)
+            if marker == previous_marker:
+                raise sdk.malformed(response, "other NextMarker")
+
+    async def create_container(self, wire: sdk.Wire, name: str, /) -> None:
+        """Create a private container."""
+        try:
+            without_content(await wire.send(requests.created_container(name)))
+        except sdk.VendorRejected as error:
+            if error.vendor_code != "ContainerAlreadyExists":
+                raise
+
+    async def delete_container(self, wire: sdk.Wire, name: str, /) -> None:
+        """Delete a container after a look for blobs, which Azure would delete with it."""
+        try:
+            answers.check_empty(wire, await wire.send(requests.contents(name)), name)
+            without_content(await wire.send(requests.deleted_container(name)))
+        except sdk.VendorRejected as error:
+            if error.vendor_code != "ContainerNotFound":
+                raise
 
     async def list_parts(self, wire: sdk.Wire, upload: Upload, /) -> Sequence[Part]:
         """List the uploaded blocks."""

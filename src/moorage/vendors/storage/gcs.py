@@ -21,7 +21,7 @@ from moorage.contracts.signed import SignedPost, SignedUrl
 from moorage.contracts.storage import OpenedObject, StorageCapability, Upload
 from moorage.vendors.storage import _gcs_answers as answers
 from moorage.vendors.storage import _gcs_requests as requests
-from moorage.vendors.storage._common import opened, without_content
+from moorage.vendors.storage._common import in_order, opened, without_content
 from moorage.vendors.storage._download_conditions import EmptyAnswer, is_wanted
 from moorage.vendors.storage._gcs_session import Session, sent
 from moorage.vendors.storage._gcs_signing import Signer, signed_headers, signer_of
@@ -30,7 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from moorage.contracts.signed import PostOptions, UrlOptions
-    from moorage.contracts.storage import GetOptions, ListPage, ObjectInfo, Pieces, PutOptions
+    from moorage.contracts.storage import (
+        Container,
+        GetOptions,
+        ListPage,
+        ObjectInfo,
+        Pieces,
+        PutOptions,
+    )
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _GOOGLE: Final = "https://storage.googleapis.com"
@@ -69,6 +76,8 @@ class Gcs(sdk.GoogleVendor):
         credentials: JSON key of a service account; by default the credential provider supplies a
             token, or `Credentials` signed by `JwtSigning` for a service account.
         endpoint: URL of another vendor with this API.
+        project: id of the project whose buckets are listed, and in which they are created.
+        location: location of new buckets, such as "EU"; by default Google's, which is "US".
     """
 
     name = "gcs"
@@ -86,6 +95,8 @@ class Gcs(sdk.GoogleVendor):
 
     bucket: str = attrs.field(validator=_is_bucket)
     endpoint: str = attrs.field(default=_GOOGLE, converter=sdk.validate_base_url)
+    project: str | None = None
+    location: str | None = None
 
     def settings(self) -> Mapping[str, Any]:
         """The timeouts for large objects, and the hiding of upload ids, which are secret."""
@@ -264,6 +275,67 @@ class Gcs(sdk.GoogleVendor):
         except sdk.VendorRejected as error:
             if error.status not in _GONE_STATUSES:
                 raise
+
+    # --- buckets -----------------------------------------------------------
+
+    async def list_containers(self, wire: sdk.Wire, /) -> tuple[Container, ...]:
+        """List the buckets of the project."""
+        return in_order(await self._buckets(wire))
+
+    async def create_container(self, wire: sdk.Wire, name: str, /) -> None:
+        """Create a bucket in the project."""
+        project = self._billed_project()
+        try:
+            await wire.send(requests.create_bucket(project, name, self.location))
+        except sdk.VendorRejected as error:
+            # Google has one status for a bucket of the project and for one of somebody else.
+            if error.status != 409:
+                raise
+            buckets = await self._buckets(wire, prefix=name)
+            if all(bucket.name != name for bucket in buckets):
+                raise sdk.AlreadyExists(
+                    f"Another project has a bucket with the name {name!r}.",
+                    status=error.status,
+                    vendor_code=error.vendor_code,
+                    vendor_message=error.vendor_message,
+                ) from error
+
+    async def delete_container(self, wire: sdk.Wire, name: str, /) -> None:
+        """Delete a bucket; Google refuses to delete one with objects."""
+        try:
+            without_content(await wire.send(requests.delete_bucket(name)))
+        except sdk.VendorRejected as error:
+            if error.status != 404:
+                raise
+
+    async def _buckets(self, wire: sdk.Wire, prefix: str | None = None) -> Sequence[Container]:
+        """The buckets of the project whose names have a prefix."""
+        project = self._billed_project()
+        buckets: tuple[Container, ...] = ()
+        token: str | None = None
+        while True:
+            response = await wire.send(requests.listed_buckets(project, token, prefix))
+            previous_token = token
+            page, token = answers.containers(response)
+            buckets = (*buckets, *page)
+            if token is None:
+                return buckets
+            if token == previous_token:
+                raise sdk.malformed(response, "other nextPageToken")
+
+    def _billed_project(self) -> str:
+        """The id of the project.
+
+        Raises:
+            ConfigurationError: it is not set.
+        """
+        if self.project is None:
+            raise sdk.ConfigurationError(
+                "Google needs a project to list and create buckets, but none is set.",
+                path="project",
+                remedy="Set `project` to the id of the project of the buckets.",
+            )
+        return self.project
 
     # --- results -----------------------------------------------------------
 

@@ -33,6 +33,7 @@ from moorage.vendors.storage import _s3_requests as requests
 from moorage.vendors.storage._common import (
     bare_etag,
     identified,
+    in_order,
     media_type,
     opened,
     put_if,
@@ -45,11 +46,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from moorage.contracts.signed import PostOptions, SignedPost, SignedUrl, UrlOptions
-    from moorage.contracts.storage import GetOptions, ListPage, ObjectInfo, OpenedObject, PutOptions
+    from moorage.contracts.storage import (
+        Container,
+        GetOptions,
+        ListPage,
+        ObjectInfo,
+        OpenedObject,
+        PutOptions,
+    )
     from moorage.vendor_sdk import Response, Result, Wire
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _MOST_KEYS: Final = 1_000
+_BUCKETS: Final = "buckets"
+"""Name of the service whose URL has no bucket."""
 _ALGORITHMS: Final = frozenset(
     {ChecksumAlgorithm.CRC32, ChecksumAlgorithm.SHA1, ChecksumAlgorithm.SHA256}
 )
@@ -137,19 +147,23 @@ class S3(Vendor):
     @property
     def base_url(self) -> str:
         """The URL of the bucket."""
-        domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
-        endpoint_url = (self.endpoint or f"https://s3.{self.region}.{domain}").rstrip("/")
         if self.path_style:
-            return f"{endpoint_url}/{self.bucket}"
-        parts = urlsplit(endpoint_url)
+            return f"{self._endpoint_url}/{self.bucket}"
+        parts = urlsplit(self._endpoint_url)
         return urlunsplit(parts._replace(netloc=f"{self.bucket}.{parts.netloc}"))
+
+    @property
+    def _endpoint_url(self) -> str:
+        """The URL of the account, without a bucket."""
+        domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        return (self.endpoint or f"https://s3.{self.region}.{domain}").rstrip("/")
 
     def ping(self) -> Request:
         """Request the name of one object, to check that the account works."""
         return Request.get("/", query={"list-type": "2", "max-keys": "1"})
 
     def services(self) -> Mapping[str, Service]:
-        """The service of the bucket."""
+        """The services of the bucket and, for its buckets, of the account."""
         credentials = None
         if self.access_key_id is not None and self.credentials is not None:
             signing = AwsSigV4(
@@ -160,15 +174,16 @@ class S3(Vendor):
             )
             credentials = Credentials.signed(signing, self.credentials)
         return {
-            "": Service(
-                "s3",
-                self.base_url,
+            name: Service(
+                f"s3_{name}" if name else "s3",
+                url,
                 timeout=120.0,
                 attempt_timeout=60.0,
                 credentials=credentials,
                 needs_credentials=credentials is None,
                 classify=answers.classify,
             )
+            for name, url in (("", self.base_url), (_BUCKETS, self._endpoint_url))
         }
 
     # --- objects -----------------------------------------------------------
@@ -342,6 +357,41 @@ class S3(Vendor):
                 raise malformed(response, "other NextKeyMarker")
             uploads += page
         return uploads
+
+    # --- buckets -----------------------------------------------------------
+
+    async def list_containers(self, wire: Wire, /) -> tuple[Container, ...]:
+        """List the buckets of the account, in all regions."""
+        containers: list[Container] = []
+        token: str | None = None
+        while True:
+            request = Request.get(
+                "/", query={"max-buckets": _MOST_KEYS, "continuation-token": token}
+            )
+            response = await wire.send(request, to=_BUCKETS)
+            previous_token = token
+            page, token = answers.containers(response)
+            containers += page
+            if token is None:
+                return in_order(containers)
+            if token == previous_token:
+                raise malformed(response, "other ContinuationToken")
+
+    async def create_container(self, wire: Wire, name: str, /) -> None:
+        """Create a bucket in the region of the account."""
+        try:
+            await wire.send(requests.create_bucket(name, self.region), to=_BUCKETS)
+        except VendorRejected as error:
+            if error.vendor_code != "BucketAlreadyOwnedByYou":
+                raise
+
+    async def delete_container(self, wire: Wire, name: str, /) -> None:
+        """Delete a bucket; S3 refuses to delete one with objects."""
+        try:
+            without_content(await wire.send(Request.delete(f"/{name}"), to=_BUCKETS))
+        except VendorRejected as error:
+            if error.vendor_code != "NoSuchBucket":
+                raise
 
     # --- results -----------------------------------------------------------
 

@@ -4,6 +4,8 @@ It is strict: its own code checks signatures (also of URLs), versions, headers, 
 names of blocks, and conditions. It keeps versions. Bodies are stored on disk, so that `serving()`
 takes files of any size.
 
+Containers can be listed, created and deleted; as in Azure, a deleted container loses its blobs.
+
 Magic keys: `magic/server-busy`, `magic/denied`, `magic/internal-error`, `magic/archived` and
 `magic/snapshots` fail every request with the error in their names; a copy of `magic/uncopied`
 fails.
@@ -52,6 +54,7 @@ from moorage.testing.sandboxes.storage._azure_documents import (
     stored_headers,
     xml_reply,
 )
+from moorage.testing.sandboxes.storage._containers import Containers
 from moorage.testing.sandboxes.storage._listing import page_of
 from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer, Reply, tag
 from moorage.testing.sandboxes.storage._s3_store import Piece
@@ -119,6 +122,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         self.mounts = {self.token_endpoint.path: self.token_endpoint}
         self.account = Account(account, key)
         self.container = container
+        self.containers = Containers(container, now)
         self.hosts = (f"{account}.blob.core.windows.net", "login.microsoftonline.com")
         self.looks = 0
         self.blobs: dict[str, Blob] = {}
@@ -145,8 +149,25 @@ class AzureBlobSandbox(SpoolingSandbox):
         if (request.method, query.get("comp")) == ("POST", "userdelegationkey"):
             return self._grant_delegation_key(request, spool)
         container, _, key = unquote(request.path).removeprefix("/").partition("/")
-        if container != self.container:
+        if (request.method, container, query.get("comp")) == ("GET", "", "list"):
+            check_headers(request, "get")
+            return self._list_containers(request, query)
+        if request.method in {"PUT", "DELETE"} and query == {"restype": "container"} and not key:
+            check_headers(request, "get")
+            return self._change_container(request, container)
+        if container not in self.containers.created_at:
             raise ErrorAnswer("ContainerNotFound", 404, "The specified container does not exist.")
+        if container != self.container:
+            if key or request.method != "GET":
+                raise ErrorAnswer("BlobNotFound", 404, "The specified blob does not exist.")
+            return xml_reply(
+                document(
+                    "EnumerationResults",
+                    "<Blobs></Blobs>",
+                    ServiceEndpoint=f"https://{request.host}/",
+                    ContainerName=container,
+                )
+            )
         if key in _MAGIC:
             raise ErrorAnswer(*_MAGIC[key])
         operation, do = self._operation(request, key, query)
@@ -383,6 +404,37 @@ class AzureBlobSandbox(SpoolingSandbox):
         )
         return self._store_blob(key, committed)
 
+    # --- containers --------------------------------------------------------
+
+    def _list_containers(self, request: SandboxRequest, query: dict[str, str]) -> Reply:
+        names, marker = self.containers.page(_opened_marker(query))
+        entries = "".join(
+            f"<Container>{tag('Name', name)}<Properties>"
+            f"{tag('Last-Modified', self._container_time(name))}{tag('Etag', '0x8D1')}"
+            "</Properties></Container>"
+            for name in names
+        )
+        child_elements = f"<Containers>{entries}</Containers>", tag("NextMarker", marker or "")
+        attributes = {"ServiceEndpoint": f"https://{request.host}/"}
+        return xml_reply(document("EnumerationResults", *child_elements, **attributes))
+
+    def _container_time(self, name: str) -> str:
+        return format_datetime(self.containers.created_at[name], usegmt=True)
+
+    def _change_container(self, request: SandboxRequest, name: str) -> Reply:
+        if request.method == "PUT":
+            if not self.containers.add(name):
+                message = "The specified container already exists."
+                raise ErrorAnswer("ContainerAlreadyExists", 409, message)
+            return Reply(201)
+        if not self.containers.remove(name):
+            raise ErrorAnswer("ContainerNotFound", 404, "The specified container does not exist.")
+        if name == self.container:
+            self.blobs.clear()
+            self.versions.clear()
+            self.blocks.clear()
+        return Reply(202)
+
     # --- the container -----------------------------------------------------
 
     def _list(self, request: SandboxRequest, _: str, query: dict[str, str], __: Spool) -> Reply:
@@ -390,15 +442,13 @@ class AzureBlobSandbox(SpoolingSandbox):
         page_size = query.get("maxresults", str(_LONGEST_PAGE))
         if not page_size.isdigit() or not 0 < int(page_size) <= _LONGEST_PAGE:
             raise ErrorAnswer("OutOfRangeQueryParameterValue", 400, QueryParameterName="maxresults")
-        try:
-            marker = b64decode(query.get("marker", ""), validate=True).decode()
-        except ValueError:
-            raise ErrorAnswer(
-                "InvalidQueryParameterValue", 400, QueryParameterName="marker"
-            ) from None
-        page = page_of(
-            self.blobs, prefix=prefix, delimiter=delimiter, marker=marker, size=int(page_size)
-        )
+        marker = _opened_marker(query)
+        keys = {*self.blobs}
+        if "uncommittedblobs" in query.get("include", ""):
+            keys |= self.blocks.keys()
+        if "versions" in query.get("include", ""):
+            keys |= {key for key, _version in self.versions}
+        page = page_of(keys, prefix=prefix, delimiter=delimiter, marker=marker, size=int(page_size))
         elements = "".join(
             f"<BlobPrefix>{_name(entry)}</BlobPrefix>"
             if entry in page.folders
@@ -418,7 +468,9 @@ class AzureBlobSandbox(SpoolingSandbox):
         return xml_reply(document("EnumerationResults", *child_elements, **attributes))
 
     def _blob_element(self, key: str) -> str:
-        blob = self.blobs[key]
+        blob = self.blobs.get(key)
+        if blob is None:
+            return f"<Blob>{_name(key)}<Properties></Properties></Blob>"
         properties = {
             **{name: text for name, text in blob.headers.items() if name.startswith("C")},
             "Last-Modified": format_datetime(blob.modified, usegmt=True),
@@ -429,6 +481,14 @@ class AzureBlobSandbox(SpoolingSandbox):
         }
         property_elements = "".join(tag(name, text) for name, text in properties.items())
         return f"<Blob>{_name(key)}<Properties>{property_elements}</Properties></Blob>"
+
+
+def _opened_marker(query: dict[str, str]) -> str:
+    """Return the name after which a page begins."""
+    try:
+        return b64decode(query.get("marker", ""), validate=True).decode()
+    except ValueError:
+        raise ErrorAnswer("InvalidQueryParameterValue", 400, QueryParameterName="marker") from None
 
 
 def _block_list(kind: str, blocks: list[tuple[str, int]]) -> str:

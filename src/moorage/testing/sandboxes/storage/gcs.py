@@ -5,6 +5,9 @@ code checks the signatures of URLs and forms, parameters, resources, checksums, 
 first and last byte of each chunk of an upload. Bodies are stored on disk, so that `serving()` takes
 files of any size.
 
+Buckets of the project can be listed, created and deleted; another project has the bucket
+`taken-by-another-account`.
+
 Magic keys: `magic/rate-limit`, `magic/forbidden`, `magic/backend-error` and `magic/held` fail every
 request with the error in their names.
 """
@@ -23,6 +26,7 @@ from moorage.domain.http.requests import Request, Timeouts
 from moorage.testing.sandboxes._google import GoogleTokens, key_file
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes.storage._containers import TAKEN, Containers
 from moorage.testing.sandboxes.storage._gcs_documents import (
     base64,
     check_query,
@@ -59,6 +63,7 @@ _PATH: Final = re.compile(
     "/storage/v1/b/(?P<bucket>[^/]+)/o"
     "(?:/(?P<key>[^/]+)(?:/rewriteTo/b/(?P<other>[^/]+)/o/(?P<to>[^/]+))?)?"
 )
+_BUCKET_PATH: Final = re.compile("/storage/v1/b(?:/(?P<bucket>[^/]+))?")
 _MAGIC: Final = {
     "magic/rate-limit": ("rateLimitExceeded", 429),
     "magic/forbidden": ("forbidden", 403),
@@ -79,6 +84,7 @@ class GcsSandbox(SpoolingSandbox):
 
     Args:
         bucket: name of the bucket.
+        project: id of the project of the bucket.
         email: email address that names the service account.
         versioned: True to keep generations that are replaced or deleted.
         rewritten: number of bytes that one rewrite request copies.
@@ -95,6 +101,7 @@ class GcsSandbox(SpoolingSandbox):
         self,
         bucket: str = "sandbox-bucket",
         *,
+        project: str = "sandbox-project",
         email: str = "erp@sandbox.iam.gserviceaccount.com",
         versioned: bool = False,
         rewritten: int = 1 << 62,
@@ -103,6 +110,8 @@ class GcsSandbox(SpoolingSandbox):
         super().__init__()
         self.hosts = (_GOOGLE, _TOKENS)
         self.bucket = bucket
+        self.project = project
+        self.containers = Containers(bucket, now)
         self.email = email
         self.versioned = versioned
         self.rewritten = rewritten
@@ -153,11 +162,22 @@ class GcsSandbox(SpoolingSandbox):
             return self._by_form(request, spool)
         if not self.tokens.allows(request):
             raise ErrorAnswer("authError", 401, "Invalid Credentials")
+        bucket_path = _BUCKET_PATH.fullmatch(request.path)
+        if bucket_path is not None:
+            return self._of_project(request, bucket_path["bucket"], query, spool)
+        return self._of_bucket(request, query, spool)
+
+    def _of_bucket(self, request: SandboxRequest, query: dict[str, str], spool: Spool) -> Reply:
         upload = request.path.startswith("/upload/")
         match = _PATH.fullmatch(request.path.removeprefix("/upload"))
         if match is None or (upload and match["key"] is not None):
             raise ErrorAnswer("notFound", 404, "Not Found")
-        if match["bucket"] != self.bucket or match["other"] not in {None, self.bucket}:
+        is_missing = self.bucket not in self.containers.created_at
+        if (
+            is_missing
+            or match["bucket"] != self.bucket
+            or match["other"] not in {None, self.bucket}
+        ):
             raise ErrorAnswer("notFound", 404, "The specified bucket does not exist.")
         key = None if match["key"] is None else unquote(match["key"])
         if key in _MAGIC:
@@ -184,6 +204,60 @@ class GcsSandbox(SpoolingSandbox):
             if query.get("alt") == "media"
             else json_reply(stored_object.resource)
         )
+
+    # --- buckets -----------------------------------------------------------
+
+    def _of_project(
+        self, request: SandboxRequest, name: str | None, query: dict[str, str], spool: Spool
+    ) -> Reply:
+        if name is None and query.get("project") != self.project:
+            raise invalid("Invalid argument.")
+        match request.method, name:
+            case "GET", None:
+                check_query(query, "project prefix pageToken")
+                return self._list_buckets(query)
+            case "POST", None:
+                check_query(query, "project")
+                return self._create_bucket(request, spool)
+            case "DELETE", str():
+                return self._delete_bucket(name)
+            case _:
+                raise ErrorAnswer("methodNotAllowed", 405, "Method Not Allowed")
+
+    def _list_buckets(self, query: dict[str, str]) -> Reply:
+        names, token = self.containers.page(
+            open_token(query.get("pageToken")), query.get("prefix", "")
+        )
+        page: dict[str, Any] = {"kind": "storage#buckets"}
+        # Empty lists are left out.
+        if names:
+            page["items"] = [self._bucket_resource(name) for name in names]
+        if token is not None:
+            page["nextPageToken"] = token
+        return json_reply(page)
+
+    def _bucket_resource(self, name: str) -> dict[str, Any]:
+        created_at = self.containers.created_at[name].strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return {"kind": "storage#bucket", "id": name, "name": name, "timeCreated": created_at}
+
+    def _create_bucket(self, request: SandboxRequest, spool: Spool) -> Reply:
+        resource = attrs.evolve(request, body=spool.content()).json()
+        if not {"name"} <= resource.keys() <= {"name", "location"}:
+            raise invalid("Invalid JSON payload received.")
+        name = resource["name"]
+        if name == TAKEN:
+            raise ErrorAnswer("conflict", 409, "The requested bucket name is not available.")
+        if not self.containers.add(name):
+            raise ErrorAnswer("conflict", 409, "You already own this bucket.")
+        return json_reply(self._bucket_resource(name))
+
+    def _delete_bucket(self, name: str) -> Reply:
+        if name not in self.containers.created_at:
+            raise ErrorAnswer("notFound", 404, "The specified bucket does not exist.")
+        if name == self.bucket and any(self.objects.values()):
+            raise ErrorAnswer("conflict", 409, "The bucket you tried to delete is not empty.")
+        self.containers.remove(name)
+        return Reply(204)
 
     # --- reading -----------------------------------------------------------
 
@@ -466,7 +540,11 @@ def fixture(_: Path) -> SandboxFixture:
     browser = SandboxHttpClient(sandbox)
     return SandboxFixture(
         sandbox=sandbox,
-        options={"bucket": sandbox.bucket, "credentials": sandbox.key_file()},
+        options={
+            "bucket": sandbox.bucket,
+            "credentials": sandbox.key_file(),
+            "project": sandbox.project,
+        },
         vendor_values={
             "storage_class": "COLDLINE",
             "encryption": "projects/acme/locations/eu/keyRings/erp/cryptoKeys/files",

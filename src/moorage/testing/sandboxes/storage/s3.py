@@ -4,6 +4,9 @@ It is strict: its own code checks signatures (also of URLs and forms), hashes, c
 conditions, and the order and size of parts. Bodies are stored on disk, so that `serving()` takes
 files of any size.
 
+Buckets can be listed, created and deleted; another account has the bucket
+`taken-by-another-account`.
+
 Magic keys: `magic/slow-down`, `magic/access-denied`, `magic/internal-error` and
 `magic/wrong-region` fail every request with the error in their names.
 """
@@ -22,6 +25,7 @@ import attrs
 from moorage.domain.http.requests import Request, Timeouts
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes.storage._containers import TAKEN, Containers
 from moorage.testing.sandboxes.storage._listing import page_of
 from moorage.testing.sandboxes.storage._s3_auth import Key, check_header, check_query
 from moorage.testing.sandboxes.storage._s3_documents import (
@@ -97,6 +101,7 @@ class S3Sandbox(UploadSandbox):
         self.region = region
         self.key = Key(id=access_key_id, secret=secret, token=token, region=region)
         self.may_list = may_list
+        self.containers = Containers(bucket, now)
         self.hosts = (f"{bucket}.s3.{region}.amazonaws.com", f"s3.{region}.amazonaws.com")
 
     # --- requests ----------------------------------------------------------
@@ -110,8 +115,9 @@ class S3Sandbox(UploadSandbox):
 
     def done(self, request: SandboxRequest, spool: Spool) -> Reply:
         """Execute a request to S3."""
-        key = self._key(request)
         query = dict(request.query)
+        name = self._bucket_to_change(request)
+        key = "" if name is not None else self._key(request)
         form = request.headers.get("content-type", "").startswith("multipart/form-data")
         if request.method == "POST" and not key and form:
             return self._form(request, spool)
@@ -120,6 +126,8 @@ class S3Sandbox(UploadSandbox):
         else:
             check_header(request, self.key, self._now(), spool.digests["sha256"].hex())
         self._check_headers(request, spool)
+        if name is not None:
+            return self._of_account(request, name, query, spool)
         if key in _MAGIC:
             raise ErrorAnswer(*_MAGIC[key])
         if not key:
@@ -137,12 +145,22 @@ class S3Sandbox(UploadSandbox):
             raise ErrorAnswer("MethodNotAllowed", 405)
         return verbs[request.method](request, key, query, spool)
 
+    def _bucket_to_change(self, request: SandboxRequest) -> str | None:
+        """Return the bucket that a request creates or deletes, "" for a list of buckets."""
+        if request.host.partition(".")[0] == self.bucket:
+            return None
+        path = unquote(request.path).removeprefix("/")
+        is_change = request.method in {"PUT", "DELETE"} and path and "/" not in path
+        is_list = request.method == "GET" and not path
+        return path if is_change or is_list else None
+
     def _key(self, request: SandboxRequest) -> str:
         path = unquote(request.path).removeprefix("/")
         if request.host.partition(".")[0] == self.bucket:
-            return path
-        bucket, _, key = path.partition("/")
-        if bucket != self.bucket:
+            bucket, key = self.bucket, path
+        else:
+            bucket, _, key = path.partition("/")
+        if bucket != self.bucket or bucket not in self.containers.created_at:
             raise ErrorAnswer("NoSuchBucket", 404, "The specified bucket does not exist")
         return key
 
@@ -158,6 +176,52 @@ class S3Sandbox(UploadSandbox):
         if is_chunked:
             raise ErrorAnswer("MissingContentLength", 411)
         checked_sums(request, spool)
+
+    # --- buckets -----------------------------------------------------------
+
+    def _of_account(
+        self, request: SandboxRequest, name: str, query: dict[str, str], spool: Spool
+    ) -> Reply:
+        if request.method == "GET":
+            return self._list_buckets(query)
+        if request.method == "PUT":
+            return self._create_bucket(name, spool)
+        if name not in self.containers.created_at:
+            raise ErrorAnswer("NoSuchBucket", 404, "The specified bucket does not exist")
+        if name == self.bucket and (self.objects or any(self.versions.values())):
+            message = "The bucket you tried to delete is not empty"
+            raise ErrorAnswer("BucketNotEmpty", 409, message, BucketName=name)
+        self.containers.remove(name)
+        return Reply(204)
+
+    def _list_buckets(self, query: dict[str, str]) -> Reply:
+        if "max-buckets" not in query:
+            raise ErrorAnswer("InvalidArgument", 400, "The sandbox lists buckets in pages only")
+        names, token = self.containers.page(open_token(query.get("continuation-token")))
+        buckets = "".join(
+            f"<Bucket>{tag('Name', name)}{tag('CreationDate', self._created_text(name))}</Bucket>"
+            for name in names
+        )
+        next_token = "" if token is None else tag("ContinuationToken", token)
+        return answer(xml("ListAllMyBucketsResult", f"<Buckets>{buckets}</Buckets>", next_token))
+
+    def _created_text(self, name: str) -> str:
+        return self.containers.created_at[name].strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+    def _create_bucket(self, name: str, spool: Spool) -> Reply:
+        elements = parse_body(spool).iter() if spool.size else ()
+        places = [item.text for item in elements if name_of(item) == "LocationConstraint"]
+        if places != ([] if self.region == "us-east-1" else [self.region]):
+            message = "The specified location-constraint is not valid"
+            raise ErrorAnswer("InvalidLocationConstraint", 400, message)
+        if name == TAKEN:
+            message = "The requested bucket name is not available."
+            raise ErrorAnswer("BucketAlreadyExists", 409, message)
+        # In its first region, S3 reports success for a bucket that the account has.
+        if not self.containers.add(name) and self.region != "us-east-1":
+            message = "The bucket that you tried to create already exists, and you own it."
+            raise ErrorAnswer("BucketAlreadyOwnedByYou", 409, message)
+        return Reply(200, {"Location": f"/{name}"})
 
     # --- the bucket --------------------------------------------------------
 
