@@ -342,5 +342,5 @@ def test_moorage_run_calls_method_of_xml_rpc_service(
 def test_account_that_is_not_whole() -> None:
     """An Odoo account without a database, a user id or a password is refused."""
     table = {"kind": "xml-rpc", "database": "shop"}
-    with pytest.raises(ConfigurationError, match="lacks user_id"):
+    with pytest.raises(ConfigurationError, match="needs user_id"):
         moorage.open({"connectors": {"odoo": table}})

@@ -76,7 +76,7 @@ def test_walk_visits_each_folder(files: Storage) -> None:
     ] == seen_values
     assert ["in/x/", "in/x/y/"] == [item.prefix for item in files.walk("in/x")]
     assert [("none/", (), ())] == [*files.walk("none")]
-    with pytest.raises(InvalidData, match="not a text"):
+    with pytest.raises(InvalidData, match="must be a string"):
         next(files.walk(7))  # type: ignore[arg-type] # a mistake of a caller
 
 
@@ -374,7 +374,7 @@ def test_mistakes_are_refused_before_anything_is_sent(files: Storage) -> None:
     with pytest.raises(InvalidData, match="binary file has no encoding"):
         files.open("new", "wb", encoding="utf-8")  # type: ignore[call-overload] # a mistake of a caller
     for encoding in ("klingon", "hex", 7):
-        with pytest.raises(InvalidData, match="not a text encoding"):
+        with pytest.raises(InvalidData, match="must be a string encoding"):
             files.open("new", "w", encoding=encoding)  # type: ignore[call-overload] # a mistake of a caller
     with pytest.raises(InvalidData, match="begins with a slash"):
         files.open("/new", "wb")

@@ -61,7 +61,7 @@ def test_functions_are_methods(server: GrpcServer, perform: Callable[..., Any]) 
     assert ("/lab.Lab/Echo", {"name": "a"}) == (request.path, request.value)
     assert "t" == request.metadata["trace"]
     assert 0 < (request.timeout or 0) <= 60.0
-    with pytest.raises(InvalidRequest, match="no such method"):
+    with pytest.raises(InvalidRequest, match="does not have this method"):
         perform(method("Nothing"), {})
 
 
