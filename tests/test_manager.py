@@ -313,7 +313,9 @@ MOVING = Service("bank", moves_money=True)
 def test_money_needs_keys_that_outlive_a_crash() -> None:
     """For a service that moves money, both managers refuse a store without durability."""
     for make in (ConnectorManager, AsyncConnectorManager):
-        with pytest.raises(ConfigurationError, match="a crash of MemoryStorage loses") as excinfo:
+        with pytest.raises(
+            ConfigurationError, match="MemoryStorage loses the used keys in a crash"
+        ) as excinfo:
             make([MOVING])
         assert excinfo.value.path == "services.bank.moves_money"
         assert "claims=" in excinfo.value.remedy

@@ -221,7 +221,9 @@ def test_observer_can_be_notified_by_several_threads_at_once() -> None:
 )
 def test_observer_declares_classes_of_events(event_classes: Any) -> None:
     """An observer is refused if its `event_classes` contains anything but event classes."""
-    with pytest.raises(ConfigurationError, match="SelectiveObserver must have classes"):
+    with pytest.raises(
+        ConfigurationError, match="SelectiveObserver must contain only event classes"
+    ):
         ConnectorManager([Service("a")], observers=[SelectiveObserver(event_classes)])
 
 

@@ -137,7 +137,7 @@ def test_an_instance_without_keys(is_async: bool) -> None:
     """A missing role, disabled metadata and unreachable metadata have different errors."""
     with Aws(is_async=is_async) as aws:
         aws.lab.role = None
-        with pytest.raises(ConfigurationError, match="has no role"):
+        with pytest.raises(ConfigurationError, match="has no IAM role"):
             aws.get(aws.instance())
         with pytest.raises(ConfigurationError, match="metadata is disabled"):
             aws.get(aws.instance(AWS_EC2_METADATA_DISABLED="True"))

@@ -561,7 +561,7 @@ def test_session_adapter_without_connections_is_refused() -> None:
 
     with session() as value:
         value.mount("http://", PoollessAdapter())
-        with pytest.raises(ConfigurationError, match="PoollessAdapter has no connections"):
+        with pytest.raises(ConfigurationError, match="PoollessAdapter has no connection pool"):
             RequestsHttpClient(session=value).send(GET, "http://127.0.0.1:1/", LONG)
 
 

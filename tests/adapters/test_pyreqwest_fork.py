@@ -187,7 +187,7 @@ def test_forked_child_falls_back(vendor: VendorServer) -> None:
         tells_no_idle,
     )
     (message,) = messages
-    assert message.startswith("PyreqwestHttpClient cannot use pyreqwest in this process")
+    assert message.startswith("PyreqwestHttpClient uses the standard library instead of pyreqwest")
     assert 200 == client.send(GET, vendor.url, LONG).status
 
 

@@ -211,7 +211,10 @@ def test_a_file_that_others_can_read_is_refused(place: CredentialSource, mode: i
         ('secret = "sk_live"', r"not consist of the tables \[services"),
         ('services = "sk_live"', r"not consist of the tables \[services"),
         ('[tenants]\nacme = "sk_live"', r"not consist of the tables \[services"),
-        ('[tenants.acme.shop]\nkey = "sk_live"', r"\[tenants.acme.shop\]: The credential has an unknown field"),
+        (
+            '[tenants.acme.shop]\nkey = "sk_live"',
+            r"\[tenants.acme.shop\]: The credential has an unknown field",
+        ),
     ],
 )
 def test_a_broken_file_is_refused(place: CredentialSource, text: str, problem: str) -> None:

@@ -107,7 +107,7 @@ def test_damaged_answer_is_reported(store: RedisStorage) -> None:
     with redis.Redis.from_url(redis_url()) as client:
         stored_bytes: Any = client.get(f"moorage:{key}")
         client.set(f"moorage:{key}", stored_bytes[:-3])
-    with pytest.raises(StorageUnavailable, match="is not a state"):
+    with pytest.raises(StorageUnavailable, match="has a value that moorage did not"):
         store.execute(claim)
 
 
@@ -118,7 +118,7 @@ def test_record_with_unknown_layout_is_refused(store: RedisStorage) -> None:
         client.set(
             f"moorage:{gates.circuit_key}", pack((1, 2**52, 0, 3, 4, 5, 6, ("odd",))), px=9999
         )
-    with pytest.raises(StorageUnavailable, match="is not a state"):
+    with pytest.raises(StorageUnavailable, match="has a value that moorage did not"):
         store.execute(Report(gates, (3, 1, 0), Outcome.FAILED, "one"))
 
 

@@ -352,7 +352,7 @@ def test_wrong_shards_are_refused() -> None:
         ShardedStorage({})
     with pytest.raises(ConfigurationError, match="first shard must not change"):
         ShardedStorage({"b": store, "a": store}, former={"a": store})
-    with pytest.raises(InvalidData, match="several tags"):
+    with pytest.raises(InvalidData, match="different hash tags"):
         ShardedStorage({"a": store}).execute(TaggedCommand(None, 0).with_keys("{a}:1", "{b}:2"))
 
 

@@ -218,7 +218,9 @@ def test_missing_required_column_is_refused(database: Database) -> None:
     """A table without a required column is refused as not moorage's, and not changed."""
     database.run(f"CREATE TABLE {database.prefix}log (number BIGINT PRIMARY KEY, service TEXT)")
 
-    with pytest.raises(ConfigurationError, match="has no column id, which existing rows need"):
+    with pytest.raises(
+        ConfigurationError, match="has no column id, and its existing rows need a value"
+    ):
         database.log().migrate()
     assert {"number", "service"} == database.columns("log")
 

@@ -41,7 +41,7 @@ def test_vendor_of_another_package() -> None:
 def test_entry_point_that_is_no_vendor() -> None:
     """An entry point that is not a vendor is refused with its name."""
     with pytest.raises(
-        ConfigurationError, match="leads to os:path, which is not a vendor"
+        ConfigurationError, match="refers to os:path, which is not a vendor class"
     ) as excinfo:
         moorage.open({"vendors": {"owl": {}}})
 

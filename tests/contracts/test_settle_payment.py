@@ -68,7 +68,7 @@ def test_error_refers_operator_to_vendor_website_if_vendor_cannot_list_payments(
     with world.hub() as hub:
         world.lose(hub)
         world.clock.advance(WAIT)
-        with pytest.raises(InvalidData, match="web page"):
+        with pytest.raises(InvalidData, match="on the vendor's website"):
             hub.settle_payment(KEY)
 
 

@@ -408,7 +408,7 @@ def test_unsafe_remotes_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidData) as excinfo:
         GitRemote(**options)
 
-    assert "pass" not in str(excinfo.value)
+    assert "me:pass" not in str(excinfo.value)
 
 
 @pytest.mark.parametrize(

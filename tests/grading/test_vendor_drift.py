@@ -118,7 +118,7 @@ def test_change_is_shown_with_its_line(tmp_path: Path) -> None:
     assert {removal, ("words added", "statuses[].status", False)} == shown_changes
     assert '"client_reference"' in source_line(changes[0]["fact"]) + source_line(changes[1]["fact"])
     assert '"status"' in source_line(changes[0]["fact"]) + source_line(changes[1]["fact"])
-    assert "2 changes touch what moorage uses" in people.out
+    assert "2 changes affect moorage" in people.out
 
 
 def test_change_that_breaks_nothing_succeeds(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ async def test_new_numbers_make_deliveries_void() -> None:
         records = await source.poll(LIMITS)
         folder.validity = 8
         revocations = await open_source(source)
-        with pytest.raises(ConnectionFailed, match="anew"):
+        with pytest.raises(ConnectionFailed, match="renumbered"):
             await source.commit(records)
         repeated = await source.poll(LIMITS)
         await source.commit(repeated)

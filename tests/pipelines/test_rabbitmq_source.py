@@ -258,7 +258,7 @@ async def test_stream_is_refused(private_server: PrivateRabbitMq) -> None:
         reader = source(broker)
         await reader.open(Revocations())
         await publish(broker, messages(1))
-        with pytest.raises(ConfigurationError, match="is a stream"):
+        with pytest.raises(ConfigurationError, match="is a RabbitMQ stream"):
             await reader.poll(PollLimits(1, 1, 60.0))
         await reader.close()
 

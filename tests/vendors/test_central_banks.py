@@ -127,7 +127,7 @@ def test_today_may_have_no_rates_yet(name: str) -> None:
             assert date(2022, 2, 24) == hub.currencies().rates(day).day
         sandbox.publish(FRIDAY, sandbox.prices)
         assert FRIDAY == hub.currencies().rates().day
-        with pytest.raises(InvalidData, match="2022-02-26 has not begun at"):
+        with pytest.raises(InvalidData, match="2022-02-26 has not begun yet at"):
             hub.currencies().rates(date(2022, 2, 26))
 
 

@@ -264,7 +264,7 @@ def with_claims(response: Response, **changed: object) -> Response:
 @pytest.mark.parametrize(
     "changed, words",
     [
-        ({"nonce": "of-another"}, "is of another consent"),
+        ({"nonce": "of-another"}, "belongs to another consent"),
         ({"iss": "https://elsewhere.example"}, "is from another issuer"),
         ({"aud": "another"}, "is for another client"),
         (None, "is missing"),

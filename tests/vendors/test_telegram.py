@@ -166,7 +166,7 @@ def test_repeated_edit_and_deletion_are_no_errors() -> None:
 def test_reference_needs_a_number(id_: str) -> None:
     """A reference without a message number is refused before anything is sent."""
     sandbox = TelegramSandbox()
-    with pytest.raises(InvalidData, match="no number"):
+    with pytest.raises(InvalidData, match="does not contain the number"):
         hub(sandbox).chat().delete(Ref("telegram", "team", id_, {"channel": "1"}))
     assert [] == sandbox.requests
 

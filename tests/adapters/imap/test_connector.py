@@ -498,7 +498,7 @@ def test_uids_of_earlier_uidvalidity_are_refused() -> None:
         error = mailbox.error(mailbox.connector.flag([1], validity=6, add=["x"]), ChangesExpired)
 
     assert not [line for line in server.lines if "STORE" in line]
-    assert "anew" in error.message
+    assert "renumbered" in error.message
 
 
 FETCHES: dict[str, tuple[bytes, type[ConnectorError] | None]] = {

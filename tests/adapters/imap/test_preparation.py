@@ -53,5 +53,5 @@ def test_flood_of_replies_ends_at_the_deadline() -> None:
         error = error_of_a_change(server, timeout=0.5)
 
     assert isinstance(error, (ConnectionFailed, DeadlineExceeded))
-    assert "longer than the attempt may" in f"{error.message} {error.__cause__}"
+    assert "longer than the timeout of the attempt" in f"{error.message} {error.__cause__}"
     assert not may_have_acted(error)

@@ -241,7 +241,11 @@ def test_permissions_are_reported(
         (f"nats://{WRONG}@{{place}}", AuthenticationFailed, "rejected the user"),
         ("nats://{place}", AuthenticationFailed, "rejected the user"),
         ("tls://shop:pw@{place}", ConnectionFailed, "TLS failed"),
-        ("nats://no-such-host.invalid", ConnectionFailed, "host of NATS is unknown"),
+        (
+            "nats://no-such-host.invalid",
+            ConnectionFailed,
+            "host name of NATS could not be resolved",
+        ),
         ("nats://127.0.0.1:1", ConnectionFailed, "Nothing accepts connections"),
     ],
 )

@@ -93,7 +93,7 @@ def test_wrong_sizes_are_refused(lab: Lab) -> None:
 
 def test_a_stream_is_no_part_of_a_transaction(lab: Lab) -> None:
     """A transaction refuses a stream, because the stream would outlive it."""
-    with pytest.raises(InvalidData, match="cannot be a part"):
+    with pytest.raises(InvalidData, match="cannot run in this transaction"):
         lab.transact(lab.connector.stream("orders", {}))
 
 

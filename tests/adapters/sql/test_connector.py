@@ -461,7 +461,7 @@ def test_cancelling_call_leaves_no_busy_session_behind(system: str) -> None:
 def test_unknown_database_is_refused(mode: str, system: str) -> None:
     """A missing database raises VendorRejected, and the call is not retried."""
     lab = Lab(system, mode, url=url_of(system, "moorage_missing"))
-    with pytest.raises(VendorRejected, match="no such database") as excinfo:
+    with pytest.raises(VendorRejected, match="does not have this database") as excinfo:
         lab.query(LIST)
     lab.close()
 
