@@ -319,7 +319,7 @@ def test_money_needs_keys_that_outlive_a_crash() -> None:
             make([MOVING])
         assert excinfo.value.path == "services.bank.moves_money"
         assert "claims=" in excinfo.value.remedy
-    with pytest.raises(ConfigurationError, match="a crash of DeclaredStorage loses"):
+    with pytest.raises(ConfigurationError, match="DeclaredStorage loses the used keys in a crash"):
         ConnectorManager([MOVING], state=DeclaredStorage(durable=False))
 
 

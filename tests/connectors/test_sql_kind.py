@@ -119,7 +119,7 @@ def test_password_is_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"url": "sqlite://", "host": "db"}, "host", "a URL and host"),
         ({"dialect": "oracle"}, "dialect", "not an allowed value"),
         ({"dialect": "sqlite", "user": "ada"}, "user", "SQLite has no server"),
-        ({"dialect": "mariadb"}, "host", "host of the mariadb server is missing"),
+        ({"dialect": "mariadb"}, "host", "host of the mariadb server is not set"),
         ({"dialect": "mariadb", "host": "db", "port": "x"}, "port", "not a whole number"),
         ({"url": "sqlite://", "connections": 0}, "connections", "allowed range"),
         ({"url": "sqlite://", "connect_timeout": -1.0}, "connect_timeout", "out of range"),

@@ -81,7 +81,7 @@ def test_opens_tries_and_closes(use: Callable[..., Any]) -> None:
     assert [CircuitState.OPEN] * 2 == states(breaker)
 
     clock.advance(20)
-    with pytest.raises(CircuitBreakerOpen, match=r"^v: The circuit is open") as excinfo:
+    with pytest.raises(CircuitBreakerOpen, match=r"^v: The circuit breaker is open") as excinfo:
         use(breaker, lambda: requests.append(None))
     assert START + timedelta(seconds=60) == excinfo.value.retry_at
     assert ("v", True, []) == (excinfo.value.service, excinfo.value.retryable, requests)
@@ -534,7 +534,7 @@ def test_keyed_breakers_have_a_circuit_for_each_key(use: Callable[..., Any]) -> 
 
     with pytest.raises(FunctionFailure):
         use(failing_breaker, raise_error)
-    with pytest.raises(CircuitBreakerOpen, match=r"^v: The circuit is open"):
+    with pytest.raises(CircuitBreakerOpen, match=r"^v: The circuit breaker is open"):
         use(working_breaker.keyed("a.example"), int)
     assert 0 == use(working_breaker, int) == use(breaker, int)
     assert [CircuitState.OPEN] * 2 == states(failing_breaker)

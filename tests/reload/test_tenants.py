@@ -432,7 +432,7 @@ def test_only_tables_are_stored(tmp_path: Path) -> None:
         tenants.put("", {})
     with closing(sqlite3.connect(tmp_path / "other.db")) as link:
         link.execute("CREATE TABLE t (a)")
-    with pytest.raises(ConfigurationError, match="not one of tenants"):
+    with pytest.raises(ConfigurationError, match="cannot store tenants"):
         SqliteTenants(tmp_path / "other.db", CIPHER).version("acme")
 
 

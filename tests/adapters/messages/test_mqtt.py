@@ -234,8 +234,8 @@ def test_topic_without_permission(
 @pytest.mark.parametrize(
     "url, words",
     [
-        ("mqtt://no-such-host.invalid", "host of MQTT is unknown"),
-        (f"mqtt://{'x' * 64}.example", "host of MQTT is unknown"),
+        ("mqtt://no-such-host.invalid", "host name of MQTT could not be resolved"),
+        (f"mqtt://{'x' * 64}.example", "host name of MQTT could not be resolved"),
         ("mqtt://127.0.0.1:1", "Nothing accepts connections"),
     ],
 )

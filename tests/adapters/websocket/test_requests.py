@@ -84,7 +84,7 @@ def test_message_that_cannot_be_sent_fails_at_once(lab: Lab, server: Server) -> 
     "method, parameters, expected",
     [
         ("garbage", {}, (VendorFailed, "codec cannot read")),
-        ("frame", {}, (VendorFailed, "breaks the protocol")),
+        ("frame", {}, (VendorFailed, "violates the protocol")),
         ("huge", {}, (VendorFailed, "larger than `max_message_bytes`")),
         ("close", {"code": 1008, "reason": "policy"}, (VendorFailed, "the code 1008")),
         ("close", {"code": 4321}, (VendorFailed, "the code 4321")),
