@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from decimal import Decimal
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -45,7 +45,7 @@ GROUPS: Final = [(profile, syntax) for profile in PROFILES for syntax in SYNTAXE
 _PARTS_OF: Final = {"en16931": "full", "peppol": "small", "xrechnung": "small"}
 """The kind of invoice from whose documents parts are removed, by profile."""
 
-_CHANGES: Final = {
+_CHANGES: Final[dict[str, list[tuple[str, str, str, Any]]]] = {
     "en16931": [
         *(("full", rule, path, None) for rule, path in MISSING),
         *(("full", rule, path, value) for rule, _, path, value in SPOILED),
