@@ -47,10 +47,10 @@ def template(**fields: Any) -> TemplateMessage:
 @pytest.mark.parametrize(
     "fields, expected",
     [
-        ({}, {"To": f"whatsapp:{TO}", "From": "whatsapp:+15005550006"}),
+        ({}, {"To": f"whatsapp:{TO}", "From": "whatsapp:+15005550009"}),
         ({"channel": "rcs"}, {"To": f"rcs:{TO}", "From": "rcs:acme_agent"}),
-        ({"sender": "whatsapp:+15005550009"}, {"From": "whatsapp:+15005550009"}),
-        ({"sender": "+15005550009"}, {"From": "whatsapp:+15005550009"}),
+        ({"sender": "whatsapp:+15005550006"}, {"From": "whatsapp:+15005550006"}),
+        ({"sender": "+15005550006"}, {"From": "whatsapp:+15005550006"}),
         ({"sender_pool": "MG1"}, {"To": f"whatsapp:{TO}", "MessagingServiceSid": "MG1"}),
         ({"channel": "rcs", "sender_pool": "MG1"}, {"To": TO, "MessagingServiceSid": "MG1"}),
         ({"callback_url": HOOK}, {"StatusCallback": HOOK}),

@@ -162,9 +162,12 @@ async def unsupported_templates_are_refused(make: Open) -> None:
         for capability, fields in fields_by_capability.items():
             if capability in lab.capabilities:
                 continue
-            message = TemplateMessage(
-                to=lab.subject.to, **{"channel": "whatsapp", "template": "order_ready", **fields}
-            )
+            message_fields: dict[str, Any] = {
+                "channel": "whatsapp",
+                "template": "order_ready",
+                **fields,
+            }
+            message = TemplateMessage(to=lab.subject.to, **message_fields)
             refused_call = lab("send_template", message)
             error = await lab.refused(UnsupportedByVendor, refused_call, f"{capability}")
             require(capability in error.capabilities, f"{capability} is not named.")

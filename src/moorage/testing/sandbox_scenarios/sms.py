@@ -87,8 +87,12 @@ async def verification(vendor: ScenarioVendor, **fields: Any) -> Any:
 async def template(vendor: ScenarioVendor, **fields: Any) -> Any:
     """Send a message from a template by WhatsApp, or with these fields."""
     name = str(vendor.fixture.vendor_values.get("template", "order_ready"))
-    default_fields = {"channel": "whatsapp", "language": "en", "variables": ("Ada", "Q-17")}
-    message = TemplateMessage(to=PHONE, template=name, **{**default_fields, **fields})
+    defaults: dict[str, Any] = {
+        "channel": "whatsapp",
+        "language": "en",
+        "variables": ("Ada", "Q-17"),
+    }
+    message = TemplateMessage(to=PHONE, template=name, **{**defaults, **fields})
     return (await vendor("send_template", message)).ref
 
 
