@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,9 +22,11 @@ from moorage.errors import (
     CredentialNotFound,
     StorageUnavailable,
 )
+from moorage.runtime.bridge import as_async, run_now, within_sync
 from moorage.testing import VirtualClock
 from moorage.testing import credentials_conformance as kit
 from moorage.testing.kits.checks import name_of
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,7 +170,7 @@ class UnavailableProvider:
 
     def __init__(self, behind: Any) -> None:
         self._behind = behind
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.asked = 0
 
     def get(self, *owner: Any) -> Any:
@@ -257,6 +262,237 @@ def test_overtaken_reads_are_not_cached() -> None:
 
     assert [OLD, NEW, NEW] == [provider.cached.get(*OWNER) for _ in range(3)]
     assert (1, 2) == (provider.cached.hits, provider.cached.misses)
+
+
+class HeldProvider:
+    """A provider whose calls wait until a test releases them.
+
+    Attributes:
+        behind: the credentials.
+        owners: the owner of each call.
+        errors: the errors of the calls, from the first on; None for a call that succeeds.
+        is_called, may_end: set by each call when it begins, and by the test to let it end.
+    """
+
+    def __init__(self, *errors: BaseException | None) -> None:
+        self.behind: Any = MemoryCredentialProvider({OWNER: OLD, ("stripe", "other"): OTHER})
+        self.owners: list[tuple[str, str | None]] = []
+        self.errors = list(errors)
+        self.is_called: Any = Event()
+        self.may_end: Any = Event()
+
+    def get(self, service: str, tenant: str | None, /) -> Any:
+        """Return the credential that is stored now, once the test allows it."""
+        result = self._begin(service, tenant)
+        assert self.may_end.wait(30)
+        return self._end(result)
+
+    def _begin(self, service: str, tenant: str | None) -> Any:
+        self.owners.append((service, tenant))
+        self.is_called.set()
+        return self.behind.get(service, tenant)
+
+    def _end(self, result: Any) -> Any:
+        error = self.errors.pop(0) if self.errors else None
+        if error is not None:
+            raise error
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.behind, name)
+
+
+class AsyncHeldProvider(HeldProvider):
+    """The asynchronous `HeldProvider`."""
+
+    def __init__(self, *errors: BaseException | None) -> None:
+        super().__init__(*errors)
+        self.is_called, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:
+        """Return the credential that is stored now, once the test allows it."""
+        result = self._begin(service, tenant)
+        await self.may_end.wait()
+        return self._end(result)
+
+
+def wait_for_queue(cached: CachedCredentials, length: int) -> None:
+    """Return when so many threads wait for the result of another one."""
+    slots = cached._locks._slots  # noqa: SLF001 - nothing else shows that a thread waits
+    wait_until(
+        lambda: length == sum(queue.length for queue in list(slots._queues.values())),  # noqa: SLF001 - as above
+        f"{length} waiting threads",
+    )
+
+
+def get_in_threads(provider: Any, most: int = 8) -> list[Any]:
+    """Return the result or error of so many threads that miss the cache at the same time."""
+    cached = CachedCredentials(provider)
+    with ThreadPoolExecutor(most) as pool:
+        futures = [pool.submit(cached.get, *OWNER)]
+        assert provider.is_called.wait(30)
+        futures += [pool.submit(cached.get, *OWNER) for _ in range(most - 1)]
+        wait_for_queue(cached, most - 1)
+        provider.may_end.set()
+    return [future.exception() or future.result() for future in futures]
+
+
+async def get_in_tasks(provider: Any, most: int = 8) -> list[Any]:
+    """Return the result or error of so many tasks that miss the cache at the same time."""
+    cached = AsyncCachedCredentials(provider)
+    tasks = [asyncio.create_task(cached.get(*OWNER)) for _ in range(most)]
+    await provider.is_called.wait()
+    await asyncio.sleep(0)
+    provider.may_end.set()
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_threads_that_miss_together_call_the_provider_once() -> None:
+    """If threads miss the cache together, one calls the provider and all get its result."""
+    provider: Any = HeldProvider()
+
+    assert [OLD] * 8 == get_in_threads(provider)
+    assert [OWNER] == provider.owners
+
+
+def test_tasks_that_miss_together_call_the_provider_once() -> None:
+    """If tasks miss the cache together, one calls the provider and all get its result."""
+
+    async def run() -> None:
+        provider: Any = AsyncHeldProvider()
+        assert [OLD] * 8 == await get_in_tasks(provider)
+        assert [OWNER] == provider.owners
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "error", [CredentialNotFound("none"), StorageUnavailable("away"), KeyError("foreign")], ids=repr
+)
+def test_error_reaches_all_waiting_threads_and_is_not_cached(error: Exception) -> None:
+    """An error of the provider reaches all waiting threads; the next call asks again."""
+    provider: Any = HeldProvider(error)
+
+    results = get_in_threads(provider)
+    assert [(type(error), str(error))] * 8 == [(type(item), str(item)) for item in results]
+    assert [OWNER] == provider.owners
+    assert (1 if isinstance(error, KeyError) else 8) == len(set(map(id, results)))
+    assert OLD == CachedCredentials(provider).get(*OWNER)
+
+
+def test_error_reaches_all_waiting_tasks_and_is_not_cached() -> None:
+    """An error of the provider reaches all waiting tasks, a copy each; the next call asks again."""
+
+    async def run() -> None:
+        provider: Any = AsyncHeldProvider(CredentialNotFound("none"))
+        results = await get_in_tasks(provider)
+        assert [str(CredentialNotFound("none"))] * 8 == [str(result) for result in results]
+        assert 8 == len(set(map(id, results)))
+        assert [OWNER] == provider.owners
+        assert [OLD] * 2 == await get_in_tasks(provider, 2)
+        assert [OWNER] * 2 == provider.owners
+
+    asyncio.run(run())
+
+
+def test_cancelled_task_hands_the_reading_over_to_the_next_one() -> None:
+    """If the task that calls the provider is cancelled, the next waiting task calls it."""
+
+    async def run() -> None:
+        provider: Any = AsyncHeldProvider()
+        cached = AsyncCachedCredentials(provider)
+        tasks = [asyncio.create_task(cached.get(*OWNER)) for _ in range(4)]
+        await provider.is_called.wait()
+        await asyncio.sleep(0)
+        provider.is_called.clear()
+        tasks[2].cancel()
+        tasks[0].cancel()
+        await provider.is_called.wait()
+        provider.may_end.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+
+        assert [OLD, OLD] == results[1::2]
+        assert [asyncio.CancelledError] * 2 == [type(result) for result in results[::2]]
+        assert [OWNER] * 2 == provider.owners
+
+    asyncio.run(run())
+
+
+def test_interrupted_thread_hands_the_reading_over_to_the_next_one() -> None:
+    """If the thread that calls the provider is interrupted, the next waiting thread calls it."""
+    provider: Any = HeldProvider(KeyboardInterrupt())
+
+    first, *others = get_in_threads(provider, 4)
+    assert isinstance(first, KeyboardInterrupt)
+    assert [OLD] * 3 == others
+    assert [OWNER] * 2 == provider.owners
+
+
+def test_waiting_thread_gives_up_at_its_deadline() -> None:
+    """A thread waits for another one's reading until its call's deadline at the latest."""
+    provider: Any = HeldProvider()
+    cached = CachedCredentials(provider)
+
+    def get_within(seconds: float) -> Any:
+        return run_now(within_sync(as_async(cached.get)(*OWNER), seconds))
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(get_within, 0.0)
+        assert provider.is_called.wait(30)
+        try:
+            with pytest.raises(StorageUnavailable, match="Another call is reading") as excinfo:
+                get_within(0.001)
+            assert ("stripe", True) == (excinfo.value.service, excinfo.value.slow)
+        finally:
+            provider.may_end.set()
+    assert OLD == reader.result()
+    assert (1, OLD) == (cached.misses, get_within(0.0))
+
+
+def test_other_tenants_do_not_wait() -> None:
+    """The reading of one tenant's credentials does not delay another tenant's."""
+
+    async def run() -> None:
+        provider: Any = AsyncHeldProvider()
+        cached = AsyncCachedCredentials(provider)
+        tasks = [asyncio.create_task(cached.get("stripe", name)) for name in ("acme", "other")]
+        await provider.is_called.wait()
+        await asyncio.sleep(0)
+        assert [OWNER, ("stripe", "other")] == provider.owners
+        provider.may_end.set()
+        assert [OLD, OTHER] == await asyncio.gather(*tasks)
+
+    asyncio.run(run())
+
+
+def test_calls_after_a_change_do_not_get_an_earlier_reading() -> None:
+    """A call after a rotation asks the provider, even while an earlier call is still asking."""
+    provider: Any = HeldProvider()
+    cached = CachedCredentials(provider)
+    with ThreadPoolExecutor(2) as pool:
+        earlier_get = pool.submit(cached.get, *OWNER)
+        assert provider.is_called.wait(30)
+        cached.rotate(*OWNER, NEW)
+        later_get = pool.submit(cached.get, *OWNER)
+        try:
+            wait_until(lambda: [OWNER] * 2 == provider.owners, "a second call of the provider")
+        finally:
+            provider.may_end.set()
+        assert [OLD, NEW] == [earlier_get.result(), later_get.result()]
+
+
+@EITHER
+def test_ended_readings_leave_nothing_behind(is_async: bool) -> None:
+    """After a reading that failed, the cache keeps neither its lock nor its error."""
+    cache = CacheInMode(is_async=is_async)
+    provider = make_unavailable(cache)
+    for provider.error in (CredentialNotFound("none"), KeyError("foreign"), KeyboardInterrupt()):
+        with pytest.raises(type(provider.error)):
+            cache.get()
+    provider.error = None
+    gc.collect()
+    assert set() == cache.cached._locks._slots.names()  # noqa: SLF001 - a leak is seen only there
+    assert [] == list(cache.cached._cache._reads)  # noqa: SLF001 - as above
 
 
 def test_a_change_that_failed_may_have_happened() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
+from moorage.adapters.concurrency.allowance import allowance
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.credentials.memory import (
     AsyncMemoryCredentialProvider,
@@ -24,7 +25,6 @@ from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, LocalFailure
 from moorage.parts.base import Part
 from moorage.runtime.bridge import (
-    allowance,
     as_async,
     documented_by,
     guarded_async,

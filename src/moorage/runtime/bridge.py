@@ -11,10 +11,10 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
-from contextvars import ContextVar
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
+from moorage.adapters.concurrency.allowance import allowed_time
 from moorage.adapters.notices import give_notice
 from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.names import name_of
@@ -55,8 +55,6 @@ plain_async: Final[frozenset[type]] = frozenset()
 _LIFTED: Final = "lifted_function"
 _NEEDS_NO_FLOW: Final = "needs_no_flow"
 NOT_PLAIN: Final = _GENERATOR | inspect.CO_COROUTINE
-
-_allowed: Final[ContextVar[float | None]] = ContextVar("allowed", default=None)
 
 
 class SuspendedError(RuntimeError):
@@ -337,16 +335,11 @@ async def settle_async(value: Any) -> Any:
 
 async def within_sync(pending: Awaitable[R], seconds: float) -> R:
     """Return a synchronous port's result; the port may read its time limit from `allowance`."""
-    token = _allowed.set(seconds)
+    token = allowed_time.set(seconds)
     try:
         return await pending
     finally:
-        _allowed.reset(token)
-
-
-def allowance() -> float | None:
-    """Return the seconds that a port's caller can still wait; None without a limit."""
-    return _allowed.get()
+        allowed_time.reset(token)
 
 
 @functools.cache
