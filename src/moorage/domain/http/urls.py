@@ -36,7 +36,7 @@ _ORIGIN = late_pattern(
 _UNWANTED = late_pattern(r"[\s\x00-\x1f\x7f-\x9f]")
 _PLACEHOLDER = late_pattern(r"[{}<>]")
 _NUMBER = late_pattern(r"[0-9]+")
-_PLAIN_PATH = late_pattern(r"[A-Za-z0-9\-._~/]*")
+_PLAIN_PATH = late_pattern(r"[A-Za-z0-9\-._~/:@!$&'()*+,;=]*")
 _PLAIN_BASE = late_pattern(r"https?://[A-Za-z0-9\-._:/]*")
 _DOT_SEGMENT = late_pattern(r"(?:^|[/\\])(?:\.|%2e){1,2}(?:[/\\]|$)", re.IGNORECASE)
 _STRAY_PERCENT = late_pattern(r"%(?![0-9A-Fa-f]{2})")

@@ -105,7 +105,7 @@ def key_path(key: object) -> str:
     Raises:
         InvalidData: the key is empty, or has a value that OData cannot write.
     """
-    if not isinstance(key, Mapping):
+    if isinstance(key, (int, str)) or not isinstance(key, Mapping):  # an int is quick to tell
         return f"({_escape(literal(key, 'key'))})"
     parts = cast("Mapping[str, Any]", key)
     if not parts:
@@ -194,4 +194,4 @@ def _duration(value: timedelta) -> str:
 
 def _escape(text: str) -> str:
     """Return an OData literal percent-encoded for a path, except for its quotes."""
-    return quote(text, safe="'")
+    return text if text.isascii() and text.isalnum() else quote(text, safe="'")

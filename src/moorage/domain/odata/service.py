@@ -413,8 +413,9 @@ def _write(method: str, path: str, headers: Mapping[str, str], data: object = No
 
 def _question(query: ODataQuery | None) -> str:
     """Return a URL's query string with OData options, whose dollar signs stay unencoded."""
-    options = [] if query is None else query.options()
-    pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in options)
+    if query is None:
+        return ""
+    pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.options())
     return f"?{pairs}" if pairs else ""
 
 

@@ -140,6 +140,8 @@ def _collection(value: object, field: str, depth: int) -> str:
 def _escape(text: object, field: str) -> str:
     if not isinstance(text, str):
         raise _unwritable("A name is not a text", field)
+    if text.isascii() and text.isalnum():
+        return text  # most names have nothing to escape
     if _FORBIDDEN.search(text):
         raise _unwritable("The text contains a character that XML does not allow", field)
     return escape(text, {"\r": "&#13;"})
