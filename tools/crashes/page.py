@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
 from tools.crashes import peers
@@ -16,22 +17,28 @@ if TYPE_CHECKING:
 PAGE: Final = Path("docs/explanation/crashes.md")
 Row = dict[str, Any]
 
-_OPENING: Final = """\
-# What a crash leaves behind
+_WIDTH: Final = 100
+"""The length of the page's longest lines."""
 
-**In {cells} crashes of moorage, {double} effects happened twice, {lost} were lost, and {stuck}
-calls stayed in a state that nobody moves.** After {person} of these crashes, a person has to look
-the outcome up at the vendor: these vendors either support no idempotency keys and have no look-up,
-or did not list the payment. In {whole} of these {person} crashes, each effect had happened exactly
-once. {unrun}In the same crashes, Celery, procrastinate and DBOS, each with the task from its
-documentation, left {failed} of {controls} orders charged twice, never charged, or stuck.
+_TITLE: Final = "# What a crash leaves behind\n\n"
 
-Each test is a crash of real processes. A host writes an order and a call in one
-transaction in PostgreSQL. A worker makes the call from the
+_SUMMARY: Final = """\
+**In {cells} crashes of moorage, {double}, {lost}, and {stuck}.** After {person}, a person has to
+look the outcome up at the vendor, for one of two reasons: the vendor has neither idempotency keys
+nor a look-up, or the vendor did not list the payment. In {whole} of these {person_count} crashes,
+each effect had happened exactly once. {unrun}In the same crashes, Celery, procrastinate and DBOS,
+each with the task from its documentation, left {failed} of {controls} orders charged twice, never
+charged, or stuck.
+"""
+
+_METHOD: Final = """
+
+Each test crashes real processes. A *host* (a program like yours) stores an order and the call to be
+made in one transaction in PostgreSQL. A worker makes the call from the
 [outbox](../how-to/outbox-without-a-framework.md), with its shared state in the same database. The
-vendor is a sandbox in a separate process, which no fault touches and which counts its effects. The
-fault happens at the crash point. Then other workers run until no outbox entry changes any more, for
-at most 200 rounds, and the test counts the effects at the vendor. If the order is not in the
+vendor is a sandbox in a separate process: it never crashes, and it counts its effects. The test
+causes the fault at the crash point. Then other workers run until no outbox entry changes any more,
+for at most 200 rounds, and the test counts the effects at the vendor. If the order is not in the
 database afterwards, the host runs again, as a user would try again.
 
 | crash point | the process that crashes |
@@ -55,8 +62,8 @@ database afterwards, the host runs again, as a user would try again.
 
 The result `once` means that each effect happened exactly once, and the entry is done. The result
 `person` means that the entry is `unknown`, nothing was repeated, and a person has to look at the
-vendor's web page. One cell of the table stands for all five faults; if their results differ, it
-shows the number of each.
+vendor's web page. Each cell of the table stands for all five faults. If their results differ, the
+cell shows how many faults had each result.
 
 """
 
@@ -81,33 +88,37 @@ charges again.
 
 ## Other task queues
 
+"""
+
+_OTHER_QUEUES: Final = """\
 In this comparison, each task queue makes one charge. The task in each queue is a plain HTTP
 request, as in the queue's documentation. The host queues the task after its commit. The result
 `stuck` means that the task is not done, and a second worker did not take it within {seconds:g}
 seconds. The result `lost` means that there is no charge, and no task is left to make it.
-
 """
 
 _CLOSING: Final = """
-You can make each of these task queues safer: with a vendor's idempotency key in the task, late
-acknowledgement, a job that looks for stalled tasks, or an outbox of your own. The table shows at
-which crash points this is necessary.
+You can make each of these task queues safer: by a vendor's idempotency key in the task, late
+acknowledgement, a job that looks for stalled tasks, or your own outbox. The table shows for which
+crash points you need to do so.
 
 ## What was not run
 
-- The crash tests do not cover storage, and the contracts for bank accounts, accounting, electronic
-  invoices, signatures, push notifications, shops and employee accounts.
-- The crash tests do not cover a payment vendor without idempotency keys, because all payment
-  vendors of moorage support idempotency keys.
-- The crash tests do not cover a wrong clock on the database's machine. Leases and due times use
-  only this clock.
-- The crash tests do not cover a bulk mail that needs several requests.
-- The crash tests do not cover redelivery by Celery after its visibility timeout of an hour.
+The crash tests do not cover:
+
+- storage, and the contracts for bank accounts, accounting, electronic invoices, signatures, push
+  notifications, shops and employee accounts
+- a payment vendor without idempotency keys, because all payment vendors of the table support
+  idempotency keys
+- a wrong clock on the database's machine, the only clock that leases and due times use
+- a bulk mail that needs several requests
+- redelivery by Celery after its visibility timeout of an hour
 
 ## Run it
 
-The crash tests start their own PostgreSQL server, so they need PostgreSQL's server programs. They
-take an hour. The tests of other queues need Redis, and the interpreter that `make bench` creates.
+The crash tests start their own PostgreSQL server, so they need PostgreSQL's server programs. The
+crash tests run for an hour. The tests of other queues need Redis, and the interpreter that `make
+bench` creates.
 
 ```text
 python -m tools.crashes
@@ -128,16 +139,21 @@ def page_of_rows(rows: Iterable[Row]) -> str:
     names = list(expected_effects)
     counts = Counter(result for (name, _, _), result in cells.items() if name in names)
     other_counts = Counter(result for (name, _, _), result in cells.items() if name in peers.QUEUES)
-    opening = _OPENING.format(
+    doubt = counts["person"]
+    summary = _SUMMARY.format(
         cells=counts.total() - counts["not run"],
-        failed=other_counts.total() - other_counts["once"],
-        controls=other_counts.total(),
+        double=_counted(counts["double"], "effect happened twice", "effects happened twice"),
+        lost=_counted(counts["lost"], "effect was lost", "effects were lost"),
+        stuck=_counted(counts["stuck"], "call was stuck", "calls were stuck"),
+        person=f"{doubt or 'none'} of these crashes",
+        person_count=doubt,
         whole=sum(
             row["verdict"] == "person" and row["effects"] == expected_effects[row["case"]]
             for row in latest_rows.values()
         ),
         unrun=_unreached_sentence(counts["not run"]),
-        **{name: counts[name] for name in ("double", "lost", "stuck", "person")},
+        failed=other_counts.total() - other_counts["once"],
+        controls=other_counts.total(),
     )
     case_rows = [
         [
@@ -152,12 +168,21 @@ def page_of_rows(rows: Iterable[Row]) -> str:
         for fault in peers.FAULTS
     ]
     return (
-        opening
+        _TITLE
+        + fill(summary, _WIDTH)
+        + _METHOD
         + _table(["verb@vendor", *POINTS], case_rows)
-        + _KEYLESS.format(seconds=peers.WATCHED)
+        + _KEYLESS
+        + fill(_OTHER_QUEUES.format(seconds=peers.WATCHED), _WIDTH)
+        + "\n\n"
         + _table(["queue", "fault", *peers.POINTS], queue_rows)
         + _CLOSING
     )
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    """Return a count with its words in the singular or plural, and "no" in place of zero."""
+    return f"{count or 'no'} {many if count > 1 else one}"
 
 
 def _unreached_sentence(count: int) -> str:
