@@ -153,3 +153,14 @@ def test_bytes_of_a_single_value_are_bounded(labs: Callable[..., Lab], system: s
     with pytest.raises(InvalidRequest, match="exceeds `most_rows` or `most_bytes`"):
         lab.query(repeated, letter="x", number=1_100_000)
     assert () == lab.query(LIST)
+
+
+def test_bytes_of_a_few_rows_of_sqlite_are_bounded(labs: Callable[..., Lab]) -> None:
+    """In SQLite, a result of two rows is refused if its values exceed the limit of bytes."""
+    lab = labs("sqlite", most_bytes=1_000_000)
+    lab.execute(INSERT, id=1, note="x" * 900_000)
+    assert 900_000 == len(lab.query(LIST)[0].note)
+    lab.execute(INSERT, id=2, note="x" * 200_000)
+    with pytest.raises(InvalidRequest, match="exceeds `most_rows` or `most_bytes`"):
+        lab.query(LIST)
+    assert ((2,),) == lab.query(Query("SELECT count(id) FROM moorage_orders", name="count"))

@@ -16,6 +16,7 @@ from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from itertools import chain
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 from uuid import UUID
@@ -39,7 +40,7 @@ from moorage.domain.secrets.frames import without_frames
 from moorage.errors import BulkheadFull, InvalidData, LocalFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection, CursorResult, Engine, Row
 
@@ -191,7 +192,7 @@ class Session:
             rows += batch
             is_last = len(batch) < _ROWS_AT_ONCE
             if not is_last or link.may_have_large_values():
-                size += sum(map(_size_of, batch))
+                size += _size_of(batch)
             if len(rows) > bounds.rows or size > bounds.bytes:
                 if self.database.system == "mysql" and not is_last:
                     self.forget_unread_rows()
@@ -516,5 +517,7 @@ def execute_many(
     return tuple(session.rows_or_count(*step) for step in steps)
 
 
-def _size_of(row: Row[Any]) -> int:
-    return sum(len(value) for value in row if isinstance(value, (str, bytes)))
+def _size_of(rows: Iterable[Row[Any]]) -> int:
+    return sum(
+        [len(value) for value in chain.from_iterable(rows) if isinstance(value, (str, bytes))]
+    )

@@ -39,7 +39,16 @@ class SqlLink:
         opened: the time of its opening, by the monotonic clock.
     """
 
-    __slots__ = ("_driver", "_end", "_has_unread_rows", "_system", "connection", "limit", "opened")
+    __slots__ = (
+        "_driver",
+        "_end",
+        "_has_unread_rows",
+        "_is_counted",
+        "_system",
+        "connection",
+        "limit",
+        "opened",
+    )
 
     def __init__(self, connection: Connection, system: str, *, is_async: bool) -> None:
         self.connection = connection
@@ -47,6 +56,7 @@ class SqlLink:
         self.opened = monotonic()
         self._system = None if is_async else system
         self._has_unread_rows = system == "mysql"
+        self._is_counted = system != "postgresql"
         driver: Any = connection.connection.driver_connection
         self._driver = driver
         if system == "sqlite":
@@ -86,11 +96,8 @@ class SqlLink:
         return True
 
     def may_have_large_values(self) -> bool:
-        """Return whether a few rows may have many bytes.
-
-        Values of SQLite are in memory already, and psycopg's connections know of large answers.
-        """
-        return self._has_unread_rows or getattr(self._driver, "had_large_answer", False)
+        """Return whether a few rows may have many bytes; psycopg's connections know it."""
+        return self._is_counted or getattr(self._driver, "had_large_answer", False)
 
     def forget_unread_rows(self) -> None:
         """Make a MySQL driver close the connection without first reading all remaining rows."""
