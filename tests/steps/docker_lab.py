@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_UNIX
@@ -53,8 +55,10 @@ def scripted_engine(
 ) -> Generator[str]:
     """Yield the socket of an Engine that gives these responses in turn, then repeats the last.
 
+    The folder of the socket is removed at the end, so that no watchdog waits for the Engine.
+
     Args:
-        folder: where the socket is.
+        folder: where the folder of the socket is.
         answers: the statuses and the values.
         requests: gets the method and the path of each request.
     """
@@ -85,7 +89,8 @@ def scripted_engine(
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - a name of its base
             """Print nothing."""
 
-    path = str(folder / "engine")
+    folder_of_socket = tempfile.mkdtemp(prefix="e", dir=folder)
+    path = f"{folder_of_socket}/s"
     server: Any = _UnixServer(cast("Any", path), Handler)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -95,3 +100,4 @@ def scripted_engine(
         server.shutdown()
         thread.join()
         server.server_close()
+        shutil.rmtree(folder_of_socket)

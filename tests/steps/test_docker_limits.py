@@ -95,6 +95,21 @@ def test_watchdog_that_cannot_ask_the_engine_does_not_watch(tmp_path: Path) -> N
         watchdog.watch(60.0, tmp_path / "nowhere", "c", 60.0, 1, "deadline", "", "")
 
 
+@pytest.mark.parametrize("state", ["created", "running"])
+def test_watchdog_ends_when_the_engine_is_removed(state: str, tmp_path: Path) -> None:
+    """If the folder of the Engine's socket is removed, the watchdog ends before the time limit."""
+    requests: list[str] = []
+    record = tmp_path / "record"
+    with (
+        scripted_engine(tmp_path, (200, {"State": {"Status": state}}), requests=requests) as path,
+        Watchdog(sys.executable) as watchdog,
+    ):
+        watchdog.watch(60.0, path, "c", 3_600.0, 1, "deadline", "", str(record))
+        wait_until(lambda: len(requests) > 1, "The beginning of the watch")
+        assert record.exists()
+    wait_until(lambda: not record.exists(), "The end of the watchdog")
+
+
 def watchdogs(folder: Path) -> dict[int, tuple[str, ...]]:
     """Return the task of each watchdog that has a record in a folder, by process id."""
     records = {record.stat().st_ino: record for record in folder.iterdir()}

@@ -12,6 +12,10 @@ While it watches, it holds the lock of a record, a file with its task and the st
 by the clock that all processes of this machine share and that does not step. A record without a
 lock tells followers that its watchdog died, and contains the task for the next one.
 
+An Engine that does not answer may be restarting, so the program goes on asking. It ends when the
+folder of the Engine's socket has been removed, because then the Engine is gone for good, as a
+rootless Engine after its user's logout.
+
 It starts at the same time as its container, and both need the processors. So it imports only
 modules that are written in C.
 """
@@ -54,13 +58,15 @@ def main() -> None:
     posix.setsid()
     *task, path = parts
     container, record = Container(*task[:2]), Record(task, path)
-    if not container.can_be_watched():
-        return
-    record.take()
-    posix.write(1, _READY)
-    posix.close(1)
     try:
+        if not container.can_be_watched():
+            return
+        record.take()
+        posix.write(1, _READY)
+        posix.close(1)
         watch(container, record)
+    except EngineGoneError:
+        pass
     finally:
         record.remove()
 
@@ -73,6 +79,10 @@ def watch(container: Container, record: Record) -> None:
     until = time.monotonic() + _TIMEOUT
     while not container.stop(int(grace), reason) and time.monotonic() < until:
         time.sleep(_PAUSE)
+
+
+class EngineGoneError(Exception):
+    """Raised if the folder of the Engine's socket does not exist any more."""
 
 
 class Record:
@@ -196,6 +206,8 @@ class Container:
                 int(remainder[:3]) if protocol.startswith(b"HTTP/1.") else _SERVER_ERROR
             ), content
         except (OSError, ValueError):
+            if not posix.access(self._socket.rpartition("/")[0] or "/", posix.F_OK):
+                raise EngineGoneError from None
             return _SERVER_ERROR, b""
         finally:
             engine.close()
