@@ -325,6 +325,7 @@ async def test_source_that_fails_is_opened_again(commits: Literal["each", "prefi
 
     assert set(records) == set(sink.records)
     assert 2 == report.statistics.reconnects
+    assert 0 == report.statistics.retried
     assert 199 == source.committed[-1].offset or commits == "each"
     assert commits == "prefix" or set(records) == set(source.committed)
 

@@ -52,6 +52,7 @@ class ActionRepeater:
         judge: returns the consequence of an error.
         numbers: the counters of the pipeline.
         stopping: an event that ends a pause, because the pipeline stops.
+        counts_retries: whether the counter `retried` includes the repetitions.
     """
 
     def __init__(
@@ -61,12 +62,15 @@ class ActionRepeater:
         judge: Callable[[Exception, RetryPolicy], Verdict],
         numbers: PipelineNumbers,
         stopping: asyncio.Event,
+        *,
+        counts_retries: bool = False,
     ) -> None:
         self._policy = policy
         self._exhausted = exhausted
         self._judge = judge
         self._numbers = numbers
         self._stopping = stopping
+        self._counts_retries = counts_retries
 
     async def run(
         self, action: Callable[[], Awaitable[T]], *, failure: Exception | None = None
@@ -105,7 +109,7 @@ class ActionRepeater:
             raise error
         if consequence is Verdict.DEAD_LETTER:
             raise RecordAtFault(error, attempt) from error
-        self._numbers.retried += 1
+        self._numbers.retried += self._counts_retries
 
     def _requested_pause(self, error: Exception) -> float:
         """Return the pause that an error requests, but at most the policy's longest pause."""

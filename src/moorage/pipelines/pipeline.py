@@ -97,7 +97,9 @@ class Pipeline:
                 config=self._config,
                 in_flight=self._in_flight,
                 numbers=self._numbers,
-                repeater=self._repeater(self._config.retry, self._config.exhausted, verdict),
+                repeater=self._repeater(
+                    self._config.retry, self._config.exhausted, verdict, counts_retries=True
+                ),
             ),
         )
         self._commits = self._repeater(self._config.retry, FailureConsequence.RETRY, source_verdict)
@@ -113,8 +115,17 @@ class Pipeline:
         policy: RetryPolicy,
         exhausted: FailureConsequence,
         judge: Callable[[Exception, RetryPolicy], Verdict],
+        *,
+        counts_retries: bool = False,
     ) -> ActionRepeater:
-        return ActionRepeater(policy, exhausted, judge, self._numbers, self._stopping)
+        return ActionRepeater(
+            policy,
+            exhausted,
+            judge,
+            self._numbers,
+            self._stopping,
+            counts_retries=counts_retries,
+        )
 
     def statistics(self) -> PipelineStatistics:
         """Return the statistics of the pipeline, without waiting."""

@@ -123,7 +123,7 @@ class PipelineStatistics:
         dropped: the records that a transform left out.
         dead_letters: the records that were set aside.
         failed: the failures of the sink and the transforms, each attempt counted.
-        retried: the attempts that were made again.
+        retried: the repeated attempts to process records, without those to reach the source.
         committed: the records that were committed at the source, each by itself or with those
             before it.
         released: the records that were given back to the source unprocessed.
