@@ -106,6 +106,26 @@ class PrivateRabbitMq:
             text=True,
         ).stdout
 
+    def set_memory_watermark(self, share: float) -> None:
+        """Set the share of the memory at which the server blocks publishers, with effect at once.
+
+        The control program takes seconds to start, so Erlang's program for single calls is used if
+        it is installed.
+        """
+        program = shutil.which("erl_call")
+        if program is None:
+            self.control("set_vm_memory_high_watermark", f"{share:.9f}")
+            return
+        cookie = Path(self._environment["HOME"], ".erlang.cookie").read_text()
+        node = self._environment["RABBITMQ_NODENAME"]
+        call = f"vm_memory_monitor set_vm_memory_high_watermark [{share:.9f}]"
+        subprocess.run(
+            [program, "-sname", node, "-c", cookie, "-a", call],
+            env=self._environment,
+            check=True,
+            capture_output=True,
+        )
+
     def __enter__(self) -> Self:
         return self
 

@@ -318,7 +318,7 @@ def test_alarm_of_the_broker_is_reported(
     blocked = Broker(private_server.url)
     lab = rabbit(private_server.url, connections=1)
     lab.publish(blocked.queue, Message(b"1"))
-    private_server.control("set_vm_memory_high_watermark", "0.0000001")
+    private_server.set_memory_watermark(1e-7)
     try:
         with pytest.raises((AttemptTimeout, DeadlineExceeded)):
             lab.publish(blocked.queue, Message(b"2"), timeout=1.0)
@@ -332,13 +332,13 @@ def test_alarm_of_the_broker_is_reported(
         with pytest.raises(ConnectionFailed, match="memory or its disk") as caught:
             lab.publish(blocked.queue, Message(b"3"))
         assert not caught.value.may_have_been_processed
-        private_server.control("set_vm_memory_high_watermark", "0.4")
+        private_server.set_memory_watermark(0.4)
         wait_until(
             lambda: lab.finish(lab.publisher.health(PATIENCE)).is_healthy, "the end of the alarm"
         )
         assert lab.publish(blocked.queue, Message(b"4"))
     finally:
-        private_server.control("set_vm_memory_high_watermark", "0.4")
+        private_server.set_memory_watermark(0.4)
         blocked.close()
 
 
