@@ -40,7 +40,7 @@ from moorage.adapters.messages.kafka import Kafka
 from moorage.adapters.messages.kafka_source import KafkaSource
 from moorage.domain.messages.kafka import reading_error
 from moorage.testing import MemoryDeadLetters, MemorySink
-from tests.pipelines.pipeline_waiting import until
+from tests.pipelines.pipeline_waiting import PATIENCE, until
 from tests.support.kafka_cluster import COMMIT, JOIN, KafkaCluster
 from tests.support.transactional_kafka import TransactionalKafka
 from tests.support.waiting import wait_until
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moorage.domain.pipelines.records import Partition
+    from moorage.ports.pipelines import Revocation
 
 MANY = PollLimits(1_000, 1_000_000, 0.01)
 LONG = PollLimits(1_000, 1_000_000, 60.0)
@@ -255,6 +256,52 @@ async def test_partition_that_comes_back_is_read(cluster: KafkaCluster) -> None:
     numbers = sorted(int(record.payload) for record in await read(first, 40))
     assert [*range(40)] == numbers
     await first.close()
+
+
+class RevocationSignal(KafkaSource):
+    """A Kafka source that shows when it tells its pipeline about lost partitions."""
+
+    revoking: asyncio.Event
+
+    async def open(self, revoked: Revocation, /) -> None:
+        """Open the source with a callback that sets the event `revoking`."""
+        self.revoking = asyncio.Event()
+
+        async def signal_and_revoke(partitions: Sequence[Partition] | None) -> None:
+            self.revoking.set()
+            await revoked(partitions)
+
+        await super().open(signal_and_revoke)
+
+
+async def test_partition_leaves_pipeline_without_room(cluster: KafkaCluster) -> None:
+    """A pipeline that has no room gives partitions away after its batch, and then continues."""
+    await publish(cluster, *numbered_records(40))
+    released = asyncio.Event()
+    stored: set[str] = set()
+
+    async def store(record: SinkRecord) -> None:
+        await released.wait()
+        stored.add(record.text)
+
+    settings = Kafka(servers=cluster.servers, options=FAST)
+    reader = RevocationSignal(settings, ["orders"], group="workers")
+    config = PipelineConfig(records_in_flight=4, batch=BatchLimits(records=2), drain=60.0)
+    first = Pipeline("orders", reader, RecordSink(store), config=config)
+    running = [asyncio.create_task(first.run())]
+    await until(lambda: first.statistics().records_in_flight == 4)
+    second = Pipeline("orders", source(cluster), RecordSink(store), config=config)
+    running.append(asyncio.create_task(second.run()))
+    async with asyncio.timeout(PATIENCE):
+        await reader.revoking.wait()
+    released.set()
+    await until(lambda: len(stored) == 40)
+    await until(lambda: first.statistics().records_in_flight == 0)
+    assert first.statistics().committed >= 4
+    assert second.statistics().committed >= 1
+    for pipeline in first, second:
+        pipeline.stop()
+    assert all(report.is_clean for report in await asyncio.gather(*running))
 
 
 async def test_lost_partitions_are_not_committed(cluster: KafkaCluster) -> None:

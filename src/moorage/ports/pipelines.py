@@ -57,8 +57,9 @@ class SourceConnector(Protocol):
     source that cannot raises `UnsupportedByVendor`.
 
     Every method raises errors of moorage only. No two of them run at the same time, except that
-    `commit`, `release` and `extend` may run while `poll` waits. `close` ends everything; it may be
-    called repeatedly.
+    `commit`, `release` and `extend` may run while `poll` waits. None of these three waits for
+    `revoked`, because a pipeline commits in `revoked`, and would wait for itself. `close` ends
+    everything; it may be called repeatedly.
 
     A source may be a `MeasuredSource` too.
     """

@@ -234,10 +234,13 @@ class KafkaSource:
         """Do nothing, because uncommitted records are delivered again after a rebalance."""
 
     async def extend(self, _: Sequence[SinkRecord], /) -> None:
-        """Stay in the consumer group without reading, while the pipeline has no room."""
+        """Stay in the consumer group without reading, while the pipeline has no room.
+
+        It does not wait for `revoked`, because the pipeline may have to commit before that returns.
+        """
         link = self._link
         if link is not None and self._reading is None:
-            await link.reading.run(link.reader.serve)
+            await link.serve()
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
         """Continue reading a partition after an offset, now or once it is assigned."""
@@ -284,6 +287,8 @@ class _Link:
         self._options = options
         self._transactions: KafkaTransactions | None = None
         self._transacting: DaemonWorker | None = None
+        self._serving: asyncio.Future[None] | None = None
+        self._served = asyncio.Event()
         self.reader: KafkaReader = KafkaReader(
             options, topics, patience, self._revoked, self.forget
         )
@@ -293,6 +298,16 @@ class _Link:
         """Wait until the cluster is available again, then continue reading."""
         self._call = revoked
         await self.reading.run(self.reader.reach)
+
+    async def serve(self) -> None:
+        """Keeps the reader in its group; returns early if the reader is losing partitions."""
+        if self._serving is None or self._serving.done():
+            self._served.clear()
+            self._serving = self.reading.run(self.reader.serve)
+            self._serving.add_done_callback(lambda _: self._served.set())
+        await self._served.wait()
+        if self._serving.done():
+            self._serving.result()
 
     async def begin_transactions(
         self, options: dict[str, Any], patience: float, longest: float
@@ -327,6 +342,7 @@ class _Link:
         """Block the reader's thread until the event loop has handled the loss of partitions."""
 
         async def call() -> None:
+            self._served.set()
             await self._call(places)
 
         done = asyncio.run_coroutine_threadsafe(call(), self._loop)
