@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
-from moorage.adapters.mongodb._monitor import is_ready, obstacles_of
+from moorage.adapters.mongodb._monitor import obstacles_of
 from moorage.domain.connectors.mongodb_failures import unreachable_error
 from moorage.errors import LocalFailure
 
@@ -51,7 +51,7 @@ class Scope:
             )
 
 
-async def ready(client: Any, _: Monitor, seconds: float, *, for_writing: bool) -> None:
+async def ready(client: Any, monitor: Monitor, seconds: float, *, for_writing: bool) -> None:
     """Wait until the client knows a server that accepts operations.
 
     Under a time limit, pymongo looks for a server until the limit ends, and ignores its own timeout
@@ -60,12 +60,12 @@ async def ready(client: Any, _: Monitor, seconds: float, *, for_writing: bool) -
     Raises:
         ConnectionFailed: no server was found in time.
     """
-    if is_ready(client, for_writing=for_writing):
+    if monitor.is_ready(client, for_writing=for_writing):
         return
     with suppress(PyMongoError, TimeoutError):
         async with asyncio.timeout(seconds):
             await client.is_primary
-    if not is_ready(client, for_writing=for_writing):
+    if not monitor.is_ready(client, for_writing=for_writing):
         raise unreachable_error(obstacles_of(client))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from moorage.adapters.mongodb._monitor import is_ready, obstacles_of
+from moorage.adapters.mongodb._monitor import obstacles_of
 from moorage.domain.connectors.mongodb_failures import unreachable_error
 
 if TYPE_CHECKING:
@@ -49,12 +49,12 @@ def ready(client: Any, monitor: Monitor, seconds: float, *, for_writing: bool) -
     Raises:
         ConnectionFailed: no server was found in time.
     """
-    if is_ready(client, for_writing=for_writing):
+    if monitor.is_ready(client, for_writing=for_writing):
         return
     if monitor.begin_search():
         Thread(target=_search, args=(client, monitor), daemon=True).start()
     monitor.wait_for_search(seconds)
-    if not is_ready(client, for_writing=for_writing):
+    if not monitor.is_ready(client, for_writing=for_writing):
         raise unreachable_error(obstacles_of(client))
 
 

@@ -6,7 +6,7 @@ pymongo calls it in the thread or task of the operation that an event belongs to
 from __future__ import annotations
 
 from contextvars import ContextVar
-from threading import Condition
+from threading import Condition, RLock
 from typing import Any, Final
 
 from pymongo.monitoring import CommandListener, ConnectionPoolListener
@@ -59,17 +59,31 @@ class Monitor(CommandListener, ConnectionPoolListener):
 
     def __init__(self, connections: int) -> None:
         self._connections = connections
-        self._changed = Condition()
+        # Reentrant, since garbage collection may close a client at any point.
+        self._lock = RLock()
+        self._search_ended = Condition(self._lock)
         self._created = self._handed_out = 0
         self._pools: set[Any] = set()
         self._open: set[tuple[Any, int]] = set()
         self._active: set[tuple[Any, int]] = set()
         self._is_searched = False
+        self._known_servers: tuple[Any, bool, bool] = (None, False, False)
         self.attempts: dict[Progress, None] = {}
+
+    def is_ready(self, client: Any, *, for_writing: bool) -> bool:
+        """Return whether the client knows a server that accepts operations."""
+        servers = client.topology_description
+        known_servers = self._known_servers
+        if known_servers[0] is not servers:
+            # The driver replaces a description that has changed, so each is judged once.
+            known_servers = servers, servers.has_writable_server(), servers.has_readable_server()
+            self._known_servers = known_servers
+        _, is_writable, is_readable = known_servers
+        return is_writable or (not for_writing and is_readable)
 
     def statistics(self) -> PoolStatistics:
         """Return the statistics of all connection pools; a client has one for each server."""
-        with self._changed:
+        with self._lock:
             active = len(self._active)
             return PoolStatistics(
                 created=self._created,
@@ -82,21 +96,21 @@ class Monitor(CommandListener, ConnectionPoolListener):
 
     def begin_search(self) -> bool:
         """Return True if this caller must search for a server, because nobody else does."""
-        with self._changed:
+        with self._lock:
             is_first = not self._is_searched
             self._is_searched = True
             return is_first
 
     def end_search(self) -> None:
         """Record that the search for a server has ended."""
-        with self._changed:
+        with self._lock:
             self._is_searched = False
-            self._changed.notify_all()
+            self._search_ended.notify_all()
 
     def wait_for_search(self, seconds: float) -> None:
         """Wait a limited time until the search for a server has ended."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._is_searched, seconds)
+        with self._lock:
+            self._search_ended.wait_for(lambda: not self._is_searched, seconds)
 
     def started(self, event: Any) -> None:
         """Record that a command is about to be sent."""
@@ -112,7 +126,7 @@ class Monitor(CommandListener, ConnectionPoolListener):
 
     def pool_created(self, event: Any) -> None:
         """Record a new connection pool."""
-        with self._changed:
+        with self._lock:
             self._pools.add(event.address)
 
     def pool_ready(self, event: Any) -> None:
@@ -123,12 +137,12 @@ class Monitor(CommandListener, ConnectionPoolListener):
 
     def pool_closed(self, event: Any) -> None:
         """Remove a closed connection pool from the record."""
-        with self._changed:
+        with self._lock:
             self._pools.discard(event.address)
 
     def connection_created(self, event: Any) -> None:
         """Count a new connection."""
-        with self._changed:
+        with self._lock:
             self._created += 1
             self._open.add((event.address, event.connection_id))
 
@@ -137,7 +151,7 @@ class Monitor(CommandListener, ConnectionPoolListener):
 
     def connection_closed(self, event: Any) -> None:
         """Remove a closed connection from the record."""
-        with self._changed:
+        with self._lock:
             self._open.discard((event.address, event.connection_id))
 
     def connection_check_out_started(self, event: Any) -> None:  # noqa: ARG002 - pymongo calls it so
@@ -151,27 +165,19 @@ class Monitor(CommandListener, ConnectionPoolListener):
     def connection_checked_out(self, event: Any) -> None:
         """Record that an attempt got a connection."""
         self._wait(is_waiting=False)
-        with self._changed:
+        with self._lock:
             self._handed_out += 1
             self._active.add((event.address, event.connection_id))
 
     def connection_checked_in(self, event: Any) -> None:
         """Record that a connection was returned to its pool."""
-        with self._changed:
+        with self._lock:
             self._active.discard((event.address, event.connection_id))
 
     def _wait(self, *, is_waiting: bool) -> None:
         progress = CURRENT.get()
         if progress is not None:
             progress.is_waiting = is_waiting
-
-
-def is_ready(client: Any, *, for_writing: bool) -> bool:
-    """Return whether a client knows a server that accepts operations."""
-    servers = client.topology_description
-    return bool(
-        servers.has_writable_server() or (not for_writing and servers.has_readable_server())
-    )
 
 
 def obstacles_of(client: Any) -> str:

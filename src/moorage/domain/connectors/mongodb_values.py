@@ -20,6 +20,8 @@ import attrs
 from moorage.errors import InvalidData
 
 _MOST_LEVELS: Final = 100
+_SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
+"""The types of most values, which are quick to tell."""
 _JAVASCRIPT: Final = frozenset({"$where", "$function", "$accumulator"})
 _CHANGES: Final = frozenset(
     {
@@ -120,7 +122,7 @@ def _stages_error() -> InvalidData:
 
 def _as_mapping(value: Any, field: str) -> Mapping[str, Any]:
     mapping: Any = value.document if isinstance(value, MongoOperators) else value
-    if not isinstance(mapping, Mapping):
+    if not isinstance(mapping, (dict, Mapping)):  # a dict is quick to tell
         raise InvalidData(
             f"A value of the type {type(mapping).__name__} is not a mapping.",
             field=field,
@@ -139,7 +141,9 @@ def _mapping(value: Any, field: str) -> dict[str, Any]:
 
 
 def _to_plain(value: Any, field: str, levels: int) -> Any:
-    if not isinstance(value, (Mapping, MongoOperators, list, tuple)):
+    if type(value) in _SCALARS or not isinstance(
+        value, (dict, Mapping, MongoOperators, list, tuple)
+    ):
         return value
     if not levels:
         raise InvalidData(
@@ -147,7 +151,7 @@ def _to_plain(value: Any, field: str, levels: int) -> Any:
             field=field,
             remedy=f"Use at most {_MOST_LEVELS} levels, which is MongoDB's limit.",
         )
-    if isinstance(value, (Mapping, MongoOperators)):
+    if isinstance(value, (dict, Mapping, MongoOperators)):
         is_marked = isinstance(value, MongoOperators)
         mapping = _as_mapping(cast("Any", value), field)
         for name in mapping:
