@@ -235,3 +235,38 @@ async def test_messages_of_a_real_server_are_acknowledged() -> None:
     assert (0, 0) == (info.num_ack_pending, info.num_pending)
     assert [0, 1, 2, 3] == sorted(numbers)
     assert [b"2"] == [letter.record.payload for letter in letters.letters]
+
+
+async def test_message_that_a_server_delivers_again_is_handled() -> None:
+    """After an error that the message did not cause, NATS delivers the message again."""
+    letters, numbers = MemoryDeadLetters(), list[int]()
+    with PrivateNats() as server:
+        await asyncio.to_thread(server.add_stream, "orders")
+        middleware = DeadLetterMiddleware(letters, name="shop", retry=SOON)
+        broker = NatsBroker(
+            server.url, middlewares=[middleware], graceful_timeout=120.0, logger=None
+        )
+
+        async def handle(number: int) -> None:
+            numbers.append(number)
+            if numbers.count(1) == 1 == number:
+                raise AuthenticationFailed("The password has changed.")
+
+        broker.subscriber(
+            "orders",
+            stream="orders",
+            durable="shop",
+            pull_sub=True,
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+        )(handle)
+        async with broker:
+            await broker.start()
+            for number in range(3):
+                await broker.publish(number, "orders", stream="orders")
+            await until(lambda: len(numbers) == 4)
+        info = await asyncio.to_thread(
+            server.ask, lambda stream: stream.consumer_info("orders", "shop")
+        )
+    assert (0, 0) == (info.num_ack_pending, info.num_pending)
+    assert [0, 1, 1, 2] == sorted(numbers)
+    assert [] == letters.letters
