@@ -106,10 +106,11 @@ class Plant:
 def plants_in(path: str, source: str) -> list[Plant]:
     """Return all mistakes that can be inserted in a module and that still compile."""
     plants = _MistakePlanter(path, source).plants()
-    return [plant for plant in plants if _compiles(plant.applied(source))]
+    return [plant for plant in plants if compiles(plant.applied(source))]
 
 
-def _compiles(source: str) -> bool:
+def compiles(source: str) -> bool:
+    """Return whether a source is valid Python."""
     try:
         compile(source, "planted", "exec")
     except SyntaxError:
@@ -117,32 +118,95 @@ def _compiles(source: str) -> bool:
     return True
 
 
-class _MistakePlanter:
+class SourceEdits:
+    """Edits of one source file, by the nodes of its syntax tree."""
+
     def __init__(self, path: str, source: str) -> None:
-        self._path = path
-        self._data = source.encode()
-        self._tree = ast.parse(source)
+        self.path = path
+        self.data = source.encode()
+        self.tree = ast.parse(source)
         starts = [0]
-        for line in self._data.splitlines(keepends=True):
+        for line in self.data.splitlines(keepends=True):
             starts.append(starts[-1] + len(line))
         self._starts = starts
-        self._parents = {
-            child: node for node in ast.walk(self._tree) for child in ast.iter_child_nodes(node)
+        self.parents = {
+            child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)
         }
 
+    def is_for_types(self, node: ast.AST) -> bool:
+        """Return whether code is for type checkers only."""
+        if isinstance(node, ast.If) and self.text(node.test) == "TYPE_CHECKING":
+            return True
+        while (parent := self.parents.get(node)) is not None:
+            match parent:
+                case ast.If(test=ast.Name(id="TYPE_CHECKING")) | ast.arg():
+                    return True
+                case ast.FunctionDef() | ast.AsyncFunctionDef() if node is parent.returns:
+                    return True
+                case ast.AnnAssign() if node is parent.annotation:
+                    return True
+                case _:
+                    pass
+            node = parent
+        return False
+
+    def text(self, node: ast.AST) -> str:
+        """Return the source of a node."""
+        return self.data[slice(*self.span(node))].decode()
+
+    def span(self, node: ast.AST) -> tuple[int, int]:
+        """Return the first byte of a node, and the one after its last."""
+        place = cast("Any", node)  # every node that is asked for has one
+        line: int = place.lineno
+        end_line: int = place.end_lineno
+        start: int = self._starts[line - 1] + place.col_offset
+        end: int = self._starts[end_line - 1] + place.end_col_offset
+        return start, end
+
+    def enclosing_lines(self, node: ast.AST) -> range:
+        """Return the lines of the function around a node; none if it runs at the import."""
+        function: ast.AST | None = node
+        while function is not None and not isinstance(
+            function, (ast.FunctionDef, ast.AsyncFunctionDef)
+        ):
+            function = self.parents.get(function)
+        if function is None or node in (*function.args.defaults, *function.decorator_list):
+            return range(0)
+        assert function.end_lineno is not None
+        return range(function.lineno, function.end_lineno + 1)
+
+    def edit(self, kind: str, node: ast.AST, becomes: str) -> Plant:
+        """Return the edit that replaces a node by other source."""
+        return self.edit_at(kind, node, *self.span(node), becomes)
+
+    def edit_at(self, kind: str, node: ast.AST, start: int, end: int, becomes: str) -> Plant:
+        """Return the edit that replaces a part of a node's source, between two bytes."""
+        return Plant(
+            kind,
+            self.path,
+            1 + self.data.count(b"\n", 0, start),
+            start,
+            end,
+            self.data[start:end].decode(),
+            becomes,
+            self.enclosing_lines(node),
+        )
+
+
+class _MistakePlanter(SourceEdits):
     def plants(self) -> Iterator[Plant]:
         """Yield all mistakes, by kind of syntax node."""
-        for node in ast.walk(self._tree):
-            if self._is_for_types(node):
+        for node in ast.walk(self.tree):
+            if self.is_for_types(node):
                 continue
             if isinstance(node, ast.expr):
                 yield from self._expressions(node)
             if isinstance(node, (ast.For, ast.comprehension)):
-                yield self._plant("batch", node.iter, f"tuple({self._text(node.iter)})[:-1]")
+                yield self.edit("batch", node.iter, f"tuple({self.text(node.iter)})[:-1]")
             if isinstance(node, ast.Raise):
-                yield self._plant("swallowed", node, "pass")
+                yield self.edit("swallowed", node, "pass")
             if isinstance(node, (ast.If, ast.IfExp)):
-                yield self._plant("condition", node.test, f"not ({self._text(node.test)})")
+                yield self.edit("condition", node.test, f"not ({self.text(node.test)})")
 
     def _expressions(self, node: ast.expr) -> Iterator[Plant]:
         match node:
@@ -158,7 +222,7 @@ class _MistakePlanter:
             case ast.Attribute():
                 yield from self._attributes(node)
             case ast.Name(id="UTC", ctx=ast.Load()):
-                yield self._plant("zone", node, _ZONE)
+                yield self.edit("zone", node, _ZONE)
             case ast.BoolOp():
                 yield from self._operands(node)
             case _:
@@ -167,101 +231,99 @@ class _MistakePlanter:
     def _swapped_words(self, node: ast.Dict) -> Iterator[Plant]:
         """Yield edits that swap the meanings of two words in a table."""
         values = [value for value in node.values if isinstance(value, (ast.Attribute, ast.Name))]
-        texts = [self._text(value) for value in values]
+        texts = [self.text(value) for value in values]
         words = [text for text in texts if text.split(".")[-1][:1].isupper()]
         for value, text in zip(values, texts, strict=True):
             if text in words:
                 following_words = words[words.index(text) + 1 :] + words
                 other_word = next((word for word in following_words if word != text), None)
                 if other_word is not None:
-                    yield self._plant("word", value, other_word)
+                    yield self.edit("word", value, other_word)
 
     def _removed_words(self, node: ast.Call) -> Iterator[Plant]:
         """Yield edits that remove a word from a table of words that mean themselves."""
-        if self._text(node.func).split(".")[-1] != "same":
+        if self.text(node.func).split(".")[-1] != "same":
             return
         for part in node.args[1:]:
             if isinstance(part, ast.Constant) and isinstance(part.value, str):
                 texts = part.value.split()
                 for text in texts:
                     remaining_words = " ".join(word for word in texts if word != text)
-                    yield self._plant("word", part, repr(remaining_words))
+                    yield self.edit("word", part, repr(remaining_words))
 
     def _shorter(self, node: ast.Set | ast.Tuple) -> Iterator[Plant]:
         """Yield edits that remove an item from a collection of constants."""
         constant = all(isinstance(item, (ast.Constant, ast.Attribute)) for item in node.elts)
-        if not constant or len(node.elts) < 2 or not self._text(node).startswith(("(", "{")):
+        if not constant or len(node.elts) < 2 or not self.text(node).startswith(("(", "{")):
             return
         for item in node.elts:
             remaining_elements = ", ".join(
-                self._text(element) for element in node.elts if element is not item
+                self.text(element) for element in node.elts if element is not item
             )
             opening = "{" if isinstance(node, ast.Set) else "("
             closing = "}" if isinstance(node, ast.Set) else ",)"
-            yield self._plant("word", node, f"{opening}{remaining_elements}{closing}")
+            yield self.edit("word", node, f"{opening}{remaining_elements}{closing}")
 
     def _calls(self, node: ast.Call) -> Iterator[Plant]:
-        name = self._text(node.func).split(".")[-1]
+        name = self.text(node.func).split(".")[-1]
         for keyword in node.keywords:
             if keyword.arg == "key" and name in {"send", "Request", "post", "put", "patch"}:
-                yield self._plant("key lost", keyword.value, "None")
-                changed_key = (
-                    f"{self._text(keyword.value)} + str(__import__('time').monotonic_ns())"
-                )
-                yield self._plant("key changed", keyword.value, changed_key)
+                yield self.edit("key lost", keyword.value, "None")
+                changed_key = f"{self.text(keyword.value)} + str(__import__('time').monotonic_ns())"
+                yield self.edit("key changed", keyword.value, changed_key)
         if name == "key_for_vendor" and len(node.args) == 3:
-            yield self._plant("key too long", node.args[2], "100000")
+            yield self.edit("key too long", node.args[2], "100000")
         yield from self._repeated(node)
         if name in {"ref", "payment_ref", "ref_at"} and node.args:
             target = node.args[1 if name == "payment_ref" and len(node.args) > 1 else 0]
             if not isinstance(target, (ast.Constant, ast.Starred)):
-                yield self._plant("reference", target, f'f"{{{self._text(target)}}}x"')
+                yield self.edit("reference", target, f'f"{{{self.text(target)}}}x"')
         yield from self._shown(node)
         if name == "replace" and any(key.arg == "microsecond" for key in node.keywords):
             assert isinstance(node.func, ast.Attribute)
-            yield self._plant("time", node, self._text(node.func.value))
+            yield self.edit("time", node, self.text(node.func.value))
         if name == "as_money" or name.endswith("from_minor"):
-            yield self._plant("unit", node, f"({self._text(node)} or 0) * 100")
+            yield self.edit("unit", node, f"({self.text(node)} or 0) * 100")
 
     def _shown(self, node: ast.Call) -> Iterator[Plant]:
         """Yield edits that reveal a secret."""
-        if self._text(node.func).endswith("masked_words"):
-            yield self._plant("secret", node, self._text(node.args[0]))
+        if self.text(node.func).endswith("masked_words"):
+            yield self.edit("secret", node, self.text(node.args[0]))
         for keyword in node.keywords:
-            if keyword.arg == "repr" and self._text(keyword.value) == "False":
-                yield self._plant("secret", keyword.value, "True")
+            if keyword.arg == "repr" and self.text(keyword.value) == "False":
+                yield self.edit("secret", keyword.value, "True")
 
     def _repeated(self, node: ast.Call) -> Iterator[Plant]:
         """Yield edits that send a request twice."""
-        parent = self._parents[node]
-        if self._text(node.func) == "wire.send" and isinstance(parent, ast.Await):
+        parent = self.parents[node]
+        if self.text(node.func) == "wire.send" and isinstance(parent, ast.Await):
             # What has a key is answered from memory under it: the first goes without one.
-            text = keyless = self._text(node)
+            text = keyless = self.text(node)
             for keyword in node.keywords:
                 if keyword.arg == "key":
-                    keyless = text.replace(f"key={self._text(keyword.value)}", "key=None")
+                    keyless = text.replace(f"key={self.text(keyword.value)}", "key=None")
             sent_twice = f"(await {keyless}, await {text})[1]"
-            yield self._plant("own retry", parent, sent_twice)
+            yield self.edit("own retry", parent, sent_twice)
 
     def _constants(self, node: ast.Constant) -> Iterator[Plant]:
-        parent = self._parents.get(node)
+        parent = self.parents.get(node)
         if isinstance(node.value, str) and self._is_field(node.value, parent):
-            yield self._plant("field", node, repr(f"{node.value}x"))
+            yield self.edit("field", node, repr(f"{node.value}x"))
         if type(node.value) is int and not isinstance(parent, ast.UnaryOp) and node.value > 1:
-            yield self._plant("number", node, str(node.value + 1))
+            yield self.edit("number", node, str(node.value + 1))
 
     def _attributes(self, node: ast.Attribute) -> Iterator[Plant]:
         if not isinstance(node.ctx, ast.Load):
             return
-        owner = self._text(node.value).split(".")[-1]
+        owner = self.text(node.value).split(".")[-1]
         if node.attr in UNDECIDED and owner in DONE and DONE[owner] != node.attr:
-            yield self._plant("reported as done", node, f"{self._text(node.value)}.{DONE[owner]}")
+            yield self.edit("reported as done", node, f"{self.text(node.value)}.{DONE[owner]}")
         if node.attr == "minor":
-            yield self._plant("unit", node, f"int({self._text(node.value)}.amount * 100)")
-        if node.attr == "amount" and isinstance(self._parents[node], ast.Call):
-            yield self._plant("unit", node, f'f"{{{self._text(node)}:.2f}}"')
+            yield self.edit("unit", node, f"int({self.text(node.value)}.amount * 100)")
+        if node.attr == "amount" and isinstance(self.parents[node], ast.Call):
+            yield self.edit("unit", node, f'f"{{{self.text(node)}:.2f}}"')
         if node.attr == "currency":
-            yield self._plant("unit", node, '"EUR"')
+            yield self.edit("unit", node, '"EUR"')
 
     def _operands(self, node: ast.BoolOp) -> Iterator[Plant]:
         """Yield edits that remove an operand of a condition, or a default."""
@@ -270,15 +332,15 @@ class _MistakePlanter:
             if operand is node.values[-1] and self._is_empty_key(node):
                 continue
             remaining_operands = word.join(
-                self._text(other_operand)
+                self.text(other_operand)
                 for other_operand in node.values
                 if other_operand is not operand
             )
-            yield self._plant("condition", node, f"({remaining_operands})")
+            yield self.edit("condition", node, f"({remaining_operands})")
 
     def _is_empty_key(self, node: ast.BoolOp) -> bool:
         """Return whether a default is only an empty key, with which a look-up finds nothing."""
-        match self._parents[node], node.values[-1]:
+        match self.parents[node], node.values[-1]:
             case ast.Call(func=ast.Attribute(attr="get")), ast.Constant(value=""):
                 return True
             case _:
@@ -294,60 +356,6 @@ class _MistakePlanter:
             case ast.keyword(arg=str(name)):
                 return name not in _TEXTS_FOR_PEOPLE
             case ast.Call():
-                return self._text(parent.func).split(".")[-1] not in _NOT_FIELDS
+                return self.text(parent.func).split(".")[-1] not in _NOT_FIELDS
             case _:
                 return True
-
-    def _is_for_types(self, node: ast.AST) -> bool:
-        """Return whether code is for type checkers only."""
-        if isinstance(node, ast.If) and self._text(node.test) == "TYPE_CHECKING":
-            return True
-        while (parent := self._parents.get(node)) is not None:
-            match parent:
-                case ast.If(test=ast.Name(id="TYPE_CHECKING")) | ast.arg():
-                    return True
-                case ast.FunctionDef() | ast.AsyncFunctionDef() if node is parent.returns:
-                    return True
-                case ast.AnnAssign() if node is parent.annotation:
-                    return True
-                case _:
-                    pass
-            node = parent
-        return False
-
-    def _text(self, node: ast.AST) -> str:
-        return self._data[slice(*self._span(node))].decode()
-
-    def _span(self, node: ast.AST) -> tuple[int, int]:
-        place = cast("Any", node)  # every node that is asked for has one
-        line: int = place.lineno
-        end_line: int = place.end_lineno
-        start: int = self._starts[line - 1] + place.col_offset
-        end: int = self._starts[end_line - 1] + place.end_col_offset
-        return start, end
-
-    def _enclosing_lines(self, node: ast.AST) -> range:
-        function: ast.AST | None = node
-        while function is not None and not isinstance(
-            function, (ast.FunctionDef, ast.AsyncFunctionDef)
-        ):
-            function = self._parents.get(function)
-        if function is None or node in (*function.args.defaults, *function.decorator_list):
-            return range(0)
-        assert function.end_lineno is not None
-        return range(function.lineno, function.end_lineno + 1)
-
-    def _plant(self, kind: str, node: ast.AST, becomes: str) -> Plant:
-        start, end = self._span(node)
-        place: Any = node
-        line: int = place.lineno
-        return Plant(
-            kind,
-            self._path,
-            line,
-            start,
-            end,
-            self._text(node),
-            becomes,
-            self._enclosing_lines(node),
-        )

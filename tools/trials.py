@@ -75,13 +75,16 @@ class _ChangedSourceLoader(SourceFileLoader):
         return compile(self._source, self.path, "exec", dont_inherit=True)
 
 
-class _Finder(MetaPathFinder):
+class ChangedSource(MetaPathFinder):
+    """Imports one module from its changed source."""
+
     def __init__(self, plant: Plant) -> None:
         self._path = Path(plant.path)
         self._name = ".".join(self._path.with_suffix("").parts[1:])
         self._source = plant.applied(self._path.read_text("utf-8"))
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        """Return how to import the changed module; None for all other modules."""
         if fullname != self._name:
             return None
         place = str(self._path.absolute())
@@ -89,7 +92,7 @@ class _Finder(MetaPathFinder):
         return spec_from_file_location(fullname, place, loader=loader)
 
 
-class _TrialRecorder:
+class TrialRecorder:
     """A pytest plugin that records how long each test takes and which vendor lines it reaches."""
 
     def __init__(self, vendor: Vendor) -> None:
@@ -127,7 +130,7 @@ class _TrialRecorder:
             self.failed.append(report.nodeid)
 
 
-class _Failures:
+class Failures:
     """A pytest plugin that ends the process at the first failure, and names the failed test."""
 
     def __init__(self, names: Path) -> None:
@@ -140,7 +143,7 @@ class _Failures:
             os._exit(1)
 
 
-class _VendorSelection:
+class VendorSelection:
     """A pytest plugin that deselects other vendors' tests and asynchronous kit runs."""
 
     def __init__(self, vendor: Vendor) -> None:
@@ -148,9 +151,10 @@ class _VendorSelection:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Deselect tests that do not concern the vendor."""
-        items[:] = [item for item in items if self._concerns(item.nodeid)]
+        items[:] = [item for item in items if self.concerns(item.nodeid)]
 
-    def _concerns(self, test: str) -> bool:
+    def concerns(self, test: str) -> bool:
+        """Return whether the test of this id may concern the vendor."""
         path, _, test_name = test.partition("::")
         words = test_name.replace("-", "_")
         if "conforms_async" in words:
@@ -172,7 +176,7 @@ class _TestSelection:
         items.sort(key=lambda item: self._rank[item.nodeid])
 
 
-_ARGUMENTS: Final = (
+ARGUMENTS: Final = (
     "-x",
     "-q",
     "-s",
@@ -187,7 +191,8 @@ _ARGUMENTS: Final = (
 )
 
 
-def _fork(work: Callable[[], int], *, bounded: bool = True) -> int:
+def fork(work: Callable[[], int], *, bounded: bool = True) -> int:
+    """Start a child whose exit code is the result of a function, and return the child's id."""
     child = os.fork()
     if child:
         return child
@@ -204,12 +209,13 @@ def _fork(work: Callable[[], int], *, bounded: bool = True) -> int:
         os._exit(BROKEN)
 
 
-def _run(items: Sequence[pytest.Item]) -> None:
+def run_items(items: Sequence[pytest.Item]) -> None:
+    """Run collected tests in this order."""
     for item, next_item in zip(items, [*items[1:], None], strict=True):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=next_item)
 
 
-def _tests_for(plant: Plant, watch: _TrialRecorder) -> list[str]:
+def tests_for(plant: Plant, watch: TrialRecorder) -> list[str]:
     """Return the tests that reach the changed line, or all tests if it runs at import."""
     reaching_tests: Iterable[str] = watch.costs
     if plant.inside:
@@ -222,7 +228,7 @@ def _tests_for(plant: Plant, watch: _TrialRecorder) -> list[str]:
     return sorted(passing_tests, key=watch.costs.__getitem__)
 
 
-def _in_parallel(
+def in_parallel(
     plants: Iterable[Plant], work_for: Callable[[Plant], Callable[[], int]], workers: int
 ) -> Iterator[tuple[Plant, int]]:
     """Fork for each mistake, and yield it with its exit code."""
@@ -241,7 +247,7 @@ def _in_parallel(
     for plant in plants:
         if len(running_plants) == workers:
             yield end_one()
-        running_plants[_fork(work_for(plant))] = plant
+        running_plants[fork(work_for(plant))] = plant
     while running_plants:
         yield end_one()
 
@@ -260,7 +266,7 @@ _OPTIMIZED: Final = 1
 """The flag of code that belongs to a function, not to a module or class."""
 
 
-def _give_bytecode(plant: Plant, functions: Sequence[FunctionType]) -> bool:
+def give_bytecode(plant: Plant, functions: Sequence[FunctionType]) -> bool:
     """Give a function its changed bytecode; return False if the module must be imported again."""
     path = Path(plant.path)
     place = str(path.absolute())
@@ -315,19 +321,19 @@ class _Session:
             def work_for(plant: Plant) -> Callable[[], int]:
                 # What caught a mistake in a function most likely catches the next one there.
                 likely = catching_tests[plant.path, plant.inside]
-                tests = _tests_for(plant, watch)
+                tests = tests_for(plant, watch)
                 tests.sort(key=lambda test: likely.index(test) if test in likely else len(likely))
 
                 def work() -> int:
-                    if not plant.inside or not _give_bytecode(plant, functions):
+                    if not plant.inside or not give_bytecode(plant, functions):
                         return RELOADED
-                    session.config.pluginmanager.register(_Failures(names_for(plant)))
-                    _run([items[test] for test in tests])
+                    session.config.pluginmanager.register(Failures(names_for(plant)))
+                    run_items([items[test] for test in tests])
                     return 0
 
                 return work
 
-            for plant, exit_code in _in_parallel(self._plants, work_for, self._workers):
+            for plant, exit_code in in_parallel(self._plants, work_for, self._workers):
                 if exit_code != RELOADED:
                     self._write((plant, exit_code))
                 if names_for(plant).exists():
@@ -340,17 +346,17 @@ class _Session:
         pickle.dump(result, self._results)
         self._results.flush()
 
-    def _measured(self, session: pytest.Session, path: Path) -> _TrialRecorder:
-        watch = _TrialRecorder(self._vendor)
+    def _measured(self, session: pytest.Session, path: Path) -> TrialRecorder:
+        watch = TrialRecorder(self._vendor)
 
         def work() -> int:
             watch.begin()
             session.config.pluginmanager.register(watch)
-            _run(session.items)
+            run_items(session.items)
             path.write_bytes(pickle.dumps((dict(watch.reached), dict(watch.costs), watch.failed)))
             return 0
 
-        os.waitpid(_fork(work, bounded=False), 0)
+        os.waitpid(fork(work, bounded=False), 0)
         if not path.exists():
             sys.exit(f"the tests of {self._vendor.name} could not be run")
         watch.reached, watch.costs, watch.failed = pickle.loads(path.read_bytes())  # noqa: S301 - our child's
@@ -364,10 +370,10 @@ def _session_output(vendor: Vendor, plants: Sequence[Plant], workers: int) -> It
     def work() -> int:
         with os.fdopen(writing, "wb") as results:
             session = _Session(vendor, plants, workers, results)
-            pytest.main([*_ARGUMENTS, *vendor.tests()], plugins=[session, _VendorSelection(vendor)])
+            pytest.main([*ARGUMENTS, *vendor.tests()], plugins=[session, VendorSelection(vendor)])
         return 0
 
-    child = _fork(work, bounded=False)
+    child = fork(work, bounded=False)
     os.close(writing)
     with os.fdopen(reading, "rb") as results, suppress(EOFError):
         while True:
@@ -385,21 +391,21 @@ def differs(lines_of: Callable[[], list[str]], expected: list[str]) -> bool:
 
 def _trial(plant: Plant, vendor: Vendor, tests: Sequence[str]) -> int:
     """Import a vendor with a mistake, compare its tables, and run the tests."""
-    sys.meta_path.insert(0, _Finder(plant))
+    sys.meta_path.insert(0, ChangedSource(plant))
     tables = importlib.import_module("tests.vendors.vendor_tables")
     table = tables.TABLES / f"{vendor.contract}-{vendor.name}.txt"
     lines_of = partial(tables.lines_of, f"{vendor.contract}/{vendor.name}")
     if differs(lines_of, table.read_text("utf-8").splitlines()):
         return 1
     files = sorted({test.partition("::")[0] for test in tests})
-    return int(pytest.main([*_ARGUMENTS, *files], plugins=[_TestSelection(tests)]))
+    return int(pytest.main([*ARGUMENTS, *files], plugins=[_TestSelection(tests)]))
 
 
 def trials(
     vendor: Vendor, plants: Sequence[Plant], workers: int
 ) -> Iterator[tuple[Plant, Verdict]]:
     """Test each mistake, and yield it with its verdict."""
-    watch = _TrialRecorder(vendor)
+    watch = TrialRecorder(vendor)
     tried_plants: set[Plant] = set()
     for number, result in enumerate(_session_output(vendor, plants, workers)):
         if number == 0:
@@ -414,8 +420,8 @@ def trials(
         sys.exit(f"the tests of {vendor.name} could not be run")
 
     def work_for(plant: Plant) -> Callable[[], int]:
-        return partial(_trial, plant, vendor, _tests_for(plant, watch))
+        return partial(_trial, plant, vendor, tests_for(plant, watch))
 
     remaining = [plant for plant in plants if plant not in tried_plants]
-    for plant, exit_code in _in_parallel(remaining, work_for, workers):
+    for plant, exit_code in in_parallel(remaining, work_for, workers):
         yield plant, verdict(exit_code)

@@ -1,0 +1,337 @@
+"""Makes each fact of a vendor wrong once, and prints the facts that its tests do not notice.
+
+`python -m tools.fact_mutants razorpay slack` tries every fact of `tools.facts` in the modules of
+these vendors, or without names of all. A fact is noticed by the comparison with the vendor's
+description, by the conformance kit, by recorded or published answers, or by the vendor's own tests.
+The files in `tests/vendors/tables`, which are copies of the facts, are counted apart.
+
+One run of pytest collects the tests of all vendors, and forks for each fact. The child changes the
+function that has the fact, or the loaded modules in place, and runs the tests that reach it first.
+`--sample 40` takes as many facts of each vendor, `--again FILE` those that survived by an earlier
+output, and `--seconds` limits the tests of a fact in a table, which no single function has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import gc
+import importlib
+import os
+import pickle
+import random
+import sys
+import time
+from collections import Counter, defaultdict
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FunctionType
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tools.facts import facts_in
+from tools.planted import Vendor, names, vendor_of
+from tools.trials import (
+    ARGUMENTS,
+    ChangedSource,
+    Failures,
+    TrialRecorder,
+    VendorSelection,
+    Verdict,
+    differs,
+    fork,
+    give_bytecode,
+    in_parallel,
+    run_items,
+    tests_for,
+    verdict,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from tools.plants import Plant
+
+COPIES: Final = "test_vendor_tables.py"
+"""The tests that compare each table with a copy of itself."""
+
+ONLY_COPIED: Final = 97
+"""How a trial ends if only the copy of the table differs."""
+
+ORACLES: Final = ("description", "kit", "recordings", "tests")
+
+
+def oracle_of(test: str) -> str:
+    """Return what a test compares a vendor with, by its name."""
+    path, _, name = test.partition("::")
+    if "description" in path or "schema" in path:
+        return "description"
+    if "conforms" in name:
+        return "kit"
+    return "recordings" if "recorded" in path or "published" in path else "tests"
+
+
+class Tables:
+    """The modules of a vendor, and which functions use the names that they assign."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._trees = {path: ast.parse(Path(path).read_text("utf-8")) for path in paths}
+
+    def name_of(self, fact: Plant) -> str:
+        """Return the name that the statement with the fact assigns; empty if it has none."""
+        for statement in _statements(self._trees[fact.path]):
+            if statement.lineno <= fact.line <= (statement.end_lineno or 0):
+                return next(iter(_assigned(statement)), "")
+        return ""
+
+    def lines_using(self, name: str) -> list[tuple[str, int]]:
+        """Return the lines of all functions that use a name, or a table that is made with it."""
+        used_names = {name}
+        lines: list[tuple[str, int]] = []
+        for _ in range(3):
+            for tree in self._trees.values():
+                for statement in _statements(tree):
+                    if _mentions(statement) & used_names:
+                        used_names |= set(_assigned(statement))
+        for path, tree in self._trees.items():
+            for node in ast.walk(tree):
+                if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    continue
+                if _mentions(node) & used_names:
+                    last_line = node.end_lineno or node.lineno
+                    lines += [(path, line) for line in range(node.lineno, last_line + 1)]
+        return lines
+
+
+def _statements(tree: ast.Module) -> Iterable[ast.stmt]:
+    """Yield the statements of a module, and for a class those of its body."""
+    for node in tree.body:
+        yield from node.body if isinstance(node, ast.ClassDef) else [node]
+
+
+def _assigned(statement: ast.stmt) -> list[str]:
+    if isinstance(statement, ast.Assign):
+        return [target.id for target in statement.targets if isinstance(target, ast.Name)]
+    target = getattr(statement, "target", None)
+    return [target.id] if isinstance(target, ast.Name) else []
+
+
+def _mentions(node: ast.AST) -> set[str]:
+    return {
+        part.id if isinstance(part, ast.Name) else part.attr
+        for part in ast.walk(node)
+        if isinstance(part, (ast.Name, ast.Attribute))
+    }
+
+
+class _FactTrials:
+    """A pytest plugin that collects the tests of all vendors, and forks for each of their facts."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._rows: list[str] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Try the facts of each vendor, and print a table."""
+        # Imported with the tests, because the modules of these must be those of the tests.
+        from tools import patched_modules  # noqa: PLC0415
+
+        users = patched_modules.imports_of(("moorage.", "tests.", "tools."))
+        gc.collect()
+        functions = [item for item in gc.get_objects() if isinstance(item, FunctionType)]
+        gc.freeze()
+        for name in self._options.vendors:
+            trial = _VendorTrials(vendor_of(name), session, users, functions, self._options)
+            self._rows.append(trial.row())
+            print(self._rows[-1], flush=True)
+        print(
+            "\n| vendor | facts | caught | % | tables % | description | kit | recordings | tests |"
+            " copy only |\n|---|" + "---:|" * 9
+        )
+        print("\n".join(self._rows))
+        return True
+
+
+class _VendorTrials:
+    def __init__(
+        self,
+        vendor: Vendor,
+        session: pytest.Session,
+        users: dict[tuple[str, str], list[tuple[str, str]]],
+        functions: Sequence[FunctionType],
+        options: argparse.Namespace,
+    ) -> None:
+        self._vendor = vendor
+        self._session = session
+        self._users = users
+        self._functions = [
+            function
+            for function in functions
+            if function.__code__.co_filename
+            in {str(Path(path).absolute()) for path in vendor.paths}
+        ]
+        self._options = options
+        self._tables = Tables(vendor.paths)
+        self._catching: dict[tuple[str, str], list[str]] = defaultdict(list)
+        selection, files = VendorSelection(vendor), set(vendor.tests())
+        self._items = {
+            item.nodeid: item
+            for item in session.items
+            if item.nodeid.partition("::")[0] in files and selection.concerns(item.nodeid)
+        }
+
+    def row(self) -> str:
+        """Try all facts, print the survivors, and return the row of a table."""
+        start_time = time.monotonic()
+        facts = self._facts()
+        counts: Counter[Verdict] = Counter()
+        oracles: Counter[str] = Counter()
+        in_tables: Counter[bool] = Counter()
+        copied = 0
+        with TemporaryDirectory() as folder:
+            self._folder = Path(folder)
+            self._watch = self._measured()
+            print(
+                f"{self._vendor.name}: {len(facts)} facts, {len(self._items)} tests of"
+                f" {sum(self._watch.costs.values()):.1f} s",
+                flush=True,
+            )
+            if self._watch.failed:
+                print(f"  fail without a change, and are left out: {self._watch.failed}")
+            for fact, exit_code in in_parallel(facts, self._work_for, self._options.workers):
+                result = verdict(0 if exit_code == ONLY_COPIED else exit_code)
+                counts[result] += 1
+                copied += exit_code == ONLY_COPIED
+                if not fact.inside:
+                    in_tables[result is Verdict.CAUGHT] += 1
+                oracles[self._note(fact)] += result is Verdict.CAUGHT
+                if result is not Verdict.CAUGHT:
+                    place = " (differs from its copy)" if exit_code == ONLY_COPIED else ""
+                    print(f"  {result.value}{place}: {fact}", flush=True)
+        share = 100 * counts[Verdict.CAUGHT] / max(1, len(facts))
+        table_share = 100 * in_tables[True] / max(1, in_tables.total())
+        by_oracle = " | ".join(str(oracles[oracle]) for oracle in ORACLES)
+        return (
+            f"| {self._vendor.name} | {len(facts)} | {counts[Verdict.CAUGHT]} | {share:.1f} |"
+            f" {table_share:.1f} | {by_oracle} | {copied} |"
+            f" {time.monotonic() - start_time:.0f} s"
+        )
+
+    def _facts(self) -> list[Plant]:
+        facts = [
+            fact
+            for path in self._vendor.paths
+            for fact in facts_in(path, Path(path).read_text("utf-8"))
+        ]
+        if self._options.again is not None:
+            earlier_output = self._options.again.read_text("utf-8")
+            edits = {line.partition(" [")[2] for line in earlier_output.splitlines()}
+            facts = [fact for fact in facts if str(fact).partition(" [")[2] in edits]
+        if len(facts) > self._options.sample:
+            facts = random.Random(self._options.seed).sample(facts, self._options.sample)
+        return facts
+
+    def _measured(self) -> TrialRecorder:
+        """Run all tests against unchanged modules that are patched with themselves."""
+        watch = TrialRecorder(self._vendor)
+        path = self._folder / "watch"
+
+        def work() -> int:
+            watch.begin()
+            self._patch(None)
+            self._session.config.pluginmanager.register(watch)
+            run_items(list(self._items.values()))
+            path.write_bytes(pickle.dumps((dict(watch.reached), dict(watch.costs), watch.failed)))
+            return 0
+
+        os.waitpid(fork(work, bounded=False), 0)
+        if not path.exists():
+            sys.exit(f"the tests of {self._vendor.name} could not be run")
+        watch.reached, watch.costs, watch.failed = pickle.loads(path.read_bytes())  # noqa: S301 - our child's
+        return watch
+
+    def _patch(self, fact: Plant | None) -> None:
+        from tools import patched_modules  # noqa: PLC0415 - as above
+
+        if fact is not None:
+            sys.meta_path.insert(0, ChangedSource(fact))
+        modules = [
+            ".".join(Path(path).with_suffix("").parts[1:]) for path in self._vendor.paths[::-1]
+        ]
+        new_modules = patched_modules.reimported([name for name in modules if name in sys.modules])
+        patched_modules.patch_modules(new_modules, self._users)
+
+    def _place(self, fact: Plant) -> tuple[str, str]:
+        return fact.path, str(fact.inside) if fact.inside else self._tables.name_of(fact)
+
+    def _name_file(self, fact: Plant) -> Path:
+        return self._folder / f"{Path(fact.path).stem}-{fact.first}-{hash(fact.becomes)}"
+
+    def _note(self, fact: Plant) -> str:
+        """Remember the test that caught a fact, for the next facts near it; return its oracle."""
+        path = self._name_file(fact)
+        if not path.exists():
+            return "tests"
+        test = path.read_text("utf-8")
+        likely = self._catching[self._place(fact)]
+        likely[:] = [test, *(name for name in likely if name != test)]
+        return oracle_of(test)
+
+    def _tests(self, fact: Plant) -> list[str]:
+        watch = self._watch
+        tests = tests_for(fact, watch)
+        if not fact.inside:
+            lines = self._tables.lines_using(self._tables.name_of(fact))
+            near = {test for line in lines for test in watch.reached.get(line, ())}
+            total = 0.0
+            affordable: list[str] = []
+            for test in sorted(tests, key=lambda test: (test not in near, watch.costs[test])):
+                total += watch.costs[test]
+                if test in near or total < self._options.seconds:
+                    affordable.append(test)
+            tests = affordable
+        likely = self._catching[self._place(fact)]
+        return sorted(tests, key=lambda test: likely.index(test) if test in likely else len(likely))
+
+    def _work_for(self, fact: Plant) -> Callable[[], int]:
+        tests = self._tests(fact)
+
+        def work() -> int:
+            if not fact.inside or not give_bytecode(fact, self._functions):
+                try:
+                    self._patch(fact)
+                except Exception:  # noqa: BLE001 - a wrong fact may raise anything at the import
+                    return 1
+            self._session.config.pluginmanager.register(Failures(self._name_file(fact)))
+            run_items([self._items[test] for test in tests])
+            return 0 if fact.inside or not self._differs_from_copy() else ONLY_COPIED
+
+        return work
+
+    def _differs_from_copy(self) -> bool:
+        tables = importlib.import_module("tests.vendors.vendor_tables")
+        copy = tables.TABLES / f"{self._vendor.contract}-{self._vendor.name}.txt"
+        lines_of = partial(tables.lines_of, f"{self._vendor.contract}/{self._vendor.name}")
+        return differs(lines_of, copy.read_text("utf-8").splitlines())
+
+
+def main() -> int:
+    """Make the facts wrong, and print those that no test noticed."""
+    parser = argparse.ArgumentParser(prog="python -m tools.fact_mutants", description=__doc__)
+    parser.add_argument("vendors", nargs="*", default=names())
+    parser.add_argument("--sample", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--again", type=Path, help="only those that survived, by this output")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    files = {file for name in options.vendors for file in vendor_of(name).tests()}
+    files = {file for file in files if Path(file).name != COPIES}
+    return int(pytest.main([*ARGUMENTS, *sorted(files)], plugins=[_FactTrials(options)]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
