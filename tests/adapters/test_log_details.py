@@ -423,6 +423,7 @@ FILTERS: tuple[dict[str, Any], ...] = (
     {"service": "service-3", "region": "eu"},
     {"service": "service-3", "status": IntegrationStatus.SUCCESS},
     {"failures": True},
+    {"failures": True, "since": moment(2_000), "until": moment(5_000)},
     {"since": moment(2_000), "until": moment(5_000)},
     {"tenant": "tenant-3", "since": moment(2_000)},
 )
@@ -448,29 +449,45 @@ def pages(filters: dict[str, Any]) -> list[LogQuery]:
 def test_no_page_is_sorted_or_scans_the_file(tmp_path: Path) -> None:
     """In SQLite, each filtered page of the log is read in index order, without a sort."""
     path = tmp_path / "log.db"
-    sql = LogSql("sqlite", "moorage_log", '"moorage_log"')
+    sql = LogSql("sqlite", "moorage_log", '"moorage_log"', failures_indexed=True)
+    all_filters = (*FILTERS, {"failures": True, "service": "service-3"})
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(SqliteIntegrationLogger.ddl())
         connection.execute(FILL.format(table=sql.table, rows=20_000))
         connection.execute("ANALYZE")
         plans = {
             str(query): [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
-            for filters in FILTERS
+            for filters in all_filters
             for query in pages(filters)
             for text, values in statements_of(sql, query)
         }
 
-    assert 2 * len(FILTERS) == len(plans)
+    assert 2 * len(all_filters) == len(plans)
     for query, plan in plans.items():
         assert all("USING" in step and "INDEX" in step for step in plan), (query, plan)
         assert not any("TEMP B-TREE" in step for step in plan), (query, plan)
+        reads_failures = "failures=True" in query and "service='service-3'" not in query
+        assert reads_failures is any("moorage_log_failures" in step for step in plan), (query, plan)
+
+
+def test_page_of_failures_is_complete_with_its_index(tmp_path: Path) -> None:
+    """With an index of the failures, a page has them all, however many calls are between them."""
+    log = SqliteIntegrationLogger(tmp_path / "log.db", create=True, threads=False)
+    for number in range(40):
+        is_failed = number in {0, 39}
+        status = IntegrationStatus.FAILED if is_failed else IntegrationStatus.SUCCESS
+        log.write(attrs.evolve(entry(number), status=status))
+    page = log.find(LogQuery(failures=True, scan_limit=5))
+    assert [IntegrationStatus.FAILED] * 2 == [item.status for item in page.items]
+    assert (None, None) == (page.next, page.scanned)
+    log.close()
 
 
 def test_no_page_is_sorted_or_scans_the_table() -> None:
     """In PostgreSQL, each filtered page of the log is read in index order, without a sort."""
     url = sqlalchemy.make_url(postgres_url()).set(drivername=DRIVERS["postgresql"])
     prefix = f"lab{uuid4().hex[:8]}_"
-    sql = LogSql("postgresql", f"{prefix}log", f'"{prefix}log"')
+    sql = LogSql("postgresql", f"{prefix}log", f'"{prefix}log"', failures_indexed=True)
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:  # closing it rolls everything back
         for statement in SqlIntegrationLogger.ddl("postgresql", prefix=prefix).split(";\n"):
@@ -491,3 +508,5 @@ def test_no_page_is_sorted_or_scans_the_table() -> None:
         assert "Index Scan" in plan, (name, plan)
         assert "Seq Scan" not in plan, (name, plan)
         assert "Sort" not in plan, (name, plan)
+        if "failures=True" in name:
+            assert f"{prefix}log_failures" in plan, (name, plan)

@@ -56,7 +56,9 @@ _CONTAINS: Final = "lower({}) LIKE lower(?) ESCAPE '!'"
 
 _NO_SUCCESS: Final = f"status <> '{IntegrationStatus.SUCCESS.value}'"
 
-_FAILURES: Final = f"status NOT IN ({', '.join('?' * len(USABLE_STATUSES))})"
+_USABLE: Final = ", ".join(f"'{status.value}'" for status in USABLE_STATUSES)
+_FAILURES: Final = f"status NOT IN ({_USABLE})"
+"""The condition of failures, with its values, because a partial index needs them."""
 
 _INDEXES: Final = (
     Index("time", "started_at, number"),
@@ -74,6 +76,7 @@ _INDEXES: Final = (
         )
     ),
     Index("entry_time", "id, started_at, number"),
+    Index("failures", "started_at, number", f" WHERE {_FAILURES}"),
 )
 """Each has the order of pages, so that no page is sorted or scans the table."""
 
@@ -86,6 +89,9 @@ _SQLITE_INDEXES: Final = tuple(
 PostgreSQL would rather sort the few other entries than read them in the order of such an index.
 """
 
+_MYSQL_INDEXES: Final = tuple(index for index in _INDEXES if index.name != "failures")
+"""As `_INDEXES`, without that of the failures, because no index of MySQL has some rows only."""
+
 
 @attrs.frozen(slots=False)
 class LogSql:
@@ -96,12 +102,14 @@ class LogSql:
         base_name: the name of the table, without quotes and schema.
         table: the quoted name of the table.
         columns: the fields of entries that the table has columns for.
+        failures_indexed: True if the table has an index of the failures alone.
     """
 
     kind: str
     base_name: str
     table: str
     columns: tuple[str, ...] = COLUMNS
+    failures_indexed: bool = False
 
     def insert(self, columns: tuple[str, ...], count: int) -> str:
         """Return the statement that inserts this number of rows with these columns."""
@@ -145,7 +153,7 @@ class LogSql:
         columns = {"number": NUMBER_KINDS[self.kind]}
         columns |= {name: _column_kind(name) for name in self.columns}
         options = collation_options(self.kind, mariadb=mariadb)
-        indexes = _SQLITE_INDEXES if self.kind == "sqlite" else _INDEXES
+        indexes = {"sqlite": _SQLITE_INDEXES, "mysql": _MYSQL_INDEXES}.get(self.kind, _INDEXES)
         return (
             TableDefinition(
                 self.kind, self.base_name, self.table, columns, indexes, options=options
@@ -195,7 +203,8 @@ class LogTable:
 
     async def find(self, execute: Execute, query: LogQuery) -> LogPage:
         """Return one page of the matching entries, newest first."""
-        return await read_page(_Rows(self._sql, execute), query)
+        rows = _Rows(self._sql, execute)
+        return await read_page(rows, query, failures_indexed=self._sql.failures_indexed)
 
     async def summarise(self, execute: Execute, query: LogQuery) -> LogSummary:
         """Return the counts and percentiles of all matching entries, computed by the database."""
@@ -264,7 +273,7 @@ class _Rows:
             window_conditions = _conditions_of(window, self.sql.kind)[0]
             conditions = [
                 f"+({condition})"
-                if condition.endswith(" = ?") and condition not in window_conditions
+                if condition.endswith((" = ?", _FAILURES)) and condition not in window_conditions
                 else condition
                 for condition in conditions
             ]
@@ -295,7 +304,6 @@ def _conditions_of(query: LogQuery, kind: str) -> tuple[list[str], list[Value]]:
     )
     if query.failures:
         sql_conditions.append(_FAILURES)
-        values += [status.value for status in USABLE_STATUSES]
     if query.text is not None:
         sql_conditions.append(f"({' OR '.join(_CONTAINS.format(name) for name in TEXT_FIELDS)})")
         escaped_query = _WILDCARD.sub(r"!\g<0>", column_text(query.text, TEXT_LENGTH))

@@ -183,4 +183,9 @@ class AsyncTableLog(AsyncContextClosable):
 def statements_of(kind: str, prefix: str, schema: str | None = None) -> LogSql:
     """Return the SQL statements for the log's table in this kind of database."""
     base_name = f"{prefix}{TABLE}"
-    return LogSql(kind, base_name, table_name(base_name, prefix, schema, kind))
+    return LogSql(
+        kind,
+        base_name,
+        table_name(base_name, prefix, schema, kind),
+        failures_indexed=kind != "mysql",
+    )

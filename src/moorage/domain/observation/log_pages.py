@@ -38,25 +38,37 @@ _FIRST_PART: Final = 50
 """The divisor of a page's limit for its first read, as most pages are full after few entries."""
 
 
-def window_of(query: LogQuery) -> LogQuery:
-    """Return the query with only the conditions that one database index can answer."""
+def window_of(query: LogQuery, *, failures_indexed: bool = False) -> LogQuery:
+    """Return the query with only the conditions that one database index can answer.
+
+    Args:
+        query: the query.
+        failures_indexed: True if there is an index of the failures alone.
+    """
     unindexed = (None, IntegrationStatus.SUCCESS)
     lead_field = next(
         (name for name in INDEXED_FIELDS if getattr(query, name) not in unindexed), None
     )
     cleared_fields: dict[str, Any] = dict.fromkeys({*EQUAL_FIELDS, "status", "text"} - {lead_field})
-    return attrs.evolve(query, failures=False, **cleared_fields)
+    failures = query.failures and failures_indexed and lead_field is None
+    return attrs.evolve(query, failures=failures, **cleared_fields)
 
 
-def page_of(query: LogQuery, entries: Iterable[tuple[str, IntegrationLog]]) -> LogPage:
+def page_of(
+    query: LogQuery,
+    entries: Iterable[tuple[str, IntegrationLog]],
+    *,
+    failures_indexed: bool = False,
+) -> LogPage:
     """Return the page with the first entries that match the query.
 
     Args:
         query: the query; its `after` is not read.
         entries: the entries after that of the query's `after`, in the order of pages, each with
             its cursor.
+        failures_indexed: True if the log has an index of the failures alone.
     """
-    window = window_of(query)
+    window = window_of(query, failures_indexed=failures_indexed)
     items: list[IntegrationLog] = []
     scanned_count, last_cursor = 0, None
     for cursor, entry in entries:
@@ -89,9 +101,15 @@ class LogRows(Protocol):
         ...
 
 
-async def read_page(rows: LogRows, query: LogQuery) -> LogPage:
-    """Read a page of log entries from a database."""
-    window = window_of(query)
+async def read_page(rows: LogRows, query: LogQuery, *, failures_indexed: bool = False) -> LogPage:
+    """Read a page of log entries from a database.
+
+    Args:
+        rows: the rows of the database.
+        query: the query.
+        failures_indexed: True if the database has an index of the failures alone.
+    """
+    window = window_of(query, failures_indexed=failures_indexed)
     if window == query:
         return await rows.page(query, window, None)
     size = max(1, query.scan_limit // _FIRST_PART)
