@@ -136,8 +136,7 @@ class _FactTrials:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Try the facts of each vendor, and print a table."""
-        # Imported with the tests, because the modules of these must be those of the tests.
-        from tools import patched_modules  # noqa: PLC0415
+        from tools import patched_modules  # noqa: PLC0415 - the tests are collected before it
 
         users = patched_modules.imports_of(("moorage.", "tests.", "tools."))
         gc.collect()

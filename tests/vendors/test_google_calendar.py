@@ -335,3 +335,24 @@ def test_sandbox_refuses_impossible_questions() -> None:
     url = "https://www.googleapis.com/calendar/v3/freeBusy"
 
     assert 400 == SandboxHttpClient(sandbox).send(request, url, Timeouts()).status
+
+
+@pytest.mark.parametrize(
+    "status, reason, kind",
+    [
+        (403, "rateLimitExceeded", "RateLimitExceeded"),
+        (403, "userRateLimitExceeded", "RateLimitExceeded"),
+        (403, "quotaExceeded", "RateLimitExceeded"),
+        (403, "calendarUsageLimitsExceeded", "RateLimitExceeded"),
+        (429, "other", "RateLimitExceeded"),
+        (403, "other", "AuthenticationFailed"),
+        (401, "authError", "AuthenticationFailed"),
+        (400, "invalid", "InvalidRequest"),
+    ],
+)
+def test_refusal_has_an_error_class(status: int, reason: str, kind: str) -> None:
+    """The reasons of Google's limits are rate limits, and other refusals go by their status."""
+    error = {"code": status, "errors": [{"reason": reason, "message": "No."}], "message": "No."}
+    answer = reply({"error": error}, status)
+
+    assert kind == type(classify(Request.get("/calendar/v3"), answer)).__name__

@@ -303,6 +303,8 @@ def test_answers_and_special_events() -> None:
     assert "1900000000.000001" == events(thread="1900000000.000001")[0].ref.other("thread")
     bot = events(sender="B0000000009", subtype="bot_message")[0]
     assert (True, "B0000000009") == (bot.automatic, bot.sender)
+    for subtype in ("file_share", "me_message", "thread_broadcast"):
+        assert 1 == len(events(subtype=subtype))
     assert () == events(subtype="message_changed")
     assert () == events(subtype="channel_join")
 

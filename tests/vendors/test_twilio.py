@@ -164,8 +164,12 @@ def test_success_without_an_id_is_malformed() -> None:
 
 @pytest.mark.parametrize(
     "kind, line",
-    [("mobile", LineType.MOBILE), ("nonFixedVoip", LineType.VOIP), ("pager", LineType.OTHER),
-     ("unknown", LineType.UNKNOWN), ("satellite", LineType.UNKNOWN), (None, LineType.UNKNOWN)],
+    [("mobile", LineType.MOBILE), ("landline", LineType.LANDLINE),
+     ("fixedVoip", LineType.VOIP), ("nonFixedVoip", LineType.VOIP),
+     ("personal", LineType.OTHER), ("tollFree", LineType.OTHER), ("premium", LineType.OTHER),
+     ("sharedCost", LineType.OTHER), ("uan", LineType.OTHER), ("voicemail", LineType.OTHER),
+     ("pager", LineType.OTHER), ("unknown", LineType.UNKNOWN), ("satellite", LineType.UNKNOWN),
+     (None, LineType.UNKNOWN)],
 )  # fmt: skip
 def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
     """The fields of Twilio's number look-up are read; an unknown line type becomes unknown."""

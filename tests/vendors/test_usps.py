@@ -463,6 +463,59 @@ def test_tracking_has_all_events(shop: Shop) -> None:
     assert first.location is None
 
 
+@pytest.mark.parametrize(
+    "category, status",
+    [
+        ("Pre-Shipment", TrackingStatus.PRE_TRANSIT),
+        ("Accepted", TrackingStatus.IN_TRANSIT),
+        ("In-Transit", TrackingStatus.IN_TRANSIT),
+        ("In Transit", TrackingStatus.IN_TRANSIT),
+        ("Out for Delivery", TrackingStatus.OUT_FOR_DELIVERY),
+        ("Available for Pickup", TrackingStatus.AVAILABLE_FOR_PICKUP),
+        ("Delivery Attempt", TrackingStatus.DELIVERY_ATTEMPTED),
+        ("Delivered", TrackingStatus.DELIVERED),
+        ("Alert", TrackingStatus.ON_HOLD),
+        ("Return to Sender", TrackingStatus.RETURNED),
+        ("Something Else", TrackingStatus.UNKNOWN),
+    ],
+)
+def test_category_of_a_parcel_has_a_status(
+    shop: Shop, category: str, status: TrackingStatus
+) -> None:
+    """Each status category of USPS has its tracking status, and an unknown one has none."""
+    shop.shipping.get_rates(REQUEST)
+    shop.sandbox.fail(reply({"statusCategory": category, "trackingEvents": []}))
+
+    tracking = shop.shipping.track("92", "usps")
+
+    assert (status, category) == (tracking.status, tracking.vendor_status)
+    assert "https://tools.usps.com/go/TrackConfirmAction?tLabels=92" == tracking.url
+
+
+def test_code_of_an_event_has_a_status(shop: Shop) -> None:
+    """Each event code of USPS has its tracking status, and the text is the event's type."""
+    shop.shipping.get_rates(REQUEST)
+    statuses = {
+        "GX": TrackingStatus.PRE_TRANSIT,
+        **dict.fromkeys(("03", "07", "10", "A1", "SF", "T1", "TL"), TrackingStatus.IN_TRANSIT),
+        "OF": TrackingStatus.OUT_FOR_DELIVERY,
+        "01": TrackingStatus.DELIVERED,
+        "??": TrackingStatus.UNKNOWN,
+    }
+    events = [
+        {"eventCode": code, "eventType": f"Type {code}", "GMTTimestamp": "2024-11-20T06:11:00Z"}
+        for code in statuses
+    ]
+    shop.sandbox.fail(reply({"statusCategory": "Alert", "trackingEvents": events}))
+
+    tracking = shop.shipping.track("92", "usps")
+
+    assert {(code, status, f"Type {code}") for code, status in statuses.items()} == {
+        (event.code, event.status, event.text) for event in tracking.events
+    }
+    assert all(event.text == event.vendor_status for event in tracking.events)
+
+
 def test_parcel_without_events(shop: Shop) -> None:
     """A parcel may have no events, but an answer without the list of events is malformed."""
     shop.shipping.get_rates(REQUEST)
