@@ -285,13 +285,38 @@ def test_cii_writes_groups_that_its_schema_requires() -> None:
     assert read_cii(body).delivery is None
 
 
-def test_missing_total_of_vat_is_that_of_the_categories() -> None:
-    """If a CII document lacks the total VAT, it is the sum over the categories."""
+def test_missing_total_vat_is_reported() -> None:
+    """A CII document without the total VAT of a taxed invoice violates BR-CO-15, as officially."""
     total = b'<ram:TaxTotalAmount currencyID="EUR">5.69</ram:TaxTotalAmount>'
-    body = write_cii(small_invoice())
+    body = write_cii(small_invoice()).replace(total, b"")
+    assert body != write_cii(small_invoice())
+
+    invoice = read_cii(body)
+
+    assert invoice.stated_totals is not None
+    assert invoice.stated_totals.vat is None
+    assert [(item.rule, item.field) for item in validate(invoice)] == [
+        ("BR-CO-15", "stated_totals.vat")
+    ]
+    with pytest.raises(InvalidData, match="The total VAT is missing"):
+        read_invoice(body)
+
+
+def test_missing_total_vat_of_an_untaxed_invoice_is_zero() -> None:
+    """A CII document may leave out a total VAT of zero; then UBL states it."""
+    untaxed_invoice = small_invoice(
+        lines=[attrs.evolve(LINE, vat_category="Z", vat_rate=Decimal(0))]
+    )
+    total = b'<ram:TaxTotalAmount currencyID="EUR">0.00</ram:TaxTotalAmount>'
+    body = write_cii(untaxed_invoice)
     assert total in body
 
-    assert read_invoice(body.replace(total, b"")) == small_invoice().completed(EN16931)
+    invoice = read_invoice(body.replace(total, b""))
+
+    assert invoice == untaxed_invoice.completed(EN16931)
+    assert b'<cac:TaxTotal><cbc:TaxAmount currencyID="EUR">0.00</cbc:TaxAmount>' in write_ubl(
+        invoice
+    )
 
 
 @pytest.mark.parametrize(

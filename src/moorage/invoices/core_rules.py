@@ -436,7 +436,18 @@ def _gross_adds_up(invoice: Invoice) -> bool:
     stated_totals = invoice.stated_totals
     if stated_totals is None or stated_totals.gross is None or stated_totals.net is None:
         return True
-    return stated_totals.gross == total((stated_totals.net, stated_totals.vat))
+    expected = total((stated_totals.net, stated_totals.vat))
+    return not _has_vat_total(invoice) or stated_totals.gross == expected
+
+
+def _has_vat_total(invoice: Invoice) -> bool:
+    """Return whether the total VAT is stated, or need not be because no category has VAT."""
+    stated_totals = invoice.stated_totals
+    return (
+        stated_totals is None
+        or stated_totals.vat is not None
+        or not exact_sum(part.tax for part in stated_totals.breakdown)
+    )
 
 
 def _has_sum(field: str, holds: Callable[[Invoice], bool]) -> Callable[[Invoice], bool]:
@@ -513,6 +524,12 @@ _TOTALS: Final = (
         invoice_search("stated_totals.gross", _gross_adds_up),
         "The total with VAT is not the total without VAT plus the total VAT.",
         "Correct the total, or leave the totals to be computed.",
+    ),
+    Rule(
+        "BR-CO-15",
+        invoice_search("stated_totals.vat", _has_vat_total),
+        "The total VAT is missing.",
+        "Give the total VAT, or leave the totals to be computed.",
     ),
     Rule(
         "BR-CO-16",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from moorage.contracts.validators import check_kind
 from moorage.errors import InvalidData
-from moorage.invoices.amounts import total
+from moorage.invoices.amounts import exact_sum
 from moorage.invoices.binding import (
     DAY_102,
     ElementEntry,
@@ -136,8 +137,14 @@ def read_cii_root(root: XmlElement) -> Invoice:
     place = ElementPlace(f"/{root.name}", text_at(settlement, "InvoiceCurrencyCode"))
     invoice: Invoice = read_value(Invoice, _DOCUMENT, root, place)
     totals = invoice.stated_totals or Totals()
-    if totals.vat is None and totals.breakdown:
-        totals = attrs.evolve(totals, vat=total(part.tax for part in totals.breakdown))
+    # CII may leave out a total VAT of zero, but UBL needs it. Any other missing total is an error
+    # of the sender, which BR-CO-15 reports.
+    if (
+        totals.vat is None
+        and totals.breakdown
+        and not exact_sum(part.tax for part in totals.breakdown)
+    ):
+        totals = attrs.evolve(totals, vat=Decimal("0.00"))
     return attrs.evolve(
         invoice,
         lines=tuple(line.with_prices() for line in invoice.lines),
