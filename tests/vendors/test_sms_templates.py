@@ -244,3 +244,18 @@ def test_infobip_reports_that_a_message_was_read(tmp_path: Path) -> None:
     assert event.at is not None
     assert 2031 == event.at.year
     assert event.sender is None
+
+
+@pytest.mark.parametrize("channel", ["whatsapp", "rcs"])
+def test_twilio_reply_can_be_answered(channel: str, tmp_path: Path) -> None:
+    """The sender of a received message has no channel in front, so a template can answer it."""
+    hub, sandbox = opened("twilio", tmp_path)
+    with hub:
+        verifier = hub.webhooks("twilio", secrets=sandbox.auth_token)
+        notice = sandbox.receive(f"{channel}:{TO}", "Thanks")
+        [webhook] = verifier.verify(**notice.arguments())
+        [event] = hub.events("twilio", webhook)
+
+    assert TO == event.sender
+    assert TO == template(to=event.sender, channel=channel).to
+    assert f"{channel}:{TO}" == event.raw["From"]

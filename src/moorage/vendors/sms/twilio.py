@@ -37,7 +37,7 @@ from moorage.vendors.sms._verification import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _STATUSES: Final = {
     **sdk.same(SmsStatus, "scheduled sent delivered read undelivered failed canceled received"),
@@ -158,6 +158,18 @@ _MOST_MEDIA: Final = 10
 
 def _is_incoming(fields: sdk.Answer) -> bool:
     return _EVENT_STATUS(fields) == "received"
+
+
+def _without_channel(path: str) -> Callable[[sdk.Answer], str | None]:
+    """Return a function that reads an address without its channel, such as 'whatsapp:'."""
+
+    def read(fields: sdk.Answer) -> str | None:
+        address = fields.text(path)
+        for channel in TemplateChannel:
+            address = address and address.removeprefix(f"{channel}:")
+        return address
+
+    return read
 
 
 def _media(fields: sdk.Answer) -> tuple[str, ...]:
@@ -294,8 +306,8 @@ class Twilio(sdk.ApiVendor):
         ref=sdk.ref_at("MessageSid", "SmsSid"),
         status=sdk.word("MessageStatus", "SmsStatus", of=_STATUSES, otherwise=SmsStatus.UNKNOWN),
         vendor_status=_EVENT_STATUS,
-        sender=sdk.when(_is_incoming, sdk.text("From")),
-        to=sdk.when(_is_incoming, sdk.text("To")),
+        sender=sdk.when(_is_incoming, _without_channel("From")),
+        to=sdk.when(_is_incoming, _without_channel("To")),
         text=sdk.text("Body"),
         media=_media,
         error_code=sdk.text("ErrorCode"),
