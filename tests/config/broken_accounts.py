@@ -42,7 +42,7 @@ _VAT: Final = "services.vat"
 ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     # keys of another vendor, or for another purpose
     _key("stripe", "pk_test_1", "a publishable key of Stripe", **_OWN),
-    _key("stripe", "whsec_1", "belongs in webhook_secrets", **_OWN),
+    _key("stripe", "whsec_1", "into webhook_secrets", **_OWN),
     _key("stripe", "acct_1", "id of an account at Stripe", **_OWN),
     (
         _stripe(webhook_secrets=["whsec_1", "sk_live_1"]),
@@ -51,7 +51,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     (
         _stripe(credentials="whsec_1", webhook_secrets="sk_test_1", timeout=0),
         {
-            "vendors.stripe.credentials": "this value belongs in webhook_secrets",
+            "vendors.stripe.credentials": "put this value into webhook_secrets",
             "vendors.stripe.webhook_secrets": "Give the signing secret",
             "vendors.stripe.timeout": "more than zero",
         },
@@ -119,13 +119,13 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         )
     ),
     # routes with invalid conditions
-    (_two_accounts(prefer="cost"), {"sms.prefer": "none of them has a cost: main, spare"}),
+    (_two_accounts(prefer="cost"), {"sms.prefer": "none of its accounts has a cost: main, spare"}),
     (
         {"tenants": {"acme": _two_accounts(prefer="cost")}},
-        {"tenants.acme.sms.prefer": "Give the accounts a cost"},
+        {"tenants.acme.sms.prefer": "Give these accounts a cost"},
     ),
-    (_two_accounts(countries=["US"]), {"sms.countries": "never tells that it is of US"}),
-    (_two_accounts(countries=["DE", "CA", "US"]), {"sms.countries": "of CA, US"}),
+    (_two_accounts(countries=["US"]), {"sms.countries": "belongs to US"}),
+    (_two_accounts(countries=["DE", "CA", "US"]), {"sms.countries": "to CA, US"}),
     (_two_accounts(countries=["+1"]), {"sms.countries": "two letters"}),
     (_two_accounts(countries=["USA"], prefer="cost"), {"sms.countries": "two letters"}),
     # invalid host names

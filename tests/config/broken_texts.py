@@ -204,10 +204,10 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         _twilio(account_sid="x", cost=-1),
         {
             "vendors.twilio.account_sid": "AC",
-            "vendors.twilio.cost": "Give a number",
+            "vendors.twilio.cost": "Give a price",
         },
     ),
-    ({"safety": {"live": True}, **_stripe()}, {"vendors.stripe": "mend `safety.live`"}),
+    ({"safety": {"live": True}, **_stripe()}, {"vendors.stripe": "correct `safety.live`"}),
     # routes with invalid settings
     ({**_twilio(), "sms": {"vendor": ["twilio", "twilio"]}}, {"sms.vendor": "twice"}),
     (

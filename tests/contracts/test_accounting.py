@@ -142,7 +142,7 @@ def test_long_number_is_refused() -> None:
     invoice = attrs.evolve(books.INVOICE, number="R" * 22)
     check_fits(invoice, {})
     check_fits(invoice, {"invoice_number": 22})
-    with pytest.raises(InvalidData, match="22 characters, but the vendor takes 21"):
+    with pytest.raises(InvalidData, match="22 characters, but the vendor accepts at most 21"):
         check_fits(invoice, {"invoice_number": 21})
 
 

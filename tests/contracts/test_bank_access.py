@@ -77,7 +77,7 @@ def test_wrong_periods_and_orders_are_refused() -> None:
         TransactionQuery(since=date(2031, 5, 6), until=date(2031, 5, 5))
     with pytest.raises(InvalidData):
         PaymentOrder(debtor="DE00", transfer=TRANSFER, return_url=RETURN_URL)
-    with pytest.raises(InvalidData, match="needs the IBAN") as excinfo:
+    with pytest.raises(InvalidData, match="must name the IBAN") as excinfo:
         PaymentOrder(debtor=ACCOUNT, transfer=TRANSFER, return_url=RETURN_URL)
     assert "debtor" == excinfo.value.field
     with pytest.raises(InvalidData):

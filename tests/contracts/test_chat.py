@@ -76,7 +76,7 @@ def test_wrong_fields_are_refused(fields: dict[str, Any], field: str) -> None:
 )
 def test_button_opens_a_secure_page(url: str) -> None:
     """A button's URL must begin with https://."""
-    with pytest.raises(InvalidData, match="is not an https:// address") as excinfo:
+    with pytest.raises(InvalidData, match="must be an https:// address") as excinfo:
         LinkButton("Open", url)
     assert "url" == excinfo.value.field
 

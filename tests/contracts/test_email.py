@@ -225,7 +225,7 @@ def test_needed_capabilities_of_a_message() -> None:
 @pytest.mark.parametrize(
     "fields, words",
     [
-        ({"attachments": [_logo()]}, "neither a text nor HTML"),
+        ({"attachments": [_logo()]}, "must also have a text or HTML"),
         ({"text": "Hello.", "template": TemplateRef("d")}, "a template and AMP content"),
     ],
     ids=["alone", "template"],
@@ -254,7 +254,7 @@ def test_message_has_limits() -> None:
         check_fits(message, 2, {"recipients": 1})
     with pytest.raises(InvalidData, match="40 bytes"):
         check_fits(message, 2, {"message_bytes": 39})
-    with pytest.raises(InvalidData, match="no recipient"):
+    with pytest.raises(InvalidData, match="must have a recipient"):
         check_addressed(EmailMessage(cc="a@example.com", text="Hello."))
 
 

@@ -220,7 +220,7 @@ def test_oversized_messages_are_refused_before_sending() -> None:
     people = [f"person{number}@example.com" for number in range(51)]
     with pytest.raises(InvalidData, match="51 recipients"):
         email.send_transactional(_message(to=people))
-    with pytest.raises(InvalidData, match="no recipient"):
+    with pytest.raises(InvalidData, match="must have a recipient"):
         email.send_transactional(_message())
     custom_recipient = BulkRecipient(to=people)
     results = email.send_bulk(

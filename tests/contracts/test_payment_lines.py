@@ -74,7 +74,7 @@ def test_lines_add_up_to_the_amount() -> None:
     for kind in (Charge, LinkRequest):
         with pytest.raises(InvalidData, match=r"add up to 42\.13 EUR, but"):
             kind(Money("42.12", "EUR"), reference="1", lines=lines)
-        with pytest.raises(InvalidData, match="in USD, but line 1 is in EUR"):
+        with pytest.raises(InvalidData, match="in USD, but its line 1 is in EUR"):
             kind(Money("42.13", "USD"), reference="1", lines=lines)
         with pytest.raises(InvalidData, match="lines"):
             kind(total, reference="1", lines=["Chair"])

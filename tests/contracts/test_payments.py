@@ -366,7 +366,7 @@ def test_unexpected_amounts_are_refused(field: str) -> None:
         with pytest.raises(InvalidData) as excinfo:
             event_of(reference=reference, **{field: PART}).expect(EUROS)
         assert ("amount", True) == (excinfo.value.field, excinfo.value.remedy is not None)
-        assert f"amount of {payment_name} is 149.90 EUR, but the event says 50.00 EUR." in str(
+        assert f"payment {payment_name} was 149.90 EUR, but the event reports 50.00 EUR." in str(
             excinfo.value
         )
 

@@ -220,13 +220,13 @@ def test_wrong_currency_is_refused(move: str, ref: Ref, amount: Money) -> None:
 def test_charge_needs_a_source(verb: str) -> None:
     """Only a payment intent may lack a source, because its buyer chooses one later."""
     bare_charge = attrs.evolve(CHARGE, source=None)
-    with pytest.raises(InvalidData, match="has no source") as excinfo:
+    with pytest.raises(InvalidData, match="must have a source") as excinfo:
         record_operation(
             PaymentsFlows, lambda flows: getattr(flows, verb)(bare_charge, idempotency_key="k")
         )
 
     assert "source" == excinfo.value.field
-    assert "create an intent" in excinfo.value.remedy
+    assert "create a payment intent" in excinfo.value.remedy
     record_operation(
         PaymentsFlows,
         lambda flows: flows.create_intent(bare_charge, idempotency_key="k", timeout=TIME),

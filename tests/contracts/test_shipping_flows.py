@@ -33,7 +33,9 @@ from tests.contracts.recording_dispatcher import (
 @pytest.mark.parametrize("number, carrier, field", [("", "ups", "number"), ("1", "a\n", "carrier")])
 def test_invalid_tracking_arguments_are_refused(number: str, carrier: str, field: str) -> None:
     """An empty tracking number or carrier is refused; the error has the argument's name."""
-    with pytest.raises(InvalidData, match=f"The {field} is empty") as excinfo:
+    with pytest.raises(
+        InvalidData, match=f"The {field} must be a string that is not empty"
+    ) as excinfo:
         record_operation(ShippingFlows, lambda flows: flows.track(number, carrier))
 
     assert field == excinfo.value.field

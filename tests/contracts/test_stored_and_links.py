@@ -42,8 +42,8 @@ def test_transactions_explain_a_payout() -> None:
 @pytest.mark.parametrize(
     "amount, net, message",
     [
-        (None, Money("1", "EUR"), "no amount for po_1"),
-        (Money("1", "EUR"), None, "no amount for t_1"),
+        (None, Money("1", "EUR"), "not state an amount for po_1"),
+        (Money("1", "EUR"), None, "not state an amount for t_1"),
         (Money("1", "EUR"), Money("1", "USD"), "is in EUR, but its transaction t_1 is in USD"),
     ],
     ids=["payout", "transaction", "currency"],

@@ -162,8 +162,8 @@ def test_wrong_rate_is_refused(rate: Any) -> None:
 @pytest.mark.parametrize(
     "sales, field, problem",
     [
-        ([sale("DE", "100.00", "19.00", "19")], "sales", "INV-1 has the VAT of DE"),
-        ([sale(net="1.00", tax="0.20")], "sales", "INV-1 is in EUR, and the return in SEK"),
+        ([sale("DE", "100.00", "19.00", "19")], "sales", "INV-1 has VAT of DE"),
+        ([sale(net="1.00", tax="0.20")], "sales", "INV-1 is in EUR, but the return is in SEK"),
         (["INV-1"], "sales", "sales"),
         ("INV-1", "sales", "must be a list"),
     ],

@@ -28,7 +28,7 @@ def test_code_is_a_secret(code: Any) -> None:
 )
 def test_text_that_is_no_code_is_refused(code: Any) -> None:
     """A text that cannot be a code is refused, and the error does not repeat it."""
-    with pytest.raises(InvalidData, match="not a verification code") as excinfo:
+    with pytest.raises(InvalidData, match="verification code has an invalid form") as excinfo:
         as_code(code)
 
     assert "1234" not in str(excinfo.value)

@@ -471,7 +471,7 @@ def test_base_quantity_of_the_gross_price_counts() -> None:
 
 def test_moment_is_not_a_date() -> None:
     """A datetime is refused, because its date depends on the time zone."""
-    with pytest.raises(InvalidData, match="is not a date"):
+    with pytest.raises(InvalidData, match="must be a date"):
         small_invoice(issue_date=datetime(2026, 11, 25, tzinfo=UTC))
 
 

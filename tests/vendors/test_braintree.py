@@ -157,7 +157,7 @@ def test_marks_differ_by_tenant() -> None:
 
 @pytest.mark.parametrize(
     "fields, name",
-    [({"amount": Money("1.00", "USD")}, "USD"), ({"source": None}, "no source")],
+    [({"amount": Money("1.00", "USD")}, "USD"), ({"source": None}, "must have a source")],
     ids=["currency", "source"],
 )
 def test_charge_is_refused_before_it_is_sent(

@@ -95,9 +95,9 @@ def _are_fields(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     pairs: tuple[Any, ...] = value if is_tuple(value) else (None,)
     if any(not is_tuple(pair) or len(pair) != 2 for pair in pairs):
         raise InvalidData(
-            "The fields of a message are not a table of texts.",
+            "The fields of a message must be a dict whose keys and values are strings.",
             field=name,
-            remedy="Give a dict from labels to values: {'Order': '1042'}.",
+            remedy="Give a dict from labels to values, such as {'Order': '1042'}.",
         )
     for label, text in pairs:
         check_text(label, name)
@@ -165,7 +165,7 @@ def check_fits(message: ChatMessage, limits: Mapping[str, int]) -> None:
                 f"The {_NAMES.get(name, name)} has {size} characters, but the vendor takes"
                 f" {limits[name]} at most.",
                 field=_FIELDS.get(name, name),
-                remedy="Shorten it, and give a link to the rest.",
+                remedy="Shorten this text, and give a link to the rest.",
             )
     if len(message.buttons) > limits.get("buttons", len(message.buttons)):
         raise InvalidData(

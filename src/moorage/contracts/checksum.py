@@ -82,9 +82,9 @@ def _lower_hex(value: str) -> str:
 def _is_hex(_: object, __: object, value: Any) -> None:
     if not _HEX.fullmatch(value):
         raise InvalidData(
-            "The checksum is not a hexadecimal text of the right length.",
+            "The checksum must be a hexadecimal string of the length that its algorithm has.",
             field="checksum",
-            remedy="Give it in hex, or use Checksum.of(algorithm, data).",
+            remedy="Give the checksum in hexadecimal digits, or use Checksum.of(algorithm, data).",
         )
 
 

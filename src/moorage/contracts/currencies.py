@@ -40,7 +40,7 @@ class CurrenciesCapability(StrEnum):
 def _is_code(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or _CODE.fullmatch(value) is None:
         raise InvalidData(
-            f"The {attribute.name} is not a currency code.",
+            f"The {attribute.name} must be a currency code of three capital letters.",
             field=attribute.name,
             remedy="Give a code of ISO 4217 in capitals, such as 'EUR'.",
         )
@@ -55,8 +55,8 @@ def _is_price(_: object, attribute: attrs.Attribute[Any], value: object) -> None
         or abs(value.adjusted()) > _LARGEST_EXPONENT
     ):
         raise InvalidData(
-            f"The {attribute.name} of a currency is not an exact number above zero, or is too"
-            " large or too small.",
+            f"The {attribute.name} of a currency must be a Decimal above zero that is neither"
+            " extremely large nor extremely small.",
             field=attribute.name,
             remedy="Give a Decimal, such as Decimal('1.0847').",
         )
@@ -103,11 +103,11 @@ class ExchangeRate:
         if (currency, into) == (self.price_currency, self.currency):
             return 1 / price_of_one
         raise InvalidData(
-            f"The rate of {self.currency} in {self.price_currency} does not convert {currency} into"
+            f"The rate of {self.currency} in {self.price_currency} cannot convert {currency} into"
             f" {into}.",
             field="into",
-            remedy=f"Convert between {self.currency} and {self.price_currency}, or use all rates of"
-            " the day.",
+            remedy=f"Convert between {self.currency} and {self.price_currency}, or use the table"
+            " of all rates of the day.",
         )
 
     def __str__(self) -> str:
@@ -145,7 +145,8 @@ class ExchangeRates:
             foreign_currency = self._foreign(quotation)
             if foreign_currency is None or foreign_currency in seen_currencies:
                 raise InvalidData(
-                    f"The quotation {quotation} lacks {self.base} or repeats a currency.",
+                    f"The quotation {quotation} does not include {self.base}, or repeats a"
+                    " currency.",
                     field="quotations",
                     remedy=f"Give one quotation with {self.base} for each other currency.",
                 )
@@ -179,7 +180,7 @@ class ExchangeRates:
         """
         if type(decimals) is not int or not 0 <= decimals <= _MOST_PLACES:
             raise InvalidData(
-                f"The number of decimals is not a whole number from 0 to {_MOST_PLACES}.",
+                f"The number of decimals must be a whole number from 0 to {_MOST_PLACES}.",
                 field="decimals",
                 remedy="Give a whole number, such as 6.",
             )
@@ -207,9 +208,9 @@ class ExchangeRates:
         ratio = self.ratio(money.currency, into)
         if into not in EXPONENTS:
             raise InvalidData(
-                f"The number of decimals of amounts in {into} is not known.",
+                f"moorage does not know how many decimals amounts in {into} have.",
                 field="into",
-                remedy="Multiply by the ratio of the two currencies yourself.",
+                remedy="Multiply the amount by the rate yourself, and round the result.",
             )
         exact_minor = (
             ratio * money.minor * Fraction(10) ** (EXPONENTS[into] - EXPONENTS[money.currency])
@@ -229,8 +230,8 @@ class ExchangeRates:
             raise InvalidData(
                 f"The rates of {self.day} ({self.source}) do not include {currency!r}.",
                 field=field,
-                remedy=f"Give {self.base}, or a code among the rates of that day; other vendors"
-                " have rates of other currencies.",
+                remedy=f"Give {self.base} or another currency of these rates; other vendors have"
+                " rates of other currencies.",
             )
         return quotation.ratio(currency, self.base)
 

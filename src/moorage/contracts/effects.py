@@ -58,7 +58,7 @@ def check_vendor(vendor: type[Vendor]) -> None:
     ]
     if repeated_operations and vendor.idempotency is None:
         raise ConfigurationError(
-            f"The vendor {vendor.name} says that {', '.join(repeated_operations)} may be sent again"
+            f"The vendor {vendor.name} states that {', '.join(repeated_operations)} may be repeated"
             f" after an unknown outcome, but does not state how it treats idempotency keys.",
             path="idempotency",
             remedy=_STATEMENT_REMEDY,
@@ -77,7 +77,7 @@ def check_keys(vendor: Vendor, service: Service) -> None:
     stated_keys = vendor.idempotency
     if stated_keys is None:
         raise ConfigurationError(
-            f"The vendor {vendor.name} takes idempotency keys, but does not state how long it"
+            f"The vendor {vendor.name} accepts idempotency keys, but does not state how long it"
             " remembers them.",
             path="idempotency",
             remedy=_STATEMENT_REMEDY,

@@ -94,7 +94,7 @@ _ROOTS: Final = {
 def _is_scheme(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or _SCHEME.fullmatch(value) is None:
         raise InvalidData(
-            "The scheme of an electronic address is not a code of four digits.",
+            "The scheme of an electronic address must be a code of four digits.",
             field=attribute.name,
             remedy="Give a code of the list of electronic address schemes (EAS), such as '0088'"
             " for a GLN.",
@@ -104,10 +104,11 @@ def _is_scheme(_: object, attribute: attrs.Attribute[str], value: object) -> Non
 def _is_identifier(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or _IDENTIFIER.fullmatch(value) is None:
         raise InvalidData(
-            "The identifier of an electronic address is empty, too long, or has spaces or letters"
-            " that are not ASCII.",
+            "The identifier of an electronic address must not be empty, longer than 135"
+            " characters, or have spaces or non-ASCII characters.",
             field=attribute.name,
-            remedy="Give the identifier as the recipient is registered, in at most 135 characters.",
+            remedy="Give the identifier under which the recipient is registered, with at most 135"
+            " characters.",
         )
 
 
@@ -134,7 +135,7 @@ class ElectronicAddress:
             return text
         if not isinstance(text, str) or ":" not in text:
             raise InvalidData(
-                "The electronic address is not a scheme and an identifier joined by a colon.",
+                "The electronic address must be a scheme and an identifier, joined by a colon.",
                 field=field,
                 remedy="Give an address such as '0208:0123456789'.",
             )
@@ -174,11 +175,11 @@ def document_root(document: bytes) -> tuple[EinvoiceSyntax, EinvoiceType]:
     except (expat.ExpatError, LookupError, ValueError):
         # Python raises errors of its own for an encoding that is unknown, or not allowed in XML.
         raise InvalidData(
-            "The document is not a UBL invoice, a UBL credit note, a CII invoice or an FA(3) file"
+            "The document must be a UBL invoice, a UBL credit note, a CII invoice or an FA(3) file,"
             " without a DTD.",
             field="document",
-            remedy="Give the XML of an invoice; outgoing_invoice and write_fa3 in moorage.invoices"
-            " make it.",
+            remedy="Give the XML of an invoice, which outgoing_invoice or write_fa3 of"
+            " moorage.invoices creates.",
         ) from None
 
 
@@ -191,13 +192,13 @@ def _is_document(_: object, attribute: attrs.Attribute[bytes], value: object) ->
         raise InvalidData(
             f"The document must be bytes, not {type(value).__name__}.",
             field=attribute.name,
-            remedy="Give the bytes that write_invoice returned, or those of an XML file.",
+            remedy="Give the bytes that write_invoice returned, or the bytes of an XML file.",
         )
     if len(value) > _MOST_BYTES:
         raise InvalidData(
-            f"The document has {len(value)} bytes, but an invoice has {_MOST_BYTES} at most.",
+            f"The document has {len(value)} bytes, but an invoice may have at most {_MOST_BYTES}.",
             field=attribute.name,
-            remedy="Make the attachments smaller, or send links to them.",
+            remedy="Make the attachments smaller, or replace them with links.",
         )
     document_root(value)
 
@@ -232,11 +233,11 @@ class OutgoingInvoice:
         is_fa3 = self.syntax is EinvoiceSyntax.FA3
         if (self.recipient is None) is not is_fa3:
             raise InvalidData(
-                "An FA(3) file names its buyer itself, and has no other recipient."
+                "An FA(3) file already names its buyer, so it must not have another recipient."
                 if is_fa3
-                else "The invoice has no recipient.",
+                else "The invoice must have a recipient.",
                 field="recipient",
-                remedy="Leave the recipient out."
+                remedy="Leave out the recipient."
                 if is_fa3
                 else "Give the electronic address of the recipient, such as '0208:0123456789'.",
             )
@@ -252,7 +253,7 @@ class OutgoingInvoice:
             raise InvalidData(
                 "An FA(3) file cannot be sent to a recipient's electronic address.",
                 field="recipient",
-                remedy="Send it by a vendor that takes FA(3).",
+                remedy="Send the file through a vendor that accepts FA(3).",
             )
         return self.recipient
 
@@ -285,7 +286,7 @@ def check_fits(invoice: OutgoingInvoice, limits: Mapping[str, int]) -> None:
         raise InvalidData(
             f"The document has {size} bytes, but the vendor accepts at most {maximum}.",
             field="document",
-            remedy="Make the attachments smaller, or send links to them.",
+            remedy="Make the attachments smaller, or replace them with links.",
         )
 
 

@@ -116,7 +116,9 @@ def _is_bytes(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 def _is_media_type(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or _MEDIA_TYPE.fullmatch(value) is None:
         raise InvalidData(
-            "This is not a media type.", field=attribute.name, remedy="Give one like 'image/png'."
+            f"The {attribute.name} must be a media type.",
+            field=attribute.name,
+            remedy="Give a media type such as 'image/png'.",
         )
 
 
@@ -143,7 +145,7 @@ class Attachment:
         """Refuse an attachment without a usable name, or with a wrong or missing `content_id`."""
         if not self.filename or "/" in self.filename or "\\" in self.filename:
             raise InvalidData(
-                "A file has no name, or its name contains a path.",
+                "A file must have a name, and its name must not contain a path.",
                 field="filename",
                 remedy="Give a plain name, such as 'invoice.pdf'.",
             )
@@ -152,10 +154,10 @@ class Attachment:
             self.content_id is not None and _CONTENT_ID.fullmatch(self.content_id) is None
         ):
             raise InvalidData(
-                "An inline image needs a content_id of visible characters; an attachment must not"
-                " have one.",
+                "An inline image must have a content_id of visible characters, and an attachment"
+                " must not have one.",
                 field="content_id",
-                remedy="Give disposition='inline' and content_id='logo', or neither.",
+                remedy="Give disposition='inline' and content_id='logo', or leave both out.",
             )
 
 
@@ -185,9 +187,11 @@ def check_headers(_: object, attribute: attrs.Attribute[Any], value: Mapping[str
             or lower_name.startswith("content-")
         ):
             raise InvalidData(
-                "A header has an invalid name, or one that a field of the message sets.",
+                "A header has an invalid name, or the name of a header that a field of the"
+                " message sets.",
                 field=attribute.name,
-                remedy="Name headers such as 'X-Invoice'; give addresses and subject as fields.",
+                remedy="Use header names such as 'X-Invoice'; set addresses and the subject with"
+                " the message's fields.",
             )
         seen_names.add(lower_name)
         check_line(text, attribute.name)
@@ -266,7 +270,7 @@ class EmailMessage:
         """Refuse missing content, AMP content alone, and conflicting headers or image ids."""
         if not (self.text or self.html or self.template or self.attachments):
             raise InvalidData(
-                "The message has no content.",
+                "The message must have content.",
                 field="text",
                 remedy="Give a text, HTML, a template or a file.",
             )
@@ -276,7 +280,7 @@ class EmailMessage:
         ids = [file.content_id for file in self.attachments if file.content_id is not None]
         if len(set(ids)) < len(ids):
             raise InvalidData(
-                "Two images have the same content_id.",
+                "Two inline images have the same content_id.",
                 field="attachments",
                 remedy="Give each inline image a different content_id.",
             )
@@ -327,15 +331,16 @@ def _check_amp(message: EmailMessage) -> None:
         return
     if message.template is not None:
         raise InvalidData(
-            "The message has a template and AMP content.",
+            "The message has both a template and AMP content.",
             field="amp_html",
-            remedy="Put the AMP content into the vendor's template, or send without a template.",
+            remedy="Put the AMP content into the vendor's template, or send the message without a"
+            " template.",
         )
     if not (message.text or message.html):
         raise InvalidData(
-            "The message has AMP content, but neither a text nor HTML.",
+            "A message with AMP content must also have a text or HTML.",
             field="amp_html",
-            remedy="Give a text or HTML too: most mail programs do not show AMP content.",
+            remedy="Add a text or HTML, since most mail programs do not show AMP content.",
         )
 
 
@@ -344,9 +349,9 @@ def check_apart(people: tuple[EmailAddress, ...]) -> None:
     lower_addresses = {address.wire.lower() for address in people}
     if len(lower_addresses) < len(people):
         raise InvalidData(
-            "One address is among the recipients more than once.",
+            "The recipients include one address more than once.",
             field="to",
-            remedy="Name each recipient once, in to, cc or bcc.",
+            remedy="Name each address once, in `to`, `cc` or `bcc`.",
         )
 
 
@@ -354,7 +359,9 @@ def check_addressed(message: EmailMessage) -> None:
     """Refuse a message without a recipient."""
     if not message.to:
         raise InvalidData(
-            "The message has no recipient.", field="to", remedy="Give at least one address in `to`."
+            "The message must have a recipient.",
+            field="to",
+            remedy="Give at least one address in `to`.",
         )
 
 
@@ -368,16 +375,17 @@ def check_fits(message: EmailMessage, people: int, limits: Mapping[str, int]) ->
     """
     if people > limits.get("recipients", people):
         raise InvalidData(
-            f"A message has {people} recipients; the vendor accepts {limits['recipients']}.",
+            f"A message has {people} recipients, but the vendor accepts at most"
+            f" {limits['recipients']}.",
             field="to",
-            remedy="Send it in bulk, so that each recipient gets a separate message.",
+            remedy="Send the message in bulk, so that each recipient gets a separate message.",
         )
     if message.size > limits.get("message_bytes", message.size):
         raise InvalidData(
-            f"A message has about {message.size} bytes, but the vendor takes"
-            f" {limits['message_bytes']} at most.",
+            f"A message has about {message.size} bytes, but the vendor accepts at most"
+            f" {limits['message_bytes']}.",
             field="attachments",
-            remedy="Send a link to the files instead.",
+            remedy="Send links to the files instead of attaching them.",
         )
 
 

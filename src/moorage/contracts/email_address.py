@@ -33,7 +33,8 @@ def check_line(value: object, field: str) -> str:
     raise InvalidData(
         f"The {field} must be one line of text without control characters.",
         field=field,
-        remedy="Leave out line breaks and control characters: they could add headers.",
+        remedy="Remove line breaks and other control characters, which could add headers to the"
+        " email.",
     )
 
 
@@ -47,9 +48,9 @@ def _is_address(_: object, __: attrs.Attribute[str], value: object) -> None:
         or _encoded_domain(match[2]) is None
     ):
         raise InvalidData(
-            "This is not an email address.",
+            "The email is not a valid email address.",
             field="email",
-            remedy="Give one like 'name@example.com', without a display name.",
+            remedy="Give an email address such as 'name@example.com', without a display name.",
         )
 
 
@@ -132,5 +133,6 @@ def _no_address_error(value: object, field: str) -> InvalidData:
     return InvalidData(
         f"The {field} must be an email address, not {with_article(type(value).__name__)}.",
         field=field,
-        remedy="Give a text such as 'name@example.com', an EmailAddress, or several of these.",
+        remedy="Give an email address such as 'name@example.com', an EmailAddress, or a list of"
+        " these.",
     )

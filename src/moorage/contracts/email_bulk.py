@@ -57,9 +57,9 @@ class BulkRecipient:
         """Refuse a recipient without an address, or with the same address twice."""
         if not self.to:
             raise InvalidData(
-                "A recipient of a bulk message has no address.",
+                "A recipient of a bulk email must have an address.",
                 field="to",
-                remedy="Give one in `to`.",
+                remedy="Give each recipient an address in `to`.",
             )
         check_apart(self.everybody)
 
@@ -100,9 +100,9 @@ class BulkMessage:
         """Refuse recipients in the base message, conflicting headers, and unfilled placeholders."""
         if self.base.everybody:
             raise InvalidData(
-                "The base message of a bulk must not name recipients.",
+                "The base message of a bulk email must not name recipients.",
                 field="base",
-                remedy="Name them in `recipients`.",
+                remedy="Name the recipients in `recipients` of the bulk email.",
             )
         for recipient in self.recipients:
             check_unsubscribe(
@@ -125,15 +125,15 @@ class BulkMessage:
         missing_names = sorted(self.places - set(recipient.data))
         if missing_names:
             raise InvalidData(
-                f"A recipient has no value for {', '.join(missing_names)}.",
+                f"A recipient has no value for the placeholders {', '.join(missing_names)}.",
                 field="recipients.data",
                 remedy="Give each recipient a value for every placeholder of the message.",
             )
         if any(type(value) not in {str, int} for value in recipient.data.values()):
             raise InvalidData(
-                "A placeholder value is neither a text nor a whole number.",
+                "The value of a placeholder must be a string or an int.",
                 field="recipients.data",
-                remedy="Format amounts and dates as text first.",
+                remedy="Convert other values, such as amounts and dates, to strings first.",
             )
 
     @property

@@ -100,7 +100,7 @@ def read_mime(content: bytes, ref: Ref, **fields: Any) -> ReceivedEmail:
     """
     if not isinstance(content, bytes):
         raise InvalidData(
-            f"A message must be bytes, not {with_article(type(content).__name__)}.",
+            f"The message must be bytes, not {with_article(type(content).__name__)}.",
             field="content",
             remedy="Give the bytes of the message as they were received.",
         )
@@ -314,7 +314,8 @@ def _first_header(part: Message, name: str) -> str | None:
 
 def _excess_error() -> InvalidData:
     return InvalidData(
-        "The message has too many parts, or parts nested too deeply.",
+        "The email has too many parts, or its parts are nested too deeply.",
         field="content",
-        remedy="Treat it as hostile: no mail client writes such a message.",
+        remedy="Do not process this email: it is probably an attack, since no mail program writes"
+        " such emails.",
     )

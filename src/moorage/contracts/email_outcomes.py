@@ -171,7 +171,9 @@ class StatisticsQuery:
         """Refuse an end before the start."""
         if self.end < self.start:
             raise InvalidData(
-                "The last day is before the first.", field="end", remedy="Swap the days."
+                "The end of the period is before its start.",
+                field="end",
+                remedy="Swap `start` and `end`.",
             )
 
 

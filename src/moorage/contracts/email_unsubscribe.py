@@ -35,7 +35,7 @@ def _is_link(_: object, attribute: attrs.Attribute[str | None], value: object) -
     is_plain = text.isascii() and not any(letter <= " " or letter in "<>\x7f" for letter in text)
     if not is_link or not is_plain or len(text) > _LONGEST_URL:
         raise InvalidData(
-            f"The URL to unsubscribe is not an https:// address of at most {_LONGEST_URL} ASCII"
+            f"The URL for unsubscribing must be an https:// address of at most {_LONGEST_URL} ASCII"
             " characters.",
             field=attribute.name,
             remedy="Give an absolute URL, such as https://shop.example/unsubscribe/4f7a.",
@@ -61,9 +61,9 @@ class Unsubscribe:
         """Refuse a value that offers no way to unsubscribe."""
         if self.url is None and self.email is None:
             raise InvalidData(
-                "There is neither a URL nor an address to unsubscribe.",
+                "The unsubscribe option must have a URL or an email address.",
                 field="url",
-                remedy="Give a URL, an address, or both; mail programs prefer the URL.",
+                remedy="Give a URL, an email address, or both; mail programs prefer the URL.",
             )
 
     @property
@@ -91,5 +91,5 @@ def check_unsubscribe(headers: Mapping[str, str], unsubscribe: Unsubscribe | Non
         raise InvalidData(
             f"The message has both `unsubscribe` and a header {_HEADER}.",
             field="unsubscribe",
-            remedy="Give one of them.",
+            remedy="Remove one of the two.",
         )

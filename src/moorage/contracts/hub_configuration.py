@@ -89,7 +89,8 @@ def check_modes(accounts: Iterable[Account], safety: Safety) -> None:
                 f"The credentials are for the vendor's {mode} system, but `safety.live` says that"
                 f" this {'is' if safety.live else 'is not'} production.",
                 path=path_of(account),
-                remedy=f"Give what the vendor has for its {system} system, or mend `safety.live`.",
+                remedy=f"Give the credentials of the vendor's {system} system, or correct"
+                " `safety.live`.",
             )
 
 

@@ -83,13 +83,13 @@ def _are_addresses(_: object, attribute: attrs.Attribute[Any], value: Any) -> No
         local_part, _, domain = address.rpartition("@")
         if not local_part or not domain or any(letter <= " " for letter in address):
             raise InvalidData(
-                "This is not an email address.",
+                f"An entry of {attribute.name} is not a valid email address.",
                 field=f"{attribute.name}[{number}]",
-                remedy="Give an address such as ada@example.com, without a name.",
+                remedy="Give an address such as ada@example.com, without a display name.",
             )
     if len({address.casefold() for address in value}) < len(value):
         raise InvalidData(
-            "An email address is in the list twice.",
+            f"The {attribute.name} include one email address more than once.",
             field=attribute.name,
             remedy="Give each address once.",
         )
@@ -174,9 +174,9 @@ class NewPerson:
 def _are_clearable(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if isinstance(value, str) or not is_tuple(value) or not set(value) <= set(_CLEARABLE):
         raise InvalidData(
-            "`clear` names a field that is unknown or cannot be empty.",
+            "`clear` names a field that does not exist or cannot be emptied.",
             field=attribute.name,
-            remedy=f"Give a list of some of: {', '.join(_CLEARABLE)}.",
+            remedy=f"Use only these names: {', '.join(_CLEARABLE)}.",
         )
 
 
@@ -221,9 +221,9 @@ class PersonChanges:
                 )
         if not named_fields:
             raise InvalidData(
-                "The changes name no field.",
+                "The changes do not change any field.",
                 field="changes",
-                remedy="Name at least one field, to set or to empty it.",
+                remedy="Give at least one field a new value, or name it in `clear`.",
             )
 
     @property

@@ -108,9 +108,9 @@ _NEEDED_CAPABILITIES: Final = {
 def _is_token(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or _TOKEN.fullmatch(value) is None:
         raise InvalidData(
-            "This is not the token of a device.",
+            f"The {attribute.name} is not a valid device token.",
             field=attribute.name,
-            remedy="Give the token as the app received it, without spaces.",
+            remedy="Give the device token exactly as the app received it, without spaces.",
         )
 
 
@@ -150,7 +150,7 @@ def _is_endpoint(_: object, attribute: attrs.Attribute[str], value: object) -> N
         valid = False
     if not valid or re.fullmatch(r"[!-~]+", str(value)) is None or "#" in str(value):
         raise InvalidData(
-            "The endpoint of a subscription is not an https:// address.",
+            "The endpoint of a push subscription must be an https:// address.",
             field=attribute.name,
             remedy="Give the `endpoint` of the browser's PushSubscription.",
         )
@@ -164,10 +164,10 @@ def _is_encoded(size: int) -> Any:
             content = b""
         if len(content) != size:
             raise InvalidData(
-                f"The {attribute.name} of a subscription does not encode {size} bytes.",
+                f"The {attribute.name} of a push subscription must encode {size} bytes in URL-safe"
+                " base64.",
                 field=attribute.name,
-                remedy=f"Give `keys.{attribute.name}` of the browser's PushSubscription, which is"
-                " base64 for URLs.",
+                remedy=f"Give `keys.{attribute.name}` of the browser's PushSubscription.",
             )
 
     return check_value
@@ -180,7 +180,7 @@ def decode_base64url(text: str) -> bytes:
         ValueError: the text is not base64 for URLs.
     """
     if _BASE64.fullmatch(text) is None:
-        raise ValueError("The text is not base64 for URLs.")
+        raise ValueError("The text is not valid URL-safe base64.")
     plain_text = text.rstrip("=")
     return urlsafe_b64decode(plain_text + "=" * (-len(plain_text) % 4))
 
@@ -215,7 +215,7 @@ class BrowserSubscription:
         keys = fields.get("keys") if is_object(fields) else None
         if not is_object(fields) or not is_object(keys):
             raise InvalidData(
-                "This is not the JSON of a browser's subscription.",
+                "The subscription is not the JSON of a browser's PushSubscription.",
                 field="subscription",
                 remedy="Give JSON.stringify(subscription), with `endpoint` and `keys`.",
             )
@@ -241,9 +241,9 @@ class BrowserSubscription:
 def _is_topic(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or _TOPIC.fullmatch(value) is None:
         raise InvalidData(
-            "This is not the name of a topic.",
+            f"The {attribute.name} is not a valid name of a push topic.",
             field=attribute.name,
-            remedy="Give letters, digits and -_.~% only, without /topics/.",
+            remedy="Use only letters, digits and -_.~%, and leave out the prefix /topics/.",
         )
 
 
@@ -276,9 +276,9 @@ class PushTopic:
 def _is_recipient(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, (DeviceToken, BrowserSubscription, PushTopic)):
         raise InvalidData(
-            "The recipient is neither a DeviceToken, nor a BrowserSubscription, nor a PushTopic.",
+            "The recipient must be a DeviceToken, a BrowserSubscription or a PushTopic.",
             field=attribute.name,
-            remedy="Give a DeviceToken, a BrowserSubscription or a PushTopic.",
+            remedy="Wrap the address in one of these classes, such as DeviceToken(token).",
         )
 
 
@@ -286,9 +286,10 @@ def _is_duration(_: object, attribute: attrs.Attribute[Any], value: object) -> N
     is_maybe(timedelta)(_, attribute, value)
     if isinstance(value, timedelta) and value < timedelta(0):
         raise InvalidData(
-            "The time to live is negative.",
+            "The time to live must not be negative.",
             field=attribute.name,
-            remedy="Give a timedelta such as timedelta(hours=4); 0 means now or never.",
+            remedy="Give a timedelta such as timedelta(hours=4); timedelta(0) drops the"
+            " notification if the device is offline.",
         )
 
 
@@ -339,21 +340,22 @@ class PushMessage:
             )
             if visible_field is not None:
                 raise InvalidData(
-                    f"A silent notification has a {visible_field}, but it shows nothing.",
+                    f"A silent notification must not have a {visible_field}, since it shows"
+                    " nothing.",
                     field=visible_field,
-                    remedy="Put the value into `data`, or leave `silent` out.",
+                    remedy="Put this value into `data`, or leave `silent` out.",
                 )
         elif self.title is None and self.body is None:
             raise InvalidData(
-                "The notification has neither a title nor a body.",
+                "The notification must have a title or a body.",
                 field="title",
                 remedy="Give a title or a body, or set `silent` to pass only data to the app.",
             )
         if self.link is not None and LINK in self.data:
             raise InvalidData(
-                "The notification has a link, and another one in its data.",
+                "The notification has a link, and `data` has another one.",
                 field="data.link",
-                remedy="Give the link either as `link` or in `data`.",
+                remedy="Give the link only once, either as `link` or in `data`.",
             )
 
     @property

@@ -38,9 +38,9 @@ def _is_id(_: object, attribute: attrs.Attribute[str], value: object) -> None:
         or _NO_ID.fullmatch(value) is not None
     ):
         raise InvalidData(
-            "A reference has no id, or one that is invalid or too long.",
+            "The id of a reference is missing, invalid or too long.",
             field=attribute.name,
-            remedy="Give the id that the vendor gave.",
+            remedy="Give the id that the vendor assigned.",
         )
 
 
@@ -105,7 +105,7 @@ class Ref:
 
 def _unreadable_error(text: str, field: str) -> InvalidData:
     return InvalidData(
-        f"{text} is not a reference.",
+        f"{text} is not the text of a reference.",
         field=field,
         remedy="Give the `ref` of an earlier result, or the text that str(ref) made.",
     )

@@ -46,10 +46,10 @@ def check_conditions(kind: str, conditions: Mapping[str, frozenset[str]]) -> Non
         problems.append(
             Problem(
                 "countries",
-                f"The calling code of a number never tells that it is of {names}, so the route is"
-                " not used for it.",
-                "Leave it out: a route without `countries` takes these numbers, such as all that"
-                " begin with +1.",
+                "moorage cannot tell from the calling code that a phone number belongs to"
+                f" {names}, so this route would never be used for it.",
+                "Remove this country; a route without `countries` is also used for these numbers,"
+                " such as all that begin with +1.",
             )
         )
     if problems:

@@ -70,7 +70,9 @@ def _price(value: Decimal | str | int | None) -> Decimal | None:
         price = None
     if price is None or not price.is_finite() or price < 0:
         raise ConfigurationError(
-            "The cost is not a price.", path="cost", remedy="Give a number, such as '0.079'."
+            "The cost must be a number of zero or more.",
+            path="cost",
+            remedy="Give a price, such as '0.079'.",
         )
     return price
 
@@ -142,7 +144,7 @@ class Route:
         """Refuse a route without accounts, with a repeated account, or impossible conditions."""
         if not self.accounts:
             raise ConfigurationError(
-                f"The route for {self.kind} names no account.",
+                f"The route for {self.kind} does not name an account.",
                 path="vendor",
                 remedy="Name at least one account.",
             )
@@ -153,7 +155,7 @@ class Route:
             raise ConfigurationError(
                 f"The route for {self.kind} names the account {repeated_account!r} twice.",
                 path="vendor",
-                remedy="Name each account once, in the order in which they are to be tried.",
+                remedy="Name each account once, in the order in which moorage must try them.",
             )
         conditions = {"countries": self.countries, "currencies": self.currencies}
         check_conditions(self.kind, conditions)
@@ -190,8 +192,8 @@ def missing_costs(route: Route, accounts: Sequence[Account]) -> Problem | None:
     names = ", ".join(account.name for account in accounts)
     return Problem(
         "prefer",
-        f"The route prefers the cheapest account, and none of them has a cost: {names}.",
-        "Give the accounts a cost, such as cost = 0.079, or remove `prefer`.",
+        f"The route prefers the cheapest account, but none of its accounts has a cost: {names}.",
+        "Give these accounts a cost, such as cost = 0.079, or remove `prefer`.",
     )
 
 
@@ -311,17 +313,18 @@ class Directory:
         account = self.accounts.get(ref.account)
         if account is None or account.vendor.name != ref.vendor:
             raise InvalidData(
-                f"The reference belongs to the account {ref.account!r} of {ref.vendor},"
+                f"The reference belongs to the account {ref.account!r} of the vendor {ref.vendor},"
                 " which is not configured for this tenant.",
                 field="ref",
-                remedy="Use it with the tenant that it came from, and keep an account configured as"
-                " long as its references are in use.",
+                remedy="Use the reference with the tenant for which it was created, and keep its"
+                " account configured while the reference is in use.",
             )
         if request.kind not in account.vendor.kinds or not account.open_to(request.tenant):
             raise InvalidData(
                 f"A reference of the account {account.name!r} cannot be used for {request.kind}.",
                 field="ref",
-                remedy="Use the reference with the contract and the tenant that it came from.",
+                remedy="Use the reference with the service and the tenant for which it was"
+                " created.",
             )
         if not request.needs <= account.vendor.capabilities:
             raise self._unsupported(request, (account,))
@@ -342,11 +345,11 @@ class Directory:
         if not accounts or (route is None and len(accounts) > 1):
             account_names = ", ".join(account.name for account in accounts)
             raise ConfigurationError(
-                f"Several accounts could do {request.kind}: {account_names}."
+                f"Several accounts can do {request.kind}: {account_names}."
                 if accounts
                 else f"No account is configured for {request.kind}{_route_label(request.tenant)}.",
                 path=f"{request.kind}.vendor",
-                remedy="Name the account in a route.",
+                remedy="Name the account that moorage must use in a route.",
             )
         if route is not None and route.prefer is Prefer.COST:
             accounts.sort(key=lambda one: (one.cost is None, one.cost or 0))
@@ -384,15 +387,17 @@ class Directory:
                     item.name for item in self.accounts.values() if route.kind in item.vendor.kinds
                 ]
                 raise ConfigurationError(
-                    f"{name!r} is not an account for {route.kind}.",
+                    f"{name!r} is not the name of an account for {route.kind}.",
                     path=f"{route.kind}.vendor",
                     remedy=f"Use one of: {', '.join(sorted(names)) or 'none is configured'}.",
                 )
             if not account.open_to(route.tenant):
+                user = f"The tenant {route.tenant!r}" if route.tenant else "A route of all tenants"
                 raise ConfigurationError(
-                    f"The account {name!r} may not be used by {route.tenant or 'everybody'}.",
+                    f"{user} may not use the account {name!r}.",
                     path=f"{route.kind}.vendor",
-                    remedy="Name the tenant in the route, or open the account to it.",
+                    remedy="Name a permitted tenant in the route, or permit this tenant in the"
+                    " account.",
                 )
         problem = missing_costs(route, accounts)
         if problem is not None:

@@ -112,17 +112,17 @@ def misplaced_secrets(
         if form is not None and form.vendor != vendor:
             yield Problem(
                 name,
-                f"The value is {form.description}, and not an API key of {vendor}.",
+                f"The value looks like {form.description}, not like an API key of {vendor}.",
                 f"Give {_KEYS[vendor]}."
                 if not form.is_webhook_secret
-                else f"Give {_KEYS[vendor]}; this value belongs in webhook_secrets.",
+                else f"Give {_KEYS[vendor]}; put this value into webhook_secrets.",
             )
     for secret in webhook_secrets:
         form = _form_of(secret)
         if form is not None and not form.is_webhook_secret:
             yield Problem(
                 "webhook_secrets",
-                f"The value is {form.description}, and not the secret of a webhook.",
+                f"The value looks like {form.description}, not like the secret of a webhook.",
                 "Give the signing secret that the vendor shows for the webhook.",
             )
 

@@ -27,7 +27,8 @@ def is_header(_: object, attribute: attrs.Attribute[Any], value: object) -> None
         raise InvalidData(
             f"The {attribute.name} must be one line of text without control characters.",
             field=attribute.name,
-            remedy="Leave out line breaks and control characters: they could add headers.",
+            remedy="Remove line breaks and other control characters, which could add headers to"
+            " the response.",
         )
 
 
@@ -38,7 +39,7 @@ def check_expiry(value: float | timedelta) -> int:
         raise InvalidData(
             f"A signed URL cannot be valid for {seconds!r} seconds.",
             field="expires",
-            remedy="Give seconds from 1 to 604800, which is a week, or a timedelta.",
+            remedy="Give a number of seconds from 1 to 604800 (one week), or a timedelta.",
         )
     return int(seconds)
 
@@ -62,9 +63,9 @@ class UrlOptions:
         """Refuse an HTTP method that no stored object supports."""
         if self.method not in {HttpMethod.GET, HttpMethod.HEAD, HttpMethod.PUT, HttpMethod.DELETE}:
             raise InvalidData(
-                f"A URL cannot be signed for {self.method}.",
+                f"A signed URL cannot be created for the method {self.method}.",
                 field="method",
-                remedy="Use GET, HEAD, PUT or DELETE; signed_post() signs a form.",
+                remedy="Use GET, HEAD, PUT or DELETE; use signed_post() for a form.",
             )
 
 
@@ -106,7 +107,8 @@ class PostOptions:
             raise InvalidData(
                 "The limits of a form's file size are invalid.",
                 field="largest",
-                remedy="Give whole numbers of bytes, from 0 on, with smallest not above largest.",
+                remedy="Give whole numbers of bytes of zero or more, and no `smallest` above"
+                " `largest`.",
             )
 
 

@@ -120,9 +120,10 @@ def check_number(value: object, field: str) -> str:
     if isinstance(value, str) and _E164.fullmatch(value):
         return value
     raise InvalidData(
-        "This is not a telephone number in international form.",
+        f"The {field} must be a phone number in international form.",
         field=field,
-        remedy="Give '+', the country code and the number, digits only, such as +4915112345678.",
+        remedy="Give '+', the country code and the number, with digits only, such as"
+        " +4915112345678.",
     )
 
 
@@ -166,7 +167,9 @@ class SmsMessage:
         """Refuse a message without content, and conflicting times."""
         if not (self.text or self.media):
             raise InvalidData(
-                "The message has no content.", field="text", remedy="Give a text, or media."
+                "The message must have a text or media.",
+                field="text",
+                remedy="Set `text` or `media`.",
             )
 
     @property

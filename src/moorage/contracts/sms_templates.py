@@ -64,9 +64,10 @@ def _check_variables(_: object, attribute: attrs.Attribute[Any], value: Mapping[
     for name, text in value.items():
         if _NAME.fullmatch(name) is None or not text.strip():
             raise InvalidData(
-                "A variable of the template has an invalid name, or no value.",
+                "A variable of the template has an invalid name or an empty value.",
                 field=attribute.name,
-                remedy="Name it by letters, digits and '_', and give it a text that is not empty.",
+                remedy="Use only letters, digits and '_' in the name, and give a value that is"
+                " not empty.",
             )
 
 

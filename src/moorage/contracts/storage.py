@@ -69,7 +69,7 @@ def check_key(value: object, field: str = "key") -> str:
         InvalidData: some vendor or HTTP client would change or refuse the key.
     """
     if not isinstance(value, str) or not value:
-        raise _key_error("is empty, or not a str", field)
+        raise _key_error("must be a string that is not empty", field)
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
@@ -77,9 +77,9 @@ def check_key(value: object, field: str = "key") -> str:
     if size > _LONGEST_KEY:
         raise _key_error(f"is longer than {_LONGEST_KEY} bytes", field)
     if _CONTROL.search(value):
-        raise _key_error("has a control character in it", field)
+        raise _key_error("has a control character", field)
     if value.startswith("/") or any(part in {".", ".."} for part in value.split("/")):
-        raise _key_error("begins with a slash, or has '.' or '..' for a folder", field)
+        raise _key_error("begins with a slash, or has a folder named '.' or '..'", field)
     return value
 
 
@@ -95,9 +95,10 @@ def check_prefix(value: str) -> str:
     """Return `value` if it is a valid prefix of object keys; it may be empty."""
     if not isinstance(value, str) or _CONTROL.search(value) or len(value) > _LONGEST_KEY:
         raise InvalidData(
-            "The prefix is not a text without control characters.",
+            f"The prefix must be a string of at most {_LONGEST_KEY} characters without control"
+            " characters.",
             field="prefix",
-            remedy="Give text without control characters, such as 'invoices/'.",
+            remedy="Give a prefix such as 'invoices/'.",
         )
     return value
 
@@ -110,9 +111,9 @@ def check_container(value: object) -> str:
     """
     if not isinstance(value, str) or _CONTAINER_NAME.fullmatch(value) is None:
         raise InvalidData(
-            "The value is not the name of a container.",
+            "The name of the container is invalid.",
             field="name",
-            remedy="Give at least 3 lowercase letters, digits and dashes.",
+            remedy="Give at least 3 lowercase letters, digits and dashes, such as 'acme-invoices'.",
         )
     return value
 
@@ -124,7 +125,7 @@ def _is_metadata(_: object, attribute: attrs.Attribute[Any], value: Mapping[str,
             raise InvalidData(
                 f"The metadata entry {str(name)[:80]!r} has an invalid name or value.",
                 field="metadata",
-                remedy="Use small letters, digits and dashes in the name, and one line of text"
+                remedy="Use lowercase letters, digits and dashes in the name, and one line of text"
                 " without surrounding spaces as the value.",
             )
 
@@ -136,9 +137,9 @@ def _table(value: Mapping[str, str] | None) -> Any:
 def _is_create_only(_: object, __: object, value: str | None) -> None:
     if value is not None and value != "*":
         raise InvalidData(
-            "if_none_match accepts only '*', which means that no existing object is replaced.",
+            "if_none_match must be '*', which means that no existing object is replaced.",
             field="if_none_match",
-            remedy="Give '*', or if_match with the ETag of the object to replace.",
+            remedy="Give '*', or give if_match the ETag of the object to replace.",
         )
 
 
@@ -160,7 +161,7 @@ class ByteRange:
         is_whole = type(self.start) is int and type(self.length) in {int, type(None)}
         if not is_whole or (self.length is not None and (self.length < 1 or self.start < 0)):
             raise InvalidData(
-                "This is not a valid range of bytes.",
+                "The range of bytes is invalid.",
                 field="range",
                 remedy="Give ByteRange(start, length), ByteRange(start), or ByteRange(-count).",
             )
@@ -482,9 +483,9 @@ def part_size(length: int | None, requested: int | None = None) -> int:
     """The size of a part in bytes, chosen so that the number of parts stays below the limit."""
     if requested is not None and (type(requested) is not int or requested < 1):
         raise InvalidData(
-            "The part size is not a positive whole number.",
+            "The part size must be a whole number above zero.",
             field="part_size",
-            remedy="Give a number of bytes, at least the smallest part that the vendor accepts.",
+            remedy="Give a number of bytes that is not below the vendor's smallest part size.",
         )
     if length is None or requested is not None:
         return requested or PART_SIZE

@@ -52,18 +52,19 @@ _REGISTERS: Final = {"GB": TaxCapability.UK_NUMBERS, "NO": TaxCapability.NORWEGI
 def _is_prefix(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or value not in VAT_FORMS:
         raise InvalidData(
-            "The VAT number has no prefix of a known country.",
+            "The VAT number does not begin with the prefix of a known country.",
             field=attribute.name,
-            remedy=f"Begin it with one of: {', '.join(VAT_FORMS)}.",
+            remedy=f"Give a VAT number that begins with one of: {', '.join(VAT_FORMS)}.",
         )
 
 
 def _has_form(instance: VatNumber, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or re.fullmatch(VAT_FORMS[instance.prefix], value) is None:
         raise InvalidData(
-            f"This is not in the form of a VAT number that begins with {instance.prefix}.",
+            f"The VAT number does not have the form of numbers that begin with {instance.prefix}.",
             field=attribute.name,
-            remedy="Compare it with an invoice of the business; letters must be capitals.",
+            remedy="Compare the number with an invoice of the business, and write its letters as"
+            " capitals.",
         )
 
 
@@ -142,7 +143,7 @@ class Trader:
         """Refuse a value that contains no detail of a business."""
         if not (self.name or self.street or self.postal_code or self.city):
             raise InvalidData(
-                "The trader has no details to compare.",
+                "The trader must have at least one detail to compare.",
                 field="name",
                 remedy="Give a name, a street, a postal code or a city, or leave the trader out.",
             )

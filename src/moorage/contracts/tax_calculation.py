@@ -64,9 +64,10 @@ class JurisdictionLevel(StrEnum):
 def _is_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, Money) or value.minor < 0:
         raise InvalidData(
-            f"The {attribute.name} is not an amount of money of zero or more.",
+            f"The {attribute.name} must be an amount of money of zero or more.",
             field=attribute.name,
-            remedy="Give Money that is not negative; subtract a discount from the line's amount.",
+            remedy="Give a Money that is not negative; subtract a discount from the amount of its"
+            " line.",
         )
 
 
@@ -138,7 +139,7 @@ class TaxableSale:
         """Refuse a sale without lines, with a repeated line id, or with several currencies."""
         if not self.lines:
             raise InvalidData(
-                "The sale has no lines.", field="lines", remedy="Give at least one line."
+                "The sale must have lines.", field="lines", remedy="Give at least one line."
             )
         if len({line.id for line in self.lines}) < len(self.lines):
             raise InvalidData(
@@ -150,15 +151,15 @@ class TaxableSale:
         amounts += [] if self.shipping is None else [self.shipping]
         if len({amount.currency for amount in amounts}) > 1:
             raise InvalidData(
-                "The amounts of the sale are in several currencies.",
+                "The amounts of the sale must all be in one currency.",
                 field="lines",
-                remedy="Give all lines and the shipping in one currency.",
+                remedy="Give the lines and the shipping in the same currency.",
             )
         if self.reverse_charge and self.exemption is not None:
             raise InvalidData(
-                "The sale has an exemption and a reverse charge.",
+                "The sale must not have both an exemption and a reverse charge.",
                 field="exemption",
-                remedy="Give the one that applies.",
+                remedy="Keep the one that applies, and remove the other.",
             )
 
     @property
@@ -299,7 +300,7 @@ class ReversedAmount:
         """Refuse amounts in two currencies."""
         if self.amount.currency != self.tax.currency:
             raise InvalidData(
-                "The reversed amount and its tax are in two currencies.",
+                "The reversed amount and its tax are in different currencies.",
                 field="tax",
                 remedy="Give the amount and the tax in the currency of the sale.",
             )
@@ -311,9 +312,9 @@ def _are_reversed(_: object, attribute: attrs.Attribute[Any], value: object) -> 
         for id_, part in value.items()
     ):
         raise InvalidData(
-            f"The {attribute.name} are not a table of reversed amounts.",
+            f"The {attribute.name} must be a dict from line ids to ReversedAmount.",
             field=attribute.name,
-            remedy="Give a dict from the ids of lines to ReversedAmount.",
+            remedy="Give a dict such as {'1': ReversedAmount(...)}.",
         )
 
 
@@ -344,7 +345,7 @@ class TaxReversal:
         """Refuse a reversal whose amounts are in several currencies."""
         if len({part.amount.currency for part in self.parts}) > 1:
             raise InvalidData(
-                "The parts of the reversal are in several currencies.",
+                "The parts of the reversal must all be in one currency.",
                 field="lines",
                 remedy="Give all parts in the currency of the sale.",
             )

@@ -45,9 +45,9 @@ class SupplyKind(OneOf, field="kind"):
 def _is_quarter(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or _QUARTER.fullmatch(value) is None:
         raise InvalidData(
-            f"The {attribute.name} is not a quarter.",
+            f"The {attribute.name} must be a quarter.",
             field=attribute.name,
-            remedy="Give a text such as 2026-Q3.",
+            remedy="Give a string such as '2026-Q3'.",
         )
     if value < _FIRST_QUARTER:
         raise InvalidData(
@@ -92,7 +92,7 @@ class Quarter:
 def _is_rate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, Decimal) or not value.is_finite() or not 0 <= value <= 100:
         raise InvalidData(
-            "The rate is not a decimal number from 0 to 100.",
+            "The tax rate must be a Decimal from 0 to 100.",
             field=attribute.name,
             remedy="Give the rate in percent, such as Decimal('25.5').",
         )
@@ -129,21 +129,22 @@ class OssSale:
         """Refuse mixed currencies, mixed signs, and a correction of the sale's own quarter."""
         if self.net.currency != self.tax.currency:
             raise InvalidData(
-                "The net amount and the tax are in two currencies.",
+                "The net amount and the tax are in different currencies.",
                 field="tax",
                 remedy="Give net amount and tax in the currency of the return, such as EUR.",
             )
         if self.net.minor * self.tax.minor < 0:
             raise InvalidData(
-                "Either the net amount or the tax is negative, but not both.",
+                "The net amount and the tax must both be negative, or neither of them.",
                 field="tax",
-                remedy="Give two negative amounts for a credit note.",
+                remedy="Make both amounts negative for a credit note.",
             )
         if self.corrects is not None and self.corrects.first >= Quarter.of(self.day).first:
             raise InvalidData(
-                "The corrected quarter is not before the quarter in which it is declared.",
+                "The corrected quarter must be before the quarter in which the correction is"
+                " declared.",
                 field="corrects",
-                remedy="Leave it out for a credit note of the same quarter.",
+                remedy="Leave out the corrected quarter for a credit note of the same quarter.",
             )
 
 
@@ -254,13 +255,15 @@ def oss_report(
 def _check_sale(sale: OssSale, home: str, currency: str) -> None:
     if sale.country == home:
         raise InvalidData(
-            f"The sale {sale.reference} has the VAT of {home}, from which you sell.",
+            f"The sale {sale.reference} has VAT of {home}, the country from which you sell.",
             field="sales",
-            remedy="Declare it in your national return, and leave it out here.",
+            remedy="Declare the sale in your national VAT return, and leave it out of this return.",
         )
     if sale.net.currency != currency:
         raise InvalidData(
-            f"The sale {sale.reference} is in {sale.net.currency}, and the return in {currency}.",
+            f"The sale {sale.reference} is in {sale.net.currency}, but the return is in"
+            f" {currency}.",
             field="sales",
-            remedy="Convert it at the rate of the European Central Bank of the quarter's last day.",
+            remedy="Convert the sale at the rate of the European Central Bank of the quarter's"
+            " last day.",
         )

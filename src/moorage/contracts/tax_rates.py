@@ -82,7 +82,7 @@ def member_state(country: str, field: str = "country") -> str:
     code = "GR" if country == "EL" else country
     if code not in STANDARD_RATES:
         raise InvalidData(
-            "This is not the code of a member state of the European Union.",
+            f"The {field} is not the code of a member state of the European Union.",
             field=field,
             remedy=f"Give one of: {', '.join(STANDARD_RATES)}.",
         )
@@ -109,7 +109,7 @@ def standard_rate(country: str, day: date) -> Decimal:
         if day >= start:
             return rate
     raise InvalidData(
-        "VAT rates before 2016 are not known here.",
+        "moorage does not know the VAT rates before 2016.",
         field="day",
-        remedy="Give a day from January 1, 2016 on, or look the rate up.",
+        remedy="Give a day from January 1, 2016 on, or look up the rate elsewhere.",
     )

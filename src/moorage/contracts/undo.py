@@ -13,9 +13,9 @@ from moorage.errors import InvalidData
 def _check_words(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value:
         raise InvalidData(
-            f"{attribute.name} must be a text of at least one character.",
+            f"The {attribute.name} must be a string that is not empty.",
             field=attribute.name,
-            remedy="Give a name, such as FromAnswer('ref').",
+            remedy="Give strings, such as Undo('payments', 'refund', [FromAnswer('ref')]).",
         )
 
 
@@ -52,9 +52,10 @@ class FromAnswer:
                 part = part[name] if is_mapping else getattr(part, name)
             except (AttributeError, KeyError):
                 raise InvalidData(
-                    f"The answer has no {self.path[:80]!r}, which the call to undo it needs.",
+                    f"The result has no {self.path[:80]!r}, which the call that undoes the"
+                    " operation needs.",
                     field="undo",
-                    remedy="Undo the call by hand if necessary, and correct the path of"
+                    remedy="Undo the operation by hand if necessary, and correct the path of"
                     " FromAnswer.",
                 ) from None
         return part

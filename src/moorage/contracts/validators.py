@@ -81,7 +81,7 @@ def _check_filled(value: object, field: str, remedy: str) -> None:
 
 def is_filled(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """Refuse any value except a string with more than white space."""
-    _check_filled(value, attribute.name, "Give a text with more than white space.")
+    _check_filled(value, attribute.name, "Give a text that is more than white space.")
 
 
 def is_maybe_filled(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -101,7 +101,7 @@ def is_https(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         valid = False
     if not valid or any(letter <= " " for letter in text):
         raise InvalidData(
-            f"The {attribute.name} is not an https:// address.",
+            f"The {attribute.name} must be an https:// address.",
             field=attribute.name,
             remedy="Give an absolute URL, such as https://erp.example/orders/1042.",
         )
@@ -123,7 +123,7 @@ def check_whole(value: object, field: str) -> None:
     """Refuse any value except whole numbers of at least zero."""
     if type(value) is not int or value < 0:
         raise InvalidData(
-            f"The {field} is not a whole number of at least zero.",
+            f"The {field} must be a whole number of zero or more.",
             field=field,
             remedy="Give a whole number, such as 0 or 50.",
         )
@@ -180,7 +180,7 @@ def are_all(kind: type) -> Check:
     def check_value(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not is_tuple(value):
             raise InvalidData(
-                f"The {attribute.name} must be a series of {kind.__name__}, not"
+                f"The {attribute.name} must be a list of {kind.__name__}, not"
                 f" {with_article(type(value).__name__)}.",
                 field=attribute.name,
                 remedy=f"Give a list or a tuple of {kind.__name__}.",
@@ -224,7 +224,7 @@ def is_moment(_: object, attribute: attrs.Attribute[Any], value: object) -> None
     """Accept None or an aware datetime; refuse other values."""
     if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
         raise InvalidData(
-            f"The {attribute.name} is not a time with a time zone.",
+            f"The {attribute.name} must be a datetime with a time zone.",
             field=attribute.name,
             remedy="Give an aware datetime, such as datetime.now(UTC).",
         )
@@ -234,7 +234,7 @@ def check_day(value: object, field: str) -> None:
     """Refuse any value except a date without a time."""
     if not isinstance(value, date) or isinstance(value, datetime):
         raise InvalidData(
-            f"The {field} is not a date.",
+            f"The {field} must be a date.",
             field=field,
             remedy="Give a date, such as date(2026, 3, 1), or the date() of a datetime.",
         )
@@ -267,7 +267,7 @@ def is_count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """Refuse any value except whole numbers of at least one."""
     if type(value) is not int or value < 1:
         raise InvalidData(
-            f"The {attribute.name} is not a whole number of at least one.",
+            f"The {attribute.name} must be a whole number above zero.",
             field=attribute.name,
             remedy="Give a whole number, such as 50.",
         )

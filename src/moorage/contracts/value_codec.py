@@ -56,7 +56,9 @@ def pack(value: object) -> bytes:
     try:
         return pack_values((_lower_value(value, "value"),))
     except RecursionError:
-        _raise_invalid("nested too deeply", "value", "Keep a flatter one.")
+        _raise_invalid(
+            "values that are nested too deeply", "value", "Store a value with fewer levels."
+        )
 
 
 def unpack(packed: bytes) -> Any:
@@ -70,9 +72,10 @@ def unpack(packed: bytes) -> Any:
         return _raise_value(plain_value)
     except (ConnectorError, LookupError, RecursionError, TypeError, ValueError):
         raise InvalidData(
-            "These bytes are not an encoded value.",
+            "The stored bytes are not an encoded value, or are of a newer release.",
             field="packed",
-            remedy="Give bytes that `pack` made; upgrade every process that shares the store.",
+            remedy="Give bytes that `pack` returned, and upgrade every process that shares the"
+            " store.",
         ) from None
 
 
@@ -150,12 +153,14 @@ _LOWERED: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any, str], object
 def _refuse_kind(value: object, path: str) -> NoReturn:
     if isinstance(value, Secret):
         _raise_invalid(
-            "a secret", path, "Leave it out: the call takes credentials from the account."
+            "a secret",
+            path,
+            "Leave the secret out, since the call uses the credentials of the account.",
         )
     _raise_invalid(
         with_article(type(value).__name__),
         path,
-        "Give plain values and contract values; give a file as its bytes or its path.",
+        "Give plain values and objects of moorage's contracts; give a file as bytes or a path.",
     )
 
 

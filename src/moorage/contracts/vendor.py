@@ -65,7 +65,7 @@ def _as_addresses(value: Iterable[str]) -> tuple[str, ...]:
 def _are_addresses(_: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
     if not value or not all(item.startswith("https://") for item in value):
         raise ConfigurationError(
-            "A vendor's idempotency statement cites no page of the vendor's documentation.",
+            "The vendor's idempotency statement must cite a page of the vendor's documentation.",
             path=f"idempotency.{attribute.name}",
             remedy="Give the https:// addresses of the pages that say how long keys are"
             " remembered.",
@@ -267,7 +267,7 @@ def extra_for(vendor: str, extra: Mapping[str, Mapping[str, Any]]) -> dict[str, 
     if is_object(fields) and invalid_path is None:
         return fields
     raise InvalidData(
-        f"The extra options for {vendor} are not a table of plain values.",
+        f"The extra options for {vendor} must be a dict of plain values.",
         field=invalid_path or f"extra.{vendor}",
         remedy="Give a dict from the vendor's own names to texts, whole numbers, True, False, None,"
         " and lists and dicts of these.",

@@ -110,7 +110,7 @@ def as_code(code: Secret | str) -> Secret:
     if isinstance(code, str) and _CODE.fullmatch(code.strip()) is not None:
         return Secret(code.strip())
     raise InvalidData(
-        "This is not a verification code.",
+        "The verification code has an invalid form.",
         field="code",
-        remedy="Give the 4 to 10 digits or letters that were entered, as a text.",
+        remedy="Give the 4 to 10 digits or letters that the person entered, as a string.",
     )

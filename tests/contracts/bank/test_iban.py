@@ -79,13 +79,13 @@ def test_a_wrong_character_is_noticed(text: str, data: st.DataObject) -> None:
         ("US89370400440532013000", "country"),
         ("DE8937040044053201300", "has 22 characters"),
         ("DE89 3704 0044 0532 0130 000", "has 22 characters"),
-        ("DE8937040044053201300O", "letters or digits"),
-        ("DEXX370400440532013000", "letters or digits"),
+        ("DE8937040044053201300O", "a letter or a digit"),
+        ("DEXX370400440532013000", "a letter or a digit"),
         ("DE88370400440532013000", "check digits"),
-        ("DE８９370400440532013000", "letters or digits"),
+        ("DE８９370400440532013000", "a letter or a digit"),
         ("ｄe89370400440532013000", "country"),
-        (None, "must be a text"),
-        (b"DE89370400440532013000", "must be a text"),
+        (None, "must be a string"),
+        (b"DE89370400440532013000", "must be a string"),
     ],
 )
 def test_wrong_account_numbers_are_refused(text: Any, message: str) -> None:

@@ -439,7 +439,7 @@ def test_closing_balance_in_another_currency_than_opening_one_is_refused() -> No
 
 def test_account_is_of_a_bounded_length() -> None:
     """A field 25 that is longer than any bank writes is refused before it is parsed."""
-    with pytest.raises(InvalidData, match="too long to be an account") as excinfo:
+    with pytest.raises(InvalidData, match="too long for an account number") as excinfo:
         read_mt940(_file().replace(IBAN.encode(), b"/" * 101))
 
     assert excinfo.value.field == "line 2 :25:"

@@ -167,11 +167,11 @@ def test_file_time_is_one_that_caller_passed() -> None:
     content = write_credit_transfers(orders.transfers_with_everything(created=created))
 
     assert b"<CreDtTm>2026-11-25T09:30:01+01:00</CreDtTm>" in content
-    with pytest.raises(InvalidData, match="not a time"):
+    with pytest.raises(InvalidData, match="must be a datetime"):
         orders.transfers_with_everything(
             created=datetime(2026, 11, 25, tzinfo=timezone(timedelta(seconds=3)))
         )
-    with pytest.raises(InvalidData, match="not a time"):
+    with pytest.raises(InvalidData, match="must be a datetime"):
         orders.transfers_with_everything(created="2026-11-25")
 
 
@@ -232,9 +232,9 @@ def test_wrong_parties_are_refused() -> None:
         MandateAmendment()
     with pytest.raises(InvalidData, match="two ways"):
         MandateAmendment(original_iban=CREDITOR.iban, other_account=True)
-    with pytest.raises(InvalidData, match="not a date"):
+    with pytest.raises(InvalidData, match="must be a date"):
         Mandate(id="M-1", signed=datetime(2026, 1, 1, tzinfo=UTC))
-    with pytest.raises(InvalidData, match="no batches"):
+    with pytest.raises(InvalidData, match="must not be empty"):
         orders.transfers_with_everything(batches=[])
 
 
@@ -255,7 +255,7 @@ def test_other_characters_are_refused_with_their_field() -> None:
     """By default, a letter outside the Latin set is refused with its field."""
     order = _file(_payment(creditor=attrs.evolve(CREDITOR, name="Müller")))
 
-    with pytest.raises(InvalidData, match="place 2") as excinfo:
+    with pytest.raises(InvalidData, match="position 2") as excinfo:
         write_credit_transfers(order)
 
     assert "batches[0].transfers[0].creditor.name" == excinfo.value.field

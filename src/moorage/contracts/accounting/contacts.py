@@ -76,9 +76,9 @@ class ContactQuery:
         """Refuse a search that does not name exactly one detail."""
         if sum(detail is not None for detail in (self.name, self.email, self.number)) != 1:
             raise InvalidData(
-                "The search has no detail, or several.",
+                "A contact search must name exactly one of name, email and number.",
                 field="name",
-                remedy="Give a name, an email address or a number, and only one of these.",
+                remedy="Set one of these three fields, and leave out the other two.",
             )
 
     @property

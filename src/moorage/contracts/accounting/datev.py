@@ -239,7 +239,7 @@ def read_datev(body: bytes) -> DatevBatch:
     """
     check_kind(body, bytes, "body")
     if len(body) > _MOST_BYTES:
-        _unreadable_error("file", "is larger than 64 MB")
+        _unreadable_error("file", "is larger than 64 MB, the maximum that moorage reads")
     rows = _rows(body)
     first_line = next(rows, (1, [""]))[1]
     if (
@@ -247,7 +247,9 @@ def read_datev(body: bytes) -> DatevBatch:
         or len(first_line) != _HEADER_LENGTH
         or next(rows, None) is None
     ):
-        _unreadable_error("header", "is not that of a batch of bookings, EXTF 700 version 13")
+        _unreadable_error(
+            "header", "must begin a batch of bookings in the format EXTF 700, version 13"
+        )
     header = _read_header(first_line)
     bookings = tuple(_read_row(row, f"line {line}", header) for line, row in rows if row)
     return DatevBatch(**header, bookings=bookings)
@@ -266,7 +268,7 @@ def _rows(body: bytes) -> Iterator[tuple[int, list[str]]]:
             yield line, row
             line = reader.line_num + 1
     except (UnicodeDecodeError, csv.Error):
-        _unreadable_error("file", "is not CSV in Windows-1252")
+        _unreadable_error("file", "is not a CSV file in the encoding Windows-1252")
 
 
 def _unreadable_error(place: str, problem: str) -> NoReturn:
@@ -304,14 +306,16 @@ def _read_header(row: list[str]) -> dict[str, Any]:
 
 
 def _raise_wrong_value(number: int) -> NoReturn:
-    _unreadable_error(f"header's field {number}", "has another form")
+    _unreadable_error(f"header's field {number}", "does not have the format that DATEV prescribes")
 
 
 def _read_row(row: list[str], place: str, header: dict[str, Any]) -> DatevBooking:
     if len(row) != len(COLUMNS):
-        _unreadable_error(place, f"has {len(row)} columns, not {len(COLUMNS)}")
+        _unreadable_error(place, f"has {len(row)} columns, but must have {len(COLUMNS)}")
     if row[_BASE_CURRENCY - 1] not in {"", header["currency"]}:
-        _unreadable_error(f"{place}, {COLUMNS[_BASE_CURRENCY - 1]}", "is not that of the header")
+        _unreadable_error(
+            f"{place}, {COLUMNS[_BASE_CURRENCY - 1]}", "must be the currency that the header names"
+        )
     values: dict[str, Any] = {"date": _read_date(row[_DATE - 1], place, header["fiscal_year"])}
     for column in _FIELDS:
         text = row[column.number - 1]
@@ -319,11 +323,14 @@ def _read_row(row: list[str], place: str, header: dict[str, Any]) -> DatevBookin
             try:
                 values[column.field] = column.read(text)
             except (ValueError, InvalidOperation):
-                _unreadable_error(f"{place}, {COLUMNS[column.number - 1]}", "has another form")
+                _unreadable_error(
+                    f"{place}, {COLUMNS[column.number - 1]}",
+                    "does not have the format that DATEV prescribes",
+                )
     try:
         return DatevBooking(is_reversal=row[_REVERSAL - 1] == "1", **values)
     except TypeError:
-        _unreadable_error(place, "has no amount or no account")
+        _unreadable_error(place, "must have an amount and two accounts")
 
 
 def _read_date(text: str, place: str, fiscal_year: date) -> date:
@@ -337,4 +344,6 @@ def _read_date(text: str, place: str, fiscal_year: date) -> date:
                 continue
             if fiscal_year <= day_of_year <= year_end(fiscal_year):
                 return day_of_year
-    _unreadable_error(f"{place}, Belegdatum", "is no day of the fiscal year")
+    _unreadable_error(
+        f"{place}, Belegdatum", "is not a day of the fiscal year that the header names"
+    )

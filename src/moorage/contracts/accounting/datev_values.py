@@ -57,7 +57,8 @@ def _matches(pattern: str, remedy: str, *, maybe: bool = False) -> Any:
             _raise_invalid(
                 attribute.name,
                 "has a character that DATEV's character set Windows-1252 does not have",
-                "Replace the character.",
+                "Replace this character, for example an emoji or a letter that is not Western"
+                " European.",
             )
 
     return check_value
@@ -80,8 +81,9 @@ def _is_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
     if not value or Decimal(str(value)) * 100 % 1:
         _raise_invalid(
             attribute.name,
-            "is zero, or has more than two decimals",
-            "Give a positive amount in cents, and the side.",
+            "must be above zero and have at most two decimals",
+            "Give a positive Decimal, such as Decimal('149.90'); `side` says whether it is a"
+            " debit or a credit.",
         )
 
 
@@ -96,7 +98,10 @@ def _is_rate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     is_number(None, attribute, value)
     if not 0 < Decimal(str(value)) < 10_000:
         _raise_invalid(
-            attribute.name, "is not between 0 and 9999", "Give the rate of the currency."
+            attribute.name,
+            "is not above 0 and below 10000",
+            "Give the exchange rate of the booking's currency as a Decimal above 0 and below"
+            " 10000.",
         )
 
 
@@ -134,7 +139,8 @@ class DatevBooking:
     account: str = field(validator=_account)
     contra_account: str = field(validator=_account)
     tax_key: str | None = field(
-        default=None, validator=_matches("[0-9]{1,4}", "Give one to four digits.", maybe=True)
+        default=None,
+        validator=_matches("[0-9]{1,4}", "Give a tax key of one to four digits.", maybe=True),
     )
     document: str | None = field(
         default=None,
@@ -151,7 +157,9 @@ class DatevBooking:
     text: str | None = field(
         default=None,
         repr=False,
-        validator=_matches(f"{_PRINTABLE}{{1,60}}", "Shorten it to 60 characters.", maybe=True),
+        validator=_matches(
+            f"{_PRINTABLE}{{1,60}}", "Shorten the text to 60 printable characters.", maybe=True
+        ),
     )
     cost_center: str | None = field(
         default=None, validator=_matches("[ -~]{1,36}", "Give up to 36 characters.", maybe=True)
@@ -160,7 +168,8 @@ class DatevBooking:
         default=None, validator=_matches("[ -~]{1,36}", "Give up to 36 characters.", maybe=True)
     )
     currency: str | None = field(
-        default=None, validator=_matches("[A-Z]{3}", "Give a currency such as 'USD'.", maybe=True)
+        default=None,
+        validator=_matches("[A-Z]{3}", "Give a currency code such as 'USD'.", maybe=True),
     )
     exchange_rate: Decimal | None = field(default=None, validator=_is_rate)
     base_amount: Decimal | None = field(default=None, validator=_is_maybe_amount)
@@ -168,7 +177,9 @@ class DatevBooking:
         default=None,
         repr=False,
         validator=_matches(
-            "[A-Z]{2}[A-Z0-9+*]{1,13}", "Give it with its country, such as 'FR123'.", maybe=True
+            "[A-Z]{2}[A-Z0-9+*]{1,13}",
+            "Give the VAT id with its country, such as 'FR123'.",
+            maybe=True,
         ),
     )
     service_date: dt.date | None = field(default=None, validator=is_maybe_day)
@@ -204,24 +215,33 @@ class DatevBatch:
     account_length: int = field(default=4, validator=_is_between(4, 8))
     title: str = field(
         default="Buchungsstapel",
-        validator=_matches(f"{_PRINTABLE}{{1,30}}", "Shorten it to 30 characters."),
+        validator=_matches(
+            f"{_PRINTABLE}{{1,30}}", "Shorten the title to 30 printable characters."
+        ),
     )
     initials: str | None = field(
-        default=None, validator=_matches("[A-Z]{2}", "Give two capital letters.", maybe=True)
+        default=None,
+        validator=_matches(
+            "[A-Z]{2}", "Give the two capital letters of a person's initials.", maybe=True
+        ),
     )
     is_locked: bool = field(default=False, validator=is_a(bool))
     currency: str = field(
-        default="EUR", validator=_matches("[A-Z]{3}", "Give a currency such as 'EUR'.")
+        default="EUR", validator=_matches("[A-Z]{3}", "Give a currency code such as 'EUR'.")
     )
     chart: str | None = field(
-        default=None, validator=_matches("[0-9]{2}", "Give two digits.", maybe=True)
+        default=None,
+        validator=_matches(
+            "[0-9]{2}", "Give the two digits of the chart of accounts, such as '03'.", maybe=True
+        ),
     )
 
     def __attrs_post_init__(self) -> None:
         """Refuse days outside of the fiscal year, and accounts of the wrong length."""
         if not self.fiscal_year <= self.first <= self.last <= year_end(self.fiscal_year):
             raise InvalidData(
-                "The period of the batch is not within the fiscal year, or ends before it begins.",
+                "The period of the batch must be within the fiscal year, and must not end before"
+                " it begins.",
                 field="first",
                 remedy="Write one batch for each fiscal year.",
             )
@@ -239,10 +259,10 @@ class DatevBatch:
         for name in ("exchange_rate", "base_amount"):
             if (getattr(booking, name) is not None) is not is_foreign:
                 raise InvalidData(
-                    "The booking has a foreign currency without its rate and base amount, or these"
-                    " without a foreign currency.",
+                    "The booking must have a currency, an exchange rate and a base amount"
+                    " together, or none of them.",
                     field=f"{path}.{name}",
-                    remedy="Give currency, exchange rate and base amount together, or none.",
+                    remedy="Add what is missing, or leave out all three fields.",
                 )
         for name in ("account", "contra_account"):
             if len(getattr(booking, name)) > self.account_length + 1:
@@ -265,7 +285,7 @@ def year_end(start: date) -> date:
         return date(start.year + 1, start.month, start.day) - timedelta(days=1)
     except ValueError:
         raise InvalidData(
-            "The fiscal year does not begin on a day that every year has.",
+            "The fiscal year must not begin on February 29 or end after the year 9999.",
             field="fiscal_year",
             remedy="Give the first day of the fiscal year, such as 2026-01-01.",
         ) from None
@@ -285,10 +305,10 @@ def datev_bookings(journal: Journal, *, document: str | None = None) -> tuple[Da
     credit_lines = [line for line in journal.lines if line.credit]
     if len(debits) != 1 and len(credit_lines) != 1:
         raise InvalidData(
-            "The entry has several lines on both sides, and DATEV books an amount between two"
-            " accounts.",
+            "The journal entry has several lines on both sides, but DATEV books each amount"
+            " between two accounts.",
             field="lines",
-            remedy="Split the entry, or book over a clearing account.",
+            remedy="Split the journal entry, or book it through a clearing account.",
         )
     pairs: list[tuple[JournalLine, JournalLine]] = (
         [(line, credit_lines[0]) for line in debits]

@@ -28,7 +28,7 @@ def _is_file_name(_: object, attribute: attrs.Attribute[Any], value: object) -> 
     name = str(value)
     if name in {".", ".."} or any(letter in '/\\"<>' or letter < " " for letter in name):
         raise InvalidData(
-            "This is not the name of a file.",
+            f"The {attribute.name} is not a valid file name.",
             field=attribute.name,
             remedy="Give a name without folders, quotes and angle brackets, such as invoice.pdf.",
         )

@@ -58,7 +58,7 @@ class InvoiceState(StrEnum):
 def _is_currency(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or value not in EXPONENTS:
         raise InvalidData(
-            "The currency is not a currency code.",
+            "The currency must be a currency code of three capital letters.",
             field=attribute.name,
             remedy="Give a code of ISO 4217 in capitals, such as 'EUR'.",
         )
@@ -90,7 +90,7 @@ class BookInvoiceLine:
         """Refuse a line with neither an account nor an item."""
         if self.account is None and self.item is None:
             raise InvalidData(
-                "The line has no account and no item.",
+                "The invoice line must have an account or an item.",
                 field="account",
                 remedy="Give the `id` of an account from accounts(), or the id of an item.",
             )
@@ -138,15 +138,16 @@ class BookInvoice:
             )
         if self.due < self.date:
             raise InvalidData(
-                "The invoice is due before its date.",
+                "The due date of the invoice is before its invoice date.",
                 field="due",
-                remedy="Give the date of the invoice, or a later day.",
+                remedy="Give a due date on or after the invoice date.",
             )
         if self.total.minor < 0:
             raise InvalidData(
                 "The total of the invoice is negative.",
                 field="lines",
-                remedy="Write a credit note at the vendor; moorage does not write credit notes.",
+                remedy="Write the credit note in the vendor's own system; moorage cannot write"
+                " credit notes.",
             )
 
     @property
@@ -188,10 +189,10 @@ def check_fits(invoice: BookInvoice, limits: Mapping[str, int]) -> None:
     size = len(invoice.number or "")
     if size > limits.get("invoice_number", size):
         raise InvalidData(
-            f"The number has {size} characters, but the vendor takes"
-            f" {limits['invoice_number']} at most.",
+            f"The invoice number has {size} characters, but the vendor accepts at most"
+            f" {limits['invoice_number']}.",
             field="number",
-            remedy="Give a shorter number.",
+            remedy="Give a shorter invoice number.",
         )
 
 

@@ -49,9 +49,9 @@ class JournalLine:
         """Refuse a line that has both a debit and a credit, or neither of them."""
         if bool(self.debit) is bool(self.credit):
             raise InvalidData(
-                "The line has both a debit and a credit, or neither.",
+                "The journal line must have either a debit or a credit.",
                 field="debit",
-                remedy="Give the amount as a debit or as a credit, and leave the other out.",
+                remedy="Give the amount in one of the two fields, and leave the other out.",
             )
 
 
@@ -79,7 +79,8 @@ class Journal:
         credits_ = sum([line.credit for line in self.lines], ZERO)
         if debits != credits_ or not self.lines:
             raise InvalidData(
-                f"The debits of the entry are {debits}, and its credits are {credits_}.",
+                f"The journal entry is not balanced: its debits are {debits}, and its credits are"
+                f" {credits_}.",
                 field="lines",
                 remedy="Give lines whose debits and credits are equal.",
             )

@@ -74,10 +74,10 @@ def check_return_url(value: object, name: str) -> None:
         is_valid = False
     if not is_valid or any(letter <= " " for letter in str(value)):
         raise InvalidData(
-            f"The {name} is not an https:// address.",
+            f"The {name} must be an https:// address.",
             field=name,
-            remedy="Give the page of your application to which the owner returns, such as"
-            " https://erp.example/banks/return.",
+            remedy="Give the page of your application to which the owner of the account returns,"
+            " such as https://erp.example/banks/return.",
         )
 
 

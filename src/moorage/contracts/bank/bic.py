@@ -18,9 +18,9 @@ def _compact(value: object) -> str:
         return value.value
     if not isinstance(value, str):
         raise InvalidData(
-            f"The BIC must be a text, not {with_article(type(value).__name__)}.",
+            f"The BIC must be a string, not {with_article(type(value).__name__)}.",
             field="bic",
-            remedy="Give a text such as 'COBADEFFXXX'.",
+            remedy="Give a string such as 'COBADEFFXXX'.",
         )
     text = value.replace(" ", "")
     return text.upper() if text.isascii() else text
@@ -30,9 +30,10 @@ def _is_bic(_: object, __: object, value: str) -> None:
     match = _BIC.fullmatch(value)
     if match is None or match[1] not in COUNTRIES:
         raise InvalidData(
-            "The text is not a BIC: 8 or 11 letters and digits, the fifth and sixth a country.",
+            "The BIC must have 8 or 11 letters and digits, of which the fifth and sixth are a"
+            " country code.",
             field="bic",
-            remedy="Give one such as 'COBADEFFXXX'; leave it out if you only have the IBAN.",
+            remedy="Give a BIC such as 'COBADEFFXXX', or leave it out if you only have the IBAN.",
         )
 
 

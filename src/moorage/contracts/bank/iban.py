@@ -47,9 +47,9 @@ def _compact(value: object) -> str:
         return value.value
     if not isinstance(value, str):
         raise InvalidData(
-            f"The IBAN must be a text, not {with_article(type(value).__name__)}.",
+            f"The IBAN must be a string, not {with_article(type(value).__name__)}.",
             field="iban",
-            remedy="Give a text such as 'DE89 3704 0044 0532 0130 00'.",
+            remedy="Give a string such as 'DE89 3704 0044 0532 0130 00'.",
         )
     text = _SPACES.sub("", value)
     return text.upper() if text.isascii() else text
@@ -75,23 +75,23 @@ def _is_iban(_: object, __: object, value: str) -> None:
     length = iban_length(country)
     if length is None:
         _raise_invalid(
-            "The text does not begin with a country that has IBANs.",
+            "The IBAN does not begin with the code of a country that has IBANs.",
             "Give an IBAN, such as 'DE89 3704 0044 0532 0130 00', not a national number.",
         )
     if len(value) != length:
         _raise_invalid(
-            f"An IBAN of {country} has {length} characters, and this text has {len(value)}.",
+            f"An IBAN of {country} has {length} characters, but this one has {len(value)}.",
             "Copy the whole IBAN, without a label before or after it.",
         )
     if not re.fullmatch("[0-9]{2}" + _pattern(country), account_part):
         _raise_invalid(
-            f"The IBAN has letters or digits where those of {country} have none.",
-            "Compare the IBAN with its source; 0 and O, or 1 and I, look alike.",
+            f"The IBAN has a letter or a digit where an IBAN of {country} cannot have one.",
+            "Compare the IBAN with its source; 0 and O, or 1 and I, are easily confused.",
         )
     if not are_right(value):
         _raise_invalid(
             "The IBAN's check digits are wrong.",
-            "Compare the IBAN with its source: a character is wrong, or two are exchanged.",
+            "Compare the IBAN with its source: one character is wrong, or two are swapped.",
         )
 
 

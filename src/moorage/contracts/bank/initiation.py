@@ -75,9 +75,9 @@ class PaymentOrder:
         """Refuse a payment in euros from an account without an IBAN."""
         if isinstance(self.transfer, CreditTransfer) and not isinstance(self.debtor, Iban):
             raise InvalidData(
-                "A payment in euros needs the IBAN of the account that pays.",
+                "A payment in euros must name the IBAN of the account that pays.",
                 field="debtor",
-                remedy="Give a text such as 'DE89 3704 0044 0532 0130 00'.",
+                remedy="Give a string such as 'DE89 3704 0044 0532 0130 00'.",
             )
 
 

@@ -79,7 +79,7 @@ def read_mt940(
         raise InvalidData(
             "The file has no line that begins with ':20:', so it is not an MT940 statement.",
             field="line 1",
-            remedy="Give the file as the bank delivered it; read_camt() reads XML statements.",
+            remedy="Give the unchanged file from the bank; use read_camt() for XML statements.",
         )
     return tuple(statements)
 
@@ -140,7 +140,8 @@ def _statement(fields: list[_Field]) -> Statement:
             ":25:" if "25" not in first_fields else ":60F:" if opening_field is None else ":62F:"
         )
         fields[-1].refuse(
-            f"is the last of a statement without {missing_tag}; the file may be cut off here"
+            f"is the last field of a statement that has no {missing_tag}; the file may be cut off"
+            " here"
         )
     opening, closing = _balance(opening_field), _balance(closing_field)
     currency = opening.amount.currency
@@ -171,7 +172,7 @@ def _account(field: _Field) -> StatementAccount:
     """Return the account in a field: IBAN, `BLZ/number` or `BIC/number`, with any currency."""
     text = field.lines[0].strip()
     if not 0 < len(text) <= _LONGEST_ACCOUNT:
-        field.refuse("has no account" if not text else "is too long to be an account")
+        field.refuse("has no account number" if not text else "is too long for an account number")
     for part in (text, *text.split("/")):
         for candidate in (part, part[:-3]):
             iban = maybe_iban(candidate)
@@ -185,7 +186,7 @@ def _day(field: _Field, text: str) -> date:
     try:
         return date(year + (1900 if year >= _OLD_YEARS else 2000), int(text[2:4]), int(text[4:]))
     except ValueError:
-        field.refuse("has a date that no calendar has")
+        field.refuse("has a date that does not exist")
 
 
 def _money(field: _Field, text: str, currency: str) -> Money:
@@ -196,7 +197,7 @@ def _money(field: _Field, text: str, currency: str) -> Money:
         field.refuse(
             "has an amount with more decimals than its currency"
             if currency in EXPONENTS
-            else "has a currency that ISO 4217 does not have"
+            else "has an unknown currency code"
         )
 
 
@@ -268,5 +269,5 @@ def _booked_on(field: _Field, text: str | None, value_on: date) -> date | None:
         except ValueError:
             continue
     if not days:
-        field.refuse("has a booking date that no calendar has")
+        field.refuse("has a booking date that does not exist")
     return min(days, key=lambda day: abs(day - value_on))

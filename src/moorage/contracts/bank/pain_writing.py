@@ -330,10 +330,11 @@ class _Writer:
             lines = [*filter(None, parts), *address.lines]
             if len(lines) > 2:
                 raise InvalidData(
-                    "The address needs more than two lines, the maximum of this version of"
-                    " the file.",
+                    "The address needs more than two lines, but this version of the file format"
+                    " allows only two.",
                     field=place,
-                    remedy="Write the newer version, or give fewer parts of the address.",
+                    remedy="Write the newer version of the format, or give fewer parts of the"
+                    " address.",
                 )
             return _element(
                 "PstlAdr",
@@ -363,10 +364,10 @@ class _Writer:
             return _element(tag, _element("FinInstnId", _other_identification("NOTPROVIDED")))
         if not self.modern and not _OLD_BIC.fullmatch(bic.value):
             raise InvalidData(
-                "The BIC has digits at a position where this version of the file allows"
+                "The BIC has digits at a position where this version of the file format allows"
                 " only letters.",
                 field=place,
-                remedy="Leave the BIC out, or write the newer version.",
+                remedy="Leave the BIC out, or write the newer version of the format.",
             )
         name = "BICFI" if self.modern else "BIC"
         return _element(tag, _element("FinInstnId", _leaf(name, bic.value)))

@@ -28,9 +28,11 @@ def _compact(value: Any) -> Any:
 def _is_reference(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str) or not _REFERENCE.fullmatch(value) or not are_right(value):
         raise InvalidData(
-            "The text is not a creditor reference of ISO 11649, or its check digits are wrong.",
+            "The creditor reference does not have the form of ISO 11649, or its check digits are"
+            " wrong.",
             field="reference",
-            remedy="Give one such as 'RF18 5390 0754 7034', or use CreditorReference.of(number).",
+            remedy="Give a reference such as 'RF18 5390 0754 7034', or use"
+            " CreditorReference.of(number).",
         )
 
 
@@ -54,7 +56,7 @@ class CreditorReference:
         body = _compact(number)
         if not isinstance(body, str) or not _BODY.fullmatch(body):
             raise InvalidData(
-                "A creditor reference needs a number of 1 to 21 letters and digits.",
+                "The number of a creditor reference must have 1 to 21 letters and digits.",
                 field="number",
                 remedy="Leave out hyphens, slashes and other signs.",
             )
@@ -74,9 +76,9 @@ def _is_creditor_id(_: object, __: object, value: Any) -> None:
         if len(counted) > 4 and are_right(counted):
             return
     raise InvalidData(
-        "The text is not a SEPA creditor identifier, or its check digits are wrong.",
+        "The SEPA creditor identifier has the wrong form, or its check digits are wrong.",
         field="creditor_id",
-        remedy="Give the one that your central bank assigned, such as 'DE98ZZZ09999999999'.",
+        remedy="Give the identifier that your central bank assigned, such as 'DE98ZZZ09999999999'.",
     )
 
 

@@ -123,8 +123,8 @@ def sepa_text(text: str, field: str, longest: int, characters: Characters) -> st
         match = _OTHER.search(text)
         if match is not None:
             raise InvalidData(
-                f"The {field} has a character at place {match.start() + 1} that SEPA's Latin set"
-                " does not have.",
+                f"The {field} has a character at position {match.start() + 1} that SEPA's Latin"
+                " character set does not have.",
                 field=field,
                 remedy="Change the text, or pass characters='transliterate' to the writer.",
             )
@@ -132,12 +132,12 @@ def sepa_text(text: str, field: str, longest: int, characters: Characters) -> st
         raise InvalidData(
             f"The {field} is empty, or begins or ends with a space.",
             field=field,
-            remedy="Give a text of letters and digits, or None where it may be left out.",
+            remedy="Give a text of letters and digits, or None if the field is optional.",
         )
     if len(text) > longest:
         raise InvalidData(
-            f"The {field} has {len(text)} characters in SEPA's Latin set, and at most {longest}"
-            " are allowed.",
+            f"The {field} has {len(text)} characters in SEPA's Latin character set, but at most"
+            f" {longest} are allowed.",
             field=field,
             remedy="Shorten the text.",
         )

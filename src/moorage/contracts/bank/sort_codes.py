@@ -26,9 +26,10 @@ def _has_digits(count: int, example: str) -> Check:
         if isinstance(value, str) and re.fullmatch(f"[0-9]{{{count}}}", value):
             return
         raise InvalidData(
-            f"The {name} is not a string of {count} digits.",
+            f"The {name} must be a string of {count} digits.",
             field=attribute.name,
-            remedy=f"Give a string such as '{example}'; fill a shorter number with zeros in front.",
+            remedy=f"Give a string such as '{example}', and put zeros in front of a shorter"
+            " number.",
         )
 
     return check_value

@@ -44,7 +44,8 @@ def pieces(source: BankFile, largest: int) -> Iterator[bytes]:
             raise InvalidData(
                 f"The bank's file is larger than {largest} bytes.",
                 field="source",
-                remedy="Pass a higher `largest`; count on several times as much memory.",
+                remedy="Pass a larger `largest`; reading the file takes several times its size in"
+                " memory.",
             )
         yield piece
 
@@ -57,15 +58,15 @@ def _from_bytes(source: bytes) -> Iterator[bytes]:
 def _from_file(source: object) -> Iterator[bytes]:
     if not isinstance(source, ReadableFile):
         raise InvalidData(
-            f"The source is {with_article(type(source).__name__)}, not bytes or an open file.",
+            f"The source must be bytes or an open file, not {with_article(type(source).__name__)}.",
             field="source",
             remedy="Give the file's bytes, or open it with open(path, 'rb').",
         )
     while piece := source.read(_PIECE_BYTES):
         if not isinstance(piece, bytes):
             raise InvalidData(
-                "The file was opened for reading text.",
+                "The bank's file was opened in text mode.",
                 field="source",
-                remedy="Open it with open(path, 'rb'): the file says how it is encoded.",
+                remedy="Open the file with open(path, 'rb'), since it names its own encoding.",
             )
         yield piece

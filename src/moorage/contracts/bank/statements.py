@@ -247,9 +247,9 @@ def check_balances(statement: Statement, field: str) -> None:
     difference: Any = statement.difference
     if difference is not None and difference.minor != 0:
         raise InvalidData(
-            f"The statement's closing balance differs from its opening balance and entries by"
-            f" {difference}.",
+            f"The statement's closing balance differs by {difference} from the sum of its opening"
+            " balance and entries.",
             field=field,
-            remedy="Ask the bank for the file again; check_sums=False reads it as it is, and"
-            " `difference` has the amount.",
+            remedy="Ask the bank for the file again, or pass check_sums=False to read the"
+            " statement as it is.",
         )

@@ -95,13 +95,13 @@ class Node:
         try:
             return Money(Decimal(text), (node.attributes or {}).get("Ccy", ""))
         except InvalidData:
-            self.wrong(path, "is not an amount of a currency of ISO 4217")
+            self.wrong(path, "is not an amount in a currency of ISO 4217")
 
     def sum(self, path: str) -> Decimal:
         """The number at a path, such as a control sum."""
         text = self.needed_text(path)
         if not _AMOUNT.fullmatch(text):
-            self.wrong(path, "is not a sum")
+            self.wrong(path, "is not a decimal number")
         return Decimal(text)
 
     def day(self, *paths: str) -> date | None:
@@ -123,7 +123,7 @@ class Node:
         try:
             return None if text is None else _time(text)
         except ValueError:
-            self.wrong(path, "is not a time")
+            self.wrong(path, "is not a date and time")
 
     def count(self, path: str) -> int | None:
         """The whole number at a path; None if there is none."""
@@ -174,11 +174,11 @@ def read_iso_20022(
         reading.parser.Parse(b"", True)
     except expat.ExpatError as error:
         reading.refuse(
-            f"The file is not whole XML: it is malformed or cut off at line {error.lineno}."
+            f"The file is not well-formed XML: it is damaged or cut off at line {error.lineno}."
         )
     except (LookupError, ValueError):
         # Python's errors for an encoding that is unknown, or that XML does not allow.
-        reading.refuse("The file has an encoding that cannot be read.")
+        reading.refuse("The file names an encoding that moorage cannot read.")
     del reading.parser  # its handlers are methods, so that each keeps the other alive
     return reading.message, reading.top.needed("Document")
 
@@ -215,11 +215,11 @@ class _ParserHandlers:
         raise InvalidData(message, field=self.place() or "source", remedy=remedy) from None
 
     def _refuse_dtd(self, *_: object) -> NoReturn:
-        self.refuse("The file has a document type definition, which banks' files never have.")
+        self.refuse("The file has a document type definition (DTD), which moorage does not read.")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if len(self._stack) > _MAX_DEPTH:
-            self.refuse("The file is nested more deeply than any bank's file.")
+            self.refuse("The elements of the file are nested too deeply.")
         namespace, _, local_name = name.rpartition(" ")
         if len(self._stack) == 1:
             self._check_message(namespace, local_name)
@@ -238,14 +238,14 @@ class _ParserHandlers:
         self._starts.append(self._elements)
         self._elements += 1
         if self._elements > _MOST_ELEMENTS:
-            self.refuse("A part of the file has more elements than any bank writes.")
+            self.refuse("A part of the file has too many elements.")
 
     def _check_message(self, space: str, name: str) -> None:
         message = space.removeprefix(_NAMESPACE)
         if name != "Document" or message not in self._messages:
             self.refuse(
-                "The file is another kind of message, or a version that is not read.",
-                f"Give one from {min(self._messages)} to {max(self._messages)}.",
+                "The file is another kind of message, or a version that moorage does not read.",
+                f"Give a message from {min(self._messages)} to {max(self._messages)}.",
             )
         self.message = message
 

@@ -117,9 +117,9 @@ def _are_apart(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         check_address(attendee.email, f"{attribute.name}[{number}].email")
     if len({attendee.email.casefold() for attendee in value}) < len(value):
         raise InvalidData(
-            "An attendee is in the list twice.",
+            f"The {attribute.name} name one email address more than once.",
             field=attribute.name,
-            remedy="Give each address once.",
+            remedy="Name each attendee once.",
         )
 
 
@@ -180,9 +180,9 @@ class NewEvent:
 def _are_clearable(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not is_tuple(value) or not all(name in _CLEARABLE for name in value):
         raise InvalidData(
-            "`clear` names a field that is unknown or cannot be empty.",
+            "`clear` names a field that does not exist or cannot be emptied.",
             field=attribute.name,
-            remedy=f"Give a list of some of: {', '.join(_CLEARABLE)}.",
+            remedy=f"Use only these names: {', '.join(_CLEARABLE)}.",
         )
 
 
@@ -213,9 +213,9 @@ class EventChanges:
         """Refuse an empty change, `start` or `end` alone, and a field both set and cleared."""
         if (self.start is None) != (self.end is None):
             raise InvalidData(
-                "Only one of start and end is given.",
+                "The changes have only one of `start` and `end`.",
                 field="end",
-                remedy="Give both start and end.",
+                remedy="Give both `start` and `end`, or neither.",
             )
         if self.start is not None and self.end is not None:
             check_order(self.start, self.end)
@@ -230,17 +230,17 @@ class EventChanges:
                 )
         if not self.values:
             raise InvalidData(
-                "The changes name no field.",
+                "The changes do not change any field.",
                 field="changes",
-                remedy="Name at least one field, to set or to empty it.",
+                remedy="Give at least one field a new value, or name it in `clear`.",
             )
 
     def _check_recurrence(self, rule: RecurrenceRule) -> None:
         if self.start is None:
             raise InvalidData(
-                "A new recurrence needs the times of the event too.",
+                "The changes have a new recurrence, but no `start` and `end`.",
                 field="start",
-                remedy="Give start and end, from which the rule counts.",
+                remedy="Give `start` and `end` too, since the recurrence rule counts from them.",
             )
         rule.check_start(self.start)
 

@@ -125,7 +125,8 @@ class RecurrenceRule:
             return
         if isinstance(self.until, datetime) != isinstance(start, datetime):
             raise _rule_error(
-                "recurrence", "has a date as UNTIL but a time as start, or the reverse"
+                "recurrence",
+                "has a date as UNTIL although the event starts at a time, or the reverse",
             )
 
 
@@ -174,5 +175,6 @@ def _rule_error(field: str, problem: str) -> InvalidData:
         f"The recurrence rule {problem}.",
         field=field,
         remedy="Give the value of an RRULE (RFC 5545), such as FREQ=WEEKLY;BYDAY=MO;COUNT=10. UNTIL"
-        " is 20261231T225959Z for events with times, and 20261231 for whole days.",
+        " must be a time such as 20261231T225959Z for events with times, and a date such as"
+        " 20261231 for events of whole days.",
     )

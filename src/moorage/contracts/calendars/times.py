@@ -55,24 +55,25 @@ def check_event_time(value: object, field: str) -> None:
     """Refuse any value except a date, or a moment that exists in a named time zone."""
     if not isinstance(value, date):
         raise InvalidData(
-            f"The {field} is neither a date nor a time.",
+            f"The {field} must be a date or a datetime.",
             field=field,
-            remedy="Give a date for an event of whole days, otherwise an aware datetime.",
+            remedy="Give a date for an event of whole days, otherwise a datetime with a time zone.",
         )
     if not isinstance(value, datetime):
         return
     if value.tzinfo is None or zone_name(value) is None:
         raise InvalidData(
-            f"The {field} has no named time zone.",
+            f"The {field} must have a named time zone.",
             field=field,
             remedy='Give a datetime with tzinfo=ZoneInfo("Europe/Berlin") or another named zone:'
             " an offset alone does not follow summer time.",
         )
     if not _is_in_range(value) or not time_exists(value):
         raise InvalidData(
-            f"The {field} does not exist in {zone_name(value)}.",
+            f"The {field} does not exist in {zone_name(value)}, because clocks are put forward"
+            " then.",
             field=field,
-            remedy="Give another time: clocks are put forward over this one.",
+            remedy="Give an earlier or a later time.",
         )
 
 
@@ -84,15 +85,15 @@ def check_order(start: date | datetime, end: date | datetime) -> None:
     """Refuse an end that is not after the start, or a day combined with a moment."""
     if isinstance(start, datetime) != isinstance(end, datetime):
         raise InvalidData(
-            "Start and end are of different kinds: one is a date, the other is a time.",
+            "Start and end must both be dates or both be datetimes.",
             field="end",
             remedy="Give dates for an event of whole days, otherwise two datetimes.",
         )
     if instant(end) <= instant(start):
         raise InvalidData(
-            "The event does not end after its start.",
+            "The end of the event must be after its start.",
             field="end",
-            remedy="Give a later end; for whole days, the day after the last one.",
+            remedy="Give a later end; for an event of whole days, give the day after the last one.",
         )
 
 

@@ -209,7 +209,7 @@ def _times(start: object, end: object) -> Mapping[str, datetime]:
     duration = moments["end"] - moments["start"]
     if not timedelta(0) < duration <= _MAX_PERIOD:
         raise InvalidData(
-            "The time does not end after its start, or is longer than ten years.",
+            "The end must be after the start, by ten years at most.",
             field="end",
             remedy="Give an end after the start, at most ten years later.",
         )
@@ -225,7 +225,7 @@ def _moment(value: object, field: str) -> datetime:
     except OverflowError:
         pass
     raise InvalidData(
-        f"The {field} is not a time with a time zone.",
+        f"The {field} must be a datetime with a time zone.",
         field=field,
         remedy="Give an aware datetime, such as datetime.now(UTC).",
     )
@@ -237,5 +237,5 @@ def _check_count(addresses: tuple[str, ...], limits: Mapping[str, int]) -> None:
         raise InvalidData(
             f"{len(addresses)} addresses are given, but the vendor accepts 1 to {maximum}.",
             field="emails",
-            remedy="Ask for fewer at once, and for at least one.",
+            remedy="Give at least one address, and split a longer list into several calls.",
         )

@@ -77,9 +77,9 @@ class ChatContract(Contract):
         for field in ("silent", "send_at"):
             if getattr(message, field):
                 raise InvalidData(
-                    f"A message that was sent cannot get another {field}.",
+                    f"The {field} of a message that was already sent cannot be changed.",
                     field=field,
-                    remedy="Leave it out, or delete the message and send another one.",
+                    remedy="Leave this field out, or delete the message and send a new one.",
                 )
         return requirements
 
@@ -99,8 +99,8 @@ def _requirements(message: ChatMessage, *, is_new: bool) -> Requirements[ChatRec
     check_kind(message, ChatMessage, "message")
     if not is_new and message.channel is not None:
         raise InvalidData(
-            "The message names a channel, but the referenced message has one already.",
+            "The message names a channel, but the message that it refers to already has a channel.",
             field="channel",
-            remedy="Leave the channel out.",
+            remedy="Leave out the channel of the new message.",
         )
     return Requirements(needs=message.needs, check_limits=partial(check_fits, message))

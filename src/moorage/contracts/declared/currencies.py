@@ -44,7 +44,7 @@ class CurrenciesContract(Contract):
 def _check_day(day: object) -> None:
     if not isinstance(day, date) or isinstance(day, datetime):
         raise InvalidData(
-            "The day is not a date.",
+            "The day must be a date.",
             field="day",
             remedy="Give a date, such as date(2026, 3, 1), or the date() of a datetime.",
         )

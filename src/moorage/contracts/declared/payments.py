@@ -595,9 +595,10 @@ def _check_source(charge: Charge) -> None:
     check_kind(charge, Charge, "charge")
     if charge.source is None:
         raise InvalidData(
-            "The payment has no source.",
+            "The payment must have a source, which says what the buyer pays with.",
             field="source",
-            remedy="Give the vendor's token, or create an intent that the buyer continues.",
+            remedy="Give the token of the vendor, or create a payment intent that the buyer"
+            " completes.",
         )
 
 

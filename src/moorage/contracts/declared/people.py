@@ -229,7 +229,7 @@ def _as_password(password: Secret | str | None) -> Secret | None:
     raise InvalidData(
         "The password is empty.",
         field="password",
-        remedy="Give a password, or leave it out where the directory needs none.",
+        remedy="Give a password, or leave the field out if the directory needs none.",
     )
 
 

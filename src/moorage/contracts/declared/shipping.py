@@ -89,7 +89,7 @@ class ShippingContract(Contract):
             check_text(value, field)
             if not value or not value.isprintable():
                 raise InvalidData(
-                    f"The {field} is empty or not a text.",
+                    f"The {field} must be a string that is not empty.",
                     field=field,
                     remedy="Give the tracking number, and the carrier's name.",
                 )

@@ -106,7 +106,7 @@ class SignaturesContract(Contract):
             raise InvalidData(
                 "The reason for voiding is empty.",
                 field="reason",
-                remedy="Give a reason that the signers can read, or none.",
+                remedy="Give a reason that the signers can read, or leave the field out.",
             )
         return Requirements(needs={SignaturesCapability.VOID_REASON})
 
@@ -131,7 +131,7 @@ class SignaturesContract(Contract):
         check_maybe(return_url, str, "return_url")
         if return_url is not None and not _is_web_address(return_url):
             raise InvalidData(
-                "The return_url is not an https:// address.",
+                "The return_url must be an https:// address.",
                 field="return_url",
                 remedy="Give an absolute URL, such as https://erp.example/signed.",
             )

@@ -216,5 +216,5 @@ def _check_country(country: object) -> None:
         raise InvalidData(
             "The country is not a valid country code.",
             field="country",
-            remedy="Give its two letters, such as 'DE', or leave it out.",
+            remedy="Give the two letters of the country, such as 'DE', or leave the field out.",
         )

@@ -17,7 +17,7 @@ _MAX_LENGTH: Final = 20_000
 def _is_short(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
     if value is not None and len(value) > _MAX_LENGTH:
         raise InvalidData(
-            f"The {attribute.name} is longer than {_MAX_LENGTH} characters.",
+            f"The {attribute.name} must have at most {_MAX_LENGTH} characters.",
             field=attribute.name,
             remedy="Give a shorter text.",
         )

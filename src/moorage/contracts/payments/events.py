@@ -118,10 +118,10 @@ class PaymentEvent:
         for amount in (self.amount, self.captured):
             if amount is not None and amount != requested:
                 raise InvalidData(
-                    f"The requested amount of {self.reference or self.ref.id} is {requested},"
-                    f" but the event says {amount}.",
+                    f"The requested amount of the payment {self.reference or self.ref.id} was"
+                    f" {requested}, but the event reports {amount}.",
                     field="amount",
-                    remedy="Look at the payment at the vendor; book nothing until then.",
+                    remedy="Check the payment in the vendor's dashboard before you book anything.",
                 )
 
 
@@ -185,7 +185,7 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
             raise InvalidData(
                 "The event belongs to another payment.",
                 field="update",
-                remedy="Find the payment that the reference of the event names.",
+                remedy="Look up the payment that `reference` of the event names.",
             )
         before = evolve(before, ref=update.ref)
     is_later = _is_later(before, update)

@@ -23,7 +23,7 @@ _HIGHEST_RATE: Final = 100
 def _is_short(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
     if value is not None and len(value) > _MAX_LENGTH:
         raise InvalidData(
-            f"The {attribute.name} is longer than {_MAX_LENGTH} characters.",
+            f"The {attribute.name} must have at most {_MAX_LENGTH} characters.",
             field=attribute.name,
             remedy="Give a shorter text.",
         )
@@ -32,16 +32,16 @@ def _is_short(_: object, attribute: attrs.Attribute[Any], value: str | None) -> 
 def _is_quantity(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
     if value > _MAX_QUANTITY:
         raise InvalidData(
-            f"The {attribute.name} is above {_MAX_QUANTITY}.",
+            f"The {attribute.name} must be at most {_MAX_QUANTITY}.",
             field=attribute.name,
-            remedy="Give fewer items of a larger unit.",
+            remedy="Give a smaller quantity of a larger unit.",
         )
 
 
 def _is_price(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, Money) or value.minor < 0:
         raise InvalidData(
-            f"The {attribute.name} is not an amount of money of zero or more.",
+            f"The {attribute.name} must be an amount of money of zero or more.",
             field=attribute.name,
             remedy="Give a Money, such as Money('12.50', 'EUR').",
         )
@@ -58,7 +58,7 @@ def _is_rate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     is_rate = isinstance(value, Decimal) and value.is_finite()
     if not is_rate or not 0 <= value <= _HIGHEST_RATE or value != round(value, 2):  # type: ignore[operator, call-overload]  # a Decimal here
         raise InvalidData(
-            f"The {attribute.name} is not a percentage from 0 to 100 with at most two decimals.",
+            f"The {attribute.name} must be a percentage from 0 to 100 with at most two decimals.",
             field=attribute.name,
             remedy="Give a Decimal, such as Decimal('19') for 19 %.",
         )
@@ -105,9 +105,9 @@ class LineItem:
             )
         if self.tax is None and self.tax_rate is not None:
             raise InvalidData(
-                "The line has a tax rate, but no tax.",
+                "The line has a tax rate, but no tax amount.",
                 field="tax_rate",
-                remedy="Give the amount of the tax as well, as on your invoice.",
+                remedy="Give the amount of the tax as well, as your invoice states it.",
             )
 
     @property
@@ -135,7 +135,7 @@ def check_lines(lines: Sequence[LineItem], amount: Money) -> None:
     for number, line in enumerate(lines):
         if line.unit_price.currency != amount.currency:
             raise InvalidData(
-                f"The payment is in {amount.currency}, but line {number + 1} is in"
+                f"The payment is in {amount.currency}, but its line {number + 1} is in"
                 f" {line.unit_price.currency}.",
                 field=f"lines[{number}]",
                 remedy=f"Give all lines in {amount.currency}.",
@@ -143,9 +143,9 @@ def check_lines(lines: Sequence[LineItem], amount: Money) -> None:
         total += line.total
     if total != amount:
         raise InvalidData(
-            f"The lines add up to {total}, but the amount is {amount}.",
+            f"The lines add up to {total}, but the payment's amount is {amount}.",
             field="lines",
-            remedy="Give all lines with their discounts and taxes, shipping and fees among them.",
+            remedy="Give all lines of the payment, with discounts, taxes, shipping and fees.",
         )
 
 

@@ -41,10 +41,10 @@ class MinorUnits:
         )
         if remainder or minor_units % self.steps.get(money.currency, 1):
             raise InvalidData(
-                f"{self.vendor} accepts fewer decimals of {money.currency} than"
+                f"{self.vendor} accepts fewer decimals of {money.currency} than the amount"
                 f" {money.amount} has.",
                 field="amount",
-                remedy="Round the amount first, as your books do.",
+                remedy="Round the amount before the call, in the same way as your accounting does.",
             )
         return minor_units
 
@@ -67,7 +67,7 @@ class MinorUnits:
                 f"{self.vendor} reported an amount in {currency} with more decimals than the"
                 " currency has.",
                 field="amount",
-                remedy="Look the amount up at the vendor.",
+                remedy="Look up the amount in the vendor's dashboard.",
             )
         return Money.from_minor(exact, currency)
 

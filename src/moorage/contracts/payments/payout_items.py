@@ -79,7 +79,7 @@ def unexplained_amount(payout: Payout, items: Iterable[PayoutItem]) -> Money:
                 f"The payout is in {remaining_amount.currency}, but its transaction {item.id} is in"
                 f" {net.currency}.",
                 field="items",
-                remedy="Give the transactions of this payout.",
+                remedy="Give only transactions of this payout.",
             )
         remaining_amount -= net
     return remaining_amount
@@ -88,8 +88,8 @@ def unexplained_amount(payout: Payout, items: Iterable[PayoutItem]) -> Money:
 def _stated_amount(amount: Money | None, name: str) -> Money:
     if amount is None:
         raise InvalidData(
-            f"The vendor states no amount for {name}.",
+            f"The vendor does not state an amount for {name}.",
             field="items",
-            remedy="Look it up at the vendor.",
+            remedy="Look up the amount in the vendor's dashboard.",
         )
     return amount

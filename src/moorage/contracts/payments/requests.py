@@ -71,9 +71,10 @@ def is_known_customer(_: object, attribute: attrs.Attribute[Any], value: Custome
     """Refuse a customer without an id at the vendor."""
     if not value.id:
         raise InvalidData(
-            "A means of payment can only be stored for a buyer who has an id at the vendor.",
+            "A means of payment can only be stored for a buyer who has a customer id at the"
+            " vendor.",
             field=f"{attribute.name}.id",
-            remedy="Give the customer's id at the vendor.",
+            remedy="Give the customer id that the vendor assigned to the buyer.",
         )
 
 
@@ -81,7 +82,7 @@ def is_short(_: object, attribute: attrs.Attribute[Any], value: str | None) -> N
     """Accept None or a text of at most 1,000 characters."""
     if value is not None and len(value) > _LONGEST_TEXT:
         raise InvalidData(
-            f"The {attribute.name} is longer than {_LONGEST_TEXT} characters.",
+            f"The {attribute.name} must have at most {_LONGEST_TEXT} characters.",
             field=attribute.name,
             remedy="Give a shorter text.",
         )
@@ -98,15 +99,16 @@ def is_source(_: object, attribute: attrs.Attribute[Any], value: str | None) -> 
         return
     if not value.strip():
         raise InvalidData(
-            "A source must not be empty.",
+            "The source of a payment must not be empty.",
             field=attribute.name,
             remedy="Give the token, the nonce or the stored id that the vendor issued.",
         )
     if looks_like_a_card(value):
         raise InvalidData(
-            "This looks like a card number, which must never reach your servers.",
+            "The source looks like a card number, which must never reach your servers.",
             field=attribute.name,
-            remedy="Let the vendor's form in the browser turn it into a token.",
+            remedy="Let the vendor's form in the browser exchange the card number for a token,"
+            " and give the token.",
         )
 
 
@@ -114,9 +116,9 @@ def is_reference(_: object, attribute: attrs.Attribute[Any], value: str) -> None
     """Refuse a reference that is empty or too long."""
     if not 0 < len(value) <= _MAX_LENGTH:
         raise InvalidData(
-            f"The reference must be a text of 1 to {_MAX_LENGTH} characters.",
+            f"The reference must be a string of 1 to {_MAX_LENGTH} characters.",
             field=attribute.name,
-            remedy="Give your own name of the payment, such as the invoice number.",
+            remedy="Give the name of the payment in your own system, such as the invoice number.",
         )
 
 
@@ -199,7 +201,7 @@ def _is_key(_: object, __: object, value: Any) -> None:
 def _is_begun_by(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value not in _BEGUN_BY:
         raise InvalidData(
-            "This operation cannot start a payment.",
+            f"The {attribute.name} is not an operation that starts a payment.",
             field=attribute.name,
             remedy=f"Give one of: {', '.join(_BEGUN_BY)}.",
         )
@@ -247,7 +249,7 @@ def check_amount(value: object, field: str = "amount") -> Money:
     if isinstance(value, Money) and value.minor > 0:
         return value
     raise InvalidData(
-        "This is not an amount of money above zero.",
+        f"The {field} must be an amount of money above zero.",
         field=field,
         remedy="Give a Money, such as Money('149.90', 'EUR').",
     )

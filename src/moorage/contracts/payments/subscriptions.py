@@ -77,7 +77,7 @@ def check_quantity(value: object, field: str) -> None:
     """Refuse any value except a whole number from one to a million."""
     if type(value) is not int or not 0 < value <= _MAX_COUNT:
         raise InvalidData(
-            f"The {field} is not a whole number from 1 to {_MAX_COUNT:,}.",
+            f"The {field} must be a whole number from 1 to {_MAX_COUNT:,}.",
             field=field,
             remedy="Give a whole number, such as 1.",
         )
@@ -141,9 +141,10 @@ class SubscriptionRequest:
         """Refuse a source without the vendor's id of its customer."""
         if self.source is not None and not self.customer_id:
             raise InvalidData(
-                "A stored means of payment belongs to a buyer who has an id at the vendor.",
+                "A subscription that uses a stored means of payment must name the buyer's"
+                " customer id at the vendor.",
                 field="customer.id",
-                remedy="Give the customer's id at the vendor.",
+                remedy="Give the customer id that the vendor assigned to the buyer.",
             )
 
     @property
@@ -264,7 +265,7 @@ def check_change(ref: Ref, amount: object, quantity: object) -> None:
     """
     if amount is None and quantity is None:
         raise InvalidData(
-            "The change of the subscription has neither an amount nor a quantity.",
+            "The change of the subscription must have an amount or a quantity.",
             field="amount",
             remedy="Give the new amount, the new quantity, or both.",
         )

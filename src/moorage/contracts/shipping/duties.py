@@ -21,7 +21,7 @@ def declared_goods(shipment: RateRequest) -> Customs:
     """
     if shipment.customs is None:
         raise InvalidData(
-            "The shipment has no customs declaration.",
+            "The shipment must have a customs declaration.",
             field="shipment.customs",
             remedy="Declare the goods with their values and countries of origin.",
         )

@@ -31,15 +31,15 @@ def shipment_refs(value: object) -> tuple[Ref, ...]:
     refs = tuple(dict.fromkeys(Ref.parse(item, "shipments") for item in items))
     if not refs:
         raise InvalidData(
-            "There is no shipment to hand over.",
+            "The list of shipments to hand over is empty.",
             field="shipments",
             remedy="Give the `ref` of at least one bought shipment.",
         )
     if len({(ref.vendor, ref.account) for ref in refs}) > 1:
         raise InvalidData(
-            "The shipments were bought at several accounts.",
+            "The shipments belong to several accounts.",
             field="shipments",
-            remedy="Hand over the shipments of each account separately.",
+            remedy="Call this operation once for the shipments of each account.",
         )
     return refs
 

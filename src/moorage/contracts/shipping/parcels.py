@@ -50,9 +50,9 @@ class Parcel:
         sides = (self.length, self.width, self.height)
         if None in sides and sides != (None, None, None):
             raise InvalidData(
-                "The parcel has only some of its dimensions.",
+                "The parcel must have all three dimensions or none of them.",
                 field="length",
-                remedy="Give length, width and height, or none of them.",
+                remedy="Give length, width and height, or leave all of them out.",
             )
 
     @property
@@ -85,9 +85,9 @@ class NonDelivery(OneOf, field="non_delivery"):
 def _is_quantity(_: object, attribute: attrs.Attribute[int], value: object) -> None:
     if type(value) is not int or value < 1:
         raise InvalidData(
-            "The customs item has no quantity.",
+            "The customs item must have a quantity of at least one.",
             field=attribute.name,
-            remedy="Give a whole number of at least one.",
+            remedy="Give a whole number, such as 1.",
         )
 
 
@@ -148,21 +148,22 @@ class Customs:
         """Refuse a declaration without items, and an invoice that is no PDF or is there twice."""
         if self.invoice_file is not None and not self.invoice_file.startswith(_PDF):
             raise InvalidData(
-                "The invoice is not a PDF file.",
+                "The invoice file must be a PDF file.",
                 field="invoice_file",
                 remedy="Give the bytes of a PDF file.",
             )
         if self.invoice_file is not None and self.paperless:
             raise InvalidData(
-                "The carrier cannot send its own invoice and yours.",
+                "The shipment has an invoice file, but `paperless` lets the carrier create its"
+                " own invoice.",
                 field="paperless",
                 remedy="Give `invoice_file`, or set `paperless`, but not both.",
             )
         if not self.items:
             raise InvalidData(
-                "The customs declaration has no items.",
+                "The customs declaration must have items.",
                 field="items",
-                remedy="Name every kind of goods in the shipment.",
+                remedy="Give one item for each kind of goods in the shipment.",
             )
 
     @property

@@ -104,15 +104,15 @@ def _parcels(value: Parcel | Iterable[Parcel]) -> tuple[Parcel, ...]:
 def _check_label(label: LabelFormat, size: LabelSize | None) -> None:
     if label is LabelFormat.UNKNOWN:
         raise InvalidData(
-            "A label cannot be requested in an unknown format.",
+            "The format of the label is unknown.",
             field="label",
-            remedy="Give pdf, png, zpl or epl.",
+            remedy="Give 'pdf', 'png', 'zpl' or 'epl'.",
         )
     if size is not None and label is not LabelFormat.PDF:
         raise InvalidData(
             f"A label size can be chosen for PDF only, not for {label}.",
             field="label_size",
-            remedy="Leave the size out, or take PDF.",
+            remedy="Leave the size out, or choose PDF.",
         )
 
 
@@ -164,7 +164,9 @@ class RateRequest:
         _check_label(self.label, self.label_size)
         if not self.parcels:
             raise InvalidData(
-                "The shipment has no parcel.", field="parcels", remedy="Give at least one."
+                "The shipment must have a parcel.",
+                field="parcels",
+                remedy="Give at least one parcel.",
             )
 
     @property
@@ -296,7 +298,8 @@ class Choice:
         currencies = {rate.total.currency for rate in fitting_rates}
         if len(currencies) > 1:
             raise InvalidData(
-                f"Rates in {', '.join(sorted(currencies))} cannot be compared.",
+                f"The cheapest rate is unknown, because the rates are in several currencies:"
+                f" {', '.join(sorted(currencies))}.",
                 field="choose",
                 remedy="Name carriers or services, or choose one of the rates yourself.",
             )

@@ -57,7 +57,8 @@ def measure(value: object, field: str) -> Decimal:
     raise InvalidData(
         f"{str(value)[:40]!r} is not a valid measure.",
         field=field,
-        remedy="Give a Decimal, an int, or a str such as '1.25', above zero; no float is exact.",
+        remedy="Give a Decimal, an int or a string such as '1.25' above zero, but no float, since"
+        " floats are not exact.",
     )
 
 

@@ -85,9 +85,10 @@ def check_sku(value: object) -> None:
     text = str(value)
     if not text or text != text.strip() or any(letter < " " for letter in text):
         raise InvalidData(
-            "The sku is empty, or has spaces around it or control characters in it.",
+            "The SKU must not be empty, and must not have spaces around it or control characters"
+            " in it.",
             field="sku",
-            remedy="Give the number of the item as the shop has it.",
+            remedy="Give the SKU of the item exactly as the shop has it.",
         )
 
 
@@ -95,7 +96,7 @@ def check_quantity(value: object, field: str) -> None:
     """Refuse a quantity that is negative, too large or not a whole number."""
     if type(value) is not int or not 0 <= value <= _MOST_STOCK:
         raise InvalidData(
-            f"The {field} is not a whole number from zero to {_MOST_STOCK}.",
+            f"The {field} must be a whole number from zero to {_MOST_STOCK}.",
             field=field,
             remedy="Give a number of items, such as 0 or 50.",
         )
@@ -107,7 +108,7 @@ def check_price(value: object, field: str, *, free: bool = False) -> None:
     if isinstance(value, Money) and (value.minor > 0 or (free and value.minor == 0)):
         return
     raise InvalidData(
-        f"The {field} is {'below' if free else 'not above'} zero.",
+        f"The {field} must be {'zero or more' if free else 'above zero'}.",
         field=field,
         remedy="Give a Money, such as Money('149.90', 'EUR').",
     )

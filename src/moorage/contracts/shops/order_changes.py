@@ -46,7 +46,7 @@ def _is_maybe_url(_: object, attribute: attrs.Attribute[Any], value: object) -> 
         valid = False
     if not valid:
         raise InvalidData(
-            "The URL of the tracking page is not a web address.",
+            "The URL of the tracking page must be a web address.",
             field=attribute.name,
             remedy="Give an absolute URL, such as https://carrier.example/track/1Z999.",
         )
@@ -71,7 +71,7 @@ def _are_distinct(_: object, attribute: attrs.Attribute[Any], value: Any) -> Non
         raise InvalidData(
             "Two lines of the fulfilment have the same id.",
             field=attribute.name,
-            remedy="Give each line of the order once, with the whole quantity.",
+            remedy="Give each line of the order once, with its whole quantity.",
         )
 
 
@@ -168,6 +168,6 @@ def check_same_currency(amount: Money, ref: Ref, field: str) -> None:
         f"The {field} is in {amount.currency}, but the currency of the reference is"
         f" {currency or 'not stated'}.",
         field=field,
-        remedy="Give an amount in the currency of the shop, and the `ref` of an order or item that"
-        " was read before.",
+        remedy="Give an amount in the currency of the shop, and use the `ref` of an order or item"
+        " that you read from the shop.",
     )

@@ -39,9 +39,9 @@ def check_email(value: object, field: str) -> None:
     check_text(value, field)
     if _EMAIL.fullmatch(str(value)) is None:
         raise InvalidData(
-            f"The {field} is not an email address.",
+            f"The {field} must be an email address.",
             field=field,
-            remedy="Give one address, such as ada@example.com.",
+            remedy="Give a single address, such as ada@example.com.",
         )
 
 
@@ -55,9 +55,9 @@ def _is_phone(_: object, attribute: attrs.Attribute[str], value: object) -> None
     check_text(value, attribute.name)
     if _PHONE.fullmatch(str(value)) is None:
         raise InvalidData(
-            "The phone number is not in the international format.",
+            "The phone number must be in the international format.",
             field=attribute.name,
-            remedy="Give a + and the digits, such as +4915112345678.",
+            remedy="Give '+' and the digits, such as +4915112345678.",
         )
 
 
@@ -65,7 +65,7 @@ def _is_file_name(_: object, attribute: attrs.Attribute[str], value: object) -> 
     check_text(value, attribute.name)
     if _FILE_NAME.fullmatch(str(value)) is None:
         raise InvalidData(
-            "The name of the document is not a file name with an extension.",
+            "The name of the document must be a file name with an extension.",
             field=attribute.name,
             remedy="Give a name without folders, such as contract.pdf.",
         )
@@ -95,9 +95,9 @@ def _is_language(_: object, attribute: attrs.Attribute[str], value: object) -> N
 def _is_offset(_: object, attribute: attrs.Attribute[int], value: object) -> None:
     if type(value) is not int:
         raise InvalidData(
-            f"The {attribute.name} is not a whole number of points.",
+            f"The {attribute.name} must be a whole number of points.",
             field=attribute.name,
-            remedy="Give a whole number, such as 72 for an inch.",
+            remedy="Give a whole number; 72 points are an inch.",
         )
 
 
@@ -138,15 +138,17 @@ class SignaturePlace:
         """Refuse a place with both anchor and page, with neither, or outside the page."""
         if (self.page is None) is not bool(self.anchor):
             raise InvalidData(
-                "The place has both an anchor and a page, or neither.",
+                "A signature place must have either an anchor or a page.",
                 field="anchor",
-                remedy="Give the text of an anchor, or the number of a page.",
+                remedy="Give the text of the anchor or the number of the page, and leave the"
+                " other out.",
             )
         if self.page is not None and min(self.x, self.y) < 0:
             raise InvalidData(
-                "The place is off the page.",
+                "The signature place is outside the page.",
                 field="x" if self.x < 0 else "y",
-                remedy="Give points from the upper left corner, from zero on.",
+                remedy="Give `x` and `y` in points from the upper left corner, and no negative"
+                " number.",
             )
 
     @property
@@ -229,13 +231,15 @@ class SignatureRequest:
         """Refuse a request without signers, with a repeated signer, or contradictory fields."""
         if not self.signers:
             raise InvalidData(
-                "The request has no signers.", field="signers", remedy="Give at least one Signer."
+                "The signature request must have signers.",
+                field="signers",
+                remedy="Give at least one Signer.",
             )
         if bool(self.documents) is bool(self.template):
             raise InvalidData(
-                "The request has both documents and a template, or neither.",
+                "The signature request must have either documents or a template.",
                 field="documents",
-                remedy="Give documents, or the id of a template.",
+                remedy="Give documents or the id of a template, and leave the other out.",
             )
         emails = [signer.email.lower() for signer in self.signers]
         for number, signer in enumerate(self.signers):
@@ -244,34 +248,36 @@ class SignatureRequest:
                 raise InvalidData(
                     "Two signers have the same email address.",
                     field=f"signers[{number}].email",
-                    remedy="Give each signer an address of their own.",
+                    remedy="Give each signer a different email address.",
                 )
 
     def _check_signer(self, signer: Signer, field: str) -> None:
         if self.template:
             if not signer.role:
                 raise InvalidData(
-                    "A signer has no role in the template.",
+                    "A signer must have a role in the template.",
                     field=f"{field}.role",
-                    remedy="Give the name of the role, as the template has it.",
+                    remedy="Give the name of the signer's role in the template.",
                 )
             if signer.signature_places or signer.order is not None:
                 raise InvalidData(
-                    "The template decides the places of signatures and the order of signing.",
+                    "The template sets the places of signatures and the order of signing, so the"
+                    " request must not set them.",
                     field=f"{field}.{'signature_places' if signer.signature_places else 'order'}",
-                    remedy="Leave it out, or change the template.",
+                    remedy="Leave this field out, or change the template.",
                 )
             return
         if signer.role is not None:
             raise InvalidData(
-                "A signer has a role, but there is no template.",
+                "A signer has a role, but the signature request has no template.",
                 field=f"{field}.role",
                 remedy="Leave the role out, or give a template.",
             )
         for number, place in enumerate(signer.signature_places):
             if place.document > len(self.documents):
                 raise InvalidData(
-                    f"The request has no document {place.document}.",
+                    f"A signature place names the document {place.document}, which the request"
+                    " does not have.",
                     field=f"{field}.signature_places[{number}].document",
                     remedy=f"Give a number from 1 to {len(self.documents)}.",
                 )
@@ -319,5 +325,5 @@ def check_fits(request: SignatureRequest, limits: Mapping[str, int]) -> None:
                 f"The document {document.name} has {size} bytes, but the vendor takes"
                 f" {limits['document_bytes']} at most.",
                 field=f"documents[{number}].content",
-                remedy="Make it smaller, or divide it into several documents.",
+                remedy="Make the document smaller, or split it into several documents.",
             )

@@ -74,7 +74,7 @@ class MandateAmendment:
         values = attrs.astuple(self, recurse=False)
         if not any(values) or (self.original_iban is not None and self.other_account):
             raise InvalidData(
-                "The amendment changes nothing, or names the account in two ways.",
+                "The mandate amendment changes nothing, or names the previous account in two ways.",
                 field="amendment",
                 remedy="Give the values before the change; for an unchanged mandate, give None"
                 " instead of an amendment.",

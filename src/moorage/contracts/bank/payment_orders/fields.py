@@ -34,8 +34,8 @@ def is_identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> 
         raise InvalidData(
             f"The {attribute.name} is not an identifier that every bank accepts.",
             field=attribute.name,
-            remedy="Give 1 to 35 letters, digits or signs of SEPA's Latin set, with no slash at"
-            " the ends and no two slashes in a row.",
+            remedy="Give 1 to 35 letters, digits or signs of SEPA's Latin character set, with no"
+            " slash at the ends and no two slashes in a row.",
         )
 
 
@@ -55,7 +55,7 @@ def at_most(longest: int) -> Check:
             raise InvalidData(
                 f"The {attribute.name} has {len(text)} characters; 1 to {longest} are allowed.",
                 field=attribute.name,
-                remedy="Shorten the text, or give None where it may be left out.",
+                remedy="Shorten the text, or give None if the field is optional.",
             )
 
     return check_value
@@ -76,7 +76,7 @@ def is_maybe_code(_: object, attribute: attrs.Attribute[Any], value: object) -> 
     """Accept None or a code of four capital letters; refuse other values."""
     if value is not None and (not isinstance(value, str) or not _CODE.fullmatch(value)):
         raise InvalidData(
-            f"The {attribute.name} is not a code of four capitals.",
+            f"The {attribute.name} must be a code of four capital letters.",
             field=attribute.name,
             remedy="Give a code of ISO 20022's external lists, such as 'SALA'.",
         )
@@ -88,9 +88,10 @@ def is_payable(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
     if isinstance(value, Money) and value.currency == "EUR" and 0 < value.minor <= _LARGEST_CENTS:
         return
     raise InvalidData(
-        "A SEPA payment is in euros, from 0.01 to 999999999.99.",
+        "The amount of a SEPA payment must be in euros, from 0.01 to 999999999.99.",
         field=attribute.name,
-        remedy="Give Money('149.90', 'EUR'); the kind of order says in which direction it goes.",
+        remedy="Give a positive Money, such as Money('149.90', 'EUR'); the kind of order sets the"
+        " direction of the payment.",
     )
 
 
@@ -107,9 +108,9 @@ def has_items(_: object, attribute: attrs.Attribute[Any], value: tuple[object, .
     """Refuse an empty tuple, because banks refuse an empty file."""
     if not value:
         raise InvalidData(
-            f"There are no {attribute.name}.",
+            f"The {attribute.name} must not be empty.",
             field=attribute.name,
-            remedy="Give at least one; banks refuse an empty file.",
+            remedy="Give at least one, since banks refuse an empty file.",
         )
 
 
@@ -120,9 +121,9 @@ def is_time(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if offset is None or offset % timedelta(minutes=1) == timedelta(0):
             return
     raise InvalidData(
-        f"The {attribute.name} is not a time.",
+        f"The {attribute.name} must be a datetime.",
         field=attribute.name,
-        remedy="Give a datetime, such as datetime.now(UTC); keep it with the order.",
+        remedy="Give a datetime, such as datetime.now(UTC), and store it with the order.",
     )
 
 
@@ -146,5 +147,6 @@ def check_identifiers(batches: list[str], payments: list[str]) -> None:
             raise InvalidData(
                 f"The {field} {repeated[0]!r} is used twice in the file.",
                 field=field,
-                remedy="Look for a payment that was listed twice; give each an id of its own.",
+                remedy="Look for a payment that is listed twice, and give each payment a"
+                " different id.",
             )

@@ -52,7 +52,7 @@ class PartyAddress:
             raise InvalidData(
                 "An address has at most two lines of at most 70 characters.",
                 field="lines",
-                remedy="Give the town, postal code and street as fields of their own.",
+                remedy="Give the town, postal code and street in separate fields.",
             )
 
 

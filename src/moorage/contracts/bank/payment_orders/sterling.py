@@ -32,7 +32,7 @@ def _is_sterling(_: object, attribute: attrs.Attribute[Any], value: object) -> N
     if isinstance(value, Money) and value.currency == "GBP" and 0 < value.minor <= _LARGEST_PENCE:
         return
     raise InvalidData(
-        "A payment by sort code is in pounds, from 0.01 to 9999999999999.99.",
+        "The amount of a payment by sort code must be in pounds, from 0.01 to 9999999999999.99.",
         field=attribute.name,
         remedy="Give Money('149.90', 'GBP'); for euros, give a CreditTransfer.",
     )
