@@ -122,7 +122,7 @@ class PipelineStatistics:
         processed: the records that the sink took.
         dropped: the records that a transform left out.
         dead_letters: the records that were set aside.
-        failed: the failures of the sink and the transforms, each attempt counted.
+        failed: the failures of the sink, the transforms and the source, each attempt counted.
         retried: the repeated attempts to process records, without those to reach the source.
         committed: the records that were committed at the source, each by itself or with those
             before it.
