@@ -122,7 +122,7 @@ def ref(id: str = "1", account: str = "a") -> Ref:
 @pytest.mark.parametrize(
     "fields, problem",
     [
-        ({"shipments": []}, "no shipment"),
+        ({"shipments": []}, "list of shipments"),
         ({"shipments": 7}, "shipments"),
         ({"shipments": [ref(), ref("2", "b")]}, "several accounts"),
         ({"latest": datetime(2030, 1, 1, tzinfo=UTC)}, "ends before it begins"),
@@ -347,7 +347,7 @@ def test_second_manifest_for_same_shipment_is_refused(shop: SandboxHub) -> None:
     shop.manifest(bought)
     with pytest.raises(VendorRejected):
         shop.manifest(bought, key="other")
-    with pytest.raises(InvalidData, match="no shipment"):
+    with pytest.raises(InvalidData, match="list of shipments"):
         shop.manifest(key="empty")
 
 
