@@ -253,9 +253,9 @@ def test_person_can_replay_or_drop_entry() -> None:
         world.put_outbox_entry("02", EntryState.UNKNOWN)
         page = visitor.act("/acts/entry-replay?box=outbox&id=01")
         assert "is due again." in page.text
-        assert "A worker takes it when it is due." in page.text
+        assert "A worker takes the entry when it is due." in page.text
         warning = visitor.get("/acts/entry-drop?box=outbox&id=02").text
-        assert "it may have been done" in warning
+        assert "its call may have been done" in warning
         assert "is dropped." in visitor.act("/acts/entry-drop?box=outbox&id=02", reason="done").text
         assert EntryState.DROPPED is world.outbox.find(EntryQuery(id="02")).items[0].state
 
@@ -274,11 +274,11 @@ def test_dead_letters_are_changed_in_batches_over_a_filter() -> None:
         url = page[start : page.index('"', start)].replace("&amp;", "&")
         confirmation = visitor.get(url)
         assert "100+ dead entries of the outbox with tenant acme" in confirmation.text
-        assert f"At most {BATCH} at a time." in confirmation.text
+        assert f"At most {BATCH} entries are changed at a time." in confirmation.text
         world.clock.advance(5)
         world.put_outbox_entry("late", tenant="acme")
         first = visitor.act(url).text
-        assert f"{BATCH} entries due again. More match" in first
+        assert f"{BATCH} entries due again. More entries match" in first
         assert "20 entries due again." in visitor.act(url).text
         dead_letters = world.outbox.find(EntryQuery(states={EntryState.DEAD})).items
         assert {"other", "late"} == {entry.id for entry in dead_letters}
@@ -329,7 +329,10 @@ def test_batch_action_counts_entries_that_it_could_not_change() -> None:
         assert "Not done. None of 2 entries was changed." in none
         refused_ids.remove("02")
         text = visitor.act(url).text
-        assert "1 entry due again. 1 could not be changed: Somebody holds it." in text
+        assert (
+            "due again. Entries that could not be changed: 1. The first problem: Somebody holds it."
+            in text
+        )
 
 
 def test_vendor_is_asked_and_settles_the_payment() -> None:
@@ -338,22 +341,25 @@ def test_vendor_is_asked_and_settles_the_payment() -> None:
         world.lose()
         visitor = world.visitor()
         page = visitor.get(f"/payment{PAYMENT}").text
-        assert "its caller may still be at work" in page
-        assert "Decide when nobody can be at work on it" in page
+        assert "the program that sent the request may still be working on it" in page
+        assert "You can decide in" in page
         assert "/acts/payment-" not in page
         world.clock.advance(WAIT)
-        assert "without settling it" not in visitor.get(f"/payment{PAYMENT}").text
+        assert "did not settle the outcome" not in visitor.get(f"/payment{PAYMENT}").text
         world.stripe.fail(ConnectionFailed("no route", may_have_been_processed=False))
         page = visitor.act(f"/acts/payment-ask{PAYMENT}").text
         assert "The outcome of the charge of 20.00 EUR (INV-7) is still unknown." in page
-        assert "could not be asked, or did not answer (ConnectionFailed). Ask again when" in page
-        assert "Asked once without settling it, last " in page
+        assert (
+            "could not be asked, or did not answer (ConnectionFailed). Ask the vendor again when"
+            in page
+        )
+        assert "The vendor was asked once, and did not settle the outcome; last " in page
         intents = dict(world.stripe.intents)
         world.stripe.intents.clear()
         page = visitor.act(f"/acts/payment-ask{PAYMENT}").text
         assert "lists no payment with the reference INV-7 and the amount 20.00 EUR. Stripe" in page
-        assert "and does not list the payment, it counts as not done. Until then, a missing" in page
-        assert "Asked 2 times without settling it, last " in page
+        assert "does not list the payment, the payment counts as not done. Until then, it" in page
+        assert "The vendor was asked 2 times, and did not settle the outcome; last " in page
         world.stripe.intents.update(intents)
         settled_page = visitor.act(f"/acts/payment-ask{PAYMENT}")
         (intent_id,) = intents
@@ -370,17 +376,17 @@ def test_two_people_close_a_payment() -> None:
         ann, ben = world.visitor(), world.visitor(BEN)
         assert "A second person then confirms" in ann.get(f"/payment{PAYMENT}").text
         proposal_page = ann.act(f"/acts/payment-done{PAYMENT}", reason="It is on their page.").text
-        assert "A second person has to confirm it." in proposal_page
-        assert "You proposed this." in proposal_page
+        assert "A second person has to confirm your proposal." in proposal_page
+        assert "You proposed this outcome." in proposal_page
         assert 1 == len(world.hub.unsettled_payments())
         assert "done, proposed by ann" in ben.get("/unknown").text
         assert "1 of them waits for a second person" in ben.get("/").text
         page = ben.get(f"/payment{PAYMENT}").text
-        assert "ann says that it was done." in page
+        assert "ann says that the operation was done." in page
         start = page.index("/acts/payment-confirm")
         url = page[start : page.index('"', start)].replace("&amp;", "&")
         question = ben.get(url).text
-        assert "Reason: It is on their page. Every repeat of its key" in question
+        assert "Reason: It is on their page. Every later call with its" in question
         own_page = ann.act(url).text
         assert "Not done. You proposed this outcome yourself." in own_page
         answer = ben.act(url)
@@ -400,13 +406,13 @@ def test_proposal_that_was_changed_or_withdrawn_after_it_was_read_cannot_be_conf
         ann, ben = world.visitor(), world.visitor(BEN)
         ann.act(f"/acts/payment-done{PAYMENT}", reason="seen", receipt="pi_1")
         page = ben.get(f"/payment{PAYMENT}").text
-        assert "The vendor&#x27;s id of it: pi_1." in page
+        assert "Its id at the vendor: pi_1." in page
         start = page.index("/acts/payment-confirm")
         url = page[start : page.index('"', start)].replace("&amp;", "&")
-        assert "The vendor&#x27;s id of it: pi_1. Reason: seen. " in ben.get(url).text
+        assert "Its id at the vendor: pi_1. Reason: seen. " in ben.get(url).text
         ann.act(f"/acts/payment-not-done{PAYMENT}", reason="mistaken")
         assert "The proposal has changed" in ben.act(url).text
-        assert "ann says that it was not done." in ben.get(f"/payment{PAYMENT}").text
+        assert "ann says that the operation was not done." in ben.get(f"/payment{PAYMENT}").text
         assert "payment-withdraw" not in ben.get(f"/payment{PAYMENT}").text
         assert "is rejected." in ben.act(f"/acts/payment-reject{PAYMENT}", reason="not so").text
         assert "The proposal was withdrawn." in ben.get(url).text
@@ -428,7 +434,9 @@ def test_old_proposal_does_not_decide_about_a_new_request() -> None:
         world.clock.advance(10)
         world.lose(reference="INV-8")
         world.clock.advance(WAIT)
-        assert "says that it was" not in world.visitor(BEN).get(f"/payment{PAYMENT}").text
+        assert (
+            "says that the operation was" not in world.visitor(BEN).get(f"/payment{PAYMENT}").text
+        )
 
 
 def test_page_of_payment_links_to_another_one_with_same_reference() -> None:
@@ -460,15 +468,19 @@ def test_one_person_closes_a_payment_where_that_is_configured(done: bool) -> Non
         action = "payment-done" if done else "payment-not-done"
         assert "A second person" not in visitor.get(f"/acts/{action}{PAYMENT}").text
         assert "A second person" not in visitor.get(f"/payment{PAYMENT}").text
-        words = "is closed as done, as pi_" if done else "next call with its key INV-7/1 carries it"
+        words = (
+            "is closed as done, as pi_"
+            if done
+            else "idempotency key INV-7/1, the operation is carried out."
+        )
         assert words in visitor.act(f"/acts/{action}{PAYMENT}", reason="seen").text
         closed = visitor.get(f"/payment{PAYMENT}").text
-        assert done is ("Every repeat of its key gets this receipt" in closed)
-        assert "names no person who decided" in closed
+        assert done is ("Every later call with this idempotency key gets this receipt" in closed)
+        assert "has no decision of a person" in closed
         missing_page = visitor.get("/payment?key=INV-8/1")
         assert (404, True) == (
             missing_page.status,
-            "It may have been settled since." in missing_page.text,
+            "The payment may have been settled since." in missing_page.text,
         )
 
 
@@ -510,7 +522,7 @@ def test_payment_whose_keys_are_lost_is_closed(done: bool, four_eyes: bool) -> N
         action = f"payment-{'' if done else 'not-'}done-keys-lost"
         page = ann.get(f"/payment{PAYMENT}").text
         assert ("sealed", True) == (page[page.index("sealed") :][:6], f"/acts/{action}?" in page)
-        assert "cannot be verified any more" in ann.get(f"/acts/{action}{PAYMENT}").text
+        assert "can no longer be verified" in ann.get(f"/acts/{action}{PAYMENT}").text
         answer = ann.act(f"/acts/{action}{PAYMENT}", reason="burnt", receipt=receipt)
         if four_eyes:
             assert 1 == len(world.hub.unsettled_payments())
@@ -520,7 +532,7 @@ def test_payment_whose_keys_are_lost_is_closed(done: bool, four_eyes: bool) -> N
             url = page[start : page.index('"', start)].replace("&amp;", "&")
             assert "are lost for ever" in ben.get(url).text
             answer = ben.act(url, reason="burnt")
-        words = f"is closed as done, as {receipt}." if done else "is closed as not done. Your"
+        words = f"is closed as done, as {receipt}." if done else "is closed as not done. If your"
         assert words in answer.text
         assert [] == world.hub.unsettled_payments()
 
@@ -534,7 +546,7 @@ def test_page_says_so_and_offers_only_decision_if_vendor_cannot_be_asked_for_out
         assert NextStep.PERSON is payment.next
         visitor = world.visitor()
         page = visitor.get(f"/payment{PAYMENT}").text
-        assert "Stripe cannot be asked about this payment from here. Look at" in page
+        assert "Stripe cannot be asked about this payment from this page. Look at" in page
         assert "payment-ask" not in page
         assert "Not done." in visitor.act(f"/acts/payment-ask{PAYMENT}").text
         assert "decide" in visitor.get("/unknown").text

@@ -100,7 +100,7 @@ def log_in(window: Browser, url: str, name: str) -> None:
     assert window.reads("Password")
     window.click("input[name=name]")
     window.press(*name, TAB, *f"password-of-{name}", ENTER)
-    assert window.reads("What needs a person")
+    assert window.reads("What needs attention")
 
 
 def test_page_is_usable(tmp_path: Path) -> None:
@@ -116,11 +116,11 @@ def test_page_is_usable(tmp_path: Path) -> None:
             _on_a_phone(window, url)
             window.look()
             window.open(f"{url}payment?key=INV-7%2F1")
-            window.click("a", "It was done")
+            window.click("a", "The operation was done")
             window.click("input[name=reason]")
             window.press(*"seen there")
-            window.click("button", "It was done")
-            assert window.reads("A second person has to confirm it")
+            window.click("button", "The operation was done")
+            assert window.reads("A second person has to confirm your proposal")
             assert window.reads("You proposed this")
             window.keep(PICTURES / "proposed.png")
         with open_browser() as window:
@@ -128,7 +128,7 @@ def test_page_is_usable(tmp_path: Path) -> None:
             log_in(window, url, "ben")
             window.click("a", "1 payment with an unknown outcome")
             window.click("a", "charge of 20.00 EUR")
-            assert window.reads("ann says that it was done")
+            assert window.reads("ann says that the operation was done")
             window.keep(PICTURES / "second-person.png")
             window.click("a", "Confirm")
             window.click("button", "Confirm")
@@ -156,9 +156,9 @@ def _by_mouse(world: World, window: Browser, url: str) -> None:
     window.click("a", "Dead letters")
     assert window.reads("VendorFailed")
     window.keep(PICTURES / "dead.png")
-    window.click("a", "Do all again")
+    window.click("a", "Process all again")
     assert window.reads("2 dead entries of the outbox")
-    window.click("button", "Do all again")
+    window.click("button", "Process all again")
     assert window.reads("2 entries due again")
     window.keep(PICTURES / "dead-replayed.png")
 

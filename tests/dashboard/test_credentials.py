@@ -43,7 +43,7 @@ def test_person_renews_credentials() -> None:
         assert "credentials-renew" in visitor.get("/service?service=vat").text
         assert "credentials-renew" not in visitor.get("/service?service=plain").text
         question = visitor.get(f"{RENEW}&tenant=acme").text
-        assert "New credentials of vat for acme are asked for" in question
+        assert "moorage requests new credentials of vat for acme" in question
         assert FIRST == store.get("vat", "acme")
         words = visitor.act(f"{RENEW}&tenant=acme", reason="leaked").text
         assert "The credentials of vat for acme were renewed." in words

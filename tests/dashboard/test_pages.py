@@ -104,7 +104,7 @@ def test_first_page_says_what_needs_a_person() -> None:
     with World() as world:
         visitor = world.visitor()
         quiet_page = visitor.get("/").text
-        assert "Nothing needs a person." in quiet_page
+        assert "Nothing needs attention." in quiet_page
         assert "No failures." in quiet_page
         world.break_circuit()
         pause_service(world)
@@ -118,8 +118,8 @@ def test_first_page_says_what_needs_a_person() -> None:
     for words in (
         "1 payment with an unknown outcome",
         "circuit open",
-        "A probe may go in 30 s.",
-        "the vendor asked for a pause, 40 s are left",
+        "The next probe may be sent in 30 s.",
+        "the vendor asked for a pause, which ends in 40 s.",
         "the retry budget of this period is used up",
         "2 entries that failed for good in the outbox",
         "1 entry with an unknown outcome in the outbox",
@@ -140,9 +140,9 @@ def test_thousands_of_services_are_found_by_their_names() -> None:
             run_now(flows_of(hub.manager).set_circuit(f"shop-{number}", CircuitState.FORCED_OPEN))
         troubled = visitor.get("/?service=shop-299").text
 
-    assert "These are 200 of 300 services." in first
+    assert "The table shows 200 of 300 services." in first
     assert ["29", *map(str, range(290, 300))] == sorted(set(re.findall(r">shop-(\d+)<", filtered)))
-    assert "No service has this in its name." in missing
+    assert "name contains the text in the filter." in missing
     assert "100 more problems with services" in troubled
     assert 201 == troubled.count("/service?service=shop-")
 
@@ -151,22 +151,28 @@ def test_service_is_explained_in_every_state_of_its_circuit() -> None:
     """A service's page explains each circuit state, and lists refused calls as history."""
     with World() as world:
         visitor, manager = world.visitor(), world.hub.manager
-        assert "Calls go through." in visitor.get("/service?service=vat").text
+        assert "Calls are sent." in visitor.get("/service?service=vat").text
         world.break_circuit()
         open_page = visitor.get("/service?service=vat").text
-        assert "Calls are refused, because too many failed." in open_page
-        assert "Periods in which it refused calls" in open_page
+        assert "Calls are refused, because too many earlier calls failed." in open_page
+        assert "Periods in which the circuit refused calls" in open_page
         world.clock.advance(30)
-        assert "A probe may go now" in visitor.get("/service?service=vat").text
+        assert "The next probe may be sent now" in visitor.get("/service?service=vat").text
         probe_pages: list[str] = []
         manager.run("vat", lambda: probe_pages.append(visitor.get("/service?service=vat").text))
         assert "Single calls probe the service. Probes under way: 1." in probe_pages[0]
         manager.set_circuit("vat", CircuitState.FORCED_OPEN)
         held_page = visitor.get("/service?service=vat").text
-        assert ("A person holds it open" in held_page, "Pause calls" in held_page) == (True, False)
+        assert ("A person holds the circuit open" in held_page, "Pause calls" in held_page) == (
+            True,
+            False,
+        )
         manager.set_circuit("vat", CircuitState.DISABLED)
         disabled = visitor.get("/service?service=vat").text
-        assert ("A person disabled it" in disabled, ">Disable<" in disabled) == (True, False)
+        assert ("A person disabled the circuit" in disabled, ">Disable<" in disabled) == (
+            True,
+            False,
+        )
         bare_page = visitor.get("/service?service=bare").text
         for words in ("No circuit is configured", "No limit is", "No retry budget is"):
             assert words in bare_page
@@ -192,10 +198,10 @@ def test_queue_pages_show_entries_without_their_contents() -> None:
         assert "Older" not in second
         assert "No entry matches." in visitor.get("/dead?box=inbox").text
         entry = visitor.get("/entry?box=outbox&id=001")
-        assert "It failed for good." in entry.text
+        assert "The entry failed for good." in entry.text
         assert "private" not in entry.text + first
         waiting = visitor.get("/entry?box=outbox&id=w").text
-        assert (False, True) == ("Do it again" in waiting, ">Drop<" in waiting)
+        assert (False, True) == ("Process again" in waiting, ">Drop<" in waiting)
         for url in (
             "/entry?box=outbox&id=none",
             "/entry?box=none&id=1",
@@ -230,7 +236,7 @@ def test_calls_are_filtered_and_paged() -> None:
             assert 1 == visitor.get(f"/calls?{query}").text.count("/call?id="), query
         assert "held back" in visitor.get("/calls?status=held_back").text
         assert 11 == visitor.get("/calls?status=failures").text.count("/call?id=")
-        assert "No call matches." in visitor.get("/calls?operation=none").text
+        assert "No call matches the filter." in visitor.get("/calls?operation=none").text
         one = visitor.get("/call?id=other").text
         assert ("503" in one, "buyer-1" in one, "globex" in one) == (True, True, True)
         assert "<summary>What was sent</summary><pre>POST /&lt;b&gt;</pre>" in one
@@ -249,8 +255,8 @@ def test_page_of_calls_that_ended_at_its_limit_does_not_say_that_no_call_matches
         monkeypatch.setattr(world.log, "find", lambda _: page)
         text = world.visitor().get("/calls?text=zebra").text
 
-        assert "None of these calls matches." in text
-        assert "Looked through 50000 calls, back to" in text
+        assert "None of the searched calls matches the filter." in text
+        assert "Searched 50000 calls, back to" in text
         assert "(2 h ago)" in text
         assert ["/calls?text=zebra&after=7.8"] == [
             link for link in parse_page(text).links if "after=" in link
@@ -264,8 +270,8 @@ def test_page_shows_what_an_installation_has() -> None:
         visitor = Visitor(DashboardApp(dashboard, lambda _: ANN))
         assert "No service is configured." in visitor.get("/").text
         assert "No integration log is configured." in visitor.get("/calls").text
-        assert "No outbox or inbox is shown here." in visitor.get("/queues").text
-        assert "No queue is shown here." in visitor.get("/dead").text
+        assert "This page has no outbox and no inbox to show." in visitor.get("/queues").text
+        assert "This page has no queue to show." in visitor.get("/dead").text
         assert "every payment of the payments contract is known." in visitor.get("/unknown").text
 
 
@@ -286,7 +292,7 @@ def test_unknown_outcomes_of_other_services_are_shown_until_they_are_settled() -
         assert ("<code>INV-3/1</code>" in page, "/call?id=call-9" in page) == (True, True)
 
         assert world.hub.manager.resolve_key("bare", "INV-3/1", done=False)
-        assert "Nothing needs a person." in visitor.get("/").text
+        assert "Nothing needs attention." in visitor.get("/").text
         assert "INV-3/1" not in visitor.get("/unknown").text
 
 
@@ -324,7 +330,7 @@ def test_unavailable_store_hides_only_its_section() -> None:
         visitor = Visitor(DashboardApp(dashboard, lambda _: ANN))
         first = visitor.get("/")
         assert (200, True) == (first.status, "The log is away." in first.text)
-        assert "Nothing needs a person." in first.text
+        assert "Nothing needs attention." in first.text
         assert 503 == visitor.get("/calls").status
         boxes = Dashboard(hub, secret=SECRET, outbox=log)
         visitor = Visitor(DashboardApp(boxes, lambda _: ANN))
@@ -505,7 +511,10 @@ def test_viewer_sees_everything_and_no_button() -> None:
             assert 200 == answer.status
             assert "/acts/" not in answer.text
             assert "vera (read only)" in answer.text
-        assert "You may read this page, and not decide." in visitor.get("/payment?key=INV-7/1").text
+        assert (
+            "You may read this page, but you have no permission to decide."
+            in visitor.get("/payment?key=INV-7/1").text
+        )
 
 
 def test_people_and_secrets_are_checked() -> None:

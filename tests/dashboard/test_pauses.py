@@ -52,7 +52,7 @@ def test_paused_entry_shows_pause_reason() -> None:
         page = visitor.get("/entry?box=outbox&id=07").text
         assert all(words in page for words in ("incident 7", "Pause payments", "Pause ada"))
         page = visitor.get(f"/entry?box=outbox&id={pause.id}").text
-        assert ("It is no work" in page, "/acts/" in page) == (True, False)
+        assert ("This entry is a pause" in page, "/acts/" in page) == (True, False)
         assert "incident 7" in visitor.get("/queues?box=outbox&state=waiting").text
 
 

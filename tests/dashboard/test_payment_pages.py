@@ -58,11 +58,17 @@ def test_payment_page_says_when_not_done_is_safe_to_choose() -> None:
         assert payment.listed_by is not None
         visitor = world.visitor()
         page = text_of(visitor)
-        assert "First ask the vendor (2). Only if that settles nothing, look at its" in page
-        assert "Stripe lists a payment within 1 h. If it is asked at" in page
-        assert "Until then, a missing payment proves nothing." in page
-        assert "It is too early to say so: stripe may list it until" in page
-        assert "It is too early to say so" in text_of(visitor, f"/acts/payment-not-done{PAYMENT}")
+        assert (
+            "First ask the vendor (2). Only if the answer does not settle the outcome, look" in page
+        )
+        assert "Stripe lists a payment within 1 h. If you ask at" in page
+        assert "Until then, it proves nothing that the payment is not listed." in page
+        assert (
+            "It is too early to say that the payment was not done: stripe may list it until" in page
+        )
+        assert "It is too early to say that the payment was not done" in text_of(
+            visitor, f"/acts/payment-not-done{PAYMENT}"
+        )
         assert "too early" not in text_of(visitor, f"/acts/payment-done{PAYMENT}")
         assert ["payment-done", "payment-not-done"] == decision_order(page)
         visitor.act(f"/acts/payment-ask{PAYMENT}")
@@ -70,12 +76,17 @@ def test_payment_page_says_when_not_done_is_safe_to_choose() -> None:
 
         world.clock.advance((payment.listed_by - world.clock.utc()).total_seconds() + 1)
         page = text_of(visitor)
-        assert "If it is asked now and does not list the payment, it counts as not done." in page
-        assert "Ask stripe first: by now it must list the payment if it was done." in page
+        assert (
+            "If you ask now and the vendor does not list the payment, the payment counts as" in page
+        )
+        assert "Ask stripe first: if the payment was done, stripe must list it by now." in page
         answer = unescape(visitor.act(f"/acts/payment-ask{PAYMENT}").text)
-        assert "and not found: the payment counts as not done." in answer
+        assert "and did not list this payment, which therefore counts as not done." in answer
         page = text_of(visitor)
-        assert "Stripe has not listed the payment in the time in which it must." in page
+        assert (
+            "Stripe does not list the payment, although the time in which it lists payments is"
+            in page
+        )
         assert "Not done?" not in page
         assert ["payment-not-done", "payment-done"] == decision_order(page)
         assert "decide (asked: not listed)" in text_of(visitor, "/unknown")
@@ -90,9 +101,9 @@ def test_unanswered_questions_prove_nothing() -> None:
         world.stripe.fail(Response(400, body=b'{"error": {"type": "invalid_request_error"}}'))
         visitor.act(f"/acts/payment-ask{PAYMENT}")
         page = text_of(visitor)
-        assert "Stripe has not told the outcome in the time in which it must." in page
+        assert "Stripe has not given a clear answer, although the time" in page
         assert "counts as not done." in page
-        assert "Ask stripe first: by now it must list the payment if it was done." in page
+        assert "Ask stripe first: if the payment was done, stripe must list it by now." in page
         assert "decide (asked: refused)" in text_of(visitor, "/unknown")
 
 
@@ -107,7 +118,7 @@ def test_page_says_so_if_vendor_lists_several_matching_payments() -> None:
         answer = unescape(visitor.act(f"/acts/payment-ask{PAYMENT}").text)
         assert "lists several payments with the reference INV-7 and the amount 20.00 EUR" in answer
         assert "counts as not done" not in answer
-        assert "The vendor lists several such payments, so it may have been done." in answer
+        assert "so this payment may have been done." in answer
         assert "ask the vendor (asked: several listed)" in text_of(visitor, "/unknown")
         refusal = visitor.act(f"/acts/payment-done{PAYMENT}", reason="seen").text
         assert "The vendor lists 2 payments" in refusal
@@ -122,7 +133,7 @@ def test_vendor_that_repeats_is_asked_before_a_decision() -> None:
         visitor = world.visitor()
         page = text_of(visitor)
         assert "lists a payment within" not in page
-        assert "Ask stripe first: that settles it, and cannot do it twice." in page
+        assert "Ask stripe first: the answer settles the outcome" in page
         question = text_of(visitor, f"/acts/payment-ask{PAYMENT}")
         assert "A clear answer closes the payment at once, without a second person." in question
 
@@ -143,8 +154,8 @@ def test_page_of_refund_says_that_vendor_cannot_be_asked_about_it() -> None:
         world.clock.advance(WAIT)
         visitor = world.visitor()
         page = text_of(visitor)
-        assert "Stripe cannot be asked about this refund from here. Look at" in page
-        assert "Look at the web page of stripe for this refund first." in page
+        assert "Stripe cannot be asked about this refund from this page. Look at" in page
+        assert "First look for this refund on the web page of stripe." in page
         assert "First ask the vendor" not in page
         assert "stripe" == facts_of(page)["Vendor"]
         form = text_of(visitor, f"/acts/payment-done{PAYMENT}")
@@ -157,12 +168,12 @@ def test_page_of_refund_says_that_vendor_cannot_be_asked_about_it() -> None:
         visitor.act(f"/acts/payment-done{PAYMENT}", reason="seen", receipt=refund_id)
         ben = world.visitor(BEN)
         page = text_of(ben)
-        assert "Confirm it only if you have looked at stripe yourself." in page
+        assert "Confirm this only if you have looked at the web page of stripe yourself." in page
         confirmation = link_of(page, "payment-confirm")
         assert confirmation is not None
         assert "Reason (optional)" in text_of(ben, confirmation)
         assert f"is closed as done, as {refund_id}." in ben.act(confirmation).text
-        assert refund_id == facts_of(text_of(ben))["The vendor's id of it"]
+        assert refund_id == facts_of(text_of(ben))["Its id at the vendor"]
 
 
 def test_charge_may_be_looked_for_by_its_reference() -> None:
@@ -171,7 +182,7 @@ def test_charge_may_be_looked_for_by_its_reference() -> None:
         world.lose()
         world.clock.advance(WAIT)
         form = text_of(world.visitor(), f"/acts/payment-done{PAYMENT}")
-        assert "The payment's own id at stripe (at Stripe it looks like pi_…); leave it" in form
+        assert "The payment's own id at stripe (at Stripe it looks like pi_…); leave this" in form
 
 
 def test_closed_payment_shows_its_outcome_and_who_decided(tmp_path: Path) -> None:
@@ -193,7 +204,7 @@ def test_closed_payment_shows_its_outcome_and_who_decided(tmp_path: Path) -> Non
         facts = facts_of(page)
         assert ("done", intent_id, "INV-7") == (
             facts["Outcome"],
-            facts["The vendor's id of it"],
+            facts["Its id at the vendor"],
             facts["Your reference"],
         )
         for words in (
@@ -222,13 +233,15 @@ def test_payment_closed_as_not_done_stays_closed_until_program_sends_it_again(
         visitor.act(f"/acts/payment-not-done{PAYMENT}", reason="not there")
         page = text_of(visitor)
         assert "closed as not done" == facts_of(page)["Outcome"]
-        assert "Your program's next call with this key carries the operation out." in page
+        assert (
+            "Your program's next call with this idempotency key carries out the operation." in page
+        )
         world.clock.advance(1)
         order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
         world.hub.payments().charge(order, idempotency_key="INV-7/1")
         page = text_of(visitor)
         assert "not unknown" == facts_of(page)["Outcome"]
-        assert "next call with this key" not in page
+        assert "next call with this idempotency key" not in page
         assert "not there" in page
 
 
@@ -255,7 +268,7 @@ def test_page_of_key_without_unknown_outcome_links_to_calls_with_that_key() -> N
         order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
         world.hub.payments().charge(order, idempotency_key="INV-7/1")
         page = text_of(world.visitor())
-        assert "No outcome under this key is unknown." in page
+        assert "No call with this idempotency key has an unknown outcome." in page
         assert "Calls under this key" in page
         assert 404 == world.visitor().get(f"{PAGE}&tenant=acme").status
 
@@ -331,7 +344,7 @@ def test_sealed_receipt_is_not_shown(tmp_path: Path) -> None:
         with Hub([world.account()], **ports, cipher=cipher, clock=world.clock) as other_hub:
             other_hub.close_payment("INV-7/1", done=True)
         facts = facts_of(text_of(world.visitor()))
-        assert ("done", False) == (facts["Outcome"], "The vendor's id of it" in facts)
+        assert ("done", False) == (facts["Outcome"], "Its id at the vendor" in facts)
 
 
 def test_closing_by_reference_says_so_if_vendor_lists_no_payment_with_reference() -> None:
@@ -357,4 +370,4 @@ def test_second_person_is_warned_of_an_early_proposal() -> None:
             confirmation = link_of(page, "payment-confirm")
             assert confirmation is not None
             for text in (page, text_of(ben, confirmation)):
-                assert is_warned is ("It is too early to say so" in text)
+                assert is_warned is ("It is too early to say that the payment was not done" in text)

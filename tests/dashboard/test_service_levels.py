@@ -38,7 +38,9 @@ def test_page_shows_the_budget_left_by_month() -> None:
             hub.objectives = OBJECTIVES
             page = Dashboard(hub, secret=SECRET, metrics=hub.metrics)
             visitor = Visitor(DashboardApp(page, lambda _: ANN))
-            assert "No call that an objective is for was counted" in visitor.get("/levels").text
+            assert (
+                "No call to which an objective applies was counted" in visitor.get("/levels").text
+            )
             start_moment = clock.utc()
             for _ in range(4):
                 hub.manager.run("vat", int)
@@ -71,4 +73,4 @@ def test_without_objectives_or_figures_page_says_what_to_configure() -> None:
         assert "The configuration has no objectives." in visitor.get("/levels").text
         assert hub.metrics is None
         hub.objectives = OBJECTIVES
-        assert "There are no figures about calls." in visitor.get("/levels").text
+        assert "No metrics of calls are stored." in visitor.get("/levels").text

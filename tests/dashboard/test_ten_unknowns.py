@@ -117,12 +117,12 @@ def decide(world: World, first: Visitor, second: Visitor, address: str) -> str:
     link = link_of(page, action)
     assert link is not None
     assert (
-        "A second person has to confirm it."
+        "A second person has to confirm your proposal."
         in first.act(link, reason="looked it up", receipt=receipt or "").text
     )
     check = second.get(address).text
     expected = "not done" if action == "payment-not-done" else "done"
-    assert f"says that it was {expected}." in check
+    assert f"says that the operation was {expected}." in check
     confirm = link_of(check, "payment-confirm")
     assert confirm is not None
     assert f"is closed as {expected}" in second.act(confirm, reason="seen too").text

@@ -123,7 +123,7 @@ class Dashboard:
         """Show the confirmation page of an action (GET), or perform the action (POST)."""
         act = ACTS.get(request.path.removeprefix(_ACTS))
         if act is None:
-            return self._problem(request, person, 404, "There is no such act.")
+            return self._problem(request, person, 404, "There is no such action.")
         if request.method not in {"GET", "HEAD", "POST"}:
             return self._not_allowed_response(request, person, "GET, HEAD, POST")
         is_post = request.method == "POST"
@@ -131,7 +131,9 @@ class Dashboard:
             form = request.form() if is_post else fields_of(request.query)
             values = act.values(form)
         except BadFormError:
-            return self._problem(request, person, 400, "The form is malformed.")
+            return self._problem(
+                request, person, 400, "The form is malformed. Load the page again."
+            )
         except InvalidData as error:
             return self._problem(request, person, 400, str(error))
         act_context = ActContext(
@@ -142,7 +144,7 @@ class Dashboard:
             four_eyes=self._four_eyes,
         )
         if not person.may(act.group(values)):
-            words = "You may read this page, and not do this."
+            words = "You may read this page, but you have no permission for this action."
             if is_post:
                 self._deny(act, act_context)
             return self._problem(request, person, 403, words)
@@ -152,7 +154,7 @@ class Dashboard:
         if not (
             request.is_from_our_page() and self._tokens.accepts_form(person, token, self._seconds())
         ):
-            words = "This form is not from this page, or too old. Load the page again."
+            words = "This form does not come from this page, or it is too old. Load the page again."
             self._deny(act, act_context)
             return self._problem(request, person, 403, words)
         return self._perform(request, act, act_context, form)
@@ -254,7 +256,9 @@ class Dashboard:
     def _not_allowed_response(
         self, request: PageRequest, person: Person, methods: str
     ) -> PageResponse:
-        response = self._problem(request, person, 405, f"This page accepts {methods}.")
+        response = self._problem(
+            request, person, 405, f"This page accepts only these methods: {methods}."
+        )
         return PageResponse(
             status=405, headers=(*response.headers, ("Allow", methods)), body=response.body
         )
@@ -266,7 +270,7 @@ class Dashboard:
 _TITLES: Final = {
     400: "This request is malformed",
     403: "You may not do this",
-    404: "Nothing is here",
-    405: "This page cannot do that",
-    503: "The state cannot be read now",
+    404: "Not found",
+    405: "This page does not accept this request",
+    503: "The page cannot be shown now",
 }

@@ -52,7 +52,7 @@ def members_of(text: str) -> list[Member]:
         parts = word.split(":", 2)
         if len(parts) != _PARTS or parts[1] not in _ROLES or not parts[0]:
             raise ConfigurationError(
-                "A person of the operations page is malformed.",
+                "An entry in the list of people who may use the operations page is malformed.",
                 path="--people-env",
                 remedy="Write name:act:password or name:view:password, with spaces between people.",
             )
@@ -117,7 +117,9 @@ class Gate:
     def identify(self, request: PageRequest) -> Person | PageResponse:
         """Return the person who sends a request, or the response that starts a session."""
         if self._hosts and request.host not in self._hosts:
-            return _page("Wrong address", "This page is not served under this name.", status=421)
+            return _page(
+                "Wrong address", "This page is not served under this host name.", status=421
+            )
         person = self._person_of_session(request.cookie(_COOKIE))
         if person is not None:
             return person
@@ -155,8 +157,11 @@ class Gate:
                 self._token = secrets.token_urlsafe(32)
         if matches and self._guest is not None:
             return self._begin_session(request, self._guest)
-        words = "Open the link that `moorage dashboard` printed. It works once; start it again."
-        return _page("You are not known here", words, status=401)
+        words = (
+            "Open the link that `moorage dashboard` printed. The link works once; start the"
+            " command again to get a new one."
+        )
+        return _page("You are not signed in", words, status=401)
 
     def _login(self, request: PageRequest) -> PageResponse:
         if request.method != "POST" or request.path != "/login":

@@ -73,7 +73,7 @@ def id_label(payment: UnsettledPayment) -> str:
     label = f"The {noun}'s own id at {vendor_of(payment)}{qualifier}{example}"
     if payment.listed_by is None:
         return label
-    return f"{label}; leave it empty to look for the payment by its reference"
+    return f"{label}; leave this field empty to look for the payment by its reference"
 
 
 def next_mark(payment: UnsettledPayment) -> tuple[str, str]:
@@ -98,18 +98,20 @@ def next_words(payment: UnsettledPayment) -> str:
     """Return the next step for a payment, as a sentence."""
     at_once = " A clear answer closes the payment at once, without a second person."
     return {
-        NextStep.WAIT: f"Wait {payment.wait:.0f} s: its caller may still be at work.",
-        NextStep.ASK_AGAIN: "Asking repeats the request under the same key, so nothing is done"
-        " twice. If the first request never arrived, the vendor carries it out now." + at_once,
-        NextStep.REPEAT: "Asking repeats the operation; a second time has no further effect."
-        + at_once,
-        NextStep.LOOK_UP: "Asking looks for one payment with this reference and amount. Nothing is"
-        " sent again." + at_once,
+        NextStep.WAIT: f"Wait {payment.wait:.0f} s: the program that sent the request may still be"
+        " working on it.",
+        NextStep.ASK_AGAIN: "If you ask, moorage repeats the request under the same idempotency"
+        " key, so nothing is done twice. If the first request never arrived, the vendor carries"
+        " out the operation now." + at_once,
+        NextStep.REPEAT: "If you ask, moorage repeats the operation; a second time has no further"
+        " effect." + at_once,
+        NextStep.LOOK_UP: "If you ask, moorage looks for one payment with this reference and"
+        " amount at the vendor. The payment itself is not sent again." + at_once,
         NextStep.PERSON: f"{_manual_reason(payment)} Look at the vendor's web page, then decide"
         " below.",
-        NextStep.CIPHER: "The stored request is sealed, and this page has no key that opens it."
-        " Start the page with the cipher of the processes that send payments. If the keys are lost"
-        " for ever, say so below.",
+        NextStep.CIPHER: "The stored request is encrypted, and this page has no key to decrypt"
+        " it. Start the page with the cipher of the processes that send payments. If the"
+        " encryption keys are lost for ever, say so below.",
     }[payment.next]
 
 
@@ -117,10 +119,16 @@ def _manual_reason(payment: UnsettledPayment) -> str:
     """Return the reason why only a person can settle a payment."""
     vendor = capitalize(vendor_of(payment))
     if payment.listed_by is None:
-        return f"{vendor} cannot be asked about this {noun_of(payment)} from here."
+        return f"{vendor} cannot be asked about this {noun_of(payment)} from this page."
     if payment.is_proven_absent:
-        return f"{vendor} has not listed the payment in the time in which it must."
-    return f"{vendor} has not told the outcome in the time in which it must."
+        return (
+            f"{vendor} does not list the payment, although the time in which it lists payments"
+            " is over."
+        )
+    return (
+        f"{vendor} has not given a clear answer, although the time in which it lists payments"
+        " is over."
+    )
 
 
 def result_words(payment: UnsettledPayment, question: VendorQuestion) -> str:
@@ -132,20 +140,21 @@ def result_words(payment: UnsettledPayment, question: VendorQuestion) -> str:
         f" {payment.reference} and the amount {payment.amount}.",
         Inconclusive.SEVERAL_LISTED: "The vendor was asked, and lists several payments with the"
         f" reference {payment.reference} and the amount {payment.amount}.",
-        Inconclusive.REFUSED: f"The vendor refused the question{error}.",
+        Inconclusive.REFUSED: f"The vendor refused the query{error}.",
     }[question.result]
 
 
 def next_step_sentence(payment: UnsettledPayment, question: VendorQuestion, now: datetime) -> str:
     """Return the next step after a look-up that did not settle the payment, as a sentence."""
     return {
-        Inconclusive.NO_ANSWER: "Ask again when the vendor answers again. If you cannot wait, look"
-        " at its web page.",
-        Inconclusive.NOT_LISTED: listing_words(payment, now) or "Look at its web page.",
-        Inconclusive.SEVERAL_LISTED: "Look at its web page which one belongs to this key, and give"
-        " the id of that one.",
-        Inconclusive.REFUSED: "Look at the vendor's web page, or give the account the permission to"
-        " list payments.",
+        Inconclusive.NO_ANSWER: "Ask the vendor again when its service works again. If you cannot"
+        " wait, look for the payment on the vendor's web page.",
+        Inconclusive.NOT_LISTED: listing_words(payment, now)
+        or "Look for the payment on the vendor's web page.",
+        Inconclusive.SEVERAL_LISTED: "Look on the vendor's web page which of these payments"
+        " belongs to this idempotency key, and enter the id of that payment.",
+        Inconclusive.REFUSED: "Look for the payment on the vendor's web page, or give the account"
+        " the permission to list payments.",
     }[question.result]
 
 
@@ -157,33 +166,44 @@ def listing_words(payment: UnsettledPayment, now: datetime) -> str | None:
         return None
     listed_span = span(payment.listed_within or 0)
     rule = f"{capitalize(vendor_of(payment))} lists a payment within {listed_span}"
-    counts = "and does not list the payment, it counts as not done."
+    counts = "and the vendor does not list the payment, the payment counts as not done."
     if payment.is_proven_absent and last_question is not None:
         return (
-            f"{rule}. Asked at {_clock(last_question.at)} and not found: the payment counts as not"
-            " done."
+            f"{rule}. It was asked at {_clock(last_question.at)}, and did not list this"
+            " payment, which therefore counts as not done."
         )
     if now < listed_by:
         return (
-            f"{rule}. If it is asked at {_clock(listed_by)} or later (in"
-            f" {span((listed_by - now).total_seconds())}) {counts} Until then, a missing payment"
-            " proves nothing."
+            f"{rule}. If you ask at {_clock(listed_by)} or later (in"
+            f" {span((listed_by - now).total_seconds())}) {counts} Until then, it proves nothing"
+            " that the payment is not listed."
         )
-    return f"{rule}, so until {_clock(listed_by)}. If it is asked now {counts}"
+    return (
+        f"{rule}. For this payment, that time ended at {_clock(listed_by)}. If you ask now {counts}"
+    )
 
 
 def too_early_words(payment: UnsettledPayment, now: datetime) -> str | None:
     """Return the warning to show before a payment is recorded as not done, if there is one."""
     last_question, vendor = payment.last_question, vendor_of(payment)
     if payment.next in {NextStep.ASK_AGAIN, NextStep.REPEAT}:
-        return f"Ask {vendor} first: that settles it, and cannot do it twice."
+        return (
+            f"Ask {vendor} first: the answer settles the outcome, and asking cannot carry out"
+            " the operation twice."
+        )
     if last_question is not None and last_question.result is Inconclusive.SEVERAL_LISTED:
-        return "The vendor lists several such payments, so it may have been done."
+        return (
+            "The vendor lists several payments with this reference and amount, so this payment"
+            " may have been done."
+        )
     if payment.listed_by is None or payment.is_proven_absent:
         return None
     if now < payment.listed_by:
-        return f"It is too early to say so: {vendor} may list it until {_clock(payment.listed_by)}."
-    return f"Ask {vendor} first: by now it must list the payment if it was done."
+        return (
+            f"It is too early to say that the payment was not done: {vendor} may list it until"
+            f" {_clock(payment.listed_by)}."
+        )
+    return f"Ask {vendor} first: if the payment was done, {vendor} must list it by now."
 
 
 def _clock(at: datetime) -> str:

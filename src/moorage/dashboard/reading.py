@@ -206,7 +206,8 @@ class Reader:
         self.check_service(service)
         if not self.renews_credentials(service):
             raise InvalidData(
-                f"The credentials of {service} do not come from a provider of credentials.",
+                f"The credentials of {service} do not come from a provider of credentials, so this"
+                " page cannot renew them.",
                 field="service",
                 remedy="Change them in the configuration, and reload it.",
             )
@@ -265,7 +266,7 @@ class Reader:
         raise InvalidData(
             f"The {name} has no entry {id!r}.",
             field="id",
-            remedy="It may have been removed since. Go back to the queue.",
+            remedy="The entry may have been removed since. Go back to the queue.",
         )
 
     def calls(self, query: LogQuery) -> LogPage:
@@ -418,7 +419,7 @@ def _no_payment(key: str) -> InvalidData:
     return InvalidData(
         f"No payment with an unknown outcome has the key {key!r}.",
         field="key",
-        remedy="It may have been settled since. Go back to the list.",
+        remedy="The payment may have been settled since. Go back to the list.",
     )
 
 
@@ -484,7 +485,11 @@ def periods(times: Iterable[datetime]) -> list[Refusals]:
 def circuit_words(circuit: CircuitBreakerState | None) -> tuple[str, str, str]:
     """Return a circuit's state in words, its rating such as "bad", and an explanation."""
     if circuit is None:
-        return "no circuit", "good", "No circuit is configured, so calls are never refused for it."
+        return (
+            "no circuit",
+            "good",
+            "No circuit is configured, so no call is refused because earlier calls failed.",
+        )
     failure_counts = (
         f"{circuit.failures} of {circuit.calls} calls failed in the current window,"
         f" {circuit.consecutive_failures} in a row."
@@ -492,8 +497,11 @@ def circuit_words(circuit: CircuitBreakerState | None) -> tuple[str, str, str]:
     match circuit.state:
         case CircuitState.OPEN:
             seconds_left = circuit.retry_after or 0
-            wait = f" A probe may go {f'in {seconds_left:.0f} s' if seconds_left >= 1 else 'now'}."
-            return "open", "bad", f"Calls are refused, because too many failed.{wait}"
+            wait = (
+                " The next probe may be sent"
+                f" {f'in {seconds_left:.0f} s' if seconds_left >= 1 else 'now'}."
+            )
+            return "open", "bad", f"Calls are refused, because too many earlier calls failed.{wait}"
         case CircuitState.HALF_OPEN:
             probes = f"Probes under way: {circuit.probes_under_way}."
             return "half open", "warn", f"Single calls probe the service. {probes} {failure_counts}"
@@ -501,10 +509,10 @@ def circuit_words(circuit: CircuitBreakerState | None) -> tuple[str, str, str]:
             return (
                 "held open",
                 "bad",
-                "A person holds it open: all calls are refused until a reset.",
+                "A person holds the circuit open: all calls are refused until a reset.",
             )
         case CircuitState.DISABLED:
-            words = "A person disabled it: calls go on despite failures until a reset."
+            words = "A person disabled the circuit: calls are sent despite failures until a reset."
             return "disabled", "warn", f"{words} {failure_counts}"
         case _:
-            return "closed", "good", f"Calls go through. {failure_counts}"
+            return "closed", "good", f"Calls are sent. {failure_counts}"

@@ -51,7 +51,7 @@ class ActContext:
             raise InvalidData(
                 f"The field {name} is missing.",
                 field=name,
-                remedy="Go back and begin with the button on the page.",
+                remedy="Go back to the page and press the button there again.",
             )
         return value
 
@@ -106,7 +106,9 @@ class Act:
         for name, value in values.items():
             if len(value) > _LONGEST_VALUE:
                 raise InvalidData(
-                    f"The field {name} is too long.", field=name, remedy="Give a shorter text."
+                    f"The field {name} is longer than {_LONGEST_VALUE} characters.",
+                    field=name,
+                    remedy="Enter a shorter text.",
                 )
         return values
 
@@ -122,13 +124,13 @@ def checked_reason(act: Act, form: Mapping[str, str]) -> str:
         raise InvalidData(
             "The reason is missing.",
             field="reason",
-            remedy="Give the reason for the audit trail.",
+            remedy="Enter why you do this; the audit trail records the reason.",
         )
     if len(reason) > _LONGEST_REASON:
         raise InvalidData(
             f"The reason is longer than {_LONGEST_REASON} characters.",
             field="reason",
-            remedy="Give a shorter reason.",
+            remedy="Enter a shorter reason.",
         )
     return reason
 

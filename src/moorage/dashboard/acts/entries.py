@@ -37,7 +37,8 @@ def _explain_entry(words: str) -> Callable[[ActContext], str]:
     def explain(acting: ActContext) -> str:
         entry = acting.reader.entry(acting.required_value("box"), acting.required_value("id"))
         doubt_note = (
-            " Its outcome is unknown: it may have been done. Look it up at the vendor first."
+            " The outcome of this entry is unknown: its call may have been done. First check"
+            " at the vendor whether it was done."
             if entry.state is EntryState.UNKNOWN
             else ""
         )
@@ -69,9 +70,9 @@ def _end_of_filter(acting: ActContext) -> datetime:
         end_time = None
     if end_time is None or end_time.tzinfo is None:
         raise InvalidData(
-            "The time of the filter cannot be read.",
+            "The time in the filter is not a time with a time zone.",
             field="until",
-            remedy="Go back and begin with the button on the page.",
+            remedy="Go back to the page and press the button there again.",
         )
     return end_time
 
@@ -105,8 +106,16 @@ def _change_entries(verb: str, words: str) -> Callable[[ActContext], str]:
                 field="entries",
                 remedy="Look at the entries, then try again.",
             )
-        next_batch_hint = " More match: confirm again for the next batch." if has_more else ""
-        failure_words = f" {len(problems)} could not be changed: {problems[0]}" if problems else ""
+        next_batch_hint = (
+            " More entries match the filter: confirm again to change the next batch."
+            if has_more
+            else ""
+        )
+        failure_words = (
+            f" Entries that could not be changed: {len(problems)}. The first problem: {problems[0]}"
+            if problems
+            else ""
+        )
         return f"{_entries(changed_count)} {words}.{failure_words}{next_batch_hint}"
 
     return perform_act
@@ -122,7 +131,7 @@ def _explain_entries(words: str) -> Callable[[ActContext], str]:
             if field in acting.values
         )
         number = f"{count.text} dead {'entry' if count.text == '1' else 'entries'}"
-        at_most = f" At most {BATCH} at a time." if count.more else ""
+        at_most = f" At most {BATCH} entries are changed at a time." if count.more else ""
         return f"{number} of the {name}{f' with {filters}' if filters else ''} {words}.{at_most}"
 
     return explain
@@ -152,9 +161,9 @@ ENTRY_ACTS: Final = (
     Act(
         **_ENTRY,
         name="entry-replay",
-        title="Do it again?",
-        button="Do it again",
-        explain=_explain_entry("is done again, with a full set of attempts"),
+        title="Process this entry again?",
+        button="Process again",
+        explain=_explain_entry("will be processed again, with a full set of attempts"),
         perform=_change_entry("replay", "is due again"),
     ),
     Act(
@@ -163,21 +172,21 @@ ENTRY_ACTS: Final = (
         title="Drop it?",
         button="Drop",
         needs_reason=True,
-        explain=_explain_entry("is cancelled and not tried again"),
+        explain=_explain_entry("will be cancelled and not tried again"),
         perform=_change_entry("drop", "is dropped"),
     ),
     Act(
         **_ENTRIES,
         name="entries-replay",
-        title="Do them all again?",
-        button="Do all again",
-        explain=_explain_entries("will be done again, with a full set of attempts"),
+        title="Process all these entries again?",
+        button="Process all again",
+        explain=_explain_entries("will be processed again, with a full set of attempts"),
         perform=_change_entries("replay", "due again"),
     ),
     Act(
         **_ENTRIES,
         name="entries-drop",
-        title="Drop them all?",
+        title="Drop all these entries?",
         button="Drop all",
         needs_reason=True,
         explain=_explain_entries("will be cancelled and not tried again"),

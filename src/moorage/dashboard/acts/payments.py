@@ -64,7 +64,10 @@ def _still_unknown_words(payment: UnsettledPayment, now: datetime) -> str:
     text = f"The outcome of the {name_of(payment)} is still unknown."
     last_question = payment.last_question
     if last_question is None:
-        return f"{text} Another request for it has left in the meantime. Ask again later."
+        return (
+            f"{text} Another request for this operation was sent in the meantime. Ask the"
+            " vendor again later."
+        )
     step_sentence = next_step_sentence(payment, last_question, now)
     return f"{text} {result_words(payment, last_question)} {step_sentence}"
 
@@ -90,8 +93,8 @@ def _close(
     run_now(core.execute(_proposal_handler(payment, None), None))
     if not done:
         return (
-            f"The {name_of(payment)} is closed as not done. Your program's next call with its key"
-            f" {payment.idempotency_key} carries it out."
+            f"The {name_of(payment)} is closed as not done. If your program calls again with"
+            f" its idempotency key {payment.idempotency_key}, the operation is carried out."
         )
     done_payments = acting.reader.done([(payment.tenant, payment.idempotency_key)])
     ids = "".join(f", as {item.receipt_id}" for item in done_payments if item.receipt_id)
@@ -134,7 +137,7 @@ def _decision_handler(*, done: bool, keys_lost: bool = False) -> Callable[[ActCo
         _record_proposal(acting, payment, "payment.propose", proposal)
         return (
             f"You propose that the {name_of(payment)} was {'' if done else 'not '}done."
-            " A second person has to confirm it."
+            " A second person has to confirm your proposal."
         )
 
     return perform_act
@@ -142,8 +145,8 @@ def _decision_handler(*, done: bool, keys_lost: bool = False) -> Callable[[ActCo
 
 def _missing_id_error(payment: UnsettledPayment) -> InvalidData:
     return InvalidData(
-        f"The vendor's id of the {noun_of(payment)} is missing, and it cannot be looked for by a"
-        " reference.",
+        f"The vendor's id of the {noun_of(payment)} is missing, and moorage cannot look for the"
+        f" {noun_of(payment)} by a reference.",
         field="receipt",
         remedy=f"Copy the id from the web page of {vendor_of(payment)}.",
     )
@@ -161,7 +164,7 @@ def _confirm(acting: ActContext) -> str:
         raise InvalidData(
             "The proposal has changed since you read it, or was withdrawn.",
             field="proposal",
-            remedy="Read the page again.",
+            remedy="Load the page again to see what is proposed now.",
         )
     if acting.person.is_same(proposal.person):
         raise InvalidData(
@@ -191,22 +194,26 @@ def _reject(acting: ActContext) -> str:
 
 
 _CONSEQUENCES: Final = {
-    True: "Every repeat of its key then gets the receipt, and the vendor is not called again.",
-    False: "Its key may then be used again: your program's next call with it carries out the"
-    " operation. If the vendor did carry it out before, that is a second time.",
+    True: "Every later call with its idempotency key then gets the receipt, and the vendor is not"
+    " called again.",
+    False: "Its idempotency key may then be used again: your program's next call with this key"
+    " carries out the operation. If the vendor did carry it out before, it is then done twice.",
 }
 
 
 _KEYS_LOST: Final = (
-    "The keys of its stored request and answer are lost for ever. The payment is closed without"
-    " them: its amount, your reference of it and the vendor's answer cannot be verified any more."
-    " If any other process still has the keys, close it there instead."
+    "The encryption keys of the stored request and answer are lost for ever. The"
+    " payment is closed without them: its amount, your reference and the vendor's answer can no"
+    " longer be verified. If any other process still has the encryption keys, close the payment"
+    " there instead."
 )
 
 
 def _explain_decision(*, done: bool, keys_lost: bool = False) -> Callable[[ActContext], str]:
     def explain(acting: ActContext) -> str:
-        second_person_note = " A second person has to confirm it." if acting.four_eyes else ""
+        second_person_note = (
+            " A second person has to confirm your decision." if acting.four_eyes else ""
+        )
         lost_note = f" {_KEYS_LOST}" if keys_lost else ""
         payment = _payment(acting)
         warning = None if done else too_early_words(payment, acting.reader.now())
@@ -221,21 +228,21 @@ def _explain_confirmation(acting: ActContext) -> str:
     payment = _payment(acting)
     proposal = acting.reader.proposal(payment)
     if proposal is None:
-        return "The proposal was withdrawn. Go back and read the page again."
+        return "The proposal was withdrawn. Go back and load the page again."
     outcome = "done" if proposal.done else "not done"
-    receipt = f" The vendor's id of it: {proposal.receipt}." if proposal.receipt else ""
+    receipt = f" Its id at the vendor: {proposal.receipt}." if proposal.receipt else ""
     lost_note = "" if payment.is_readable else f" {_KEYS_LOST}"
     warning = None if proposal.done else too_early_words(payment, acting.reader.now())
     doubt_note = "" if warning is None else f"{warning} "
     return (
         f"{doubt_note}{proposal.person} says that the {name_of(payment)} was {outcome}.{receipt}"
         f"{lost_note} {reason_of(proposal)} {_CONSEQUENCES[proposal.done]}"
-        " Confirm it only if you have looked at the vendor yourself."
+        " Confirm the proposal only if you have looked at the vendor's web page yourself."
     )
 
 
 def _explain_removal(acting: ActContext) -> str:
-    return f"The {name_of(_payment(acting))} stays unknown."
+    return f"The outcome of the {name_of(_payment(acting))} stays unknown."
 
 
 def reason_of(proposal: Proposal) -> str:
@@ -273,8 +280,8 @@ PAYMENT_ACTS: Final = (
     Act(
         **_PAYMENT,
         name="payment-done",
-        title="Was it done?",
-        button="It was done",
+        title="Was the operation done?",
+        button="The operation was done",
         asks=("receipt", lambda acting: id_label(_payment(acting))),
         needs_reason=True,
         explain=_explain_decision(done=True),
@@ -283,8 +290,8 @@ PAYMENT_ACTS: Final = (
     Act(
         **_PAYMENT,
         name="payment-not-done",
-        title="Was it not done?",
-        button="It was not done",
+        title="Was the operation not done?",
+        button="The operation was not done",
         needs_reason=True,
         explain=_explain_decision(done=False),
         perform=_decision_handler(done=False),
@@ -292,8 +299,8 @@ PAYMENT_ACTS: Final = (
     Act(
         **_PAYMENT,
         name="payment-done-keys-lost",
-        title="Are its keys lost, and was it done?",
-        button="Its keys are lost; it was done",
+        title="Are the encryption keys lost, and was the operation done?",
+        button="Keys lost; the operation was done",
         asks=("receipt", lambda acting: id_label(_payment(acting))),
         needs_reason=True,
         explain=_explain_decision(done=True, keys_lost=True),
@@ -302,8 +309,8 @@ PAYMENT_ACTS: Final = (
     Act(
         **_PAYMENT,
         name="payment-not-done-keys-lost",
-        title="Are its keys lost, and was it not done?",
-        button="Its keys are lost; it was not done",
+        title="Are the encryption keys lost, and was the operation not done?",
+        button="Keys lost; the operation was not done",
         needs_reason=True,
         explain=_explain_decision(done=False, keys_lost=True),
         perform=_decision_handler(done=False, keys_lost=True),

@@ -57,7 +57,9 @@ def _reset_limits(acting: ActContext) -> str:
     )
     if not remaining_seconds:
         return f"The limits of {_owner(acting)} were not paused; nothing was changed."
-    return f"Calls of {_owner(acting)} go on. The pause had {remaining_seconds:.0f} s left."
+    return (
+        f"Calls of {_owner(acting)} are sent again. The pause had {remaining_seconds:.0f} s left."
+    )
 
 
 def _renew_credentials(acting: ActContext) -> str:
@@ -82,8 +84,9 @@ def _renew_credentials(acting: ActContext) -> str:
 def _explain_renewal(acting: ActContext) -> str:
     acting.reader.check_renewable(acting.required_value("service"))
     return (
-        f"New credentials of {_owner(acting)} are asked for, although the present ones may still"
-        " work. Where they are only read from a place, they are read again."
+        f"moorage requests new credentials of {_owner(acting)}, although the present ones may"
+        " still work. Credentials that are only read from a place, such as a file, are read from"
+        " there again."
     )
 
 
@@ -112,7 +115,7 @@ SERVICE_ACTS: Final = (
         title="Disable the circuit?",
         button="Disable",
         explain=lambda acting: (
-            f"Calls of {_owner(acting)} go on despite failures until you reset it."
+            f"Calls of {_owner(acting)} are sent despite failures until you reset the circuit."
         ),
         perform=_set_circuit(CircuitState.DISABLED),
     ),
@@ -122,7 +125,8 @@ SERVICE_ACTS: Final = (
         title="Reset the circuit?",
         button="Reset",
         explain=lambda acting: (
-            f"The circuit of {_owner(acting)} closes, and its counts begin anew."
+            f"The circuit of {_owner(acting)} closes: calls are sent again, and its failures are"
+            " counted from zero."
         ),
         perform=_set_circuit(CircuitState.CLOSED),
     ),
@@ -135,7 +139,8 @@ SERVICE_ACTS: Final = (
         title="End the pause?",
         button="End the pause",
         explain=lambda acting: (
-            f"The vendor asked for a pause. Calls of {_owner(acting)} go on at once."
+            f"The vendor asked for a pause. If you end it, calls of {_owner(acting)} are sent at"
+            " once."
         ),
         perform=_reset_limits,
     ),

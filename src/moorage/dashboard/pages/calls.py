@@ -95,7 +95,9 @@ def calls_page(view: PageContext) -> Page:
                 calls_table(
                     view,
                     page.items,
-                    "No call matches." if page.scanned is None else "None of these calls matches.",
+                    "No call matches the filter."
+                    if page.scanned is None
+                    else "None of the searched calls matches the filter.",
                 ),
                 _scan_note(view, page),
                 older_button(view, page.next),
@@ -110,9 +112,9 @@ def _scan_note(view: PageContext, page: LogPage) -> Node:
         return None
     return tag(
         "p",
-        f"Looked through {page.scanned} calls, back to ",
+        f"Searched {page.scanned} calls, back to ",
         moment(page.scanned_to, view.reader.now()),
-        ". There may be more: press Older.",
+        ". Older calls may match too: press Older.",
         class_="soft",
     )
 
@@ -149,7 +151,7 @@ def call_page(view: PageContext) -> Page:
         raise InvalidData(
             f"The integration log has no call {id!r}.",
             field="id",
-            remedy="It may have been removed since. Go back to the list of calls.",
+            remedy="The call may have been removed since. Go back to the list of calls.",
         )
     current_time = view.reader.now()
     sections = [

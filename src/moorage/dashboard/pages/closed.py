@@ -29,7 +29,7 @@ def closed_page(view: PageContext, payment: ClosedPayment) -> Page:
     outcome_facts = facts(
         [
             ("Outcome", state_mark(*_outcome(payment))),
-            ("The vendor's id of it", None if done_payment is None else done_payment.receipt_id),
+            ("Its id at the vendor", None if done_payment is None else done_payment.receipt_id),
             (
                 "SettleResult",
                 None if done_payment is None else moment(done_payment.at, current_time),
@@ -77,11 +77,17 @@ def _outcome(payment: ClosedPayment) -> tuple[str, str]:
 def _outcome_words(payment: ClosedPayment) -> str:
     """Return the sentence that states the consequence of a payment's outcome."""
     if payment.done is not None:
-        return "Every repeat of its key gets this receipt, and the vendor is not called again."
+        return (
+            "Every later call with this idempotency key gets this receipt, and the vendor is"
+            " not called again."
+        )
     decision = _closing_decision(payment)
     if decision is None or decision.done:
-        return "No outcome under this key is unknown. The calls below say what is known."
-    return "Your program's next call with this key carries the operation out."
+        return (
+            "No call with this idempotency key has an unknown outcome. The calls below show"
+            " what is known."
+        )
+    return "Your program's next call with this idempotency key carries out the operation."
 
 
 def _decisions(view: PageContext, payment: ClosedPayment) -> Node:
@@ -91,7 +97,7 @@ def _decisions(view: PageContext, payment: ClosedPayment) -> Node:
         for item in payment.decisions
     ]
     if not rows:
-        words = "The audit trail of this page names no person who decided about it."
+        words = "The audit trail has no decision of a person about this payment."
         return tag("p", words, class_="soft")
     return table(("When", "Person", "Decision", "Reason"), rows)
 

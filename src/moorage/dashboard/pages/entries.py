@@ -46,7 +46,9 @@ _KINDS: Final = {
 def queues_page(view: PageContext) -> Page:
     """Return the page of the outbox and the inbox: their counts, and the entries in one state."""
     if not view.reader.boxes:
-        return Page("Queues", [section("Queues", tag("p", "No outbox or inbox is shown here."))])
+        return Page(
+            "Queues", [section("Queues", tag("p", "This page has no outbox and no inbox to show."))]
+        )
     sections: list[Node] = []
     for name in view.reader.boxes:
         counts = view.reader.counts(name)
@@ -97,7 +99,9 @@ def _pauses(view: PageContext, name: str) -> Html | None:
 def dead_page(view: PageContext) -> Page:
     """Return the page of the dead letters of both queues, with actions on a filtered selection."""
     if not view.reader.boxes:
-        return Page("Dead letters", [section("Queues", tag("p", "No queue is shown here."))])
+        return Page(
+            "Dead letters", [section("Queues", tag("p", "This page has no queue to show."))]
+        )
     names = [view.fields["box"]] if view.get("box") else list(view.reader.boxes)
     sections: list[Node] = []
     for name in names:
@@ -206,16 +210,20 @@ def entry_page(view: PageContext) -> Page:
 
 
 _ENTRY_WORDS: Final = {
-    EntryState.WAITING: "A worker takes it when it is due.",
-    EntryState.CLAIMED: "A worker is processing it now.",
-    EntryState.DONE: "It is done.",
-    EntryState.UNKNOWN: "It may have been done. Look it up at the vendor before you do it again.",
-    EntryState.DEAD: "It failed for good. Nothing happens until a person decides.",
-    EntryState.DROPPED: "A person cancelled it.",
-    EntryState.PAUSED: "It is no work: it keeps workers from taking other entries.",
-    EntryState.BLOCKED: "It waits until the calls before it are done.",
-    EntryState.UNDOING: "It failed for good. The calls before it are undone when all have ended.",
-    EntryState.PREPARED: "It would undo a call that is done. Nothing needs it so far.",
+    EntryState.WAITING: "A worker takes the entry when it is due.",
+    EntryState.CLAIMED: "A worker is processing the entry now.",
+    EntryState.DONE: "The entry is done.",
+    EntryState.UNKNOWN: "The call of this entry may have been done. Check at the vendor whether"
+    " it was done before you process the entry again.",
+    EntryState.DEAD: "The entry failed for good. Nothing more happens until a person decides.",
+    EntryState.DROPPED: "A person cancelled the entry.",
+    EntryState.PAUSED: "This entry is a pause, not a call: it keeps workers from taking other"
+    " entries.",
+    EntryState.BLOCKED: "The entry waits until the calls before it are done.",
+    EntryState.UNDOING: "The entry failed for good. The calls before it are undone when all of"
+    " them have ended.",
+    EntryState.PREPARED: "The entry can undo a call that is done. So far there is no reason to"
+    " undo it.",
 }
 
 

@@ -27,11 +27,16 @@ def levels_page(view: PageContext) -> Page:
     """Return the page of objectives and remaining error budgets by month."""
     title = "Service levels"
     if not view.reader.hub.objectives:
-        words = "The configuration has no objectives. Write [[objectives]] to have some."
+        words = (
+            "The configuration has no objectives. Add [[objectives]] to see service levels here."
+        )
         return Page(title, [section("Objectives", tag("p", words))])
     metrics = view.reader.metrics
     if metrics is None:
-        words = "There are no figures about calls. Configure [metrics] with a store to have some."
+        words = (
+            "No metrics of calls are stored. Configure [metrics] with a store to see service"
+            " levels here."
+        )
         return Page(title, [section("Objectives", tag("p", words))])
     months = view.reader.months(metrics)
     sections: list[Node] = [
@@ -39,7 +44,7 @@ def levels_page(view: PageContext) -> Page:
         for month, group in groupby(months, key=lambda item: item.month)
     ]
     if not sections:
-        words = "No call that an objective is for was counted in the last months."
+        words = "No call to which an objective applies was counted in the last months."
         sections.append(section("Objectives", tag("p", words)))
     return Page(title, [*sections, tag("p", _NOTE, class_="soft")])
 

@@ -88,7 +88,10 @@ def _calls(view: PageContext) -> Node:
         return tag("p", words, class_="soft")
     calls = view.reader.unknown_calls()
     if not calls:
-        words = f"No call of the last {RECENT.days} days in the log has a key to settle."
+        words = (
+            f"No call of the last {RECENT.days} days in the integration log has an unknown outcome"
+            " to settle."
+        )
         return tag("p", words, class_="soft")
     current_time = view.reader.now()
     rows: list[list[Node]] = [
@@ -105,7 +108,7 @@ def _calls(view: PageContext) -> Node:
         table(("Began", "Service", "Operation", "Tenant", "Idempotency key"), rows),
         tag(
             "p",
-            "Look each effect up at the vendor, then tell moorage the outcome with ",
+            "Check at the vendor whether each call was done, then tell moorage the outcome with ",
             tag("code", "moorage keys resolve"),
             ".",
         ),
@@ -140,13 +143,13 @@ def payment_page(view: PageContext) -> Page:
         ]
     )
     proof = (
-        "A request was sent, and its outcome is unknown. Nothing here proves that it was done,"
-        " and nothing proves that it was not."
+        "A request was sent, and its outcome is unknown. Nothing on this page proves that the"
+        " operation was done, and nothing proves that it was not done."
     )
     ask_act = view.act("payment-ask", **payment_fields) if payment.next in ASKABLE else None
     order = (
-        "First ask the vendor (2). Only if that settles nothing, look at its web page and decide"
-        " (3)."
+        "First ask the vendor (2). Only if the answer does not settle the outcome, look at"
+        " the vendor's web page and decide (3)."
     )
     title = name_of(payment)
     return Page(
@@ -188,7 +191,7 @@ def _result(payment: UnsettledPayment, current_time: datetime) -> Node:
     times = "once" if last_question.count == 1 else f"{last_question.count} times"
     return tag(
         "div",
-        f"Asked {times} without settling it, last ",
+        f"The vendor was asked {times}, and did not settle the outcome; last ",
         moment(last_question.at, current_time),
         f". {result_words(payment, last_question)}",
         class_="notice warn",
@@ -198,7 +201,7 @@ def _result(payment: UnsettledPayment, current_time: datetime) -> Node:
 def _amount_words(payment: UnsettledPayment) -> str:
     if not payment.is_readable:
         return "sealed"
-    return "all of it" if payment.amount is None else str(payment.amount)
+    return "the whole amount" if payment.amount is None else str(payment.amount)
 
 
 def _same_reference_links(view: PageContext, payment: UnsettledPayment) -> Node:
@@ -236,21 +239,26 @@ def _payment_link(view: PageContext, payment: UnsettledPayment | DonePayment) ->
 def _decision(view: PageContext, evidence: Evidence, where: Mapping[str, Any]) -> Node:
     payment, proposal, person = evidence.payment, evidence.proposal, view.person
     noun = noun_of(payment)
-    advice = f"Look at the web page of {vendor_of(payment)} for this {noun} first."
+    advice = f"First look for this {noun} on the web page of {vendor_of(payment)}."
     acts = ("payment-done", "payment-not-done")
     if payment.is_proven_absent:
         acts = ("payment-not-done", "payment-done")
     if not payment.is_readable:
         advice = (
-            "This page cannot read what is stored about the payment. If any process has its keys,"
-            " decide there. If they are lost for ever, look at the vendor's web page first."
+            "This page cannot decrypt what is stored about the payment. If any process has"
+            " the encryption keys, decide on a page of that process. If the encryption keys are"
+            " lost for ever, look at the vendor's web page first, then decide below."
         )
         acts = ("payment-done-keys-lost", "payment-not-done-keys-lost")
     decide = view.acts(*(view.act(act, **where) for act in acts))
     if payment.next.value == "wait":
-        decide = tag("p", f"Decide when nobody can be at work on it: in {payment.wait:.0f} s.")
+        decide = tag(
+            "p",
+            f"You can decide in {payment.wait:.0f} s. Until then, the program that sent the"
+            " request may still be working on it.",
+        )
     if decide is None:
-        return tag("p", "You may read this page, and not decide.")
+        return tag("p", "You may read this page, but you have no permission to decide.")
     if proposal is None:
         second_person_note = (
             " A second person then confirms your decision." if view.four_eyes else ""
@@ -261,19 +269,23 @@ def _decision(view: PageContext, evidence: Evidence, where: Mapping[str, Any]) -
     outcome = "done" if proposal.done else "not done"
     words = tag(
         "div",
-        tag("strong", f"{proposal.person} says that it was {outcome}."),
+        tag("strong", f"{proposal.person} says that the operation was {outcome}."),
         f" {reason_of(proposal)}",
-        f" The vendor's id of it: {proposal.receipt}." if proposal.receipt else None,
+        f" Its id at the vendor: {proposal.receipt}." if proposal.receipt else None,
         f" ({span(proposal.age)} ago)",
         class_="notice warn",
     )
     if person.is_same(proposal.person):
-        hint = "You proposed this. Another person has to confirm it."
+        hint = "You proposed this outcome. Another person has to confirm it."
         return join_nodes(words, tag("p", hint), view.acts(view.act("payment-withdraw", **where)))
     return join_nodes(
         words,
         None if proposal.done else _not_done_warning(view, payment),
-        tag("p", f"Confirm it only if you have looked at {vendor_of(payment)} yourself."),
+        tag(
+            "p",
+            f"Confirm this only if you have looked at the web page of {vendor_of(payment)}"
+            " yourself.",
+        ),
         view.acts(
             view.act("payment-confirm", stamp=proposal_stamp(proposal), **where),
             view.act("payment-reject", **where),

@@ -54,7 +54,7 @@ def now_page(view: PageContext) -> Page:
 
     services_section = readable_section("Services", services)
     todo = readable_section(
-        "What needs a person", lambda: _problems_to_solve(view, statuses, tenant)
+        "What needs attention", lambda: _problems_to_solve(view, statuses, tenant)
     )
     failures = readable_section(
         "Latest failures",
@@ -90,7 +90,7 @@ def _durations(windows: Sequence[WindowFigures]) -> Node:
     heading = tag("h3", "Durations")
     timed_windows = [window for window in windows if window.figures.durations.count]
     if not timed_windows:
-        words = "No call had an attempt, so there are no durations."
+        words = "No call was sent, so there are no durations."
         return join_nodes(heading, tag("p", words, class_="soft"))
     merged = merged_sketch(window.figures.durations for window in timed_windows)
     percentiles = ", ".join(f"{name} {words}" for name, words in _percentile_words(merged))
@@ -146,7 +146,11 @@ def _problems_to_solve(
         words = f"{count_text(len(payments), 'payment')} with an unknown outcome"
         proposals = sum(view.reader.proposal(payment) is not None for payment in payments)
         verb = "waits" if proposals == 1 else "wait"
-        pending_note = f"; {proposals} of them {verb} for a second person" if proposals else ""
+        pending_note = (
+            f"; {proposals} of them {verb} for a second person to confirm the proposed outcome"
+            if proposals
+            else ""
+        )
         unknown_link = link(request, words, "/unknown")
         items.append(join_nodes(state_mark("unknown", "bad"), " ", unknown_link, pending_note))
     items += _unknown_keys(view)
@@ -165,7 +169,7 @@ def _problems_to_solve(
                 target_link = link(request, f"{count.text} {entries} {words} in the {name}", path)
                 items.append(join_nodes(state_mark(state.value, "bad"), " ", target_link))
     if not items:
-        return tag("p", state_mark("all well", "good"), " Nothing needs a person.")
+        return tag("p", state_mark("all well", "good"), " Nothing needs attention.")
     return tag("ul", [tag("li", item) for item in items], class_="todo")
 
 
@@ -201,7 +205,7 @@ def _problems(
             )
         longest_pause = max((limit.paused for limit in status.limits), default=0.0)
         if longest_pause:
-            words = f": the vendor asked for a pause, {span(longest_pause)} are left."
+            words = f": the vendor asked for a pause, which ends in {span(longest_pause)}."
             problems.append(join_nodes(state_mark("paused", "warn"), " ", target_link, words))
         if status.budget is not None and not status.budget.allows:
             words = ": the retry budget of this period is used up, so failures are not retried."
@@ -227,7 +231,7 @@ def _services(view: PageContext, statuses: list[ServiceStatus], tenant: str | No
     part = (view.get("service") or "").lower()
     matches = [status for status in statuses if part in _name(status).lower()]
     if not matches:
-        return tag("p", "No service has this in its name.", class_="soft")
+        return tag("p", "No service's name contains the text in the filter.", class_="soft")
     rows: list[list[Node]] = []
     for status in matches[:_MOST_LISTED]:
         word, kind, _ = circuit_words(status.circuit)
@@ -247,8 +251,8 @@ def _services(view: PageContext, statuses: list[ServiceStatus], tenant: str | No
     if len(matches) <= _MOST_LISTED:
         return listing
     words = (
-        f"These are {_MOST_LISTED} of {len(matches)} services. Enter a part of a name to find the"
-        " others."
+        f"The table shows {_MOST_LISTED} of {len(matches)} services. Enter a part of a name to"
+        " find the others."
     )
     return join_nodes(listing, tag("p", words, class_="soft"))
 
@@ -313,9 +317,12 @@ def _tenant_filter_of(view: PageContext, service: str) -> Html:
 
 
 def _credentials(view: PageContext, service: str, tenant: str | None) -> Node:
-    words = "They come from a provider of credentials, and are renewed when the service refuses"
+    words = (
+        "The credentials come from a provider of credentials, and are renewed when the"
+        " service refuses"
+    )
     return join_nodes(
-        tag("p", f"{words} them. A person who may do so can renew them before."),
+        tag("p", f"{words} them. A person with the permission to do so can renew them earlier."),
         view.acts(view.act("credentials-renew", service=service, tenant=tenant)),
     )
 
@@ -339,10 +346,10 @@ def _circuit(view: PageContext, status: ServiceStatus, tenant: str | None) -> No
                 [moment(item.last, current_time), moment(item.first, current_time), item.count]
                 for item in refusals
             ],
-            caption="Periods in which it refused calls, by the integration log",
+            caption="Periods in which the circuit refused calls, by the integration log",
         )
         if refusals
-        else tag("p", "It has refused no call lately.", class_="soft")
+        else tag("p", "The circuit has refused no call lately.", class_="soft")
     )
     return join_nodes(
         tag("p", state_mark(word, kind), " ", explanation),
@@ -379,7 +386,7 @@ def _limits(view: PageContext, status: ServiceStatus, tenant: str | None) -> Nod
         for limit in status.limits
     ]
     return join_nodes(
-        table(("Limit", "Wait of the next call", "Pause that the vendor asked for"), rows),
+        table(("Limit", "Wait before the next call", "Pause that the vendor asked for"), rows),
         view.acts(
             view.act("limits-reset", service=status.service, tenant=tenant) if is_paused else None
         ),
