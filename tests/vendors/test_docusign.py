@@ -22,12 +22,13 @@ from moorage.contracts.routes import Account
 from moorage.contracts.signatures import (
     EnvelopeStatus,
     SignatureDocument,
+    SignatureEventType,
     SignaturePlace,
     SignatureRequest,
     Signer,
     SignerStatus,
 )
-from moorage.domain.http.requests import Headers, Response
+from moorage.domain.http.requests import Headers, Request, Response
 from moorage.domain.service.safety import Mode
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import (
@@ -38,6 +39,7 @@ from moorage.errors import (
     InvalidData,
     InvalidRequest,
     OutcomeUnknown,
+    RateLimitExceeded,
     VendorFailed,
     VendorRejected,
 )
@@ -46,7 +48,12 @@ from moorage.testing import VirtualClock
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, SandboxRequest, reply
 from moorage.testing.sandboxes.signatures.base import PDF, RETURN_URL, ROLE, TEMPLATE
 from moorage.testing.sandboxes.signatures.docusign import DocusignSandbox
-from moorage.vendors.signatures._docusign_answers import read_found, read_receipt
+from moorage.vendors.signatures._docusign_answers import (
+    EVENTS,
+    REFUSALS,
+    read_found,
+    read_receipt,
+)
 from moorage.vendors.signatures._docusign_requests import envelope_body
 from moorage.vendors.signatures.docusign import Docusign
 
@@ -309,6 +316,60 @@ def test_an_envelope_is_read_in_full() -> None:
     path = f"/restapi/v2.1/accounts/{sandbox.account_id}/envelopes/1"
     assert sandbox.requests[-1].path == path
     assert sandbox.requests[-1].query == (("include", "recipients"),)
+
+
+@pytest.mark.parametrize(
+    "code, status, kind",
+    [
+        ("ACCOUNT_LACKS_PERMISSIONS", 400, AuthenticationFailed),
+        ("AUTHORIZATION_INVALID_TOKEN", 400, AuthenticationFailed),
+        ("PARTNER_AUTHENTICATION_FAILED", 400, AuthenticationFailed),
+        ("USER_AUTHENTICATION_FAILED", 400, AuthenticationFailed),
+        ("USER_LACKS_PERMISSIONS", 400, AuthenticationFailed),
+        ("BURST_APIINVOCATION_LIMIT_EXCEEDED", 400, RateLimitExceeded),
+        ("HOURLY_APIINVOCATION_LIMIT_EXCEEDED", 400, RateLimitExceeded),
+        ("Hourly_APIInvocation_Envelope_Limit_Exceeded", 400, RateLimitExceeded),
+        ("Burst_APIInvocation_Envelope_Limit_Exceeded", 400, RateLimitExceeded),
+        ("Hourly_Envelope_Polling_Limit_Exceeded", 400, RateLimitExceeded),
+        ("Burst_Envelope_Polling_Limit_Exceeded", 400, RateLimitExceeded),
+        ("ANCHOR_TAG_PROCESSING_FAILURE", 400, InvalidRequest),
+        ("INVALID_EMAIL_ADDRESS_FOR_RECIPIENT", 400, InvalidRequest),
+        ("INVALID_REQUEST_BODY", 400, InvalidRequest),
+        ("INVALID_REQUEST_PARAMETER", 400, InvalidRequest),
+        ("UNABLE_TO_CONVERT_DOCUMENT", 400, InvalidRequest),
+        ("ENVELOPE_LOCKED", 400, VendorRejected),
+        ("OTHER", 413, InvalidRequest),
+        ("OTHER", 415, InvalidRequest),
+        ("OTHER", 401, AuthenticationFailed),
+        ("OTHER", 403, AuthenticationFailed),
+    ],
+)
+def test_refusal_has_an_error_class(code: str, status: int, kind: type[Exception]) -> None:
+    """The codes that DocuSign documents decide the class of an error, else the status does."""
+    answer = reply({"errorCode": code, "message": "No."}, status)
+
+    assert type(REFUSALS(Request.get("/envelopes"), answer)) is kind
+
+
+@pytest.mark.parametrize(
+    "word, kind",
+    [
+        ("envelope-sent", SignatureEventType.SENT),
+        ("recipient-sent", SignatureEventType.SENT),
+        ("envelope-delivered", SignatureEventType.VIEWED),
+        ("recipient-delivered", SignatureEventType.VIEWED),
+        ("envelope-declined", SignatureEventType.DECLINED),
+        ("recipient-declined", SignatureEventType.DECLINED),
+        ("recipient-completed", SignatureEventType.SIGNED),
+        ("envelope-completed", SignatureEventType.COMPLETED),
+        ("envelope-voided", SignatureEventType.VOIDED),
+        ("envelope-resent", SignatureEventType.REMINDED),
+        ("recipient-autoresponded", SignatureEventType.FAILED),
+    ],
+)
+def test_event_of_connect_has_a_type(word: str, kind: SignatureEventType) -> None:
+    """Each event that DocuSign Connect sends for an envelope or a recipient has its type."""
+    assert EVENTS[word] is kind
 
 
 def test_refusal_to_void_is_error() -> None:

@@ -162,6 +162,44 @@ def test_declined_token_names_its_payment(
     assert (PaymentState.FAILED, reason) == (failed.state, failed.decline.reason)
 
 
+@pytest.mark.parametrize(
+    "code, reason",
+    [
+        ("insufficient_funds", DeclineReason.INSUFFICIENT_FUNDS),
+        ("card_expired", DeclineReason.EXPIRED_CARD),
+        ("incorrect_cvv", DeclineReason.INCORRECT_CVC),
+        ("card_number_invalid", DeclineReason.INCORRECT_NUMBER),
+        ("card_declined", DeclineReason.DO_NOT_HONOR),
+        ("payment_failed", DeclineReason.DO_NOT_HONOR),
+        ("debit_instrument_blocked", DeclineReason.LOST_OR_STOLEN),
+        ("payment_risk_check_failed", DeclineReason.FRAUD_SUSPECTED),
+        ("authentication_failed", DeclineReason.AUTHENTICATION_REQUIRED),
+        ("invalid_otp", DeclineReason.AUTHENTICATION_REQUIRED),
+        ("transaction_limit_exceeded", DeclineReason.LIMIT_EXCEEDED),
+        ("card_not_enrolled", DeclineReason.CARD_NOT_SUPPORTED),
+        ("card_disabled_for_online_payments", DeclineReason.CARD_NOT_SUPPORTED),
+        ("debit_instrument_inactive", DeclineReason.CARD_NOT_SUPPORTED),
+        ("gateway_technical_error", DeclineReason.PROCESSING_ERROR),
+        ("bank_technical_error", DeclineReason.PROCESSING_ERROR),
+        ("bank_account_invalid", DeclineReason.ACCOUNT_CLOSED),
+        ("payment_cancelled", DeclineReason.CANCELED_BY_BUYER),
+        ("payment_timed_out", DeclineReason.CANCELED_BY_BUYER),
+        ("new_reason", DeclineReason.OTHER),
+    ],
+)
+def test_reason_of_a_failed_payment(shop: SandboxHub, code: str, reason: DeclineReason) -> None:
+    """Each reason that Razorpay documents for a failed payment has its decline reason."""
+
+    def as_failed(response: Response) -> Response:
+        return reply(response.json() | {"status": "failed", "error_reason": code})
+
+    shop.sandbox.fail(None, None, AlteredAnswer(as_failed))
+    with pytest.raises(PaymentDeclined) as excinfo:
+        shop.pay()
+
+    assert (reason, code) == (excinfo.value.reason, excinfo.value.vendor_code)
+
+
 def test_payment_that_fails_after_it_was_accepted_is_a_decline(shop: SandboxHub) -> None:
     """If an accepted payment then turns out to have failed, its decline is raised."""
 

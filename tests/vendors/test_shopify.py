@@ -18,11 +18,13 @@ from moorage import (
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.contracts.shops import Completion, FulfilledLine, Fulfilment, OrderQuery, ShopTopic
+from moorage.domain.http.requests import Request
 from moorage.errors import InvalidRequest, RateLimitExceeded
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
 from moorage.testing.sandboxes.shops.base import SKU
 from moorage.testing.sandboxes.shops.shopify import LOCATION, ShopifySandbox
+from moorage.vendors.shops._shopify_answers import classify
 from moorage.vendors.shops.shopify import Shopify
 from tests.vendors.shops_subjects import shopify_order
 
@@ -150,6 +152,47 @@ def test_look_up_that_fails_leaves_the_parcel_unknown() -> None:
     sandbox.fail(None, Lost(), reply({"errors": "Not Found"}, 404))
     with hub(sandbox) as shop, pytest.raises(OutcomeUnknown):
         shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
+
+
+@pytest.mark.parametrize(
+    "code, kind",
+    [
+        ("THROTTLED", "RateLimitExceeded"),
+        ("ACCESS_DENIED", "AuthenticationFailed"),
+        ("SHOP_INACTIVE", "VendorRejected"),
+        ("INTERNAL_SERVER_ERROR", "VendorFailed"),
+        ("INTERNAL_ERROR", "VendorFailed"),
+        ("TIMEOUT", "VendorFailed"),
+        ("IDEMPOTENCY_CONCURRENT_REQUEST", "VendorFailed"),
+        ("OTHER", "InvalidRequest"),
+    ],
+)
+def test_code_of_an_error_has_an_error_class(code: str, kind: str) -> None:
+    """Each code of Shopify's GraphQL errors has its class, also with a success status."""
+    answer = reply({"errors": [{"message": "No.", "extensions": {"code": code}}]})
+
+    refusal = classify(Request.post("/graphql.json"), answer)
+
+    assert (kind, code) == (type(refusal).__name__, refusal and refusal.vendor_code)
+
+
+@pytest.mark.parametrize(
+    "status, kind",
+    [
+        (400, "InvalidRequest"),
+        (401, "AuthenticationFailed"),
+        (403, "AuthenticationFailed"),
+        (404, "VendorRejected"),
+        (429, "RateLimitExceeded"),
+        (408, "NoneType"),
+        (500, "NoneType"),
+    ],
+)
+def test_status_of_a_refusal_has_an_error_class(status: int, kind: str) -> None:
+    """A refusal without GraphQL goes by its status; a timeout or failure is not judged here."""
+    answer = reply({"errors": "No."}, status)
+
+    assert kind == type(classify(Request.post("/graphql.json"), answer)).__name__
 
 
 def test_pause_of_a_throttled_request() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from moorage import Ref, WebhookRejected
-from moorage.contracts.email_outcomes import EmailStatus
+from moorage.contracts.email_outcomes import EmailStatus, RejectReason
 from moorage.domain.webhooks.events import WebhookEvent
 from tests.vendors.subjects.sparkpost import sparkpost_hub
 
@@ -34,28 +34,28 @@ KINDS: list[tuple[str, dict[str, str], EmailStatus, str | None, bool | None]] = 
     ("teleport", {"bounce_class": "90"}, EmailStatus.UNKNOWN, "90", None),
 ]
 
-CLASSES: list[tuple[str, EmailStatus, bool | None]] = [
-    ("1", EmailStatus.BOUNCED, None),
-    ("10", EmailStatus.BOUNCED, True),
-    ("20", EmailStatus.BOUNCED, False),
-    ("21", EmailStatus.BOUNCED, False),
-    ("22", EmailStatus.BOUNCED, False),
-    ("23", EmailStatus.BOUNCED, False),
-    ("24", EmailStatus.BOUNCED, False),
-    ("25", EmailStatus.REJECTED, True),
-    ("30", EmailStatus.BOUNCED, True),
-    ("40", EmailStatus.BOUNCED, False),
-    ("50", EmailStatus.BOUNCED, False),
-    ("51", EmailStatus.BOUNCED, False),
-    ("52", EmailStatus.BOUNCED, False),
-    ("53", EmailStatus.BOUNCED, False),
-    ("54", EmailStatus.BOUNCED, False),
-    ("60", EmailStatus.UNKNOWN, None),
-    ("70", EmailStatus.BOUNCED, False),
-    ("80", EmailStatus.SUBSCRIBED, None),
-    ("90", EmailStatus.UNSUBSCRIBED, None),
-    ("100", EmailStatus.UNKNOWN, None),
-    ("999", EmailStatus.BOUNCED, None),
+CLASSES: list[tuple[str, EmailStatus, bool | None, RejectReason | None]] = [
+    ("1", EmailStatus.BOUNCED, None, RejectReason.OTHER),
+    ("10", EmailStatus.BOUNCED, True, RejectReason.INVALID),
+    ("20", EmailStatus.BOUNCED, False, RejectReason.BOUNCED),
+    ("21", EmailStatus.BOUNCED, False, RejectReason.BOUNCED),
+    ("22", EmailStatus.BOUNCED, False, RejectReason.BOUNCED),
+    ("23", EmailStatus.BOUNCED, False, RejectReason.BOUNCED),
+    ("24", EmailStatus.BOUNCED, False, RejectReason.TIMED_OUT),
+    ("25", EmailStatus.REJECTED, True, RejectReason.BLOCKED),
+    ("30", EmailStatus.BOUNCED, True, RejectReason.INVALID),
+    ("40", EmailStatus.BOUNCED, False, RejectReason.BOUNCED),
+    ("50", EmailStatus.BOUNCED, False, RejectReason.BLOCKED),
+    ("51", EmailStatus.BOUNCED, False, RejectReason.SPAM),
+    ("52", EmailStatus.BOUNCED, False, RejectReason.SPAM),
+    ("53", EmailStatus.BOUNCED, False, RejectReason.OTHER),
+    ("54", EmailStatus.BOUNCED, False, RejectReason.BLOCKED),
+    ("60", EmailStatus.UNKNOWN, None, None),
+    ("70", EmailStatus.BOUNCED, False, RejectReason.BOUNCED),
+    ("80", EmailStatus.SUBSCRIBED, None, None),
+    ("90", EmailStatus.UNSUBSCRIBED, None, RejectReason.UNSUBSCRIBED),
+    ("100", EmailStatus.UNKNOWN, None, None),
+    ("999", EmailStatus.BOUNCED, None, RejectReason.OTHER),
 ]
 
 
@@ -87,16 +87,41 @@ def test_kinds_of_events(
 
 
 @pytest.mark.parametrize("kind", ["bounce", "out_of_band"])
-@pytest.mark.parametrize("bounce, status, permanent", CLASSES)
+@pytest.mark.parametrize("bounce, status, permanent, cause", CLASSES)
 def test_classes_of_bounces(
-    *, kind: str, bounce: str, status: EmailStatus, permanent: bool | None
+    *,
+    kind: str,
+    bounce: str,
+    status: EmailStatus,
+    permanent: bool | None,
+    cause: RejectReason | None,
 ) -> None:
-    """The bounce class decides if an event counts as a bounce, and if it is permanent."""
+    """The bounce class decides if an event counts as a bounce, if it is permanent, and why."""
     [event] = events_of(
         "message_event", type=kind, transmission_id="7", bounce_class=bounce, error_code="550"
     )
 
     assert (status, bounce, permanent) == (event.status, event.code, event.permanent)
+    assert event.cause is cause
+
+
+@pytest.mark.parametrize(
+    "kind, cause",
+    [
+        ("spam_complaint", RejectReason.SPAM),
+        ("list_unsubscribe", RejectReason.UNSUBSCRIBED),
+        ("link_unsubscribe", RejectReason.UNSUBSCRIBED),
+        ("policy_rejection", RejectReason.BLOCKED),
+        ("generation_rejection", RejectReason.BLOCKED),
+        ("generation_failure", RejectReason.OTHER),
+        ("delivery", None),
+    ],
+)
+def test_kind_of_an_event_has_a_cause(kind: str, cause: RejectReason | None) -> None:
+    """A complaint, an unsubscription and a rejection by SparkPost each have their cause."""
+    [event] = events_of("message_event", type=kind, transmission_id="7")
+
+    assert event.cause is cause
 
 
 @pytest.mark.parametrize(

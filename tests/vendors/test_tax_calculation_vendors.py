@@ -425,3 +425,42 @@ def test_broken_options_of_avalara(fields: dict[str, str]) -> None:
 def test_mode_of_avalara(base_url: str, mode: Mode | None) -> None:
     """Avalara's URL decides between test and live mode."""
     assert mode == Avalara(account="1", company="DEFAULT", base_url=base_url).mode()
+
+
+@pytest.mark.parametrize(
+    "tax_field, rate_field, taxable_field, expected",
+    [
+        ("country_tax_collectable", "country_tax_rate", "country_taxable_amount",
+         ("CA", "country", None)),
+        ("gst", "gst_tax_rate", "gst_taxable_amount", ("CA", "country", "gst")),
+        ("pst", "pst_tax_rate", "pst_taxable_amount", ("QC", "state", "pst")),
+        ("qst", "qst_tax_rate", "qst_taxable_amount", ("QC", "state", "qst")),
+        ("state_amount", "state_sales_tax_rate", "state_taxable_amount",
+         ("QC", "state", "sales_tax")),
+        ("county_amount", "county_tax_rate", "county_taxable_amount",
+         ("Laval", "county", "sales_tax")),
+        ("city_amount", "city_tax_rate", "city_taxable_amount",
+         ("Montreal", "city", "sales_tax")),
+        ("special_district_amount", "special_tax_rate", "special_district_taxable_amount",
+         ("district", "district", "sales_tax")),
+        ("special_district_amount", "special_tax_rate", "special_taxable_amount",
+         ("district", "district", "sales_tax")),
+    ],
+)  # fmt: skip
+def test_taxjar_part_of_a_line_has_its_jurisdiction(
+    tax_field: str, rate_field: str, taxable_field: str, expected: tuple[str, str, str | None]
+) -> None:
+    """Each group of fields of TaxJar's lines is the tax of one jurisdiction."""
+    hub, sandbox = hub_of(taxjar)
+    parts = {"tax_collectable": 0.5, tax_field: 0.5, rate_field: 0.05, taxable_field: 10}
+    places = {"country": "CA", "state": "QC", "county": "Laval", "city": "Montreal"}
+    breakdown = {"line_items": [{"id": "1", **parts}]}
+    order = {"order_total_amount": 10, "amount_to_collect": 0.5, "jurisdictions": places}
+    line = TaxLine(id="1", amount=dollars("10"))
+    with hub:
+        sandbox.fail(reply({"tax": {**order, "breakdown": breakdown}}))
+        calculation = hub.tax().calculate(sale(lines=[line], shipping=None))
+
+    [part] = calculation.lines[0].jurisdictions
+    assert expected == (part.name, part.level, part.kind)
+    assert (dollars("0.5"), dollars("10"), 5) == (part.tax, part.taxable, part.rate)
