@@ -36,7 +36,16 @@ class Sparks(Vendor):
         required(answer.text("id"), "an id")
         if answer.status > 499:
             raise VendorFailed("Sparks failed.", field="id")
+        check_zip(wire.zip, "sender")
+        read_zip(answer, "postalCode")
         return Request.post(f"/v1/{self.token}/send", json={"dry": False, "by": "Sparks"})
+
+def check_zip(code, field):
+    if code is None:
+        raise InvalidData("The address has no ZIP code.", field=field)
+
+def read_zip(answer, field):
+    return answer.text(field)
 '''
 
 
@@ -66,6 +75,7 @@ def test_each_fact_is_made_wrong_once() -> None:
         ("word", "list", ""),
         ("text", '"[0-9]+"', "'[0-9]+x'"),
         ("number", "499", "500"),
+        ("text", '"postalCode"', "'postalCodex'"),
         ("text", "/v1/", "/v1/x"),
         ("text", "/send", "/sendx"),
         ("text", '"dry"', "'dryx'"),

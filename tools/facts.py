@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,8 @@ _NOT_FACTS: Final = frozenset(
 """Functions whose literal arguments name something of moorage's."""
 _WORD_LISTS: Final = frozenset({"error_statuses", "same", "word_set", "words"})
 _MEMBER_LISTS: Final = frozenset({"members_of"})
+_LABEL: Final = "field"
+"""The parameter of a function that takes the name of a field for messages."""
 _MEMBER: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _CLASS: Final = re.compile(r"(?:\w+\.)*[A-Z][a-z]\w*")
 _ERRORS: Final = frozenset(
@@ -63,9 +66,71 @@ def facts_in(path: str, source: str) -> list[Plant]:
     return [fact for fact in _FactEdits(path, source).facts() if compiles(fact.applied(source))]
 
 
+def labels_in(path: str, tree: ast.AST) -> dict[str, set[int]]:
+    """Return the positions of arguments that only name a field in messages, by function name.
+
+    A module's functions come first, then those of the modules beside it.
+    """
+    positions: dict[str, set[int]] = {}
+    for other in (tree, *_neighbours(Path(path).parent)):
+        for function, places in _label_positions(other).items():
+            positions.setdefault(function, places)
+    return positions
+
+
+@cache
+def _neighbours(folder: Path) -> tuple[ast.Module, ...]:
+    if "vendors" not in folder.parts:
+        return ()
+    return tuple(ast.parse(path.read_text("utf-8")) for path in sorted(folder.glob("_*.py")))
+
+
+def _label_positions(tree: ast.AST) -> dict[str, set[int]]:
+    """Return the positions of each function's parameter `field`, unless it reads an answer by it.
+
+    A function reads by it that passes it to a method, as in `answer.text(field)`, or to a function
+    of the same module that does.
+    """
+    functions = {
+        node.name: node
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    }
+    readers: set[str] = set()
+    is_complete = False
+    while not is_complete:
+        more_readers = {name for name, node in functions.items() if _is_read_by(node, readers)}
+        is_complete, readers = more_readers == readers, more_readers
+    return {
+        name: {
+            position
+            for position, parameter in enumerate(function.args.args)
+            if parameter.arg == _LABEL and name not in readers
+        }
+        for name, function in functions.items()
+    }
+
+
+def _is_read_by(function: ast.AST, readers: set[str]) -> bool:
+    for node in ast.walk(function):
+        match node:
+            case ast.Subscript(slice=value):
+                values = [value]
+            case ast.Call(func=ast.Attribute(), args=values):
+                pass
+            case ast.Call(func=ast.Name(id=name), args=values) if name in readers:
+                pass
+            case _:
+                continue
+        if any(isinstance(value, ast.Name) and value.id == _LABEL for value in values):
+            return True
+    return False
+
+
 class _FactEdits(SourceEdits):
     def __init__(self, path: str, source: str) -> None:
         super().__init__(path, source)
+        self._labels = labels_in(path, self.tree)
         self._lists = {
             argument.id
             for node in ast.walk(self.tree)
@@ -101,6 +166,11 @@ class _FactEdits(SourceEdits):
                 case ast.keyword(arg=str(name)) if name in _FOR_PEOPLE | _ALSO_OURS:
                     return False
                 case ast.Call() if child is not parent.func and self._is_aside(parent):
+                    return False
+                case ast.Call(func=ast.Name(id=name)) if any(
+                    parent.args[position : position + 1] == [child]
+                    for position in self._labels.get(name, ())
+                ):
                     return False
                 case (
                     ast.AnnAssign(target=ast.Name(id=name))
