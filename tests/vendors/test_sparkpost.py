@@ -197,6 +197,31 @@ def test_braces_are_not_taken_for_placeholders(text: str) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "text, escaped",
+    [
+        ("{{", "{{opening_single_curly()}}" * 2),
+        ("}}", "{{closing_single_curly()}}" * 2),
+        ("{a} {", "{a} {"),
+    ],
+)
+def test_pairs_of_braces_in_headers_are_escaped(text: str, escaped: str) -> None:
+    """A header with an opening or a closing pair of braces is escaped, and no other."""
+    body = mail_body(SparkPost(), mail(headers={"X-A": text}))
+
+    assert escaped == body["content"]["headers"]["X-A"]
+
+
+@pytest.mark.parametrize(
+    "webhook_auth, scheme", [("basic", "sparkpost"), ("oauth2", "sparkpost-oauth2")]
+)
+def test_authentication_of_webhooks_decides_their_scheme(webhook_auth: str, scheme: str) -> None:
+    """Webhooks with a password and with a token are verified by a scheme of their own."""
+    vendor = SparkPost(webhook_auth=webhook_auth)
+
+    assert {"scheme": scheme} == vendor.webhook_verification()
+
+
 def test_quotes_in_names_are_escaped() -> None:
     """A quote or backslash inside a display name does not end the name."""
     sandbox, mail_hub = sparkpost_hub()
