@@ -21,7 +21,7 @@ from moorage.errors import (
 )
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import Lost
-from tests.storage.azure_lab import azure, over_azure
+from tests.storage.azure_lab import azure, azure_refusal, over_azure, usual_answers
 from tests.storage.gcs_labs import bucket, over_gcs
 from tests.storage.labs import folder, over_s3, over_socket, sandbox
 
@@ -160,13 +160,60 @@ def test_azure_does_not_delete_a_container_with_unfinished_blobs() -> None:
         assert not [request for request in made.requests if request.method == "DELETE"]
 
 
-def test_azure_keeps_a_container_with_an_empty_page_and_a_marker() -> None:
-    """A page without blobs that another page follows does not show that a container is empty."""
-    page = b"<EnumerationResults><Blobs></Blobs><NextMarker>bTI=</NextMarker></EnumerationResults>"
+def blob_page(blobs: str, marker: str) -> Response:
+    """Return a page of an Azure container's blobs."""
+    elements = f"<Blobs>{blobs}</Blobs><NextMarker>{marker}</NextMarker>"
+    return Response(200, body=f"<EnumerationResults>{elements}</EnumerationResults>".encode())
+
+
+def test_azure_keeps_a_container_with_a_blob_after_an_empty_page() -> None:
+    """An empty page before another page does not show that a container is empty."""
     with azure() as made, over_azure(made) as hub:
-        made.fail(Response(200, body=page))
+        made.fail(blob_page("", "bTI="), blob_page("<Blob><Name>a</Name></Blob>", ""))
         with pytest.raises(VendorRejected, match="has blobs"):
             hub.storage().delete_container(made.container)
+
+        assert not [request for request in made.requests if request.method == "DELETE"]
+
+
+def test_azure_deletes_a_container_with_only_empty_pages() -> None:
+    """An empty page before another page does not show that a container has blobs."""
+    with azure() as made, over_azure(made) as hub:
+        files = hub.storage()
+        files.create_container(NAME)
+        made.fail(blob_page("", "bTI="))
+        files.delete_container(NAME)
+
+        markers = [dict(request.query).get("marker") for request in made.requests[-3:-1]]
+        assert [None, "bTI="] == markers
+        assert [made.container] == [container.name for container in files.list_containers()]
+
+
+def test_azure_pages_of_blobs_must_advance() -> None:
+    """If empty pages repeat their marker, the deletion raises an error."""
+    with azure() as made, over_azure(made) as hub:
+        made.fail(*[blob_page("", "bTI=")] * 6)
+        with pytest.raises(VendorFailed):
+            hub.storage().delete_container(made.container)
+
+
+@pytest.mark.parametrize("earlier_requests", [0, 1])
+def test_azure_container_in_deletion_counts_as_deleted(earlier_requests: int) -> None:
+    """The repeat of a deletion succeeds while Azure is still deleting the container."""
+    with azure() as made, over_azure(made) as hub:
+        files = hub.storage()
+        files.create_container(NAME)
+        refusal = azure_refusal("ContainerBeingDeleted", 409)
+        made.fail(*usual_answers(earlier_requests), refusal)
+
+        files.delete_container(NAME)
+
+        assert ["PUT", *["GET"] * earlier_requests] == [
+            request.method for request in made.requests[:-1]
+        ]
+        made.fail(refusal)
+        with pytest.raises(VendorRejected, match="ContainerBeingDeleted"):
+            files.create_container(NAME)
 
 
 PAGES = {

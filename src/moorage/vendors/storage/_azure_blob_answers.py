@@ -249,20 +249,21 @@ def containers(response: sdk.Response) -> tuple[list[Container], str | None]:
     return results, listing.text("NextMarker")
 
 
-def check_empty(wire: sdk.Wire, response: sdk.Response, name: str) -> None:
-    """Check that a container has no blobs.
+def marker_of_empty_page(wire: sdk.Wire, response: sdk.Response, name: str) -> str | None:
+    """The marker of the page after a page without blobs; None after the last page.
 
     Raises:
-        VendorRejected: it has at least one.
+        VendorRejected: the container has at least one blob.
     """
     listing = page(wire, response)
-    if listing.objects or listing.next_cursor is not None:
+    if listing.objects:
         raise sdk.VendorRejected(
             f"The container {name!r} has blobs, so moorage has not deleted it.",
             status=409,
             response=response,
             remedy="Delete the blobs, with their snapshots and versions, and repeat the call.",
         )
+    return listing.next_cursor
 
 
 def _listed_object(wire: sdk.Wire, key: str, element: sdk.XmlElement) -> ObjectInfo:

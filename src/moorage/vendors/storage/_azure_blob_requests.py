@@ -172,9 +172,9 @@ def created_container(name: str) -> Request:
     return Request.put(f"/{name}", query=_CONTAINER_RESOURCE)
 
 
-def contents(name: str) -> Request:
+def contents(name: str, cursor: str | None) -> Request:
     """The request for one blob of a container, including unfinished blobs and snapshots."""
-    request = listed(f"/{name}", "", delimiter=None, cursor=None, limit=1)
+    request = listed(f"/{name}", "", delimiter=None, cursor=cursor, limit=1)
     include = {"include": "snapshots,uncommittedblobs,versions"}
     return Request.get(request.path, query={**dict(request.query), **include})
 

@@ -45,6 +45,8 @@ _DIRECTORY: Final = r"[A-Za-z0-9][A-Za-z0-9.-]*"
 _AUTHORITY: Final = "https://login.microsoftonline.com"
 _SCOPE: Final = "https://storage.azure.com/.default"
 _LONGEST_PAGE: Final = 5_000
+_DELETED_CODES: Final = frozenset({"ContainerBeingDeleted", "ContainerNotFound"})
+"""Codes of a container that Azure deletes or has deleted, at the request of an earlier call."""
 _PAUSE: Final = 1.0
 _LOOKS: Final = 300
 """Number of polls of a copy that Azure makes asynchronously."""
@@ -370,11 +372,23 @@ class AzureBlob(sdk.Vendor):
     async def delete_container(self, wire: sdk.Wire, name: str, /) -> None:
         """Delete a container after a look for blobs, which Azure would delete with it."""
         try:
-            answers.check_empty(wire, await wire.send(requests.contents(name)), name)
+            await self._check_empty(wire, name)
             without_content(await wire.send(requests.deleted_container(name)))
         except sdk.VendorRejected as error:
-            if error.vendor_code != "ContainerNotFound":
+            if error.vendor_code not in _DELETED_CODES:
                 raise
+
+    async def _check_empty(self, wire: sdk.Wire, name: str) -> None:
+        """Read pages until one has a blob; Azure may return empty pages before others."""
+        marker: str | None = None
+        while True:
+            response = await wire.send(requests.contents(name, marker))
+            previous_marker = marker
+            marker = answers.marker_of_empty_page(wire, response, name)
+            if marker is None:
+                return
+            if marker == previous_marker:
+                raise sdk.malformed(response, "other NextMarker")
 
     async def list_parts(self, wire: sdk.Wire, upload: Upload, /) -> Sequence[Part]:
         """List the uploaded blocks."""
