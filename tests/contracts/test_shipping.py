@@ -7,6 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -190,6 +191,20 @@ def test_empty_declaration_is_refused() -> None:
                 weight=1,
                 origin="DE",
             )
+
+
+def test_negative_amounts_are_refused() -> None:
+    """Goods of a negative value, and a negative insurance, are refused; zero is not."""
+    goods = CustomsItem(
+        description="Sample", quantity=1, value=Money("0", "JPY"), weight=1, origin="JP"
+    )
+    with pytest.raises(InvalidData) as value_error:
+        attrs.evolve(goods, value=Money("-0.001", "KWD"))
+    with pytest.raises(InvalidData) as insurance_error:
+        RateRequest(sender=HOME, recipient=FAR_ADDRESS, parcels=BOX, insurance=Money("-1", "USD"))
+
+    assert ("value", "insurance") == (value_error.value.field, insurance_error.value.field)
+    assert "negative: -0.001 KWD" in str(value_error.value)
 
 
 def test_invalid_shipments_are_refused() -> None:

@@ -176,6 +176,50 @@ def test_charges_of_dhl_without_totals_are_added_up() -> None:
     )
 
 
+def test_charges_that_dhl_lists_twice_count_once() -> None:
+    """A second list of prices in the same currency repeats the charges of the first one."""
+    [prices] = DHL_PRODUCT["detailedPriceBreakdown"]
+    charges = [charge for charge in prices["breakdown"] if not charge["name"].startswith("TOTAL")]
+    lists = [
+        {"currencyType": kind, "priceCurrency": "AUD", "breakdown": charges}
+        for kind in ("BILLC", "PULCL")
+    ]
+    estimate = dhl_estimate({**DHL_PRODUCT, "detailedPriceBreakdown": lists})
+
+    assert (aud("534.92"), aud("88")) == (estimate.taxes, estimate.fees)
+
+
+def test_charges_of_dhl_in_other_currencies_are_no_estimate() -> None:
+    """If no list of prices is in the currency of the goods, fees would be missing."""
+    prices = [{"priceCurrency": "GBP", "breakdown": []}]
+    with pytest.raises(VendorFailed, match="detailedPriceBreakdown"):
+        dhl_estimate({**DHL_PRODUCT, "detailedPriceBreakdown": prices})
+
+
+@pytest.mark.parametrize("currency, value, price", [("JPY", "100", 33), ("KWD", "0.1", 0.033)])
+def test_prices_per_piece_have_the_decimals_of_the_currency(
+    currency: str, value: str, price: float
+) -> None:
+    """Uneven values are divided into exact prices, with no decimals or three if need be."""
+    goods = Customs(items=[attrs.evolve(SHIRTS, value=Money(value, currency))], signer="Ada")
+    dhl, ups = dhl_body(order_of(goods), "1", None), ups_body(order_of(goods), None, "1")
+    more = Money.from_minor(34, currency).amount
+
+    expected = [(2, price), (1, float(more))]
+    assert expected == [(line["quantity"], line["unitPrice"]) for line in dhl["items"]]
+    lines = ups["shipment"]["shipmentItems"]
+    assert expected == [(line["quantity"], line["priceEach"]) for line in lines]
+
+
+def test_goods_without_a_value_have_a_price_of_zero() -> None:
+    """Free goods are sent with a price of zero, and are not left out."""
+    goods = Customs(items=[attrs.evolve(SHIRTS, value=Money("0", "EUR"))], signer="Ada")
+    dhl, ups = dhl_body(order_of(goods), "1", None), ups_body(order_of(goods), None, "1")
+
+    assert [0] == [line["unitPrice"] for line in dhl["items"]]
+    assert [0] == [line["priceEach"] for line in ups["shipment"]["shipmentItems"]]
+
+
 def test_published_answer_of_ups_is_read() -> None:
     """UPS's published answer is read, whose names of fields are not those of its description."""
     estimate = ups_estimate(UPS_SHIPMENT)
@@ -343,10 +387,11 @@ def test_requests_are_in_the_currency_of_the_goods() -> None:
     assert ["AUD"] * 5 == currencies
 
 
-def test_dhl_needs_a_tariff_number() -> None:
+@pytest.mark.parametrize("hs_code", [None, ""])
+def test_dhl_needs_a_tariff_number(hs_code: str | None) -> None:
     """Goods without a customs tariff number are refused before anything is sent."""
     shop = dhl_express_account.SandboxHub()
-    goods = Customs(items=[SHIRTS, attrs.evolve(PENS, hs_code=None)], signer="Ada")
+    goods = Customs(items=[SHIRTS, attrs.evolve(PENS, hs_code=hs_code)], signer="Ada")
 
     with pytest.raises(InvalidData) as caught:
         shop.shipping.estimate_duties(order_of(goods))
@@ -395,10 +440,11 @@ def test_request_to_ups_has_the_goods_and_the_freight() -> None:
     } == shipment["shipmentItems"][0]
 
 
-def test_request_to_ups_leaves_out_what_nobody_states() -> None:
+@pytest.mark.parametrize("hs_code", [None, "", "."])
+def test_request_to_ups_leaves_out_what_nobody_states(hs_code: str | None) -> None:
     """Without a tariff number, a term or a province that matters, UPS gets none of them."""
     goods = Customs(
-        items=[attrs.evolve(PENS, hs_code=None)], signer="Ada", contents=Contents.DONATION
+        items=[attrs.evolve(PENS, hs_code=hs_code)], signer="Ada", contents=Contents.DONATION
     )
     place = attrs.evolve(THERE, country="GB", region="LND")
     extra = {"ups": {"duties": {"shipment": {"transModes": "INT_OCEAN"}}}}
@@ -446,6 +492,7 @@ def test_estimate_needs_declared_goods_of_one_currency() -> None:
         ("shipment.customs", attrs.evolve(ORDER, customs=None), None),
         ("customs.items", order_of(mixed), None),
         ("freight", ORDER, Money("1", "USD")),
+        ("freight", ORDER, Money("-1", "EUR")),
         ("freight", ORDER, "1"),  # type: ignore[list-item]  # a call without type checks
     ]
     for field, shipment, freight in calls:

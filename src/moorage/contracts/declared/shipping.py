@@ -19,7 +19,6 @@ from moorage.contracts.shipping.rates import RateRequest, ShippingCapability
 from moorage.contracts.shipping.tracking import ShippingEvent
 from moorage.contracts.validators import check_kind, check_text
 from moorage.domain.values.durations import count
-from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.handovers import Manifest, Pickup, ServicePointResult
     from moorage.contracts.shipping.shipments import AddressResult, CancelResult, Shipment
     from moorage.contracts.shipping.tracking import Tracking
+    from moorage.domain.values.money import Money
 
 
 _NO_REQUIREMENTS: Final[Requirements[Shipment]] = Requirements()
@@ -154,7 +154,7 @@ class ShippingContract(Contract):
         check_kind(shipment, RateRequest, "shipment")
         goods = duties.declared_goods(shipment).value
         if freight is not None:
-            check_kind(freight, Money, "freight")
+            parcels.check_amount(freight, "freight")
             if freight.currency != goods.currency:
                 raise InvalidData(
                     "The price of the transport is not in the currency of the goods.",

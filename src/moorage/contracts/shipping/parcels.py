@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, measure
-from moorage.contracts.validators import OneOf, are_all, as_tuple, is_a, is_maybe
+from moorage.contracts.validators import OneOf, are_all, as_tuple, check_kind, is_a, is_maybe
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData
@@ -82,6 +82,25 @@ class NonDelivery(OneOf, field="non_delivery"):
     ABANDON = "abandon"
 
 
+def check_amount(value: object, field: str) -> None:
+    """Check that a value is an amount of money of zero or more.
+
+    Raises:
+        InvalidData: it is something else.
+    """
+    check_kind(value, Money, field)
+    if isinstance(value, Money) and value.minor < 0:
+        raise InvalidData(
+            f"The amount of money is negative: {value}.",
+            field=field,
+            remedy="Give an amount of zero or more.",
+        )
+
+
+def _is_amount(_: object, attribute: attrs.Attribute[Money], value: object) -> None:
+    check_amount(value, attribute.name)
+
+
 def _is_quantity(_: object, attribute: attrs.Attribute[int], value: object) -> None:
     if type(value) is not int or value < 1:
         raise InvalidData(
@@ -107,7 +126,7 @@ class CustomsItem:
 
     description: str = field(validator=is_a(str))
     quantity: int = field(validator=_is_quantity)
-    value: Money = field(validator=is_a(Money))
+    value: Money = field(validator=_is_amount)
     weight: Decimal = field(converter=_weight)
     weight_unit: WeightUnit = field(default=WeightUnit.KILOGRAM, converter=WeightUnit)
     hs_code: str | None = field(default=None, validator=is_maybe(str))

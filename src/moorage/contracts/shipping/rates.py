@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.address import Address
 from moorage.contracts.replays import replay_field
-from moorage.contracts.shipping.parcels import Customs, Parcel
+from moorage.contracts.shipping.parcels import Customs, Parcel, check_amount
 from moorage.contracts.validators import (
     OneOf,
     are_all,
@@ -26,6 +26,8 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, datetime
+
+    import attrs
 
     from moorage.contracts.ref import Ref
 
@@ -116,6 +118,11 @@ def _check_label(label: LabelFormat, size: LabelSize | None) -> None:
         )
 
 
+def _is_maybe_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        check_amount(value, attribute.name)
+
+
 @frozen(kw_only=True)
 class RateRequest:
     """A shipment for which rates are requested.
@@ -149,7 +156,7 @@ class RateRequest:
     ship_date: date | None = field(default=None, validator=is_maybe_day)
     label: LabelFormat = field(default=LabelFormat.PDF, converter=LabelFormat)
     label_size: LabelSize | None = field(default=None, converter=optional(LabelSize))
-    insurance: Money | None = field(default=None, validator=is_maybe(Money))
+    insurance: Money | None = field(default=None, validator=_is_maybe_amount)
     signature: Signature | None = field(default=None, converter=optional(Signature))
     saturday: bool = field(default=False, validator=is_a(bool))
     is_return: bool = field(default=False, validator=is_a(bool))

@@ -139,7 +139,7 @@ def read_duties(
     """Parse the charges on the import of a shipment.
 
     Raises:
-        VendorFailed: the answer lacks an item, or has a charge in another currency.
+        VendorFailed: the answer lacks an item, or has charges only in another currency.
     """
     body, customs = sdk.read_answer(response), declared_goods(request)
     currency = customs.value.currency
@@ -149,12 +149,7 @@ def read_duties(
         for item in product.objects("items")
     }
     items = item_charges(response, customs, charges)
-    whole = [
-        charge
-        for prices in product.objects("detailedPriceBreakdown")
-        if prices.text("priceCurrency") == currency
-        for charge in prices.objects("breakdown")
-    ]
+    whole = _charges_on_the_whole(response, product, currency)
     sums: dict[str, sdk.Money] = {}
     zero = sdk.Money.from_minor(0, currency)
     on_items = {
@@ -180,6 +175,23 @@ def read_duties(
         messages=tuple(_message(text) for text in body.texts("warnings")),
         raw=body.raw,
     )
+
+
+def _charges_on_the_whole(
+    response: sdk.Response, product: sdk.Answer, currency: str
+) -> list[sdk.Answer]:
+    """The charges on a shipment in a currency; DHL may list the same charges in several ways.
+
+    Raises:
+        VendorFailed: they are only in other currencies, so that the estimate would be too low.
+    """
+    price_lists = list(product.objects("detailedPriceBreakdown"))
+    for prices in price_lists:
+        if prices.text("priceCurrency") == currency:
+            return list(prices.objects("breakdown"))
+    if price_lists:
+        raise sdk.malformed(response, "detailedPriceBreakdown")
+    return []
 
 
 def _line_charges(response: sdk.Response, item: sdk.Answer, currency: str) -> ItemDuties:

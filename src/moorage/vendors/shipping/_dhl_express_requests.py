@@ -191,7 +191,7 @@ def duties_body(request: RateRequest, account: str, freight: Money | None) -> di
 
 def _taxed_line(number: int, line: GoodsLine) -> dict[str, Any]:
     item = line.item
-    if item.hs_code is None:
+    if not item.hs_code:
         raise InvalidData(
             "DHL Express estimates no duties on goods without a customs tariff number.",
             field=f"shipment.customs.items[{line.position}].hs_code",

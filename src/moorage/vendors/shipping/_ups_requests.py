@@ -308,8 +308,8 @@ def _total(request: RateRequest, customs: Customs) -> dict[str, str] | None:
 
 
 def plain_code(code: str | None) -> str | None:
-    """A customs tariff number without dots and spaces."""
-    return code and re.sub(r"[^A-Za-z0-9]", "", code)
+    """A customs tariff number without dots and spaces; None if nothing is left of it."""
+    return re.sub(r"[^A-Za-z0-9]", "", code or "") or None
 
 
 def recovery_body(label: LabelFormat, identification: dict[str, Any]) -> dict[str, Any]:
