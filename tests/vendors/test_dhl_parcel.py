@@ -290,6 +290,29 @@ def test_refusal_names_the_first_problem_of_the_shipment(shop: Shop) -> None:
     assert ("400", 0) == (caught.value.vendor_code, shop.sandbox.sold)
 
 
+@pytest.mark.parametrize(
+    "states, words",
+    [
+        (("Warning", "Error", "Error"), "Remark 2. Remark 3."),
+        (("Error", "Warning", "Warning"), "Remark 1."),
+        (("Warning", "Warning", "Warning"), "Remark 1. Remark 2. Remark 3."),
+    ],
+)
+def test_refusal_has_the_texts_of_all_errors(shop: Shop, states: Any, words: str) -> None:
+    """A refusal has the texts of DHL's errors; its warnings only if there are no errors."""
+    remarks = [
+        {"validationMessage": f"Remark {number}.", "validationState": state}
+        for number, state in enumerate(states, 1)
+    ]
+    status = {"title": "Bad Request", "statusCode": 400}
+    item = {"sstatus": status, "validationMessages": [*remarks, {"property": "shipper"}]}
+    shop.sandbox.fail(reply({"status": status, "items": [item]}, 400))
+    with pytest.raises(InvalidRequest) as caught:
+        shop.buy()
+
+    assert words == caught.value.vendor_message
+
+
 def test_refusal_of_a_malformed_request_names_the_field(shop: Shop) -> None:
     """A refusal of the request itself has the text about the first wrong field."""
     with pytest.raises(InvalidRequest, match="The field is extraneous") as caught:

@@ -41,6 +41,7 @@ IS_CUSTOMER_NUMBER: Final = sdk.matches(
     remedy="Set its ten characters as a string, such as '3333333333'.",
 )
 _OK: Final = "200"
+_WARNING: Final = "Warning"
 _PRODUCT: Final = re.compile(r"V(\d\d)[A-Z]+")
 _SHORTEST_REFERENCE: Final = 8
 _SIDES: Final = ("length", "width", "height")
@@ -173,9 +174,20 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
         return None
     else:
         kind = sdk.VendorRejected
-    text = item.text("validationMessages.0.validationMessage") or item.text("message")
+    text = _validation_texts(item) or item.text("message")
     text = text or status.text("detail") or status.text("title")
     return refusal(kind, "DHL Parcel", response, code, text)
+
+
+def _validation_texts(item: sdk.Answer) -> str | None:
+    """The texts of all errors in a shipment; those of the warnings if there are no errors."""
+    messages = [
+        (text, message.text("validationState") == _WARNING)
+        for message in item.objects("validationMessages")
+        if (text := message.text("validationMessage"))
+    ]
+    errors = [text for text, is_warning in messages if not is_warning]
+    return " ".join(errors or [text for text, _ in messages]) or None
 
 
 def read_order(
