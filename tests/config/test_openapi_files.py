@@ -46,7 +46,7 @@ def test_file_is_read_by_its_ending(name: str, tmp_path: Path) -> None:
     [
         ("a.json", "{", "is not valid JSON"),
         ("a.json", '{"a": 1, "a": 2}', "appears twice"),
-        ("a.json", '{"a": NaN}', "is not valid JSON"),
+        ("a.json", '{"a": NaN}', "NaN is not a JSON number. Write a number"),
         ("a.json", b"\xff", "not encoded in UTF-8"),
         ("a.json", "[" * 500_000, "nested too deeply"),
         ("a.yaml", "[" * 500_000, "more than 200 levels"),
@@ -84,6 +84,8 @@ def test_files_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(openapi_files, "_MAX_BYTES", 10)
     with pytest.raises(ConfigurationError, match="more than 10 bytes"):
         service_of(tmp_path / "a.json", json.dumps(SHOP))
+    with pytest.raises(ConfigurationError, match="more than 10 bytes"):
+        read_openapi("/dev/zero")  # a file without an end, whose size is zero
 
 
 def test_yaml_needs_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

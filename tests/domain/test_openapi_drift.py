@@ -384,9 +384,11 @@ def test_required_field_that_is_read_only_is_not_required_of_requests() -> None:
 
 @pytest.mark.parametrize("wrong", [None, [], {}, {"paths": []}, "text", 7])
 def test_document_without_paths_is_refused(wrong: Json) -> None:
-    """A document without paths is refused, and the error says which document is needed."""
-    with pytest.raises(DescriptionRefused, match="OpenAPI"):
+    """A document without paths is refused, and the error says which of the two it is."""
+    with pytest.raises(DescriptionRefused, match=r"The old description .* OpenAPI"):
         find_drift(wrong, OLD, USAGE)
+    with pytest.raises(DescriptionRefused, match=r"The new description .* OpenAPI"):
+        find_drift(OLD, wrong, USAGE)
 
 
 @pytest.mark.parametrize("wrong", [None, [], "text", 7, {"$ref": "#/nothing"}, {"$ref": "x.json"}])

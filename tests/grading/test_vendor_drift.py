@@ -168,6 +168,14 @@ def test_vendor_is_chosen_by_its_host() -> None:
     assert frozenset() == described_hosts([])
 
 
+def test_invalid_urls_of_servers_are_ignored() -> None:
+    """A server whose URL is invalid has no host, and the other servers keep theirs."""
+    urls = ["http://[::1", "https://us.sms.api.sinch.com"]
+    description = {"servers": [*({"url": url} for url in urls), {"url": 7}, 8]}
+
+    assert {"us.sms.api.sinch.com"} == described_hosts(description)
+
+
 def test_names_in_forms_and_bodies_are_recorded() -> None:
     """Fields that a vendor sends in forms and bodies are recorded, nested ones as dotted paths."""
     stripe, adyen = facts_of("stripe").usage, facts_of("adyen").usage

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from moorage.config.loading import unique_keys
-from moorage.config.syntax import Reason, reason_of
+from moorage.config.syntax import MalformedText, Reason, reason_of
 from moorage.domain.openapi.description import OpenApi
 from moorage.domain.values.installation import install
-from moorage.domain.values.json_text import refuse_constant
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,17 +47,19 @@ def parsed_description(file: Path) -> object:
         ConfigurationError: the file cannot be read.
     """
     try:
-        if file.stat().st_size > _MAX_BYTES:
-            raise _file_error(
-                f"{file} has more than {_MAX_BYTES} bytes.",
-                "Remove unneeded parts, such as examples.",
-            )
-        content = file.read_bytes()
+        # The size of a pipe or a device is known only by reading it.
+        with file.open("rb") as opened_file:
+            content = opened_file.read(_MAX_BYTES + 1)
     except OSError as error:
         problem = f"{file} cannot be read ({error.strerror})."
     except ValueError:
         problem = "The path contains a null character."
     else:
+        if len(content) > _MAX_BYTES:
+            raise _file_error(
+                f"{file} has more than {_MAX_BYTES} bytes.",
+                "Remove unneeded parts, such as examples.",
+            )
         return _parsed_content(content, file)
     raise _file_error(problem, "Pass the path of a JSON or YAML file.")
 
@@ -69,7 +70,7 @@ def _parsed_content(content: bytes, file: Path) -> object:
         text = content.decode("utf-8-sig")
         if is_yaml:
             return _yaml(text)
-        return json.loads(text, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
+        return json.loads(text, object_pairs_hook=unique_keys, parse_constant=_constant)
     except RecursionError:
         reason = Reason("it is nested too deeply.", "Reduce the nesting.")
     except UnicodeDecodeError:
@@ -90,6 +91,10 @@ def _yaml(text: str) -> object:
     else:
         return yaml_value(text)
     raise _file_error(problem, f"{install('yaml')} Or convert the description to JSON.")
+
+
+def _constant(name: str) -> NoReturn:
+    raise MalformedText(f"{name} is not a JSON number.", "Write a number.")
 
 
 def _file_error(problem: str, remedy: str) -> ConfigurationError:

@@ -102,15 +102,23 @@ def described_hosts(description: object) -> frozenset[str]:
     """Return the hosts of the servers that an API description lists."""
     root = Node(description, "#")
     urls = [server.text("url") or "" for server in root.child("servers").items()]
-    hosts = {urlsplit(url).netloc.lower() for url in urls} | {(root.text("host") or "").lower()}
+    hosts = {_host_of(url).lower() for url in urls} | {(root.text("host") or "").lower()}
     return frozenset(hosts - {""})
+
+
+def _host_of(url: str) -> str:
+    """Return the host of a URL; an empty text if the URL is invalid."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 def _names_host(vendor: str, hosts: frozenset[str]) -> bool:
     """Return whether a vendor's source contains one of these hosts, or one without its region."""
     texts = texts_of(modules_of(vendor_class(vendor)))
     return any(
-        urlsplit(text).netloc in hosts
+        _host_of(text) in hosts
         or (text.startswith(".") and any(host.endswith(text) for host in hosts))
         for text in texts
         if "." in text

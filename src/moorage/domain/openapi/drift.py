@@ -107,7 +107,7 @@ def find_drift(old_tree: object, new_tree: object, usage: Usage) -> DescriptionD
     Raises:
         DescriptionRefused: one of them is not an OpenAPI description of version 2 or 3.
     """
-    old_description, new_description = _Description(old_tree), _Description(new_tree)
+    old_description, new_description = _Description(old_tree, "old"), _Description(new_tree, "new")
     changes: dict[Change, None] = {}
     compared_names: dict[str, None] = {}
     undescribed_operations: list[tuple[str, str]] = []
@@ -132,13 +132,13 @@ def find_drift(old_tree: object, new_tree: object, usage: Usage) -> DescriptionD
 
 
 class _Description:
-    def __init__(self, tree: object) -> None:
+    def __init__(self, tree: object, name: str) -> None:
         if not is_object(tree) or not is_object(tree.get("paths")):
             raise DescriptionRefused.of(
                 [
                     Problem(
                         "#/paths",
-                        "The description has no paths.",
+                        f"The {name} description has no paths.",
                         "Pass an OpenAPI description of version 2 or 3.",
                     )
                 ]
