@@ -530,6 +530,43 @@ def test_incoming_message_has_its_sender_text_and_time() -> None:
     assert datetime(2031, 5, 6, 7, 8, 9, 123000, tzinfo=UTC) == event.at
 
 
+@pytest.mark.parametrize(
+    "content, text, media",
+    [
+        ({"type": "TEXT", "text": "Yes"}, "Yes", ()),
+        (
+            {"type": "IMAGE", "caption": "Broken", "url": "https://a.example/1"},
+            "Broken",
+            ("https://a.example/1",),
+        ),
+        ({"type": "VOICE", "url": "https://a.example/2"}, None, ("https://a.example/2",)),
+        ({"type": "LOCATION", "latitude": 1.5}, None, ()),
+    ],
+    ids=["text", "image", "voice", "location"],
+)
+def test_message_received_by_whatsapp_has_its_text_and_file(
+    content: dict[str, Any], text: str | None, media: tuple[str, ...]
+) -> None:
+    """A message received by WhatsApp has its text or caption, and the URL of its file."""
+    sandbox = InfobipSandbox()
+    notice = sandbox.receive(TO, "", url=URL)
+    [fields] = json.loads(notice.body)["results"]
+    names = ("messageId", "from", "to", "receivedAt")
+    received = {name: fields[name] for name in names}
+    received |= {"integrationType": "WHATSAPP", "message": content, "contact": {"name": "Ada"}}
+    event = event_of(
+        sandbox, attrs.evolve(notice, body=json.dumps({"results": [received]}).encode())
+    )
+
+    assert (SmsStatus.RECEIVED, TO, text, media) == (
+        event.status,
+        event.sender,
+        event.text,
+        event.media,
+    )
+    assert "WHATSAPP" == event.raw["integrationType"]
+
+
 def test_reports_of_a_batch() -> None:
     """A webhook with several reports gives one event for each, with different ids."""
     sandbox = InfobipSandbox()

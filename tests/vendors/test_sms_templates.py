@@ -76,6 +76,20 @@ def test_twilio_gets_addresses_with_their_channel(
     assert "Body" not in form
 
 
+def test_twilio_repeat_with_variables_in_another_order_is_the_same(tmp_path: Path) -> None:
+    """Named values in another order do not make a repeat with the same key another message."""
+    hub, sandbox = opened("twilio", tmp_path)
+    with hub:
+        receipts = [
+            hub.sms().send_template(template(variables=variables), idempotency_key="Q-17/ready")
+            for variables in ({"order": "Q-17", "name": "Ada"}, {"name": "Ada", "order": "Q-17"})
+        ]
+
+    assert receipts[0].ref == receipts[1].ref
+    assert [False, True] == [receipt.replayed for receipt in receipts]
+    assert 1 == len(sandbox.requests)
+
+
 def test_twilio_fills_in_the_template(tmp_path: Path) -> None:
     """Twilio fills in the content template, whose text is in the answer."""
     hub, _ = opened("twilio", tmp_path)

@@ -53,6 +53,12 @@ def _is_number(_: object, attribute: attrs.Attribute[str], value: object) -> Non
 
 def _as_variables(value: Any) -> Any:
     """Variables as a table; those in a series are named by their positions, from "1" on."""
+    if isinstance(value, (set, frozenset)):
+        raise InvalidData(
+            "The variables of the template are a set, which has no order.",
+            field="variables",
+            remedy="Give a list in the order of the placeholders, or a dict with their names.",
+        )
     variables = as_tuple(value)
     if is_tuple(variables):
         return {str(position): text for position, text in enumerate(variables, 1)}

@@ -282,6 +282,12 @@ def _is_incoming(fields: sdk.Answer) -> bool:
     return fields.text("receivedAt") is not None
 
 
+def _received_media(fields: sdk.Answer) -> tuple[str, ...]:
+    """The URL of the file in a message received by WhatsApp."""
+    url = fields.text("message.url")
+    return () if url is None else (url,)
+
+
 def _event_time(fields: sdk.Answer) -> datetime | None:
     return fields.time("doneAt") or fields.time(_SEEN) or fields.time("receivedAt")
 
@@ -373,7 +379,8 @@ class Infobip(sdk.ApiVendor):
         at=_event_time,
         sender=sdk.when(_is_incoming, international("from")),
         to=sdk.when(_is_incoming, international("to")),
-        text=sdk.text("text"),
+        text=sdk.text("text", "message.text", "message.caption"),
+        media=_received_media,
         error_code=sdk.text("error.name", none=_NO_ERROR),
     )
 

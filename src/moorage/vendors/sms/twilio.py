@@ -98,7 +98,10 @@ def template_form(vendor: Twilio, message: TemplateMessage) -> dict[str, Any]:
         "To": message.to if is_plain else prefix + message.to,
         **origin,
         "ContentSid": message.template,
-        "ContentVariables": json.dumps(dict(message.variables)) if message.variables else None,
+        "ContentVariables": (
+            # In one order, so that a repeat with the same values has the same body.
+            json.dumps(dict(message.variables), sort_keys=True) if message.variables else None
+        ),
         "StatusCallback": message.callback_url,
     }
 
