@@ -32,7 +32,9 @@ from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.adapters.mail.smtp import AsyncSmtpTransport, SmtpTransport
 from moorage.contracts.email import Attachment, EmailMessage
 from moorage.contracts.email_address import EmailAddress
+from moorage.contracts.email_mime import read_mime
 from moorage.contracts.email_outcomes import EmailStatus
+from moorage.contracts.ref import Ref
 from moorage.testing import tls_pair
 from moorage.testing.sandboxes.email.smtp import SmtpSandbox, read_message
 from moorage.vendors.email._mime import mime_bytes
@@ -141,6 +143,26 @@ def test_email_of_html_alone_has_no_empty_text_beside_it() -> None:
     assert b"text/plain" not in written_bytes
     files_alone = _message(text=None, attachments=[_image()])
     assert b"text/plain" in mime_bytes(files_alone, SHOP, "<1@example.com>")
+
+
+@pytest.mark.parametrize("text", ["Grüße " * 300, "x" * 3_000, "日本 " * 300])
+@pytest.mark.parametrize("to", ["ada@example.com", "zoë@example.com"])
+def test_encoded_lines_have_at_most_76_characters(text: str, to: str) -> None:
+    """Lines of encoded texts and files keep the limit of MIME, and the contents are unchanged."""
+    from email import message_from_bytes  # noqa: PLC0415 - the reader, not what is tested
+
+    file = Attachment(filename="a.pdf", content=b"%PDF-" * 1_000, content_type="application/pdf")
+    message = _message(to=to, text=text, html=text, amp_html=text, attachments=[file, _image()])
+    written_bytes = mime_bytes(message, SHOP, "<1@example.com>")
+
+    for part in message_from_bytes(written_bytes).walk():
+        if not part.is_multipart():
+            assert part["Content-Transfer-Encoding"] in {"base64", "quoted-printable"}
+            assert 76 >= max(map(len, str(part.get_payload()).splitlines()))
+    sent = read_mime(written_bytes, Ref("smtp", "mail", "1"))
+    bodies = [body or "" for body in (sent.text, sent.html, sent.amp_html)]
+    assert [text] * 3 == [body.rstrip("\r\n") for body in bodies]
+    assert file.content in [sent_file.content for sent_file in sent.files]
 
 
 def test_parameters_of_an_attachment_are_kept() -> None:

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from moorage.contracts.email import Attachment, EmailMessage
 
-# The maximum length of a line; some readers do not join lines that were folded earlier.
+# The maximum length of a header line; some readers do not join lines that were folded earlier.
 _ASCII: Final = SMTP.clone(max_line_length=998, cte_type="7bit")
 _WIDE: Final = _ASCII.clone(utf8=True)
+_LONGEST_ENCODED_LINE: Final = 76
+"""The limit of RFC 2045 for lines in base64 and quoted-printable; spam filters object to longer."""
 _ENDING: Final = re.compile(rb"\r\n|\r|\n")
 _FOLD: Final = re.compile(r"\r\n(?=[ \t])|\r\n\Z")
 
@@ -67,7 +69,7 @@ def _mime_address(address: EmailAddress) -> Address:
 
 
 def _body(message: EmailMessage, policy: EmailPolicy[Any]) -> Mime:
-    whole_message = Mime(policy=policy)
+    whole_message = Mime(policy=policy.clone(max_line_length=_LONGEST_ENCODED_LINE))
     (kind, text), *alternatives = _texts(message)
     whole_message.set_content(text, subtype=kind)
     for kind, text in alternatives:
