@@ -49,6 +49,10 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 
+DINARS = ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"]
+"""Currencies with three decimals."""
+
+
 @pytest.fixture(name="shop")
 def _shop() -> Iterator[SandboxHub]:
     """Return a hub that accepts payments by Razorpay."""
@@ -130,13 +134,50 @@ def test_unsuitable_charges_are_not_sent(
 
 @pytest.mark.parametrize(
     "amount, minor",
-    [(Money("295", "JPY"), 295), (Money("99.990", "KWD"), 99990), (Money("0.10", "USD"), 10)],
+    [
+        (Money("295", "JPY"), 295),
+        (Money("0.10", "USD"), 10),
+        *((Money("99.990", name), 99990) for name in DINARS),
+    ],
 )
 def test_amounts_are_in_minor_units(shop: SandboxHub, amount: Money, minor: int) -> None:
     """Amounts are sent in minor units; dinars have three decimals, the last of which is 0."""
     payment = shop.pay(amount=amount)
 
     assert (amount, minor) == (payment.amount, shop.writes()[0][1]["amount"])
+
+
+@pytest.mark.parametrize("currency", DINARS)
+def test_third_decimal_of_a_dinar_must_be_zero(shop: SandboxHub, currency: str) -> None:
+    """An amount of dinars or rials whose third decimal is not 0 is refused before it is sent."""
+    with pytest.raises(InvalidData):
+        shop.pay(amount=Money("99.991", currency))
+
+    assert [] == shop.sandbox.requests
+
+
+@pytest.mark.parametrize(
+    "status, state",
+    [
+        ("created", LinkState.OPEN),
+        ("partially_paid", LinkState.PENDING),
+        ("paid", LinkState.PAID),
+        ("expired", LinkState.EXPIRED),
+        ("cancelled", LinkState.CLOSED),
+        ("levitated", LinkState.UNKNOWN),
+    ],
+)
+def test_status_of_a_link_has_a_state(shop: SandboxHub, status: str, state: LinkState) -> None:
+    """Each status that Razorpay documents for a payment link has its state."""
+    request = LinkRequest(RUPEES, reference="INV-1")
+    link = shop.payments.create_link(request, idempotency_key="l-1")
+
+    def changed(response: Response) -> Response:
+        return reply(response.json() | {"status": status})
+
+    shop.sandbox.fail(AlteredAnswer(changed))
+
+    assert state is shop.payments.get_link(link.ref).state
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
 from moorage.testing.sandboxes.shops.base import SKU
 from moorage.testing.sandboxes.shops.shopify import LOCATION, ShopifySandbox
 from moorage.vendors.shops._shopify_answers import classify
+from moorage.vendors.shops._shopify_documents import quoted
 from moorage.vendors.shops.shopify import Shopify
 from tests.vendors.shops_subjects import shopify_order
 
@@ -152,6 +153,15 @@ def test_look_up_that_fails_leaves_the_parcel_unknown() -> None:
     sandbox.fail(None, Lost(), reply({"errors": "Not Found"}, 404))
     with hub(sandbox) as shop, pytest.raises(OutcomeUnknown):
         shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
+
+
+@pytest.mark.parametrize(
+    "text, term",
+    [("it's", "'it\\'s'"), ("a\\b", "'a\\\\b'"), ("\\'", "'\\\\\\''"), ("plain", "'plain'")],
+)
+def test_term_of_a_search_is_quoted(text: str, term: str) -> None:
+    """A quotation mark and a backslash are escaped in a term of Shopify's search."""
+    assert term == quoted(text)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from moorage.contracts.routes import Account
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.testing.sandboxes.chat.slack import SlackSandbox
-from moorage.vendors.chat._slack_answers import ERRORS
+from moorage.vendors.chat._slack_answers import ERRORS, classify
 from moorage.vendors.chat._slack_content import content
 from moorage.vendors.chat.slack import Slack
 
@@ -362,6 +362,38 @@ def test_sandbox_refuses_invalid_requests(method: str, body: Any, code: str) -> 
     answer: Response = client.send(request, f"https://slack.com/api/{method}", Timeouts())
 
     assert (200, False, code) == (answer.status, answer.json()["ok"], answer.json()["error"])
+
+
+CREDENTIAL_CODES = """
+    access_denied accesslimited account_inactive bad_token enterprise_is_restricted invalid_auth
+    invalid_token missing_scope no_permission not_allowed_token_type not_authed org_login_required
+    token_expired token_revoked two_factor_setup_required
+"""
+REQUEST_CODES = """
+    invalid_arg_name invalid_arguments invalid_array_arg invalid_attachments invalid_blocks
+    invalid_blocks_format invalid_charset invalid_form_data invalid_json invalid_metadata_format
+    invalid_metadata_schema invalid_post_type invalid_time json_not_object markdown_text_conflict
+    missing_post_type msg_blocks_too_long msg_too_long no_text request_timeout time_in_past
+    time_too_far too_many_attachments
+"""
+
+
+@pytest.mark.parametrize(
+    "codes, kind",
+    [
+        (CREDENTIAL_CODES, AuthenticationFailed),
+        (REQUEST_CODES, InvalidRequest),
+        ("fatal_error internal_error service_unavailable update_failed", VendorFailed),
+        ("ratelimited rate_limited message_limit_exceeded", RateLimitExceeded),
+        ("channel_not_found is_archived", VendorRejected),
+    ],
+)
+def test_code_of_a_refusal_has_an_error_class(codes: str, kind: type[Exception]) -> None:
+    """Each code that Slack documents for its methods has its class of errors."""
+    for code in codes.split():
+        answer = reply({"ok": False, "error": code})
+
+        assert (code, kind) == (code, type(classify(Request.post("/chat.postMessage"), answer)))
 
 
 def test_sandbox_requires_a_token() -> None:

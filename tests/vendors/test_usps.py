@@ -338,6 +338,25 @@ def test_request_for_a_label() -> None:
     } == label_body(request, OFFER, date(2030, 1, 2))
 
 
+@pytest.mark.parametrize(
+    "label, image_type",
+    [
+        (LabelFormat.PDF, "PDF"),
+        (LabelFormat.PNG, "PNG"),
+        (LabelFormat.ZPL, "ZPL203DPI"),
+        (LabelFormat.EPL, "EPL300DPI"),
+    ],
+)
+def test_format_of_a_label_is_an_image_type(
+    shop: Shop, label: LabelFormat, image_type: str
+) -> None:
+    """Each format of labels has USPS's name for it in the request, and USPS returns that format."""
+    shipment = shop.buy(label=label)
+
+    assert label is shipment.labels[0].format
+    assert image_type == shop.sandbox.requests[-1].json()["imageInfo"]["imageType"]
+
+
 def test_person_name_of_one_word_is_sent_as_last_name_beside_company_name() -> None:
     """Beside a company name, a person's name of one word is sent as the last name."""
     fields = party(attrs.evolve(HERE, name="Plato"), "sender")
@@ -566,6 +585,38 @@ def test_address_is_standardized(shop: Shop) -> None:
         query["secondaryAddress"],
         query["ZIPCode"],
     )
+
+
+def test_checked_address_has_each_of_usps_fields(shop: Shop) -> None:
+    """The suggested address consists of USPS's fields, and a correction has its text and code."""
+    shop.shipping.get_rates(REQUEST)
+    fields = {
+        "streetAddress": "180 S HARBOR DR",
+        "secondaryAddress": "APT 21",
+        "city": "TORRANCE",
+        "state": "NV",
+        "ZIPCode": "90501",
+    }
+    corrections = [{"code": "32", "text": "More information is needed."}]
+    info = {"DPVConfirmation": "Y", "business": "Y"}
+    answer = {"address": fields, "corrections": corrections, "additionalInfo": info}
+    shop.sandbox.fail(reply(answer))
+
+    result = shop.shipping.validate_address(THERE)
+
+    suggested_address = result.suggested
+    assert suggested_address is not None
+    assert list(fields.values()) == [
+        suggested_address.line1,
+        suggested_address.line2,
+        suggested_address.city,
+        suggested_address.region,
+        suggested_address.postal_code,
+    ]
+    assert suggested_address.line3 is None
+    assert result.residential is False
+    [message] = result.messages
+    assert ("32", "More information is needed.") == (message.code, message.text)
 
 
 @pytest.mark.parametrize(
