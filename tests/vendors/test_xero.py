@@ -382,6 +382,78 @@ def test_refusal_text_has_all_problems_of_all_records(body: dict[str, Any], word
     assert f"Xero refused: {words}" in str(classify(Request.get("/Contacts"), reply(body, 400)))
 
 
+@pytest.mark.parametrize(
+    "status, kind",
+    [
+        (400, "InvalidRequest"),
+        (401, "AuthenticationFailed"),
+        (403, "AuthenticationFailed"),
+        (404, "VendorRejected"),
+        (429, "RateLimitExceeded"),
+        (408, "NoneType"),
+        (500, "NoneType"),
+    ],
+)
+def test_status_of_a_refusal_has_an_error_class(status: int, kind: str) -> None:
+    """A refusal goes by its status; a timeout or a failure of Xero is not judged here."""
+    answer = reply({"Title": "No"}, status)
+
+    assert kind == type(classify(Request.get("/Contacts"), answer)).__name__
+
+
+@pytest.mark.parametrize(
+    "word, account_class",
+    [
+        ("ASSET", AccountClass.ASSET),
+        ("LIABILITY", AccountClass.LIABILITY),
+        ("EQUITY", AccountClass.EQUITY),
+        ("REVENUE", AccountClass.REVENUE),
+        ("EXPENSE", AccountClass.EXPENSE),
+        ("OTHER", AccountClass.UNKNOWN),
+    ],
+)
+def test_class_of_an_account(word: str, account_class: AccountClass) -> None:
+    """Each class of accounts in Xero's description has its class."""
+    account = read_account(as_answer({"Code": "200", "Class": word}))
+
+    assert account is not None
+    assert account.account_class is account_class
+
+
+@pytest.mark.parametrize(
+    "word, active", [("ACTIVE", True), ("ARCHIVED", False), ("GDPRREQUEST", False), ("NEW", None)]
+)
+def test_status_of_a_contact(
+    hub: Hub, sandbox: XeroSandbox, word: str, active: bool | None
+) -> None:
+    """A contact is active or not by its status, and an unknown status tells neither."""
+    contact = {"ContactID": "c", "Name": "Mill Ltd", "ContactStatus": word}
+    sandbox.fail(reply({"Contacts": [contact]}))
+
+    assert hub.accounting().create_contact(Contact(name="Mill Ltd")).active is active
+
+
+@pytest.mark.parametrize(
+    "word, state",
+    [
+        ("DRAFT", JournalState.DRAFT),
+        ("POSTED", JournalState.POSTED),
+        ("VOIDED", JournalState.VOID),
+        ("DELETED", JournalState.VOID),
+    ],
+)
+def test_status_of_a_journal(
+    hub: Hub, sandbox: XeroSandbox, word: str, state: JournalState
+) -> None:
+    """Each status of a manual journal in Xero's description has its state."""
+    sandbox.fail(reply({"ManualJournals": [{"ManualJournalID": "j", "Status": word}]}))
+    line = JournalLine(account="200", debit=Decimal(1))
+    lines = [line, JournalLine(account="400", credit=Decimal(1))]
+    journal = Journal(date=date(2031, 5, 6), narration="Correction", lines=lines)
+
+    assert hub.accounting().post_journal(journal).state is state
+
+
 def test_unknown_state_of_a_journal(hub: Hub, sandbox: XeroSandbox) -> None:
     """An unknown journal state is UNKNOWN, and an answer without a list raises an error."""
     sandbox.fail(reply({"ManualJournals": [{"ManualJournalID": "j", "Status": "FROZEN"}]}))
