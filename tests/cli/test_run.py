@@ -112,7 +112,7 @@ def test_moorage_connectors_exits_with_1_if_connector_health_check_fails(
     result = command("connectors")
 
     assert 1 == result.code
-    assert "Its check raised OSError." in result.out
+    assert "The check of the connector raised OSError." in result.out
 
 
 def test_moorage_connectors_says_so_if_no_connectors_are_configured() -> None:

@@ -201,7 +201,7 @@ def test_files_that_were_not_stored_are_named() -> None:
     ending = command("step", "run", "stored")
 
     assert 0 == ending.code
-    assert "other was not stored: The step left no such file" in ending.err
+    assert "other was not stored: The step did not write this file" in ending.err
     assert "copy was not" not in ending.err
     assert "5\n" == Path("kept/copies/1").read_text()
 

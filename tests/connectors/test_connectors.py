@@ -257,8 +257,8 @@ async def test_unhealthy_connector_neither_hides_health_of_others_nor_reveals_se
     assert [
         ("good", HealthState.HEALTHY, None, None),
         ("bad", HealthState.UNAVAILABLE, "It is down.", "Start it."),
-        ("odd", HealthState.UNAVAILABLE, "Its check raised OSError.", None),
-        ("slow", HealthState.UNAVAILABLE, "It did not answer within 0.5 seconds.", None),
+        ("odd", HealthState.UNAVAILABLE, "The check of the connector raised OSError.", None),
+        ("slow", HealthState.UNAVAILABLE, "The connector did not answer within 0.5 seconds.", None),
     ] == [(health.connector, health.state, health.text, health.remedy) for health in healths]
     assert "ask good 0.5" in lab.journal
 
@@ -348,7 +348,7 @@ def test_check_that_hangs_is_cancelled() -> None:
             connectors.add(HangingConnector("base", []))
             return (await connectors.health("base", 0.001)).text
 
-    assert "It did not answer within 0.001 seconds." == asyncio.run(run())
+    assert "The connector did not answer within 0.001 seconds." == asyncio.run(run())
 
 
 def test_registry_closes_with_its_block() -> None:

@@ -138,7 +138,7 @@ def test_refused_alert_is_sent_again(caplog: pytest.LogCaptureFixture) -> None:
         assert 1 == len(runner.evaluate().delivered)
         assert () == runner.book().outgoing
 
-    assert "did not take an alert (OSError), which is sent again" in caplog.text
+    assert "could not deliver an alert (OSError), which will be sent again" in caplog.text
     assert "swordfish" not in caplog.text
     assert [(team.name, Change.FIRING)] == team.sent_alerts
 

@@ -401,7 +401,7 @@ def test_hostile_nesting_of_unions_takes_no_long_time() -> None:
     value: Any = "wrong"
     for _ in range(9):
         value = [value]
-    with pytest.raises(InvalidData, match="none of the described alternatives"):
+    with pytest.raises(InvalidData, match="none of the alternatives in the description"):
         read_value(kind, value)
 
 

@@ -101,11 +101,13 @@ def test_enumeration_keeps_unknown_texts() -> None:
     """An unknown enumeration string is kept unless limits are checked; other types are refused."""
     assert Size.SMALL is read_value(Size, "small", checks=True)
     assert "huge" == read_value(Size, "huge")
-    assert "The value is none of the described values." == problem_of_read(Size, "huge")
+    assert "The value is not one of the values in the description." == problem_of_read(Size, "huge")
     assert "large" == write_value(Size, Size.LARGE)
     assert "huge" == write_value(Size, Size("huge"), checks=False)
-    assert "The value is none of the described values." == problem_of_write(Size, Size("huge"))
-    assert "The value is not of Size." == problem_of_write(Size, 1)
+    assert "The value is not one of the values in the description." == problem_of_write(
+        Size, Size("huge")
+    )
+    assert "The value is not a text or a member of Size." == problem_of_write(Size, 1)
     number: Any = 1
     with pytest.raises(ValueError, match="not a valid Size"):
         Size(number)
@@ -125,7 +127,7 @@ def test_errors_contain_path_of_wrong_property() -> None:
     assert "The value is not an object." == problem_of_read(Tree, [])
     wrong_values = [{"size": "small"}, {"size": 1}]
     assert "[1].size is not a text." == problem_of_read(Sequence[Tree], wrong_values)
-    assert "The value is not of the class Tree." == problem_of_write(Tree, {"size": "small"})
+    assert "The value is not an instance of Tree." == problem_of_write(Tree, {"size": "small"})
     tree = Tree(size=Size.SMALL, weights=[Decimal(1), Decimal("NaN")])
     assert "weights[1] is not a number." == problem_of_write(Tree, tree)
 
@@ -133,9 +135,13 @@ def test_errors_contain_path_of_wrong_property() -> None:
 def test_discriminator_property_chooses_class() -> None:
     """The discriminator property chooses the class; a value that it does not list is refused."""
     assert Cash(type_="cash") == read_value(Payment, {"kind": "cash"})
-    assert "kind names no described class." == problem_of_read(Payment, {"kind": "shells"})
-    assert "kind names no described class." == problem_of_read(Payment, {"kind": 1})
-    assert "The value fits none of the described alternatives." == problem_of_read(Payment, 1)
+    assert "kind does not name a class in the description." == problem_of_read(
+        Payment, {"kind": "shells"}
+    )
+    assert "kind does not name a class in the description." == problem_of_read(Payment, {"kind": 1})
+    assert "The value fits none of the alternatives in the description." == problem_of_read(
+        Payment, 1
+    )
 
 
 def test_alternatives_are_written_by_their_class() -> None:
@@ -144,7 +150,9 @@ def test_alternatives_are_written_by_their_class() -> None:
     short = Card(kind="card", number="1")
     assert "cardNumber has fewer than 4 characters." == problem_of_write(Payment, short)
     assert "cardNumber has fewer than 4 characters." == problem_of_write(Card | str, short)
-    assert "The value fits none of the described alternatives." == problem_of_write(Payment, {})
+    assert "The value fits none of the alternatives in the description." == problem_of_write(
+        Payment, {}
+    )
     assert "The value is not an integer." == problem_of_write(int | bool, "x")
     assert write_value(int | None, None) is None
 

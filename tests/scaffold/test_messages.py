@@ -298,14 +298,14 @@ def test_topic_of_another_channel(topic: str) -> None:
 @pytest.mark.parametrize(
     "shop, env, problem",
     [
-        ("a/b", "live", "separates"),
-        ("#", "live", "separates"),
+        ("a/b", "live", "a separator of topics"),
+        ("#", "live", "a separator of topics"),
         ("a b", "live", "white space"),
-        ("", "live", "not a printable text"),
-        ("a\n", "live", "not a printable text"),
-        (7, "live", "not a printable text"),
-        (None, "live", "not a printable text"),
-        ("a", "none", "none of the described values"),
+        ("", "live", "must be a text of printable characters"),
+        ("a\n", "live", "must be a text of printable characters"),
+        (7, "live", "must be a text of printable characters"),
+        (None, "live", "must be a text of printable characters"),
+        ("a", "none", "not one of the values in the description"),
     ],
 )
 def test_values_that_are_no_part_of_a_topic(shop: Any, env: str, problem: str) -> None:

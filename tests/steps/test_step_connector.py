@@ -286,7 +286,9 @@ def test_removed_run_is_an_unknown_outcome(mode: str, tmp_path: Path) -> None:
     platform.start = start_and_lose  # type: ignore[method-assign]  # somebody interferes
     execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
     for _ in range(2):
-        with pytest.raises(OutcomeUnknown, match="was removed or killed from outside") as excinfo:
+        with pytest.raises(
+            OutcomeUnknown, match="something other than moorage removed or killed"
+        ) as excinfo:
             execute(Step("build", ["make"]), idempotency_key="k")
         assert "k" == excinfo.value.idempotency_key
     assert 1 == len(platform.started)
@@ -472,7 +474,10 @@ def test_broken_log_changes_nothing(mode: str) -> None:
     result = execute(Step("build", ["make"]), log=raise_error)
 
     assert result.is_success
-    assert "The log raised OSError, and got no further lines." == result.metadata["log_error"]
+    assert (
+        "The log raised OSError, so the further lines of the step were not written."
+        == result.metadata["log_error"]
+    )
 
 
 class StubbornPlatform(MockPlatform):
@@ -711,7 +716,7 @@ def test_caller_need_not_wait_for_the_end(mode: str, tmp_path: Path) -> None:
 
     moments = []
     for _ in range(2):
-        with pytest.raises(StepRunning, match="'slow' goes on") as excinfo:
+        with pytest.raises(StepRunning, match="'slow' is still running") as excinfo:
             execute(step, idempotency_key="k", patience=0.0)
         assert excinfo.value.retryable
         assert "k" == excinfo.value.idempotency_key

@@ -151,7 +151,7 @@ def test_log_that_cannot_be_stored_changes_no_result(mode: str) -> None:
         files: Any = storage if mode == "sync" else AsyncFiles(storage)
         result = executor(mode, platform, files=files)(STEP, log=LOG)
         assert result.is_success
-        assert "got no further lines" in result.metadata["log_error"]
+        assert "the further lines of the step were not written" in result.metadata["log_error"]
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -454,5 +454,5 @@ def test_unknown_country_of_the_contract_is_refused() -> None:
 @pytest.mark.parametrize("page", ["", "http://a.example", "the manual"])
 def test_key_in_the_query_needs_a_page(page: str) -> None:
     """A key may be sent in the URL only if the https URL of a page that requires it is given."""
-    with pytest.raises(ConfigurationError, match="needs the page"):
+    with pytest.raises(ConfigurationError, match="must name the page"):
         query_key("apikey", documentation=page)

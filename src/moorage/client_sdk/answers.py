@@ -34,7 +34,7 @@ def json_answer(kind: Any, *limits: Limit, checks: bool = False) -> Callable[[Re
             value = exact_json(response.body) if response.body.strip() else None
             return read_value(kind, value, *limits, checks=checks)
         except InvalidData as error:
-            problem = f"is not as described: {error.message.rstrip('.')}"
+            problem = f"does not fit the description of the API: {error.message.rstrip('.')}"
         except (RecursionError, ValueError):
             pass
         raise unreadable_answer_error(response, problem=problem)

@@ -116,11 +116,11 @@ class Channel:
         known_values = self.choices.get(name)
         refused_characters = _WILDCARDS.union(self._separators)
         if not isinstance(value, str) or not value.isprintable() or not value:
-            problem = f"{name} is not a printable text."
+            problem = f"{name} must be a text of printable characters, and must not be empty."
         elif any(character in refused_characters or character.isspace() for character in value):
-            problem = f"{name} has a character that separates the parts of a topic, or white space."
+            problem = f"{name} contains white space, a separator of topics or a wildcard."
         elif known_values is not None and value not in known_values:
-            problem = f"{name} is none of the described values."
+            problem = f"{name} is not one of the values in the description."
         else:
             return
         raise InvalidData(
@@ -174,7 +174,7 @@ def json_payload(kind: Any, payload: bytes, *limits: Limit, checks: bool = True)
         problem = InvalidData(
             "The payload of a message is not JSON.",
             field="payload",
-            remedy="Correct the producer.",
+            remedy="Correct the program that publishes the messages.",
         )
     else:
         return read_value(kind, value, *limits, checks=checks)
@@ -193,6 +193,6 @@ def text_payload(payload: bytes) -> str:
         problem = InvalidData(
             "The payload of a message is not UTF-8.",
             field="payload",
-            remedy="Correct the producer.",
+            remedy="Correct the program that publishes the messages.",
         )
     raise problem

@@ -119,7 +119,7 @@ class OneOf:
             for item in self.values
         ):
             return None
-        return "is none of the described values"
+        return "is not one of the values in the description"
 
 
 @attrs.frozen

@@ -174,15 +174,15 @@ class EnumShape:
         """Return the enumeration's member; an unknown member only if limits are not checked."""
         member = self.kind(SCALARS[str].read(value, reading))
         if reading.checks and not member.is_known:
-            raise Mismatch("is none of the described values")
+            raise Mismatch("is not one of the values in the description")
         return member
 
     def write(self, value: Any, *, checks: bool) -> str:
         """Return the text of a member."""
         if not isinstance(value, str):
-            raise Mismatch(f"is not of {self.kind.__name__}")
+            raise Mismatch(f"is not a text or a member of {self.kind.__name__}")
         if checks and not self.kind(value).is_known:
-            raise Mismatch("is none of the described values")
+            raise Mismatch("is not one of the values in the description")
         return str.__str__(value)
 
 
@@ -244,7 +244,7 @@ class MapShape:
         if not _is_mapping(value):
             raise Mismatch("is not a mapping")
         if not all(isinstance(name, str) for name in value):
-            raise Mismatch("has a name that is not a text")
+            raise Mismatch("has a key that is not a text")
         return {name: _written_part(self.item, name, value[name], checks=checks) for name in value}
 
 
@@ -310,7 +310,7 @@ class UnionShape:
                 result = _try_alternative(shape, value, attempt)
                 if not isinstance(result, Mismatch):
                     return result
-        raise Mismatch("fits none of the described alternatives")
+        raise Mismatch("fits none of the alternatives in the description")
 
     def write(self, value: Any, *, checks: bool) -> Any:
         """Write the value with the first alternative that fits."""
@@ -324,7 +324,7 @@ class UnionShape:
                 return shape.write(value, checks=checks)
             except Mismatch as error:
                 problem = error if problem is None or attrs.has(kind) else problem
-        raise problem or Mismatch("fits none of the described alternatives")
+        raise problem or Mismatch("fits none of the alternatives in the description")
 
     def _discriminated_shape(self, value: dict[str, Any], table: Kinds) -> Shape:
         """Return the shape of the class that an object's discriminator names."""
@@ -333,7 +333,7 @@ class UnionShape:
         for kind, shape in zip(self.kinds, self.shapes, strict=True):
             if class_name is not None and getattr(kind, "__name__", None) == class_name:
                 return shape
-        mismatch = Mismatch("names no described class")
+        mismatch = Mismatch("does not name a class in the description")
         mismatch.place.append(f".{table.member}")
         raise mismatch
 
@@ -415,7 +415,7 @@ class ObjectShape:
     def write(self, value: Any, *, checks: bool) -> dict[str, Any]:
         """Return the JSON object for an instance of the class."""
         if not isinstance(value, self.kind):
-            raise Mismatch(f"is not of the class {self.kind.__name__}")
+            raise Mismatch(f"is not an instance of {self.kind.__name__}")
         members: dict[str, Any] = {}
         if self.other is not None:
             members.update(self.other.write(getattr(value, _OTHER_FIELDS), checks=checks))

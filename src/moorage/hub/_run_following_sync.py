@@ -143,7 +143,7 @@ class RunReader:
         age = 0.0 if status.started_at is None else (now - status.started_at).total_seconds()
         name = status.name if status.step is None else status.step
         return StepRunning(
-            f"The step {name!r} goes on.",
+            f"The step {name!r} is still running.",
             retry_at=now + timedelta(seconds=pause_between_polls(age)),
         )
 

@@ -81,7 +81,9 @@ class AsyncLogWriter:
     def record_missing_lines(self) -> None:
         """Record in the log that lines are missing, because the platform no longer has them."""
         if self._log is not None or self._call is not None or self._parts is not None:
-            self.problem = "Another follower removed the run before its last lines were read."
+            self.problem = (
+                "Another process that followed the run removed it before its last lines were read."
+            )
 
     async def _index(self, key: str) -> bytes | None:
         try:
@@ -98,4 +100,7 @@ class AsyncLogWriter:
 
     def _fail(self, error: Exception) -> None:
         self._log = self._call = self._parts = None
-        self.problem = f"The log raised {type(error).__name__}, and got no further lines."
+        self.problem = (
+            f"The log raised {type(error).__name__}, so the further lines of the step"
+            " were not written."
+        )

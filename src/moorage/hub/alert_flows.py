@@ -200,7 +200,7 @@ class AlertFlows:
         except Exception as error:  # noqa: BLE001 - other channels continue, and the result contains the error
             name = type(error).__name__
             LOGGER.error(
-                "The channel %r did not take an alert (%s), which is sent again: %s",
+                "The channel %r could not deliver an alert (%s), which will be sent again: %s",
                 delivery.channel,
                 name,
                 delivery.notification.subject,

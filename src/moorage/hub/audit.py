@@ -161,7 +161,8 @@ class AuditTrail:
             raise ConfigurationError(
                 "This audit trail has no keys to seal it with.",
                 path="audit.keys",
-                remedy="Give what `generate_keys` made, such as keys = 'secret://env/AUDIT_KEYS'.",
+                remedy="Make keys with `generate_keys` and configure them, such as keys ="
+                " 'secret://env/AUDIT_KEYS'.",
             )
         sealed_at = self._clock.utc()
 

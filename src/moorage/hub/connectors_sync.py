@@ -122,7 +122,7 @@ class Connectors(Uncopyable):
                 raise ConfigurationError(
                     f"Other connectors depend on {name!r}: {', '.join(dependents)}.",
                     path=f"connectors.{name}",
-                    remedy="Remove those first, or replace this one.",
+                    remedy="Remove those connectors first, or replace this connector.",
                 )
             del self._entries[name]
             unused = entry.retire()
@@ -390,9 +390,9 @@ class Connectors(Uncopyable):
         except ConnectorError as error:
             return self._result(entry, HealthState.UNAVAILABLE, error.message, error.remedy)
         except TimeoutError:
-            text = f"It did not answer within {timeout:g} seconds."
+            text = f"The connector did not answer within {timeout:g} seconds."
         except Exception as error:  # noqa: BLE001 - the text of a foreign exception may hold a secret
-            text = f"Its check raised {type(error).__name__}."
+            text = f"The check of the connector raised {type(error).__name__}."
         return self._result(entry, HealthState.UNAVAILABLE, text)
 
     def _result(
@@ -439,7 +439,7 @@ class ConnectorUse(Generic[C]):
             raise LocalFailure(
                 "This context manager is already used by another block for the connector"
                 f" {self.name!r}.",
-                remedy="Call `use` for each block.",
+                remedy="Call `use` again for each block.",
             )
         try:
             connector = self._connectors._begin_use(self)  # noqa: SLF001 - both classes are one mechanism

@@ -226,7 +226,7 @@ class HubBase(Uncopyable):
         account_names = ", ".join(sorted(self._directory.accounts)) or "none"
         remedy = f"Use one of: {account_names}."
         if self._classes.name and self._live.tenants is not None:
-            remedy += " Await find_account before, if it is an account of a tenant."
+            remedy += " If it is an account of a tenant, await find_account first."
         raise ConfigurationError(f"No account is named {name!r}.", path="accounts", remedy=remedy)
 
     def _known_account(self, name: str) -> Account | None:
@@ -271,7 +271,7 @@ class HubBase(Uncopyable):
         vendor = configured_account.vendor
         if vendor.webhook is None:
             raise ConfigurationError(
-                f"{vendor.name} sends no webhooks that could be verified.",
+                f"{vendor.name} sends no webhooks that moorage can verify.",
                 path=f"vendors.{account}.webhook_secrets",
                 remedy="Read the current state from the vendor instead.",
             )

@@ -254,7 +254,8 @@ def _owner(hub: Hub | AsyncHub, name: str, tenant: str | None) -> str | None:
         raise ConfigurationError(
             f"The account {name!r} may not be used by {tenant}.",
             path=f"vendors.{name}.tenants",
-            remedy="Open it to the tenant, or give each tenant the URL of its own account.",
+            remedy="Add the tenant to this account's `tenants`, or give each tenant the URL of"
+            " its own account.",
         )
     return tenant
 

@@ -109,10 +109,11 @@ class _Outbox:
         """
         if not hasattr(self._storage, "within"):
             raise ConfigurationError(
-                f"The store {type(self._storage).__name__} cannot write in a transaction of yours.",
+                f"The store {type(self._storage).__name__} cannot write in a transaction of your"
+                " application.",
                 path="storage",
-                remedy="Use SqliteOutbox or SqlOutbox; or call `put` itself, if the store knows"
-                " the application's transaction.",
+                remedy="Use SqliteOutbox or SqlOutbox. If the store already writes in the"
+                " application's transaction, call `put` of the outbox instead.",
             )
         outbox = copy(self)
         outbox._flows = copy(self._flows)  # noqa: SLF001 - a copy of this
@@ -357,7 +358,7 @@ def _check_call(contract: str, verb: str, values: tuple[Any, ...], options: dict
     verbs = declaration(contract).deferrable()
     if verb not in verbs:
         raise InvalidData(
-            f"{verb!r} of {contract} cannot be stored for later.",
+            f"The operation {verb!r} of {contract} cannot be stored for later.",
             field="verb",
             remedy=f"Use one of: {', '.join(sorted(verbs))}.",
         )
@@ -365,7 +366,7 @@ def _check_call(contract: str, verb: str, values: tuple[Any, ...], options: dict
         raise InvalidData(
             "The outbox chooses the idempotency key of a stored call itself.",
             field=_KEY,
-            remedy="Leave idempotency_key out, and give key= so that the call is stored only once.",
+            remedy="Omit idempotency_key, and pass key= so that the call is stored only once.",
         )
     contract_api = getattr(operations, contract.capitalize())(_no_dispatcher, None)
     method = getattr(contract_api, verb)
@@ -411,7 +412,7 @@ def _refusal(
 
 def _unfit_error(method: Any) -> InvalidData:
     return InvalidData(
-        f"{method.__name__} takes other values, or other options.",
+        f"{method.__name__} does not accept these values or options.",
         field="values",
-        remedy=f"Give what it takes: {inspect.signature(method)}.",
+        remedy=f"Pass what its signature requires: {inspect.signature(method)}.",
     )

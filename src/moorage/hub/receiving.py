@@ -236,9 +236,14 @@ def _failure(error: Exception) -> ConnectorError:
     if isinstance(error, OSError) or kind in _DISCONNECT_ERRORS:
         return _cut_off()
     if kind in {"RequestDataTooBig", "RequestEntityTooLarge"}:
-        return rejection_error(WebhookReason.TOO_LARGE, "The framework takes no such large body.")
+        return rejection_error(
+            WebhookReason.TOO_LARGE, "The webhook's body is larger than the web framework accepts."
+        )
     if kind in {"DisallowedHost", "SecurityError"}:
-        return rejection_error(WebhookReason.FOREIGN, "The webhook was sent to another host.")
+        return rejection_error(
+            WebhookReason.FOREIGN,
+            "The web framework refused the host name to which the webhook was sent.",
+        )
     return _consumed_error(f"the framework raised {kind}")
 
 
@@ -262,7 +267,10 @@ def _size(text: object, limit: int) -> int | None:
         return None
     digits = str(text)
     if not (digits.isascii() and digits.isdigit()):
-        raise rejection_error(WebhookReason.MALFORMED, "The length of the body is not a number.")
+        raise rejection_error(
+            WebhookReason.MALFORMED,
+            "The length that the webhook states for its body is not a number.",
+        )
     if len(digits) > 18 or int(digits) > limit:
         raise _too_large(limit)
     return int(digits)
@@ -291,14 +299,14 @@ def _url(scheme: str, host: str, path: str, query: str) -> str:
 
 
 def _cut_off() -> WebhookRejected:
-    return rejection_error(WebhookReason.MALFORMED, "The body was cut off.")
+    return rejection_error(WebhookReason.MALFORMED, "The webhook's body arrived incomplete.")
 
 
 def _too_large(limit: int) -> WebhookRejected:
     return rejection_error(
         WebhookReason.TOO_LARGE,
-        f"The body is larger than {limit} bytes.",
-        remedy="Give a higher limit= if this vendor sends as much.",
+        f"The webhook's body is larger than {limit} bytes.",
+        remedy="Pass a higher limit= if this vendor sends bodies of that size.",
     )
 
 
@@ -306,14 +314,14 @@ def _unbounded_rejection() -> WebhookRejected:
     return rejection_error(
         WebhookReason.LENGTH_REQUIRED,
         "The webhook's body came in chunks, and this server does not say where they end.",
-        remedy="Let a proxy in front of it buffer requests, or serve this endpoint with a server"
-        " that sets wsgi.input_terminated, or over ASGI.",
+        remedy="Let a proxy in front of this server buffer requests, or serve this endpoint with"
+        " a server that sets wsgi.input_terminated, or over ASGI.",
     )
 
 
 def _consumed_error(why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"The raw body of the webhook is gone: {why}.",
+        f"The raw body of the webhook can no longer be read: {why}.",
         path="body",
         remedy="Read the webhook before anything parses the request, middleware included.",
     )

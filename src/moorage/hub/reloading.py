@@ -41,7 +41,8 @@ def _signals_need_main_thread() -> ConfigurationError:
     return ConfigurationError(
         "This thread cannot handle one of these signals.",
         path="signals",
-        remedy="Watch in the main thread, and for signals such as signal.SIGHUP; or for none.",
+        remedy="Watch in the main thread and for signals such as signal.SIGHUP, or watch without"
+        " signals.",
     )
 
 

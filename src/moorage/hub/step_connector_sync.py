@@ -449,7 +449,7 @@ class StepConnector:
         try:
             if lease.acquire() and lease.fence == fence + 1:
                 orphan = self._platform.status(name, LOOK)
-                if self.stop_run(name, reason="Nobody follows the step."):
+                if self.stop_run(name, reason="No process follows the step."):
                     return orphan
             return None
         finally:
@@ -584,7 +584,10 @@ class StepConnector:
                 settle = partial(self._call_post_hook, spec.step, unstored_result, mask)
                 stored_result = once_sync(self._once, end, settle)
             except OutcomeUnknown:
-                problem = "It was interrupted, so nobody knows whether it was done."
+                problem = (
+                    "The hook post_execute was interrupted, so it is unknown whether it has"
+                    " done its work."
+                )
                 return attrs.evolve(
                     unstored_result, hook_errors=(HookError("post_execute", problem),)
                 )
@@ -643,7 +646,7 @@ class StepConnector:
         for path, place in step.workspace.outputs.items():
             content = draft.files.get(path)
             if content is None:
-                problems[path] = "The step left no such file, or too large a one."
+                problems[path] = "The step did not write this file, or the file is too large."
                 continue
             try:
                 files.write(place, content, tenant)
@@ -704,8 +707,8 @@ class _Start:
 
 def _unknown_end(spec: RunSpec) -> OutcomeUnknown:
     return OutcomeUnknown(
-        f"The run of the step {spec.step.name!r} was started, and its end was never recorded:"
-        " it was removed or killed from outside.",
+        f"The run of the step {spec.step.name!r} was started, but its end was never recorded:"
+        " something other than moorage removed or killed the run.",
         idempotency_key=spec.labels[_LABEL_KEY],
         lookup=f"the run {spec.name} on its platform, and the effects of the step",
         remedy="Look up what the step has done before you run it again with another key.",

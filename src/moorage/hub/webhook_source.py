@@ -191,7 +191,7 @@ class WebhookSource:
         """
         raise UnsupportedByVendor(
             "An inbox of webhooks has no positions to which a pipeline could return.",
-            remedy="Let a webhook be delivered again with `inbox.replay`.",
+            remedy="To process a webhook again, call `inbox.replay`.",
         )
 
     async def close(self) -> None:

@@ -172,7 +172,7 @@ def stopping() -> Generator[Event]:
             "Only the main thread receives signals to stop.",
             path="stopping",
             remedy="Use `stopping` in the main thread, and pass the event to the thread that"
-            " works.",
+            " calls `work`.",
         ) from None
     try:
         yield stop

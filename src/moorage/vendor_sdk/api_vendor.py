@@ -33,7 +33,8 @@ _NO_HEADERS: Final[Mapping[str, str]] = {}
 def _is_page(_: object, attribute: Attribute[Any], value: str) -> None:
     if not value.startswith("https://"):
         raise ConfigurationError(
-            "A key in the query needs the page of the vendor's documentation that requires it.",
+            "A vendor that needs an API key in the query must name the page of its documentation"
+            " that requires this.",
             path=attribute.name,
             remedy="Give the page's https:// address.",
         )
