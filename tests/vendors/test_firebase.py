@@ -150,3 +150,36 @@ def test_project_is_needed() -> None:
     assert "/v1/projects/another/messages:send" == sandbox.requests[-1].path
     with pytest.raises(ConfigurationError, match="not the key of a service account"):
         Firebase(credentials="{}", project="acme")
+
+
+@pytest.mark.parametrize(
+    "code, kind",
+    [
+        ("UNREGISTERED", "DeviceGone"),
+        ("INVALID_ARGUMENT", "InvalidRequest"),
+        ("NOT_FOUND", "InvalidRequest"),
+        ("QUOTA_EXCEEDED", "RateLimitExceeded"),
+        ("RESOURCE_EXHAUSTED", "RateLimitExceeded"),
+        ("PERMISSION_DENIED", "AuthenticationFailed"),
+        ("THIRD_PARTY_AUTH_ERROR", "AuthenticationFailed"),
+        ("UNAUTHENTICATED", "AuthenticationFailed"),
+        ("INTERNAL", "VendorFailed"),
+        ("UNAVAILABLE", "VendorFailed"),
+        ("SENDER_ID_MISMATCH", "VendorRejected"),
+    ],
+)
+def test_code_of_a_refusal_has_an_error_class(code: str, kind: str) -> None:
+    """Each code that Firebase or Google documents has its class of errors."""
+    assert kind == type(classify(Request.get("/"), firebase_error(400, code))).__name__
+
+
+@pytest.mark.parametrize("to, most", [(TOKEN, 4_096), (PushTopic("orders"), 2_048)])
+def test_message_of_the_largest_size_is_sent(to: DeviceToken | PushTopic, most: int) -> None:
+    """Firebase takes 4,096 bytes of texts and data, and 2,048 for a topic."""
+    sandbox = FirebaseSandbox()
+    vendor = Firebase(credentials=sandbox.key_file())
+    size = most - len('{"notification":{"title":""}}')
+    with Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub:
+        hub.push().send(PushMessage(to=to, title="T" * size))
+        with pytest.raises(InvalidData, match="Firebase "):
+            hub.push().send(PushMessage(to=to, title="T" * (size + 1)))

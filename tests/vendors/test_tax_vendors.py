@@ -12,6 +12,7 @@ import moorage
 from moorage.contracts.routes import Account, Route
 from moorage.contracts.tax import VatNumber
 from moorage.contracts.vat_forms import VAT_FORMS
+from moorage.domain.http.requests import Request
 from moorage.domain.service.safety import Mode
 from moorage.errors import (
     CircuitBreakerOpen,
@@ -30,7 +31,7 @@ from moorage.testing.sandboxes.tax.brreg import BrregSandbox
 from moorage.testing.sandboxes.tax.hmrc import HmrcSandbox
 from moorage.testing.sandboxes.tax.vies import ViesSandbox
 from moorage.vendors.tax.hmrc import Hmrc
-from moorage.vendors.tax.vies import Vies
+from moorage.vendors.tax.vies import Vies, classify
 from tests.vendors import tax_subjects
 from tests.vendors.tax_subjects import SUBJECTS
 
@@ -361,3 +362,32 @@ def test_messages_name_what_is_wrong() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Hmrc(client_id="c")
     assert "client_secret" == caught.value.path
+
+
+@pytest.mark.parametrize(
+    "status, code, kind",
+    [
+        (200, "INVALID_INPUT", "InvalidRequest"),
+        (200, "INVALID_REQUESTER_INFO", "InvalidRequest"),
+        (200, "SERVICE_UNAVAILABLE", "VendorFailed"),
+        (400, "SERVICE_UNAVAILABLE", "VendorFailed"),
+        (400, "MS_UNAVAILABLE", "VendorFailed"),
+        (400, "TIMEOUT", "VendorFailed"),
+        (400, "VAT_BLOCKED", "AuthenticationFailed"),
+        (400, "IP_BLOCKED", "AuthenticationFailed"),
+        (400, "GLOBAL_MAX_CONCURRENT_REQ", "RateLimitExceeded"),
+        (400, "GLOBAL_MAX_CONCURRENT_REQ_TIME", "RateLimitExceeded"),
+        (400, "MS_MAX_CONCURRENT_REQ", "RateLimitExceeded"),
+        (400, "MS_MAX_CONCURRENT_REQ_TIME", "RateLimitExceeded"),
+        (400, "A_NEW_WORD", "InvalidRequest"),
+        (403, "A_NEW_WORD", "AuthenticationFailed"),
+        (429, "A_NEW_WORD", "RateLimitExceeded"),
+        (404, "A_NEW_WORD", "VendorRejected"),
+        (500, "A_NEW_WORD", "VendorFailed"),
+    ],
+)
+def test_code_of_vies_has_an_error_class(status: int, code: str, kind: str) -> None:
+    """Each code that VIES documents has its class of errors; for any other, the status decides."""
+    answer = reply({"actionSucceed": False, "errorWrappers": [{"error": code}]}, status)
+
+    assert kind == type(classify(Request.post("/check-vat-number"), answer)).__name__
