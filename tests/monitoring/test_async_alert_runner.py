@@ -92,7 +92,7 @@ def test_channel_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> 
         *(len(first.failed), len(first.delivered)),
         *(len(second.failed), len(second.delivered)),
     )
-    assert "did not take an alert (OSError)" in caplog.text
+    assert "could not deliver an alert (OSError)" in caplog.text
     assert "swordfish" not in caplog.text
 
 
