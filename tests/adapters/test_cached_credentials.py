@@ -429,7 +429,7 @@ def test_interrupted_thread_hands_the_reading_over_to_the_next_one() -> None:
 
 
 def test_waiting_thread_gives_up_at_its_deadline() -> None:
-    """A thread waits for another one's reading until its call's deadline at the latest."""
+    """A thread that waits for credentials, which another one reads, stops at its deadline."""
     provider: Any = HeldProvider()
     cached = CachedCredentials(provider)
 

@@ -345,7 +345,7 @@ def test_an_envelope_is_read_in_full() -> None:
     ],
 )
 def test_refusal_has_an_error_class(code: str, status: int, kind: type[Exception]) -> None:
-    """The codes that DocuSign documents decide the class of an error, else the status does."""
+    """The known codes of DocuSign decide the class of an error, else the status does."""
     answer = reply({"errorCode": code, "message": "No."}, status)
 
     assert type(REFUSALS(Request.get("/envelopes"), answer)) is kind

@@ -169,7 +169,7 @@ def test_project_is_needed() -> None:
     ],
 )
 def test_code_of_a_refusal_has_an_error_class(code: str, kind: str) -> None:
-    """Each code that Firebase or Google documents has its class of errors."""
+    """Each known code of Firebase and Google has its class of errors."""
     assert kind == type(classify(Request.get("/"), firebase_error(400, code))).__name__
 
 

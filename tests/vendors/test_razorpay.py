@@ -168,7 +168,7 @@ def test_third_decimal_of_a_dinar_must_be_zero(shop: SandboxHub, currency: str) 
     ],
 )
 def test_status_of_a_link_has_a_state(shop: SandboxHub, status: str, state: LinkState) -> None:
-    """Each status that Razorpay documents for a payment link has its state."""
+    """Each known status of a payment link of Razorpay has its state."""
     request = LinkRequest(RUPEES, reference="INV-1")
     link = shop.payments.create_link(request, idempotency_key="l-1")
 
@@ -229,7 +229,7 @@ def test_declined_token_names_its_payment(
     ],
 )
 def test_reason_of_a_failed_payment(shop: SandboxHub, code: str, reason: DeclineReason) -> None:
-    """Each reason that Razorpay documents for a failed payment has its decline reason."""
+    """Each known reason of Razorpay for a failed payment has its decline reason."""
 
     def as_failed(response: Response) -> Response:
         return reply(response.json() | {"status": "failed", "error_reason": code})

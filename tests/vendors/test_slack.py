@@ -389,7 +389,7 @@ REQUEST_CODES = """
     ],
 )
 def test_code_of_a_refusal_has_an_error_class(codes: str, kind: type[Exception]) -> None:
-    """Each code that Slack documents for its methods has its class of errors."""
+    """Each known code of Slack's methods has its class of errors."""
     for code in codes.split():
         answer = reply({"ok": False, "error": code})
 

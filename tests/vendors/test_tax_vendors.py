@@ -387,7 +387,7 @@ def test_messages_name_what_is_wrong() -> None:
     ],
 )
 def test_code_of_vies_has_an_error_class(status: int, code: str, kind: str) -> None:
-    """Each code that VIES documents has its class of errors; for any other, the status decides."""
+    """Each known code of VIES has its class of errors; for any other, the status decides."""
     answer = reply({"actionSucceed": False, "errorWrappers": [{"error": code}]}, status)
 
     assert kind == type(classify(Request.post("/check-vat-number"), answer)).__name__
