@@ -154,6 +154,17 @@ def test_the_configuration_is_found(tmp_path: Path) -> None:
     assert third in command("check", "--config", third).err
 
 
+def test_empty_path_of_the_configuration_is_an_error(tmp_path: Path) -> None:
+    """An empty --config, as of an unset shell variable, does not fall back to another file."""
+    os.chdir(tmp_path)
+    (tmp_path / "moorage.toml").write_text("")
+    os.environ["MOORAGE_CONFIG"] = str(tmp_path / "moorage.toml")
+    for words in (["check"], ["audit", "list"]):
+        result = command(*words, "--config", "")
+        assert result.code != 0
+        assert "The path of the configuration is empty." in result.err
+
+
 @pytest.mark.parametrize(
     "words, code, sentence",
     [

@@ -133,6 +133,21 @@ def test_a_file_that_is_no_table(tmp_path: Path, name: str, text: str) -> None:
         read_configuration(write_file(tmp_path, name, text))
 
 
+@pytest.mark.parametrize("name", ["/dev/zero", "large.toml"])
+def test_largest_configuration_file_is_bounded(tmp_path: Path, name: str) -> None:
+    """A configuration file that is too large, or has no end, is refused."""
+    with (tmp_path / "large.toml").open("wb") as file:
+        file.truncate(16_000_001)
+    with pytest.raises(ConfigurationError, match="has more than 16000000 bytes"):
+        read_configuration(tmp_path / name)
+
+
+def test_empty_path_is_refused() -> None:
+    """An empty path is refused, and does not mean the current folder."""
+    with pytest.raises(ConfigurationError, match="path of the configuration is empty"):
+        read_configuration("")
+
+
 @pytest.mark.parametrize("name, text", [("a.toml", "version = 1"), ("a.json", "{}")])
 def test_byte_order_mark_is_ignored(tmp_path: Path, name: str, text: str) -> None:
     """A byte order mark at the start of a configuration file is ignored."""

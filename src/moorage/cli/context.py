@@ -53,12 +53,13 @@ class Context:
         """Return the configuration from --config, the host, MOORAGE_CONFIG or a parent folder.
 
         Raises:
-            ConfigurationError: no configuration is found.
+            ConfigurationError: no configuration is found, or the path of --config is empty.
         """
-        if self.host is not None and self.config is None:
+        if self.config is not None:
+            return _given_path(self.config)
+        if self.host is not None:
             return self.host.source
-        path = self.config or os.environ.get("MOORAGE_CONFIG")
-        if path:
+        if path := os.environ.get("MOORAGE_CONFIG"):
             return Path(path)
         working_folder = Path.cwd()
         for folder in (working_folder, *working_folder.parents):
@@ -161,7 +162,7 @@ class Context:
         try:
             return self.configured()
         except ConfigurationError as error:
-            if error.path != "--config":
+            if error.path != "--config" or self.config is not None:
                 raise
             return None
 
@@ -211,3 +212,18 @@ class Context:
                 drawing.console(color=self.color).print(drawing.rich_table(part))
             else:
                 print(terminal_text("\n".join(part.lines())))
+
+
+def _given_path(path: str) -> Path:
+    """Return the path of --config; an empty one, as of an unset shell variable, is refused.
+
+    Raises:
+        ConfigurationError: the path is empty.
+    """
+    if path:
+        return Path(path)
+    raise ConfigurationError(
+        "The path of the configuration is empty.",
+        path="--config",
+        remedy="Pass the path of a file with --config, or leave the option out.",
+    )

@@ -26,6 +26,8 @@ _ROOT: Final = "configuration"
 _MAX_DEPTH: Final = 50
 _MAX_INTEGER_BITS: Final = 1_000
 """The maximum number of bits of an integer; Python refuses to print much longer ones."""
+_MAX_BYTES: Final = 16_000_000
+"""The largest number of bytes of a configuration file."""
 
 
 @frozen
@@ -87,6 +89,8 @@ def load(source: Source) -> WrittenConfiguration:
 
 
 def _path(source: Any) -> Path:
+    if source == "":
+        raise _file_error("The path of the configuration is empty.")
     try:
         return Path(source)
     except TypeError:
@@ -99,11 +103,17 @@ def _path(source: Any) -> Path:
 
 def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        # The size of a pipe or a device is known only by reading it.
+        with file.open("rb") as opened_file:
+            content = opened_file.read(_MAX_BYTES + 1)
     except OSError as error:
         problem = f"{file} cannot be read ({error.strerror})."
     except ValueError:
         problem = "The path contains a null character."
+    else:
+        if len(content) <= _MAX_BYTES:
+            return content
+        problem = f"{file} has more than {_MAX_BYTES} bytes."
     raise _file_error(problem)
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.values.durations import seconds
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from moorage.hub.origin import Origin
 
 R = TypeVar("R")
+
+_MAX_BYTES: Final = 16_000_001
+"""The number of bytes that are compared; a configuration file with so many is refused."""
 
 
 async def run_in_thread_if_needed(work: Callable[[], R]) -> R:
@@ -86,7 +89,8 @@ class _WatchedFile:
     def _content(self) -> bytes | None:
         """Return a digest of the configuration file's content; None if it cannot be read."""
         try:
-            return sha256(self._path.read_bytes()).digest()
+            with self._path.open("rb") as file:
+                return sha256(file.read(_MAX_BYTES)).digest()
         except OSError:
             return None
 
