@@ -232,6 +232,7 @@ def test_other_details_are_text() -> None:
         ("2611251125CR1,50NTRFNONREF", "1.50", False),
         ("2611251125RCR1,50NTRFNONREF", "-1.50", True),
         ("2611251125DR000000001,50N062NONREF", "-1.50", False),
+        ("2611251125D0000000000000001,50N062NONREF", "-1.50", False),
     ],
 )
 def test_signs_of_entries(line: str, amount: str, reversal: bool) -> None:
@@ -250,13 +251,35 @@ def test_signs_of_entries(line: str, amount: str, reversal: bool) -> None:
         ("240229    C1,NTRF", None, date(2024, 2, 29)),
         ("2403010229C1,NTRF", date(2024, 2, 29), date(2024, 3, 1)),
         ("9912310101C1,NTRF", date(2000, 1, 1), date(1999, 12, 31)),
+        ("2602300301C1,NTRF", date(2026, 3, 1), date(2026, 2, 28)),
+        ("2402300301C1,NTRF", date(2024, 3, 1), date(2024, 2, 29)),
     ],
 )
 def test_days_of_entries(line: str, booked_on: date | None, value_on: date) -> None:
-    """A booking date has no year; the year that brings it nearest to the value date is taken."""
+    """A booking date has no year, so it is near the value date; a bank may count 30 February."""
     entry = _entry(line)
 
     assert (booked_on, value_on) == (entry.booked_on, entry.value_on)
+
+
+@pytest.mark.parametrize(
+    "line, code",
+    [("2611251125C1,50 NRTIEREF+//1", "NRTI"), ("261125C1,50NOV NONREF", "NOV")],
+)
+def test_codes_with_spaces_are_read(line: str, code: str) -> None:
+    """Some banks write a space before the code of an entry, or fill the code up with spaces."""
+    entry = _entry(line)
+
+    assert (_euros("1.50"), code) == (entry.amount, entry.code)
+    assert entry.transactions[0].customer_reference is None
+
+
+@pytest.mark.parametrize("minutes", ["25", "26", "59"])
+def test_text_wrapped_within_a_time_is_read_whole(minutes: str) -> None:
+    """A line of a text that begins with the minutes of a time is no field of its own."""
+    details = _details(":86:106?20SVWZ+Pickup 10 May 16", f":{minutes}:37 No.?21 2026-0815")
+
+    assert f"Pickup 10 May 16:{minutes}:37 No. 2026-0815" == details.remittance
 
 
 def test_references_of_entries() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from datetime import date
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -27,12 +28,18 @@ if TYPE_CHECKING:
 
     from moorage.contracts.bank.sources import BankFile
 
-_TAG: Final = re.compile(r":([0-9]{2}[A-Z]?|NS):(.*)", re.DOTALL)
-_BALANCE: Final = re.compile(r"([CD])([0-9]{6})([A-Z]{3})([0-9]{1,15}(?:,[0-9]*)?)")
-_LINE: Final = re.compile(
-    r"([0-9]{6})([0-9]{4}| {4})?(R?[CD]|E[CD])([A-Z])?([0-9]{1,15}(?:,[0-9]*)?)"
-    r"([NFS][A-Z0-9]{3})(.*)"
+_TAG: Final = re.compile(
+    r":(20|21|25P?|28C?|60[FM]|61|62[FM]|6[45]F?|86|13D?|34F|90[CD]|NS):(.*)", re.DOTALL
 )
+"""A tag of MT940 or MT942; a text may be wrapped before others, such as the minutes of a time."""
+_HEADER: Final = re.compile("2[158].*")
+"""Tags that are not repeated after an entry."""
+_BALANCE: Final = re.compile(r"([CD])([0-9]{6})([A-Z]{3})([0-9]{1,18}(?:,[0-9]*)?)")
+_LINE: Final = re.compile(
+    r"([0-9]{6})([0-9]{4}| {4})?(R?[CD]|E[CD])([A-Z])?([0-9]{1,18}(?:,[0-9]*)?)"
+    r" *([NFS][A-Z0-9 ]{3})(.*)"
+)
+"""An entry; some banks write a space before its code, or fill the code up with spaces."""
 _LINE_END: Final = re.compile("\r\n|\n|\r")
 _NUMBER: Final = re.compile(r"([0-9]{1,15})(?:/([0-9]{1,15}))?")
 _POINTERS: Final = frozenset({"", "NONREF", "EREF", "KREF", "MREF", "PREF"})
@@ -110,6 +117,8 @@ def _messages(text: str) -> Iterator[list[_Field]]:
     # Not splitlines(), which would also split at the separators of old terminals.
     for number, line in enumerate(_LINE_END.split(text), 1):
         match = _TAG.fullmatch(line.removeprefix("{4:"))
+        if match is not None and _HEADER.fullmatch(match[1]) and _has_entries(fields):
+            match = None
         if match is not None and match[1] == "20":
             if fields:
                 yield fields
@@ -125,6 +134,10 @@ def _messages(text: str) -> Iterator[list[_Field]]:
             fields[-1].lines.append(line)
     if fields:
         yield fields
+
+
+def _has_entries(fields: list[_Field]) -> bool:
+    return bool(fields) and fields[-1].tag in {"61", "86"}
 
 
 def _statement(fields: list[_Field]) -> Statement:
@@ -182,9 +195,12 @@ def _account(field: _Field) -> StatementAccount:
 
 
 def _day(field: _Field, text: str) -> date:
-    year = int(text[:2])
+    year, month, day = int(text[:2]), int(text[2:4]), int(text[4:])
+    year += 1900 if year >= _OLD_YEARS else 2000
+    if month == 2 and day in {29, 30}:  # banks that count 30 days a month have these value dates
+        day = min(day, monthrange(year, month)[1])
     try:
-        return date(year + (1900 if year >= _OLD_YEARS else 2000), int(text[2:4]), int(text[4:]))
+        return date(year, month, day)
     except ValueError:
         field.refuse("has a date that does not exist")
 
@@ -227,6 +243,7 @@ def _entry(field: _Field, details: _Field | None, currency: str) -> StatementEnt
         field.refuse("is not an entry such as 2611251125C12,34NTRFNONREF//REF")
     value_text, booked_text, direction, _, amount_text, kind, references = match.groups()
     value_on = _day(field, value_text)
+    kind = kind.rstrip()
     amount = _money(field, amount_text, currency)
     if direction in {"D", "RC", "ED"}:
         amount = -amount
