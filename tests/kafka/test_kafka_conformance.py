@@ -34,7 +34,7 @@ class ClusterNetwork:
     @property
     def requests(self) -> int:
         """The number of requests that the cluster received."""
-        return self._cluster.requests
+        return len(self._cluster.requests)
 
     def withhold(self) -> None:
         """Make the cluster answer no request for a minute."""

@@ -41,7 +41,7 @@ from moorage.adapters.messages.kafka_source import KafkaSource
 from moorage.domain.messages.kafka import reading_error
 from moorage.testing import MemoryDeadLetters, MemorySink
 from tests.pipelines.pipeline_waiting import PATIENCE, until
-from tests.support.kafka_cluster import COMMIT, JOIN, KafkaCluster
+from tests.support.kafka_cluster import COMMIT, JOIN, LEAVE, KafkaCluster
 from tests.support.transactional_kafka import TransactionalKafka
 from tests.support.waiting import wait_until
 
@@ -170,6 +170,16 @@ async def test_committed_records_are_not_delivered_again(cluster: KafkaCluster) 
     await second.open(Revocations())
     assert [b"4", b"5"] == [record.payload for record in await read(second, 6)][:2]
     await second.close()
+
+
+async def test_member_closed_while_it_joins_leaves_its_group(cluster: KafkaCluster) -> None:
+    """A source closed before the answer to its request to join leaves, so nobody waits for it."""
+    reader = source(cluster)
+    cluster.track_requests()
+    await reader.open(Revocations())
+    await until(lambda: JOIN in cluster.requests)
+    await reader.close()
+    assert [LEAVE] == [kind for kind in cluster.requests if kind == LEAVE]
 
 
 async def test_cancelled_poll_loses_nothing(cluster: KafkaCluster) -> None:

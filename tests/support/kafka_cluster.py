@@ -19,6 +19,8 @@ COMMIT: Final = 8
 """The number of requests that store positions of a group."""
 JOIN: Final = 11
 """The number of requests that join a group."""
+LEAVE: Final = 13
+"""The number of requests that leave a group."""
 
 
 class KafkaCluster:
@@ -70,14 +72,16 @@ class KafkaCluster:
         self._library.rd_kafka_mock_start_request_tracking(self._cluster)
 
     @property
-    def requests(self) -> int:
-        """The number of recorded requests."""
+    def requests(self) -> list[int]:
+        """The numbers of the kinds of the recorded requests."""
         count = ctypes.c_size_t()
         get = self._library.rd_kafka_mock_get_requests
-        get.restype = ctypes.c_void_p
-        array = ctypes.c_void_p(get(self._cluster, ctypes.byref(count)))
+        get.restype = ctypes.POINTER(ctypes.c_void_p)
+        kind_of = self._library.rd_kafka_mock_request_api_key
+        array = get(self._cluster, ctypes.byref(count))
+        kinds = [kind_of(ctypes.c_void_p(array[number])) for number in range(count.value)]
         self._library.rd_kafka_mock_request_destroy_array(array, count)
-        return count.value
+        return kinds
 
     def fail_topic(self, topic: str, code: int) -> None:
         """Set the error code in a topic's metadata; 0 removes it."""

@@ -57,6 +57,9 @@ _LEAVING_SECONDS: Final = 0.25
 _LEAVING_STEP: Final = 0.01
 """Seconds between two such attempts."""
 
+_JOINING_SECONDS: Final = 1.0
+"""Seconds for which a member that leaves while it joins its group waits for its member id."""
+
 _PARTS: Final = 4
 """A commit is due when the records that wait for it are this part of a read's limit."""
 
@@ -104,6 +107,7 @@ class KafkaReader:
         self._patience = patience
         self._revoked = revoked
         self._taken = taken
+        self._is_static = "group.instance.id" in options
         self._is_committing_itself = options["enable.auto.commit"]
         self._from_beginning = options["auto.offset.reset"] == "earliest"
         self._is_cooperative = options["partition.assignment.strategy"] == COOPERATIVE
@@ -114,7 +118,7 @@ class KafkaReader:
         self._failure: ConnectorError | None = None
         self._uncommitted: UncommittedPositions[Partition] = UncommittedPositions()
         self._limit = self._room = 1
-        self._is_down = self._is_paused = False
+        self._is_down = self._is_paused = self._is_subscribed = False
         self._cluster = ClusterWatch(lambda: self._poll(0.0), lambda: not self.is_stopped)
         try:
             self._consumer: Any = Consumer(
@@ -150,6 +154,7 @@ class KafkaReader:
                 on_lost=self._on_lost,
             )
         )
+        self._is_subscribed = True
 
     def read(self, count: int, limit: int, wait: float) -> None:
         """Wait at most `wait` seconds for records, which `take` then returns.
@@ -365,9 +370,21 @@ class KafkaReader:
         """Commit the stored positions, and leave the consumer group."""
         self.stop()
         self._store_done()
+        if self._is_subscribed and not self._is_static:
+            self._wait_for_member_id()
         if self._is_committing_itself:
             self._commit_before_leaving()
         self._consumer.close()
+
+    def _wait_for_member_id(self) -> None:
+        """Wait a limited time until the group has answered the first request to join it.
+
+        Until then the member does not know its id, without which librdkafka cannot leave the group.
+        The group would wait for the closed member until its session ends.
+        """
+        until = monotonic() + _JOINING_SECONDS
+        while not (self._is_down or self._consumer.memberid()) and monotonic() < until:
+            self._poll(_LEAVING_STEP)
 
     def _commit_before_leaving(self) -> None:
         """Retry the last commit for a limited time, since a cluster refuses commits in a rebalance.
