@@ -496,6 +496,59 @@ def test_wrong_total_is_refused() -> None:
     assert read_fa3(body, check=False).invoice.number == "FV/2041"
 
 
+@pytest.mark.parametrize(
+    "rule, old, new",
+    [
+        ("P_13_1", b"<P_13_1>29.97</P_13_1>", b"<P_13_1>29.99</P_13_1>"),
+        ("P_13_1", b"<P_11>29.97</P_11>", b"<P_11>39.97</P_11>"),
+        ("P_14_1", b"<P_14_1>6.89</P_14_1>", b"<P_14_1>5.89</P_14_1>"),
+        ("P_13_2", b"<P_12>23</P_12>", b"<P_12>8</P_12>"),
+    ],
+)
+def test_sums_by_rate_are_compared_with_the_lines(rule: str, old: bytes, new: bytes) -> None:
+    """A sum that is not that of the lines with its rate is refused, with the sum's element."""
+    body = write_fa3(_ksef())
+    assert old in body
+
+    assert rule in [name for name, _ in _rules(body.replace(old, new))]
+
+
+def test_total_of_rounded_lines_may_differ_by_cents() -> None:
+    """Shops round each line of prices with VAT, so the total may differ from the sums by cents."""
+    body = write_fa3(_ksef(lines=[LINE, attrs.evolve(LINE, id="2")]))
+    total = b"<P_15>73.73</P_15>"
+    assert total in body
+
+    assert [] == _rules(body.replace(total, b"<P_15>73.72</P_15>"))
+    assert [("P_15", "gross")] == _rules(body.replace(total, b"<P_15>73.75</P_15>"))
+
+
+def test_received_correction_may_have_an_examples_number() -> None:
+    """KSeF does not compare the number of a corrected invoice with its check sum."""
+    correction = _ksef(
+        type_code="384",
+        preceding=[PrecedingInvoice(number="1", issue_date=date(2026, 1, 1))],
+        ksef_numbers={"1": NUMBER},
+    )
+    wrong_number = f"{NUMBER[:-2]}00"
+    body = write_fa3(correction).replace(NUMBER.encode(), wrong_number.encode())
+
+    received = read_fa3(body)
+    assert {"1": wrong_number} == received.ksef_numbers
+    assert [("NrKSeFFaKorygowanej", "corrected[0].ksef_number")] == _rules(received)
+
+
+def test_settlement_of_advances_is_not_written_with_another_total() -> None:
+    """A read invoice is not written if its stated total would change, as after advances."""
+    body = write_fa3(_ksef())
+    body = body.replace(b">VAT</Rodzaj", b">ROZ</Rodzaj").replace(b"_15>36.86<", b"_15>16.86<")
+
+    settlement = read_fa3(body)
+    assert [("P_15", "stated_totals.gross")] == _rules(settlement)
+    with pytest.raises(InvalidData, match="stated total is not that of the lines"):
+        write_fa3(settlement)
+
+
 def test_unknown_rate_is_read_without_the_checks() -> None:
     """A VAT rate unknown to FA(3) is refused; without checks, its category is read as unknown."""
     body = write_fa3(_ksef()).replace(b"<P_12>23<", b"<P_12>19<")

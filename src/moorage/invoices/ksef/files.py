@@ -15,10 +15,11 @@ from moorage.invoices.ksef.outgoing import document_of
 from moorage.invoices.ksef.rules import violations
 from moorage.invoices.ksef.values import KsefInvoice
 from moorage.invoices.layouts import nodes_of
-from moorage.invoices.rules import raise_violations
+from moorage.invoices.rules import Violation, raise_violations
 
 if TYPE_CHECKING:
-    from moorage.invoices.rules import Violation
+    from collections.abc import Iterator
+
     from moorage.vendor_sdk.xml_text import XmlElement
 
 NAMESPACE: Final = "http://crd.gov.pl/wzor/2025/06/25/13775/"
@@ -37,8 +38,8 @@ def validate_fa3(ksef: KsefInvoice | bytes) -> tuple[Violation, ...]:
         InvalidData: the bytes cannot be read.
     """
     if isinstance(ksef, KsefInvoice):
-        return tuple(violations(document_of(ksef)))
-    return tuple(violations(_read(_root(ksef))))
+        return tuple(_own_violations(ksef, document_of(ksef)))
+    return tuple(violations(_read(_root(ksef)), received=True))
 
 
 def write_fa3(ksef: KsefInvoice) -> bytes:
@@ -51,12 +52,27 @@ def write_fa3(ksef: KsefInvoice) -> bytes:
     """
     check_kind(ksef, KsefInvoice, "ksef")
     document = document_of(ksef)
-    raise_violations(violations(document), _PROBLEM, "validate_fa3")
+    raise_violations(_own_violations(ksef, document), _PROBLEM, "validate_fa3")
     content = write_nodes(nodes_of(FaDocument), document, None)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<{_ROOT} xmlns="{NAMESPACE}">{_heading(ksef)}{content}</{_ROOT}>\n'
     ).encode()
+
+
+def _own_violations(ksef: KsefInvoice, document: FaDocument) -> Iterator[Violation]:
+    """Yield the rules that an invoice violates, and a stated total that is not the file's."""
+    yield from violations(document)
+    totals = ksef.invoice.stated_totals
+    stated = None if totals is None else totals.gross
+    if stated is not None and document.gross is not None and abs(stated) != abs(document.gross):
+        yield Violation(
+            "P_15",
+            "stated_totals.gross",
+            f"The stated total is not that of the lines and charges, {document.gross}.",
+            "Set stated_totals to None to write the total of the lines; an invoice with advance"
+            " payments cannot be written.",
+        )
 
 
 def _heading(ksef: KsefInvoice) -> str:
@@ -87,7 +103,7 @@ def read_fa3(body: bytes, *, check: bool = True) -> KsefInvoice:
     root = _root(body)
     document = _read(root)
     if check:
-        raise_violations(violations(document), _PROBLEM, "validate_fa3")
+        raise_violations(violations(document, received=True), _PROBLEM, "validate_fa3")
     return invoice_of(document, _created_at(root), text_at(root, "Naglowek", "SystemInfo"))
 
 
