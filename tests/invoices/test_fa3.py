@@ -513,6 +513,42 @@ def test_sums_by_rate_are_compared_with_the_lines(rule: str, old: bytes, new: by
     assert rule in [name for name, _ in _rules(body.replace(old, new))]
 
 
+@pytest.mark.parametrize(
+    "rule, old, new",
+    [
+        ("KodFormularza", b"FA (3)", b"FA (2)"),
+        ("KodFormularza", b">FA<", b"><"),
+        ("WariantFormularza", b"<WariantFormularza>3<", b"<WariantFormularza>2<"),
+        ("JST", b"<JST>2</JST>", b""),
+        ("GV", b"<GV>2</GV>", b""),
+        ("BrakID", b"<NIP>5252248481</NIP>", b""),
+        ("P_19N", b"<P_19N>1</P_19N>", b""),
+        ("P_19N", b"<P_19N>1</P_19N>", b"<P_19>1</P_19><P_19A>x</P_19A><P_19N>1</P_19N>"),
+        ("P_22N", b"<P_22N>1</P_22N>", b""),
+        ("P_PMarzyN", b"<P_PMarzyN>1</P_PMarzyN>", b""),
+        ("P_PMarzy", b"<P_PMarzyN>1</P_PMarzyN>", b"<P_PMarzy>1</P_PMarzy>"),
+    ],
+)
+def test_elements_that_the_schema_demands_are_checked(rule: str, old: bytes, new: bytes) -> None:
+    """A file without an element that the schema demands is refused, with the element's name."""
+    body = write_fa3(_ksef())
+    assert old in body
+    spoiled = body.replace(old, new)
+
+    assert rule in [name for name, _ in _rules(spoiled)]
+    with pytest.raises(InvalidData, match=rule):
+        read_fa3(spoiled)
+
+
+def test_country_of_the_buyers_address_is_needed() -> None:
+    """The address of the buyer needs its country."""
+    body = write_fa3(_ksef())
+    start = body.index(b"<KodKraju>", body.index(b"<Podmiot2>"))
+    spoiled = body[:start] + body[body.index(b"<AdresL1>", start) :]
+
+    assert [("KodKraju", "buyer.country")] == _rules(spoiled)
+
+
 def test_total_of_rounded_lines_may_differ_by_cents() -> None:
     """Shops round each line of prices with VAT, so the total may differ from the sums by cents."""
     body = write_fa3(_ksef(lines=[LINE, attrs.evolve(LINE, id="2")]))

@@ -26,6 +26,8 @@ NAMESPACE: Final = "http://crd.gov.pl/wzor/2025/06/25/13775/"
 """The namespace of FA(3)."""
 _PROBLEM: Final = "The invoice violates rules of FA(3)"
 _ROOT: Final = "Faktura"
+_FORM: Final = ("FA", "FA (3)", "1-0E")
+"""The form, its system code and its version."""
 _LONGEST_SYSTEM: Final = 256
 
 
@@ -39,7 +41,8 @@ def validate_fa3(ksef: KsefInvoice | bytes) -> tuple[Violation, ...]:
     """
     if isinstance(ksef, KsefInvoice):
         return tuple(_own_violations(ksef, document_of(ksef)))
-    return tuple(violations(_read(_root(ksef)), received=True))
+    root = _root(ksef)
+    return (*_heading_violations(root), *violations(_read(root), received=True))
 
 
 def write_fa3(ksef: KsefInvoice) -> bytes:
@@ -79,7 +82,8 @@ def _heading(ksef: KsefInvoice) -> str:
     moment = ksef.created_at.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()
     system = " ".join((ksef.system or "").split())[:_LONGEST_SYSTEM].strip()
     return (
-        '<Naglowek><KodFormularza kodSystemowy="FA (3)" wersjaSchemy="1-0E">FA</KodFormularza>'
+        f'<Naglowek><KodFormularza kodSystemowy="{_FORM[1]}" wersjaSchemy="{_FORM[2]}">{_FORM[0]}'
+        "</KodFormularza>"
         "<WariantFormularza>3</WariantFormularza>"
         f"<DataWytworzeniaFa>{moment}Z</DataWytworzeniaFa>"
         + (f"<SystemInfo>{escape(system)}</SystemInfo>" if system else "")
@@ -103,7 +107,8 @@ def read_fa3(body: bytes, *, check: bool = True) -> KsefInvoice:
     root = _root(body)
     document = _read(root)
     if check:
-        raise_violations(violations(document, received=True), _PROBLEM, "validate_fa3")
+        problems = (*_heading_violations(root), *violations(document, received=True))
+        raise_violations(problems, _PROBLEM, "validate_fa3")
     return invoice_of(document, _created_at(root), text_at(root, "Naglowek", "SystemInfo"))
 
 
@@ -116,6 +121,29 @@ def _root(body: bytes) -> XmlElement:
             remedy="Give a Faktura of FA(3); FA(2) and PEF are other formats.",
         )
     return root
+
+
+def _heading_violations(root: XmlElement) -> Iterator[Violation]:
+    """Yield the elements that name another form than FA(3), or another version of it."""
+    heading = next(root.all("Naglowek"), root)
+    form = next(heading.all("KodFormularza"), None)
+    attributes = {} if form is None else form.attributes
+    stated_form = (
+        text_at(heading, "KodFormularza"),
+        attributes.get("kodSystemowy"),
+        attributes.get("wersjaSchemy"),
+    )
+    for element, is_right in (
+        ("KodFormularza", stated_form == _FORM),
+        ("WariantFormularza", text_at(heading, "WariantFormularza") == "3"),
+    ):
+        if not is_right:
+            yield Violation(
+                element,
+                f"/{_ROOT}/Naglowek/{element}",
+                "The heading does not name the form FA (3) in version 1-0E.",
+                "Ask the sender to correct it.",
+            )
 
 
 def _read(root: XmlElement) -> FaDocument:

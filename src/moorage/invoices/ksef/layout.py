@@ -199,8 +199,10 @@ class FaDocument:
     exemption_directive: str | None = _token(f"{_NOTES}/Zwolnienie/P_19B", 256)
     exemption_basis: str | None = _token(f"{_NOTES}/Zwolnienie/P_19C", 256)
     not_exempt: str | None = text_at(f"{_NOTES}/Zwolnienie/P_19N", _ONE)
+    vehicles: str | None = text_at(f"{_NOTES}/NoweSrodkiTransportu/P_22", _ONE)
     no_vehicles: str | None = text_at(f"{_NOTES}/NoweSrodkiTransportu/P_22N", _ONE)
     triangular: str | None = text_at(f"{_NOTES}/P_23", _EITHER, needed=True)
+    margin: str | None = text_at(f"{_NOTES}/PMarzy/P_PMarzy", _ONE)
     no_margin: str | None = text_at(f"{_NOTES}/PMarzy/P_PMarzyN", _ONE)
     kind: str | None = text_at(
         f"{_FA}/RodzajFaktury", "VAT|KOR|ZAL|ROZ|UPR|KOR_ZAL|KOR_ROZ", needed=True

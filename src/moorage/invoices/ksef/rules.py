@@ -10,7 +10,7 @@ import attrs
 from moorage.invoices.amounts import exact_sum
 from moorage.invoices.ksef.incoming import ADDENDS
 from moorage.invoices.ksef.layout import FaDocument
-from moorage.invoices.ksef.rates import BY_WORD
+from moorage.invoices.ksef.rates import BY_WORD, RATES
 from moorage.invoices.ksef.receipts import is_ksef_number
 from moorage.invoices.layouts import PATH, faults
 from moorage.invoices.rules import Violation
@@ -18,9 +18,21 @@ from moorage.invoices.rules import Violation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from moorage.invoices.ksef.layout import FaPerson
+
 _WEIGHTS: Final = (6, 5, 7, 2, 3, 4, 5, 6, 7)
+_CHOICES: Final = (
+    ("exempt", "not_exempt", "P_19N"),
+    ("vehicles", "no_vehicles", "P_22N"),
+    ("margin", "no_margin", "P_PMarzyN"),
+)
+"""Pairs of fields that exclude one another, with the element of the second one."""
 _MOST_LINES: Final = 10_000
 _MOST_FOOTERS: Final = 3
+_LINE_SUMS: Final = tuple(
+    dict.fromkeys(name for rate in RATES for name in (rate.net, rate.tax) if name is not None)
+)
+"""The fields for sums of the lines with one rate."""
 
 
 def violations(document: FaDocument, *, received: bool = False) -> Iterator[Violation]:
@@ -40,6 +52,8 @@ def violations(document: FaDocument, *, received: bool = False) -> Iterator[Viol
         )
         yield Violation(name, fault.field, problem, "Give a value as the schema wants it.")
     yield from _parties(document)
+    yield from _buyer(document.buyer)
+    yield from _choices(document)
     yield from _contents(document)
     yield from _check_sums(document)
     yield from _check_rates(document)
@@ -75,6 +89,42 @@ def _parties(document: FaDocument) -> Iterator[Violation]:
         yield Violation("NIP", "seller.nip", "The seller has no NIP.", "Give its VAT identifier.")
 
 
+def _buyer(buyer: FaPerson | None) -> Iterator[Violation]:
+    if buyer is None:
+        return
+    if not (buyer.nip or buyer.eu_number or buyer.other_id or buyer.has_no_id):
+        yield Violation(
+            "BrakID",
+            "buyer.has_no_id",
+            "The buyer has no tax number, and the file does not say that it has none.",
+            "Give its VAT identifier, or BrakID.",
+        )
+    for name, element in (("local_unit", "JST"), ("group_member", "GV")):
+        if getattr(buyer, name) is None:
+            yield Violation(
+                element,
+                f"buyer.{name}",
+                f"The element Podmiot2/{element} is missing.",
+                "Give a value as the schema wants it.",
+            )
+    if buyer.address is not None and buyer.country is None:
+        yield Violation(
+            "KodKraju", "buyer.country", "The buyer's address has no country.", "Give its country."
+        )
+
+
+def _choices(document: FaDocument) -> Iterator[Violation]:
+    for field, other_field, element in _CHOICES:
+        values = (getattr(document, field), getattr(document, other_field))
+        if values.count(None) != 1:
+            yield Violation(
+                element,
+                other_field,
+                f"Exactly one of {element.removesuffix('N')} and {element} is allowed.",
+                f"Give {element} if the other does not apply.",
+            )
+
+
 def is_nip(text: str) -> bool:
     """Return whether a text is a Polish tax number (NIP): nine digits and a check digit."""
     if len(text) != len(_WEIGHTS) + 1 or not (text.isascii() and text.isdecimal()):
@@ -97,6 +147,14 @@ def _contents(document: FaDocument) -> Iterator[Violation]:
         yield Violation(
             "OkresFa", "start", "The period has only one day.", "Give both days of the period."
         )
+    if document.margin is not None:
+        yield Violation(
+            "P_PMarzy",
+            "margin",
+            "The invoice is of the margin scheme, which moorage does not read.",
+            "Read it with check=False, and take the amounts from the original file.",
+        )
+        return
     for number, line in enumerate(document.lines):
         for field, element in (("name", "P_7"), ("net", "P_11"), ("rate", "P_12")):
             is_gross = field == "net" and line.gross is not None
@@ -136,17 +194,19 @@ def _tolerance(count: int) -> Fraction:
 
 
 def _check_rates(document: FaDocument) -> Iterator[Violation]:
-    """Yield the sums by rate that are not those of the lines; unknown lines are skipped."""
-    sums: dict[str, Fraction] = {}
+    """Yield the sums by rate that are not those of the lines, if all lines have a known rate."""
+    if document.kind != "VAT" or not document.lines or document.margin is not None:
+        return
+    sums = dict.fromkeys(_LINE_SUMS, Fraction(0))
     for line in document.lines:
         rate = BY_WORD.get(line.rate or "")
-        if rate is None or (line.net is None and line.gross is None) or document.kind != "VAT":
+        if rate is None or (line.net is None and line.gross is None):
             return
         percent = Fraction(rate.rate) / 100
         net = exact_sum((line.net,)) or exact_sum((line.gross,)) / (1 + percent)
-        sums[rate.net] = sums.get(rate.net, Fraction(0)) + net
+        sums[rate.net] += net
         if rate.tax is not None:
-            sums[rate.tax] = sums.get(rate.tax, Fraction(0)) + net * percent
+            sums[rate.tax] += net * percent
     for name, expected_sum in sums.items():
         stated_sum = exact_sum((getattr(document, name),))
         if abs(stated_sum - expected_sum) > _tolerance(len(document.lines)):
