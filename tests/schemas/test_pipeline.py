@@ -158,6 +158,16 @@ async def test_values_follow_the_named_avro_schema() -> None:
     assert {"id": 1} == first.json()
 
 
+async def test_all_records_are_converted_to_the_version_that_was_latest_at_first() -> None:
+    """A version that is registered later does not change the values of later records."""
+    registry = MemorySchemaRegistry()
+    first_id = await registry.register("orders", AVRO)
+    decoder = SchemaDecoder(registry, subject="orders")
+    assert {"id": 1} == (await decoder(record(add_frame(first_id, b"\2")))).json()
+    other_id = await registry.register("orders", WIDER)
+    assert {"id": 1} == (await decoder(record(add_frame(other_id, b"\2\6tea")))).json()
+
+
 async def test_protobuf_message_is_chosen() -> None:
     """If a schema has several message types, the settings can name one other than the first."""
     file = order(("id", 1, "int64"))

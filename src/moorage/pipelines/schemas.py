@@ -91,6 +91,7 @@ class _SchemaTransform:
         self._message = message
         limit = count(schemas, "schemas")
         self._codings: SharedFetches[_SchemaCodec] = SharedFetches(limit, _FAILURE_LIFE, now)
+        self._readers: SharedFetches[CompleteSchema] = SharedFetches(1, _FAILURE_LIFE, now)
 
     async def _configured_codec(self) -> _SchemaCodec:
         """Return the schema of the configured subject, and its codec."""
@@ -216,8 +217,12 @@ class SchemaDecoder(_SchemaTransform):
                 path="subject",
                 remedy="Omit subject for records that name their schema.",
             )
+        return _codec(complete, await self._readers.get(None, self._fetch_reader), None)
+
+    async def _fetch_reader(self) -> CompleteSchema:
+        """Fetch the schema to which values are converted."""
         _, reader = await self._complete_configured()
-        return _codec(complete, reader, None)
+        return reader
 
 
 class SchemaEncoder(_SchemaTransform):
