@@ -326,6 +326,9 @@ SPOILED_INVOICES: list[tuple[str, str, dict[str, Any]]] = [
     ("00200", "delivery_notes[0].day", {"despatch_advice": "D-1"}),
     ("00200", "payments[0].installments[0].means", {"payment": PaymentInstructions(code="1")}),
     ("00200", "seller.regime", {"regime": "RF03"}),
+    ("00200", "buyer.vat_code", {"buyer": attrs.evolve(BUYER, vat_id="IT")}),
+    ("00301", "seller.vat_code", {"seller": attrs.evolve(SELLER, vat_id="IT0123456789")}),
+    ("00305", "buyer.vat_code", {"buyer": attrs.evolve(BUYER, vat_id="ITRSSMRA85T10A562S")}),
     ("00400", "lines[0].nature", {"lines": [_FREE]}),
     ("00401", "lines[0].nature", {"line_natures": {1: "N4"}}),
     ("00411", "withholdings", {"withheld_lines": [1]}),
@@ -366,6 +369,12 @@ def test_spoiled_invoice_is_refused(rule: str, field: str, fields: dict[str, Any
 
 
 SPOILED_FILES = [
+    (
+        "00200",
+        "buyer.vat_country",
+        b"<IdPaese>IT</IdPaese><IdCodice>09876543210",
+        b"<IdCodice>09876543210",
+    ),
     ("00415", "withholdings", b"</AlCassa>", None),
     ("00418", "day", b"<Data>2026-11-25</Data>", b"<Data>2026-01-25</Data>"),
     (

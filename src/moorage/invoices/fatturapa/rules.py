@@ -52,6 +52,8 @@ _NATURE_MISSING: Final = "The nature is missing, although the VAT rate is zero."
 _NATURE_WRONG: Final = "There is a nature, although the VAT rate is not zero."
 _GIVE_NATURE: Final = "Give the nature of the VAT category, such as 'N4'."
 _LEAVE_NATURE: Final = "Leave the nature out, or set the rate to zero."
+_VAT_ID_WRONG: Final = "An Italian VAT identifier has eleven digits."
+_GIVE_VAT_ID: Final = "Give it as 'IT' with eleven digits; a fiscal code is the legal identifier."
 CHECKS: Final = (
     SdiCheck("00200", searches.no_name, "The party has no name.", "Give its name."),
     SdiCheck(
@@ -62,6 +64,14 @@ CHECKS: Final = (
     ),
     SdiCheck("00200", searches.no_place, "The party has no address.", "Give its address."),
     SdiCheck("00200", searches.empty_lists, "The invoice has no lines.", "Give at least one line."),
+    SdiCheck(
+        "00200",
+        searches.half_buyer_id,
+        "The buyer's VAT identifier has only one of its country and its code.",
+        "Give both, or neither.",
+    ),
+    SdiCheck("00301", searches.malformed_vat_id("seller"), _VAT_ID_WRONG, _GIVE_VAT_ID),
+    SdiCheck("00305", searches.malformed_vat_id("buyer"), _VAT_ID_WRONG, _GIVE_VAT_ID),
     SdiCheck("00400", searches.without_nature("lines"), _NATURE_MISSING, _GIVE_NATURE),
     SdiCheck("00401", searches.with_nature("lines"), _NATURE_WRONG, _LEAVE_NATURE),
     SdiCheck(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Search: TypeAlias = "Callable[[Document], Iterable[str]]"
 """A function that finds the fields which violate a check."""
 
+_ITALIAN: Final = re.compile("[0-9]{11}")
 _CENT: Final = Fraction(1, 100)
 _NOT_GENERIC: Final = frozenset({"N2", "N3", "N6"})
 _BOTH_RATES: Final = "TD16"
@@ -75,6 +77,26 @@ def no_buyer_id(document: Document) -> Iterator[str]:
     buyer = document.buyer
     if buyer is not None and buyer.vat_code is None and buyer.fiscal_code is None:
         yield "buyer.vat_code"
+
+
+def half_buyer_id(document: Document) -> Iterator[str]:
+    """Yield the missing half of the buyer's VAT identifier, if it has the other half."""
+    if document.buyer is not None:
+        for name, other_name in (("vat_country", "vat_code"), ("vat_code", "vat_country")):
+            has_other_half = getattr(document.buyer, other_name) is not None
+            if has_other_half and getattr(document.buyer, name) is None:
+                yield f"buyer.{name}"
+
+
+def malformed_vat_id(name: str) -> Search:
+    """Return a search for an Italian VAT identifier of a party that has not eleven digits."""
+
+    def search(document: Document) -> Iterator[str]:
+        country, code = _vat(getattr(document, name))
+        if country == "IT" and code is not None and _ITALIAN.fullmatch(code) is None:
+            yield f"{name}.vat_code"
+
+    return search
 
 
 def before_preceding(document: Document) -> Iterator[str]:
