@@ -200,6 +200,51 @@ async def test_file_is_restored_and_takes_later_batches_if_only_part_of_batch_fi
     assert [1, 3] == [json.loads(line)["number"] for line in path.read_text().splitlines()]
 
 
+async def test_file_begins_with_its_header_after_a_disk_without_space(tmp_path: Path) -> None:
+    """If the header of a file does not fit on the disk, the next batch begins the file anew."""
+    sink = FileSink(tmp_path, "orders", **CSV)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))
+    try:
+        with pytest.raises(StorageUnavailable):
+            await sink.process_batch([_record(1)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    await sink.process_batch([_record(2, "b")])
+    await sink.close()
+    [path] = _files(tmp_path)
+
+    assert b"number,note\n2,b\n" == path.read_bytes()
+
+
+async def test_cut_off_csv_row_is_dropped_with_the_lines_of_its_values(tmp_path: Path) -> None:
+    """A row that a process could not finish is dropped, even if a quoted value has line ends."""
+    (tmp_path / "orders-1.csv.part").write_bytes(b'number,note\n1,"a\nb"\n2,"c\nd')
+    await FileSink(tmp_path, "orders", **CSV).open()
+
+    assert b'number,note\n1,"a\nb"\n' == (tmp_path / "orders-1.csv").read_bytes()
+
+
+async def test_long_cut_off_line_is_dropped(tmp_path: Path) -> None:
+    """A cut-off line of any length is dropped."""
+    line = b'{"number": 1}\n'
+    (tmp_path / "orders-1.jsonl.part").write_bytes(line + b"x" * 150_000)
+    (tmp_path / "orders-2.jsonl.part").write_bytes(b"x" * 150_000)
+    await FileSink(tmp_path, "orders").open()
+
+    assert [line, b""] == [path.read_bytes() for path in _files(tmp_path)]
+
+
+async def test_csv_values_with_carriage_returns_are_quoted(tmp_path: Path) -> None:
+    """A carriage return in a value does not end the row, whatever the version of Python."""
+    sink = FileSink(tmp_path, "orders", **CSV)
+    await sink.process_batch([_record(1, "a\rb")])
+    await sink.close()
+    [path] = _files(tmp_path)
+
+    assert b'number,note\n1,"a\rb"\n' == path.read_bytes()
+
+
 async def test_nothing_is_written_if_first_record_of_batch_is_bad(tmp_path: Path) -> None:
     """If the first record of a batch is bad, nothing is written, not even an empty file."""
     results = await FileSink(tmp_path, "orders").process_batch(

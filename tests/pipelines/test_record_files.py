@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
+from time import process_time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -127,6 +129,58 @@ def test_csv_rows_are_objects(tmp_path: Path) -> None:
     assert [{"number": "4", "note": "torn\n"}] == [
         record.json() for record in _all_records(file, records[2].offset)
     ]
+
+
+def test_rows_of_csv_may_end_with_carriage_return(tmp_path: Path) -> None:
+    """A row that ends with a carriage return does not shift the rows after it."""
+    path = tmp_path / "orders.csv"
+    _append(path, "number,note\n1,green tea\r2,b\n3,c\n")
+    values = [record.json() for record in _all_records(RecordFile(path, "csv"))]
+
+    assert [("1", "green tea"), ("2", "b"), ("3", "c")] == [tuple(row.values()) for row in values]
+
+
+def test_csv_values_may_be_longer_than_limit_of_csv_module(tmp_path: Path) -> None:
+    """Long values of CSV are read, and an invalid long row is a record with the raw text."""
+    path = tmp_path / "orders.csv"
+    text = "x" * csv.field_size_limit()
+    _append(path, f'number,note\n1,"{text},""\n"\n2,{text}y\n"3"z,{text}y\n')
+    records = _all_records(RecordFile(path, "csv"))
+    notes = [record.json()["note"] for record in records[:2]]
+
+    assert [f'{text},"\n', f"{text}y"] == notes
+    assert [f'"3"z,{text}y\n'.encode()] == _payloads(records[2:])
+
+
+def test_stray_quote_of_csv_costs_no_more_than_other_text(tmp_path: Path) -> None:
+    """A file whose first row has an unbalanced quote is read once, not once for each row."""
+    path = tmp_path / "orders.csv"
+    rows = "x,yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\n" * 60_000
+    _append(path, f'number,note\n5" pipe,3\n{rows}')
+    started_at = process_time()
+    assert [] == RecordFile(path, "csv", size=4_000_000).after(None)
+    seconds = process_time() - started_at
+
+    assert seconds < 10  # it took minutes
+
+
+def test_unterminated_quote_of_finished_csv_is_not_dropped(tmp_path: Path) -> None:
+    """The rows after a quote without an end are one record with the raw text."""
+    path = tmp_path / "orders.csv"
+    _append(path, 'number,note\n1,a\n2,"b\n3,c\n')
+    file = RecordFile(path, "csv", is_complete=True)
+    records = file.after(None)
+    assert records is not None
+    assert [b'{"number":"1","note":"a"}', b'2,"b\n3,c\n'] == _payloads(records)
+    assert file.after(records[-1].offset) is None
+
+
+def test_csv_without_names_of_columns_is_refused(tmp_path: Path) -> None:
+    """An empty first line is not a header."""
+    path = tmp_path / "orders.csv"
+    _append(path, "\n1,a\n")
+    with pytest.raises(InvalidData, match=r"first line of orders\.csv"):
+        RecordFile(path, "csv").after(None)
 
 
 def test_large_file_is_read_in_parts(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Sequence
     from datetime import timedelta
+    from typing import BinaryIO
 
     from moorage.adapters.files.record_files import FileFormat
     from moorage.domain.pipelines.records import SinkRecord
@@ -82,6 +83,17 @@ class FileSink(RotatingSink):
     def _header(self) -> bytes:
         return _csv_line(self._columns) if self._columns else b""
 
+    def _complete_size(self, file: BinaryIO) -> int:
+        if not self._columns:
+            return super()._complete_size(file)
+        size, offset, is_quoted = 0, 0, False
+        for line in file:
+            offset += len(line)
+            is_quoted ^= line.count(b'"') % 2 == 1
+            if line.endswith(b"\n") and not is_quoted:
+                size = offset
+        return size
+
     def _line(self, record: SinkRecord) -> bytes:
         value = record.json()
         if not self._columns:
@@ -105,5 +117,6 @@ class FileSink(RotatingSink):
 
 def _csv_line(values: Sequence[object]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue().encode()
+    # With this end of a row, every version of Python quotes values that contain "\r" or "\n".
+    csv.writer(text, lineterminator="\r\n").writerow(values)
+    return text.getvalue().removesuffix("\r\n").encode() + b"\n"

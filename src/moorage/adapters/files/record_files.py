@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moorage.domain.pipelines.records import SourceRecord
 from moorage.domain.secrets.frames import with_careful_constructor
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.records import Offset
 
     FileFormat: TypeAlias = Literal["jsonl", "csv"]
+
+_FIELD: Final = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(,|[\r\n]*\Z)')
+"""A field of a CSV row, quoted or not, and the comma or end of the row after it."""
 
 
 class _Position(NamedTuple):
@@ -145,7 +149,7 @@ class RecordFile:
                 first = next(self._record_lines(header), b"")
                 if not first:
                     return []
-                [columns] = _rows(first)
+                columns = self._columns(first)
                 place = place._replace(offset=max(place.offset, len(first)))
             data = self._complete_part(file, place.offset, is_ended=is_ended)
         records: list[SourceRecord] = []
@@ -155,7 +159,20 @@ class RecordFile:
             if line.strip():
                 text = place._replace(offset=offset).text()
                 records.append(_record(line, columns, text))
+        remainder = data[offset - place.offset :]
+        if remainder:  # a quoted value without an end, in a file to which nothing is appended
+            text = place._replace(offset=offset + len(remainder)).text()
+            records.append(SourceRecord(remainder, content_type="text/csv", offset=text))
         return records
+
+    def _columns(self, header: bytes) -> list[str]:
+        columns = next(iter(_rows(header)), [])
+        if not columns:
+            raise InvalidData(
+                f"The first line of {self._path.name} contains no names of columns.",
+                remedy="Check the format of the file.",
+            )
+        return columns
 
     def _complete_part(self, file: Any, offset: int, *, is_ended: bool) -> bytes:
         """Read bytes from an offset up to the end of a record."""
@@ -180,16 +197,23 @@ class RecordFile:
         """Return the offset after the last complete record in a byte string."""
         if not self._is_csv:
             return data.rfind(b"\n") + 1
-        return sum(len(line) for line in self._record_lines(data) if line.endswith(b"\n"))
+        end = offset = 0
+        for line in self._record_lines(data):
+            offset += len(line)
+            if line.endswith(b"\n"):
+                end = offset
+        return end
 
     def _record_lines(self, data: bytes) -> Any:
         """Yield the lines of records with their ends; quoted CSV values may contain line ends."""
-        line = b""
+        pieces: list[bytes] = []
+        is_quoted = False
         for piece in data.splitlines(keepends=True) if self._is_csv else _lines(data):
-            line += piece
-            if not self._is_csv or line.count(b'"') % 2 == 0:
-                yield line
-                line = b""
+            pieces.append(piece)
+            is_quoted ^= self._is_csv and piece.count(b'"') % 2 == 1
+            if not is_quoted:
+                yield b"".join(pieces)
+                pieces.clear()
 
 
 def _lines(data: bytes) -> Sequence[bytes]:
@@ -197,7 +221,25 @@ def _lines(data: bytes) -> Sequence[bytes]:
 
 
 def _rows(data: bytes) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(data.decode("utf-8-sig", "replace"), newline="")))
+    text = data.decode("utf-8-sig", "replace")
+    try:
+        return list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error:
+        # A field is longer than `csv.field_size_limit`, which is the same for the whole process.
+        return _large_rows(text)
+
+
+def _large_rows(text: str) -> list[list[str]]:
+    """Return the one row of a text without a limit on its size; no row if it is invalid."""
+    fields: list[str] = []
+    position = 0
+    while match := _FIELD.match(text, position):
+        quoted, unquoted, separator = match.groups()
+        fields.append(unquoted if quoted is None else quoted.replace('""', '"'))
+        position = match.end()
+        if separator != ",":
+            return [fields]
+    return []
 
 
 def _record(line: bytes, columns: list[str], offset: str) -> SourceRecord:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from moorage.adapters.concurrency.in_thread import run_in_thread
 from moorage.adapters.files.whole_files import sync_folder
@@ -26,11 +26,12 @@ from moorage.errors import ConfigurationError, StorageUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import timedelta
-    from typing import BinaryIO
+    from io import FileIO
 
     from moorage.domain.pipelines.records import SinkRecord
 
 _PART: Final = ".part"
+_BLOCK_SIZE: Final = 65_536
 
 
 class RotatingSink(ABC):
@@ -68,7 +69,9 @@ class RotatingSink(ABC):
         self._age = seconds(age, "age")
         self._clock = clock
         self._lock = Lock()
-        self._file: BinaryIO | None = None
+        # Without a write buffer, so that a failed write leaves nothing that is written later.
+        self._file: FileIO | None = None
+        self._end = 0
         self._path = self._folder
         self._begun_at = 0.0
         self._written = 0
@@ -139,53 +142,74 @@ class RotatingSink(ABC):
         """Rename a completely written file to its final name."""
         part.rename(part.with_suffix(""))
 
+    def _complete_size(self, file: BinaryIO) -> int:
+        """Return the number of bytes of a file without its unfinished last line."""
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - _BLOCK_SIZE)
+            file.seek(start)
+            line_end = file.read(end - start).rfind(b"\n") + 1
+            if line_end:
+                return start + line_end
+            end = start
+        return 0
+
     def _write(self, lines: Sequence[bytes]) -> None:
         if self._clock() - self._begun_at >= self._age:
             self._complete()
-        file = self._file or self._begin()
-        end = file.tell()
+        file = self._intact_file() or self._begin()
         try:
-            file.write(b"".join(lines))
-            file.flush()
+            _write_all(file, b"".join(lines))
         except OSError:
-            self._discard(file, end)
+            with suppress(OSError):  # otherwise the next use of the file tries it again
+                self._intact_file()
             raise
+        self._end = file.tell()
         self._written += len(lines)
-        if file.tell() >= self._size or (
+        if self._end >= self._size or (
             self._most_records is not None and self._written >= self._most_records
         ):
             # The lines are written, so the next flush may report a failure of this step.
             with suppress(OSError):
                 self._complete()
 
-    def _discard(self, file: BinaryIO, end: int) -> None:
-        """Remove the bytes of a failed write from the file and from its write buffer."""
-        with suppress(OSError):
-            file.close()
-        os.truncate(self._path, end)
-        self._file = self._path.open("ab")
+    def _intact_file(self) -> FileIO | None:
+        """Return the current file, without the bytes of a failed write; None if there is none."""
+        file = self._file
+        if file is not None and file.tell() != self._end:
+            file.truncate(self._end)
+            file.seek(self._end)
+        return file
 
-    def _begin(self) -> BinaryIO:
+    def _begin(self) -> FileIO:
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         self._path = self._folder / f"{self._name}-{moment}.{self._ending}{_PART}"
-        self._file = file = self._path.open("xb")
+        file = self._path.open("xb", buffering=0)
+        try:
+            _write_all(file, self._header())
+        except OSError:
+            file.close()
+            self._path.unlink(missing_ok=True)
+            raise
+        self._file, self._end = file, file.tell()
         self._begun_at = self._clock()
         self._written = 0
-        file.write(self._header())
         return file
 
     def _flush(self) -> None:
-        if self._file is not None:
-            os.fsync(self._file.fileno())
+        file = self._intact_file()
+        if file is not None:
+            os.fsync(file.fileno())
             sync_folder(self._folder)
             if self._clock() - self._begun_at >= self._age:
                 self._complete()
         self._finish_sealed()
 
     def _complete(self) -> None:
-        if self._file is not None:
-            os.fsync(self._file.fileno())
-            self._file.close()
+        file = self._intact_file()
+        if file is not None:
+            os.fsync(file.fileno())
+            file.close()
             self._file = None
             self._sealed.append(self._path)
         self._finish_sealed()
@@ -205,8 +229,14 @@ class RotatingSink(ABC):
             if path in current or name != self._name or moment.strip("0123456789T"):
                 continue
             with path.open("r+b") as file:
-                data = file.read()
-                file.truncate(data.rfind(b"\n") + 1)
+                file.truncate(self._complete_size(file))
                 os.fsync(file.fileno())
             self._sealed.append(path)
         self._finish_sealed()
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    """Write all bytes to a file without a write buffer, which may take only some of them."""
+    remaining_bytes = memoryview(data)
+    while remaining_bytes:
+        remaining_bytes = remaining_bytes[file.write(remaining_bytes) :]
