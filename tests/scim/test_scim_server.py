@@ -646,12 +646,147 @@ def test_conditions_are_values_for_stores() -> None:
 
     assert [
         (
-            ScimCondition(path=("emails", "type"), value="work"),
-            ScimCondition(path=("emails", "value"), value="a"),
+            ScimCondition(
+                path=("emails", "value"),
+                value="a",
+                same_entry=(ScimCondition(path=("type",), value="work"),),
+            ),
         )
     ] == filters
     assert fulfils({"emails": [{"type": "work", "value": "A"}]}, filters[0])
     assert not fulfils({"emails": "a"}, filters[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'emails[type eq "work"].value eq "a@example.com"',
+        'emails[type eq "work" and value eq "A@example.com"]',
+        'emails[value eq "a@example.com" and type eq "work"]',
+        'active eq true and emails[type eq "work"].value eq "a@example.com"',
+    ],
+)
+def test_conditions_on_one_entry_are_met_by_the_same_entry(text: str) -> None:
+    """A person whose home address has the wanted value has no work address with it."""
+    driver = Driver()
+    home = {"type": "home", "value": "a@example.com"}
+    work = {"type": "work", "value": "b@example.com"}
+    driver.json("POST", "/Users", {"userName": "a", "active": True, "emails": [home, work]})
+    query = urlencode({"filter": text})
+    assert 0 == driver.json("GET", "/Users", query=query)["totalResults"]
+
+    other = {"type": "work", "value": "a@example.com"}
+    driver.json("POST", "/Users", {"userName": "b", "active": True, "emails": [other]})
+    assert ["b"] == [
+        user["userName"] for user in driver.json("GET", "/Users", query=query)["Resources"]
+    ]
+
+
+@pytest.mark.parametrize(
+    "parameter, value, expected",
+    [
+        ("attributes", "name.givenName", {"name": {"givenName": "Ada"}}),
+        ("attributes", f"{USER}:userName", {"userName": "ada@example.com"}),
+        ("attributes", f"{ENTERPRISE}:department", {ENTERPRISE: {"department": "Analysis"}}),
+        ("attributes", "emails.value", {"emails": [{"value": "ada@example.com"}]}),
+        ("attributes", "nothing", {}),
+    ],
+)
+def test_attributes_may_be_parts_and_have_the_name_of_their_schema(
+    parameter: str, value: str, expected: dict[str, Any]
+) -> None:
+    """A request may ask for parts of attributes, and name attributes with their schema."""
+    driver = Driver()
+    place = f"/Users/{driver.json('POST', '/Users', ADA)['id']}"
+    user = driver.json("GET", place, query=urlencode({parameter: value}))
+
+    assert expected == {
+        name: part for name, part in user.items() if name not in {"schemas", "id", "meta"}
+    }
+
+
+def test_excluded_parts_leave_the_other_parts() -> None:
+    """A request that excludes a part of an attribute gets its other parts."""
+    driver = Driver()
+    place = f"/Users/{driver.json('POST', '/Users', ADA)['id']}"
+    query = urlencode({"excludedAttributes": f"emails.type, name, {USER}:userName"})
+    user = driver.json("GET", place, query=query)
+
+    assert [{"primary": True, "value": "ada@example.com"}] == user["emails"]
+    assert not {"name", "userName"} & set(user)
+    assert "displayName" in user
+
+
+def test_single_values_of_entra_may_be_lists() -> None:
+    """Entra may send the value of a single attribute as a list of one entry."""
+    driver = Driver()
+    place = f"/Users/{driver.json('POST', '/Users', ADA)['id']}"
+    value = [{"$ref": None, "value": "Augusta"}]
+    user = driver.patch(
+        place,
+        {"op": "Replace", "path": "name.givenName", "value": value},
+        {"op": "Add", "path": f"{ENTERPRISE}:manager", "value": [{"value": "7"}]},
+        {"op": "Replace", "path": "active", "value": [{"value": "False"}]},
+    )
+
+    assert ("Augusta", False) == (user["name"]["givenName"], user["active"])
+    assert {"value": "7"} == user[ENTERPRISE]["manager"]
+    strict = Driver(driver.store, lenient=False)
+    change = patch_body({"op": "replace", "path": "name.givenName", "value": value})
+    assert 400 == strict("PATCH", place, change).status
+
+
+def test_null_removes_a_value() -> None:
+    """A change to null removes the value, with a path as without one."""
+    driver = Driver(lenient=False)
+    place = f"/Users/{driver.json('POST', '/Users', ADA)['id']}"
+    user = driver.patch(place, {"op": "replace", "path": "displayName", "value": None})
+
+    assert "displayName" not in user
+    change = patch_body({"op": "replace", "path": "userName", "value": None})
+    assert 400 == driver("PATCH", place, change).status
+
+
+def test_new_primary_entry_replaces_the_last_one() -> None:
+    """A list has at most one primary entry, so a new one makes the others secondary."""
+    driver = Driver()
+    place = f"/Users/{driver.json('POST', '/Users', ADA)['id']}"
+    new = {"type": "home", "value": "home@example.com", "primary": True}
+    user = driver.patch(place, {"op": "add", "path": "emails", "value": [new]})
+    assert [False, True] == [entry["primary"] for entry in user["emails"]]
+
+    change = {"op": "replace", "path": 'emails[type eq "work"].primary', "value": True}
+    user = driver.patch(place, change)
+    assert [True, False] == [entry["primary"] for entry in user["emails"]]
+
+
+def test_headers_may_name_several_versions() -> None:
+    """`If-Match` and `If-None-Match` may list several versions, weak or not."""
+    driver = Driver()
+    created = driver("POST", "/Users", ADA)
+    place = f"/Users/{json.loads(created.body)['id']}"
+    version = dict(created.headers)["ETag"]
+    versions = f'"other", {version.removeprefix("W/")}'
+
+    assert 304 == driver("GET", place, If_None_Match=versions).status
+    assert 304 == driver("GET", place, If_None_Match="*").status
+    assert 200 == driver("GET", place, If_None_Match='"other"').status
+    assert 412 == driver("DELETE", place, If_Match='"other", "more"').status
+    assert 204 == driver("DELETE", place, If_Match=versions).status
+
+
+@pytest.mark.parametrize(
+    "media_type, status",
+    [
+        ("application/scim+json; charset=utf-8", 201),
+        ("Application/JSON", 201),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+    ],
+)
+def test_other_media_types_are_refused(media_type: str, status: int) -> None:
+    """A body must be JSON by its media type, if the request states one."""
+    assert status == Driver()("POST", "/Users", ADA, Content_Type=media_type).status
 
 
 def wsgi_environ(method: str, path: str, body: bytes, **fields: str) -> dict[str, Any]:

@@ -125,6 +125,8 @@ def check_value(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:
     if is_list(shape):
         entries = value if is_list(value) else [value]
         return [check_value(shape[0], entry, name, lenient=lenient) for entry in entries]
+    if lenient:
+        value = _unpacked_value(value)
     if is_object(shape):
         return _checked_parts(shape, value, name, lenient=lenient)
     if shape == "boolean":
@@ -138,6 +140,13 @@ def check_value(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:
         raise invalid_value(
             f"The attribute {name} is not a text of at most {_MAX_LENGTH} characters."
         )
+    return value
+
+
+def _unpacked_value(value: Any) -> Any:
+    """Return the only entry of a list, as which Entra sends a single value."""
+    if is_list(value) and len(value) == 1 and is_object(value[0]) and "value" in value[0]:
+        return value[0]["value"]
     return value
 
 

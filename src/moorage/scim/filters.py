@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moorage.domain.values.frozen_values import frozen
@@ -21,6 +22,8 @@ _VALUE: Final = r'"(?:[^"\\]|\\.)*"|true|false'
 _CONDITION: Final = re.compile(
     rf"\s*(?P<path>[\w.:$-]+(?:\[[^\]]*\](?:\.\w+)?)?)\s+eq\s+(?P<value>{_VALUE})\s*", re.IGNORECASE
 )
+_ENTRY: Final = re.compile(r"\s*(?P<path>[\w.:$-]+\[[^\]]*\])\s*")
+"""A condition on an entry of a list, such as `emails[type eq "work" and value eq "a"]`."""
 _AND: Final = re.compile(r"\band\s", re.IGNORECASE)
 _PATH: Final = re.compile(
     r"(?:(?P<urn>urn:[\w.:-]+):)?(?P<name>[A-Za-z$][\w$]*)"
@@ -37,10 +40,13 @@ class ScimCondition:
     Attributes:
         path: name of the attribute and, if any, of its part, such as ("emails", "value").
         value: the value, a text or a boolean.
+        same_entry: conditions on other parts of the same entry of a list, such as the part
+            ("type",) in `emails[type eq "work"].value`; the parts of another entry do not count.
     """
 
     path: tuple[str, ...]
     value: str | bool
+    same_entry: tuple[ScimCondition, ...] = ()
 
 
 class AttributePath(NamedTuple):
@@ -63,36 +69,42 @@ def conditions_of(kind: ScimKind, text: str) -> tuple[ScimCondition, ...]:
             refers to passwords.
     """
     conditions = tuple(
-        condition
-        for path, value in _pairs(text)
-        for condition in _conditions_at(path_of(kind, path), value)
+        _condition_at(path_of(kind, path), value) for path, value in _pairs(text, entries=True)
     )
     if any(condition.path == ("password",) for condition in conditions):
         raise ScimRefusal(400, "People cannot be searched by password.", "invalidFilter")
     return conditions
 
 
-def _conditions_at(
+def _condition_at(
     path: AttributePath,
-    value: str | bool,  # noqa: FBT001 - a value of a filter
-) -> Iterator[ScimCondition]:
+    value: str | bool | None,  # noqa: FBT001 - a value of a filter
+) -> ScimCondition:
+    """Return the condition that an attribute has a value; None if its path has the conditions."""
+    if value is None:
+        *others, last = sorted(path.conditions, key=lambda item: item.path == ("value",))
+        return ScimCondition(
+            path=(*path.names, *last.path), value=last.value, same_entry=tuple(others)
+        )
     part = () if path.part is None else (path.part,)
-    for condition in path.conditions:
-        yield ScimCondition(path=(*path.names, *condition.path), value=condition.value)
-    yield ScimCondition(path=(*path.names, *part), value=value)
+    if path.conditions and not part:
+        part = ("value",)
+    return ScimCondition(path=(*path.names, *part), value=value, same_entry=path.conditions)
 
 
-def _pairs(text: str) -> Iterator[tuple[str, str | bool]]:
+def _pairs(text: str, *, entries: bool = False) -> Iterator[tuple[str, str | bool | None]]:
+    """Yield the path and value of each condition; no value if the path has the conditions."""
     position = 0
+    if len(text) > _MAX_LENGTH:
+        raise _no_filter()
     while True:
-        match = _CONDITION.match(text, position) if len(text) <= _MAX_LENGTH else None
+        match = _CONDITION.match(text, position)
+        value: str | bool | None = None
+        if match is not None:
+            value = _value_of(match["value"])
+        elif entries:
+            match = _ENTRY.match(text, position)
         if match is None:
-            raise _no_filter()
-        try:
-            value = json.loads(match["value"] if match["value"][0] == '"' else match[2].lower())
-        except ValueError:
-            raise _no_filter() from None
-        if isinstance(value, str) and not is_storable(value):
             raise _no_filter()
         yield match["path"], value
         if match.end() == len(text):
@@ -101,6 +113,16 @@ def _pairs(text: str) -> Iterator[tuple[str, str | bool]]:
         if next_match is None:
             raise _no_filter()
         position = next_match.end()
+
+
+def _value_of(text: str) -> str | bool:
+    try:
+        value: str | bool = json.loads(text if text[0] == '"' else text.lower())
+    except ValueError:
+        raise _no_filter() from None
+    if isinstance(value, str) and not is_storable(value):
+        raise _no_filter()
+    return value
 
 
 def path_of(kind: ScimKind, text: str) -> AttributePath:
@@ -123,6 +145,7 @@ def path_of(kind: ScimKind, text: str) -> AttributePath:
         conditions = tuple(
             ScimCondition(path=(_part(parts, name),), value=value)
             for name, value in _pairs(match["filter"])
+            if value is not None
         )
     part = None if match["sub"] is None else _part(parts, match["sub"])
     return AttributePath(names, conditions, part)
@@ -148,10 +171,28 @@ def _part(parts: Any, name: str) -> str:
 
 def fulfils(content: Mapping[str, Any], conditions: tuple[ScimCondition, ...]) -> bool:
     """Return whether a resource, or an entry of a list, meets all conditions."""
-    return all(
-        any(_is_same(condition, value) for value in _values(content, condition.path))
-        for condition in conditions
+    return all(_is_met(content, condition) for condition in conditions)
+
+
+def _is_met(content: Mapping[str, Any], condition: ScimCondition) -> bool:
+    if not condition.same_entry:
+        return any(_is_same(condition, value) for value in _values(content, condition.path))
+    *names, part = condition.path
+    return any(
+        any(_is_same(condition, value) for value in _values(entry, (part,)))
+        and fulfils(entry, condition.same_entry)
+        for entry in _entries(content, tuple(names))
     )
+
+
+def _entries(node: Any, names: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
+    if is_list(node):
+        for entry in node:
+            yield from _entries(entry, names)
+    elif is_object(node) and not names:
+        yield node
+    elif is_object(node) and names[0] in node:
+        yield from _entries(node[names[0]], names[1:])
 
 
 def _is_same(condition: ScimCondition, value: Any) -> bool:
@@ -169,6 +210,59 @@ def _values(node: Any, names: tuple[str, ...]) -> Iterator[Any]:
         yield node.get("value") if is_object(node) else node
     elif is_object(node) and names[0] in node:
         yield from _values(node[names[0]], names[1:])
+
+
+def selected_attributes(
+    kind: ScimKind, content: Mapping[str, Any], included: str, excluded: str
+) -> dict[str, Any]:
+    """Return the attributes that a request wants to see, and their parts.
+
+    Args:
+        kind: kind of the resource.
+        content: all attributes.
+        included: the names in the parameter `attributes`; empty for all.
+        excluded: the names in the parameter `excludedAttributes`.
+    """
+    included_paths, excluded_paths = _paths(kind, included), _paths(kind, excluded)
+    result = content if not included.strip() else _selection(content, included_paths)
+    remaining: dict[str, Any] = _without(result, excluded_paths)
+    return remaining
+
+
+def _paths(kind: ScimKind, text: str) -> list[tuple[str, ...]]:
+    """Return the paths in a list of names; names of no attribute are left out."""
+    paths: list[tuple[str, ...]] = []
+    for name in text.split(","):
+        with suppress(ScimRefusal):
+            path = path_of(kind, name.strip())
+            paths.append(path.names if path.part is None else (*path.names, path.part))
+    return paths
+
+
+def _selection(node: Any, paths: list[tuple[str, ...]]) -> Any:
+    """Return the parts of an object, or of each object of a list, at some paths."""
+    if is_list(node):
+        return [_selection(entry, paths) for entry in node]
+    if () in paths or not is_object(node):
+        return node
+    return {
+        name: _selection(value, rest)
+        for name, value in node.items()
+        if (rest := [path[1:] for path in paths if path[0] == name])
+    }
+
+
+def _without(node: Any, paths: list[tuple[str, ...]]) -> Any:
+    """Return a value without the parts at some paths."""
+    if is_list(node):
+        return [_without(entry, paths) for entry in node]
+    if not is_object(node):
+        return node
+    return {
+        name: _without(value, rest)
+        for name, value in node.items()
+        if () not in (rest := [path[1:] for path in paths if path[0] == name])
+    }
 
 
 def _no_filter() -> ScimRefusal:

@@ -50,7 +50,7 @@ def apply_patch(
             if _is_identity(path_text, value, id):
                 continue
             path = _checked_path(kind, path_of(kind, path_text), lenient=lenient)
-            if verb == "remove":
+            if verb == "remove" or value is None:  # null means that there is no value
                 _remove(result, path, value)
             else:
                 attribute = _attribute_of(kind, path)
@@ -155,6 +155,7 @@ def _set(
     lenient: bool,
 ) -> None:
     table, name = _parent(result, path, create=True)
+    before = copy.deepcopy(table.get(name))
     if is_list(attribute) and (path.conditions or path.part):
         _set_entries(table, name, path, value, verb=verb, lenient=lenient)
     elif path.part:
@@ -166,6 +167,17 @@ def _set(
         table[name] = {**table.get(name, {}), **value}
     else:
         table[name] = value
+    if is_list(attribute):
+        _keep_one_primary(table[name], before or [])
+
+
+def _keep_one_primary(entries: list[dict[str, Any]], before: list[Any]) -> None:
+    """Make the other entries not primary if a change made an entry primary."""
+    primary = [entry for entry in entries if entry.get("primary")]
+    if any(entry not in before for entry in primary):
+        for entry in primary:
+            if entry in before:
+                entry["primary"] = False
 
 
 def _join_entries(entries: list[Any], new_entries: list[Any]) -> list[Any]:

@@ -29,7 +29,7 @@ from moorage.scim.documents import (
     resource_types,
     schemas,
 )
-from moorage.scim.filters import conditions_of
+from moorage.scim.filters import conditions_of, selected_attributes
 from moorage.scim.patches import apply_patch
 from moorage.scim.port import ScimKind
 from moorage.scim.refusals import ScimRefusal, not_found_refusal
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 LIMIT: Final = 1_048_576
 """The most bytes that the body of a request may have."""
 _TYPE: Final = "application/scim+json"
+_MEDIA_TYPES: Final = frozenset({_TYPE, "application/json"})
 _KINDS: Final = {f"{kind}s".lower(): kind for kind in ScimKind}
 _TRIES: Final = 5
 _VERBS: Final = ("find", "get", "create", "replace", "delete")
@@ -74,8 +75,11 @@ class _Request:
         """Return the parsed body.
 
         Raises:
-            ScimRefusal: the body is too large, or not JSON.
+            ScimRefusal: the body has another media type, is too large, or is not JSON.
         """
+        media_type = self.headers.get("content-type", _TYPE).partition(";")[0].strip().lower()
+        if media_type not in _MEDIA_TYPES:
+            raise ScimRefusal(415, f"The body is not of the media type {_TYPE}.")
         if len(self.body) > LIMIT:
             raise ScimRefusal(413, f"The body is larger than {LIMIT} bytes.")
         try:
@@ -215,7 +219,7 @@ class _Server:
 
     async def _get(self, kind: ScimKind, id: str, request: _Request) -> ScimAnswer:
         resource = await self._existing_resource(kind, id)
-        if request.headers.get("if-none-match") == _etag(resource):
+        if _names_version(request.headers.get("if-none-match"), resource):
             return ScimAnswer(status=304, headers=(("ETag", _etag(resource)),))
         return self._resource_answer(kind, resource, 200, request.query)
 
@@ -287,12 +291,9 @@ class _Server:
             for name, value in resource.content.items()
             if name in ATTRIBUTES[kind] and name != "password" and value not in (None, [], {})
         }
-        included, excluded = _names(query, "attributes"), _names(query, "excludedattributes")
-        attributes = {
-            name: value
-            for name, value in content.items()
-            if (not included or name.lower() in included) and name.lower() not in excluded
-        }
+        attributes = selected_attributes(
+            kind, content, query.get("attributes", ""), query.get("excludedattributes", "")
+        )
         extensions = [name for name in content if name.startswith("urn:")]
         meta = {
             "resourceType": kind.value,
@@ -475,19 +476,20 @@ def _number(query: Mapping[str, str], name: str, default: int) -> int:
     raise ScimRefusal(400, f"The parameter {name} is not a number.", "invalidValue")
 
 
-def _names(query: Mapping[str, str], parameter: str) -> frozenset[str]:
-    names = query.get(parameter, "").lower().split(",")
-    return frozenset(name.strip().partition(".")[0] for name in names if name.strip())
-
-
 def _etag(resource: ScimResource) -> str:
     return f'W/"{quote(resource.version, safe="")}"'
 
 
 def _check_version(request: _Request, resource: ScimResource) -> None:
-    version = request.headers.get("if-match")
-    if version not in {None, "*", _etag(resource), _etag(resource).removeprefix("W/")}:
+    versions = request.headers.get("if-match")
+    if versions is not None and not _names_version(versions, resource):
         raise _another_version()
+
+
+def _names_version(versions: str | None, resource: ScimResource) -> bool:
+    """Return whether a header's list of versions has that of a resource; `*` means any."""
+    names = [name.strip().removeprefix("W/") for name in (versions or "").split(",")]
+    return "*" in names or _etag(resource).removeprefix("W/") in names
 
 
 def _another_version() -> ScimRefusal:

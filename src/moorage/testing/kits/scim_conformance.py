@@ -295,6 +295,14 @@ async def filters_find_whom_they_name(factory: AsyncFactory) -> None:
         ScimCondition(path=("active",), value=True),
         ScimCondition(path=("id",), value=everybody[0].id),
         ScimCondition(path=("emails", "value"), value="a@example.com"),
+        *(
+            ScimCondition(
+                path=("emails", "value"),
+                value="a@example.com",
+                same_entry=(ScimCondition(path=("type",), value=kind),),
+            )
+            for kind in ("work", "home")
+        ),
     ]
     pairs = [(condition,) for condition in conditions] + [(conditions[0], conditions[7])]
     pairs.append((conditions[0], conditions[8]))
