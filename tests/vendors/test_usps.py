@@ -344,7 +344,6 @@ def test_request_for_a_label() -> None:
         (LabelFormat.PDF, "PDF"),
         (LabelFormat.PNG, "PNG"),
         (LabelFormat.ZPL, "ZPL203DPI"),
-        (LabelFormat.EPL, "EPL300DPI"),
     ],
 )
 def test_format_of_a_label_is_an_image_type(

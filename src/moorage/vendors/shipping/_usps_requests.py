@@ -22,7 +22,6 @@ _IMAGES: Final = {
     LabelFormat.PDF: "PDF",
     LabelFormat.PNG: "PNG",
     LabelFormat.ZPL: "ZPL203DPI",
-    LabelFormat.EPL: "EPL300DPI",
 }
 _ZIP: Final = re.compile(r"(\d{5})(?:-?(\d{4}))?")
 _COUNTRY: Final = "US"

@@ -85,7 +85,7 @@ class Usps(sdk.OAuthVendor):
     api_version = "v3"
     capabilities = sdk.members_of(
         ShippingCapability,
-        "rates find_lost_label signature label_zpl label_epl track validate_address",
+        "rates find_lost_label signature label_zpl track validate_address",
     )
     limits: ClassVar[Mapping[str, int]] = {"parcels": 1}
     modes = sdk.url_modes(live="https://apis.usps.com", test="https://apis-tem.usps.com")

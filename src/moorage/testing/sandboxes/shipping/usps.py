@@ -58,7 +58,7 @@ _PARTY: Final = {
 }
 _LABEL: Final = {
     "imageInfo": {
-        "imageType": words("PDF PNG ZPL203DPI EPL300DPI"),
+        "imageType": words("PDF PNG ZPL203DPI"),
         "labelType": words("4X6LABEL"),
         "receiptOption": words("SAME_PAGE SEPARATE_PAGE NONE"),
     },
@@ -82,7 +82,7 @@ _RATED: Final = (
     ("PRIORITY_MAIL_EXPRESS", "PA", "MACHINABLE", "Priority Mail Express", "34.15", "1 Day"),
 )
 _EXTRAS: Final = {920: "0.00", 921: "3.45", 922: "8.90"}
-_KINDS: Final = {"PDF": "pdf", "PNG": "png", "ZPL203DPI": "zpl", "EPL300DPI": "epl"}
+_KINDS: Final = {"PDF": "pdf", "PNG": "png", "ZPL203DPI": "zpl"}
 _CODES: Final = {"Pre-Shipment": "GX", "Delivered": "01"}
 _Fields = dict[str, Any]
 
