@@ -365,9 +365,10 @@ def test_sandbox_refuses_invalid_requests(method: str, body: Any, code: str) -> 
 
 
 CREDENTIAL_CODES = """
-    access_denied accesslimited account_inactive bad_token enterprise_is_restricted invalid_auth
-    invalid_token missing_scope no_permission not_allowed_token_type not_authed org_login_required
-    token_expired token_revoked two_factor_setup_required
+    access_denied accesslimited account_inactive bad_token ekm_access_denied
+    enterprise_is_restricted invalid_auth invalid_token missing_scope no_permission
+    not_allowed_token_type not_authed org_login_required token_expired token_revoked
+    two_factor_setup_required
 """
 REQUEST_CODES = """
     invalid_arg_name invalid_arguments invalid_array_arg invalid_attachments invalid_blocks

@@ -48,7 +48,7 @@ CLASSES: list[tuple[str, EmailStatus, bool | None, RejectReason | None]] = [
     ("50", EmailStatus.BOUNCED, False, RejectReason.BLOCKED),
     ("51", EmailStatus.BOUNCED, False, RejectReason.SPAM),
     ("52", EmailStatus.BOUNCED, False, RejectReason.SPAM),
-    ("53", EmailStatus.BOUNCED, False, RejectReason.OTHER),
+    ("53", EmailStatus.BOUNCED, False, RejectReason.BLOCKED),
     ("54", EmailStatus.BOUNCED, False, RejectReason.BLOCKED),
     ("60", EmailStatus.UNKNOWN, None, None),
     ("70", EmailStatus.BOUNCED, False, RejectReason.BOUNCED),

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 _CREDENTIAL: Final = """
-    access_denied accesslimited account_inactive bad_token enterprise_is_restricted invalid_auth
-    invalid_token missing_scope no_permission not_allowed_token_type not_authed org_login_required
-    token_expired token_revoked two_factor_setup_required
+    access_denied accesslimited account_inactive bad_token ekm_access_denied
+    enterprise_is_restricted invalid_auth invalid_token missing_scope no_permission
+    not_allowed_token_type not_authed org_login_required token_expired token_revoked
+    two_factor_setup_required
 """
 _FAILURE: Final = "fatal_error internal_error service_unavailable update_failed"
 _REQUEST: Final = """

@@ -79,7 +79,7 @@ _CAUSES: Final = {
     **dict.fromkeys(("10", "30"), RejectReason.INVALID),
     **dict.fromkeys(("20", "21", "22", "23", "40", "70"), RejectReason.BOUNCED),
     "24": RejectReason.TIMED_OUT,
-    **dict.fromkeys(("25", "50", "54"), RejectReason.BLOCKED),
+    **dict.fromkeys(("25", "50", "53", "54"), RejectReason.BLOCKED),
     **dict.fromkeys(("51", "52"), RejectReason.SPAM),
     "90": RejectReason.UNSUBSCRIBED,
     **dict.fromkeys(("60", "80", "100"), None),
