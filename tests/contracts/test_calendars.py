@@ -221,12 +221,14 @@ def test_impossible_rules_are_refused(text: str) -> None:
 
 
 def test_whole_days_may_end_with_a_day() -> None:
-    """A recurring all-day event ends on a date; an end with a time is refused."""
+    """A recurring all-day event ends on a date; an end with a time, or before the start, is refused."""
     days: dict[str, Any] = {"start": date(2026, 3, 2), "end": date(2026, 3, 3)}
 
     assert event(**days, recurrence="FREQ=DAILY;UNTIL=20260401").recurrence
     with pytest.raises(InvalidData, match="a date as UNTIL"):
         event(**days, recurrence="FREQ=DAILY;UNTIL=20260401T000000Z")
+    with pytest.raises(InvalidData, match="UNTIL before the start"):
+        event(**days, recurrence="FREQ=DAILY;UNTIL=20250401")
 
 
 @pytest.mark.parametrize("name", ["Europe/Berlin", "No/Where", "../etc/passwd", "", "a\x00b", None])

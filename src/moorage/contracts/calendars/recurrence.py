@@ -116,7 +116,7 @@ class RecurrenceRule:
         return ";".join(f"{name}={value}" for name, value in parts.items() if value)
 
     def check_start(self, start: date | datetime) -> None:
-        """Refuse an `until` without a time if the start has one, or with a time if it has none.
+        """Refuse an `until` before the start, or one that has a time if the start has none.
 
         Raises:
             InvalidData: the rule does not fit the start.
@@ -128,6 +128,8 @@ class RecurrenceRule:
                 "recurrence",
                 "has a date as UNTIL although the event starts at a time, or the reverse",
             )
+        if self.until < start:
+            raise _rule_error("recurrence", "has an UNTIL before the start of the event")
 
 
 def is_maybe_rule(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
