@@ -221,7 +221,7 @@ def test_impossible_rules_are_refused(text: str) -> None:
 
 
 def test_whole_days_may_end_with_a_day() -> None:
-    """A recurring all-day event ends on a date; an end with a time, or before the start, is refused."""
+    """A recurring all-day event ends on a date that is not before its start."""
     days: dict[str, Any] = {"start": date(2026, 3, 2), "end": date(2026, 3, 3)}
 
     assert event(**days, recurrence="FREQ=DAILY;UNTIL=20260401").recurrence

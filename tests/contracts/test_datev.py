@@ -39,7 +39,7 @@ FULL_BOOKING = DatevBooking(
     cost_center="100",
     cost_center2="A 7",
     currency="USD",
-    exchange_rate=Decimal("1.0832"),
+    exchange_rate=Decimal("1.083215"),
     base_amount=Decimal("1139742.00"),
     vat_id="FR12345678901",
     service_date=date(2026, 2, 27),
@@ -105,7 +105,7 @@ def test_file_has_the_header_and_the_form_of_the_format() -> None:
     assert headings.startswith("Umsatz (ohne Soll/Haben-Kz);Soll/Haben-Kennzeichen;WKZ Umsatz;")
     assert len(headings.split(";")) == 125
     assert row.startswith(
-        '1234567,89;"H";"USD";1,0832;1139742,00;"EUR";0420;70000;"9";0103;"RE-1042";"150326";;'
+        '1234567,89;"H";"USD";1,083215;1139742,00;"EUR";0420;70000;"9";0103;"RE-1042";"150326";;'
         '"Schrauben ""M5""; Größe ß €";;'
     )
     assert row.endswith(';1;27022026;;31032026;"1";;;;;;;')
@@ -196,6 +196,9 @@ WRONG_BOOKINGS: list[tuple[str, Any]] = [
     ("cost_center", "x" * 37),
     ("currency", "usd"),
     ("exchange_rate", Decimal(0)),
+    ("exchange_rate", Decimal("1.0832151")),
+    ("exchange_rate", Decimal("Infinity")),
+    ("exchange_rate", Decimal(10_000)),
     ("exchange_rate", 1.1),
     ("base_amount", Decimal(0)),
     ("vat_id", "12"),

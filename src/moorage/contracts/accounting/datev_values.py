@@ -6,9 +6,10 @@ import datetime as dt
 import re
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.accounting.amounts import is_number, is_positive_or_zero
+from moorage.contracts.accounting.amounts import is_positive_or_zero
 from moorage.contracts.validators import (
     OneOf,
     are_all,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _ACCOUNT: Final = re.compile("[1-9][0-9]{0,8}|0[0-9]{1,8}")
 _DOCUMENT: Final = "[A-Za-z0-9$&%*+/-]"
+_RATE_DECIMALS: Final = 6
 _PRINTABLE: Final = "[^\x00-\x1f\x7f]"
 
 
@@ -95,13 +97,17 @@ def _is_maybe_amount(_: object, attribute: attrs.Attribute[Any], value: object) 
 def _is_rate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is None:
         return
-    is_number(None, attribute, value)
-    if not 0 < Decimal(str(value)) < 10_000:
+    if (
+        not isinstance(value, Decimal)
+        or not value.is_finite()
+        or not 0 < value < 10_000
+        or Fraction(value) * 10**_RATE_DECIMALS % 1
+    ):
         _raise_invalid(
             attribute.name,
-            "is not above 0 and below 10000",
+            "is not an exact number above 0 and below 10000",
             "Give the exchange rate of the booking's currency as a Decimal above 0 and below"
-            " 10000.",
+            f" 10000, with at most {_RATE_DECIMALS} decimals.",
         )
 
 
