@@ -91,6 +91,10 @@ def messages_of(package: Path) -> list[Message]:
     return [*dict.fromkeys(message for module in modules for message in module.messages(sinks))]
 
 
+_LEAVES: Final = (ast.Constant, ast.Name, ast.expr_context, ast.operator, ast.cmpop, ast.alias)
+"""Nodes without calls or functions inside; they are half of all."""
+
+
 class _Call(NamedTuple):
     call: ast.Call
     function: Function | None
@@ -110,6 +114,8 @@ class _Module:
     def _read(self, node: ast.AST, function: Function | None, *, is_method: bool) -> None:
         values = self._values.setdefault(function, defaultdict(list))
         for child in ast.iter_child_nodes(node):
+            if isinstance(child, _LEAVES):
+                continue
             inner = function
             match child:
                 case ast.FunctionDef() | ast.AsyncFunctionDef():
