@@ -11,7 +11,9 @@ import pytest
 
 from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.http.borrowed._watchdog import Watchdog
+from moorage.errors import LocalFailure
 from tests.adapters.forked import in_a_child
+from tests.support.threads import no_new_threads
 
 PATIENCE = 20.0
 
@@ -50,6 +52,15 @@ def test_timer_can_be_moved() -> None:
     watch, expired_event = Watchdog(), Event()
     with watch.limit(inf, expired_event.set) as timer:
         watch.move(timer, monotonic())
+        assert expired_event.wait(PATIENCE)
+
+
+def test_timers_expire_after_a_time_without_free_threads() -> None:
+    """If the watchdog's thread cannot be started, that call fails, and the next one starts it."""
+    watch, expired_event = Watchdog(), Event()
+    with no_new_threads(), pytest.raises(LocalFailure), watch.limit(inf, expired_event.set):
+        raise AssertionError
+    with watch.limit(monotonic() + 0.01, expired_event.set):
         assert expired_event.wait(PATIENCE)
 
 

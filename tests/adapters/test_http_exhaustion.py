@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.adapters.http.pyreqwest.client_async import AsyncPyreqwestHttpClient
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.adapters.http.stdlib.client_async import AsyncStdlibHttpClient
 from moorage.adapters.mail.smtp import SmtpTransport
 from moorage.domain.auth.methods import Credentials
@@ -22,11 +23,13 @@ from moorage.testing.kits._http_lab import ThreadedClient
 from moorage.testing.sandboxes.email.smtp import SmtpSandbox
 from tests.adapters import borrowed_clients, http_modes, pyreqwest_modes
 from tests.adapters.http_modes import GET, LONG, in_loop
+from tests.support.threads import no_new_threads
 from tests.vendors.email_sandboxes import smtp_vendor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.ports.http import AsyncHttpClient
 
 NOBODY = "http://127.0.0.1:9/"
@@ -34,6 +37,14 @@ NOBODY = "http://127.0.0.1:9/"
 
 def _threaded_client(kind: Callable[..., object]) -> AsyncHttpClient:
     return ThreadedClient(kind())  # type: ignore[arg-type]  # each of them is a client
+
+
+class _ClientInLoop(ThreadedClient):
+    """A synchronous client whose requests block the event loop, and need no thread."""
+
+    async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Send a request, and return its response."""
+        return self._client.send(request, url, timeouts)
 
 
 CLIENTS: dict[str, Callable[..., AsyncHttpClient]] = {
@@ -63,6 +74,20 @@ def no_files_left() -> Generator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         gc.enable()
+
+
+@pytest.mark.parametrize("name", ["stdlib", "stdlib async"])
+@in_loop
+async def test_no_free_thread_is_a_local_failure(name: str) -> None:
+    """Without a thread that looks up the host, nothing was sent, and the vendor is not blamed."""
+    client: AsyncHttpClient = AsyncStdlibHttpClient()
+    if name == "stdlib":
+        client = _ClientInLoop(StdlibHttpClient())
+    with no_new_threads(), pytest.raises(LocalFailure, match="another thread") as excinfo:
+        await client.send(GET, "http://localhost:9/", LONG)
+
+    assert excinfo.value.retryable
+    assert not excinfo.value.may_have_been_processed
 
 
 @pytest.mark.parametrize("name", CLIENTS)

@@ -39,7 +39,7 @@ from moorage.adapters.state.leasing_sync import LeasingStorage
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.adapters.state.redis import RedisStorage
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.domain.resilience.lease_messages import LONGEST_LINE
+from moorage.domain.resilience.lease_messages import LONGEST_LINE, question_end
 from tests.adapters.forked import in_a_child
 from tests.support.servers import redis_url
 from tests.support.waiting import wait_until
@@ -436,6 +436,22 @@ def test_call_without_time_asks_the_store(folder: Path) -> None:
     with serve_broker(folder) as server, leasing_store(folder) as store:
         assert store.channels.ask(b"", 0, 0.0) is None
         assert 0 == server.broker.requests
+        assert not store.channels.is_away()
+
+
+def test_caller_without_time_does_not_keep_others_from_the_broker(folder: Path) -> None:
+    """A caller who cannot wait for a reply says nothing about the broker to other callers."""
+
+    async def run() -> None:
+        inner = AsyncSqliteStorage(folder / "state.db", timeout=20)
+        async with AsyncLeasingStorage(inner, folder / "b.sock", services=["hot"]) as store:
+            assert await store.channels.ask(question_end(()), 0, 0.01) is None
+            assert not store.channels.is_away()
+
+    with scripted_broker(folder, b""), leasing_store(folder) as store:
+        assert store.channels.ask(question_end(()), 0, 0.01) is None
+        assert not store.channels.is_away()
+        asyncio.run(run())
 
 
 def test_interrupted_question_is_withdrawn(folder: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import TYPE_CHECKING
 
 import attrs
+import pytest
 
+from moorage.adapters.concurrency.in_thread import run_in_thread
 from moorage.adapters.concurrency.reused_threads import ReusedThreads
+from moorage.errors import LocalFailure
 from tests.adapters.forked import in_a_child
+from tests.support.threads import no_new_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,4 +107,18 @@ def test_forked_process_does_not_give_jobs_to_threads_that_only_its_parent_has()
 
     assert (0, 2) == in_a_child(free_threads_before_and_after_a_job)
     assert 1 == len(threads.free)
+    threads.close()
+
+
+def test_job_without_a_free_thread_fails() -> None:
+    """If the system has no thread for a job, nothing was done, and the caller may try again."""
+    threads = ReusedThreads("test")
+    with no_new_threads():
+        with pytest.raises(LocalFailure, match="another thread"):
+            threads.run(_Job(threads))
+        with pytest.raises(LocalFailure, match="another thread"):
+            asyncio.run(run_in_thread(int))
+    job = _Job(threads)
+    threads.run(job)
+    job.thread_after_end()
     threads.close()

@@ -180,6 +180,30 @@ async def test_released_messages_come_again_in_order() -> None:
     assert [1, 2] == uids(repeated)
 
 
+async def test_released_message_comes_again_although_server_has_not_begun_to_wait() -> None:
+    """A message that is released while the server is asked to wait is delivered at once."""
+    folder = Folder(1)
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def answer(line: str) -> bytes | None:
+        if line != "IDLE":
+            return folder.answer(line)
+        is_asked.set()
+        may_answer.wait(60)
+        return b"+ waiting\r\n"
+
+    with ScriptedImap(answer, capabilities="IDLE") as server:
+        source = ImapSource(server.settings())
+        await open_source(source)
+        records = await source.poll(LIMITS)
+        next_poll = asyncio.create_task(source.poll(LIMITS._replace(wait=20.0)))
+        await asyncio.to_thread(is_asked.wait, 60)
+        await source.release(records)
+        may_answer.set()
+        assert [1] == uids(await next_poll)
+        await source.close()
+
+
 async def test_server_without_idle() -> None:
     """If a server does not support IDLE, the source polls it at intervals."""
     folder = Folder()

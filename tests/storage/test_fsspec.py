@@ -433,6 +433,29 @@ def test_operation_that_hangs_delays_no_other(
         assert not thread.is_alive()
 
 
+def test_operation_that_was_given_up_changes_nothing(
+    tmp_path: Path, failing_filesystem: dict[str, Any]
+) -> None:
+    """An operation whose caller was told that nothing happened changes nothing later either."""
+    earlier_threads = _fsspec_threads()
+    transport = FsspecTransport(Fsspec(url=f"misbehaving://{tmp_path}"))
+    transport.put("a", b"old", {}, (None, None))
+    failing_filesystem["info"] = None
+    changes: tuple[tuple[Any, ...], ...] = (("put", "a", b"", {}, (None, None)), ("delete", "a"))
+    for verb, *arguments in changes:
+        with pytest.raises(AttemptTimeout) as excinfo:
+            getattr(transport.within(0.05), verb)(*arguments)
+        assert not excinfo.value.may_have_been_processed
+    failing_filesystem.clear()
+    transport.close()
+    MisbehavingFilesystem.may_continue.set()
+    for thread in _fsspec_threads() - earlier_threads:
+        thread.join(60)
+        assert not thread.is_alive()
+
+    assert b"old" == (tmp_path / "a").read_bytes()
+
+
 def test_forked_process_reads_and_writes_without_threads_of_its_parent(tmp_path: Path) -> None:
     """A forked process reads and writes without the threads of its parent."""
     transport = FsspecTransport(Fsspec(url=f"file://{tmp_path}"))

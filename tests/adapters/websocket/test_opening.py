@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from moorage import (
     AttemptTimeout,
@@ -357,6 +358,35 @@ def test_cancelling_caller_that_opens_connection_leaves_no_connection_behind(
             await opening
         assert (0, 0) == (connector.statistics().size, connector.statistics().waiting)
         await connector.close()
+
+    asyncio.run(use_connector())
+
+
+def test_connection_that_opens_after_its_connector_was_closed_is_closed() -> None:
+    """If the connector is closed while it connects, the new connection is closed too."""
+
+    async def use_connector() -> None:
+        is_asked, may_accept, is_over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def accept_later(_: ServerConnection, __: object) -> None:
+            is_asked.set()
+            await may_accept.wait()
+
+        async def wait_for_end(connection: ServerConnection) -> None:
+            await connection.wait_closed()
+            is_over.set()
+
+        async with serve(wait_for_end, "127.0.0.1", 0, process_request=accept_later) as listener:
+            [peer] = listener.sockets
+            connector = AsyncWebSocketConnector(f"ws://127.0.0.1:{peer.getsockname()[1]}")
+            opening = asyncio.create_task(connector.open(30.0))
+            await is_asked.wait()
+            await connector.close()
+            may_accept.set()
+            with pytest.raises(LocalFailure, match="connector is closed"):
+                await opening
+            async with asyncio.timeout(60):
+                await is_over.wait()
 
     asyncio.run(use_connector())
 

@@ -10,6 +10,7 @@ from os import getpid
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from moorage.adapters.concurrency.thread_start import start_thread
 from moorage.errors import LocalFailure
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def background_loop() -> asyncio.AbstractEventLoop:
 
     Raises:
         LocalFailure: Python is shutting down. It has stopped the loop's thread, for which a caller
-            would wait forever.
+            would wait forever. Or the system has no more threads.
     """
     if sys.is_finalizing():
         raise LocalFailure(
@@ -122,9 +123,14 @@ def background_loop() -> asyncio.AbstractEventLoop:
     loop = _loops.get(process)
     if loop is None:
         new_loop = asyncio.new_event_loop()
-        Thread(
+        thread = Thread(
             target=_run_until_stopped, args=(new_loop,), name="moorage-background", daemon=True
-        ).start()
+        )
+        try:
+            start_thread(thread)
+        except BaseException:
+            new_loop.close()
+            raise
         loop = _loops.setdefault(process, new_loop)
         if loop is not new_loop:
             # Another thread has stored its loop first; all connections must belong to the same one.

@@ -7,6 +7,8 @@ from contextvars import copy_context
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from moorage.adapters.concurrency.thread_start import start_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,6 +19,9 @@ async def run_in_thread(function: Callable[[], T]) -> T:
     """Run a blocking function in a thread of its own, which does not keep the process alive.
 
     If the caller is cancelled, the function goes on, and its result is dropped.
+
+    Raises:
+        LocalFailure: the system has no more threads.
     """
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[T] = loop.create_future()
@@ -38,5 +43,5 @@ async def run_in_thread(function: Callable[[], T]) -> T:
         if not loop.is_closed():
             loop.call_soon_threadsafe(in_loop)
 
-    Thread(target=run, name="moorage-pipeline", daemon=True).start()
+    start_thread(Thread(target=run, name="moorage-pipeline", daemon=True))
     return await outcome

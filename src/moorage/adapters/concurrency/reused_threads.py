@@ -6,6 +6,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Final, Protocol
 
 from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.thread_start import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,11 @@ class ReusedThreads:
         return [worker.thread for worker in self._free_workers]
 
     def run(self, job: ThreadJob) -> None:
-        """Start a job without waiting for its end."""
+        """Start a job without waiting for its end.
+
+        Raises:
+            LocalFailure: the system has no more threads.
+        """
         try:
             worker = self._free_workers.pop()
         except IndexError:
@@ -57,7 +62,7 @@ class ReusedThreads:
             worker.thread = Thread(
                 target=self._run_jobs, args=(worker,), name=self._name, daemon=True
             )
-            worker.thread.start()
+            start_thread(worker.thread)
         else:
             worker.job = job
             worker.wake.release()

@@ -25,7 +25,7 @@ from moorage.domain.values.key_order import page_of_keys
 from moorage.errors import VendorFailed, VendorRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from moorage.adapters.files.fsspec_connections import Connection
     from moorage.domain.connectors.foreign_files import ForeignFile
@@ -58,15 +58,14 @@ class FsspecFolder:
 
     Args:
         connection: the connection.
-
-    Attributes:
-        changed: True as soon as the operation may have changed something visible.
+        begin_change: is called before the operation changes something visible; it raises an error
+            if nobody waits for the operation any more.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, begin_change: Callable[[], None]) -> None:
         self._connection = connection
         self._filesystem = connection.filesystem
-        self.changed = False
+        self._begin_change = begin_change
 
     # --- files -------------------------------------------------------------
 
@@ -99,7 +98,7 @@ class FsspecFolder:
         """Delete a file and its metadata."""
         file = self._look_up(self._path(key))
         if file is not None and file.is_file:
-            self.changed = True
+            self._begin_change()
             self._remove(self._path(key))
             self._remove(self._metadata_path(key))
 
@@ -198,7 +197,7 @@ class FsspecFolder:
         try:
             self._write(temporary_path, _digest(pieces, digest))
             self._make_folder(self._path(key.rpartition("/")[0]))
-            self.changed = True
+            self._begin_change()
             self._rename(temporary_path, path)
         except BaseException:
             with suppress(Exception):

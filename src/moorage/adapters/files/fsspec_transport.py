@@ -119,6 +119,10 @@ class _Job:
         verb: the name of the operation.
         arguments: its arguments.
         report_end: reports the end of the operation to its caller, from the thread.
+
+    Attributes:
+        changed: whether the operation may have changed a visible file. An operation that was
+            abandoned before changes none.
     """
 
     __slots__ = (
@@ -126,12 +130,12 @@ class _Job:
         "_connection",
         "_connections",
         "_failure",
-        "_folder",
         "_is_over",
         "_lock",
         "_report_end",
         "_result",
         "_verb",
+        "changed",
     )
 
     def __init__(
@@ -148,14 +152,9 @@ class _Job:
         self._failure: BaseException | None = None
         self._connections = connections
         self._connection: Connection | None = None
-        self._folder: FsspecFolder | None = None
         self._lock = Lock()
         self._is_over = False
-
-    @property
-    def changed(self) -> bool:
-        """True if the operation may have changed a visible file already."""
-        return self._folder is not None and self._folder.changed
+        self.changed = False
 
     def abandon(self) -> None:
         """Close the connection of an unfinished operation, so that its thread ends soon."""
@@ -181,8 +180,8 @@ class _Job:
         try:
             connection = self._connections.take()
             self._begin(connection)
-            self._folder = FsspecFolder(connection)
-            self._result = getattr(self._folder, self._verb)(*self._arguments)
+            folder = FsspecFolder(connection, self._begin_change)
+            self._result = getattr(folder, self._verb)(*self._arguments)
         except Exception as error:  # noqa: BLE001 - converted, and raised in the caller
             self._failure = filesystem_error(error, changed=self.changed)
             self._end(is_usable=isinstance(self._failure, (VendorRejected, InvalidData)))
@@ -203,6 +202,13 @@ class _Job:
                 return
         self._connections.drop(connection)
         raise ConnectionAbortedError
+
+    def _begin_change(self) -> None:
+        with self._lock:
+            if self._is_over:
+                # Not every filesystem notices that its connection was closed.
+                raise ConnectionAbortedError
+            self.changed = True
 
     def _end(self, *, is_usable: bool) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +39,7 @@ class ImapCommands(AsyncWireLink):
         self._number = 0
         self._is_authenticated = False
         self._is_idle = False
+        self._ends_idle_at_once = False
 
     def is_connected(self) -> bool:
         """Return whether the connection is open, and the server has not announced its closing."""
@@ -135,6 +137,7 @@ class ImapCommands(AsyncWireLink):
             patience: the seconds in which the server must answer before and after.
         """
         ends = monotonic() + seconds
+        self._ends_idle_at_once = False
         try:
             tag = self._tag()
             await self._send([f"{tag} IDLE\r\n".encode()], monotonic() + patience)
@@ -143,7 +146,7 @@ class ImapCommands(AsyncWireLink):
                 continue
             if reply.tag == "+":
                 self._is_idle = True
-                last = await self._next_change(ends)
+                last = await self._next_change(-inf if self._ends_idle_at_once else ends)
                 until = monotonic() + patience
                 await self.end_idle(until)
                 while last is None or last.tag != tag:
@@ -167,7 +170,11 @@ class ImapCommands(AsyncWireLink):
         return reply
 
     async def end_idle(self, until: float) -> None:
-        """End a running `idle`; other tasks may call this too."""
+        """End a running `idle`, also one that the server has not accepted yet.
+
+        Other tasks may call this too.
+        """
+        self._ends_idle_at_once = True
         if self._is_idle:
             self._is_idle = False
             await self._wire.send(b"DONE\r\n", until)

@@ -5,7 +5,7 @@ Laws:
 1. A request whose reply does not arrive is withdrawn, by closing its connection or by a message. So
    the broker grants at most one token for it, which is lost, and never two.
 2. After a failed connection the broker is tried again after `AWAY`, and after a missing reply after
-   `SILENT`.
+   `SILENT`. A caller that could not wait long enough says nothing about the broker.
 3. A forked child has connections of its own.
 """
 
@@ -84,6 +84,11 @@ def _seconds_for(within: int, timeout: float | None) -> float:
     return longest if timeout is None else min(longest, max(0.0, timeout))
 
 
+def _is_impatient(within: int, timeout: float | None) -> bool:
+    """Return whether a caller waits for less time than a reply may take."""
+    return timeout is not None and timeout < _seconds_for(within, None)
+
+
 class Channels(_Channels):
     """The connections of threads to the broker; each serves one request at a time."""
 
@@ -110,7 +115,8 @@ class Channels(_Channels):
                 reply = channel.ask(end, within, until)
             except TimeoutError:
                 self._discard(channel)
-                self._set_pause(SILENT)
+                if not _is_impatient(within, timeout):
+                    self._set_pause(SILENT)
                 return None
             except (OSError, InvalidData):
                 self._discard(channel)
@@ -223,7 +229,7 @@ class AsyncChannels(_Channels):
             if reply is not None:
                 return reply
         except TimeoutError:
-            pause = SILENT
+            pause = 0.0 if _is_impatient(within, timeout) else SILENT
         except OSError:
             pass
         self._set_pause(pause)

@@ -100,7 +100,7 @@ def _addresses(host: str, port: int, family: int, until: float) -> list[Address]
     addresses = numeric(host, port)
     if not addresses:
         lookup = Lookup(host, port, int)
-        lookup.start()
+        lookup.begin()
         lookup.join(_time_left(until - monotonic()))
         if lookup.is_alive():
             raise TimeoutError

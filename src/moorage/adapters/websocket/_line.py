@@ -175,6 +175,8 @@ class Line:
                 random(),  # noqa: S311 - the spread of pauses is no secret
             )
             raise
+        if self.is_closed:
+            session.abort()
         self._check_open()
         self._reconnect = ReconnectState()
         self._created += 1

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.thread_start import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -56,13 +57,18 @@ class Watchdog:
                 self._timers.discard(timer)
 
     def move(self, timer: Timer, at: float) -> None:
-        """Change the expiry of a timer."""
+        """Change the expiry of a timer.
+
+        Raises:
+            LocalFailure: the system has no more threads.
+        """
         with self._changed:
             timer.at = at
             self._timers.add(timer)
             if self._wakes == -inf:
+                # Without a thread, this call fails, and the next one tries again.
+                start_thread(Thread(target=self._run, name="moorage watchdog", daemon=True))
                 self._wakes = at
-                Thread(target=self._run, name="moorage watchdog", daemon=True).start()
             elif at < self._wakes:
                 self._changed.notify()
 

@@ -50,7 +50,7 @@ class LoopNetwork:
             return addresses
         waiter = _Waiter(asyncio.get_running_loop())
         lookup = Lookup(host, port, waiter.call)
-        lookup.start()
+        lookup.begin()
         await waiter.wait(until)
         return lookup.addresses()
 

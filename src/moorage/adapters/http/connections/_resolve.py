@@ -7,6 +7,7 @@ import socket
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from moorage.adapters.concurrency.thread_start import start_thread
 from moorage.errors import DestinationRefused
 
 if TYPE_CHECKING:
@@ -68,6 +69,14 @@ class Lookup(Thread):
         self._finished = finished
         self._addresses: list[Address] = []
         self._failure: Exception | None = None
+
+    def begin(self) -> None:
+        """Start the thread.
+
+        Raises:
+            LocalFailure: the system has no more threads.
+        """
+        start_thread(self)
 
     def run(self) -> None:
         """Resolve the host name."""

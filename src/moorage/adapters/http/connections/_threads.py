@@ -42,7 +42,7 @@ class ThreadNetwork:
         if addresses := numeric(host, port):
             return addresses
         lookup = Lookup(host, port, int)
-        lookup.start()
+        lookup.begin()
         lookup.join(None if until == inf else max(0, until - monotonic()))
         if lookup.is_alive():
             raise DeadlinePassed
