@@ -163,7 +163,7 @@ def build(target: Path, texts: Mapping[str, str], whole: Section) -> None:
             warning=sys.stderr,
             warningiserror=True,
         )
-        highlighter = app.builder.highlighter
+        highlighter: Any = getattr(app.builder, "highlighter")  # noqa: B009 - of HTML builders only
         highlighter.get_formatter = cache(highlighter.get_formatter)
         # Before the theme's own handler, which has the priority 500.
         app.connect("html-page-context", partial(_with_side_bar, whole), 400)
