@@ -28,7 +28,7 @@ def entries_of(vendor: str) -> Iterator[tuple[str, str, str]]:
     del file["documents"]
     for table, meanings in file.items():
         for meaning, words in meanings.items():
-            listed: list[str] = words if isinstance(words, list) else words.split()
+            listed: list[str] = words.split() if isinstance(words, str) else words
             yield from ((table, word, meaning) for word in listed)
 
 
