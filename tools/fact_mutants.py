@@ -2,7 +2,8 @@
 
 `python -m tools.fact_mutants razorpay slack` tries every fact of `tools.facts` in the modules of
 these vendors, or without names of all. A fact is noticed by the comparison with the vendor's
-description, by the conformance kit, by recorded or published answers, or by the vendor's own tests.
+description or documents, by the conformance kit, by recorded or published answers, or by the
+vendor's own tests.
 The files in `tests/vendors/tables`, which are copies of the facts, are counted apart.
 
 One run of pytest collects the tests of all vendors, and forks for each fact. The child changes the
@@ -57,10 +58,13 @@ if TYPE_CHECKING:
 COPIES: Final = "test_vendor_tables.py"
 """The tests that compare each table with a copy of itself."""
 
+OF_TABLES: Final = "test_documented_words.py"
+"""The tests that compare each table with documents; no function that uses a table reaches them."""
+
 ONLY_COPIED: Final = 97
 """How a trial ends if only the copy of the table differs."""
 
-ORACLES: Final = ("description", "kit", "recordings", "tests")
+ORACLES: Final = ("description", "documents", "kit", "recordings", "tests")
 
 
 def oracle_of(test: str) -> str:
@@ -68,6 +72,8 @@ def oracle_of(test: str) -> str:
     path, _, name = test.partition("::")
     if "description" in path or "schema" in path:
         return "description"
+    if OF_TABLES in path:
+        return "documents"
     if "conforms" in name:
         return "kit"
     return "recordings" if "recorded" in path or "published" in path else "tests"
@@ -147,8 +153,8 @@ class _FactTrials:
             self._rows.append(trial.row())
             print(self._rows[-1], flush=True)
         print(
-            "\n| vendor | facts | caught | % | tables % | description | kit | recordings | tests |"
-            " copy only |\n|---|" + "---:|" * 9
+            "\n| vendor | facts | caught | % | tables % | description | documents | kit |"
+            " recordings | tests | copy only |\n|---|" + "---:|" * 10
         )
         print("\n".join(self._rows))
         return True
@@ -285,6 +291,7 @@ class _VendorTrials:
         if not fact.inside:
             lines = self._tables.lines_using(self._tables.name_of(fact))
             near = {test for line in lines for test in watch.reached.get(line, ())}
+            near |= {test for test in watch.costs if OF_TABLES in test}
             total = 0.0
             affordable: list[str] = []
             for test in sorted(tests, key=lambda test: (test not in near, watch.costs[test])):
@@ -292,6 +299,7 @@ class _VendorTrials:
                 if test in near or total < self._options.seconds:
                     affordable.append(test)
             tests = affordable
+            tests.sort(key=lambda test: OF_TABLES not in test)
         likely = self._catching[self._place(fact)]
         return sorted(tests, key=lambda test: likely.index(test) if test in likely else len(likely))
 

@@ -28,6 +28,8 @@ _NOT_FACTS: Final = frozenset(
     {
         "TypeVar",
         "cast",
+        "decode",
+        "encode",
         "field_named",
         "getattr",
         "isinstance",
@@ -37,7 +39,7 @@ _NOT_FACTS: Final = frozenset(
         "stable_uuid",
     }
 )
-"""Functions whose literal arguments name something of moorage's."""
+"""Functions whose literal arguments name something of moorage's or Python's."""
 _WORD_LISTS: Final = frozenset({"error_statuses", "same", "word_set", "words"})
 _MEMBER_LISTS: Final = frozenset({"members_of"})
 _LABEL: Final = "field"
