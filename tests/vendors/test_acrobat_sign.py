@@ -117,9 +117,17 @@ def test_agreements_are_sent_in_adobes_format() -> None:
     }
 
 
+TWO_DIGITS = """
+    20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65
+    66 81 82 84 86 90 91 92 93 94 95 98
+"""
+"""The country codes of two digits in ITU's recommendation E.164."""
+
+
 @pytest.mark.parametrize(
     "number, code, rest",
     [
+        *((f"+{code}2071234567", code, "2071234567") for code in TWO_DIGITS.split()),
         ("+12025550123", "1", "2025550123"),
         ("+79161234567", "7", "9161234567"),
         ("+442071234567", "44", "2071234567"),

@@ -39,7 +39,8 @@ from moorage.errors import (
 )
 from moorage.testing.sandboxes.base import AlteredAnswer, Lost, reply
 from moorage.testing.sandboxes.payments._razorpay_rules import error, invalid_request
-from moorage.vendor_sdk import Mode
+from moorage.vendor_sdk import Mode, as_answer
+from moorage.vendors.payments import _razorpay_answers as answers
 from moorage.vendors.payments.razorpay import Razorpay
 from tests.vendors.razorpay_account import ADA, PART, RUPEES, TOKEN, SandboxHub, order
 
@@ -665,3 +666,55 @@ def test_reference_of_no_page_begins_the_list(shop: SandboxHub, id_: str) -> Non
     assert [payment.ref] == [
         item.ref for item in shop.payments.payments(after=Ref("razorpay", "main", id_)).items
     ]
+
+
+def _record(status: str, **fields: Any) -> Any:
+    """Return a record as Razorpay's documentation shows it, made on 20 November 2020."""
+    amount = {"amount": 500100, "currency": "INR"}
+    return as_answer({"id": "id_1", "status": status, "created_at": 1605871409} | amount | fields)
+
+
+def _ref(key: str, /, **_: Any) -> Ref:
+    return Ref(vendor="razorpay", account="shop", id=key)
+
+
+def test_records_have_the_time_of_their_creation() -> None:
+    """Each type of record has its time of creation, in seconds since 1970."""
+    token = _record("active", recurring_details={"status": "confirmed"})
+    dispute = answers.dispute_of(_ref, _record("open", respond_by=1605871410))
+    settlement = answers.settlement_of(_ref, _record("processed"), "INR")
+    link = answers.link_of(_ref, _record("created", expire_by=1605871411))
+    refund = answers.refund_of(_ref, _record("processed"))
+    made = datetime(2020, 11, 20, 11, 23, 29, tzinfo=UTC)
+    records = (
+        answers.payment_of(_ref, _record("captured")),
+        answers.token_of(_ref, token, "cust_1"),
+        dispute,
+        settlement,
+        link,
+    )
+
+    assert [made] * 5 == [None if record is None else record.created_at for record in records]
+    assert refund is not None
+    assert made == refund.at
+    assert dispute is not None
+    assert made + timedelta(seconds=1) == dispute.respond_by
+    assert link is not None
+    assert made + timedelta(seconds=2) == link.expires_at
+
+
+def test_payment_by_wallet_names_the_wallet() -> None:
+    """A payment has the name of the wallet by which it was made."""
+    payment = answers.payment_of(_ref, _record("captured", method="wallet", wallet="olamoney"))
+
+    assert payment is not None
+    assert payment.means is not None
+    assert ("wallet", "olamoney") == (payment.means.type, payment.means.wallet)
+
+
+def test_unknown_status_of_a_settlement() -> None:
+    """A status of a settlement that Razorpay does not document is unknown."""
+    settlement = answers.settlement_of(_ref, _record("levitated"), "INR")
+
+    assert settlement is not None
+    assert settlement.state is PayoutState.UNKNOWN
