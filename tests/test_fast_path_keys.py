@@ -104,7 +104,7 @@ class FirstCallScene:
         self.store.commands.clear()
 
     def pay(self) -> Response:
-        """Send a request with a key."""
+        """Send a request with an idempotency key."""
         return self.manager.call("v", POST, idempotency_key="k")
 
     def act(self, verb: str) -> object:
@@ -125,7 +125,7 @@ def test_new_key_needs_two_commands() -> None:
 
 
 def test_general_path_claims_key_with_separate_commands_with_bulkhead() -> None:
-    """With a bulkhead, the general path claims the key with separate commands."""
+    """With a bulkhead, the general path claims the idempotency key with separate commands."""
     client, store = Client(), RecordingStorage()
     service = Service("v", base_url=BASE, bulkhead=BulkheadConfig(1))
     manager = ConnectorManager([service], http=cast("Any", client), state=store)
@@ -170,7 +170,7 @@ def test_request_that_may_be_wrong_is_left_to_the_flow() -> None:
 
 
 def test_answer_of_another_holder_wins() -> None:
-    """If another process settled the key before, its stored response is returned."""
+    """If another process settled the idempotency key before, its stored response is returned."""
     scene = FirstCallScene()
 
     def settle() -> None:
@@ -257,7 +257,7 @@ def test_interrupted_attempt_leaves_the_key_unknown(verb: str) -> None:
 
 
 def test_cancelled_attempt_leaves_the_key_unknown() -> None:
-    """If a task is cancelled during its request, the key's outcome is unknown."""
+    """If a task is cancelled during its request, the idempotency key's outcome is unknown."""
 
     async def run_scenario() -> int:
         client: Any = AsyncClient()
@@ -286,7 +286,7 @@ class ReversingCipher:
 
 
 def test_keys_end_alike_with_synchronous_and_asynchronous_managers() -> None:
-    """Asynchronous managers replay and settle keys as synchronous managers do."""
+    """Asynchronous managers replay and settle idempotency keys as synchronous managers do."""
     failures: list[BaseException] = [
         ConnectionFailed("refused.", may_have_been_processed=False),
         CallInterrupted(),
@@ -334,7 +334,7 @@ def test_function_that_returns_an_awaitable_leaves_the_key_unknown() -> None:
 
 
 def test_rehearsal_refuses_keys() -> None:
-    """In dry-run mode, a manager calls no function with a key."""
+    """In dry-run mode, a manager calls no function with an idempotency key."""
     scene = FirstCallScene(dry_run=True)
     scene.manager.run("v", int)
 

@@ -123,7 +123,7 @@ def outcome_of(send: Callable[[], Any]) -> Outcome:
 
 
 def send_invoice(hub: Hub, key: str, invoice: InvoiceRow, day: str) -> Outcome:
-    """Send an invoice to the customer's electronic address, once per key."""
+    """Send an invoice to the customer's electronic address, once per idempotency key."""
     einvoices, document = hub.einvoices(invoice.company.slug), electronic_invoice(invoice, day)
     return outcome_of(lambda: einvoices.send(document, idempotency_key=key))
 
@@ -135,7 +135,7 @@ def send_contract(hub: Hub, key: str, company: Any, customer: PartyRow) -> Outco
 
 
 def connect_bank(hub: Hub, key: str, slug: str, ip_address: str | None) -> Outcome:
-    """Ask the bank account's owner for consent, once per key."""
+    """Ask the bank account's owner for consent, once per idempotency key."""
     home = os.environ.get("ERP_PUBLIC_URL", "https://erp.example")
     request = ConsentRequest(return_url=f"{home}/{slug}/bank/back", ip_address=ip_address)
     bank = hub.bank(slug)

@@ -52,7 +52,7 @@ def pay_out(name: str) -> object:
 
 @MAKES
 def test_operator_says_that_it_happened(make: Callable[[], str], vendor: VendorServer) -> None:
-    """After `--done`, repeats of the key get the given answer, and nothing is sent."""
+    """After `--done`, repeats of the idempotency key get the given answer, and nothing is sent."""
     name = lost_payout(make(), vendor)
     Path("answer.json").write_text('{"id": "po_1"}', "utf-8")
 
@@ -67,7 +67,7 @@ def test_operator_says_that_it_happened(make: Callable[[], str], vendor: VendorS
 def test_operator_says_that_it_did_not_happen(
     make: Callable[[], str], vendor: VendorServer
 ) -> None:
-    """After `--not-done`, the next call with the key sends the request."""
+    """After `--not-done`, the next call with the idempotency key sends the request."""
     name = lost_payout(make(), vendor)
 
     result = command("keys", "resolve", name, "INV-3", "--not-done", "--json")
@@ -94,7 +94,7 @@ def test_outcome_must_be_told(vendor: VendorServer) -> None:
 
 
 def test_unknown_key_changes_nothing(vendor: VendorServer) -> None:
-    """If nobody used a key, it is not settled, and the command fails."""
+    """If nobody used an idempotency key, it is not settled, and the command fails."""
     name = lost_payout(STORES["sqlite"](), vendor)
     result = command("keys", "resolve", name, "INV-4", "--done", "--answer", "{}")
     assert 1 == result.code

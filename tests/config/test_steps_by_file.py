@@ -99,7 +99,7 @@ def test_schema_describes_steps() -> None:
 
 
 def test_hub_runs_configured_steps() -> None:
-    """A hub runs a configured step by name, once per key, on the step's platform."""
+    """A hub runs a configured step by name, once per idempotency key, on the step's platform."""
     Path("moorage.toml").write_text(TOML, encoding="utf-8")
 
     with moorage.open(Path("moorage.toml")) as hub:

@@ -246,7 +246,7 @@ def test_payment_closed_during_its_look_up() -> None:
 
 
 def test_tenants_are_listed_and_closed_apart() -> None:
-    """Payments of two tenants with the same key are listed and closed separately."""
+    """Payments of two tenants with the same idempotency key are listed and closed separately."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         for tenant in ("acme", None):
@@ -260,7 +260,7 @@ def test_tenants_are_listed_and_closed_apart() -> None:
 
 @pytest.mark.parametrize("answer", [{"id": "pi_1"}, None])
 def test_unreadable_response_cannot_resolve_a_key(answer: Any) -> None:
-    """A payment's key cannot be resolved with a value that is not a receipt."""
+    """A payment's idempotency key cannot be resolved with a value that is not a receipt."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
@@ -291,14 +291,14 @@ def test_payment_that_job_has_settled_is_not_repeated_after_operator_says_not_do
 
 
 class UnclaimableStore:
-    """A store that fails whenever a key is claimed."""
+    """A store that fails whenever an idempotency key is claimed."""
 
     def __init__(self, state: MemoryStorage) -> None:
         self._state = state
         self.post = state.post
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Raise an error if the command claims a key; otherwise execute it."""
+        """Raise an error if the command claims an idempotency key; otherwise execute it."""
         if isinstance(command, Claim):
             raise StorageUnavailable("It is away.")
         return self._state.execute(command, timeout)

@@ -1,4 +1,4 @@
-"""Email operations: chunks of a bulk, failover, keys, and a change of the vendor."""
+"""Email operations: chunks of a bulk, failover, idempotency keys, and a change of the vendor."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_larger_chunk_is_split_for_a_smaller_vendor(key: str | None) -> None:
 
 @attrs.frozen(kw_only=True)
 class RecordingMailVendor(Vendor):
-    """A vendor that accepts any number of emails, and records how many each key had."""
+    """A vendor that accepts any number of emails, and records how many each idempotency key had."""
 
     name: ClassVar[str] = "bag"
     kinds: ClassVar[tuple[str, ...]] = ("email",)
@@ -240,7 +240,7 @@ def test_bulk_without_recipients_returns_no_results() -> None:
 
 
 def test_longest_key_of_a_bulk() -> None:
-    """A bulk's key may have the maximum length, and a repeat with it sends nothing."""
+    """A bulk's idempotency key may have the maximum length, and a repeat with it sends nothing."""
     post, key = MailHubs(), "k" * 255
     results = post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key)
     repeated_results = post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key)
@@ -252,7 +252,7 @@ def test_longest_key_of_a_bulk() -> None:
 
 
 def test_tenants_have_their_own_keys() -> None:
-    """Two tenants that use the same key send two emails."""
+    """Two tenants that use the same idempotency key send two emails."""
     post = MailHubs()
     hub = post.hub("ses")
     for tenant in ("a", "b", "a"):

@@ -209,7 +209,7 @@ async def test_vendor_without_keys_gets_no_repeat(hub_class: type[Any]) -> None:
 async def test_key_survives_a_change_of_routes(
     hub_class: type[Any], route: tuple[str, ...]
 ) -> None:
-    """A key stays with its account when the routes are changed."""
+    """An idempotency key stays with its account when the routes are changed."""
     hubs = PigeonHubs()
     state = shared_store(hub_class, hubs)
 
@@ -262,7 +262,7 @@ async def test_key_with_another_payload(hub_class: type[Any]) -> None:
 
 @MODES
 async def test_tenants_have_separate_keys(hub_class: type[Any]) -> None:
-    """Two tenants may use the same key for different messages."""
+    """Two tenants may use the same idempotency key for different messages."""
     hubs = PigeonHubs(keys=False)
     hub = hubs.hub(hub_class)
     for tenant in ("acme", "other", "acme"):
@@ -284,7 +284,7 @@ async def test_invalid_keys_are_refused(hub_class: type[Any], key: str) -> None:
 
 
 class BusyVendor(PigeonServer):
-    """A vendor that runs another caller with the same key before it answers."""
+    """A vendor that runs another caller with the same idempotency key before it answers."""
 
     def __init__(self, host: str) -> None:
         super().__init__(host)

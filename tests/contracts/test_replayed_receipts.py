@@ -1,4 +1,4 @@
-"""Receipts marked as the stored result of an earlier call with the same key."""
+"""Receipts marked as the stored result of an earlier call with the same idempotency key."""
 
 from __future__ import annotations
 

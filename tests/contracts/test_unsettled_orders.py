@@ -112,7 +112,7 @@ def test_key_refuses_another_payload_after_lost_first_request() -> None:
 
 @orders
 def test_job_settles_a_lost_order(operation: str) -> None:
-    """Another process settles a lost order under its key, and nothing is done twice."""
+    """Another process settles a lost order under its idempotency key, and nothing is done twice."""
     world = PaymentsWorld()
     with world.hub() as hub:
         execute_with_lost_answer(world, hub, operation)
@@ -201,7 +201,7 @@ def test_subscription_is_closed_by_its_id_alone() -> None:
 
 @orders
 def test_person_closes_an_order_as_not_done(operation: str) -> None:
-    """After an order was closed as not done, its key may be used again."""
+    """After an order was closed as not done, its idempotency key may be used again."""
     world = PaymentsWorld(UnrepeatedStripe)
     with world.hub() as hub:
         execute_with_lost_answer(world, hub, operation)

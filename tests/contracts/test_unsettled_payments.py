@@ -147,7 +147,7 @@ def test_lost_answer_names_the_settlement_job() -> None:
 
 
 def test_request_that_never_arrived_is_made_once_by_the_job() -> None:
-    """If the vendor honours keys, the settlement job repeats a lost request once."""
+    """If the vendor honours idempotency keys, the settlement job repeats a lost request once."""
     world = PaymentsWorld()
     with world.hub() as hub:
         world.stripe.fail(ConnectionFailed("gone", may_have_been_processed=True))

@@ -185,7 +185,7 @@ def test_abandoned_sent_key_is_unknown_at_once() -> None:
 
 
 def test_abandoned_unsent_key_is_free() -> None:
-    """An abandoned claim whose request was not sent frees the key at once."""
+    """An abandoned claim whose request was not sent frees the idempotency key at once."""
     key = KeyCaller()
     fencing_token = key.claim().fence
     for _ in range(2):
@@ -214,7 +214,7 @@ def test_a_stored_answer_never_changes() -> None:
     "done, verdict, answer", [(True, Verdict.REPLAY, "found"), (False, Verdict.RUN, None)]
 )
 def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: object) -> None:
-    """A person can resolve an unknown key with an answer or as never done."""
+    """A person can resolve an unknown idempotency key with an answer or as never done."""
     key = KeyCaller()
     resolve = Resolve(KEY, done=done, ttl=TTL, answer="found")
     assert not key.world.execute(resolve)
@@ -371,7 +371,7 @@ def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
 
 
 def test_first_holder_answer_becomes_key_answer() -> None:
-    """The first holder's answer becomes the key's answer, even after a takeover."""
+    """The first holder's answer becomes the idempotency key's answer, even after a takeover."""
     key = KeyCaller()
     first = key.claim_and_send()
     key.world.now += LEASE
@@ -397,7 +397,7 @@ def test_late_answer_of_a_key_resolved_as_never_done_is_stored() -> None:
 
 
 def test_answer_for_an_expired_key_is_ignored() -> None:
-    """An answer from before a key expired does not settle the key's new use."""
+    """An answer from before an idempotency key expired does not settle the key's new use."""
     key = KeyCaller()
     fencing_token = key.claim_and_send()
     key.world.now += LEASE + TTL

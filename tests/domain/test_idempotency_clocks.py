@@ -72,7 +72,7 @@ def test_clock_step_back_leaves_rest_of_answer_time_to_live_unchanged(back: int)
 
 
 def test_fencing_token_of_an_expired_state_is_refused() -> None:
-    """A holder from before a key expired cannot change the next use of the key."""
+    """A holder from before an idempotency key expired cannot change the next use of the key."""
     key = KeyCaller()
     old_claim = key.claim_and_send()
     key.world.now += LEASE + TTL

@@ -71,7 +71,7 @@ class KeyMachine(RuleBasedStateMachine):
         self.begin()
 
     def begin(self) -> None:
-        """Begin with a key that is new or expired."""
+        """Begin with an idempotency key that is new or expired."""
         self.stage, self.owner, self.until, self.ends, self.sent_at = "absent", 0, 0, 0, 0
         self.payload = b""
         self.target = ""
@@ -140,7 +140,7 @@ class KeyMachine(RuleBasedStateMachine):
         again=st.booleans(),
     )
     def claim(self, payload: bytes, usual: bool, vendor: str, again: bool) -> None:
-        """Claim the key, and repeat the claim if the answer was lost."""
+        """Claim the idempotency key, and repeat the claim if the answer was lost."""
         self.owners += 1
         target = self.usual if usual else vendor
         command = claim(self.owners, target, payload, lease=SHORT, term=LEASE)
@@ -195,7 +195,7 @@ class KeyMachine(RuleBasedStateMachine):
 
     @rule()
     def claim_unheard(self) -> None:
-        """Claim the key, and never receive the answer."""
+        """Claim the idempotency key, and never receive the answer."""
         holders = len(self.holders)
         self.claim(payload=b"one", usual=True, vendor="", again=False)
         del self.holders[holders:]
@@ -279,7 +279,7 @@ class KeyMachine(RuleBasedStateMachine):
 
     @rule(event=st.booleans(), crash=st.booleans(), later=st.sampled_from([0, LEASE - 1, LEASE]))
     def attempt(self, event: bool, crash: bool, later: int) -> None:
-        """Claim the key, send and perhaps crash, with no other event in between."""
+        """Claim the idempotency key, send and perhaps crash, with no other event in between."""
         holders = len(self.holders)
         self.claim(payload=b"one", usual=True, vendor="", again=False)
         if len(self.holders) > holders:
@@ -378,7 +378,7 @@ class KeyMachine(RuleBasedStateMachine):
 
     @invariant()
     def never_two_answers(self) -> None:
-        """All callers of a key get the same answer."""
+        """All callers of an idempotency key get the same answer."""
         assert self.answers <= set(self.effects)
 
 

@@ -143,7 +143,7 @@ def test_stored_answer_costs_nothing() -> None:
 
 @pytest.mark.parametrize("event", ["admit", "open"])
 def test_refused_attempt_claims_nothing(event: str) -> None:
-    """If a new key's attempt must wait or is refused, the key is not claimed."""
+    """If a new idempotency key's attempt must wait or is refused, the key is not claimed."""
     key, gates = KeyCaller(), GATES[3]
     for _ in range(2):
         apply_event(key, gates, event)
@@ -153,7 +153,7 @@ def test_refused_attempt_claims_nothing(event: str) -> None:
 
 
 def test_unsent_key_is_free_again() -> None:
-    """A caller that has sent nothing can free its own key, and no other caller's."""
+    """A caller that has sent nothing can free its own idempotency key, and no other caller's."""
     key = KeyCaller()
     key.world.execute(claim_and_ask(GATES[0], owner=9))
 

@@ -732,6 +732,6 @@ def test_restate_fails_a_refusal(erp: Erp, workflows: Workflows) -> None:
 def test_restate_workflow_key_replaces_a_missing_order_number(
     erp: Erp, workflows: Workflows
 ) -> None:
-    """Without an order number, the key of the workflow identifies the order."""
+    """Without an order number, the idempotency key of the workflow identifies the order."""
     workflows.ask("nameless-7", "run", (None, *ORDER[1:]))
     assert ["nameless-7"] == [number for number, _ in erp.book_rows()]

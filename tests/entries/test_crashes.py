@@ -74,7 +74,7 @@ def test_verdict_names_the_fault(
 
 
 def test_operator_decides_for_vendors_without_look_ups() -> None:
-    """Only a vendor without keys and look-ups leaves the decision to an operator."""
+    """Only a vendor without idempotency keys and look-ups leaves the decision to an operator."""
     unused_outcome = Outcome(Counter(), ["unknown"], ["person"], "")
     finished_outcome = Outcome(Counter({"charge": 1}), ["unknown"], ["person"], "")
     assert ("person", "person") == (

@@ -221,7 +221,7 @@ def test_limit_bounds_a_delivery(shop: Shop) -> None:
 
 
 def test_failed_call_is_retried_with_the_same_key(shop: Shop) -> None:
-    """A call whose response was lost is retried with its key, and charges once."""
+    """A call whose response was lost is retried with its idempotency key, and charges once."""
     entry = _put_entry(shop)
     shop.stripe.fail(Lost())
     (worked_entry,) = _deliver(shop).worked

@@ -340,7 +340,7 @@ def test_key_store_works_while_the_state_store_fails(
 def test_only_keyed_calls_need_the_key_store(
     redis_location: StoreLocation, sqlite_location: StoreLocation, name: str
 ) -> None:
-    """Only calls with a key are refused while the store of keys is unavailable."""
+    """Only calls with an idempotency key are refused while the store of keys is unavailable."""
     with _proxy_of(redis_location) as (proxy, location), location.open() as claims:
         shop = Shop(sqlite_location, name, claims)
         with shop.store:

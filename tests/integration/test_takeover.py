@@ -107,7 +107,7 @@ def race(
 
 
 def end_of_the_lease(location: StoreLocation, service: Service) -> int:
-    """Return the time in nanoseconds when the lease of the key has certainly ended."""
+    """Return the time in nanoseconds when the lease of the idempotency key has certainly ended."""
     claim = Claim(
         Plan(service, None, None).claim_key(KEY),
         fingerprint=digest([]),
@@ -126,7 +126,7 @@ def end_of_the_lease(location: StoreLocation, service: Service) -> int:
 
 
 class _RemainingLease:
-    """A store command that reads the remaining time of a key's lease."""
+    """A store command that reads the remaining time of an idempotency key's lease."""
 
     once = False
     durable = False
@@ -182,7 +182,7 @@ def test_paused_holder_and_its_successor_agree(
     vendor: VendorServer,
     name: str,
 ) -> None:
-    """A paused process and the process that took over its key return the same response.
+    """A paused process and the process that took over its idempotency key return the same response.
 
     At a vendor without keys nobody else has sent anything, and the holder's response counts.
     """

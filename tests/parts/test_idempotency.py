@@ -1,4 +1,4 @@
-"""The idempotency part: one effect per key, and its stored result."""
+"""The idempotency part: one effect per idempotency key, and its stored result."""
 
 import itertools
 import json
@@ -27,7 +27,7 @@ from tests.parts.world import Clock, EventLog, FunctionFailure, PlainStore, as_a
 def test_repeated_key_gets_equal_result_without_calling_function_again(
     use: Callable[..., Any],
 ) -> None:
-    """A repeated key gets an equal result without calling the function again."""
+    """A repeated idempotency key gets an equal result without calling the function again."""
     part, shop = keeper(), Shop()
 
     first = use(part, "INV-1", shop.sell, "tea")
@@ -68,7 +68,7 @@ def test_result_is_marked_as_replayed(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_answers_are_not_shared(use: Callable[..., Any]) -> None:
-    """If a caller changes its result, other callers of the key get the original."""
+    """If a caller changes its result, other callers of the idempotency key get the original."""
     part, shop = keeper(), Shop()
 
     for _ in range(3):
@@ -98,7 +98,7 @@ def test_another_payload_is_a_conflict(use: Callable[..., Any]) -> None:
 
 
 def test_another_payload_is_a_conflict_while_it_acts() -> None:
-    """A key with another payload is refused while the first call is still running."""
+    """An idempotency key with another payload is refused while the first call is still running."""
     part, shop = keeper(), Shop()
 
     def perform_effect() -> str:
@@ -132,7 +132,7 @@ def test_final_refusals_are_stored(use: Callable[..., Any]) -> None:
 @EVERY_USE
 @pytest.mark.parametrize("key", ["", " k", "k ", "a\nb", "ü", "k" * 256, None, 7, b"k"], ids=repr)
 def test_invalid_keys_are_refused(use: Callable[..., Any], key: Any) -> None:
-    """An invalid key is refused, and the error names the argument."""
+    """An invalid idempotency key is refused, and the error names the argument."""
     part, shop = keeper(), Shop()
 
     with pytest.raises(InvalidData) as excinfo:
@@ -156,7 +156,7 @@ def test_a_payload_can_be_compared() -> None:
 
 @BOTH
 def test_key_can_be_used_for_another_call_after_its_time_to_live(use: Callable[..., Any]) -> None:
-    """After its time to live, a key can be used for another call."""
+    """After its time to live, an idempotency key can be used for another call."""
     clock, shop = Clock(), Shop()
     part = keeper(clock, ttl=timedelta(hours=1), timeout=timedelta(seconds=10))
 
@@ -208,7 +208,7 @@ def test_nothing_runs_without_the_store() -> None:
 
 
 def test_names_keep_keys_apart() -> None:
-    """Parts of different names do not share keys; parts of equal name and store do."""
+    """Parts of different names do not share idempotency keys; parts of equal name and store do."""
     store, shop = PlainStore(), Shop()
     first, second, other_idempotency = (
         Idempotency(name=name, storage=store) for name in ("a", "a", "b")

@@ -13,7 +13,7 @@ from tests.parts.world import PATIENCE, Clock, DistantStore, run_threads
 
 
 def test_silent_holders_key_becomes_unknown() -> None:
-    """If the first caller of a key exceeds its lease, a repeat gets OutcomeUnknown."""
+    """If the first caller of an idempotency key exceeds its lease, a repeat gets OutcomeUnknown."""
     clock, shop = Clock(), Shop()
     part = keeper(clock, timeout=30)
 

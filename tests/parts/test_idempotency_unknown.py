@@ -66,7 +66,7 @@ def test_known_unknown_outcome_is_raised_at_once(use: Callable[..., Any], error:
     ids=repr,
 )
 def test_proof_of_no_effect_frees_the_key(use: Callable[..., Any], error: Exception) -> None:
-    """After an error that proves that nothing was done, the key can be used again."""
+    """After an error that proves that nothing was done, the idempotency key can be used again."""
     part, shop = keeper(nothing_done=(LookupError, ArithmeticError)), Shop()
     shop.fails = error
 
@@ -119,7 +119,7 @@ def test_an_unknown_key_is_resolved_by_a_person(use: Callable[..., Any]) -> None
 
 @BOTH
 def test_function_that_honours_keys_is_called_again(use: Callable[..., Any]) -> None:
-    """A function that honours keys itself is called again while it remembers them."""
+    """A function that honours idempotency keys itself is called again while it remembers them."""
     clock, shop = Clock(), Shop()
     part = keeper(clock, remembered=timedelta(minutes=10))
     shop.fails = ConnectionFailed("the line went dead")
@@ -178,7 +178,7 @@ def test_a_cancelled_task_frees_the_key_or_makes_it_unknown(
 def test_an_interruption_makes_the_key_unknown(
     use: Callable[..., Any], error: type[BaseException]
 ) -> None:
-    """After an interrupted function, the key's outcome is unknown."""
+    """After an interrupted function, the idempotency key's outcome is unknown."""
     part, shop = keeper(), Shop()
     shop.fails = error()
 

@@ -130,7 +130,7 @@ async def test_limit_refusal_is_not_retried(world: World) -> None:
 
 @sync_and_async
 async def test_service_and_endpoint_limits_are_taken_together(world: World) -> None:
-    """A call takes a token from both its service's and its endpoint's limit, or from neither."""
+    """A call takes a token from its service's limit and its endpoint's limit, or from neither."""
     slow_endpoint = Endpoint("slow", path="/slow", limits=RateLimitConfig(1, per=100))
     manager = world.manager(
         vat(limits=RateLimitConfig(1, per=10, burst=2), endpoints=slow_endpoint, max_limit_wait=0)
@@ -234,7 +234,7 @@ async def test_pause_extends_running_waits(world: World) -> None:
 
 @sync_and_async
 async def test_pause_past_the_deadline_ends_a_wait(world: World) -> None:
-    """If a pause moves a waiting call past its deadline, the call is refused and frees its slot."""
+    """If a pause makes a waiting call miss its deadline, the call is refused and frees its slot."""
     manager = world.manager(vat(limits=RateLimitConfig(1), timeout=5))
     await manager.call("vat", GET)
 
@@ -324,7 +324,7 @@ async def test_long_pause_is_capped_for_every_caller(
 
 @sync_and_async
 async def test_reset_limits_ends_a_pause(world: World) -> None:
-    """After `reset_limits`, calls continue at the limit's own rate; an event reports the reset."""
+    """After `reset_limits`, calls continue at the limit's rate; an event reports the reset."""
     service = vat(limits=RateLimitConfig(1), retry=None, timeout=10)
     world.vendor.answers(Response(429, {"Retry-After": "1800"}))
     manager, second_manager = world.watched(service), world.manager(service)

@@ -150,7 +150,7 @@ async def test_endpoints_may_have_separate_circuits(world: World) -> None:
 
 @sync_and_async
 async def test_endpoint_is_matched_per_request(world: World) -> None:
-    """A request's circuit is that of its own endpoint, whatever the request before it matched."""
+    """A request uses the circuit of its endpoint, regardless of which request came before it."""
     slow_endpoint = Endpoint("slow", path="/slow", timeout=7.0)
     manager = world.manager(vat(circuit=None, retry=None, endpoints=slow_endpoint, timeout=3.0))
     for path in ("/rates", "/slow", "/rates"):
@@ -238,7 +238,7 @@ async def test_half_open_cannot_be_set_by_hand(world: World) -> None:
 
 @sync_and_async
 async def test_reading_a_missing_circuit(world: World) -> None:
-    """Reading the circuit of a service that has none raises an error that says how to add one."""
+    """Reading the circuit of a service without one raises an error that says how to add one."""
     manager = world.manager(vat())
 
     for request in (manager.circuit_state("vat"), manager.set_circuit("vat", CircuitState.CLOSED)):

@@ -1,4 +1,4 @@
-"""Probes of a half-open circuit at admission, and the slots that they hold."""
+"""Probes at admission when a circuit is half-open, and the probe slots that they occupy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.virtual_tasks import Interruption
 
 @sync_and_async
 async def test_probe_holds_its_slot_for_one_attempt_time_limit(world: World) -> None:
-    """A probe holds its slot for one attempt's time limit, even if its call takes longer."""
+    """A probe occupies its slot for one attempt's time limit, even if its call takes longer."""
     gate = world.gate()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE, attempt_timeout=5))
     await fail_calls(world, manager)
@@ -49,7 +49,7 @@ async def test_probe_holds_its_slot_for_one_attempt_time_limit(world: World) -> 
 
 @sync_and_async
 async def test_successful_probe_closes_the_circuit(world: World) -> None:
-    """After the open time one probe is sent, and its success closes the circuit."""
+    """After its open time, the circuit admits one probe, and closes if the probe succeeds."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     await fail_calls(world, manager)
     world.clock.advance(10)
@@ -162,7 +162,7 @@ async def test_probe_outcome_counts_despite_a_late_interruption(world: World) ->
 
 @sync_and_async
 async def test_unsent_probe_does_not_close_the_circuit(world: World) -> None:
-    """If a probe's call finds no credential, the half-open circuit does not close."""
+    """If the call that probes a half-open circuit finds no credential, it does not close."""
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     await fail_calls(world, manager)
     world.clock.advance(10)
@@ -243,7 +243,7 @@ async def test_probe_past_its_deadline_frees_its_slot(world: World) -> None:
 
 @sync_and_async
 async def test_probe_lease_of_a_function_follows_its_timeout(world: World) -> None:
-    """A probe that runs a function with a longer timeout than its service holds its slot longer."""
+    """If a probe's function has a longer timeout than its service, its slot is held that long."""
     gate = world.gate()
     manager = world.manager(vat(circuit=OPENS_AT_ONCE))
     await fail_calls(world, manager)

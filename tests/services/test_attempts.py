@@ -144,7 +144,7 @@ async def test_retry_after_is_not_shortened_by_a_longer_backoff(world: World) ->
 
 @sync_and_async
 async def test_retry_after_above_the_cap_ends_the_call(world: World) -> None:
-    """If `Retry-After` exceeds the policy's maximum, the call ends with an error that states it."""
+    """If `Retry-After` exceeds the policy's maximum, the call fails; its error has the value."""
     world.vendor.otherwise = Response(429, {"Retry-After": "3600"})
 
     with pytest.raises(RateLimitExceeded) as excinfo:
@@ -167,7 +167,7 @@ async def test_last_error_has_retry_after(world: World) -> None:
 
 @sync_and_async
 async def test_reset_time_works_like_retry_after(world: World) -> None:
-    """If a 429 states only when its rate limit is reset, the request is retried at that time."""
+    """After a 429 that gives only the reset time of the rate limit, the retry is at that time."""
     limit_headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "12"}
     world.vendor.answers(Response(429, limit_headers))
 
@@ -227,7 +227,7 @@ async def test_post_on_a_broken_connection_is_not_repeated(
 
 @sync_and_async
 async def test_fast_path_repeats_only_unsent_posts(world: World) -> None:
-    """The fast path, too, sends a POST again only if it was certainly not sent before."""
+    """The fast path repeats a POST only if the earlier request was certainly not sent."""
     manager = world.manager(vat())
     await manager.call("vat", GET)
     cut_off = ConnectionFailed("cut off")
@@ -324,7 +324,7 @@ async def test_reopenable_body_is_repeated(world: World) -> None:
 
 @sync_and_async
 async def test_all_calls_of_service_share_its_retry_budget(world: World) -> None:
-    """All calls of a service share its retry budget; if it refuses a retry, the error says so."""
+    """All calls of a service share its retry budget; the error of a refused retry says so."""
     world.vendor.otherwise = 503
     budget = RetryBudget(ratio=0.1, floor=2, period=60)
     manager = world.manager(vat(retry=RetryPolicy(3, 0), retry_budget=budget))
@@ -393,7 +393,7 @@ async def test_deadline_bounds_attempts_and_pauses(world: World) -> None:
 
 @sync_and_async
 async def test_attempt_timeout_is_capped_by_the_deadline(world: World) -> None:
-    """An attempt's timeout is its own or the call's remaining time, whichever is shorter."""
+    """An attempt is limited by its own timeout or the call's remaining time, if that is shorter."""
     world.vendor.otherwise = world.answer_after(3.0, 503)
     manager = world.manager(vat(attempt_timeout=8))
 
@@ -434,7 +434,7 @@ async def test_attempt_timeout_and_deadline_have_different_errors(
 
 @sync_and_async
 async def test_retry_uses_the_last_nanosecond(world: World) -> None:
-    """A retry is made if at least a nanosecond remains before the deadline after its pause."""
+    """A retry is made only if at least a nanosecond of the deadline remains after its pause."""
     world.vendor.answers(503)
 
     assert 200 == (await world.manager(vat()).call("vat", GET, timeout=1.000000001)).status
@@ -468,7 +468,7 @@ async def test_pause_past_the_deadline_ends_the_call(world: World, late: float) 
 
 @sync_and_async
 async def test_deadline_covers_waits_attempts_and_pauses(world: World) -> None:
-    """Waits for limits, attempts and pauses share one deadline; an error is raised by then."""
+    """Waits for limits, attempts and pauses all count towards one deadline."""
     world.vendor.otherwise = world.answer_after(1.5, 503)
     limits = RateLimitConfig(1, per=4)
     manager = world.manager(vat(limits=limits, retry=RetryPolicy(9, 1.0, jitter=Jitter.NONE)))
@@ -543,7 +543,7 @@ async def test_response_survives_a_full_store(world: World, answer: object) -> N
 
 @sync_and_async
 async def test_401_without_renewal_is_not_retried(world: World) -> None:
-    """If a 401 concerns a credential that cannot be renewed, the call ends without a retry."""
+    """After a 401 for a credential that cannot be renewed, the call fails without a retry."""
     world.vendor.otherwise = 401
 
     with pytest.raises(AuthenticationFailed):

@@ -182,7 +182,7 @@ async def test_classified_failures_are_not_cached(world: World) -> None:
 
 @sync_and_async
 async def test_last_attempts_response_is_cached(world: World) -> None:
-    """If a call makes several attempts, the response of the successful one is cached."""
+    """If a call makes several attempts, the response of the successful attempt is cached."""
     world.vendor.answers(Response(503, {"Cache-Control": "max-age=60"}, b"no"), FRESH_RESPONSE)
     manager = world.manager(vat(retry=RetryPolicy(2, 0)))
 
@@ -252,7 +252,7 @@ async def test_head_is_answered_by_a_fresh_get(world: World) -> None:
 
 @sync_and_async
 async def test_streams_bypass_the_cache(world: World) -> None:
-    """A streamed response is neither taken from the cache nor stored in it."""
+    """A streamed response is not read from the cache, and not stored in it."""
     world.vendor.otherwise = FRESH_RESPONSE
     manager = world.manager(vat())
 

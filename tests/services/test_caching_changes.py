@@ -109,7 +109,7 @@ async def test_reading_stream_keeps_the_cache(world: World) -> None:
 )
 @sync_and_async
 async def test_write_keeps_foreign_urls(world: World, named: str) -> None:
-    """A write removes no cached response of another origin, even if its response names the URL."""
+    """A write to one origin does not remove cached responses of another origin."""
     cache = FaultyCache(world)
     world.vendor.answers(Response(201, {"Location": named}))
 
@@ -131,7 +131,7 @@ async def test_write_keeps_foreign_urls(world: World, named: str) -> None:
 async def test_possible_write_removes_the_cached_response(
     world: World, answer: Any, forgets: object
 ) -> None:
-    """A write whose response is lost removes the cached response; a refused write does not."""
+    """A write whose response is lost removes the cached response; a rejected write does not."""
     world.vendor.answers(FRESH_RESPONSE, answer, NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -221,7 +221,7 @@ async def test_read_overtaken_by_a_write_is_not_cached(world: World) -> None:
 
 @sync_and_async
 async def test_responses_slower_than_the_marks_are_not_cached(world: World) -> None:
-    """A response so slow that the cache no longer knows of writes made meanwhile is not cached."""
+    """A response is not cached if it takes so long that the cache has forgotten recent writes."""
     world.vendor.otherwise = world.answer_after(121, FRESH_RESPONSE)
     manager = world.manager(vat(timeout=200))
 

@@ -237,7 +237,7 @@ async def test_no_cached_response_without_credentials(world: World) -> None:
 
 @sync_and_async
 async def test_transform_that_changes_the_request(world: World) -> None:
-    """If a transform changes the request after the look-up, its response is not cached."""
+    """If a transform changes the request after the cache look-up, the response is not cached."""
     paths = iter(["/a", "/b", "/a", "/a", "/a"])
     world.vendor.answers(FRESH_RESPONSE, NEWER)
     manager = world.manager(

@@ -108,7 +108,7 @@ async def test_cache_errors_do_not_reach_the_caller(world: World) -> None:
 
 @sync_and_async
 async def test_refused_entry_is_not_an_outage(world: World) -> None:
-    """If the cache refuses to store one entry, it does not count as unavailable."""
+    """If the cache refuses to store an entry, it still counts as available."""
     cache = FaultyCache(world)
     cache.fails = InvalidData("this cannot be kept.")
     manager = world.watched(vat(), cache=world.of_mode(cache))
@@ -270,7 +270,7 @@ class HangingCache(FaultyCache):
 def test_hanging_cache_is_abandoned(
     max_wait: float, timeout: float | None, lost: list[str]
 ) -> None:
-    """A hanging cache is abandoned; a call with little time does not mark it unavailable."""
+    """A hanging cache is abandoned; a call with a short timeout does not mark it unavailable."""
     world = World("async")
     cache = HangingCache(world)
     manager = world.watched(vat(cache=CachePolicy(max_wait=max_wait)), cache=cache)
@@ -284,7 +284,7 @@ def test_hanging_cache_is_abandoned(
 
 
 class SlowCache(FaultyCache):
-    """A cache whose answers a test can delay by half a second."""
+    """A cache that a test can slow down by half a second per answer."""
 
     late = False
 

@@ -187,7 +187,7 @@ async def test_304_with_no_store_removes_the_response(world: World) -> None:
 
 @sync_and_async
 async def test_304_for_another_version_is_repeated(world: World) -> None:
-    """A 304 for a version that is not cached makes the call repeat its request unconditionally."""
+    """If a 304 refers to a version that is not cached, the request is repeated unconditionally."""
     world.vendor.answers(FRESH_RESPONSE, Response(304, {"ETag": '"9"'}), NEWER)
     manager = world.manager(vat())
     await manager.call("vat", GET)
@@ -228,7 +228,7 @@ async def test_unexpected_304_is_returned(world: World) -> None:
 
 @sync_and_async
 async def test_stale_response_replaces_an_error(world: World) -> None:
-    """If service, request or policy allow it, a stale response is returned instead of an error."""
+    """If the service, request or policy allows it, a stale response replaces an error."""
     world.vendor.answers(FRESH_RESPONSE)
     world.vendor.otherwise = 503
     manager = world.watched(vat(cache=CachePolicy(stale_if_error=100)))
@@ -269,7 +269,7 @@ async def test_stale_response_replaces_an_error(world: World) -> None:
 async def test_stale_response_replaces_failures_only(
     world: World, answer: Any, stands_in: object
 ) -> None:
-    """A stale response is returned if the vendor cannot be reached or fails, not if it refuses."""
+    """An unreachable or failing vendor leads to a stale response; a rejection does not."""
     control = "max-age=60, stale-if-error=600"
     world.vendor.answers(FRESH_RESPONSE.evolve(headers={"Cache-Control": control}), answer)
     manager = world.manager(vat())
@@ -335,7 +335,7 @@ async def test_stale_response_precedes_the_fallback(world: World) -> None:
 
 @sync_and_async
 async def test_callers_get_a_stale_response_while_one_revalidates(world: World) -> None:
-    """If the vendor allows it, other callers get the stale response while one revalidates it."""
+    """If allowed, other callers get the stale response while one caller revalidates it."""
     gate = world.gate()
     world.vendor.answers(
         FRESH_RESPONSE.evolve(headers={"Cache-Control": "max-age=60, stale-while-revalidate=60"}),

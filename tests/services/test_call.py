@@ -117,7 +117,7 @@ def test_only_module_of_calls_replaces_call_ledger() -> None:
 
 
 def test_errors_state_possible_effects_correctly() -> None:
-    """If the connection is refused or the vendor rejects, the record says nothing was done."""
+    """If the connection is refused, or the vendor rejects, the call had no effect."""
     unsent_call, refused_call, lost_call = under_way(), under_way(), under_way()
 
     unsent_call.weigh_effects(ConnectionFailed("no route", may_have_been_processed=False))
@@ -130,7 +130,7 @@ def test_errors_state_possible_effects_correctly() -> None:
 
 
 def test_a_racer_starts_with_the_facts_of_its_call() -> None:
-    """A hedge starts with the effects of earlier attempts, and adds its own to the call."""
+    """A hedge starts with the effects of earlier attempts, and adds its own to them."""
     call = under_way()
     call.begin_attempt()
     first, second = call.concurrent_call(), call.concurrent_call()

@@ -227,7 +227,7 @@ async def test_fallback_replaces_an_open_circuit(world: World) -> None:
 
 @sync_and_async
 async def test_fallback_hides_no_unknown_outcome(world: World) -> None:
-    """A fallback is not used for an unknown outcome, a key conflict or a programming error."""
+    """No fallback replaces an unknown outcome, a key conflict or a programming error."""
     world.vendor.answers(503)
     manager = world.manager(vat(fallback=lambda _: "instead"))
 
@@ -339,7 +339,7 @@ async def test_batch_concurrency_defaults_to_eight(world: World) -> None:
 
 @sync_and_async
 async def test_batch_with_keys(world: World) -> None:
-    """Each request of a batch has its own key, so a repeated batch sends nothing again."""
+    """Each request of a batch has an idempotency key, so repeating the batch sends nothing."""
     manager = world.manager(vat())
 
     await manager.call_many("vat", [POST, POST], idempotency_keys=["a", "b"])
@@ -353,7 +353,7 @@ async def test_batch_with_keys(world: World) -> None:
 async def test_batch_needs_one_key_per_request_and_concurrency_of_at_least_one(
     world: World,
 ) -> None:
-    """A batch needs one key per request and a concurrency of at least one."""
+    """A batch needs one idempotency key per request and a concurrency of at least one."""
     manager = world.manager(vat())
 
     with pytest.raises(InvalidData) as excinfo:

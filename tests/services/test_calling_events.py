@@ -225,7 +225,7 @@ async def test_final_event_has_status_and_code(world: World) -> None:
 @pytest.mark.parametrize("healthy", [True, False])
 @sync_and_async
 async def test_function_that_becomes_asynchronous_is_refused(world: World, healthy: bool) -> None:
-    """If a function first returns an awaitable at its second attempt, the call is refused then."""
+    """A function that returns an awaitable only at its second attempt is refused at that time."""
     service = vat(limits=RateLimitConfig(1), retry=RetryPolicy(2, 0))
     manager = world.manager(service)
     await manager.run("vat", world.do_nothing)
@@ -250,7 +250,7 @@ async def test_function_that_becomes_asynchronous_is_refused(world: World, healt
 
 @sync_and_async
 async def test_interrupted_function_uses_its_token(world: World) -> None:
-    """If a function of a service with a limit and no circuit is interrupted, its token is used."""
+    """If a function with a rate limit but no circuit is interrupted, its token is spent."""
     manager = world.manager(vat(limits=RateLimitConfig(1)))
 
     async def run_function() -> None:

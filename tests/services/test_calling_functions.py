@@ -39,7 +39,7 @@ from tests.support.virtual_tasks import Interruption
 @pytest.mark.parametrize("timeout, lease", [(None, 10), (30, 10), (100, 105)])
 @sync_and_async
 async def test_probe_lease_of_a_function(world: World, timeout: float | None, lease: float) -> None:
-    """A function that is a probe holds its slot for an attempt's time, or a longer timeout."""
+    """A function that probes the circuit holds its slot for the longer of the two timeouts."""
     circuit = CircuitBreakerConfig(failures=1, open_for=10)
     manager = world.manager(vat(circuit=circuit, attempt_timeout=5))
     with pytest.raises(OSError):  # noqa: PT011 - the very one
@@ -287,7 +287,7 @@ class FailingFunction:
 
 @sync_and_async
 async def test_fast_path_function_failures_count(world: World) -> None:
-    """On the fast path, each failure of a function counts once, and failures open the circuit."""
+    """On the fast path each failing function counts once, and enough failures open the circuit."""
     manager = world.manager(vat(circuit=CircuitBreakerConfig(failures=3)))
     await manager.run("vat", world.do_nothing)
 
@@ -339,7 +339,7 @@ async def test_internal_error_is_neutral_for_the_circuit(
 
 @sync_and_async
 async def test_fast_path_function_is_retried(world: World) -> None:
-    """On the fast path, a failing function is retried by the policy and its value is returned."""
+    """On the fast path the policy retries a failing function, and its value is returned."""
     manager = world.manager(vat(retry=RetryPolicy(3, 1.0, jitter=Jitter.NONE)))
     await manager.run("vat", world.do_nothing)
 
@@ -368,7 +368,7 @@ async def test_error_says_whether_function_may_have_acted_if_pause_overruns_dead
     error: Exception,
     processed: bool,
 ) -> None:
-    """If a pause overruns the deadline, the error says whether the function may have acted."""
+    """If a pause passes the deadline, the error says whether the function may have acted."""
     manager = world.manager(vat(retry=RetryPolicy(2, 1)))
     await manager.run("vat", world.do_nothing)
 

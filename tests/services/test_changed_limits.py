@@ -48,7 +48,7 @@ def circuit_settings(**circuit: Any) -> dict[str, Any]:
 
 
 def test_reload_leaves_a_circuit_open() -> None:
-    """After a reload with another window, an open circuit still refuses calls."""
+    """An open circuit still refuses calls after a reload that changes its window."""
     vendor = FakeVendor()
     vendor.always(Response(500))
     http = ScriptedHttpClient(vendor)

@@ -115,7 +115,7 @@ async def test_later_requests_use_the_same_nonce(world: World) -> None:
 @pytest.mark.parametrize("refusal", [challenge("n-2"), challenge("n-1", more=", stale=true")])
 @sync_and_async
 async def test_expired_nonce_is_replaced(world: World, refusal: Response) -> None:
-    """If the vendor sends a new nonce or calls the old one stale, the count begins at one."""
+    """If the vendor sends a new nonce, or calls the old one stale, the nonce count is one again."""
     world.vendor.answers(challenge("n-1"), 200, refusal, 200)
     manager = world.manager(gate(limits=RateLimitConfig.per_second(9)))
 
@@ -141,7 +141,7 @@ async def test_next_nonce_of_a_success_is_used(world: World) -> None:
 
 @sync_and_async
 async def test_wrong_password_is_refused_after_one_response(world: World) -> None:
-    """After two 401s in a row the password counts as wrong, and the call ends."""
+    """After two 401 responses in a row, the password counts as wrong, and the call ends."""
     world.vendor.answers(challenge("n-1"), challenge("n-2"))
     manager = world.manager(gate(retry=RetryPolicy(5, 0)))
 
@@ -159,7 +159,7 @@ async def test_wrong_password_is_refused_after_one_response(world: World) -> Non
 
 @sync_and_async
 async def test_refused_known_nonce_is_a_wrong_password(world: World) -> None:
-    """If a known nonce is refused and not stale, the password is wrong and the call ends."""
+    """If the vendor refuses a nonce without calling it stale, the call fails: wrong password."""
     world.vendor.answers(challenge("n-1"), 200, challenge("n-1"))
     manager = world.manager(gate())
     await manager.call("gate", GET)
@@ -209,7 +209,7 @@ async def test_credentials_of_the_request_are_not_sent(world: World) -> None:
 
 @sync_and_async
 async def test_write_is_repeated_after_a_challenge(world: World) -> None:
-    """A digest challenge proves that nothing was done, so a payment is sent again with its key."""
+    """A digest challenge proves that the payment was not made, so it is sent again with its key."""
     world.vendor.answers(challenge("n-1"), 201)
     service = gate(idempotency_header="Idempotency-Key", idempotency_memory=86_400)
     manager = world.manager(service)

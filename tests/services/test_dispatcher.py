@@ -202,7 +202,7 @@ def test_transport_is_that_of_its_account() -> None:
 
 
 def test_errors_name_their_account() -> None:
-    """An error gets the account's and operation's name, unless it already has other names."""
+    """The dispatcher adds account and operation to an error, unless the error has them already."""
     hub = Hub("one", "two")
     hub.fails["one"] = ConnectionFailed("It is away.")
     with pytest.raises(ConnectionFailed) as excinfo:
@@ -239,7 +239,7 @@ def test_key_stays_where_its_effect_is(timeout: float | None, sent: float) -> No
 
 
 def test_key_that_may_have_done_something_stays() -> None:
-    """If a request may have had an effect, a repeat of the key uses the same account."""
+    """A repeat of an idempotency key uses the same account if a request may have had an effect."""
     hub = Hub("one", "two")
     hub.fails["one"] = ConnectionFailed("It is away.")
     for _ in range(2):
@@ -251,7 +251,7 @@ def test_key_that_may_have_done_something_stays() -> None:
 
 
 def test_account_that_is_gone_is_not_replaced() -> None:
-    """The key of an account that was removed from the configuration is used at no other account."""
+    """An idempotency key of an account that was removed is not used at any other account."""
     hub = Hub("one")
     hub.ask(key="k")
     hub.accounts = hub.desk.directory.accounts = {"two": account("two")}
@@ -281,7 +281,7 @@ def test_operation_on_a_resource_uses_its_account(options: Any, sent: float | No
 
 
 def test_key_of_the_only_account_never_moves() -> None:
-    """A key used when there was only one account stays at it, even after others are added."""
+    """An idempotency key used with a single account stays there after more accounts are added."""
     hub = Hub("one")
     hub.ask(key="k")
     assert 1 == len(hub.claims)
@@ -295,7 +295,7 @@ def test_key_of_the_only_account_never_moves() -> None:
 
 
 def test_key_never_moves_back() -> None:
-    """A key stays at the account where it was tried last, in later calls too."""
+    """An idempotency key stays at the account where it was tried last, in later calls too."""
     hub = Hub("one", "two")
     hub.fails = {"one": harmless_error(), "two": harmless_error()}
     for _ in range(2):

@@ -38,7 +38,7 @@ async def test_encrypted_response_is_replayed(world: World) -> None:
 
 @sync_and_async
 async def test_encrypted_refusal_is_replayed(world: World) -> None:
-    """If a key's first call raised an error, a repeat raises it again from encrypted storage."""
+    """If a call with an idempotency key raised an error, a repeat decrypts and raises it again."""
     world.vendor.answers(Response(400, {}, b'{"code": "told-code"}'))
     manager = world.manager(BANK, state=world.of_mode(world.store), cipher=CIPHER)
 
@@ -119,7 +119,7 @@ def test_encrypted_response_is_bound_to_its_key(plan: Plan, key: str) -> None:
 
 @sync_and_async
 async def test_manual_resolution_is_encrypted(world: World) -> None:
-    """If an operator resolves an unknown key with a response, that response is encrypted too."""
+    """If an operator resolves an unknown outcome with a response, it is stored encrypted, too."""
     world.vendor.answers(world.never_answer())
     state = world.of_mode(world.store)
     manager = world.manager(BANK, state=state, cipher=CIPHER)

@@ -105,7 +105,7 @@ async def test_foreign_origin_takes_no_token(world: World) -> None:
 async def test_status_codes_have_error_classes(
     world: World, status: int, kind: type[Exception]
 ) -> None:
-    """Each failing status raises its own error class; the error has the status and the response."""
+    """Each error status raises its own error class, with the status and the response."""
     world.vendor.answers(status)
 
     with pytest.raises(kind) as excinfo:
@@ -145,7 +145,7 @@ async def test_classifier_precedes_the_status(world: World) -> None:
 
 @sync_and_async
 async def test_classifier_with_a_wrong_result(world: World) -> None:
-    """If a classifier returns anything but an error of moorage, the error states its type."""
+    """If a classifier returns something else than an error of moorage, its type is named."""
 
     def agree(*_: object) -> Any:
         return True
@@ -185,7 +185,7 @@ async def test_foreign_http_errors_become_connection_failed(world: World) -> Non
 
 @sync_and_async
 async def test_attempt_without_response_has_no_status_in_its_event(world: World) -> None:
-    """An attempt without a response has no status in its event, even after one with a status."""
+    """An attempt that got no response has no status in its event, even if an earlier one had."""
     world.vendor.answers(503, AttemptTimeout("late"), 200)
     manager = world.watched(vat(retry=RetryPolicy(3, 0)))
 

@@ -87,7 +87,7 @@ async def test_quick_response_is_not_hedged(world: World) -> None:
 
 @sync_and_async
 async def test_failed_request_is_hedged_at_once(world: World) -> None:
-    """If the first request fails, the next one is sent at once and its response can be used."""
+    """If the first request fails, the hedge is sent at once, and its response can be used."""
     world.vendor.answers(503)
 
     assert 200 == (await world.manager(vat()).call("vat", GET)).status
@@ -95,7 +95,7 @@ async def test_failed_request_is_hedged_at_once(world: World) -> None:
 
 @sync_and_async
 async def test_losing_request_is_cancelled(world: World) -> None:
-    """If a hedged request loses, its task is cancelled; if it runs in a thread, it runs on."""
+    """The losing request of a hedge is cancelled if it is a task, and runs on if it is a thread."""
     manager = world.manager(vat())
     started_call, gate = await race(world, manager)
     await started_call.result()

@@ -86,7 +86,7 @@ async def test_failing_hook_leaves_the_key_unknown(world: World, hook: dict[str,
 
 @sync_and_async
 async def test_error_of_a_nested_call_proves_nothing(world: World) -> None:
-    """If a function acts and a nested call then fails, the outcome of its key is unknown."""
+    """If a function acts and a nested call fails, the outcome of the idempotency key is unknown."""
     world.vendor.otherwise = other_calls_error()
     manager = world.manager(pay(), Service("other", "https://other.example", retry=None))
     effects: list[int] = []
@@ -104,7 +104,7 @@ async def test_error_of_a_nested_call_proves_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_function_may_prove_that_nothing_was_sent(world: World) -> None:
-    """A function whose error proves that nothing was sent is retried, even with a key."""
+    """If an error proves that nothing was sent, the function is retried, even with a key."""
     manager = world.manager(pay())
     errors: list[Exception] = [other_calls_error(), other_calls_error()]
 
@@ -132,7 +132,7 @@ async def test_failing_fallback_keeps_the_first_error(world: World) -> None:
 
 @sync_and_async
 async def test_text_is_not_a_sequence_of_keys(world: World) -> None:
-    """A string is refused as a batch's keys, and the error for an unknown service has its name."""
+    """A string is refused as the keys of a batch; an unknown service is named in its error."""
     manager = world.manager(pay())
 
     with pytest.raises(InvalidData, match="idempotency_keys"):

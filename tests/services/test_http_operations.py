@@ -244,7 +244,7 @@ async def test_repeated_key_of_http_operation_returns_first_result_and_sends_not
 
 @sync_and_async
 async def test_answer_that_cannot_be_read(world: World) -> None:
-    """A response that cannot be read is treated as lost, and is not stored under its key."""
+    """An unreadable response counts as lost, and is not stored under its idempotency key."""
     world.vendor.answers(answer(unexpected=1))
     manager = world.manager(erp())
     with pytest.raises(OutcomeUnknown):
@@ -298,7 +298,7 @@ async def test_rehearsal_sends_only_safe_operations(world: World, safe: bool) ->
 
 @sync_and_async
 async def test_payload_of_an_http_operation(world: World) -> None:
-    """An HTTP operation takes no payload; calls that repeat a key are compared by request."""
+    """An HTTP operation accepts no payload; repeats of an idempotency key compare the requests."""
     manager = world.manager(erp())
     with pytest.raises(InvalidData) as excinfo:
         await manager.perform("erp", operation(), idempotency_key="k", payload={"a": 1})
@@ -316,7 +316,7 @@ async def test_hook_that_returns_no_error(world: World) -> None:
 
 
 def test_safety_follows_the_method() -> None:
-    """An operation is safe if its HTTP method is, unless it declares otherwise."""
+    """An operation is safe if its HTTP method is safe, unless the operation declares otherwise."""
     get = operation(request=Request.get("/orders"))
     assert (True, True) == (get.safe, get.repeatable)
     assert (False, False) == (operation().safe, operation().repeatable)

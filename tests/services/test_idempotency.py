@@ -56,7 +56,7 @@ async def test_repeat_gets_the_stored_response(world: World) -> None:
 
 @sync_and_async
 async def test_function_result_is_copied(world: World) -> None:
-    """A repeated key gets a copy of the function's result, which later changes do not affect."""
+    """Each repeat gets its own copy of the function's result, so changes to it stay local."""
     manager = world.manager(bank())
     calls: list[int] = []
 
@@ -74,7 +74,7 @@ async def test_function_result_is_copied(world: World) -> None:
 
 @sync_and_async
 async def test_stored_response_expires(world: World) -> None:
-    """A response is replayed during its key's time to live; after that, the key is new again."""
+    """An idempotency key's response is replayed for its time to live; then the key is new again."""
     manager = world.manager(bank(idempotency_ttl=100))
     await charge(manager)
 
@@ -114,7 +114,7 @@ async def test_refusal_is_replayed(world: World) -> None:
 
 @sync_and_async
 async def test_key_is_free_after_a_harmless_error(world: World) -> None:
-    """After an error that proves that nothing was done, the key can be used again."""
+    """After an error that proves that nothing was done, the idempotency key can be used again."""
     unsent_error = ConnectionFailed("refused", may_have_been_processed=False)
     world.vendor.answers(unsent_error, 401, 429)
     manager = world.manager(bank())
@@ -129,7 +129,7 @@ async def test_key_is_free_after_a_harmless_error(world: World) -> None:
 
 @sync_and_async
 async def test_key_is_free_after_our_own_refusal(world: World) -> None:
-    """If the service's own rate limit refuses a call, its key stays free."""
+    """If the service's own rate limit refuses a call, its idempotency key stays free."""
     manager = world.manager(bank(limits=RateLimitConfig(1, per=60), max_limit_wait=0))
     await charge(manager, key="first")
 
@@ -146,7 +146,7 @@ async def test_key_is_free_after_our_own_refusal(world: World) -> None:
 @pytest.mark.parametrize("state", ["done", "refused", "free", "unknown", "in progress"])
 @sync_and_async
 async def test_another_payload_is_a_conflict_in_every_state(world: World, state: str) -> None:
-    """If a key is reused with another payload, it is refused, whatever the first call's outcome."""
+    """An idempotency key with another payload is refused, whatever the first call's outcome."""
     gate = world.gate()
     answers: dict[str, Any] = {
         "done": 200,
@@ -200,7 +200,7 @@ async def test_requests_and_functions_share_keys(world: World) -> None:
 
 @sync_and_async
 async def test_tenants_have_separate_keys(world: World) -> None:
-    """Two tenants can use the same key for separate calls."""
+    """Two tenants can use the same idempotency key for separate calls."""
     manager = world.manager(bank())
 
     for tenant in (None, "a", "b"):
@@ -238,7 +238,7 @@ async def _only_result(results: Any) -> Any:
 
 @sync_and_async
 async def test_batch_refuses_none_as_one_of_its_keys(world: World) -> None:
-    """A batch refuses None as one of its keys."""
+    """A batch refuses None as one of its idempotency keys."""
     results = await world.manager(bank()).call_many(
         "bank", [POST, POST], idempotency_keys=["a", None]
     )
@@ -264,7 +264,7 @@ async def test_payload_without_a_fingerprint_is_refused(world: World) -> None:
 
 @sync_and_async
 async def test_repeat_waits_for_the_first_caller(world: World) -> None:
-    """A repeat of a key waits while the first call is running, and gets that call's response."""
+    """A repeat waits while the first call is running, and then gets that call's response."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(201, body=b"charged")))
     manager = world.manager(bank())
@@ -295,7 +295,7 @@ async def test_repeat_waits_for_the_first_caller(world: World) -> None:
 
 @sync_and_async
 async def test_waiting_repeat_ends_at_its_deadline(world: World) -> None:
-    """If a repeat reaches its deadline, its error says how long the first call may still run.
+    """If a repeat reaches its deadline, the error says how long the first call may still run.
 
     It does not wait for a next look at the store that would come at its deadline.
     """
@@ -325,7 +325,7 @@ async def test_waiting_repeat_ends_at_its_deadline(world: World) -> None:
 @pytest.mark.parametrize("late, calls", [(-0.000000001, 1), (0, 0), (3, 0)])
 @sync_and_async
 async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, calls: int) -> None:
-    """A repeat that gets the key only after its own deadline sends nothing and frees the key."""
+    """If a repeat gets its key after its own deadline, it sends nothing and frees the key."""
     gate = world.gate()
     manager = over_one_store(world, bank())
     effects: list[int] = []
@@ -359,7 +359,7 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
 
 @sync_and_async
 async def test_concurrent_repeats_act_once(world: World) -> None:
-    """Many concurrent calls with one key have one effect."""
+    """Many concurrent calls with one idempotency key have one effect."""
     # Waiting threads move the virtual time on while the first one is still at work.
     manager = world.manager(bank(limits=RateLimitConfig(1000), timeout=10_000_000))
     calls: list[int] = []

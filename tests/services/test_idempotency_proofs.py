@@ -52,7 +52,7 @@ async def under_a_key(manager: AwaitedManager, *errors: Exception, **options: An
 
 @sync_and_async
 async def test_some_errors_prove_that_nothing_was_done(world: World) -> None:
-    """An error that proves that nothing was done frees the key; other errors leave it unknown."""
+    """After an error, a key is free only if the error proves that nothing was done."""
     manager = over_one_store(world, bank())
 
     for _ in range(2):
@@ -79,7 +79,7 @@ async def test_error_of_retry_does_not_prove_that_attempt_before_it_did_nothing(
 
 @sync_and_async
 async def test_another_target_does_not_know_the_key(world: World) -> None:
-    """If a key's outcome at one account is unknown, the call is not repeated at another account."""
+    """A call whose outcome at one account is unknown is not repeated at another account."""
     manager = over_one_store(world, bank())
 
     with pytest.raises(OSError):  # noqa: PT011 - the very one

@@ -69,7 +69,7 @@ class CopyableOnce:
 @pytest.mark.parametrize("error", [KeyError("hunter2"), InvalidData("unreadable")])
 @sync_and_async
 async def test_unreadable_stored_answer_raises_an_error(world: World, error: Exception) -> None:
-    """A stored result that cannot be read raises an error that does not quote the result."""
+    """An unreadable stored result raises an error that does not quote it."""
     answer = CopyableOnce(None, error)
     manager = world.manager(bank())
 
@@ -93,7 +93,7 @@ async def test_unreadable_stored_answer_raises_an_error(world: World, error: Exc
 
 @sync_and_async
 async def test_unclaimed_key_sends_nothing(world: World) -> None:
-    """If the store fails while a key is claimed, nothing is sent, and the claim is withdrawn."""
+    """If the store fails while claiming a key, nothing is sent, and the claim is withdrawn."""
     manager = over_one_store(world, bank())
     world.store.fails_at[1] = StorageUnavailable("away")
 
@@ -106,7 +106,7 @@ async def test_unclaimed_key_sends_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_unmarked_key_sends_nothing(world: World) -> None:
-    """If the store cannot mark a key as sent, nothing is sent, and the key stays free."""
+    """If the store fails to mark an idempotency key as sent, nothing is sent; the key is free."""
     manager = over_one_store(world, bank())
     world.store.fails_at[2] = StorageUnavailable("away")
 
@@ -146,7 +146,7 @@ async def test_unstorable_response_is_returned(world: World) -> None:
 async def test_refused_response_is_returned(
     world: World, refusals: int, then: type[ConnectorError]
 ) -> None:
-    """If the store refuses to save a response, the caller gets it, and a repeat raises an error."""
+    """If the store refuses to save a response, its caller gets it, but a repeat raises an error."""
     manager = over_one_store(world, bank())
     world.store.is_deaf = True
     for trip in range(3, 3 + refusals):
@@ -188,7 +188,7 @@ async def test_unstorable_refusal_is_raised(world: World) -> None:
 
 @sync_and_async
 async def test_error_survives_a_failed_release(world: World) -> None:
-    """If the store fails while a key is freed, the call's own error is raised."""
+    """If the store fails while an idempotency key is freed, the call's own error is raised."""
     world.vendor.otherwise = 401
     manager = over_one_store(world, bank())
     world.store.fails_at[3] = StorageUnavailable("away")
@@ -212,7 +212,7 @@ async def test_foreign_store_errors_become_storage_unavailable(world: World) -> 
 
 @sync_and_async
 async def test_failing_post_hides_no_error(world: World) -> None:
-    """If the store's `post` raises an error, which it must not, the call's own error is raised."""
+    """If the store's `post` wrongly raises an error, the call's own error is raised."""
     manager = over_one_store(world, bank())
     world.store.post_fails = ValueError("closed")
     world.store.fails_at[1] = StorageUnavailable("away")
@@ -229,7 +229,7 @@ async def test_failing_post_hides_no_error(world: World) -> None:
 async def test_claim_is_marked_without_other_protection(
     world: World, circuit: CircuitBreakerConfig | None
 ) -> None:
-    """A key is marked as sent before its request is sent, also without a circuit."""
+    """An idempotency key is marked as sent before its request is sent, also without a circuit."""
     manager = over_one_store(world, bank(circuit=circuit))
     stages: list[int] = []
 
@@ -248,7 +248,7 @@ async def test_claim_is_marked_without_other_protection(
 
 @sync_and_async
 async def test_store_with_nodes_gets_keys_of_one_tag_at_a_time(world: World) -> None:
-    """If a store takes keys of only one tag per command, MarkSent is sent separately."""
+    """If a store accepts only one hash tag per command, MarkSent is a separate command."""
     world.store.mixes_tags = False
     manager = over_one_store(world, bank(circuit=CircuitBreakerConfig()))
 

@@ -41,7 +41,7 @@ from tests.support.virtual_ports import Clock
 
 @sync_and_async
 async def test_crash_before_sending_frees_the_key(world: World) -> None:
-    """If a caller dies before sending, its key is free once the claim's lease has ended."""
+    """If a caller dies before sending, its idempotency key is free when the claim's lease ends."""
     manager = over_one_store(world, bank())
     await crash(world, manager, sent=False)
 
@@ -56,7 +56,7 @@ async def test_crash_before_sending_frees_the_key(world: World) -> None:
 
 @sync_and_async
 async def test_crash_after_sending_is_unknown(world: World) -> None:
-    """If a caller crashes after sending to a vendor without keys, the request is not repeated."""
+    """After a crash in mid-request, nothing is repeated at a vendor without idempotency keys."""
     manager = over_one_store(world, bank())
     await crash(world, manager, sent=True)
     world.clock.advance(LEASE)
@@ -74,7 +74,7 @@ async def test_crash_after_sending_is_unknown(world: World) -> None:
 
 @sync_and_async
 async def test_crash_is_repaired_at_a_vendor_that_honours_keys(world: World) -> None:
-    """If a caller crashes after sending to a vendor that honours keys, the request is repeated."""
+    """After a crash in mid-request, the request is repeated at a vendor that honours keys."""
     manager = over_one_store(world, key_aware_bank())
     await crash(world, manager, sent=True)
     world.clock.advance(LEASE)
@@ -87,7 +87,7 @@ async def test_crash_is_repaired_at_a_vendor_that_honours_keys(world: World) -> 
 
 @sync_and_async
 async def test_no_repeat_after_the_vendor_forgets_keys(world: World) -> None:
-    """A request is not repeated once the vendor may have forgotten its key."""
+    """A request is not repeated once the vendor may have forgotten its idempotency key."""
     manager = over_one_store(world, key_aware_bank(idempotency_memory=100))
     await crash(world, manager, sent=True)
     world.clock.advance(100 - LEASE + 1)
@@ -100,7 +100,7 @@ async def test_no_repeat_after_the_vendor_forgets_keys(world: World) -> None:
 
 @sync_and_async
 async def test_late_holder_gets_the_stored_answer(world: World) -> None:
-    """If another caller takes over a key after a lease ends, the first gets that one's response."""
+    """A caller that lost its key to another caller after its lease returns the other's response."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"late")), Response(200, body=b"kept"))
     manager = over_one_store(world, key_aware_bank())
@@ -121,7 +121,7 @@ async def test_late_holder_gets_the_stored_answer(world: World) -> None:
 
 @sync_and_async
 async def test_late_holders_answer_is_used_by_its_successor(world: World) -> None:
-    """If two callers send under a key after a lease ends, both get the response that came first."""
+    """If two callers have sent under one idempotency key, both get the response that came first."""
     gates = [world.gate(), world.gate()]
     world.vendor.answers(*(gate.answering(200) for gate in gates))
     manager = over_one_store(world, key_aware_bank())
@@ -151,7 +151,7 @@ async def test_late_holders_answer_is_used_by_its_successor(world: World) -> Non
 async def test_late_refusal_does_not_replace_response_that_another_caller_stored_under_key(
     world: World,
 ) -> None:
-    """A late error does not replace the response that another caller has stored under the key."""
+    """A late error does not replace a stored response of another caller with the same key."""
     gate = world.gate()
     world.vendor.answers(gate.answering(422), Response(200, body=b"kept"))
     manager = over_one_store(world, key_aware_bank())
@@ -170,7 +170,7 @@ async def test_late_refusal_does_not_replace_response_that_another_caller_stored
 
 @sync_and_async
 async def test_late_holder_without_successor_completes(world: World) -> None:
-    """A caller whose lease has ended stores its response if nobody took over the key."""
+    """A caller whose lease has ended still stores its response if nobody took over its key."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"late")))
     manager = over_one_store(world, bank())
@@ -191,7 +191,7 @@ async def test_late_holder_without_successor_completes(world: World) -> None:
 
 @sync_and_async
 async def test_expired_claim_sends_nothing(world: World) -> None:
-    """A caller whose claim expires before sending sends nothing, and others may use the key."""
+    """A caller whose claim expires before sending sends nothing, and frees the idempotency key."""
     clock = Clock(0)
     world.store.memory = MemoryStorage(clock)
     gate = world.gate()
@@ -221,7 +221,7 @@ async def test_expired_claim_sends_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_missing_credential_leaves_the_key_free(world: World) -> None:
-    """A call that finds no credential sends nothing, so its key can be used again."""
+    """A call that finds no credential sends nothing, so its idempotency key can be used again."""
     service = bank(needs_credentials=True)
     with pytest.raises(CredentialNotFound):
         await charge(over_one_store(world, service))
@@ -235,7 +235,7 @@ async def test_missing_credential_leaves_the_key_free(world: World) -> None:
 @pytest.mark.parametrize("answer", [503, AttemptTimeout("late"), ConnectionFailed("cut off")])
 @sync_and_async
 async def test_lost_response_is_unknown(world: World, answer: Any) -> None:
-    """If a request was sent and its response was lost, its key's outcome is unknown."""
+    """If a request was sent and its response was lost, its idempotency key's outcome is unknown."""
     world.vendor.answers(answer)
     manager = world.manager(bank())
 
@@ -251,7 +251,7 @@ async def test_lost_response_is_unknown(world: World, answer: Any) -> None:
 
 @sync_and_async
 async def test_vendor_that_honours_keys_is_asked_again(world: World) -> None:
-    """After an error of a vendor that honours keys, a repeat of the key is sent to it again."""
+    """After an error, a repeat is sent again if the vendor honours idempotency keys."""
     world.vendor.answers(503)
     manager = world.manager(key_aware_bank())
 
@@ -264,7 +264,7 @@ async def test_vendor_that_honours_keys_is_asked_again(world: World) -> None:
 
 @sync_and_async
 async def test_foreign_error_leaves_the_key_unknown(world: World) -> None:
-    """An unexpected exception of a function is raised unchanged, and leaves its key unknown."""
+    """After an unexpected exception of a function, its idempotency key has an unknown outcome."""
     manager = world.manager(bank())
     calls: list[int] = []
 
@@ -282,7 +282,7 @@ async def test_foreign_error_leaves_the_key_unknown(world: World) -> None:
 
 @sync_and_async
 async def test_response_transform_error_frees_no_key(world: World) -> None:
-    """A transform that fails on a successful response does not free the key."""
+    """A transform that fails on a successful response does not free the idempotency key."""
     pending_errors = [InvalidData("no JSON", field="body")]
 
     def parse(response: Response) -> Response:
@@ -304,7 +304,7 @@ async def test_response_transform_error_frees_no_key(world: World) -> None:
 
 @sync_and_async
 async def test_foreign_transform_error_frees_no_key(world: World) -> None:
-    """A response transform that raises leaves the key unknown, whatever the exception."""
+    """If a response transform raises any exception, the key's outcome is unknown."""
 
     def parse(_: Response) -> Response:
         raise KeyError("id")
@@ -331,7 +331,7 @@ async def test_conflict_of_a_repeat_is_not_final(world: World) -> None:
 
 @sync_and_async
 async def test_refusal_of_a_keyed_repeat_is_final(world: World) -> None:
-    """If a vendor that honours keys refuses a repeat, its refusal is the first attempt's result."""
+    """If a vendor that honours keys rejects a repeat, this is the outcome of the first attempt."""
     world.vendor.answers(AttemptTimeout("late"), 422)
     manager = world.manager(key_aware_bank(retry=RetryPolicy(2, 0)))
 
@@ -344,7 +344,7 @@ async def test_refusal_of_a_keyed_repeat_is_final(world: World) -> None:
 
 @sync_and_async
 async def test_refusal_of_an_unkeyed_repeat_is_not_final(world: World) -> None:
-    """If a PUT without a key is repeated and refused, its first attempt may have had an effect."""
+    """A PUT without a key may have had an effect, even if its repeat was rejected."""
     world.vendor.answers(AttemptTimeout("late"), 412)
     manager = world.manager(bank(retry=RetryPolicy(2, 0)))
     put = Request.put("/orders/7", json={"n": 1})
@@ -371,7 +371,7 @@ async def test_refusal_of_the_first_attempt_is_final(world: World) -> None:
 
 @sync_and_async
 async def test_unsent_retry_keeps_the_key_unknown(world: World) -> None:
-    """If the retry after a lost response could not be sent, the key is unknown, not free."""
+    """If the retry after a lost response cannot be sent, the key's outcome is unknown."""
     manager = over_one_store(world, key_aware_bank())
     await crash(world, manager, sent=True)
     world.clock.advance(LEASE)
@@ -391,7 +391,7 @@ async def test_unsent_retry_keeps_the_key_unknown(world: World) -> None:
 
 @sync_and_async
 async def test_resolving_a_key_with_an_answer(world: World) -> None:
-    """A repeated key returns the response with which an operator resolved it."""
+    """A repeated idempotency key returns the response with which an operator resolved it."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())
     with pytest.raises(OutcomeUnknown):
@@ -406,7 +406,7 @@ async def test_resolving_a_key_with_an_answer(world: World) -> None:
 
 @sync_and_async
 async def test_resolving_a_key_as_never_done(world: World) -> None:
-    """A key that an operator resolved as never done can be sent again."""
+    """An idempotency key that an operator resolved as never done can be sent again."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())
     with pytest.raises(OutcomeUnknown):
@@ -420,7 +420,7 @@ async def test_resolving_a_key_as_never_done(world: World) -> None:
 
 @sync_and_async
 async def test_resolving_a_functions_key(world: World) -> None:
-    """A function's key can be resolved with any value, including None."""
+    """A function's idempotency key can be resolved with any value, including None."""
     manager = world.manager(bank())
 
     async def perform_effect() -> None:
@@ -436,7 +436,7 @@ async def test_resolving_a_functions_key(world: World) -> None:
 
 @sync_and_async
 async def test_resolving_a_tenants_key(world: World) -> None:
-    """Resolving a key affects only the key of the named tenant."""
+    """Resolving an idempotency key affects only the key of the named tenant."""
     world.vendor.answers(AttemptTimeout("late"), AttemptTimeout("late"))
     manager = world.manager(bank())
     for tenant in (None, "acme"):
@@ -452,7 +452,7 @@ async def test_resolving_a_tenants_key(world: World) -> None:
 
 @sync_and_async
 async def test_resolving_as_not_done_ignores_the_value(world: World) -> None:
-    """If a key is resolved as not done, the given value is ignored."""
+    """If an idempotency key is resolved as not done, the given value is ignored."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())
     with pytest.raises(OutcomeUnknown):
@@ -463,7 +463,7 @@ async def test_resolving_as_not_done_ignores_the_value(world: World) -> None:
 
 @sync_and_async
 async def test_requests_key_resolved_with_another_value(world: World) -> None:
-    """If a request's key was resolved with a value that is no response, a repeat is an error."""
+    """If a key of a request was resolved with something else than a response, a repeat fails."""
     world.vendor.answers(AttemptTimeout("late"))
     manager = world.manager(bank())
     with pytest.raises(OutcomeUnknown):
@@ -477,7 +477,7 @@ async def test_requests_key_resolved_with_another_value(world: World) -> None:
 
 @sync_and_async
 async def test_only_unknown_keys_are_resolved(world: World) -> None:
-    """Only unknown keys can be resolved; the error for an unknown service has its name."""
+    """Only keys with an unknown outcome can be resolved; the error names an unknown service."""
     manager = world.manager(bank())
     assert not await manager.resolve_key("bank", "k", done=False)
     await charge(manager)

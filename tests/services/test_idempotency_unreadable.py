@@ -42,7 +42,7 @@ at_each = pytest.mark.parametrize("answer", UNREADABLE, ids=lambda one: f"{one.s
 async def test_unreadable_answer_is_repeated_at_a_vendor_that_honours_keys(
     world: World, answer: Response
 ) -> None:
-    """After an unreadable response, a vendor that honours keys gets the request again."""
+    """After an unreadable response, the request is repeated at a vendor that honours keys."""
     world.vendor.answers(answer, DONE_CHARGE)
     manager = over_one_store(world, key_aware_bank())
 
@@ -70,7 +70,7 @@ async def test_unreadable_response_is_retried(world: World) -> None:
 async def test_unreadable_answer_needs_resolving_without_vendor_keys(
     world: World, answer: Response
 ) -> None:
-    """If a vendor without keys sends an unreadable response, an operator must resolve the key."""
+    """After an unreadable response of a vendor without keys, an operator must decide."""
     world.vendor.answers(answer, DONE_CHARGE)
     manager = over_one_store(world, bank(retry=RetryPolicy(max_attempts=2)))
 
@@ -125,7 +125,7 @@ async def test_classifier_may_call_a_success_unreadable(world: World) -> None:
 @pytest.mark.parametrize("status", [409, 422])
 @sync_and_async
 async def test_refused_key_leaves_the_outcome_unknown(world: World, status: int) -> None:
-    """If a vendor rejects a key that was sent before, the first request's outcome stays unknown."""
+    """If a vendor rejects a key that was sent before, the first outcome stays unknown."""
     world.vendor.answers(Response(500), Response(status), Response(status))
     manager = over_one_store(world, key_aware_bank(idempotency_replays=False))
 
@@ -154,7 +154,7 @@ async def test_first_refusal_is_final(world: World) -> None:
 
 @sync_and_async
 async def test_key_conflict_leaves_the_outcome_unknown(world: World) -> None:
-    """A vendor's report of a key conflict says nothing about the outcome of the first request."""
+    """If a vendor reports a key conflict, the outcome of the first request stays unknown."""
 
     def classify(_: object, response: Response) -> IdempotencyConflict | None:
         return IdempotencyConflict("used") if response.status == 409 else None
@@ -170,7 +170,7 @@ async def test_key_conflict_leaves_the_outcome_unknown(world: World) -> None:
 
 @sync_and_async
 async def test_request_is_repeatable_while_its_key_lives(world: World) -> None:
-    """A request with the key in its body is repeatable while the vendor remembers the key."""
+    """A request with the idempotency key in its body is repeatable as long as the vendor has it."""
     request = POST.evolve(idempotent=True)
     manager = over_one_store(world, bank(idempotency_memory=100))
     await crash(world, manager, sent=True, request=request)
@@ -183,7 +183,7 @@ async def test_request_is_repeatable_while_its_key_lives(world: World) -> None:
 
 @sync_and_async
 async def test_idempotent_request_is_repeated_while_the_key_lives(world: World) -> None:
-    """An idempotent request is repeated even after the vendor has forgotten the key."""
+    """An idempotent request is repeated even after the vendor has forgotten the idempotency key."""
     request = POST.evolve(idempotent=True)
     manager = over_one_store(world, bank())
     await crash(world, manager, sent=True, request=request)
@@ -195,7 +195,7 @@ async def test_idempotent_request_is_repeated_while_the_key_lives(world: World) 
 @pytest.mark.parametrize("body", [b"", b"{}"])
 @sync_and_async
 async def test_conflict_without_a_reason_keeps_the_key(world: World, body: bytes) -> None:
-    """After a 409 without a reason from a vendor that honours keys, the key is sent again."""
+    """After a 409 without a reason, the request is repeated at a vendor that honours keys."""
     world.vendor.answers(Response(409, JSON, body), DONE_CHARGE)
     manager = over_one_store(world, key_aware_bank(retry=None))
 
@@ -210,7 +210,7 @@ async def test_conflict_without_a_reason_keeps_the_key(world: World, body: bytes
 )
 @sync_and_async
 async def test_conflict_with_a_reason_is_a_refusal(world: World, answer: Response) -> None:
-    """A 409 that gives a reason, or from a vendor without keys, is the final response."""
+    """A 409 with a reason, or of a vendor without idempotency keys, is the final response."""
     world.vendor.answers(answer)
     service = key_aware_bank(retry=None) if answer.body else bank(retry=None)
 

@@ -128,7 +128,7 @@ def payment_service(**options: Any) -> Service:
 
 @in_every_mode
 def test_interrupted_key_is_free_or_unknown(mode: str, error: type[BaseException]) -> None:
-    """After an interruption a key is free if nothing was sent, otherwise unknown or done."""
+    """After an interruption, a key is free only if nothing was sent; else it is unknown or done."""
 
     def prepare_call(world: World) -> tuple[AwaitedManager, Any]:
         world.vendor.answers(401, Response(503, {"Retry-After": "1"}), 200)
@@ -164,7 +164,7 @@ def test_interrupted_key_is_free_or_unknown(mode: str, error: type[BaseException
 
 @in_every_mode
 def test_interruption_while_storing_the_response(mode: str, error: type[BaseException]) -> None:
-    """If a call is interrupted while storing its response, the key is done or unknown."""
+    """After an interruption while storing a response, the key is done, or its outcome unknown."""
 
     def prepare_call(world: World) -> tuple[AwaitedManager, Any]:
         manager = world.manager(payment_service(circuit=None, bulkhead=None, retry=None))
@@ -236,7 +236,7 @@ def test_interrupted_probe_frees_its_slot_in_every_region(
 
 @in_every_mode
 def test_interrupted_key_is_repeated_in_its_region(mode: str, error: type[BaseException]) -> None:
-    """After an interruption, a repeated key goes to the region that may have got the request."""
+    """After an interruption, a repeat goes to the region that may have received the request."""
 
     def prepare_call(world: World) -> tuple[AwaitedManager, Any]:
         world.vendor.answers(ConnectionFailed("refused.", may_have_been_processed=False))
@@ -383,7 +383,7 @@ def test_interrupted_call_emits_its_end(mode: str, error: type[BaseException]) -
 
 @sync_and_async
 async def test_interrupted_waiter_leaves_the_claim(world: World) -> None:
-    """Interrupting a caller that waits for another caller's response leaves the claim unchanged."""
+    """Interrupting a caller that waits for another caller's response does not affect that claim."""
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
     manager = world.manager(payment_service(bulkhead=None))

@@ -116,7 +116,7 @@ async def test_lost_call_under_a_key(world: World) -> None:
 def test_error_of_a_code(
     code: int, data: dict[str, str], kind: type[ConnectorError], vendor_code: str
 ) -> None:
-    """An Odoo exception's name decides the class of the error; without it, the code does."""
+    """An Odoo error is classified by its exception's name, or else by its code."""
     error = refusal_of(error_response(code, **data))
 
     assert kind is type(error)
@@ -127,7 +127,7 @@ def test_error_of_a_code(
 
 
 def test_error_message_comes_from_data() -> None:
-    """An error's text is the message in `data`, which is more precise, if there is one."""
+    """The text of an error is the more precise message in `data`, if there is one."""
     error = refusal_of(error_response(200, message="The partner has open invoices."))
     assert "The partner has open invoices." == getattr(error, "vendor_message", None)
 
@@ -143,7 +143,7 @@ def test_error_message_comes_from_data() -> None:
     ],
 )
 def test_answer_that_is_not_of_this_call(response: Response) -> None:
-    """A response that is not JSON-RPC, or belongs to another call, is a failure of the vendor."""
+    """A response that is not JSON-RPC, or belongs to another call, counts as a vendor failure."""
     with pytest.raises(VendorFailed):
         _ = refusal_of(response) or read_result(response)
 

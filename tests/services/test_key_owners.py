@@ -29,7 +29,7 @@ LAPSE = 60.0
 
 
 class VirtualPorts:
-    """A fake core for tests of key ownership, with a memory store and virtual time."""
+    """A fake core for tests of idempotency key ownership, with a memory store and virtual time."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock(START)
@@ -71,19 +71,19 @@ class VirtualPorts:
         return 0.5
 
     def turn(self, *names: Any, seconds: float = 1.0) -> KeyOwnership:
-        """Return the object that decides which account owns a key, for this tenant and key."""
+        """Return the object that finds the account that owns this tenant's idempotency key."""
         kind, tenant, key = names or ("sms", "acme", "order-1")
         core: Any = self
         return KeyOwnership(core, kind, tenant, key, remembered=KEEP, seconds=seconds)
 
     def settled(self, turn: KeyOwnership, first: str, *, movable: bool) -> tuple[str, bool]:
-        """Record a key's account; return the recorded one, and whether the key may move."""
+        """Record a key's account; return the account on record, and whether the key may move."""
         results: tuple[str, bool] = run_plain(turn.record_owner(first, movable=movable))
         return results
 
 
 def test_first_call_with_key_decides_its_account() -> None:
-    """The first call with a key decides its account; later calls use the same one."""
+    """The first call with an idempotency key decides its account; later calls use the same one."""
     dispatcher = VirtualPorts()
 
     assert ("a", False) == dispatcher.settled(dispatcher.turn(), "a", movable=False)
@@ -95,7 +95,7 @@ def test_first_call_with_key_decides_its_account() -> None:
     "names", [("fax", "acme", "order-1"), ("sms", None, "order-1"), ("sms", "acme", "order-2")]
 )
 def test_keys_depend_on_kind_tenant_and_key(names: tuple[Any, ...]) -> None:
-    """The same key used for two kinds of call or two tenants has a separate owner for each."""
+    """Each kind of call and each tenant has its own owner for the same idempotency key."""
     dispatcher = VirtualPorts()
     dispatcher.settled(dispatcher.turn(), "a", movable=False)
 
@@ -103,7 +103,7 @@ def test_keys_depend_on_kind_tenant_and_key(names: tuple[Any, ...]) -> None:
 
 
 def test_key_owners_expire() -> None:
-    """A key's owner is forgotten after the time for which the account remembers keys."""
+    """An idempotency key's owner is forgotten once the account no longer remembers the key."""
     dispatcher = VirtualPorts()
     dispatcher.settled(dispatcher.turn(), "a", movable=False)
     dispatcher.clock.advance(KEEP - 1)
@@ -113,7 +113,7 @@ def test_key_owners_expire() -> None:
 
 
 def test_claim_lasts_as_long_as_call_may_take_plus_margin() -> None:
-    """A claim lasts as long as a call may take plus a margin, and belongs to one caller."""
+    """A claim belongs to one caller, and lasts as long as a call may take, plus a margin."""
     dispatcher = VirtualPorts()
     dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
     claims = [command for command in dispatcher.commands if isinstance(command, Claim)]
@@ -130,7 +130,7 @@ def test_claim_lasts_as_long_as_call_may_take_plus_margin() -> None:
 
 
 def test_moved_key_is_followed() -> None:
-    """The next caller uses the account to which the key moved last."""
+    """The next caller uses the account to which the idempotency key moved last."""
     dispatcher = VirtualPorts()
     turn = dispatcher.turn()
     assert ("a", True) == dispatcher.settled(turn, "a", movable=True)
@@ -163,7 +163,7 @@ def test_claim_is_released_once() -> None:
 
 
 def test_held_claim_is_awaited() -> None:
-    """A waiting caller polls more and more rarely, and its error says when the claim ends."""
+    """A waiting caller polls more and more rarely; its error says when the claim ends."""
     dispatcher = VirtualPorts()
     dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
     dispatcher.clock.advance(2)
@@ -208,7 +208,7 @@ def test_no_look_up_at_the_end_of_the_wait() -> None:
 
 
 def test_overtaken_caller_gets_the_recorded_owner() -> None:
-    """If a caller's claim expires, the caller uses the account that another one has recorded."""
+    """If a caller's claim expires, the caller uses the account that another caller has recorded."""
     dispatcher = VirtualPorts()
 
     def claim_first(command: Any) -> None:
@@ -241,7 +241,7 @@ class ManualHeartbeat:
 
 
 class SharedPorts(VirtualPorts):
-    """A fake core whose store is shared with other processes, so that claims are renewed."""
+    """A fake core whose store is shared with other processes, so that it renews its claims."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -253,12 +253,12 @@ class SharedPorts(VirtualPorts):
         return self.hearts[-1]
 
     def lapse(self) -> None:
-        """Advance the time by one lease during which no claim is renewed."""
+        """Advance the time by one lease without renewing any claim."""
         self.clock.advance(LEASE / 1e6)
 
 
 def test_claim_is_renewed_while_its_holder_lives() -> None:
-    """Other callers wait while a claim is renewed, and at most one lease after that."""
+    """While a claim is renewed, other callers wait; after that they wait one lease at most."""
     dispatcher = SharedPorts()
     turn = dispatcher.turn(seconds=30.0)
     dispatcher.settled(turn, "a", movable=True)
@@ -275,7 +275,7 @@ def test_claim_is_renewed_while_its_holder_lives() -> None:
 
 
 def test_replaced_holder_cannot_move_the_key() -> None:
-    """If another caller has taken over a key, the first caller cannot move it any more."""
+    """If another caller took over a key, the first caller cannot move it to another account."""
     dispatcher = SharedPorts()
     late_holder = dispatcher.turn()
     dispatcher.settled(late_holder, "a", movable=True)
@@ -290,7 +290,7 @@ def test_replaced_holder_cannot_move_the_key() -> None:
 
 
 def test_late_holder_without_successor_can_move_the_key() -> None:
-    """A caller whose lease ended can still move the key if nobody took it over."""
+    """A caller whose lease ended can still move the idempotency key if nobody took it over."""
     dispatcher = SharedPorts()
     late_holder = dispatcher.turn(seconds=30.0)
     dispatcher.settled(late_holder, "a", movable=True)
@@ -301,7 +301,7 @@ def test_late_holder_without_successor_can_move_the_key() -> None:
 
 
 def test_successor_moves_the_key_after_the_first_holders_term() -> None:
-    """A caller that took over a key cannot move it before the first caller's time limit ends."""
+    """A key that was taken over cannot be moved before its first caller's time limit has ended."""
     dispatcher = SharedPorts()
     dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)
     dispatcher.lapse()
@@ -323,7 +323,7 @@ def test_successor_moves_the_key_after_the_first_holders_term() -> None:
 
 
 def test_only_the_holder_records_the_account() -> None:
-    """Only the caller that holds a key can record its account; recording it twice is harmless."""
+    """Only the holder of an idempotency key can record its account, any number of times."""
     dispatcher = VirtualPorts()
     turn = dispatcher.turn()
     dispatcher.settled(turn, "a", movable=True)
@@ -348,7 +348,7 @@ def test_only_the_holder_records_the_account() -> None:
 
 
 def test_new_key_at_the_tenants_bound_gets_no_owner() -> None:
-    """A tenant at its maximum number of records cannot use a new key; existing keys work."""
+    """A tenant at its record limit can use existing idempotency keys, but no new ones."""
     ports = VirtualPorts()
     ports.tenant_records = TenantRecords(1)
     new_key = ("sms", "acme", "order-2")
@@ -362,7 +362,7 @@ def test_new_key_at_the_tenants_bound_gets_no_owner() -> None:
 
 
 def test_key_moves_at_the_tenants_bound() -> None:
-    """A key in use can move to another account even at the tenant's maximum of records."""
+    """A key in use can move to another account even if its tenant is at the record limit."""
     ports = VirtualPorts()
     ports.tenant_records = TenantRecords(1)
     turn = ports.turn()
@@ -374,7 +374,7 @@ def test_key_moves_at_the_tenants_bound() -> None:
 
 
 def test_replays_of_a_key_are_counted_once() -> None:
-    """However often a key is repeated, it uses two records: for its account and its claim."""
+    """An idempotency key uses two records, for its account and its claim, even if it repeats."""
     ports = VirtualPorts()
     ports.tenant_records = TenantRecords(100)
     for _ in range(20):
@@ -386,7 +386,7 @@ def test_replays_of_a_key_are_counted_once() -> None:
 
 
 def test_existing_key_continues_while_the_count_is_away() -> None:
-    """While the count of records is unavailable, existing keys work and new keys are refused."""
+    """While records cannot be counted, existing keys work, and new keys are refused."""
     ports = VirtualPorts()
     turn = ports.turn()
     ports.settled(turn, "a", movable=True)

@@ -160,7 +160,7 @@ def test_client_without_a_response(value: object, *, is_async: bool) -> None:
 
 @MODES
 def test_key_of_a_client_without_a_response_stays_unknown(*, is_async: bool) -> None:
-    """If a keyed request gets no Response, it is not repeated, as it may have been processed."""
+    """If the HTTP client does not return a Response, a keyed request is not repeated."""
     ends, sent = calls(lambda: None, "order-7", is_async=is_async)
 
     assert 1 == sent
@@ -171,7 +171,7 @@ def test_key_of_a_client_without_a_response_stays_unknown(*, is_async: bool) -> 
 @pytest.mark.parametrize("key", [None, "order-7"])
 @pytest.mark.parametrize("status", [100, 101, 199])
 def test_interim_status_is_no_success(status: int, key: str | None, *, is_async: bool) -> None:
-    """A status below 200 is a failure on the fast and the normal path, with and without a key."""
+    """A status below 200 is a failure on both paths, with and without an idempotency key."""
     ends, _ = calls(lambda: Response(status), key, is_async=is_async)
 
     expected = VendorFailed if key is None else OutcomeUnknown
@@ -206,7 +206,7 @@ def test_stream_needs_a_status_and_headers(head: dict[str, Any], *, is_async: bo
 @MODES
 @pytest.mark.parametrize("piece", [None, "text", 5, [1], bytearray(b"x")])
 def test_piece_of_a_stream_must_be_bytes(piece: object, *, is_async: bool) -> None:
-    """If a piece of a stream is not bytes, an error is raised; the stream does not just end."""
+    """A stream raises an error, instead of just ending, if one of its chunks is not bytes."""
     answer = Incoming(b"begin", piece, is_async=is_async)
 
     pieces, error = streamed(lambda: answer, is_async=is_async)

@@ -109,7 +109,7 @@ def ends(
 @MODES
 @GARBAGE
 def test_claim_of_a_wrong_type_refuses_the_call(value: object, *, is_async: bool) -> None:
-    """If the store's response to a key's claim is invalid, the function is not called."""
+    """If the store's response to a claim is invalid, the function is not called."""
     results, effects = ends(Claim, value, "order-7", is_async=is_async)
 
     assert [] == effects
@@ -130,7 +130,7 @@ def test_admission_of_a_wrong_type_is_an_outage(value: object, *, is_async: bool
 @MODES
 @GARBAGE
 def test_settlement_of_a_wrong_type_repeats_nothing(value: object, *, is_async: bool) -> None:
-    """If the store does not confirm that a result was stored, the effect still happens once."""
+    """If the store does not confirm a stored result, the function still has only one effect."""
     results, effects = ends(Settle, value, "order-7", is_async=is_async)
 
     assert ([1, 1], [1]) == (results, effects)

@@ -66,7 +66,7 @@ async def test_each_attempt_carries_a_new_token(world: World) -> None:
 
 @sync_and_async
 async def test_refused_token_is_an_authentication_failure(world: World) -> None:
-    """If the service refuses a token, the call ends without asking for another."""
+    """If the service refuses a token, the call fails without asking for a second token."""
     world.vendor.answers(401)
     manager = world.manager(BOOKS, negotiator=world.of_mode(Tokens(b"one")))
 
@@ -86,7 +86,7 @@ async def test_refused_token_is_an_authentication_failure(world: World) -> None:
 )
 @sync_and_async
 async def test_call_without_a_token_is_not_sent(world: World, item: Any, message: str) -> None:
-    """If the negotiator fails, nothing is sent, and the error does not contain its text."""
+    """If the negotiator fails, nothing is sent, and the error does not quote the failure."""
     manager = world.manager(BOOKS, negotiator=world.of_mode(Tokens(item)))
 
     with pytest.raises(CredentialNotFound, match=message) as excinfo:

@@ -138,7 +138,7 @@ async def test_pause_beyond_the_timeout_is_not_begun(
 @pytest.mark.parametrize("more, left", [(0.0, 40.0), (39.5, 0.5)])
 @sync_and_async
 async def test_request_time_limit(world: World, more: float, left: float) -> None:
-    """Each request gets its own time limit or the remaining time, whichever is shorter."""
+    """A request is limited by its own timeout or by the remaining time, whichever is shorter."""
     world.vendor.answers(failing_response(60), Response(200, JSON, DEVICE_ANSWER))
     world.sleeper.meanwhile.append(advance_function(world, more))
 
@@ -148,7 +148,7 @@ async def test_request_time_limit(world: World, more: float, left: float) -> Non
 
 @sync_and_async
 async def test_code_is_kept_if_no_time_is_left(world: World) -> None:
-    """If no time is left for a token request, none is sent, so the code stays usable."""
+    """Without remaining time no token request is sent, so the code can still be used."""
     consent = OAuthConsent(OAuthClient(server=SERVER, client_id="erp"), clock=world.clock)
     url, pending = consent.begin("https://erp.example/back")
     state = parse_qs(urlsplit(url).query)["state"][0]

@@ -187,7 +187,7 @@ async def test_endpoint_of_the_same_name_applies(world: World) -> None:
 
 @sync_and_async
 async def test_repeated_key_returns_first_result(world: World) -> None:
-    """A repeated key returns the first result; with another payload it raises a conflict."""
+    """A repeated key returns the first result; another payload raises a conflict."""
     trial = Trial(world)
     results = [
         await trial.perform("erp", trial.insert(), idempotency_key="k", payload={"number": 1})
@@ -222,7 +222,7 @@ class InsertReturningPosition(Insert):
 
 @sync_and_async
 async def test_result_of_an_own_class_is_replayed(world: World) -> None:
-    """A repeated key returns a result of a custom class if the operation can convert it."""
+    """A repeated key returns a custom class's result if the operation can convert it."""
     trial = Trial(world)
 
     async def execute(attempt: OperationAttempt) -> UnstorableResult:
@@ -246,7 +246,7 @@ async def test_result_of_an_own_class_is_replayed(world: World) -> None:
 async def test_lost_keyed_write(
     world: World, options: dict[str, Any], repeatable: bool, attempts: int
 ) -> None:
-    """A lost keyed write is retried only if it is repeatable or the system honours keys."""
+    """A lost keyed write is retried if it is repeatable or the system honours idempotency keys."""
     trial = Trial(world, LOST_CONNECTION, **options)
     insert = trial.insert(repeatable=repeatable)
     if attempts == 1:
@@ -280,7 +280,7 @@ async def test_rehearsal_performs_only_safe_operations(
 
 @sync_and_async
 async def test_object_that_is_no_operation(world: World) -> None:
-    """An object that is not an operation is refused; the error lists the members it lacks."""
+    """An object that is not an operation is refused; the error lists its missing members."""
     manager = world.manager(database())
     with pytest.raises(ConfigurationError, match="it has no name, system, safe, repeatable"):
         await manager.perform("erp", object())
@@ -337,14 +337,14 @@ def test_late_operation_is_cancelled(mode: str) -> None:
     ],
 )
 def test_contradictory_key_settings(options: dict[str, Any], path: str) -> None:
-    """`honours_keys` is refused without `idempotency_memory`, or if a key header contradicts it."""
+    """`honours_keys` is refused without `idempotency_memory`, or if it contradicts a header."""
     with pytest.raises(ConfigurationError) as excinfo:
         Service("erp", **options)
     assert path == excinfo.value.path
 
 
 def test_removed_header_removes_the_vendors_knowledge_of_keys() -> None:
-    """A copy of a service without its idempotency header does not honour keys."""
+    """A copy of a service without its idempotency header does not honour idempotency keys."""
     stripe = Service("erp", idempotency_header="Key", idempotency_memory=60.0)
     keyless = attrs.evolve(stripe, idempotency_header=None)
     other = attrs.evolve(keyless, honours_keys=True)

@@ -59,7 +59,7 @@ def events_of(world: World, kind: type) -> list[Any]:
 
 
 async def count_admitted_calls(manager: AwaitedManager, tenant: str, times: int = 5) -> int:
-    """Make the given number of calls; return how many of them the tenant's rate limit admits."""
+    """Make this many calls; return how many of them the tenant's rate limit admits."""
     count = 0
     for _ in range(times):
         try:
@@ -80,7 +80,7 @@ class Cluster:
         world.store.meanwhile = self.answer
 
     def node_of(self, command: Command[Any]) -> str:
-        """Return the node that stores the keys of a command."""
+        """Return the node that stores the idempotency keys of a command."""
         return ("a:1" if "@a:" in command.keys[0] else "b:2") if self.known else ""
 
     async def answer(self, command: Command[Any]) -> None:
@@ -90,7 +90,7 @@ class Cluster:
 
 
 class StateCorruption:
-    """Makes the stored states unusable whose keys contain one of the given strings."""
+    """A store in which all states are unusable whose keys contain one of these strings."""
 
     def __init__(self, world: World, *parts: str, tells_key: bool = True) -> None:
         self.parts = parts
@@ -111,7 +111,7 @@ class StateCorruption:
 
 @sync_and_async
 async def test_dead_node_affects_only_its_keys(world: World) -> None:
-    """While one node is down, tenants on the other node keep their shared limit."""
+    """While one node is down, tenants on other nodes keep their shared limit."""
     cluster = Cluster(world)
     workers = [sharing_manager(world, vat()) for _ in range(3)]
     cluster.away.add("a:1")
@@ -125,7 +125,7 @@ async def test_dead_node_affects_only_its_keys(world: World) -> None:
 
 @sync_and_async
 async def test_nodes_recover_separately(world: World) -> None:
-    """A reply from one node does not end another node's outage; events name the affected node."""
+    """A reply from one node does not end the outage of another; events name the affected node."""
     cluster = Cluster(world)
     worker = sharing_manager(world, vat())
     cluster.away |= {"a:1", "b:2"}
@@ -146,7 +146,7 @@ async def test_nodes_recover_separately(world: World) -> None:
 async def test_first_answering_node_ends_outage_that_began_before_nodes_were_known(
     world: World,
 ) -> None:
-    """If the nodes were unknown when an outage began, the first node that answers ends it."""
+    """If an outage began before the nodes were known, the first reply from any node ends it."""
     cluster = Cluster(world)
     worker = sharing_manager(world, vat())
     cluster.known, cluster.away = False, {"all"}
@@ -160,7 +160,7 @@ async def test_first_answering_node_ends_outage_that_began_before_nodes_were_kno
 
 @sync_and_async
 async def test_nothing_is_posted_to_a_dead_node(world: World) -> None:
-    """Nothing is posted to a node that is down; other nodes still get their commands."""
+    """Nothing is posted to a node that is down; other nodes still receive commands."""
     cluster = Cluster(world)
     worker = sharing_manager(world, vat(circuit=CircuitBreakerConfig(), limits=()))
 
@@ -261,7 +261,7 @@ async def test_unnamed_unusable_state(world: World) -> None:
 
 @sync_and_async
 async def test_memory_replaces_unusable_substitutes(world: World) -> None:
-    """If the substitute states are unusable too, the process keeps its counts in memory."""
+    """If the replacement states are unusable too, the process counts in memory."""
 
     async def refuse(command: Command[Any]) -> None:
         raise StateUnavailable(NEWER, key=command.keys[0])
@@ -292,7 +292,7 @@ async def test_unusable_claim_is_refused(world: World) -> None:
 
 @sync_and_async
 async def test_keyed_call_with_an_unusable_circuit(world: World) -> None:
-    """An idempotency key can be claimed even if the state of the call's circuit is unusable."""
+    """A key can be claimed even if the state of the call's circuit is unusable."""
     StateCorruption(world, ":circuit")
     worker = sharing_manager(world, vat(circuit=CircuitBreakerConfig()))
 
@@ -312,7 +312,7 @@ async def test_unusable_circuit_cannot_be_set_by_hand(world: World) -> None:
 
 @sync_and_async
 async def test_unusable_state_proves_that_the_store_works(world: World) -> None:
-    """If a store responds that a state is unusable, the store no longer counts as down."""
+    """A store that reports an unusable state counts as available again."""
     worker = sharing_manager(world, vat())
     world.store.is_away = NODE_AWAY
     await count_admitted_calls(worker, "b", 1)
@@ -376,7 +376,7 @@ class UnreadableSubstitutes:
 @pytest.mark.parametrize("key", [None, "order"])
 @sync_and_async
 async def test_unreadable_substitute_has_a_substitute(world: World, key: str | None) -> None:
-    """If a limit's substitute state is unreadable too, calls go on, with a key or without."""
+    """Calls continue, with or without a key, if a limit's replacement state is unreadable too."""
     UnreadableSubstitutes(world, 1)
     workers = [sharing_manager(world, vat()) for _ in range(2)]
     ends: list[Any] = []
@@ -392,7 +392,7 @@ async def test_unreadable_substitute_has_a_substitute(world: World, key: str | N
 
 @sync_and_async
 async def test_calls_with_key_are_refused_if_all_substitutes_are_unreadable(world: World) -> None:
-    """If all substitutes are unreadable, calls with a key are refused; calls without one go on."""
+    """If all replacements are unreadable, only calls without an idempotency key continue."""
     UnreadableSubstitutes(world, 99)
     worker = sharing_manager(world, vat())
 
@@ -451,7 +451,7 @@ class SlowStore:
         world.store.meanwhile = self.answer
 
     async def answer(self, command: Command[Any]) -> None:
-        """Wait for the configured delay; raise an error if the caller's time ends before."""
+        """Wait for the configured delay; raise an error if the caller's deadline passes first."""
         time_bound = self.world.store.timeouts[-1]
         self.world.clock.advance(min(self.delay, time_bound))
         if self.delay > time_bound:
@@ -474,7 +474,7 @@ async def test_slow_store_is_awaited(world: World) -> None:
 
 @sync_and_async
 async def test_silent_store_leaves_time_for_the_call(world: World) -> None:
-    """If a store does not reply, a call waits part of its own time, at most ten seconds."""
+    """If a store does not reply, a call waits for a part of its own time, ten seconds at most."""
     slow_store = SlowStore(world)
     slow_store.delay = 1_000
     for timeout, longest_wait in ((0.2, 0.15), (8, 6.0), (600, 10.0)):
@@ -485,7 +485,7 @@ async def test_silent_store_leaves_time_for_the_call(world: World) -> None:
 
 @sync_and_async
 async def test_calls_that_need_the_store_wait_until_the_deadline(world: World) -> None:
-    """Calls with a key, or a limit that refuses without its store, wait for it up to a minute."""
+    """Calls with a key, or with a limit that requires the store, wait up to a minute for it."""
     slow_store = SlowStore(world)
     slow_store.delay = 1_000
     refusing_config = RateLimitConfig(1, without_store="refuse")
@@ -514,7 +514,7 @@ async def test_store_that_answers_others_is_not_down(world: World) -> None:
 
 @sync_and_async
 async def test_store_that_reports_being_slow_is_not_down(world: World) -> None:
-    """A store that says that it is busy counts as slow, even if it has never replied."""
+    """A store that reports that it is busy counts as slow, even if it has never replied."""
     slow_store = SlowStore(world)
     slow_store.delay, slow_store.slow = 100, True
     worker = sharing_manager(world, vat(timeout=4))

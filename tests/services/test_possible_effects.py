@@ -68,7 +68,7 @@ def test_earlier_attempt_counts() -> None:
 
 
 def test_only_errors_of_lost_answers_are_doubtful_on_their_own() -> None:
-    """An error created outside a call is uncertain only if it can stand for a lost response."""
+    """An error created outside a call is uncertain only if it could mean a lost response."""
     classes = [
         kind
         for kind in vars(moorage.errors).values()

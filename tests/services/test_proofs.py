@@ -167,7 +167,7 @@ async def test_nonce_request_uses_no_attempt(world: World) -> None:
 
 @sync_and_async
 async def test_repeated_nonce_requests_end(world: World) -> None:
-    """If a server requests a nonce twice in a row, the call ends and the token is not renewed."""
+    """If a server asks for a nonce twice in a row, the call fails without renewing its token."""
     world.vendor.otherwise = nonce_demand("n-1")
     provider = RenewingProvider()
     service = vat(credentials=None, needs_credentials=True, retry=RetryPolicy(5, 0))
@@ -238,7 +238,7 @@ async def test_refused_bound_token_is_renewed(world: World) -> None:
 
 @sync_and_async
 async def test_unbound_token_gets_no_nonce(world: World) -> None:
-    """For a token that is not bound to a key, a request for a nonce is an ordinary 401."""
+    """If a token is not bound to a key, a request for a nonce is an ordinary 401."""
     world.vendor.answers(nonce_demand("n-1"))
     manager = world.manager(vat(credentials=Credentials.bearer("t")))
 
@@ -265,7 +265,7 @@ async def test_nonce_request_proves_that_nothing_was_done(world: World) -> None:
 
 @sync_and_async
 async def test_nonce_request_under_an_idempotency_key(world: World) -> None:
-    """A keyed request and its repeat with a nonce share one claim, and the response is stored."""
+    """A keyed request and its repeat with a nonce use one claim; the response is stored."""
     world.vendor.answers(nonce_demand("n-1"), 201)
     manager = world.manager(vat(idempotency_header="Idempotency-Key", idempotency_memory=86_400))
 
@@ -315,7 +315,7 @@ async def test_single_use_body_is_not_resent_with_a_nonce(world: World) -> None:
 
 @sync_and_async
 async def test_hooks_do_not_see_nonce_requests(world: World) -> None:
-    """Hooks do not see a server's request for a nonce, unless it requests one twice in a row."""
+    """Hooks see a server's request for a nonce only if the server sends it twice in a row."""
     statuses: list[int] = []
 
     def observe(answer: Any) -> Any:
@@ -366,7 +366,7 @@ async def test_nonce_request_after_a_lost_stream(world: World) -> None:
 
 @sync_and_async
 async def test_hedges_have_their_own_proofs(world: World) -> None:
-    """Each hedge has its own proof, and is repeated with the nonce that the server requests."""
+    """Each hedged request has its own proof, and repeats it with the nonce that is requested."""
     gate = world.gate()
     world.vendor.answers(gate.answering(nonce_demand("n-1")), nonce_demand("n-1"), 200)
     manager = world.manager(vat(hedge=HedgeConfig(0.1)))

@@ -82,7 +82,7 @@ async def test_process_asks_store_at_most_once_second_while_circuit_is_open(worl
 
 @sync_and_async
 async def test_remembered_refusal_has_time_at_which_circuit_half_opens(world: World) -> None:
-    """A remembered rejection has the time at which the circuit half-opens, however old it is."""
+    """A remembered rejection has the time at which the circuit half-opens, whatever its age."""
     manager = await manager_with_open_circuit(world)
     first = await refusal_of_call(manager)
     world.clock.advance(0.75)
@@ -94,7 +94,7 @@ async def test_remembered_refusal_has_time_at_which_circuit_half_opens(world: Wo
 
 @sync_and_async
 async def test_remembered_circuit_is_probed_in_time(world: World) -> None:
-    """A remembered rejection does not delay the probe that follows the circuit's open time."""
+    """A remembered rejection does not delay the probe at the end of the circuit's open time."""
     manager = await manager_with_open_circuit(world)
     world.clock.advance(59.5)
     await refusal_of_call(manager)
@@ -132,7 +132,7 @@ async def test_circuit_that_another_process_closes_by_hand_admits_calls_second_l
 
 @sync_and_async
 async def test_circuit_opened_by_hand_is_remembered_as_such(world: World) -> None:
-    """If a person opened the circuit, a remembered rejection says so."""
+    """If an operator opened the circuit, a remembered rejection says so."""
     manager = manager_on_shared_store(world)
     await manager.set_circuit("vat", CircuitState.FORCED_OPEN)
     before = admissions(world)
@@ -191,7 +191,7 @@ async def count_granted_calls(manager: AwaitedManager, calls: int, **options: An
 async def test_process_asks_store_again_only_when_next_token_is_available_after_refusal(
     world: World,
 ) -> None:
-    """After a rejection, a process asks the store again only when the next token is available."""
+    """After a rejection, a process asks the store again when the next token is available."""
     manager = limited_manager(world)
     assert 2 == await count_granted_calls(manager, 20)
     assert 3 == admissions(world)
@@ -249,7 +249,7 @@ async def test_process_asks_store_again_after_second_even_if_next_token_is_hour_
 
 @sync_and_async
 async def test_call_that_can_wait_asks_the_store(world: World) -> None:
-    """A remembered rejection does not apply to calls that can wait longer than the rejected one."""
+    """A remembered rejection does not affect calls that can wait longer than the rejected call."""
     manager = limited_manager(world, limits=RateLimitConfig(1), max_limit_wait=5)
     assert 1 == await count_granted_calls(manager, 1)
     assert 0 == await count_granted_calls(manager, 1, timeout=0.5)

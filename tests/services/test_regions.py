@@ -70,7 +70,7 @@ async def test_refused_connection_moves_on_at_once(world: World, request_: Reque
 
 @sync_and_async
 async def test_failover_needs_no_time_for_a_pause(world: World) -> None:
-    """If a call has too little time for a pause, it still tries another region at once."""
+    """A call without time for a pause still tries another region at once."""
     answers(world, eu=[REFUSED_CONNECTION])
     manager = world.manager(shop())
 
@@ -144,7 +144,7 @@ async def test_failed_read_changes_regions_after_a_pause(world: World, failure: 
 @pytest.mark.parametrize("failure", [CUT_OFF, 503], ids=["cut off", "503"])
 @sync_and_async
 async def test_possibly_processed_post_is_not_repeated(world: World, failure: Any) -> None:
-    """A POST without a key that may have been processed goes to no other region."""
+    """A POST without an idempotency key that may have been processed goes to no other region."""
     answers(world, eu=[failure])
     manager = world.manager(shop())
 

@@ -87,7 +87,7 @@ async def test_region_credentials_precede_the_provider(world: World) -> None:
 
 @sync_and_async
 async def test_error_of_another_service_gets_no_region(world: World) -> None:
-    """If an error names another service, the called service's region is not added to it."""
+    """An error that names another service does not get the called service's region."""
 
     def asks(_: Request) -> Request:
         raise ConnectionFailed("refused.", service="other")
@@ -154,7 +154,7 @@ async def test_stream_fails_over(world: World) -> None:
 
 @sync_and_async
 async def test_broken_stream_counts_for_its_region(world: World) -> None:
-    """If a stream breaks off, the circuit of the region that sent the body counts a failure."""
+    """If a stream breaks off, its region's circuit counts a failure."""
     answers(world, eu=[PiecewiseBody(200, (), b"half", CUT_OFF)])
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
@@ -206,7 +206,7 @@ async def test_response_has_its_region(world: World) -> None:
 
 @sync_and_async
 async def test_hedges_start_in_different_regions(world: World) -> None:
-    """Each hedge goes to a different region, or to the first one if no other admits it."""
+    """Each hedge goes to another region, or to the first region if no other admits it."""
     ap = Region("ap", "https://ap.example", tier=3)
     answers(world, eu=[503], us=[503, 503], ap=[503])
     manager = world.manager(shop(EU, US, ap, hedge=HedgeConfig(0.1, 3), retry=None))

@@ -60,7 +60,7 @@ async def test_opening_circuit_moves_the_call(world: World) -> None:
 
 @sync_and_async
 async def test_recovered_region_is_probed(world: World) -> None:
-    """After its open time a region gets one call as a probe, and then all calls."""
+    """After its open time, a region gets one probe, and then all calls again."""
     answers(world, eu=[503])
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, retry=None))
     with pytest.raises(VendorFailed):
@@ -119,7 +119,7 @@ async def test_all_regions_open(world: World) -> None:
 
 @sync_and_async
 async def test_all_regions_opened_by_hand(world: World) -> None:
-    """If all circuits were opened manually, the error does not say when to retry."""
+    """If an operator opened all circuits, the error has no retry time."""
     manager = world.watched(shop())
     await open_circuits(manager, "eu", "us")
 
@@ -132,7 +132,7 @@ async def test_all_regions_opened_by_hand(world: World) -> None:
 
 @sync_and_async
 async def test_retry_time_ignores_regions_opened_by_hand(world: World) -> None:
-    """If one of two open circuits was opened manually, the error has the other's retry time."""
+    """If an operator opened one of two circuits, the error has the retry time of the other."""
     answers(world, us=[503])
     manager = world.manager(shop(circuit=OPENS_AT_ONCE, retry=None))
     await open_circuits(manager, "eu")
@@ -160,7 +160,7 @@ async def test_region_opened_by_hand_is_drained(world: World) -> None:
 
 @sync_and_async
 async def test_retry_stays_if_other_circuits_are_open(world: World) -> None:
-    """If the circuits of all other regions are open, the retry stays in its region."""
+    """If all other regions have open circuits, the retry stays in its region."""
     answers(world, eu=[503, 503])
     manager = world.watched(shop())
     await open_circuits(manager, "us")

@@ -68,7 +68,7 @@ async def test_unsent_key_may_change_regions(world: World) -> None:
 @pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
 @sync_and_async
 async def test_unknown_key_is_repeated_in_its_region(world: World, *, apart: bool) -> None:
-    """A key with an unknown outcome is repeated in its region, even if another has priority."""
+    """An idempotency key with an unknown outcome stays in its region, whatever the priorities."""
     answers(world, eu=[REFUSED_CONNECTION], us=[CUT_OFF])
     claims = World(world.mode).store
     claims._world = world  # noqa: SLF001 - of this world's mode
@@ -86,7 +86,7 @@ async def test_unknown_key_is_repeated_in_its_region(world: World, *, apart: boo
 
 @sync_and_async
 async def test_unknown_key_waits_for_its_region(world: World) -> None:
-    """A key with an unknown outcome is not repeated while its region's circuit is open."""
+    """While its region's circuit is open, an unknown outcome is not repeated elsewhere."""
     answers(world, eu=[CUT_OFF])
     manager = world.watched(shop(**HONOURED, retry=None))
     with pytest.raises(ConnectionFailed):
@@ -104,7 +104,7 @@ async def test_unknown_key_waits_for_its_region(world: World) -> None:
 
 @sync_and_async
 async def test_key_of_a_removed_region(world: World) -> None:
-    """A key with an unknown outcome in a removed region must be resolved by an operator."""
+    """If a region was removed, an operator must resolve its keys with an unknown outcome."""
     answers(world, eu=[CUT_OFF])
     with pytest.raises(ConnectionFailed):
         await world.manager(shop(**HONOURED, retry=None)).call("shop", POST, idempotency_key="k")
@@ -117,7 +117,7 @@ async def test_key_of_a_removed_region(world: World) -> None:
 
 @sync_and_async
 async def test_keys_honoured_across_regions(world: World) -> None:
-    """If the vendor honours keys across regions, a repeat may go to any region."""
+    """If the vendor honours idempotency keys across regions, a repeat may go to any region."""
     answers(world, eu=[CUT_OFF, CUT_OFF])
     everywhere = shop(**HONOURED, idempotency_across_regions=True, retry=RetryPolicy(2))
     manager = world.manager(everywhere)
@@ -135,7 +135,7 @@ async def test_keys_honoured_across_regions(world: World) -> None:
 
 @sync_and_async
 async def test_unkeyed_request_is_not_protected(world: World) -> None:
-    """A request without a key is not repeated, even if the vendor honours keys."""
+    """A request without an idempotency key is not repeated, even if the vendor honours keys."""
     answers(world, eu=[CUT_OFF])
     manager = world.manager(shop(**HONOURED, idempotency_across_regions=True))
 
@@ -147,7 +147,7 @@ async def test_unkeyed_request_is_not_protected(world: World) -> None:
 
 @sync_and_async
 async def test_vendor_without_keys_leaves_the_outcome_unknown(world: World) -> None:
-    """A request that may have been processed is never sent again to a vendor without keys."""
+    """A request that may have been processed is not sent again to a vendor without keys."""
     answers(world, eu=[CUT_OFF])
     manager = world.manager(shop())
 
@@ -160,7 +160,7 @@ async def test_vendor_without_keys_leaves_the_outcome_unknown(world: World) -> N
 
 @sync_and_async
 async def test_idempotent_keyed_request_may_change_regions(world: World) -> None:
-    """An idempotent request with a key may be repeated in any region."""
+    """An idempotent request with an idempotency key may be repeated in any region."""
     answers(world, eu=[CUT_OFF])
     manager = world.manager(shop(**HONOURED))
 
@@ -171,7 +171,7 @@ async def test_idempotent_keyed_request_may_change_regions(world: World) -> None
 
 @sync_and_async
 async def test_key_bound_to_a_region_is_refused_by_its_circuit(world: World) -> None:
-    """If a key must stay in a region and that region's circuit is open, the call is refused."""
+    """A call whose key must stay in a region is refused while that region's circuit is open."""
     answers(world, eu=[503])
     manager = world.watched(shop(circuit=OPENS_AT_ONCE, **HONOURED))
 

@@ -55,7 +55,7 @@ async def test_retry_after_of_a_503_applies_to_its_region(world: World) -> None:
 
 @sync_and_async
 async def test_absurd_pause_of_a_region_ends_after_an_hour(world: World) -> None:
-    """If a region asks for a pause of decades, it is tried again after the maximum pause."""
+    """If a region requests a pause of decades, it is tried again after the maximum pause."""
     answers(world, eu=[Response(503, {"Retry-After": "9" * 20})])
     manager = world.watched(shop(limits=RateLimitConfig(100)))
 
@@ -68,7 +68,7 @@ async def test_absurd_pause_of_a_region_ends_after_an_hour(world: World) -> None
 
 @sync_and_async
 async def test_region_is_not_called_before_its_retry_after(world: World) -> None:
-    """Within a call no region is called again before its `Retry-After`."""
+    """A call does not return to a region before that region's `Retry-After` has passed."""
     answers(world, eu=[Response(503, {"Retry-After": "3"})], us=[503])
     manager = world.manager(shop(retry=RetryPolicy(4, 1.0, jitter=Jitter.NONE)))
 

@@ -14,7 +14,7 @@ WHAT: dict[str, Any] = {"service": "vat", "operation": "ask", "request_id": "r-1
 
 
 def test_rehearsal_emits_the_request() -> None:
-    """In a rehearsal observers get the request and its time, and the caller gets a DryRun error."""
+    """In a rehearsal, observers get the request and its time, and the caller gets DryRun."""
     reports: list[Any] = []
     clock = VirtualClock()
     core = sync_core(Ports(clock=clock, observers=[reports.append])).core

@@ -73,7 +73,7 @@ class SharedWorld:
         return {"claims": store, "state": self.world.state()} if apart else {"state": store}
 
     def hold_claim(self, renewals: Renewals, key: str) -> HeldClaim:
-        """Claim this key, and return the claim, which this process renews."""
+        """Claim this idempotency key, and return the claim, which this process renews."""
         claim_answer = self.world.store.memory.execute(_claim(key))
         held_claim = HeldClaim(
             key, claim_answer.fence, ttl=TTL, until=self.world.clock.nanoseconds() + CLAIM_LEASE
@@ -82,7 +82,7 @@ class SharedWorld:
         return held_claim
 
     def take_over(self) -> None:
-        """As another process, take over the latest claim's key, as if the claim had expired."""
+        """As another process, take over the latest claim's key, as if this claim had expired."""
         (claim,) = [command for command in self.world.store.commands if type(command) is Claim][-1:]
         rival_claim = _claim(
             claim.keys[0], fingerprint=digest_of(claim.fingerprint), remembered=TTL
@@ -129,7 +129,7 @@ async def test_short_call_renews_nothing(world: World) -> None:
 
 @sync_and_async
 async def test_claim_lasts_as_long_as_its_holder(world: World) -> None:
-    """A renewed claim is not taken over; others get an error with a retry time within a lease."""
+    """A renewed claim is not taken over; other callers get a retry time within one lease."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"one")))
     shared_world = SharedWorld(world)
@@ -152,7 +152,7 @@ async def test_claim_lasts_as_long_as_its_holder(world: World) -> None:
 
 @sync_and_async
 async def test_dead_holder_is_replaced_after_its_lease(world: World) -> None:
-    """If a caller dies and the vendor honours keys, a waiting caller takes over after its lease."""
+    """If a caller dies and the vendor honours keys, a waiting caller takes over after the lease."""
     gates = world.gate(), world.gate()
     world.vendor.answers(gates[0].answering(200), Response(200, body=b"again"))
     shared_world = SharedWorld(world)
@@ -174,7 +174,7 @@ async def test_dead_holder_is_replaced_after_its_lease(world: World) -> None:
 async def test_dead_holder_leaves_an_unknown_outcome(
     world: World,
 ) -> None:
-    """If a caller seems dead, its request is not repeated; its late response is still stored.
+    """A request of a caller that seems dead is not repeated, and its late response is stored.
 
     That nothing is found proves nothing yet, as the request may be under way for a while.
     """
@@ -203,7 +203,7 @@ async def test_dead_holder_leaves_an_unknown_outcome(
 
 @sync_and_async
 async def test_late_claim_is_renewed_before_admission(world: World) -> None:
-    """If claiming a key lasts longer than the lease, the claim is renewed before sending."""
+    """If claiming a key takes longer than a lease, the claim is renewed before sending."""
     shared_world = SharedWorld(world)
     flows = shared_world.process(bank())
 
@@ -244,7 +244,7 @@ async def test_caller_whose_claim_expires_and_is_taken_over_before_admission_sen
 @pytest.mark.parametrize("apart", [False, True])
 @sync_and_async
 async def test_late_claim_is_renewed_before_sending(world: World, apart: bool) -> None:
-    """If a caller renews its claim late, it sends its request if nobody took the claim over."""
+    """A caller that renews its claim late still sends its request if nobody took over the claim."""
     shared_world = SharedWorld(world)
 
     def pause_world(request: Request) -> Request:
@@ -262,7 +262,7 @@ async def test_late_claim_is_renewed_before_sending(world: World, apart: bool) -
 @pytest.mark.parametrize("apart", [False, True])
 @sync_and_async
 async def test_replaced_holder_sends_nothing(world: World, apart: bool) -> None:
-    """A caller whose key was taken over by another process sends nothing."""
+    """A caller whose idempotency key was taken over by another process sends nothing."""
     shared_world = SharedWorld(world)
 
     def pause_world(request: Request) -> Request:
@@ -309,7 +309,7 @@ async def test_function_runs_only_under_a_renewed_claim(
 
 @sync_and_async
 async def test_response_survives_failed_renewals(world: World) -> None:
-    """The caller gets the response even if the store fails and then loses the claim."""
+    """The caller gets the response even if the store fails first and then loses the claim."""
     gate = world.gate()
     world.vendor.answers(gate.answering(Response(200, body=b"done")))
     shared_world = SharedWorld(world)
@@ -348,7 +348,7 @@ async def test_late_holder_sends_nothing_during_an_outage(world: World) -> None:
 
 @sync_and_async
 async def test_one_failing_renewal_does_not_affect_others(world: World) -> None:
-    """If a batch of renewals fails, it is split in halves until all other claims are renewed."""
+    """If a batch of renewals fails, it is halved until all other claims are renewed."""
     shared_world = SharedWorld(world)
     renewals = shared_world.renewals()
     claims = [shared_world.hold_claim(renewals, f"k{number}") for number in range(9)]
@@ -406,7 +406,7 @@ async def test_ended_claims_are_not_renewed(world: World) -> None:
 
 @sync_and_async
 async def test_forked_child_has_no_claims(world: World) -> None:
-    """A forked process renews no claims of its parent and sends nothing under them."""
+    """A forked process does not renew its parent's claims, and sends nothing under them."""
     shared_world = SharedWorld(world)
     renewals = shared_world.renewals()
     claim = shared_world.hold_claim(renewals, "k")

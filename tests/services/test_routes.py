@@ -59,7 +59,7 @@ def service(endpoints: list[Any], **options: Any) -> Service:
 
 @given(ENDPOINTS, REQUESTS)
 def test_fast_path_finds_the_plan_of_the_flow(endpoints: list[Any], requests: list[Any]) -> None:
-    """Once a request's plan was looked up, the fast path finds the same plan each time."""
+    """The fast path finds a request's plan again once it has been looked up."""
     http: Any = Vendor()
     manager = ConnectorManager([service(endpoints)], http=http)
     plans = flows_of(manager).plans

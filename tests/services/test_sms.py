@@ -91,7 +91,7 @@ def test_idempotency_key_reaches_the_vendor(dispatcher: FakeDispatcher, flows: S
 
 
 def test_bulk_messages_have_their_own_keys(dispatcher: FakeDispatcher, flows: SmsFlows) -> None:
-    """Each message of a bulk has a key made of the bulk's key and the message's index."""
+    """Each message of a bulk has a key that consists of the bulk's key and a number."""
     results = run_plain(
         flows.send_bulk([MESSAGE, READY_MESSAGE], idempotency_key="k", timeout=3.0, at_once=5)
     )

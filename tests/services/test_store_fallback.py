@@ -63,7 +63,7 @@ def events_of(world: World, kind: type) -> list[Any]:
 
 @sync_and_async
 async def test_calls_go_on_without_their_store(world: World) -> None:
-    """If the store with limits and circuit cannot be read, the call is still made."""
+    """If the store cannot read the limits and the circuit, the call is still made."""
     world.store.is_away = STORE_AWAY
     manager = sharing_manager(world, vat(limits=RateLimitConfig(1)))
 
@@ -129,7 +129,7 @@ async def test_vendor_pause_is_kept_locally(world: World) -> None:
 
 @sync_and_async
 async def test_grant_survives_an_outage(world: World) -> None:
-    """A call that the store admitted goes ahead even if the store is down by then."""
+    """A call that the store has admitted continues even if the store is down by then."""
     manager = sharing_manager(world, vat(limits=RateLimitConfig(1)))
     await manager.call("vat", GET)
 
@@ -166,7 +166,7 @@ async def test_outcomes_of_local_grants_are_not_posted(world: World) -> None:
 
 @sync_and_async
 async def test_local_grants_are_given_back_locally(world: World) -> None:
-    """If a call that limits in memory admitted is interrupted, it is released only in memory."""
+    """If a call admitted by an in-memory limit is interrupted, only memory is updated."""
     world.store.is_away = STORE_AWAY
     world.vendor.answers(Interruption())
     manager = sharing_manager(world, vat())
@@ -180,7 +180,7 @@ async def test_local_grants_are_given_back_locally(world: World) -> None:
 
 @sync_and_async
 async def test_interrupted_local_wait_frees_its_slot(world: World) -> None:
-    """If a caller is interrupted in the in-memory queue of a limit, the next one gets its slot."""
+    """If a caller leaves the in-memory queue of a limit, the next caller gets its slot."""
     world.store.is_away = STORE_AWAY
     manager = sharing_manager(world, vat(limits=RateLimitConfig(1), circuit=None))
     await manager.call("vat", GET)
@@ -199,7 +199,7 @@ async def test_interrupted_local_wait_frees_its_slot(world: World) -> None:
 
 @sync_and_async
 async def test_expiring_states_are_not_posted_while_the_store_is_down(world: World) -> None:
-    """While the store is down, outcomes that would expire there anyway are not sent to it."""
+    """While the store is down, outcomes that would expire before its return are not sent to it."""
     manager = sharing_manager(world, vat(limits=RateLimitConfig(1)))
     await manager.call("vat", GET)
 
@@ -243,7 +243,7 @@ async def test_probe_outcome_is_posted_during_an_outage(world: World) -> None:
 
 @sync_and_async
 async def test_keyed_calls_are_refused(world: World) -> None:
-    """While the store is down, calls with a key are refused, and each one tries the store."""
+    """While the store is down, each call with a key tries the store, and is refused."""
     world.store.is_away = STORE_AWAY
     manager = sharing_manager(world, vat())
 
@@ -301,7 +301,7 @@ async def test_circuit_is_not_set_in_memory(world: World) -> None:
 
 @sync_and_async
 async def test_one_event_reports_outage_and_its_next_probe(world: World) -> None:
-    """One event reports an outage and its next probe; another one its end and duration."""
+    """One event reports an outage and its next probe; another event its end and duration."""
     world.store.is_away = STORE_AWAY
     manager = sharing_manager(world, vat())
     for _ in range(3):
@@ -419,7 +419,7 @@ async def test_callers_that_lose_store_at_same_time_count_as_one_outage(world: W
 
 @sync_and_async
 async def test_keyed_call_ends_the_outage(world: World) -> None:
-    """A call with a key always tries the store, and its success ends the outage for all."""
+    """A call with a key always tries the store; if it succeeds, the outage is over for all."""
     world.store.is_away = STORE_AWAY
     manager = sharing_manager(world, vat())
     await manager.call("vat", GET)
@@ -434,14 +434,14 @@ async def test_keyed_call_ends_the_outage(world: World) -> None:
 
 
 def with_separate_keys(world: World, *services: Service) -> tuple[AwaitedManager, Any]:
-    """Return a manager with a separate store for keys, and that store."""
+    """Return a manager with a separate store for idempotency keys, and that store."""
     claims = type(world.store)(world)
     return sharing_manager(world, *services, claims=world.of_mode(claims)), claims
 
 
 @sync_and_async
 async def test_keys_live_in_their_own_store(world: World) -> None:
-    """With a separate store for keys, a call with a key sends the two stores four commands."""
+    """With a separate store for keys, a call with a key needs four commands."""
     manager, claims = with_separate_keys(world, vat(limits=RateLimitConfig(9)))
 
     await manager.call("vat", POST, idempotency_key="k")
@@ -454,7 +454,7 @@ async def test_keys_live_in_their_own_store(world: World) -> None:
 
 @sync_and_async
 async def test_claim_is_marked_without_protections(world: World) -> None:
-    """A service without limits and circuit marks its keys as sent, too."""
+    """A service without limits and circuit marks its idempotency keys as sent, too."""
     manager, claims = with_separate_keys(world, vat(circuit=None))
 
     await manager.call("vat", POST, idempotency_key="k")
@@ -469,7 +469,7 @@ async def test_claim_is_marked_without_protections(world: World) -> None:
 
 @sync_and_async
 async def test_failed_mark_releases_the_grant(world: World) -> None:
-    """If a key cannot be marked as sent, nothing is sent, and the rate-limit token is released."""
+    """If a key cannot be marked as sent, nothing is sent, and the rate-limit token is returned."""
     manager, claims = with_separate_keys(world, vat())
     claims.fails_at[2] = STORE_AWAY
 
@@ -520,7 +520,7 @@ async def test_caller_that_waits_longer_than_its_claim_lasts_sends_nothing(world
 
 @sync_and_async
 async def test_stores_fail_separately(world: World) -> None:
-    """With two stores, an outage of one affects only keys or only calls without keys."""
+    """If one of two stores is down, only calls with keys, or only calls without, are affected."""
     manager, claims = with_separate_keys(world, vat())
     world.store.is_away = STORE_AWAY
     assert (await manager.call("vat", POST, idempotency_key="a")).status == 200
@@ -538,7 +538,7 @@ async def test_stores_fail_separately(world: World) -> None:
 
 @sync_and_async
 async def test_interrupted_key_is_released_in_its_store(world: World) -> None:
-    """The outcome of an interrupted call with a key is posted to the store of keys."""
+    """The outcome of an interrupted call with an idempotency key is posted to the store of keys."""
     manager, claims = with_separate_keys(world, vat())
     world.vendor.answers(Interruption())
 
@@ -551,7 +551,7 @@ async def test_interrupted_key_is_released_in_its_store(world: World) -> None:
 
 @sync_and_async
 async def test_same_store_twice(world: World) -> None:
-    """With one store for keys and all other state, a call with a key sends three commands."""
+    """With one store for everything, a call with a key needs three commands."""
     store = world.of_mode(world.store)
     manager = world.watched(vat(), state=store, claims=store)
 

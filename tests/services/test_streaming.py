@@ -69,7 +69,7 @@ async def state(manager: AwaitedManager) -> tuple[CircuitState, int, int]:
 
 @sync_and_async
 async def test_body_is_streamed(world: World) -> None:
-    """A stream gives its status and headers first, then the body's pieces, and b"" at the end."""
+    """A stream yields its status and headers first, then chunks of the body, and b"" at the end."""
     world.vendor.answers(PiecewiseBody(206, {"Content-Type": "text/csv"}, b"a,", b"b"))
 
     async with await world.manager(shop()).stream("shop", GET) as stream:
@@ -94,7 +94,7 @@ async def test_stream_respects_retry_after(world: World) -> None:
 
 @sync_and_async
 async def test_only_opening_a_stream_is_retried(world: World) -> None:
-    """If a stream fails to open, it is retried; if its body breaks off, it is not."""
+    """A stream is retried if it fails to open, but not if its body breaks off."""
     world.vendor.answers(503, PiecewiseBody(200, (), b"a", ConnectionFailed("cut off")))
     manager = world.manager(shop(retry=RetryPolicy(3, 0)))
 
@@ -197,7 +197,7 @@ async def test_deadline_covers_the_body(world: World) -> None:
 @pytest.mark.parametrize("after", [3, 29.999999999, 30])
 @sync_and_async
 async def test_stalled_body_is_a_failure(world: World, after: float) -> None:
-    """If a piece of a body does not come before its timeout, it counts as the vendor's failure."""
+    """If a chunk of a body does not arrive in time, this counts as a failure of the vendor."""
     is_late = after == 30
 
     async def advance_before_chunk() -> Exception:
@@ -230,7 +230,7 @@ async def test_stream_without_credentials_sends_nothing(world: World) -> None:
 async def test_broken_error_body_is_a_connection_failure(
     world: World,
 ) -> None:
-    """If an error body breaks off, the error says that the request may have been processed."""
+    """If an error's body breaks off, the error says that the request may have been processed."""
     cut_off = ConnectionFailed("cut off", may_have_been_processed=False)
     world.vendor.answers(PiecewiseBody(500, (), b"{", cut_off))
     manager = world.manager(shop(retry=RetryPolicy(3, 0)))
@@ -243,7 +243,7 @@ async def test_broken_error_body_is_a_connection_failure(
 
 @sync_and_async
 async def test_our_own_error_in_a_body_is_neutral(world: World) -> None:
-    """If an error that is not the vendor's fault ends a body, the circuit does not count it."""
+    """If a body ends by an error that is not the vendor's fault, the circuit ignores it."""
     world.vendor.answers(PiecewiseBody(200, (), InvalidData("no chunk")))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
@@ -260,7 +260,7 @@ async def test_our_own_error_in_a_body_is_neutral(world: World) -> None:
 )
 @sync_and_async
 async def test_broken_body_is_a_failure(world: World, error: Exception) -> None:
-    """A broken body counts as a failure; the error for an unexpected exception omits its text."""
+    """A broken body counts as a failure; an unexpected exception's text is not quoted."""
     world.vendor.answers(PiecewiseBody(200, (), b"a", error))
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
 
@@ -333,7 +333,7 @@ async def test_probe_slot_is_held_until_the_last_byte(world: World) -> None:
 
 @sync_and_async
 async def test_leaving_early_is_neutral(world: World) -> None:
-    """If a stream is closed early, the circuit counts no result, and the probe slot is freed."""
+    """If a stream is closed early, the circuit counts no outcome, and the probe slot is freed."""
     manager = world.manager(shop(circuit=OPENS_AT_ONCE))
     await half_open(world, manager)
     world.vendor.answers(PiecewiseBody(200, (), b"a", b"b"))
@@ -360,7 +360,7 @@ async def test_error_of_the_reader_is_neutral(world: World) -> None:
 
 @sync_and_async
 async def test_slow_headers_count_as_slow(world: World) -> None:
-    """If a stream's headers came slowly, the call counts as slow once the body has ended."""
+    """A call with slow headers counts as slow once its body has ended."""
     circuit = CircuitBreakerConfig(slow_call=1, slow_call_rate=1.0, minimum_calls=1)
     manager = world.manager(shop(circuit=circuit))
     world.vendor.answers(world.answer_after(2.0, PiecewiseBody(200, (), b"a")))
@@ -401,7 +401,7 @@ async def test_unopened_stream_holds_no_slot(world: World) -> None:
 
 @sync_and_async
 async def test_time_limits_of_a_stream(world: World) -> None:
-    """A stream's headers and each piece have an attempt's time limit; the whole body the call's."""
+    """Headers and chunks are limited by the attempt's timeout, the whole body by the call's."""
     manager = world.manager(shop(attempt_timeout=2, timeout=60))
 
     await manager.stream("shop", GET)
@@ -525,7 +525,7 @@ async def test_unsendable_streams_are_refused(world: World) -> None:
 
 @sync_and_async
 async def test_events_of_a_stream(world: World) -> None:
-    """A stream's attempt event comes with the headers, its end event with the end of the body."""
+    """A stream's attempt event comes with its headers, its end event with the end of its body."""
     world.vendor.answers(PiecewiseBody(200, (), b"a"))
     manager = world.watched(shop())
 
@@ -557,7 +557,7 @@ async def test_final_event_of_a_stream(
     error: str | None,
     cancelled: bool,
 ) -> None:
-    """A broken stream's end event has the error; a closed stream's end event says cancelled."""
+    """The end event of a broken stream has the error; that of a closed stream says cancelled."""
     world.vendor.answers(PiecewiseBody(200, (), piece))
     manager = world.watched(shop())
 

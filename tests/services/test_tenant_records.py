@@ -33,7 +33,7 @@ CHARGED = Response(201, body=b"charged")
 
 
 async def charges(manager: AwaitedManager, count: int, *, tenant: str | None = "acme") -> None:
-    """Make the given number of charges, each with a different key."""
+    """Make the given number of charges, each with a different idempotency key."""
     for number in range(count):
         await charge(manager, key=f"{tenant}-{number}", tenant=tenant)
 
@@ -71,7 +71,7 @@ async def test_new_key_at_the_bound_is_not_sent(world: World) -> None:
 
 @sync_and_async
 async def test_other_tenants_are_not_affected(world: World) -> None:
-    """While one tenant is at its maximum, other tenants and calls without a tenant continue."""
+    """If one tenant is at its maximum, other tenants and calls without a tenant continue."""
     world.vendor.answers(*[CHARGED] * 7)
     manager = world.manager(bank(), records_per_tenant=1)
     await charges(manager, 1)
@@ -85,7 +85,7 @@ async def test_other_tenants_are_not_affected(world: World) -> None:
 
 @sync_and_async
 async def test_large_answers_count_as_several_records(world: World) -> None:
-    """A large answer is stored and replayed, and brings its tenant to its maximum sooner."""
+    """A large answer counts as several records, so its tenant reaches the maximum sooner."""
     large_answer = Response(201, body=b"x" * 3 * 4_096)
     world.vendor.answers(CHARGED, large_answer)
     manager = world.manager(bank(), records_per_tenant=5)
@@ -101,7 +101,7 @@ async def test_large_answers_count_as_several_records(world: World) -> None:
 
 @sync_and_async
 async def test_large_answers_are_stored_beyond_the_bound(world: World) -> None:
-    """An answer is stored even if it needs more room than the tenant has left."""
+    """An answer is stored even if it exceeds the space that its tenant has left."""
     world.vendor.answers(Response(201, body=b"x" * 10 * 4_096), CHARGED)
     manager = world.manager(bank(), records_per_tenant=2)
     await charges(manager, 1)
@@ -114,7 +114,7 @@ async def test_large_answers_are_stored_beyond_the_bound(world: World) -> None:
 
 @sync_and_async
 async def test_stored_answers_are_replayed_at_the_bound(world: World) -> None:
-    """At the maximum, a repeated key still returns its stored answer."""
+    """At the maximum, a repeated idempotency key still returns its stored answer."""
     world.vendor.answers(CHARGED)
     manager = world.manager(bank(), records_per_tenant=1)
     await charges(manager, 1)
@@ -128,7 +128,7 @@ async def test_stored_answers_are_replayed_at_the_bound(world: World) -> None:
 
 @sync_and_async
 async def test_freed_key_is_claimed_at_the_bound(world: World) -> None:
-    """At the maximum, a key whose first call proved that nothing was done can be used again."""
+    """At the maximum, a key can be used again if its first call proved to have no effect."""
     world.vendor.answers(Response(503), CHARGED)
     manager = world.manager(
         bank(idempotency_header="Idempotency-Key", idempotency_memory=86_400), records_per_tenant=1
@@ -145,7 +145,7 @@ async def test_freed_key_is_claimed_at_the_bound(world: World) -> None:
 
 @sync_and_async
 async def test_retries_of_a_key_count_once(world: World) -> None:
-    """A key that is retried during an outage of its vendor counts as one record."""
+    """An idempotency key that is retried during an outage of its vendor counts as one record."""
     manager = world.manager(key_aware_bank(), records_per_tenant=2)
     for number in range(10):
         world.vendor.answers(Response(503))
@@ -162,7 +162,7 @@ async def test_retries_of_a_key_count_once(world: World) -> None:
 
 @sync_and_async
 async def test_retries_at_the_bound_count_once_in_a_while(world: World) -> None:
-    """At the maximum, repeats of a freed key add at most one record in each period."""
+    """At the maximum, repeats of a freed idempotency key add at most one record in each period."""
     manager = world.manager(key_aware_bank(), records_per_tenant=1)
     # The place beyond the bound replaces the one within it; its own end is not known.
     for wait, count in ((0, 1), (0, 1), (7_200, 1), (0, 1), (7_200, 2), (0, 2)):
@@ -175,7 +175,7 @@ async def test_retries_at_the_bound_count_once_in_a_while(world: World) -> None:
 
 @sync_and_async
 async def test_key_keeps_its_place_when_the_claim_gets_no_answer(world: World) -> None:
-    """If the claim of a key gets no reply, its repeats use the record reserved at first."""
+    """If a claim gets no reply, repeats of its key use the record that was reserved at first."""
     manager = world.manager(
         key_aware_bank(), state=world.of_mode(world.store), records_per_tenant=10
     )
@@ -218,7 +218,7 @@ async def test_slow_reservation_leaves_only_remaining_time_to_claim_that_follows
 async def test_process_remembers_reservations_of_limited_number_of_keys(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only a limited number of keys with reserved records is remembered; others count again."""
+    """Only a limited number of keys with reserved records is remembered; the rest count again."""
     monkeypatch.setattr(tenant_records, "_MAX_TAKEN", 1)
     manager = world.manager(key_aware_bank(), records_per_tenant=10)
     for key in ("a", "b", "a"):
@@ -248,7 +248,7 @@ async def test_claim_under_way_settles_at_the_bound(world: World) -> None:
 
 @sync_and_async
 async def test_records_that_expire_make_room(world: World) -> None:
-    """When records expire, the tenant's new keys are accepted again, as the error says."""
+    """When records expire, a tenant can use new keys again, at the time that the error gives."""
     world.vendor.answers(*[CHARGED] * 2)
     manager = world.manager(bank(idempotency_ttl=100), records_per_tenant=1)
     await charges(manager, 1)
@@ -302,7 +302,7 @@ async def test_places_are_reserved_in_growing_numbers(world: World) -> None:
 
 @sync_and_async
 async def test_observers_get_one_event_when_tenant_reaches_80_percent(world: World) -> None:
-    """A tenant that reaches 80 % of its maximum causes one event, until it falls below 80 %."""
+    """A tenant that passes 80 % of its maximum causes one event, until it falls below 80 %."""
     world.vendor.answers(*[CHARGED] * 20)
     manager = world.watched(bank(idempotency_ttl=100), records_per_tenant=10)
 
@@ -362,7 +362,7 @@ async def test_unused_reservations_of_tenant_that_was_idle_for_longest_are_retur
 
 @sync_and_async
 async def test_looking_up_a_new_key_makes_no_record(world: World) -> None:
-    """Looking up a new key stores nothing and reserves no record."""
+    """Looking up a new idempotency key stores nothing and reserves no record."""
     manager = world.manager(bank(), records_per_tenant=1)
     record_count = len(world.store.memory)
 

@@ -1,4 +1,4 @@
-"""Parallel uploads of an object's parts: each is sent once, and none after the source's end."""
+"""Parallel uploads of an object's parts: each part is sent once, and none after the end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def part(number: int, data: bytes) -> Part:
 
 
 class UploadCore:
-    """A fake core; when one worker releases the read lock, it runs the next."""
+    """A fake core in which one worker continues as soon as another releases the read lock."""
 
     def __init__(self, *, grants: bool = True) -> None:
         self.turns: list[tuple[str, dict[str, Any]]] = []
@@ -106,7 +106,7 @@ class Vendor:
 def upload_function(
     pieces: ScriptedSource, *existing: Part, grants: bool = True
 ) -> tuple[Callable[[], list[Part]], Vendor, UploadCore]:
-    """Return a function that uploads these pieces, three at a time, with its vendor and core."""
+    """Return a function that uploads these chunks, three at a time, with its vendor and core."""
     vendor, core = Vendor(), UploadCore(grants=grants)
     value: Any = core
     untyped_vendor: Any = vendor
@@ -116,7 +116,7 @@ def upload_function(
 
 
 def test_every_part_is_sent_once_and_listed_in_order() -> None:
-    """Several workers read parts in turn; each part is sent once, and all are listed in order."""
+    """Workers take turns in reading parts; each part is sent once, and listed in order."""
     pieces = ScriptedSource(b"aa", b"bb", b"cc", b"d")
     send, vendor, core = upload_function(pieces)
 
@@ -131,7 +131,7 @@ def test_every_part_is_sent_once_and_listed_in_order() -> None:
 
 
 def test_only_one_worker_of_upload_reads_source_at_time() -> None:
-    """Only one worker of an upload reads the source at a time, and the lock lasts at most a day."""
+    """Only one worker of an upload reads the source at a time; its lock lasts a day at most."""
     send, _, core = upload_function(ScriptedSource(b"aa"))
     send()
 
@@ -144,7 +144,7 @@ def test_only_one_worker_of_upload_reads_source_at_time() -> None:
 
 
 def test_part_that_is_stored_with_same_checksum_is_not_sent_again() -> None:
-    """A stored part with the right checksum is not sent again; any other part is replaced."""
+    """A stored part with the right checksum is not sent again; other parts are replaced."""
     send, vendor, _ = upload_function(
         ScriptedSource(b"aa", b"bb", b"c"), part(1, b"aa"), part(2, b"xx")
     )
@@ -164,7 +164,7 @@ def test_failed_source_is_not_read_again() -> None:
 
 
 def test_first_of_several_failures_is_raised() -> None:
-    """After a failed part no more parts are read, and its error is raised."""
+    """After a failed part no more parts are read, and the part's error is raised."""
     pieces = ScriptedSource(b"aa", b"bb", b"cc", b"dd", b"ee")
     send, vendor, _ = upload_function(pieces)
     vendor.errors = [ValueError("first"), ValueError("second"), ValueError("third")]
@@ -187,7 +187,7 @@ def test_chunk_of_a_parts_size_is_not_copied() -> None:
 
 
 def test_source_is_not_read_after_its_end() -> None:
-    """A source like a terminal, which could return more after its end, is not read again."""
+    """A source that could return more after its end, like a terminal, is not read again."""
     core: Any = UploadCore()
     pieces = iter([b"aa", b"b", b"c", b"d", b"", b"ee"])
 
@@ -221,7 +221,7 @@ def test_checksum_is_verified_at_the_end() -> None:
 
 
 def test_part_size_grows_with_the_length() -> None:
-    """A known length increases the part size if needed; an explicit part size stays."""
+    """For a known length the part size grows if needed; an explicit part size is kept."""
     options: Any = SimpleNamespace(checksum=None)
     large_plan = UploadPlan(list, options, 100 * 1024**3, None, 1)
     target = UploadPlan(list, options, 100 * 1024**3, 5, 1)

@@ -49,7 +49,7 @@ class RecordingPorts:
 
     @property
     def plans(self) -> Any:
-        """Return the account's services, with their own credentials if the test sets them."""
+        """Return the account's services, with credentials of their own if the test sets them."""
         service = SimpleNamespace(credentials=self.own)
         return SimpleNamespace(services={"main": service, "main.pen": service})
 
@@ -152,7 +152,7 @@ def test_request_has_the_operations_options() -> None:
 
 
 def test_key_without_a_parser_is_refused() -> None:
-    """A request with an idempotency key is not sent unless it has a parser for its response."""
+    """A request with an idempotency key needs a parser for its response before it is sent."""
     calling = RecordingPorts()
 
     with pytest.raises(ConfigurationError) as excinfo:
@@ -183,7 +183,7 @@ def test_default_options_of_a_request() -> None:
 
 
 def test_wire_remembers_effects() -> None:
-    """An operation that has written once counts as having an effect, even if it reads later."""
+    """An operation that has written counts as having an effect, even if it only reads later."""
     wire = RecordingPorts().wire()
     assert wire.acted is False
     run_plain(wire.send(GET))
@@ -319,7 +319,7 @@ def test_rehearsal_raises_dry_run_with_the_request(way: str, what: object, named
 
 
 def test_errors_are_masked_while_others_send() -> None:
-    """Credentials that another thread sends while an error is being masked are masked in it too."""
+    """Masking an error includes credentials that another thread sends at the same time."""
     calling = RecordingPorts()
     wire = calling.wire()
     run_plain(wire.send(GET))

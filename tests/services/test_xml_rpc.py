@@ -73,7 +73,7 @@ VALUES: list[Any] = [
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_values_make_the_round_trip(server: XmlRpcServer, is_async: bool) -> None:
-    """Values of all types are sent to a real server, and read from its answer, unchanged."""
+    """Values of all types reach a real server, and come back from it, unchanged."""
     call = ODOO.call("echo", VALUES, safe=True)
     assert VALUES == perform(server, call, is_async=is_async)
 
@@ -193,7 +193,7 @@ def test_failure_is_repeated_if_that_is_harmless(server: XmlRpcServer) -> None:
 
 
 def test_only_last_line_of_traceback_in_fault_is_kept() -> None:
-    """Of a traceback in a fault only the last line is kept, since others may show parameters."""
+    """An error keeps only the last line of a fault's traceback; others may show parameters."""
     text = "Traceback (most recent call last):\n  f('hunter2')\nValueError: no such field"
     body = dumps(moorage_fault(text), methodresponse=True).encode()
     error = refusal_of(Response(200, body=body))
@@ -308,7 +308,7 @@ def test_connector(server: XmlRpcServer, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_server_other_than_odoo_is_healthy_if_it_answers_xml_rpc(server: XmlRpcServer) -> None:
-    """A server other than Odoo is healthy if it answers XML-RPC, and its methods can be called."""
+    """Any server that answers XML-RPC counts as healthy, and its methods can be called."""
     table = {"kind": "xml-rpc", "path": "/RPC2"}
     settings = {"connectors": {"x": table}, "services": {"x": {"base_url": server.url}}}
 

@@ -208,7 +208,7 @@ def limits_per_process(put: Any) -> None:
 
 @bug
 def sent_is_not_marked(put: Any) -> None:
-    """Planted bug: a key is not marked as sent, so an expired claim is taken over."""
+    """Planted bug: an idempotency key is not marked as sent, so an expired claim is taken over."""
     put(attempts, "admission_question", lambda core, call, *, retry: call.plan.admission)
 
 

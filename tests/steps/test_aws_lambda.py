@@ -207,7 +207,7 @@ def test_wrong_keys_of_the_machine_are_named(
 
 
 def test_settings_hide_their_secrets() -> None:
-    """The repr of settings or an operation shows neither key nor payload."""
+    """The repr of settings or an operation shows neither idempotency key nor payload."""
     settings = LambdaSettings(region="eu-central-1", **KEYS)
     operation = LambdaFunction(settings, "report").invoke({"password": "hunter2"})
     shown_text = json.dumps([repr(settings), repr(operation)])

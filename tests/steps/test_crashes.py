@@ -90,7 +90,7 @@ def test_key_finds_same_run_with_its_exit_code_and_each_line_once_after_kill(
 
 
 def test_many_concurrent_starts_with_one_key_start_one_step(tmp_path: Path) -> None:
-    """Many concurrent starts with one key, in several processes, start one step."""
+    """Many concurrent starts with one idempotency key, in several processes, start one step."""
     counter = tmp_path / "counter"
     processes = [worker(tmp_path, f"echo x >> {counter}; sleep 1; exit 3") for _ in range(10)]
 
@@ -144,7 +144,7 @@ def test_killed_supervisor_is_an_unknown_outcome(tmp_path: Path) -> None:
 
 
 def test_stopped_step_is_cancelled(tmp_path: Path) -> None:
-    """Anyone with the key can stop a step, and its followers get a stopped result."""
+    """Anyone with the idempotency key can stop a step, and its followers get a stopped result."""
     process = worker(tmp_path, "echo begun; sleep 1000")
     wait_until((tmp_path / "log" / "stdout.log").exists)
     manager = ConnectorManager([Service("steps")])

@@ -558,7 +558,7 @@ def test_missing_secret_is_named(mode: str) -> None:
 
 
 def test_names_of_runs() -> None:
-    """A run's name depends only on the service, the tenant and the key."""
+    """A run's name depends only on the service, the tenant and the idempotency key."""
     names = {
         run_name("steps", None, "k"),
         run_name("steps", "t", "k"),

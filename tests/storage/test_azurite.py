@@ -82,7 +82,7 @@ class Emulator:
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """Yield an emulator that accepts keys and, over TLS, tokens."""
+    """Yield an emulator that accepts idempotency keys and, over TLS, tokens."""
     command = azurite()
     certificate, secret = certificate_files(tmp_path_factory.mktemp("azurite"))
     port = free_port()

@@ -63,14 +63,14 @@ class _KeylessVendor(_ChangingVendor):
 
 
 class _NumberedVendor(_ChangingVendor):
-    """A faulty vendor that sends a different key at each repeat of an email."""
+    """A faulty vendor that sends a different idempotency key at each repeat of an email."""
 
     def changed_key(self, key: str | None) -> str | None:
         return key and f"{key}-{next(_NUMBERS)}"
 
 
 class _ShortenedVendor(_ChangingVendor):
-    """A faulty vendor that cuts off long keys, so that different ones become equal."""
+    """A faulty vendor that cuts off long idempotency keys, so that different ones become equal."""
 
     def changed_key(self, key: str | None) -> str | None:
         return key and key[:40]

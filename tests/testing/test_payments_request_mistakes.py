@@ -32,7 +32,7 @@ class _KeylessWire:
         return getattr(self._wire, name)
 
     async def send(self, request: Any, **named: Any) -> Any:
-        """Send the request without its key."""
+        """Send the request without its idempotency key."""
         return await self._wire.send(request, **{**named, "key": None})
 
 
@@ -40,37 +40,37 @@ class _VerboseWire(_KeylessWire):
     """A connection that lengthens each idempotency key."""
 
     async def send(self, request: Any, **named: Any) -> Any:
-        """Send the request with a longer key."""
+        """Send the request with a longer idempotency key."""
         key = named.get("key")
         return await self._wire.send(request, **{**named, "key": key and f"{key}-for-the-vendor"})
 
 
 @attrs.frozen(kw_only=True)
 class KeylessVendor(Mollie):
-    """A faulty vendor that refunds without a key."""
+    """A faulty vendor that refunds without an idempotency key."""
 
     async def refund(self, wire: Wire, *options: Any, **named: Any) -> Refund:
-        """Refund without the key."""
+        """Refund without the idempotency key."""
         keyless: Any = _KeylessWire(wire)
         return await Mollie.refund(self, keyless, *options, **named)
 
 
 @attrs.frozen(kw_only=True)
 class VerboseVendor(Mollie):
-    """A faulty vendor that charges with a key that is too long."""
+    """A faulty vendor that charges with an idempotency key that is too long."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Charge with a longer key."""
+        """Charge with a longer idempotency key."""
         verbose: Any = _VerboseWire(wire)
         return await Mollie.charge(self, verbose, charge, key=key)
 
 
 @attrs.frozen(kw_only=True)
 class ChangingVendor(Mollie):
-    """A faulty vendor that voids with a new key each time."""
+    """A faulty vendor that voids with a new idempotency key each time."""
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
-        """Void with a new key."""
+        """Void with a new idempotency key."""
         return await Mollie.void(self, wire, ref, key=f"{key}-{next(_NUMBERS)}")
 
 

@@ -44,7 +44,7 @@ class _KeyChangingWire:
         return getattr(self._wire, name)
 
     async def send(self, request: Any, **named: Any) -> Any:
-        """Send the request with a changed key."""
+        """Send the request with a changed idempotency key."""
         key = named.get("key")
         return await self._wire.send(request, **{**named, "key": key and self._change(key)})
 
@@ -71,14 +71,14 @@ class _KeylessVendor(_ChangedKeysVendor):
 
 
 class _NumberedVendor(_ChangedKeysVendor):
-    """A faulty vendor that sends a different key at each repeat of a message."""
+    """A faulty vendor that sends a different idempotency key at each repeat of a message."""
 
     def changed_key(self, key: str) -> str | None:
         return f"{key}-{next(_NUMBERS)}"
 
 
 class _ShortenedVendor(_ChangedKeysVendor):
-    """A faulty vendor that cuts off long keys, so that different ones become equal."""
+    """A faulty vendor that cuts off long idempotency keys, so that different ones become equal."""
 
     def changed_key(self, key: str) -> str | None:
         return key[:8]

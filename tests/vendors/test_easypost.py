@@ -287,7 +287,7 @@ def test_only_rates_can_be_bought(shop: SandboxHub) -> None:
     ],
 )
 def test_carrier_timeout_is_temporary(shop: SandboxHub, code: str) -> None:
-    """A carrier's timeout at EasyPost is temporary, and the same key can buy later."""
+    """A carrier's timeout at EasyPost is temporary, and the same idempotency key can buy later."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     error = {"error": {"code": code, "message": "The carrier does not answer."}}
     shop.sandbox.fail(reply(error, 422))

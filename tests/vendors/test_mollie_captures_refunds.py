@@ -171,7 +171,7 @@ def test_unclear_outcome_is_unknown(shop: SandboxHub) -> None:
 
 
 def test_refund_without_an_amount_is_of_the_rest(shop: SandboxHub) -> None:
-    """A Mollie refund without an amount returns the rest, once per key."""
+    """A Mollie refund without an amount returns the rest, once per idempotency key."""
     payment = shop.pay()
     shop.refund(payment, PART)
     key = shop.key()

@@ -316,7 +316,7 @@ def test_payment_has_the_details_of_its_consent() -> None:
 
 
 def test_keys_of_tenants_differ() -> None:
-    """Two tenants that use the same key make different payments."""
+    """Two tenants that use the same idempotency key make different payments."""
     sandbox = OpenBankingUkSandbox()
     own_hub = hub(sandbox)
     for tenant in ("acme", "blue"):

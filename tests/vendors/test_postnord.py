@@ -270,7 +270,7 @@ def test_key_is_in_the_query_alone(shop: Shop) -> None:
 
 
 def test_repeat_on_the_next_day_is_the_same_label(shop: Shop) -> None:
-    """A purchase repeated with its key on the next day returns the same label."""
+    """A purchase repeated with its idempotency key on the next day returns the same label."""
     shop.clock.advance(43_200)
     bought = shop.buy()
     shop.clock.advance(43_200)

@@ -159,7 +159,7 @@ def test_order_date_is_the_day_of_the_purchase(shop: Shop) -> None:
 
 
 def test_repeat_on_the_next_day_is_the_same_order(shop: Shop) -> None:
-    """A purchase repeated with its key on the next day makes no second order."""
+    """A purchase repeated with its idempotency key on the next day makes no second order."""
     shop.clock.advance(43_200)
     bought = shop.buy()
     shop.clock.advance(43_200)

@@ -238,7 +238,7 @@ def test_pending_direct_debit(shop: SandboxHub, success: bool) -> None:
 
 
 def test_lost_payment_is_settled(shop: SandboxHub) -> None:
-    """After a lost response, a Square payment is requested again with its key."""
+    """After a lost response, a Square payment is requested again with its idempotency key."""
     shop.sandbox.fail(Lost())
     declined_charge = order("cnon:card-nonce-declined")
     with pytest.raises(ConnectionFailed):

@@ -194,7 +194,7 @@ def test_a_key_in_use_at_stripe_has_its_error(answer: Response, kind: type[Excep
 
 
 def test_a_stored_failure_of_stripe_is_final() -> None:
-    """A failure that Stripe returns to every repeat of the key is not retried."""
+    """A failure that Stripe returns to every repeat of the idempotency key is not retried."""
     hub, sandbox = hub_of(stripe_tax)
     headers = {"Content-Type": "application/json", "Stripe-Should-Retry": "false"}
     with hub:

@@ -1,4 +1,4 @@
-"""Functions that the steps of an asynchronous program call only once for each key."""
+"""Functions that the steps of an asynchronous program call only once for each idempotency key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ R = TypeVar("R")
 async def once_async(
     part: Idempotency, key: str, function: Callable[[], Coroutine[None, None, R]]
 ) -> R:
-    """Call a function once for a key; a repeated call returns the stored result."""
+    """Call a function once for an idempotency key; a repeated call returns the stored result."""
     return (await part.aanswer(key, function, payload=None)).value
 
 

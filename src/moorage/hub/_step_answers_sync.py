@@ -1,4 +1,4 @@
-"""Functions that the steps of a synchronous program call only once for each key."""
+"""Functions that the steps of a synchronous program call only once for each idempotency key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 
 def once_sync(part: Idempotency, key: str, function: Callable[[], R]) -> R:
-    """Call a function once for a key; a repeated call returns the stored result."""
+    """Call a function once for an idempotency key; a repeated call returns the stored result."""
     return part.answer(key, function, payload=None).value
 
 

@@ -182,7 +182,7 @@ class AsyncStepConnector:
         check_no_secret_shown(step, self._secrets_of(step))
 
     async def pre_execute(self, step: Step) -> None:
-        """Called once per key, before the step starts."""
+        """Called once per idempotency key, before the step starts."""
         if self._before is not None:
             await run_later(core_of(self._manager).settle(self._before(step)))
 

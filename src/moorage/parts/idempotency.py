@@ -1,4 +1,4 @@
-"""Idempotency as a separate part: one effect per key."""
+"""Idempotency as a separate part: one effect per idempotency key."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class IdempotentResult(Generic[R]):
 
 
 class Idempotency(Part):
-    """Calls a function once per key; repeated calls with the key get the first answer.
+    """Calls a function once per idempotency key; repeated calls with the key get the first answer.
 
     A repeat while the first call is still running waits for its answer. If the function raises an
     error that does not prove that nothing was done, the outcome of the key is unknown: a repeat
@@ -177,7 +177,7 @@ class Idempotency(Part):
     async def astore(
         self, key: str, answer: R, /, *, payload: object = None
     ) -> IdempotentResult[R]:
-        """Store an answer under a key without calling a function; asynchronous."""
+        """Store an answer under an idempotency key without calling a function; asynchronous."""
         command = self._write(key, answer, payload)
         if await self._async_core.execute(command, None) == command.value:
             return IdempotentResult(answer, replayed=False)
@@ -186,7 +186,7 @@ class Idempotency(Part):
     def __call__(
         self, key: Callable[..., str], /, *, payload: Callable[..., object] | None = None
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """Decorate a function; `key` computes the key from the arguments of each call.
+        """Decorate a function; `idempotency key` computes the key from the arguments of each call.
 
         `payload` computes the payload of the key from them; by default it is the arguments
         themselves.
@@ -285,7 +285,7 @@ class Idempotency(Part):
 
 
 def _stored_answer(value: Callable[[], IdempotentResult[Any]]) -> IdempotentResult[Any] | None:
-    """Return a stored answer; None if the call with the key certainly had no effect."""
+    """Return a stored answer; None if the call with the idempotency key certainly had no effect."""
     try:
         return value()
     except NotSentError:

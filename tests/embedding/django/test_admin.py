@@ -92,7 +92,7 @@ def test_action_on_a_leased_entry_is_refused(shop: Shop) -> None:
 
 @pytest.fixture
 def unknown_key(shop: Shop) -> str:
-    """Return the key of a payment whose outcome the shop does not know."""
+    """Return the idempotency key of a payment whose outcome the shop does not know."""
     key = uuid4().hex
     hub().manager.set_circuit("stripe", CircuitState.CLOSED)
     shop.sandbox.fail(Lost(), Lost(), Lost())

@@ -123,7 +123,7 @@ class RunningErp:
 
     @property
     def charged(self) -> int:
-        """Return how often the vendor took money, whether or not it honours keys."""
+        """Return how often the vendor took money, whether or not it honours idempotency keys."""
         return len(self.street.stripe.charges)
 
     @property

@@ -126,7 +126,7 @@ TABLE: Final = (
 
 
 class ClaimResult(NamedTuple):
-    """The store's answer to a claim of a key: the decision and its reasons.
+    """The store's answer to a claim of an idempotency key: the decision and its reasons.
 
     Attributes:
         verdict: the decision.
@@ -351,12 +351,12 @@ class Settle:
 
 
 def store_answer(key: str, fence: int, answer: object, *, ttl: int) -> Settle:
-    """Return the command that stores a claim's answer and settles its key."""
+    """Return the command that stores a claim's answer and settles its idempotency key."""
     return Settle(key, fence, DONE, ttl=ttl, answer=answer)
 
 
 def release_claim(key: str, fence: int, *, ttl: int) -> Settle:
-    """Return the command that frees a key whose claim certainly had no effect.
+    """Return the command that frees an idempotency key whose claim certainly had no effect.
 
     A holder whose verdict was `ASK_AGAIN` must not use it, because the holder before it may have
     acted.
@@ -472,7 +472,7 @@ class Resolve:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if the key had an unknown outcome and is settled now."""
+        """Return True if the idempotency key had an unknown outcome and is settled now."""
         entry = unexpired(states[0], now)
         if entry is None:
             return states, False
@@ -484,7 +484,7 @@ class Resolve:
 
 
 class ReadUnknown:
-    """The command that reads whether the outcome of a key is unknown."""
+    """The command that reads whether the outcome of an idempotency key is unknown."""
 
     __slots__ = ("keys",)
     once = False
@@ -501,7 +501,7 @@ class ReadUnknown:
 
 
 class ReadRecord:
-    """The command that reads a key's permanent record without claiming the key."""
+    """The command that reads an idempotency key's permanent record without claiming the key."""
 
     __slots__ = ("keys",)
     once = False
@@ -512,7 +512,7 @@ class ReadRecord:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Return the key's permanent record; None if there is none."""
+        """Return the idempotency key's permanent record; None if there is none."""
         entry = unexpired(states[0], now)
         return states, None if entry is None or entry[2] != DONE else entry[10]
 

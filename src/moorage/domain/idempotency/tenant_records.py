@@ -201,7 +201,7 @@ class ClaimExisting(Claim):
 
 
 def for_existing_record(claim: Claim) -> ClaimExisting:
-    """Return the claim as one that succeeds only if its key already has a record."""
+    """Return the claim as one that succeeds only if its idempotency key already has a record."""
     return ClaimExisting(
         claim.keys[0],
         fingerprint=claim.fingerprint,

@@ -51,13 +51,13 @@ Effect: TypeAlias = "tuple[int, int, int, int, int, int, int, int, bytes, Any, A
 
 
 def effect_name(contract: str, tenant: str | None, key: str) -> str:
-    """Return the key under which the register stores an operation."""
+    """Return the idempotency key under which the register stores an operation."""
     tenant_suffix = "" if tenant is None else f"@{tenant}"
     return state_key("unsettled", contract, None, "effect", tenant_suffix, key)
 
 
 def shards(contract: str) -> tuple[str, ...]:
-    """Return the keys under which the register lists a contract's open operations."""
+    """Return the idempotency keys under which the register lists a contract's open operations."""
     return tuple(_shard(contract, number) for number in range(_SHARDS))
 
 

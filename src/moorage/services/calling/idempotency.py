@@ -160,7 +160,7 @@ async def run_once_for_key(
 async def run_with_claim(
     core: Core, call: Call, once: KeyedUse, claim: HeldClaim, act: Callable[[], Awaitable[Ending]]
 ) -> Ending:
-    """Run `act` while holding the key's claim, and store the result under the key.
+    """Run `act` while holding the idempotency key's claim, and store the result under the key.
 
     The caller that made the claim gives it up if this function raises, because an interruption may
     come before the function's first line.
@@ -394,7 +394,7 @@ def replay_answer(core: Core, call: Call, once: KeyedUse, stored: Any) -> Ending
 async def complete_key(
     core: Core, call: Call, once: KeyedUse, claim: HeldClaim, value: Any
 ) -> Ending:
-    """Store the successful answer under its key, and return the result of the call."""
+    """Store the successful answer under its idempotency key, and return the result of the call."""
     try:
         answer = ("value", once.rules.encode(value))
     except Exception as error:  # noqa: BLE001 - copying a user's value may raise anything
@@ -407,7 +407,7 @@ async def complete_key(
 
 
 def store_at_once(core: Core, once: KeyedUse, fence: int, response: Response) -> bool:
-    """Store a response under its key without waiting; return True if it is stored.
+    """Store a response under its idempotency key without waiting; return True if it is stored.
 
     `fence` is the fencing number of the claim. If the response is not stored, the flow stores it,
     or determines why that is impossible.
@@ -440,7 +440,7 @@ async def _keep_refusal(
 async def _store_answer(
     core: Core, call: Call, once: KeyedUse, claim: HeldClaim, answer: tuple[str, Any]
 ) -> SettleResult | None:
-    """Store the answer under its key, and end the claim.
+    """Store the answer under its idempotency key, and end the claim.
 
     Return None if the store is unreachable, so that the outcome stays unknown.
     """
@@ -507,7 +507,7 @@ def _is_final(error: Exception, call: Call, once: KeyedUse) -> TypeGuard[VendorR
 
 
 def _unknown_error(once: KeyedUse, wait: int = 0) -> OutcomeUnknown:
-    """Return the error for a key whose request may go on for `wait` microseconds."""
+    """Return the error for an idempotency key whose request may go on for `wait` microseconds."""
     remedy = f"Look up {once.lookup}, then settle the key. Do not repeat the call before that."
     if wait:
         remedy += (

@@ -111,7 +111,7 @@ class _Stock:
 
 
 class CountedClaim(NamedTuple):
-    """A claim of a tenant's key, with the context of its caller.
+    """A claim of a tenant's idempotency key, with the context of its caller.
 
     Attributes:
         core: the ports.
@@ -154,7 +154,7 @@ class TenantRecords:
         self._warned = set()
 
     async def claim(self, claim: CountedClaim) -> ClaimResult:
-        """Claim a key of a tenant, within the limit on its records.
+        """Claim an idempotency key of a tenant, within the limit on its records.
 
         Raises:
             TenantRecordsExhausted: the key is new, and the tenant has no place for its record.
@@ -221,7 +221,7 @@ class TenantRecords:
             core.post(Reserve(tenant, bound=self.bound, number=number, life=lifetime, forced=True))
 
     def _has_reserved_place(self, claim: CountedClaim) -> bool:
-        """Return whether this process reserved the place of this key's record."""
+        """Return whether this process reserved the place of this idempotency key's record."""
         place = self._taken_by.get(claim.command.keys[0])
         if place is None or claim.core.nanoseconds() >= place.until:
             return False
@@ -324,7 +324,7 @@ class TenantRecords:
             )
 
     def _refusal(self, claim: CountedClaim, stock: _Stock) -> TenantRecordsExhausted:
-        """Return the error for a new key of a tenant that has reached its limit."""
+        """Return the error for a new idempotency key of a tenant that has reached its limit."""
         core, tenant = claim.core, claim.tenant
         _, record_count, next_end = stock.refusal
         wait = timedelta(microseconds=max(0, next_end - core.nanoseconds()) // 1000)

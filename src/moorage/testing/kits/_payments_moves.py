@@ -30,7 +30,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_part_is_captured(make: Open) -> None:
-    """A partial capture takes its part of the authorised amount, once per key."""
+    """A partial capture takes its part of the authorised amount, once per idempotency key."""
     async with make() as lab:
         if PaymentsCapability.PARTIAL_CAPTURE not in lab.capabilities:
             return
@@ -103,7 +103,7 @@ async def a_voided_payment_is_not_captured(make: Open) -> None:
 
 
 async def money_is_refunded_in_parts(make: Open) -> None:
-    """Refunds in parts are made once per key, and never exceed the captured amount."""
+    """Refunds in parts are made once per idempotency key, and never exceed the captured amount."""
     async with make() as lab:
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
         payment = await lab.settled(payment)

@@ -225,7 +225,7 @@ async def a_chosen_rate_is_bought(make: Open) -> None:
 
 
 async def a_key_buys_once(make: Open) -> None:
-    """A label is bought once per key; a repeat returns the same label."""
+    """A label is bought once per idempotency key; a repeat returns the same label."""
     async with make() as lab:
         buy = partial(lab, "create_shipment", lab.shipment())
         shipments = [await buy(idempotency_key="k-1") for _ in range(3)]
@@ -290,7 +290,7 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
 
 
 async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
-    """If the answer to a purchase is lost, repeating its key buys no second label.
+    """If the answer to a purchase is lost, repeating its idempotency key buys no second label.
 
     A vendor that finds lost labels returns the first one. At another vendor the outcome stays
     unknown, and the error tells the caller to look for the label.

@@ -62,7 +62,7 @@ async def each_message_carries_its_key(make: Open) -> None:
 
 
 async def _sent_keys(make: Open) -> list[frozenset[str]]:
-    """Send messages with short and long keys, and return the keys in their requests."""
+    """Send messages with short and long idempotency keys, and return the keys in their requests."""
     async with make() as lab:
         if not lab.honours_keys():
             return []

@@ -135,7 +135,7 @@ async def a_revoked_consent_gives_nothing(make: Open) -> None:
 
 
 async def a_key_starts_one_consent(make: Open) -> None:
-    """A consent is started once per key; a repeat returns the same consent."""
+    """A consent is started once per idempotency key; a repeat returns the same consent."""
     async with make() as lab:
         consents = [await lab.start(idempotency_key="k-1") for _ in range(3)]
         require(lab.bank.consent_count() == 1, "A key started more than one consent.")

@@ -85,7 +85,7 @@ async def a_message_is_posted(make: Open) -> None:
 
 
 async def a_key_posts_once(make: Open) -> None:
-    """A message is posted once per key; a repeat returns the same receipt."""
+    """A message is posted once per idempotency key; a repeat returns the same receipt."""
     async with make() as lab:
         receipts = [await lab("send", lab.message(), idempotency_key="k-1") for _ in range(3)]
         require(lab.count() == 1, "A key posted its message more than once.")
@@ -166,7 +166,7 @@ async def an_answer_is_in_its_thread(make: Open) -> None:
 
 
 async def a_key_answers_once(make: Open) -> None:
-    """A reply is posted once per key."""
+    """A reply is posted once per idempotency key."""
     async with make() as lab:
         if ChatCapability.THREAD not in lab.capabilities:
             return

@@ -97,7 +97,7 @@ async def an_invoice_is_sent(make: Open) -> None:
 
 
 async def a_key_sends_once(make: Open) -> None:
-    """An invoice is sent once per key; a repeat returns the same result."""
+    """An invoice is sent once per idempotency key; a repeat returns the same result."""
     async with make() as lab:
         results = [await lab("send", lab.outgoing(), idempotency_key="k-1") for _ in range(3)]
         require(lab.count() == 1, "A key sent its invoice more than once.")

@@ -101,7 +101,7 @@ _AMOUNTS: Final = (
 
 
 async def a_payment_is_taken_once(make: Open) -> None:
-    """A payment is charged once per key; repeats return the same receipt."""
+    """A payment is charged once per idempotency key; repeats return the same receipt."""
     async with make() as lab:
         order = lab.order()
         payments = [await lab("charge", order, idempotency_key="k-1") for _ in range(3)]

@@ -157,7 +157,7 @@ async def the_next_run_resumes(make: Open) -> None:
 
 
 async def a_parcel_leaves_once(make: Open) -> None:
-    """A repeat with the same key returns the same receipt, and ships nothing again."""
+    """A repeat with the same idempotency key returns the same receipt, and ships nothing again."""
     async with make() as lab:
         order = await lab.order(2)
         parcel = attrs.evolve(PARCEL, notify=True)

@@ -100,7 +100,7 @@ async def an_envelope_is_sent(make: Open) -> None:
 
 
 async def a_key_sends_once(make: Open) -> None:
-    """An envelope is sent once per key; a repeat returns the same receipt."""
+    """An envelope is sent once per idempotency key; a repeat returns the same receipt."""
     async with make() as lab:
         receipts = [await lab("send", request(), idempotency_key="k-1") for _ in range(3)]
         require(lab.count() == 1, "A key sent its envelope more than once.")
@@ -124,7 +124,7 @@ async def a_failed_request_is_not_repeated(make: Open) -> None:
 
 
 async def a_lost_answer_is_looked_up(make: Open) -> None:
-    """After a lost answer the envelope is looked up by its key, and not sent again."""
+    """After a lost answer the envelope is looked up by its idempotency key, and not sent again."""
     async with make() as lab:
         lab.fail(Lost())
         receipts = [await lab("send", request(), idempotency_key="k-1") for _ in range(2)]
@@ -299,7 +299,7 @@ async def a_completed_envelope_stays(make: Open) -> None:
 
 
 async def a_reminder_is_sent_once(make: Open) -> None:
-    """A reminder goes to the signers whose turn it is, once per key."""
+    """A reminder goes to the signers whose turn it is, once per idempotency key."""
     async with make() as lab:
         if SignaturesCapability.REMIND not in lab.capabilities:
             return

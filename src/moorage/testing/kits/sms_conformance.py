@@ -87,7 +87,7 @@ async def a_reference_survives_as_text(make: Open) -> None:
 
 
 async def a_key_sends_once(make: Open) -> None:
-    """A message is sent once per key; a repeat returns the same receipt."""
+    """A message is sent once per idempotency key; a repeat returns the same receipt."""
     async with make() as lab:
         receipts = [await lab("send", lab.message(), idempotency_key="k-1") for _ in range(3)]
         require(lab.subject.sent() == 1, "A key sent its message more than once.")
@@ -97,7 +97,7 @@ async def a_key_sends_once(make: Open) -> None:
 
 
 async def a_key_is_for_one_message(make: Open) -> None:
-    """A key used for one message is refused for another."""
+    """An idempotency key used for one message is refused for another."""
     async with make() as lab:
         await lab("send", lab.message(), idempotency_key="k-1")
         other_coroutine = lab("send", lab.message("Something else."), idempotency_key="k-1")
@@ -233,7 +233,7 @@ async def an_unreadable_success_is_unknown(make: Open) -> None:
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:
-    """After a lost answer the outcome is unknown, and the key never sends again."""
+    """After a lost answer the outcome is unknown, and the idempotency key never sends again."""
     async with make() as lab:
         if any(
             service.idempotency_header is not None

@@ -156,7 +156,7 @@ async def a_sale_is_recorded_once(make: Open) -> None:
 
 
 async def an_unsent_record_is_sent_again(make: Open) -> None:
-    """If a sale's request never arrived, a repeat with the same key records it."""
+    """If a sale's request never arrived, a repeat with the same idempotency key records it."""
     async with make() as lab:
         if TaxCapability.RECORDS not in lab.capabilities:
             return
@@ -170,7 +170,7 @@ async def an_unsent_record_is_sent_again(make: Open) -> None:
 
 
 async def a_reference_is_recorded_once(make: Open) -> None:
-    """A second sale with the same reference is refused, even under another key."""
+    """A second sale with the same reference is refused, even under another idempotency key."""
     async with make() as lab:
         if TaxCapability.RECORDS not in lab.capabilities:
             return

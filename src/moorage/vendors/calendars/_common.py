@@ -22,7 +22,7 @@ def is_gone(error: sdk.VendorRejected) -> bool:
 
 
 def event_identity(wire: sdk.Wire, calendar: sdk.Ref, key: str | None) -> str:
-    """A text that identifies a new event; the same key gives the same text.
+    """A text that identifies a new event; the same idempotency key gives the same text.
 
     Args:
         wire: supplies a new id for an event without a key.

@@ -58,7 +58,7 @@ def _path(ref: Ref) -> str:
 async def _changed_link(
     wire: Wire, request: Request, key: str, reference: str | None = None
 ) -> PaymentLink:
-    """The payment link after a step that is executed once per key."""
+    """The payment link after a step that is executed once per idempotency key."""
     parse = partial(read_link, wire, reference)
     link: PaymentLink = await wire.send(request, key=key_for_vendor(wire, key, KEY), parse=parse)
     return link

@@ -43,7 +43,7 @@ async def submit_evidence(
 
 
 async def _store(wire: Wire, ref: Ref, kind: str, text: str, key: str) -> None:
-    """Store a text of the evidence, only once per key."""
+    """Store a text of the evidence, only once per idempotency key."""
     body = {"evidence_type": kind, "evidence_text": text}
     request = keyed_request(wire, f"{_path(ref)}/evidence-text", body, key)
     await wire.send(request, key=key, parse=_check_evidence)

@@ -362,7 +362,7 @@ def _link_path(ref: sdk.Ref) -> str:
 
 
 async def _link_after(wire: sdk.Wire, request: sdk.Request, key: str) -> PaymentLink:
-    """The payment link after a step that is executed once per key."""
+    """The payment link after a step that is executed once per idempotency key."""
     parse = partial(read_link, wire)
     link: PaymentLink = await wire.send(
         request, key=sdk.key_for_vendor(wire, key, _KEY), parse=parse

@@ -319,7 +319,7 @@ def _cursor(after: sdk.Ref | None) -> str | None:
 
 
 async def _payment_after_move(wire: sdk.Wire, request: sdk.Request, key: str) -> Payment:
-    """The payment after a step that is executed once per key."""
+    """The payment after a step that is executed once per idempotency key."""
     repeatable = attrs.evolve(request, idempotent=True)
     return await wire.send(repeatable, key=key, parse=partial(read_payment, wire))
 

@@ -238,7 +238,7 @@ class StripeTax(sdk.ApiVendor):
 
 
 async def _create(wire: sdk.Wire, step: str, form: Mapping[str, Any], key: str) -> TaxRecord:
-    """Create a transaction once per key, and read the tax of all its lines."""
+    """Create a transaction once per idempotency key, and read the tax of all its lines."""
     request = _post(f"{_TRANSACTIONS}/{step}", form)
     response: sdk.Response = await wire.send(
         request,
