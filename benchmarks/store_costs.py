@@ -135,7 +135,7 @@ def command_costs(url: str) -> dict[str, float]:
         def arguments_of(command: Command[Any]) -> tuple[ScriptCall, tuple[Any, ...]]:
             call = calls.of(command)
             if call is None:
-                raise AssertionError("the script knows each of these commands")
+                raise AssertionError("the script does not support one of these commands")
             keys, values = arguments([call])
             return call, (digest, len(keys), *keys, *values)
 

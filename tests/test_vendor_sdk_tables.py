@@ -90,7 +90,7 @@ def read_size(ref: sdk.MakeRef, response: sdk.Response) -> tuple[sdk.Ref, int]:
 def refuse_empty(name: str) -> None:
     """Refuse a request with an empty name."""
     if not name:
-        raise sdk.InvalidData("A thing needs a name.", field="name", remedy="Give one.")
+        raise sdk.InvalidData("The item has no name.", field="name", remedy="Give one.")
 
 
 @attrs.frozen(kw_only=True)

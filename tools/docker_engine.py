@@ -95,7 +95,7 @@ def _wait_for(socket: str, process: subprocess.Popen[Any]) -> None:
             time.sleep(0.1)
         else:
             return
-    raise NoEngineError("the Docker Engine did not begin in two minutes")
+    raise NoEngineError("the Docker Engine did not start within two minutes")
 
 
 def _add_image(socket: str, busybox: Path) -> None:

@@ -46,7 +46,7 @@ class FailingAppend(Append):
 
     def apply(self, states: States, now: int) -> tuple[States, Any]:
         """Raise an error."""
-        raise InvalidData("this command is wrong.", field="x", remedy="Do not send it.")
+        raise InvalidData("this command is not valid.", field="x", remedy="Do not send it.")
 
 
 class Interruption(BaseException):

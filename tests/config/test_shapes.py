@@ -41,7 +41,7 @@ class ShadeEnum(Enum):
 
 def _shorter(instance: Any, _: object, value: int) -> None:
     if value >= instance.most:
-        raise InvalidData("This is too much.", field="least", remedy="Give less.")
+        raise InvalidData("The value is too large.", field="least", remedy="Give less.")
 
 
 def _check_limit(_: object, __: object, value: int) -> None:

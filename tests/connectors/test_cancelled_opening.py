@@ -97,7 +97,7 @@ async def cancel_everywhere(make: Callable[[], Any]) -> int:
         await connector.open(PATIENCE)
         await connector.close()
         await _wait_for_closed_transports(opened)
-    raise AssertionError("The opening waits without end.")
+    raise AssertionError("Opening the connection never ended.")
 
 
 async def _wait_for_closed_transports(opened: CountedTransports) -> None:

@@ -127,7 +127,7 @@ def test_password_is_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"url": "sqlite://", "tls": True}, "tls", "no network"),
         ({"dialect": "sqlite", "tls": True}, "tls", "no network"),
         ({"url": "mysql://db/a", "tls_authorities": "ca.pem"}, "tls", "TLS is not turned on"),
-        ({"url": "mysql://db/a", "tls": True, "tls_key": "a"}, "tls_certificate", "without its"),
+        ({"url": "mysql://db/a", "tls": True, "tls_key": "a"}, "tls_certificate", "no certificate"),
         ({"url": "sqlite://", "repeatable": ["sell"]}, "repeatable", "named 'sell'"),
         ({"url": "sqlite://", "options": 3}, "options", "whole number"),
         ({"url": "sqlite://", "statements": {"a": 3}}, "statements.a", "whole number"),

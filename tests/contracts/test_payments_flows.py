@@ -101,7 +101,7 @@ def test_lost_payment_is_looked_up_at_its_account() -> None:
     requests: list[tuple[Any, ...]] = []
 
     async def charge(*_: Any, **__: Any) -> None:
-        raise OutcomeUnknown("Nobody heard the answer.", service="main")
+        raise OutcomeUnknown("The answer was lost.", service="main")
 
     async def payments(_: Any, query: PaymentQuery, after: Ref | None) -> Page[Payment]:
         requests.append((query, after, dispatcher.ref, dispatcher.timeout))

@@ -154,7 +154,7 @@ class BucketWalk:
         )
 
     def some_buckets(self, bits: int) -> tuple[int, ...]:
-        """Return the buckets that these bits select, or all buckets if they select none."""
+        """Return the buckets that these bits select; without any set bit, return all buckets."""
         every_index = tuple(self.lost)
         return tuple(index for index in every_index if bits >> index & 1) or every_index
 
@@ -172,7 +172,7 @@ class BucketWalk:
             self.seen[index] = max(seen_at, self.world.now)
 
     def time(self, index: int) -> int:
-        """Return a bucket's own time, by which it decides; this time never goes back."""
+        """Return the time by which a bucket decides; unlike the clock, it never goes back."""
         return self.seen[index] + self.lost[index]
 
     def admit(self, bits: int, cost: int, within: int, *, ticketed: bool) -> None:

@@ -28,7 +28,7 @@ def gates(
     *limits: RateLimitConfig,
     budget: RetryBudget | None = None,
 ) -> Gates:
-    """Return protections (circuit, limits, budget) whose states have short, readable keys."""
+    """Return a circuit, limits and a retry budget whose states have short, readable keys."""
     return Gates(
         circuit=None if circuit is None else CircuitRule(circuit),
         circuit_key="circuit",
@@ -71,7 +71,7 @@ class Caller:
         return self.world.execute(Confirm(self.gates, tickets, permit))
 
     def refused_answer(self, **details: Any) -> tuple[Answer, int]:
-        """Ask for admission, check that it is refused without a change, and return the answer."""
+        """Ask for admission, check that it is refused without a state change; return the answer."""
         self.ask(**details)
         previous_cells = dict(self.world.cells)
         answer, wait, permit, tickets = self.ask(**details)

@@ -30,12 +30,12 @@ class PoolWorld:
         self._numbers = itertools.count(1)
 
     def ask(self, holder: object, operation: str = "orders.read") -> int | None:
-        """Request a connection; return its number, or None if the holder must wait or open one."""
+        """Request a connection; return its number, or None if the caller must wait or open one."""
         self._decide(link_pool.request_lease, holder, operation)
         return self.link_of(holder)
 
     def open(self, holder: object, draw: float = 0.0) -> int:
-        """Open a connection for the holder's lease."""
+        """Open a connection for a caller that holds a lease."""
         number = next(self._numbers)
         record = link_pool.new_link(self.config, self.now, number, draw)
         self._ends[number] = record.ends
@@ -43,11 +43,11 @@ class PoolWorld:
         return number
 
     def take(self, holder: object, operation: str = "orders.read") -> int:
-        """Ask for a connection, and open one if there is none."""
+        """Request a connection, and open one if the pool has none."""
         return self.ask(holder, operation) or self.open(holder)
 
     def give(self, holder: object, *, reusable: bool = True) -> tuple[object, ...]:
-        """End the holder's lease, or its wait; return the holders that then got a connection."""
+        """End a caller's lease, or its wait; return the callers that then got a connection."""
         if holder in self.arrivals:
             self.arrivals.remove(holder)
         return self._decide(link_pool.give_back, holder, reusable).woken
@@ -80,7 +80,7 @@ class PoolWorld:
         return None if lease is None or lease.record is None else lease.record.link
 
     def tested(self, holder: object) -> bool:
-        """Return whether the holder's connection is tested before it is used."""
+        """Return whether the caller's connection is tested before it is used."""
         record = self.state.leases[holder].record
         assert record is not None
         return link_pool.needs_test(self.state, self.config, self.now, record)

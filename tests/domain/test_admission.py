@@ -1,4 +1,4 @@
-"""Admission of an attempt: circuit, rate limits, budget and claim all admit it, or none."""
+"""An attempt is admitted by circuit, rate limits, budget and claim together, or by none."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KEY = "claim"
 
 
 def test_refusal_by_one_limit_charges_no_other() -> None:
-    """If one rate limit refuses an attempt, circuit, budget and other limits are unchanged."""
+    """If one rate limit refuses an attempt, all other states are unchanged."""
     caller = Caller(gates(TRIPS, EASY, ONE, budget=RetryBudget()))
     caller.enter()
     assert (Answer.LIMITED, SECOND) == caller.refused_answer()
@@ -40,7 +40,7 @@ def test_refusal_by_one_limit_charges_no_other() -> None:
 
 
 def test_open_circuit_takes_no_limit_token() -> None:
-    """If the circuit is open, an attempt takes no rate-limit token, and learns how long to wait."""
+    """An open circuit takes no rate-limit token from an attempt, and returns the time to wait."""
     caller = Caller(gates(TRIPS, EASY))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -65,7 +65,7 @@ def test_circuit_does_not_count_limited_calls() -> None:
 
 
 def test_probe_is_leased_only_if_limits_admit() -> None:
-    """In a half-open circuit, a call that a limit refuses takes no probe lease or token."""
+    """A call that a limit refuses takes no probe slot of a half-open circuit, and no token."""
     caller = Caller(gates(TRIPS, RateLimitConfig.per_minute(1)))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -88,7 +88,7 @@ def test_queued_probe_is_leased_for_wait_and_attempt() -> None:
 
 
 def test_a_budget_counts_calls_and_spends_retries() -> None:
-    """First attempts earn retries; a spent retry budget tells when its next period begins."""
+    """First attempts earn retries; an empty retry budget returns when its next period begins."""
     caller = Caller(gates(None, budget=RetryBudget(ratio=0.5, floor=0, period=10.0)))
     for _ in range(2):
         assert Answer.GO is caller.ask()[0]
@@ -98,7 +98,7 @@ def test_a_budget_counts_calls_and_spends_retries() -> None:
 
 
 def test_claim_is_marked_sent_only_if_admitted() -> None:
-    """A claim is marked as sent only if the attempt is admitted; a lost claim is refused."""
+    """A claim is marked as sent only if its attempt is admitted; a lost claim is refused."""
     caller = Caller(gates(TRIPS, ONE, budget=RetryBudget()))
     claim = Claim(
         KEY, fingerprint=b"", owner=1, lease=LEASE, ttl=DAY, target="vendor", remembered=0
@@ -216,7 +216,7 @@ def test_reports_need_a_circuit() -> None:
 
 
 def test_quorum_counts_reporters() -> None:
-    """If a circuit needs two reporters to open, two failures from one process count as one."""
+    """If a circuit needs failures of two processes, two failures of one process count once."""
     caller = Caller(gates(CircuitBreakerConfig(failures=2, quorum=2)))
     permits = [caller.enter()[1] for _ in range(3)]
     changes = [

@@ -110,7 +110,7 @@ def test_apply_agrees_with_decide(gates: Gates, walk: list[tuple[str, int, Any]]
 def test_apply_agrees_with_decide_under_a_claim(
     gates: Gates, walk: list[tuple[str, int, Any]]
 ) -> None:
-    """With a claim too, an admission's `apply` stores and returns the same as `decide`."""
+    """For admission with a claim, `apply` stores and returns the same as `decide`."""
     world = World()
     fencing_token = 0
     plain_admission = Admission(gates, within=0, lease=LEASE)

@@ -1,4 +1,4 @@
-"""Callers that queue for a rate limit: how they confirm their turn, and how they give up."""
+"""Callers that queue for a rate limit: confirming their turn, and giving up."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_waiter_follows_a_circuit_that_was_set(
 
 
 def test_setting_the_circuit_ends_no_probe() -> None:
-    """A running probe keeps its lease, whatever state the circuit is set to."""
+    """A running probe keeps its lease, whatever state an operator sets for the circuit."""
     caller = Caller(gates(TRIPS))
     rule = caller.gates.circuit
     assert rule is not None
@@ -76,7 +76,7 @@ def test_shadow_circuit_refuses_no_waiter() -> None:
 
 
 def test_pause_while_circuit_probe_queues_prolongs_its_lease() -> None:
-    """A pause while a circuit probe queues prolongs its lease, so that no other probe starts."""
+    """If a pause delays a queued probe, its lease grows, so that no second probe starts."""
     caller = Caller(gates(TRIPS, ONE))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -133,7 +133,7 @@ def test_waiter_without_a_circuit() -> None:
 
 
 def test_waiter_without_a_permit() -> None:
-    """When a waiting caller that is no circuit probe confirms its turn, no state is written."""
+    """If a queued caller that is no probe confirms its turn, no state is written."""
     caller = Caller(gates(TRIPS, ONE, EASY))
     caller.ask()
     _, _, permit, tickets = caller.ask(within=HOUR)
@@ -172,7 +172,7 @@ def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
 
 
 def test_immediate_grant_can_be_given_back() -> None:
-    """With `ticketed`, a rate-limit grant can be returned even if it needed no wait."""
+    """With `ticketed`, a caller can return a rate-limit token even if it did not wait for it."""
     caller = Caller(gates(None, ONE))
     _, wait, _, tickets = caller.ask(ticketed=True)
     assert 0 == wait
@@ -191,7 +191,7 @@ def test_immediate_grant_has_no_ticket() -> None:
 
 
 def test_returning_one_rate_limit_grant_leaves_others_taken() -> None:
-    """If one rate-limit grant is returned, the other grants remain taken."""
+    """Returning one rate-limit token does not affect the other tokens that were taken."""
     caller = Caller(gates(None, THREE))
     tickets = [caller.ask(ticketed=True)[3] for _ in range(3)]
     caller.world.execute(GiveBack(caller.gates, tickets[-1]))
@@ -236,7 +236,7 @@ def test_refusal_follows_a_clock_step_back(back: int) -> None:
 
 
 def test_refusals_note_the_time_now_and_then() -> None:
-    """While an open circuit refuses callers, its state is rewritten only every few seconds."""
+    """An open circuit that refuses callers writes its state only every few seconds."""
     caller = Caller(gates(TRIPS))
     _, permit, _ = caller.enter()
     caller.fail(permit)

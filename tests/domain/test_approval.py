@@ -11,7 +11,7 @@ FIRST = Proposal("ann", done=True, receipt="pi_1", reason="It is on the vendor's
 
 
 def test_proposal_is_read_by_every_process() -> None:
-    """Every process can read a stored proposal and its age, but only by its own key and tenant."""
+    """Every process can read a stored proposal and its age by its key and tenant only."""
     clock = VirtualClock()
     store = MemoryStorage(clock)
     store.execute(Propose(*SUBJECT, FIRST))

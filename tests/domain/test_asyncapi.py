@@ -180,7 +180,7 @@ def test_asyncapi_3_payload_may_contain_schema_and_name_of_schema_format(
 def test_asyncapi_operation_that_cannot_be_mapped_is_reported_with_its_place(
     operation: Any, channel: Any, place: str, problem: str
 ) -> None:
-    """An unmappable AsyncAPI operation is reported with its location; the others are mapped."""
+    """AsyncAPI operations that cannot be mapped are reported by location; the rest is mapped."""
     valid_operation = {"action": "receive", "channel": {"$ref": "#/channels/a"}}
     broken = {**valid_operation, **operation} if isinstance(operation, dict) else operation
     usual_channel = {"address": "a", "messages": {"one": {}}}

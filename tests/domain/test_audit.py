@@ -227,7 +227,7 @@ def test_first_broken_link_is_named() -> None:
 
 
 def test_rewritten_records_are_found() -> None:
-    """If hashes of audit records are recomputed, the next record, a seal or the head shows it."""
+    """The next record, a seal or the head shows that hashes of audit records were recomputed."""
     records, head = chain()
     altered_record = rehash(records[1], actor="eve")
     rewriting = rewrite_hashes([records[0], altered_record, *records[2:]], 1)
@@ -337,7 +337,7 @@ def test_any_single_alteration_is_found(acts: list[Act], data: st.DataObject) ->
 @examples(100)
 @given(st.lists(ACTS, min_size=1, max_size=8), st.data())
 def test_rewriting_before_a_seal_is_found(acts: list[Act], data: st.DataObject) -> None:
-    """If somebody changes an audit record and recomputes all later hashes, a seal shows it."""
+    """A seal shows that somebody changed an audit record and recomputed all later hashes."""
     records, head = linked_records(AuditHead(), acts)
     sealing, head = seal(head, KEYS, NOW)
     records.append(sealing)

@@ -294,7 +294,7 @@ def test_long_token_type_is_shown_shortened() -> None:
     ],
 )
 def test_error_names_missing_and_superfluous_fields(options: Any, why: str) -> None:
-    """The credentials error tells missing fields apart from fields that belong to other methods."""
+    """The error for credentials tells missing fields from fields of other methods."""
     with pytest.raises(InvalidData) as excinfo:
         Credentials(**options)
     assert f"The method {why}" == excinfo.value.message

@@ -62,7 +62,7 @@ def test_bytes_of_every_kind_are_bytes(given_: Any, expected: Any) -> None:
 
 @pytest.mark.parametrize("make", [generate, lambda: iter([b"a", b"b"]), lambda: io.BytesIO(b"ab")])
 def test_open_sources_stream_once(make: Callable[[], Any]) -> None:
-    """An iterator, generator or open file as a body can be read once; then it raises an error."""
+    """A body that is an iterator, generator or open file can be read once; then it raises."""
     stream = stream_of(make())
     assert not stream.replayable
     assert b"ab" == b"".join(read_chunks(stream))

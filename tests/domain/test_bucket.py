@@ -76,13 +76,13 @@ def test_equal_callers_leave_in_order_of_arrival(
 def test_single_token_bucket_stays_within_its_limit_over_any_random_walk(
     configured: tuple[float, float, int], walk: list[Act]
 ) -> None:
-    """A single token bucket stays within its limit over any random walk."""
+    """Over any sequence of random calls, a single token bucket stays within its limit."""
     state = walk_bucket((configured,), walk)
     check_windows(state.rules[0], sorted((time, cost) for time, cost, _ in state.left[0]))
 
 
 def test_level_after_a_run_is_never_negative() -> None:
-    """Tokens that a bucket's callers spent before a grant do not count against a later grant."""
+    """A token that a bucket granted later is not charged for tokens that were spent earlier."""
     waiting_steps = [("admit", 1, cost, 400 * DAY, False) for cost in (2, 3, 1, 1, 1, 2)]
     first, last = ("refund", 0, 0, 0, False), ("admit", 1, 1, 400 * DAY, False)
     later_steps = [last, ("admit", 1, 4, 400 * DAY, False), first, first, last, last, first, last]
@@ -158,7 +158,7 @@ def test_abandoned_queue_leaves_no_trace(
     idle: int,
     costs: list[tuple[int, int]],
 ) -> None:
-    """After all callers in a bucket's queue gave up, no caller waits longer than before."""
+    """After all queued callers of a bucket gave up, no caller waits longer than before."""
     state = BucketWalk(configured)
     for _ in range(gone):
         state.admit(7, 1, 0, ticketed=False)
@@ -191,7 +191,7 @@ def test_abandoned_queue_leaves_no_trace(
 
 
 def test_a_cancelled_bulk_job_does_not_hold_up_the_queue() -> None:
-    """A caller that queued for many tokens and gave up leaves no gap in the queue."""
+    """A caller that queues for many tokens and gives up leaves no gap in the queue."""
     rule = RateLimitConfig.per_second(1, burst=100).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -212,7 +212,7 @@ def test_a_cancelled_bulk_job_does_not_hold_up_the_queue() -> None:
 @pytest.mark.parametrize("order", ["first", "last", "mixed"])
 @pytest.mark.parametrize("burst", [1, 12])
 def test_long_abandoned_queue_leaves_no_wait(order: str, burst: int) -> None:
-    """After all callers of a long queue gave up, the next caller waits as if it were alone."""
+    """After all callers of a long queue gave up, the next caller finds an empty queue."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(20, burst=burst).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
@@ -238,7 +238,7 @@ def test_freed_slot_serves_the_next_arrival() -> None:
 
 
 def test_caller_that_waits_for_its_own_limit_takes_just_one_token_of_shared_limit() -> None:
-    """A caller that waits for its own limit takes just one token of a shared limit."""
+    """A caller that waits for its own limit takes only one token of a shared limit."""
     world = World()
     rule = RateLimitConfig.per_second(100, burst=10).rule
     slow_rule = RateLimitConfig.per_minute(1).rule
@@ -258,7 +258,7 @@ def test_caller_that_waits_for_its_own_limit_takes_just_one_token_of_shared_limi
 def test_fresh_bucket_decides_exactly_like_stored_one_after_its_time_to_live(
     configured: tuple[float, float, int], walk: list[Act], idle: int, rest: list[Act]
 ) -> None:
-    """After its time to live, a stored bucket decides exactly like a fresh one.
+    """A stored bucket whose time to live has passed decides exactly like a new bucket.
 
     Once callers have given up, either may keep a token back that the other one would give: their
     runs are cut at other levels, and `highest` promises less than there is.
@@ -315,7 +315,7 @@ def test_ticket_expires_with_its_bucket() -> None:
 
 
 def test_ticket_of_an_expired_bucket_does_not_wait() -> None:
-    """After its bucket expired, a ticket from before a big clock step back is admitted at once."""
+    """A ticket from before a large clock step back is admitted at once if its bucket expired."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)

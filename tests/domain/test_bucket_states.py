@@ -59,7 +59,7 @@ def test_immediate_grants_store_time_and_level(rule: TokenBucket) -> None:
 def test_bucket_queue_is_stored_as_single_run_of_grants_if_no_caller_gave_up(
     rule: TokenBucket,
 ) -> None:
-    """If no caller gave up, a bucket's queue is stored as a single run of grants."""
+    """The queue of a bucket is stored as one run of grants as long as no caller gives up."""
     queue, tickets = a_queue(rule, (1, 2, 1, 3))
     assert [0.0, 0.0, [1.0, 7.0]] == readable_state(queue)
     assert [1, 3, 4, 7] == [(ticket[1] - NOON) // SECOND for ticket in tickets]
@@ -89,7 +89,7 @@ def test_leaving_opens_a_gap_that_an_arrival_closes(rule: TokenBucket) -> None:
 
 
 def test_passed_gap_becomes_spare_tokens(rule: TokenBucket) -> None:
-    """After a gap in the queue has passed, its tokens are spare unless later callers need them."""
+    """Tokens of a passed gap in the queue are spare, unless later callers need them."""
     queue, tickets = a_queue(rule, (1,) * 8)
     queue = rule.refund(rule.refund(queue, tickets[1]), tickets[2])
     now = NOON + 4 * SECOND + 1

@@ -73,7 +73,7 @@ def test_no_run_of_periods_retries_more_than_its_share(
 def test_fresh_retry_budget_decides_exactly_like_stored_one_after_its_time_to_live(
     budget: RetryBudget, walk: list[tuple[str, int]], idle: int
 ) -> None:
-    """After its time to live, a stored retry budget decides exactly like a fresh one."""
+    """A stored retry budget whose time to live has passed decides exactly like a new one."""
     rule = BudgetRule(budget)
     now = NOON
     response: Budget | None = None
@@ -117,7 +117,7 @@ def test_unspent_retries_of_budget_period_may_be_used_in_next_one() -> None:
 
 
 def test_spent_retries_are_not_carried_over() -> None:
-    """A budget's period that used all its retries leaves none to the next."""
+    """If a budget's period used up all its retries, the next period does not inherit any."""
     rule = BudgetRule(RetryBudget(ratio=1, floor=1, period=1.0))
     state = rule.count_call(rule.present(None, NOON))
     for _ in range(2):

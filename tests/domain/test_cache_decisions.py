@@ -217,7 +217,7 @@ def test_a_304_makes_the_answer_fresh_again() -> None:
 
 
 def test_a_304_without_a_date_was_made_just_now() -> None:
-    """A 304 without a date counts as made now, whatever the age and date of the stored response."""
+    """A 304 without a date counts as made now, whatever the stored response's age and date."""
     cached_entry = entry("max-age=60", {"Age": "50", "Date": date(-50)}).later(100)
     later_entry = new_cache_entry(
         GET, refreshed_response(cached_entry, Response(304)), WHO, moment_after(100), POLICY
@@ -274,7 +274,7 @@ def test_credential_headers_separate_callers(name: str) -> None:
 
 
 def test_other_headers_do_not_separate_callers() -> None:
-    """Callers that differ in another header share responses unless the cache policy names it."""
+    """Callers that differ in a header share responses, unless the cache policy names the header."""
     policy = CachePolicy(varies_by="Stripe-Account")
     traced = GET.with_header("Traceparent", "1")
     account = GET.with_header("stripe-account", "1")
@@ -326,7 +326,7 @@ REGIONS = (
     ],
 )
 def test_url_is_the_same_in_every_region(path: str, expected: str) -> None:
-    """A request has the same cache URL in whichever region it is answered."""
+    """A request has the same cache URL in all regions."""
     service = Service("vat", regions=REGIONS)
     assert expected == named_url(service, Request.get(path))
 
@@ -341,7 +341,7 @@ def test_region_base_url_loses_only_its_final_slash(home: str, other: str) -> No
 
 
 def test_url_must_belong_to_the_service() -> None:
-    """A request to another origin has no key in a service's cache, and is refused."""
+    """A request to another origin is refused, and has no key in the service's cache."""
     one = Service("vat", base_url="https://vat.example/v1")
     request = Request.get("/x", query={"a": 1})
     assert "https://vat.example/v1/x?a=1" == named_url(one, request)

@@ -55,7 +55,7 @@ def test_cache_entry_is_returned_with_its_age_until_it_expires() -> None:
 
 
 def test_forgetting_leaves_a_mark() -> None:
-    """The mark of a forgotten cache key is stored for longer than any request can last."""
+    """The marker of a removed cache key outlives any request that is still running."""
     world = World()
     keep(world)
     first_mark = look_up(world).mark
@@ -94,7 +94,7 @@ def test_repeated_command_has_the_same_answer() -> None:
 
 @pytest.mark.parametrize("back", [1, SECOND, 3_600 * SECOND])
 def test_clock_step_back(back: int) -> None:
-    """A small clock step back ages no cache entry; after a large one the entry is gone."""
+    """A small clock step back does not age cache entries; a large one removes them."""
     world = World()
     keep(world)
     world.now -= back

@@ -268,7 +268,7 @@ def test_response_lifetime_is_max_age(fields: dict[str, str], expected: float) -
 def test_heuristic_lifetime_is_a_share_of_the_time_since_the_last_change(
     status: int, fields: dict[str, str], expected: float
 ) -> None:
-    """With a heuristic, a response's lifetime is a share of the time since its last change."""
+    """With a heuristic, a response's lifetime is a fraction of the time since its last change."""
     policy = CachePolicy(heuristic=0.1, heuristic_limit=600)
     cached_entry = received_entry(fields, status=status, policy=policy)
     assert cached_entry is not None

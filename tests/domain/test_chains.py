@@ -58,7 +58,7 @@ def test_predecessors_are_stored_once_and_in_order() -> None:
     "after", ["abc", entry("a"), [""], [7], ["x" * 65], ["a,b"], ["ä"], ["a\n"], [None]]
 )
 def test_invalid_predecessors_are_refused(after: Any) -> None:
-    """A value that is neither an entry nor the id of one is refused as a predecessor."""
+    """A predecessor must be an entry or the id of an entry; other values are refused."""
     with pytest.raises(InvalidData) as excinfo:
         joined_ids(after)
     assert excinfo.value.remedy
@@ -89,7 +89,7 @@ def test_an_entry_is_released_when_all_before_it_are_done() -> None:
 
 @pytest.mark.parametrize("state", ["waiting", "claimed", "unknown", "blocked"])
 def test_entry_stays_blocked_while_predecessor_may_still_be_done(state: str) -> None:
-    """An entry stays blocked while a predecessor may still be done, or has an unknown outcome."""
+    """An entry is blocked while a predecessor is pending, or has an unknown outcome."""
     assert None is unblocked_entry(
         entry("b", "blocked", "a"), by_id(entry("a", state)), NOW + 24 * HOUR
     )
@@ -124,7 +124,7 @@ def test_a_missing_predecessor_is_waited_for_an_hour() -> None:
 
 @pytest.mark.parametrize("state", ["prepared", "dropped"])
 def test_an_unused_undo_does_not_stop_a_successor(state: str) -> None:
-    """A call counts as done if its undo is only prepared, or was cancelled by a person."""
+    """A call counts as done if its undo is only prepared, or was cancelled by an operator."""
     chain = by_id(entry("a"), entry("a-undo", state))
     released = unblocked_entry(entry("b", "blocked", "a"), chain, NOW)
     assert released is not None
@@ -133,7 +133,7 @@ def test_an_unused_undo_does_not_stop_a_successor(state: str) -> None:
 
 @pytest.mark.parametrize("state", ["waiting", "claimed", "done", "dead", "unknown", "blocked"])
 def test_an_undone_predecessor_counts_as_failed(state: str) -> None:
-    """A call whose undo was released counts as undone, and its successor is given up."""
+    """A call whose undo was released counts as undone, and its successor is dropped."""
     chain = by_id(entry("a"), entry("a-undo", state))
     given_up = unblocked_entry(entry("b", "blocked", "a"), chain, NOW)
     assert given_up is not None
@@ -154,7 +154,7 @@ def test_a_failed_entry_of_a_chain_undoes_first() -> None:
 
 
 def test_undos_are_released_newest_first() -> None:
-    """The last call's undo is due at once; each earlier call's undo waits for the next one's."""
+    """The undo of the last call is due at once; each earlier undo waits for the later one."""
     failed = entry("d", "undoing", "c", number=9, error="refused", fence=4)
     chain = by_id(
         failed,
@@ -178,7 +178,7 @@ def test_undos_are_released_newest_first() -> None:
 
 
 def test_undos_that_were_released_before_are_left_alone() -> None:
-    """If a process crashes while it releases undos, the others are still released in order."""
+    """If a process crashes while releasing undos, the others are still released in order."""
     failed = entry("c", "undoing", "b", number=9)
     chain = by_id(
         failed,
@@ -230,7 +230,7 @@ def test_a_cancelled_call_leaves_the_decision_to_a_person() -> None:
 
 
 def test_failed_call_with_a_stored_undo_is_undone() -> None:
-    """A call with a stored undo was done, so it is undone, even if its state is a failure."""
+    """A call with a stored undo is undone, because it was done, even if its state is a failure."""
     failed = entry("b", "undoing", "a", number=2)
     chain = by_id(failed, entry("a", "dead"), entry("b-undo", "prepared", number=3))
     changes = undo_changes(failed, chain, NOW)
@@ -245,7 +245,7 @@ def test_ancestors_are_found_once_even_in_a_circle() -> None:
 
 
 def test_replayed_entry_waits_for_its_predecessors_again() -> None:
-    """A replayed entry waits for its predecessors again; replaying a prepared undo releases it."""
+    """A replayed entry waits for its predecessors again; replaying an undo releases it."""
     replayed = replay_entry(entry("b", "dead", "a"), NOW)
     assert (EntryState.BLOCKED, None) == (replayed.state, replayed.due)
     released = replay_entry(entry("a-undo", "prepared"), NOW)

@@ -36,7 +36,7 @@ def line_with_rules(line: Line, **config: Any) -> Line:
 @pytest.mark.parametrize("before", WINDOWS)
 @pytest.mark.parametrize("after", WINDOWS)
 def test_open_circuit_stays_open(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """If its window changes, an open circuit stays open for its original time, and then probes."""
+    """If the window changes, an open circuit stays open until its original time, then probes."""
     line = Line(failures=1, open_for=60.0, **before)
     assert OPEN is line.call()
     line.wait(1)
@@ -50,14 +50,14 @@ def test_open_circuit_stays_open(before: dict[str, Any], after: dict[str, Any]) 
 
 
 def test_forced_mode_stays() -> None:
-    """A circuit that a person has forced open stays open when its window changes."""
+    """A circuit that an operator forced open stays open when its window changes."""
     line = Line()
     line.set(FORCED_OPEN)
     assert FORCED_OPEN is line_with_rules(line, window=5.0).state.state
 
 
 def test_failures_count_on() -> None:
-    """If a circuit's window changes, failures count as long as they are in the new window."""
+    """If a circuit's window changes, only failures within the new window count."""
     line = Line(failures=3, consecutive_failures=None, window=60.0)
     line.call()
     line.wait(20)
@@ -80,7 +80,7 @@ def test_failures_count_on() -> None:
 def test_failure_rate_survives_a_window_change(
     before: dict[str, Any], after: dict[str, Any], expected: tuple[int, int]
 ) -> None:
-    """A new window keeps the counted calls and failures, unless it counts time instead of calls."""
+    """A new window keeps the counted calls and failures, unless it counts time, not calls."""
     line = Line(**RATE, **before)
     for _ in range(4):
         line.call(Outcome.GOOD)
@@ -91,7 +91,7 @@ def test_failure_rate_survives_a_window_change(
 
 
 def test_wider_time_slots_end_at_the_narrow_rule() -> None:
-    """A circuit whose window became narrower forgets calls as soon as the narrow window does."""
+    """If a circuit's window becomes shorter, calls outside the new window are forgotten."""
     line = Line(**RATE, window=3_600.0)
     for _ in range(9):
         line.call()
@@ -133,7 +133,7 @@ def test_alternating_rules_keep_the_state_small() -> None:
 
 
 def test_changed_circuit_is_stored_as_long_as_its_new_window() -> None:
-    """If a circuit's window becomes longer, its state is stored for as long as the new window."""
+    """If a circuit's window becomes longer, its state is stored for as long as the window."""
     line = Line(window=1.0)
     line.call(Outcome.GOOD)
     long_line = line_with_rules(line, window=86_400.0)

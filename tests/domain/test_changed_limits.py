@@ -53,7 +53,7 @@ class RollOut:
         self.was_paused = False
 
     def admit(self, which: int, cost: int, within: int, *, ticketed: bool = False) -> bool:
-        """Ask one process's bucket for tokens; return whether they were granted."""
+        """Ask the bucket of one process for tokens; return whether it granted them."""
         gates = self.gates[which % len(self.gates)]
         cost = min(cost, gates.limits[0].burst)
         answer, wait, _, tickets = self.world.execute(
@@ -74,12 +74,12 @@ class RollOut:
             self.world.execute(GiveBack(caller.gates, caller.tickets))
 
     def pause(self, which: int, span: int) -> None:
-        """Pause the limit in the way that one process's bucket does."""
+        """Pause the limit, as the bucket of one process does."""
         self.was_paused = True
         self.world.execute(Pause(self.gates[which % len(self.gates)], span))
 
     def advance(self, span: int) -> None:
-        """Advance the time; callers whose time has come leave, or wait longer in a pause."""
+        """Advance the time; callers whose wait is over leave, or wait longer during a pause."""
         end_time = self.world.now + span
         while due_callers := [caller for caller in self.queue if caller.promised <= end_time]:
             caller = min(due_callers, key=lambda caller: caller.promised)
@@ -145,7 +145,7 @@ def test_windows_and_promises_hold_for_all_rules_together(
 
 @pytest.mark.parametrize("within", [0, SECOND])
 def test_roll_out_of_a_smaller_limit_stays_below_the_larger(within: int) -> None:
-    """If half the processes allow 90 calls a second and half 100, no second has over 103 calls."""
+    """If half of the processes allow 90 calls a second, and half 100, no second exceeds 103."""
     state = RollOut([bucket(100, 1, 100), bucket(90, 1, 90)])
     for millisecond in range(10_000):
         state.admit(millisecond // 3, 1, within)
@@ -167,7 +167,7 @@ def test_changed_limit_begins_with_the_tokens_that_were_left() -> None:
 
 
 def test_queue_of_the_old_rule_goes_first() -> None:
-    """Callers under new settings queue behind those under the old ones, also after a pause."""
+    """Callers with new settings queue behind those with old settings, also after a pause."""
     state = RollOut([bucket(1, 1, 1), bucket(2, 1, 2)])
     for _ in range(4):
         state.admit(0, 1, FOREVER)

@@ -288,7 +288,7 @@ def test_a_row_ends_after_a_day() -> None:
 
 
 def test_cancelled_call_is_uncounted_in_its_slot() -> None:
-    """A cancelled call is no longer counted in the part of the window in which it began."""
+    """A cancelled call is not counted any more in the time slot in which it began."""
     line = Line(
         failures=None, consecutive_failures=None, failure_rate=0.5, minimum_calls=2, window=10.0
     )
@@ -311,7 +311,7 @@ def test_cancelled_call_is_uncounted_in_its_slot() -> None:
 
 
 def test_cancelled_last_call_of_a_slot() -> None:
-    """If the last call of a circuit's slot is cancelled, the next slot keeps its count."""
+    """If the last call of a time slot is cancelled, the next slot keeps its count."""
     line = Line(failures=None, failure_rate=0.5, window=10.0)
     calls = [line.enter() for _ in range(2)]
     line.wait(2)
@@ -349,7 +349,7 @@ def test_repeated_cancellation_counts_once() -> None:
 
 
 def test_quorum_needs_recent_failures_from_several_reporters() -> None:
-    """With a quorum of two, failures of one process alone never open the circuit."""
+    """If a circuit needs failures of two processes, one process alone never opens it."""
     line = Line(failures=2, consecutive_failures=None, window=10.0, quorum=2)
     assert [None] * 4 == [line.call(reporter="a") for _ in range(4)]
     line.wait(11)

@@ -25,7 +25,7 @@ from tests.domain.state_world import has_remedy
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 400 * DAY])
 def test_clock_step_back_keeps_the_open_time(back: int) -> None:
-    """After a clock step back, a circuit is open as long as before, or up to 2 s longer."""
+    """After a clock step back, a circuit is open for the same time, or up to 2 s longer."""
     line = Line(failures=1)
     line.call()
     for _ in range(20):
@@ -54,7 +54,7 @@ def test_clock_step_forward_only_ends_the_open_time(ahead: int) -> None:
 
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, 3 * SECOND, HOUR])
 def test_window_survives_a_clock_step_back(back: int) -> None:
-    """After a clock step back, the circuit counts earlier calls for the rest of their time."""
+    """After a clock step back, the circuit still counts earlier calls for their full time."""
     line = Line(failures=None, failure_rate=0.5, minimum_calls=3, window=10.0)
     for outcome in (Outcome.FAILED, Outcome.GOOD, Outcome.NEUTRAL):
         line.call(outcome)
@@ -239,7 +239,7 @@ def test_circuit_rate_below_one_in_million_is_treated_as_one_in_million(outcome:
 
 
 def test_a_probe_that_answers_when_its_lease_ends_is_late() -> None:
-    """A circuit probe that ends at the very moment when its lease ends is too late."""
+    """A probe that ends exactly when its lease ends is too late."""
     for lead_time, expected in ((1, CLOSED), (0, None)):
         line = Line(failures=1, open_for=10.0)
         line.call()
@@ -263,7 +263,7 @@ def test_a_probe_that_answers_when_its_lease_ends_is_late() -> None:
 def test_call_window_remembers_failures_for_a_day(
     config: dict[str, Any], reporters: str, wait: int, expected: object
 ) -> None:
-    """A circuit with a window of calls forgets a failure and its reporter after a day."""
+    """A circuit that counts calls forgets a failure, and its process, after a day."""
     line = Line(failures=None, window_calls=10, **config)
     assert line.call(reporter=reporters[0]) is None
     line.world.now += wait

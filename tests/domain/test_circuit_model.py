@@ -266,7 +266,7 @@ class Model:
         return OPEN
 
     def probed(self, outcome: Outcome) -> CircuitState | None:
-        """Count the outcome of a probe that ended before its lease expired."""
+        """Count the outcome of a probe whose lease has not expired."""
         if outcome is Outcome.NEUTRAL:
             return None
         if outcome is not Outcome.GOOD:
@@ -335,7 +335,7 @@ class CircuitMachine(RuleBasedStateMachine):
 
     @rule(lease=leases, again=st.booleans())
     def call(self, lease: int, again: bool) -> None:
-        """Start a call; a call that becomes a probe repeats its request up to three times."""
+        """Start a call; if it becomes a probe, repeat its request up to three times."""
         question = Admission(self.gates, within=0, lease=lease)
         self.judge()
         expected = self.model.ask(0)
@@ -398,7 +398,7 @@ class CircuitMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way)
     @rule(number=st.integers(0, 30), report=st.booleans())
     def die(self, number: int, report: bool) -> None:
-        """End a call whose caller died, or return the lease of a probe that never received it."""
+        """End a call whose caller died, or free the slot of a probe whose caller got no answer."""
         call = self.under_way.pop(number % len(self.under_way))
         if report and call.permit[2]:
             self.judge()

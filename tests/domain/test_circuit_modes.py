@@ -19,7 +19,7 @@ from tests.domain.state_world import NOON, has_remedy
 
 
 def test_open_time_grows_until_a_window_without_opening() -> None:
-    """Each opening of a circuit lasts longer, up to a cap, until a window passes without one."""
+    """Each opening of a circuit lasts longer, up to a maximum, until a window without opening."""
     line = Line(failures=1, window=20.0, open_for=10.0, open_growth=3.0, open_at_most=50.0)
     line.call()
     times = []
@@ -38,7 +38,7 @@ def test_open_time_grows_until_a_window_without_opening() -> None:
 
 
 def test_growth_reset_survives_a_clock_step_back() -> None:
-    """A clock step back neither resets the growth of a circuit's open time nor delays the reset."""
+    """A clock step back neither resets a circuit's growing open time nor delays the reset."""
     line = Line(failures=1, window=20.0, open_for=10.0)
     line.call()
     line.wait(10)
@@ -114,7 +114,7 @@ def test_circuit_closes_after_enough_successes() -> None:
 
 
 def test_probe_that_never_reports_frees_its_slot_when_its_lease_ends() -> None:
-    """A probe that never reports frees its slot when its lease ends, and counts for nothing."""
+    """A probe that never reports frees its slot when its lease ends, and does not count."""
     line = Line(failures=1)
     line.call()
     line.wait(60)
@@ -136,7 +136,7 @@ def test_cancelled_probe_frees_its_slot_at_once() -> None:
 
 
 def test_leases_survive_mode_changes() -> None:
-    """A probe of an earlier opening occupies a slot until it ends, and its outcome is ignored."""
+    """A probe from an earlier opening holds a slot until it ends, but its outcome is ignored."""
     line = Line(failures=1, probes=2, open_for=1.0, open_at_most=1.0)
     line.call()
     line.wait(1)
@@ -193,7 +193,7 @@ def test_every_generation_is_new() -> None:
 
 
 def test_reports_of_an_earlier_generation_are_ignored() -> None:
-    """Failures of calls from before a circuit's opening do not count after it."""
+    """Failures of calls that began before a circuit opened do not count after it."""
     line = Line(failures=2, consecutive_failures=None)
     old_permits = [line.enter() for _ in range(6)]
     assert [None, OPEN] == [line.leave(permit) for permit in old_permits[:2]]
@@ -216,7 +216,7 @@ def test_permit_of_an_expired_state_is_ignored() -> None:
 
 
 def test_a_call_may_take_an_hour_to_fail() -> None:
-    """A call that fails after an hour counts in the circuit if no other call came in that time."""
+    """A failure after an hour still counts if the circuit had no other call in that time."""
     line = Line(failures=1, window=1.0)
     permit = line.enter()
     line.wait(3_600)
@@ -249,7 +249,7 @@ def test_disabled_circuit_admits_everything() -> None:
 
 @pytest.mark.parametrize("mode", [OPEN, HALF_OPEN, "closed", None, 0])
 def test_only_manual_states_can_be_set(mode: Any) -> None:
-    """Only circuit states meant for operators can be set by hand."""
+    """An operator can set only the circuit states that are meant for operators."""
     with pytest.raises(ConfigurationError) as excinfo:
         mode_to_force(mode)
     assert "state" == excinfo.value.path

@@ -58,7 +58,7 @@ def test_response_with_2xx_or_304_status_is_no_error(status: int) -> None:
 def test_each_other_status_becomes_one_error(
     status: int, kind: type[ConnectorError], message: str
 ) -> None:
-    """Each other status becomes one error, with the status and the response."""
+    """Each other status raises one error, with the status and the response."""
     response = Response(status)
     error: Any = classify(response)
 
@@ -194,7 +194,7 @@ def test_any_answer_becomes_an_error(body: Any) -> None:
 
 
 def test_keys_are_no_codes() -> None:
-    """An API key that a vendor repeats becomes neither the error's code nor its message."""
+    """An API key that a vendor echoes does not become the error's code or message."""
     key = "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc"
 
     assert (None, "bad key ***.") == vendor_code_and_message(

@@ -42,7 +42,7 @@ def test_only_integers_are_numbers(first: object) -> None:
 
 
 def test_packed_states_decide_like_tuples() -> None:
-    """Circuits, limits, budgets and claims decide alike from decoded bytes and from tuples."""
+    """A command decides the same from encoded states and from decoded ones."""
     for seed in range(20):
         generator = random.Random(seed)
         walk = CommandWalk(generator, "{codec:it}")
@@ -110,7 +110,7 @@ def test_stored_bytes_of_state_are_not_reused_if_its_shape_or_content_differs() 
 
 
 def test_equal_items_of_other_types_are_not_shared() -> None:
-    """The stored bytes of a tuple are reused only if it holds the very same items."""
+    """The stored bytes of a tuple are reused only if the tuple holds the identical objects."""
     previous_state = (1, ("a", 1))
     stored_bytes = pack(previous_state)
     other_items: list[object] = [("a", True), ("a",), ("a", 1, 1), "a", ["a", 1]]
@@ -168,7 +168,7 @@ def test_encoding_of_state_is_stable() -> None:
 
 
 def test_state_of_the_previous_version_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """States of the previous version are read after an upgrade, and written in the new one."""
+    """States that the previous version wrote are readable, and are written in the new format."""
     stored_bytes = pack((1, 2, "as it was"))
     monkeypatch.setattr(codec, "VERSION", VERSION + 1)
     monkeypatch.setitem(codec.READERS, VERSION + 1, codec.READERS[VERSION])

@@ -155,7 +155,7 @@ def _outcome(entry: Entry) -> tuple[EntryState, bool, str]:
 
 @pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
 def test_ended_entries_have_time_error_and_hold(kind: type[Entry]) -> None:
-    """An ended entry stores when and why it ended, and whether it blocks its lane."""
+    """An ended entry stores when and why it ended, and whether it blocks the entries behind it."""
     taken_entry = take_entry(kind(id="e1", target="x", operation="y", added_at=NOW), NOW, 60.0, 3)
     failed_entry = kind(id="e2", target="x", operation="y", added_at=NOW, error="It broke.")
     worn_entry = kind(id="e3", target="x", operation="y", added_at=NOW, attempts=3)
@@ -209,7 +209,7 @@ def test_replay_resets_the_entry() -> None:
 
 
 def test_entry_lease_lasts_until_its_last_microsecond() -> None:
-    """An entry's lease lasts until its last microsecond; without a worker there is no lease."""
+    """An entry's lease lasts until its last microsecond; without a worker it has no lease."""
     taken_entry = take_entry(entry(due=NOW), NOW, 60.0, 3)
     lease_end = NOW + timedelta(seconds=60)
     assert timedelta(microseconds=1) == lease_left(

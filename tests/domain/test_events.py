@@ -95,7 +95,7 @@ def test_events_of_different_classes_differ() -> None:
 
 
 def test_identity_needs_an_id_or_a_source_of_ids() -> None:
-    """A call needs an id or a generator of ids; without either, reading the id raises an error."""
+    """A call needs an id or an id generator; without both, reading the id raises an error."""
     identity = CallIdentity(0, 0)
 
     with pytest.raises(AssertionError, match="not created lazily"):

@@ -147,7 +147,7 @@ def test_windows_have_a_start_and_a_length() -> None:
 
 
 def test_metrics_that_were_rolled_up_to_hour_stay_one_hour() -> None:
-    """Metrics that were rolled up to hours stay hourly, even if a query asks for minutes."""
+    """Metrics that were merged to hours stay hourly, even if a query asks for minutes."""
     (window,) = grouped_figures([row(seconds=HOUR)], FiguresQuery(window=60))
 
     assert HOUR == window.seconds
@@ -297,7 +297,7 @@ def test_further_series_are_few() -> None:
 
 
 def test_series_of_later_minutes_are_the_same() -> None:
-    """For a whole day, a metrics series either stays separate or stays combined with others."""
+    """A metrics series is either separate or combined with others, for a whole day."""
     recording = RecordedMetrics(1, 100)
     for second in (0, 70, 140):
         for tenant in ("a", "b"):
@@ -339,7 +339,7 @@ def test_metrics_of_names_that_database_would_store_alike_are_counted_in_one_ser
 
 
 def test_figures_beyond_the_bound_are_counted_as_lost() -> None:
-    """If metrics are never fetched, those beyond a memory limit are dropped and counted as lost."""
+    """If nobody fetches metrics, the excess over a memory limit is dropped and counted."""
     recording = RecordedMetrics(10, 2)
     for minute in range(3):
         recording.record(finished_call(60 * minute, error="VendorFailed"))

@@ -147,7 +147,7 @@ def test_fingerprint_is_stable(body: dict[str, Any], digest: str) -> None:
 
 
 def test_streams_are_compared_by_length() -> None:
-    """A replayable stream's fingerprint covers its length; other streams have none."""
+    """A replayable stream's fingerprint covers its length; other streams have no fingerprint."""
     by_length = {
         fingerprint(Request.put("/x", body=BodyStream.of(list, length=length)))
         for length in (1, 2, None)

@@ -125,7 +125,7 @@ def test_payloads_that_cannot_be_compared_are_refused_at_once(payload: object) -
 
 
 def test_a_key_compares_the_bytes_of_requests() -> None:
-    """With one key, a repeat that differs in white space is replayed; other content conflicts."""
+    """A repeat that differs only in white space is replayed; other content is a conflict."""
     world = World()
 
     def claim(body: bytes) -> Claim:
@@ -190,7 +190,7 @@ def test_copies_are_those_of_deepcopy(value: Any) -> None:
 
 
 def test_copies_share_what_the_value_shares() -> None:
-    """If a value contains one object twice, its copy contains one copied object twice."""
+    """If a value contains the same object twice, its copy contains the same copy twice."""
     part = {"a": [1]}
     copied_list = copy_function(copy.deepcopy)([part, part])
     assert copied_list[0] is copied_list[1]

@@ -69,7 +69,7 @@ def test_host_errors_keep_their_frames() -> None:
 
 
 def test_guarded_class_leaves_no_frames() -> None:
-    """If a guarded class refuses a value, no traceback frame of the error holds the value."""
+    """If a guarded class refuses a value, the traceback of the error does not hold the value."""
 
     @with_careful_constructor
     @attrs.frozen
@@ -90,7 +90,7 @@ def test_guarded_class_leaves_no_frames() -> None:
 
 
 def test_unknown_and_missing_arguments_are_in_no_frame() -> None:
-    """If a guarded function gets wrong arguments, no traceback frame of the error holds them."""
+    """If a guarded function gets wrong arguments, the error's traceback does not hold them."""
 
     @without_arguments_in_errors
     def build(name: str, *, password: str) -> str:

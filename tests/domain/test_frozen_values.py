@@ -258,7 +258,7 @@ def test_representation_of_a_local_class_is_its_name() -> None:
 
 
 def test_value_that_contains_itself_is_shown_as_three_dots_in_its_own_repr() -> None:
-    """In its own repr, a value that contains itself is shown as three dots."""
+    """The repr of a value that contains itself shows three dots in its place."""
     items: list[object] = []
     value = SingleValue(items)
     items.append(value)

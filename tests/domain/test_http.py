@@ -119,7 +119,7 @@ def test_carrying_changes_only_headers() -> None:
 
 
 def test_repeatable_and_replayable_requests() -> None:
-    """A request's `idempotent` overrides its method; a one-time body cannot be replayed."""
+    """`idempotent` of a request overrides its method; a body that is read once is not replayed."""
     assert Request.post("/x").evolve(idempotent=True).repeatable
     assert not Request.get("/x").evolve(idempotent=False).repeatable
     assert Request.post("/x", body=b"x").replayable

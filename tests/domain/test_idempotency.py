@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def state_name(key: KeyCaller) -> str:
-    """Return the name of the key's state, as the documented table of transitions has it."""
+    """Return the name of the idempotency key's state, as in the documented transitions."""
     entry = unexpired(key.world.cells.get(KEY), key.world.now)
     if entry is None:
         return "absent"
@@ -90,7 +90,7 @@ def test_another_payload_is_a_conflict_in_every_state(ending: str) -> None:
 
 
 def test_expired_unsent_claim_is_taken_over() -> None:
-    """A claim that expires before its request is sent is taken over, with a new fencing token."""
+    """If a claim expires before its request is sent, another caller takes it over."""
     key = KeyCaller()
     first = key.claim()
     assert (Verdict.BUSY, 0, LEASE, None) == key.claim()
@@ -149,7 +149,7 @@ def test_expired_claim_cannot_be_marked_sent() -> None:
 
 @pytest.mark.parametrize("target", ["ignores", "other"])
 def test_unknown_outcome_is_retried_only_at_vendors_that_honour_keys(target: str) -> None:
-    """After an unknown outcome, a key is retried only at the same vendor, if it honours keys."""
+    """A key with an unknown outcome is retried only at the same vendor, if it honours keys."""
     key = KeyCaller()
     key.claim_and_send()
     key.world.now += LEASE
@@ -159,7 +159,7 @@ def test_unknown_outcome_is_retried_only_at_vendors_that_honour_keys(target: str
 
 @pytest.mark.parametrize("over, verdict", [(0, Verdict.ASK_AGAIN), (1, Verdict.UNKNOWN)])
 def test_retry_ends_within_the_vendors_memory(over: int, verdict: Verdict) -> None:
-    """A retry is allowed only if its lease ends while the vendor still remembers the key."""
+    """A retry is allowed only if the vendor will remember the key until the retry's lease ends."""
     key = KeyCaller()
     key.claim()
     key.world.now += LEASE
@@ -173,7 +173,7 @@ def test_retry_ends_within_the_vendors_memory(over: int, verdict: Verdict) -> No
 
 
 def test_abandoned_sent_key_is_unknown_at_once() -> None:
-    """An abandoned key that was sent has an unknown outcome at once; a late answer counts."""
+    """An abandoned key that was sent has an unknown outcome at once; a late answer still counts."""
     key = KeyCaller()
     fencing_token = key.claim_and_send("ignores")
     for _ in range(2):
@@ -195,7 +195,7 @@ def test_abandoned_unsent_key_is_free() -> None:
 
 
 def test_a_stored_answer_never_changes() -> None:
-    """A key's stored answer never changes, and every caller and operator gets the same one."""
+    """The stored answer of an idempotency key never changes, and is the same for everyone."""
     key = KeyCaller()
     fencing_token = key.claim_and_send()
     for _ in range(2):
@@ -248,7 +248,7 @@ def test_withdrawing_a_claim() -> None:
 
 
 def test_mark_sent_command() -> None:
-    """The command MarkSent marks a claim as an admission does, and only for its holder."""
+    """MarkSent marks a claim as an admission does, and only for the claim's holder."""
     key, other_key = KeyCaller(), KeyCaller()
     fencing_token, other_token = key.claim().fence, other_key.claim().fence
     assert key.world.execute(MarkSent(KEY, fencing_token, "honours"))
@@ -265,7 +265,7 @@ def test_mark_sent_command() -> None:
 
 
 def test_retry_goes_to_the_last_target() -> None:
-    """A key may be retried only by a claim for the target to which it was last sent."""
+    """A key may be retried only for the target to which its request was last sent."""
     key = KeyCaller()
     fencing_token = key.claim("forgets").fence
     assert key.mark(fencing_token, "forgets")
@@ -280,7 +280,7 @@ def test_retry_goes_to_the_last_target() -> None:
 
 
 def test_renewal_extends_the_lease() -> None:
-    """Each renewal of a claim extends it by one lease from the renewal."""
+    """Each renewal extends a claim to one lease from the time of the renewal."""
     key = KeyCaller()
     fencing_token = key.claim(lease=SHORT, term=LEASE).fence
     for _ in range(20):
@@ -301,7 +301,7 @@ def test_a_renewal_never_shortens_a_lease() -> None:
 
 @pytest.mark.parametrize("sent", [False, True])
 def test_late_renewal_of_an_untaken_key(sent: bool) -> None:
-    """A holder that renews late keeps its claim if no other caller has taken the key."""
+    """A caller that renews late keeps its claim if no other caller has taken the key."""
     key = KeyCaller()
     fencing_token = key.claim("ignores", lease=SHORT, term=LEASE).fence
     assert not sent or key.mark(fencing_token, "ignores")
@@ -313,7 +313,7 @@ def test_late_renewal_of_an_untaken_key(sent: bool) -> None:
 
 
 def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
-    """If a claim was taken over, a renewal by its former holder changes nothing."""
+    """If a claim was taken over, a renewal by its former holder has no effect."""
     key = KeyCaller()
     fencing_token = key.claim_and_send(lease=SHORT, term=LEASE)
     key.world.now += SHORT
@@ -358,7 +358,7 @@ def test_several_claims_are_renewed_at_once() -> None:
 
 
 def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
-    """A claim is stored while its holder renews it, even longer than an answer would be."""
+    """A claim is stored as long as its holder renews it, even longer than an answer would be."""
     key = KeyCaller()
     fencing_token = key.claim(lease=SHORT, term=LEASE).fence
     for _ in range(3):
@@ -407,7 +407,7 @@ def test_answer_for_an_expired_key_is_ignored() -> None:
 
 
 def test_key_cannot_be_resolved_as_never_done_while_its_sent_request_may_still_arrive() -> None:
-    """A key cannot be resolved as never done while its sent request may still arrive."""
+    """A key cannot be resolved as not done while its request may still arrive at the vendor."""
     key = KeyCaller()
     key.claim_and_send("ignores", lease=SHORT, term=LEASE)
     never, done_claim = (
@@ -428,7 +428,7 @@ def test_key_cannot_be_resolved_as_never_done_while_its_sent_request_may_still_a
 
 
 def test_retrys_term_ends_within_the_vendors_memory() -> None:
-    """A key is retried only if the retry must end while the vendor still remembers the key."""
+    """A key is retried only if the vendor will remember it until the retry must have ended."""
     key = KeyCaller()
     key.claim_and_send(lease=SHORT, term=LEASE)
     key.world.now += SHORT

@@ -14,7 +14,7 @@ from tests.domain.key_caller import KEY, LEASE, TTL, KeyCaller, claim
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 40 * DAY])
 def test_claim_lease_lasts_as_long_as_before_after_clock_step_back(back: int) -> None:
-    """After a clock step back, a claim's lease lasts as long as before, or up to 2 s longer."""
+    """After a clock step back, a claim's lease lasts for the same time, or up to 2 s longer."""
     key = KeyCaller()
     fencing_token = key.claim().fence
     key.world.now += 30 * SECOND
@@ -33,7 +33,7 @@ def test_claim_lease_lasts_as_long_as_before_after_clock_step_back(back: int) ->
 def test_clock_step_back_leaves_remaining_time_of_vendor_memory_of_keys_unchanged(
     back: int, over: int, verdict: Verdict
 ) -> None:
-    """A clock step back leaves the remaining time of a vendor's memory of keys unchanged."""
+    """A clock step back does not change how long a vendor still remembers an idempotency key."""
     key = KeyCaller()
     key.claim_and_send()
     key.world.now -= back
@@ -43,7 +43,7 @@ def test_clock_step_back_leaves_remaining_time_of_vendor_memory_of_keys_unchange
 
 
 def test_key_expires_after_its_time_to_live() -> None:
-    """After its time to live, a key's answer is not replayed, and the key can be used again."""
+    """After its time to live, a key has no answer any more, and can be used again."""
     key = KeyCaller()
     key.settle(store_answer(KEY, key.claim_and_send(), "answer", ttl=TTL))
     key.world.now += TTL - 1
@@ -58,7 +58,7 @@ def test_key_expires_after_its_time_to_live() -> None:
 
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR])
 def test_clock_step_back_leaves_rest_of_answer_time_to_live_unchanged(back: int) -> None:
-    """A clock step back leaves the rest of an answer's time to live unchanged."""
+    """A clock step back does not change the remaining lifetime of a stored answer."""
     key = KeyCaller()
     key.settle(store_answer(KEY, key.claim_and_send(), "answer", ttl=TTL))
     key.world.now += HOUR

@@ -90,7 +90,7 @@ class KeyMachine(RuleBasedStateMachine):
     # --- time -------------------------------------------------------------------------------
 
     def judge(self) -> int:
-        """Return the time that the store should use, whatever its clock does."""
+        """Return the time that the store should use, regardless of its clock."""
         now = self.world.now
         seen_at, quiet_span = self.world.cells.get(KEY, (now, DAY))[:2]
         if seen_at - now > SMALL_STEP:
@@ -128,7 +128,7 @@ class KeyMachine(RuleBasedStateMachine):
     # --- the key ----------------------------------------------------------------------------
 
     def state_name(self, time: int) -> str:
-        """Return the name of the key's state, as the documented table of transitions has it."""
+        """Return the name of the idempotency key's state, as in the documented transitions."""
         if self.stage == "claimed" and time >= self.until:
             return "claimed, lapsed"
         return "unknown" if self.stage == "sent" and time >= self.until else self.stage
@@ -241,14 +241,14 @@ class KeyMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.holders)
     @rule(number=st.integers(0, 3))
     def renew(self, number: int) -> None:
-        """Renew a holder's lease, possibly after it has ended."""
+        """Renew a caller's lease, possibly after it has ended."""
         holder = self.pick(number)
         time = self.judge()
         if self.holders:
             self.renew_claim(holder, time)
 
     def renew_claim(self, holder: Holder, time: int) -> bool:
-        """Renew a claim, and return whether the holder still has it."""
+        """Renew a claim, and return whether its caller still has it."""
         (renewal,) = self.world.execute(Renew([(KEY, holder.fence, TTL)], lease=SHORT))
         assert self.is_holding(holder) is renewal
         if renewal:
@@ -344,12 +344,12 @@ class KeyMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.holders)
     @rule(number=st.integers(0, 3))
     def crash(self, number: int) -> None:
-        """Remove a holder, as if its process crashed."""
+        """Remove a caller, as if its process crashed."""
         self.holders.remove(self.pick(number))
 
     @rule()
     def resolve(self) -> None:
-        """Look up the operation at the vendor like a person, and settle the key by the result."""
+        """Look up the operation at the vendor, as an operator would, and settle the key."""
         time = self.judge()
         done_count = bool(self.effects)
         answer = self.effects[0] if done_count else None

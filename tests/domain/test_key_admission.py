@@ -49,7 +49,7 @@ def claim_and_ask(gates: Gates, *, owner: int = 9, payload: bytes = b"one") -> K
 
 
 def one_after_another(world: World, gates: Gates, payload: bytes) -> Any:
-    """Claim a key, then ask for admission; return the answer, or None if either is refused."""
+    """Claim a key, then ask for admission; return the answer, or None after a refusal."""
     claim_result = world.execute(claim(9, payload=payload, lease=TERM, term=TERM))
     if claim_result.verdict is Verdict.REPLAY:
         return 0, (GO, 0, None, ()), claim_result.answer
@@ -96,7 +96,7 @@ def apply_event(key: KeyCaller, gates: Gates, event: str) -> None:
 def test_claim_with_admission_is_both_commands(
     gates: Gates, events: list[str], payload: bytes
 ) -> None:
-    """One command that claims and asks for admission acts like two commands, or changes nothing."""
+    """One command that claims and asks for admission does what two commands do, or nothing."""
     key = KeyCaller()
     for event in events:
         apply_event(key, gates, event)
@@ -116,7 +116,7 @@ def test_claim_with_admission_is_both_commands(
 
 @pytest.mark.parametrize("gates", GATES)
 def test_new_key_is_sent_at_once(gates: Gates) -> None:
-    """In one command, a new key is claimed and marked as sent, and its attempt admitted."""
+    """One command claims a new key, marks it as sent, and admits its attempt."""
     key = KeyCaller()
 
     fencing_token, admission, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
@@ -128,7 +128,7 @@ def test_new_key_is_sent_at_once(gates: Gates) -> None:
 
 
 def test_stored_answer_costs_nothing() -> None:
-    """A key's stored answer is returned even while the limit is used up and the circuit open."""
+    """A stored answer is returned even if the limit is used up and the circuit is open."""
     key, gates = KeyCaller(), GATES[3]
     fencing_token, _, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
     key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL))

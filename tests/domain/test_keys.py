@@ -28,7 +28,7 @@ parts = st.tuples(names, names, st.none() | names, st.lists(names, max_size=3))
 def test_no_two_states_share_a_key(
     one: tuple[str, str, str | None, list[str]], other: tuple[str, str, str | None, list[str]]
 ) -> None:
-    """State keys are equal only if kind, service, tenant and all other parts are equal."""
+    """State keys are equal only if their kind, service, tenant and other parts are equal."""
     is_same = state_key(*one[:3], *one[3]) == state_key(*other[:3], *other[3])
     assert (one == other) is is_same
 
@@ -51,7 +51,7 @@ def test_no_two_states_with_an_own_tag_share_a_key(
     name: str,
     other_name: str,
 ) -> None:
-    """Keys with their own hash tag are equal only if all their parts are."""
+    """Keys with a separate hash tag are equal only if all their parts are equal."""
     key, other_key = (
         own_key(kind, service, tenant, tag_name, *extra)
         for (kind, service, tenant, extra), tag_name in ((one, name), (other, other_name))
@@ -73,7 +73,7 @@ def test_claims_of_a_service_spread_evenly_over_three_masters() -> None:
 
 
 def test_each_tenant_keys_have_their_own_hash_tag() -> None:
-    """Each tenant's keys have their own hash tag, and so have the keys without a tenant."""
+    """Each tenant's keys have a separate hash tag, as have the keys without a tenant."""
     keys = {state_key("k", "s", None), state_key("k", "s", ""), state_key("k", "s", "s")}
     assert 3 == len({tag_of(key) for key in keys})
 
@@ -94,7 +94,7 @@ def test_printable_names_are_accepted(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "a\n", "\0", "\ud800", "x" * (LONGEST + 1), None, 3, b"a"])
 def test_invalid_names_are_refused(name: object) -> None:
-    """An empty, too long or unprintable name in a state key is refused; the error has its field."""
+    """A state key refuses a name that is empty, too long or unprintable, and says which."""
     with pytest.raises(InvalidData) as excinfo:
         checked_name(name, "tenant")
     assert "tenant" == excinfo.value.field

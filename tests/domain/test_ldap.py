@@ -112,7 +112,7 @@ def test_result_with_referrals_and_a_cookie() -> None:
 
 
 def test_reader_has_no_tag_at_its_end() -> None:
-    """At the end of its bytes, an LDAP reader finds no next tag."""
+    """At the end of its bytes, an LDAP reader returns no tag."""
     assert (-1, False) == (BerReader(b"").next_tag(), BerReader(b"").more())
 
 

@@ -57,7 +57,7 @@ def test_question_keeps_the_limits() -> None:
 
 
 def test_withdrawal_names_the_question() -> None:
-    """If a process withdraws its question for tokens, the broker reads it without limits."""
+    """If a process withdraws its request for tokens, the broker gets a message without limits."""
     assert Question(7, 0, ()) == read_question(withdrawal(7))
 
 

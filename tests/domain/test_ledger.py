@@ -123,7 +123,7 @@ RACES: Final = (
 
 @pytest.mark.parametrize("before", [(), (LEAVE,), (LEAVE, DISPROVE), (TAKE_OVER,)])
 def test_a_joined_ledger_is_as_unproven_as_its_least_proven_racer(before: tuple[str, ...]) -> None:
-    """A ledger counts concurrent requests as one attempt, without effect only if none had any."""
+    """Concurrent requests count as one attempt, which had no effect only if none of them had."""
     start = BLANK
     for action in (*before, BEGIN):
         start = ledger_after(start, action)

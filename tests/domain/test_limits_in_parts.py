@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 
 def gates_of(limit: RateLimitConfig) -> list[Gates]:
-    """Return, for each part of a limit, its rule with its state key."""
+    """Return the rule and the state key of each part of a limit."""
     return [
         Gates(limits=[rule], limit_keys=[part_key("{:vat}:limit", part)])
         for part, rule in enumerate(limit.rules)
@@ -90,7 +90,7 @@ def test_parts_add_up_to_the_whole_limit(parts: int, burst: int) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("seed", range(6))
 def test_all_parts_grant_no_more_than_the_limit(seed: int) -> None:
-    """All parts together grant at most burst + rate · t in each window, also if callers leave."""
+    """All parts together grant at most burst + rate · t in each window, even if callers leave."""
     generator, world = Random(seed), World()
     limit = RateLimitConfig(50, 1.0, 11, parts=4)
     gates, grants = gates_of(limit), list[tuple[int, int]]()
@@ -244,7 +244,7 @@ def test_circuit_by_hand_is_set_in_all_parts() -> None:
 
 
 def test_circuit_of_a_service_is_set_in_the_parts_of_its_endpoints() -> None:
-    """A circuit that is forced open refuses calls of an endpoint whose own limit is in parts."""
+    """A circuit forced open refuses calls of an endpoint whose own limit is split into parts."""
     limit = RateLimitConfig(1_000, parts=8)
     service = Service(
         "vat",
@@ -303,7 +303,7 @@ def test_circuit_is_set_in_all_other_parts_if_part_store_is_away(tmp_path: Path)
 
 
 def test_pause_of_a_limiter_holds_in_all_parts() -> None:
-    """A pause of one key of a limiter stops grants in all parts, but not for other keys."""
+    """Pausing one key of a limiter stops it in all parts, but does not affect other keys."""
     limiter = RateLimiter(RateLimitConfig.per_hour(1, burst=80, parts=8))
     limiter.pause(60, key="acme")
 
@@ -331,7 +331,7 @@ def test_all_other_parts_are_paused_if_part_store_is_away(mode: str) -> None:
 @pytest.mark.parametrize("share", [0.25, Fraction(1, 16)])
 @pytest.mark.parametrize("cost", [1, 2])
 def test_parts_of_a_lone_process_share_its_burst(share: float | Fraction, cost: int) -> None:
-    """Without the store, all parts of a process together grant the process's share of the limit."""
+    """Without the store, the parts of a process together grant the process's share."""
     clock = VirtualClock()
     limit = RateLimitConfig.per_second(160, burst=32, parts=16, without_store=share)
     plan = Plan(Service("vat", limits=limit, circuit=None), None, None).for_tenant("acme")
@@ -362,7 +362,7 @@ def test_ticket_of_a_lone_process_gives_all_tokens_back() -> None:
 
 
 def test_joint_state_is_that_of_the_most_severe_circuit() -> None:
-    """All parts' joint circuit state has the worst mode, its earliest end, and summed counts."""
+    """The joint state of a circuit's parts has the worst mode and the sum of their counts."""
 
     def circuit(state: CircuitState, retry_after: float | None) -> CircuitBreakerState:
         return CircuitBreakerState(

@@ -69,7 +69,7 @@ def test_caller_that_stopped_waiting_for_pooled_connection_is_passed_over() -> N
 
 
 def test_caller_that_gets_connection_just_as_it_stops_waiting_passes_it_to_next_one() -> None:
-    """A caller that gets a connection just as it stops waiting passes it to the next one."""
+    """A caller that gets a connection just as it gives up passes it to the next caller."""
     pool = PoolWorld(maximum=1)
     link = pool.take("a")
     pool.ask("b")
@@ -117,7 +117,7 @@ def test_connection_in_use_is_closed_when_it_is_returned_after_its_lifetime() ->
 
 
 def test_lifetimes_differ_by_a_tenth() -> None:
-    """The lifetimes of pooled connections differ by up to a tenth, so they do not end together."""
+    """Lifetimes of pooled connections differ by up to a tenth, so they end at different times."""
     pool = PoolWorld(lifetime=100.0)
     pool.ask("a")
     early_link = pool.open("a", draw=1.0)
@@ -158,7 +158,7 @@ def test_idle_links_end_while_others_are_in_use() -> None:
 
 
 def test_lifetime_ends_links_of_the_minimum_too() -> None:
-    """Connections whose lifetime is over are closed even if the pool falls below its minimum."""
+    """An expired connection is closed even if the pool then has less than its minimum."""
     pool = PoolWorld(minimum=1, lifetime=100.0)
     link = pool.take("a")
     pool.give("a")
@@ -184,7 +184,7 @@ def test_link_is_tested_after_it_was_idle_for_a_while() -> None:
 
 
 def test_one_broken_link_makes_the_others_suspect() -> None:
-    """After one connection breaks, those that were idle at that time are tested before use."""
+    """After a connection breaks, those that were idle at that time are tested before use."""
     pool = PoolWorld()
     pool.take("a")
     pool.take("b")
@@ -260,7 +260,7 @@ def test_closed_pool_lends_nothing() -> None:
 
 
 def test_link_for_a_lease_that_is_gone_is_closed() -> None:
-    """If a lease no longer exists, as after a fork, a connection opened for it is closed."""
+    """A connection is closed if the lease that it was opened for is gone, as after a fork."""
     pool = PoolWorld()
     link = pool.open("nobody")
 
@@ -343,7 +343,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(holder=HOLDERS, draw=st.floats(0, 1))
     def open(self, holder: int, draw: float) -> None:
-        """Open a connection for a lease that has none."""
+        """Open a connection for a lease without a connection."""
         lease = self.pool.state.leases.get(holder)
         if lease is not None and lease.record is None:
             self.pool.open(holder, draw)

@@ -203,7 +203,7 @@ def test_the_operator_multiplies_by_int_only(factor: Any) -> None:
 
 @given(monies, ratios)
 def test_allocating_loses_nothing(money: Money, weights: list[Any]) -> None:
-    """Allocated amounts add up to the whole, each within one minor unit of its share."""
+    """Allocated amounts add up to the total, each within one minor unit of its exact share."""
     parts = money.allocate(weights)
     assert money.minor == sum(part.minor for part in parts)
     assert len(weights) == len(parts)

@@ -74,7 +74,7 @@ def test_answers_without_sense(data: bytes) -> None:
 
 
 def test_codes_of_answers() -> None:
-    """A JetStream error is known by its own code, or else by its status."""
+    """A JetStream error is classified by its code, or else by its status."""
     for error, code in (({"err_code": 10059}, 10059), ({"code": 503}, 503), ({"code": "x"}, 0)):
         assert code == error_code(read_answer(json.dumps({"error": error}).encode()))
 
@@ -98,7 +98,7 @@ def test_meaning_of_codes(code: int, kind: type[ConnectorError], is_temporary: b
 
 
 def test_pinned_consumers_need_a_version() -> None:
-    """A NATS consumer that pins one worker needs NATS 2.11, and settings unlike a shared one's."""
+    """A NATS consumer that pins one worker requires NATS 2.11, and differs from a shared one."""
     versions = ("NATS 2.9.10", "NATS 2.11.0", "NATS 3.0.1", None)
     assert [False, True, True, False] == [can_pin(version) for version in versions]
     shared_consumer = ConsumerSettings(

@@ -41,7 +41,7 @@ from moorage.domain.messages.sqs import RULES as SQS_RULES
 def test_meaning_of_a_reply(
     status: str | None, data: bytes, meaning: StreamAcknowledgement | PublishFault
 ) -> None:
-    """A NATS reply with the stream's name means that the message is stored; others are errors."""
+    """Only a NATS reply with the stream's name means that the message is stored."""
     assert meaning == acknowledgement(status, data)
 
 

@@ -164,7 +164,7 @@ def test_server_is_chosen(options: dict[str, Any], url: str) -> None:
 def test_server_that_cannot_be_a_base_url(
     servers: list[Any], options: dict[str, Any], pointer: str
 ) -> None:
-    """A missing or impossible OpenAPI server URL is refused; the error has its place."""
+    """A missing or invalid OpenAPI server URL is refused; the error has its location."""
     assert [pointer] == [*problems_of(description(servers=servers), **options)]
 
 
@@ -305,7 +305,7 @@ def test_every_problem_is_named_at_once() -> None:
 
 
 def test_text_of_many_problems_is_bounded() -> None:
-    """An error for many OpenAPI problems shows a hundred places as text, and holds all problems."""
+    """An error for many OpenAPI problems prints a hundred of them, and holds all."""
     tree = description({f"/{number}": {"trace": operation(f"t{number}")} for number in range(150)})
     with pytest.raises(DescriptionRefused) as excinfo:
         Service.from_openapi(tree)

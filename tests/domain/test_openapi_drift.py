@@ -1,4 +1,4 @@
-"""Of the changes between two versions of an API, only those that affect the program are shown."""
+"""Of the changes between two API versions, only those that affect the program are shown."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def test_operation_that_only_new_version_describes_is_neither_change_nor_compare
 
 
 def test_operation_beside_one_with_a_placeholder_is_another_one() -> None:
-    """An operation added or removed beside one with a placeholder counts as one of its own."""
+    """An added or removed operation is separate from one with a placeholder at its place."""
     totals = {"get": {"responses": {"200": {"description": "the totals"}}}}
     new_description = changed_description(lambda _, paths: paths.update({"/payments/7": totals}))
     expected = {(ChangeKind.OPERATION_REMOVED, "GET /payments/7")}
@@ -384,7 +384,7 @@ def test_required_field_that_is_read_only_is_not_required_of_requests() -> None:
 
 @pytest.mark.parametrize("wrong", [None, [], {}, {"paths": []}, "text", 7])
 def test_document_without_paths_is_refused(wrong: Json) -> None:
-    """A document without paths is refused, and the error says which of the two it is."""
+    """A document without paths is refused; the error says whether it is the old or the new one."""
     with pytest.raises(DescriptionRefused, match=r"The old description .* OpenAPI"):
         find_drift(wrong, OLD, USAGE)
     with pytest.raises(DescriptionRefused, match=r"The new description .* OpenAPI"):

@@ -107,7 +107,7 @@ def test_processes_come_back_spread_over_a_second() -> None:
 
 
 def test_slow_probe_delays_the_next() -> None:
-    """If a probe of the store is slow, the next probe is postponed by the time that it took."""
+    """If a probe of the store is slow, the next probe is delayed by the same time."""
     assert 7 * NANOS == extended_outage(None, GONE, 5 * NANOS, 1.0, took=2 * NANOS).until
 
 
@@ -141,7 +141,7 @@ def returning_commands(permit: Any, tickets: Any) -> list[Command[Any]]:
 
 
 def test_commands_on_local_grants_stay_local() -> None:
-    """A command is handled in this process if its permit or ticket was granted without store."""
+    """A permit or ticket granted without the store is handled in this process."""
     permit, ticket = LocalGrant(PERMIT), LocalGrant(TICKET)
 
     assert not any(map(is_local, returning_commands(PERMIT, (TICKET, TICKET))))
@@ -220,7 +220,7 @@ def test_memory_grants_a_share_of_each_limit(
 
 
 def test_share_of_burst_is_never_below_one_call_cost_without_store() -> None:
-    """Without the store, a share of a burst is never below one call's cost."""
+    """A process's share of a burst is never below the cost of one call."""
     config = RateLimitConfig.per_second(8, burst=8, without_store=0.125)
     clock = VirtualClock()
     gates = Gates(limits=[config.rule], limit_keys=["k"], shares=[config.share])
@@ -264,7 +264,7 @@ def test_without_store_setting(value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["", "go on", 0, -1, 1.5, True, None, math.nan, []])
 def test_invalid_without_store_is_refused(value: Any) -> None:
-    """A `without_store` setting that is neither "refuse" nor a share is refused."""
+    """`without_store` must be "refuse" or a share."""
     with pytest.raises(ConfigurationError, match=r'Set "refuse", or the share') as excinfo:
         RateLimitConfig(1, without_store=value)
 
@@ -284,7 +284,7 @@ def test_claims_have_no_substitute() -> None:
 
 
 def test_a_command_is_moved_to_other_keys() -> None:
-    """Moving a store command to other keys makes a copy in which only the keys differ."""
+    """Moving a store command to other keys copies it, and changes only the keys."""
     request = Admission(GATES, within=3, lease=4)
     moved_command: Any = with_other_keys(request, {"one": substitute("one")})
 

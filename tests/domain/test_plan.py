@@ -67,7 +67,7 @@ def test_bare_service_has_no_admission() -> None:
     ],
 )
 def test_configured_gates_are_asked_together(options: dict[str, Any], keys: int) -> None:
-    """One command asks circuit, limits and budget for admission, each under its own state key."""
+    """One command asks circuit, limits and budget for admission; each has its own state key."""
     plan = plan_of(**options)
 
     assert plan.question is plan.admission
@@ -149,7 +149,7 @@ def test_transforms_are_nested() -> None:
 
 
 def test_limits_add_up() -> None:
-    """A call must fit both the endpoint's and the service's limits, and pays its cost to each."""
+    """A call pays its cost to the endpoint's and the service's limits, and must fit both."""
     endpoint = Endpoint("x", limits=RateLimitConfig(5), cost=2)
     plan = plan_of(endpoint, limits=[RateLimitConfig(10), RateLimitConfig(100)])
 
@@ -211,7 +211,7 @@ def test_plans_with_a_fast_path(options: dict[str, Any], easy: bool) -> None:
 
 
 def test_keys_are_unique() -> None:
-    """No two services, tenants or purposes share a state key."""
+    """Two services, tenants or purposes never share a state key."""
     names: list[set[str]] = []
     for service in ("vat", "fx"):
         for tenant in (None, "vat", "acme"):
@@ -276,7 +276,7 @@ def test_default_headers_do_not_override() -> None:
     ],
 )
 def test_plans_that_need_no_port(fields: dict[str, Any], plain: bool, dresses: bool) -> None:
-    """A plan knows whether its requests need no function other than the credential provider."""
+    """A plan knows whether its requests need a function besides the credential provider."""
     options: dict[str, Any] = {"base_url": "https://x.example"} | fields
     plan = Plan(Service("vat", **options), None, None)
 

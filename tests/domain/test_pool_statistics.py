@@ -14,5 +14,5 @@ def test_reuse_is_the_share_of_callers_that_got_an_open_connection() -> None:
 
 
 def test_pool_that_nobody_has_used_counts_as_reusing_all_its_connections() -> None:
-    """A pool that nobody has used counts as reusing all its connections."""
+    """A pool without any use counts as reusing all its connections."""
     assert 1.0 == PoolStatistics().reuse

@@ -93,7 +93,7 @@ def test_error_for_broker_failure_names_topic() -> None:
     ],
 )
 def test_publication_of_a_result(result: Result[PublishReceipt], publication: Publication) -> None:
-    """A receipt proves that a message was published; an unknown exception leaves it open."""
+    """Only a receipt proves that a message was published; an unknown exception proves nothing."""
     assert publication_of(result) is publication
 
 

@@ -87,7 +87,7 @@ class SimpleQuota:
 
 
 def test_the_calendar_is_the_calendar() -> None:
-    """Each day from 1970 to 2200 is in its year and month; these begin on the right days."""
+    """Each day from 1970 to 2200 is in its year and month, whose first days are right."""
     for day in range(84_370):
         actual_date = date(1970, 1, 1) + timedelta(days=day)
         assert (actual_date.year, actual_date.month) == civil_month(day)
@@ -149,7 +149,7 @@ def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: l
 def test_fresh_calendar_quota_decides_exactly_like_stored_one_after_its_time_to_live(
     rule: CalendarQuota, start: int, walk: list[Act], idle: int
 ) -> None:
-    """After its time to live, a stored calendar quota decides exactly like a fresh one."""
+    """A stored quota whose time to live has passed decides exactly like a new one."""
     stored_world, fresh_world = World(start), World()
     gates = Gates(limits=[rule], limit_keys=["k"])
     for round_number in range(2):
@@ -250,7 +250,7 @@ def test_ended_pause_returns_no_quota() -> None:
 
 
 def test_pause_over_a_period_end_keeps_queue_order() -> None:
-    """If a pause skips a day, callers queued for that day go first after it, on its quota."""
+    """If a pause skips a day, callers that queued for that day go first on the next day's quota."""
     rule = RateLimitConfig.per_calendar_day(2).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])

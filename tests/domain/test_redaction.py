@@ -80,7 +80,7 @@ def test_cutting_reveals_nothing(value: Any, limit: int) -> None:
 
 @given(st.integers(0, 60))
 def test_a_cut_halves_no_card(limit: int) -> None:
-    """A card number is masked even if the string is cut in the middle of it."""
+    """A card number is masked even if the text was cut in its middle."""
     body = b"x" * 30 + b" 4111111111111111 " + b"y" * 3000
     assert "41111" not in RULES.body(body, "text/plain", limit)
 
@@ -183,7 +183,7 @@ def test_masked_url_keeps_its_harmless_parts(url: str, expected: str) -> None:
 
 
 def test_headers_that_hold_credentials_are_masked_whole() -> None:
-    """Headers that hold credentials are masked as a whole, and others only where they hold any."""
+    """Headers for credentials are masked as a whole; other headers only where they hold one."""
     headers = Headers(
         [
             ("Accept", "*/*"),
@@ -338,7 +338,7 @@ def test_json_is_read_as_json() -> None:
 
 
 def test_a_cut_shows_as_much_as_it_may() -> None:
-    """Harmless text is shown up to the limit; of other content types, only size and type."""
+    """Harmless text is shown up to a limit; of other content only size and type are shown."""
     assert "x" * 100 + "…" == Redaction().body(b"x" * 1000, "text/plain", 100)
     assert f"<3 bytes of {'y' * 80}>" == Redaction().body(b"abc", "y" * 200, 100)
 

@@ -106,14 +106,14 @@ def test_another_region_may_be_tried_by_default() -> None:
 
 
 def test_shares_are_contiguous() -> None:
-    """If a draw is at the boundary of two regions' shares, it selects the second region."""
+    """A random number exactly between two regions' shares selects the second region."""
     assert [EU, US, US] == [in_random_order((EU, US), draw)[0] for draw in (0.499, 0.5, 0.999)]
 
 
 @pytest.mark.untraced
 @given(weights=st.lists(st.integers(1, 20), min_size=2, max_size=5), seed=st.integers(0, 2**32))
 def test_first_region_follows_the_weights(weights: list[int], seed: int) -> None:
-    """Over many draws, each region comes first as often as its share of the weights."""
+    """Over many calls, each region comes first in proportion to its weight."""
     regions = [
         Region(name, f"https://{name}.example", weight=weight)
         for name, weight in zip(NAMES, weights, strict=False)
@@ -147,7 +147,7 @@ def test_equal_weights_make_every_order_equally_likely() -> None:
 
 @pytest.mark.parametrize("heavy", [0, 2])
 def test_second_region_is_evenly_distributed(heavy: int) -> None:
-    """Behind the heaviest region, each other region comes second equally often."""
+    """After the heaviest region, the other regions come second equally often."""
     names = NAMES[:3]
     regions = [
         Region(name, f"https://{name}.example", weight=8 if index == heavy else 1)

@@ -88,7 +88,7 @@ def test_the_first_error_of_results_is_raised() -> None:
 
 
 def test_joined_results_stay_late_if_all_parts_are_late() -> None:
-    """Joining lazily made results of several batches makes none of them, and preserves order."""
+    """Joining lazy results of several batches keeps their order, and computes none of them."""
     first, second = Values(1), Values(2, 3)
     parts = [Results.of_successes(1, first), Results.of_successes(2, second)]
     results = Results.joined(parts)
@@ -104,7 +104,7 @@ def test_joined_results_stay_late_if_all_parts_are_late() -> None:
 
 
 def test_results_compare_like_a_tuple() -> None:
-    """Lazily made results equal, and hash like, a tuple or other results of the same content."""
+    """Lazy results are equal to, and hash like, a tuple of the same content."""
     results, others = Results.of_successes(1, Values(1)), Results([Result(1)])
 
     assert results == others == (Result(1),) != Results([Result(2)])
@@ -114,7 +114,7 @@ def test_results_compare_like_a_tuple() -> None:
 
 
 def test_pickled_results_are_made() -> None:
-    """A pickle of lazily made results has their content, and not the function that makes them."""
+    """A pickle of lazy results contains their values, but not the function that computes them."""
     values = Values(1)
 
     pickled = pickle.dumps(Results.of_successes(1, values))

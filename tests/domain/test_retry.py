@@ -300,7 +300,7 @@ def test_backoff_without_jitter_grows_up_to_the_cap(
 def test_delays_never_shrink(
     backoff: Backoff, base: float, cap: float, factor: float, attempt: int
 ) -> None:
-    """A retry delay without jitter is no shorter than the one before, and never above its cap."""
+    """Without jitter, a retry delay is never shorter than the one before, nor above the maximum."""
     policy = RetryPolicy(9, base, factor, cap, backoff=backoff, jitter=Jitter.NONE)
     first = delay(policy, attempt, previous=0, draw=0)
     second = delay(policy, attempt + 1, previous=0, draw=0)

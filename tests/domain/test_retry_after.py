@@ -67,7 +67,7 @@ def test_pause_is_an_hour_at_most(wait: float | None, expected: float | None) ->
 
 @given(st.integers(-(10**9), 10**9))
 def test_a_date_is_the_time_until_then(seconds: int) -> None:
-    """A future date in `Retry-After` is a wait; a past one is none."""
+    """A future date in `Retry-After` is a wait; a past date means no wait."""
     date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
     assert max(seconds, 0) == parse_retry_after(date, NOW)
 

@@ -158,7 +158,7 @@ def test_contexts_are_encoded_unambiguously(
 
 
 def test_neighbouring_names_are_separated() -> None:
-    """An encryption context encodes where one name ends and the next begins."""
+    """Different names give different encryption contexts, even if their joined text is equal."""
     name_triples = [
         ("a", "bc", ""),
         ("ab", "c", ""),

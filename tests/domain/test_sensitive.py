@@ -48,7 +48,7 @@ def test_names_that_resemble_credential_names_are_not_masked(name: str) -> None:
     ],
 )
 def test_a_segment_of_a_path_may_be_a_credential(path: str, secret: list[str]) -> None:
-    """In a URL's path, tokens, UUIDs and the segment after a name such as `token` are masked."""
+    """In a URL's path, tokens, UUIDs and the segment after a name like `token` are masked."""
     assert secret == [*secret_segments(f"https://x.example{path}")]
 
 

@@ -316,7 +316,7 @@ def test_refuses_counts_and_delays_that_are_none(
 
 
 def test_a_bulkhead_may_have_no_queue() -> None:
-    """By default a full bulkhead refuses callers; with a queue, they wait up to their deadline."""
+    """By default a full bulkhead refuses callers; with a queue, they wait until their deadline."""
     config = BulkheadConfig(3)
 
     assert (3, 0, None) == (config.max_concurrent, config.max_waiting, config.max_wait)

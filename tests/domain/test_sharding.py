@@ -28,7 +28,7 @@ KEY = own_key("key", "bank", None, "k")
 
 
 def test_added_third_shard_takes_third_of_keys() -> None:
-    """An added third shard gets a third of all keys; no key moves between the two older shards."""
+    """Adding a third shard moves a third of all keys to it, and no key between the others."""
     keys = [own_key("key", "bank", "acme", f"INV-{number}") for number in range(3_000)]
     moves = Counter(
         (location_of([key], OLD, ()).shard, location_of([key], NEW, ()).shard) for key in keys
@@ -80,7 +80,7 @@ class Shard:
 
 
 def claim_of(key: str = KEY, owner: int = 1) -> Claim:
-    """Return a claim with a lease of one second, whose holder works for ten seconds at most."""
+    """Return a claim with a lease of one second, whose caller works for ten seconds at most."""
     return Claim(
         key,
         fingerprint=b"",
@@ -94,7 +94,7 @@ def claim_of(key: str = KEY, owner: int = 1) -> Claim:
 
 
 def test_claim_stays_where_it_may_matter() -> None:
-    """A claim stays on its shard until it is released, or its term or answer has expired."""
+    """A claim stays on its shard until it is released, or its time or its answer has expired."""
     for end, moves_after in (
         (None, 10 * SECOND),
         (lambda fence: release_claim(KEY, fence, ttl=DAY), 0),
@@ -129,7 +129,7 @@ class ReadClaim:
 
 
 def test_moved_key_is_refused_to_whoever_does_not_know_the_new_shard() -> None:
-    """After a key has moved, its former shard refuses it for as long as it remembers the move."""
+    """A key's former shard refuses the key for as long as it remembers the move."""
     shard = Shard()
     assert (False, None) == shard.execute(ExecuteOnFormerShard(claim_of()))
     with pytest.raises(StateUnavailable, match="another layout") as excinfo:

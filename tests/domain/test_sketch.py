@@ -33,7 +33,7 @@ def exact_percentile(ordered: list[float], percent: float) -> float:
 
 @pytest.mark.untraced
 def test_percentiles_of_a_million_durations() -> None:
-    """A sketch's percentiles are within one per cent, even if eight sketches are merged."""
+    """Percentiles are within one per cent, even if eight sketches are merged."""
     numbers = random.Random(7)
     durations = [numbers.lognormvariate(-2.5, 1.5) for _ in range(1_000_000)]
     whole_sketch = sketch_of(durations)
@@ -119,7 +119,7 @@ def test_a_bucket_twice_is_refused() -> None:
 
 
 def test_buckets_are_bounded() -> None:
-    """In a full sketch very short durations share a bucket; long ones remain precise to 1 %."""
+    """In a full sketch very short durations share a bucket; long ones stay precise to 1 %."""
     sketch = sketch_of([1.1**power * 1e-9 for power in range(440)])
 
     assert MAX_BUCKETS > sketch.buckets[-1][0] - sketch.buckets[0][0]
@@ -157,7 +157,7 @@ def test_zeros_are_durations() -> None:
 
 
 def test_durations_within_a_limit_are_counted() -> None:
-    """A sketch counts exactly how many durations are within a limit, unless some are near it."""
+    """A sketch counts exactly how many durations are within a limit, except for those near it."""
     sketch = sketch_of([0.1] * 7 + [0.9] * 2 + [3.0])
 
     assert [0, 7, 9, 10] == [sketch.number_within(limit) for limit in (0.05, 0.8, 2.0, 3.0)]

@@ -88,7 +88,7 @@ def test_reported_failure_certainly_changed_nothing(
 def test_lost_connection_leaves_only_sent_work_open(
     system: str, code: str | None, phase: SqlPhase
 ) -> None:
-    """After a lost connection, only SQL that needs no further COMMIT may have taken effect."""
+    """After a lost connection, only SQL that needs no COMMIT may have taken effect."""
     error = sql_error(SqlFault(system, code), phase)
 
     assert isinstance(error, ConnectionFailed)

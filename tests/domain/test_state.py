@@ -55,7 +55,7 @@ def test_small_clock_step_back_is_ignored(seen: int, now: int) -> None:
 
 @given(st.lists(st.none() | times, min_size=1, max_size=4), times)
 def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: int) -> None:
-    """A command that changes nothing keeps its states, or only updates their time."""
+    """A command that changes nothing keeps its states, or updates only their time."""
     states = tuple(None if time is None else (time, DAY, time + SECOND) for time in seen)
     later_states = with_times_moved_back([Clock()] * len(states), states, now)
     for old_state, new_values in zip(states, later_states, strict=True):
@@ -67,7 +67,7 @@ def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: in
 
 
 def test_step_back_of_two_seconds_is_small() -> None:
-    """A state whose time is within two seconds of the clock's stays the same object."""
+    """A state whose time is within two seconds of the clock's time stays the same object."""
     rules = [Clock()] * 3
     for old_time in (NOON - SMALL_STEP, NOON + SMALL_STEP):
         states = ((old_time, DAY, 0), (NOON - HOUR, DAY, 0), (NOON + HOUR, DAY, HOUR))

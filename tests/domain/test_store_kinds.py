@@ -41,7 +41,7 @@ CIPHER = AesGcmCipher(generate_keys())
 def test_synchronous_store_of_an_asynchronous_class(
     construct: Callable[[Any], object], tmp_path: Path
 ) -> None:
-    """If an asynchronous class gets a synchronous store, the error says how to get a right one."""
+    """If an asynchronous class gets a synchronous store, the error says what to use instead."""
     with (
         SqliteStorage(tmp_path / "s.db") as store,
         pytest.raises(ConfigurationError, match="SqliteStorage is synchronous") as refused,

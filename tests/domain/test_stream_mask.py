@@ -80,7 +80,7 @@ def test_no_form_leaks_at_any_split(secret: bytes, form: str) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("form", ["plain", "base64 at 0", "hex", "url"])
 def test_secret_broken_by_a_line_break_is_masked(form: str) -> None:
-    """A secret that is broken over two lines is masked, and both line ends remain."""
+    """A secret that spans two lines is masked, and both line ends remain."""
     written_form = forms(TOKEN)[form]
     for end in (b"\n", b"\r\n"):
         for cut in range(1, len(written_form)):
@@ -140,7 +140,7 @@ def test_lines_appear_at_once() -> None:
 
 
 def test_secret_whose_end_may_begin_another_is_held_back() -> None:
-    """A secret is held back until it is clear that its end does not begin another secret."""
+    """Output is held back as long as its end may be the beginning of a secret."""
     mask = StreamMask([b"alpha-7788-omega", b"omega-9911-kappa"])
     assert b"x " == mask.feed(b"x alpha-7788-omega")
     assert b"*** y" == mask.feed(b" y") + mask.finish()

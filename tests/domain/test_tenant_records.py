@@ -41,7 +41,7 @@ def places_used(world: World) -> int:
 
 
 def claim(key: str = "{@acme:bank:k}:key", ttl: int = DAY) -> Claim:
-    """Return the claim of a key."""
+    """Return the claim of an idempotency key."""
     return Claim(key, fingerprint=b"", owner=1, lease=SECOND, ttl=ttl, target="bank", remembered=0)
 
 
@@ -56,7 +56,7 @@ def test_tenant_gets_as_many_places_as_its_limit_allows() -> None:
 
 
 def test_large_answers_take_further_places() -> None:
-    """A large answer takes another place for each 4,096 bytes that exceed its record's room."""
+    """A large answer uses one more place per 4,096 bytes beyond the space of its record."""
     packing = len(pack_values((b"x" * 4_096,))) - 4_096
     sizes = [0, 4_096 - packing, 4_097 - packing, 8_192 - packing, 8_193 - packing]
 
@@ -65,7 +65,7 @@ def test_large_answers_take_further_places() -> None:
 
 
 def test_tenants_are_counted_apart() -> None:
-    """A tenant that has reached its limit takes no places away from other tenants."""
+    """A tenant at its limit does not take places away from other tenants."""
     world = World()
     reserve(world, bound=1)
 
@@ -75,7 +75,7 @@ def test_tenants_are_counted_apart() -> None:
 
 
 def test_place_is_counted_until_its_record_expires() -> None:
-    """A place is counted until its record expires, or up to 1/16 of the lifetime longer."""
+    """A place is counted until its record expires, or up to 1/16 of its lifetime longer."""
     world = World()
     answer = reserve(world, bound=1)
     start = world.now
@@ -159,7 +159,7 @@ def test_places_are_counted_for_as_long_as_before_after_clock_step_back() -> Non
 
 
 def test_state_without_places_grants_next_reservation() -> None:
-    """A state without places grants the next reservation, whatever the clock does."""
+    """A state without places grants the next reservation, whatever the time."""
     world = World()
     reserve(world, bound=1)
     world.now += 3 * DAY

@@ -19,7 +19,7 @@ timeouts = st.builds(Timeouts, connect=bounds, read=bounds, write=bounds, pool=b
 
 @given(timeouts, st.floats(min_value=0, exclude_min=True, max_value=1e9))
 def test_steps_are_capped_by_the_remaining_time(given_: Timeouts, remaining: float) -> None:
-    """A step's timeout is its own limit or the remaining time, whichever is less."""
+    """A step's timeout is its limit or the remaining time, whichever is shorter."""
     capped_timeouts = given_.within(remaining)
     for name, bound in attrs.asdict(given_).items():
         expected = remaining if bound is None else min(bound, remaining)

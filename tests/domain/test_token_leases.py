@@ -68,7 +68,7 @@ def test_answer_later_than_a_lease_serves_only_waiting_calls() -> None:
 
 
 def test_one_request_in_each_lease() -> None:
-    """Calls without a token wait for the next request, which asks for more than they need."""
+    """Calls without a token wait for the next request, which asks for spare tokens too."""
     lease = after_grant(asking_lease(1), 1, sent=0, now=100, most=MOST).lease
     step = after_call(lease, 2, 0, 200, MOST)
 
@@ -107,7 +107,7 @@ def test_broker_requests_tokens_for_waiting_calls_only_after_refusal() -> None:
 
 
 def test_refusal_reaches_calls_that_cannot_wait_so_long() -> None:
-    """After a refused request, calls that cannot wait are refused; others join the next one."""
+    """After a refused request, calls that cannot wait fail; others join the next request."""
     lease = after_call(asking_lease(1), 2, 500_000, 0, MOST).lease
     step = after_refusal(lease, 2 * LEASE, 10, MOST, 0)
 
@@ -155,7 +155,7 @@ def test_calls_that_waited_too_long_are_not_requested() -> None:
 
 
 def test_newcomer_does_not_wait_for_tokens_that_come_too_late() -> None:
-    """If the requested tokens come later than a new call can wait, it is refused at once."""
+    """A call is refused at once if the requested tokens will arrive too late for it."""
     lease = after_delayed_grant(asking_lease(1, within=500_000), 300_000, 10).lease
 
     assert (Refusal(2, 299_990),) == after_call(lease, 2, 0, 20, MOST).refused

@@ -84,7 +84,7 @@ class Effects:
 
 
 def test_idle_time_ends_when_the_look_up_begins() -> None:
-    """An operation's idle time ends when its look-up begins."""
+    """An operation counts as idle until its look-up begins."""
     effects = Effects()
     effects.register()
     effects.clock.advance(1)
@@ -133,7 +133,7 @@ def test_effect_is_forgotten_when_its_time_is_over() -> None:
 
 
 def test_earlier_holder_removes_operation_only_if_its_outcome_is_certain() -> None:
-    """An operation's earlier holder removes it from the register only if its outcome is certain."""
+    """An operation's former holder may remove it only if its outcome is certain."""
     effects = Effects()
     effects.register()
     first = effects.attend().number
@@ -160,7 +160,7 @@ def test_questions_are_counted_and_the_latest_is_kept() -> None:
 
 
 def test_time_of_a_question_follows_a_clock_that_is_set_back() -> None:
-    """If the clock was set back, the age of the last look-up grows again at once."""
+    """If the clock was set back, the age of the last look-up grows again from then on."""
     effects = Effects()
     effects.register()
     effects.clock.advance(9)

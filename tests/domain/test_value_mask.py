@@ -95,7 +95,7 @@ def test_any_secret_is_masked_as_it_is(secret: str, spelling: str) -> None:
 
 
 def test_secrets_of_up_to_three_characters_are_not_masked() -> None:
-    """Secrets of up to three characters are not masked; those up to seven only as whole words."""
+    """Secrets of up to three characters are not masked; up to seven only as whole words."""
     mask = value_mask([b"abc", b"kite7"])
 
     assert "abc kite77 ***, (***) Kite7s" == masked_text("abc kite77 kite7, (KITE7) Kite7s", mask)
@@ -128,7 +128,7 @@ def test_short_fragments_of_a_secret_are_shown() -> None:
 
 
 def test_damaged_copy_of_a_long_secret_is_masked_on_both_sides() -> None:
-    """If a text repeats a long secret with one wrong character, both parts around it are masked."""
+    """If a text has a long secret with one wrong character, the parts around it are masked."""
     secret = hashlib.sha512(b"a key").hexdigest().encode()
     mask = value_mask([secret])
     for position in (20, 64, 100):
@@ -137,14 +137,14 @@ def test_damaged_copy_of_a_long_secret_is_masked_on_both_sides() -> None:
 
 
 def test_word_that_secret_begins_or_ends_with_is_not_masked_elsewhere() -> None:
-    """A word that a secret begins or ends with is not masked elsewhere."""
+    """A word at the start or end of a secret is not masked elsewhere."""
     mask = value_mask([b"TEST_9x2q_shipengine"])
 
     assert "shipengine said ***" == masked_text("shipengine said TEST_9x2q_ship", mask)
 
 
 def test_key_files_are_known_by_their_keys() -> None:
-    """If a secret is a key file, its key is masked in other texts; its other lines are not."""
+    """If a secret is a key file, only its key is masked in other texts, not its other lines."""
     key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ"
     armoured = f"-----BEGIN PRIVATE KEY-----\n{key[:26]}\n{key[26:]}\n-----END PRIVATE KEY-----\n"
     nested_key_file = {"type": "service_account", "list": [{"private_key": armoured}], "port": 1}

@@ -1,4 +1,4 @@
-"""The queue for a rate limit: if a caller leaves, the callers behind it move up."""
+"""The queue for a rate limit: if a caller leaves, the callers behind move up."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_callers_behind_a_leaving_caller_move_up_by_one_slot() -> None:
 
 
 def test_waiting_caller_that_sleeps_past_freed_slot_keeps_its_own() -> None:
-    """If a waiting caller sleeps past a freed slot, it and all behind it keep their own slots."""
+    """If a caller sleeps past a freed slot, it and all callers behind it keep their slots."""
     line, returned_turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, asleep=False).without_caller(1)
     assert (2, 3) == line.numbers
     assert [2 * SLOT, 3 * SLOT] == [returned_turn[0] for returned_turn in line.turns]

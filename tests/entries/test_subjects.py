@@ -243,7 +243,9 @@ def test_unreadable_entries_are_reported(shop: Shop) -> None:
 
     def open_or_refuse(entry: Any) -> dict[str, Any]:
         if entry is broken_entry:
-            raise InvalidData("this cannot be opened.", field="content", remedy="Find the key.")
+            raise InvalidData(
+                "the content cannot be decrypted.", field="content", remedy="Find the key."
+            )
         return {"fine": entry.id}
 
     async def find(_: object) -> Any:
@@ -259,7 +261,7 @@ def test_unreadable_entries_are_reported(shop: Shop) -> None:
 
     first, *other_exports = exported_data["outbox"]
     assert (broken_entry.id, broken_entry.operation) == (first["id"], first["operation"])
-    assert first["unreadable"].startswith("InvalidData: this cannot be opened.")
+    assert first["unreadable"].startswith("InvalidData: the content cannot be decrypted.")
     assert [{"fine": item.id} for item in result.log] == other_exports
 
 

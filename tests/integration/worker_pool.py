@@ -105,9 +105,11 @@ class WorkerProcess:
                 if finished_reports:
                     return finished_reports
                 if self._process.poll() is not None:
-                    raise AssertionError(f"the process ended without a word of {what!r}.")
+                    raise AssertionError(f"the process ended before it reported {what!r}.")
                 if not self._changed.wait(end - time.monotonic()):
-                    raise AssertionError(f"no word of {what!r} within {PATIENCE:g} s.")
+                    raise AssertionError(
+                        f"the process did not report {what!r} within {PATIENCE:g} s."
+                    )
 
 
 class WorkerPool:

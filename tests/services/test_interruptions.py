@@ -76,7 +76,7 @@ def interrupt_flow(
             coroutine.close()
             return True
         coroutine.throw(error)
-        raise AssertionError("cleaning up has waited for something")
+        raise AssertionError("the clean-up waited for an event")
     except StopIteration:
         return False
     except error:

@@ -394,7 +394,7 @@ def test_existing_key_continues_while_the_count_is_away() -> None:
 
     def lose_count(command: object) -> None:
         if isinstance(command, Reserve):
-            raise StorageUnavailable("the store of the count is unreachable")
+            raise StorageUnavailable("the store that counts the records is unreachable")
 
     ports.meanwhile = lose_count
     ports.tenant_records = TenantRecords(100)

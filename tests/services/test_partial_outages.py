@@ -455,7 +455,7 @@ class SlowStore:
         time_bound = self.world.store.timeouts[-1]
         self.world.clock.advance(min(self.delay, time_bound))
         if self.delay > time_bound:
-            raise StorageUnavailable("it did not answer in time.", slow=self.slow)
+            raise StorageUnavailable("the store did not answer in time.", slow=self.slow)
 
 
 @sync_and_async

@@ -242,7 +242,7 @@ class World:
                 self.now = max(self.now, min(wake_times)) + self.dice.choice(
                     (0, 0, 1, 1_000, 50_000)
                 )
-        raise AssertionError("the world did not come to rest")
+        raise AssertionError("the simulation still has pending events at its end")
 
     def flush(self) -> None:
         """Deliver the background writes that living processes have not yet sent."""

@@ -144,7 +144,7 @@ def test_server_answers_wrong_requests_with_a_fault(tmp_path: Path) -> None:
         )
         with pytest.raises(moorage.VendorRejected) as excinfo:
             perform(server.url, operation)
-        assert "There is no such operation." == excinfo.value.vendor_message
+        assert "The service has no operation of this name." == excinfo.value.vendor_message
         with moorage.ConnectorManager([moorage.Service("x", base_url=server.url)]) as manager:
             request = moorage.Request.post("/x", body=b"no XML", headers={})
             with pytest.raises(moorage.VendorFailed) as failed:

@@ -124,7 +124,7 @@ def test_failing_hook_does_not_change_step_result(mode: str, tmp_path: Path) -> 
     """A failing hook does not change the step's result, and its error shows no secret."""
 
     def raise_error(_: Step, __: ExecutionResult) -> None:
-        raise ValueError("cannot tell hunter22-hunter22")
+        raise ValueError("cannot parse hunter22-hunter22")
 
     execute = executor(
         mode, MockPlatform(), f"sqlite:///{tmp_path}/state.db", post_execute=raise_error

@@ -189,7 +189,7 @@ class _StrictCreationsVendor(S3):
 
     async def create_container(self, wire: Wire, name: str, /) -> None:
         if any(entry.name == name for entry in await S3.list_containers(self, wire)):
-            raise AlreadyExists("The account has this container.")
+            raise AlreadyExists("The account already has this container.")
         await S3.create_container(self, wire, name)
 
 

@@ -59,13 +59,13 @@ def digest(content: bytes) -> str:
 def decode(text: object) -> bytes:
     """Decode URL-safe Base64 strictly."""
     if not isinstance(text, str) or not _ENCODED.fullmatch(text):
-        raise InvalidJwt("what should be base64url is not")
+        raise InvalidJwt("a part of the token is not base64url")
     try:
         content = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
-        raise InvalidJwt("what should be base64url is not") from None
+        raise InvalidJwt("a part of the token is not base64url") from None
     if encode(content) != text:
-        raise InvalidJwt("base64url has stray bits at its end")
+        raise InvalidJwt("a base64url text has extra bits at its end")
     return content
 
 
@@ -73,11 +73,11 @@ def read_jwt(text: str) -> Jwt:
     """Parse a JWT into its parts."""
     parts = text.split(".")
     if len(parts) != 3:
-        raise InvalidJwt("a token in compact form has three parts")
+        raise InvalidJwt("a token in compact form must have three parts")
     header, claims, signature = (decode(part) for part in parts)
     jwt = Jwt(_members(header), _members(claims), text.rpartition(".")[0].encode(), signature)
     if "crit" in jwt.header:
-        raise InvalidJwt("nothing critical is understood")
+        raise InvalidJwt("the token requires an extension, but this server supports none")
     return jwt
 
 
@@ -107,11 +107,11 @@ def verify(jwt: Jwt, key: PublicKey | bytes) -> None:
     algorithm = jwt.header.get("alg")
     kind, check = _CHECKS.get(str(algorithm), (None, None))
     if kind is None or check is None or not isinstance(key, kind):
-        raise InvalidJwt("the algorithm does not go with the key")
+        raise InvalidJwt("the algorithm does not fit the key")
     try:
         check(key, jwt.signature, jwt.signed)
     except (InvalidSignature, ValueError):
-        raise InvalidJwt("the signature is not right") from None
+        raise InvalidJwt("the signature is wrong") from None
 
 
 def _hmac(key: Any, signature: bytes, signed: bytes) -> None:
@@ -156,7 +156,7 @@ def public_key(jwk: object) -> PublicKey:
     if not isinstance(jwk, dict):
         raise InvalidJwt("jwk is not a JSON object")
     if _PRIVATE & jwk.keys():
-        raise InvalidJwt("jwk has a private key in it")
+        raise InvalidJwt("jwk contains a private key")
     try:
         match jwk.get("kty"), jwk.get("crv"):
             case "EC", "P-256":
@@ -168,7 +168,7 @@ def public_key(jwk: object) -> PublicKey:
                 e, n = (int.from_bytes(decode(jwk.get(name)), "big") for name in "en")
                 return _long_enough(rsa.RSAPublicNumbers(e, n).public_key())
             case _:
-                raise InvalidJwt("jwk is of a kind that is not known here")
+                raise InvalidJwt("jwk has a key type that this server does not support")
     except ValueError:
         raise InvalidJwt("jwk describes no key") from None
 
@@ -196,7 +196,7 @@ def check_times(claims: Mapping[str, Any], now: datetime) -> None:
     if expires <= moment:
         raise InvalidJwt("the assertion has expired")
     if expires > moment + _FAR_SECONDS:
-        raise InvalidJwt("the assertion lives too long")
+        raise InvalidJwt("the lifetime of the assertion is too long")
     for name in ("nbf", "iat"):
         if name in claims and seconds(claims, name) > moment + 1:
             raise InvalidJwt(f"{name} is in the future")

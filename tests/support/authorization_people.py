@@ -65,7 +65,7 @@ def granted_scope(
     allowed_scopes = tuple(sorted(client.scopes)) if most is None else most
     scope = allowed_scopes if request is None else tuple(sorted(set(request.split(" "))))
     if not set(scope) <= set(allowed_scopes):
-        raise Refusal("invalid_scope", "the scope is more than the client may have")
+        raise Refusal("invalid_scope", "the scope exceeds what the client may request")
     return scope
 
 
@@ -105,7 +105,7 @@ class People:
             raise Refusal("invalid_request", "redirect_uri is not registered")
         redirect_parameters = {"state": requests["state"]} if "state" in requests else {}
         try:
-            require(len(requests) == len(call.query), "invalid_request", "a parameter comes twice")
+            require(len(requests) == len(call.query), "invalid_request", "a parameter occurs twice")
             redirect_parameters["code"] = self._code(requests, client, call.now)
         except Refusal as refusal:
             redirect_parameters |= {
@@ -120,16 +120,18 @@ class People:
         if "response_type" not in fields:
             raise Refusal("invalid_request", "response_type is missing")
         if fields["response_type"] != "code":
-            raise Refusal("unsupported_response_type", "only codes are given here")
+            raise Refusal(
+                "unsupported_response_type", "this server supports only response_type=code"
+            )
         if CODE not in client.grants:
-            raise Refusal("unauthorized_client", "the client may not use codes")
+            raise Refusal("unauthorized_client", "the client may not use authorization codes")
         if fields.get("code_challenge_method") != "S256":
             raise Refusal("invalid_request", "code_challenge_method is not S256")
         if not _CHALLENGE.fullmatch(fields.get("code_challenge", "")):
-            raise Refusal("invalid_request", "code_challenge is not that of a SHA-256")
+            raise Refusal("invalid_request", "code_challenge is not a SHA-256 in base64url")
         scope = granted_scope(client, fields.get("scope"))
         if not self.approve or fields.get("person") == "denies":
-            raise Refusal("access_denied", "the person said no")
+            raise Refusal("access_denied", "the person refused the request")
         text = f"code-{secrets.token_urlsafe(18)}"
         self._codes[text] = Code(
             client=client,
@@ -145,19 +147,19 @@ class People:
         """Redeem an authorization code for a client; a code is valid once."""
         code = self._codes.get(call.needed_parameter("code"))
         if code is None or code.client.id != client.id:
-            raise Refusal("invalid_grant", "there is no such code for this client")
+            raise Refusal("invalid_grant", "the client has no such authorization code")
         if code.family is not None:
             code.family.live = False
             raise Refusal("invalid_grant", "the code was used before")
         if call.now >= code.expires:
             raise Refusal("invalid_grant", "the code has expired")
         if call.optional_parameter("redirect_uri") != code.redirect_uri:
-            raise Refusal("invalid_grant", "redirect_uri is not the one that was asked with")
+            raise Refusal("invalid_grant", "redirect_uri differs from the authorization request")
         if code.jkt not in {None, jkt}:
-            raise Refusal("invalid_grant", "the code is bound to another key")
+            raise Refusal("invalid_grant", "the authorization code is bound to another key")
         verifier = call.needed_parameter("code_verifier")
         if not _VERIFIER.fullmatch(verifier) or challenge_of(verifier) != code.challenge:
-            raise Refusal("invalid_grant", "code_verifier is not the one of the challenge")
+            raise Refusal("invalid_grant", "code_verifier does not match the code_challenge")
         return code
 
     # --- with a device -----------------------------------------------------
@@ -194,11 +196,11 @@ class People:
         """Return a polling device, once a person has approved it."""
         device = self._devices.get(call.needed_parameter("device_code"))
         if device is None or device.used or device.client.id != client.id:
-            raise Refusal("invalid_grant", "there is no such device code for this client")
+            raise Refusal("invalid_grant", "the client has no such device code")
         if call.now >= device.expires:
             raise Refusal("expired_token", "the device code has expired")
         if device.decision is False:
-            raise Refusal("access_denied", "the person said no")
+            raise Refusal("access_denied", "the person refused the request")
         if device.decision is None:
             self._hold(device, call.now)
         return device
@@ -208,7 +210,7 @@ class People:
         if last_poll is not None and now < last_poll + timedelta(seconds=device.interval):
             self.hasty += 1
             device.interval += _SLOWER_BY
-            raise Refusal("slow_down", "the device asks too often")
+            raise Refusal("slow_down", "the device sends requests too often")
         raise Refusal("authorization_pending", "the person has not decided yet")
 
 

@@ -64,7 +64,7 @@ class ClientAuthenticator:
         ]
         used_methods = [name for name, is_used in ways if is_used]
         if len(used_methods) > 1:
-            raise Refusal("invalid_request", "a client says in one way who it is")
+            raise Refusal("invalid_request", "a client must authenticate in exactly one way")
         if call.optional_parameter("client_assertion_type") and not call.optional_parameter(
             "client_assertion"
         ):
@@ -91,7 +91,7 @@ class ClientAuthenticator:
 
     def _by_basic(self, call: Call, fields: tuple[str, ...]) -> tuple[Client, str]:
         if len(fields) != 1:
-            raise Refusal("invalid_request", "Authorization comes once")
+            raise Refusal("invalid_request", "the Authorization header must occur only once")
         scheme, _, encoded_text = fields[0].partition(" ")
         if scheme.lower() != "basic":
             raise _refuse_client("Authorization is not Basic")
@@ -104,7 +104,9 @@ class ClientAuthenticator:
             raise _refuse_client("id and secret are not form-urlencoded")
         name, secret = unquote_plus(name), unquote_plus(secret)
         if call.optional_parameter("client_id") not in {None, name}:
-            raise Refusal("invalid_request", "client_id is another than that in Authorization")
+            raise Refusal(
+                "invalid_request", "client_id differs from the id in the Authorization header"
+            )
         return self._by_secret(name, secret, "client_secret_basic")
 
     def _by_secret(self, name: str, secret: str, method: str) -> tuple[Client, str]:
@@ -145,7 +147,7 @@ class ClientAuthenticator:
             # RFC 7521, section 4.1: whoever brings an assertion need not be a client.
             if call.optional_parameter("assertion") is not None:
                 return NOBODY, "none"
-            raise _refuse_client("the client does not say who it is")
+            raise _refuse_client("the client does not authenticate")
         client = self._registered(name, *_CERTIFIED, "none")
         if client.method in _CERTIFIED:
             _check_certificate(client, call.certificate)

@@ -150,7 +150,9 @@ class Authority:
     def _binding(self, call: Call, client: Client) -> Binding:
         jkt = self.door.proof(call, "token")
         if client.dpop and jkt is None:
-            raise Refusal("invalid_dpop_proof", "the client is registered for proofs")
+            raise Refusal(
+                "invalid_dpop_proof", "the client is registered for DPoP, so a proof is required"
+            )
         return Binding(jkt=jkt, x5t=digest(call.certificate) if call.certificate else None)
 
     def _for_itself(self, call: Call, client: Client, binding: Binding) -> dict[str, Any]:
@@ -203,10 +205,10 @@ class Authority:
         if call.optional_parameter("actor_token"):
             self._exchanged(call, "actor_token")
         elif call.optional_parameter("actor_token_type"):
-            raise Refusal("invalid_request", "actor_token_type comes with an actor_token")
+            raise Refusal("invalid_request", "actor_token_type requires an actor_token")
         target = call.optional_parameter("requested_token_type") or ACCESS_TOKEN
         if target not in {ACCESS_TOKEN, JWT_TOKEN}:
-            raise Refusal("invalid_request", "no token of the requested type is given here")
+            raise Refusal("invalid_request", "this server issues no token of the requested type")
         scope = granted_scope(client, call.optional_parameter("scope"), subject.scope)
         targets = self._targets(call)
         family = self.ledger.family(client, subject.subject, scope, binding)
@@ -225,14 +227,14 @@ class Authority:
             return opener.family
         if kind == REFRESH_TOKEN and renewal is not None and renewal.family.live:
             return renewal.family
-        raise Refusal("invalid_request", f"{name} is not good")
+        raise Refusal("invalid_request", f"{name} is not valid")
 
     def _targets(self, call: Call) -> tuple[str, ...]:
         resources = call.form.get("resource", ())
         for resource in resources:
             place = urlsplit(resource)
             if not place.scheme or "#" in resource:
-                raise Refusal("invalid_target", "resource is no absolute URI")
+                raise Refusal("invalid_target", "resource is not an absolute URI")
         targets = (*resources, *call.form.get("audience", ()))
         if self.targets is not None and not self.targets.issuperset(targets):
             raise Refusal("invalid_target", "there is no such resource or audience")
@@ -320,23 +322,27 @@ class Authority:
 
     def _accepted_token(self, call: Call, scheme: str, text: str) -> AccessToken:
         if "access_token" in call.query or "access_token" in call.form:
-            raise Refusal("invalid_request", "a token belongs into Authorization")
+            raise Refusal("invalid_request", "a token must be in the Authorization header")
         if len(call.fields.get("authorization", ())) > 1:
-            raise Refusal("invalid_request", "Authorization comes once")
+            raise Refusal("invalid_request", "the Authorization header must occur only once")
         if scheme not in {"bearer", "dpop"} or not text:
             raise Refusal("", "nothing was presented", status=401)
         token = self.ledger.access.get(text)
         if token is None or not token.is_accepted(call.now):
             raise Refusal("invalid_token", "the token is not known or has expired", status=401)
         if (token.binding.jkt is not None) != (scheme == "dpop"):
-            raise Refusal("invalid_token", "the token is not one of this scheme", status=401)
+            raise Refusal(
+                "invalid_token", "the token belongs to another authentication scheme", status=401
+            )
         if token.binding.jkt is not None:
             self._check_proof(call, token, text)
         shown_thumbprint = digest(call.certificate) if call.certificate else None
         if token.binding.x5t not in {None, shown_thumbprint}:
             raise Refusal("invalid_token", "the token is bound to a certificate", status=401)
         if self.needed_scope is not None and self.needed_scope not in token.scope:
-            raise Refusal("insufficient_scope", "the token is not good for this", status=403)
+            raise Refusal(
+                "insufficient_scope", "the scope of the token does not allow this", status=403
+            )
         return token
 
     def _check_proof(self, call: Call, token: AccessToken, text: str) -> None:
@@ -353,12 +359,12 @@ class Authority:
 def _check_form(call: Call) -> None:
     """Refuse a body that is not a form as RFC 6749, section 3.2, requires."""
     if not call.formed:
-        raise Refusal("invalid_request", "the body is no application/x-www-form-urlencoded")
+        raise Refusal("invalid_request", "the body is not application/x-www-form-urlencoded")
     if call.query:
-        raise Refusal("invalid_request", "parameters belong into the body")
+        raise Refusal("invalid_request", "parameters must be in the body")
     for name, values in call.form.items():
         if len(values) > 1 and name not in _REPEATABLE:
-            raise Refusal("invalid_request", "a parameter comes twice")
+            raise Refusal("invalid_request", "a parameter occurs twice")
 
 
 def _challenge(refusal: Refusal, scheme: str) -> Answer:

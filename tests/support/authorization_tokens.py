@@ -215,7 +215,7 @@ class Ledger:
         if token is None:
             return
         if token.family.client.id != client.id:
-            raise Refusal("unauthorized_client", "the token is that of another client")
+            raise Refusal("unauthorized_client", "the token belongs to another client")
         if isinstance(token, RefreshToken):
             token.family.live = False
         else:

@@ -174,7 +174,7 @@ class _Conversation(BaseHTTPRequestHandler):
             return None
         body = self.rfile.read(int(length))
         if len(body) < int(length):
-            raise ConnectionError("The caller left before it had said everything.")
+            raise ConnectionError("The client disconnected before its request was complete.")
         return body
 
     def _call(self, site: ResponseSource, path: str, query: str, body: bytes) -> Call:

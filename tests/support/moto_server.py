@@ -144,7 +144,7 @@ class MotoServer:
                 self._send("", "/moto-api/", "", "GET")
                 return
             time.sleep(0.05)
-        raise AssertionError("moto did not begin to listen")
+        raise AssertionError("moto did not open its port in time")
 
     def _user(self) -> Key:
         self._ask("CreateUser")

@@ -124,12 +124,12 @@ def plan(text: str) -> Plan:
     """Return the steps of a page; raise `PageRuleBroken` if the purpose of a block is unclear."""
     page_plan = Plan([], set(), set(), set())
     if len(_FENCE.findall(text)) != 2 * len(blocks(text)):
-        raise PageRuleBroken("a block is indented, or does not end.")
+        raise PageRuleBroken("a code block is indented, or has no end.")
     for block in blocks(text):
         name = _NAME.match(block.text)
         if block.language not in LANGUAGES:
             raise PageRuleBroken(
-                f"line {block.line}: `{block.language}` is no language of a block."
+                f"line {block.line}: `{block.language}` is not an allowed language of a code block."
             )
         if block.language == "console":
             _type(block, page_plan)
@@ -139,11 +139,11 @@ def plan(text: str) -> Plan:
         elif block.language == "python":
             if _TEST.search(block.text):
                 raise PageRuleBroken(
-                    f"line {block.line}: a test has to be in a file, which pytest runs."
+                    f"line {block.line}: a test must be in a file that pytest runs."
                 )
             page_plan.steps.append({"kind": "python", "text": block.text, "line": block.line})
         elif block.language != "text":
-            raise PageRuleBroken(f"line {block.line}: the first line has to name the file.")
+            raise PageRuleBroken(f"line {block.line}: the first line must name the file.")
     return page_plan
 
 

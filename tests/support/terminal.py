@@ -39,7 +39,7 @@ class Terminal:
         while (result := re.search(pattern, self.seen)) is None:
             assert time.monotonic() < end_time, f"{pattern!r} did not come: {self.seen!r}"
             if not self._read():
-                raise AssertionError(f"{pattern!r} did not come before the end: {self.seen!r}")
+                raise AssertionError(f"the program ended without {pattern!r}: {self.seen!r}")
         self.seen = self.seen[result.end() :]
         return result[0]
 

@@ -26,7 +26,7 @@ def run_plain(flow: Coroutine[Any, Any, Any]) -> Any:
         flow.send(None)
     except StopIteration as stop:
         return stop.value
-    raise AssertionError("something suspended in synchronous code")
+    raise AssertionError("synchronous code awaited something that suspends")
 
 
 class Sleeper:

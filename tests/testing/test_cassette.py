@@ -122,7 +122,7 @@ def test_recording_needs_a_client(recorder: Recorder) -> None:
     client: SyncOrAsync = cassette.async_client() if recorder.is_async else cassette.client()
 
     for verb in ("send", "open"):
-        with pytest.raises(ConfigurationError, match="nobody whose answers"):
+        with pytest.raises(ConfigurationError, match="no HTTP client whose answers"):
             await_if_needed(getattr(client, verb)(*get_request(), TIMEOUTS))
     await_if_needed(client.close())
 

@@ -197,7 +197,7 @@ PLAIN: list[tuple[type[Ledger], Any, str]] = [
     (
         TakesAnyArgumentConnector,
         checks.description_connects_nowhere,
-        "arguments that it does not have",
+        "arguments that it does not declare",
     ),
     (
         OverspendsPoolConnector,
@@ -232,7 +232,11 @@ PLAIN: list[tuple[type[Ledger], Any, str]] = [
         "reported as healthy while its server is unreachable",
     ),
     (SilentHealthConnector, network.health_says_what_is_wrong, "does not contain the problem"),
-    (SickConnector, network.health_says_what_is_wrong, "The server is back, and the health is"),
+    (
+        SickConnector,
+        network.health_says_what_is_wrong,
+        "The server works again, but the connector's health is",
+    ),
     (RaisesPasswordConnector, network.refused_connection_did_nothing, "The secret is shown"),
     (KeepsPasswordInFramesConnector, network.refused_connection_did_nothing, "The secret is shown"),
     (RaisesForeignErrorsConnector, network.refused_connection_did_nothing, "A foreign OSError"),

@@ -418,7 +418,7 @@ def test_notices_a_delivery_without_a_webhook() -> None:
     def new_subject() -> kit.EinvoicesSubject:
         return attrs.evolve(einvoices_subjects.storecove(), deliver=lambda _: None)
 
-    with pytest.raises(AssertionError, match="no webhook of a state"):
+    with pytest.raises(AssertionError, match="no webhook about a new state"):
         PLAIN["a_state_is_told_by_its_word"](new_subject)
 
 
@@ -437,5 +437,5 @@ def test_notices_a_stranger_whose_webhook_is_accepted() -> None:
         subject.sandbox.hook = hook  # type: ignore[assignment, method-assign]  # a wrong sandbox
         return subject
 
-    with pytest.raises(AssertionError, match="of a stranger is accepted"):
+    with pytest.raises(AssertionError, match="with a forged signature is accepted"):
         PLAIN["events_are_accepted_if_proven"](new_subject)

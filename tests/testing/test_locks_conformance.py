@@ -173,8 +173,8 @@ class _StubbornLocks(AsyncioLocks):
             "Waited, with a line of 9 and 0",
         ),
         (kit.a_wait_ends_with_its_timeout, _HastyLocks, "before its time"),
-        (kit.a_full_queue_refuses_at_once, _RoomyLocks, "could wait did not"),
-        (kit.first_come_first_served, _UnqueuedLocks, "could wait did not"),
+        (kit.a_full_queue_refuses_at_once, _RoomyLocks, "allows a wait was refused"),
+        (kit.first_come_first_served, _UnqueuedLocks, "allows a wait was refused"),
         (kit.first_come_first_served, _LifoLocks, "waited longer"),
         (kit.new_callers_do_not_overtake, _CrowdedLocks, "A newcomer got"),
         (

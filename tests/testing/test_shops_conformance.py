@@ -327,7 +327,7 @@ WRONG = [
         "payment was read as",
     ),
     ("pages_lose_no_order", as_woocommerce(_NumberingVendor), "on no page"),
-    ("pages_lose_no_order", as_shopify(_EndlessVendor), "do not come to an end"),
+    ("pages_lose_no_order", as_shopify(_EndlessVendor), "list of pages never ends"),
     ("the_next_run_resumes", as_shopify(_ForgetfulVendor), "begins at None"),
     ("a_parcel_leaves_once", as_shopify(_InsistingVendor), "tracking number is lost"),
     ("a_parcel_leaves_once", as_shopify(_SilentVendor), "was not notified"),

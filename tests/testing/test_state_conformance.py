@@ -436,13 +436,13 @@ class _UntoldStore(NaiveStore):
         ("keys_are_told_apart", _FoldingStore, "another key"),
         ("generated_commands_equal_the_model", _ForgetfulStore, "other states than were written"),
         ("an_error_of_a_command_changes_nothing", _HastyStore, "written all the same"),
-        ("an_error_of_a_command_changes_nothing", _SilentStore, "did not come through"),
+        ("an_error_of_a_command_changes_nothing", _SilentStore, "did not reach its caller"),
         (
             "a_state_of_another_layout_is_unusable_alone",
             _RawStore,
             "limit of another layout raises",
         ),
-        ("a_state_of_another_layout_is_unusable_alone", _LaxStore, "taken for one of this layout"),
+        ("a_state_of_another_layout_is_unusable_alone", _LaxStore, "read as one of this layout"),
         ("a_state_of_another_layout_is_unusable_alone", _VagueStore, "names another state"),
         ("time_never_goes_back", _FractionalStore, "not an int"),
         ("time_never_goes_back", _ReturningStore, "went back"),
@@ -458,7 +458,7 @@ class _UntoldStore(NaiveStore):
         ("time_counts_microseconds", _MillisecondStore, "went on by"),
         ("time_counts_microseconds", _FastStore, "went on by"),
         ("states_are_kept_until_expiry", _BriefStore, "before its time"),
-        ("decisions_equal_the_model", _RoundingStore, "which the model does not"),
+        ("decisions_equal_the_model", _RoundingStore, "the model differs"),
         ("a_full_store_refuses_new_states", _BoundlessStore, "took another"),
         ("a_full_store_refuses_new_states", _PartialStore, "changed a state"),
         ("a_full_store_refuses_new_states", _PushingStore, "changed a state"),
@@ -487,7 +487,10 @@ def test_a_store_that_waits_too_long_is_noticed(store: Plain) -> None:
     """A store that ignores its caller's time limit fails the check."""
     (check,) = (c for c in kit.CHECKS if name_of(c) == "waits_end_with_the_callers_timeout")
 
-    with waiting_at_most(1), pytest.raises(AssertionError, match="longer than its caller had"):
+    with (
+        waiting_at_most(1),
+        pytest.raises(AssertionError, match="longer than its caller's time limit"),
+    ):
         check(store)
 
 

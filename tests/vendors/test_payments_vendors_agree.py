@@ -64,7 +64,9 @@ class SandboxAccount:
     def refused(self, source: str | None) -> Ref:
         """Charge a source that the vendor declines."""
         if source is None:
-            raise UnsupportedByVendor("Nothing is declined here.", capabilities=("declines",))
+            raise UnsupportedByVendor(
+                "This sandbox declines no payment.", capabilities=("declines",)
+            )
         return self.paid(source)
 
     def held(self) -> Ref:

@@ -66,7 +66,7 @@ class Endpoint:
 
     def _handle(self) -> None:
         if self.fails:
-            raise ConnectorError("the host's own table is out of reach.", retryable=True)
+            raise ConnectorError("the host's table cannot be reached.", retryable=True)
 
     def answer(self, take: Callable[[], ReceivedWebhook]) -> WebhookReply:
         """Return a synchronous application's reply to one webhook request."""

@@ -158,7 +158,7 @@ class _UnreachableStore:
 
     def execute(self, _: Any, /, timeout: float | None = None) -> Any:
         """Raise an error: the store is unavailable."""
-        raise StorageUnavailable("the store is out of reach.")
+        raise StorageUnavailable("the store cannot be reached.")
 
     def post(self, _: Any, /) -> None:
         """Raise an error: the store is unavailable."""
@@ -169,7 +169,7 @@ class _AsyncUnavailableStore(_UnreachableStore):
 
     async def execute(self, _: Any, /, timeout: float | None = None) -> Any:
         """Raise an error: the store is unavailable."""
-        raise StorageUnavailable("the store is out of reach.")
+        raise StorageUnavailable("the store cannot be reached.")
 
 
 @EVERYWHERE

@@ -74,7 +74,7 @@ def test_header_that_cannot_carry_a_token_is_refused(header: str) -> None:
 def test_authentication_follows_from_the_secret(
     options: dict[str, Any], expected: ClientAuthentication
 ) -> None:
-    """By default an OAuth client with a secret uses Basic, and one without sends only its id."""
+    """By default an OAuth client sends its secret with Basic; without a secret, it sends its id."""
     assert expected is client(**options).authentication
 
 

@@ -305,7 +305,7 @@ def test_callback_size_limits() -> None:
 
 
 def test_issuer_may_be_missing_if_not_promised() -> None:
-    """A callback may lack `iss` if the server promises none, but may not name another issuer."""
+    """Unless the server promises it, a callback may lack `iss`; another issuer is refused."""
     client = client_of(authorization_response_iss_parameter_supported=False)
     _, pending = begun_consent(client)
 

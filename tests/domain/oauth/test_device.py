@@ -83,7 +83,7 @@ def test_codes_are_short_and_long(code: str) -> None:
     ],
 )
 def test_numbers_have_bounds(changes: dict[str, Any], expected: tuple[float, float]) -> None:
-    """In a device response, missing or invalid numbers get defaults; extreme ones are clamped."""
+    """Missing or invalid numbers in a device response get defaults; extreme ones are limited."""
     consent = answer(**changes)
 
     assert isinstance(consent, DeviceConsent)
@@ -198,7 +198,7 @@ SLOWER = refused_request(Refusal.LATER, "slow_down")
 def test_slow_down_adds_five_seconds_to_the_polling_interval(
     reply: Any, pace: PollingPace | None
 ) -> None:
-    """While polling, `slow_down` adds 5 s, failures double the pause, and other answers end it."""
+    """While polling a device code, `slow_down` adds 5 s, and failures double the pause."""
     assert pace == PollingPace.at_first(5.0).after(reply)
 
 

@@ -1,4 +1,4 @@
-"""DPoP proofs: their claims, and a server's response to them."""
+"""DPoP proofs: their claims, and the reaction to the server's response."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def token(life: float | None, *, issued: bool = True, ago: float = 0.0) -> OAuth
 def test_a_token_is_renewed_before_its_end(
     life: float, ago: float, draw: float, fresh: float, works: float
 ) -> None:
-    """A token is due for renewal a minute, or a quarter of a short life, before its expiry."""
+    """A token is due for renewal one minute before its expiry, or a quarter of a short lifetime."""
     assert pytest.approx((fresh, works)) == EarlyRenewal().span(token(life, ago=ago), NOON, draw)
 
 
@@ -62,7 +62,7 @@ def test_token_without_expiry_stays_fresh() -> None:
 
 
 def test_leeway_holds_without_early_renewal() -> None:
-    """The leeway before a token's expiry holds even if early renewal is off."""
+    """A token counts as expired slightly early, even if early renewal is off."""
     assert pytest.approx((3590.0, 3590.0)) == EarlyRenewal(early=0).span(token(3600), NOON, 0.9)
 
 
@@ -85,7 +85,7 @@ def test_token_that_expires_before_its_issue_is_past() -> None:
     ],
 )
 def test_freshness_over_time(elapsed: float, expected: Freshness) -> None:
-    """A token is first fresh, then due, then past; at each boundary the later state begins."""
+    """A token is fresh, then due for renewal, then expired; each boundary is in the later state."""
     assert expected is Span(10.0, 20.0).after(elapsed)
 
 
@@ -93,7 +93,7 @@ def test_freshness_over_time(elapsed: float, expected: Freshness) -> None:
 def test_half_of_a_life_is_always_fresh(
     life: int, early: float, leeway: float, draw: float
 ) -> None:
-    """With any renewal settings, a token is fresh for at least half of its life."""
+    """With any renewal settings, a token is fresh for at least half of its lifetime."""
     span = EarlyRenewal(early=early, leeway=leeway).span(token(life), NOON, draw)
 
     assert life * 0.6 <= span.fresh <= span.works <= life

@@ -87,7 +87,7 @@ def test_other_tables_are_refused(changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "äöü", "AAAA", None])
 def test_unsealed_text_is_refused(text: Any) -> None:
-    """A string that this key did not encrypt is refused as a pending consent."""
+    """A pending consent that another key encrypted is refused."""
     with pytest.raises(InvalidData):
         PendingConsent.unsealed(text, AesGcmCipher(generate_keys()))
 

@@ -27,7 +27,7 @@ METADATA: dict[str, Any] = {
 
 
 def test_metadata_are_read() -> None:
-    """Known members of OAuth metadata are read under their own names; others are ignored."""
+    """OAuth metadata is read into fields of the same names; unknown members are ignored."""
     server = AuthorizationServer.from_metadata(ISSUER, METADATA)
 
     assert ISSUER == server.issuer

@@ -198,7 +198,7 @@ def test_tokens_are_exchanged() -> None:
 
 @pytest.mark.parametrize("path", ["", "/tenant"])
 def test_server_metadata_are_read_from_both_urls(path: str) -> None:
-    """OAuth metadata are read from both well-known URLs, unless they name another issuer."""
+    """OAuth metadata is read from both well-known URLs, unless it names another issuer."""
     with AuthorizationServer(issuer_path=path) as server, StdlibHttpClient() as http:
 
         def discovered_servers() -> list[Server]:

@@ -167,7 +167,7 @@ def test_token_type_default_and_case(kind: object, expected: str) -> None:
 
 @pytest.mark.parametrize("kind", ["DPoP", "dpop"])
 def test_a_bound_token_has_its_key(kind: str) -> None:
-    """A token of type DPoP carries the client's key, and no other token does."""
+    """Only a token of type DPoP carries the client's key."""
     bound_client = client(dpop_key=P256)
     for token_type, expected in ((kind, Secret(P256)), ("Bearer", None)):
         result = read_token(
@@ -286,7 +286,7 @@ def test_a_refusal_is_quoted(members: object, code: str, words: str) -> None:
 
 
 def test_retry_after_is_read() -> None:
-    """A token error's `Retry-After` is in seconds, by the server's own clock if it sends a date."""
+    """`Retry-After` of a token error is converted to seconds, with a date by the server's clock."""
     result = read_answer({}, 503, Retry_After="17")
     dated = read_answer(
         {},
@@ -357,7 +357,7 @@ class UndecodableBody(bytes):
 )
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
 def test_oversized_answers_are_not_parsed(kind: str, status: int, why: Refusal) -> None:
-    """A token response of a megabyte is judged by its status alone."""
+    """Of a token response of a megabyte only the status is used."""
     body = UndecodableBody(b'{"access_token": "' + b"x" * 1_048_576 + b'"}')
 
     result = read_token(Response(status, {"Content-Type": kind}, body), CLIENT, NOON)

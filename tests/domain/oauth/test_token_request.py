@@ -63,7 +63,7 @@ def test_refresh_token_of_a_grant_is_sent() -> None:
 
 
 def test_basic_is_form_encoded_first() -> None:
-    """Client id and secret are encoded before they are joined, so a colon in them does no harm."""
+    """Client id and secret are encoded before they are joined, so they may contain a colon."""
     request, url = token_request(client(client_id="a:b é", secret="c:d+e %"), ASKED_FIELDS, NOON)
 
     assert TOKENS == url
@@ -152,7 +152,7 @@ def test_client_assertion_claims(options: dict[str, Any], algorithm: str) -> Non
 
 
 def test_dpop_clients_send_a_proof() -> None:
-    """A client with a DPoP key sends a proof with its token request, with the nonce if known."""
+    """A client with a DPoP key sends a proof with its token request, with its nonce if any."""
     oauth_client = client(dpop_key=P256)
     first, _ = token_request(oauth_client, ASKED_FIELDS, NOON)
     second, _ = token_request(oauth_client, ASKED_FIELDS, NOON, nonce="show-me")
@@ -186,7 +186,7 @@ def test_other_endpoints_use_the_same_authentication() -> None:
 
 
 def test_token_request_scope_is_space_separated() -> None:
-    """A token request's scope is space-separated, and left out if there is none."""
+    """The scope of a token request is space-separated, and omitted if it is empty."""
     assert (("scope", "b a"),) == wanted_scope(client(scope=["b", "a"]))
     assert () == wanted_scope(client())
 

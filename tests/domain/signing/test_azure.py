@@ -70,7 +70,7 @@ def test_example_request_in_azure_documentation_gets_documented_signature() -> N
 
 
 def test_standard_fields_are_in_order() -> None:
-    """Azure signs standard headers in its own order, and the length only if there is a body."""
+    """Azure signs standard headers in a fixed order, and the length only if there is a body."""
     headers = {
         "Content-Encoding": "gzip",
         "Content-Language": "de",
@@ -93,7 +93,7 @@ def test_standard_fields_are_in_order() -> None:
 
 @pytest.mark.parametrize("length, length_field", [(3, "3"), (0, ""), (None, "")])
 def test_stream_length_is_signed(length: int | None, length_field: str) -> None:
-    """Of a streamed body Azure signs only the length, if it is known."""
+    """For a streamed body, Azure signs only the length, if the length is known."""
     request = Request.put("/c/b", body=BodyStream.of(lambda: [b"abc"], length=length))
 
     text = lines("PUT", {3: length_field}, DATE, "/myaccount/c/b")

@@ -202,7 +202,7 @@ def test_host_header_is_signed() -> None:
 def test_unsignable_requests_are_refused(
     signing: dict[str, Any], request_: Request, field: str
 ) -> None:
-    """A request that lacks a signed part, or already has one that signing adds, is refused."""
+    """A request is refused if it lacks a part to sign, or has a part that the signature adds."""
     with pytest.raises(InvalidData) as excinfo:
         _signed_request(
             HmacSigning(headers={"S": "{signature}"}, **signing), request_, "k", NOON, URL

@@ -217,7 +217,7 @@ def test_refuses_a_key_of_another_kind(algorithm: str, key: Secret, needed: str)
 
 
 def test_a_key_is_looked_through_once() -> None:
-    """An RSA key is checked once, when it is passed in, and not again at every signature."""
+    """An RSA key is checked only once, when it is passed in, and not at every signature."""
     sound = _rsa().private_numbers()
     numbers = rsa.RSAPrivateNumbers(
         sound.p,
@@ -266,7 +266,7 @@ def test_invalid_claims_and_lifetimes_are_refused(changes: dict[str, Any], field
 
 @pytest.mark.parametrize("name", ["iss", "sub", "aud", "iat", "exp", "jti"])
 def test_reserved_claims_are_refused(name: str) -> None:
-    """A JWT claim that has a setting of its own cannot be an extra claim."""
+    """A JWT claim with a separate setting cannot be passed as an extra claim."""
     with pytest.raises(InvalidData, match=f"The claims {name} have separate settings"):
         JwtSigning(algorithm="HS256", claims={name: "x"})
 

@@ -128,7 +128,7 @@ def test_signs_as_s3_documents(request_: Request, signature: str) -> None:
 
 
 def test_cached_key_signs_on_other_days() -> None:
-    """An AWS key that has signed on one day signs correctly on another day."""
+    """An AWS key can be used on several days, and signs correctly on each."""
     request = Request.get("/?lifecycle")
     url = join_url(S3_BASE, request)
     used_secret = Secret(S3_KEY.reveal())
@@ -308,7 +308,7 @@ def test_s3_like_services(service: str) -> None:
     ],
 )
 def test_host_is_normalised(url: str, target: tuple[str, ...]) -> None:
-    """AWS signing uses the host in lower case, with its port unless that is the default."""
+    """AWS signing uses the lower-case host, with the port unless it is the default port."""
     assert target == Target.of(url)
 
 

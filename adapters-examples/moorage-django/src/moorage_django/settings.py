@@ -47,7 +47,9 @@ def _of_subject(value: Any) -> Any:
 def _switch(_: object, field: attrs.Attribute[bool], value: object) -> None:
     if not isinstance(value, bool):
         raise _setting_error(
-            field.name, f"a {_database_kind(value)} is not a switch.", "Give True or False."
+            field.name,
+            f"a value of type {_database_kind(value)} is not a boolean.",
+            "Give True or False.",
         )
 
 

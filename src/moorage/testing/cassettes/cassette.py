@@ -374,7 +374,7 @@ class _AsyncRecordedIncoming:
 def _inner_client(inner: Client | None) -> Client:
     if inner is None:
         raise ConfigurationError(
-            "There is nobody whose answers could be recorded.",
+            "The cassette has no HTTP client whose answers it could record.",
             path="inner",
             remedy="Give the cassette a client, such as cassette.client(StdlibHttpClient()).",
         )

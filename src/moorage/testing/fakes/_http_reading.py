@@ -54,14 +54,16 @@ def read_body(file: BinaryIO, headers: Headers) -> bytes:
     if transfer_encoding is None:
         return _read_exactly(file, int(length or "0"))
     if transfer_encoding != "chunked" or length is not None:
-        raise ValueError("The body is framed in two ways, or in none.")
+        raise ValueError(
+            "The message has an unsupported Transfer-Encoding, or also a Content-Length."
+        )
     body = bytearray()
     while size := int(_line(file), 16):
         body += _read_exactly(file, size)
         if _line(file):
-            raise ValueError("The chunk is longer than it says.")
+            raise ValueError("The chunk is longer than its stated size.")
     if _line(file):
-        raise ValueError("There are trailers, which nobody announced.")
+        raise ValueError("The message has trailers, which are not supported.")
     return bytes(body)
 
 

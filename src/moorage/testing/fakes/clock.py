@@ -46,7 +46,7 @@ class VirtualClock:
         if isinstance(seconds, timedelta):
             seconds = seconds.total_seconds()
         if not seconds >= 0:
-            raise InvalidData("Time does not go back.", field="seconds")
+            raise InvalidData("The time of a fake clock cannot go back.", field="seconds")
         self.advance_to(self._now + nanoseconds(seconds))
 
     def step_utc(self, step: timedelta) -> None:
@@ -156,7 +156,7 @@ class AsyncVirtualSleeper:
         ready_callbacks: Any = getattr(loop, "_ready", None)
         if ready_callbacks is None:
             raise ConfigurationError(
-                f"{type(loop).__name__} does not tell when its tasks have nothing to do.",
+                f"{type(loop).__name__} does not report when its tasks are idle.",
                 remedy="Run the test in an event loop of asyncio's own, or advance the clock.",
             )
 

@@ -139,7 +139,7 @@ class FaultSchedule:
                 raise ConfigurationError(
                     f"{fault!r} is not a fault.",
                     path="faults",
-                    remedy="Give faults such as Refused(), and None for none.",
+                    remedy="Give faults such as Refused(), or None for a request without a fault.",
                 )
         self._made = f"{scheduled_errors!r}"
         self._coming = iter(scheduled_errors)
@@ -153,9 +153,9 @@ class FaultSchedule:
             share(rate, "rates")
         if math.fsum(rates.values()) > 1:
             raise ConfigurationError(
-                "The rates of all faults together are more than 1.",
+                "The rates of all faults add up to more than 1.",
                 path="rates",
-                remedy="Give shares of all requests; what they leave meets no fault.",
+                remedy="Give each rate as a share of all requests; the rest meet no fault.",
             )
         rates = dict(rates)
         draws = Random(seed)  # noqa: S311 - to draw the same every time is what it is for

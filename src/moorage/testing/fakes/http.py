@@ -166,7 +166,7 @@ class FakeVendor:
             self._deliveries.append(delivery)
             answer = self._next_answer(delivery.path)
         if answer is None:
-            raise UnexpectedRequest(f"The fake vendor was told nothing about {delivery!r}.")
+            raise UnexpectedRequest(f"The fake vendor has no answer prepared for {delivery!r}.")
         if isinstance(answer, Response):
             response = answer
         elif isinstance(answer, BaseException):

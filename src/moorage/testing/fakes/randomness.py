@@ -17,7 +17,9 @@ class ScriptedRandomness:
     def __init__(self, fractions: Iterable[float] = (0.5,), *, first_token: int = 1) -> None:
         script = tuple(fractions)
         if not script or not all(0 <= fraction < 1 for fraction in script):
-            raise InvalidData("A script needs fractions from [0, 1).", field="fractions")
+            raise InvalidData(
+                "A script of random numbers needs fractions from 0 to below 1.", field="fractions"
+            )
         self.fraction = cycle(script).__next__
         self.token = count(first_token).__next__
 

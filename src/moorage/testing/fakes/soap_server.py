@@ -115,7 +115,7 @@ class SoapServer(VendorServer):
             if element is not None and element.qname.text == tag and name in self._operations:
                 value: Any = plain(element.parse(content, operation.input.wsdl.types))
                 return name, value if is_object(value) else {}
-        raise SoapServerFault("Client", "There is no such operation.")
+        raise SoapServerFault("Client", "The service has no operation of this name.")
 
     def _result(self, name: str, result: Any) -> Behaviour:
         operation = self._port.operations[name]

@@ -90,7 +90,7 @@ def _check_named(name: str, named: Any) -> None:
             named.operation(arguments)
         except InvalidData:
             continue
-        raise AssertionError(f"The operation {name} takes arguments that it does not have.")
+        raise AssertionError(f"The operation {name} accepts arguments that it does not declare.")
 
 
 async def callers_share_the_connector(lab: Lab) -> None:
@@ -281,7 +281,9 @@ async def closing_ends_operations(lab: Lab) -> None:
         except AssertionError:
             raise
         except Exception as error:
-            raise AssertionError(f"A foreign {error!r} crossed the closed connector.") from error
+            raise AssertionError(
+                f"The closed connector raised {error!r}, which is not an error of moorage."
+            ) from error
         _check_statistics(connector.statistics(), 0)
 
 

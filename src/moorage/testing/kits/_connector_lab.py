@@ -179,7 +179,9 @@ class Lab:
         except AssertionError:
             raise
         except Exception as error:
-            raise AssertionError(f"A foreign {error!r} crossed the connector: {because}") from error
+            raise AssertionError(
+                f"The connector raised {error!r}, which is not an error of moorage: {because}"
+            ) from error
         raise AssertionError(f"{result!r} is no error: {because}")
 
     async def late_error_of(self, operation: Any, because: str) -> ConnectorError:
@@ -204,7 +206,9 @@ class Lab:
         except AssertionError:
             raise
         except Exception as error:
-            raise AssertionError(f"Its health raised {error!r} instead of a value.") from error
+            raise AssertionError(
+                f"The connector's health check raised {error!r} instead of returning a value."
+            ) from error
         name = connector.name
         require(health.connector == name, f"The health of {name} is that of {health.connector}.")
         self.check_secret(health, "its health")

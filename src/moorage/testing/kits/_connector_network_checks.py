@@ -97,7 +97,9 @@ async def connection_cut_at_each_point(lab: Lab) -> None:
                 except AssertionError:
                     raise
                 except Exception as error:
-                    raise AssertionError(f"A foreign {error!r} crossed the connector.") from error
+                    raise AssertionError(
+                        f"The connector raised {error!r}, which is not an error of moorage."
+                    ) from error
                 else:
                     is_done = True
                     count = await lab.effects(name)
@@ -152,7 +154,9 @@ async def health_says_what_is_wrong(lab: Lab) -> None:
             health = await lab.health(connector, patience())
             if health.is_healthy:
                 return
-        raise AssertionError(f"The server is back, and the health is {health.state}.")
+        raise AssertionError(
+            f"The server works again, but the connector's health is {health.state}."
+        )
 
 
 async def restarted_server_is_used_again(lab: Lab) -> None:
@@ -176,7 +180,7 @@ async def _recovers(lab: Lab, connector: Any) -> None:
             continue
         break
     else:
-        raise AssertionError("The server is back, and operations still fail.")
+        raise AssertionError("The server works again, but operations still fail.")
     statistics = connector.statistics()
     require(
         statistics is None or statistics.active == 0,
@@ -202,7 +206,7 @@ async def closing_ends_a_silent_operation(lab: Lab) -> None:
         error = caller.exception()
         require(
             error is None or isinstance(error, ConnectorError),
-            f"A foreign {error!r} crossed the closed connector.",
+            f"The closed connector raised {error!r}, which is not an error of moorage.",
         )
         statistics = connector.statistics()
         require(

@@ -76,7 +76,9 @@ async def failure_of(
     except ConnectorError as error:
         raise AssertionError(f"{error!r} is no {kind.__name__}: {because}") from error
     except Exception as error:
-        raise AssertionError(f"A foreign {error!r} crossed the port: {because}") from error
+        raise AssertionError(
+            f"The HTTP client raised {error!r}, which is not an error of moorage: {because}"
+        ) from error
     raise AssertionError(f"{answer!r} is no {kind.__name__}: {because}")
 
 

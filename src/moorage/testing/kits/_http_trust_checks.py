@@ -187,7 +187,7 @@ async def unusable_certificates_are_refused_at_once(clients: Trusting) -> None:
                 require(secret not in f"{error} {error!r}", f"The key shows, given {kinds}.")
                 continue
             await client.close()
-            raise AssertionError(f"A client was made that could never connect, given {kinds}.")
+            raise AssertionError(f"A client was created that can never connect, with {kinds}.")
 
 
 CHECKS: Final = (

@@ -165,7 +165,7 @@ async def a_repeat_requests_no_new_rates(make: Open) -> None:
         except OutcomeUnknown:
             pass
         except IdempotencyConflict as error:
-            raise AssertionError("A repeated purchase chose another offer.") from error
+            raise AssertionError("A repeated purchase chose another rate.") from error
         requests = lab.sandbox.requests[request_count:]
         require(
             not any(request.path in paths for request in requests),

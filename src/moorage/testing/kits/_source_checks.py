@@ -229,7 +229,7 @@ async def extended_records_stay(subject: SourceSubject) -> None:
         await reader.commit()
         if repeated_records != [b"1"]:
             raise EventTooLate(
-                "A record was delivered again while it was held, and extended as often as needed."
+                "A record was delivered again although its holder extended it in time."
             )
 
 

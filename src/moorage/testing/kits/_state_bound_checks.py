@@ -92,4 +92,4 @@ async def _require_refusal(store: Subject, command: Command[Any]) -> None:
         await store.execute(command)
     except StorageUnavailable:
         return
-    raise AssertionError(f"A store for {_BOUND} states that matter took another.")
+    raise AssertionError(f"A store with a limit of {_BOUND} states accepted one more.")

@@ -152,8 +152,7 @@ def require_one_order(history: Iterable[AppendResult], logs: Mapping[str, tuple[
         TopologicalSorter(previous_numbers).prepare()
     except CycleError:
         raise AssertionError(
-            "Commands over several keys happened in one order for one key, and in another for"
-            " another."
+            "Commands on several keys took effect in different orders for different keys."
         ) from None
 
 

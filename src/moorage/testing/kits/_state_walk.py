@@ -231,7 +231,7 @@ def require_decision(
                 and are_nearly_equal(expected, answer, slack)
             ):
                 return
-    raise AssertionError(f"In {where}, the store decided {answer!r}, which the model does not.")
+    raise AssertionError(f"In {where}, the store answered {answer!r}; the model differs.")
 
 
 def are_nearly_equal(first: object, second: object, slack: int) -> bool:

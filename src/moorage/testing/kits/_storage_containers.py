@@ -23,7 +23,9 @@ async def _require_refusal(call: Awaitable[object]) -> None:
         await call
     except UnsupportedByVendor:
         return
-    raise AssertionError("An operation on containers was done without the capability.")
+    raise AssertionError(
+        "An operation on containers succeeded although the vendor does not declare the capability."
+    )
 
 
 async def containers_come_and_go(factory: Factory) -> None:
@@ -79,7 +81,7 @@ async def names_of_containers_are_checked(factory: Factory) -> None:
                 await verb(name)
             except InvalidData:
                 continue
-            raise AssertionError(f"The name {name!r} of a container was not refused.")
+            raise AssertionError(f"The invalid container name {name!r} was not refused.")
 
 
 CONTAINERS: Final = (

@@ -110,7 +110,7 @@ async def each_request_is_sent_once(make: Open) -> None:
                 sent_count = len(lab.sandbox.requests) - request_count
                 require(sent_count == 1, "A vendor repeated a failed request by itself.")
             else:
-                raise AssertionError("A failed request raised no error.")
+                raise AssertionError("A failed request did not raise an error.")
 
 
 async def markup_is_shown_as_written(make: Open) -> None:
@@ -351,7 +351,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             strange_verifier.verify(**attrs.evolve(receive("Hi"), url=_URL).arguments())
         except (WebhookRejected, AuthenticationFailed):
             return
-        raise AssertionError("A webhook that somebody else signed is accepted.")
+        raise AssertionError("A webhook with a forged signature is accepted.")
 
 
 _ALL_CHECKS: Final = (

@@ -125,7 +125,7 @@ async def each_request_is_sent_once(make: Open) -> None:
             except ConnectorError:
                 pass
             else:
-                raise AssertionError("A failed request raised no error.")
+                raise AssertionError("A failed request did not raise an error.")
             sent_count = len(lab.sandbox.requests) - request_count
             require(sent_count == expected_count, "A vendor repeated a failed request by itself.")
 
@@ -309,7 +309,7 @@ async def events_are_accepted_if_proven(make: Open) -> None:
             strange_verifier.verify(**lab.subject.sandbox.receive(id_).arguments())
         except (WebhookRejected, AuthenticationFailed):
             return
-        raise AssertionError("A webhook of a stranger is accepted.")
+        raise AssertionError("A webhook with a forged signature is accepted.")
 
 
 async def a_state_is_told_by_its_word(make: Open) -> None:
@@ -331,7 +331,7 @@ async def a_state_is_told_by_its_word(make: Open) -> None:
 
 def _event(lab: Lab, notice: Notice | None) -> EinvoiceEvent:
     if notice is None:
-        raise AssertionError("There is no webhook of a state.")
+        raise AssertionError("The vendor sent no webhook about a new state.")
     verifier = lab.hub.webhooks(ACCOUNT, secrets=TOKEN)
     verified = verifier.verify(**notice.arguments())[0]
     events: tuple[EinvoiceEvent, ...] = lab.hub.events(ACCOUNT, verified)

@@ -256,7 +256,7 @@ async def _joins(locks: AsyncLocks, ahead: int) -> _SlotCaller:
         )
         if time.monotonic() - start < _BRIEFLY:
             return guest
-    raise AssertionError("A caller that could wait did not.")
+    raise AssertionError("A caller whose time limit allows a wait was refused at once.")
 
 
 async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_SlotCaller]) -> None:

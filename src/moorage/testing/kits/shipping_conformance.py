@@ -255,7 +255,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         believed: Any = ()
         with suppress(WebhookRejected):
             believed = strange_verifier.verify(**report(number, _URL).arguments())
-        require(not believed, "News that somebody else signed is believed.")
+        require(not believed, "A webhook with a forged signature is accepted.")
 
 
 _ALL_CHECKS: Final = (

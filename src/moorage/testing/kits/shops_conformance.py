@@ -135,7 +135,7 @@ async def _list_orders(lab: Lab, changed: list[str]) -> list[ShopOrder]:
             return orders
         page = await lab("orders", OrderQuery(limit=2), after=str(page.next))
         orders += page.items
-    raise AssertionError("The pages do not come to an end.")
+    raise AssertionError("The list of pages never ends.")
 
 
 async def the_next_run_resumes(make: Open) -> None:
@@ -430,7 +430,7 @@ async def an_event_names_its_order(make: Open) -> None:
             strange_verifier.verify(**notice.arguments())
         except WebhookRejected:
             return
-        raise AssertionError("A webhook that somebody else signed is accepted.")
+        raise AssertionError("A webhook with a forged signature is accepted.")
 
 
 _ALL_CHECKS: Final = (

@@ -441,7 +441,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             strange_verifier.verify(**forged.arguments())
         except (WebhookRejected, AuthenticationFailed):
             return
-        raise AssertionError("A webhook that somebody else signed is accepted.")
+        raise AssertionError("A webhook with a forged signature is accepted.")
 
 
 _ALL_CHECKS: Final = (

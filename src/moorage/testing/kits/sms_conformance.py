@@ -343,7 +343,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             strange_verifier.verify(**report(receipt.ref.id, _WORD).arguments())
         except WebhookRejected:
             return
-        raise AssertionError("News that somebody else signed is believed.")
+        raise AssertionError("A webhook with a forged signature is accepted.")
 
 
 _ALL_CHECKS: Final = (

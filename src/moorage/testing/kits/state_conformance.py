@@ -179,7 +179,7 @@ async def an_error_of_a_command_changes_nothing(stores: Stores) -> None:
         except InvalidData:
             pass
         else:
-            raise AssertionError("A command's own error did not come through.")
+            raise AssertionError("The error that a command raised did not reach its caller.")
     state = await store.read(keys[0])
     require(
         state and state[2] == "before" and await store.read(keys[1]) is None,
@@ -204,7 +204,7 @@ async def a_state_of_another_layout_is_unusable_alone(stores: Stores) -> None:
                 f"A {kind} of another layout raises {type(error).__name__}."
             ) from error
         else:
-            raise AssertionError(f"A {kind} of another layout is taken for one of this layout.")
+            raise AssertionError(f"A {kind} of another layout is read as one of this layout.")
     for kind, command in _every_kind(new_key()):
         answer = await store.execute(command)
         require(answer is not None, f"A {kind} beside one of another layout cannot be used.")
@@ -551,7 +551,7 @@ async def waits_end_with_the_callers_timeout(stores: Stores) -> None:
     for thread in threads:
         thread.join(patience())
     if "pressed" not in previous_errors or previous_errors.get("patient") is not None:
-        raise EventTooLate("A command took longer than its caller had.")
+        raise EventTooLate("A command took longer than its caller's time limit.")
 
 
 # --- in both colours -------------------------------------------------------------

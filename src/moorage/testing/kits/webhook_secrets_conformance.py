@@ -136,7 +136,7 @@ async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
                 secrets = await _requested_secrets(provider, tenant, key)
             except ConnectorError as error:
                 raise AssertionError(
-                    f"A key that does not exist raised {type(error).__name__}."
+                    f"Looking up a key that does not exist raised {type(error).__name__}."
                 ) from None
             foreign = [secret for secret in secrets if secret not in stored_secrets[_NAME, tenant]]
             require(not foreign, f"{tenant!r} got what belongs to another.")

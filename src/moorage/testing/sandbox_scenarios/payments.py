@@ -159,7 +159,7 @@ async def remove(vendor: ScenarioVendor) -> Any:
     if vendor.fixture.vendor_values.get("is_stored"):
         stored = (await vendor("stored_means", "ada-1")).items
         if not stored:
-            raise AssertionError("No means of payment is stored.")
+            raise AssertionError("No payment method is stored.")
         ref = stored[0].ref
     else:
         ref = await store(vendor)

@@ -514,7 +514,7 @@ class _Clients:
         delay = sandbox.delay()
         response = sandbox.answer(received_request)
         if timeouts.total is not None and delay > timeouts.total:
-            raise AttemptTimeout("The answer took longer than the attempt may.")
+            raise AttemptTimeout("The answer took longer than the time limit of the attempt.")
         return response.evolve(url=url)
 
 

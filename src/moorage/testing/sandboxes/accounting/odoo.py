@@ -198,7 +198,7 @@ class OdooSandbox(AccountingSandbox):
             parameters.get("service"),
             parameters.get("method"),
         ) != ("object", "execute_kw"):
-            raise _RpcError("builtins.ValueError", "This is not a call of execute_kw.")
+            raise _RpcError("builtins.ValueError", "The call is not a call of execute_kw.")
         database, user, key, model, method, arguments, options = parameters["args"]
         if (database, user, key) != (DATABASE, USER, self.api_key):
             raise _RpcError("odoo.exceptions.AccessDenied", "Access Denied")

@@ -178,13 +178,15 @@ class PaymentInterface:
         if earlier is None or datetime.now(UTC) >= earlier.at + self.remembered:
             earlier = self._keys[name] = _RememberedKey(datetime.now(UTC), request.body, create())
         elif earlier.body != request.body:
-            raise self._refuse(400, "U006", "The key is of another body.", "x-idempotency-key")
+            raise self._refuse(
+                400, "U006", "The idempotency key was used with another body.", "x-idempotency-key"
+            )
         return self._shown(records, earlier.id, 201)
 
     def _check_owner(self, request: base.SandboxRequest, consent: str) -> None:
         token = request.bearer() or ""
         if self._bank.tokens.consents_of_tokens.get(token) != consent:
-            raise self._refuse(403, "U011", "The token is of another consent.")
+            raise self._refuse(403, "U011", "The token belongs to another consent.")
 
     def _checked_body(
         self, request: base.SandboxRequest, shape: Mapping[str, Any]
@@ -192,14 +194,14 @@ class PaymentInterface:
         key = request.headers.get("x-idempotency-key", "")
         if not 0 < len(key) <= _LONGEST_KEY:
             code = "U006" if key else "U007"
-            raise self._refuse(400, code, "The key is wrong.", "x-idempotency-key")
+            raise self._refuse(400, code, "The idempotency key is not valid.", "x-idempotency-key")
         self._check_signature(request)
         body: dict[str, Any] = request.json()
         for location, name, kind in problems(shape, body):
             code = {"missing": "U004", "extraneous": "U005"}.get(kind, "U002")
             raise self._refuse(400, code, kind, f"{location[2:].replace('/', '.')}.{name}")
         if _AMOUNT.fullmatch(body["Data"]["Initiation"]["InstructedAmount"]["Amount"]) is None:
-            raise self._refuse(400, "U002", "The amount is wrong.", "InstructedAmount.Amount")
+            raise self._refuse(400, "U002", "The amount is not valid.", "InstructedAmount.Amount")
         return body
 
     def _check_signature(self, request: base.SandboxRequest) -> None:

@@ -215,7 +215,7 @@ class BerlinGroupSandbox(BankSandbox):
         body = _checked_body(request, PAYMENT)
         amount = body["instructedAmount"]
         if amount["currency"] != "EUR" or _AMOUNT.fullmatch(amount["amount"]) is None:
-            raise _error(400, "FORMAT_ERROR", "The amount is wrong.")
+            raise _error(400, "FORMAT_ERROR", "The amount is not valid.")
         id_ = self.uuid()
         self.payments[id_] = {**body, "product": product, "transactionStatus": "RCVD"}
         return self._created(

@@ -342,7 +342,7 @@ class OpenBankingUkSandbox(BankSandbox):
             raise _error(400, "U002", "The permissions are incomplete.", "Data.Permissions")
         end = data.get("ExpirationDateTime", "9999-12-31T00:00:00+00:00")
         if _DATE_TIME.fullmatch(end) is None or end < _now():
-            raise _error(400, "U003", "The time is past.", "Data.ExpirationDateTime")
+            raise _error(400, "U003", "The time is in the past.", "Data.ExpirationDateTime")
         id_ = f"urn-bank-intent-{self.number():05d}"
         times = {"CreationDateTime": _now(), "StatusUpdateDateTime": _now()}
         self.consents[id_] = {"ConsentId": id_, "Status": "AWAU", **times, **data}

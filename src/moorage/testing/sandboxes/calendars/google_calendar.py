@@ -158,7 +158,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         token = query.get("syncToken")
         if token is not None:
             if "timeMin" in query or "timeMax" in query:
-                raise _error(400, "invalid", "A sync token excludes a time.")
+                raise _error(400, "invalid", "A sync token cannot be combined with a time.")
             if int(token.removeprefix("sync-")) < self._oldest:
                 raise _error(410, "fullSyncRequired", "Sync token is no longer valid.")
             since = int(token.removeprefix("sync-"))

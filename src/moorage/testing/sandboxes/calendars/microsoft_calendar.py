@@ -124,7 +124,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         if not self.tokens.allows(request):
             raise _error(401, "InvalidAuthenticationToken", "Access token is invalid.")
         if 'outlook.timezone="UTC"' not in (request.headers.get("prefer") or ""):
-            raise _error(400, "BadRequest", "The time zone is not asked for.")
+            raise _error(400, "BadRequest", "The request does not ask for a time zone.")
 
     def events(self) -> Sequence[StoredEvent]:
         """Return the events in order of creation, without cancelled ones."""
@@ -198,7 +198,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
                 if _instant(item["start"]) < end and _instant(item["end"]) > start
             ]
         else:
-            raise _error(400, "ErrorInvalidParameter", "A time is missing.")
+            raise _error(400, "ErrorInvalidParameter", "The start or end of the period is missing.")
         entries = [entry for group in items for entry in group]
         body = self._page(
             request, entries, {"$deltatoken", "$skip", "startDateTime", "endDateTime"}

@@ -60,9 +60,9 @@ class NbpSandbox(CurrencySandbox):
     def _period(self, request: SandboxRequest, table: str, start: str, end: str) -> Response:
         checked_query(request, frozenset({"format"}))
         if dict(request.query).get("format", "json") != "json":
-            raise _text_refusal(400, "400 BadRequest - This sandbox has JSON only")
+            raise _text_refusal(400, "400 BadRequest - This sandbox returns only JSON")
         if table.upper() != "A":
-            raise _text_refusal(404, "404 NotFound - No other table is here")
+            raise _text_refusal(404, "404 NotFound - This sandbox has no other table")
         first, last = checked_day(start), checked_day(end)
         if first > last or last > self.today() + timedelta(days=1):
             raise _text_refusal(400, "400 BadRequest - Błędny zakres dat / Invalid date range")

@@ -144,7 +144,7 @@ class RecommandSandbox(EinvoicesSandbox):
         for _, name, problem in problems(_DOCUMENT, body):
             raise base.refusal({"success": False, "errors": {name: [problem]}}, 400)
         if body["recipient"] is None or is_object(body["document"]):
-            raise _failure("Only XML for a recipient of Peppol can be sent here.", 400)
+            raise _failure("This sandbox accepts only XML for a recipient in Peppol.", 400)
         if body["recipient"].endswith("9"):
             raise _failure(
                 "Failed to send document over Peppol network. The recipient is not registered.", 422

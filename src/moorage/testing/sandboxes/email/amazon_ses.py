@@ -113,7 +113,7 @@ class AmazonSesSandbox(AwsSandbox):
     def _suppress(self, request: base.SandboxRequest) -> Response:
         body = request.json()
         if set(body) != {"EmailAddress", "Reason"} or body["Reason"] not in _REASONS:
-            raise _refusal(400, "BadRequestException", "Reason is BOUNCE or COMPLAINT.")
+            raise _refusal(400, "BadRequestException", "Reason must be BOUNCE or COMPLAINT.")
         self.suppressions[body["EmailAddress"]] = body["Reason"]
         return base.reply({})
 
@@ -165,7 +165,9 @@ class AmazonSesSandbox(AwsSandbox):
                 status, name, _ = _MAGIC[email]
                 raise _refusal(status, name, "As the address says.")
         if len(content) != 1:
-            raise _refusal(400, "BadRequestException", "Exactly one kind of content is needed.")
+            raise _refusal(
+                400, "BadRequestException", "An email needs exactly one kind of content."
+            )
         data: dict[str, Any] = {}
         if "Template" in content:
             data = json.loads(content["Template"].get("TemplateData", "{}"))
@@ -204,7 +206,7 @@ class AmazonSesSandbox(AwsSandbox):
     def _check_template(self, template: dict[str, Any]) -> None:
         name = template.get("TemplateName") or template.get("TemplateArn", "").rpartition("/")[2]
         if "TemplateContent" not in template and name not in self.templates:
-            raise _refusal(404, "NotFoundException", "There is no such template.")
+            raise _refusal(404, "NotFoundException", "The account has no template of this name.")
 
     def _insights(self, request: base.SandboxRequest) -> Response:
         local, _, host = request.json()["EmailAddress"].rpartition("@")

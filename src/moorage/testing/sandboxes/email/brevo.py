@@ -184,12 +184,12 @@ class BrevoSandbox(EmailSandbox):
         query = dict(request.query)
         first_day, last_day = query.get("startDate", ""), query.get("endDate", "")
         if set(query) - _REPORTS or query.get("sort", "desc") not in {"asc", "desc"}:
-            raise _refusal("invalid_parameter", "A parameter is not known here.")
+            raise _refusal("invalid_parameter", "The request has an unknown parameter.")
         if _DAY.fullmatch(first_day) is None or _DAY.fullmatch(last_day) is None:
-            raise _refusal("invalid_parameter", "startDate and endDate are days.")
+            raise _refusal("invalid_parameter", "startDate and endDate must be days.")
         numbers = (query.get("limit", "10"), query.get("offset", "0"))
         if not all(number.isdigit() for number in numbers):
-            raise _refusal("invalid_parameter", "limit and offset are numbers.")
+            raise _refusal("invalid_parameter", "limit and offset must be numbers.")
         limit, offset = map(int, numbers)
         if limit > 30:
             raise _refusal("out_of_range", "limit is out of range")
@@ -221,7 +221,7 @@ def _check_shape(body: _Fields) -> None:
         _check_file(file)
     for headers in (part.get("headers", {}) for part in (body, *body.get("messageVersions", []))):
         if not all(isinstance(value, str) and value for value in headers.values()):
-            raise _refusal("invalid_parameter", "headers are texts")
+            raise _refusal("invalid_parameter", "headers must be texts")
 
 
 def _size_of(body: _Fields) -> int:
@@ -258,9 +258,9 @@ def _versions_of(body: _Fields) -> list[_Fields]:
     if "to" in body:
         raise _refusal("invalid_parameter", "to is not allowed beside messageVersions")
     if not 1 <= len(versions) <= 1_000:
-        raise _refusal("invalid_parameter", "There are 1 to 1000 messageVersions.")
+        raise _refusal("invalid_parameter", "The request must have 1 to 1000 messageVersions.")
     if sum(len(list(_all_recipients(version))) for version in versions) > 2_000:
-        raise _refusal("invalid_parameter", "There are more than 2000 recipients.")
+        raise _refusal("invalid_parameter", "The request has more than 2000 recipients.")
     common = {name: value for name, value in body.items() if name != "messageVersions"}
     merged_headers = [
         {**common.get("headers", {}), **version.get("headers", {})} for version in versions

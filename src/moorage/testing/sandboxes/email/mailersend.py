@@ -136,7 +136,7 @@ class MailerSendSandbox(EmailSandbox):
         query = dict(request.query)
         events = [value for name, value in request.query if name == "event[]"]
         if names - _ANALYTICS or not {"date_from", "date_to"} <= names:
-            raise _field_refusal("date_from", "A parameter is missing or not known here.")
+            raise _field_refusal("date_from", "A parameter is missing or unknown.")
         if not set(events) <= _EVENTS or query.get("group_by", "days") != "days":
             raise _field_refusal("event.0", "The selected event is invalid.")
         first, last = int(query["date_from"]), int(query["date_to"])

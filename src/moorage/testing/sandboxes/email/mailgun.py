@@ -297,7 +297,7 @@ def _check_form(form: Form) -> None:
         if name[:2] not in {"h:", "v:"} and name not in _ONE | _SEVERAL:
             raise _refusal(400, f"unknown parameter: {name}")
         if name not in _SEVERAL and names.count(name) > 1:
-            raise _refusal(400, f"{name} parameter is there more than once")
+            raise _refusal(400, f"{name} parameter occurs more than once")
     if any(name not in {"attachment", "inline"} for name, _ in form.files):
         raise _refusal(400, "unknown file")
     if options > _MOST_OPTIONS:

@@ -171,7 +171,9 @@ class MailjetSandbox(EmailSandbox):
                 )
             return
         if message.get("HTMLPart") or message.get("TextPart"):
-            raise _MessageRefused("send-0004", "TemplateID", "The content is duplicated.")
+            raise _MessageRefused(
+                "send-0004", "TemplateID", "The request has both a template and its own content."
+            )
         if number not in self.templates:
             raise _MessageRefused("send-0010", "TemplateID", "Template is not accessible.")
 
@@ -263,7 +265,7 @@ def _check_people(message: dict[str, Any]) -> None:
     if message.get("From", {}).get("Email", "").endswith("@unverified.example"):
         raise _MessageRefused("send-0008", "From", "The sender is not authorized.", 403)
     if "Sender" in message:
-        raise _MessageRefused("send-0006", "Sender", "The API key may not use it.", 403)
+        raise _MessageRefused("send-0006", "Sender", "The API key may not use this field.", 403)
 
 
 def _check_settings(message: dict[str, Any]) -> None:
@@ -275,14 +277,14 @@ def _check_settings(message: dict[str, Any]) -> None:
         if message.get(field, "enabled") not in _TRACKING:
             raise _MessageRefused("mj-0005", field, "The value is not allowed.")
         if field in message and not message.get("HTMLPart") and "TemplateID" not in message:
-            raise _MessageRefused("mj-0005", field, "It needs an HTML part.")
+            raise _MessageRefused("mj-0005", field, "The message has no HTML part.")
     headers = message.get("Headers", {})
     if not all(isinstance(value, str) for value in headers.values()):
         raise _MessageRefused("mj-0004", "Headers", "Type mismatch.")
     if _FORBIDDEN.intersection(name.lower() for name in headers):
         raise _MessageRefused("send-0011", "Headers", "A header cannot be customized.")
     if message.get("DeduplicateCampaign") and "CustomCampaign" not in message:
-        raise _MessageRefused("send-0012", "CustomCampaign", "There is no campaign.")
+        raise _MessageRefused("send-0012", "CustomCampaign", "The request names no campaign.")
     is_reported = "TemplateErrorReporting" in message or "TemplateErrorDeliver" in message
     if is_reported and "TemplateLanguage" not in message:
         raise _MessageRefused("send-0016", "TemplateLanguage", "It is missing.")

@@ -218,7 +218,7 @@ class PostmarkSandbox(EmailSandbox):
         if "TemplateModel" not in body:
             raise _MessageRefused(403, "Invalid request field(s) - TemplateModel")
         if str(body.get("TemplateId", body.get("TemplateAlias"))) not in self.templates:
-            raise _MessageRefused(1101, "The template is not there, or is not yours.")
+            raise _MessageRefused(1101, "The server has no template of this id.")
 
     def _server(self, _: base.SandboxRequest) -> Response:
         return base.reply({"ID": 1, "Name": "Shop"})

@@ -157,12 +157,12 @@ class ResendSandbox(EmailSandbox):
 
     def _received(self, request: base.SandboxRequest, id_: str) -> Response:
         if set(dict(request.query)) - {"html_format"} or id_ not in self.received:
-            raise _refusal(404, "not_found", "The email is not there.")
+            raise _refusal(404, "not_found", "The account has no email with this id.")
         return base.reply(self.received[id_])
 
     def _received_files(self, request: base.SandboxRequest, id_: str) -> Response:
         if set(dict(request.query)) - {"limit", "after", "before"} or id_ not in self.received:
-            raise _refusal(404, "not_found", "The email is not there.")
+            raise _refusal(404, "not_found", "The account has no email with this id.")
         files = [
             {**file, "download_url": f"https://inbound-cdn.resend.com/{id_}/{file['id']}"}
             for file in self.received[id_].get("attachments", [])
@@ -178,7 +178,7 @@ class ResendSandbox(EmailSandbox):
     def _batch(self, request: base.SandboxRequest) -> Response:
         bodies = request.json()
         if not is_list(bodies) or not 1 <= len(bodies) <= 100:
-            raise _refusal(422, "validation_error", "A batch is a list of 1 to 100 emails.")
+            raise _refusal(422, "validation_error", "A batch must be a list of 1 to 100 emails.")
         mode = request.headers.get("x-batch-validation", "strict")
         refusals = {
             number: error
@@ -215,7 +215,9 @@ class ResendSandbox(EmailSandbox):
     def _check_message(self, body: Any, *, batch: bool) -> None:
         _check_fields(body)
         if batch and "attachments" in body:
-            raise _MessageRefused(422, "validation_error", "A batch has no attachments.")
+            raise _MessageRefused(
+                422, "validation_error", "An email of a batch cannot have attachments."
+            )
         template = body.get("template")
         if template is None:
             if "subject" not in body:
@@ -229,7 +231,7 @@ class ResendSandbox(EmailSandbox):
     def _check_template(self, body: dict[str, Any], template: dict[str, Any]) -> None:
         if "html" in body or "text" in body:
             raise _MessageRefused(
-                422, "validation_error", "A template comes without `html` and `text`."
+                422, "validation_error", "An email with a template cannot have `html` or `text`."
             )
         if set(template) - {"id", "variables"} or template.get("id") not in self.templates:
             raise _MessageRefused(404, "not_found", "Template not found")
@@ -245,7 +247,7 @@ class ResendSandbox(EmailSandbox):
     def _metrics(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)
         if set(query) - _METRICS or query.get("dimensions") != "period":
-            raise _refusal(422, "invalid_parameter", "A parameter is not known here.")
+            raise _refusal(422, "invalid_parameter", "The request has an unknown parameter.")
         first_day, last_day = query.get("start_date", ""), query.get("end_date", "")
         metric_names = query.get("metrics", "").split(",")
         rows = [
@@ -281,7 +283,7 @@ def _refusal(status: int, name: str, message: str, **headers: str) -> base.Refus
 
 def _check_fields(body: Any) -> None:
     if not is_object(body):
-        raise _MessageRefused(422, "validation_error", "An email is an object.")
+        raise _MessageRefused(422, "validation_error", "An email must be an object.")
     for name in wrong_names(_FIELDS, body):
         raise _MessageRefused(422, "validation_error", f"Invalid `{name}` field.")
     for name in ("from", "to"):
@@ -289,11 +291,13 @@ def _check_fields(body: Any) -> None:
             raise _MessageRefused(422, "missing_required_field", f"Missing `{name}` field.")
     tags = body.get("tags", [])
     if len(tags) > 75 or not all(map(_is_tag, tags)):
-        raise _MessageRefused(422, "validation_error", "Tags have ASCII letters, numbers, _ and -.")
+        raise _MessageRefused(
+            422, "validation_error", "Tags may contain only ASCII letters, numbers, _ and -."
+        )
     for file in body.get("attachments", []):
         if set(file) - _FILE or not ("content" in file or "path" in file):
             raise _MessageRefused(
-                422, "invalid_attachment", "An attachment has a `content` or `path`."
+                422, "invalid_attachment", "An attachment must have a `content` or a `path`."
             )
     if len(encode_json(body)) > _MOST_BYTES:
         raise _MessageRefused(422, "validation_error", "The email is too large.")

@@ -196,7 +196,9 @@ def _check(
         recipient_count += len(emails)
         if not personalization.get("to") or len(set(emails)) < len(emails):
             raise _refusal(
-                400, "Each needs a to, and each address once", f"personalizations.{number}"
+                400,
+                "Each personalization needs a to, and each address may occur only once",
+                f"personalizations.{number}",
             )
         for email in emails:
             if email in _MAGIC:

@@ -269,7 +269,7 @@ class SparkPostSandbox(EmailSandbox):
             raise _refusal("1200", "invalid params")
         first_day, last_day = query["from"][:10], query["to"][:10]
         if query["from"] != f"{first_day}T00:00" or query["to"] != f"{last_day}T23:59":
-            raise _refusal("1200", "invalid params", "from and to are times of whole days")
+            raise _refusal("1200", "invalid params", "from and to must be the beginnings of days")
         metric_names = query["metrics"].split(",")
         rows = [
             {

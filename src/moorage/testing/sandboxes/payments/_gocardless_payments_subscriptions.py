@@ -118,7 +118,10 @@ class GoCardlessSubscriptions:
             amount = check_amount(fields)
             self._changes[id] = self._changes.get(id, 0) + 1
             if self._changes[id] > _MOST_CHANGES:
-                raise impossible_step("number_of_subscription_amendments_exceeded", "Ten changes")
+                raise impossible_step(
+                    "number_of_subscription_amendments_exceeded",
+                    "The subscription has already been changed ten times",
+                )
             for upcoming in subscription["upcoming_payments"]:
                 upcoming["amount"] = amount
         subscription |= fields

@@ -128,7 +128,7 @@ def check(body: Any, shapes: Mapping[str, Any], at: str = "") -> dict[str, Any]:
             _check_text(value, kind, path)
         elif type(value) is not kind:
             raise invalid_request(
-                "INCORRECT_TYPE", f"Expected another type than {value!r}.", field=path
+                "INCORRECT_TYPE", f"The value {value!r} has the wrong type.", field=path
             )
     return body
 
@@ -156,14 +156,18 @@ def amount_of(money: Mapping[str, Any], currency: str | None = None) -> int:
     require_fields(money, "amount", "currency")
     if money["currency"] not in EXPONENTS:
         raise invalid_request(
-            "INVALID_ENUM_VALUE", "Not a currency.", field="amount_money.currency"
+            "INVALID_ENUM_VALUE", "The value is not a currency code.", field="amount_money.currency"
         )
     if money["currency"] != (currency or money["currency"]):
         raise invalid_request(
-            "CURRENCY_MISMATCH", "Not the payment's currency.", field="amount_money"
+            "CURRENCY_MISMATCH",
+            "The currency differs from the payment's currency.",
+            field="amount_money",
         )
     if money["amount"] <= 0:
-        raise invalid_request("VALUE_TOO_LOW", "Must be above zero.", field="amount_money.amount")
+        raise invalid_request(
+            "VALUE_TOO_LOW", "The amount must be above zero.", field="amount_money.amount"
+        )
     return int(money["amount"])
 
 

@@ -160,7 +160,7 @@ class BraintreeSandbox(Sandbox):
         for id_, record in kinds[field.arguments["type"]].items():
             if record["legacyId"] == field.arguments["legacyId"]:
                 return id_
-        raise errors("idFromLegacyId", "There is no such record.", "NOT_FOUND")
+        raise errors("idFromLegacyId", "The account has no record with this id.", "NOT_FOUND")
 
     def _search(self, field: Field) -> Any:
         searches: dict[str, Any] = {}

@@ -344,7 +344,9 @@ class GoCardlessPaymentsSandbox(base.Sandbox):
     def _cancel_request(self, _: base.SandboxRequest, id: str) -> Response:
         request = self._object("billing_requests", id)
         if request["status"] != "pending":
-            raise impossible_step("billing_request_not_cancellable", "It cannot be cancelled")
+            raise impossible_step(
+                "billing_request_not_cancellable", "This billing request cannot be cancelled"
+            )
         self._end_request(request, "cancelled")
         return base.reply({"billing_requests": request})
 
@@ -371,7 +373,10 @@ class GoCardlessPaymentsSandbox(base.Sandbox):
             raise impossible_step("refund_payment_invalid_state", "The payment is not collected")
         total = payment["amount_refunded"] + amount
         if fields.get("total_amount_confirmation") != total:
-            raise impossible_step("total_amount_confirmation_invalid", "Another total was refunded")
+            raise impossible_step(
+                "total_amount_confirmation_invalid",
+                "The total of the refunds differs from the stated total",
+            )
         if total > payment["amount"]:
             raise impossible_step("refund_is_too_large", "The refund exceeds the payment")
         payment["amount_refunded"] = total

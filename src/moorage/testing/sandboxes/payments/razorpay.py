@@ -258,10 +258,10 @@ class RazorpaySandbox(base.Sandbox):
         amount, currency = check_amount(fields)
         order = self._found(self.orders, fields["order_id"])
         if (amount, currency) != (order["amount"], order["currency"]):
-            raise invalid_request("The amount is not that of the order.", "amount")
+            raise invalid_request("The amount differs from the amount of the order.", "amount")
         token = self.tokens.get(fields["customer_id"], {}).get(fields["token"])
         if token is None or not token["recurring"]:
-            raise invalid_request("The token is not for later payments.", "token")
+            raise invalid_request("The token cannot be used for later payments.", "token")
         if any(payment["status"] in _SUCCESSFUL for payment in self._attempts_of(order)):
             raise invalid_request("Payment already done for this order.")
         reason = DECLINES.get(fields["token"])

@@ -222,7 +222,9 @@ class SquareSandbox(base.Sandbox):
             detail = "This request could not be authorized."
             raise base.Refusal(error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", detail))
         if VERSION.fullmatch(request.headers.get("square-version") or "") is None:
-            raise invalid_request("INVALID_SQUARE_VERSION_FORMAT", "This is not a version.")
+            raise invalid_request(
+                "INVALID_SQUARE_VERSION_FORMAT", "The value is not a version of the API."
+            )
 
     def _handled_once(
         self, shapes: Mapping[str, Any], handle: Callable[..., Response]
@@ -245,11 +247,13 @@ class SquareSandbox(base.Sandbox):
         def answer(request: base.SandboxRequest) -> Response:
             query = dict(request.query)
             for name in set(query) - names:
-                raise invalid_request("UNKNOWN_QUERY_PARAMETER", "Not a parameter.", field=name)
+                raise invalid_request(
+                    "UNKNOWN_QUERY_PARAMETER", "The request has an unknown parameter.", field=name
+                )
             limit, offset = int(query.get("limit", "100")), query.get("cursor", "0")
             if not offset.isdigit() or not 1 <= limit <= 100:
                 raise invalid_request(
-                    "INVALID_CURSOR", "This is not a cursor, or no limit.", field="cursor"
+                    "INVALID_CURSOR", "The cursor or the limit is not valid.", field="cursor"
                 )
             start_time, end_time = _moment_of(query, "begin_time"), _moment_of(query, "end_time")
             matches = [
@@ -274,15 +278,17 @@ class SquareSandbox(base.Sandbox):
         amount, customer = amount_of(money), body.get("customer_id")
         if customer is not None and customer not in self.customers:
             raise invalid_request(
-                "CUSTOMER_NOT_FOUND", "There is no such customer.", field="customer_id"
+                "CUSTOMER_NOT_FOUND",
+                "The account has no customer with this id.",
+                field="customer_id",
             )
         if source.startswith("ccof:") and customer is None:
             raise invalid_request(
-                "MISSING_REQUIRED_PARAMETER", "Whose card is it?", field="customer_id"
+                "MISSING_REQUIRED_PARAMETER", "A stored card needs a customer.", field="customer_id"
             )
         if body.get("location_id", self.location_id) != self.location_id:
             raise invalid_request(
-                "INVALID_LOCATION", "There is no such location.", field="location_id"
+                "INVALID_LOCATION", "The account has no location with this id.", field="location_id"
             )
         code = magic(source)
         is_completed = body.get("autocomplete", True)
@@ -330,11 +336,11 @@ class SquareSandbox(base.Sandbox):
         payment = self._approved(id)
         money = body.get("payment", {}).get("amount_money")
         if money is None:
-            raise invalid_request("NO_FIELDS_SET", "There is nothing to change.", field="payment")
+            raise invalid_request("NO_FIELDS_SET", "The request changes no field.", field="payment")
         amount = amount_of(money, payment["amount_money"]["currency"])
         if amount > payment["approved_money"]["amount"]:
             raise invalid_request(
-                "VALUE_TOO_HIGH", "This is more than was approved.", field="amount_money"
+                "VALUE_TOO_HIGH", "The amount exceeds the approved amount.", field="amount_money"
             )
         payment |= {"amount_money": money, "total_money": money}
         self._send_change(payment)
@@ -349,7 +355,7 @@ class SquareSandbox(base.Sandbox):
 
     def _cancel(self, request: base.SandboxRequest, id: str) -> Response:
         if request.body:
-            raise invalid_request("UNKNOWN_BODY_PARAMETER", "There is nothing to say.")
+            raise invalid_request("UNKNOWN_BODY_PARAMETER", "The request has no evidence.")
         payment = self._approved(id)
         payment["status"] = "CANCELED"
         self._send_change(payment)
@@ -421,7 +427,9 @@ class SquareSandbox(base.Sandbox):
         customer = body["card"]["customer_id"]
         if customer not in self.customers:
             raise invalid_request(
-                "CUSTOMER_NOT_FOUND", "There is no such customer.", field="customer_id"
+                "CUSTOMER_NOT_FOUND",
+                "The account has no customer with this id.",
+                field="customer_id",
             )
         code = magic(body["source_id"])
         if code is not None:
@@ -516,7 +524,9 @@ def _not_refundable(code: str) -> base.Refusal:
 def _moment_of(query: Mapping[str, str], name: str) -> str | None:
     text = query.get(name)
     if text is not None and not (text.endswith("Z") and text[10:11] == "T"):
-        raise invalid_request("INVALID_TIME", "This is not a time of RFC 3339.", field=name)
+        raise invalid_request(
+            "INVALID_TIME", "The value is not a time in the format of RFC 3339.", field=name
+        )
     return None if text is None else text[:19]
 
 

@@ -238,7 +238,7 @@ class EntraSandbox(PeopleSandbox):
             raise _error(400, "Request_BadRequest", "A link is invalid.")
         base_url, _, id_ = body["@odata.id"].rpartition("/")
         if not base_url.endswith(f"{request.host}/v1.0/{collection}"):
-            raise _error(400, "Request_BadRequest", "A link leads elsewhere.")
+            raise _error(400, "Request_BadRequest", "A link leads to another host.")
         found_id: str = self._user(id_)["id"]
         return found_id
 

@@ -277,7 +277,7 @@ class ScimSandbox(PeopleSandbox):
         ]
         invalid = list(problems(_PATCH, {**body, "Operations": operations}))
         if invalid:
-            raise _error(400, f"The operations are {invalid}.", "invalidSyntax")
+            raise _error(400, f"The operations of the request are {invalid}.", "invalidSyntax")
         changed_resource = copy.deepcopy(resource)
         for operation in body["Operations"]:
             try:
@@ -293,7 +293,7 @@ class ScimSandbox(PeopleSandbox):
             raise _error(400, f"The resource is {invalid}.", "invalidValue")
         primaries = [item for item in body.get("emails", []) if item.get("primary")]
         if len(primaries) > 1:
-            raise _error(400, "Two addresses are primary.", "invalidValue")
+            raise _error(400, "Only one address can be primary.", "invalidValue")
         if (_ENTERPRISE in body) is not (_ENTERPRISE in body["schemas"]) and body.get(_ENTERPRISE):
             raise _error(400, "The schemas are incomplete.", "invalidSyntax")
         name = body["userName"].casefold()
@@ -306,7 +306,7 @@ class ScimSandbox(PeopleSandbox):
     def _check_version(self, request: base.SandboxRequest, user: dict[str, Any]) -> None:
         version = request.headers.get("if-match")
         if self.versions and version not in (None, user["meta"]["version"]):
-            raise _error(412, "The version does not match.")
+            raise _error(412, "The version in If-Match is not the current version.")
 
     def _stamp(self, user: dict[str, Any]) -> None:
         meta = {"resourceType": "User", "location": f"{self.base_url}/Users/{user['id']}"}

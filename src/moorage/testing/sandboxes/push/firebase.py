@@ -112,7 +112,7 @@ class FirebaseSandbox(PushSandbox):
 
     def _send(self, request: base.SandboxRequest, project: str) -> Response:
         if project != self.project:
-            raise _error(403, "PERMISSION_DENIED", "The project is not known.")
+            raise _error(403, "PERMISSION_DENIED", "The account has no project of this name.")
         body = request.json()
         invalid_fields = list(problems(_REQUEST, body))
         if invalid_fields:

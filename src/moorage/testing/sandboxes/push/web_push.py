@@ -117,7 +117,7 @@ class WebPushSandbox(PushSandbox):
 
     def _decrypted(self, request: base.SandboxRequest) -> dict[str, Any]:
         if request.headers.get("content-encoding") != "aes128gcm":
-            raise _error(400, 110, "Bad Request", "The encoding is not known.")
+            raise _error(400, 110, "Bad Request", "The content encoding is not supported.")
         salt, point, text = request.body[:16], request.body[21:86], request.body[86:]
         sender = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
         info = b"WebPush: info\x00" + _point(_browser_key().public_key()) + point

@@ -83,7 +83,7 @@ class ColissimoSandbox(base.Sandbox):
             if request.headers.get("apiKey") != self.api_key:
                 raise _refusal("30000", "Identifiant ou mot de passe incorrect")
         elif request.headers.get("X-Okapi-Key") != self.tracking_key:
-            raise base.refusal({"code": "UNAUTHORIZED", "message": "The key is wrong."}, 401)
+            raise base.refusal({"code": "UNAUTHORIZED", "message": "The API key is wrong."}, 401)
 
     def _generate(self, request: base.SandboxRequest) -> Response:
         body = request.json()

@@ -87,7 +87,9 @@ class DhlParcelSandbox(base.Sandbox):
         if request.headers.get("dhl-api-key") != self.api_key or (
             not is_user and request.path != _TRACKING
         ):
-            raise base.refusal(_status(401, "Unauthorized", "The key or user is wrong."), 401)
+            raise base.refusal(
+                _status(401, "Unauthorized", "The API key or the user is wrong."), 401
+            )
 
     def _add_event(self, number: str, word: str) -> None:
         events = self.events.setdefault(number, [])

@@ -113,7 +113,9 @@ class DpdSandbox(base.Sandbox):
             raise _refusal(400, "COMMON_2", f"{location}/{name} is {problem}.")
         [shipment] = body
         if shipment["receiver"]["address"]["zipCode"] == NO_LABEL:
-            raise _refusal(400, "ROUTING_1", "There is no route to this postal code.", "BU-API")
+            raise _refusal(
+                400, "ROUTING_1", "The carrier does not deliver to this postal code.", "BU-API"
+            )
         number = f"0150{self.number():010d}"
         self.shipments[number] = shipment
         ids = {"shipmentId": f"MPS{number}", "parcelIds": [number]}
@@ -129,7 +131,7 @@ class DpdSandbox(base.Sandbox):
             raise _refusal(400, "COMMON_2", f"{location}/{name} is {problem}.")
         [number] = body["shipment"]["parcelNumbers"]
         if number not in self.shipments:
-            raise _refusal(400, "LABEL_1", "There is no such parcel.", "BU-API")
+            raise _refusal(400, "LABEL_1", "The account has no parcel with this number.", "BU-API")
         label = {"base64Data": _label(number, kind), "mediaType": f"application/{kind}"}
         return base.reply({"label": label})
 

@@ -156,7 +156,9 @@ class EasyPostSandbox(base.Sandbox):
         _check_customs(body)
         format = body.get("options", {}).get("label_format", "PNG")  # noqa: A001 - the vendor's word
         if format not in _FORMATS:
-            raise _refusal(422, "SHIPMENT.POSTAGE.FORMAT_UNAVAILABLE", "No such label format.")
+            raise _refusal(
+                422, "SHIPMENT.POSTAGE.FORMAT_UNAVAILABLE", "The label format is not supported."
+            )
         id = f"shp_{self.number():032x}"
         rate_errors = _rate_errors(body["to_address"], too_heavy=pounds > HEAVIEST)
         self.shipments[id] = {
@@ -222,7 +224,7 @@ class EasyPostSandbox(base.Sandbox):
             message = "Postage already exists for this shipment."
             raise _refusal(422, "SHIPMENT.POSTAGE.EXISTS", message)
         if rate is None:
-            raise _refusal(422, "SHIPMENT.RATE.INVALID", "The rate is not of this shipment.")
+            raise _refusal(422, "SHIPMENT.RATE.INVALID", "The rate belongs to another shipment.")
         if shipment["to_address"].get("zip") == NO_LABEL:
             raise _refusal(422, "SHIPMENT.POSTAGE.FAILURE", "The carrier refused the shipment.")
         code = f"9400{self.number():018d}"
@@ -250,10 +252,12 @@ class EasyPostSandbox(base.Sandbox):
         shipment = self._shipment(id)
         if shipment["postage_label"] is None:
             raise _refusal(
-                422, "SHIPMENT.REFUND.UNAVAILABLE", "There is no postage to be refunded."
+                422,
+                "SHIPMENT.REFUND.UNAVAILABLE",
+                "The shipment has no postage that could be refunded.",
             )
         if shipment["tracker"]["status"] not in {"pre_transit", "unknown"}:
-            message = "Unable to request refund. The parcel has been shipped."
+            message = "Unable to request refund. The parcel has already been shipped."
             raise _refusal(422, "SHIPMENT.REFUND.UNAVAILABLE", message)
         if shipment["refund_status"] in {None, "rejected"}:
             shipment["refund_status"] = "submitted"
@@ -263,9 +267,11 @@ class EasyPostSandbox(base.Sandbox):
         shipment = self._shipment(id)
         kind = _FORMATS.get(dict(request.query).get("file_format", ""))
         if shipment["postage_label"] is None:
-            raise _refusal(422, "SHIPMENT.POSTAGE.REQUIRED", "There is no postage yet.")
+            raise _refusal(422, "SHIPMENT.POSTAGE.REQUIRED", "The shipment has no postage yet.")
         if kind is None or kind[2] == "png":
-            raise _refusal(422, "SHIPMENT.POSTAGE.FORMAT_UNAVAILABLE", "No such label format.")
+            raise _refusal(
+                422, "SHIPMENT.POSTAGE.FORMAT_UNAVAILABLE", "The label format is not supported."
+            )
         shipment["postage_label"][kind[1]] = self._store_label(shipment["tracking_code"], kind[2])
         return base.reply(shipment)
 
@@ -331,7 +337,7 @@ class EasyPostSandbox(base.Sandbox):
         body = body_of(request)
         offers = [(rate["carrier"], rate["service"]) for rate in pickup["pickup_rates"]]
         if (body.get("carrier"), body.get("service")) not in offers:
-            raise _refusal(422, "PICKUP.RATE.INVALID", "The rate is not of this pickup.")
+            raise _refusal(422, "PICKUP.RATE.INVALID", "The rate belongs to another pickup.")
         if pickup["status"] != "unknown":
             raise _refusal(422, "PICKUP.SCHEDULED", "The pickup is scheduled already.")
         pickup |= {"status": "scheduled", "confirmation": f"WTC{self.number():08d}"}

@@ -108,7 +108,7 @@ class FedExSandbox(base.Sandbox):
         shipment = self._body(request, RATES)["requestedShipment"]
         _check_border(shipment, shipment["recipient"])
         if shipment["recipient"]["address"].get("postalCode") == NO_RATES:
-            raise _refusal(400, "RATE.LOCATION.NOSERVICE", "FedEx does not carry there.")
+            raise _refusal(400, "RATE.LOCATION.NOSERVICE", "FedEx does not deliver to this place.")
         if max(_pounds(package) for package in shipment["requestedPackageLineItems"]) > HEAVIEST:
             alert = {"code": "PACKAGE.TOOHEAVY", "alertType": "WARNING", "message": "Too heavy."}
             return _reply({"alerts": [alert], "rateReplyDetails": []})
@@ -121,7 +121,7 @@ class FedExSandbox(base.Sandbox):
         [recipient] = shipment["recipients"]
         _check_border(shipment, recipient)
         if shipment["serviceType"] not in _SERVICES:
-            raise _refusal(400, "SERVICE.TYPE.INVALID", "There is no such service.")
+            raise _refusal(400, "SERVICE.TYPE.INVALID", "The service type is not known.")
         if recipient["address"].get("postalCode") == NO_LABEL:
             raise _refusal(400, "SHIPMENT.NOT.ACCEPTED", "The shipment is not accepted.")
         image = shipment["labelSpecification"]["imageType"]
@@ -149,7 +149,7 @@ class FedExSandbox(base.Sandbox):
         code = self._body(request, CANCEL)["trackingNumber"]
         shipment = self.shipments.get(code)
         if shipment is None:
-            raise _refusal(400, "TRACKINGNUMBER.NOTFOUND", "The number is not known.")
+            raise _refusal(400, "TRACKINGNUMBER.NOTFOUND", "The tracking number is not known.")
         numbers = [piece["trackingNumber"] for piece in shipment["pieceResponses"]]
         codes = {
             self.tracks[tracking_number]["latestStatusDetail"]["code"]
@@ -183,7 +183,9 @@ class FedExSandbox(base.Sandbox):
             code for code, track in self.tracks.items() if references["value"] in _marks_of(track)
         ]
         if not tracks:
-            raise _refusal(404, "TRACKING.REFERENCENUMBER.NOTFOUND", "There is no such reference.")
+            raise _refusal(
+                404, "TRACKING.REFERENCENUMBER.NOTFOUND", "No shipment has this reference."
+            )
         return _reply({"completeTrackResults": [self._result(match) for match in tracks]})
 
     def _resolve(self, request: base.SandboxRequest) -> Response:
@@ -201,7 +203,9 @@ class FedExSandbox(base.Sandbox):
             raise _refusal(400, "INVALID.INPUT.EXCEPTION", f"{location}/{name} is {problem}.")
         account = body.get("accountNumber")
         if account is not None and account["value"] != self.account_number:
-            raise _refusal(400, "ACCOUNT.NUMBER.MISMATCH", "The account is not of this client.")
+            raise _refusal(
+                400, "ACCOUNT.NUMBER.MISMATCH", "The account does not belong to this client."
+            )
         return body
 
 
@@ -216,7 +220,9 @@ def _check_border(shipment: dict[str, Any], recipient: dict[str, Any]) -> None:
 def _pounds(package: dict[str, Any]) -> Decimal:
     weight = package["weight"]
     if not number(weight["value"]) > 0:
-        raise _refusal(400, "PACKAGE.WEIGHT.INVALID", "The weight is none.")
+        raise _refusal(
+            400, "PACKAGE.WEIGHT.INVALID", "The weight of the package is not a positive number."
+        )
     return number(weight["value"]) * _POUNDS[weight["units"]]
 
 

@@ -515,7 +515,7 @@ class ShipEngineSandbox(base.Sandbox):
 
 def _check_shipment(shipment: dict[str, Any]) -> None:
     if not shipment["packages"]:
-        raise refusal(400, "invalid_field_value", "validation", "There is no package.")
+        raise refusal(400, "invalid_field_value", "validation", "The shipment has no package.")
     for side in ("ship_from", "ship_to"):
         if not shipment[side].get("name") and not shipment[side].get("company_name"):
             message = f"{side} has neither a name nor a company."

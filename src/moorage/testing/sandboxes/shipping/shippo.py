@@ -178,7 +178,9 @@ class ShippoSandbox(base.Sandbox):
             body["address_to"].get("country"),
         )
         if origin_country != destination_country and not body.get("customs_declaration"):
-            raise _field_refusal("customs_declaration", "International shipments need one.")
+            raise _field_refusal(
+                "customs_declaration", "International shipments need a customs declaration."
+            )
         id = f"{self.number():032x}"
         messages = _messages(body["address_to"], too_heavy=pounds > HEAVIEST * len(body["parcels"]))
         shipment = {
@@ -301,7 +303,7 @@ class ShippoSandbox(base.Sandbox):
             raise _field_refusal("transaction", "This transaction cannot be refunded.")
         status = self.tracks[transaction["tracking_number"]]["tracking_status"]["status"]
         if status not in {"PRE_TRANSIT", "UNKNOWN"}:
-            raise _field_refusal("transaction", "The parcel has been shipped.")
+            raise _field_refusal("transaction", "The parcel has already been shipped.")
         transaction["status"] = "REFUNDPENDING"
         self.refunds[id] = {
             **_OWNED,
@@ -444,7 +446,7 @@ def _pounds(parcel: dict[str, Any]) -> Decimal:
         if not isinstance(parcel.get(side), str) or not number(parcel[side]) > 0:
             raise _field_refusal("parcels", f"{side} must be a positive number.")
     if parcel.get("mass_unit") not in _POUNDS or parcel.get("distance_unit") not in _LENGTHS:
-        raise _field_refusal("parcels", "The unit is not known.")
+        raise _field_refusal("parcels", "The unit of weight or length is not known.")
     return number(weight) * _POUNDS[parcel["mass_unit"]]
 
 

@@ -46,9 +46,9 @@ class AcmeSandbox(SmsSandbox):
     def _create(self, request: base.SandboxRequest) -> Response:
         body = request.json()
         if not isinstance(body, dict) or not body.keys() <= _FIELDS:
-            raise _refusal(422, "unknown_field", "A message has no such field.")
+            raise _refusal(422, "unknown_field", "A message has no field of this name.")
         if not all(isinstance(body.get(name), str) for name in ("to", "text")):
-            raise _refusal(422, "missing_field", "A message has a receiver and a text.")
+            raise _refusal(422, "missing_field", "A message must have a receiver and a text.")
         id = f"M{self.number():06d}"
         self.messages[id] = {"id": id, "status": "queued", **body}
         self.callbacks[id] = "https://shop.example/texts"
