@@ -317,7 +317,7 @@ WRONG = [
     ("nothing_shows_personal_data", as_quickbooks(_IndiscreetVendor), "name is shown"),
     ("events_are_accepted_if_signed", as_quickbooks(_AstrayVendor), "is of bill"),
     ("events_are_accepted_if_signed", as_quickbooks(_DeafVendor), "became 0 events"),
-    ("events_are_accepted_if_signed", _forgeable_subject, "somebody else signed"),
+    ("events_are_accepted_if_signed", _forgeable_subject, "with a forged signature"),
 ]
 CHECKS = {name_of(check): check for check in kit.CHECKS}
 

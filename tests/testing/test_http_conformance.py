@@ -209,7 +209,7 @@ async def lose_repeated_header(
             "came back as 501",
         ),
         (faults.a_cut_connection_is_noticed, content, "is no ConnectionFailed: it closed without"),
-        (faults.a_cut_connection_is_noticed, raise_foreign, "A foreign OSError"),
+        (faults.a_cut_connection_is_noticed, raise_foreign, "raised OSError"),
         (faults.a_cut_connection_is_noticed, raise_vague, "is no ConnectionFailed"),
         (faults.a_cut_connection_is_noticed, claim_unsent, "may_have_been_processed must be True"),
         (faults.silence_ends_with_the_read_timeout, end_late, "It took .* to notice: it never"),

@@ -375,7 +375,7 @@ WRONG = [
     ("nothing_shows_the_signers", as_docusign(_ShowingVendor), "Personal data is shown"),
     ("events_are_accepted_if_signed", as_docusign(_DeafVendor), "became 0 events"),
     ("events_are_accepted_if_signed", as_dropbox_sign(_CheerfulVendor), "became completed"),
-    ("events_are_accepted_if_signed", _forgeable_subject, "somebody else signed"),
+    ("events_are_accepted_if_signed", _forgeable_subject, "with a forged signature"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}
 

@@ -323,7 +323,7 @@ WRONG = [
     ("options_arrive", as_twilio(_LosingOptionsVendor), "option is lost"),
     ("recipients_are_not_shown", as_twilio(_ShowingVendor), "is shown"),
     ("events_are_accepted_if_signed", as_twilio(_CheerfulVendor), "was read as"),
-    ("events_are_accepted_if_signed", _forgeable_subject, "somebody else signed"),
+    ("events_are_accepted_if_signed", _forgeable_subject, "with a forged signature"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}
 

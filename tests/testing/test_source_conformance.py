@@ -101,7 +101,7 @@ MISTAKES: dict[Callable[..., TopicSource], tuple[Any, str]] = {
     SerialSource: (checks.commit_does_not_wait_for_a_poll, "commit does not end"),
     ImpatientSource: (checks.commit_does_not_wait_for_a_poll, "nothing has arrived"),
     ReleasesAllSource: (checks.released_records_come_back, "not released"),
-    ClaimsSource: (checks.extended_records_stay, "and extended"),
+    ClaimsSource: (checks.extended_records_stay, "extended it in time"),
     ForeignSource: (checks.closed_source_refuses, "raises RuntimeError"),
     StubbornSource: (checks.closed_source_refuses, "not retryable"),
     ImmovableSource: (checks.positions_are_kept_or_moved, "were lost"),

@@ -111,7 +111,7 @@ def test_a_decision_may_be_made_at_any_moment_of_its_span() -> None:
     span = (SECOND - 1, 2 * SECOND)
     require_decision("a run", UnstableCommand(), (None,), ("second", (None,)), span)
 
-    with pytest.raises(AssertionError, match="In a run, the store decided 'third'"):
+    with pytest.raises(AssertionError, match="In a run, the store answered 'third'"):
         require_decision("a run", UnstableCommand(), (None,), ("third", (None,)), (0, SECOND))
 
 
@@ -459,7 +459,7 @@ class _UntoldStore(NaiveStore):
         ("time_counts_microseconds", _FastStore, "went on by"),
         ("states_are_kept_until_expiry", _BriefStore, "before its time"),
         ("decisions_equal_the_model", _RoundingStore, "the model differs"),
-        ("a_full_store_refuses_new_states", _BoundlessStore, "took another"),
+        ("a_full_store_refuses_new_states", _BoundlessStore, "accepted one more"),
         ("a_full_store_refuses_new_states", _PartialStore, "changed a state"),
         ("a_full_store_refuses_new_states", _PushingStore, "changed a state"),
         ("a_full_store_makes_room", _HoardingStore, "refused one before"),
@@ -609,7 +609,7 @@ def test_any_common_order_is_accepted() -> None:
                 _append_result(2, "a", "b", found=((1,), ())),
             ],
             {"a": (1, 2), "b": (2, 1)},
-            "one order for one key",
+            "different orders for different keys",
         ),
     ],
 )

@@ -125,7 +125,7 @@ Entries: TypeAlias = "tuple[CacheEntry, ...]"
 
 
 class StoredAnswers(NamedTuple):
-    """The result of a cache lookup: the stored answers under one key.
+    """The result of a cache look-up: the stored HTTP responses with the same cache key.
 
     Attributes:
         mark: identifies the content that was read, so that an answer is stored only if nothing has
@@ -294,7 +294,7 @@ def is_cacheable_request(request: Request) -> bool:
 def new_cache_entry(
     request: Request, response: Response, who: bytes, received_at: datetime, policy: CachePolicy
 ) -> CacheEntry | None:
-    """Return the answer to a GET as a cache entry; None if it must not be stored."""
+    """Return the response to a GET as a cache entry; None if it must not be stored."""
     names = varies_by(response)
     if names is None or not _storable(response, policy):
         return None
@@ -359,7 +359,7 @@ def refreshed_response(entry: CacheEntry, not_modified: Response) -> Response:
 
 
 def confirms(entry: CacheEntry, not_modified: Response) -> bool:
-    """Return whether a 304 response confirms a cached one: same version mark, or none given."""
+    """Return whether a 304 response confirms a cached response: same version mark, or no mark."""
     validators, named_version = (
         response.headers.get("etag", "").removeprefix("W/")
         for response in (entry.response, not_modified)
@@ -385,7 +385,7 @@ def _age_header(seconds: int) -> Headers:
 
 
 def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> Decision:
-    """Decide how to use a cached answer, within the limits that the request sets."""
+    """Decide whether to use a cached response, within the limits that the request sets."""
     if entry is None:
         return NoCachedAnswer()
     request_directives = cache_control(request.headers)
@@ -487,7 +487,7 @@ def _validators(response: Response) -> Headers:
 def _may_serve_stale(
     left: float, usual: float, directive: str, *control: Mapping[str, str]
 ) -> bool:
-    """Return whether a stale answer is still within its grace period."""
+    """Return whether a stale response is still within its grace period."""
     grace = max(usual, *(_delta(directives.get(directive, "")) for directives in control))
     return grace > 0 and left + grace > 0
 

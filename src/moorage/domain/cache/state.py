@@ -37,7 +37,7 @@ _FORMAT: Final = 1
 
 
 class CachedAnswers(NamedTuple):
-    """The answer to `ReadCachedAnswers`: cached answers, their version mark and age (µs)."""
+    """The reply to `ReadCachedAnswers`: cached responses, their version mark and age (µs)."""
 
     mark: int
     rested: int = 0
@@ -56,7 +56,7 @@ class ReadCachedAnswers:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, CachedAnswers]:
-        """Return the cached answers under the key, without changing them."""
+        """Return the cached responses under a key, without changing them."""
         entry = _present_values(states[0], now)
         if entry is None:
             return states, CachedAnswers(0)
@@ -88,7 +88,7 @@ class StoreCachedAnswers:
 
 
 class RemoveCachedAnswers:
-    """The command that removes cached answers, and makes older writes under the key fail."""
+    """The command that removes cached responses, and makes older writes under their key fail."""
 
     __slots__ = ("keys",)
     once = False
@@ -99,12 +99,12 @@ class RemoveCachedAnswers:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the marker that replaces the cached answers, even if there were none."""
+        """Return the marker that replaces cached responses, even if there were none."""
         return ((now, _TRACE, _next_mark(states[0], now), None),), None
 
 
 def _present_values(state: State | None, now: int) -> tuple[int, int, int, bytes | None] | None:
-    """Return the age and the fields of stored answers; None if they have expired."""
+    """Return the age and the fields of stored responses; None if they have expired."""
     if state is None:
         return None
     state_time, keep_for, mark, content = state

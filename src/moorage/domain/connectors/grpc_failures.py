@@ -246,7 +246,7 @@ def closed_error() -> LocalFailure:
 
 
 def request_too_large_error(size: int, limit: int) -> InvalidRequest:
-    """Return the error for a request above the connector's own size limit; it is not sent."""
+    """Return the error for a request above the connector's size limit; it was not sent."""
     return InvalidRequest(
         f"The request has {size} bytes, but the connector sends at most {limit}.",
         remedy="Send less data, or raise `max_request_bytes`.",

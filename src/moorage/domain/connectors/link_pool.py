@@ -253,7 +253,7 @@ def give_back(
     holder: object,
     reusable: bool,  # noqa: FBT001 - every decision takes its arguments by position
 ) -> tuple[LinkPoolState, PoolDecision]:
-    """End a caller's use or wait; pass its connection or slot to the next waiting caller.
+    """End a caller's use or wait; give its connection or slot to the next waiting caller.
 
     Does nothing if the holder has neither. So a caller that was interrupted can end its lease
     again.

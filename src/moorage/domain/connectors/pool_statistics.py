@@ -37,7 +37,7 @@ class PoolStatistics:
 
     @property
     def reuse(self) -> float:
-        """The share of callers that got an open connection, from 0 to 1; 1 if none has asked."""
+        """The share of callers that got an open connection, from 0 to 1; 1 without any callers."""
         lease_count = self.created + self.reused
         return self.reused / lease_count if lease_count else 1.0
 

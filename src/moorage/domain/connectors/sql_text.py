@@ -106,7 +106,7 @@ class SqlToken:
 
     @property
     def word(self) -> str:
-        """The token in capitals if it is a keyword or a name; empty for any other token."""
+        """Return a keyword or name in capitals; an empty string for any other token."""
         return self.text.upper() if self.kind == "word" else ""
 
 
@@ -238,7 +238,7 @@ def _is_compared(tokens: Sequence[SqlToken], number: int) -> bool:
 
 
 def _refusal(first: str, token: SqlToken) -> InvalidData | None:
-    """Return the error for a token that no statement may contain; None if it is permitted.
+    """Return the error for a token that no SQL statement may contain; None if it may.
 
     The SQL text may contain a secret value, so the errors name only the position.
 

@@ -1,1 +1,1 @@
-"""The entries of an inbox or outbox, and the leases of the workers that take them."""
+"""The stored entries of an inbox or outbox, and the leases of the workers that process them."""

@@ -42,7 +42,7 @@ class OutboxEntry(Entry):
 
 
 def fate_of(error: Exception) -> ErrorConsequence:
-    """Return how an error affects a stored call: retry it, give it up, or ask a person.
+    """Return whether a stored call is retried after an error, given up, or left to an operator.
 
     A call that may have been done is not repeated, and a call that the vendor rejected for good is
     not repeated. After any other error the call is tried again. This includes missing credentials

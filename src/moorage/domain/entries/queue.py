@@ -79,7 +79,7 @@ class EntryState(StrEnum):
 
 
 class ErrorConsequence(StrEnum):
-    """The effect of an error on an entry: try it again, give it up, or ask a person.
+    """Whether an entry is retried after an error, given up, or left to an operator.
 
     `AGAIN`: try again later. `NEVER`: give up. `SPENT`: give up, because the vendor refused the
     idempotency key for good, so that a new attempt needs a new key. `DOUBT`: the work may have been
@@ -394,7 +394,7 @@ def entries_to_take_together(offered: Sequence[E]) -> Sequence[E]:
 
 
 def take_entry(entry: E, now: datetime, lease: float, most: int) -> E:
-    """Return the entry after a worker took it: claimed, or given up if no attempts are left."""
+    """Return the entry that a worker took: as claimed, or as given up without attempts left."""
     if entry.attempts >= most:
         return give_up(entry, now, entry.error or "Every worker that took the entry died.")
     return attrs.evolve(
@@ -407,7 +407,7 @@ def take_entry(entry: E, now: datetime, lease: float, most: int) -> E:
 
 
 def next_batch(size: int, count: int, seconds: float) -> int:
-    """Return how many entries a worker should take next, given how long the last ones took.
+    """Return how many entries a worker should take next, from the duration of its last ones.
 
     The number grows only while the work is quick. So a slow call makes few others wait, and few
     results are lost if a process dies.
@@ -537,7 +537,7 @@ def stored_error_text(error: Exception) -> str:
 
 
 def lane_of(*parts: str | None, digest: Callable[[bytes], str]) -> str:
-    """Return the name of a lane, whose entries keep their order; its digest if it is too long."""
+    """Return the name of a lane, which keeps its entries in order; a digest of a long name."""
     name = "/".join(part or "" for part in parts)
     if len(name) <= _MAX_LENGTH and storable_text(name) == name:
         return name

@@ -80,7 +80,7 @@ class HeldEntry:
 
 
 def entry_lease(value: float | timedelta | None) -> float | None:
-    """Return a lease's seconds, after checking that it can be renewed in time; None stays None.
+    """Return the seconds of a lease that can be renewed in time; None stays None.
 
     Raises:
         ConfigurationError: the value is not a duration, or is too short.
@@ -123,7 +123,7 @@ def claims_due(claims: Iterable[HeldClaim], now: int, *, by_tag: bool) -> list[l
 
 
 def split_in_half(group: list[H]) -> list[list[H]]:
-    """Return the two halves of a group of leases whose renewal failed, to renew them separately.
+    """Return a group of leases in two halves, because renewing the whole group failed.
 
     A single claim may have caused the failure.
     """

@@ -242,7 +242,7 @@ def read_message(body: object) -> GraphQLAnswer | ConnectorError:
 
 
 def refusal_of(response: Response, parse: _Parse = body_of) -> ConnectorError | None:
-    """Return the error of a GraphQL answer without a result; None if it has any result."""
+    """Return the error of a GraphQL response without a result; None if it has any result."""
     body = parse(response)
     problems = _problems_of(body)
     if not problems or _has_result(body.get("data")):
@@ -264,7 +264,7 @@ def refusal_of_mutation(response: Response, parse: _Parse = body_of) -> Connecto
 
 
 def failure_of(response: Response) -> ConnectorError | None:
-    """Return the GraphQL error in an answer whose HTTP status is a failure; None if it has none.
+    """Return the GraphQL error in a response with an HTTP error status; None if it has none.
 
     A usual code decides the error; otherwise the status does. With a status of 500 or above, only
     the code of a limit or a credential proves that a mutation did not happen.

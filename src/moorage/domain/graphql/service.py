@@ -137,7 +137,7 @@ class GraphQL:
         return GraphQLSubscription(checked_document, dict(variables or {}), cursor)
 
     def _checked(self, kind: str, text: LiteralString) -> GraphQLDocument:
-        """Parse a document of this kind, and check it against the schema if there is one."""
+        """Parse a document of this kind, and check it against the schema if one is configured."""
         document = _document(text)
         if document.kind != kind:
             raise InvalidData(

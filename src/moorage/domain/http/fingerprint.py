@@ -112,12 +112,12 @@ def _content(body: bytes | BodyStream, content_type: str | None) -> tuple[bytes,
 
 
 def _canonical(body: bytes) -> bytes:
-    """Return a JSON body with sorted keys and no white space; numbers keep their notation."""
+    """Return a JSON body with sorted keys and without white space; numbers stay as written."""
     return _canonical_body(body) or _canonical_text(_parse_body(body)).encode()
 
 
 def _canonical_body(body: bytes) -> bytes | None:
-    """Return a body as canonical JSON; None if encoding it again would change its values.
+    """Return a body as canonical JSON; None if that would change one of its values.
 
     If the written text equals the body, no number was rounded and no repeated key was lost.
     """

@@ -253,13 +253,13 @@ class Request:
 
     @without_arguments_in_errors
     def with_headers(self, fields: HeadersInput) -> Request:
-        """Return this request with each of these headers set; other headers stay."""
+        """Return this request with these headers set; its other headers are unchanged."""
         added_headers = as_headers(fields)
         pairs = [pair for pair in self.headers.pairs if pair[0] not in added_headers]
         return self.with_only_headers(Headers([*pairs, *added_headers.pairs]))
 
     def with_only_headers(self, headers: Headers) -> Request:
-        """Return this request with other headers in place of its own."""
+        """Return this request with these headers instead of its own."""
         # Each authorised or signed request is copied here; valid fields are not validated again.
         if type(self) is not Request:
             return evolve(self, headers=headers)

@@ -89,7 +89,7 @@ class Response:
         )
 
     def as_replayed(self) -> Response:
-        """Return this response marked as the stored answer of an earlier call with the same key.
+        """Return this response marked as stored by an earlier call with the same idempotency key.
 
         Calls with an idempotency key use it.
         """

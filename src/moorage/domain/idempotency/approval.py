@@ -82,7 +82,7 @@ class ReadProposal:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, Proposal | None]:
-        """Return the proposed outcome; None if there is none or it has expired."""
+        """Return the proposed outcome of an operation; None if there is none or it has expired."""
         (state,) = states
         if state is None:
             return states, None

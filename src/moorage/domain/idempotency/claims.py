@@ -65,7 +65,7 @@ Entry: TypeAlias = "tuple[int, int, int, bytes | Fingerprint, int, int, int, int
 
 
 class Verdict(Enum):
-    """The store's decision about a claim of a key; `RUN` permits the caller to send its request.
+    """The store's decision about a caller's claim; `RUN` permits the caller to send its request.
 
     `ABSENT` answers a claim that may not make a new record.
     """
@@ -92,7 +92,7 @@ class AllowedActions(Enum):
 
 @frozen(kw_only=True)
 class KeyUse:
-    """The way in which one call uses its key: allowed actions, and whether to repeat a request.
+    """The rules by which one call uses its idempotency key, such as whether it may repeat.
 
     Attributes:
         round: the number of times that the key's effect was settled as never done; each round has
@@ -144,7 +144,7 @@ class ClaimResult(NamedTuple):
 
 
 class SettleResult(NamedTuple):
-    """The store's answer when a claim is ended: whether it was still held, and the key's state."""
+    """The store's reply when a claim ends: whether it was still held, and the key's state."""
 
     held: bool
     done: bool = False
@@ -276,7 +276,7 @@ class Renew:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, tuple[bool, ...]]:
-        """Return for each claim whether it was renewed, so that its holder still has it."""
+        """Return whether each claim was renewed, so that its caller still holds it."""
         new_states: list[State | None] = []
         ownerships: list[bool] = []
         for state, (_, fence, ttl) in zip(states, self.held, strict=True):
@@ -330,7 +330,7 @@ class Settle:
         self.answer = answer
 
     def apply(self, states: States, now: int) -> tuple[States, SettleResult]:
-        """Return the key's state after the claim ended, and whether the claim was still held."""
+        """Return a key's state after its claim has ended, and whether the claim was still held."""
         try:
             entry = unexpired(states[0], now)
             if entry is None:
@@ -365,7 +365,7 @@ def release_claim(key: str, fence: int, *, ttl: int) -> Settle:
 
 
 def abandon_claim(key: str, fence: int, *, ttl: int) -> Settle:
-    """Return the command that ends a claim and marks its outcome as unknown.
+    """Return the command that ends a claim and marks the call's outcome as unknown.
 
     The key becomes unknown if its request was sent, and free otherwise.
     """
@@ -409,7 +409,7 @@ class WriteRecordOfHolder:
 
 
 class Withdraw:
-    """The command that ends the claim of a caller that could not learn the store's answer."""
+    """The command that ends a claim if its caller did not receive the store's reply."""
 
     __slots__ = ("keys", "owner", "ttl")
     once = False
@@ -422,7 +422,7 @@ class Withdraw:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the state without this owner's claim; claims of other owners stay."""
+        """Return the state without the claim of this owner; claims of other owners are kept."""
         entry = unexpired(states[0], now)
         if entry is None:
             return states, None
@@ -432,7 +432,7 @@ class Withdraw:
 
 
 class MarkSent:
-    """The command that marks a claim as sent, if claims have a store of their own."""
+    """The command that marks a claim as sent, if claims have a separate store."""
 
     __slots__ = ("fence", "keys", "target")
     once = False
@@ -455,7 +455,7 @@ class MarkSent:
 
 
 class Resolve:
-    """The command that settles a key after a look-up, as answered or as never carried out.
+    """The command that settles an idempotency key after a look-up: as answered or as not done.
 
     It settles the key as never done only if no request under the key can still be under way.
     """
@@ -559,7 +559,7 @@ class WriteRecordOnce:
 
 
 def _ended_entry(entry: Entry, fence: int, stage: int, ttl: int, answer: object) -> Entry:
-    """Return the state of a key after its claim has ended."""
+    """Return the state of an idempotency key after its claim has ended."""
     state_time, _, old_stage, fingerprint, _, _, _, _, sent_at, target, _ = entry
     stage = FREE if stage == SENT != old_stage else stage
     return (
@@ -578,7 +578,7 @@ def _ended_entry(entry: Entry, fence: int, stage: int, ttl: int, answer: object)
 
 
 def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
-    """Return the claim marked as sent to `target`; None if the caller has lost it.
+    """Return the claim, marked as sent to `target`; None if the caller has lost it.
 
     A holder may send to another target than before only if nothing was done at the first target.
     """
@@ -604,7 +604,7 @@ def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
 
 
 def unexpired(state: State | None, now: int) -> Entry | None:
-    """Return the state of a key at the present time; None if it has expired.
+    """Return the present state of an idempotency key; None if it has expired.
 
     If the clock stepped back, all times in the state are moved back with it.
     """

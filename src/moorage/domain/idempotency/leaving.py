@@ -61,7 +61,7 @@ class ExecuteOnFormerShard:
 
 
 def _related_keys(key: str) -> tuple[str, ...]:
-    """Return the keys of the states that must move together with this one.
+    """Return the keys of the states that must be stored on the same shard as this one.
 
     One command uses the turn of a key and the account that owns it.
     """

@@ -309,7 +309,7 @@ class LookupReservation(NamedTuple):
 
 
 class ReserveLookup:
-    """The command that reserves an operation, so that only one caller looks it up.
+    """The command that reserves an open operation, so that only one caller looks it up.
 
     The reservation lasts `pause` microseconds. With `early`, the effect is reserved even if its
     next look-up is not due yet, because a person asks for this look-up.
@@ -326,7 +326,7 @@ class ReserveLookup:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, LookupReservation]:
-        """Reserve the operation for this caller, if it is open and due for a look-up."""
+        """Reserve the operation for this caller, if it is open and a look-up is due."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or now < (effect[5] if self.early else effect[6]):
             return states, LookupReservation(ours=False)

@@ -323,7 +323,7 @@ def outgoing_messages(
 def with_trace(
     message: Message, rules: BrokerRules, trace_headers: Sequence[tuple[str, str]]
 ) -> Message:
-    """Return a message with those trace headers that it does not have yet.
+    """Return the message with those trace headers added that it does not have yet.
 
     A header that it has already is not replaced. If the trace headers would break a rule of the
     broker, they are left out.

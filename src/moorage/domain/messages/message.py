@@ -150,7 +150,7 @@ _NEW_ITEM: Final[Callable[[tuple[str, Message, str | None]], OutgoingMessage]] =
 
 
 class OutgoingMessages(Sequence[OutgoingMessage]):
-    """Checked messages to one topic; each item is made when it is accessed.
+    """Checked messages for one topic; each message is created when it is accessed.
 
     Attributes:
         topic: the topic of all messages.

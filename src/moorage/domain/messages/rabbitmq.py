@@ -60,7 +60,7 @@ def deliveries(headers: Mapping[str, Any], *, was_delivered: bool) -> int:
 
 
 def acknowledgements(done: Iterable[int], open_tag: int) -> list[tuple[int, bool]]:
-    """Return the deliveries to acknowledge; True marks one that includes all earlier ones.
+    """Return the deliveries to acknowledge, each with True if it includes all earlier ones.
 
     Args:
         done: the tags of the deliveries, which RabbitMQ counts up.

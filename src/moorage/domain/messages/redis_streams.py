@@ -107,7 +107,7 @@ def pack_commands(commands: Iterable[Sequence[str | bytes]]) -> list[bytes]:
 
 
 def packed_list(words: Sequence[str], texts: Sequence[str]) -> bytes:
-    """Return a Redis command as bytes, made of words and of texts such as entry ids.
+    """Return the bytes of a Redis command, made of its words and of texts such as entry ids.
 
     Many texts of the same length cost little, because they are joined.
 

@@ -106,7 +106,7 @@ class ChannelSettings:
 
 
 def webhook_problem(service: Service, path: str) -> Problem | None:
-    """Return the reason that notifications cannot be sent to a service; None if they can.
+    """Return why notifications cannot be sent to a service; None if they can.
 
     The path in the problem names the wrong setting of the channel.
 

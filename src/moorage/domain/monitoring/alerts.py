@@ -151,7 +151,7 @@ class AlertRule:
             raise ConfigurationError.of(problems)
 
     def is_active(self, value: float | None, *, firing: bool) -> bool:
-        """Return whether a measured value makes the alert active; `firing` if it is active already.
+        """Return whether a value makes an alert active; `firing` states whether it was active.
 
         A value of None means no measurement.
         """

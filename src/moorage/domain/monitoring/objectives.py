@@ -145,7 +145,7 @@ class Compliance:
 
     @property
     def budget_left(self) -> float | None:
-        """The share of the error budget that is left; negative if it is overspent.
+        """The remaining share of the error budget; negative if more than all was used.
 
         The budget is computed from the calls so far; None if there are no calls.
         """
@@ -153,7 +153,7 @@ class Compliance:
 
     @property
     def burn(self) -> float | None:
-        """The part of the error budget that the last day's failures would use up; 1 is all of it.
+        """The share of the error budget that the last day's failures would use; 1 means all of it.
 
         None if there are no calls.
         """

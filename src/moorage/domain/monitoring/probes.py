@@ -102,7 +102,7 @@ class Probe:
 def probe_problem(
     service: Service, request: Request | str | None, *, has_function: bool, is_pinged: bool
 ) -> Problem | None:
-    """Return the reason why a service cannot be probed; None if it can.
+    """Return why a service cannot be probed; None if it can be.
 
     The path in the problem names the wrong setting of the probe.
 

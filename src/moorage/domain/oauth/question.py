@@ -62,7 +62,7 @@ class TokenQuestion:
 
 
 def single_use_token(client: OAuthClient, held: OAuthCredentials | None) -> Secret | None:
-    """Return the refresh token that the next request may use up; None if it uses none up.
+    """Return the refresh token that the next request may invalidate; None if there is none.
 
     A client that needs no person can repeat its grant. A refresh token that was configured is sent
     as it is until the server replaces it; a replacement is used like one from a person's consent.
@@ -80,7 +80,7 @@ def claim_key(
     *,
     again: bool,
 ) -> str:
-    """Return the key that a process claims, so that no other one renews this token meanwhile.
+    """Return the key under which one process claims the renewal of this token.
 
     The first use of a refresh token and its repetition have different keys.
     """
@@ -123,7 +123,7 @@ def renewal_error(
 
 
 def slow_renewal_error(service: str | None) -> CredentialRefreshFailed:
-    """Return the error for a caller whose time is over before another process renews the token."""
+    """Return the error for a caller whose time ends before another process renews the token."""
     return CredentialRefreshFailed(
         "Another process is renewing the token, and the renewal takes longer than this call"
         " can wait.",

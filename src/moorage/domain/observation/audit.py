@@ -306,7 +306,7 @@ def _mac(keys: KeyRing, version: int, number: int, previous: str) -> str | None:
 def extended_chain(
     head: AuditHead, acts: Sequence[Act], *, keys: KeyRing | None, every: int
 ) -> tuple[list[AuditRecord], AuditHead]:
-    """Return actions as audit records, with a seal if one is due, and the chain's new end.
+    """Return audit records of actions, followed by a seal if it is due, and the chain's new end.
 
     Args:
         head: the end of the chain.

@@ -71,7 +71,7 @@ class CallFinished(Event):
 
 @frozen(kw_only=True)
 class AttemptStarted(Event):
-    """One attempt begins: it was admitted, and nothing has been sent yet.
+    """An attempt begins: it was admitted, but its request has not been sent yet.
 
     Only observers whose `event_classes` names this class receive it.
 
@@ -290,7 +290,7 @@ def facts_of_success(facts: SuccessFacts) -> CallFacts:
 
 
 def full_call_facts(facts: CallFacts | SuccessFacts) -> CallFacts:
-    """Return the full data of a `CallFinished` event, given either its full or its short data."""
+    """Return the full data of a `CallFinished` event, from its full or its short data."""
     return facts_of_success(facts) if len(facts) == FACTS_OF_SUCCESS else facts
 
 

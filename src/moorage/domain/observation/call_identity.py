@@ -1,4 +1,4 @@
-"""The data that all events of one call share, such as the call's id and contract."""
+"""The data that all events of one call have in common, such as its id and contract."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ class ConsentNeeded(Event):
 
 @frozen(kw_only=True)
 class IdempotencyReplayed(Event):
-    """A call with a repeated key got the stored answer; nothing was sent."""
+    """A repeated call got the stored response of its idempotency key; nothing was sent."""
 
 
 @frozen(kw_only=True)
@@ -241,7 +241,7 @@ class CacheSkipped(Event):
 
 @frozen(kw_only=True)
 class StorageLost(Event):
-    """A shared store does not answer; it is tried again in `retry_after` seconds.
+    """A shared store does not answer; the next attempt is in `retry_after` seconds.
 
     `service` is the name of the port: "state", "cache", or "claims" if idempotency keys have a
     store of their own. `node` is the node that does not answer, if other nodes may still answer.

@@ -137,7 +137,7 @@ class Figures:
 
     @property
     def success_rate(self) -> float | None:
-        """The share of successful calls among all but the aborted ones; None if there are none."""
+        """The share of successful calls, without aborted calls; None if there were no calls."""
         calls = self.calls - self.aborted
         return self.success / calls if calls else None
 
@@ -374,7 +374,7 @@ def window_start(time: datetime, length: int) -> datetime:
 
 @frozen(kw_only=True)
 class Retention:
-    """For how many seconds metrics are kept, in windows of a minute, an hour or a day.
+    """The seconds for which metrics are kept, in windows of a minute, an hour or a day.
 
     Attributes:
         minutes: the seconds for which windows of a minute stay, before they become windows of an

@@ -283,7 +283,7 @@ class LogSummary:
 
     @property
     def success_rate(self) -> float | None:
-        """The share of successful calls among those whose outcome depends on the service.
+        """The success rate of the calls whose outcome depends on the service.
 
         Cancelled calls and errors of this program do not count; None if no other call is left.
         """

@@ -73,7 +73,7 @@ def complete_facts_with(complete: Callable[[Any], Any], kind: type[LateFields]) 
 
 
 def facts_of(value: LateFields) -> Any:
-    """Return the data from which an object computes its fields; None if it has none."""
+    """Return the data from which an object later computes its fields; None if it has none."""
     known_facts = getattr(value, "_facts", None)
     complete = _COMPLETIONS.get(type(value))
     if complete is None or known_facts is None:

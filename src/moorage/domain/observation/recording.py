@@ -46,7 +46,7 @@ class Series:
         self._shared: set[Key] = set()
 
     def admit(self, key: Key, minute: int) -> Key:
-        """Return the series in which to count a call: its own, or a shared one above the limit."""
+        """Return the metrics series of a call; above the limit, a series that calls share."""
         day = minute // DAY
         if day != self._day:
             self._day = day

@@ -115,7 +115,7 @@ class ODataProblem:
 
     @classmethod
     def of(cls, error: ConnectorError) -> ODataProblem | None:
-        """Return the OData problem in the response of an error; None if it has none."""
+        """Return the OData problem in an error response; None if it has none."""
         response: Response | None = getattr(error, "response", None)
         problem = None if response is None else _error_in(response)
         return None if problem is None else _problem(problem)
@@ -174,7 +174,7 @@ def read_entity(response: Response, parse: Parse = json_in) -> ODataEntity:
 
 
 def read_value(response: Response, parse: Parse = json_in) -> Any:
-    """Return the result of an OData action or function; None if the answer has no content.
+    """Return the result of an OData action or function; None if the response has no content.
 
     A collection or a primitive value is returned without the object around it.
 
@@ -201,7 +201,7 @@ def read_count(response: Response) -> int:
 
 
 def read_nothing(_: Response) -> None:
-    """Return None; used for operations whose answer has no content."""
+    """Return None; for operations whose response has no content."""
 
 
 def refusal_of(response: Response, parse: Parse = json_in) -> ConnectorError | None:
@@ -245,7 +245,7 @@ def failure_of(response: Response) -> ConnectorError | None:
 
 
 def error_in_batch(response: Response, *, safe: bool) -> ConnectorError | None:
-    """Return the error of one operation's answer within a batch; None for a success."""
+    """Return the error of one operation in a batch response; None if it succeeded."""
     error = classify(response, safe=safe)
     if error is None:
         return refusal_of(response)

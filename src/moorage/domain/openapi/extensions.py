@@ -30,7 +30,7 @@ _TIMEOUTS: Final = (
 
 
 def timeout_of(node: Node) -> float | None:
-    """Return the time limit in seconds that an OpenAPI extension states; None if there is none."""
+    """Return the timeout in seconds that an OpenAPI extension states; None if there is none."""
     for names, unit in _TIMEOUTS:
         part = node
         for name in names:

@@ -289,7 +289,7 @@ class _Reader:
         return any(_resolve(self._document, part).child(keyword).value is True for part in schemas)
 
     def _joined(self, schemas: tuple[Node, ...], entered: frozenset[str]) -> _Schema | None:
-        """Return alternative schemas joined as one; None if each was visited before."""
+        """Return alternative schemas merged into one; None if all of them were visited before."""
         parts = [part for schema in schemas if (part := self._schema(schema, entered)) is not None]
         if not parts:
             return None
@@ -388,7 +388,7 @@ def _joined_properties(first: _Schema, second: _Schema) -> dict[str, tuple[Node,
 
 
 def _join_fields(first: Field, second: Field) -> Field:
-    """Join two descriptions of one field, such as those of answers with different statuses."""
+    """Merge two descriptions of one field, such as those of responses with different statuses."""
     both_have_words = first.words is not None and second.words is not None
     return Field(
         types=first.types | second.types if first.types and second.types else frozenset[str](),

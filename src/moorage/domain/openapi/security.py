@@ -173,7 +173,7 @@ def _oauth_scheme(name: str, node: Node) -> SecurityScheme:
 
 
 def alternatives(requirement: Node) -> tuple[frozenset[str], ...] | None:
-    """Return the sets of security schemes of which a request needs one; None if malformed."""
+    """Return the sets of security schemes, one of which a request needs; None if malformed."""
     if requirement.value is None:
         return (frozenset(),)
     names = [

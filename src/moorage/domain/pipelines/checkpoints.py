@@ -51,7 +51,7 @@ def partition_name(partition: int | str | None) -> str:
 
 
 def is_after(offset: Offset | None, position: Offset | None) -> bool:
-    """Return whether a record comes after a stored position; None stands for the beginning.
+    """Return whether a record comes after a stored position; None means the very beginning.
 
     Raises:
         LocalFailure: the offset is missing, or has another type than the position.
@@ -107,7 +107,7 @@ class BeginCheckpoint:
 
 @attrs.frozen
 class AdvanceCheckpoint:
-    """The command that stores positions; it returns False if there is a newer owner.
+    """The command that stores positions; it returns False if a newer process owns them.
 
     Attributes:
         key: the key of the checkpoint.

@@ -28,7 +28,7 @@ _PLAIN: Final = (
 
 
 def line_of(letter: DeadLetter, id: str) -> bytes:
-    """Return a dead letter as a line of JSON; `id` identifies it within its file."""
+    """Return a dead letter as a JSON line; `id` identifies it within its file."""
     record = letter.record
     document = {
         "letter": id,
@@ -47,7 +47,7 @@ def line_of(letter: DeadLetter, id: str) -> bytes:
 
 
 def letter_of(line: bytes) -> tuple[str, DeadLetter] | None:
-    """Return the id and the dead letter in a line; None if the line has no dead letter.
+    """Return the id and the dead letter in a line; None if the line contains no dead letter.
 
     Such a line was torn by a crash: the record of its letter was not settled, and is delivered
     again.
@@ -76,7 +76,7 @@ def letter_of(line: bytes) -> tuple[str, DeadLetter] | None:
 
 
 def lines_without(lines: Sequence[bytes], ids: frozenset[str]) -> list[bytes]:
-    """Return the lines of a file without the dead letters that have one of these ids."""
+    """Return the lines of a file except the dead letters that have one of these ids."""
     return [line for line in lines if (entry := letter_of(line)) is None or entry[0] not in ids]
 
 

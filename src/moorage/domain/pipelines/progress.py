@@ -130,7 +130,7 @@ class PartitionProgress:
             self._pending.update((part.start, part) for part in parts)
 
     def settle(self, runs: Iterable[PendingRun]) -> bool:
-        """Mark runs of records as processed; return False if none of them was still open."""
+        """Mark runs of records as processed; return False if all of them were processed already."""
         settled_runs = list(filterfalse(is_done, runs))
         for run in settled_runs:
             run.is_done = True

@@ -65,7 +65,7 @@ AT_ONCE: Final[Admitted] = (GO, 0, None, ())
 def refusal_by_open_circuit(
     circuit: CircuitRule | None, states: tuple[State, ...], now: int
 ) -> Admitted | None:
-    """Return the rejection by an open circuit; None if the full rule has to decide.
+    """Return the rejection if the circuit is open; None if the full rule has to decide.
 
     A state of long ago, or one of a time that is to come, has to be brought to the present.
     """
@@ -82,7 +82,7 @@ def refusal_by_open_circuit(
 
 
 class Gates:
-    """The compiled protections of a call, such as limits, with the keys of their states.
+    """The limits, circuit and budget of a call, with the keys of their stored states.
 
     The order of keys is: circuit, limits, budget. `shares` contains, for each limit, the share that
     a process may grant by itself while the shared store is not available; None means no share.
@@ -138,7 +138,7 @@ class Gates:
         )
 
     def moved(self, old: str, new: str) -> Gates:
-        """Return the same protections, with their states' keys moved from one prefix to another."""
+        """Return the same limits and circuit, with their states' keys under another prefix."""
         value: Gates = object.__new__(Gates)
         value._alone = {}
         value.shares = self.shares
@@ -254,7 +254,7 @@ class Admission:
         return Admission(changes.pop("gates", self.gates), **(details | changes))
 
     def through(self, gates: Gates) -> Admission:
-        """Return the same command for equal protections whose states have other keys."""
+        """Return the same command for equal limits and circuit whose states have other keys."""
         admission: Admission = object.__new__(type(self))
         admission.gates = gates
         admission.within = self.within
@@ -302,7 +302,7 @@ class Admission:
         raise failure
 
     def _granted_under_claim(self, states: States, now: int) -> tuple[States, Admitted] | None:
-        """Admit an attempt that has a claimed key, by a fast rule; None if `decide` is needed."""
+        """Admit an attempt with a claimed key by a fast rule; None if `decide` is needed."""
         gates, claim = self.gates, self.claim
         limits, circuit = gates.limits, gates.circuit
         if claim is None or gates.budget is not None or len(limits) > 1 or self.ticketed:
@@ -393,7 +393,7 @@ class Admission:
 
     @property
     def rules(self) -> tuple[TimedRule, ...]:
-        """The rules by which the command reads its states, in the order of the keys."""
+        """The rules that decode the command's states, in the order of their keys."""
         return (*self.gates.rules, *idempotency.CLAIMS) if self.claim else self.gates.rules
 
     def _misread_state_error(self, error: Exception, states: States, now: int) -> Exception:

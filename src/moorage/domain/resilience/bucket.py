@@ -201,7 +201,7 @@ class TokenBucket:
         ), ticket
 
     def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
-        """Return the state after a grant's tokens and its place in the queue were given back."""
+        """Return the state after the tokens and the place in the queue were given back."""
         state_time, keep_for, at, level, lifetime, frozen_until, time_shift, runs, shape = bucket
         number, time, cost, shifted, *queue_point = ticket
         tokens = cost * self.price

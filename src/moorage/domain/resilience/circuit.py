@@ -166,7 +166,7 @@ def _is_growth(_: object, attribute: attrs.Attribute[Any], value: float) -> None
 
 @frozen(kw_only=True)
 class CircuitBreakerConfig:
-    """The rules by which a circuit opens and closes; each can be disabled with None.
+    """The rules by which a circuit opens and closes; None disables a rule.
 
     Attributes:
         failures: the number of failures within `window` that opens the circuit.
@@ -431,7 +431,7 @@ class CircuitRule:
     def record(
         self, circuit: Circuit, permit: Permit, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
-        """Return the circuit after the end of a call, and its new mode if it changed."""
+        """Return the circuit after the end of a call, and its new mode if the mode changed."""
         state_time, keep_for, mode, generation, slot, total, base, record = circuit
         token = permit[2]
         is_held = False
@@ -497,7 +497,7 @@ class CircuitRule:
     def _with_failure(
         self, circuit: Circuit, number: int, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
-        """Return a closed circuit after a failure or slow answer, and its new mode if it opens."""
+        """Return a closed circuit after a failure or slow response, and its new mode if any."""
         state_time, keep_for, _, generation, slot, total, base, record = circuit
         config = self.config
         if state_time - record.since >= self.within:
@@ -699,7 +699,7 @@ def _packed_slots(slots: Iterable[tuple[Any, ...]]) -> bytes:
 
 
 def _lifetime(keep_for: int, seen: int, record: Record) -> int:
-    """Return the microseconds for which to store a state, at least until its last lease ends."""
+    """Return how long to store a state, in microseconds: at least until its last lease ends."""
     return max((keep_for, *(end - seen for _, end, _ in record.leases)))
 
 

@@ -143,7 +143,7 @@ def _is_balanced(body: bytes) -> bool:
 
 
 def _ends_as_json(body: bytes) -> bool:
-    """Return whether a long body looks like JSON, from its beginning and end."""
+    """Return whether a long body looks like JSON, judging from its beginning and end."""
     first_byte = body[:_END].lstrip(_BLANK)[:1]
     last_bytes = body[-_END:].rstrip(_BLANK)[-1:]
     return first_byte + last_bytes in _ENDS
@@ -182,7 +182,7 @@ def as_unreadable(raised: Exception, response: Response) -> ConnectorError:
 def vendor_code_and_message(
     response: Response, redaction: Redaction = _USUAL
 ) -> tuple[str | None, str | None]:
-    """Return the vendor's error code and message, if they are in a usual part of its answer.
+    """Return the vendor's error code and message, if they are at a usual place in the body.
 
     A body of more than 64 KiB is not searched for them.
     """

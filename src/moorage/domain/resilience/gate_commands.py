@@ -100,7 +100,7 @@ def return_unused(
 
 
 def return_unclaimed(command: Command[Any], answer: Any) -> tuple[Report | GiveBack, ...]:
-    """Return the commands that give back what a command granted, if its caller has left."""
+    """Return the commands that return tokens and slots of a command whose caller has left."""
     return return_unused(command.gates, answer) if isinstance(command, Admission) else ()
 
 

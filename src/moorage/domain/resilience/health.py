@@ -79,7 +79,7 @@ _EXHAUSTED: Final = frozenset(
 
 
 def is_exhaustion(error: BaseException) -> bool:
-    """Return whether an error means that this machine has run out of memory, files or sockets."""
+    """Return whether an error means that this machine lacks memory, files or sockets."""
     return isinstance(error, OSError) and error.errno in _EXHAUSTED
 
 

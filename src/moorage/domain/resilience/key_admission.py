@@ -1,4 +1,4 @@
-"""The claim of an idempotency key and the admission of its first attempt, as one command.
+"""One command that claims an idempotency key and admits the first attempt of its call.
 
 A store in the memory of this process answers immediately, so a caller has nothing to do between its
 claim and the admission of its first attempt. This command decides the two usual cases as `Claim`
@@ -30,7 +30,7 @@ KeyAdmitted: TypeAlias = "tuple[int, Admitted, Any]"
 
 
 class KeyAdmission:
-    """The command that claims a key and admits its first attempt, if both are possible now.
+    """The command that claims an idempotency key and admits an attempt, or does neither.
 
     `question` is the admission command; the other arguments are those of `Claim`. The claim is not
     renewed, so it lasts for the whole `term`.
@@ -67,7 +67,7 @@ class KeyAdmission:
         self.target = target
 
     def apply(self, states: States, now: int) -> tuple[States, KeyAdmitted | None]:
-        """Return the states with claim and admission; no admission if either is impossible now."""
+        """Return the states after claim and admission; no admission if either is impossible."""
         gate_states, claim_state = states[:-1], states[-1]
         if claim_state is not None:
             return self._repeated_answer(gate_states, claim_state, now)
@@ -98,7 +98,7 @@ class KeyAdmission:
     def _repeated_answer(
         self, gate_states: States, claim_state: State, now: int
     ) -> tuple[States, KeyAdmitted | None]:
-        """Return the answer that is stored for the key; None if the ordinary steps must decide."""
+        """Return the stored response of the key; None if the ordinary steps must decide."""
         try:
             entry = unexpired(claim_state, now)
             if entry is None or entry[2] != DONE or entry[3] != self.fingerprint:
@@ -121,7 +121,7 @@ class WithdrawUnsent(Withdraw):
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the state without this owner's claim; a claim of another owner stays."""
+        """Return the state without the claim of this owner; a claim of another owner is kept."""
         entry = unexpired(states[0], now)
         if entry is None:
             return states, None

@@ -70,7 +70,7 @@ class Reply(NamedTuple):
 
 
 def kind_of(command: object, services: Iterable[str]) -> AdmissionKind | None:
-    """Return the kind of an admission if a broker can decide it; None for any other command.
+    """Return the kind of admission that a broker can decide; None for any other command.
 
     It has only limits, of one of these services: no circuit, retry budget or claim, no calendar
     quota, and no grant that may have to be given back.

@@ -1,4 +1,4 @@
-"""The replacement of a shared store while it, one of its nodes or a state is unavailable.
+"""The in-memory replacement of a shared store while it, a node or a state is unavailable.
 
 Limits and circuits continue in the memory of each process, because an outage of our own store must
 not stop the calls to every vendor. A limit may be configured otherwise: its calls are refused, or
@@ -76,7 +76,7 @@ def extended_outage(
 
 
 def patience(command: Command[Any], timeout: float | None) -> float | None:
-    """Return the seconds to wait for the store's answer; None if there is no limit.
+    """Return how many seconds to wait for the store; None means without a limit.
 
     For a command that can continue without the store, a quarter of the time is left for the call
     itself.
@@ -181,7 +181,7 @@ def has_substitute(command: Command[Any], key: str) -> bool:
 
 
 def with_other_keys(command: Command[Any], substitutes: Mapping[str, str]) -> Command[Any]:
-    """Return the command with other keys, such as those of replacement states."""
+    """Return the same command with other keys, such as those of replacement states."""
     copied_command: Any = copy(command)
     copied_command.keys = tuple(substitutes.get(key, key) for key in command.keys)
     return copied_command  # type: ignore[no-any-return]  # a copy of it

@@ -262,7 +262,7 @@ class RateLimitConfig:
 
     @property
     def share(self) -> Fraction | None:
-        """The share of the limit for one process while the store is down; None for no share."""
+        """The share of a limit that one process may use while the store is down; None for none."""
         return None if isinstance(self.without_store, str) else _meant_fraction(self.without_store)
 
     def check_cost(self, cost: int) -> int:
@@ -308,7 +308,7 @@ def checked_cost(rule: Rule, cost: int) -> int:
 
 
 def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence[int]) -> int:
-    """Return the microseconds until all rate limits can grant their tokens; 0 if they can now.
+    """Return the microseconds until all rate limits have enough tokens; 0 if they have now.
 
     A limit that can grant at one time may be unable to at a later time, because a gap in its queue
     has ended. So the limits are asked in turn until one time suits all of them.

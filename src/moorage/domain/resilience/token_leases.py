@@ -1,4 +1,4 @@
-"""Tokens of a busy rate limit, which a broker leases from the store for its whole machine.
+"""Tokens of a busy rate limit, which one broker per machine leases from the store.
 
 A broker counts the calls that ask it for one kind of admission, which is a set of limits with their
 costs, and takes tokens for several of them in one request to the store. These are its decisions:
@@ -88,7 +88,7 @@ class TokenLease(NamedTuple):
 
 
 class Step(NamedTuple):
-    """The broker's state after one of its decisions, and the action that it must take next.
+    """The state of the broker after a decision, and the action that it must take next.
 
     Attributes:
         lease: the new state.

@@ -1,4 +1,4 @@
-"""Parsing of the headers in which a vendor states when to retry and how many calls remain.
+"""The headers in which a vendor states when to retry and how many calls remain.
 
 The headers are untrusted text: a hint that cannot be parsed is None, never an error, and no wait is
 longer than a hundred years. Times are compared with the vendor's own `Date` if it sends one, so
@@ -92,7 +92,7 @@ def cap_wait(wait: float | None, longest: float = LONGEST_PAUSE) -> float | None
 
 
 def rate_hint(headers: Headers, now: datetime) -> RateHint | None:
-    """Return the rate limit, among those in an answer's headers, with the least room left.
+    """Return the rate limit with the fewest calls left, among those in a response's headers.
 
     Supported are the IETF's `RateLimit` and `RateLimit-Policy` in both notations of its drafts, and
     every family of headers named `…RateLimit-…` with a `Limit`, `Remaining` and `Reset`, with or

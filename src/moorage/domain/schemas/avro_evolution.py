@@ -28,7 +28,7 @@ _PROMOTIONS: Final = frozenset({
 def avro_incompatibilities(
     reader: CompleteSchema, writer: CompleteSchema
 ) -> tuple[Incompatibility, ...]:
-    """Return the reasons why an Avro schema may not read what another one wrote.
+    """Return why a reader's Avro schema cannot read a writer's data; empty if it can.
 
     Raises:
         InvalidData: one of them is not an Avro schema.
@@ -124,7 +124,7 @@ class _Resolution:
 
 
 def _target(reader: AvroType, field: AvroField) -> AvroField | None:
-    """Return the reader's field for a field of the writer; None if the reader ignores it."""
+    """Return the reader's field for a writer's field; None if the reader ignores it."""
     for target in reader.fields:
         if target.name == field.name:
             return target

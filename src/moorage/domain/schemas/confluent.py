@@ -133,7 +133,7 @@ def _quote(subject: str) -> str:
 
 
 def _failure(response: Response) -> ConnectorError | None:
-    """Return the error in an answer of the registry; None if the status alone tells the error."""
+    """Return the error in a schema registry's response; None if only the status tells it."""
     try:
         body = response.json()
     except InvalidData:

@@ -1,4 +1,4 @@
-"""The number of checks that a JSON Schema makes at one place in a value, by its depth.
+"""The number of checks that a JSON Schema makes at one place in a value, by depth.
 
 Two parts of a schema may both check the same property with a third part, whose own parts do the
 same with the property below, and so on. A schema of one line then checks a value of thirty levels a
@@ -44,7 +44,7 @@ _REST: Final = {
 
 
 def depth_limit(documents: Sequence[tuple[str, Any]]) -> int | None:
-    """Return the depth down to which checking a value takes limited time; None for any depth.
+    """Return the depth to which checking a value takes limited time; None without a limit.
 
     Args:
         documents: the schema and its references, each with its name.

@@ -172,7 +172,7 @@ class _Comparison:
     def _compare_branches(
         self, reader: dict[str, Any], writer: dict[str, Any], path: str
     ) -> list[Incompatibility]:
-        """Compare the reader with each branch and part of the writer, such as those of `anyOf`."""
+        """Compare the reader's schema with each alternative of the writer's, such as in `anyOf`."""
         if _is_same(reader, writer):
             return []
         for keyword in ("anyOf", "oneOf"):
@@ -195,7 +195,7 @@ class _Comparison:
         return [item._replace(is_certain=False) for item in problems] if is_vague else problems
 
     def _branch_with_rest(self, rest: dict[str, Any], branch: Any) -> Any:
-        """Return a schema part that allows what a branch and the rest of its part allow."""
+        """Return a schema of the values that an alternative and the rest of its part allow."""
         branch, _ = self._writers.follow_references(branch)
         return {**branch, **rest} if is_object(branch) else rest if branch is True else branch
 
@@ -315,7 +315,7 @@ def _type_of(value: Any) -> str:
 
 
 def _listed_values(part: dict[str, Any]) -> list[Any] | None:
-    """Return the only values that a part of a schema allows; None if it lists none."""
+    """Return the only values that a part of a JSON Schema allows; None if it lists none."""
     if "const" in part:
         return [part["const"]]
     return part.get("enum")

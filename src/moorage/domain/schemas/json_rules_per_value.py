@@ -89,7 +89,7 @@ def _count(first: int, applied: _Applied, counts: dict[int, int]) -> None:
 
 
 def objects(value: Any) -> Iterator[_Part]:
-    """Yield all objects in a JSON value; not all of them need be parts of a schema."""
+    """Yield all objects in a JSON value, including those that are not schemas."""
     stack = [value]
     while stack:
         item = stack.pop()

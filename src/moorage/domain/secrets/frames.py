@@ -193,7 +193,7 @@ def _secret_texts(
 
 
 def error_name(error: BaseException) -> str:
-    """Return an error's class and the place where it was raised, but not its message."""
+    """Return the class of an error and the place where it was raised, without its message."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -74,7 +74,7 @@ def maybe_secret(value: Any) -> Any:
 
 
 def as_series(value: Any) -> Any:
-    """Return one or several strings as a tuple; leave other values for a later check to refuse."""
+    """Return one or more strings as a tuple; other values are returned for a later check."""
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):

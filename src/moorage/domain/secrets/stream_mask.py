@@ -89,7 +89,7 @@ class StreamMask:
         return b"".join(masked_parts)
 
     def finish(self) -> bytes:
-        """Return the rest at the end of the stream; then the object can mask another stream."""
+        """Return the rest of the masked stream at its end, ready for another stream."""
         last_bytes = self._advance(b"", is_last=True)
         self._before = b""
         return last_bytes
@@ -250,7 +250,7 @@ def _step(forms: Iterable[bytes]) -> int:
 def _words_of_forms(
     forms: Iterable[bytes], code: _Code, size: int
 ) -> dict[int, list[tuple[bytes, int]]]:
-    """Return all words of this size in the encoded secrets, with the place of each word."""
+    """Return all blocks of this size in the encoded secrets, with their positions."""
     words: dict[int, list[tuple[bytes, int]]] = {}
     for form in forms:
         for at in range(len(form) - size + 1):

@@ -101,7 +101,7 @@ class _DecodedText:
         return self._step is _JOINING
 
     def after(self, step: _Step) -> _DecodedText:
-        """Return the text after one more decoding step; it may be this same object."""
+        """Return the text after one more decoding step; the same object if nothing changed."""
         text = step.pattern.sub(step.replacement, self.text)
         return self if text == self.text else _DecodedText(text.lower(), self, step)
 
@@ -197,7 +197,7 @@ class _Neighbourhood:
 
 
 class _Needles:
-    """Secrets in one kind of encoding; a text with none of their blocks contains none of them.
+    """Secrets in one encoding; a text that contains none of their blocks contains no secret.
 
     Of a block of seven bytes or more, four bytes in a row begin at a multiple of four in the text.
     They are looked up as one number, so a text is read once, and not once per block.
@@ -221,7 +221,7 @@ class _Needles:
         self._short_grams = frozenset(_number(block) for block in self._short_blocks)
 
     def may_be_in(self, text: bytes) -> bool:
-        """Return whether a secret may be in a text; False means that certainly none is."""
+        """Return whether a text may contain a secret; False means that it certainly does not."""
         if not self._grams.isdisjoint(_numbers(text)):
             return True
         if len(self._short_blocks) <= _FEW_BLOCKS:
@@ -502,7 +502,7 @@ def _numbers(text: bytes, shift: int = 0) -> memoryview[int]:
 
 
 def _telling_parts(before: bytes, block: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the few bytes on both sides of a secret's block that suffice for a match with it.
+    """Yield the bytes around a secret's block that are enough to confirm a match.
 
     Together with the block they are twelve bytes of the secret, all of it, or its first or last
     bytes that are not only letters. Four bytes on one side are always enough, and are left out.

@@ -1,4 +1,4 @@
-"""The cache policy of a service whose answers do not state how to cache them."""
+"""The cache policy for a service whose responses have no cache headers."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def read_result(response: Response, parse: _Parse = _body_of) -> Any:
 
 
 def refusal_of(response: Response, parse: _Parse = _body_of) -> ConnectorError | None:
-    """Return the error that a JSON-RPC answer reports; None if it reports none."""
+    """Return the error in a JSON-RPC response; None if it has none."""
     problem = parse(response).get("error")
     if problem is None:
         return None

@@ -42,7 +42,7 @@ class OperationAttempt:
 
 
 def _nothing_refused(_: Response) -> None:
-    """Return None; the default if only the status decides whether an answer is an error."""
+    """Return None, because only the status decides whether a response is an error."""
 
 
 def _nothing_replaced(_: ConnectorError) -> None:

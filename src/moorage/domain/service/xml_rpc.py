@@ -120,7 +120,7 @@ def read_result(response: Response, parse: _Parse = _answer_of) -> Any:
 
 
 def refusal_of(response: Response, parse: _Parse = _answer_of) -> ConnectorError | None:
-    """Return the error that an XML-RPC fault stands for; None if the answer is a result."""
+    """Return the error for an XML-RPC fault; None if the response is a result."""
     is_fault, value = parse(response)
     if not is_fault:
         return None

@@ -26,13 +26,13 @@ class ProofRefusal(Enum):
 
 
 def nonce_of(headers: Headers) -> str | None:
-    """Return the nonce that an answer requires in the next proof; None if it has no valid one."""
+    """Return the nonce that a response demands for the next proof; None without a valid nonce."""
     nonce = headers.get("dpop-nonce")
     return nonce if nonce is not None and _NONCE.fullmatch(nonce) else None
 
 
 def refusal_of(headers: Headers) -> ProofRefusal | None:
-    """Return why an answer refuses the proof of possession; None if it does not."""
+    """Return why a response rejects the proof of possession; None if it does not."""
     for value in headers.get_all("www-authenticate"):
         match = _CHALLENGE.search(value)
         if match is not None:

@@ -38,7 +38,7 @@ EXACT: Final = 2**53
 
 
 class Command(Protocol[Answer_co]):
-    """A command that a store carries out on states; it is immutable and can be repeated."""
+    """An immutable command that a store applies to stored states; it may be repeated."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ class Command(Protocol[Answer_co]):
         ...
 
     def apply(self, states: States, now: int, /) -> tuple[States, Answer_co]:
-        """Return the states to store, in the order of `keys`, and the command's answer.
+        """Return the states to store, in the order of `keys`, and the reply of the command.
 
         A state that is returned as the same object need not be written.
         """

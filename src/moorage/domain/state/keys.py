@@ -75,7 +75,7 @@ def tag_of(key: str) -> str:
 
 
 def has_own_tag(key: str) -> bool:
-    """Return whether a key has its own tag, as keys from `own_key` have."""
+    """Return whether a key has a separate hash tag, as keys from `own_key` have."""
     return tag_of(key).count(":") == 2
 
 

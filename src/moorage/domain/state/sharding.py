@@ -26,7 +26,7 @@ _CACHED: Final = 4_096
 
 
 class Location(NamedTuple):
-    """The shard of a command's states, and the former shard to ask first, if there is one."""
+    """The shard of a command's states, and the former shard to be asked first, if any."""
 
     shard: str
     former: str | None = None

@@ -43,7 +43,7 @@ class FollowedRun:
         self._incomplete: set[LogStream] = set()
 
     def take(self, stream: LogStream, chunk: LogChunk) -> list[LogLine]:
-        """Take a part of an output, and return the lines that the log does not have yet."""
+        """Add a part of an output, and return the lines that are new to the log."""
         lines = self._readers[stream].feed(chunk.data)
         self.marks[stream] = chunk.mark
         if chunk.has_gap:
@@ -57,7 +57,7 @@ class FollowedRun:
         return [line for line in lines if line.number > position]
 
     def rest(self, result: ExecutionResult) -> list[LogLine] | None:
-        """Return the lines of a stored result that the log does not have yet; None if any is lost.
+        """Return the lines of a stored result that are new to the log; None if a line is lost.
 
         Args:
             result: the result, which another follower stored before it removed the run.

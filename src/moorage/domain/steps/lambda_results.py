@@ -92,7 +92,7 @@ def result_of(answer: Response, *, is_queued: bool) -> LambdaResult:
 
 
 def _log_of(answer: Response) -> str:
-    """Return the last part of the log in Lambda's answer; "" if it cannot be read."""
+    """Return the end of the log in Lambda's response; "" if it cannot be read."""
     try:
         return a2b_base64(answer.header("x-amz-log-result") or "").decode("utf-8", "replace")
     except ValueError:

@@ -13,7 +13,7 @@ _MAX_RUNS: Final = 1000
 
 
 class LatestStatusAnswers:
-    """The latest answers on whether runs have ended; each is used for one reading per output.
+    """The latest replies on whether runs have ended; each reader uses a reply once.
 
     A run that has ended stays ended; the output of any other run is read again later anyway.
     """
@@ -28,10 +28,10 @@ class LatestStatusAnswers:
         self._answers.update({(name, stream): is_over for stream in STREAMS})
 
     def take(self, name: str, stream: LogStream) -> bool | None:
-        """Return whether a run has ended; None if this output's reader must ask the platform."""
+        """Return whether a run has ended; None if this reader must ask the platform."""
         return self._answers.pop((name, stream), None)
 
     def forget(self, name: str) -> None:
-        """Forget a run, because another one may get its name."""
+        """Forget a run, because another run may get the same name."""
         for stream in STREAMS:
             self._answers.pop((name, stream), None)

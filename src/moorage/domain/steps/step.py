@@ -344,7 +344,7 @@ def _is_amount(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 @frozen(kw_only=True)
 class Resources:
-    """The limits on the resources of a step; a limit of None means the platform's default.
+    """The limits on the resources of a step; None means the platform's default.
 
     Attributes:
         cpus: the number of processors, such as 0.5.
@@ -488,7 +488,7 @@ class Step:
 
 
 def run_name(service: str, tenant: str | None, key: str) -> str:
-    """Return the name of the run that belongs to a key; every platform accepts such a name."""
+    """Return the name of the run for an idempotency key; every platform accepts this name."""
     parts = json.dumps([service, tenant, key])
     return f"moorage-{sha256(parts.encode()).hexdigest()[:32]}"
 

@@ -43,7 +43,7 @@ def check_plain(value: object, field: str) -> None:
 def check_store_kind(
     store: object, path: str, *, is_async: bool = True, verb: str = "execute", example: str = ""
 ) -> None:
-    """Refuse a synchronous store where an asynchronous one is needed, or the other way round.
+    """Raise an error if a synchronous store is passed where an asynchronous one is needed.
 
     Args:
         store: the store that the user gave.

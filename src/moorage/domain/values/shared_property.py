@@ -32,7 +32,7 @@ class shared_property(Generic[T]):  # noqa: N801 - used as a decorator, like `pr
     def __get__(self, instance: object, owner: type | None = None) -> T: ...
 
     def __get__(self, instance: object | None, owner: type | None = None) -> shared_property[T] | T:
-        """Compute and store the value, unless another thread has stored one meanwhile."""
+        """Compute and store the value, unless another thread stored a value in the meantime."""
         if instance is None:
             return self
         value = self._compute(instance)

@@ -48,7 +48,7 @@ def with_article(name: str) -> str:
 
 
 def brief_repr(value: object) -> str:
-    """Return the repr of a refused value for a message; of a long one only its type and size.
+    """Return the repr of a refused value for an error message; of a long value its type and size.
 
     A long value would fill the message, and may be a secret in the wrong place.
     """

@@ -261,7 +261,7 @@ def decide(
 
 
 class _Marks:
-    """Makes ids for events that have none, so that their replays are recognised."""
+    """Create ids for events without an id, so that replays of an event are recognised."""
 
     def __init__(self, contents: list[bytes]) -> None:
         self._contents = contents
@@ -326,7 +326,7 @@ def _check_digest(place: Template, scene: TemplateValues) -> None:
 
 
 class Reader:
-    """A parser for webhooks accepted by the fast path; it parses each at its first use."""
+    """A parser for webhooks that the fast path accepted; it parses them at their first use."""
 
     def __init__(self, scheme: WebhookScheme, parameters: Mapping[str, str], name: str) -> None:
         self._scheme = scheme
