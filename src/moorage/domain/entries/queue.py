@@ -79,7 +79,7 @@ class EntryState(StrEnum):
 
 
 class ErrorConsequence(StrEnum):
-    """Whether an entry is retried after an error, given up, or left to an operator.
+    """The effect of an error on an entry: a retry, its end, or a question to an operator.
 
     `AGAIN`: try again later. `NEVER`: give up. `SPENT`: give up, because the vendor refused the
     idempotency key for good, so that a new attempt needs a new key. `DOUBT`: the work may have been
