@@ -172,7 +172,7 @@ def test_exceptions_that_no_server_tells() -> None:
     """Pymongo's exceptions for wrong settings and protocol errors become moorage errors."""
     progress = Progress(has_effect=True, is_whole=True)
     assert isinstance(judge(SettingsError("no sessions"), progress, ""), InvalidRequest)
-    progress.sent("insert")
+    progress.has_connection()
     lost = judge(ProtocolError("nonsense"), progress, "")
     assert isinstance(lost, ConnectionFailed)
     assert lost.may_have_been_processed

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 import pymongo
 from pymongo.errors import PyMongoError
@@ -167,6 +167,7 @@ class AsyncMongoConnector(AsyncMongoCollections):
             async with database.client.start_session() as session:
                 await session.start_transaction()
                 value = await work(AsyncMongoTransaction(self, database, session))
+                cast("Progress", CURRENT.get()).begins_commit()
                 await session.commit_transaction()
                 return value
 

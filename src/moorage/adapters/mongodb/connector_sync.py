@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 import pymongo
 from pymongo.errors import PyMongoError
@@ -167,6 +167,7 @@ class MongoConnector(MongoCollections):
             with database.client.start_session() as session:
                 session.start_transaction()
                 value = work(MongoTransaction(self, database, session))
+                cast("Progress", CURRENT.get()).begins_commit()
                 session.commit_transaction()
                 return value
 

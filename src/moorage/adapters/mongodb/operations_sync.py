@@ -74,7 +74,7 @@ class MongoOperation(Generic[R]):
     def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Convert an exception of pymongo to an error of moorage."""
         progress = Progress(has_effect=not self.safe, is_whole=self.is_whole)
-        progress.sent(self.name)
+        progress.has_connection()
         return judge(error, progress, "")
 
     def pack_result(self, result: R, /) -> object:
