@@ -466,6 +466,22 @@ SPOILED: list[tuple[str, str, dict[str, Any]]] = [
             "ksef_numbers": {"1": "5265877635-20250826-0100001AF629-AE"},
         },
     ),
+    ("PrzyczynaKorekty", "correction_reason", {"correction_reason": "Zwrot"}),
+    ("P_1", "day", {"issue_date": date(1999, 1, 1)}),
+    ("P_1", "day", {"issue_date": date(2050, 1, 2)}),
+    ("P_6_Od", "start", {"period": Period(start=date(1999, 1, 1), end=date(2026, 1, 1))}),
+    ("DataZaplaty", "paid_on", {"paid_on": date(2016, 6, 30)}),
+    ("Termin", "terms[0].day", {"due_date": date(2050, 1, 2)}),
+    (
+        "DataWystFaKorygowanej",
+        "corrected[0].day",
+        {
+            "type_code": "384",
+            "preceding": [PrecedingInvoice(number="1", issue_date=date(1999, 1, 1))],
+        },
+    ),
+    ("DataWytworzeniaFa", "created_at", {"created_at": datetime(2025, 8, 31, tzinfo=UTC)}),
+    ("KodKraju", "buyer.country", {"buyer": attrs.evolve(BUYER, address=PostalAddress(city="X"))}),
     ("Informacje", "footers", {"notes": [Note("a")] * 4}),
     ("FaWiersz", "lines", {"lines": [LINE] * 10_001}),
     (

@@ -29,6 +29,9 @@ _ROOT: Final = "Faktura"
 _FORM: Final = ("FA", "FA (3)", "1-0E")
 """The form, its system code and its version."""
 _LONGEST_SYSTEM: Final = 256
+_FIRST_MOMENT: Final = datetime(2025, 9, 1, tzinfo=UTC)
+_LAST_MOMENT: Final = datetime(2050, 1, 1, 23, 59, 59, tzinfo=UTC)
+"""The earliest and the latest time that the heading of a file may have."""
 
 
 def validate_fa3(ksef: KsefInvoice | bytes) -> tuple[Violation, ...]:
@@ -66,6 +69,13 @@ def write_fa3(ksef: KsefInvoice) -> bytes:
 def _own_violations(ksef: KsefInvoice, document: FaDocument) -> Iterator[Violation]:
     """Yield the rules that an invoice violates, and a stated total that is not the file's."""
     yield from violations(document)
+    if not _FIRST_MOMENT <= ksef.created_at <= _LAST_MOMENT:
+        yield Violation(
+            "DataWytworzeniaFa",
+            "created_at",
+            f"The file was not made between {_FIRST_MOMENT:%Y-%m-%d} and {_LAST_MOMENT:%Y-%m-%d}.",
+            "Give the time when you make the file.",
+        )
     totals = ksef.invoice.stated_totals
     stated = None if totals is None else totals.gross
     if stated is not None and document.gross is not None and abs(stated) != abs(document.gross):

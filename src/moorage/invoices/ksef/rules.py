@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from moorage.invoices.ksef.layout import FaPerson
 
 _WEIGHTS: Final = (6, 5, 7, 2, 3, 4, 5, 6, 7)
+_FIRST_DAY: Final = date(2006, 1, 1)
+_FIRST_PAYMENT_DAY: Final = date(2016, 7, 1)
+_LAST_DAY: Final = date(2050, 1, 1)
 _CHOICES: Final = (
     ("exempt", "not_exempt", "P_19N"),
     ("vehicles", "no_vehicles", "P_22N"),
@@ -55,6 +59,7 @@ def violations(document: FaDocument, *, received: bool = False) -> Iterator[Viol
     yield from _buyer(document.buyer)
     yield from _choices(document)
     yield from _contents(document)
+    yield from _days(document)
     yield from _check_sums(document)
     yield from _check_rates(document)
     yield from _corrections(document, received=received)
@@ -107,7 +112,7 @@ def _buyer(buyer: FaPerson | None) -> Iterator[Violation]:
                 f"The element Podmiot2/{element} is missing.",
                 "Give a value as the schema wants it.",
             )
-    if buyer.address is not None and buyer.country is None:
+    if (buyer.address or buyer.city) is not None and buyer.country is None:
         yield Violation(
             "KodKraju", "buyer.country", "The buyer's address has no country.", "Give its country."
         )
@@ -167,6 +172,32 @@ def _contents(document: FaDocument) -> Iterator[Violation]:
                 )
 
 
+def _days(document: FaDocument) -> Iterator[Violation]:
+    days: list[tuple[str, str, date | None, date]] = [
+        ("P_1", "day", document.day, _FIRST_DAY),
+        ("P_6", "supplied", document.supplied, _FIRST_DAY),
+        ("P_6_Od", "start", document.start, _FIRST_DAY),
+        ("P_6_Do", "end", document.end, _FIRST_DAY),
+        ("DataZaplaty", "paid_on", document.paid_on, _FIRST_PAYMENT_DAY),
+    ]
+    days += [
+        ("DataWystFaKorygowanej", f"corrected[{number}].day", item.day, _FIRST_DAY)
+        for number, item in enumerate(document.corrected)
+    ]
+    days += [
+        ("Termin", f"terms[{number}].day", item.day, _FIRST_PAYMENT_DAY)
+        for number, item in enumerate(document.terms)
+    ]
+    for element, field, day, first in days:
+        if day is not None and not first <= day <= _LAST_DAY:
+            yield Violation(
+                element,
+                field,
+                f"The day is not between {first} and {_LAST_DAY}, which the schema demands.",
+                "Correct the day.",
+            )
+
+
 def _check_sums(document: FaDocument) -> Iterator[Violation]:
     addends = exact_sum(getattr(document, name) for name in ADDENDS)
     difference = abs(exact_sum((document.gross,)) - addends)
@@ -220,7 +251,15 @@ def _check_rates(document: FaDocument) -> Iterator[Violation]:
 
 
 def _corrections(document: FaDocument, *, received: bool) -> Iterator[Violation]:
-    if (document.kind or "").startswith("KOR") and not document.corrected:
+    is_correction = (document.kind or "").startswith("KOR")
+    if document.correction_reason is not None and not is_correction:
+        yield Violation(
+            "PrzyczynaKorekty",
+            "correction_reason",
+            "The invoice has a reason for a correction, but it is no correction.",
+            "Leave the reason out, or give the type code of a correction.",
+        )
+    if is_correction and not document.corrected:
         yield Violation(
             "DaneFaKorygowanej",
             "corrected",
