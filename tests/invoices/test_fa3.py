@@ -482,6 +482,10 @@ SPOILED: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("DataWytworzeniaFa", "created_at", {"created_at": datetime(2025, 8, 31, tzinfo=UTC)}),
     ("KodKraju", "buyer.country", {"buyer": attrs.evolve(BUYER, address=PostalAddress(city="X"))}),
+    ("P_7", "lines[0].name", {"lines": [attrs.evolve(LINE, name="a\x80")]}),
+    ("Nazwa", "buyer.name", {"buyer": attrs.evolve(BUYER, name="a\U0001fffe")}),
+    ("P_1M", "place", {"place": "a\x7f"}),
+    ("StopkaFaktury", "footers[0].text", {"notes": [Note("a\ufdd0")]}),
     ("Informacje", "footers", {"notes": [Note("a")] * 4}),
     ("FaWiersz", "lines", {"lines": [LINE] * 10_001}),
     (
@@ -500,6 +504,15 @@ def test_spoiled_invoice_is_refused(rule: str, field: str, fields: dict[str, Any
     assert (rule, field) in _rules(ksef)
     with pytest.raises(InvalidData, match="FA\\(3\\)"):
         write_fa3(ksef)
+
+
+@pytest.mark.parametrize("name", ["place", "system", "correction_reason", "exemption_law"])
+def test_characters_that_xml_forbids_are_refused(name: str) -> None:
+    """A text with a character that XML forbids is refused before a file is written."""
+    for character in ("\x00", "\x1f", "\ufffe", "\uffff"):
+        with pytest.raises(InvalidData) as excinfo:
+            _ksef(**{name: f"a{character}b"})
+        assert name == excinfo.value.field
 
 
 def test_wrong_total_is_refused() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -13,7 +14,7 @@ from moorage.invoices.ksef.incoming import ADDENDS
 from moorage.invoices.ksef.layout import FaDocument
 from moorage.invoices.ksef.rates import BY_WORD, RATES
 from moorage.invoices.ksef.receipts import is_ksef_number
-from moorage.invoices.layouts import PATH, faults
+from moorage.invoices.layouts import PART, PATH, faults
 from moorage.invoices.rules import Violation
 
 if TYPE_CHECKING:
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from moorage.invoices.ksef.layout import FaPerson
 
 _WEIGHTS: Final = (6, 5, 7, 2, 3, 4, 5, 6, 7)
+_DISCOURAGED: Final = re.compile(
+    "[\x7f-\x84\x86-\x9f\ufdd0-\ufdef"
+    + "".join(
+        f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000)
+    )
+    + "]"
+)
+"""The characters that KSeF refuses, of those that XML 1.0 allows but discourages."""
 _FIRST_DAY: Final = date(2006, 1, 1)
 _FIRST_PAYMENT_DAY: Final = date(2016, 7, 1)
 _LAST_DAY: Final = date(2050, 1, 1)
@@ -55,6 +64,7 @@ def violations(document: FaDocument, *, received: bool = False) -> Iterator[Viol
             else f"The schema does not allow this text in {fault.element}."
         )
         yield Violation(name, fault.field, problem, "Give a value as the schema wants it.")
+    yield from _characters(document)
     yield from _parties(document)
     yield from _buyer(document.buyer)
     yield from _choices(document)
@@ -64,6 +74,25 @@ def violations(document: FaDocument, *, received: bool = False) -> Iterator[Viol
     yield from _check_rates(document)
     yield from _corrections(document, received=received)
     yield from _exemption(document)
+
+
+def _characters(value: Any, field: str = "") -> Iterator[Violation]:
+    """Yield the texts with a character that XML allows, but KSeF does not."""
+    for attribute in attrs.fields(value.__class__):
+        part: Any = getattr(value, attribute.name)
+        path = f"{field}.{attribute.name}" if field else attribute.name
+        element = attribute.metadata[PATH].rpartition("/")[2]
+        if isinstance(part, str) and _DISCOURAGED.search(part):
+            yield Violation(
+                element or field.partition("[")[0],
+                path,
+                "The text has a control character that KSeF refuses.",
+                "Remove the character from the text.",
+            )
+        elif PART in attribute.metadata and part is not None:
+            is_list = attribute.default == ()
+            for number, item in enumerate(part if is_list else (part,)):
+                yield from _characters(item, f"{path}[{number}]" if is_list else path)
 
 
 def _parties(document: FaDocument) -> Iterator[Violation]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from moorage.contracts.validators import are_texts, as_table, is_a, is_maybe_filled, is_moment
 from moorage.invoices.values import Invoice
-from moorage.invoices.values.fields import day_field, number_field
+from moorage.invoices.values.fields import day_field, is_maybe_xml_text, number_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
     from decimal import Decimal
+
+_TEXT: Final = [is_maybe_filled, is_maybe_xml_text]
 
 
 @attrs.frozen(kw_only=True)
@@ -40,16 +42,16 @@ class KsefInvoice:
 
     invoice: Invoice = attrs.field(validator=is_a(Invoice))
     created_at: datetime = attrs.field(validator=[is_a(datetime), is_moment])
-    place: str | None = attrs.field(default=None, validator=is_maybe_filled)
+    place: str | None = attrs.field(default=None, validator=_TEXT)
     cash_method: bool = attrs.field(default=False, validator=is_a(bool))
     split_payment: bool = attrs.field(default=False, validator=is_a(bool))
-    exemption_law: str | None = attrs.field(default=None, validator=is_maybe_filled)
+    exemption_law: str | None = attrs.field(default=None, validator=_TEXT)
     exchange_rate: Decimal | None = number_field()
     ksef_numbers: Mapping[str, str] = attrs.field(
         factory=dict[str, str], converter=as_table, validator=are_texts
     )
-    correction_reason: str | None = attrs.field(default=None, validator=is_maybe_filled)
+    correction_reason: str | None = attrs.field(default=None, validator=_TEXT)
     paid_on: date | None = day_field()
     is_local_unit: bool = attrs.field(default=False, validator=is_a(bool))
     is_group_member: bool = attrs.field(default=False, validator=is_a(bool))
-    system: str | None = attrs.field(default=None, validator=is_maybe_filled)
+    system: str | None = attrs.field(default=None, validator=_TEXT)

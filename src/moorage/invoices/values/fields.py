@@ -21,7 +21,8 @@ def _strip_text(value: Any) -> Any:
     return (value.strip() or None) if isinstance(value, str) else value
 
 
-def _is_text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def is_maybe_xml_text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Accept None or a text of characters that XML allows; refuse other values."""
     if value is None:
         return
     check_text(value, attribute.name)
@@ -49,7 +50,7 @@ def text_field(*, private: bool = False, strip: bool = True, **options: Any) -> 
     return attrs.field(
         default=None,
         converter=_strip_text if strip else _unless_blank,
-        validator=_is_text,
+        validator=is_maybe_xml_text,
         repr=not private,
         **options,
     )
