@@ -11,6 +11,7 @@ import pytest
 from moorage.contracts import chat, email, people
 from moorage.contracts.accounting import BookInvoice, BookInvoiceLine
 from moorage.contracts.accounting import invoices as accounting
+from moorage.contracts.shipping import ShippingCapability
 from moorage.contracts.signatures import SignatureDocument, SignatureRequest, Signer
 from moorage.contracts.signatures import requests as signatures
 from moorage.errors import InvalidData
@@ -113,3 +114,45 @@ def test_value_of_the_largest_size_is_accepted_and_a_larger_one_is_refused(
     check(name, largest, kind.limits)
     with pytest.raises(InvalidData):
         check(name, largest + 1, kind.limits)
+
+
+@pytest.mark.parametrize(
+    "vendor, parcels",
+    [
+        *((vendor, 1) for vendor in ("colissimo", "dhl_parcel", "dpd", "gls", "postnord")),
+        ("royalmail", 1),
+        ("usps", 1),
+        ("dhl_express", 999),
+        ("ups", 200),
+    ],
+)
+def test_shipment_has_at_most_as_many_parcels(vendor: str, parcels: int) -> None:
+    """A vendor that takes one parcel has no capability for several, as its page says."""
+    kind = vendor_class(vendor)
+
+    assert parcels == kind.limits["parcels"]
+    assert (parcels > 1) is (ShippingCapability.MULTI_PARCEL in kind.capabilities)
+
+
+HOUR = 3_600.0
+KEYS = {
+    # These vendors publish no time, and moorage counts on an hour.
+    **dict.fromkeys(("gocardless_payments", "quickbooks", "razorpay", "square", "usps"), HOUR),
+    # Bird publishes three hours, and users of Xero report six minutes: moorage counts on less.
+    **dict.fromkeys(("checkout_com", "resend", "stripe", "stripe_tax"), 24 * HOUR),
+    "adyen": 7 * 24 * HOUR,
+    "bird": 2 * HOUR,
+    "mollie": HOUR,
+    "paypal": 6 * HOUR,
+    "xero": HOUR / 12,
+}
+"""The times for which vendors remember an idempotency key."""
+
+
+@pytest.mark.parametrize("vendor, seconds", KEYS.items())
+def test_idempotency_key_is_remembered_for_a_time(vendor: str, seconds: float) -> None:
+    """A vendor remembers idempotency keys for the time on its page."""
+    keys = vendor_class(vendor).idempotency
+
+    assert keys is not None
+    assert seconds == keys.memory

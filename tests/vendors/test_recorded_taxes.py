@@ -117,6 +117,16 @@ def test_a_taken_id_of_taxjar_is_compared() -> None:
                 hub.tax().record(order_calculation(**other), idempotency_key=f"k{number}")
 
 
+def test_an_order_of_taxjar_has_a_date_with_slashes() -> None:
+    """The date of an order may have slashes, as in the requests of TaxJar's documentation."""
+    hub, sandbox = hub_of(taxjar)
+    with hub:
+        sandbox.fail(TAKEN, reply({"order": {**ORDER, "transaction_date": "2015/05/14"}}))
+        record = hub.tax().record(order_calculation(), idempotency_key="k")
+
+    assert "123" == record.reference
+
+
 def test_a_recorded_refund_of_taxjar_is_read() -> None:
     """A refund sends TaxJar negative amounts, and the refund's tax is read as negative."""
     hub, sandbox = hub_of(taxjar)

@@ -260,6 +260,15 @@ def test_taxjar_records_no_sale_without_a_region() -> None:
     assert {} == sandbox.orders
 
 
+def test_sale_at_taxjar_has_extra_fields() -> None:
+    """Fields that moorage has no name for are merged into the request."""
+    hub, sandbox = hub_of(taxjar)
+    with hub:
+        hub.tax().calculate(sale(extra={"taxjar": {"customer_id": "C-7"}}))
+
+    assert "C-7" == sandbox.requests[-1].json()["customer_id"]
+
+
 def test_an_amount_of_taxjar_is_exact() -> None:
     """If an amount does not divide by the quantity, TaxJar gets a discount for the difference."""
     hub, sandbox = hub_of(taxjar)

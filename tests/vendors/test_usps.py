@@ -40,6 +40,7 @@ from moorage.hub.hub import Hub
 from moorage.testing import VirtualClock
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
 from moorage.testing.sandboxes.shipping.usps import UspsSandbox
+from moorage.vendors.shipping._usps_answers import classify
 from moorage.vendors.shipping._usps_requests import label_body, party
 from moorage.vendors.shipping.usps import Usps
 from tests.vendors.subjects.usps import usps_says, usps_vendor
@@ -354,6 +355,31 @@ def test_format_of_a_label_is_an_image_type(
 
     assert label is shipment.labels[0].format
     assert image_type == shop.sandbox.requests[-1].json()["imageInfo"]["imageType"]
+
+
+def test_weight_is_sent_in_pounds_with_three_decimals() -> None:
+    """Of 123 grams, or 0.2712 pounds, the third decimal is rounded up; 10 cm are 3.94 inches."""
+    parcel = Parcel(weight=123, weight_unit="g", length=10, width=9, height=8, length_unit="cm")
+    body = label_body(attrs.evolve(REQUEST, parcels=parcel), OFFER, date(2030, 1, 2))
+
+    package = body["packageDescription"]
+    assert (0.272, 3.94) == (package["weight"], package["length"])
+
+
+def test_purchase_can_require_that_lost_labels_are_found(shop: Shop) -> None:
+    """USPS returns the label of a repeated idempotency key, so it finds a lost label."""
+    request = ShipmentRequest(rate_request=REQUEST, recoverable=True)
+
+    assert shop.shipping.create_shipment(request, idempotency_key="k-1").labels
+
+
+def test_error_without_details_has_its_title() -> None:
+    """If an error of USPS has no details, its title is the message."""
+    errors = [{"title": "Invalid Mailing Date", "code": "160100"}]
+    error = classify(Request.post("/"), reply({"error": {"code": "400", "errors": errors}}, 400))
+
+    assert isinstance(error, InvalidRequest)
+    assert ("160100", "Invalid Mailing Date") == (error.vendor_code, error.vendor_message)
 
 
 def test_person_name_of_one_word_is_sent_as_last_name_beside_company_name() -> None:
