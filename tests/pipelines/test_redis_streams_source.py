@@ -200,6 +200,25 @@ async def test_deleted_entries_are_left_out(private_server: PrivateRedis, server
     await second.close()
 
 
+async def test_deleted_entries_do_not_hide_later_ones(
+    private_server: PrivateRedis, server: Any
+) -> None:
+    """A consumer gets back what it left, even if all entries of its first read were deleted."""
+    await publish(private_server, *(Message(str(number)) for number in range(5)))
+    first = source(private_server, consumer="worker")
+    await first.open(fail_on_revocation)
+    records = await first.poll(MANY)
+    server.xdel("orders", *(record.offset for record in records[:3]))
+    await first.close()
+    second = source(private_server, consumer="worker", claim_after=3600.0)
+    await second.open(fail_on_revocation)
+    few = PollLimits(2, 1_000_000, 0.01)
+    repeated = [*await second.poll(few), *await second.poll(few)]
+    await second.close()
+
+    assert [b"3", b"4"] == [record.payload for record in repeated]
+
+
 async def test_lag_counts_all_streams(private_server: PrivateRedis, server: Any) -> None:
     """The lag covers all streams and unacknowledged entries, and is None if Redis cannot count."""
     await publish(private_server, *(Message(str(number)) for number in range(3)))

@@ -93,6 +93,19 @@ def test_conditional_upload_whose_response_was_lost_does_not_conflict_with_itsel
     assert 412 == excinfo.value.status
 
 
+def test_equal_object_of_somebody_else_breaks_condition_of_upload_in_parts(
+    s3_sandbox: S3Sandbox, files: Storage
+) -> None:
+    """A conditional upload in parts fails if the object existed before, even with equal bytes."""
+    options = PutOptions(if_none_match="*")
+    files.upload("a", DATA, options, part_size=PART)
+    with pytest.raises(VendorRejected) as excinfo:
+        files.upload("a", DATA, options, part_size=PART)
+    assert 412 == excinfo.value.status
+    s3_sandbox.fail(*usual_answers(5), Lost(), Response(412, body=error_xml("PreconditionFailed")))
+    assert len(DATA) == files.upload("b", DATA, options, part_size=PART, at_once=1).size
+
+
 def error_500() -> Response:
     """Return a server error, after which the client repeats its request."""
     return Response(500, body=error_xml("InternalError"))

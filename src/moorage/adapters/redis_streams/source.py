@@ -136,11 +136,13 @@ class RedisStreamsSource:
         count = max(1, min(limits.records, limits.size // self._size))
         while self._backlog:
             stream, position = next(iter(self._backlog.items()))
-            records = await self._read(stream, str(position), count)
+            records, last = await self._read(stream, str(position), count)
+            if last is None:
+                del self._backlog[stream]
+                continue
+            self._backlog[stream] = last
             if records:
-                self._backlog[stream] = str(records[-1].offset)
                 return records
-            del self._backlog[stream]
         if monotonic() >= self._next_claim:
             records = await self._claim(count)
             if records:
@@ -148,11 +150,16 @@ class RedisStreamsSource:
             self._next_claim = monotonic() + self._claim_after / 2
         return await self._read_new(count, limits.wait)
 
-    async def _read(self, stream: str, position: str, count: int) -> list[SinkRecord]:
+    async def _read(
+        self, stream: str, position: str, count: int
+    ) -> tuple[list[SinkRecord], str | None]:
+        """Return own unacknowledged entries after a position, and the id of the last one."""
         reply = await self._request(
             self._polling, [*self._read_command(count), "STREAMS", stream, position]
         )
-        return self._records(reply, deliveries=2)
+        # Entries that were deleted meanwhile have an id here, and no record.
+        ids = [item[0].decode() for _, entries in _stream_pairs(reply) for item in entries]
+        return self._records(reply, deliveries=2), ids[-1] if ids else None
 
     async def _read_new(self, count: int, wait: float) -> list[SinkRecord]:
         milliseconds = max(1, int(wait * 1000))
@@ -186,12 +193,9 @@ class RedisStreamsSource:
 
     def _records(self, reply: Any, deliveries: int = 1) -> list[SinkRecord]:
         """Return the records in a reply, without entries deleted meanwhile."""
-        pairs: Iterable[Any] = (
-            cast("Any", reply).items() if isinstance(reply, dict) else reply or ()
-        )
         records = [
             record
-            for stream, entries in pairs
+            for stream, entries in _stream_pairs(reply)
             for record in _stream_records(stream.decode(), entries, deliveries)
         ]
         if records:
@@ -279,6 +283,11 @@ class RedisStreamsSource:
                 remedy="The pipeline reconnects. Check the Redis server if this error is repeated.",
             )
         raise without_frames(failure)
+
+
+def _stream_pairs(reply: Any) -> Iterable[Any]:
+    """Return the names of streams with their entries, which Redis sends as a map or as a list."""
+    return cast("Any", reply).items() if isinstance(reply, dict) else reply or ()
 
 
 def _named_values(fields: Any) -> dict[bytes, Any]:

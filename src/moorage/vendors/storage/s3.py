@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _MOST_KEYS: Final = 1_000
+_NO_UPLOAD: Final = "NoSuchUpload"
 _BUCKETS: Final = "buckets"
 """Name of the service whose URL has no bucket."""
 _ALGORITHMS: Final = frozenset(
@@ -322,7 +323,10 @@ class S3(Vendor):
             response = await wire.send(request)
         except VendorRejected as error:
             # The upload is missing if an earlier attempt completed it and its answer was lost.
-            if error.vendor_code != "NoSuchUpload" and error.status != 412:
+            is_missing = error.vendor_code == _NO_UPLOAD
+            if error.status == 412 and not is_missing:
+                is_missing = await self._is_missing(wire, upload)
+            if not is_missing:
                 raise
             return await self._stored_if_equal(wire, upload.key, error, parts=parts)
         result = root(response, "CompleteMultipartUploadResult")
@@ -330,13 +334,21 @@ class S3(Vendor):
         size = sum(part.size for part in parts)
         return self._stored_info(wire, upload.key, response, options, size=size, etag=etag)
 
+    async def _is_missing(self, wire: Wire, upload: Upload) -> bool:
+        """Return whether an upload was certainly completed or aborted."""
+        try:
+            await self.list_parts(wire, upload)
+        except VendorRejected as error:
+            return error.vendor_code == _NO_UPLOAD
+        return False
+
     async def abort(self, wire: Wire, upload: Upload, /) -> None:
         """Abort an upload."""
         request = Request.delete(requests.path(upload.key), query={"uploadId": upload.id})
         try:
             without_content(await wire.send(request))
         except VendorRejected as error:
-            if error.vendor_code != "NoSuchUpload":
+            if error.vendor_code != _NO_UPLOAD:
                 raise
 
     async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]:
