@@ -255,6 +255,39 @@ def test_client_calls_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert models.OrderClass.SMALL.is_known
 
 
+def test_names_of_the_description_hide_no_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Operations, parameters and members may have the names that generated modules use."""
+    member = {"type": "object", "properties": {"dict": {"type": "string"}}}
+    paths = {
+        "/registry/{package}": {
+            "get": operation(
+                "json_answer",
+                parameters=[described("package", "path"), described("make_request")],
+                responses={"200": in_json(member)},
+            ),
+            "delete": operation(
+                "remove",
+                parameters=[described("package", "path"), described("no_answer")],
+                responses={"204": {}},
+            ),
+        },
+    }
+    texts = client_files(OpenApi(description(paths)), "registry", ClientOptions())
+    write(texts, tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "src")
+    operations = import_module("registry_client").operations
+    package_call = operations.json_answer_("left-pad", make_request_="1")
+    assert ("/registry/left-pad", (("make_request", "1"),)) == (
+        package_call.request.path,
+        package_call.request.query,
+    )
+    assert "x" == package_call.read(Response(200, body=b'{"dict": "x"}')).dict_
+    removal_call = operations.remove("left-pad", no_answer_="1")
+    assert removal_call.read(Response(204)) is None
+
+
 @pytest.mark.parametrize(
     "schema, pointer",
     [
@@ -365,6 +398,8 @@ def test_values_that_do_not_fit(kind: Any, value: Any, limits: tuple[Any, ...]) 
         (Decimal, 1.5),
         (Sequence[str], "ab"),
         (Mapping[str, str], {1: "a"}),
+        (str, "\ud800"),
+        (Sequence[str], ["\ud800"]),
         (Mapping[str, str], "a"),
     ],
 )
@@ -381,6 +416,12 @@ def test_values_that_cannot_be_written(kind: Any, value: Any) -> None:
         (int, (Number(above="3"),)),
         (int, (Number(below="0"),)),
         (Decimal, (Number(least="2", most="3"),)),
+        (Decimal, (Number(above="0", below="1"),)),
+        (Decimal, (Number(above="0", most="0.5"),)),
+        (Decimal, (Number(least="-2", below="-1"),)),
+        (int, (Number(least="0.5"),)),
+        (int, (Number(above="1.5", most="2"),)),
+        (int, (Number(most="-0.5"),)),
         (Sequence[int], (Items(least=2, most=2),)),
         (Mapping[str, int], ()),
         (Annotated[Decimal, AS_TEXT], ()),
@@ -411,7 +452,7 @@ def test_answers_and_contents() -> None:
     assert b"a" == binary_answer(Response(200, body=b"a"))
     no_answer(Response(204))
     assert json_answer(int | None)(Response(204)) is None
-    for body in (b"{", b"NaN", b'"a"', b"[" * 100_000):
+    for body in (b"{", b"NaN", b'"a"', b"[" * 100_000, b"1e9999999999999999999"):
         with pytest.raises(VendorFailed):
             json_answer(int)(Response(200, body=body))
     request = make_request("POST", "/a", content=text_content("é"))

@@ -157,8 +157,9 @@ def test_messages_go_through_a_broker_and_back(
     payload = message.message.payload
     assert order.total == received_messages.read_on_order(payload).total
     assert {"shop": "a-1", "env": "live"} == received_messages.ORDERS.values_of(message.topic)
-    with pytest.raises(InvalidData):
-        received_messages.read_on_order(b'{"why": "123456"}')
+    for refused_payload in (b'{"why": "123456"}', b'{"id": "7", "total": 1e9999999999999999999}'):
+        with pytest.raises(InvalidData):
+            received_messages.read_on_order(refused_payload)
     note = sent_messages.make_note("é").message
     assert ("text/plain", "é") == (note.content_type, received_messages.read_note(note.payload))
     assert "take_note_again" not in sent_messages.make_note_of_take_note_again("a").topic
@@ -168,6 +169,26 @@ def test_messages_go_through_a_broker_and_back(
         models.OrderCancelled(why="x"), shop="a", env="test"
     )
     assert "application/vnd.shop+json" == cancelled.message.content_type
+
+
+def test_names_of_the_description_hide_no_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operation called "message" and a channel called "as text" have functions that work."""
+    channel = {
+        "address": "{package}/orders",
+        "parameters": {"package": {}},
+        "messages": {"message": {"payload": {"type": "string", "format": "decimal"}}},
+    }
+    tree = events(
+        {"message": {"action": "receive", "channel": {"$ref": "#/channels/as text"}}},
+        channels={"as text": channel},
+    )
+    write(message_files(AsyncApi(tree), "parcels", MessageOptions()), tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "src")
+    messages = import_module("parcels_messages.messages")
+    topic_message = messages.make_message_(Decimal("1.50"), package="left-pad")
+    assert ("left-pad/orders", b'"1.50"') == (topic_message.topic, topic_message.message.payload)
 
 
 def with_message(message: Any, **parts: Any) -> dict[str, Any]:

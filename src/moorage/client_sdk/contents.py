@@ -78,8 +78,12 @@ def multipart_content(
 
 
 def text_content(text: str, *, media_type: str = "text/plain; charset=utf-8") -> Content:
-    """Return a string as UTF-8 content."""
-    return Content(media_type, text.encode())
+    """Return a string as UTF-8 content.
+
+    Raises:
+        InvalidData: the value is not a string, or has characters that UTF-8 cannot encode.
+    """
+    return Content(media_type, write_value(str, text, name="body").encode())
 
 
 def binary_content(body: bytes, *, media_type: str = "application/octet-stream") -> Content:

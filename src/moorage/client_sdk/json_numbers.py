@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from moorage.domain.values.json_text import is_list, is_object, refuse_constant
@@ -14,11 +14,15 @@ def exact_json(body: bytes) -> Any:
     """Parse a JSON string, with each decimal number as a Decimal.
 
     Raises:
-        ValueError: the string is not JSON.
+        ValueError: the string is not JSON, or has a number that is too large for a Decimal.
         RecursionError: the string is nested too deeply.
     """
     text = body.decode(json.detect_encoding(body))
-    return json.loads(text, parse_float=Decimal, parse_constant=refuse_constant)
+    try:
+        return json.loads(text, parse_float=Decimal, parse_constant=refuse_constant)
+    except InvalidOperation:
+        pass
+    raise ValueError
 
 
 def json_bytes(value: Any) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -99,16 +99,25 @@ def _limited_sample(value: Any, kind: Any, limits: tuple[Any, ...]) -> Any:
         if isinstance(limit, Text) and kind is str:
             value = (value + "x" * max(0, limit.least - len(value)))[: limit.most]
         elif isinstance(limit, Number) and kind in {int, Decimal}:
-            value = kind(_number(limit))
+            value = _number(limit, kind)
     return value
 
 
-def _number(limit: Number) -> Decimal:
-    """Return a number within limits."""
-    minimum = limit.least if limit.above is None else limit.above
-    maximum = limit.most if limit.below is None else limit.below
-    if limit.above is not None:
-        return Decimal(limit.above) + 1
-    if limit.below is not None and minimum is None:
-        return Decimal(limit.below) - 1
-    return Decimal(minimum or min(Decimal(1), Decimal(maximum or 1)))
+def _number(limit: Number, kind: type[int | Decimal]) -> int | Decimal:
+    """Return a number within limits; if there is none, any number."""
+    lower = [Decimal(bound) for bound in (limit.least, limit.above) if bound is not None]
+    upper = [Decimal(bound) for bound in (limit.most, limit.below) if bound is not None]
+    middle = [(max(lower) + min(upper)) / 2] if lower and upper else []
+    numbers: list[int | Decimal] = [
+        *(Decimal(1), *lower, *upper, *middle),
+        *(bound + 1 for bound in lower),
+        *(bound - 1 for bound in upper),
+    ]
+    if kind is int:
+        roundings = (ROUND_CEILING, ROUND_FLOOR)
+        numbers = [
+            int(Decimal(number).to_integral_value(rounding))
+            for number in numbers
+            for rounding in roundings
+        ]
+    return next((number for number in numbers if limit.problem(number) is None), numbers[0])

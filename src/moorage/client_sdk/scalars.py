@@ -10,6 +10,8 @@ from uuid import UUID
 
 import attrs
 
+from moorage.domain.values.text import is_encodable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -71,6 +73,13 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
     return str.__str__(value)
+
+
+def _written_text(value: Any) -> str:
+    text = _text(value)
+    if not is_encodable(text):
+        raise ValueError
+    return text
 
 
 def _boolean(value: Any) -> bool:
@@ -150,7 +159,7 @@ def _read_null(value: Any) -> None:
 
 DECIMAL_TEXT: Final = Scalar("a decimal number in a text", _decimal_of_text, _text_of_decimal)
 SCALARS: Final[dict[Any, Scalar]] = {
-    str: Scalar("a text", _text, _text),
+    str: Scalar("a text", _text, _written_text),
     bool: Scalar("true or false", _boolean, _boolean),
     int: Scalar("an integer", _integer, _integer),
     Decimal: Scalar("a number", _decimal, _written_decimal),

@@ -181,9 +181,10 @@ class EnumShape:
         """Return the text of a member."""
         if not isinstance(value, str):
             raise Mismatch(f"is not a text or a member of {self.kind.__name__}")
+        text: str = SCALARS[str].write(value, checks=checks)
         if checks and not self.kind(value).is_known:
             raise Mismatch("is not one of the values in the description")
-        return str.__str__(value)
+        return text
 
 
 @attrs.frozen(eq=False)

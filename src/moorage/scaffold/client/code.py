@@ -56,14 +56,14 @@ def models_module(declared: Iterable[ObjectClass | EnumClass | UnionAlias], titl
     return module_text(docstring, body, _MODEL_NAMES)
 
 
-def operations_module(calls: Sequence[Call], title: str, *, checks: bool) -> str:
+def operations_module(calls: Sequence[Call], title: str, *, package: str, checks: bool) -> str:
     """Return the source of the module with a function for each operation."""
     lines = ["", *laid_out(string_list(call.name for call in calls), before="__all__ = ")]
     for call in calls:
         lines += ["", "", *_call_lines(call, checks=checks)]
     docstring = f'"""The operations of {title}; `manager.perform` performs them."""'
     return module_text(
-        docstring, "\n".join(lines), _CALL_NAMES, ("FormFile", "HttpOperation"), imports_models=True
+        docstring, "\n".join(lines), _CALL_NAMES, ("FormFile", "HttpOperation"), package=package
     )
 
 
@@ -82,7 +82,7 @@ def module_text(
     sdk_names: Sequence[str],
     package_names: Sequence[str] = (),
     *,
-    imports_models: bool = False,
+    package: str | None = None,
 ) -> str:
     """Return the source of a module, with the imports that its body needs.
 
@@ -91,7 +91,7 @@ def module_text(
         body: the text below the imports.
         sdk_names: the names that may be imported from `moorage.client_sdk`.
         package_names: the names that may be imported from `moorage`.
-        imports_models: True if the classes of the module's own package may be imported.
+        package: the module's own package, whose classes may be imported; None for no such import.
     """
     used_words = set(_WORD.findall(_TEXTS.sub("", body)))
     standard = [
@@ -104,9 +104,7 @@ def module_text(
     foreign += _import_lines(
         "moorage.client_sdk", [name for name in sdk_names if name in used_words]
     )
-    package_lines = (
-        ["from {package} import models"] if imports_models and "models" in used_words else []
-    )
+    package_lines = [f"from {package} import models"] if package and "models" in used_words else []
     imports = [
         line for group in (standard, foreign, package_lines) if group for line in ["", *group]
     ]

@@ -34,7 +34,12 @@ _SDK_NAMES: Final = (
 
 
 def messages_module(
-    makers: Sequence[MakeFunction], readers: Sequence[ReadFunction], title: str, *, checks: bool
+    makers: Sequence[MakeFunction],
+    readers: Sequence[ReadFunction],
+    title: str,
+    *,
+    package: str,
+    checks: bool,
 ) -> str:
     """Return the source of the module with the channels and a function for each message.
 
@@ -42,6 +47,7 @@ def messages_module(
         makers: the functions that make messages.
         readers: the functions that read messages.
         title: the title of the described application.
+        package: the name of the generated package.
         checks: True to check the limits of received values.
     """
     functions: list[MessageFunction] = [*makers, *readers]
@@ -56,12 +62,12 @@ def messages_module(
     for reader in readers:
         lines += ["", "", *_reader_lines(reader, checks=checks)]
     docstring = f'"""The channels and messages of {title}."""'
-    return module_text(docstring, "\n".join(lines), _SDK_NAMES, imports_models=True)
+    return module_text(docstring, "\n".join(lines), _SDK_NAMES, package=package)
 
 
 def channel_names(operations: Sequence[ChannelOperation]) -> Mapping[str, str]:
     """Return the names of the constants for channels, by channel name."""
-    taken_names: set[str] = set()
+    taken_names = set(_SDK_NAMES)
     channels = dict.fromkeys(operation.channel for operation in operations)
     return {channel: unique(member_name(channel), taken_names) for channel in channels}
 

@@ -74,8 +74,8 @@ def message_files(api: AsyncApi, name: str, options: MessageOptions) -> dict[str
         "pyproject.toml": project_file(package),
         f"src/{package}/__init__.py": _init(package, title),
         f"src/{package}/messages.py": messages_module(
-            makers, readers, title, checks=options.check_received
-        ).replace("{package}", package),
+            makers, readers, title, package=package, checks=options.check_received
+        ),
         f"src/{package}/models.py": models_module(needed_declarations(kinds, schemas), title),
         f"src/{package}/py.typed": "",
         f"tests/test_{package}.py": _TESTS.format(package=package, round_trip=ROUND_TRIP_TEST),

@@ -22,12 +22,7 @@ if TYPE_CHECKING:
     from moorage.scaffold.client.schemas import Schemas
 
 _LEAVE_OUT: Final = "Omit the operation."
-_TAKEN: Final = frozenset(
-    {
-        *("binary_content", "body", "json_content", "json_payload", "key", "make_message"),
-        *("message_id", "text_content", "text_payload"),
-    }
-)
+_TAKEN: Final = frozenset({"body", "key", "message_id"})
 _PLAIN_TYPES: Final = frozenset({"boolean", "integer", "number", "string"})
 
 

@@ -99,8 +99,8 @@ def client_files(api: OpenApi, name: str, options: ClientOptions) -> dict[str, s
         f"src/{package}/__init__.py": _init(package, title),
         f"src/{package}/models.py": models_module(declared, title),
         f"src/{package}/operations.py": operations_module(
-            calls, title, checks=options.check_answers
-        ).replace("{package}", package),
+            calls, title, package=package, checks=options.check_answers
+        ),
         f"src/{package}/py.typed": "",
         f"src/{package}/service.py": _service_module(service, title),
         f"tests/test_{package}.py": _TESTS.format(package=package, round_trip=ROUND_TRIP_TEST),

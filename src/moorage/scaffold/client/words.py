@@ -12,10 +12,17 @@ _BOUNDARY: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
 _NOT_ALLOWED: Final = re.compile(r"[^A-Za-z0-9]+")
 _MAX_LENGTH: Final = 60
 _TAKEN_ATTRIBUTES: Final = frozenset(
-    {"attrs", "bool", "bytes", "date", "datetime", "int", "self", "str"}
+    {"attrs", "bool", "bytes", "date", "datetime", "dict", "int", "self", "str"}
 )
 _BUILTINS: Final = frozenset(dir(builtins))
-_TAKEN_ARGUMENTS: Final = frozenset({"content", "make_request", "models", "parameter", "segment"})
+_TAKEN_ARGUMENTS: Final = frozenset(
+    {
+        *("binary_answer", "binary_content", "content", "form_content", "json_answer"),
+        *("json_content", "json_payload", "make_message", "make_request", "models"),
+        *("multipart_content", "no_answer", "parameter", "segment", "text_answer"),
+        *("text_content", "text_payload"),
+    }
+)
 TAKEN_CLASSES: Final = frozenset(
     {
         *("AS_TEXT", "Annotated", "Any", "Decimal", "Items", "Kinds", "Mapping", "Member"),
@@ -46,7 +53,7 @@ def attribute_name(text: str) -> str:
 
 
 def argument_name(text: str) -> str:
-    """Return an argument name that does not shadow a builtin."""
+    """Return the name of an argument or function that hides no builtin and no import."""
     name = attribute_name(text)
     return f"{name}_" if name in _BUILTINS or name in _TAKEN_ARGUMENTS else name
 
