@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from moorage.domain.values.frozen_values import frozen
 from moorage.domain.values.json_text import is_list, is_object
-from moorage.scim.attributes import ATTRIBUTES, ENTERPRISE, canonical, is_storable
+from moorage.scim.attributes import ATTRIBUTES, CORE, ENTERPRISE, canonical, is_storable
 from moorage.scim.refusals import ScimRefusal, invalid_path
 
 if TYPE_CHECKING:
@@ -156,6 +156,8 @@ def _attribute_path(kind: ScimKind, urn: str | None, name: str) -> tuple[tuple[s
     prefix: tuple[str, ...] = ()
     if urn is not None and urn.lower() == ENTERPRISE.lower() and ENTERPRISE in table:
         table, prefix = table[ENTERPRISE], (ENTERPRISE,)
+    elif urn is not None and urn.lower() != CORE[kind].lower():
+        raise invalid_path(f"The schema {urn[:80]} is not supported.")
     spelling = canonical(table, name)
     if spelling is None:
         raise invalid_path(f"The attribute {name[:80]} does not exist.")

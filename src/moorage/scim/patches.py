@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.values.json_text import is_list, is_object
-from moorage.scim.attributes import ATTRIBUTES, READ_ONLY, REQUIRED, check_value
+from moorage.scim.attributes import ATTRIBUTES, CORE, READ_ONLY, REQUIRED, check_value
 from moorage.scim.filters import fulfils, path_of
 from moorage.scim.refusals import ScimRefusal, invalid_value
 
@@ -47,10 +47,10 @@ def apply_patch(
     result: dict[str, Any] = copy.deepcopy(dict(content))
     for operation in operations:
         for verb, path_text, value in _steps_of(operation):
-            if _is_identity(path_text, value, id):
+            if _is_identity(kind, path_text, value, id):
                 continue
             path = _checked_path(kind, path_of(kind, path_text), lenient=lenient)
-            if verb == "remove" or value is None:  # null means that there is no value
+            if verb == "remove":
                 _remove(result, path, value)
             else:
                 attribute = _attribute_of(kind, path)
@@ -79,18 +79,27 @@ def _steps_of(operation: Any) -> Iterator[tuple[str, str, Any]]:
         raise ScimRefusal(400, "An operation is not add, remove or replace.", "invalidSyntax")
     verb = verb.lower()
     if isinstance(path, str) and path:
-        yield verb, path, value
+        changes: list[tuple[Any, Any]] = [(path, value)]
     elif verb == "remove":
         raise ScimRefusal(400, "A remove operation needs a path.", "noTarget")
     elif is_object(value):
-        for name, content in value.items():
-            yield (verb if content is not None else "remove"), str(name), content
+        changes = [*value.items()]
     else:
         raise invalid_value("An operation without a path needs attributes as its value.")
+    for name, content in changes:
+        # A null is no value: it replaces the value that there is, and adds nothing to it.
+        is_null = content is None and "value" in fields
+        if not is_null or verb == "remove":
+            yield verb, str(name), content
+        elif verb == "replace":
+            yield "remove", str(name), None
 
 
-def _is_identity(path: str, value: Any, id: str) -> bool:
+def _is_identity(kind: ScimKind, path: str, value: Any, id: str) -> bool:
     """Return whether a change only repeats the resource's id; refuse changing read-only fields."""
+    schema = f"{CORE[kind]}:"
+    if path.lower().startswith(schema.lower()):
+        path = path[len(schema) :]
     name = path.partition(".")[0].partition("[")[0]
     read_only = next((item for item in READ_ONLY if item.lower() == name.lower()), None)
     if read_only is None:
@@ -162,7 +171,7 @@ def _set(
         table[name] = {**table.get(name, {}), path.part: value}
     elif is_list(attribute):
         entries: list[Any] = table.get(name, []) if verb == "add" else []
-        table[name] = _join_entries(entries, value)
+        table[name] = _join_entries(name, entries, value)
     elif is_object(value) and name != "manager":
         table[name] = {**table.get(name, {}), **value}
     else:
@@ -180,22 +189,27 @@ def _keep_one_primary(entries: list[dict[str, Any]], before: list[Any]) -> None:
                 entry["primary"] = False
 
 
-def _join_entries(entries: list[Any], new_entries: list[Any]) -> list[Any]:
+def _join_entries(name: str, entries: list[Any], new_entries: list[Any]) -> list[Any]:
     """Return the entries, followed by those new entries that are not duplicates."""
-    keys = {_key_of(entry) for entry in entries}
+    keys = {_key_of(name, entry) for entry in entries}
     result = [*entries]
     for entry in new_entries:
-        key = _key_of(entry)
+        key = _key_of(name, entry)
         if key not in keys:
             keys.add(key)
             result.append(entry)
     return result
 
 
-def _key_of(entry: Mapping[str, Any]) -> Any:
-    """Return the value by which an entry is compared, or all of its parts if it has no value."""
+def _key_of(name: str, entry: Mapping[str, Any]) -> Any:
+    """Return the parts by which an entry of an attribute is compared.
+
+    One address may be a person's address at work and at home, but nobody is a member twice.
+    """
     value = entry.get("value")
-    return tuple(sorted(entry.items())) if value is None else value
+    if value is None:
+        return tuple(sorted(entry.items()))
+    return value if name == "members" else (value, entry.get("type"))
 
 
 def _set_entries(
@@ -235,7 +249,7 @@ def _remove(result: dict[str, Any], path: AttributePath, value: Any) -> None:
                 entry.pop(path.part, None)
     elif path.part:
         table[name].pop(path.part, None)
-    elif is_list(entries) and value:
+    elif is_list(entries) and value is not None:
         removed_values = {_value_of(item) for item in (value if is_list(value) else [value])}
         table[name] = [entry for entry in entries if entry.get("value") not in removed_values]
     else:
