@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage import BatchLimits, ConfigurationError
-from moorage.domain.pipelines.batches import BatchSize, lane_of, split_in_half
+from moorage.domain.pipelines.batches import BatchSize, split_in_half
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,12 +53,6 @@ def test_batch_ends_at_its_limits() -> None:
     assert BatchSize(1, 10).is_full(limits)
     assert not BatchSize(1, 9).is_full(limits)
     assert BatchSize(2, 9) == BatchSize(1, 4).plus(1, 5)
-
-
-def test_record_key_determines_its_lane() -> None:
-    """A record's key determines its lane, which is the same in every process."""
-    assert [4, 5] == [lane_of(b"a", 7), lane_of(b"customer-7", 7)]
-    assert {0, 1, 2, 3} == {lane_of(str(number).encode(), 4) for number in range(100)}
 
 
 def test_limits_are_checked() -> None:

@@ -31,6 +31,7 @@ from moorage import (
 from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, make_records
 from tests.pipelines.pipeline_waiting import until
 from tests.pipelines.quick_pipelines import SOON, config, run
+from tests.simulation import virtual_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -532,6 +533,56 @@ async def test_lanes_run_at_the_same_time() -> None:
         source = MemorySource(make_records(64, keys=keys))
         await run(Pipeline("orders", source, BatchSink(store), config=settings))
         assert 8 == most
+
+
+@pytest.mark.parametrize("order", ["key", "partition"])
+def test_keys_and_partitions_are_spread_evenly_over_the_lanes(order: str) -> None:
+    """If there are at least as many keys or partitions as lanes, no lane has much more to do."""
+    lanes, total, seconds = 32, 3_200, 0.01
+
+    async def store(_: SinkRecord) -> None:
+        await asyncio.sleep(seconds)
+
+    records = [
+        SinkRecord(b"1", key=str(number % 320).encode(), topic="orders", partition=number % 64)
+        for number in range(total)
+    ]
+    source = MemorySource([attrs.evolve(record, offset=n) for n, record in enumerate(records)])
+    settings = config(lanes=lanes, order=order, batch=BatchLimits(records=1))
+
+    async def measure() -> float:
+        time = asyncio.get_running_loop().time
+        begin = time()
+        await run(Pipeline("orders", source, RecordSink(store), config=settings))
+        return time() - begin
+
+    assert 0.9 < total * seconds / lanes / virtual_loop.run(measure())
+
+
+async def test_returned_record_waits_for_its_key_although_other_lanes_are_free() -> None:
+    """A record that is delivered again is not processed beside its first, interrupted delivery."""
+    begun, may_end = asyncio.Event(), asyncio.Event()
+    under_way: list[bytes | None] = []
+
+    async def store(records: Sequence[SinkRecord]) -> None:
+        [record] = records
+        assert record.key not in under_way
+        under_way.append(record.key)
+        begun.set()
+        await may_end.wait()
+        under_way.remove(record.key)
+
+    source = MemorySource(make_records(1, keys=1), is_endless=True)
+    settings = config(lanes=8, drain=0.001, batch=BatchLimits(records=1))
+    pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
+    running = asyncio.create_task(run(pipeline))
+    await begun.wait()
+    await source.revoke([("orders", 0)])
+    await until(lambda: 2 <= pipeline.statistics().received)
+    may_end.set()
+    await until(lambda: 1 <= pipeline.statistics().committed)
+    pipeline.stop()
+    assert (await running).is_clean
 
 
 async def test_source_is_told_what_is_under_way() -> None:

@@ -20,7 +20,6 @@ from moorage import (
     RetryPolicy,
     SinkRecord,
 )
-from moorage.domain.pipelines.batches import lane_of
 from moorage.pipelines._ending import CLOSING
 from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, make_records
 from tests.pipelines.pipeline_waiting import until
@@ -55,11 +54,9 @@ async def test_stop_begins_no_new_batch_and_ends_running_ones() -> None:
 
 
 def _lane_records(lanes: Sequence[int]) -> list[SinkRecord]:
-    """Return records at successive offsets, each for the lane of this number."""
-    count = max(lanes) + 1
-    keys = {lane_of(key, count): key for key in map(str.encode, "abcdefghijklmnop")}
+    """Return records at successive offsets; those with the same number get the same lane."""
     return [
-        SinkRecord(b"{}", key=keys[lane], topic="orders", partition=0, offset=offset)
+        SinkRecord(b"{}", key=str(lane).encode(), topic="orders", partition=0, offset=offset)
         for offset, lane in enumerate(lanes)
     ]
 

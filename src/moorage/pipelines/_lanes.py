@@ -1,4 +1,12 @@
-"""The lanes of a pipeline; each lane processes its batches one after the other."""
+"""The lanes of a pipeline; each lane processes its batches one after the other.
+
+Laws:
+
+1. While a lane has records of a key, no other lane gets records of this key.
+2. A key of which no lane has a record gets a lane with the fewest keys, and of several such lanes
+   the one with the fewest records.
+3. A record without a key gets a lane with the fewest records.
+"""
 
 from __future__ import annotations
 
@@ -8,38 +16,55 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.pipelines.batches import BatchSize, lane_of
+import attrs
+
+from moorage.domain.pipelines.batches import BatchSize
 from moorage.domain.pipelines.settings import Order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from moorage.domain.pipelines.progress import PartitionProgress, PendingRun
+    from moorage.domain.pipelines.records import Partition
     from moorage.domain.pipelines.settings import PipelineConfig
     from moorage.pipelines._delivery import BatchDelivery
 
-_WAITING: Final = attrgetter("waiting")
+_RECORDS: Final = attrgetter("records")
+_LOAD: Final = attrgetter("load")
+
+_KEY: Final = 1 << 40
+"""The load of a key; no lane has as many records."""
 
 
 class Lane:
     """A queue of records, and the loop that delivers them in batches.
 
     Attributes:
-        waiting: the number of records that `Lanes` chose this lane for, and that wait in it.
+        records: the number of records that `Lanes` chose this lane for, and that it has not
+            delivered.
+        load: `records`, plus `_KEY` for each of their keys or partitions, because one number is
+            compared faster than two.
 
     Args:
         config: the settings of the pipeline.
         delivery: delivers the batches.
+        delivered: is called with the lane and with each batch that it has delivered.
     """
 
-    def __init__(self, config: PipelineConfig, delivery: BatchDelivery) -> None:
+    def __init__(
+        self,
+        config: PipelineConfig,
+        delivery: BatchDelivery,
+        delivered: Callable[[Lane, Sequence[PendingRun]], None],
+    ) -> None:
         self._limits = config.batch
         self._delivery = delivery
+        self._delivered = delivered
         self._queue: deque[PendingRun] = deque()
         self._changed = asyncio.Event()
         self._needed_until: Mapping[PartitionProgress, int] | None = None
         self._is_complete = False
-        self.waiting = 0
+        self.records = self.load = 0
 
     def put(self, runs: Iterable[PendingRun]) -> None:
         """Add runs of successive records to the end of the lane's queue."""
@@ -67,6 +92,7 @@ class Lane:
             if not await self._delivery.deliver(batch, is_stopped=self._is_stopped):
                 # Later records of the same keys must not overtake those that were left.
                 return
+            self._delivered(self, batch)
             # Waiting for the next batch must not keep this one in memory.
             del batch
 
@@ -112,7 +138,6 @@ class Lane:
                 queue.appendleft(remaining_run)
             batch.append(run)
             size = size.plus(count, run.size)
-            self.waiting -= count
         return batch, size
 
     async def _wait_for_change(self) -> None:
@@ -120,12 +145,27 @@ class Lane:
         await self._changed.wait()
 
 
+@attrs.define(eq=False)
+class _Held:
+    """A key or partition with records that are not delivered yet.
+
+    Attributes:
+        lane: the lane that has these records.
+        records: their number.
+    """
+
+    lane: Lane
+    records: int
+
+
 class Lanes:
     """The lanes of one pipeline, and the choice of a lane for each record."""
 
     def __init__(self, config: PipelineConfig, delivery: BatchDelivery) -> None:
         self._order = config.order
-        self.lanes = [Lane(config, delivery) for _ in range(config.lanes)]
+        self.lanes = [Lane(config, delivery, self._release) for _ in range(config.lanes)]
+        # The lane of each key or partition that has open records, and the number of these records.
+        self._held: dict[bytes | Partition, _Held] = {}
 
     def put(self, runs: Iterable[PendingRun]) -> None:
         """Put each record into the queue of its lane."""
@@ -134,18 +174,13 @@ class Lanes:
             return
         for run in runs:
             if self._order is Order.PARTITION:
-                lane = self._lane_of(repr(run.records[0].place).encode())
-                lane.put((run,))
+                self._lane_of(run.records[0].place, len(run.sizes)).put((run,))
             else:
                 self._put_by_key(run)
 
     def _put_by_key(self, run: PendingRun) -> None:
         """Split a run of records by their keys, and put each part into the lane of its keys."""
-        lanes: list[Lane] = []
-        for record in run.records:
-            lane = self._lane_of(record.key)
-            lane.waiting += 1
-            lanes.append(lane)
+        lanes = [self._lane_of(record.key, 1) for record in run.records]
         cut_positions = [
             n
             for n, (earlier_lane, lane) in enumerate(pairwise(lanes), 1)
@@ -154,11 +189,43 @@ class Lanes:
         for part, start in zip(run.split(cut_positions), (0, *cut_positions), strict=True):
             lanes[start].put((part,))
 
-    def _lane_of(self, key: bytes | None) -> Lane:
-        """Return the lane of a key; for a record without a key, the emptiest lane."""
+    def _lane_of(self, key: bytes | Partition | None, records: int) -> Lane:
+        """Return the lane for further records of a key or partition, or for such without a key."""
         if key is None:
-            return min(self.lanes, key=_WAITING)
-        return self.lanes[lane_of(key, len(self.lanes))]
+            lane = min(self.lanes, key=_RECORDS)
+        elif (held := self._held.get(key)) is not None:
+            held.records += records
+            lane = held.lane
+        else:
+            lane = min(self.lanes, key=_LOAD)
+            lane.load += _KEY
+            self._held[key] = _Held(lane, records)
+        lane.records += records
+        lane.load += records
+        return lane
+
+    def _release(self, lane: Lane, batch: Sequence[PendingRun]) -> None:
+        """Record that a lane has delivered a batch, so that its keys may get other lanes."""
+        if len(self.lanes) == 1:
+            return
+        for run in batch:
+            count = len(run.sizes)
+            lane.records -= count
+            lane.load -= count
+            if self._order is Order.PARTITION:
+                self._forget(run.records[0].place, count)
+            else:
+                for record in run.records:
+                    if record.key is not None:
+                        self._forget(record.key, 1)
+
+    def _forget(self, key: bytes | Partition, records: int) -> None:
+        """Count records of a key or partition as delivered."""
+        held = self._held[key]
+        held.records -= records
+        if not held.records:
+            held.lane.load -= _KEY
+            del self._held[key]
 
     def complete(self) -> None:
         """End all lanes when their queues are empty."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
-from zlib import crc32
 
 from moorage.domain.values.durations import is_count, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
@@ -77,11 +76,3 @@ def split_in_half(batch: Sequence[R]) -> tuple[Sequence[R], Sequence[R]]:
     """
     middle_index = len(batch) // 2
     return batch[:middle_index], batch[middle_index:]
-
-
-def lane_of(key: bytes, lanes: int) -> int:
-    """Return the number of the lane that processes a key, which is the same in every process.
-
-    Records with the same key share a lane, which processes them one after the other.
-    """
-    return crc32(key) % lanes
