@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +23,7 @@ from moorage import (
 )
 from moorage.pipelines._ending import CLOSING
 from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, make_records
-from tests.pipelines.pipeline_waiting import until
+from tests.pipelines.pipeline_waiting import PATIENCE, until
 from tests.pipelines.quick_pipelines import config, run
 from tests.simulation import virtual_loop
 
@@ -109,6 +110,42 @@ def test_stop_gives_back_the_records_that_a_slow_function_has_not_begun(
     assert [0, 1, 2] == stored
     assert 3 == report.statistics.committed
     assert list(range(3, 10)) == [record.offset for record in source.released]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_records_before_one_that_hangs_are_committed_at_the_deadline(is_async: bool) -> None:
+    """If a function hangs until `drain` is over, the records it has processed are committed."""
+    source = MemorySource(make_records(10), is_endless=True)
+    stored: list[Any] = []
+    never = threading.Event()
+
+    async def store(record: SinkRecord) -> None:
+        if record.offset == 3:
+            pipeline.stop()
+            await asyncio.Event().wait()
+        stored.append(record.offset)
+
+    def store_in_thread(record: SinkRecord) -> None:
+        if record.offset == 3:
+            loop.call_soon_threadsafe(pipeline.stop)
+            never.wait(PATIENCE)
+        stored.append(record.offset)
+
+    function = store if is_async else store_in_thread
+    pipeline = Pipeline("orders", source, RecordSink(function), config=config(drain=0.01))
+
+    async def run_pipeline() -> PipelineReport:
+        nonlocal loop
+        loop = asyncio.get_running_loop()
+        return await pipeline.run()
+
+    loop: Any = None
+    report = asyncio.run(run_pipeline())
+    assert not report.is_clean
+    assert [0, 1, 2] == stored
+    assert 3 == report.statistics.committed
+    assert list(range(3, 10)) == [record.offset for record in source.released]
+    never.set()
 
 
 def test_first_records_of_a_slow_batch_are_committed_before_its_last_ones() -> None:

@@ -5,7 +5,8 @@ Laws:
 1. A record is settled only after the sink took it, a transform left it out, or its dead letter was
    stored.
 2. Records of one lane reach the sink in their order, even if they are repeated after a failure.
-3. A cancellation is not a failure: it settles nothing and makes no dead letter.
+3. A cancellation is not a failure: it makes no dead letter, and settles only records for which the
+   sink nevertheless returned a result.
 """
 
 from __future__ import annotations
@@ -104,6 +105,7 @@ class BatchDelivery:
             group = self.in_flight.begin(runs)
             if group:
                 groups.extendleft(reversed(await self._send_group(group)))
+                _raise_if_cancelled()
         self.numbers.batches += 1
         self.numbers.processing_duration += time() - started
         return is_complete
@@ -237,6 +239,13 @@ class BatchDelivery:
             raise fault.error from None
         numbers.dead_letters += 1
         self.in_flight.settle([pending])
+
+
+def _raise_if_cancelled() -> None:
+    """Raise the cancellation of the current task if a sink has returned results instead."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _runs_of_one_record(runs: Sequence[PendingRun]) -> list[PendingRun]:

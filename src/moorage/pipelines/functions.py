@@ -55,13 +55,21 @@ class RecordSink(_FunctionSink):
     """
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> Sequence[Result[object]]:
-        """Process records in order, until one fails or the batch has taken long enough."""
+        """Process records in order, until one fails or the batch has taken long enough.
+
+        If it is cancelled after the first records, it returns their results instead of raising an
+        error, so that they need not be processed again.
+        """
         time = asyncio.get_running_loop().time
         until = time() + _LONGEST
         results: list[Result[object]] = []
         for record in records:
             try:
                 results.append(Result(await self._call(record)))
+            except asyncio.CancelledError:
+                if not results:
+                    raise
+                return results
             except Exception as error:  # noqa: BLE001 - the pipeline decides about the error
                 return [*results, Result(error=error)]
             if time() >= until:

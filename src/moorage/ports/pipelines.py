@@ -123,7 +123,9 @@ class SinkConnector(Protocol):
     `process_batch` processes records in their order, and returns one result for each. None means
     that all records were processed; fewer results mean that the rest was not tried. An exception
     means that the batch failed, and does not say which record is at fault. A batch that failed
-    because of a record must have had no effect, since the pipeline tries its halves next.
+    because of a record must have had no effect, since the pipeline tries its halves next. If
+    `process_batch` is cancelled, it may return the results of the first records, so that the
+    pipeline need not deliver them again.
 
     Errors decide what follows. `InvalidData`, an error response of a vendor and Python's errors
     about values (`ValueError`, `KeyError`, …) are the fault of the record, which becomes a dead
