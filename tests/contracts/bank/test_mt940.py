@@ -294,6 +294,24 @@ def test_references_of_entries() -> None:
 
 
 @pytest.mark.parametrize(
+    "references, customer, bank",
+    [
+        ("MARF//BANK-1", None, "BANK-1"),
+        ("RUN-1//NONREF", "RUN-1", None),
+        ("NONREF          T. Jansen Utrecht", None, None),
+        ("0121470966      T. Jansen", "0121470966      T. Jansen", None),
+    ],
+)
+def test_words_without_a_reference_are_none(
+    references: str, customer: str | None, bank: str | None
+) -> None:
+    """A word such as NONREF is no reference, also before a name and in the place of the bank's."""
+    entry = _entry(f"2611251125C1,NTRF{references}")
+
+    assert (customer, bank) == (entry.transactions[0].customer_reference, entry.bank_reference)
+
+
+@pytest.mark.parametrize(
     "account, number, iban",
     [
         (IBAN, IBAN, IBAN),

@@ -42,8 +42,10 @@ _LINE: Final = re.compile(
 """An entry; some banks write a space before its code, or fill the code up with spaces."""
 _LINE_END: Final = re.compile("\r\n|\n|\r")
 _NUMBER: Final = re.compile(r"([0-9]{1,15})(?:/([0-9]{1,15}))?")
-_POINTERS: Final = frozenset({"", "NONREF", "EREF", "KREF", "MREF", "PREF"})
-"""Words in the place of a customer's reference: there is none, or field 86 has it."""
+_POINTERS: Final = frozenset({"", "NONREF", "EREF", "KREF", "MREF", "MARF", "PREF"})
+"""Words in the place of a reference: there is none, or field 86 has it."""
+_REFERENCE_LENGTH: Final = 16
+"""The length of a reference; some Dutch banks write the name of the other party behind it."""
 
 _OLD_YEARS: Final = 80
 _LONGEST_ACCOUNT: Final = 100
@@ -249,20 +251,25 @@ def _entry(field: _Field, details: _Field | None, currency: str) -> StatementEnt
         amount = -amount
     customer, _, bank = references.partition("//")
     content = read_details(details.lines if details is not None else [], amount)
-    customer = customer.strip()
-    reference = None if customer.removesuffix("+") in _POINTERS else customer
+    reference, bank_reference = _reference(customer), _reference(bank)
     return StatementEntry(
         amount=amount,
         booked_on=_booked_on(field, booked_text, value_on),
         value_on=value_on,
-        bank_reference=bank.strip() or None,
+        bank_reference=bank_reference,
         code=kind,
         bank_code=None if content.code is None else f"{kind}+{content.code}",
         status=EntryStatus.PENDING if direction.startswith("E") else EntryStatus.BOOKED,
         reversal=direction.startswith("R"),
         text=" ".join(filter(None, [content.title, *map(str.strip, field.lines[1:])])),
-        transactions=[_with_reference(content.transaction, reference, bank.strip() or None)],
+        transactions=[_with_reference(content.transaction, reference, bank_reference)],
     )
+
+
+def _reference(text: str) -> str | None:
+    """Return the customer's or the bank's reference; None if a word says that there is none."""
+    first_part = text[:_REFERENCE_LENGTH].strip().removesuffix("+")
+    return None if first_part in _POINTERS else text.strip()
 
 
 def _with_reference(
