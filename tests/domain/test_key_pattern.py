@@ -13,7 +13,7 @@ from moorage.errors import InvalidData
 
 KEYS = [
     *("a", "b.pdf", "in/a.pdf", "in/b.txt", "in/2041.pdf", "in/x/a.pdf", "in/x/y/a.pdf"),
-    *("in/x/y/b.txt", "in/[1].pdf", "in/a-b.pdf", "out/a.pdf", "in/x.y/a"),
+    *("in/x/y/b.txt", "in/[1].pdf", "in/a-b.pdf", "out/a.pdf", "in/x.y/a", "in/a]b", "in/a&b"),
 ]
 
 
@@ -30,6 +30,7 @@ KEYS = [
             "*/a.pdf",
             "in/x/**/*",
         ),
+        *("in/a[!]x]b", "in/a[]x]b", "in/a[]-]b.pdf", "in/a[+--]b.pdf", "in/a[x&&~~]b"),
         *("in/[[]1].pdf", "in/[0-9][0-9]*.pdf", "in/a.pdf", "none", "in/*/*/*", "in/x.y/*"),
     ],
 )
@@ -48,6 +49,12 @@ def test_pattern_matches_as_on_a_disk(pattern: str) -> None:
     assert not keys.is_flat or all("/" not in key[len(keys.prefix) :] for key in expected)
 
 
+def test_range_around_the_slash_matches_no_slash() -> None:
+    """A set of characters does not match the slash, even if its range contains it."""
+    keys = KeyPattern.of("a[.-0]b")
+    assert ["a.b", "a0b"] == [*filter(keys.matches, ("a.b", "a/b", "a0b", "a1b"))]
+
+
 def test_pattern_that_ends_with_two_asterisks_matches_all_keys_below_folder() -> None:
     """A pattern that ends with two asterisks matches all keys below a folder."""
     keys = KeyPattern.of("in/**")
@@ -63,6 +70,7 @@ def test_pattern_that_ends_with_two_asterisks_matches_all_keys_below_folder() ->
         (7, "not a str"),
         ("a[", "not closed"),
         ("a[]", "not closed"),
+        ("a[!]", "not closed"),
         ("[z-a]", "not a range"),
     ],
 )

@@ -18,8 +18,10 @@ _TOKEN: Final = re.compile(
     r"|(?P<rest>(?:(?<=/)|^)\*\*$)"
     r"|(?P<star>\*)"
     r"|(?P<one>\?)"
-    r"|\[(?P<set>[!^]?(?:\][^\]/]*|[^\]/]+))\]"
+    r"|\[(?![!^]\])(?P<not>[!^]?)(?P<set>\][^\]/]*|[^\]/]+)\]"
 )
+_SPECIAL: Final = re.compile(r"[\\\[\]^&~|]")
+"""The characters that have a meaning in a set of a regular expression, besides the hyphen."""
 _MAX_LENGTH: Final = 1_024
 
 
@@ -79,10 +81,9 @@ def _expression_of(match: re.Match[str]) -> str:
         return r"[^/]*"
     if kind == "one":
         return r"[^/]"
-    characters = match["set"].replace("\\", r"\\").replace("[", r"\[")
-    if characters[:1] in {"!", "^"}:
-        return rf"[^/{characters[1:]}]"
-    return f"[{characters}]"
+    characters = _SPECIAL.sub(r"\\\g<0>", match["set"]).replace("--", r"-\-")
+    # A range such as [.-0] contains the slash, which separates parts.
+    return f"(?!/)[{'^' if match['not'] else ''}{characters}]"
 
 
 def _literal(text: str) -> str:
