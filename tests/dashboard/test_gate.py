@@ -200,6 +200,9 @@ def test_asgi_application_answers_like_the_wsgi_one() -> None:
         assert 200 == start["status"]
         assert b'href="/ops/unknown"' in body["body"]
         assert (b"content-length", str(len(body["body"])).encode()) in start["headers"]
+        cookies = [(b"cookie", b"x=y"), (b"cookie", b"who=vera"), (b"cookie", b"z=1")]
+        start, _ = _asgi(world.app, {**scope, "headers": cookies}, [b""])
+        assert 200 == start["status"]
         _, head = _asgi(app, {**scope, "method": "HEAD"}, [b""])
         assert b"" == head["body"]
         large = [b"x" * 40_000] * 4

@@ -224,6 +224,8 @@ def test_calls_are_filtered_and_paged() -> None:
         )
         first = visitor.get("/calls?tenant=acme").text
         assert 50 == first.count("/call?id=")
+        odd_link = "/calls?tenant=acme&path=a&words=b&request=c&self=d"
+        assert 50 == visitor.get(odd_link).text.count("/call?id=")
         older_link = next(link for link in parse_page(first).links if "after=" in link)
         assert 20 == visitor.get(older_link).text.count("/call?id=")
         for query in (
@@ -294,6 +296,22 @@ def test_unknown_outcomes_of_other_services_are_shown_until_they_are_settled() -
         assert world.hub.manager.resolve_key("bare", "INV-3/1", done=False)
         assert "Nothing needs attention." in visitor.get("/").text
         assert "INV-3/1" not in visitor.get("/unknown").text
+
+
+def test_unknown_entries_of_each_queue_are_filtered_and_paged_alone() -> None:
+    """On the page of unknown outcomes, a filter or the next page of one queue concerns it alone."""
+    with World() as world:
+        visitor = world.visitor()
+        for number in range(60):
+            tenant = "acme" if number else "globex"
+            world.put_outbox_entry(f"o{number:02}", EntryState.UNKNOWN, tenant=tenant)
+        world.unknown_webhook("i1", tenant="globex")
+        page = parse_page(visitor.get("/unknown").text)
+        older_link = next(link for link in page.links if "after=" in link)
+        older = visitor.get(older_link).text
+        assert (10, 1) == (older.count("id=o"), older.count("id=i1"))
+        filtered = visitor.get("/unknown?box=outbox&state=unknown&tenant=globex").text
+        assert (1, 1) == (filtered.count("id=o"), filtered.count("id=i1"))
 
 
 def test_payments_of_the_contract_are_listed_once() -> None:

@@ -202,6 +202,7 @@ def test_closed_payment_shows_its_outcome_and_who_decided(tmp_path: Path) -> Non
         page = text_of(ben)
         (intent_id,) = world.stripe.intents
         facts = facts_of(page)
+        assert "ago" in facts["Settled"]
         assert ("done", intent_id, "INV-7") == (
             facts["Outcome"],
             facts["Its id at the vendor"],

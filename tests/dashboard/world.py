@@ -194,6 +194,10 @@ class World:
         """Put a webhook that failed for good into the inbox."""
         self._put(self.inbox_store, InboxEntry, id, EntryState.DEAD, fields)
 
+    def unknown_webhook(self, id: str, **fields: Any) -> None:
+        """Put a webhook whose outcome is unknown into the inbox."""
+        self._put(self.inbox_store, InboxEntry, id, EntryState.UNKNOWN, fields)
+
     def _put(
         self, store: Any, kind: Any, id: str, state: EntryState, fields: dict[str, Any]
     ) -> None:

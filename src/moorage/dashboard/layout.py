@@ -148,12 +148,12 @@ def facts(pairs: Iterable[tuple[str, Node]]) -> Html:
     )
 
 
-def link(request: PageRequest, words: Node, path: str, **fields: object) -> Html:
+def link(request: PageRequest, words: Node, path: str, /, **fields: object) -> Html:
     """Return a link to another page."""
     return tag("a", words, href=request.link(path, **fields))
 
 
-def button(request: PageRequest, words: str, path: str, **fields: object) -> Html:
+def button(request: PageRequest, words: str, path: str, /, **fields: object) -> Html:
     """Return a link that looks like a button."""
     return tag("a", words, class_="button", href=request.link(path, **fields))
 

@@ -129,7 +129,7 @@ class PageRequest:
         except ValueError:
             return False
 
-    def link(self, path: str, **fields: object) -> str:
+    def link(self, path: str, /, **fields: object) -> str:
         """Return the URL of a page with query fields, except those that are None or empty."""
         query = urlencode(
             {name: str(value) for name, value in fields.items() if value not in {None, ""}},

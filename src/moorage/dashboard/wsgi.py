@@ -121,9 +121,12 @@ def _body(environ: Environ) -> bytes:
 
 
 async def _request_of_scope(scope: Mapping[str, Any], receive: Receive) -> PageRequest:
-    fields = {
-        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-    }
+    fields: dict[str, str] = {}
+    for name_bytes, value_bytes in scope["headers"]:
+        name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
+        # Over HTTP/2, a browser may send each cookie in a header field of its own.
+        is_next_cookie = name == "cookie" and name in fields
+        fields[name] = f"{fields[name]}; {value}" if is_next_cookie else value
     body = b""
     while len(body) <= LARGEST_BODY:
         message = await receive()

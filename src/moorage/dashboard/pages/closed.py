@@ -31,7 +31,7 @@ def closed_page(view: PageContext, payment: ClosedPayment) -> Page:
             ("Outcome", state_mark(*_outcome(payment))),
             ("Its id at the vendor", None if done_payment is None else done_payment.receipt_id),
             (
-                "SettleResult",
+                "Settled",
                 None if done_payment is None else moment(done_payment.at, current_time),
             ),
             ("Your reference", None if done_payment is None else done_payment.reference),
