@@ -49,6 +49,12 @@ def test_pattern_matches_as_on_a_disk(pattern: str) -> None:
     assert not keys.is_flat or all("/" not in key[len(keys.prefix) :] for key in expected)
 
 
+def test_set_may_exclude_an_exclamation_mark() -> None:
+    """`!` and `^` at the beginning of a set exclude its other characters, even each other."""
+    for pattern in ("a[!!]", "a[^!]", "a[!^!]"):
+        assert ["ab"] == [*filter(KeyPattern.of(pattern).matches, ("ab", "a!", "a/"))]
+
+
 def test_range_around_the_slash_matches_no_slash() -> None:
     """A set of characters does not match the slash, even if its range contains it."""
     keys = KeyPattern.of("a[.-0]b")

@@ -18,7 +18,7 @@ _TOKEN: Final = re.compile(
     r"|(?P<rest>(?:(?<=/)|^)\*\*$)"
     r"|(?P<star>\*)"
     r"|(?P<one>\?)"
-    r"|\[(?![!^]\])(?P<not>[!^]?)(?P<set>\][^\]/]*|[^\]/]+)\]"
+    r"|\[(?P<not>[!^]?)(?P<set>\][^\]/]*|(?!(?<=\[)[!^]\])[^\]/]+)\]"
 )
 _SPECIAL: Final = re.compile(r"[\\\[\]^&~|]")
 """The characters that have a meaning in a set of a regular expression, besides the hyphen."""
