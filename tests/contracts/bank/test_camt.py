@@ -138,6 +138,17 @@ def test_references_of_payments_tell_the_batch() -> None:
     assert second.batch is None
 
 
+def test_bank_may_be_the_other_party() -> None:
+    """A bank that is itself the debtor of a payment is the counterparty, by its name."""
+    details = (
+        "<NtryDtls><TxDtls><RltdPties><Dbtr><Agt><FinInstnId><Nm>Hafenbank</Nm></FinInstnId></Agt>"
+        "</Dbtr></RltdPties></TxDtls></NtryDtls>"
+    )
+    (line,) = _only_statement(document(head() + entry("5.00", details=details))).entries
+
+    assert "Hafenbank" == line.transactions[0].counterparty.name
+
+
 @pytest.mark.parametrize("sign, name", [("CRDT", "Lieferant AG"), ("DBIT", "Erika Mustermann")])
 def test_a_reversal_keeps_the_roles_of_the_first_payment(sign: str, name: str) -> None:
     """The counterparty of a reversal is the creditor for a credit, the debtor for a debit."""

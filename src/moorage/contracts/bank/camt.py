@@ -279,7 +279,7 @@ def _party(node: Node, role: str) -> Counterparty:
     account = node.text(f"{path}Acct/Id/IBAN", f"{path}Acct/Id/Othr/Id")
     ultimate_path = f"RltdPties/Ultmt{role}"
     return Counterparty(
-        name=node.text(f"{path}/Pty/Nm", f"{path}/Nm"),
+        name=node.text(f"{path}/Pty/Nm", f"{path}/Nm", f"{path}/Agt/FinInstnId/Nm"),
         iban=maybe_iban(account),
         account=account,
         bic=_bank(node, f"RltdAgts/{role}Agt"),
