@@ -231,6 +231,24 @@ def test_operation_has_the_same_result_at_every_vendor(scenario: str, make: Fact
         assert outcome in {expected, MoveState.PENDING}
 
 
+@pytest.mark.parametrize("make", SUBJECTS, ids=name_of)
+def test_payment_and_refund_have_the_times_of_their_creation(make: Factory) -> None:
+    """A payment that is read later has its time of creation, and a refund has its time."""
+
+    def times(till: SandboxAccount) -> tuple[bool, bool]:
+        paid = till.paid()
+        refund = till("refund", paid, PART)
+        return till.payments.get(paid).created_at is not None, refund.at is not None
+
+    outcome = _outcome(make(), times)
+
+    if isinstance(outcome, UnsupportedByVendor):
+        assert "adyen" == name_of(make)
+    else:
+        # Checkout.com's answer to a refund has no time.
+        assert (True, "checkout_com" != name_of(make)) == outcome
+
+
 def test_page_has_a_row_for_each_difference() -> None:
     """The page about payments has a table row for each difference between vendors."""
     section = PAGE.read_text("utf-8").partition("## Know the differences")[2].partition("\n## ")[0]
