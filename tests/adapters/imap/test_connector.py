@@ -392,7 +392,7 @@ def test_login_without_sasl(capabilities: str, line: str | None) -> None:
     [
         (b"* PREAUTH hello\r\n", False, None),
         (b"* PREAUTH hello\r\n", True, "TLS"),
-        (b"* BYE too busy\r\n", False, "ended"),
+        (b"* BYE too busy\r\n", False, "closed the connection"),
         (b"SSH-2.0-OpenSSH\r\n", False, "is not an IMAP reply"),
         (b"* OK ready\r\n", True, "TLS"),
     ],
