@@ -118,6 +118,7 @@ def test_records_before_one_that_hangs_are_committed_at_the_deadline(is_async: b
     source = MemorySource(make_records(10), is_endless=True)
     stored: list[Any] = []
     never = threading.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
 
     async def store(record: SinkRecord) -> None:
         if record.offset == 3:
@@ -127,7 +128,7 @@ def test_records_before_one_that_hangs_are_committed_at_the_deadline(is_async: b
 
     def store_in_thread(record: SinkRecord) -> None:
         if record.offset == 3:
-            loop.call_soon_threadsafe(pipeline.stop)
+            loops[0].call_soon_threadsafe(pipeline.stop)
             never.wait(PATIENCE)
         stored.append(record.offset)
 
@@ -135,11 +136,9 @@ def test_records_before_one_that_hangs_are_committed_at_the_deadline(is_async: b
     pipeline = Pipeline("orders", source, RecordSink(function), config=config(drain=0.01))
 
     async def run_pipeline() -> PipelineReport:
-        nonlocal loop
-        loop = asyncio.get_running_loop()
+        loops.append(asyncio.get_running_loop())
         return await pipeline.run()
 
-    loop: Any = None
     report = asyncio.run(run_pipeline())
     assert not report.is_clean
     assert [0, 1, 2] == stored
