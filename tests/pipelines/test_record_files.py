@@ -109,6 +109,16 @@ def test_shorter_file_is_read_from_its_beginning(tmp_path: Path) -> None:
     assert [b"3"] == _payloads(_all_records(RecordFile(path), records[-1].offset))
 
 
+def test_overwritten_file_is_read_from_its_beginning(tmp_path: Path) -> None:
+    """A file that has grown beyond the position again since it was emptied is read completely."""
+    path = tmp_path / "orders.jsonl"
+    _append(path, "1\n2\n3\n")
+    records = RecordFile(path).after(None) or []
+    path.write_text("4\n5\n6\n7\n")
+
+    assert [b"4", b"5", b"6", b"7"] == _payloads(_all_records(RecordFile(path), records[-1].offset))
+
+
 def test_csv_rows_are_objects(tmp_path: Path) -> None:
     """CSV rows become objects with the header's names; quoted line ends belong to a value."""
     path = tmp_path / "orders.csv"
@@ -197,7 +207,42 @@ def test_large_file_is_read_in_parts(tmp_path: Path) -> None:
         file.after(position)
 
 
-@pytest.mark.parametrize("position", ["x", "a/b/c"])
+@pytest.mark.parametrize(
+    "header, problem",
+    [
+        ("number,number", "a name of a column twice"),
+        ("number,,", "a name of a column twice"),
+        ("number,größe", "no names of columns in UTF-8"),
+    ],
+)
+def test_columns_that_cannot_be_told_apart_are_refused(
+    header: str, problem: str, tmp_path: Path
+) -> None:
+    """A header with a repeated name, or in another encoding than UTF-8, is refused."""
+    path = tmp_path / "orders.csv"
+    path.write_bytes(f"{header}\n1,2\n".encode("latin-1"))
+    with pytest.raises(InvalidData, match=problem):
+        RecordFile(path, "csv").after(None)
+
+
+def test_csv_row_in_another_encoding_keeps_its_bytes(tmp_path: Path) -> None:
+    """A row that is not UTF-8 is a record with the raw text, not with replaced characters."""
+    path = tmp_path / "orders.csv"
+    path.write_bytes(b"number,note\n1,\xe4\n2,b\n")
+    records = _all_records(RecordFile(path, "csv"))
+    assert [b"1,\xe4\n", b'{"number":"2","note":"b"}'] == _payloads(records)
+    assert "text/csv" == records[0].content_type
+
+
+def test_finished_csv_may_have_carriage_returns_only(tmp_path: Path) -> None:
+    """A complete file whose rows end with carriage returns is read, its header too."""
+    path = tmp_path / "orders.csv"
+    path.write_bytes(b"number,note\r1,a\r2,b\r")
+    records = RecordFile(path, "csv", is_complete=True).after(None) or []
+    assert [b'{"number":"1","note":"a"}', b'{"number":"2","note":"b"}'] == _payloads(records)
+
+
+@pytest.mark.parametrize("position", ["x", "a/b/c/d", "1/1/1-1"])
 def test_position_of_another_source_is_refused(position: str, tmp_path: Path) -> None:
     """A stored position in another format raises an error, instead of starting over."""
     path = tmp_path / "orders.jsonl"
@@ -212,7 +257,7 @@ def test_missing_file_and_wrong_format_are_errors(tmp_path: Path) -> None:
         RecordFile(tmp_path / "orders.jsonl", is_complete=True).after(None)
     assert str(tmp_path) not in str(excinfo.value)
     with pytest.raises(StorageUnavailable):
-        RecordFile(tmp_path / "orders.jsonl").after("0/0/1-1")
+        RecordFile(tmp_path / "orders.jsonl").after("0/0/1-1/")
     with pytest.raises(ConfigurationError, match="not support the format 'xml'"):
         RecordFile(tmp_path, "xml")  # type: ignore[arg-type]  # the mistake
 

@@ -7,6 +7,7 @@ import io
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from zlib import crc32
 
 from moorage.domain.pipelines.records import SourceRecord
 from moorage.domain.secrets.frames import with_careful_constructor
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _FIELD: Final = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(,|[\r\n]*\Z)')
 """A field of a CSV row, quoted or not, and the comma or end of the row after it."""
 
+_LONGEST_END: Final = 4_096
+"""The bytes at the end of a record that identify it in the file."""
+
 
 class _Position(NamedTuple):
     """A position in a series of rotated files, in which each new file replaces the previous one.
@@ -32,15 +36,31 @@ class _Position(NamedTuple):
         generation: the number of files before this one.
         offset: the number of bytes that are done.
         file: identifies the file, also after it was renamed.
+        end: identifies the last bytes before the offset; empty if there are none.
     """
 
     generation: int
     offset: int
     file: str
+    end: str = ""
 
     def text(self) -> str:
         """Return the position as text; the texts of later positions sort later."""
-        return f"{self.generation:010}/{self.offset:016}/{self.file}"
+        return f"{self.generation:010}/{self.offset:016}/{self.file}/{self.end}"
+
+    def after(self, offset: int, record: bytes) -> _Position:
+        """Return the position at the end of a record."""
+        end = record[-_LONGEST_END:]
+        return self._replace(offset=offset, end=f"{len(end)}-{crc32(end):08x}")
+
+    def is_in(self, path: Path) -> bool:
+        """Return whether a file still has the same bytes before the position."""
+        size, _, checksum = self.end.partition("-")
+        with path.open("rb") as file:
+            if file.seek(0, io.SEEK_END) < self.offset:
+                return False
+            file.seek(self.offset - int(size or 0))
+            return not checksum or f"{crc32(file.read(int(size))):08x}" == checksum
 
 
 @with_careful_constructor
@@ -49,8 +69,8 @@ class RecordFile:
 
     `after` is a function for a `PollingSource`. A last line that is not complete yet waits. A file
     that is renamed and replaced, as by logrotate, is read to its end first: its new name must begin
-    with the old one, such as orders.jsonl.1. A file that is shorter than the position is read from
-    its beginning.
+    with the old one, such as orders.jsonl.1. A file that was emptied or overwritten is read from
+    its beginning: one that is shorter than the position, or has another record before it.
 
     Args:
         path: the path of the file, which need not exist yet.
@@ -102,7 +122,7 @@ class RecordFile:
         place = _Position(0, 0, current) if position is None else _read_position(position)
         path = self._path if place.file == current else self._renamed(place)
         while True:
-            if path.stat().st_size < place.offset:
+            if not place.is_in(path):
                 place = _Position(place.generation + 1, 0, place.file)
             successor = self._successor(path, place.file)
             is_ended = self._is_complete if successor is None else successor.stat().st_size > 0
@@ -145,7 +165,7 @@ class RecordFile:
         with path.open("rb") as file:
             columns: list[str] = []
             if self._is_csv:
-                header = self._complete_part(file, 0, is_ended=False)
+                header = self._complete_part(file, 0, is_ended=is_ended)
                 first = next(self._record_lines(header), b"")
                 if not first:
                     return []
@@ -157,22 +177,26 @@ class RecordFile:
         for line in self._record_lines(data):
             offset += len(line)
             if line.strip():
-                text = place._replace(offset=offset).text()
+                text = place.after(offset, line).text()
                 records.append(_record(line, columns, text))
         remainder = data[offset - place.offset :]
         if remainder:  # a quoted value without an end, in a file to which nothing is appended
-            text = place._replace(offset=offset + len(remainder)).text()
+            text = place.after(offset + len(remainder), remainder).text()
             records.append(SourceRecord(remainder, content_type="text/csv", offset=text))
         return records
 
     def _columns(self, header: bytes) -> list[str]:
         columns = next(iter(_rows(header)), [])
         if not columns:
-            raise InvalidData(
-                f"The first line of {self._path.name} contains no names of columns.",
-                remedy="Check the format of the file.",
-            )
-        return columns
+            problem = "contains no names of columns in UTF-8"
+        elif len(set(columns)) < len(columns):
+            problem = "contains a name of a column twice"
+        else:
+            return columns
+        raise InvalidData(
+            f"The first line of {self._path.name} {problem}.",
+            remedy="Check the format of the file.",
+        )
 
     def _complete_part(self, file: Any, offset: int, *, is_ended: bool) -> bytes:
         """Read bytes from an offset up to the end of a record."""
@@ -221,7 +245,11 @@ def _lines(data: bytes) -> Sequence[bytes]:
 
 
 def _rows(data: bytes) -> list[list[str]]:
-    text = data.decode("utf-8-sig", "replace")
+    """Return the rows of a text; no row if it is not UTF-8 or not CSV."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return []
     try:
         return list(csv.reader(io.StringIO(text, newline="")))
     except csv.Error:
@@ -259,8 +287,8 @@ def _file_id(path: Path) -> str:
 
 def _read_position(position: Offset) -> _Position:
     try:
-        generation, offset, file = str(position).split("/")
-        return _Position(int(generation), int(offset), file)
+        generation, offset, file, end = str(position).split("/")
+        return _Position(int(generation), int(offset), file, end)
     except ValueError:
         raise InvalidData(
             "The stored position does not belong to a file source.",
