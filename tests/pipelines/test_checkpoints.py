@@ -264,3 +264,27 @@ async def test_interval_passes_between_empty_answers() -> None:
 
 async def _ignore_revocation(_: object) -> None:
     """Ignore a revocation."""
+
+
+@pytest.mark.parametrize(
+    "outcome", [5, SourceRecord.of_json(1, offset=1), {"a": 1}, "abc", [None], [{"offset": 1}]]
+)
+async def test_function_that_returns_no_records_stops_the_pipeline(outcome: Any) -> None:
+    """If the function of a source returns something else than records, the error says so."""
+    source = PollingSource("shop", lambda _: outcome, StateCheckpoints(aopen_storage("memory:")))
+    with pytest.raises(LocalFailure, match=r"function of the source 'shop' returned an? "):
+        await Pipeline("orders", source, MemorySink()).run()
+
+
+async def test_function_may_return_a_generator() -> None:
+    """A generator of records counts as a list, also if it is empty."""
+    outcomes: list[Any] = [
+        (SourceRecord.of_json(number, offset=number) for number in range(2)),
+        iter(()),
+        None,
+    ]
+    checkpoints = StateCheckpoints(aopen_storage("memory:"))
+    source = PollingSource("shop", lambda _: outcomes.pop(0), checkpoints, interval=0.001)
+    sink = MemorySink()
+    await Pipeline("orders", source, sink).run()
+    assert [0, 1] == sink.values

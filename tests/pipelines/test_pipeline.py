@@ -7,7 +7,7 @@ import weakref
 from collections import defaultdict
 from itertools import chain
 from math import ceil, log2
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 import pytest
@@ -27,6 +27,7 @@ from moorage import (
     RecordSink,
     Result,
     SinkRecord,
+    SourceRecord,
 )
 from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, make_records
 from tests.pipelines.pipeline_waiting import until
@@ -583,6 +584,49 @@ async def test_returned_record_waits_for_its_key_although_other_lanes_are_free()
     await until(lambda: 1 <= pipeline.statistics().committed)
     pipeline.stop()
     assert (await running).is_clean
+
+
+@pytest.mark.parametrize("outcome", [["x"], "x", True, SourceRecord.of_json(1)])
+async def test_transform_that_returns_no_record_stops_the_pipeline(outcome: Any) -> None:
+    """A transform that returns something else than a record stops the pipeline, naming itself."""
+    sink = MemorySink()
+
+    def double(_: SinkRecord) -> Any:
+        return outcome
+
+    source = MemorySource(make_records(3))
+    pipeline = Pipeline(
+        "orders", source, sink, transforms=[double], dead_letters=MemoryDeadLetters()
+    )
+    kind = type(outcome).__name__
+    with pytest.raises(LocalFailure, match=f"double returned an? {kind}, which is not a record"):
+        await run(pipeline)
+    assert not sink.records
+    assert not source.committed
+
+
+@pytest.mark.parametrize("error", [OSError("away"), TimeoutError(), RuntimeError("busy")])
+async def test_temporary_error_of_a_foreign_library_is_retried_in_a_source(
+    error: Exception,
+) -> None:
+    """If a poll raises an error that is no mistake of the program, the pipeline polls again."""
+    source = MemorySource(make_records(3))
+    source.fail(error)
+    sink = MemorySink()
+    pipeline = Pipeline("orders", source, sink, config=config())
+    report = await run(pipeline)
+    assert report.is_clean
+    assert 3 == len(sink.records)
+    assert 1 == report.statistics.reconnects
+
+
+@pytest.mark.parametrize("error", [TypeError("not a str"), ValueError("wrong"), KeyError("id")])
+async def test_mistake_in_a_source_stops_the_pipeline(error: Exception) -> None:
+    """If a poll raises an error that every repetition would raise too, the pipeline fails."""
+    source = MemorySource(make_records(3))
+    source.fail(error)
+    with pytest.raises(type(error)):
+        await run(Pipeline("orders", source, MemorySink(), config=config()))
 
 
 async def test_source_is_told_what_is_under_way() -> None:

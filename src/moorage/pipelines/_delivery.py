@@ -22,8 +22,9 @@ import attrs
 from moorage.domain.pipelines.batches import split_in_half
 from moorage.domain.pipelines.failures import Verdict, verdict
 from moorage.domain.pipelines.progress import is_done
-from moorage.domain.pipelines.records import joined_records
+from moorage.domain.pipelines.records import SinkRecord, joined_records
 from moorage.domain.pipelines.settings import dead_letter_of
+from moorage.domain.values.text import with_article
 from moorage.errors import LocalFailure
 from moorage.pipelines._repeating import RecordAtFault
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from moorage.domain.pipelines.progress import PendingRun
-    from moorage.domain.pipelines.records import SinkRecord
     from moorage.domain.pipelines.settings import PipelineConfig
     from moorage.domain.values.result import Result
     from moorage.pipelines._in_flight import RecordsInFlight
@@ -130,6 +130,8 @@ class BatchDelivery:
             changed = await outcome if isawaitable(outcome) else outcome
             if changed is None:
                 return None
+            if not isinstance(changed, SinkRecord):
+                raise _wrong_outcome_error(transform, changed)
             record = changed
         return record
 
@@ -239,6 +241,15 @@ class BatchDelivery:
             raise fault.error from None
         numbers.dead_letters += 1
         self.in_flight.settle([pending])
+
+
+def _wrong_outcome_error(transform: Transform, outcome: object) -> LocalFailure:
+    name = getattr(transform, "__qualname__", type(transform).__name__)
+    return LocalFailure(
+        f"The transform {name} returned {with_article(type(outcome).__name__)}, which is not a"
+        " record of a pipeline.",
+        remedy="Return the record, a changed copy of it by attrs.evolve, or None to leave it out.",
+    )
 
 
 def _raise_if_cancelled() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -13,11 +14,12 @@ from moorage.domain.pipelines.checkpoints import (
     checkpoint_key,
     taken_over_error,
 )
-from moorage.domain.pipelines.records import SinkRecord
+from moorage.domain.pipelines.records import SinkRecord, SourceRecord
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import seconds
 from moorage.domain.values.functions import check_store_kind
-from moorage.errors import InvalidData
+from moorage.domain.values.text import with_article
+from moorage.errors import InvalidData, LocalFailure
 from moorage.pipelines.functions import is_async, threaded_function
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import TypeAlias
 
-    from moorage.domain.pipelines.records import Offset, Partition, SourceRecord
+    from moorage.domain.pipelines.records import Offset, Partition
     from moorage.ports.pipelines import CheckpointStore, PollLimits, Revocation
     from moorage.ports.state import AsyncStateStorage
 
@@ -124,11 +126,14 @@ class PollingSource:
             await asyncio.sleep(min(self._pause_ends, deadline) - time())
             if time() < self._pause_ends:
                 return []
-            records = await self._fetch(self._position)
-            if records is None:
+            outcome: object = await self._fetch(self._position)
+            if outcome is None:
                 return None
+            if not isinstance(outcome, Iterable):
+                raise self._wrong_outcome_error(outcome)
+            records = cast("Iterable[object]", outcome)
             self._fetched = [self._record(record) for record in records]
-            if records:
+            if self._fetched:
                 self._position = self._fetched[-1].offset
             else:
                 self._pause_ends = time() + self._interval
@@ -141,7 +146,9 @@ class PollingSource:
         records, self._fetched = self._fetched[:count], self._fetched[count:]
         return records
 
-    def _record(self, record: SourceRecord) -> SinkRecord:
+    def _record(self, record: object) -> SinkRecord:
+        if not isinstance(record, SourceRecord):
+            raise self._wrong_outcome_error(record)
         if record.offset is None:
             raise InvalidData(
                 f"A record of the source {self.name!r} has no offset.",
@@ -150,6 +157,15 @@ class PollingSource:
                 " after the record.",
             )
         return SinkRecord.from_source(record, self.name)
+
+    def _wrong_outcome_error(self, outcome: object) -> LocalFailure:
+        kind = with_article(type(outcome).__name__)
+        return LocalFailure(
+            f"The function of the source {self.name!r} returned {kind} where a SourceRecord, or a"
+            " list of them, is expected.",
+            remedy="Return a list of SourceRecord, which is empty if there are no new records, or"
+            " None if there will never be more.",
+        )
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
         """Store the position of the last processed record."""

@@ -240,7 +240,7 @@ class Pipeline:
             limits = await self._in_flight.wait_for_room()
             try:
                 records = await self._source.poll(limits)
-            except ConnectorError as error:
+            except Exception as error:  # noqa: BLE001 - the repeater decides about the error
                 self._numbers.state = PipelineState.RECONNECTING
                 await self._connections.run(self._open, failure=error)
                 self._numbers.reconnects += 1

@@ -186,7 +186,8 @@ class RecordFile:
         return records
 
     def _columns(self, header: bytes) -> list[str]:
-        columns = next(iter(_rows(header)), [])
+        rows = _rows(header)
+        columns = rows[0] if rows else []
         if not columns:
             problem = "contains no names of columns in UTF-8"
         elif len(set(columns)) < len(columns):

@@ -56,12 +56,16 @@ def verdict(error: Exception, policy: RetryPolicy) -> Verdict:
     An error about a value, or an error response of the vendor, is the record's fault. Errors that
     the policy retries are temporary. Other errors, such as a wrong password, are neither.
     """
-    is_temporary = isinstance(error, ConnectorError) and error.retryable
-    if isinstance(error, _RECORD_AT_FAULT) and not is_temporary:
+    if _is_about_value(error):
         return Verdict.DEAD_LETTER
     return Verdict.RETRY if policy.retries(error) else Verdict.STOP
 
 
 def source_verdict(error: Exception, policy: RetryPolicy) -> Verdict:
     """Return a pipeline's reaction to an error of its source: a retry or the pipeline's end."""
-    return Verdict.RETRY if policy.retries(error) else Verdict.STOP
+    return Verdict.RETRY if policy.retries(error) and not _is_about_value(error) else Verdict.STOP
+
+
+def _is_about_value(error: Exception) -> bool:
+    is_temporary = isinstance(error, ConnectorError) and error.retryable
+    return isinstance(error, _RECORD_AT_FAULT) and not is_temporary
