@@ -138,6 +138,47 @@ def test_references_of_payments_tell_the_batch() -> None:
     assert second.batch is None
 
 
+def _paid(*amounts: str, more: str = "", charges: str = "") -> bytes:
+    """Return a statement with an entry of 9.00 euros and payments of these amounts."""
+    payments = "".join(
+        f'<TxDtls><Amt Ccy="EUR">{amount}</Amt>{charges}</TxDtls>' for amount in amounts
+    )
+    details = f"<NtryDtls>{more}{payments}</NtryDtls>"
+    return document(
+        head() + balance("OPBD", "1.00") + balance("CLBD", "10.00") + entry("9.00", details=details)
+    )
+
+
+@pytest.mark.parametrize(
+    "source, difference",
+    [
+        (_paid("4.00", "5.00"), _euros("0.00")),
+        (
+            _paid(
+                "8.00", charges="<Chrgs><TtlChrgsAndTaxAmt Ccy='EUR'>1</TtlChrgsAndTaxAmt></Chrgs>"
+            ),
+            None,
+        ),
+        (_paid("4.00", more="<Btch><NbOfTxs>2</NbOfTxs></Btch>"), None),
+    ],
+)
+def test_payments_may_be_less_for_a_reason(source: bytes, difference: Money | None) -> None:
+    """Payments add up to their entry, unless the bank states charges or not the whole batch."""
+    (line,) = _only_statement(source).entries
+
+    assert difference == line.difference
+
+
+@pytest.mark.parametrize("amounts", [("90.00",), ("9.00", "9.00"), ("4.00",)])
+def test_payments_that_do_not_add_up_are_refused(amounts: tuple[str, ...]) -> None:
+    """A statement whose payments do not add up to their entry is refused, with the entry."""
+    with pytest.raises(InvalidData, match="entry 1 differs") as excinfo:
+        read_camt(_paid(*amounts))
+    assert "Stmt[1]/Ntry[1]/NtryDtls" == excinfo.value.field
+    (line,) = _only_statement(_paid(*amounts), check_sums=False).entries
+    assert len(amounts) == len(line.transactions)
+
+
 def test_bank_may_be_the_other_party() -> None:
     """A bank that is itself the debtor of a payment is the counterparty, by its name."""
     details = (

@@ -21,6 +21,7 @@ from moorage.contracts.bank import (
     Transaction,
     match,
 )
+from moorage.domain.values.frozen_values import evolve
 from moorage.errors import InvalidData
 
 IBAN = Iban("DE02120300000000202051")
@@ -224,6 +225,24 @@ def test_all_payments_of_a_batch_are_matched() -> None:
 
     assert [["A"], ["B"]] == [[item.id for item in payment.items] for payment in result.matched]
     assert () == result.open_items
+
+
+def test_payments_that_contradict_their_entry_are_matched_with_nothing() -> None:
+    """If payments do not add up to their entry, a person decides, unless charges explain it."""
+    entry = StatementEntry(
+        amount=_euros("10.00"),
+        transactions=[
+            Transaction(amount=_euros("90.00"), end_to_end_id="PAY-1"),
+            Transaction(amount=_euros("1.00")),
+        ],
+    )
+    items = [_item("A", "90.00", end_to_end_id="PAY-1")]
+
+    result = match([entry], items)
+    assert [MatchReason.CONTRADICTION] == [payment.reason for payment in result.ambiguous]
+    assert [MatchReason.CONTRADICTION] == [payment.reason for payment in result.unmatched]
+    with_charges = evolve(entry, has_charges=True)
+    assert ["A"] == [item.id for item in match([with_charges], items).matched[0].items]
 
 
 def test_wrong_arguments_are_refused() -> None:

@@ -19,6 +19,7 @@ from moorage.contracts.bank.statements import (
     StatementKind,
     Transaction,
     check_balances,
+    check_payments,
 )
 from moorage.contracts.bank.xml_stream import read_iso_20022
 from moorage.domain.values.frozen_values import evolve, frozen
@@ -53,7 +54,7 @@ def read_camt(
     """The statements of a `camt.053`, reports of a `camt.052` or notifications of a `camt.054`.
 
     Versions 02 to 08 are read. A statement whose entries do not lead from its opening to its
-    closing balance is refused.
+    closing balance, or whose payments do not add up to their entry, is refused.
 
     Args:
         source: bytes of the file, or a file opened for reading bytes, which is read in pieces.
@@ -75,6 +76,7 @@ def read_camt(
         for number, (name, statement) in enumerate(statements, 1):
             if statement.kind is StatementKind.STATEMENT:
                 check_balances(statement, f"{name}[{number}]/Bal")
+                check_payments(statement, f"{name}[{number}]/Ntry")
     return tuple(statement for _, statement in statements)
 
 
@@ -173,6 +175,7 @@ def _entry(node: Node) -> StatementEntry:
         value_on=node.day("ValDt/Dt", "ValDt/DtTm"),
         bank_reference=node.text("AcctSvcrRef"),
         entry_reference=node.text("NtryRef"),
+        has_charges=node.node("Chrgs") is not None or any(item.has_charges for item in details),
         code=_transaction_code(node),
         bank_code=node.text("BkTxCd/Prtry/Cd"),
         reversal=reversal,
@@ -218,6 +221,7 @@ class _Details:
     creditor: Counterparty
     message_id: str | None
     batch_id: str | None
+    has_charges: bool
 
 
 def _transaction(item: _Details, total: Money, count: int, *, reversal: bool) -> Transaction:
@@ -267,6 +271,7 @@ def _details(node: Node) -> _Details:
         creditor=_party(node, "Cdtr"),
         message_id=node.text("Refs/MsgId"),
         batch_id=node.text("Refs/PmtInfId"),
+        has_charges=node.node("Chrgs") is not None,
     )
 
 

@@ -44,11 +44,11 @@ class MatchReason(OneOf, field="reason"):
     Ambiguous: `amount_differs` (an identifier names an item of another amount: a part payment, a
     discount, or too much), `several_items` (more items are named, and their sum differs),
     `several_payments` (another payment names the item too), `contradiction` (identifiers name
-    different items), `amount_only` (nothing but the amount fits), `reversal` (the payment came
-    back).
+    different items, or the payments of the entry do not add up to it), `amount_only` (nothing but
+    the amount fits), `reversal` (the payment came back).
 
     Unmatched: `no_item`, `not_booked` (the entry is pending, or for information), `batch` (the bank
-    states the sum of a batch only) and `reversal`.
+    states the sum of a batch only), `contradiction` and `reversal`.
     """
 
     END_TO_END_ID = "end_to_end_id"
@@ -137,11 +137,18 @@ def match(entries: Iterable[StatementEntry], open_items: Iterable[OpenItem]) -> 
         check_kind(entry, StatementEntry, f"entries[{number}]")
     index = _Index(as_list(open_items, "open_items"))
     matches = [
-        index.first_match(entry, transaction)
+        index.first_match(entry, transaction, is_whole=is_whole)
         for entry in entry_list
+        for is_whole in (_is_whole(entry),)
         for transaction in entry.transactions
     ]
     return _result(_mark_ambiguous(matches), index.items)
+
+
+def _is_whole(entry: StatementEntry) -> bool:
+    """Return whether the payments add up to the entry, as far as this is known."""
+    difference = entry.difference
+    return difference is None or difference.minor == 0
 
 
 def _result(matches: list[PaymentMatch], items: list[OpenItem]) -> MatchResult:
@@ -220,9 +227,17 @@ class _Index:
         if _SHORTEST_NUMBER <= len(number) <= _LONGEST_NUMBER:
             self._by_number[number].append(item)
 
-    def first_match(self, entry: StatementEntry, transaction: Transaction) -> PaymentMatch:
-        """The match of one payment, found without regard to the other payments."""
-        reason, items = self._match_payment(entry, transaction)
+    def first_match(
+        self, entry: StatementEntry, transaction: Transaction, *, is_whole: bool
+    ) -> PaymentMatch:
+        """The match of one payment, found without regard to the other payments.
+
+        Args:
+            entry: the entry of the payment.
+            transaction: the payment.
+            is_whole: False if the payments of the entry do not add up to its amount.
+        """
+        reason, items = self._match_payment(entry, transaction, is_whole=is_whole)
         # A tuple is in the order of the list already.
         ordered_matches = (
             items
@@ -234,7 +249,7 @@ class _Index:
         )
 
     def _match_payment(
-        self, entry: StatementEntry, transaction: Transaction
+        self, entry: StatementEntry, transaction: Transaction, *, is_whole: bool
     ) -> tuple[MatchReason, Sequence[OpenItem]]:
         if entry.status != "booked":
             return MatchReason.NOT_BOOKED, []
@@ -245,6 +260,8 @@ class _Index:
         amount = transaction.amount
         if amount is None:
             return MatchReason.BATCH, []
+        if not is_whole:
+            return MatchReason.CONTRADICTION, list(items_by_id.values())
         if named_payments:
             return _named_match(named_payments, items_by_id, amount)
         return self._match_by_amount(transaction, amount)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.bank.bic import Bic
 from moorage.contracts.bank.iban import Iban
@@ -14,6 +14,10 @@ from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_REMEDY: Final = (
+    "Ask the bank for the file again, or pass check_sums=False to read the statement as it is."
+)
 
 
 class StatementKind(OneOf, field="kind"):
@@ -159,6 +163,7 @@ class StatementEntry:
             MT940's three letters.
         bank_code: the bank's own code, such as `NTRF+166` in Germany.
         reversal: True if the entry undoes another one, such as a returned direct debit.
+        has_charges: True if the bank states charges, which it may have deducted from the payments.
         text: text of the bank on the entry.
         batch: batch of payments whose sum the entry is; None if the bank states no batch.
         transactions: the payments; there is always at least one.
@@ -174,11 +179,27 @@ class StatementEntry:
     code: str | None = field(default=None, validator=is_maybe(str))
     bank_code: str | None = field(default=None, validator=is_maybe(str))
     reversal: bool = field(default=False, validator=is_a(bool))
+    has_charges: bool = field(default=False, validator=is_a(bool))
     text: str = field(default="", repr=False, validator=is_a(str))
     batch: EntryBatch | None = field(default=None, validator=is_maybe(EntryBatch))
     transactions: tuple[Transaction, ...] = field(
         converter=as_tuple, validator=are_all(Transaction)
     )
+
+    @property
+    def difference(self) -> Money | None:
+        """The amount minus the amounts of the payments.
+
+        Zero if the payments are complete. None if it cannot be computed: an amount is missing or
+        in another currency, the bank states charges, or does not list the whole batch.
+        """
+        amounts = [item.amount for item in self.transactions if item.amount is not None]
+        is_whole = len(amounts) == len(self.transactions)
+        if self.batch is not None and self.batch.count not in {None, len(amounts)}:
+            is_whole = False
+        if not is_whole or self.has_charges:
+            return None
+        return _difference(Money(0, self.amount.currency), self.amount, amounts)
 
 
 @frozen(kw_only=True)
@@ -250,6 +271,28 @@ def check_balances(statement: Statement, field: str) -> None:
             f"The statement's closing balance differs by {difference} from the sum of its opening"
             " balance and entries.",
             field=field,
-            remedy="Ask the bank for the file again, or pass check_sums=False to read the"
-            " statement as it is.",
+            remedy=_REMEDY,
         )
+
+
+def check_payments(statement: Statement, field: str) -> None:
+    """Refuse a statement with an entry whose payments do not add up to its amount.
+
+    Args:
+        statement: the statement.
+        field: the beginning of the path of its entries, such as `Stmt[1]/Ntry`.
+
+    Raises:
+        InvalidData: payments of an entry are missing, repeated or changed.
+    """
+    if statement.difference is None:
+        return
+    for number, entry in enumerate(statement.entries, 1):
+        difference = entry.difference
+        if difference is not None and difference.minor != 0:
+            raise InvalidData(
+                f"The amount of the statement's entry {number} differs by {difference} from the sum"
+                " of its payments.",
+                field=f"{field}[{number}]/NtryDtls",
+                remedy=_REMEDY,
+            )
