@@ -67,6 +67,14 @@ def test_a_body_is_sent(vat: VendorServer, value: str, tmp_path: Path) -> None:
     assert (True, 1) == (second_output.result["replayed"], len(vat.requests))
 
 
+def test_json_body_has_the_content_type_of_the_caller(vat: VendorServer) -> None:
+    """A Content-Type given as a header replaces that of a JSON body."""
+    vat.respond(204)
+    arguments = ("vat", "POST", "/x", "--json-body", "{}")
+    command("call", *arguments, "--header", "content-type=application/vnd.api+json")
+    assert ("application/vnd.api+json",) == vat.requests[0].headers.get_all("content-type")
+
+
 def test_piped_input_is_sent_as_the_body(vat: VendorServer) -> None:
     """`moorage call` sends piped standard input unchanged as the body."""
     vat.respond(200, {"Content-Type": "text/html"}, b"<p>no json</p>")

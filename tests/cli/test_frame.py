@@ -138,6 +138,12 @@ def test_global_option_works_before_and_after_command() -> None:
     assert command("--json", "vendors").document == command("vendors", "--json").document
 
 
+@pytest.mark.parametrize("option", ["--config", "--environment"])
+def test_command_that_is_also_a_group_runs_after_a_global_option(option: str) -> None:
+    """`moorage vendors` lists the vendors even if a global option with a value precedes it."""
+    assert command("vendors").out == command(option, "any", "vendors").out
+
+
 def test_the_configuration_is_found(tmp_path: Path) -> None:
     """The configuration is the named file, MOORAGE_CONFIG's, or the nearest here or in a parent."""
     deep_path = tmp_path / "deep" / "deeper"

@@ -38,6 +38,8 @@ PLAIN: Final = Parameter(negative="", show_default=False)
 
 _COMPLETION: Final = "--install-completion"
 _HELP: Final = frozenset({"--help", "-h"})
+_VALUE_OPTIONS: Final = frozenset({"--config", "--environment"})
+"""The global options that are followed by a value."""
 _GLOBAL_OPTIONS: Final = Parameter(group=Group("Everywhere", sort_key=9))
 
 
@@ -197,7 +199,7 @@ def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) 
         outer_group, _, name = group.rpartition(" ")
         groups[group] = App(name=name, help=summary)
         groups[outer_group].command(groups[group])
-    requested_command = " ".join(_command_words(arguments, commands))
+    requested_command = " ".join(_command_words(_without_option_values(arguments), commands))
     for command, (import_path, summary) in commands.items():
         if command in groups:
             if command == requested_command:
@@ -247,6 +249,16 @@ def _message(error: CycloptsError) -> str:
     if isinstance(error, UnusedCliTokensError):  # the arguments may contain a secret
         return "There are too many arguments."
     return " ".join(str(error).split())
+
+
+def _without_option_values(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments without the values of the global options."""
+    previous_arguments = ("", *arguments)
+    return [
+        argument
+        for previous, argument in zip(previous_arguments, arguments, strict=False)
+        if previous not in _VALUE_OPTIONS
+    ]
 
 
 def _command_words(arguments: Sequence[str], commands: Commands) -> tuple[str, ...]:

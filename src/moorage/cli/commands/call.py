@@ -14,6 +14,7 @@ from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK, code_of, error_as_dict
 from moorage.cli.numbers import Seconds
 from moorage.cli.places import opened_hub
+from moorage.domain.http.headers import Headers
 from moorage.domain.http.media_type import is_json
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import Request
@@ -64,7 +65,7 @@ def call(
             method.upper(),
             path,
             query=[_pair(pair, "--query") for pair in query],
-            headers=[*_content_type(json_body), *(_pair(pair, "--header") for pair in header)],
+            headers=_headers(json_body, header),
             body=_body(json_body, body),
         )
     except InvalidData as error:
@@ -116,8 +117,11 @@ def _result(response: Response, redaction: Redaction) -> CommandResult:
     )
 
 
-def _content_type(json_body: str | None) -> list[tuple[str, str]]:
-    return [] if json_body is None else [("Content-Type", "application/json")]
+def _headers(json_body: str | None, header: tuple[str, ...]) -> Headers:
+    headers = Headers([_pair(pair, "--header") for pair in header])
+    if json_body is None:
+        return headers
+    return headers.with_default("Content-Type", "application/json")
 
 
 def _body(json_body: str | None, body: str | None) -> bytes:
