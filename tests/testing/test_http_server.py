@@ -164,6 +164,20 @@ def test_an_answer_is_sent_to_the_byte(
 # --- what it remembers -------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_failing_handler_closes_the_connection(vendor: VendorServer) -> None:
+    """A client does not wait for the answer of a handler that raised an error."""
+
+    def fail(_: ReceivedRequest) -> Behaviour:
+        raise LookupError
+
+    vendor.always(fail)
+    with connect(vendor) as sock:
+        sock.sendall(GET)
+        assert b"" == read_until_closed(sock)
+    vendor.wait_for_closed()
+
+
 def test_requests_are_remembered_as_they_came(vendor: VendorServer) -> None:
     """A test can read the method, target, headers, body and connection of each request."""
     vendor.always(Behaviour())

@@ -224,21 +224,24 @@ class VendorServer:
 
     def _serve(self, sock: socket.socket, connection: int) -> None:
         file = sock.makefile("rb")
-        # Whoever leaves is free to, and whoever does not speak HTTP is not spoken to.
-        with contextlib.suppress(OSError, EOFError, ValueError, InvalidData):
-            if isinstance(sock, ssl.SSLSocket):
-                sock.do_handshake()
-            behaviour = self._unread_behaviour()
-            if behaviour is not None:
-                self._perform(sock, behaviour, "GET")
-            else:
-                while self._converse(sock, file, connection):
-                    pass
-        file.close()
-        sock.close()
-        with self._changed:
-            self.closed += 1
-            self._changed.notify_all()
+        try:
+            # Whoever leaves is free to, and whoever does not speak HTTP is not spoken to.
+            with contextlib.suppress(OSError, EOFError, ValueError, InvalidData):
+                if isinstance(sock, ssl.SSLSocket):
+                    sock.do_handshake()
+                behaviour = self._unread_behaviour()
+                if behaviour is not None:
+                    self._perform(sock, behaviour, "GET")
+                else:
+                    while self._converse(sock, file, connection):
+                        pass
+        finally:
+            # A handler of the test may raise any error, of which the client must not wait for more.
+            file.close()
+            sock.close()
+            with self._changed:
+                self.closed += 1
+                self._changed.notify_all()
 
     def _converse(self, sock: socket.socket, file: BinaryIO, connection: int) -> bool:
         """Serve one request; return whether the connection can be used for another."""
