@@ -146,7 +146,7 @@ def test_tables_for_people() -> None:
         "a": 1,
         "none": None,
         "b": {"c": {"d": [1, None, 2]}, "at": time(9)},
-        "e": [{"f": 1, "g": None, "h": {"i": 2}}, {}],
+        "e": [{"f": 1, "g": None, "h": {"i": 2, "none": None}}, {}],
         "long": ["x" * 40, "y" * 40],
         "odd name": {"nan": float("nan"), "inf": float("-inf")},
         "moment": datetime(2026, 11, 21, tzinfo=UTC),

@@ -133,7 +133,9 @@ def _value(value: Any) -> str:
     if is_list(value):
         return _list(value)
     if is_object(value):
-        pairs = ", ".join(f"{_key(name)} = {_value(entry)}" for name, entry in value.items())
+        pairs = ", ".join(
+            f"{_key(name)} = {_value(entry)}" for name, entry in value.items() if entry is not None
+        )
         return f"{{ {pairs} }}" if pairs else "{}"
     return str(value) if isinstance(value, int) else _text(str(value))
 
