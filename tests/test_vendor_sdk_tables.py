@@ -270,7 +270,7 @@ def test_refusal_may_be_an_answer() -> None:
     with pytest.raises(sdk.VendorRejected):
         asyncio.run(REEF.look(refusing_wire, "x"))
     assert (("name", "x"), ("country", "DE")) == tuple(wrong_query(REEF))
-    with pytest.raises(sdk.InvalidData, match="needs a name"):
+    with pytest.raises(sdk.InvalidData, match="has no name"):
         ExampleVendor.find.request(REEF, "", country=None)
 
 
