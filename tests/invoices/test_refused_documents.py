@@ -84,6 +84,21 @@ def test_hostile_and_foreign_documents_are_refused(body: bytes) -> None:
         read_ubl(body)
 
 
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        (b'<CrossIndustryDocument xmlns="urn:ferd"/>', "ZUGFeRD 1: ask the sender"),
+        (b'<FatturaElettronica xmlns="urn:it"/>', r"read_fatturapa\(\)"),
+        (b'<Faktura xmlns="urn:pl"/>', r"read_fa3\(\)"),
+        (b"<Order/>", "neither a UBL nor a CII invoice: its root element is 'Order'"),
+    ],
+)
+def test_other_kinds_of_invoices_are_refused_with_what_to_do(body: bytes, words: str) -> None:
+    """A document of another format is refused with the format, and what to do."""
+    with pytest.raises(InvalidData, match=words):
+        read_invoice(body)
+
+
 def test_text_is_not_a_document() -> None:
     """A str is refused, because its encoding is unknown."""
     with pytest.raises(InvalidData, match="must be bytes"):

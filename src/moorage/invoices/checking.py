@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from moorage.contracts.validators import OneOf, check_kind
+from moorage.errors import InvalidData
 from moorage.invoices.binding import read_root
 from moorage.invoices.cii import NAMESPACE as CII_NAMESPACE
 from moorage.invoices.cii import read_cii_root, write_cii
 from moorage.invoices.profiles import EN16931, Profile
 from moorage.invoices.rules import raise_violations
+from moorage.invoices.ubl import NAMESPACES as UBL_NAMESPACES
 from moorage.invoices.ubl import read_ubl_root, write_ubl
 from moorage.invoices.values import Invoice
 
 if TYPE_CHECKING:
     from moorage.invoices.rules import Violation
+    from moorage.vendor_sdk.xml_text import XmlElement
+
+
+_READERS: Final = {"FatturaElettronica": "read_fatturapa()", "Faktura": "read_fa3()"}
+"""The functions that read the documents of single countries, by their root elements."""
 
 
 class Syntax(OneOf, field="syntax"):
@@ -54,10 +61,27 @@ def read_invoice(body: bytes, profile: Profile = EN16931) -> Invoice:
             as stated totals that do not add up. `read_ubl` and `read_cii` accept such invoices.
     """
     root = read_root(body, "The invoice")
+    if root.namespace != CII_NAMESPACE and root.namespace not in UBL_NAMESPACES:
+        _raise_other_document(root)
     reader = read_cii_root if root.namespace == CII_NAMESPACE else read_ubl_root
     invoice = reader(root)
     check(invoice, profile)
     return invoice
+
+
+def _raise_other_document(root: XmlElement) -> NoReturn:
+    """Refuse a document of another syntax, with what to do about the frequent ones."""
+    name = root.name[:40]
+    remedy = "Give a UBL 2.1 Invoice or CreditNote, or a UN/CEFACT CrossIndustryInvoice."
+    if name == "CrossIndustryDocument":
+        remedy = "The document is of ZUGFeRD 1: ask the sender for ZUGFeRD 2, which is Factur-X."
+    elif name in _READERS:
+        remedy = f"Read the document with {_READERS[name]}."
+    raise InvalidData(
+        f"The document is neither a UBL nor a CII invoice: its root element is {name!r}.",
+        field=f"/{name}",
+        remedy=remedy,
+    )
 
 
 def write_invoice(

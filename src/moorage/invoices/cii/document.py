@@ -129,7 +129,7 @@ def read_cii_root(root: XmlElement) -> Invoice:
     if root.namespace != NAMESPACE or root.name != "CrossIndustryInvoice":
         raise InvalidData(
             f"The document is not a CII invoice: its root element is {root.name[:40]!r}.",
-            field=f"/{root.name}",
+            field=f"/{root.name[:40]}",
             remedy="Give a UN/CEFACT CrossIndustryInvoice of D16B.",
         )
     transaction = next(root.all("SupplyChainTradeTransaction"), root)

@@ -180,7 +180,7 @@ def read_ubl_root(root: XmlElement) -> Invoice:
     if NAMESPACES.get(root.namespace) != root.name:
         raise InvalidData(
             f"The document is not a UBL invoice: its root element is {root.name[:40]!r}.",
-            field=f"/{root.name}",
+            field=f"/{root.name[:40]}",
             remedy="Give a UBL 2.1 Invoice or CreditNote.",
         )
     place = ElementPlace(f"/{root.name}", text_at(root, "DocumentCurrencyCode"))
