@@ -126,13 +126,10 @@ class PollingSource:
             await asyncio.sleep(min(self._pause_ends, deadline) - time())
             if time() < self._pause_ends:
                 return []
-            outcome: object = await self._fetch(self._position)
+            outcome = await self._fetch(self._position)
             if outcome is None:
                 return None
-            if not isinstance(outcome, Iterable):
-                raise self._wrong_outcome_error(outcome)
-            records = cast("Iterable[object]", outcome)
-            self._fetched = [self._record(record) for record in records]
+            self._fetched = [self._record(record) for record in self._items(outcome)]
             if self._fetched:
                 self._position = self._fetched[-1].offset
             else:
@@ -145,6 +142,11 @@ class PollingSource:
             count += 1
         records, self._fetched = self._fetched[:count], self._fetched[count:]
         return records
+
+    def _items(self, outcome: object) -> Iterable[object]:
+        if not isinstance(outcome, Iterable):
+            raise self._wrong_outcome_error(outcome)
+        return cast("Iterable[object]", outcome)
 
     def _record(self, record: object) -> SinkRecord:
         if not isinstance(record, SourceRecord):
