@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from functools import partial
 from inspect import isawaitable
@@ -25,6 +26,7 @@ from moorage.adapters.sql.checkpoints import SqlCheckpoints
 from moorage.adapters.sql.sink import SqlSink
 from moorage.testing import MemoryDeadLetters, MemorySource, make_records, name_of, sink_conformance
 from tests.pipelines.pipeline_databases import SYSTEMS, Database, database, finish
+from tests.pipelines.pipeline_waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -169,6 +171,29 @@ async def test_unsuitable_table_is_refused(
         sink = SqlSink(made.manager, made.connector, table, columns=columns, key=key)
         with pytest.raises(ConfigurationError, match=r"unique\s+index on its key"):
             await sink.open()
+
+
+@each_system
+@pytest.mark.parametrize(
+    "change", ["ALTER TABLE orders DROP COLUMN note", "ALTER TABLE orders RENAME TO others"]
+)
+async def test_changed_table_stops_the_pipeline(change: str, system: str, tmp_path: Path) -> None:
+    """If somebody changes the table while a pipeline runs, no record becomes a dead letter."""
+    async with database(system, tmp_path) as made:
+        await made.run(ORDERS)
+        sink = SqlSink(made.manager, made.connector, "orders", columns=COLUMNS, key=["number"])
+        source = MemorySource([order(1)], is_endless=True)
+        letters = MemoryDeadLetters()
+        settings = PipelineConfig(retry=SOON)
+        pipeline = Pipeline("orders", source, sink, dead_letters=letters, config=settings)
+        running = asyncio.create_task(pipeline.run())
+        await until(lambda: 1 == pipeline.statistics().committed)
+        await made.run(change)
+        source.add(map(order, range(2, 6)))
+        with pytest.raises(ConfigurationError, match="'orders' does not have all columns"):
+            await running
+        assert [] == letters.letters
+        assert [1] == [record.offset for record in source.committed]
 
 
 async def test_wrong_arguments_are_refused(tmp_path: Path) -> None:

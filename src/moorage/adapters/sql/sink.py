@@ -102,6 +102,9 @@ class SqlSink:
         Raises:
             ConfigurationError: the table has no such column, or its key is not unique.
         """
+        await self._check_table()
+
+    async def _check_table(self) -> None:
         statement = key_check(self._access.system, self._table, self._key)
         try:
             await self._access.execute(statement)
@@ -131,7 +134,11 @@ class SqlSink:
     async def process_batch(
         self, records: Sequence[SinkRecord], /
     ) -> Sequence[Result[object]] | None:
-        """Write the records before the first invalid one, and return that one's error."""
+        """Write the records before the first invalid one, and return that one's error.
+
+        Raises:
+            ConfigurationError: the table has changed, so that the sink cannot write to it any more.
+        """
         rows: list[dict[str, Any]] = []
         problem: Exception | None = None
         for record in records:
@@ -141,7 +148,13 @@ class SqlSink:
                 problem = error
                 break
         if rows:
-            await self._write(records[: len(rows)], rows)
+            try:
+                await self._write(records[: len(rows)], rows)
+            except VendorRejected:
+                if len(rows) == 1:
+                    # A record is not at fault for a table that somebody has changed.
+                    await self._check_table()
+                raise
         if problem is None:
             return None
         return [*(Result[object]() for _ in rows), Result(error=problem)]
