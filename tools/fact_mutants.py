@@ -61,6 +61,9 @@ COPIES: Final = "test_vendor_tables.py"
 OF_TABLES: Final = "test_documented_words.py"
 """The tests that compare each table with documents; no function that uses a table reaches them."""
 
+OF_FIELDS: Final = "test_read_fields.py"
+"""The tests that compare the fields in functions with descriptions, without a call of them."""
+
 ONLY_COPIED: Final = 97
 """How a trial ends if only the copy of the table differs."""
 
@@ -70,7 +73,7 @@ ORACLES: Final = ("description", "documents", "kit", "recordings", "tests")
 def oracle_of(test: str) -> str:
     """Return what a test compares a vendor with, by its name."""
     path, _, name = test.partition("::")
-    if "description" in path or "schema" in path:
+    if "description" in path or "schema" in path or OF_FIELDS in path:
         return "description"
     if OF_TABLES in path:
         return "documents"
@@ -300,6 +303,8 @@ class _VendorTrials:
                     affordable.append(test)
             tests = affordable
             tests.sort(key=lambda test: OF_TABLES not in test)
+        else:
+            tests = [*(test for test in watch.costs if OF_FIELDS in test), *tests]
         likely = self._catching[self._place(fact)]
         return sorted(tests, key=lambda test: likely.index(test) if test in likely else len(likely))
 
