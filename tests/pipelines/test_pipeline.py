@@ -605,6 +605,29 @@ async def test_transform_that_returns_no_record_stops_the_pipeline(outcome: Any)
     assert not source.committed
 
 
+@pytest.mark.parametrize("change", [{"offset": 9}, {"partition": 1}, {"topic": "others"}])
+async def test_transform_may_not_change_a_position_that_the_sink_stores(
+    change: dict[str, Any],
+) -> None:
+    """A sink that stores positions gets no record with another position than the source's."""
+
+    class StoringSink(MemorySink):
+        needs_one_lane = True
+
+    def changed(record: SinkRecord) -> SinkRecord:
+        return attrs.evolve(record, **change)
+
+    for sink in (MemorySink(), StoringSink()):
+        pipeline = Pipeline("orders", MemorySource(make_records(3)), sink, transforms=[changed])
+        if isinstance(sink, StoringSink):
+            with pytest.raises(LocalFailure, match="stores as the position of the source"):
+                await run(pipeline)
+            assert not sink.records
+        else:
+            await run(pipeline)
+            assert 3 == len(sink.records)
+
+
 @pytest.mark.parametrize("error", [OSError("away"), TimeoutError(), RuntimeError("busy")])
 async def test_temporary_error_of_a_foreign_library_is_retried_in_a_source(
     error: Exception,

@@ -126,6 +126,18 @@ async def test_reset_sets_positions_back_and_ends_the_ownership(
         assert {"0": 3} == (await later_checkpoints.begin("orders"))[1]
 
 
+@each_system
+async def test_missing_table_is_named(system: str, tmp_path: Path) -> None:
+    """If nobody has created the table of checkpoints, the error says how to create it."""
+    async with database(system, tmp_path) as made:
+        checkpoints = SqlCheckpoints(made.manager, made.connector)
+        with pytest.raises(ConfigurationError, match="no table 'moorage_checkpoints'") as error:
+            await checkpoints.begin("orders")
+        assert "create_table" in str(error.value)
+        await checkpoints.create_table()
+        assert (1, {}) == await checkpoints.begin("orders")
+
+
 async def test_records_of_another_source_are_refused(tmp_path: Path) -> None:
     """A SQL sink with checkpoints refuses records of a source other than the one it began with."""
     async with database("sqlite", tmp_path) as made:

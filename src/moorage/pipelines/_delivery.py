@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from moorage.domain.pipelines.progress import PendingRun
+    from moorage.domain.pipelines.records import Offset, Partition
     from moorage.domain.pipelines.settings import PipelineConfig
     from moorage.domain.values.result import Result
     from moorage.pipelines._in_flight import RecordsInFlight
@@ -56,6 +57,8 @@ class BatchDelivery:
         dead_letters: stores records that cannot be processed; without it such a record stops the
             pipeline.
         config: the settings of the pipeline.
+        stores_positions: whether the sink stores the positions of records together with their
+            effects, so that transforms must not change them.
         in_flight: the records that were read and are not committed yet.
         numbers: the counters of the pipeline.
         repeater: repeats actions that fail temporarily.
@@ -66,6 +69,7 @@ class BatchDelivery:
     transforms: Sequence[Transform]
     dead_letters: DeadLetters | None
     config: PipelineConfig
+    stores_positions: bool
     in_flight: RecordsInFlight
     numbers: PipelineNumbers
     repeater: ActionRepeater
@@ -124,7 +128,8 @@ class BatchDelivery:
         pending.outputs = (record,)
         return True
 
-    async def _apply_transforms(self, record: SinkRecord) -> SinkRecord | None:
+    async def _apply_transforms(self, original: SinkRecord) -> SinkRecord | None:
+        record = original
         for transform in self.transforms:
             outcome = transform(record)
             changed = await outcome if isawaitable(outcome) else outcome
@@ -133,6 +138,13 @@ class BatchDelivery:
             if not isinstance(changed, SinkRecord):
                 raise _wrong_outcome_error(transform, changed)
             record = changed
+        if self.stores_positions and _position_of(record) != _position_of(original):
+            raise LocalFailure(
+                "A transform has changed the topic, the partition or the offset of a record, which"
+                " the sink stores as the position of the source.",
+                remedy="Return records with the topic, the partition and the offset that the source"
+                " has set.",
+            )
         return record
 
     async def _send_group(self, group: list[PendingRun]) -> list[list[PendingRun]]:
@@ -241,6 +253,10 @@ class BatchDelivery:
             raise fault.error from None
         numbers.dead_letters += 1
         self.in_flight.settle([pending])
+
+
+def _position_of(record: SinkRecord) -> tuple[Partition, Offset | None]:
+    return record.place, record.offset
 
 
 def _wrong_outcome_error(transform: Transform, outcome: object) -> LocalFailure:

@@ -75,7 +75,8 @@ class Pipeline:
         self._source = source
         self._sink = sink
         self._config = config or PipelineConfig()
-        if self._config.lanes > 1 and getattr(sink, "needs_one_lane", False):
+        stores_positions = bool(getattr(sink, "needs_one_lane", False))
+        if self._config.lanes > 1 and stores_positions:
             raise ConfigurationError(
                 f"The sink of the pipeline {name!r} needs records in order, but there are"
                 f" {self._config.lanes} lanes.",
@@ -95,6 +96,7 @@ class Pipeline:
                 transforms=tuple(transforms),
                 dead_letters=dead_letters,
                 config=self._config,
+                stores_positions=stores_positions,
                 in_flight=self._in_flight,
                 numbers=self._numbers,
                 repeater=self._repeater(

@@ -25,7 +25,7 @@ from moorage.adapters.sql.statements import Command, Query
 from moorage.domain.pipelines.checkpoints import is_after, partition_name, taken_over_error
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.state.keys import checked_name
-from moorage.errors import LocalFailure, VendorRejected
+from moorage.errors import ConfigurationError, LocalFailure, VendorRejected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ _CREATE: Final = Command(
     name="checkpoints.create",
     repeatable=True,
 )
-_EXISTS: Final = Query(sa.select(_TABLE.c.name).where(sa.false()), name="checkpoints.exist")
+_EXISTS: Final = Query(sa.select(_TABLE).where(sa.false()), name="checkpoints.exist")
 _CLAIM: Final = Command(
     "INSERT INTO moorage_checkpoints (name, owner, epoch, positions)"
     " VALUES (:name, :owner, :epoch, :positions) ON CONFLICT (name)"
@@ -104,7 +104,11 @@ class SqlCheckpoints:
             await self._access.execute(_CREATE)
 
     async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:
-        """Take over a checkpoint from its earlier owner; return its new epoch and positions."""
+        """Take over a checkpoint from its earlier owner; return its new epoch and positions.
+
+        Raises:
+            ConfigurationError: the table of checkpoints does not exist, or lacks columns.
+        """
         name = checked_name(name, "name")
         claim = _CLAIM_MYSQL if self._access.system == "mysql" else _CLAIM
 
@@ -114,10 +118,25 @@ class SqlCheckpoints:
             return row.epoch, json.loads(row.positions)
 
         self._names.add(name)
-        ownership: tuple[int, dict[str, Offset]] = await self._access.transact(
-            run_steps, name=claim.name, repeatable=True
-        )
+        try:
+            ownership: tuple[int, dict[str, Offset]] = await self._access.transact(
+                run_steps, name=claim.name, repeatable=True
+            )
+        except VendorRejected:
+            await self._check_table()
+            raise
         return ownership
+
+    async def _check_table(self) -> None:
+        try:
+            await self._access.query(_EXISTS)
+        except VendorRejected as error:
+            raise ConfigurationError(
+                f"The database has no table {_TABLE.name!r}, or the table lacks columns.",
+                path="checkpoints",
+                remedy="Await `create_table` of the SqlCheckpoints once, with a user who may"
+                " create tables.",
+            ) from error
 
     async def advance(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
         """Store the positions reached in a source; never move back a position that the sink stored.
