@@ -85,3 +85,11 @@ def test_vendors_without_a_ping(name: str, tmp_path: Path) -> None:
     vendor, fixture = vendor_and_sandbox(name, tmp_path)
     assert vendor.ping() is None
     fixture.close()
+
+
+@pytest.mark.parametrize("name", sorted(vendor_names()))
+def test_ping_of_a_list_asks_for_one_entry(name: str) -> None:
+    """A ping that reads a list limits it to one entry."""
+    query = getattr(vendor_class(name), "ping_query", None) or {}
+
+    assert {1} >= {value for value in query.values() if isinstance(value, int)}

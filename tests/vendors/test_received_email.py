@@ -19,6 +19,7 @@ from moorage.domain.webhooks.events import WebhookEvent
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import reply
 from moorage.testing.sandboxes.email.resend import ResendSandbox
+from moorage.vendors.email._received import check_result
 from moorage.vendors.email.amazon_ses import AmazonSes
 from moorage.vendors.email.mailersend import MailerSend
 from moorage.vendors.email.mailgun import Mailgun
@@ -448,3 +449,17 @@ def test_received_message_is_fetched(tmp_path: Path) -> None:
         mails.get_received(Ref("resend", "mail", id_))
     with pytest.raises(UnsupportedByVendor, match="resend"):
         hub(Postmark()).email().get_received(Ref("postmark", "mail", "1"))
+
+
+@pytest.mark.parametrize(
+    "words, result",
+    [
+        ("pass", CheckResult.PASSED),
+        ("fail softfail permerror", CheckResult.FAILED),
+        ("neutral none", CheckResult.NONE),
+        ("temperror policy", CheckResult.UNKNOWN),
+    ],
+)
+def test_result_of_a_sender_check(words: str, result: CheckResult) -> None:
+    """Each word of RFC 8601 has its result; those that decide nothing are unknown."""
+    assert {result} == {check_result(word) for word in words.split()}

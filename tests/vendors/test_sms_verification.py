@@ -14,6 +14,7 @@ from moorage.contracts.verification import VerificationRequest, VerificationStat
 from moorage.testing import RecordingObserver
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.vendors.sms._verification import CodeMaskingClassifier
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -288,6 +289,17 @@ def test_entered_text_does_not_change_a_refusal(
     ref = moorage.Ref(vendor, vendor, "ID")
 
     assert status is hub.sms().check_verification(ref, code, to=TO).status
+
+
+@pytest.mark.parametrize("status, is_open", [(408, True), (425, True), (404, False), (409, False)])
+def test_unread_refusal_that_repeats_the_code_keeps_its_meaning(
+    *, status: int, is_open: bool
+) -> None:
+    """A timeout and a request that came too early leave the outcome open; other statuses do not."""
+    request = moorage.Request.post("/", form=[("Code", "918273")])
+    error = CodeMaskingClassifier(lambda *_: None)(request, reply({"message": "918273"}, status))
+
+    assert (VendorFailed if is_open else VendorRejected) is type(error)
 
 
 def test_repeated_code_is_masked_in_an_outage(tmp_path: Path) -> None:
