@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -28,8 +28,21 @@ from moorage import (
 )
 from moorage.domain.oauth.freshness import Freshness, Span
 from moorage.services.oauth.token_refresher import CachedToken
-from tests.oauth.world import OWNER, TOKENS, OAuthWorld, answers, client, form, grants, token
+from tests.oauth.world import (
+    OWNER,
+    TOKENS,
+    OAuthWorld,
+    Vault,
+    answers,
+    client,
+    form,
+    grants,
+    token,
+)
 from tests.support.modes import World, sync_and_async
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SERVER = AuthorizationServer(token_endpoint=TOKENS, revocation_endpoint=f"{TOKENS}/revoke")
 GIVING_BACK = client(server=SERVER)
@@ -479,6 +492,58 @@ async def test_a_token_is_given_back(world: World) -> None:
     assert "the authorisation has ended" == result.reason
     with pytest.raises(ConfigurationError):
         await refresher.revoke("crm", None)
+
+
+class ChangingVault(Vault):
+    """A credential store that changes after its first read."""
+
+    def __init__(self, world: World, change: Callable[[Vault], None]) -> None:
+        super().__init__(world)
+        self.kept[OWNER] = token(1)
+        self._change = change
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:
+        """Return the stored token; after the first read, change the store."""
+        stored_credentials = await super().get(service, tenant)
+        if self.reads == 1:
+            self._change(self)
+        return stored_credentials
+
+
+@sync_and_async
+async def test_token_renewed_before_the_claim_is_given_back(world: World) -> None:
+    """If another process renews a token just before it is revoked, the new token is revoked."""
+    oauth_world = OAuthWorld(world)
+    oauth_world.vault = ChangingVault(world, lambda vault: vault.kept.update({OWNER: token(2)}))
+    oauth_world.vendor.otherwise = 200
+
+    await oauth_world.refresher({OWNER: GIVING_BACK}).revoke(*OWNER)
+
+    assert ["rt-2"] == [request["token"] for request in oauth_world.token_requests()]
+    assert Secret("rt-2") == oauth_world.kept.refresh_token
+    assert oauth_world.kept.expires_at < world.clock.utc()
+
+
+@sync_and_async
+async def test_failing_vault_does_not_keep_a_token_from_being_given_back(world: World) -> None:
+    """If the store fails after a claim on the token, the token can be revoked as soon as it works.
+
+    Nothing was sent, so no caller waits until the claim expires.
+    """
+    oauth_world = OAuthWorld(world)
+    failure = StorageUnavailable("The store is away.")
+    oauth_world.vault = ChangingVault(world, lambda vault: setattr(vault, "is_away", failure))
+    refresher = oauth_world.refresher({OWNER: GIVING_BACK})
+    oauth_world.vendor.otherwise = 200
+    with pytest.raises(StorageUnavailable):
+        await refresher.revoke(*OWNER)
+    assert [] == oauth_world.token_requests()
+    oauth_world.vault.is_away = None
+
+    await refresher.revoke(*OWNER)
+
+    assert ["rt-1"] == [request["token"] for request in oauth_world.token_requests()]
+    assert [] == world.sleeper.slept
 
 
 @sync_and_async

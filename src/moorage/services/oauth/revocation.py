@@ -2,8 +2,8 @@
 
 Laws:
 
-1. A token is revoked by the holder of the claim on its renewal. If a renewal is in progress, its
-   end is awaited, and then its new token is revoked.
+1. A token is revoked by the holder of the claim on its renewal, who reads it again under the claim.
+   If a renewal is in progress, its end is awaited, and then its new token is revoked.
 2. A revoked token is never sent to the token endpoint: the token is removed from the vault before
    the claim ends.
 3. A token that could not be revoked stays unchanged, and so does the claim on its renewal.
@@ -116,13 +116,36 @@ class Revocation:
             if claim.verdict is Verdict.UNKNOWN and not claim.wait:
                 # The token was sent and its answer lost; the server may have processed it.
                 claim = await self._claim(owner, client, token, end_time, again=True)
-            if not claim.wait:
+            if not claim.wait and await self._is_current(owner, token, claim):
                 return token, claim
-            pause = min(claim.wait, pause)
+            pause = min(claim.wait or pause, pause)
             if core.nanoseconds() + pause * _SECOND > end_time:
                 raise slow_renewal_error(owner[0])
             await core.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _is_current(
+        self, owner: Owner, token: OAuthCredentials, claim: _RevocationClaim
+    ) -> bool:
+        """Return whether the vault still has a token that was read before it was claimed.
+
+        If another process renewed the token in between, the claim on the old token ends.
+        """
+        try:
+            is_current: bool = await self._stored(owner) == token
+        except ConnectorError:
+            # Nothing was sent, so nobody need wait until this claim expires.
+            await self._release(claim)
+            raise
+        if not is_current:
+            await self._release(claim)
+        return is_current
+
+    async def _release(self, claim: _RevocationClaim) -> None:
+        """Release a claim under which nothing was sent."""
+        if claim.verdict is Verdict.RUN:
+            end_time = self._core.nanoseconds() + int(self._pace.renewal * _SECOND)
+            await self._settle(release_claim(claim.key, claim.fence, ttl=_SHORT_TTL), end_time)
 
     async def _settle(self, command: Settle, until: int) -> None:
         """Record in the store that the claim on a token has ended."""
