@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from moorage.vendor_sdk import Answer
+from moorage.vendors.payments import _braintree_documents
 from tests.vendors.test_official_descriptions import EXCERPTS, texts_in
 from tools.planted import vendor_of
 
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 READERS: Final = {name for name in vars(Answer) if not name.startswith("_")}
 FIELDS: Final = Path(__file__).parent / "undescribed_fields.toml"
 """Fields of errors and events that no excerpt describes: those in other documents, and the rest."""
-VENDORS: Final = sorted(path.stem for path in EXCERPTS.iterdir() if path.stem != "README")
+WITH_QUERIES: Final = {"braintree": _braintree_documents}
+"""Vendors without an excerpt whose GraphQL queries name each field that is returned."""
+VENDORS: Final = sorted(
+    {path.stem for path in EXCERPTS.iterdir() if path.stem != "README"} | {*WITH_QUERIES}
+)
 
 
 def functions_of(owner: ModuleType | type, module: str) -> Iterator[FunctionType]:
@@ -53,7 +58,10 @@ def read_fields(code: CodeType) -> Iterator[str]:
 
 @cache
 def described_names(vendor: str) -> frozenset[str]:
-    """Return all words of a vendor's excerpts."""
+    """Return all words of a vendor's excerpts, or of its queries."""
+    if vendor in WITH_QUERIES:
+        queries = [text for text in vars(WITH_QUERIES[vendor]).values() if isinstance(text, str)]
+        return frozenset(re.findall(r"\w+", " ".join(queries)))
     files = [*EXCERPTS.glob(f"{vendor}.*"), *EXCERPTS.glob(f"{vendor}/*")]
     words: set[str] = set()
     for file in files:
