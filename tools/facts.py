@@ -34,6 +34,7 @@ _NOT_FACTS: Final = frozenset(
         "getattr",
         "isinstance",
         "malformed",
+        "other",
         "part_key",
         "required",
         "stable_uuid",

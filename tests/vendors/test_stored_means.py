@@ -148,3 +148,13 @@ def test_mollie_stores_named_bank_accounts(source: str, name: str | None, field:
     with pytest.raises(InvalidData) as excinfo:
         mandate_body(request)
     assert field == excinfo.value.field
+
+
+def test_card_on_file_at_square_is_a_card() -> None:
+    """A stored card of Square has the type of a card, its brand and its last digits."""
+    card = {"id": "ccof:1", "enabled": True, "card_brand": "VISA", "last_4": "1111"}
+    stored = square_stored_of(ref, Answer({**card, "customer_id": "ADA"}))
+
+    assert stored is not None
+    assert stored.means is not None
+    assert ("ADA", "card", "1111") == (stored.customer, stored.means.type, stored.means.last4)
