@@ -120,6 +120,17 @@ def test_broken_download_is_resumed() -> None:
     assert (INFO, 10, 50, 50) == (download.info, download.start, download.length, download.done)
 
 
+@pytest.mark.parametrize("resumes", [True, False])
+def test_connection_may_break_after_the_last_byte(*, resumes: bool) -> None:
+    """A download whose connection breaks after the last byte is complete, and is verified."""
+    download, _ = download_of(some_bytes(0, DATA, CUT_LINE), resumes=resumes)
+    assert DATA == read_all(download)
+
+    altered_download, _ = download_of(some_bytes(0, DATA[::-1], CUT_LINE), resumes=resumes)
+    with pytest.raises(VendorFailed, match="checksum"):
+        read_all(altered_download)
+
+
 @pytest.mark.parametrize("came", [0, 1])
 def test_download_gives_up_after_three_empty_retries(came: int) -> None:
     """A download fails after three retries in a row that bring no byte."""

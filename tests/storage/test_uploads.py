@@ -192,6 +192,24 @@ def test_download_to_a_file(tmp_path: Path) -> None:
         assert DATA == target.read_bytes()
 
 
+def test_download_of_unchanged_object_leaves_the_file_as_it_is(tmp_path: Path) -> None:
+    """In sync and async mode, a file stays as it is if the condition finds no newer object."""
+    target = tmp_path / "a"
+
+    async def flow(made: S3Sandbox, etag: str) -> None:
+        async with async_over_s3(made) as hub:
+            assert etag == (await hub.storage().download_to(target, "a", if_none_match=etag)).etag
+
+    with sandbox() as new_sandbox, over_s3(new_sandbox) as hub:
+        hub.storage().upload("a", DATA)
+        etag = hub.storage().download_to(target, "a").etag
+        assert etag is not None
+        assert etag == hub.storage().download_to(target, "a", if_none_match=etag).etag
+        assert DATA == target.read_bytes()
+        asyncio.run(flow(new_sandbox, etag))
+        assert DATA == target.read_bytes()
+
+
 def test_download_has_attributes_for_range_length_and_reference(files: Storage) -> None:
     """A download has attributes for its range, length and reference."""
     files.upload("a", b"0123456789")

@@ -150,15 +150,19 @@ class StorageMethods:
     def download_to(self, path: str | PathLike[str], *arguments: Any, **named: Any) -> ObjectInfo:
         """Download an object to a file, which is replaced when the download is complete.
 
+        If a condition such as `if_none_match` finds the object unchanged, so is the file.
+
         Args:
             path: target file.
             *arguments: positional arguments of `download`, beginning with the key.
             **named: keyword arguments of `download`.
         """
-        with self.download(*arguments, **named) as arriving_download, WholeFile(path) as file:
-            for piece in arriving_download:
-                file.write(piece)
-            file.keep()
+        with self.download(*arguments, **named) as arriving_download:
+            if arriving_download.modified:
+                with WholeFile(path) as file:
+                    for piece in arriving_download:
+                        file.write(piece)
+                    file.keep()
             return arriving_download.info
 
     def walk(self, prefix: str = "", *, timeout: float | None = None) -> Iterator[StoredFolder]:
@@ -279,6 +283,8 @@ class AsyncStorageMethods:
     ) -> ObjectInfo:
         """Download an object to a file, which is replaced when the download is complete.
 
+        If a condition such as `if_none_match` finds the object unchanged, so is the file.
+
         Args:
             path: target file.
             *arguments: positional arguments of `download`, beginning with the key.
@@ -287,11 +293,12 @@ class AsyncStorageMethods:
         from asyncio import to_thread  # noqa: PLC0415 - synchronous programs never need it
 
         async with await self.download(*arguments, **named) as arriving_download:
-            with WholeFile(path) as file:
-                async for piece in arriving_download:
-                    await to_thread(file.write, piece)
-                await to_thread(file.keep)
-                return arriving_download.info
+            if arriving_download.modified:
+                with WholeFile(path) as file:
+                    async for piece in arriving_download:
+                        await to_thread(file.write, piece)
+                    await to_thread(file.keep)
+            return arriving_download.info
 
     async def walk(
         self, prefix: str = "", *, timeout: float | None = None

@@ -87,6 +87,8 @@ class DownloadSession:
                     return self._finish()
                 error = ConnectionFailed("The connection broke during the download of the object.")
             except (ConnectionFailed, DeadlineExceeded) as broken_value:
+                if self.done == self._length:
+                    return self._finish()
                 error = broken_value
             except BaseException:
                 self.settle()
