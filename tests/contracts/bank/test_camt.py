@@ -89,16 +89,29 @@ def test_an_old_statement_is_read() -> None:
         ("camt.052.001.02", "Rpt", StatementKind.REPORT),
         ("camt.054.001.08", "Ntfctn", StatementKind.NOTIFICATION),
         ("camt.054.001.04", "Ntfctn", StatementKind.NOTIFICATION),
+        ("camt.052.001.14", "Rpt", StatementKind.REPORT),
+        ("camt.054.001.13", "Ntfctn", StatementKind.NOTIFICATION),
     ],
 )
 def test_reports_and_notifications_are_read(message: str, kind: str, word: StatementKind) -> None:
     """Reports and notifications are read as values of their own kind, without checks of sums."""
-    content = head() + balance("OPBD", "1.00") + balance("CLBD", "1.00") + entry("59.90")
+    page = f"<{kind}Pgntn><PgNb>3</PgNb><LastPgInd>true</LastPgInd></{kind}Pgntn>"
+    content = page + head() + balance("OPBD", "1.00") + balance("CLBD", "1.00") + entry("59.90")
 
     statement = _only_statement(document(content, message=message, kind=kind))
 
-    assert word is statement.kind
+    assert (word, 3) == (statement.kind, statement.page)
     assert _euros("-59.90") == statement.difference
+
+
+@pytest.mark.parametrize("version", range(2, 15))
+def test_each_version_is_read(version: int) -> None:
+    """The elements that moorage reads are the same in versions 08 to 14 of the schema."""
+    content = head() + balance("OPBD", "1.00") + balance("CLBD", "60.90") + entry("59.90")
+
+    assert _only_statement(document(content, message=f"camt.053.001.{version:02}")).entries
+    with pytest.raises(InvalidData, match=r"camt\.052\.001\.02 to camt\.054\.001\.14"):
+        read_camt(document(content, message="camt.053.001.15"))
 
 
 def test_a_batch_has_its_payments() -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from moorage.contracts.bank.xml_stream import Node
     from moorage.domain.values.money import Money
 
-_VERSIONS: Final = ("02", "03", "04", "05", "06", "07", "08")
+_VERSIONS: Final = tuple(f"{version:02}" for version in range(2, 15))
 _KINDS: Final = {
     "Rpt": StatementKind.REPORT,
     "Stmt": StatementKind.STATEMENT,
@@ -53,7 +53,7 @@ def read_camt(
 ) -> tuple[Statement, ...]:
     """The statements of a `camt.053`, reports of a `camt.052` or notifications of a `camt.054`.
 
-    Versions 02 to 08 are read. A statement whose entries do not lead from its opening to its
+    Versions 02 to 14 are read. A statement whose entries do not lead from its opening to its
     closing balance, or whose payments do not add up to their entry, is refused.
 
     Args:
@@ -126,7 +126,7 @@ def _part(node: Node) -> Statement:
         ),
         currency=node.text("Acct/Ccy") or (opening.amount.currency if opening else None),
         number=node.count("ElctrncSeqNb"),
-        page=node.count("StmtPgntn/PgNb"),
+        page=node.count(f"{node.name}Pgntn/PgNb"),
         created=node.time("CreDtTm"),
         opening=opening,
         closing=closing,
