@@ -184,7 +184,7 @@ def test_successful_step_output_files_are_written_to_second_log(lab: Lab, tmp_pa
     assert platform.collect("run-2", "total.csv", 3, 10.0) is None
     for torn in (fake.files["run-1"][:-2], fake.files["run-1"][3:], b".\n", b""):
         fake.files["run-1"] = torn
-        with pytest.raises(VendorFailed, match="did not arrive whole"):
+        with pytest.raises(VendorFailed, match="does not contain all files"):
             platform.collect("run-1", "total.csv", 100, 10.0)
     del fake.files["run-1"]
     assert platform.collect("run-1", "total.csv", 100, 10.0) is None

@@ -105,7 +105,7 @@ class _LocalTimeVendor(S3):
     "vendor, sentence",
     [
         (_ReferencingVendor, "leads to another object"),
-        (_LocalTimeVendor, "A list tells another time"),
+        (_LocalTimeVendor, "A list states a different time"),
     ],
 )
 def test_wrong_list_is_noticed(vendor: type[S3], sentence: str) -> None:

@@ -390,7 +390,7 @@ WRONG = [
     ("a_key_starts_one_consent", as_bank(_KeylessConsentsVendor), "more than one consent"),
     ("a_lost_consent_is_unknown", as_bank(_KeylessConsentsVendor), "raised ConnectionFailed"),
     ("accounts_need_a_consent", as_gocardless(_OpenVendor), "was no error"),
-    ("accounts_are_listed", as_bank(_SharedVendor), "other numbers"),
+    ("accounts_are_listed", as_bank(_SharedVendor), "The accounts have different numbers"),
     ("balances_are_exact", as_bank(_CentsVendor), "The amounts are"),
     ("balances_are_exact", as_bank(_OptimistVendor), "The kinds are"),
     ("transactions_are_read_page_by_page", as_bank(_FirstPageVendor), "The amounts are"),

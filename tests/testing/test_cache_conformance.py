@@ -231,7 +231,11 @@ class _AgedCache(AsyncMemoryCache):
     [
         (kit.a_new_cache_is_empty, _HoldingEveryKeyCache, "0 answers are to be found"),
         (kit.cached_responses_come_back_unchanged, _LosingCache, "3 answers are to be found"),
-        (kit.cached_responses_come_back_unchanged, _RefusingCache, "was not kept, though"),
+        (
+            kit.cached_responses_come_back_unchanged,
+            _RefusingCache,
+            "A response was not cached although nothing had changed under its key",
+        ),
         (kit.cached_responses_come_back_unchanged, _StrippingCache, "3 answers are to be found"),
         (kit.cached_responses_come_back_unchanged, _OneOnlyCache, "3 answers are to be found"),
         (kit.cached_responses_come_back_unchanged, _DamagedCache, "cannot be read: InvalidData"),
@@ -242,15 +246,31 @@ class _AgedCache(AsyncMemoryCache):
         (
             kit.a_response_requested_before_removal_is_not_stored,
             _TracelessCache,
-            "under way when its key was forgotten",
+            "although its key had been removed",
         ),
-        (kit.one_of_two_concurrent_writers_succeeds, _TracelessCache, "over one that came after"),
-        (kit.one_of_two_concurrent_writers_succeeds, _RefusingCache, "was not kept, though"),
-        (kit.cached_responses_age, _FrozenCache, "do not grow older|only .* s older"),
-        (kit.cached_responses_age, _GrowingYoungerCache, "has become younger"),
+        (
+            kit.one_of_two_concurrent_writers_succeeds,
+            _TracelessCache,
+            "A cached response replaced a newer one",
+        ),
+        (
+            kit.one_of_two_concurrent_writers_succeeds,
+            _RefusingCache,
+            "A response was not cached although nothing had changed under its key",
+        ),
+        (
+            kit.cached_responses_age,
+            _FrozenCache,
+            "The age of cached responses does not increase|only .* s older",
+        ),
+        (kit.cached_responses_age, _GrowingYoungerCache, "The age of a cached response decreased"),
         (kit.cached_responses_age, _HastyCache, "too early"),
-        (kit.cached_responses_age, _FleetingCache, "lost that was to be kept"),
-        (kit.cached_responses_expire, _EternalCache, "for longer than it was to be"),
+        (kit.cached_responses_age, _FleetingCache, "A response with a long lifetime was lost"),
+        (
+            kit.cached_responses_expire,
+            _EternalCache,
+            "A response was cached longer than its lifetime",
+        ),
         (kit.cached_responses_expire, _FleetingCache, "1 answers are to be found"),
     ],
 )
@@ -313,7 +333,10 @@ class _MuteCache(MemoryCache):
 @pytest.mark.parametrize(
     "wrong, sentence",
     [
-        (_UnmarkedCache, "Two threads kept"),
+        (
+            _UnmarkedCache,
+            "Two threads that looked up the same value at the same time both stored it",
+        ),
         (_BreakingCache, "raised .*ZeroDivisionError: broken"),
         (_StingyCache, "No thread could store"),
         (_MuteCache, "the last thread stored is not in the cache"),

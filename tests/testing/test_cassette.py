@@ -197,9 +197,9 @@ def test_partly_read_streams_end_early(recorder: Recorder) -> None:
     incoming = await_if_needed(recorder.client(recorder.cassette()).open(*get_request(), TIMEOUTS))
 
     assert [b"1234"] == _read(incoming, 1)
-    with pytest.raises(NotRecorded, match="was not read"):
+    with pytest.raises(NotRecorded, match="was not recorded"):
         _read(incoming, 1)
-    with pytest.raises(NotRecorded, match="was not read"):
+    with pytest.raises(NotRecorded, match="was not recorded"):
         recorder.replay(get_request())
 
 

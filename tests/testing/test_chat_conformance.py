@@ -390,7 +390,7 @@ def _forgeable_subject() -> kit.ChatSubject:
 WRONG = [
     ("a_message_is_posted", as_slack(_SendingTwiceVendor), "twice"),
     ("a_message_is_posted", as_teams(_VendorThatReportsAcceptedAsSent), "reported as sent"),
-    ("a_message_is_posted", as_slack(_TerseVendor), "answer is lost"),
+    ("a_message_is_posted", as_slack(_TerseVendor), "lacks the vendor's response"),
     ("a_key_posts_once", as_slack(_KeylessVendor), "more than once"),
     ("each_request_is_sent_once", as_slack(_RetryingVendor), "did not raise an error|by itself"),
     ("each_request_is_sent_once", as_slack(_SendingTwiceVendor), "twice"),

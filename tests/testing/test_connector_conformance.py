@@ -215,7 +215,11 @@ PLAIN: list[tuple[type[Ledger], Any, str]] = [
     (OpensEachTimeConnector, checks.operations_leave_nothing_behind, "were opened for one caller"),
     (LeaksDescriptorsConnector, checks.operations_leave_nothing_behind, "after closing"),
     (GoesOnAfterCloseConnector, checks.closing_ends_the_connector, "is no error"),
-    (UnsureWhenClosedConnector, checks.closing_ends_the_connector, "may have done something"),
+    (
+        UnsureWhenClosedConnector,
+        checks.closing_ends_the_connector,
+        "The error of a closed connector says that the operation may have had an effect",
+    ),
     (BreaksWhenClosedConnector, checks.closing_ends_operations, "raised ValueError"),
     (
         MixesAnswersWhenClosedConnector,
@@ -225,7 +229,7 @@ PLAIN: list[tuple[type[Ledger], Any, str]] = [
     (CallsAllTheSameConnector, checks.wrong_settings_are_named, "not AuthenticationFailed"),
     (AlwaysHealthyConnector, checks.wrong_settings_are_named, "reported as healthy"),
     (SilentHealthConnector, checks.wrong_settings_are_named, "does not contain the problem"),
-    (RaisesHealthConnector, network.health_says_what_is_wrong, "instead of a value"),
+    (RaisesHealthConnector, network.health_says_what_is_wrong, "instead of returning a value"),
     (
         AlwaysHealthyConnector,
         network.health_says_what_is_wrong,

@@ -115,14 +115,18 @@ class _StubbornProvider(AsyncMemoryCredentialProvider):
         (
             kit.a_tenant_without_credentials_gets_none,
             _SilentProvider,
-            "that nobody put raised None",
+            "never stored raised None",
         ),
         (kit.owners_have_separate_credentials, _CommunalProvider, "gets what belongs to"),
         (kit.owners_have_separate_credentials, _TenantlessProvider, "has what belongs to"),
         (kit.stale_credentials_are_renewed, _StaticProvider, "did not return the new credential"),
         (kit.replaced_credentials_are_not_renewed, _EagerProvider, "that is there"),
         (kit.concurrent_callers_share_one_renewal, _EagerProvider, "was renewed 8 times"),
-        (kit.owners_do_not_wait_for_each_other, _QueueingProvider, "had to wait for another"),
+        (
+            kit.owners_do_not_wait_for_each_other,
+            _QueueingProvider,
+            "A tenant had to wait for the renewal of another tenant's credential",
+        ),
         (kit.a_failed_renewal_keeps_the_old_credential, _EagerProvider, "failed with ValueError"),
         (kit.waiting_callers_get_the_error_of_a_renewal, _EagerProvider, "got "),
         (

@@ -240,7 +240,11 @@ CHECKS = {name_of(check): check for check in kit.ASYNC_CHECKS}
     "check, wrong, sentence",
     [
         ("each_request_is_sent_once", _SendingTwiceVendor, "A message sent POST /emails twice"),
-        ("each_message_carries_its_key", _KeylessVendor, "without its key"),
+        (
+            "each_message_carries_its_key",
+            _KeylessVendor,
+            "A message was sent without its idempotency key",
+        ),
         ("each_message_carries_its_key", _NumberedVendor, "sends other keys"),
         ("each_message_carries_its_key", _ShortenedVendor, "under one key"),
         ("each_recipient_is_addressed", _OneRecipientVendor, "as to"),

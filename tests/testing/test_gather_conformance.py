@@ -141,11 +141,15 @@ class _StubbornGatherer(AsyncioGather):
         (kit.the_first_good_result_is_enough, _LenientGatherer, "Step 1 was good, and 0"),
         (kit.without_a_good_result_the_last_is_returned, _LenientGatherer, "returned as 0"),
         (kit.a_slow_step_is_overtaken, _SerialGatherer, "was not overtaken"),
-        (kit.a_slow_step_is_overtaken, _EagerGatherer, "started, where two|had its time"),
+        (
+            kit.a_slow_step_is_overtaken,
+            _EagerGatherer,
+            "Three steps started, although two were needed|had its time",
+        ),
         (
             kit.a_slow_good_result_beats_a_fast_bad_one,
             _LenientGatherer,
-            "given up for a bad result",
+            "A running step was cancelled because of a bad result",
         ),
         (
             kit.a_cancelled_caller_cancels_every_step,
@@ -153,7 +157,7 @@ class _StubbornGatherer(AsyncioGather):
             "`run_all` left a step behind",
         ),
         (kit.a_cancelled_caller_cancels_every_step, _StubbornGatherer, "`run_all` swallowed"),
-        (kit.other_steps_have_ended, _DetachedGatherer, "goes on"),
+        (kit.other_steps_have_ended, _DetachedGatherer, "is not needed continues"),
     ],
 )
 def test_notices_a_wrong_gatherer(

@@ -244,7 +244,7 @@ async def lose_repeated_header(
             content,
             "made of what came before it",
         ),
-        (attacks.invalid_utf_8_is_returned_unchanged, content, "came back changed"),
+        (attacks.invalid_utf_8_is_returned_unchanged, content, "returned changed"),
         (
             attacks.line_breaks_inject_no_headers,
             fail_without_reason,

@@ -111,7 +111,9 @@ def test_queued_answers_come_in_order(vendor: VendorServer) -> None:
 
 def test_unscripted_requests_fail(vendor: VendorServer) -> None:
     """A request without a prepared response gets status 501 with an explanation."""
-    assert (501, b"Nothing is scripted for GET /a?b") == read_response(vendor, "GET", "/a?b")
+    assert (501, b"This test prepared no response to GET /a?b") == read_response(
+        vendor, "GET", "/a?b"
+    )
 
 
 @pytest.mark.parametrize(

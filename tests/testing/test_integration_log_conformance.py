@@ -99,7 +99,11 @@ class _ShortSightedLog(AsyncMemoryIntegrationLogger):
         (kit.pages_have_each_entry_once, _EndlessLog, "leads on after its last entry"),
         (kit.pages_have_each_entry_once, _GenerousLog, "A page of 1 has 2"),
         (kit.pages_have_each_entry_once, _OldestFirstLog, " found "),
-        (kit.new_entries_do_not_shift_pages, _CountingLog, "with writing between them"),
+        (
+            kit.new_entries_do_not_shift_pages,
+            _CountingLog,
+            "Two pages, read before and after a write, contain",
+        ),
         (kit.a_page_ends_at_the_scan_limit, _TirelessLog, "looked through None entries"),
         (kit.a_summary_counts_all_matching_entries, _ShortSightedLog, "is summed up as"),
     ],

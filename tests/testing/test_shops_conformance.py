@@ -319,7 +319,11 @@ class _ByStatusVendor(Shopify):
 WRONG = [
     ("an_order_is_read_in_full", as_shopify(_HundredfoldVendor), "The total was read as"),
     ("an_order_is_read_in_full", as_shopify(_PresentingVendor), "The total was read as"),
-    ("an_order_is_read_in_full", as_shopify(_TerseVendor), "own answer is lost"),
+    (
+        "an_order_is_read_in_full",
+        as_shopify(_TerseVendor),
+        "The result lacks the vendor's response",
+    ),
     ("an_order_is_read_in_full", as_shopify(_LinelessVendor), "The lines were read as"),
     (
         "an_answer_is_read_in_the_contracts_words",

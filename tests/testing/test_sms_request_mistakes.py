@@ -300,7 +300,11 @@ def _with_other_code() -> kit.SmsSubject:
 
 
 WRONG = [
-    ("each_message_carries_its_key", _as_bird(_KeylessVendor), "without its key"),
+    (
+        "each_message_carries_its_key",
+        _as_bird(_KeylessVendor),
+        "A message was sent without its idempotency key",
+    ),
     ("each_message_carries_its_key", _as_bird(_NumberedVendor), "sends other keys"),
     ("each_message_carries_its_key", _as_bird(_ShortenedVendor), "under one key"),
     ("each_request_is_sent_once", _as_twilio(_LookingUpTwiceVendor), "`get` sent GET .* twice"),

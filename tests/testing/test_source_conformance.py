@@ -93,8 +93,14 @@ MISTAKES: dict[Callable[..., TopicSource], tuple[Any, str]] = {
     GreedySource: (checks.polls_are_bounded, "for 2 records"),
     HeavySource: (checks.polls_are_bounded, "bytes"),
     InventsSource: (checks.poll_without_records_ends, "empty topic"),
-    FillsSource: (checks.waiting_poll_returns_what_arrives, "goes on waiting"),
-    ForgetfulSource: (checks.done_records_do_not_come_back, "came back though"),
+    FillsSource: (
+        checks.waiting_poll_returns_what_arrives,
+        "A poll continues to wait although a message has arrived",
+    ),
+    ForgetfulSource: (
+        checks.done_records_do_not_come_back,
+        "Records were delivered again although they were committed:",
+    ),
     HastySource: (checks.other_records_come_back, "were lost"),
     RenamesSource: (checks.other_records_come_back, "another `identity`"),
     LosesCancelledSource: (checks.cancelled_polls_lose_nothing, "were lost"),

@@ -452,9 +452,17 @@ class _UntoldStore(NaiveStore):
         ("commands_happen_one_after_another", _UnlockedStore, "left their mark"),
         ("commands_happen_one_after_another", _StutteringStore, "left their mark"),
         ("commands_happen_one_after_another", _WritingBackStore, "left their mark"),
-        ("commands_happen_one_after_another", _EarlyStore, "read too early"),
-        ("readers_see_whole_commands", _OneByOneStore, "as it was before"),
-        ("commands_take_a_timeout", _UntoldStore, "takes no `timeout`"),
+        (
+            "commands_happen_one_after_another",
+            _EarlyStore,
+            "A command got an earlier time than its states: the store reads its clock too early",
+        ),
+        (
+            "readers_see_whole_commands",
+            _OneByOneStore,
+            "A reader saw the effect of one command on one key, but not on another",
+        ),
+        ("commands_take_a_timeout", _UntoldStore, "`execute` has no parameter `timeout`"),
         ("time_counts_microseconds", _MillisecondStore, "went on by"),
         ("time_counts_microseconds", _FastStore, "went on by"),
         ("states_are_kept_until_expiry", _BriefStore, "before its time"),
@@ -463,7 +471,11 @@ class _UntoldStore(NaiveStore):
         ("a_full_store_refuses_new_states", _PartialStore, "changed a state"),
         ("a_full_store_refuses_new_states", _PushingStore, "changed a state"),
         ("a_full_store_makes_room", _HoardingStore, "refused one before"),
-        ("a_full_store_keeps_unexpired_states", _PushingStore, "made room for another"),
+        (
+            "a_full_store_keeps_unexpired_states",
+            _PushingStore,
+            "A state that is still in use was removed to make room",
+        ),
         ("reads_store_nothing", _NotingStore, "refused to be read"),
         ("reads_store_nothing", _ReadRefusingStore, "refused to be read"),
     ],
@@ -498,7 +510,7 @@ def test_a_store_that_hangs_is_given_up() -> None:
     """If a command never ends, its check fails after a time limit."""
     (check,) = (c for c in kit.CHECKS if name_of(c) == "commands_happen_one_after_another")
 
-    with waiting_at_most(0.01), pytest.raises(AssertionError, match="never came back"):
+    with waiting_at_most(0.01), pytest.raises(AssertionError, match="A command never returned"):
         check(_StuckStore)
 
 
@@ -589,19 +601,23 @@ def test_any_common_order_is_accepted() -> None:
     [
         ([_append_result(1, "a")], {"a": ()}, "Of 1 commands 0 left their mark"),
         ([_append_result(1, "a")], {"a": (1, 1)}, "Of 1 commands 1 left their mark, 2 times"),
-        ([_append_result(1, "a", found=((7,),))], {"a": (1,)}, "a state that never was"),
+        (
+            [_append_result(1, "a", found=((7,),))],
+            {"a": (1,)},
+            "A command got a state that never existed, or that another command had changed since",
+        ),
         (
             [
                 _append_result(1, "a", began=5, ended=6),
                 _append_result(2, "a", found=((1,),), ended=4),
             ],
             {"a": (1, 2)},
-            "had ended before it began",
+            "A command did not see the effect of an earlier command",
         ),
         (
             [_append_result(1, "a", now=2), _append_result(2, "a", found=((1,),), now=1)],
             {"a": (1, 2)},
-            "the clock is read too early",
+            "A command got an earlier time than its states: the store reads its clock too early",
         ),
         (
             [

@@ -178,7 +178,7 @@ class _ShowingVendor(StripeTax):
 
 WRONG: list[tuple[str, kit.Factory, str]] = [
     ("a_calculation_adds_up", as_stripe(_TaxlessVendor), "The taxes were read"),
-    ("a_calculation_adds_up", as_stripe(_RawlessVendor), "own answer is lost"),
+    ("a_calculation_adds_up", as_stripe(_RawlessVendor), "The result lacks the vendor's response"),
     ("prices_may_contain_the_tax", as_stripe(_NetVendor), "another amount"),
     ("a_malformed_answer_is_no_tax", as_stripe(_TrustingVendor), "was no error"),
     ("an_outage_is_no_tax", as_stripe(_TrustingVendor), "was no error"),

@@ -296,8 +296,16 @@ WRONG = [
     ("a_registered_number_is_valid", as_vies(_AstrayVendor), "about another number"),
     ("a_registered_number_is_valid", as_vies(_LocalVendor), "not UTC"),
     ("a_registered_number_is_valid", as_vies(_ProvingVendor), "none was requested"),
-    ("a_registered_number_is_valid", as_vies(_FlatteringVendor), "nobody gave any"),
-    ("a_registered_number_is_valid", as_vies(_TerseVendor), "own answer is lost"),
+    (
+        "a_registered_number_is_valid",
+        as_vies(_FlatteringVendor),
+        "Details were compared although the request has none",
+    ),
+    (
+        "a_registered_number_is_valid",
+        as_vies(_TerseVendor),
+        "The result lacks the vendor's response",
+    ),
     ("a_registered_number_is_valid", as_vies(_NamelessVendor), "name was read as None"),
     ("a_number_is_read_as_people_write_it", as_vies(_DistrustingVendor), "reported as invalid"),
     ("an_unknown_number_is_invalid", as_vies(_TrustingVendor), "reported as valid"),

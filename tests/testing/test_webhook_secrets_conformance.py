@@ -248,19 +248,31 @@ WRONG = [
     ("all_valid_secrets_are_returned", _ForgetfulProvider, "Secrets are missing"),
     ("all_valid_secrets_are_returned", _BackwardProvider, "not the first"),
     ("all_valid_secrets_are_returned", _TextTableProvider, "not a Secret"),
-    ("tenants_are_apart", _CommunalProvider, "that has none gave 1"),
-    ("tenants_are_apart", _CarelessProvider, "that has none gave 1"),
+    ("tenants_are_apart", _CommunalProvider, "without secrets gave 1"),
+    ("tenants_are_apart", _CarelessProvider, "without secrets gave 1"),
     ("tenants_are_apart", _NewestProvider, "belongs to another"),
-    ("a_tenant_without_secrets_is_refused", _SilentProvider, "that has none gave 0"),
-    ("a_tenant_without_secrets_is_refused", _RawProvider, "that has none raised KeyError"),
+    ("a_tenant_without_secrets_is_refused", _SilentProvider, "without secrets gave 0"),
+    ("a_tenant_without_secrets_is_refused", _RawProvider, "without secrets raised KeyError"),
     ("a_tenant_without_secrets_is_refused", _TalkativeProvider, "A refusal shows a secret"),
     ("an_unknown_key_is_no_error", _StrictProvider, "raised CredentialNotFound"),
     ("an_unknown_key_is_no_error", _SearchingProvider, "belongs to another"),
     ("a_requested_key_is_returned", _KeylessProvider, "k1 is not given"),
     ("nothing_shows_a_secret", _TextTableProvider, "is shown"),
-    ("concurrent_callers_get_their_own_secrets", _SharedProvider, "some got another's"),
-    ("a_verifier_can_use_them", _NewestProvider, "refused what"),
-    ("a_verifier_can_use_them", _EverythingProvider, "accepted for one"),
+    (
+        "concurrent_callers_get_their_own_secrets",
+        _SharedProvider,
+        "Some of many concurrent callers got the secret of another tenant",
+    ),
+    (
+        "a_verifier_can_use_them",
+        _NewestProvider,
+        "A verifier refused a webhook that the tenant's secret signed",
+    ),
+    (
+        "a_verifier_can_use_them",
+        _EverythingProvider,
+        "A verifier accepted a webhook of one tenant that another tenant's secret signed",
+    ),
     ("a_change_is_seen", _FrozenProvider, "replaced"),
     ("a_change_is_seen", _AppendingProvider, "replaced"),
     ("endpoints_are_apart", _NamelessProvider, "has another's"),
@@ -277,5 +289,5 @@ def test_notices_a_wrong_provider(check: str, wrong: kit.Factory, sentence: str)
 
 def test_notices_hanging_providers() -> None:
     """A webhook secret provider that never returns fails the check."""
-    with waiting_at_most(0.1), pytest.raises(AssertionError, match="come to an end"):
+    with waiting_at_most(0.1), pytest.raises(AssertionError, match="does not return"):
         asyncio.run(kit.all_valid_secrets_are_returned(_HangingTableProvider))

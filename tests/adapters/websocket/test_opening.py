@@ -258,7 +258,7 @@ def test_call_raises_attempt_timeout_if_server_does_not_confirm_opening_message(
 def test_settings_that_contradict(lab: Lab) -> None:
     """Contradictory WebSocket settings are refused without showing their secrets."""
     for url, settings, message in (
-        ("https://a.example", {}, "none of a WebSocket server"),
+        ("https://a.example", {}, "not the address of a WebSocket server"),
         ("ws://a.example", {"tls": Tls()}, "has no TLS"),
     ):
         with pytest.raises(ConfigurationError, match=message):

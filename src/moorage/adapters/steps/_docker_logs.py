@@ -332,7 +332,7 @@ def nanoseconds_of(time: str) -> int:
     """
     moment = datetime.fromisoformat(time)
     if moment.tzinfo is None:
-        raise ValueError("A time of the Engine has no offset.")
+        raise ValueError("A time from the Docker Engine has no UTC offset.")
     fraction = _FRACTION.search(time)
     nanoseconds = int(f"{fraction[1]:0<9}") if fraction else 0
     return int(moment.replace(microsecond=0).timestamp()) * _SECOND + nanoseconds

@@ -187,7 +187,7 @@ def progress(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
-            raise VendorFailed("The Docker Engine broke off a line of its progress.") from None
+            raise VendorFailed("The Docker Engine's progress report ends within a line.") from None
         if isinstance(value, dict):
             yield value
 
@@ -203,7 +203,7 @@ def check_understood() -> Generator[None]:
         yield
     except _STRANGE:
         raise VendorFailed(
-            "The Docker Engine gives an answer that cannot be understood.",
+            "The Docker Engine sent a response that moorage cannot read.",
             remedy="Check that the socket is that of a Docker Engine.",
         ) from None
 
@@ -236,7 +236,7 @@ def entries(answer: http.client.HTTPResponse) -> Iterator[Entry]:
             return
         size = int.from_bytes(header[4:], "big")
         if size > _LARGEST_ANSWER:
-            raise VendorFailed("The Docker Engine sends a log that cannot be understood.")
+            raise VendorFailed("The Docker Engine sent a log that moorage cannot read.")
         content = answer.read(size)
         if len(content) < size:
             return

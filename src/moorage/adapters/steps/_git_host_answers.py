@@ -87,7 +87,7 @@ def refusal(name: str, answer: Answer) -> ConnectorError:
     if status == NOT_FOUND:
         return VendorRejected(
             f"{name} has no such object: {message}",
-            remedy="Check the names. A host also answers so if the token may not see the object.",
+            remedy="Check the names, and that the token may see the object.",
             **facts,
         )
     if status in {400, 422}:

@@ -136,7 +136,7 @@ class GitHostRuns:
         if problem is not None:
             field, text, remedy = problem
             raise InvalidData(
-                f"The step {step.name!r} {text}, which a git host cannot take.",
+                f"The step {step.name!r} {text}, which a git host does not accept.",
                 field=field,
                 remedy=remedy,
             )
@@ -273,7 +273,7 @@ class GitHostRuns:
         if needs_approval and run is not None and run.approval is not None:
             raise VendorRejected(
                 "The run waits for a person's approval.",
-                remedy=f"Approve it at {run.approval}; the same key follows it then.",
+                remedy=f"Approve it at {run.approval}; then repeat the call with its key.",
             )
         if run is not None and is_late(claim.note, run, claim.now):
             self._end_late(claim, run, timeout)

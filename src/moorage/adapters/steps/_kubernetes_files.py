@@ -57,7 +57,7 @@ def file_in_log(log: bytes, number: int) -> bytes | None:
     """
     if not log.startswith(_PART_END) or not log.endswith(b"\n" + _PART_END):
         raise VendorFailed(
-            "The files of the step did not arrive whole in the log of their container.",
+            "The log of their container does not contain all files of the step.",
             remedy="Look at the limit of the pod's time, and at the size to which nodes cut logs.",
         )
     _, is_there, remainder = log.removesuffix(_PART_END).partition(b"\n. %d\n" % number)

@@ -177,7 +177,7 @@ class _AzureContainers:
         """Refuse a step without an image."""
         if step.image is None:
             raise InvalidData(
-                f"The step {step.name!r} names no image to make a container of.",
+                f"The step {step.name!r} names no image for its container.",
                 field="image",
                 remedy="Name one.",
             )
@@ -188,8 +188,8 @@ class _AzureContainers:
         run = self.find(spec.name, None, timeout)
         if run is None:
             raise VendorFailed(
-                f"Azure has a group for the run {spec.name}, and does not show it.",
-                remedy="Try again; the same key finds the group once Azure shows it.",
+                f"Azure has a group for the run {spec.name}, but does not list it yet.",
+                remedy="Repeat the call with the same key. It finds the group once Azure lists it.",
             )
         return run
 

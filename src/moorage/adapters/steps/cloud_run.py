@@ -165,7 +165,7 @@ class _CloudRun:
         """Refuse a step without an image, with secrets, or with a time limit above a week."""
         problem = None
         if step.image is None:
-            problem = ("image", "names no image to make a job of", "Name one.")
+            problem = ("image", "names no image for its job", "Name one.")
         elif step.timeout > _MAX_SECONDS:
             problem = ("timeout", "has a time limit of more than a week", "Give less time.")
         if problem is not None:
@@ -188,9 +188,9 @@ class _CloudRun:
         run = self.find(spec.name, None, timeout)
         if run is None:
             raise VendorFailed(
-                f"Cloud Run has a job for the run {spec.name}, and does not show it.",
+                f"Cloud Run has a job for the run {spec.name}, but does not list it yet.",
                 status=answer.status,
-                remedy="Try again; the same key finds the job once Cloud Run shows it.",
+                remedy="Repeat the call with the same key. It finds the job once it is listed.",
             )
         return run
 

@@ -172,7 +172,7 @@ class DockerPlatform:
         """
         if step.image is None:
             raise InvalidData(
-                f"The step {step.name!r} names no image to make a container of.",
+                f"The step {step.name!r} names no image for its container.",
                 field="image",
                 remedy="Name one that the Docker Engine has or can pull.",
             )
@@ -284,7 +284,7 @@ class DockerPlatform:
                 f"The time for stopping {name} is over. Its container was removed before its start,"
                 " and it is not known whether another caller starts the step again.",
                 may_have_been_processed=True,
-                remedy="Stop it again, or look whether it runs.",
+                remedy="Stop the run again, or check whether it is still running.",
             )
         if status is not None and not status.is_over:
             self._limits.stop(id_of(status), grace, timeout)

@@ -199,7 +199,7 @@ def _id_of(content: bytes, image: str) -> str:
         id = None
     if not isinstance(id, str):
         raise VendorFailed(
-            f"The Docker Engine does not tell the id of {image}.",
+            f"The Docker Engine did not return the id of {image}.",
             remedy="Check that the socket is that of a Docker Engine.",
         )
     return id
@@ -213,7 +213,7 @@ def _lines(answer: http.client.HTTPResponse, until: float) -> Iterator[dict[str,
         yield line
         if monotonic() >= until:
             raise AttemptTimeout(
-                "The Docker Engine did not end the work on an image in time.",
+                "The Docker Engine did not finish the work on an image in time.",
                 remedy="Give the service a longer timeout, or pull the image beforehand.",
             )
 
@@ -224,7 +224,7 @@ def _failed_pull(image: str, status: int, message: str) -> ConnectorError:
     excerpt = message[:_SHOWN_CHARACTERS]
     if failure.is_throttled:
         return RateLimitExceeded(
-            f"The registry takes no further pulls of {image} for now: {excerpt}",
+            f"The registry refuses further pulls of {image} for now: {excerpt}",
             by_vendor=True,
             vendor_message=excerpt,
             remedy="Try again later, or give the login of an account with more pulls.",

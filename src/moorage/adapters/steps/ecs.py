@@ -215,8 +215,8 @@ class _Ecs:
         run = run or self.find(spec.name, None, timeout)
         if run is None:
             raise VendorFailed(
-                f"ECS has a task for the run {spec.name}, and does not show it.",
-                remedy="Try again; the same key finds the task once ECS shows it.",
+                f"ECS has a task for the run {spec.name}, but does not list it yet.",
+                remedy="Repeat the call with the same key. It finds the task once ECS lists it.",
             )
         return run
 

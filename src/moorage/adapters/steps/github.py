@@ -136,7 +136,7 @@ class _GitHub:
         except InvalidRequest as error:
             problem = error
             problem.remedy = (
-                "See that the repository is not empty, and that no rule protects the refs"
+                "Check that the repository is not empty, and that no rule protects the refs"
                 f" refs/{self._refs}*."
             )
         except ConnectorError as error:
@@ -182,7 +182,9 @@ class _GitHub:
             answer = self._ask("PATCH", path, timeout, body=body, allowed=_TAKEN)
             if answer.status not in _TAKEN:
                 return Claim(note, answer.now, sha)
-        raise VendorFailed(f"GitHub did not take a change of the claim {name} in {_CHANGES} tries.")
+        raise VendorFailed(
+            f"GitHub did not accept a change of the claim {name} in {_CHANGES} tries."
+        )
 
     def give_back(self, name: str, timeout: float, /) -> None:
         path = f"/git/refs/{self._refs}{name}"
@@ -256,7 +258,7 @@ class _GitHub:
             run = self._ask("GET", f"/actions/runs/{number}", timeout).json()
             if run["status"] != "completed":
                 raise VendorFailed(
-                    "GitHub does not cancel the run now.",
+                    "GitHub cannot cancel the run at the moment.",
                     status=_CONFLICT,
                     vendor_message=answer.data[:300].decode("utf-8", "replace"),
                     remedy="Try again. If GitHub keeps the run queued, ask its support.",

@@ -136,7 +136,7 @@ class KubernetesPlatform:
         """
         problem = None
         if step.image is None:
-            problem = ("image", "names no image to make a pod of", "Name one.")
+            problem = ("image", "names no image for its pod", "Name one.")
         elif step.workspace.takes_files and self._settings.files_image is None:
             remedy = "Set `files_image`, or let the step upload them to a signed URL."
             problem = ("workspace", "leaves files, and no image is named that reads them", remedy)
@@ -317,7 +317,7 @@ class KubernetesPlatform:
             if is_new and "problem" in status.metadata and status.exit_code == CANNOT_START:
                 self._delete(spec.name, timeout)
                 raise VendorRejected(
-                    f"The image of the step cannot be had: {status.metadata['problem']}",
+                    f"The image of the step is not available: {status.metadata['problem']}",
                     remedy="Check the name of the image, and the secrets with which it is pulled.",
                 )
             if status.phase is not RunPhase.STARTING or monotonic() >= deadline:

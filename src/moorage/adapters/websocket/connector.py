@@ -486,7 +486,7 @@ def _tls_settings(url: Secret, tls: Tls | None) -> dict[str, Any]:
     scheme = url.reveal().partition("://")[0].lower()
     if scheme not in {"ws", "wss"}:
         raise ConfigurationError(
-            "The URL is none of a WebSocket server.",
+            "The URL is not the address of a WebSocket server.",
             path="url",
             remedy="Give a URL such as wss://orders.example/ws.",
         )

@@ -78,8 +78,8 @@ class NotRecorded(UnexpectedRequest):
     """
 
     remedy = (
-        "Record the cassette again if the request is meant to be so; for the fixture of pytest"
-        " that is --moorage-record=all."
+        "If the request is intended, record the cassette again; with pytest, run it with"
+        " --moorage-record=all."
     )
 
     def __init__(self, message: str, *, nearest: Iterable[str] = (), **fields: Any) -> None:
@@ -392,4 +392,6 @@ def _unread_rest_error(answered: RecordedResponse) -> NotRecorded | None:
     """Return the error raised after the recorded part of a response; None if it is complete."""
     if answered.whole:
         return None
-    return NotRecorded("The rest of this answer was not read, and so not recorded, at that time.")
+    return NotRecorded(
+        "The rest of this answer was not recorded, because nobody read it during the recording."
+    )

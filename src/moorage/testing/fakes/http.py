@@ -48,7 +48,7 @@ PIECE: Final = 1024
 class UnexpectedRequest(ConfigurationError):
     """Raised for a request for which the test has queued no response."""
 
-    remedy = "Program an answer for it, or mend what sends it."
+    remedy = "Prepare an answer for this request, or correct the code that sends it."
 
 
 @attrs.frozen(repr=False)

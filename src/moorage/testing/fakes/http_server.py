@@ -295,5 +295,5 @@ class VendorServer:
 
 
 def _unscripted_behaviour(received: ReceivedRequest) -> Behaviour:
-    text = f"Nothing is scripted for {received.method} {received.target}"
+    text = f"This test prepared no response to {received.method} {received.target}"
     return Behaviour(501, {"Content-Type": "text/plain"}, text.encode())

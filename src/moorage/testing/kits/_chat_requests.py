@@ -95,7 +95,7 @@ async def an_answer_is_read_in_full(make: Open) -> None:
             for name, expected in expected_fields.items():
                 value = getattr(result, name)
                 require(value == expected, f"{operation} read {value!r} as {name}.")
-            require(result.raw, "The vendor's answer is lost.")
+            require(result.raw, "The result lacks the vendor's response.")
 
 
 REQUESTS: Final = (

@@ -136,7 +136,7 @@ async def health_is_good(lab: Lab) -> None:
     async with lab.connector() as connector:
         health = await lab.health(connector, patience())
         require(health.is_healthy, f"A connector that works is {health.state}: {health.text}")
-        require(health.seconds is not None, "The health lacks the time that the server took.")
+        require(health.seconds is not None, "The health report lacks the server's response time.")
         require(health.at.tzinfo is not None, "The moment of the health has no time zone.")
 
 
@@ -251,7 +251,10 @@ async def closing_ends_the_connector(lab: Lab) -> None:
         error = await lab.error_of(
             lab.subject.read(connector, a_text()), None, "the connector was closed"
         )
-        require(not possibly_processed(error), "A closed connector may have done something.")
+        require(
+            not possibly_processed(error),
+            "The error of a closed connector says that the operation may have had an effect.",
+        )
         _check_statistics(connector.statistics(), 0)
     await _is_given_back(resources_before)
 

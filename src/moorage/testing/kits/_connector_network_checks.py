@@ -133,7 +133,7 @@ async def refused_connection_did_nothing(lab: Lab) -> None:
             not possibly_processed(error),
             f"No connection could be opened, and {error!r} leaves the outcome open.",
         )
-        require(error.retryable, "An error of a server that may come back is not retryable.")
+        require(error.retryable, "The error of a server that may recover is not retryable.")
 
 
 async def health_says_what_is_wrong(lab: Lab) -> None:

@@ -107,7 +107,7 @@ async def _sent_keys(lab: EmailLab) -> list[str]:
     require(len(lab.delivered) == message_count, "Two messages were sent under one key.")
     keys = [request.headers.get(header) for request in lab.sandbox.requests]
     sent_keys = [key for key in keys if key is not None]
-    require(len(sent_keys) == len(keys), "A message was sent without its key.")
+    require(len(sent_keys) == len(keys), "A message was sent without its idempotency key.")
     is_short = all(len(key) <= longest_key for key in sent_keys)
     require(is_short, f"A key is longer than {longest_key} characters.")
     return sorted(sent_keys)
@@ -193,7 +193,7 @@ async def amp_content_arrives(factory: Factory) -> None:
         ]
         require(is_complete, "A file beside AMP content is lost.")
     await email.send_transactional(message())
-    require(not lab.delivered[-1].amp_html, "AMP content was made up.")
+    require(not lab.delivered[-1].amp_html, "AMP content was sent that the message does not have.")
     message_count = len(lab.delivered)
     for amp_html in (_AMP, _AMP.replace("{{name}}", "all")):
         recipients = [
@@ -257,9 +257,9 @@ async def a_message_can_be_looked_up(factory: Factory) -> None:
     looked_up: EmailReceipt = await lab.hub.email().get(str(receipt.ref))
     require(looked_up.ref == receipt.ref, "The receipt is of another message.")
     require(looked_up.status is not EmailStatus.UNKNOWN, "A message has no known status.")
-    require(bool(looked_up.vendor_status), "The vendor's own word is lost.")
+    require(bool(looked_up.vendor_status), "The result lacks the vendor's own status.")
     emails = [outcome.email for outcome in looked_up.recipients]
-    require(emails == ["ada@example.com"], "The recipients are others.")
+    require(emails == ["ada@example.com"], "The recipients are different.")
     require("ada@" not in repr(looked_up), "A receipt shows an address.")
 
 

@@ -276,7 +276,8 @@ class Checks:
             await _single_entry(store, entry.id), attrs.evolve(entry, fence=1), "There is"
         )
         require(
-            not await store.swap(attrs.evolve(late_entry, fence=3), 2), "A fence to come was met."
+            not await store.swap(attrs.evolve(late_entry, fence=3), 2),
+            "A command with a future fencing token was accepted.",
         )
         await store.remove(EntryQuery(id=entry.id))
         require(
@@ -292,7 +293,7 @@ class Checks:
         leased_entry = take_entry(added_entry, await store.now() - _DAY, 60.0, 5)
         require(
             await store.swap(leased_entry, added_entry.fence),
-            "An entry that nobody has was not taken.",
+            "An unclaimed entry could not be claimed.",
         )
         await self._require_due(store, [0])
         renewed_entry = extend_lease(leased_entry, await store.now(), 86_400.0)

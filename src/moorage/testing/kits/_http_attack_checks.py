@@ -113,7 +113,10 @@ async def redirects_are_not_followed(clients: Clients) -> None:
                     answer = await client.send(request, f"{vendor.url}/", PATIENT)
                     require(answer.status == status, f"{status} came back as {answer.status}.")
             require(len(vendor.requests) == 20, "A redirect was followed in a circle.")
-        require(other_server.connections == 0, "A redirect led to another host, secrets and all.")
+        require(
+            other_server.connections == 0,
+            "A redirect was followed to another host, with the secrets of the request.",
+        )
 
 
 async def cookies_are_not_stored(clients: Clients) -> None:
@@ -167,7 +170,7 @@ async def invalid_utf_8_is_returned_unchanged(clients: Clients) -> None:
         )
         answer = await _answer_or_refusal(client.send(Request.get("/"), vendor.url, PATIENT))
         if answer is not None:
-            require(answer.body == odd_bytes, "Bytes that are not UTF-8 came back changed.")
+            require(answer.body == odd_bytes, "Bytes that are not UTF-8 were returned changed.")
             require(isinstance(answer.text, str), "They have no text.")
         vendor.respond(200, {"Content-Type": "application/json; charset=utf-8"}, b'{"a": "\xff"}')
         answer = await client.send(Request.get("/"), vendor.url, PATIENT)

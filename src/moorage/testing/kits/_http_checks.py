@@ -154,7 +154,7 @@ async def interim_answers_are_skipped(clients: Clients) -> None:
         vendor.queue(Behaviour(201, body=b"final", before=early_bytes))
         answer = await client.send(Request.post("/", body=b"x"), vendor.url, PATIENT)
         require(answer.status == 201, f"{answer.status} came back instead of 201.")
-        require(answer.body == b"final", "The body is not the final answer's.")
+        require(answer.body == b"final", "The body does not belong to the final response.")
         require(
             "link" not in answer.headers, "The response has a header field of an interim response."
         )

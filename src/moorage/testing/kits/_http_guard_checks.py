@@ -82,7 +82,7 @@ async def allowed_destinations_are_reached(clients: Guarded) -> None:
             for host in ("127.0.0.1", "localhost"):
                 url = f"http://{host}:{port}/"
                 answer = await client.send(Request.get("/"), url, PATIENT)
-                require(answer.status == 302, f"A redirect came back as {answer.status}.")
+                require(answer.status == 302, f"A redirect was returned as {answer.status}.")
                 host_header = vendor.requests[-1].headers["host"]
                 require(host_header == f"{host}:{port}", f"{host}:{port} was named {host_header}.")
 

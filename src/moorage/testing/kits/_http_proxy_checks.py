@@ -24,7 +24,7 @@ Proxied: TypeAlias = "Callable[[Proxy, Tls], AsyncHttpClient]"
 _NAME: Final = "vendor.example"
 _USER: Final = "somebody"
 _PASSWORD: Final = "h1dden: 42/é"  # noqa: S105 - opens nothing
-_UNSENT: Final = "what was not let through did nothing"
+_UNSENT: Final = "a request that was not admitted has no effect"
 
 
 def _with_credentials(proxy: ProxyServer, **fields: Any) -> Proxy:
@@ -58,10 +58,8 @@ async def plain_requests_are_forwarded(clients: Proxied) -> None:
                 require(
                     proxied.target == url, f"The proxy was asked for {proxied.target}, not {url}."
                 )
-                require(proxied.headers["host"] == host, "The proxy was named another host.")
-                require(
-                    received_webhook.target == target, "The vendor was asked for something else."
-                )
+                require(proxied.headers["host"] == host, "The proxy got the name of another host.")
+                require(received_webhook.target == target, "The vendor got a different request.")
                 require(
                     "proxy-authorization" not in received_webhook.headers,
                     "The vendor received the credentials for the proxy.",
@@ -154,7 +152,7 @@ async def some_hosts_are_reached_directly(clients: Proxied) -> None:
             ) as client:
                 answer = await client.send(Request.get("/"), vendor.url, PATIENT)
                 require(answer.status == 204, f"204 came back as {answer.status}.")
-            require(len(proxy.requests) == count, f"The proxy was asked in spite of {bypass}.")
+            require(len(proxy.requests) == count, f"The proxy was used in spite of {bypass}.")
 
 
 _REFUSALS: Final[dict[str, bytes]] = {
@@ -213,7 +211,7 @@ async def a_missing_proxy_login_is_reported(clients: Proxied) -> None:
                 reason = f"its proxy did not know us ({scheme})"
                 failed_error = await failure_of(call, ConnectionFailed, because=reason)
                 _check_unsent(failed_error, reason)
-        require(vendor.connections == 0, "Something was sent to the vendor.")
+        require(vendor.connections == 0, "A request was sent to the vendor.")
 
 
 def _check_unsent(failed: ConnectionFailed, because: str) -> None:

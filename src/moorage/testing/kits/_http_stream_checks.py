@@ -27,7 +27,7 @@ async def pieces_of_a_stream_arrive_as_sent(clients: Clients) -> None:
         vendor.queue(Behaviour(206, {"X": "y"}, b"first, then silence", cut=5))
         incoming = await client.open(Request.get("/"), vendor.url, Timeouts(total=2 * BRIEFLY))
         require(incoming.status == 206, f"206 came back as {incoming.status}.")
-        require(incoming.headers.get("x") == "y", "A field did not come back.")
+        require(incoming.headers.get("x") == "y", "A field was not returned.")
         received_bytes = b""
         while len(received_bytes) < 5:
             received_bytes += await incoming.read()
@@ -62,7 +62,9 @@ async def a_stream_stays_ended(clients: Clients) -> None:
             require(await incoming.read() == b"", "Bytes were read after the end of the body.")
             incoming.close()
             incoming.close()
-            require(await incoming.read() == b"", "After the end and close() something came.")
+            require(
+                await incoming.read() == b"", "A stream returned bytes after its end and close()."
+            )
 
 
 async def a_stream_can_be_closed_early(clients: Clients) -> None:

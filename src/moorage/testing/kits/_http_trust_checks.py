@@ -142,7 +142,7 @@ async def disabled_verification_is_warned_about(clients: Trusting) -> None:
         )
         require(
             getattr(client, "unverified", None) == unverified,
-            "The client's `unverified` does not say why TLS is not verified.",
+            "The client's `unverified` does not state why TLS is not verified.",
         )
         async with lab(lambda: client, tls=_server(Path(folder))) as (vendor, _):
             vendor.always(Behaviour(204))

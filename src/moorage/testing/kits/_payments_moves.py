@@ -130,8 +130,10 @@ async def money_is_refunded_in_parts(make: Open) -> None:
             further_refund: Refund = await lab("refund", payment.ref, EUROS, idempotency_key="r-3")
         except VendorRejected:
             return
-        require(further_refund.state is MoveState.PENDING, "More was given back than was taken.")
-        require((await lab.settled(payment)).refunded == part * 2, "More was given back.")
+        require(further_refund.state is MoveState.PENDING, "More slots were returned than taken.")
+        require(
+            (await lab.settled(payment)).refunded == part * 2, "More was refunded than the amount."
+        )
 
 
 async def a_forbidden_operation_is_refused(make: Open) -> None:

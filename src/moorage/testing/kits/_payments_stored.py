@@ -71,14 +71,17 @@ async def means_are_stored_and_removed(make: Open) -> None:
             means.means is not None and means.means.stored,
             "The stored means of payment is not marked as stored.",
         )
-        require(means.raw, "The vendor's own words are missing.")
+        require(means.raw, "The result lacks the vendor's raw response.")
         require(request.source not in f"{request!r}{means!r}", "A source is shown.")
         ids = await _stored_ids(lab, customer)
         require(
             ids - ids_before == {means.ref.id},
             "The vendor does not have exactly one stored means of payment.",
         )
-        require(not await _stored_ids(lab, "somebody-else"), "Others see a buyer's means.")
+        require(
+            not await _stored_ids(lab, "somebody-else"),
+            "Another buyer sees the stored payment methods of a buyer.",
+        )
         removed: StoredMeans = await lab("remove_means", means.ref, idempotency_key="s-2")
         require(removed.state is StoredState.REMOVED, f"Removed means are {removed.state}.")
         require(
@@ -131,7 +134,7 @@ async def links_are_created_once(make: Open) -> None:
             require(link.amount in {amount, None}, f"{amount} became {link.amount}.")
             require(link.url and link.url not in repr(link), "The URL is missing or shown.")
             created.append(link)
-        require(created, "No amount at all makes a link.")
+        require(created, "A payment link is created without an amount.")
         last_link = created[-1]
         known_link: PaymentLink = await lab("get_link", last_link.ref)
         require(

@@ -75,7 +75,10 @@ async def a_subscription_is_created_once(make: Open) -> None:
         count = len(lab.sandbox.requests)
         created: Subscription = await lab("create_subscription", request, idempotency_key="s-0")
         steps = len(lab.sandbox.requests) - count
-        require(request.source or created.next_action, "The buyer of no means is not asked.")
+        require(
+            request.source or created.next_action,
+            "A buyer without a stored payment method is not asked to pay.",
+        )
         _check_new(await consented_subscription(lab, created), request)
         ids = {created.ref.id}
         for step in range(steps):
@@ -120,7 +123,7 @@ def _check_new(subscription: Subscription, request: SubscriptionRequest) -> None
     require(subscription.quantity in {None, 1}, f"One piece became {subscription.quantity}.")
     require(subscription.reference == request.reference, "The reference is lost.")
     require(subscription.next_charge_at is not None, "The next charge has no time.")
-    require(subscription.raw, "The vendor's own words are missing.")
+    require(subscription.raw, "The result lacks the vendor's raw response.")
     source = request.source
     require(not source or source not in f"{request!r}{subscription!r}", "A source is shown.")
 

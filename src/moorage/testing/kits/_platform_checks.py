@@ -108,7 +108,7 @@ def wait_for_end(platform: Platform, name: str) -> RunStatus:
     end = monotonic() + patience() + 40
     while monotonic() < end:
         status = platform.status(name, _TIMEOUT)
-        require(status is not None, f"The platform has forgotten the run {name}.")
+        require(status is not None, f"The platform does not have the run {name}.")
         if status is not None and status.is_over:
             return status
         sleep(_NAP)
@@ -222,7 +222,7 @@ def a_status_says_what_runs(subject: PlatformSubject) -> None:
         for run_status in (status, platform.status(spec.name, _TIMEOUT)):
             require(
                 run_status is not None and not run_status.is_over,
-                "A run that goes on is not running.",
+                "A run that has not ended is not reported as running.",
             )
             facts = run_status and (
                 run_status.fingerprint,
@@ -266,7 +266,10 @@ def a_mark_leads_to_the_same_bytes(subject: PlatformSubject) -> None:
             unfinished_line, mark = unfinished_line + part.data, part.mark
             if part.is_last:
                 break
-        require(output + unfinished_line == all_data, "Another read after a mark has other bytes.")
+        require(
+            output + unfinished_line == all_data,
+            "A second read from the same position returned different bytes.",
+        )
 
 
 def a_long_line_is_whole(subject: PlatformSubject) -> None:
@@ -327,7 +330,9 @@ def nothing_outlives_a_run(subject: PlatformSubject) -> None:
     platform, status = _run(subject, "(while :; do echo alive; sleep 0.1; done) & exit 0")
     data = output(platform, status.name)
     sleep(_NAP * 10)
-    require(output(platform, status.name) == data, "A program outlived its step.")
+    require(
+        output(platform, status.name) == data, "A program continues to run after its step ended."
+    )
 
 
 def only_declared_variables_are_seen(subject: PlatformSubject) -> None:
@@ -400,7 +405,7 @@ def files_go_in_and_out(subject: PlatformSubject) -> None:
         )
     platform, status = _run(subject, script, workspace=workspace)
     collect = partial(platform.collect, status.name)
-    require(collect("out/c", 100, _TIMEOUT) == b"one\n\x00\xff", "A file has another content.")
+    require(collect("out/c", 100, _TIMEOUT) == b"one\n\x00\xff", "A file has different content.")
     for path in absent_paths:
         require(collect(path, 100, _TIMEOUT) is None, f"{path} was collected.")
 
@@ -411,7 +416,7 @@ def a_removed_run_is_forgotten(subject: PlatformSubject) -> None:
     platform.start(spec, _TIMEOUT)
     platform.remove(spec.name, 1.0)
     status = platform.status(spec.name, _TIMEOUT)
-    require(status is not None and not status.is_over, "A run that goes on was removed.")
+    require(status is not None and not status.is_over, "A run that has not ended was removed.")
     wait_for_end(platform, spec.name)
     for _ in range(2):
         platform.remove(spec.name, _TIMEOUT)

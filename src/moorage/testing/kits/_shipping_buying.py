@@ -51,7 +51,7 @@ async def rates_are_returned(make: Open) -> None:
             return
         result: RateResult = await lab("get_rates", lab.request())
         require(
-            result.rates and result.raw, "There is no offer, or the vendor's own words are missing."
+            result.rates and result.raw, "The result has no rate, or lacks the vendor's own names."
         )
         for rate in result.rates:
             require(isinstance(rate.total, Money) and rate.total.minor > 0, "An offer is free.")
@@ -59,9 +59,12 @@ async def rates_are_returned(make: Open) -> None:
                 rate.carrier == rate.carrier.lower(), "A carrier does not have its common name."
             )
             require(rate.service.startswith(f"{rate.carrier}_"), "A service has no carrier.")
-            require(rate.vendor_carrier and rate.vendor_service, "The vendor's words are lost.")
+            require(
+                rate.vendor_carrier and rate.vendor_service,
+                "The result lacks the vendor's own names.",
+            )
             require(Ref.parse(str(rate.ref)) == rate.ref, "A reference changes as text.")
-        require(lab.sold() == 0, "Asking for rates bought something.")
+        require(lab.sold() == 0, "Requesting rates bought a shipment.")
 
 
 async def missing_rates_are_explained(make: Open) -> None:
@@ -74,17 +77,17 @@ async def missing_rates_are_explained(make: Open) -> None:
         message = result.messages[0].text if result.messages else None
         require(
             result.rates == () and message,
-            "There are rates, or no message gives the reason why there are none.",
+            "The result has rates, or no message that explains their absence.",
         )
         purchase = lab(
             "create_shipment", ShipmentRequest(rate_request=request), idempotency_key="k-1"
         )
         error = await lab.refused(VendorRejected, purchase, "A shipment without an offer")
-        require(error.vendor_message == message, "The carriers' own words are missing.")
+        require(error.vendor_message == message, "The result lacks the carriers' own names.")
         dear = lab.shipment(choose=Choice(most=Money("0.01", "USD")))
         purchase = lab("create_shipment", dear, idempotency_key="k-2")
         await lab.refused(VendorRejected, purchase, "An offer that is too dear")
-        require(lab.sold() == 0, "An offer that does not fit was bought.")
+        require(lab.sold() == 0, "A rate that does not fit the request was bought.")
 
 
 async def the_best_rate_is_bought(make: Open) -> None:
@@ -143,7 +146,10 @@ async def a_label_is_bought(make: Open) -> None:
         label = bought_shipment.labels[0]
         require(label.format is LabelFormat.PDF and label.content, "There is no label in PDF.")
         lab.check_hides(repr(bought_shipment), "A shipment")
-        require(str(label.content) not in repr(bought_shipment), "A shipment shows its label.")
+        require(
+            str(label.content) not in repr(bought_shipment),
+            "The repr of a shipment shows its label.",
+        )
         shipment: Shipment = await lab("get_shipment", str(bought_shipment.ref))
         require(name_same_object(shipment.ref, bought_shipment.ref), "It is another.")
         require(
@@ -220,7 +226,7 @@ async def a_chosen_rate_is_bought(make: Open) -> None:
             dearest = max(rates.rates, key=lambda rate: rate.total)
             key = f"k-{number}"
             shipment: Shipment = await lab("create_shipment", form(dearest), idempotency_key=key)
-            require(shipment.cost == dearest.total, "Another offer was bought.")
+            require(shipment.cost == dearest.total, "A different rate was bought.")
             require(lab.sold() == number, "An offer was not bought once.")
 
 
@@ -229,7 +235,7 @@ async def a_key_buys_once(make: Open) -> None:
     async with make() as lab:
         buy = partial(lab, "create_shipment", lab.shipment())
         shipments = [await buy(idempotency_key="k-1") for _ in range(3)]
-        require(lab.sold() == 1, "A key bought its label more than once.")
+        require(lab.sold() == 1, "One idempotency key bought its label more than once.")
         require(shipments[0] == shipments[1] == shipments[2], "A repeat has another label.")
         await buy(idempotency_key="k-2")
         require(lab.sold() == 2, "A second idempotency key bought no second label.")
@@ -250,12 +256,14 @@ async def a_refusal_has_its_type(make: Open) -> None:
             )
             require(error.service == ACCOUNT, "A refusal names no account.")
             require(error.vendor_code == code, f"The code is {error.vendor_code}, not {code}.")
-            require(error.response.body == answer.body, "The vendor's answer is lost.")
+            require(error.response.body == answer.body, "The result lacks the vendor's response.")
         foreign_shipment = lab.purchase(lab.request(lab.address(postal_code=lab.subject.no_label)))
         purchase = lab("create_shipment", foreign_shipment, idempotency_key="k")
         kinds = VendorRejected | InvalidRequest
         error = await lab.refused(kinds, purchase, "A shipment that the carrier refuses")
-        require(error.vendor_code == lab.subject.carrier_code, "The carrier's code is lost.")
+        require(
+            error.vendor_code == lab.subject.carrier_code, "The event lacks the carrier's code."
+        )
         require(lab.sold() == 0, "A refused label was bought.")
 
 
@@ -266,7 +274,10 @@ async def an_outage_is_no_refusal(make: Open) -> None:
         purchase = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
         await lab.refused(VendorFailed | OutcomeUnknown, purchase, "An outage")
         with_luck = await _try_purchase(lab, "k-1")
-        require(lab.sold() == (with_luck is not None), "A key bought its label more than once.")
+        require(
+            lab.sold() == (with_luck is not None),
+            "One idempotency key bought its label more than once.",
+        )
 
 
 async def _try_purchase(lab: Lab, key: str) -> Shipment | None:
@@ -286,7 +297,9 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
             purchase = lab("create_shipment", lab.shipment(), idempotency_key=f"k-{number}")
             await lab.refused(VendorFailed | OutcomeUnknown, purchase, f"{body!r}")
             bought_count += await _try_purchase(lab, f"k-{number}") is not None
-            require(lab.sold() == bought_count, "A key bought its label more than once.")
+            require(
+                lab.sold() == bought_count, "One idempotency key bought its label more than once."
+            )
 
 
 async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
@@ -320,7 +333,9 @@ async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
         require(not finds, "The vendor declares that it can find a label, but did not find it.")
         purchase = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
         error = await lab.refused(OutcomeUnknown, purchase, "A label that cannot be found")
-        require(error.idempotency_key == "k-1", "The key of the purchase is lost.")
+        require(
+            error.idempotency_key == "k-1", "The purchase was sent without its idempotency key."
+        )
         name = lab.subject.vendor.name
         is_told = error.remedy.startswith(
             f"{name} does not find the label of a purchase with a lost response."
@@ -392,7 +407,10 @@ async def a_label_without_its_file_is_bought(make: Open) -> None:
             require(label.content, "The label has no URL and no content.")
             return
         require(label.content is None, "A label without a file has content.")
-        require(str(label.url) not in repr(shipment), "A shipment shows where its label is.")
+        require(
+            str(label.url) not in repr(shipment),
+            "The repr of a shipment shows the address of its label.",
+        )
         lab.line.files = True
         if ShippingCapability.LABEL_AGAIN in lab.capabilities:
             fetched_label = await lab("get_label", shipment.ref)

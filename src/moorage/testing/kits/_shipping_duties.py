@@ -66,10 +66,10 @@ async def duties_are_estimated(make: Open) -> None:
             return
         estimate = partial(lab, "estimate_duties")
         result: DutiesEstimate = await estimate(declared(lab))
-        require(result.goods == Money("110.00", "USD"), "The value of the goods is another.")
+        require(result.goods == Money("110.00", "USD"), "The value of the goods is wrong.")
         require(len(result.items) == 2 and result.raw, "An item or the answer is missing.")
         amounts = [result.duties, result.taxes, result.fees, *(item.total for item in result.items)]
-        require({amount.currency for amount in amounts} == {"USD"}, "The currency is another.")
+        require({amount.currency for amount in amounts} == {"USD"}, "The currency is wrong.")
         require(all(amount.minor >= 0 for amount in amounts), "A charge is negative.")
         on_items = sum((item.total for item in result.items), Money("0", "USD"))
         require(Money("0", "USD") < on_items <= result.total, "The items cost more than the whole.")
@@ -82,7 +82,7 @@ async def duties_are_estimated(make: Open) -> None:
         yen = attrs.evolve(_SHIRTS, value=Money("10000", "JPY"))
         in_yen: DutiesEstimate = await estimate(declared(lab, yen))
         require(in_yen.total.currency == "JPY", "Goods in yen have charges in another currency.")
-        require(lab.sold() == 0, "An estimate bought something.")
+        require(lab.sold() == 0, "A calculation of duties bought a shipment.")
 
 
 async def duties_include_the_freight(make: Open) -> None:
@@ -93,9 +93,9 @@ async def duties_include_the_freight(make: Open) -> None:
         without: DutiesEstimate = await lab("estimate_duties", declared(lab))
         result: DutiesEstimate = await lab("estimate_duties", declared(lab), freight=_FREIGHT)
         require(without.total < result.total, "The price of the transport changes nothing.")
-        require(result.freight == _FREIGHT, "The price of the transport is another.")
+        require(result.freight == _FREIGHT, "The price of the transport is wrong.")
         landed_cost = Money("110.00", "USD") + _FREIGHT + result.total
-        require(result.landed_cost == landed_cost, "The landed cost is another.")
+        require(result.landed_cost == landed_cost, "The landed cost is wrong.")
         count = len(lab.sandbox.requests)
         refused: dict[str, dict[str, Any]] = {
             "Goods that nobody declares": {"shipment": lab.request()},
@@ -104,7 +104,7 @@ async def duties_include_the_freight(make: Open) -> None:
         for name, fields in refused.items():
             shipment = fields.pop("shipment", declared(lab))
             await lab.refused(InvalidData, lab("estimate_duties", shipment, **fields), name)
-        require(len(lab.sandbox.requests) == count, "Something was sent for what is incomplete.")
+        require(len(lab.sandbox.requests) == count, "A request was sent for incomplete data.")
 
 
 async def an_invoice_is_sent_electronically(make: Open) -> None:
@@ -126,7 +126,9 @@ async def an_invoice_is_sent_electronically(make: Open) -> None:
                 is_own = b64encode(_FILE) in bodies
                 require(is_own is (declaration.invoice_file is not None), "The file is lost.")
                 shown = repr((request, shipment))
-                require("Brule" not in shown, "A request or shipment shows its invoice.")
+                require(
+                    "Brule" not in shown, "The repr of a request or shipment shows its invoice."
+                )
 
 
 DUTIES: Final = (

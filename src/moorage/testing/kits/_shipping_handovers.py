@@ -84,7 +84,7 @@ async def service_points_are_offered(make: Open) -> None:
         require(distances == sorted(distances), "A farther service point comes first.")
         require(all(point.carrier == point.carrier.lower() for point in points), "A vendor's word.")
         nearest: ServicePointResult = await lab("find_service_points", lab.address(), limit=1)
-        require(nearest.points == points[:1], "The limit is not kept.")
+        require(nearest.points == points[:1], "The page has more entries than its limit.")
         offers = await lab.offers(lab.request(service_point=points[0].id))
         require(offers, "There is no rate for delivery to a service point.")
         bodies = b"".join(request.body for request in lab.sandbox.requests)
@@ -93,7 +93,7 @@ async def service_points_are_offered(make: Open) -> None:
         nowhere: ServicePointResult = await lab("find_service_points", nobody)
         require(
             not nowhere.points and nowhere.messages,
-            "There are service points, or no message gives the reason why there are none.",
+            "The result has service points, or no message that explains their absence.",
         )
 
 

@@ -131,7 +131,7 @@ class Line:
     def before(self, request: Request, url: str) -> Response | None:
         """Forward a request; or respond, or raise an error, in place of the vendor."""
         if not self.whole:
-            raise ConnectionFailed("There is no network.", may_have_been_processed=False)
+            raise ConnectionFailed("The network cannot be reached.", may_have_been_processed=False)
         if not self.files and urlsplit(url).netloc != self._home:
             raise ConnectionFailed("The files cannot be reached.")
         if not self._subject.buys(request):

@@ -169,7 +169,7 @@ async def a_repeat_requests_no_new_rates(make: Open) -> None:
         requests = lab.sandbox.requests[request_count:]
         require(
             not any(request.path in paths for request in requests),
-            "A repeated purchase asked for offers again.",
+            "A repeated purchase requested rates again.",
         )
 
 

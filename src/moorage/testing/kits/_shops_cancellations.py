@@ -33,7 +33,7 @@ async def an_order_is_cancelled_once(make: Open) -> None:
         is_canceled = canceled.state is OrderState.CANCELED
         require(is_canceled, f"A cancelled order is reported as {canceled.state}.")
         await lab.refused(VendorRejected, lab.fulfil(order.ref), "A parcel of a cancelled order")
-        require(not lab.shop.parcels(), "A parcel of a cancelled order left.")
+        require(not lab.shop.parcels(), "A parcel of a cancelled order was reported as shipped.")
 
 
 async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
@@ -58,7 +58,7 @@ async def a_shipped_order_is_not_cancelled(make: Open) -> None:
         await lab.fulfil(order.ref)
         count = len(lab.sandbox.requests)
         await lab.fulfil(order.ref)
-        require(len(lab.sandbox.requests) == count, "A repeat of a parcel sent something.")
+        require(len(lab.sandbox.requests) == count, "A repeated report of a parcel sent a request.")
         if ShopsCapability.CANCEL not in lab.capabilities:
             return
         await lab.refused(VendorRejected, lab("cancel", order.ref), "Cancelling a shipped order")

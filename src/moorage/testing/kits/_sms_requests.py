@@ -79,7 +79,7 @@ async def _sent_keys(make: Open) -> list[frozenset[str]]:
                 for name in lab.key_headers()
                 if (key := request.headers.get(name)) is not None
             )
-            require(keys, "A message was sent without its key.")
+            require(keys, "A message was sent without its idempotency key.")
             is_short = all(len(key) <= longest_key for key in keys)
             require(is_short, f"A key is longer than {longest_key} characters.")
             sent_keys.append(keys)
@@ -189,7 +189,7 @@ async def an_answer_is_read_in_full(make: Open) -> None:
             for name, expected in expected_fields.items():
                 value = getattr(result, name)
                 require(value == expected, f"{operation} read {value!r} as {name}.")
-            require(result.raw, "The vendor's own words are missing.")
+            require(result.raw, "The result lacks the vendor's raw response.")
 
 
 async def a_report_is_of_its_message(make: Open) -> None:
@@ -210,7 +210,7 @@ async def a_report_is_of_its_message(make: Open) -> None:
                 event = events[0]
                 require(event.ref == receipt.ref, "A report is of another message.")
                 require(event.status is status, f"{word} was read as {event.status}.")
-                require(event.vendor_status == word, "The vendor's own word is lost.")
+                require(event.vendor_status == word, "The result lacks the vendor's own status.")
                 is_ours = event.sender is None and event.text is None
                 require(is_ours, "A report is reported as a message that was received.")
                 require(event.at is None or event.at.tzinfo, "The time of a report has no zone.")

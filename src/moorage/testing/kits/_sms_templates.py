@@ -64,7 +64,7 @@ async def a_template_is_sent_as_written(make: Open) -> None:
                 require(receipt.ref.id == sent.id, "The receipt is of another message.")
                 is_open = receipt.status in {SmsStatus.QUEUED, SmsStatus.SENT}
                 require(is_open, f"A message that was accepted is {receipt.status}.")
-                require(receipt.raw, "The vendor's own words are missing.")
+                require(receipt.raw, "The result lacks the vendor's raw response.")
                 require(sent.to == lab.subject.to, f"The message went to {sent.to}.")
                 require(sent.channel == channel, f"The message went by {sent.channel}.")
                 require(sent.template == lab.subject.template, f"{sent.template} was sent.")

@@ -51,7 +51,7 @@ async def a_right_code_is_approved_once(make: Open) -> None:
             return
         verification = await _start_verification(lab)
         require(verification.status is VerificationStatus.PENDING, "A new code is not pending.")
-        require(verification.raw, "The vendor's own words are missing.")
+        require(verification.raw, "The result lacks the vendor's raw response.")
         refused_check = await _check_code(lab, verification, _WRONG)
         require(
             refused_check.status is VerificationStatus.PENDING,
@@ -93,7 +93,9 @@ async def a_code_is_sent_once(make: Open) -> None:
         first = await _start_verification(lab, idempotency_key="code-1")
         request_count = len(lab.sandbox.requests)
         repeat = await _start_verification(lab, idempotency_key="code-1")
-        require(first == repeat, "A repeat with the same key is another verification.")
+        require(
+            first == repeat, "A repeat with the same idempotency key started another verification."
+        )
         require(request_count == len(lab.sandbox.requests), "A repeat sent another code.")
 
 
@@ -141,7 +143,8 @@ async def no_code_is_shown(make: Open) -> None:
                 raise AssertionError(f"{entered!r} became {error!r}.") from None
             raise AssertionError(f"{entered!r} was taken for a code.")
         require(
-            count == len(lab.sandbox.requests), "A text that cannot be a code used up an attempt."
+            count == len(lab.sandbox.requests),
+            "A text that cannot be a code counted as an attempt.",
         )
 
 

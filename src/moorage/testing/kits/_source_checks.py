@@ -98,7 +98,9 @@ async def waiting_poll_returns_what_arrives(subject: SourceSubject) -> None:
     async with open_reader(subject) as reader:
         waiting = asyncio.ensure_future(reader.poll(LONG))
         await subject.publish(numbered_messages([1]))
-        records = await wait_soon(waiting, "A poll goes on waiting, though a message has arrived.")
+        records = await wait_soon(
+            waiting, "A poll continues to wait although a message has arrived."
+        )
         require(payloads(records) == [b"1"], "A waiting poll returned other records.")
 
 
@@ -121,7 +123,7 @@ async def _require_nothing_but_new(subject: SourceSubject) -> None:
         )
     require(
         not repeated_records,
-        f"Records came back though they were done: {sorted(repeated_records)}.",
+        f"Records were delivered again although they were committed: {sorted(repeated_records)}.",
     )
 
 
@@ -186,7 +188,9 @@ async def commit_does_not_wait_for_a_poll(subject: SourceSubject) -> None:
         await wait_soon(reader.source.release([]), "`release` waits for a poll.")
         require(not waiting.done(), "A poll ended though nothing has arrived.")
         await subject.publish(numbered_messages([3]))
-        records = await wait_soon(waiting, "A poll goes on waiting, though a message has arrived.")
+        records = await wait_soon(
+            waiting, "A poll continues to wait although a message has arrived."
+        )
         require(payloads(records or ()) == [b"3"], "A waiting poll returned other records.")
 
 
@@ -207,7 +211,7 @@ async def released_records_come_back(subject: SourceSubject) -> None:
         unreleased_payloads = set(payloads(repeated_records)).difference(payloads(released))
         require(
             not unreleased_payloads,
-            f"Records came back that were not released: {sorted(unreleased_payloads)}.",
+            f"Records were delivered again that were not released: {sorted(unreleased_payloads)}.",
         )
     await _require_nothing_but_new(subject)
 

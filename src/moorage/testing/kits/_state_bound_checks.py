@@ -50,14 +50,16 @@ async def a_full_store_keeps_unexpired_states(stores: Stores) -> None:
     keys = [new_key() for _ in range(_BOUND // 2)]
     for key in keys:
         await store.execute(Write({key: "kept"}))
-    with _never_full("A store did not make room of what no longer mattered."):
+    with _never_full("A full store did not remove states that are no longer in use."):
         for _ in range(3):
             for _ in range(_BOUND - len(keys)):
                 await store.execute(Write({new_key(): "dust"}, keep_for=SHORT))
             store.pass_time(2 * SHORT / SECOND)
     for key in keys:
         state = await store.read(key)
-        require(state and state[2] == "kept", "A state that mattered made room for another.")
+        require(
+            state and state[2] == "kept", "A state that is still in use was removed to make room."
+        )
 
 
 async def reads_store_nothing(stores: Stores) -> None:

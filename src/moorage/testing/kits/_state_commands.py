@@ -161,16 +161,16 @@ def _require_prefixes(key: str, commands: Sequence[AppendResult], log: tuple[int
     for place, command in enumerate(commands):
         require(
             command.found[command.keys.index(key)] == log[:place],
-            "A command was given a state that never was, or that another had changed since.",
+            "A command got a state that never existed, or that another command had changed since.",
         )
         start_time = max(start_time, command.began)
         require(
-            command.ended >= start_time, "A command did not see what had ended before it began."
+            command.ended >= start_time, "A command did not see the effect of an earlier command."
         )
     for earlier_command, later_command in pairwise(commands):
         require(
             earlier_command.now <= later_command.now,
-            "A command was given a time from before its states: the clock is read too early.",
+            "A command got an earlier time than its states: the store reads its clock too early.",
         )
 
 

@@ -94,7 +94,7 @@ def _in_threads(flows: Sequence[Flow]) -> None:
         thread.join(patience())
     if errors:
         raise errors[0]
-    require(not any(thread.is_alive() for thread in threads), "A command never came back.")
+    require(not any(thread.is_alive() for thread in threads), "A command never returned.")
 
 
 Stores: TypeAlias = Callable[..., Subject]

@@ -133,7 +133,7 @@ async def a_contact_is_found(make: Open) -> None:
             changed_contact = attrs.evolve(contact, email=f"new@{role}.example")
             for _ in range(2):
                 updated = await lab("update_contact", str(record.ref), changed_contact)
-                require(updated.ref == record.ref, "A change gives another reference.")
+                require(updated.ref == record.ref, "A change returns a different reference.")
                 require(updated.email == changed_contact.email, "A change is lost.")
         require(lab.count("contacts") == 4, "A change created a contact.")
 
@@ -212,7 +212,10 @@ async def a_different_total_is_undone(make: Open) -> None:
                         idempotency_key=key and f"{key}-{kind}",
                     )
                     await lab.refused(VendorRejected, coroutine, f"A {kind} of another total")
-                    require(lab.count("invoices") == 0, f"A {kind} of another total stays.")
+                    require(
+                        lab.count("invoices") == 0,
+                        f"The {kind} document with a wrong total is still listed.",
+                    )
 
 
 async def an_invoice_is_voided_once(make: Open) -> None:
@@ -223,7 +226,7 @@ async def an_invoice_is_voided_once(make: Open) -> None:
             voided = await lab("void_invoice", str(record.ref))
             require(voided.state is InvoiceState.VOID, f"A voided invoice is {voided.state}.")
             require(voided.ref == record.ref, "Another invoice was voided.")
-        require(lab.count("invoices") == 0, "A voided invoice stays.")
+        require(lab.count("invoices") == 0, "A voided invoice is still listed.")
         customer = Contact(name="Mill Ltd")
         contact = (await lab("create_contact", customer)).ref
         paid = await lab("create_invoice", contact, lab.invoice())
@@ -253,7 +256,9 @@ async def a_payment_settles_an_invoice(make: Open) -> None:
             await lab.refused(VendorRejected | InvalidRequest, further_payment, "Paying too much")
             dollars = lab("record_payment", record.ref, lab.payment(Money("1.00", "USD")))
             await lab.refused(InvalidData, dollars, "A payment in another currency")
-        require(lab.count("payments") == 4, "The books do not have each payment once.")
+        require(
+            lab.count("payments") == 4, "The accounts do not contain each payment exactly once."
+        )
 
 
 async def a_journal_is_posted(make: Open) -> None:
@@ -402,7 +407,7 @@ async def an_unknown_state_is_unknown(make: Open) -> None:
         lab.sandbox.fail(lab.subject.strange)
         item = await lab("get_invoice", record.ref)
         require(item.state is InvoiceState.UNKNOWN, f"An unknown word became {item.state}.")
-        require(item.vendor_state is not None, "The vendor's word is lost.")
+        require(item.vendor_state is not None, "The result lacks the vendor's own status.")
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
@@ -441,7 +446,10 @@ async def options_arrive(make: Open) -> None:
             for path, value in nested_values("", request.json())
         ]
         require((name, option) in sent_values, "An option is lost.")
-        require(not any(b'"other"' in body for body in bodies), "Another vendor's option arrived.")
+        require(
+            not any(b'"other"' in body for body in bodies),
+            "An extra option of another vendor was sent.",
+        )
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:

@@ -88,7 +88,7 @@ async def a_consent_follows_its_owner(make: Open) -> None:
             require(consent.status is ConsentStatus.PENDING, f"A new consent is {consent.status}.")
             link = consent.link or ""
             require(link.startswith("https://"), "A new consent has no link.")
-            require(bool(consent.raw), "The vendor's answer is lost.")
+            require(bool(consent.raw), "The result lacks the vendor's response.")
             ref = Ref.parse(str(consent.ref))
             require((ref.vendor, ref.account) == (lab.subject.vendor.name, ACCOUNT), f"{ref}")
             waiting: BankConsent = await lab("get_consent", str(ref))
@@ -98,7 +98,9 @@ async def a_consent_follows_its_owner(make: Open) -> None:
             for decided in (await lab.finished(consent, decide), await lab("get_consent", ref)):
                 require(decided.status is status, f"{status} was read as {decided.status}.")
                 require(decided.ref == ref, "The consent has another reference.")
-                require(decided.link is None, "A consent that was decided still has a link.")
+                require(
+                    decided.link is None, "A consent that the owner has decided still has a link."
+                )
 
 
 async def a_consent_is_finished_once(make: Open) -> None:
@@ -110,7 +112,7 @@ async def a_consent_is_finished_once(make: Open) -> None:
         await lab("finish_consent", consent.ref, url)
         again: BankConsent = await lab("finish_consent", str(consent.ref), url)
         require(again.status is ConsentStatus.GRANTED, f"A repeat is {again.status}.")
-        require(bool(await lab("accounts", consent.ref)), "A repeat lost the accounts.")
+        require(bool(await lab("accounts", consent.ref)), "A repeat does not return the accounts.")
         try:
             await lab("finish_consent", consent.ref, "http://erp.example/#code=secret-code")
         except InvalidData as error:
@@ -138,7 +140,7 @@ async def a_key_starts_one_consent(make: Open) -> None:
     """A consent is started once per idempotency key; a repeat returns the same consent."""
     async with make() as lab:
         consents = [await lab.start(idempotency_key="k-1") for _ in range(3)]
-        require(lab.bank.consent_count() == 1, "A key started more than one consent.")
+        require(lab.bank.consent_count() == 1, "One idempotency key started more than one consent.")
         require(consents[0] == consents[1] == consents[2], "A repeat has another consent.")
         require(
             [item.replayed for item in consents] == [False, True, True],
@@ -184,11 +186,11 @@ async def accounts_are_listed(make: Open) -> None:
     async with make() as lab:
         accounts: tuple[BankAccount, ...] = await lab("accounts", str((await lab.granted()).ref))
         numbers = [item.iban.value if item.iban else item.number for item in accounts]
-        require(tuple(numbers) == IBANS, "The accounts have other numbers.")
+        require(tuple(numbers) == IBANS, "The accounts have different numbers.")
         owner = lab.subject.stated("owner", OWNER)
         require({item.owner for item in accounts} == {owner}, "The owner is lost.")
         require(len({item.ref for item in accounts}) == len(IBANS), "Accounts share a reference.")
-        require(all(item.raw for item in accounts), "The vendor's answer is lost.")
+        require(all(item.raw for item in accounts), "The result lacks the vendor's response.")
         lab.check_hides(f"{accounts!r}", "A list of accounts")
 
 
@@ -198,7 +200,7 @@ async def balances_are_exact(make: Open) -> None:
         account, stated = str(await lab.account()), lab.subject.stated
         balances: tuple[CurrentBalance, ...] = await lab("balances", account)
         words = tuple(item.vendor_kind for item in balances)
-        require(words == lab.subject.balance_words, "The bank's words are lost.")
+        require(words == lab.subject.balance_words, "The result lacks the bank's own status.")
         kinds = [item.kind for item in balances]
         require(kinds == [BalanceKind.BOOKED, BalanceKind.AVAILABLE], f"The kinds are {kinds}.")
         amounts = [item.amount for item in balances]
@@ -248,7 +250,7 @@ async def transactions_are_read_page_by_page(make: Open) -> None:
         ids = [item.id for item in booked]
         require(None not in ids and len(set(ids)) == len(BOOKED), f"The ids are {ids}.")
         require([item.id for item in await lab.booked(ref)] == ids, "An id changes.")
-        require(all(item.raw for item in booked), "The vendor's answer is lost.")
+        require(all(item.raw for item in booked), "The result lacks the vendor's response.")
         days = [item.entry.booked_on for item in booked]
         require(days == [date(2031, 5, day) for day in (6, 5, 4)], f"The days are {days}.")
         states = {item.entry.status for item in booked}
@@ -379,12 +381,14 @@ async def a_payment_is_initiated_once(make: Open) -> None:
         payments: list[BankPayment] = [
             await lab("pay", order, idempotency_key="k-1") for _ in range(3)
         ]
-        require(lab.bank.payment_count() == 1, "A key initiated more than one payment.")
+        require(
+            lab.bank.payment_count() == 1, "One idempotency key initiated more than one payment."
+        )
         require(payments[0] == payments[1] == payments[2], "A repeat has another payment.")
         payment = payments[0]
         require(payment.status is BankPaymentStatus.PENDING, f"It is {payment.status}.")
         require((payment.link or "").startswith("https://"), "A new payment has no link.")
-        require(bool(payment.raw), "The bank's answer is lost.")
+        require(bool(payment.raw), "The result lacks the bank's response.")
         looked_up: BankPayment = await lab("get_payment", str(payment.ref))
         require(looked_up.ref == payment.ref, "A payment has another reference.")
         require(looked_up.status is BankPaymentStatus.PENDING, f"It is {looked_up.status}.")
@@ -454,7 +458,7 @@ async def a_payment_is_finished_once(make: Open) -> None:
         for ref in (str(started.ref), started.ref):
             payment: BankPayment = await lab("finish_payment", ref, url)
             require(payment.status is BankPaymentStatus.PENDING, f"It is {payment.status}.")
-            require(bool(payment.raw), "The bank's answer is lost.")
+            require(bool(payment.raw), "The result lacks the bank's response.")
             require(lab.bank.submitted_count() == 1, "A payment was submitted twice.")
             again: BankPayment = await lab("finish_payment", payment.ref, url)
             require(again.ref == payment.ref, "A payment has another reference.")

@@ -109,8 +109,7 @@ async def a_response_requested_before_removal_is_not_stored(factory: AsyncFactor
         lookup = await cache.find(key)
         await cache.delete(key)
         was_stored = await cache.store(key, lookup.mark, (entry(2),), _LONG)
-        require(not was_stored, "An answer is said to be kept that was under way when its key was"
-                " forgotten.")  # fmt: skip
+        require(not was_stored, "A response was cached although its key had been removed.")
         await _require_entries(cache, key)
 
 
@@ -121,8 +120,10 @@ async def one_of_two_concurrent_writers_succeeds(factory: AsyncFactory) -> None:
         lookup, second_lookup = await cache.find(key), await cache.find(key)
         is_first_kept = await cache.store(key, lookup.mark, (entry(number),), _LONG)
         is_second_kept = await cache.store(key, second_lookup.mark, (entry(number + 1),), _LONG)
-        require(is_first_kept, "An answer was not kept, though nothing had changed under its key.")
-        require(not is_second_kept, "An answer was kept over one that came after it was asked for.")
+        require(
+            is_first_kept, "A response was not cached although nothing had changed under its key."
+        )
+        require(not is_second_kept, "A cached response replaced a newer one.")
         await _require_entries(cache, key, entry(number))
 
 
@@ -137,8 +138,8 @@ async def cached_responses_age(factory: AsyncFactory) -> None:
         read_start = time.monotonic()
         entries = (await cache.find(key)).entries
         read_end = time.monotonic()
-        require(entries, "An answer was lost that was to be kept for long.")
-        require(entries[0].age >= age, "An answer has become younger while it was kept.")
+        require(entries, "A response with a long lifetime was lost.")
+        require(entries[0].age >= age, "The age of a cached response decreased.")
         age = entries[0].age
         time_kept = age - entry(1).age
         require(
@@ -148,7 +149,7 @@ async def cached_responses_age(factory: AsyncFactory) -> None:
         require(
             time_kept >= read_start - stored_at - _SHORT, f"An answer is only {time_kept} s older."
         )
-        require(read_end - stored_at < patience(), "Answers do not grow older while they are kept.")
+        require(read_end - stored_at < patience(), "The age of cached responses does not increase.")
         await asyncio.sleep(0.001)
 
 
@@ -160,7 +161,7 @@ async def cached_responses_expire(factory: AsyncFactory) -> None:
     await _store_answer(cache, f"{key}0", entry(2))
     end = time.monotonic() + patience()
     while (await cache.find(key)).entries:
-        require(time.monotonic() < end, "An answer is kept for longer than it was to be.")
+        require(time.monotonic() < end, "A response was cached longer than its lifetime.")
         await asyncio.sleep(0.001)
     await _require_entries(cache, f"{key}0", entry(2))
     await _store_answer(cache, key, entry(3))
@@ -189,7 +190,10 @@ def many_threads_may_use_it(factory: Factory) -> None:
         thread.join()
     require(not error_messages, f"Threads that used the cache at once raised {error_messages}.")
     require(marks, "No thread could store an answer.")
-    require(len(marks) == len(set(marks)), "Two threads kept what they had looked up at once.")
+    require(
+        len(marks) == len(set(marks)),
+        "Two threads that looked up the same value at the same time both stored it.",
+    )
     require(
         len(cache.find(key).entries) == 1,
         "The answer that the last thread stored is not in the cache.",
@@ -204,7 +208,7 @@ def _key() -> str:
 async def _store_answer(cache: AsyncResponseCache, key: str, *entries: CacheEntry) -> None:
     lookup = await cache.find(key)
     was_stored = await cache.store(key, lookup.mark, entries, _LONG)
-    require(was_stored, "An answer was not kept, though nothing had changed under its key.")
+    require(was_stored, "A response was not cached although nothing had changed under its key.")
 
 
 async def _require_entries(cache: AsyncResponseCache, key: str, *expected: CacheEntry) -> None:

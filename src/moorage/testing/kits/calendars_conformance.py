@@ -85,7 +85,7 @@ async def calendars_are_listed_once(make: Open) -> None:
         page: CalendarPage = await lab("calendars")
         page_items = list(page.items)
         while page.next is not None:
-            require(len(page_items) < 5, "A list does not end.")
+            require(len(page_items) < 5, "The pages of a list do not end.")
             page = await lab("calendars", after=str(page.next))
             page_items += page.items
         refs = [calendar.ref for calendar in page_items]
@@ -111,7 +111,7 @@ async def an_event_is_written(make: Open) -> None:
                 require(getattr(event, name) == value, f"The {name} is lost.")
             require(event.attendees == _ATTENDEES, f"{len(event.attendees)} attendees are read.")
             require(event.status is EventStatus.CONFIRMED, f"It is {event.status}.")
-            require(bool(event.raw), "The vendor's answer is lost.")
+            require(bool(event.raw), "The result lacks the vendor's response.")
         (stored_event,) = lab.sandbox.events()
         require(stored_event.id == created.ref.id, "The reference is not of the event.")
         require(created.ref.account == ACCOUNT, "The reference names no account.")
@@ -124,7 +124,7 @@ async def whole_days_are_kept(make: Open) -> None:
         days: dict[str, Any] = {"start": date(2026, 3, 28), "end": date(2026, 3, 30)}
         event = await lab.write(**days)
         for read in (event, await lab.get(event.ref)):
-            require(read.all_day, "Whole days have become times.")
+            require(read.all_day, "Whole-day events were changed to events with times.")
             require((read.start, read.end) == tuple(days.values()), f"It is from {read.start}.")
         changed_event = await lab("update", event.ref, EventChanges(start=START, end=END))
         require(
@@ -201,7 +201,7 @@ async def only_named_fields_change(make: Open) -> None:
         for step in steps:
             changed_event = await lab("update", ref, EventChanges(**step))
             _require_changed(event_before, changed_event, step)
-            require(await lab.get(ref) == changed_event, "A change is read as another one.")
+            require(await lab.get(ref) == changed_event, "A change is read as a different change.")
             require(lab.sandbox.events()[0].annotated, f"{sorted(step)} erased other fields.")
             event_before = changed_event
         responses = [attendee.response for attendee in event_before.attendees]
@@ -240,10 +240,12 @@ async def a_version_is_compared(make: Open) -> None:
         require(second.version not in {None, first.version}, "The version stays the same.")
         late_update = lab("update", first.ref, EventChanges(title="Late"), version=first.version)
         await lab.refused(ChangedMeanwhile, late_update, "A change of an older version")
-        require(lab.titles() == ["Pickup"], "A change of an older version was made.")
+        require(lab.titles() == ["Pickup"], "A change of an outdated version was accepted.")
         lab.sandbox.fail(Lost())
         lost_update = lab("update", first.ref, EventChanges(title="Lost"), version=second.version)
-        error = await lab.refused(ConnectionFailed, lost_update, "A lost change of a version")
+        error = await lab.refused(
+            ConnectionFailed, lost_update, "A change with a version whose response is lost"
+        )
         require(
             error.may_have_been_processed, "A change with a lost response is reported as not made."
         )
@@ -260,7 +262,9 @@ async def recurrence_is_kept(make: Open) -> None:
             read = await lab.get(event.ref)
             require(read.recurrence == rule, f"{rule} is read as {read.recurrence}.")
         await lab("update", event.ref, EventChanges(clear=["recurrence"]))
-        require((await lab.get(event.ref)).recurrence is None, "A series did not end.")
+        require(
+            (await lab.get(event.ref)).recurrence is None, "A removed recurrence is still there."
+        )
         count = len(lab.sandbox.requests)
         for rule in lab.subject.refused_rules:
             error = await lab.refused(InvalidData, lab.write(recurrence=rule), rule)
@@ -335,7 +339,7 @@ async def _all_changes(lab: Lab, after: object = None) -> tuple[list[EventChange
     page: ChangePage = await lab("changes", lab.calendar, **MONTH, after=after)
     items = list(page.items)
     while page.next is not None:
-        require(len(items) < 20, "A list does not end.")
+        require(len(items) < 20, "The pages of a list do not end.")
         require(page.later is None, "A page with a next page is reported as the last page.")
         page = await lab("changes", lab.calendar, **MONTH, after=page.next)
         items += page.items
@@ -357,7 +361,7 @@ async def busy_times_are_told(make: Open) -> None:
         require([item.email for item in (grace, nobody, free)] == emails, "Addresses are mixed.")
         times = [(item.start, item.end) for item in grace.busy or ()]
         require(times == [moments], f"{len(times)} busy times are returned.")
-        require(free.busy == (), "Somebody who is free has busy times.")
+        require(free.busy == (), "A person without events has busy times.")
         require(
             nobody.busy is None and bool(nobody.problem), "An unknown address is reported as free."
         )

@@ -72,11 +72,11 @@ async def a_message_is_posted(make: Open) -> None:
     async with make() as lab:
         receipt: ChatReceipt = await lab("send", lab.message())
         require(lab.count() == 1, "One message was not posted once.")
-        require(lab.shown()[0].text == TEXT, "People see another text.")
+        require(lab.shown()[0].text == TEXT, "The message shows a different text.")
         require(receipt.status in _ANSWERED, f"A new message is {receipt.status}.")
         is_sent = receipt.status is ChatStatus.SENT
         require(is_sent is (receipt.ref is not None), "A message with no id is reported as sent.")
-        require(receipt.raw, "The vendor's answer is lost.")
+        require(receipt.raw, "The result lacks the vendor's response.")
         if receipt.ref is not None:
             require(receipt.ref.vendor == lab.subject.vendor.name, "The receipt names no vendor.")
             require(receipt.ref.account == ACCOUNT, "The receipt names no account.")
@@ -88,7 +88,7 @@ async def a_key_posts_once(make: Open) -> None:
     """A message is posted once per idempotency key; a repeat returns the same receipt."""
     async with make() as lab:
         receipts = [await lab("send", lab.message(), idempotency_key="k-1") for _ in range(3)]
-        require(lab.count() == 1, "A key posted its message more than once.")
+        require(lab.count() == 1, "One idempotency key posted its message more than once.")
         require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
         await lab("send", lab.message(), idempotency_key="k-2")
         require(lab.count() == 2, "A second idempotency key posted no second message.")
@@ -173,7 +173,7 @@ async def a_key_answers_once(make: Open) -> None:
         receipt: ChatReceipt = await lab("send", lab.message())
         reply = partial(lab, "reply", receipt.ref, lab.message("Packed."), idempotency_key="k-1")
         require(await reply() == await reply(), "A repeat has another receipt.")
-        require(lab.count() == 2, "A key answered more than once.")
+        require(lab.count() == 2, "One idempotency key sent its answer more than once.")
 
 
 async def a_message_is_replaced(make: Open) -> None:
@@ -206,7 +206,7 @@ async def a_message_is_deleted(make: Open) -> None:
         for _ in range(2):
             deleted: ChatReceipt = await lab("delete", str(receipts[0].ref))
             require(deleted.status is ChatStatus.DELETED, f"A deletion is {deleted.status}.")
-            require(deleted.ref == receipts[0].ref, "A deletion is of another message.")
+            require(deleted.ref == receipts[0].ref, "A deletion affects another message.")
         texts = [message.text for message in lab.shown()]
         require(texts == ["Number 1."], f"After a deletion people see {texts}.")
 
@@ -287,7 +287,7 @@ async def options_arrive(make: Open) -> None:
         values = request_values(request)
         is_sent = any(path.split(".")[-1] == name and value == option for path, value in values)
         require(is_sent, "An option is lost.")
-        require(b'"other"' not in request.body, "Another vendor's option arrived.")
+        require(b'"other"' not in request.body, "An extra option of another vendor was sent.")
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:

@@ -36,7 +36,7 @@ AsyncFactory: TypeAlias = Callable[[AsyncRenew], AsyncCredentialProvider]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
 
-_HANGS: Final = "A refresh does not come to an end."
+_HANGS: Final = "A refresh does not return."
 OLD: Final = Credentials.bearer("old")
 NEW: Final = Credentials.bearer("new")
 OTHER: Final = Credentials.bearer("other")
@@ -95,15 +95,18 @@ async def a_tenant_without_credentials_gets_none(factory: AsyncFactory) -> None:
     """A tenant without credentials gets none, and no renewal is attempted."""
     renewals = Renewals()
     provider = factory(renewals)
-    require(not await provider.has("stripe", None), "A credential is there that nobody put.")
+    require(
+        not await provider.has("stripe", None),
+        "The provider returned a credential that was never stored.",
+    )
     for ask in (
         partial(provider.get, "stripe", None),
         partial(provider.refresh, "stripe", None, OLD),
     ):
         raised_error = await _raised_error(ask())
         is_missing = isinstance(raised_error, CredentialNotFound)
-        require(is_missing, f"Asking for a credential that nobody put raised {raised_error!r}.")
-    require(renewals.calls == [], "A credential was renewed that nobody put.")
+        require(is_missing, f"Reading a credential that was never stored raised {raised_error!r}.")
+    require(renewals.calls == [], "A credential was renewed that was never stored.")
 
 
 async def owners_have_separate_credentials(factory: AsyncFactory) -> None:
@@ -167,7 +170,7 @@ async def concurrent_callers_share_one_renewal(factory: AsyncFactory) -> None:
     renewals.may_end.set()
     renewed_credentials = await wait_soon(asyncio.gather(*callers), _HANGS)
     require(
-        renewed_credentials == [NEW] * 8, "Some of those who waited did not get the new credential."
+        renewed_credentials == [NEW] * 8, "Some waiting callers did not get the new credential."
     )
     require(len(renewals.calls) == 1, f"One credential was renewed {len(renewals.calls)} times.")
 
@@ -185,7 +188,7 @@ async def owners_do_not_wait_for_each_other(factory: AsyncFactory) -> None:
     renewals.may_end.set()
     renewed_credentials = (await wait_soon(slow_task, _HANGS), fast_credentials)
     require(renewed_credentials == (NEW, NEW), "A refresh did not return the new credential.")
-    require(not is_waited, "A tenant had to wait for another's renewal.")
+    require(not is_waited, "A tenant had to wait for the renewal of another tenant's credential.")
 
 
 async def a_failed_renewal_keeps_the_old_credential(factory: AsyncFactory) -> None:
@@ -200,7 +203,9 @@ async def a_failed_renewal_keeps_the_old_credential(factory: AsyncFactory) -> No
         require(await provider.get("stripe", None) == OLD, "A failed renewal lost a credential.")
         renewals.error = None
         renewed_credentials = await wait_soon(provider.refresh("stripe", None, OLD), _HANGS)
-        require(renewed_credentials == NEW, "After a failed renewal another did not succeed.")
+        require(
+            renewed_credentials == NEW, "After a failed renewal, the next renewal did not succeed."
+        )
 
 
 async def waiting_callers_get_the_error_of_a_renewal(factory: AsyncFactory) -> None:
@@ -214,7 +219,7 @@ async def waiting_callers_get_the_error_of_a_renewal(factory: AsyncFactory) -> N
     renewals.may_end.set()
     raised_errors = await wait_soon(asyncio.gather(*tasks), _HANGS)
     all_failed = all(isinstance(error, CredentialRefreshFailed) for error in raised_errors)
-    require(all_failed, f"Those who waited for a renewal that failed got {raised_errors!r}.")
+    require(all_failed, f"Callers that waited for a failed renewal got {raised_errors!r}.")
     require(
         len({*map(id, raised_errors)}) == 4,
         "Callers that waited for one renewal raise the same exception object.",
@@ -235,7 +240,7 @@ async def a_cancelled_renewal_is_taken_over(factory: AsyncFactory) -> None:
     renewals.may_end.set()
     renewed_credentials = await wait_soon(asyncio.gather(*other_tasks), _HANGS)
     require(first_refresh.cancelled(), "A cancellation was swallowed.")
-    require(renewed_credentials == [NEW] * 3, "Those who waited did not get a new credential.")
+    require(renewed_credentials == [NEW] * 3, "Waiting callers did not get a new credential.")
 
 
 async def _raised_error(awaitable: Awaitable[object]) -> BaseException | None:

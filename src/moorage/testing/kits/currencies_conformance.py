@@ -122,8 +122,8 @@ async def a_day_has_exactly_its_rates(make: _Open) -> None:
         for day in _WORKDAYS if lab.has_history else ():
             result = await lab.rates(day)
             lab.require_exact(result, day)
-            require(result.source, "The vendor's name or number of the table is lost.")
-            require(result.raw, "The vendor's entries are lost.")
+            require(result.source, "The result lacks the vendor's name or the number of the table.")
+            require(result.raw, "The result lacks the vendor's entries.")
 
 
 async def the_latest_rates_are_the_default(make: _Open) -> None:
@@ -178,7 +178,10 @@ async def a_day_before_the_first_is_refused(make: _Open) -> None:
         error = await lab.refused(InvalidData, lab.rates(early_day), "A day before the first")
         require(error.field == "day", "The error of an early day does not name the day.")
         require(str(first_day) in str(error), "The error of an early day names no first day.")
-        require(lab.sandbox.requests == [], "A day before the first was sent to the vendor.")
+        require(
+            lab.sandbox.requests == [],
+            "A day before the vendor's first day was sent to the vendor.",
+        )
         lab.require_exact(await lab.rates(first_day), first_day)
 
 

@@ -87,7 +87,7 @@ async def an_invoice_is_sent(make: Open) -> None:
         require(
             Ref.parse(str(sent_invoice.ref)) == sent_invoice.ref, "A reference changes as text."
         )
-        require(sent_invoice.raw, "The vendor's answer is lost.")
+        require(sent_invoice.raw, "The result lacks the vendor's response.")
         if EinvoiceCapability.CII in lab.capabilities:
             await lab("send", lab.outgoing(CII))
             require(
@@ -100,7 +100,7 @@ async def a_key_sends_once(make: Open) -> None:
     """An invoice is sent once per idempotency key; a repeat returns the same result."""
     async with make() as lab:
         results = [await lab("send", lab.outgoing(), idempotency_key="k-1") for _ in range(3)]
-        require(lab.count() == 1, "A key sent its invoice more than once.")
+        require(lab.count() == 1, "One idempotency key sent its invoice more than once.")
         require(results[0] == results[1] == results[2], "A repeat has another result.")
         await lab("send", lab.outgoing(), idempotency_key="k-2")
         require(lab.count() == 2, "A second idempotency key sent no second invoice.")
@@ -145,7 +145,7 @@ async def pending_is_not_delivered(make: Open) -> None:
         delivered: SentInvoice = await lab("get", sent_invoice.ref)
         require(delivered.status is EinvoiceStatus.DELIVERED, "A delivery is not reported.")
         require(delivered.ref == sent_invoice.ref, "The state is of another invoice.")
-        require(delivered.raw, "The vendor's answer is lost.")
+        require(delivered.raw, "The result lacks the vendor's response.")
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
@@ -213,7 +213,7 @@ async def a_recipient_is_looked_up(make: Open) -> None:
         check: RecipientCheck = await lab("check_recipient", RECIPIENT)
         require(check.can_receive is True, "A known recipient is reported as unknown.")
         require(str(check.address) == RECIPIENT, "The answer is about another recipient.")
-        require(check.raw, "The vendor's answer is lost.")
+        require(check.raw, "The result lacks the vendor's response.")
         for document_type in ("invoice", "credit_note"):
             check = await lab("check_recipient", STRANGER, document_type=document_type)
             require(not check.can_receive, "An unknown recipient is reported as able to receive.")
@@ -231,7 +231,7 @@ async def an_invoice_arrives(make: Open) -> None:
                 received_invoice: ReceivedInvoice = await lab("download", ref)
                 require(received_invoice.document == document, "Another document was downloaded.")
                 require(str(received_invoice.ref) == ref, "It has another reference.")
-                require(received_invoice.raw, "The vendor's answer is lost.")
+                require(received_invoice.raw, "The result lacks the vendor's response.")
         if EinvoiceCapability.INBOX not in lab.capabilities:
             return
         require(
@@ -252,7 +252,7 @@ def _other_document(lab: Lab) -> bytes:
 
 async def _listed_ids(lab: Lab) -> list[str]:
     inbox: EinvoiceInbox = await lab("list_received")
-    require(inbox.raw, "The vendor's answer is lost.")
+    require(inbox.raw, "The result lacks the vendor's response.")
     for invoice in inbox.invoices:
         require(invoice.at is None or invoice.at.tzinfo, "A time has no zone.")
         require(invoice.document is None, "A list has a document.")
@@ -267,7 +267,7 @@ async def options_arrive(make: Open) -> None:
         await lab("send", lab.outgoing(extra=extra))
         request = lab.sandbox.requests[-1]
         require(request.json().get(name) == option, "An option is lost.")
-        require(b'"other"' not in request.body, "Another vendor's option arrived.")
+        require(b'"other"' not in request.body, "An extra option of another vendor was sent.")
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:
@@ -303,7 +303,7 @@ async def events_are_accepted_if_proven(make: Open) -> None:
         require(event.type is EinvoiceEventType.RECEIVED, f"It is reported as {event.type}.")
         require(event.ref.id == id_, "The event names another document.")
         require(event.status is None, "A document that arrived has a state.")
-        require(event.raw, "The vendor's event is lost.")
+        require(event.raw, "The event lacks the vendor's own event.")
         strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET)
         try:
             strange_verifier.verify(**lab.subject.sandbox.receive(id_).arguments())
@@ -323,7 +323,7 @@ async def a_state_is_told_by_its_word(make: Open) -> None:
             event = _event(lab, reports(sent_invoice.ref.id, word))
             require(event.type is EinvoiceEventType.STATUS, f"It is reported as {event.type}.")
             require(event.status == state, f"{word} is reported as {event.status}.")
-            require(event.vendor_status == word, "The vendor's word is lost.")
+            require(event.vendor_status == word, "The result lacks the vendor's own status.")
             require(event.ref == sent_invoice.ref, "The event names another invoice.")
         event = _event(lab, deliver(sent_invoice.ref.id))
         require(event.status is EinvoiceStatus.DELIVERED, "A delivery is not reported.")

@@ -288,7 +288,7 @@ async def failures_have_their_types(factory: Factory) -> None:
     raised_error = await raised_error_of(lab.stranger.email().send_transactional(message()))
     require(isinstance(raised_error, AuthenticationFailed), f"A stranger met {raised_error!r}.")
     code = getattr(raised_error, "vendor_code", None)
-    require(code == lab.codes["auth"], f"A stranger's code is {code!r}.")
+    require(code == lab.codes["auth"], f"The result for a code of another recipient is {code!r}.")
     require(not lab.delivered, "A message that failed was delivered.")
 
 

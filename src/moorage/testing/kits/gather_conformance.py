@@ -204,7 +204,7 @@ async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
     finally:
         flag.set()
     require(result == "fast", "A step that hangs was not overtaken.")
-    require(len(slow_numbers) < 2, "Three steps started, where two were needed.")
+    require(len(slow_numbers) < 2, "Three steps started, although two were needed.")
     require(
         fast_numbers[0] - start >= _BRIEFLY, "A second step started before the first had its time."
     )
@@ -223,7 +223,7 @@ async def a_slow_good_result_beats_a_fast_bad_one(factory: AsyncFactory) -> None
         return ""
 
     result = await wait_soon(factory().first([slow_task, fast_task], stagger=0, good=bool), _HANGS)
-    require(result == "good", "A step that was under way was given up for a bad result.")
+    require(result == "good", "A running step was cancelled because of a bad result.")
 
 
 async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
@@ -255,7 +255,7 @@ async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
         )
         await wait_soon(both.wait(), "Two steps did not start.")
         caller.cancel()
-        await wait_soon(asyncio.wait([caller]), "A cancelled caller does not go on.")
+        await wait_soon(asyncio.wait([caller]), "A cancelled caller does not continue.")
         require(caller.cancelled(), f"`{verb}` swallowed a cancellation.")
         require(
             sorted(ended_numbers) == sorted(start_numbers),
@@ -277,7 +277,7 @@ async def other_steps_have_ended(factory: AsyncFactory) -> None:
     await wait_soon(
         factory().first([wait_for_cancellation, _step(_echo, "good")], stagger=0, good=bool), _HANGS
     )
-    require(ended_steps == ["hang"], "A step that lost goes on.")
+    require(ended_steps == ["hang"], "A step whose result is not needed continues.")
 
 
 def _step(run: Callable[[Any], Coroutine[Any, Any, Item]], argument: object) -> Step[Item]:

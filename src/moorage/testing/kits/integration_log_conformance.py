@@ -162,7 +162,7 @@ async def new_entries_do_not_shift_pages(factory: AsyncFactory) -> None:
     second_page = await log.find(LogQuery(limit=100, after=first_page.next))
     ids = [entry.id for entry in (*first_page.items, *second_page.items)]
     expected = [entry.id for entry in entries]
-    require(ids == expected, f"Two pages that were read with writing between them contain {ids}.")
+    require(ids == expected, f"Two pages, read before and after a write, contain {ids}.")
 
 
 async def a_page_ends_at_the_scan_limit(factory: AsyncFactory) -> None:

@@ -60,17 +60,22 @@ async def slots_are_limited(factory: AsyncFactory) -> None:
         require(is_admitted, f"Of {slots} free slots, one was refused.")
     require(not await _enters(locks, slots=3), "A fourth caller got one of three slots.")
     locks.release(_NAME, holders[1])
-    require(await _enters(locks, slots=3), "A released slot was not given again.")
-    require(not await _enters(locks, slots=3), "One slot was released, and two were given.")
+    require(await _enters(locks, slots=3), "A released slot was not granted to the next caller.")
+    require(not await _enters(locks, slots=3), "One slot was released, but two were granted.")
 
 
 async def names_are_apart(factory: AsyncFactory) -> None:
     """Semaphores with different names have independent slots."""
     locks, first_holder, second_holder = factory(), object(), object()
-    require(await _enters(locks, first_holder, name="a"), "A slot of 'a' was not given.")
-    require(await _enters(locks, second_holder, name="b"), "A slot of 'b' was held by 'a'.")
+    require(await _enters(locks, first_holder, name="a"), "A free slot of key 'a' was not granted.")
+    require(
+        await _enters(locks, second_holder, name="b"),
+        "A slot of key 'b' was blocked by a holder of key 'a'.",
+    )
     locks.release("a", first_holder)
-    require(not await _enters(locks, name="b"), "Giving back a slot of 'a' freed one of 'b'.")
+    require(
+        not await _enters(locks, name="b"), "Returning a slot of key 'a' freed a slot of key 'b'."
+    )
 
 
 async def only_a_holder_releases(factory: AsyncFactory) -> None:
@@ -78,14 +83,14 @@ async def only_a_holder_releases(factory: AsyncFactory) -> None:
     locks, holder, refused_caller = factory(), object(), object()
     locks.release(_NAME, holder)
     await _enters(locks, holder)
-    require(not await _enters(locks, refused_caller), "A slot was given twice.")
+    require(not await _enters(locks, refused_caller), "A slot was granted twice.")
     locks.release(_NAME, refused_caller)
     locks.release("elsewhere", holder)
-    require(not await _enters(locks), "A slot was given back by somebody who had none.")
+    require(not await _enters(locks), "A caller without a slot returned a slot.")
     locks.release(_NAME, holder)
     await _enters(locks)
     locks.release(_NAME, holder)
-    require(not await _enters(locks), "A slot was given back twice by the same holder.")
+    require(not await _enters(locks), "A caller returned its slot twice.")
 
 
 async def without_timeout_or_queue_a_caller_is_refused(factory: AsyncFactory) -> None:
@@ -97,7 +102,7 @@ async def without_timeout_or_queue_a_caller_is_refused(factory: AsyncFactory) ->
         is_refused = not await wait_soon(
             acquisition, f"Waited, with a line of {queue} and {timeout} s."
         )
-        require(is_refused, "A slot was given twice.")
+        require(is_refused, "A slot was granted twice.")
 
 
 async def a_wait_ends_with_its_timeout(factory: AsyncFactory) -> None:
@@ -108,10 +113,10 @@ async def a_wait_ends_with_its_timeout(factory: AsyncFactory) -> None:
     is_waited = not await wait_soon(
         _SlotCaller(locks, timeout=_BRIEFLY).acquisition, "A wait did not end in time."
     )
-    require(is_waited, "A slot was given twice.")
-    require(time.monotonic() - start >= _BRIEFLY, "A wait ended before its time.")
+    require(is_waited, "A slot was granted twice.")
+    require(time.monotonic() - start >= _BRIEFLY, "A wait ended too early.")
     locks.release(_NAME, holder)
-    require(await _enters(locks), "A slot was given to somebody who had left.")
+    require(await _enters(locks), "A slot was granted to a caller that had given up.")
 
 
 async def a_full_queue_refuses_at_once(factory: AsyncFactory) -> None:
@@ -121,7 +126,7 @@ async def a_full_queue_refuses_at_once(factory: AsyncFactory) -> None:
     waiting_guests = [await _joins(locks, ahead) for ahead in range(3)]
     acquisition = locks.acquire(_NAME, object(), slots=1, queue=3, timeout=patience() * 2)
     is_refused = not await wait_soon(acquisition, "A fourth caller waits in a line for three.")
-    require(is_refused, "A slot was given twice.")
+    require(is_refused, "A slot was granted twice.")
     await _everybody_enters(locks, holder, waiting_guests)
 
 
@@ -139,7 +144,9 @@ async def new_callers_do_not_overtake(factory: AsyncFactory) -> None:
     await _enters(locks, holder)
     guest = await _joins(locks, 0)
     locks.release(_NAME, holder)
-    require(not await _enters(locks), "A newcomer got the slot that another waited for.")
+    require(
+        not await _enters(locks), "A new caller got the slot for which another caller was waiting."
+    )
     require(await wait_soon(guest.acquisition, _NEVER), _NEVER)
 
 
@@ -175,10 +182,10 @@ async def no_caller_waits_forever(factory: AsyncFactory) -> None:
             locks.release(_NAME, holder)
 
     visits = asyncio.gather(*map(visit_lock, range(60)))
-    await wait_soon(visits, "Somebody waits for ever for a slot that is free.")
+    await wait_soon(visits, "A caller waits forever although a slot is free.")
     require(largest_count <= 2, f"{largest_count} were in two slots at once.")
     require(served_count >= 40, f"Only {served_count} were served, though 40 had the time to wait.")
-    require(await _enters(locks), "A slot is held by nobody.")
+    require(await _enters(locks), "A slot is counted as taken without a holder.")
 
 
 async def a_cancelled_waiter_holds_nothing(factory: AsyncFactory) -> None:
@@ -232,7 +239,7 @@ def threads_never_exceed_the_limit(factory: Factory) -> None:
         max(largest_numbers) <= 3, f"{max(largest_numbers)} threads were in three slots at once."
     )
     is_acquired = locks.acquire(_NAME, object(), slots=1, queue=0, timeout=0)
-    require(is_acquired, "A slot is held by nobody.")
+    require(is_acquired, "A slot is counted as taken without a holder.")
 
 
 async def _enters(
@@ -252,7 +259,7 @@ async def _joins(locks: AsyncLocks, ahead: int) -> _SlotCaller:
         acquisition = locks.acquire(_NAME, object(), slots=1, queue=ahead + 1, timeout=_BRIEFLY)
         require(
             not await wait_soon(acquisition, "A wait did not end in time."),
-            "A slot was given twice.",
+            "A slot was granted twice.",
         )
         if time.monotonic() - start < _BRIEFLY:
             return guest
@@ -268,11 +275,11 @@ async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_Sl
             asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED), _NEVER
         )
         is_alone = finished_tasks == {guest.acquisition} and guest.acquisition.result()
-        require(is_alone, "A caller was let in before another that had waited longer.")
+        require(is_alone, "A caller was admitted before a caller that had waited longer.")
         requests.remove(guest.acquisition)
         holder = guest
     locks.release(_NAME, holder)
-    require(await _enters(locks), "A slot is held by nobody.")
+    require(await _enters(locks), "A slot is counted as taken without a holder.")
 
 
 async def _cancel_and_wait(guest: _SlotCaller) -> None:

@@ -107,10 +107,10 @@ async def a_payment_is_taken_once(make: Open) -> None:
         payments = [await lab("charge", order, idempotency_key="k-1") for _ in range(3)]
         payment: Payment = payments[0]
         require(payments[1] == payments[2] == payment, "A repeat has another receipt.")
-        require(lab.subject.charged() == 1, "A key took its payment more than once.")
+        require(lab.subject.charged() == 1, "One idempotency key took its payment more than once.")
         require(payment.ref.vendor == lab.subject.vendor.name, "The receipt names no vendor.")
         require(payment.ref.account == FIRST, "The receipt names no account.")
-        require(payment.vendor_state and payment.raw, "The vendor's own words are missing.")
+        require(payment.vendor_state and payment.raw, "The result lacks the vendor's raw response.")
         require(Ref.parse(str(payment.ref)) == payment.ref, "A reference changes as text.")
         payment_state = await lab.settled(payment)
         require(
@@ -144,7 +144,7 @@ async def a_key_is_required(make: Open) -> None:
             lab("void", ref, idempotency_key=None),
         ):
             await lab.refused(InvalidData, unkeyed_call, "An effect without a key")
-        require(lab.sandbox.requests == [], "Something was sent without a key.")
+        require(lab.sandbox.requests == [], "A request was sent without an idempotency key.")
 
 
 async def amounts_are_exact(make: Open) -> None:
@@ -178,7 +178,7 @@ async def a_decline_says_why(make: Open) -> None:
                 error = await lab.refused(PaymentDeclined, charge_call, "A declined payment")
                 require(reason is None or error.reason == reason, f"It is {error.reason}.")
                 require(error.reason in set(DeclineReason), f"Declined for {error.reason}.")
-                require(error.vendor_code is not None, "The vendor's own code is lost.")
+                require(error.vendor_code is not None, "The result lacks the vendor's code.")
                 require(
                     told_buyer(error).outcome is BuyerOutcome.DECLINED,
                     "`told_buyer()` does not return that the payment was declined.",
@@ -193,7 +193,10 @@ async def a_buyer_may_be_asked_to_confirm(make: Open) -> None:
         if lab.subject.asks is None:
             if PaymentsCapability.COMPLETE not in lab.capabilities:
                 return
-            require(PaymentsCapability.INTENT in lab.capabilities, "Nobody knows who is asked.")
+            require(
+                PaymentsCapability.INTENT in lab.capabilities,
+                "The subject has no `asks`, which begins a payment that waits for the buyer.",
+            )
             operation = "create_intent"
         order = lab.order(lab.subject.asks)
         payment: Payment = await lab(operation, order, idempotency_key="k-1")
@@ -236,7 +239,8 @@ async def a_failure_is_an_unknown_outcome(make: Open) -> None:
             charge_call = lab("charge", lab.order(), idempotency_key=f"k-{number}")
             error = await lab.refused(VendorFailed, charge_call, f"{answer.body!r}")
             require(
-                told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "The outcome counts as known."
+                told_buyer(error).outcome is BuyerOutcome.UNKNOWN,
+                "An unknown outcome is reported as known.",
             )
 
 
@@ -246,7 +250,10 @@ async def a_lost_answer_charges_nothing_twice(make: Open) -> None:
         lab.sandbox.fail(Lost())
         charge_call = lab("charge", lab.order(), idempotency_key="k-1")
         error = await lab.refused(ConnectionFailed, charge_call, "A lost answer")
-        require(told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "The outcome counts as known.")
+        require(
+            told_buyer(error).outcome is BuyerOutcome.UNKNOWN,
+            "An unknown outcome is reported as known.",
+        )
         unsettled = Unsettled(charge=lab.order(), idempotency_key="k-1")
         settled_payment = (await lab("settle", [unsettled]))[0].unwrap()
         require(lab.subject.charged() == 1, "After a lost response, the payment was made twice.")
@@ -265,7 +272,8 @@ async def an_unreadable_success_charges_nothing_twice(make: Open) -> None:
             charge_call = lab("charge", lab.order(), idempotency_key=key)
             error = await lab.refused(ConnectorError, charge_call, f"{body!r}")
             require(
-                told_buyer(error).outcome is BuyerOutcome.UNKNOWN, "The outcome counts as known."
+                told_buyer(error).outcome is BuyerOutcome.UNKNOWN,
+                "An unknown outcome is reported as known.",
             )
             unsettled = Unsettled(charge=lab.order(), idempotency_key=key)
             settled_payment = (await lab("settle", [unsettled]))[0].unwrap()
@@ -304,7 +312,7 @@ async def an_unknown_state_is_no_success(make: Open) -> None:
             _NEW_STATE, "charge", order, idempotency_key="k-1", other_key="k-2"
         )
         require(payment.state is PaymentState.UNKNOWN, f"A new word is {payment.state}.")
-        require(payment.vendor_state == _NEW_STATE, "The vendor's new word is lost.")
+        require(payment.vendor_state == _NEW_STATE, "The result lacks a new status of the vendor.")
         ref = (await lab.settled(await lab("charge", order, idempotency_key="k-1"))).ref
         if PaymentsCapability.LOOK_UP in lab.capabilities:
             payment_state: Payment = await lab.with_status(_NEW_STATE, "get", ref)
@@ -423,7 +431,7 @@ async def options_arrive(make: Open) -> None:
         await lab("charge", lab.order(extra=extra_options), idempotency_key="k-1")
         body = lab.last_change().body
         require(word in body, "An option is lost.")
-        require(b"other-option" not in body, "Another vendor's option arrived.")
+        require(b"other-option" not in body, "An extra option of another vendor was sent.")
 
 
 async def payment_methods_are_not_shown(make: Open) -> None:
@@ -460,7 +468,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         require(payment_state.refunded == Money("50.00", "EUR"), "A repeated webhook counts twice.")
         strange_verifier = lab.verifier(strange=True)
         believing = in_thread(lambda: strange_verifier.verify(**lab.sandbox.sent[0].arguments()))
-        await lab.refused(WebhookRejected, believing, "News that somebody else signed")
+        await lab.refused(WebhookRejected, believing, "A webhook with a forged signature")
 
 
 _ALL_CHECKS: Final = (

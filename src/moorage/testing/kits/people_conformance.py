@@ -99,7 +99,7 @@ async def an_account_is_created(make: Open) -> None:
             for name, value in _FIELDS.items():
                 value_read = getattr(person, name)
                 require(value_read == value, f"The {name} is read as {value_read!r}.")
-            require(person.raw, "The vendor's answer is lost.")
+            require(person.raw, "The result lacks the vendor's response.")
         (kept_account,) = lab.sandbox.accounts()
         require(kept_account.id == created.ref.id, "The reference is not of the account.")
         require(kept_account.password == PASSWORD, "The password did not arrive.")
@@ -200,7 +200,7 @@ async def a_manager_is_kept(make: Open) -> None:
             manager_ref = (await lab.get(ada.ref)).manager
             require(manager_ref is not None, "The manager is lost.")
             name = (await lab.get(manager_ref or ada.ref)).user_name
-            require(name == manager.user_name, "Somebody else became the manager.")
+            require(name == manager.user_name, "Another person became the manager.")
         for _ in range(2):
             await lab("change", ada.ref, PersonChanges(clear=["manager"]))
             require((await lab.get(ada.ref)).manager is None, "The manager is still there.")
@@ -260,7 +260,7 @@ async def everybody_is_listed_once(make: Open) -> None:
         page: PersonPage = await lab("find")
         listed_people += page.items
         while page.next is not None:
-            require(len(listed_people) < 9, "A list does not end.")
+            require(len(listed_people) < 9, "The pages of a list do not end.")
             page = await lab("find", after=str(page.next))
             require(page.items, "A list has a further page without anybody.")
             listed_people += page.items
@@ -316,7 +316,7 @@ async def a_member_joins_once(make: Open) -> None:
         members: MemberPage = await lab("members", lab.group)
         listed_members += members.items
         while members.next is not None:
-            require(len(listed_members) < 3, "A list of members does not end.")
+            require(len(listed_members) < 3, "The pages of a list of members do not end.")
             members = await lab("members", lab.group, after=members.next)
             listed_members += members.items
         refs = [member.ref for member in listed_members]
@@ -328,7 +328,8 @@ async def a_member_joins_once(make: Open) -> None:
         for _ in range(2):
             await lab("remove_member", lab.group, person.ref)
             require(
-                list(lab.sandbox.memberships()) == [other_person.ref.id], "Another member left."
+                list(lab.sandbox.memberships()) == [other_person.ref.id],
+                "Another member was removed.",
             )
         require(len(lab.user_names()) == 2, "Leaving a group deleted an account.")
 
@@ -409,7 +410,9 @@ async def a_lost_creation_is_found(make: Open) -> None:
             name, key = f"n{number}", f"k-{number}"
             people = [await lab.create(name, idempotency_key=key) for _ in range(2)]
             require(people[0].ref == people[1].ref, "A repeat returns another account.")
-            require(people[0].external_id == f"E-{name}", "Somebody else's account is returned.")
+            require(
+                people[0].external_id == f"E-{name}", "The account of another person is returned."
+            )
             require(len(lab.user_names()) == number + 1, "A lost creation was repeated.")
 
 
@@ -475,7 +478,7 @@ async def options_arrive(make: Open) -> None:
         values = request_values(request)
         is_sent = any(path.split(".")[-1] == name and value == option for path, value in values)
         require(is_sent, "An option is lost.")
-        require(b'"other"' not in request.body, "Another vendor's option arrived.")
+        require(b'"other"' not in request.body, "An extra option of another vendor was sent.")
 
 
 async def requests_have_their_values(make: Open) -> None:

@@ -131,7 +131,7 @@ async def a_notification_arrives_in_full(make: Open) -> None:
             value = getattr(delivered, name)
             require(value == expected, f"A device got {value!r} as {name}.")
         require(delivered.data.get("order") == "1042", "The data for the app is lost.")
-        require(bool(receipt.raw), "The vendor's answer is lost.")
+        require(bool(receipt.raw), "The result lacks the vendor's response.")
 
 
 async def silence_and_urgency_are_kept(make: Open) -> None:
@@ -139,7 +139,10 @@ async def silence_and_urgency_are_kept(make: Open) -> None:
     async with make() as lab:
         await lab("send", lab.message(time_to_live=timedelta(0)))
         require(lab.delivered[-1].urgent, "A notification is not urgent by default.")
-        require(lab.delivered[-1].seconds == 0, "A notification for now is kept for later.")
+        require(
+            lab.delivered[-1].seconds == 0,
+            "A notification without a time to live was sent with one.",
+        )
         if PushCapability.SILENT in lab.capabilities:
             await lab("send", PushMessage(to=lab.to, data={"order": "1042"}, silent=True))
             delivered = lab.delivered[-1]
@@ -151,7 +154,9 @@ async def a_key_sends_once(make: Open) -> None:
     """A notification is sent once per key; a repeat returns the same receipt."""
     async with make() as lab:
         receipts = [await lab("send", lab.message(), idempotency_key="k-1") for _ in range(3)]
-        require(len(lab.delivered) == 1, "A key sent its notification more than once.")
+        require(
+            len(lab.delivered) == 1, "One idempotency key sent its notification more than once."
+        )
         require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
         require(receipts[2].replayed, "A repeat is reported as sent.")
         await lab("send", lab.message(), idempotency_key="k-2")

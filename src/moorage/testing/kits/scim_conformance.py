@@ -42,7 +42,7 @@ AsyncFactory: TypeAlias = Callable[[], AsyncScimStore]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
 
-_HANGS: Final = "A method of the store does not come to an end."
+_HANGS: Final = "A method of the store does not return."
 _MISSING: Final = "moorage-conformance-no-such-id"
 _ADA: Final = "Ada.Lovelace@example.com"
 _AT_ONCE: Final = 8
@@ -156,7 +156,10 @@ async def names_are_unique(factory: AsyncFactory) -> None:
     changed_resource = await wait_soon(
         store.replace(ScimKind.USER, ada.id, _person_content(_ADA.upper()), ada.version), _HANGS
     )
-    require(changed_resource is not None, "A person cannot change the letters of the own name.")
+    require(
+        changed_resource is not None,
+        "A person's userName cannot be changed between upper and lower case.",
+    )
     matches = await wait_soon(store.find(ScimKind.USER, (), 0, 10), _HANGS)
     require(matches.total == 2, "A refused person is stored.")
 
@@ -171,8 +174,8 @@ async def a_change_needs_the_current_version(factory: AsyncFactory) -> None:
     )
     if changed_resource is None:
         raise AssertionError("A change of the current version is refused.")
-    require(changed_resource.id == person.id, "A change gives another id.")
-    require(changed_resource.version != person.version, "A change leaves the version.")
+    require(changed_resource.id == person.id, "A change returns a different id.")
+    require(changed_resource.version != person.version, "A change does not change the version.")
     require(changed_resource.content.get("active") is False, "A change is not applied.")
     require(
         _is_same_version(await _existing_resource(store, person), changed_resource),
@@ -204,11 +207,12 @@ async def content_is_replaced(factory: AsyncFactory) -> None:
     resource = await _existing_resource(store, person)
     require(
         _is_same_version(changed_resource, resource),
-        "A change returns another content than it stores.",
+        "A change returns different content from what it stores.",
     )
     kept_fields = [name for name in names if resource.content.get(name) not in (None, [], {})]
     require(
-        not kept_fields, f"A change leaves what it does not have: {', '.join(sorted(kept_fields))}."
+        not kept_fields,
+        f"A change does not remove the fields that it omits: {', '.join(sorted(kept_fields))}.",
     )
 
 
@@ -251,7 +255,7 @@ async def a_deleted_person_is_gone(factory: AsyncFactory) -> None:
     require((matches.total, ids) == (1, [other_person.id]), "A deleted person is listed.")
     for missing_id in (person.id, _MISSING):
         is_deleted = await wait_soon(store.delete(ScimKind.USER, missing_id, None), _HANGS)
-        require(is_deleted is False, "A person who is gone is deleted again.")
+        require(is_deleted is False, "A person who does not exist any more can be deleted again.")
     is_deleted = await wait_soon(store.delete(ScimKind.USER, other_person.id, None), _HANGS)
     require(is_deleted is True, "A person is not deleted in any version.")
 
@@ -268,13 +272,13 @@ async def pages_have_everybody_once(factory: AsyncFactory) -> None:
             listed_ids: list[str] = []
             for start in range(0, 5 + count, count):
                 page = await wait_soon(store.find(ScimKind.USER, (), start, count), _HANGS)
-                require(page.total == 5, "A page has another number of all.")
+                require(page.total == 5, "A page states a different total number.")
                 require(len(page.items) <= count, "A page is too long.")
                 listed_ids += [item.id for item in page.items]
-            require(len(listed_ids) == len(ids), "Pages repeat or lack somebody.")
-            require(set(listed_ids) == ids, "Pages have somebody else.")
+            require(len(listed_ids) == len(ids), "The pages repeat or omit a person.")
+            require(set(listed_ids) == ids, "The pages contain different people.")
     empty = await wait_soon(store.find(ScimKind.USER, (), 0, 0), _HANGS)
-    require((empty.total, len(empty.items)) == (5, 0), "A page of nobody is wrong.")
+    require((empty.total, len(empty.items)) == (5, 0), "A page without people is wrong.")
 
 
 async def filters_find_whom_they_name(factory: AsyncFactory) -> None:

@@ -126,7 +126,7 @@ async def declared_capabilities_work(make: Open) -> None:
         for capability, fields in _features(lab).items():
             if capability in lab.capabilities:
                 offers = await lab.offers(lab.request(**fields))
-                require(offers, f"Nobody offers anything with {capability}.")
+                require(offers, f"The vendor returned no rates with {capability}.")
 
 
 async def a_parcel_is_tracked(make: Open) -> None:
@@ -148,10 +148,16 @@ async def a_parcel_is_tracked(make: Open) -> None:
                 lab.subject.move(number, word)
             by_ref: Tracking = await lab("track_shipment", str(bought_shipment.ref))
             by_number: Tracking = await lab("track", number, carrier)
-            require(by_ref == by_number, "A parcel is in two places.")
+            require(
+                by_ref == by_number,
+                "Tracking by reference and tracking by number give different results.",
+            )
             require(by_ref.status is status, f"{word} was read as {by_ref.status}.")
             require((by_ref.number, by_ref.carrier) == (number, carrier), "It is another parcel.")
-            require(word is None or by_ref.vendor_status == word, "The vendor's word is lost.")
+            require(
+                word is None or by_ref.vendor_status == word,
+                "The result lacks the vendor's own status.",
+            )
             require(
                 all(event.at and event.at.tzinfo for event in by_ref.events),
                 "An event has no time.",
@@ -221,7 +227,7 @@ async def options_arrive(make: Open) -> None:
         await lab.offers(lab.request(extra=extra_options))
         bodies = b"".join(request.body for request in lab.sandbox.requests)
         require(seen_bytes in bodies, "An option is lost.")
-        require(b"other_option" not in bodies, "Another vendor's option arrived.")
+        require(b"other_option" not in bodies, "An extra option of another vendor was sent.")
         lab.check_hides(repr(lab.request(extra=extra_options)), "A request")
 
 
@@ -242,11 +248,13 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             verifier = lab.hub.webhooks(ACCOUNT, secrets=secret)
             event = lab.hub.events(ACCOUNT, verifier.verify(**notice.arguments())[0])[0]
             require(
-                name_same_object(event.ref, bought_shipment.ref), "News is of another shipment."
+                name_same_object(event.ref, bought_shipment.ref),
+                "The event is about another shipment.",
             )
             require(event.tracking.status is status, f"{word} was read as {event.tracking.status}.")
             require(
-                event.vendor_status == word and event.raw, "The vendor's own words are missing."
+                event.vendor_status == word and event.raw,
+                "The event lacks the vendor's status or raw data.",
             )
             require(
                 event.tracking == await lab("track_shipment", bought_shipment.ref), "News is other."

@@ -94,7 +94,7 @@ async def an_order_is_read_in_full(make: Open) -> None:
         moment = order.updated_at
         is_utc = moment is not None and moment.utcoffset() == timedelta(0)
         require(is_utc, "The time of the last change is not in UTC.")
-        require(order.raw, "The vendor's own answer is lost.")
+        require(order.raw, "The result lacks the vendor's response.")
 
 
 async def an_answer_is_read_in_the_contracts_words(make: Open) -> None:
@@ -309,7 +309,7 @@ async def stock_and_price_are_set(make: Open) -> None:
         changed_item = await lab.item()
         require(
             (changed_item.stock, changed_item.price) == (7, Money("149.05", "EUR")),
-            "The stock and the price are not kept.",
+            "The stock and the price were not stored.",
         )
 
 

@@ -91,7 +91,7 @@ async def an_envelope_is_sent(make: Open) -> None:
         require(lab.count() == 1, "One envelope was not sent once.")
         require(lab.world.emails == [ADA], f"The emails went to {lab.world.emails}.")
         require(receipt.status in _STARTED, f"A new envelope is {receipt.status}.")
-        require(receipt.raw, "The vendor's answer is lost.")
+        require(receipt.raw, "The result lacks the vendor's response.")
         require(receipt.ref.vendor == lab.subject.vendor.name, "The receipt names no vendor.")
         require(receipt.ref.account == ACCOUNT, "The receipt names no account.")
         require(receipt.ref.id in lab.world.envelopes, "The reference is of another envelope.")
@@ -103,7 +103,7 @@ async def a_key_sends_once(make: Open) -> None:
     """An envelope is sent once per idempotency key; a repeat returns the same receipt."""
     async with make() as lab:
         receipts = [await lab("send", request(), idempotency_key="k-1") for _ in range(3)]
-        require(lab.count() == 1, "A key sent its envelope more than once.")
+        require(lab.count() == 1, "One idempotency key sent its envelope more than once.")
         require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
         await lab("send", request(), idempotency_key="k-2")
         require(lab.count() == 2, "A second idempotency key sent no second invoice.")
@@ -134,7 +134,10 @@ async def a_lost_answer_is_looked_up(make: Open) -> None:
             require(receipt.ref.id in lab.world.envelopes, "Another envelope was found.")
             require(receipt.status in _STARTED, f"A found envelope is {receipt.status}.")
         other_ref = await _send_request(lab, idempotency_key="k-2")
-        require(other_ref != receipts[0].ref, "Another key found the envelope of the first.")
+        require(
+            other_ref != receipts[0].ref,
+            "A second idempotency key returned the envelope of the first.",
+        )
 
 
 async def a_late_search_is_no_proof(make: Open) -> None:
@@ -215,7 +218,7 @@ async def signatures_are_followed(make: Open) -> None:
 async def _require_signers(lab: Lab, ref: Ref, expected: list[SignerStatus]) -> Envelope:
     envelope: Envelope = await lab("get", str(ref))
     require(envelope.ref == ref, "The state is of another envelope.")
-    require(envelope.raw, "The vendor's answer is lost.")
+    require(envelope.raw, "The result lacks the vendor's response.")
     emails = [state.email for state in envelope.signers]
     require(emails == [ADA, GRACE], f"The signers are {len(emails)} others.")
     statuses = [state.status for state in envelope.signers]
@@ -278,12 +281,12 @@ async def an_envelope_is_voided(make: Open) -> None:
         except VendorRejected as refusal:
             require(
                 refusal.status in _GONE_STATUSES,
-                f"A void envelope is gone with HTTP {refusal.status}.",
+                f"A voided envelope leads to HTTP {refusal.status}.",
             )
         else:
             status = envelope.status
             require(status is EnvelopeStatus.VOIDED, f"A void envelope is {status}.")
-            require(envelope.reason in (None, REASON), "Another reason is read.")
+            require(envelope.reason in (None, REASON), "A different reason is read.")
 
 
 async def a_completed_envelope_stays(make: Open) -> None:
@@ -309,7 +312,7 @@ async def a_reminder_is_sent_once(make: Open) -> None:
             require(receipt.ref == ref, "The receipt is about another envelope.")
         require(lab.world.emails == [ADA, ADA], f"The emails went to {lab.world.emails}.")
         await lab("remind", ref, idempotency_key="k-2")
-        require(lab.world.emails == [ADA] * 3, "Another key did not remind.")
+        require(lab.world.emails == [ADA] * 3, "A second idempotency key sent no second reminder.")
 
 
 async def a_link_belongs_to_its_signer(make: Open) -> None:
@@ -386,7 +389,7 @@ async def options_arrive(make: Open) -> None:
         ref: Ref = (await lab("send", request(extra=extra))).ref
         require(lab.world.envelopes[ref.id].fields.get(name) == option, "An option is lost.")
         body = lab.sandbox.requests[-1].body
-        require(b"other_option" not in body, "Another vendor's option arrived.")
+        require(b"other_option" not in body, "An extra option of another vendor was sent.")
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:
@@ -431,7 +434,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             event = events[0]
             require(event.ref == ref, "An event is about another envelope.")
             require(event.type == expected, f"{word} became {event.type}.")
-            require(event.vendor_type == word, "The vendor's word is lost.")
+            require(event.vendor_type == word, "The result lacks the vendor's own status.")
             require(event.signer == email, "The signer of an event is lost.")
             require(event.at is not None and event.at.tzinfo, "An event has no time.")
             require(event.raw and ADA not in repr(event), "An event shows a signer.")

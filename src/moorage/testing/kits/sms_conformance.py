@@ -72,8 +72,11 @@ async def a_message_is_sent(make: Open) -> None:
         require(receipt.ref.account == ACCOUNT, "The receipt names no account.")
         require(not receipt.status.final, "An accepted message is reported as final.")
         require(receipt.status is not SmsStatus.UNKNOWN, "An accepted message has no status.")
-        require(receipt.vendor_status or lab.subject.wordless, "The vendor's own word is lost.")
-        require(receipt.raw, "The vendor's own words are missing.")
+        require(
+            receipt.vendor_status or lab.subject.wordless,
+            "The result lacks the vendor's own status.",
+        )
+        require(receipt.raw, "The result lacks the vendor's raw response.")
 
 
 async def a_reference_survives_as_text(make: Open) -> None:
@@ -90,7 +93,7 @@ async def a_key_sends_once(make: Open) -> None:
     """A message is sent once per idempotency key; a repeat returns the same receipt."""
     async with make() as lab:
         receipts = [await lab("send", lab.message(), idempotency_key="k-1") for _ in range(3)]
-        require(lab.subject.sent() == 1, "A key sent its message more than once.")
+        require(lab.subject.sent() == 1, "One idempotency key sent its message more than once.")
         require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
         await lab("send", lab.message(), idempotency_key="k-2")
         require(lab.subject.sent() == 2, "A second idempotency key sent no second invoice.")
@@ -137,11 +140,16 @@ async def declared_capabilities_work(make: Open) -> None:
                 await calls[capability]()
         if SmsCapability.BALANCE in lab.capabilities:
             amount = (await lab("check_balance")).amount
-            require(type(amount.amount) is Decimal and amount.currency, "The balance is none.")
+            require(
+                type(amount.amount) is Decimal and amount.currency, "The balance has no amount."
+            )
         if SmsCapability.OPT_OUTS in lab.capabilities:
             await lab("remove_opt_out", lab.subject.to, account=ACCOUNT)
             require(await calls[SmsCapability.OPT_OUTS]() == (), "A number is still opted out.")
-            require((await lab("opt_outs")).next is None, "A short list has another page.")
+            require(
+                (await lab("opt_outs")).next is None,
+                "A list that fits on one page has a second page.",
+            )
         if SmsCapability.VALIDATE_NUMBER in lab.capabilities:
             check = await lab("validate_number", lab.subject.to)
             require(
@@ -254,8 +262,11 @@ async def an_unknown_status_is_kept(make: Open) -> None:
             return
         lab.sandbox.fail(lab.subject.unknown)
         receipt = await lab("send", lab.message())
-        require(receipt.status is SmsStatus.UNKNOWN, "A status that nobody knows is known.")
-        require(receipt.vendor_status, "The vendor's own word is lost.")
+        require(
+            receipt.status is SmsStatus.UNKNOWN,
+            "An undocumented status is read as a known status.",
+        )
+        require(receipt.vendor_status, "The result lacks the vendor's own status.")
 
 
 async def each_message_of_a_batch_has_its_result(make: Open) -> None:
@@ -304,7 +315,7 @@ async def options_arrive(make: Open) -> None:
             (lab.subject.arrives or lab.subject.option) in request_values(request),
             "An option is lost.",
         )
-        require(b"other" not in request.body, "Another vendor's option arrived.")
+        require(b"other" not in request.body, "An extra option of another vendor was sent.")
 
 
 async def recipients_are_not_shown(make: Open) -> None:
@@ -333,10 +344,11 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             )
             verifier = lab.hub.webhooks(ACCOUNT, secrets=secret)
             event = lab.hub.events(ACCOUNT, verifier.verify(**notice.arguments())[0])[0]
-            require(event.ref == receipt.ref, "News is of another message.")
+            require(event.ref == receipt.ref, "The event is about another message.")
             require(event.status is status, f"{word} was read as {event.status}.")
             require(
-                event.vendor_status == word and event.raw, "The vendor's own words are missing."
+                event.vendor_status == word and event.raw,
+                "The event lacks the vendor's status or raw data.",
             )
         strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.strange_secret)
         try:

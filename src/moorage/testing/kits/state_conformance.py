@@ -215,7 +215,7 @@ async def time_never_goes_back(stores: Stores) -> None:
     store = stores()
     times = [await store.now() for _ in range(50)]
     require(all(type(now) is int for now in times), "The store's time is not an int.")
-    require(sorted(times) == times, "The store's time went back.")
+    require(sorted(times) == times, "The time of the store went back.")
     require(10**15 < times[0] < 10**17, f"{times[0]} are not the microseconds since 1970.")
 
 
@@ -366,7 +366,7 @@ async def a_tenants_records_have_a_bound(stores: Stores) -> None:
     other_reservation = Reserve(new_key(), bound=1, number=1, life=DAY)
     require(
         (await store.execute(other_reservation)).granted == 1,
-        "A tenant got no place because of another one.",
+        "A tenant was refused because of the records of another tenant.",
     )
 
 
@@ -389,7 +389,7 @@ async def readers_see_whole_commands(stores: Stores) -> None:
 
     await store.together([write, look_up_state, write, look_up_state])
     require(
-        not torn_states, "A reader saw one key as a command left it, and another as it was before."
+        not torn_states, "A reader saw the effect of one command on one key, but not on another."
     )
 
 
@@ -513,7 +513,7 @@ async def commands_take_a_timeout(stores: Stores) -> None:
     try:
         await store.execute(Write({key: "told"}), timeout=patience())
     except TypeError as error:
-        raise AssertionError("`execute` takes no `timeout`.") from error
+        raise AssertionError("`execute` has no parameter `timeout`.") from error
     state = await store.read(key)
     require(state is not None and state[2] == "told", "A command with enough time wrote nothing.")
 

@@ -133,7 +133,7 @@ async def an_object_may_be_empty(factory: Factory) -> None:
     """An uploaded object may be empty."""
     storage, key = factory().storage, _key()
     await storage.upload(key, b"")
-    require(await _read_all(storage, key) == b"", "Something came of nothing.")
+    require(await _read_all(storage, key) == b"", "An empty object was returned with bytes.")
     require((await storage.head(key)).size == 0, "Nothing has a size.")
 
 
@@ -163,9 +163,14 @@ async def packed_bytes_come_back_packed(factory: Factory) -> None:
     download = await storage.download(key)
     encodings = (download.info.content_encoding, (await storage.head(key)).content_encoding)
     require(encodings == ("gzip", "gzip"), f"The content encoding is reported as {encodings}.")
-    require(await download.read_all() == packed_bytes, "A compressed object came back changed.")
+    require(
+        await download.read_all() == packed_bytes,
+        "A compressed object was returned with changed bytes.",
+    )
     part = await _read_all(storage, key, range=ByteRange(2, 5))
-    require(part == packed_bytes[2:7], "A range of a compressed object came back changed.")
+    require(
+        part == packed_bytes[2:7], "A range of a compressed object was returned with changed bytes."
+    )
 
 
 async def a_missing_object_is_an_error(factory: Factory) -> None:
@@ -332,14 +337,14 @@ async def a_failed_upload_leaves_nothing(factory: Factory) -> None:
     wrong_options = PutOptions(checksum=Checksum.of("sha256", b"something else"))
     for data in (b"short", _bytes(part + 1)):
         upload_call = storage.upload(key, data, wrong_options, part_size=part)
-        await _raised_error(
-            upload_call, InvalidData, "A checksum that does not fit did not matter."
-        )
+        await _raised_error(upload_call, InvalidData, "A wrong checksum was ignored.")
         upload_call = storage.upload(key, iter([data]), part_size=part, length=len(data) + 1)
-        await _raised_error(upload_call, InvalidData, "A length that does not fit did not matter.")
-    require(not await storage.exists(key), "Something half was kept.")
+        await _raised_error(upload_call, InvalidData, "A wrong length was ignored.")
+    require(
+        not await storage.exists(key), "An object was stored despite a wrong checksum or length."
+    )
     if StorageCapability.STALE_UPLOADS in subject.can:
-        require(not await storage.list_stale_uploads(key), "Parts were left behind.")
+        require(not await storage.list_stale_uploads(key), "Uploaded parts were not removed.")
 
 
 async def uploads_are_resumed(factory: Factory) -> None:
@@ -408,9 +413,9 @@ async def lists_are_in_order(factory: Factory) -> None:
         head = await storage.head(entry.ref)
         is_same = (head.key, head.etag) == (entry.key, entry.etag)
         require(is_same, "A listed reference leads to another object.")
-        require(entry.size == head.size == size, "A list tells another size.")
+        require(entry.size == head.size == size, "A list states a different size.")
         seconds = (entry.last_modified - head.last_modified).total_seconds()
-        require(abs(seconds) < _INEXACT, "A list tells another time.")
+        require(abs(seconds) < _INEXACT, "A list states a different time.")
 
 
 async def folders_are_listed_once(factory: Factory) -> None:
@@ -445,7 +450,9 @@ async def copies_are_objects_of_their_own(factory: Factory) -> None:
     properties = (head.size, head.content_type, dict(head.metadata))
     require(properties == (5, "c/d", {}), f"A copy with new options is {properties!r}.")
     await storage.delete(key)
-    require(await _read_all(storage, copy) == b"bytes", "The copy went with the original.")
+    require(
+        await _read_all(storage, copy) == b"bytes", "Deleting the original also deleted the copy."
+    )
 
 
 async def a_reference_is_enough(factory: Factory) -> None:
@@ -458,7 +465,7 @@ async def a_reference_is_enough(factory: Factory) -> None:
     )
     require(
         (await storage.head(uploaded_object.ref)).etag == uploaded_object.etag,
-        "Another is found by its reference.",
+        "Another record is found by its reference.",
     )
     await storage.delete(uploaded_object.ref)
     require(not await storage.exists(uploaded_object.ref), "It is not deleted by its reference.")
@@ -474,7 +481,9 @@ async def signed_urls_do_one_thing(factory: Factory) -> None:
     to_put = await storage.signed_url(key, "PUT", content_type="text/plain")
     to_get = await storage.signed_url(key, expires=60, content_disposition="attachment")
     require(key not in repr(to_put), "The URL is shown.")
-    require(to_get.expires_at < to_put.expires_at, "They are good equally long.")
+    require(
+        to_get.expires_at < to_put.expires_at, "A signed URL does not have the requested lifetime."
+    )
     if subject.fetch is None:
         return
     status, _ = subject.fetch(to_put, b"by URL")

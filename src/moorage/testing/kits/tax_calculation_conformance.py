@@ -83,8 +83,8 @@ async def a_calculation_adds_up(make: Open) -> None:
         require(calculation.rounding == zero, "The lines do not add up to the tax.")
         total = sum((part.gross for part in parts), zero)
         require(calculation.total == total, f"The total is {calculation.total}, not {total}.")
-        require(calculation.sale == lab.sale, "The calculation has another sale.")
-        require(calculation.raw, "The vendor's own answer is lost.")
+        require(calculation.sale == lab.sale, "The calculation belongs to another sale.")
+        require(calculation.raw, "The result lacks the vendor's response.")
         for part in parts:
             tax = sum((item.tax for item in part.jurisdictions), zero)
             require(tax == part.tax, f"The jurisdictions of {part.id!r} have a tax of {tax}.")
@@ -213,7 +213,7 @@ async def a_part_is_reversed_once(make: Open) -> None:
             require(is_told_rightly, "A reversal is reported, but is not recorded.")
             reversed_record = await lab.reverse(record.ref, reversal)
             require(reversed_record.tax == -tax, f"The tax is {reversed_record.tax}.")
-            require(reversed_record.reverses == record.ref, "The reversed sale is lost.")
+            require(reversed_record.reverses == record.ref, "The reversal does not name its sale.")
             recorded = dict(lab.subject.recorded())
             expected = {lab.sale.reference: calculation.tax, "CN-17": -tax}
             require(recorded == expected, f"The reports have {recorded}.")
@@ -273,7 +273,10 @@ async def a_reversal_fits_its_sale(make: Open) -> None:
             reversal = TaxReversal(reference="CN-17", day=lab.sale.day, lines={id_: part})
             error = await lab.refused(InvalidData, lab.reverse(record.ref, reversal), id_)
             require(error.field == "lines", "The error does not name the lines.")
-        require(list(lab.subject.recorded()) == [lab.sale.reference], "Something was reversed.")
+        require(
+            list(lab.subject.recorded()) == [lab.sale.reference],
+            "A refused reversal reversed a sale.",
+        )
 
 
 async def a_malformed_answer_is_no_tax(make: Open) -> None:

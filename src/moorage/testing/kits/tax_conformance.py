@@ -55,8 +55,8 @@ async def a_registered_number_is_valid(make: Open) -> None:
         require(check.number == lab.subject.number, "The answer is about another number.")
         require(check.checked_at.utcoffset() == timedelta(0), "The time of the check is not UTC.")
         require(check.proof is None, "A proof was returned, but none was requested.")
-        require(check.matches is None, "Details were compared although nobody gave any.")
-        require(check.raw, "The vendor's own answer is lost.")
+        require(check.matches is None, "Details were compared although the request has none.")
+        require(check.raw, "The result lacks the vendor's response.")
         for name, expected in lab.subject.business.items():
             value = getattr(check, name)
             require(value == expected, f"The register's {name} was read as {value!r}.")
@@ -149,9 +149,12 @@ async def details_are_compared(make: Open) -> None:
         if TaxCapability.TRADER_MATCH not in lab.capabilities:
             return
         matches = (await lab.check(trader=TRADER)).matches
-        require(matches is not None, "The comparison is lost.")
+        require(matches is not None, "The result lacks the comparison of details.")
         values = (matches.name, matches.street, matches.postal_code, matches.city)
-        require(TraderMatch.MATCH not in values, "Details match that the register does not have.")
+        require(
+            TraderMatch.MATCH not in values,
+            "Details are reported as matching although the register does not have them.",
+        )
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
@@ -222,7 +225,7 @@ async def an_answer_is_read_in_full(make: Open) -> None:
             for name, expected in expected_fields.items():
                 value = getattr(check, name)
                 require(value == expected, f"The answer was read with {value!r} as {name}.")
-            require(check.raw, "The vendor's own answer is lost.")
+            require(check.raw, "The result lacks the vendor's response.")
 
 
 async def nothing_shows_the_business(make: Open) -> None:

@@ -36,7 +36,7 @@ AsyncFactory: TypeAlias = Callable[[], tuple[AsyncTenants, Put]]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
 
-_HANGS: Final = "Asking for a tenant does not come to an end."
+_HANGS: Final = "Looking up a tenant does not return."
 _ONE: Final[Mapping[str, Any]] = {
     "vendors": {"twilio": {"account_sid": "AC1", "credentials": "tökén", "timeout": 2.5}},
     "sms": [{"vendor": ["twilio"], "countries": ["DE"]}],
@@ -71,7 +71,7 @@ async def stored_tables_are_returned(factory: AsyncFactory) -> None:
     set_tables("acme", _ONE)
     versions = {await _version(tenants, "acme") for _ in range(3)}
     require(len(versions) == 1, "The version changes while the tables stay.")
-    require(None not in versions, "A tenant that is known has no version.")
+    require(None not in versions, "An existing tenant has no version.")
     for _ in range(2):
         require(
             await _tables(tenants, "acme") == _ONE,
@@ -86,7 +86,10 @@ async def every_change_is_another_version(factory: AsyncFactory) -> None:
     for tables in (_ONE, _TWO, {}, _ONE):
         set_tables("acme", tables)
         version = await _version(tenants, "acme")
-        require(version not in {previous_versions[-1], None}, "A change has the version of before.")
+        require(
+            version not in {previous_versions[-1], None},
+            "After a change the version is the same as before.",
+        )
         require(await _tables(tenants, "acme") == tables, "A change is not seen.")
         previous_versions.append(version)
 
@@ -106,10 +109,10 @@ async def a_removed_tenant_is_unknown(factory: AsyncFactory) -> None:
     tenants, set_tables = factory()
     set_tables("acme", _ONE)
     set_tables("acme", None)
-    require(await _version(tenants, "acme") is None, "A tenant that is gone has a version.")
-    require(not await _tables(tenants, "acme"), "A tenant that is gone has tables.")
+    require(await _version(tenants, "acme") is None, "A removed tenant still has a version.")
+    require(not await _tables(tenants, "acme"), "A removed tenant still has settings.")
     set_tables("acme", _TWO)
-    require(await _tables(tenants, "acme") == _TWO, "A tenant cannot come back.")
+    require(await _tables(tenants, "acme") == _TWO, "A removed tenant cannot be added again.")
 
 
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (

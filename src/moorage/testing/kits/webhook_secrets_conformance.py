@@ -53,7 +53,7 @@ AsyncFactory: TypeAlias = Callable[[StoredSecrets], AsyncWebhookSecrets]
 Check: TypeAlias = Callable[[Factory], None]
 AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
 
-_HANGS: Final = "Asking for secrets does not come to an end."
+_HANGS: Final = "Looking up secrets does not return."
 _NAME: Final = "shop"
 _TENANTS: Final = (None, "acme", "None", "", "acme ", "ACME")
 _KEYS: Final = ("", "k9", "../k1", "k1\x00", "é", "*", "' OR 1=1 --", "k" * 10_000)
@@ -80,7 +80,7 @@ async def _refusal(
         message = f"raised {type(error).__name__}"
     else:
         message = f"gave {len(secrets)}"
-    raise AssertionError(f"Asking for the secrets of a tenant that has none {message}.")
+    raise AssertionError(f"Looking up the secrets of a tenant without secrets {message}.")
 
 
 async def all_valid_secrets_are_returned(factory: AsyncFactory) -> None:
@@ -168,7 +168,7 @@ async def concurrent_callers_get_their_own_secrets(factory: AsyncFactory) -> Non
     expected = [[_secret(number)] for _ in range(4) for number in range(8)]
     require(
         [[*secrets] for secrets in results] == expected,
-        "Of many who asked, some got another's secret.",
+        "Some of many concurrent callers got the secret of another tenant.",
     )
 
 
@@ -179,8 +179,11 @@ async def a_verifier_can_use_them(factory: AsyncFactory) -> None:
     body = b"{}"
     headers = WebhookSigner(_secret(0)).sign(body, id="msg_1", at=datetime.now(UTC))
     verdicts = [await _accepts(verifier, headers, body, tenant) for tenant in ("acme", "globex")]
-    require(verdicts[0], "A verifier refused what a tenant's secret signed.")
-    require(not verdicts[1], "A verifier accepted for one tenant what another's secret signed.")
+    require(verdicts[0], "A verifier refused a webhook that the tenant's secret signed.")
+    require(
+        not verdicts[1],
+        "A verifier accepted a webhook of one tenant that another tenant's secret signed.",
+    )
 
 
 async def _accepts(verifier: WebhookVerifier, headers: Any, body: bytes, tenant: str) -> bool:
@@ -205,7 +208,7 @@ async def a_change_is_seen(factory: AsyncFactory) -> None:
     stored_secrets[_NAME, "acme"] = (_secret(3),)
     require(
         [*await _requested_secrets(provider, "acme")] == [_secret(3)],
-        "A tenant that was added has none.",
+        "A tenant that was added has no version.",
     )
     del stored_secrets[_NAME, None]
     await _refusal(provider, None)

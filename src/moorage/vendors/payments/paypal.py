@@ -162,7 +162,7 @@ class PayPal(sdk.OAuthVendor):
         """Get the order; if the buyer has approved it, authorise or capture it."""
         if returned.get("token", ref.id) != ref.id:
             raise sdk.InvalidData(
-                "The buyer returned from a different payment.",
+                "The buyer's return URL belongs to a different payment.",
                 field="returned",
                 remedy="Complete the payment that the URL parameter `token` names.",
             )

@@ -156,7 +156,7 @@ class Stripe(sdk.ApiVendor):
         """Get the payment intent; if it waits for confirmation, confirm it."""
         if returned.get("payment_intent", ref.id) != ref.id:
             raise sdk.InvalidData(
-                "The buyer returned from a different payment.",
+                "The buyer's return URL belongs to a different payment.",
                 field="returned",
                 remedy="Complete the payment that the URL parameter `payment_intent` names.",
             )
