@@ -13,9 +13,16 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
-from moorage.contracts.storage import PutOptions
-from moorage.errors import ConfigurationError, FileNotFound, InvalidData, VendorRejected
+from moorage.contracts.storage import ByteRange, ObjectInfo, PutOptions
+from moorage.errors import (
+    ConfigurationError,
+    ConnectionFailed,
+    FileNotFound,
+    InvalidData,
+    VendorRejected,
+)
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.operations import _object_files
 from moorage.vendors.storage.azure_blob import AzureBlob
@@ -442,5 +449,108 @@ def test_asynchronous_file_without_a_size() -> None:
                 file: Any = _object_files.AsyncObjectReader(files, "data", unsized, None)
                 async with file:
                     assert DATA == await file.read(len(DATA) + 1)
+
+    asyncio.run(main())
+
+
+class _InterruptedDownload:
+    """A download that raises an error instead of its end, and has ended after that."""
+
+    def __init__(self, data: bytes, error: Exception | None) -> None:
+        self._data = io.BytesIO(data)
+        self._error = error
+
+    def read(self) -> bytes:
+        """Return the next bytes, or raise the error."""
+        piece = self._data.read(5)
+        if not piece and self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return piece
+
+    def settle(self) -> None:
+        """Drop the remaining bytes."""
+        self._data = io.BytesIO()
+
+
+class _AsyncInterruptedDownload(_InterruptedDownload):
+    async def read(self) -> bytes:  # type: ignore[override] # the asynchronous form
+        """Return the next bytes, or raise the error."""
+        return super().read()
+
+
+class _InterruptedStorage:
+    """A storage of one text, whose first download breaks after a number of bytes."""
+
+    def __init__(self, text: str, breaks_after: int) -> None:
+        self._data = text.encode()
+        self._breaks_after: int | None = breaks_after
+        self.info = ObjectInfo(ref=Ref("some", "main", "a"), key="a", size=len(self._data))
+
+    def download(self, key: str, **options: Any) -> _InterruptedDownload:
+        """Return a download of the rest of the object."""
+        return _InterruptedDownload(*self._rest(options["range"]))
+
+    def _rest(self, requested_range: ByteRange | None) -> tuple[bytes, Exception | None]:
+        end, self._breaks_after = self._breaks_after, None
+        error = None if end is None else ConnectionFailed("The line was cut.")
+        return self._data[0 if requested_range is None else requested_range.start : end], error
+
+
+class _AsyncInterruptedStorage(_InterruptedStorage):
+    def file(self) -> Any:
+        """Return the object as an asynchronous file."""
+        storage: Any = self
+        return _object_files.AsyncObjectReader(storage, "a", self.info, None)
+
+    async def download(  # type: ignore[override] # the asynchronous form
+        self, key: str, **options: Any
+    ) -> _InterruptedDownload:
+        """Return a download of the rest of the object."""
+        return _AsyncInterruptedDownload(*self._rest(options["range"]))
+
+
+def test_file_has_not_ended_after_an_error() -> None:
+    """After an error, the next read continues with a new download at the same position."""
+    storage: Any = _InterruptedStorage("first, second", 7)
+    with _object_files.ObjectReader(storage, "a", storage.info, None) as file:
+        assert (b"first", b", ") == (file.read(5), file.read(5))
+        with pytest.raises(ConnectionFailed):
+            file.read(5)
+        assert (7, b"second") == (file.tell(), file.read())
+
+
+@pytest.mark.parametrize("size", [-1, 9])
+def test_asynchronous_file_has_not_ended_after_an_error(size: int) -> None:
+    """An asynchronous read that failed has consumed nothing, and succeeds when it is repeated."""
+
+    async def main() -> None:
+        file = _AsyncInterruptedStorage("first, second", 7).file()
+        with pytest.raises(ConnectionFailed):
+            await file.read(size)
+        first_part = await file.read(size)
+
+        assert b"first, se" == first_part[:9]
+        assert b"first, second" == first_part + await file.read()
+
+    asyncio.run(main())
+
+
+def test_asynchronous_text_has_not_ended_after_an_error() -> None:
+    """If the rest of a line cannot be read, the next read begins with the line's beginning."""
+    line = "ä" * (_object_files.PIECE // 2) + "\n"
+
+    async def main() -> None:
+        for size in (-1, len(line)):
+            storage = _AsyncInterruptedStorage(f"{line}end", _object_files.PIECE)
+            reader = _object_files.AsyncTextReader(storage.file(), "utf-8")
+            with pytest.raises(ConnectionFailed):
+                await reader.read(size)
+            assert f"{line}end" == await reader.read(size) + await reader.read()
+        storage = _AsyncInterruptedStorage(f"{line}end", _object_files.PIECE)
+        reader = _object_files.AsyncTextReader(storage.file(), "utf-8")
+        with pytest.raises(ConnectionFailed):
+            await reader.readline()
+        assert [line, "end"] == [item async for item in reader]
 
     asyncio.run(main())

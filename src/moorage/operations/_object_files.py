@@ -8,6 +8,8 @@ Laws:
 3. Memory contains one piece of a file that is read, or a limited part of a file that is written;
    for a text also the current line.
 4. The line ends of a text are not converted; a line ends with a line feed.
+5. After an error or a cancellation, a file does not look as if it had ended: the next read
+   downloads the rest of the object again. An asynchronous read that failed has consumed nothing.
 """
 
 from __future__ import annotations
@@ -244,7 +246,11 @@ class ObjectReader(io.RawIOBase):
             self._download = self._storage.download(
                 self._key, range=reading.range, if_match=reading.info.etag, timeout=self._timeout
             )
-        return self._download.read()
+        try:
+            return self._download.read()
+        except BaseException:
+            self._end()
+            raise
 
     def _end(self) -> None:
         self._reading.rest = b""
@@ -427,13 +433,18 @@ class AsyncObjectReader:
     async def read(self, size: int = -1, /) -> bytes:
         """Read a number of bytes, by default all; fewer only at the end."""
         parts: list[bytes] = []
-        bytes_left = size
-        while bytes_left and not self._reading.is_over:
-            piece = self._reading.rest or await self._next_piece()
-            if not piece:
-                break
-            parts.append(self._reading.taken(piece, bytes_left))
-            bytes_left -= len(parts[-1]) if size >= 0 else 0
+        bytes_left, start = size, self._reading.position
+        try:
+            while bytes_left and not self._reading.is_over:
+                piece = self._reading.rest or await self._next_piece()
+                if not piece:
+                    break
+                parts.append(self._reading.taken(piece, bytes_left))
+                bytes_left -= len(parts[-1]) if size >= 0 else 0
+        except BaseException:
+            self.close()
+            self._reading.position = start
+            raise
         return b"".join(parts)
 
     def close(self) -> None:
@@ -541,7 +552,7 @@ class AsyncTextReader:
         """Read a number of characters, by default all; fewer only at the end."""
         parts: list[str] = []
         characters_left = size
-        while characters_left and await self._has_text():
+        while characters_left and await self._has_text(parts):
             end = len(self._text) if size < 0 else self._position + characters_left
             parts.append(self._take_text(end))
             characters_left -= len(parts[-1]) if size >= 0 else 0
@@ -550,7 +561,7 @@ class AsyncTextReader:
     async def readline(self) -> str:
         """Read the rest of the line, with its line feed; "" at the end."""
         parts: list[str] = []
-        while await self._has_text():
+        while await self._has_text(parts):
             end = self._text.find("\n", self._position) + 1
             parts.append(self._take_text(end or len(self._text)))
             if end:
@@ -561,10 +572,17 @@ class AsyncTextReader:
         """End the download."""
         self._file.close()
 
-    async def _has_text(self) -> bool:
-        """Read and decode the next piece if no text is left; return False at the end."""
+    async def _has_text(self, taken: list[str]) -> bool:
+        """Read and decode the next piece if no text is left; return False at the end.
+
+        If that fails, the next read begins with the text that was taken before.
+        """
         while self._position >= len(self._text) and not self._is_over:
-            piece = await self._file.read(PIECE)
+            try:
+                piece = await self._file.read(PIECE)
+            except BaseException:
+                self._text, self._position = "".join(taken), 0
+                raise
             self._is_over = not piece
             self._text, self._position = self._decoder.decode(piece, not piece), 0
         return self._position < len(self._text)
