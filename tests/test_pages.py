@@ -142,11 +142,11 @@ def test_files_commands_and_python_go_together(tmp_path: Path) -> None:
         ("```console\n$ pip install '.[sails]'\n```", "there is no extra sails"),
         ("```console\n$ make sails\n```", "no target sails"),
         ("```console\nls\n```", "begins with `$ `"),
-        ("```toml\n[vendors.stripe]\n```", "has to name the file"),
-        ("```python\ndef test_it(): ...\n```", "a test has to be in a file"),
+        ("```toml\n[vendors.stripe]\n```", "must name the file"),
+        ("```python\ndef test_it(): ...\n```", "a test must be in a file"),
         ("<!-- setup\nVENDOR = 1\n-->\n\n```python\nVENDOR\n```", "'VENDOR' is not defined"),
         ("    ```python\n    print(1)\n    ```", "is indented"),
-        ("```pyton\nprint(1)\n```", "`pyton` is no language"),
+        ("```pyton\nprint(1)\n```", "`pyton` is not an allowed language"),
     ],
 )
 def test_incomplete_page_is_refused(text: str, message: str, tmp_path: Path) -> None:
