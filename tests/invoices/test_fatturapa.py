@@ -31,6 +31,7 @@ from moorage.invoices import (
     VatExemption,
     Withholding,
     read_fatturapa,
+    read_fatturapa_batch,
     read_sdi_notice,
     validate_fatturapa,
     write_fatturapa,
@@ -436,13 +437,45 @@ def test_other_documents_are_refused(body: bytes, words: str) -> None:
         read_fatturapa(body)
 
 
-def test_file_with_several_invoices_is_refused() -> None:
-    """A file with several invoices is refused; the error says to split it."""
+def _with_second_body(body: bytes, old: bytes = b"", new: bytes = b"") -> bytes:
+    """Return a file with its invoice twice; the second one has a text replaced."""
+    start, end = body.index(b"<FatturaElettronicaBody>"), body.index(b"</p:")
+    return body[:end] + body[start:end].replace(old, new) + body[end:]
+
+
+def test_file_with_several_invoices_is_read_as_a_batch() -> None:
+    """Each invoice of a file has the file's header; a single one cannot be asked for."""
+    fattura = small_fattura()
+    body = write_fatturapa(fattura)
+    batch = _with_second_body(body, b"<Numero>2041<", b"<Numero>2042<")
+
+    with pytest.raises(InvalidData, match=r"read_fatturapa_batch\(\)"):
+        read_fatturapa(batch)
+    first, second = read_fatturapa_batch(batch)
+    assert (read_fatturapa(body),) == read_fatturapa_batch(body)
+    assert read_fatturapa(body) == first
+    assert ("2042", first.invoice.seller) == (second.invoice.number, second.invoice.seller)
+
+
+def test_violation_in_a_batch_names_the_invoice() -> None:
+    """A check that the second invoice of a file violates is reported with its position."""
+    batch = _with_second_body(
+        write_fatturapa(small_fattura()), b"<PrezzoTotale>", b"<PrezzoTotale>9"
+    )
+
+    with pytest.raises(InvalidData, match="00423") as excinfo:
+        read_fatturapa_batch(batch)
+    assert str(excinfo.value.field).startswith("invoices[1].")
+    assert 2 == len(read_fatturapa_batch(batch, check=False))
+
+
+def test_file_without_an_invoice_is_refused() -> None:
+    """A file without an invoice is refused, also as a batch."""
     body = write_fatturapa(small_fattura())
     start, end = body.index(b"<FatturaElettronicaBody>"), body.index(b"</p:")
 
-    with pytest.raises(InvalidData, match="several invoices"):
-        read_fatturapa(body[:end] + body[start:end] + body[end:])
+    with pytest.raises(InvalidData, match="00200"):
+        read_fatturapa_batch(body[:start] + body[end:])
 
 
 def test_version_must_be_the_format() -> None:

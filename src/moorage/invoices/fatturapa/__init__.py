@@ -5,7 +5,12 @@ the order of its schema. `outgoing` and `incoming` translate between the two. `r
 of the SdI, and `notices` reads its receipts.
 """
 
-from moorage.invoices.fatturapa.files import read_fatturapa, validate_fatturapa, write_fatturapa
+from moorage.invoices.fatturapa.files import (
+    read_fatturapa,
+    read_fatturapa_batch,
+    validate_fatturapa,
+    write_fatturapa,
+)
 from moorage.invoices.fatturapa.notices import (
     SdiError,
     SdiNotice,
@@ -21,6 +26,7 @@ __all__ = [
     "SdiNoticeKind",
     "Withholding",
     "read_fatturapa",
+    "read_fatturapa_batch",
     "read_sdi_notice",
     "validate_fatturapa",
     "write_fatturapa",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 from moorage.contracts.validators import check_kind
 from moorage.errors import InvalidData
 from moorage.invoices.binding import ElementPlace, read_root, read_value, write_nodes
@@ -14,14 +16,18 @@ from moorage.invoices.fatturapa.rules import violations
 from moorage.invoices.fatturapa.values import FatturaPa
 from moorage.invoices.layouts import nodes_of
 from moorage.invoices.rules import raise_violations
+from moorage.vendor_sdk.xml_text import XmlElement
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from moorage.invoices.rules import Violation
 
 NAMESPACE: Final = "http://ivaservizi.agenziaentrate.gov.it/docs/xsd/fatture/v1.2"
 """The namespace of the root element."""
 _PROBLEM: Final = "The SdI would refuse the invoice"
 _ROOT: Final = "FatturaElettronica"
+_BODY: Final = "FatturaElettronicaBody"
 _MOST_BYTES: Final = 5_000_000
 
 
@@ -84,7 +90,49 @@ def read_fatturapa(body: bytes, *, check: bool = True) -> FatturaPa:
     return fattura_of(document)
 
 
+def read_fatturapa_batch(body: bytes, *, check: bool = True) -> tuple[FatturaPa, ...]:
+    """Return the invoices in a FatturaPA file with one or several invoices (a *lotto*).
+
+    Args:
+        body: the file.
+        check: False to read invoices that violate the SdI's checks.
+
+    Raises:
+        InvalidData: the file cannot be read, or an invoice violates a check; the field begins with
+            the invoice, such as 'invoices[1].lines[0].nature'.
+    """
+    documents = [_document(root) for root in _single_roots(_root(body))]
+    if check:
+        problems = (
+            attrs.evolve(violation, field=f"invoices[{number}].{violation.field}")
+            for number, document in enumerate(documents)
+            for violation in violations(document)
+        )
+        raise_violations(problems, _PROBLEM, "validate_fatturapa")
+    return tuple(map(fattura_of, documents))
+
+
 def _read(body: bytes) -> Document:
+    root = _root(body)
+    if len(list(root.all(_BODY))) > 1:
+        raise InvalidData(
+            "The FatturaPA file has several invoices.",
+            field=_BODY,
+            remedy="Read it with read_fatturapa_batch().",
+        )
+    return _document(root)
+
+
+def _single_roots(root: XmlElement) -> Iterator[XmlElement]:
+    """Yield, for each invoice, a root element with the header and this invoice alone."""
+    others = [child for child in root.children if child.name != _BODY]
+    for bodies in [[body] for body in root.all(_BODY)] or [[]]:
+        single_root = XmlElement(root.name, root.attributes, root.namespace)
+        single_root.children = [*others, *bodies]
+        yield single_root
+
+
+def _root(body: bytes) -> XmlElement:
     root = read_root(body, "The FatturaPA file")
     if root.namespace != NAMESPACE or root.name != _ROOT:
         raise InvalidData(
@@ -93,12 +141,10 @@ def _read(body: bytes) -> Document:
             remedy="Give a FatturaElettronica of version 1.2; a simplified invoice has another"
             " format.",
         )
-    if len(list(root.all("FatturaElettronicaBody"))) > 1:
-        raise InvalidData(
-            "The FatturaPA file has several invoices.",
-            field="FatturaElettronicaBody",
-            remedy="Split it into files with one FatturaElettronicaBody each, and the same header.",
-        )
+    return root
+
+
+def _document(root: XmlElement) -> Document:
     document: Document = read_value(Document, nodes_of(Document), root, ElementPlace(f"/{_ROOT}"))
     version = root.attributes.get("versione")
     if version != document.format:
