@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from datetime import UTC, datetime, timedelta
 from threading import Event as StopEvent
 from typing import TYPE_CHECKING, Any
@@ -178,6 +179,18 @@ def test_silence_is_shared() -> None:
         assert () == runner.book().silences
         with pytest.raises(ConfigurationError, match="There is no alert rule 'shut'"):
             runner.silence(60, "x", rule="shut")
+
+
+@pytest.mark.parametrize("duration", [0, -60, math.nan, 1e308, timedelta(days=-1), timedelta.max])
+def test_silence_needs_a_possible_duration(duration: float | timedelta) -> None:
+    """A duration that is not positive or does not end is refused, and nothing is silenced."""
+    team = HubTeam()
+    with team.hub() as hub:
+        runner = team.runner(hub)
+        with pytest.raises(ConfigurationError) as excinfo:
+            runner.silence(duration, "maintenance")
+        assert "duration" == excinfo.value.path
+        assert () == runner.book().silences
 
 
 class BrokenStorage:

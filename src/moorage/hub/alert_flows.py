@@ -27,7 +27,7 @@ from moorage.domain.monitoring.alert_figures import (
 from moorage.domain.monitoring.alerts import AlertRule, Measurement, Silence
 from moorage.domain.observation.figures import FiguresQuery, sum_of_figures
 from moorage.domain.observation.integration_log import LogQuery
-from moorage.domain.values.durations import micros
+from moorage.domain.values.durations import micros, seconds
 from moorage.errors import ConfigurationError, StorageUnavailable
 from moorage.hub.alert_channels import LOGGER, await_if_needed, log_notification, open_channel
 from moorage.hub.internals import core_of, ports_of
@@ -169,7 +169,7 @@ class AlertFlows:
             subject: the service or component; by default all.
 
         Raises:
-            ConfigurationError: there is no such rule.
+            ConfigurationError: there is no such rule, or the duration is not a positive number.
             StorageUnavailable: the silence could not be stored.
         """
         names = [item.name for item in self.rules]
@@ -179,7 +179,7 @@ class AlertFlows:
                 path="rule",
                 remedy=f"Use one of: {', '.join(names) or 'none'}.",
             )
-        span = duration if isinstance(duration, timedelta) else timedelta(seconds=duration)
+        span = timedelta(seconds=seconds(duration, "duration"))
         silence = Silence(until=self._core.utc() + span, reason=reason, rule=rule, subject=subject)
         await self._core.execute(AddSilence(silence), None)
         return silence
