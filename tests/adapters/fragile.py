@@ -45,7 +45,7 @@ class FragileLock(UncontendedLock):
 
 
 class TakenLock:
-    """A real lock whose `acquire` raises once it has taken the lock, as an interruption may."""
+    """A real lock whose `acquire` raises after taking the lock, as an interruption may."""
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -71,6 +71,6 @@ class TakenLock:
 
     @property
     def is_taken(self) -> bool:
-        """True if this thread has taken the lock and not given it back."""
+        """True if this thread has taken the lock and not released it yet."""
         is_owned: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001 - as in `release_if_held`
         return is_owned

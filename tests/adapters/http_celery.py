@@ -25,7 +25,7 @@ def client() -> Any:
 
 
 def call(path: str) -> dict[str, Any]:
-    """Return how a call ended and how long it took, including time lost to a busy machine."""
+    """Return how a call ended, and its duration, including delays of a busy machine."""
     timeout = SECONDS_BOUND if path in {"/silent", "/dripping"} else 120.0
     start_time = monotonic()
     with Control() as control:

@@ -30,7 +30,7 @@ PATIENT: Final = Timeouts(total=120.0)
 
 
 def outcome(driven: DrivenClient, url: str, path: str, timeouts: Timeouts) -> dict[str, Any]:
-    """Return how a call ended and how long it took, without time lost to a busy machine."""
+    """Return how a call ended, and its duration, without delays of a busy machine."""
     start_time = monotonic()
     with Control() as control:
         try:

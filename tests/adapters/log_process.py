@@ -137,7 +137,7 @@ def fills_the_disk(open_: Callable[..., Any]) -> None:
 
 
 def handles_the_signal(open_: Callable[..., Any]) -> None:
-    """Install the host's own signal handler; it ends the program normally."""
+    """Install a signal handler, as a host program would; it ends the program normally."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
     ends_by_signal(open_)
 

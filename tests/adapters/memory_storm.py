@@ -24,7 +24,7 @@ _LONG: Final = 10**12
 
 
 class Number:
-    """A command that writes its own number to all of its keys."""
+    """A command that writes its own number under all of its keys."""
 
     once = False
     durable = False

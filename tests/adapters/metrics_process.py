@@ -54,7 +54,7 @@ def forks(open_: Callable[..., Any]) -> None:
 
 
 def wait_with_unstored_metrics(open_: Callable[..., Any]) -> None:
-    """Store the metrics of one call, keep those of other calls in memory, and wait to be killed."""
+    """Store the metrics of one call, keep others in memory, and wait until killed."""
     metrics = open_(every=3_600.0)
     metrics(finished_call())
     metrics.flush()

@@ -73,7 +73,7 @@ class SyncStore:
 
 
 class Count:
-    """A command that increases a number; the Redis script does not know this kind of command."""
+    """A command that increases a number, and that the Redis script does not support."""
 
     durable = False
 

@@ -319,7 +319,7 @@ def engine_of(store: SqlStorage | AsyncSqlStorage) -> Engine:
 
 @contextlib.contextmanager
 def hold_rows(lab: Lab, *keys: str) -> Generator[sqlalchemy.Connection]:
-    """Hold row locks on these keys in a transaction during the block."""
+    """Hold row locks on these keys, in a transaction, during the block."""
     with lab.engine.connect() as connection:
         for key in keys:
             results = connection.execute(

@@ -1,4 +1,4 @@
-"""A process that appends to keys to which other processes write at the same time."""
+"""A process that appends to keys at the same time as other processes."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def values(store: SqliteStorage, *keys: str) -> list[object]:
 
 
 def engine_of(store: SqliteStorage) -> Engine:
-    """Return the store's engine, with which a test makes states that no public method can make."""
+    """Return the store's engine, to create states that no public method can create."""
     return store._engine  # noqa: SLF001 - as it says
 
 

@@ -193,7 +193,7 @@ def test_removal_is_found(lab: AuditLab, number: int, fault: Fault) -> None:
 
 
 def test_damaged_end_is_not_continued(lab: AuditLab) -> None:
-    """An audit trail that lost its last record refuses new ones, so that the gap stays visible."""
+    """If its last record was lost, an audit trail refuses new records, so that the gap shows."""
     trail = filled_trail(lab)
     lab.remove(7)
 

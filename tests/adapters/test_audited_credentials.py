@@ -84,7 +84,7 @@ def test_uses_are_recorded_without_an_entry_for_each_call(
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, is_async: bool) -> None:
-    """If their use cannot be recorded, credentials are withheld, unless the trail is optional."""
+    """If reading a credential cannot be recorded, it is refused, unless the trail is optional."""
     dead_trail = FileAudit(tmp_path / "nowhere" / "trail")
     uses = AuditedUses(AuditTrail(dead_trail), is_async=is_async)
     for verb, values in (("get", ()), ("refresh", (FIRST,)), ("rotate", (SECOND,))):
@@ -96,7 +96,7 @@ def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, is_async: 
 
 
 def test_memory_of_owners_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credential owners beyond a limit are forgotten, so their next read is recorded again."""
+    """Beyond a limit, credential owners are forgotten, and their next read is recorded again."""
     monkeypatch.setattr(audited, "_MOST_OWNERS", 1)
     uses = AuditedUses(AuditTrail(FileAudit(tmp_path / "trail")), is_async=False)
     for tenant in (None, "acme", None):

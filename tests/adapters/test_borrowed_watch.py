@@ -65,7 +65,7 @@ def test_timers_expire_after_a_time_without_free_threads() -> None:
 
 
 def test_thread_ends_and_restarts() -> None:
-    """The watchdog thread ends when there are no timers, and the next timer starts a new one."""
+    """The watchdog thread ends without timers; the next timer starts a new thread."""
     watch = Watchdog(linger=0.01)
     for _ in range(2):
         previous_threads = set(threading.enumerate())

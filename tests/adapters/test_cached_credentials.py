@@ -125,7 +125,7 @@ def test_missing_credentials_are_not_cached(is_async: bool) -> None:
 
 @EITHER
 def test_has_uses_the_cache(is_async: bool) -> None:
-    """The cache answers `has` from a cached credential; once it expires, it asks the provider."""
+    """`has` answers from a cached credential; when it expires, the provider is asked."""
     cache = CacheInMode(is_async=is_async, ttl=10)
     requests: list[object] = []
 
@@ -483,7 +483,7 @@ def test_calls_after_a_change_do_not_get_an_earlier_reading() -> None:
 
 @EITHER
 def test_ended_readings_leave_nothing_behind(is_async: bool) -> None:
-    """After a reading that failed, the cache keeps neither its lock nor its error."""
+    """A failed reading leaves neither a lock nor an error in the cache."""
     cache = CacheInMode(is_async=is_async)
     provider = make_unavailable(cache)
     for provider.error in (CredentialNotFound("none"), KeyError("foreign"), KeyboardInterrupt()):

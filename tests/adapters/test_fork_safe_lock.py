@@ -1,4 +1,4 @@
-"""Locks that a forked child can take, even if a thread of the parent held them."""
+"""Locks that a forked child can take even if a thread of the parent held them."""
 
 from __future__ import annotations
 

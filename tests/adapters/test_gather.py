@@ -60,7 +60,7 @@ def test_quick_steps_need_no_thread() -> None:
 
 @pytest.mark.parametrize("at_once, thread_count", [(2, 1), (4, 3), (9, 3)])
 def test_no_more_threads_than_steps(at_once: int, thread_count: int) -> None:
-    """The caller's thread runs one step, so there are at most as many threads as other steps."""
+    """The caller's thread runs one step itself, so only the other steps need threads."""
     started_steps: list[Callable[[], None]] = []
 
     def start(run: Callable[[], None]) -> bool:

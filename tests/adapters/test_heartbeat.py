@@ -109,7 +109,7 @@ def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> No
 
 
 def test_hurried_thread_does_not_wait_for_its_interval() -> None:
-    """A heartbeat that is told to hurry works at once; several such requests count as one."""
+    """A hurried heartbeat works at once; several hurry requests at once count as one."""
     work = CountedWork(1)
     heartbeat = Heartbeat(work, work.is_work_left, 3_600.0)
     heartbeat.wake()

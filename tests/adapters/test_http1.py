@@ -396,7 +396,7 @@ def broken_responses(draw: st.DrawFn) -> bytes:
 @example(OK + b"A: " + b"x" * (2_000 - len(OK) - 7) + b"\r\n\r\n", [1_999], False)
 @example(OK + b"A: " + b"x" * (2_001 - len(OK) - 7) + b"\r\n\r\n", [2_000], False)
 def test_pieces_do_not_change_the_result(sent: bytes, places: list[int], to_head: bool) -> None:
-    """A response is read alike whether it arrives whole, in pieces, or byte by byte."""
+    """A response is read in the same way whole, in chunks, or byte by byte."""
     whole_outcome = outcome([sent], to_head=to_head)
 
     assert whole_outcome == outcome(cut_in_pieces(sent, places), to_head=to_head)

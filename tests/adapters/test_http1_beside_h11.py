@@ -228,7 +228,7 @@ def test_combinations_of_parts_are_read_alike(status_line: bytes) -> None:
 @examples(500)
 @given(responses(), st.sampled_from(["GET", "HEAD"]))
 def test_damaged_responses_are_read_alike(response: bytes, method: str) -> None:
-    """After a change of one byte, moorage's reader and h11 both refuse a response or agree."""
+    """If one byte changes, moorage's parser and h11 read the same response, or both refuse it."""
     check(response, method)
 
 

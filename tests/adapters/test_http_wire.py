@@ -113,7 +113,7 @@ def test_forked_child_has_its_own_connections() -> None:
 
 
 def test_forked_child_does_not_wait_for_locks() -> None:
-    """A forked child does not wait for a lock that a thread of its parent held."""
+    """A forked child does not wait for a lock that a thread of the parent holds."""
     with VendorServer() as vendor, StdlibHttpClient() as client:
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -303,7 +303,7 @@ def test_tls_close_notify_is_the_end(
 def test_certificate_error_survives_a_closed_peer(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
-    """If a bad certificate ends a handshake, the error says so even if the peer disconnected."""
+    """If a bad certificate ends a handshake, the error says so, even after a disconnect."""
     server, _ = tls_pair()
     own_socket, foreign_socket = pair
     own_socket.setblocking(False)

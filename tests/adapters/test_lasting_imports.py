@@ -43,7 +43,7 @@ def test_main_thread_loads_libraries_itself() -> None:
 
 
 def test_library_of_a_short_thread_is_loaded_by_a_lasting_one() -> None:
-    """If a short-lived thread needs a library, another thread, which does not end, loads it."""
+    """A library that needs a lasting thread is loaded by a thread that does not end."""
     for _ in range(2):
         thread = Meanwhile(lambda: import_lastingly(_MODULE))
         thread.come()
@@ -100,7 +100,7 @@ print("done")
 
 
 def test_short_threads_call_with_pyreqwest() -> None:
-    """Threads that end after one call can all use pyreqwest, even the one that had it loaded."""
+    """Threads that end after one call can use pyreqwest, even the thread that loads it first."""
     result = subprocess.run(
         [sys.executable, "-c", _CALLS_IN_SHORT_THREADS], capture_output=True, text=True, check=False
     )

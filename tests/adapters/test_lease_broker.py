@@ -199,7 +199,7 @@ def test_services_that_do_not_opt_in_ask_the_store(folder: Path) -> None:
 
 
 def test_manager_leases_calls_without_circuit(folder: Path) -> None:
-    """A call without a circuit gets its token from the broker; calls with one use the store."""
+    """A call without a circuit gets tokens from the broker; calls with a circuit use the store."""
     services = [Service("hot", limits=HOT, circuit=None), Service("vat", limits=HOT)]
     with (
         serve_broker(folder) as server,
@@ -333,7 +333,7 @@ def test_cancelled_task_withdraws_its_question(folder: Path) -> None:
 
 
 def test_dead_broker_is_replaced_by_the_store(folder: Path) -> None:
-    """While the broker is away, the store admits calls; once a broker starts, it admits them."""
+    """While the broker is down, the store admits calls; when a broker starts, it takes over."""
     with leasing_store(folder) as store:
         guard = limiter(store)
         with serve_broker(folder):
@@ -480,7 +480,7 @@ def test_free_connections_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_pause_during_a_wait_reaches_the_waiting(folder: Path) -> None:
-    """If a service is paused while calls wait for the broker, the store decides on those calls."""
+    """If a service is paused, the store decides on calls that wait for the broker."""
 
     async def run() -> None:
         limit = RateLimitConfig.per_second(4, burst=1)

@@ -111,7 +111,7 @@ def test_entry_has_the_message_of_the_error() -> None:
 
 @pytest.mark.parametrize("form", CREDENTIALS)
 def test_no_credential_reaches_an_entry(form: str, tmp_path: Path) -> None:
-    """If a vendor repeats the credential in its error message, the log does not contain it."""
+    """If a vendor repeats the credential in an error message, the log masks it."""
     body = f'{{"error": {{"code": "E9", "message": "Refused: {CANARY}"}}}}'.encode()
     answer = Response(400, {"content-type": "application/json"}, body)
     service = Service("v", base_url="https://v.example", credentials=CREDENTIALS[form])

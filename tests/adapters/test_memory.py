@@ -324,7 +324,7 @@ def test_signal_handler_may_use_the_store_at_any_moment(keys: str) -> None:
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
 def test_new_state_with_a_lost_answer_stays(keys: str) -> None:
-    """A newly created state stays even if its command is interrupted before returning."""
+    """A new state is kept even if its command is interrupted before it returns."""
     assert ["mine"] * len(keys) == _values_after_interruption(MemoryStorage(), keys, list)
 
 

@@ -107,7 +107,7 @@ class World:
 @pytest.mark.parametrize("cost", [1, 2])
 @pytest.mark.parametrize("protections", PROTECTIONS)
 def test_prepared_admissions_decide_like_the_store(protections: str, cost: int) -> None:
-    """Prepared admissions give the same results and states as `execute`, even if time goes back."""
+    """Prepared admissions return the same as `execute`, even if the clock goes back."""
     generator = Random(f"{protections} {cost}")
     worlds = [World(protections, cost, prepared=prepared) for prepared in (True, False)]
     kinds = ["ask"] * 12 + ["time"] * 4 + ["at once", "failure", "pause", "force"]

@@ -51,7 +51,7 @@ def test_keys_touched_once_do_not_stay() -> None:
 
 
 def test_a_new_state_sweeps_when_it_is_time() -> None:
-    """A new state starts a sweep of expired states if the last one was half a minute ago."""
+    """A new state starts a sweep of expired states, at most every half minute."""
     clock = Clock()
     store = MemoryStorage(clock)
     store.execute(Put("dust", "a", "b", keep_for=1))

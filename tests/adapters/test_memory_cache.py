@@ -88,7 +88,7 @@ def test_expired_answer_is_removed() -> None:
 
 
 def test_dropped_change_mark_prevents_storing() -> None:
-    """After the cache forgets that a key changed, responses requested earlier are not stored."""
+    """If the cache forgets a key's change, responses requested earlier are not stored."""
     cache = MemoryCache(max_entries=2)
     first_mark = cache.find("a").mark
     cache.delete("a")

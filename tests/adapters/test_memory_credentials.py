@@ -55,7 +55,7 @@ def test_other_values_are_refused(new: object) -> None:
 
 
 def test_a_renewal_must_give_a_credential() -> None:
-    """If a renew function returns no credential, an error is raised, and the old one stays."""
+    """If a renew function returns no credential, an error is raised, and the old one is kept."""
 
     def renew(*_: object) -> Credentials:
         return cast("Credentials", None)

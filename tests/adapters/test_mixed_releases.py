@@ -290,7 +290,7 @@ def test_newer_limits_have_substitutes_that_workers_share(
 def test_newer_states_affect_nothing_else(
     database: SharedDatabase, rolled_out: dict[str, bytes]
 ) -> None:
-    """Limits of other tenants, and other keys, work as before and are shared by all workers."""
+    """Limits and keys of other tenants work as before, and are shared by all workers."""
     first, second = Worker(database), Worker(database)
 
     assert 2 == first.granted("other", calls=1) + second.granted("other", calls=3)

@@ -208,7 +208,7 @@ sys.stdin.read()
 
 
 def test_a_killed_owner_is_replaced_after_its_lease(server: PrivateNats) -> None:
-    """The claim of a killed process can be taken over when its lease ends, and not before."""
+    """A killed process's claim can be taken over as soon as its lease ends."""
     for lease, expected in ((HOUR, Verdict.BUSY), (1, Verdict.RUN)):
         key = new_key()
         process = subprocess.Popen(
@@ -325,7 +325,7 @@ async def put_value(subject: str, value: bytes, js: Any) -> None:
 
 
 def test_a_foreign_value_is_no_state(server: PrivateNats) -> None:
-    """A deleted key counts as missing; a key with another program's value raises an error."""
+    """A deleted key counts as missing; a value that another program wrote raises an error."""
     with NatsStorage(f"{server.url}/foreign", timeout=60) as store:
         deleted_key, foreign_key = new_key(), new_key()
         store.execute(claim(deleted_key, 1))

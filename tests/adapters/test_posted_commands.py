@@ -128,7 +128,7 @@ def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
 
 
 def test_no_command_is_lost_if_task_for_posted_commands_is_cancelled_before_it_starts() -> None:
-    """If the task for posted commands is cancelled before it starts, no command is lost."""
+    """If the task that sends posted commands is cancelled early, no command is lost."""
 
     async def run(store: SlowStore) -> list[int]:
         store.post(1, 2)

@@ -233,7 +233,7 @@ async def test_sending_does_not_count_as_silence(make: Make) -> None:
 
 @with_both_clients
 async def test_stream_start_is_bounded(make: Make) -> None:
-    """A streamed call whose response does not begin ends at the total timeout."""
+    """A streamed call whose response never begins ends at the total timeout."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(raw=b""))
         with pytest.raises(AttemptTimeout, match="did not respond within the total") as excinfo:
@@ -384,7 +384,7 @@ async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
 
 
 def test_source_is_read_in_the_callers_thread() -> None:
-    """A synchronous request body is read in its caller's thread, so it delays no other call."""
+    """A synchronous body is read in the caller's thread, so it delays no other call."""
     start_time, may_continue = Event(), Event()
 
     def blocked_chunks() -> Iterator[bytes]:

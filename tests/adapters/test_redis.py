@@ -98,7 +98,7 @@ def test_the_script_keeps_a_queue_as_the_model(script: Redis, part: int) -> None
 
 
 def test_waiting_and_refused_callers_need_the_scripts_first_half_only() -> None:
-    """While nobody leaves a queue, no command needs the script's expensive second half."""
+    """Unless a caller leaves a queue, no command needs the expensive half of the script."""
     rules = b"local function everything()\n"
     assert 1 == SCRIPT.count(rules)
     server = Redis(SCRIPT.replace(rules, rules + b"  error('the full rules')\n"))

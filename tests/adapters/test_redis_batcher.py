@@ -133,7 +133,7 @@ def test_grant_of_a_cancelled_caller_is_returned(*, late: bool) -> None:
 @LEAVING
 @pytest.mark.parametrize("reply", [GRANTED, UNREADABLE], ids=["granted", "unreadable"])
 def test_other_commands_of_cancelled_callers_return_nothing(reply: Any, *, late: bool) -> None:
-    """If a cancelled caller wanted a claim or gets an unreadable reply, nothing is given back."""
+    """If a cancelled caller asked for a claim, or its reply is unreadable, nothing is returned."""
     command = claim(new_key()) if reply is GRANTED else admission()
 
     assert [] == sent_after(command, lambda _: reply, late=late)

@@ -371,7 +371,7 @@ class RacingCount(Count):
         self._times = times
 
     def apply(self, states: Any, now: int) -> Any:
-        """Apply the command; before that, let the other writer write if the test wants it."""
+        """Apply the command, after another writer if the test wants that."""
         if self._times:
             self._times -= 1
             with RedisStorage(self._url, timeout=PATIENT) as other_storage:

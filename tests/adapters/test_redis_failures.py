@@ -60,7 +60,7 @@ def tokens_taken(store: SyncStore, command: Admission) -> int:
 
 
 def claim(key: str, owner: int = 1) -> Claim:
-    """Return a command that claims a key; the command may run twice without harm."""
+    """Return a command that claims a key, and that may run twice without harm."""
     return Claim(
         key, fingerprint=b"f", owner=owner, lease=10**7, ttl=10**9, target="", remembered=0
     )

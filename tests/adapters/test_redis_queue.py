@@ -69,7 +69,7 @@ def granted_at(tickets: Tickets) -> int:
 
 
 def require_use(staying: Sequence[Tickets], newcomers: Sequence[Admitted]) -> None:
-    """Check that newcomers use 90 % of the limit at first, and that all callers stay within it."""
+    """Check that new callers get 90 % of the limit at first, and that the limit is kept."""
     start_time = granted_at(newcomers[0][3]) - newcomers[0][1]
     times = [
         granted_at(tickets) for tickets in (*staying, *(newcomer[3] for newcomer in newcomers))

@@ -321,7 +321,7 @@ class OneNodeStore:
 
 
 class OneNodeCommand:
-    """A wrapped command whose keys all belong to one node of the cluster."""
+    """A wrapped command whose keys belong to one node of the cluster."""
 
     def __init__(self, command: Any) -> None:
         self.keys = tuple(f"{{home}}{key}" for key in command.keys)

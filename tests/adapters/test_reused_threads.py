@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @attrs.define
 class _Job:
-    """A job that records its thread, and how many threads are free when it reports its end."""
+    """A job that records its thread, and the number of free threads at its end."""
 
     threads: ReusedThreads
     work: Callable[[], object] = list

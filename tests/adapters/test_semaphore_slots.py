@@ -109,7 +109,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @rule(waiter=callers)
     def go_out(self, waiter: Waiter) -> None:
-        """Simulate a caller's exit: give back its slot, if it has one."""
+        """Return the caller's slot, if it has one, as if the caller had ended."""
         name, holder = waiter.held
         self.places.release(name, holder)
         if waiter in self.rooms[name].inside:

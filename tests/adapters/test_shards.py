@@ -148,7 +148,7 @@ def claim_of(key: str, owner: int) -> Claim:
 
 
 def test_no_effect_happens_twice_while_a_shard_is_added() -> None:
-    """While a shard is added, a key never has two holders, even among old and new processes."""
+    """While a shard is added, a key never has two owners, even among old and new processes."""
     refusals = 0
     for seed in range(150):
         generator, clock = Random(seed), VirtualClock()

@@ -140,7 +140,7 @@ def test_only_connections_that_are_idle_for_long_are_closed() -> None:
 
 
 def test_crowded_server_gets_connections_back() -> None:
-    """When the server is crowded, about half of the processes that learn it close a connection."""
+    """If the server is nearly full, about half of the processes close a connection."""
     pool = LinkPool()
     given_back = []
     for _ in range(1000):
@@ -242,7 +242,7 @@ def test_all_processes_return_to_a_restarted_server() -> None:
     service = Service("vat", limits=RateLimitConfig.per_second(1_000), circuit=None)
 
     class Process:
-        """A manager with its own store that makes calls until a given event occurs."""
+        """A manager with its own store, which calls until a given event occurs."""
 
         def __init__(self, url: str, number: int) -> None:
             self.events: list[Event] = []

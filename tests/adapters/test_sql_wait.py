@@ -245,7 +245,7 @@ class OneConnectionRuntime:
         return StorageUnavailable("late.", slow=slow)
 
     def scope(self) -> None:
-        """Return None, so that all callers share one scope."""
+        """Return None, which means one scope for all callers."""
 
 
 class InterruptingRuntime(OneConnectionRuntime):

@@ -230,7 +230,7 @@ def test_waits_where_loops_cannot_watch_sockets(
 
 @in_loop
 async def test_turn_is_signalled_or_late() -> None:
-    """A caller whose turn has come gets its slot instead of a timeout, even if its time is over."""
+    """A caller whose turn has come gets its slot, even if its timeout ends at that time."""
     waiter = LoopNetwork().waiter()
     waiter.call()
     waiter.call()

@@ -69,7 +69,7 @@ def test_timeout_expires_after_others_were_forgotten() -> None:
 
 
 def test_timeouts_of_a_task_expire_one_after_another() -> None:
-    """If a busy loop lets two timeouts of a task expire at once, the inner one ends its block."""
+    """If a busy loop lets two timeouts expire at once, the inner one ends its own block."""
 
     async def attempt() -> str:
         inner_bound = started_timeout(TICK)

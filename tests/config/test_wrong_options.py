@@ -147,7 +147,7 @@ def configuration_errors(
 
 
 def use_vendor(vendor: Any) -> None:
-    """Use a vendor in the way in which a hub uses it before the first call."""
+    """Use a vendor as a hub does before its first call."""
     account = Account("main", vendor)
     services_of([account])
     clients_of([account])

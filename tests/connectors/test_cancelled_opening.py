@@ -27,7 +27,7 @@ PATIENCE = 30.0
 
 
 class CancellingAwait:
-    """An awaitable that wraps another one, and cancels the running task at one of its pauses.
+    """An awaitable that cancels the running task at one of the pauses of another awaitable.
 
     Attributes:
         waits: the number of waits so far.

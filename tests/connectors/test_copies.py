@@ -1,4 +1,4 @@
-"""Objects that own connections are neither copied nor pickled; values are."""
+"""Objects with connections cannot be copied or pickled; values can."""
 
 from __future__ import annotations
 

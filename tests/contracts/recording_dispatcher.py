@@ -166,7 +166,7 @@ class AnsweringDispatcher(RecordingDispatcher):
 
 
 def dispatcher_answering(verb: str, answer: Any) -> Any:
-    """Return a dispatcher whose vendor always gives this answer in the method of this name."""
+    """Return a dispatcher whose vendor always returns this answer from the method of this name."""
 
     async def give_answer(*_: Any, **__: Any) -> Any:
         return answer

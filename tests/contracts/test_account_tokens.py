@@ -272,7 +272,7 @@ def test_token_endpoint_is_strict(form: dict[str, str], error: str) -> None:
 
 
 def test_default_http_client() -> None:
-    """A hub without a host's HTTP client fetches tokens with its own client, and closes it."""
+    """Without a host's HTTP client, a hub fetches tokens with its own client, and closes it."""
     hall_server = HeraldServer()
     with hall_server.serving() as server:
         account = Account("main", TokenVendor(base_url=server.url))

@@ -234,7 +234,7 @@ class PaymentClosingClient(SandboxHttpClient):
 
 
 def test_payment_closed_during_its_look_up() -> None:
-    """If a person closes a payment during its look-up, it is not looked up again."""
+    """If an operator closes a payment during its look-up, it is not looked up again."""
     world = PaymentsWorld(KeylessStripe)
     lost_payment = Unsettled(charge=ORDER, idempotency_key=KEY)
     with world.hub(http=PaymentClosingClient(world)) as hub:

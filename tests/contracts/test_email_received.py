@@ -1,4 +1,4 @@
-"""Received messages are read however broken they are, and what they claim is not trusted."""
+"""Broken messages are read as far as possible, and their claims are not trusted."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ BROKEN: dict[str, tuple[bytes, dict[str, Any]]] = {
 def test_broken_messages_are_read_as_far_as_possible(
     content: bytes, fields: dict[str, Any]
 ) -> None:
-    """A broken message is read as far as possible, so that it does not get lost."""
+    """A broken message is read as far as possible instead of being lost."""
     mail = read_mime(content, REF)
 
     assert fields == {name: getattr(mail, name) for name in fields}
@@ -200,7 +200,7 @@ def test_hostile_lists_of_addresses_are_read(piece: str) -> None:
 
 
 def test_encoded_word_without_end_stays_text() -> None:
-    """An encoded word without an end stays as it is, and text after the last word is kept."""
+    """An encoded word without an end is not decoded; text after the last word is kept."""
     assert "=?a?b?c" * 20 == header_text("=?a?b?c" * 20)
     assert "ä, b =?a?b?c" == header_text("=?utf-8?q?=C3=A4?=, b =?a?b?c")
 

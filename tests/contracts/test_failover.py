@@ -321,7 +321,7 @@ def test_concurrent_callers_of_a_key_wait() -> None:
 
 @MODES
 async def test_batch_without_a_key(hub_class: type[Any]) -> None:
-    """Each message of a batch has its own result; a repeat without a key sends it again."""
+    """Each message of a batch has its own result; without a key, a repeat sends it again."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""With one key at most one message is sent, despite failures, repeats and changed routes."""
+"""One idempotency key sends at most one message, despite failures and changed routes."""
 
 from __future__ import annotations
 

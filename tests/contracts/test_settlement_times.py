@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def test_repeat_without_a_request_delays_no_settlement() -> None:
-    """Repeating a key without sending anything does not delay its payment's settlement."""
+    """Repeating an idempotency key without a request does not delay the payment's settlement."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub, world.hub() as other_hub:
         world.lose(hub)
@@ -114,7 +114,7 @@ def _lose_request(world: PaymentsWorld, hub: Hub) -> None:
 
 
 def test_unlisted_payment_is_left_to_a_person() -> None:
-    """A payment that the vendor does not list within its stated time is left to an operator."""
+    """A payment that the vendor does not list in time is left to an operator."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         _lose_request(world, hub)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def test_signed_form_is_rehearsed() -> None:
-    """In a rehearsal a signed upload form is held back, because it lets others write."""
+    """In a rehearsal no signed upload form is returned, because others could write with it."""
     dispatcher = record_operation(
         StorageFlows,
         lambda flows: flows.signed_post("a", expires=60, smallest=2, largest=5, timeout=TIME),
@@ -288,7 +288,7 @@ def test_exists_is_bounded_by_the_timeout() -> None:
 
 
 class BreakingDownloads:
-    """A fake vendor that counts its downloads, each of which breaks before its only byte."""
+    """A fake vendor that counts downloads, each of which breaks before its only byte."""
 
     def __init__(self, *capabilities: StorageCapability) -> None:
         self.capabilities = frozenset(capabilities)

@@ -1,4 +1,4 @@
-"""If a vendor refuses a value before anything is sent, the next vendor of the route is used."""
+"""If a vendor refuses a value before sending, the next vendor of the route is used."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ async def test_refused_value_goes_to_the_next_account(
 async def test_other_refusals_stay_with_their_account(
     hub_class: type[Any], refusing: Any, raised: type[Exception]
 ) -> None:
-    """After a request was sent, or after another kind of error, no other account is tried."""
+    """If a request was sent, or the error is of another kind, no other account is used."""
     hubs = PigeonHubs()
     hubs.one.letters["1"] = {"id": "1"}
     accounts = [Account("one", refusing, settings=CRASHES), hubs.accounts[1]]

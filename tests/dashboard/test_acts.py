@@ -207,7 +207,7 @@ def test_malformed_forms_are_refused(body: bytes, kind: str, status: int) -> Non
 
 
 def test_values_of_links_are_exact() -> None:
-    """An action applies to the tenant of its link, even if its name begins or ends with spaces."""
+    """An action applies to the tenant in its link, even if the name has spaces around it."""
     link_values = {"service": "vat", "tenant": " acme "}
     assert link_values == ACTS["circuit-open"].values(link_values)
     decision = {"key": " INV-7 ", "receipt": " ch_1 "}
@@ -336,7 +336,7 @@ def test_batch_action_counts_entries_that_it_could_not_change() -> None:
 
 
 def test_vendor_is_asked_and_settles_the_payment() -> None:
-    """The page can ask the vendor for a payment's outcome; then nobody has to decide it."""
+    """The page can ask the vendor for an outcome; then no operator has to decide."""
     with World() as world:
         world.lose()
         visitor = world.visitor()
@@ -460,7 +460,7 @@ def test_page_of_payment_links_to_another_one_with_same_reference() -> None:
 
 @pytest.mark.parametrize("done", [True, False])
 def test_one_person_closes_a_payment_where_that_is_configured(done: bool) -> None:
-    """If the configuration lets one person decide alone, a decision closes the payment at once."""
+    """If one operator may decide alone, a decision closes the payment at once."""
     with World(four_eyes=False) as world:
         world.lose()
         world.clock.advance(WAIT)

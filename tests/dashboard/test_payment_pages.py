@@ -93,7 +93,7 @@ def test_payment_page_says_when_not_done_is_safe_to_choose() -> None:
 
 
 def test_unanswered_questions_prove_nothing() -> None:
-    """If the vendor still refuses look-ups after its listing time, the page asks for a decision."""
+    """If the vendor still refuses look-ups after its listing time, an operator must decide."""
     with World() as world:
         world.lose()
         visitor = world.visitor()

@@ -42,7 +42,7 @@ def plant(world: World, call: Callable[[], Any], *, done: bool) -> None:
 
 
 def make_unknown_payments(world: World) -> dict[str, tuple[Callable[[], Any], bool]]:
-    """Make ten payments with unknown outcomes; return for each key if the vendor has it."""
+    """Make ten payments with unknown outcomes; return whether the vendor has each of them."""
     payments = world.hub.payments()
     truth: dict[str, tuple[Callable[[], Any], bool]] = {}
 
@@ -130,7 +130,7 @@ def decide(world: World, first: Visitor, second: Visitor, address: str) -> str:
 
 
 def test_newcomer_decides_ten_unknown_payments_rightly() -> None:
-    """After a newcomer's decisions, no payment is made twice and none is lost."""
+    """Decisions of an operator without experience neither repeat nor lose a payment."""
     with World() as world:
         truth = make_unknown_payments(world)
         assert 10 == len(world.hub.unsettled_payments())

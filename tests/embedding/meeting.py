@@ -23,6 +23,6 @@ class MeetingHttpClient:
         self._barrier = Barrier(2)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send a request once a second one is waiting; raise BrokenBarrierError if none comes."""
+        """Send a request while a second request waits; raise BrokenBarrierError if none comes."""
         self._barrier.wait(_TIMEOUT)
         return self._client.send(request, url, timeouts)

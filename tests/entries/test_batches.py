@@ -55,7 +55,7 @@ class CountingOutbox(SqliteOutbox):
 
 
 class Vendor:
-    """A vendor that answers each call at once, unless `does` is set to something else."""
+    """A vendor that answers each call at once, unless its `does` is replaced."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []

@@ -85,7 +85,7 @@ def test_a_waiting_call_is_not_made_by_its_id(shop: Shop) -> None:
 
 
 def test_a_call_whose_predecessor_fails_is_given_up_and_listed(shop: Shop) -> None:
-    """If a call fails, its successors are given up, and `stuck` lists all of them."""
+    """If a call fails, its successors are dropped, and `stuck` lists them."""
     first = put_charge(shop, DECLINED)
     second = put_charge(shop, after=[first])
     third = put_charge(shop, after=[second.id])
@@ -322,7 +322,7 @@ def test_more_waiting_calls_than_a_round_looks_at() -> None:
 
 
 class ErpVendor:
-    """A vendor that does what a request's body asks for, and records its effects."""
+    """A vendor that acts as a request's body asks, and records its effects."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -418,7 +418,7 @@ class ChainEnd:
 
 
 def ending_of(plan: list[Plan], crashes: set[int]) -> ChainEnd:
-    """Deliver a plan's calls with workers that die at these writes; return how the chain ends."""
+    """Deliver a plan's calls with workers that die at these writes; return the chain's end."""
     clock, vendor = VirtualClock(), ErpVendor()
     store = FragileOutbox(clock)
     outbox = Outbox(store, clock=clock, lease=2.0, retry=RetryPolicy(max_attempts=50))

@@ -149,7 +149,7 @@ def test_leases_end_by_the_stores_clock(shop: Shop, skew: timedelta) -> None:
 
 
 def _die(worker: Shop) -> None:
-    """Claim the due entries, like a worker that dies before it processes them."""
+    """Claim the due entries, like a worker that dies before processing them."""
 
     def interrupt(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt

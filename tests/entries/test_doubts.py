@@ -1,4 +1,4 @@
-"""An outbox call with an unknown outcome is settled as soon as its outcome is known."""
+"""An outbox call with an unknown outcome ends as soon as its outcome is known."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_stored_refusal_ends_the_entry(keyless_shop: KeylessShop) -> None:
 
 
 def test_payment_closed_as_not_done_is_left_to_a_person(keyless_shop: KeylessShop) -> None:
-    """If an operator records that a payment was not made, its outbox entry waits for a person."""
+    """If an operator records that a payment was not made, its entry waits for an operator."""
 
     async def body() -> None:
         entry = await keyless_shop.doubted()

@@ -40,7 +40,7 @@ def test_a_failed_handler_is_called_again(shop: Shop) -> None:
 
 
 def test_webhook_that_always_fails_is_dead_and_replayable(shop: Shop) -> None:
-    """After its last attempt a webhook is dead, does not block others, and can be replayed."""
+    """After its last attempt a webhook is dead; it blocks no other webhook, and can be replayed."""
     handling = FlakyHandler(shop, fails=3)
     entry = receive_notice(shop, shop.paid())
     states = []

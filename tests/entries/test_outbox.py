@@ -387,7 +387,7 @@ def test_decisions_use_the_latest_entry(shop: Shop) -> None:
 
 
 def test_fate_of_each_error() -> None:
-    """After a final error a call ends, after an unknown outcome it waits, and otherwise retries."""
+    """A call ends after a final error, waits after an unknown outcome, and otherwise retries."""
     outcomes = [
         fate_of(error).value
         for error in (

@@ -115,7 +115,7 @@ def test_message_of_another_protocol(message: str) -> None:
     ],
 )
 def test_codes_of_closed_connections(code: int, kind: type[Exception]) -> None:
-    """Each close code has its own error, unless a sent message's outcome is unknown."""
+    """Each close code has its own error, unless the outcome of a sent message is unknown."""
     assert kind is type(CODEC.closing_error(code, "", was_sent=False))
     assert CODEC.closing_error(code, "", was_sent=True) is None
     assert CODEC.closing_error(4999, "", was_sent=False) is None

@@ -59,7 +59,7 @@ def test_failures_of_all_processes_count_together(
 
 
 def test_quorum_counts_processes(pool: WorkerPool, location: StoreLocation, name: str) -> None:
-    """With a quorum, the failures of one process alone do not open a circuit."""
+    """If a circuit needs failures of several processes, one process alone does not open it."""
     service = _service(name, failures=3, quorum=3)
     job = Job(scenario="call", services=(service,), state=location, threads=2, calls=3, fails=1)
     with location.open() as store, ConnectorManager([service], state=store) as manager:

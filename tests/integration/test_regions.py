@@ -207,7 +207,7 @@ def test_key_stays_in_its_region(
     eu: VendorServer,
     standby_region: VendorServer,
 ) -> None:
-    """If one process gets no response, another repeats the key in the same region only."""
+    """If one process gets no response, another process repeats the key in the same region."""
     eu.queue(HANGS_UP)
     first_service = service(name, eu, standby_region, retry=None, circuit=None)
     first = Job(scenario="call", services=(first_service,), state=location, path="/orders", key="k")

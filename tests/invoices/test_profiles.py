@@ -140,7 +140,7 @@ def test_written_invoice_has_profile_identifiers(profile: Profile, syntax: str) 
 
 
 def test_xrechnung_needs_line_break_after_cash_discount() -> None:
-    """XRechnung needs the line break after a cash discount, so UBL and CII both keep it."""
+    """UBL and CII both keep the line break that XRechnung requires after a cash discount."""
     terms = "Thank you.\n#SKONTO#TAGE=14#PROZENT=2.00#\n#SKONTO#TAGE=30#PROZENT=1.00#\n"
     invoice = attrs.evolve(PLAIN, payment_terms=terms)
 

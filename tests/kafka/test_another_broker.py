@@ -50,7 +50,7 @@ def topic(server: PrivateTansu) -> str:
 
 
 def settings(server: PrivateTansu) -> Kafka:
-    """Return the broker's settings, with which a group soon notices that a member is gone."""
+    """Return broker settings with which a group soon detects a lost member."""
     options = {"session.timeout.ms": 3_000, "heartbeat.interval.ms": 100}
     return Kafka(servers=server.servers, options=options)
 

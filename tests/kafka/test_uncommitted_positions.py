@@ -54,7 +54,7 @@ def test_revoked_partition_has_nothing_to_commit() -> None:
 
 
 def test_sent_positions_are_not_due_again() -> None:
-    """While a commit has no answer, its positions are not sent again, but later ones are."""
+    """While a commit is unanswered, its positions are not sent again, but later ones are."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 4, B: 3})
     positions.take_due(7)
@@ -73,7 +73,7 @@ def test_positions_are_due_again_after_a_failed_commit() -> None:
 
 
 def test_position_that_moves_back_is_counted_from_there() -> None:
-    """After a failed commit or a step back, the count is that of the records not yet committed."""
+    """After a failed commit or a step back, the count is the number of uncommitted records."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 9, B: 3})
     positions.take_due(12)

@@ -205,7 +205,7 @@ class BrokenStorage:
 
 
 def test_lost_store_is_reported() -> None:
-    """If the store is lost, alerts are evaluated in memory, so that they can report the loss."""
+    """If the store is lost, alerts are evaluated in memory, so the loss can be reported."""
     team = HubTeam(BrokenStorage())
     with team.hub() as hub:
         runner = team.runner(hub, AlertRule(name="store", when="store_unreachable"))

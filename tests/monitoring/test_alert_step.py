@@ -150,7 +150,7 @@ def test_silence_of_something_else() -> None:
 
 
 def test_rule_that_cannot_be_measured() -> None:
-    """Without a measurement an alert stays active; if what it measures is removed, it recovers."""
+    """Without new values an alert stays active; if its subject is removed, it recovers."""
     line = Line(rule())
     line.evaluate_values(vat=0.6)
 

@@ -313,7 +313,7 @@ async def test_lost_answers_without_rotation_do_not_add_up(world: World, life: i
 async def test_first_claim_is_settled_if_the_token_stays(
     world: World, stays: bool, lost: bool
 ) -> None:
-    """If a response was lost and the refresh token did not change, the first claim is resolved."""
+    """If the refresh token did not change, the claim of a lost renewal is resolved."""
     oauth_world = OAuthWorld(world, PAST)
     refresh_token = None if stays else "rt-2"
     oauth_world.vendor.answers(*[CUT_OFF] * lost, grants(2, refresh_token=refresh_token))

@@ -240,7 +240,7 @@ def test_fifty_threads_call_at_once() -> None:
 
 @pytest.mark.parametrize("probes", [1, 3])
 def test_threads_are_never_more_than_probes(probes: int) -> None:
-    """When 16 threads call at once, a half-open circuit admits as many as probes are allowed."""
+    """If 16 threads call at once, a half-open circuit admits only the allowed number of probes."""
     breaker = half_open(Clock(), probes=probes)
     all_barrier = threading.Barrier(16)
 

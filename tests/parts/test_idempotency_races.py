@@ -47,7 +47,7 @@ def test_a_repeat_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
 
 
 def test_overtaken_holder_gets_the_stored_answer() -> None:
-    """A caller whose key was taken over returns the result that the other caller stored."""
+    """A caller whose claim was taken over returns the other caller's stored result."""
     clock = Clock()
     part = keeper(clock, timeout=30, remembered=600)
 

@@ -176,7 +176,7 @@ def test_unused_leases_expire(store: Any) -> None:
 
 
 def test_a_pause_ends_the_lease(store: Any) -> None:
-    """After a pause, a process grants none of the tokens that it leased before."""
+    """After a pause, a process does not use the tokens that it leased before."""
     clock = clock_of(store)
     process = Process(clock, store, FAST)
     process.acquire()

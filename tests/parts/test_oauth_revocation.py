@@ -278,7 +278,7 @@ def test_lost_renewal_is_revoked(mode: str) -> None:
 
 @IN_BOTH
 def test_revocation_waits_for_a_renewal(mode: str) -> None:
-    """While another process renews the token, revocation waits for it, at most for its timeout."""
+    """Revocation waits for another process's renewal, at most until its own timeout."""
     with AuthorizationServer() as server:
         hub = Hub(mode, server)
         hub.clock.advance(100)

@@ -381,7 +381,7 @@ def test_failed_call_spends_its_token(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_a_guard_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
-    """A call that would have to wait for a token beyond its timeout is not made."""
+    """A call is refused if it would wait for a token beyond its timeout."""
     limiter = limiter_of(Clock(), name="v", timeout=0.5)
     use(limiter, int)
 

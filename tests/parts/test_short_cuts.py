@@ -217,7 +217,7 @@ class CustomAwaitable:
     ids=["circuit", "limiter", "retry"],
 )
 def test_what_cannot_be_awaited_is_refused(part: Any) -> None:
-    """A function's awaitable is awaited; if it returns anything else, the value is refused."""
+    """A function's awaitable is awaited; other values are refused."""
     function = FakeAsyncFunction()
     name, message, *_ = ending(lambda: part.call(function))
     assert ConfigurationError.__name__ == name

@@ -197,7 +197,7 @@ async def test_letters_are_replayed(tmp_path: Path) -> None:
 
 
 async def test_second_replay_is_refused_while_another_one_runs(tmp_path: Path) -> None:
-    """A second replay is refused during another replay; afterwards it finds the letters left."""
+    """While dead letters are replayed, a second replay is refused; later it finds the rest."""
     file = DeadLetterFile(tmp_path / "dead.jsonl")
     for record in make_records(2, keys=1):
         await file.add(letter(record))

@@ -140,7 +140,7 @@ async def test_cursor_leads_from_page_to_page() -> None:
 
 
 async def test_source_continues_in_the_middle_of_a_page() -> None:
-    """A new source reads the page of its position again, and skips the records before it."""
+    """A new source reads the page of its position again, and skips the earlier records."""
     pages: dict[str | None, Any] = {
         "a": {"orders": [{"id": 1}, {"id": 2}, {"id": 3}], "next": "b"},
         "b": {"orders": [{"id": 4}], "next": None},

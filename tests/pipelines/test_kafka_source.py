@@ -173,7 +173,7 @@ async def test_committed_records_are_not_delivered_again(cluster: KafkaCluster) 
 
 
 async def test_member_closed_while_it_joins_leaves_its_group(cluster: KafkaCluster) -> None:
-    """A source closed before the answer to its request to join leaves, so nobody waits for it."""
+    """A source that is closed while joining leaves the group, so that nobody waits for it."""
     reader = source(cluster)
     cluster.track_requests()
     await reader.open(Revocations())

@@ -245,7 +245,7 @@ async def test_only_the_named_stream_is_read(server: PrivateNats, stream: str) -
 
 
 async def test_new_consumer_begins_where_it_shall(server: PrivateNats, stream: str) -> None:
-    """A new group can begin with new messages; an existing group continues where it was."""
+    """A new group may begin with new messages; an existing group continues at its position."""
     await publish(server, stream, messages(3))
     reader = source(server, stream, start="new")
     await reader.open(Revocations())

@@ -162,7 +162,7 @@ def test_first_records_of_a_slow_batch_are_committed_before_its_last_ones() -> N
 
 
 def test_stop_processes_records_of_a_slow_function_before_those_of_other_lanes() -> None:
-    """After a stop, a slow function still gets the records before one of another lane."""
+    """After a stop, a slow function still gets records that precede one of another lane."""
     source = MemorySource(_lane_records([0, 0, 0, 1, 0]), is_endless=True)
     stored: list[Any] = []
 
@@ -180,7 +180,7 @@ def test_stop_processes_records_of_a_slow_function_before_those_of_other_lanes()
 
 
 def test_lane_that_gives_records_back_begins_no_later_ones() -> None:
-    """After a stop, a lane that gives records back does not begin the batches behind them."""
+    """After a stop, a lane that returns records does not begin the batches behind them."""
     source = MemorySource(_lane_records([1, 0, 0, 0, 1]), is_endless=True)
     stored: list[Any] = []
 

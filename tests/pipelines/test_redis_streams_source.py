@@ -110,7 +110,7 @@ async def test_record_of_a_published_message(private_server: PrivateRedis, serve
 
 
 async def test_entries_of_other_programs(private_server: PrivateRedis, server: Any) -> None:
-    """An entry with other fields, or whose id contains no time, is read with all its fields."""
+    """Entries with unusual fields, or with an id that has no time, are read completely."""
     server.xadd("orders", {b"a\xff": b"1", b"": b"2"}, id="99999999999999999-1")
     reader = source(private_server)
     await reader.open(fail_on_revocation)

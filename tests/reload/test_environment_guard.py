@@ -313,7 +313,7 @@ async def test_each_check_gets_the_remaining_time() -> None:
 
 
 async def test_failed_checks_take_a_tenth_of_the_time() -> None:
-    """After a failed check that took half a second, the next one comes 4.5 seconds later."""
+    """After a failed check of half a second, the next one comes 4.5 seconds later."""
     core: Any = _VirtualCore(None, takes=0.5)
     guard = EnvironmentGuard(core, "production")
 

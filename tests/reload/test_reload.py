@@ -105,7 +105,7 @@ async def test_invalid_file_is_not_applied(
 
 @EITHER
 async def test_reload_can_name_another_file_or_mapping(tmp_path: Path, is_async: bool) -> None:
-    """A reload may be given another file or mapping, and later reloads read this one."""
+    """A reload may use another file or mapping, which later reloads then read."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = world.open(path, is_async=is_async)
     other_path = services(tmp_path / "other.toml", vat="https://two.example")

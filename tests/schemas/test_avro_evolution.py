@@ -33,7 +33,7 @@ def record(*fields: dict[str, Any], name: str = "Order", **more: Any) -> dict[st
 
 
 def problems(reader: Any, writer: Any) -> list[str]:
-    """Return the reasons why a schema may not read what another one wrote, as strings."""
+    """Return why a schema may not read another one's data, as strings."""
     return [str(problem) for problem in read_incompatibilities(avro(reader), avro(writer))]
 
 

@@ -124,7 +124,7 @@ def _with_enum(syntax: str, *numbers: int, nested: bool = False) -> Any:
 
 
 def test_closed_enumeration_must_have_each_number() -> None:
-    """A reader's closed enumeration needs all values of the writer's; an open one needs none."""
+    """A reader's closed enumeration must have all values of the writer's; an open one need not."""
     closed, wider = _with_enum("proto2", 0), _with_enum("proto2", 0, 1)
     expected = ["shop.Order.state: The reader's enumeration does not contain the number 1."]
     assert expected == problems(closed, wider)

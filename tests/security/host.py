@@ -48,7 +48,7 @@ WAYS: Final = ("sync", "async", "given-up")
 
 
 class HiddenSecrets:
-    """The managers and secrets of the calls, held where the caller's frames do not show them."""
+    """The managers and secrets of calls, stored where no frame of the caller shows them."""
 
     secrets: dict[str, str]
     plain: ConnectorManager

@@ -243,7 +243,7 @@ class LeaseWorld:
 
 
 def broken_law(world: LeaseWorld) -> str | None:
-    """Return the law that a run has broken, as a sentence, or None if it broke none."""
+    """Return the broken law of a run as a sentence; None if it broke none."""
     latest = LEASE + _LONGEST_TRAVEL
     level = highest = 0.0
     last = START

@@ -214,7 +214,7 @@ def sent_is_not_marked(put: Any) -> None:
 
 @bug
 def unknown_is_taken_again(put: Any) -> None:
-    """Planted bug: a key with an unknown outcome is run as if nothing had been sent."""
+    """Planted bug: a key with an unknown outcome is called as if nothing had been sent."""
     original = Claim.apply
 
     def apply(self: Claim, states: Any, now: int) -> Any:

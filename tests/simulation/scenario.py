@@ -155,7 +155,7 @@ class CommandWitness:
         return [grant for grant in self.grants if (grant.limits, grant.tickets) == held_keys]
 
     def _cut_short(self, who: str) -> bool:
-        """Return whether a worker was cancelled before it learned the result of its attempt."""
+        """Return whether a worker was cancelled before it knew the result of its attempt."""
         time = next(worker.cancelled_at for worker in self.world.workers if worker.name == who)
         return time is not None and not time.startswith("Report")
 

@@ -59,7 +59,7 @@ class BulkheadVisits:
         self.inside = self.most = 0
 
     async def visit(self, patience: float, takes: float = TAKES) -> None:
-        """Hold a bulkhead slot for a while, unless the caller or the bulkhead gives up first."""
+        """Hold a bulkhead slot for a while, unless the caller or the bulkhead gives up."""
         loop = asyncio.get_running_loop()
         arrived_at = loop.time()
         try:

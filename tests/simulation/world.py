@@ -194,7 +194,7 @@ class World:
         self.history.append(f"{(self.now - START) / 1e6:12.6f}  {who:<9} {what}")
 
     def strikes(self, fault: str) -> bool:
-        """Decide at random whether this fault happens now; if it does, record it."""
+        """Decide at random whether this fault occurs now, and record it if so."""
         likely: int = getattr(self.faults, fault)
         if likely and self.dice.randrange(1000) < likely:
             self.struck.add(fault)

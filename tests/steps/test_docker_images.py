@@ -170,7 +170,7 @@ def test_private_image_needs_its_login(socket: str, shop: Registry) -> None:
 
 
 def test_login_of_another_registry_is_not_sent(shop: Registry) -> None:
-    """A login is sent only to its own registry; an image named without one is at Docker Hub."""
+    """A login is sent only to its own registry; images without a registry are at Docker Hub."""
     login = RegistryLogin(server="docker.io", user="erp", password=Secret("p"))
 
     assert {} == login.pull_header(shop.image)

@@ -363,7 +363,7 @@ def test_stopping_run_that_is_over_and_removed_leaves_no_stopped_run_under_its_n
 
 
 def test_stop_that_ends_while_the_name_is_free_is_an_error(tmp_path: Path) -> None:
-    """If another run keeps taking and freeing a name until a stop times out, an error is raised."""
+    """If a name is taken again and again until a stop times out, an error is raised."""
     created = {
         "Id": "c",
         "Image": "i",

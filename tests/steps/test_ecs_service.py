@@ -58,7 +58,7 @@ def service_answer(*deployments: dict[str, Any]) -> Any:
 
 
 def test_deployment_is_waited_for_by_its_id() -> None:
-    """A wait for a deployment ends when this deployment is complete, whatever others do."""
+    """A wait for a deployment ends with this deployment, even if other deployments continue."""
     vendor = FakeVendor()
     old_deployment = deployment("d-1", status="ACTIVE", rolloutState="COMPLETED")
     new_deployment = deployment("d-2", rolloutState="IN_PROGRESS")

@@ -77,7 +77,7 @@ async def _check_store(check: Any, lab: EntryLab, made: str, empty: Callable[[],
 
 
 def test_claims_are_taken_together(lab: EntryLab) -> None:
-    """A worker claims several entries at once, in order, but none that another worker claimed."""
+    """A worker claims several entries at once, in order, without those of other workers."""
     store = lab.outbox()
     for name in "abcde":
         store.add(entry(name))
@@ -121,7 +121,7 @@ def test_entry_whose_earlier_worker_may_have_crashed_is_claimed_alone(lab: Entry
 
 
 def test_settling_respects_fences(lab: EntryLab) -> None:
-    """When a worker settles a batch, entries that another worker claimed meanwhile are skipped."""
+    """Settling a batch skips entries that another worker has claimed in the meantime."""
     store = lab.outbox()
     for name in "abc":
         store.add(entry(name))

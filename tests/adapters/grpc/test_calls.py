@@ -127,7 +127,7 @@ def test_server_pushback_metadata_delays_next_attempt(
 
 
 def test_a_silent_server_ends_with_the_deadline(lab: Lab) -> None:
-    """A call without an answer ends at its deadline; the error says it may have been processed."""
+    """A call without an answer ends at its deadline; its error says that it may have happened."""
     with pytest.raises(DeadlineExceeded) as caught:
         lab.perform(lab.connector.call(ECHO, {"do": "sleep", "seconds": 30}), timeout=0.3)
     assert caught.value.may_have_been_processed
@@ -136,7 +136,7 @@ def test_a_silent_server_ends_with_the_deadline(lab: Lab) -> None:
 def test_a_server_that_dies_during_a_call_leaves_the_outcome_open(
     labs: Callable[..., Lab], servers: Callable[..., LabServer]
 ) -> None:
-    """If the server is killed during a call, its outcome is unknown; a later call is not sent."""
+    """If the server is killed during a call, the outcome is unknown; later calls are not sent."""
     lab = labs(servers().address)
     with pytest.raises(ConnectionFailed) as caught:
         lab.call(do="die")
@@ -237,7 +237,7 @@ def test_requests_that_fail_end_the_call(lab: Lab) -> None:
 
 
 def test_methods_are_used_as_they_are_declared(lab: Lab) -> None:
-    """`call` refuses streaming methods, `stream` unary ones; both refuse one-shot iterators."""
+    """`call` refuses streaming methods, and `stream` unary ones; both refuse one-shot iterators."""
     with pytest.raises(InvalidData, match="responds with a stream"):
         lab.connector.call(COUNT, {})
     with pytest.raises(InvalidData, match="a single message"):
@@ -247,7 +247,7 @@ def test_methods_are_used_as_they_are_declared(lab: Lab) -> None:
 
 
 def test_a_stream_waits_for_each_answer_only_so_long(lab: Lab) -> None:
-    """Each answer of a stream must arrive within the attempt's time limit; else the stream ends."""
+    """Each answer of a stream must arrive within the attempt's timeout, or the stream ends."""
     operation = lab.connector.stream(COUNT, {"do": "sleep", "seconds": 30, "at": 2})
     stream = lab.run(operation.perform(OperationAttempt(1, 1.0)))
     with pytest.raises(AttemptTimeout):

@@ -407,7 +407,7 @@ def test_threads_that_connect_at_once_share_one_connection(
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_callers_that_wait_for_one_connection_count_it_once(server: LabServer, mode: str) -> None:
-    """If two callers wait for one connection, it is counted once, whichever caller is later."""
+    """If two callers wait for the same new connection, it is counted once."""
     lab = Lab(mode, server.address)
     lab.call()
     current = lab.connector._current  # noqa: SLF001 - the order of two callers is set here

@@ -173,7 +173,7 @@ def test_an_error_is_of_both_libraries(stubs: Callable[..., Stubs]) -> None:
 
 
 def test_a_safe_call_is_repeated_and_another_is_not(stubs: Callable[..., Stubs]) -> None:
-    """After a lost answer, a call is retried only if its method is set as safe or repeatable."""
+    """After a lost answer, a call is retried only if its method is declared safe or repeatable."""
     made, other = stubs(safe=["lab.Lab/Echo"]), stubs(repeatable=["/lab.Lab/Count"])
     name = f"repeat-{id(made)}"
     assert name == made.call(ECHO, failing_request(name, times=2))["name"]

@@ -43,7 +43,7 @@ def test_an_answer_has_its_metadata(lab: Lab) -> None:
 
 
 def test_a_repeat_of_a_key_is_told_the_message(labs: Callable[..., Lab], server: LabServer) -> None:
-    """A protobuf answer, even one with metadata, is stored and returned when a key is repeated."""
+    """A protobuf answer is stored, with its metadata, and returned when a key is repeated."""
     lab = labs(server.address, service=Service("lab", timeout=20.0, circuit=None))
     method: GrpcMethod[Any, Any] = GrpcMethod.of("/shop.Orders/Put", ORDER, ORDER)
     for make in (lab.connector.call, lab.connector.call_with_metadata):

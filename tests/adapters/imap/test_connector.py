@@ -346,7 +346,7 @@ class Passwords:
 
 
 def test_password_that_cannot_be_renewed() -> None:
-    """If a password is refused and the provider has no other one, an error is raised at once."""
+    """If the server refuses the password, and the provider has no new one, the call fails."""
     refuse = b"TAG NO no\r\n"
     with ScriptedImap(lambda line: refuse if "AUTHENTICATE" in line else None) as server:
         provider = Passwords(Credentials.basic("bob", "guess-0815"))
@@ -400,7 +400,7 @@ def test_login_without_sasl(capabilities: str, line: str | None) -> None:
 def test_greeting_that_refuses_the_client_raises_an_error(
     greeting: bytes, message: str | None, *, start_tls: bool
 ) -> None:
-    """If a greeting refuses the client, or claims a login before STARTTLS, an error is raised."""
+    """A greeting that refuses the client, or claims a login before STARTTLS, raises an error."""
 
     def answer(line: str) -> bytes | None:
         return b"TAG OK\r\n* OK injected\r\n" if line == "STARTTLS" else None

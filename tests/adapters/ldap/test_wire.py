@@ -66,7 +66,7 @@ def test_change_without_a_result(response: bytes, *, is_async: bool) -> None:
 
 
 def test_malformed_response_to_a_login() -> None:
-    """If the response to the login is garbage, the error states that the change was not made."""
+    """If the response to the login is unreadable, the error says that nothing was changed."""
     with ScriptedServer(b"HTTP/1.1 400 Bad Request\r\n\r\n") as server:
         settings = Ldap(url=server.url, user=USER, password=PASSWORD, start_tls=False)
         with Directory(settings) as directory:

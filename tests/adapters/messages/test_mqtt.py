@@ -176,7 +176,7 @@ def test_large_messages_arrive(
 
 
 def test_too_large_message_is_not_sent(mqtt: Callable[..., Lab]) -> None:
-    """In a batch, a message above the broker's size limit fails alone; all others are stored."""
+    """In a batch, only a message above the broker's size limit fails; the others are stored."""
     with PrivateMosquitto("max_packet_size 1000") as broker, Subscriber(broker.port) as subscriber:
         lab = mqtt(broker.url)
         messages = [Message(b"1"), Message(b"2" * 1000), Message(b"3")]
@@ -259,7 +259,7 @@ def test_silent_server_is_given_up_in_time(mqtt: Callable[..., Lab]) -> None:
 def test_lost_acknowledgement_leaves_the_outcome_open(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber, protocol: str
 ) -> None:
-    """If the connection is lost before a message is acknowledged, the message is not sent again."""
+    """If the connection is lost before a message is acknowledged, it is not sent again."""
     with LossyProxy("127.0.0.1", broker.port) as proxy:
         lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", protocol=protocol)
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
@@ -335,7 +335,7 @@ def _kill_later(proxy: LossyProxy, broker: PrivateMosquitto) -> None:
 def test_client_id_is_random_unless_it_must_be_exact(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto
 ) -> None:
-    """A random suffix keeps two programs with one MQTT client id apart, unless it must be exact."""
+    """Programs with the same MQTT client id differ by a random suffix, unless it must be exact."""
     one, two = mqtt(broker.url, client_id="shop"), mqtt(broker.url, client_id="shop")
     for lab in (one, two, one, two):
         lab.publish("orders", Message(b"1"))

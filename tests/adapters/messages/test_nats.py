@@ -303,7 +303,7 @@ def test_silent_server_is_given_up_in_time(labs_of_nats: Callable[..., Lab]) -> 
 def test_lost_acknowledgement_leaves_the_outcome_open(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
-    """If the connection is lost before the reply, a message without an id is not sent again."""
+    """If the connection is lost before the reply, only a message with an id is sent again."""
     with LossyProxy("127.0.0.1", private_server.port) as proxy:
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")
         for options, kind in (({}, ConnectionFailed), ({"idempotency_key": "k"}, OutcomeUnknown)):
@@ -436,7 +436,7 @@ def test_restarted_server_is_used_again(labs_of_nats: Callable[..., Lab]) -> Non
 
 
 def test_server_killed_before_its_reply(labs_of_nats: Callable[..., Lab]) -> None:
-    """If a killed server had received a message, the caller fails at once; it may be stored."""
+    """If a server is killed after it received a message, the caller fails at once."""
     with PrivateNats() as server, LossyProxy("127.0.0.1", server.port) as proxy:
         server.add_stream("orders")
         lab = labs_of_nats(f"nats://127.0.0.1:{proxy.port}")

@@ -50,7 +50,7 @@ def lab(labs: Callable[..., Lab]) -> Callable[..., Lab]:
 
 
 def test_user_logs_in_with_credentials(lab: Callable[..., Lab]) -> None:
-    """A publisher logs in to NATS with a credentials file; one of another account is refused."""
+    """A publisher logs in to NATS with a credentials file; a file of another account is refused."""
     config, credentials = account_with_user()
     _, other_user = account_with_user()
     with PrivateNats(config) as server:
@@ -121,7 +121,7 @@ def test_connection_that_ends_while_a_sign_of_life_is_awaited(private_server: Pr
 def test_late_answer_to_a_ping_leaves_the_connection_usable(
     private_server: PrivateNats, is_cancelled: bool
 ) -> None:
-    """If a ping's answer comes after its caller gave up, the connection can still publish."""
+    """An answer to a ping that comes after its timeout does not disturb the connection."""
 
     async def run() -> None:
         with TcpProxy("127.0.0.1", private_server.port) as proxy:

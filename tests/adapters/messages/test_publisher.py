@@ -51,7 +51,7 @@ def test_publish_returns_a_receipt(memory_lab: Callable[..., Lab]) -> None:
 
 
 def test_message_is_repeated_only_if_it_was_not_stored(memory_lab: Callable[..., Lab]) -> None:
-    """An unsent message is retried; if only its acknowledgement was lost, it is not retried."""
+    """A message that was not sent is retried; one whose acknowledgement was lost is not."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     broker.fail(UNSENT, times=2)
@@ -177,7 +177,7 @@ def fragile(
 
 
 def test_lost_connection_in_the_middle_of_a_batch(labs: Callable[..., Lab]) -> None:
-    """If the connection is lost during a batch, groups sent earlier are stored, later ones not."""
+    """If the connection is lost during a batch, earlier groups are stored, and later ones not."""
     broker = MemoryBroker(rules=attrs.evolve(RULES, most_in_batch=1))
     lab = labs(fragile(broker, b"2", LOST))
     results = lab.publish_batch("orders", [Message(b"1"), Message(b"2"), Message(b"3")])

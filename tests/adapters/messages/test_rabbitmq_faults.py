@@ -68,7 +68,7 @@ def test_failure_of_a_connection(error: Exception, fault: PublishFault | None) -
 
 
 def test_innermost_cause_decides() -> None:
-    """The innermost cause of an exception decides its fault, even if the causes form a circle."""
+    """The innermost cause of an exception decides which fault it is, even in a circle of causes."""
     outer = aiormq.exceptions.AMQPConnectionError("x")
     cause = socket.gaierror()
     outer.__cause__, cause.__cause__ = cause, outer

@@ -480,7 +480,7 @@ def test_address_has_everything() -> None:
     ],
 )
 def test_meaning_of_refusals(classes: list[str], text: str, fault: PublishFault) -> None:
-    """A Redis error's class determines its fault; otherwise the first word of its text does."""
+    """The class of a Redis error decides which fault it is, or else the first word of its text."""
     assert refusal(classes, text) is fault
 
 

@@ -87,7 +87,7 @@ def test_receipt_survives_its_storage() -> None:
 
 
 def test_errors_of_a_batch_survive_their_storage() -> None:
-    """In a batch's stored results, moorage errors keep their text; others only their class."""
+    """In the stored results of a batch, errors of moorage keep their text, others their class."""
     results = (
         Result(RECEIPT),
         Result[PublishReceipt](error=TopicNotFound("No such topic.")),

@@ -97,7 +97,7 @@ def test_write_that_too_few_servers_confirmed_may_have_been_processed(
 
 
 def test_an_idempotency_key_stops_repeats(labs: Callable[..., Lab], server: PrivateMongo) -> None:
-    """A write that loses its reply is not retried; if it has a key, OutcomeUnknown is raised."""
+    """A write whose reply is lost is not retried; with an idempotency key it is OutcomeUnknown."""
     lab = labs(server.url(database=Lab.new_name()), service=THREE)
     lab.do("insert_one", "orders", {"_id": 0})
     insert = lab.connector.insert_one("orders", {"_id": 1})
@@ -119,7 +119,7 @@ def test_a_read_is_repeated(labs: Callable[..., Lab], server: PrivateMongo) -> N
 
 
 def test_a_lost_commit_leaves_the_outcome_open(lab: Lab, server: PrivateMongo) -> None:
-    """If only a commit's reply is lost, its transaction may be committed; if lost before, not."""
+    """A transaction may be committed only if the reply to its commit was lost."""
     lab.do("insert_one", "orders", {"_id": 0})
     insert = lab.connector.insert_one("orders", {"_id": 1})
     with (
@@ -202,7 +202,7 @@ def test_a_restarted_server_is_used_again(labs: Callable[..., Lab], private: Pri
 def test_a_stream_of_changes_breaks_with_its_server(
     labs: Callable[..., Lab], private: PrivateMongo
 ) -> None:
-    """A change stream that loses its server raises; a new one continues after its resume token."""
+    """A change stream raises when its server is lost; a new stream continues from its token."""
     lab = labs(private.url())
     lab.do("insert_one", "orders", {"_id": 0})
     stream = lab.do("watch", "orders", wait=0.05)

@@ -57,7 +57,7 @@ def test_ignored_cancellation_is_repeated(ends_in_failure: bool) -> None:
 
 
 def test_operation_ends_before_a_caller_that_is_cancelled_twice() -> None:
-    """If its caller is cancelled twice, the operation still ends before the caller does."""
+    """Even if its caller is cancelled twice, an operation ends before the caller does."""
 
     async def ignore_cancellation(begun: asyncio.Event, ignored: asyncio.Event) -> None:
         begun.set()

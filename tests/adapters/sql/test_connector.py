@@ -539,7 +539,7 @@ def test_statement_that_does_not_fit_is_refused(labs: Callable[..., Lab], system
 
 
 def test_forked_child_process_opens_its_own_connections_and_leaves_its_parent_alone() -> None:
-    """A forked child opens its own connections and does not use those of its parent."""
+    """A forked child opens its own connections instead of using those of its parent."""
     lab = Lab("postgresql", "sync", connections=1)
     session = lab.session()
     childs_session = in_a_child(lab.session)
@@ -689,7 +689,7 @@ def test_keyed_write_replays_its_rows() -> None:
 def test_value_of_a_changed_row_that_python_cannot_represent(
     labs: Callable[..., Lab], value: str
 ) -> None:
-    """If the rows of an executed command cannot be read, the error says it may have happened."""
+    """If the rows of a command cannot be read, the error says that it may have happened."""
     lab = labs("postgresql")
     insert = Command(
         "INSERT INTO moorage_orders (id, note) VALUES (:id, :note)"

@@ -262,7 +262,7 @@ def test_errors_of_a_driver(error: Exception, kind: type[ConnectorError], system
 def test_stream_that_fails_between_its_rows(
     manager: ConnectorManager, connector: SqlConnector
 ) -> None:
-    """If the database cannot compute a row, the stream yields the rows before it, then raises."""
+    """If the database fails at a row, the stream yields the rows before it, and then raises."""
     for number in (3, 2, 1, -(2**63)):
         manager.perform("sql", connector.execute(INSERT, id=number, note=None))
     rows: list[Any] = []

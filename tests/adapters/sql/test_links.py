@@ -149,7 +149,7 @@ def test_check_of_a_silent_server_ends_in_time(mode: str, system: str) -> None:
 
 @each_server
 def test_lost_connection_casts_doubt_on_the_others(labs: Callable[..., Lab], system: str) -> None:
-    """After one connection was lost, connections that were opened before it are not used again."""
+    """After one connection was lost, older connections are not used again."""
     lab = labs(system, connections=2)
 
     async def nested(transaction: Any) -> int:
@@ -239,7 +239,7 @@ def test_forgotten_connector_is_collected_quietly(mode: str, open_connections: l
 
 @each_server
 def test_names_may_be_repeated_in_a_statement(labs: Callable[..., Lab], system: str) -> None:
-    """A statement may use a parameter several times, and its percent signs stay as they are."""
+    """A statement may use a parameter several times, and may contain percent signs."""
     lab = labs(system)
     query = Query(
         "SELECT 7 % 4 AS rest, CAST(:b AS char(1)) AS b, CAST(:a AS char(1)) AS a,"

@@ -94,7 +94,7 @@ def test_answer_that_comes_byte_by_byte_ends_at_the_deadline(
 def test_statement_that_waited_for_a_connection_was_not_sent(
     lab: Lab, proxy: tuple[str, SlowProxy]
 ) -> None:
-    """If the server does not answer before a call's deadline, the error states nothing was sent."""
+    """If the server does not respond by the deadline, the error says that nothing was sent."""
     proxy[1].pause = 10.0
     with pytest.raises(ConnectorError) as excinfo:
         lab.perform(lab.connector.execute(INSERT, id=1, note="a"), timeout=0.5)

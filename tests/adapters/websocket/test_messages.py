@@ -45,7 +45,7 @@ def confirm(message: str) -> list[str]:
 
 
 def test_request_that_is_confirmed_before_its_reply(lab: Lab) -> None:
-    """A caller whose request is confirmed first waits for the reply; the end message is ignored."""
+    """A caller whose request was confirmed waits for the reply, and ignores the end message."""
     with WebSocketServer(confirm) as server:
         connector = lab.connector(server.url, codec=ConfirmationMessages())
         replies = [lab.request(connector, method) for method in ("first", "second")]

@@ -104,7 +104,7 @@ def test_foreign_error_is_logged_without_message(
 
 
 def test_request_makes_calls_that_it_deferred(shop: Shop) -> None:
-    """A request makes the calls that it deferred; those of other requests wait for a worker."""
+    """A request makes the calls that it deferred; other requests' calls wait for a worker."""
     other_entry = outbox().put("payments", "charge", order("INV-1"))
     with transaction.atomic():
         own_entries = [

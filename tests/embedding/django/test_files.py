@@ -123,7 +123,7 @@ def test_connection_sends_several_messages_and_skips_those_without_recipients(
 
 
 def test_blind_copies_only(vendors: Vendors) -> None:
-    """In a mail with only bcc recipients, the sender is the addressee; nobody sees the others."""
+    """A mail with only bcc recipients is addressed to its sender, so nobody sees the others."""
     message = EmailMultiAlternatives("a", "b", "me@example.com", bcc=["a@example.com"])
 
     assert 1 == message.send()

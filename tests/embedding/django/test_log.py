@@ -123,7 +123,7 @@ def test_entries_wait_for_an_unreachable_database() -> None:
 
 
 def test_rejected_entry_does_not_block_others(alias: str) -> None:
-    """An entry that cannot be written does not hold up other entries."""
+    """An entry that cannot be written does not delay other entries."""
     Call.objects.using(alias).all().delete()
     log = OrmLogger(alias, threads=False)
     entries = [integration_log_conformance.entry(number) for number in range(5)]

@@ -133,7 +133,7 @@ def webhooks(site: RunningErp) -> None:
 
 
 def another_amount(site: RunningErp) -> None:
-    """If less was paid than requested, the invoice is not marked as paid; a person decides."""
+    """If less was paid than requested, an operator decides, and the invoice stays unpaid."""
     invoice = "/acme/invoices/A-1009/"
     assert "under way" in site.buyer.pay(invoice, "slow bank").text
     sent_count, intents = len(site.street.stripe.sent), site.street.stripe.intents

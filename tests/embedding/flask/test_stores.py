@@ -301,7 +301,7 @@ def test_log_of_an_unreachable_database(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("unfit", ["\ud800", "a\0b"])
 def test_rejected_entry_does_not_block_others(fresh_tables: Fresh, unfit: str) -> None:
-    """An entry that cannot be written does not hold up other entries."""
+    """An entry that cannot be written does not delay other entries."""
     database, prefix = fresh_tables()
     log = log_in(database, prefix=prefix, threads=False)
     entries = [integration_log_conformance.entry(number) for number in range(5)]
