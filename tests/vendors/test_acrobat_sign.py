@@ -431,7 +431,7 @@ def test_a_declined_agreement_is_not_voided() -> None:
 
 
 def test_a_cancellation_without_a_version_is_refused_by_adobe() -> None:
-    """If Adobe's response has no version, a void is sent without one, and Adobe refuses it."""
+    """If Adobe's response has no version, `void` sends none, and Adobe refuses the request."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref

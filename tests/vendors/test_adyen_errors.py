@@ -174,7 +174,7 @@ def test_lost_answer_is_retried_with_its_key(shop: SandboxHub) -> None:
 
 
 def test_key_in_progress_is_retried(shop: SandboxHub) -> None:
-    """While Adyen is still processing a key, the request is repeated."""
+    """While Adyen is still processing an idempotency key, the request is repeated."""
     busy_response = error(409, "704", "validation", transient_error="true")
     shop.sandbox.fail(busy_response)
     payment = shop.payments.charge(charge(), idempotency_key="k-1")

@@ -170,7 +170,7 @@ def test_event_names_its_payment_and_currency() -> None:
 
 
 def test_dispute_without_a_payment(shop: SandboxHub, psp: str) -> None:
-    """An Adyen dispute is reported even if it does not say which payment it concerns."""
+    """An Adyen dispute is reported even if it does not name its payment."""
     events = shop.happens("SECOND_CHARGEBACK", psp, reason="why")
     assert events.dispute is not None
     assert (None, None, "why") == (events.state, events.dispute.payment, events.dispute.reason)

@@ -253,7 +253,7 @@ def test_end_of_a_token_is_dated(timestamp: object, since: datetime | None) -> N
 
 @pytest.mark.parametrize("answer", [Response(408), Response(500), Response(404), Response(200)])
 def test_other_answers_are_left_to_the_service(answer: Response) -> None:
-    """The vendor's own classifier leaves successes, outages and reasonless errors to the others."""
+    """The vendor's classifier ignores successes, outages and errors without a reason."""
     assert None is classify(Request.post("/"), answer)
 
 

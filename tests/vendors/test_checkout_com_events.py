@@ -211,7 +211,7 @@ def test_dispute_of_a_payment_ends_with_its_money() -> None:
     ],
 )
 def test_incomplete_webhook_asks_for_the_payment(kind: str, fields: dict[str, Any]) -> None:
-    """A webhook without totals, or of another type, gives an event that demands a look-up."""
+    """A webhook without totals, or of another type, gives an event that requires a look-up."""
     (event,) = events_of(kind, **fields)
     assert (True, None, "pay_1") == (event.ask, event.state, event.ref.id)
 

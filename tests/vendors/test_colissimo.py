@@ -193,7 +193,7 @@ def test_options_and_the_format_of_the_account() -> None:
 
 
 def test_request_without_a_reference_or_date(shop: Shop) -> None:
-    """A shipment without a reference is sent without one; without a date it ships today."""
+    """The reference of a shipment is optional; without a date the shipment is sent today."""
     shop.buy(reference=None)
     service = shop.bodies()[0]["letter"]["service"]
 

@@ -55,7 +55,7 @@ TRACKED: Final[Shape] = {
 
 
 def test_each_name_in_request_or_in_sandbox_answer_is_one_that_other_programs_know() -> None:
-    """Each name in a request, or in the sandbox's response, is also used by other programs."""
+    """Each name in a request or in the sandbox's response also occurs in other programs."""
     seen: set[str] = set()
     problems: list[str] = []
     for exchange in recorded_exchanges("colissimo"):

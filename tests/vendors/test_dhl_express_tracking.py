@@ -114,7 +114,7 @@ def test_all_checkpoints_are_asked_for(shop: SandboxHub) -> None:
 
 
 def test_piece_is_asked_for_once(shop: SandboxHub) -> None:
-    """A number that belongs to no shipment is looked up as a piece's number, in one request."""
+    """A number that is not a shipment's is looked up as a parcel's number, in one request."""
     shop.sandbox.fail(reply({"shipments": []}))
     before = len(shop.sandbox.requests)
     with pytest.raises(VendorRejected):

@@ -1,4 +1,4 @@
-"""DHL Parcel: orders with labels, deletions, handed-over shipments, tracking and refusals."""
+"""DHL Parcel: labels, deletions, handed-over shipments, tracking and rejections."""
 
 from __future__ import annotations
 
@@ -516,7 +516,7 @@ def test_tracking_without_a_status_cannot_be_read(shop: Shop) -> None:
 
 
 def test_wrong_customer_number_is_refused() -> None:
-    """A customer number that has not ten characters is refused in the configuration."""
+    """A customer number without exactly ten characters is refused in the configuration."""
     with pytest.raises(ConfigurationError, match="not a customer number of DHL Parcel"):
         Shop(customer_number="333")
 

@@ -243,7 +243,7 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
 
 
 def test_timeout_of_a_company_stays_unknown(shop: Shop) -> None:
-    """If the company behind the META-API times out, the purchase may exist and is not repeated.
+    """If DPD's META-API times out, the purchase may exist, and is not repeated.
 
     The META-API reports it with the status 408.
     """

@@ -231,7 +231,7 @@ def test_malformed_time_or_day_is_none() -> None:
 
 
 def test_wrong_references_are_refused() -> None:
-    """A calendar's reference is refused where that of an event or of earlier changes is needed."""
+    """A calendar's reference is refused if an event's or a change list's reference is needed."""
     sandbox = GoogleCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}
     with hub_at(sandbox) as hub:

@@ -89,7 +89,7 @@ def test_requests_match_the_description() -> None:
 
 
 def test_neither_token_nor_invoice_is_readable_in_request() -> None:
-    """Neither the token nor the invoice is readable in a request."""
+    """A request contains the token and the invoice only in encrypted form."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub:
         hub.einvoices().send(INVOICE)

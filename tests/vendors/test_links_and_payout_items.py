@@ -152,7 +152,7 @@ def test_repeat_of_a_lost_adyen_removal_succeeds() -> None:
 def test_mollie_mandate_that_is_gone_was_revoked(
     status: int, attempts: int, *, was_revoked: bool
 ) -> None:
-    """Removing a Mollie mandate succeeds if it was revoked, or is missing after a lost answer."""
+    """Removing a Mollie mandate succeeds if it was already revoked, or is missing in a retry."""
     error = VendorRejected("No.", status=status)
     error.attempts = attempts
 

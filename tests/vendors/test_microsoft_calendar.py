@@ -134,7 +134,7 @@ def test_event_is_in_graphs_format() -> None:
 
 
 def test_changes_are_in_graphs_format() -> None:
-    """A change sends only the fields that it names; a cleared field is sent as null or empty."""
+    """A change sends only the named fields; a cleared field is sent as null or empty."""
     days: dict[str, Any] = {"start": date(2026, 3, 2), "end": date(2026, 3, 3)}
     changes = EventChanges(title="T", **days, attendees=[Attendee("a@b.example")])
 
@@ -317,7 +317,7 @@ def test_code_of_an_expired_reference_is_recognised() -> None:
 
 
 def test_wrong_references_are_refused() -> None:
-    """A calendar's reference is refused where that of an event or of earlier changes is needed."""
+    """A calendar's reference is refused if an event's or a change list's reference is needed."""
     sandbox = MicrosoftCalendarSandbox()
     times: dict[str, Any] = {"start": START, "end": END}
     other = Attendee("a@b.example", kind=AttendeeKind.OTHER)

@@ -206,7 +206,7 @@ def test_status_of_a_refusal_has_an_error_class(status: int, kind: str) -> None:
 
 
 def test_pause_of_a_throttled_request() -> None:
-    """The error for a throttled request says in how many seconds there are enough points."""
+    """The error for a throttled request says when Shopify will accept the request."""
     sandbox = ShopifySandbox()
     sandbox.drain()
     with hub(sandbox) as shop, pytest.raises(RateLimitExceeded) as excinfo:

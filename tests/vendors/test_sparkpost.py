@@ -268,7 +268,7 @@ def test_message_with_later_sending_time_is_scheduled() -> None:
 
 
 def test_some_refused_recipients_are_unknown() -> None:
-    """If SparkPost refuses an unstated part of the recipients, each one's result is unknown."""
+    """If SparkPost refuses some recipients without naming them, all results are unknown."""
     sandbox, mail_hub = sparkpost_hub()
     message = mail(to=["ada@example.com", "refused@example.com"])
     receipt = mail_hub.email().send_transactional(message)

@@ -274,7 +274,7 @@ def test_stripe_interval_may_be_unknown(recurring: dict[str, Any]) -> None:
 
 
 def test_late_stripe_event_has_the_state_of_its_time() -> None:
-    """A late webhook gives the state of its time; a look-up gives the current state."""
+    """A late webhook has the state at its own time; a look-up returns the current state."""
     shop = SandboxHub(stripe)
     ref_of_tea = shop.subscribe().ref
     shop.payments.change_subscription(ref_of_tea, quantity=2, idempotency_key="2")

@@ -64,7 +64,7 @@ def default_success_lines(source: str) -> Iterator[int]:
     "path", sorted(VENDORS.rglob("*.py")), ids=lambda path: f"{path.relative_to(VENDORS)}"
 )
 def test_unknown_status_never_means_success(path: Path) -> None:
-    """No status table has success as its default, and no condition gives success either way."""
+    """No status table uses success as its default, and no condition always gives success."""
     assert [] == list(default_success_lines(path.read_text("utf-8")))
 
 

@@ -115,7 +115,7 @@ KING = PersonChanges(family_name="King")
 def test_page_of_a_proxy_is_no_success(
     name: str, contract: str, calls: dict[str, tuple[object, ...]], tmp_path: Path
 ) -> None:
-    """A write that is answered by an HTML page does not count as done."""
+    """If a write is answered by an HTML page, it does not count as done."""
     fixture, kind = fixture_of(name, tmp_path), cast("Any", vendor_class(name))
     fields = {field.name for field in attrs.fields(kind)}
     vendor = kind(**{key: value for key, value in fixture.options.items() if key in fields})

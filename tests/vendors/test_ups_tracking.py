@@ -65,7 +65,7 @@ def test_ups_tracking_event_without_time_or_place_is_read_as_far_as_possible(
 
 
 def test_the_tracked_parcel_of_several_is_read(shop: SandboxHub) -> None:
-    """Of several parcels the requested one is read, with its rescheduled delivery day."""
+    """Tracking one of several parcels reads this parcel, with its rescheduled delivery day."""
     days = [{"type": "SDD", "date": "20300105"}, {"type": "RDD", "date": "20300107"}]
     packages = [
         {"trackingNumber": "1Z1", "activity": [{"status": {"type": "D"}}]},

@@ -9,7 +9,7 @@ from tests.vendors.vendor_tables import TABLES, lines_of, vendors
 
 @pytest.mark.parametrize("vendor", vendors())
 def test_tables_are_those_of_the_vendor(vendor: str) -> None:
-    """If a word, path, limit or capability in a vendor's tables changes, this test fails.
+    """A change of a word, path, limit or capability in a vendor's tables fails this test.
 
     After a change on purpose, `python -m tests.vendors.vendor_tables` writes the tables anew.
     """

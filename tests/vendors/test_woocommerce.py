@@ -191,7 +191,7 @@ def test_order_that_cannot_be_cancelled(status: str) -> None:
 
 
 def test_shop_that_keeps_another_status() -> None:
-    """If a plugin sets another status, no parcel or cancellation counts as done."""
+    """If a shop's plugin sets another status, a parcel or cancellation does not count as done."""
     sandbox = WooCommerceSandbox()
     order = sandbox.add_order(1)
     answer = reply({"id": 1, "status": "awaiting-carrier"})
