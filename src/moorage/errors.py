@@ -592,7 +592,7 @@ class TenantRecordsExhausted(ConnectorError):
 
 
 class OutcomeUnknown(ConnectorError):
-    """The request was sent, but its answer was lost; a repeat could have the effect twice.
+    """The request was sent, but its answer was lost; repeating it could repeat its effect.
 
     `idempotency_key` names the claim, and `lookup` describes what to look for at the vendor.
     """

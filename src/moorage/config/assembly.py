@@ -298,7 +298,7 @@ def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> No
 
 
 def _has_figures(configured: Configured, ports: Mapping[str, Any], report: Report) -> bool:
-    """Return whether a hub with these ports has metrics of calls, or may have them."""
+    """Return whether a hub with these ports collects metrics of calls, or may do so."""
     return (
         configured.metrics is not None
         or not (report.has_no_problem("metrics") and report.has_no_problem("log"))

@@ -388,7 +388,7 @@ class Reader:
         )
 
     def done(self, keys: Iterable[tuple[str | None, str]]) -> list[DonePayment]:
-        """Return those of the given payments (tenant and key) that were settled as done."""
+        """Return those of the given payments (tenant and key) that operators settled as done."""
         payments: list[DonePayment] = run_now(done_payments(core_of(self.hub.manager), keys))
         return payments
 

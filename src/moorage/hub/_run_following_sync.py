@@ -158,7 +158,7 @@ class RunReader:
         return is_new
 
     def _pause(self, name: str, rounds: Sequence[bool], *, can_wait: bool) -> bool:
-        """Pause before the next reading of a run; return whether the run's end cut this short."""
+        """Pause before the next reading of a run; return whether the run ended during the pause."""
         platform = self._platform
         if can_wait and isinstance(platform, EndWaiter) and platform.can_wait:
             with suppress(ConnectorError):
@@ -169,7 +169,7 @@ class RunReader:
     def _stop_overdue(
         self, spec: RunSpec | None, status: RunStatus, stop_at: int | None
     ) -> int | None:
-        """Stop a run that its platform should have ended, if this reader may record its end.
+        """Stop a run that its platform did not end in time, if this reader may record its end.
 
         Returns:
             The time of the next attempt to stop the run; None if it is not known yet.
@@ -187,7 +187,7 @@ class RunReader:
 
 
 class FollowerLease:
-    """The lease by which a process shows others that it is following a run."""
+    """The lease by which a process shows that it is following a run."""
 
     def __init__(self, manager: ConnectorManager, key: str) -> None:
         self._core = core_of(manager)

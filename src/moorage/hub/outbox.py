@@ -391,7 +391,7 @@ def _is_argument_error(error: AttributeError | TypeError, values: Sequence[Any])
 def _refusal(
     method: Any, values: tuple[Any, ...], options: dict[str, Any]
 ) -> ConnectorError | None:
-    """Return the reason why the contract refuses a call; None if the call can be made."""
+    """Return why the contract refuses a call; None if the call can be made."""
     try:
         inspect.signature(method).bind(*values, **options)
     except TypeError:

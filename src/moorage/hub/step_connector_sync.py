@@ -187,7 +187,7 @@ class StepConnector:
             run_now(core_of(self._manager).settle(self._before(step)))
 
     def post_execute(self, step: Step, result: ExecutionResult) -> None:
-        """Called once per key, after the step has ended, whether it succeeded or not."""
+        """Called once per idempotency key after the step has ended, successful or not."""
         if self._after is not None:
             run_now(core_of(self._manager).settle(self._after(step, result)))
 
@@ -288,7 +288,7 @@ class StepConnector:
         actor: str | None = None,
         reason: str = "",
     ) -> bool:
-        """Stop the step that runs for this key; callers who wait for it get a cancelled result.
+        """Stop the step of this idempotency key; callers that wait for it get a cancelled result.
 
         Args:
             idempotency_key: the key of the run.
@@ -334,14 +334,14 @@ class StepConnector:
         return bool(run_now(perform_recorded(core, manual_act, lambda: core.settle(end()))))
 
     def status(self, idempotency_key: str, *, tenant: str | None = None) -> RunStatus | None:
-        """Return the status of a key's run; None if the platform does not have the run."""
+        """Return the status of an idempotency key's run; None if the platform has no such run."""
         name = run_name(self._service, tenant, checked_key(idempotency_key))
         return self._platform.status(name, LOOK)
 
     def stored_result(
         self, idempotency_key: str, *, tenant: str | None = None
     ) -> ExecutionResult | None:
-        """Return the stored result of a key; None if there is none, or it has expired."""
+        """Return the stored result of an idempotency key; None if it is missing or expired."""
         name = run_name(self._service, tenant, checked_key(idempotency_key))
         stored_result = stored_sync(self._once, f"{name}.end")
         return None if stored_result is None else unpacked_result(stored_result)
@@ -487,7 +487,7 @@ class StepConnector:
         return self._store
 
     def _call_pre_hook(self, step: Step, name: str, mask: Masker) -> None:
-        """Call the hook `pre_execute` once per key; later calls raise the error that it stored."""
+        """Call the hook `pre_execute` once per idempotency key; later calls raise its error."""
 
         def prepare() -> str | None:
             try:
@@ -507,7 +507,7 @@ class StepConnector:
             )
 
     def _reused(self, step: Step, key: str, tenant: str | None) -> ExecutionResult | None:
-        """Return the stored result of an equal step, and store it as the result of this key too.
+        """Return the stored result of an equal step, and store it for this idempotency key too.
 
         If the key already has a run or a result of its own, that is used instead.
         """

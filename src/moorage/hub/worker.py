@@ -35,7 +35,7 @@ def work(
     on_outage: Callable[[StorageUnavailable], object] | None = None,
     idle: Callable[[float], object] | None = None,
 ) -> None:
-    """Run all steps in turn until `stop` is set; pause when none of them found any work.
+    """Run all steps in turn until `stop` is set, with a pause if no step found any work.
 
     Args:
         steps: functions that each do some of the due work, such as

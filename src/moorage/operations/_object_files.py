@@ -573,7 +573,7 @@ class AsyncTextReader:
         self._file.close()
 
     async def _has_text(self, taken: list[str]) -> bool:
-        """Read and decode the next piece if no text is left; return False at the end.
+        """Read and decode the next chunk if no text is left; return False at the end.
 
         If that fails, the next read begins with the text that was taken before.
         """

@@ -106,7 +106,7 @@ class Calendars:
         invite: bool = True,
         timeout: float | None = None,
     ) -> CalendarEvent:
-        """Change the named fields of an event; all others stay as they are.
+        """Change the named fields of an event; all other fields stay as they are.
 
         Args:
             ref: reference of the event; that of a series changes all its occurrences.
@@ -267,7 +267,7 @@ class AsyncCalendars:
         invite: bool = True,
         timeout: float | None = None,
     ) -> CalendarEvent:
-        """Change the named fields of an event; all others stay as they are.
+        """Change the named fields of an event; all other fields stay as they are.
 
         Args:
             ref: reference of the event; that of a series changes all its occurrences.

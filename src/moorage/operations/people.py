@@ -107,7 +107,7 @@ class People:
         version: str | None = None,
         timeout: float | None = None,
     ) -> None:
-        """Change the named fields of an account; all others stay as they are.
+        """Change the named fields of an account; all other fields stay as they are.
 
         Args:
             ref: reference of the account.
@@ -280,7 +280,7 @@ class AsyncPeople:
         version: str | None = None,
         timeout: float | None = None,
     ) -> None:
-        """Change the named fields of an account; all others stay as they are.
+        """Change the named fields of an account; all other fields stay as they are.
 
         Args:
             ref: reference of the account.

@@ -104,7 +104,7 @@ class Part(Uncopyable):
 
     @functools.cached_property
     def _ask_later(self) -> Ask | None:
-        """The function that asks an asynchronous store to admit a call; None if it must be awaited.
+        """The function that asks a store for admission; None if the store must be awaited.
 
         The admission has the rules of this part's plan.
         """

@@ -157,7 +157,7 @@ class Idempotency(Part):
         return _stored_answer(lambda: value_of(call_ending))
 
     def store(self, key: str, answer: R, /, *, payload: object = None) -> IdempotentResult[R]:
-        """Store an answer under a key without calling a function, unless the key has one already.
+        """Store an answer under an idempotency key that has none yet, without calling a function.
 
         Storing needs only one write, because there is no effect that a claim would have to protect.
 
@@ -202,7 +202,7 @@ class Idempotency(Part):
         return lambda function: decorate_function(function, call)
 
     def resolve(self, key: str, *, done: bool, answer: object = None) -> bool:
-        """Settle a key whose outcome is unknown: store the answer you looked up, or free the key.
+        """Settle a key with an unknown outcome: store the answer you looked up, or free the key.
 
         False if nothing was changed, because the key had no unknown outcome: it is new, its answer
         is stored already, or its call may still be in progress.
@@ -265,7 +265,7 @@ class Idempotency(Part):
         payload: object,
         reach: AllowedActions = AllowedActions.FRESH,
     ) -> Ending:
-        """Run a function once for a key, if `reach` allows it, and return the answer."""
+        """Run a function once for an idempotency key, if `reach` allows it; return the answer."""
         plan, key = self._plan, checked_key(key)
         compare = compared_payload if core.compares_bytes else payload_fingerprint
         key_use = KeyedUse(key, plan.claim_key(key), compare(payload), self._rules, reach)

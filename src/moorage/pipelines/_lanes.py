@@ -179,7 +179,7 @@ class Lanes:
                 self._put_by_key(run)
 
     def _put_by_key(self, run: PendingRun) -> None:
-        """Split a run of records by their keys, and put each part into the lane of its keys."""
+        """Split a run of records by their keys, and add each part to the lane of its keys."""
         lanes = [self._lane_of(record.key, 1) for record in run.records]
         cut_positions = [
             n
@@ -244,5 +244,5 @@ class Lanes:
 
 
 def _is_before(run: PendingRun, needed_until: Mapping[PartitionProgress, int]) -> bool:
-    """Return whether a run of records begins before the position up to which records are needed."""
+    """Return whether a run of records begins before the position to which they are needed."""
     return run.start < needed_until.get(run.progress, 0)

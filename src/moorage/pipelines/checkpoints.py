@@ -54,7 +54,7 @@ class StateCheckpoints:
         self._storage = storage
 
     async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:
-        """Take over a checkpoint by its name; return its new owner number and its positions."""
+        """Take over a named checkpoint; return its new owner number and its positions."""
         command = BeginCheckpoint(checkpoint_key(name), token_hex(16))
         return await self._storage.execute(command, timeout=_TIMEOUT)
 

@@ -51,7 +51,7 @@ class KafkaTransactionSink:
         self._topic = topic
 
     async def open(self) -> None:
-        """Do nothing, because the source begins its transactions when it is opened."""
+        """Do nothing, because the source starts its transactions when it is opened."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
         """Publish records and commit their positions in one transaction."""

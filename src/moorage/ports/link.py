@@ -59,7 +59,7 @@ class AsyncLink(Protocol):
 
 
 class LeavingLink(Link, Protocol):
-    """A connection that many callers share, and that can wait for their requests before it closes.
+    """A connection that many callers share, and that closes only after their requests.
 
     `leave` waits at most `timeout` seconds until all sent requests are complete; the caller then
     calls `close`.

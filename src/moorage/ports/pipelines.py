@@ -87,7 +87,7 @@ class SourceConnector(Protocol):
         ...
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Give these records back to the source, so that it delivers them again."""
+        """Return these records to the source, so that it delivers them again."""
         ...
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:

@@ -223,7 +223,7 @@ class _AsyncIncoming:
 def incoming_as_async(
     verb: Callable[P, Incoming],
 ) -> Callable[P, Coroutine[Any, Any, AsyncIncoming]]:
-    """Return an async version of an HTTP client's `open`; the answer's body is read async too."""
+    """Return an async version of an HTTP client's `open`, with an async response body."""
 
     async def lifted_call(*args: P.args, **kwargs: P.kwargs) -> AsyncIncoming:
         incoming: Any = verb(*args, **kwargs)

@@ -134,7 +134,7 @@ def _sent_request(
 def admit_first_attempt(
     flows: CallOperations, plan: Plan, began: int, call: Call | None, request: Request | None = None
 ) -> Admitted:
-    """Ask the store to admit the first attempt; raise the error if the store refuses it."""
+    """Ask the store to admit the first attempt; raise the store's error if it refuses."""
     try:
         if call is None or not call.hurried:
             admission = plan.ask(plan.admission, plan.seconds)  # type: ignore[arg-type, misc]  # callers checked that it has both
@@ -153,7 +153,7 @@ def admit_first_attempt(
 async def request_admission(
     flows: CallOperations, plan: Plan, began: int, call: Call | None, request: Request | None = None
 ) -> Admitted:
-    """Ask a store that must be awaited to admit the first attempt; raise if it refuses."""
+    """Ask an asynchronous store to admit the first attempt; raise its error if it refuses."""
     try:
         admission = await admission_flow(flows.core, plan, call)
     except BaseException as error:
@@ -206,7 +206,7 @@ def may_send_keyed(plan: Plan, request: Request) -> bool:
 
 
 def is_final_success(core: Core, plan: Plan, response: Response) -> bool:
-    """Return whether an answer ends its call, because it is a success and mentions no rate limit.
+    """Return whether a response ends its call: a success without rate-limit headers.
 
     A success shows that the service accepts the provider's credentials.
     """

@@ -356,7 +356,7 @@ def _send_with_claim(  # noqa: PLR0917 - all that `call_keyed` has
     fence: int,
     grants: list[Admitted],
 ) -> Ending:
-    """Send the first attempt of a request whose idempotency key is claimed; settle the claim."""
+    """Send the first attempt of a request with a claimed idempotency key; settle the claim."""
     core, plan = flows.core, call.plan
     sent_request: Request | None
     sent_request, url = outgoing_request(flows, plan, call.started, request, call)

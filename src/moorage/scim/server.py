@@ -487,7 +487,7 @@ def _check_version(request: _Request, resource: ScimResource) -> None:
 
 
 def _names_version(versions: str | None, resource: ScimResource) -> bool:
-    """Return whether a header's list of versions has that of a resource; `*` means any."""
+    """Return whether a header's list of versions contains a resource's version; `*` means any."""
     names = [name.strip().removeprefix("W/") for name in (versions or "").split(",")]
     return "*" in names or _etag(resource).removeprefix("W/") in names
 

@@ -30,7 +30,7 @@ _RESTS: Final = 9
 
 
 class EnvironmentGuard:
-    """Refuses calls in an environment, such as a test system, that does not own the store.
+    """Refuses calls of an environment that does not own the store, such as a test system.
 
     Args:
         core: the ports.

@@ -24,7 +24,7 @@ TABLE: Final = "audit"
 
 
 class Run(Protocol):
-    """Runs a function in a transaction of its own; retries it only if nothing was changed."""
+    """Runs a function in its own transaction, and retries it only if nothing was changed."""
 
     def __call__(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A: ...
 
@@ -42,7 +42,7 @@ class TableTrail:
     def append(
         self, build: Callable[[AuditHead], tuple[Sequence[AuditRecord], AuditHead]], /
     ) -> Sequence[AuditRecord]:
-        """Append records to the chain; `build` makes them from the current end of the chain.
+        """Append records to the audit trail; `build` creates them from the trail's current end.
 
         Raises:
             StorageUnavailable: the database is not available.

@@ -70,7 +70,7 @@ class FileAudit:
     def append(
         self, build: Callable[[AuditHead], tuple[Sequence[AuditRecord], AuditHead]], /
     ) -> Sequence[AuditRecord]:
-        """Append records to the chain; `build` makes them from the current end of the chain.
+        """Append records to the audit trail; `build` creates them from the trail's current end.
 
         Raises:
             StorageUnavailable: the file cannot be written.

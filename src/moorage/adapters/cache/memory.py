@@ -108,7 +108,7 @@ class MemoryCache:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
-        """Cache responses, unless those under the key changed since the caller's `find`."""
+        """Cache responses, unless those under the key have changed since the caller's `find`."""
         size = _NAME + sum(entry.size for entry in entries)
         now = self._nanoseconds()
         with self._lock:
@@ -124,7 +124,7 @@ class MemoryCache:
             return True
 
     def delete(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Remove a key's responses; a caller whose `find` came before cannot store its own."""
+        """Remove a key's responses; callers that called `find` earlier cannot store theirs."""
         with self._lock:
             self._store(key, _TRACE)
 
@@ -173,9 +173,9 @@ class AsyncMemoryCache:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
-        """Cache responses, unless those under the key changed since the caller's `find`."""
+        """Cache responses, unless those under the key have changed since the caller's `find`."""
         return self.shared.store(key, mark, entries, seconds)
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Remove a key's responses; a caller whose `find` came before cannot store its own."""
+        """Remove a key's responses; callers that called `find` earlier cannot store theirs."""
         self.shared.delete(key)

@@ -103,7 +103,7 @@ class SealedCache(_SealedEntries):
         return was_stored
 
     def delete(self, key: str, /, timeout: float | None = None) -> None:
-        """Remove a key's responses; a caller whose `find` came before cannot store its own."""
+        """Remove a key's responses; callers that called `find` earlier cannot store theirs."""
         self._execute(RemoveCachedAnswers(key), timeout)
 
 
@@ -140,5 +140,5 @@ class AsyncSealedCache(_SealedEntries):
         return was_stored
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:
-        """Remove a key's responses; a caller whose `find` came before cannot store its own."""
+        """Remove a key's responses; callers that called `find` earlier cannot store theirs."""
         await self._execute(RemoveCachedAnswers(key), timeout)

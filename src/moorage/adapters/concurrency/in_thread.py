@@ -1,4 +1,4 @@
-"""Runs a blocking function in a thread of its own, and awaits it in an event loop."""
+"""Runs a blocking function in a separate thread, and awaits it in an event loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 async def run_in_thread(function: Callable[[], T]) -> T:
-    """Run a blocking function in a thread of its own, which does not keep the process alive.
+    """Run a blocking function in a separate thread that does not keep the process alive.
 
     If the caller is cancelled, the function goes on, and its result is dropped.
 

@@ -30,7 +30,7 @@ class ThreadLocks:
         )
 
     def release(self, name: str, holder: object, /) -> None:
-        """Give back the holder's slot, if it has one."""
+        """Return the caller's slot, if it has one."""
         self._slots.release(name, holder)
 
     def _wait(self, name: str, holder: object, slots: int, queue: int, timeout: float) -> bool:

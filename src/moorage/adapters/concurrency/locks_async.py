@@ -34,7 +34,7 @@ class AsyncioLocks:
         )
 
     def release(self, name: str, holder: object, /) -> None:
-        """Give back the holder's slot, if it has one."""
+        """Return the caller's slot, if it has one."""
         self._slots.release(name, holder)
 
     async def _wait(

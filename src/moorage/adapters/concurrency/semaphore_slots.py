@@ -114,7 +114,7 @@ class SlotHolders:
         return is_inside
 
     def release(self, name: str, holder: object) -> None:
-        """Give back the holder's slot, if any; `settle` passes it to the next waiting caller."""
+        """Return the caller's slot, if any; `settle` passes it to the next waiting caller."""
         held_slots, taken_counts, key = self._held, self._taken, id(holder)
         is_queue = False
         section = self._section
@@ -173,14 +173,14 @@ class SlotHolders:
             self.settle(name)
 
     def leave(self, waiter: Waiter) -> None:
-        """Leave the queue of a semaphore; give back the slot if one has been granted meanwhile."""
+        """Leave the queue of a semaphore; return the slot if one was granted in the meantime."""
         name, holder = waiter.held
         self.settle(name, holder, waiter)
 
     def settle(  # noqa: C901, PLR0912 - one section, so it may not call another function (law 1)
         self, name: str, holder: object = NOBODY, gone: Waiter | None = None
     ) -> None:
-        """Give back a slot or leave the queue; give a freed slot to the next waiting caller.
+        """Return a slot or leave the queue; a freed slot goes to the next waiting caller.
 
         At most one waiter is admitted. If more slots are free, that waiter calls this again.
         """

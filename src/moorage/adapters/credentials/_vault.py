@@ -30,7 +30,7 @@ _PAGE: Final = 500
 
 
 class SealedVault:
-    """Encrypted credentials in table rows; a row can be decrypted for its own owner only."""
+    """Encrypted credentials in table rows; a row can be decrypted only for its owner."""
 
     def __init__(self, rows: Rows, cipher: Cipher) -> None:
         self._rows = rows
@@ -52,7 +52,7 @@ class SealedVault:
         await self._rows.put(_key(owner), self._seal(owner, check_credential(new)))
 
     async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
-        """Replace stale credentials, unless another caller has replaced them meanwhile."""
+        """Replace stale credentials, unless another caller has already replaced them."""
         key = _key(owner)
         sealed_credentials = await self._rows.find(key)
         while sealed_credentials is not None and self._unsealed(owner, sealed_credentials) == old:

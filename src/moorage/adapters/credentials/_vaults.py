@@ -31,7 +31,7 @@ class PlainVault:
         run_now(self._vault.put(owner, new))
 
     def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
-        """Replace stale credentials, unless another caller has replaced them meanwhile."""
+        """Replace stale credentials, unless another caller has already replaced them."""
         run_now(self._vault.replace(owner, old, new))
 
 
@@ -54,5 +54,5 @@ class ThreadedVault:
         await asyncio.to_thread(self._vault.put, owner, new)
 
     async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
-        """Replace stale credentials, unless another caller has replaced them meanwhile."""
+        """Replace stale credentials, unless another caller has already replaced them."""
         await asyncio.to_thread(self._vault.replace, owner, old, new)

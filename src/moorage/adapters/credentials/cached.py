@@ -129,7 +129,7 @@ class _Cache:
         credentials: object,
         error: Exception | None = None,
     ) -> None:
-        """Give a result to the callers that wait for it; later callers do not get it from there."""
+        """Give a result to the waiting callers; later callers do not get it."""
         with self._lock.current:
             read.end(credentials, error)
             if self._reads.get(owner) is read:
@@ -163,7 +163,7 @@ class _Cache:
         return credentials
 
     def remove(self, owner: tuple[str, str | None]) -> None:
-        """Remove credentials; a provider's answer that is already on its way is not cached."""
+        """Remove credentials, and do not cache an answer of the provider that is on its way."""
         with self._lock.current:
             self.removals += 1
             self.entries.pop(owner, None)
@@ -353,7 +353,7 @@ class AsyncCachedCredentials(_CachedProvider[AsyncCredentialProvider, "AsyncioLo
 
 
 def _slow_read_error(service: str) -> StorageUnavailable:
-    """Return the error for a caller whose time is over before another one has the credentials."""
+    """Return the error for a caller whose time ends before another caller has the credentials."""
     return StorageUnavailable(
         "Another call is reading the credentials, and reading them takes longer than this call can"
         " wait.",

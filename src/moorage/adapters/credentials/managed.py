@@ -171,7 +171,7 @@ class _Secrets:
         await self._named_errors(owner, self._session.do(write))
 
     async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
-        """Replace stale credentials, unless another caller has replaced them meanwhile."""
+        """Replace stale credentials, unless another caller has already replaced them."""
         if await self.get(owner) == old:
             await self.put(owner, new)
 

@@ -47,7 +47,7 @@ class _Vault:
             self._credentials[owner] = new
 
     def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
-        """Replace stale credentials, unless another caller has replaced them meanwhile."""
+        """Replace stale credentials, unless another caller has already replaced them."""
         credentials = self._credentials
         with self._lock.current:
             if credentials[owner] is old:
@@ -73,7 +73,7 @@ class _AsyncVault:
         self._vault.put(owner, new)
 
     async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
-        """Replace stale credentials, unless another caller has replaced them meanwhile."""
+        """Replace stale credentials, unless another caller has already replaced them."""
         self._vault.replace(owner, old, new)
 
 

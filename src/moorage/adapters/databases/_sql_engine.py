@@ -81,7 +81,7 @@ class Runtime(Protocol):
         ...
 
     def leave(self, holder: object) -> None:
-        """Give back the holder's connection slot, if it has one."""
+        """Return the caller's connection slot, if it has one."""
         ...
 
     async def connect(self) -> Link:
@@ -113,7 +113,7 @@ class Runtime(Protocol):
         ...
 
     def scope(self) -> object:
-        """Return the running event loop, to which new connections belong; None with threads."""
+        """Return the running event loop, which owns new connections; None if threads are used."""
         ...
 
     def gone(self, other_scope: object, /) -> bool:
@@ -335,7 +335,7 @@ class Engine:
             self.runtime.later(seconds_left, partial(self._expire, pool))
 
     async def _open_when_accepted(self, pool: LinkPool, until: float) -> Link:
-        """Open a connection; if the server refuses more, wait until one is given back."""
+        """Open a connection; if the server refuses more, wait until one is returned."""
         refusal: ServerFull | None = None
         while True:
             try:
@@ -352,7 +352,7 @@ class Engine:
             await self.runtime.sleep(min(time_left, _PAUSE_OF_A_FULL_SERVER * random()))  # noqa: S311 - random, so that retries do not collide
 
     async def _open(self, pool: LinkPool, until: float) -> Link:
-        """Return a new connection if it opens in time; otherwise leave it to the next caller."""
+        """Return a new connection if it opens in time; otherwise the next caller gets it."""
         opening = pool.joinable(self._connections)
         if opening is None:
             opening = PendingConnection(partial(self._keep_late, pool))

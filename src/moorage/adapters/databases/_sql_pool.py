@@ -67,7 +67,7 @@ class PendingConnection:
     async def run(
         self, connected: Callable[[PendingConnection], Coroutine[Any, Any, Link]]
     ) -> None:
-        """Open the connection for the waiting caller; without one, hand it to the pool."""
+        """Open the connection for the waiting caller, or for the pool if nobody waits any more."""
         link: Link | None = None
         error: BaseException | None = None
         try:
@@ -174,7 +174,7 @@ class LinkPool:
             return None
 
     def may_look(self) -> bool:
-        """Return whether it is time to ask the server again how many connections it has."""
+        """Return whether to ask the server again how many connections it has."""
         now = monotonic()
         if now < self.look_at:
             return False
@@ -182,7 +182,7 @@ class LinkPool:
         return True
 
     def looked(self, *, is_crowded: bool) -> None:
-        """Store whether the server is nearly full; if so, the next question comes sooner."""
+        """Store whether the server is nearly full, in which case the next check is sooner."""
         self._gives_back = is_crowded
         if is_crowded:
             self.look_at = monotonic() + _CROWDED_LOOK_SECONDS

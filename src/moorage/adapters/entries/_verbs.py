@@ -71,7 +71,7 @@ class EntryOperations(ABC, Generic[E]):
     def settle(
         self, entries: Sequence[E], fences: Sequence[int], /, timeout: float | None = None
     ) -> Sequence[bool]:
-        """Store entries' results, unless another worker has claimed the entries meanwhile."""
+        """Store the results of entries, except those that another worker has claimed meanwhile."""
         work = partial(self._table.settle, entries=entries, fences=fences)
         return self._transact(work, timeout, once=True)
 
@@ -158,7 +158,7 @@ class AsyncEntryOperations(ABC, Generic[E]):
     async def settle(
         self, entries: Sequence[E], fences: Sequence[int], /, timeout: float | None = None
     ) -> Sequence[bool]:
-        """Store entries' results, unless another worker has claimed the entries meanwhile."""
+        """Store the results of entries, except those that another worker has claimed meanwhile."""
         work = partial(self._table.settle, entries=entries, fences=fences)
         return await self._transact(work, timeout, once=True)
 

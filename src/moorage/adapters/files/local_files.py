@@ -40,7 +40,7 @@ Metadata: TypeAlias = "Mapping[str, Any]"
 
 
 class OpenFile:
-    """A file open for reading; its content stays the same even if the file is replaced."""
+    """A file open for reading, whose content stays the same even if the file is replaced."""
 
     def __init__(self, file: Any, entry: FileEntry) -> None:
         self._file = file

@@ -174,7 +174,7 @@ class RotatingSink(ABC):
                 self._complete()
 
     def _intact_file(self) -> FileIO | None:
-        """Return the current file, without the bytes of a failed write; None if there is none."""
+        """Return the current file without bytes of a failed write; None if there is no file."""
         file = self._file
         if file is not None and file.tell() != self._end:
             file.truncate(self._end)

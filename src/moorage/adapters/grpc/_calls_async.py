@@ -81,7 +81,7 @@ class CurrentChannel:
             self.connections += 1
 
     def take(self) -> Any:
-        """Return the channel, which the connector no longer uses; None if there is none."""
+        """Return the channel, and make the connector forget it; None if there is none."""
         channel, self.channel = self.channel, None
         self._scope = None
         return channel

@@ -408,7 +408,7 @@ class AsyncGrpcConnector(Uncopyable):
         attempt: OperationAttempt,
         holder: object,
     ) -> Any:
-        """Send a call with its credentials; if the server refuses stale ones, send it once more."""
+        """Send a call with its credentials; send it again once if the server refuses stale ones."""
         until, tenant = monotonic() + attempt.timeout, attempt.tenant
         # The attempt itself says that it could not connect, before the manager ends it.
         margin = min(_ATTEMPT_MARGIN, attempt.timeout / 10)

@@ -131,7 +131,7 @@ class GrpcNamedCall:
             self.safe, self.repeatable = known_method.safe, known_method.repeatable
 
     def perform(self, attempt: OperationAttempt, /) -> Any:
-        """Make one attempt; if the server's methods are unknown, ask the server for them first."""
+        """Make one attempt; first ask the server for its methods if they are unknown."""
         until = monotonic() + attempt.timeout
         descriptors = self._connector.descriptors
         if descriptors is None:

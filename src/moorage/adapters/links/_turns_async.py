@@ -14,7 +14,7 @@ _FOREVER: Final = 1e9  # seconds; not every event loop counts further
 
 
 class Scope:
-    """The event loop that owns a pool: that of the first caller, as long as it is open."""
+    """The event loop that owns a pool: the loop of the first caller, as long as it is open."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None

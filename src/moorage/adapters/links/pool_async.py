@@ -140,7 +140,7 @@ class AsyncLinkPool(Uncopyable, Generic[L]):
         return await self._open_link(loan, until)
 
     def _end(self, loan: AsyncLinkLoan[L], *, reusable: bool) -> None:
-        """End a loan or its wait; the link is kept for the next caller if still usable."""
+        """End a loan or the wait for one; keep the link for the next caller if it still works."""
         self._update_state(link_pool.give_back, loan, reusable)
 
     async def _wait(self, loan: AsyncLinkLoan[L], until: float) -> Lease:

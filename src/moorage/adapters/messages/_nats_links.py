@@ -311,7 +311,7 @@ class AsyncNatsLink:
         ]
 
     async def _request(self, subject: str, payload: bytes, headers: dict[str, str]) -> Any:
-        """Send a request, and return a future for its reply, or the reason why it was not sent."""
+        """Send a request and return a future for its reply, or the reason for not sending it."""
         if wire_size(payload, headers) > self._client.max_payload:
             return PublishFault.TOO_LARGE
         self._count += 1

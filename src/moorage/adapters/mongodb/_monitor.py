@@ -95,7 +95,7 @@ class Monitor(ConnectionPoolListener):
             )
 
     def begin_search(self) -> bool:
-        """Return True if this caller must search for a server, because nobody else does."""
+        """Return True if this caller must search for a server, because no other caller does."""
         with self._lock:
             is_first = not self._is_searched
             self._is_searched = True

@@ -139,7 +139,7 @@ def _converted_argument(name: str, value: Any, *, trusted: frozenset[str]) -> An
 
 
 def _trusted_value(value: Any) -> Any:
-    """Return a value in which all mappings are marked as trusted, as they may hold operators."""
+    """Return a value in which all mappings are marked as trusted, so they may hold operators."""
     if is_object(value):
         return MongoOperators({name: _trusted_value(item) for name, item in value.items()})
     if is_list(value):

@@ -55,7 +55,7 @@ class AsyncMongoChanges:
                 raise EndOfStream
 
     async def next_in_time(self) -> MongoChange | None:
-        """Return the next change; None if the server reported none in its waiting time."""
+        """Return the next change; None if the server reported none within its waiting time."""
 
         async def run(*_: object) -> Any:
             return await self._stream.try_next()

@@ -55,7 +55,7 @@ class MongoChanges:
                 raise EndOfStream
 
     def next_in_time(self) -> MongoChange | None:
-        """Return the next change; None if the server reported none in its waiting time."""
+        """Return the next change; None if the server reported none within its waiting time."""
 
         def run(*_: object) -> Any:
             return self._stream.try_next()

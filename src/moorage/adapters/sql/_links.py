@@ -198,7 +198,7 @@ class SqlLinks:
         return None
 
     def _answers(self, link: SqlLink) -> bool:
-        """Return whether the server answers over a connection; if not, close it."""
+        """Return whether the server answers over a connection; close the connection if not."""
         answers = False
         try:
             answers = link.answers()

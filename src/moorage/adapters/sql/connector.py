@@ -255,7 +255,7 @@ The caller would cancel it at the end, and could not know whether the statement 
 
 
 async def _within(seconds: float, session: Session, work: Awaitable[R]) -> R:
-    """Await the work of a session; after `seconds`, cancel it and report how far it came.
+    """Await the work of a session; after `seconds`, cancel it and report its progress.
 
     Raises:
         AttemptTimeout: the time is over.

@@ -93,7 +93,7 @@ class Leasing:
         return self._ends[key]
 
     def admitted(self, command: Admission, reply: Reply | None, waited: int) -> Admitted | None:
-        """Return the outcome that a broker's reply means; None if the store must decide."""
+        """Return the outcome in a broker's reply; None if the store must decide."""
         if reply is None:
             if self._refuses:
                 raise _no_broker(self._path)

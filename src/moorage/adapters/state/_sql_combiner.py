@@ -97,7 +97,7 @@ def _storable_key(key: str) -> str:
 
 
 def expiry(state: State, stored: int) -> int:
-    """Return the expiry for a row: the old one, unless it is too early or much too late."""
+    """Return the expiry for a row: the old expiry, unless it is too early or much too late."""
     earliest_expiry: int = state[0] + state[1]
     return (
         stored
@@ -466,7 +466,7 @@ class Combiner:
             batch.pending_commands = []
 
     def _finish_batch(self, pool: LinkPool, batch: _Batch) -> None:
-        """Give each caller its answer; undo the grants of callers that have stopped waiting."""
+        """Give each caller its reply; undo the grants of callers that have stopped waiting."""
         with pool.lock:
             unclaimed_commands = [
                 pending_command
@@ -495,7 +495,7 @@ def _own_copy(error: Exception | None) -> Exception | None:
 async def _read_only(
     command: Command[Any], row_keys: RowKeys, until: float, link: Link
 ) -> tuple[Any] | None:
-    """Return the answer to a command that changes nothing; None if it would change a state."""
+    """Return the reply to a command that changes no state; None if it would change one."""
     rows, now = await link.read(row_keys.ids, until)
     pending_command = _PendingCommand(command, row_keys, until)
     if _decide([pending_command], row_keys, rows, now):

@@ -56,7 +56,7 @@ class AsyncLeasingStorage(Leasing, AsyncContextClosable):
         /,
         timeout: float | None = None,
     ) -> Result:
-        """Run one command on its states, and return the answer."""
+        """Run one command on its states, and return the reply."""
         end = self.end_of_question(command)
         if end is None:
             return await self._execute(command, timeout)  # type: ignore[no-any-return]  # as the command answers

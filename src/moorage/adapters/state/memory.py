@@ -97,7 +97,7 @@ class MemoryStorage:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> Answer:
-        """Run one command on its states, and return the answer."""
+        """Run one command on its states, and return the reply."""
         # Many calls run this, so the usual cases of few existing states have their own code.
         cells, keys = self._cells, command.keys
         if len(keys) == 1:
@@ -332,7 +332,7 @@ class MemoryStorage:
                 raise
 
     def _undo(self, keys: tuple[str, ...], before: States, after: States) -> None:
-        """Undo a command whose answer was lost, except on states changed since."""
+        """Undo a command whose reply was lost, except on states that changed since."""
         cells = self._cells
         states = {
             key: old_state

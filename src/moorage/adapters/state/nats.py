@@ -289,7 +289,7 @@ class AsyncNatsStorage(_NatsStorageCore, AsyncContextClosable):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody needs, soon or together with the next command."""
+        """Run a command without waiting for its reply, soon or together with the next command."""
         self._posts.post(command)
 
     async def housekeep(self, *, limit: int = 10_000) -> int:

@@ -159,7 +159,7 @@ class RedisStorage(_Store, ContextClosable):
         self._unavailable = False
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on its states, and return the answer."""
+        """Run one command on its states, and return the reply."""
         self._require_open()
         end_time = inf if timeout is None else time.monotonic() + timeout
         call = self._script_calls.of(command)
@@ -170,7 +170,7 @@ class RedisStorage(_Store, ContextClosable):
         return decode_reply(call, self._execute_batch([call], end_time)[0])  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody needs; if it fails, retry it with the next command."""
+        """Run a command without waiting for its reply; retry a failure with the next command."""
         try:
             # A closed store would open a connection that is never closed.
             self._require_open()
@@ -321,7 +321,7 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
         /,
         timeout: float | None = None,
     ) -> Answer:
-        """Run one command on its states, and return the answer."""
+        """Run one command on its states, and return the reply."""
         self._require_open()
         call = self._script_calls.of(command)
         batcher = self._batcher(command)
@@ -332,7 +332,7 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
         return decode_reply(call, await batcher.send(call, timeout, command))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Queue a command whose answer nobody needs; a running event loop runs it at once."""
+        """Queue a command without waiting for its reply; a running event loop runs it at once."""
         with suppress(Exception):
             self._require_open()
             self._posted.append(command)

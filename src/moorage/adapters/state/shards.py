@@ -117,7 +117,7 @@ class ShardedStorage(_Shards, ContextClosable):
         self._waiting: dict[Location, deque[Command[Any]]] = {}
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on its states, and return the answer."""
+        """Run one command on its states, and return the reply."""
         end_time = inf if timeout is None else monotonic() + timeout
         location = self._location(command)
         if self._waiting.get(location):
@@ -142,7 +142,7 @@ class ShardedStorage(_Shards, ContextClosable):
         return self._stores[shard].execute(command, _seconds_left(end_time))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody needs; if it fails, retry it with the next command."""
+        """Run a command without waiting for its reply; retry a failure with the next command."""
         with suppress(Exception):
             location = self._location(command)
             if location.former is None:
@@ -205,7 +205,7 @@ class AsyncShardedStorage(_Shards, AsyncContextClosable):
         self._posted: dict[Location, PostedCommands] = {}
 
     async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on its states, and return the answer."""
+        """Run one command on its states, and return the reply."""
         end_time = inf if timeout is None else monotonic() + timeout
         location = self._location(command)
         posted = self._posted.get(location)
@@ -230,7 +230,7 @@ class AsyncShardedStorage(_Shards, AsyncContextClosable):
         await self._execute(command, location, monotonic() + _SETTLE_SECONDS)
 
     def post(self, command: Command[Any], /) -> None:
-        """Queue a command whose answer nobody needs; a running event loop runs it at once."""
+        """Queue a command without waiting for its reply; a running event loop runs it at once."""
         with suppress(Exception):
             location = self._location(command)
             if location.former is None:

@@ -158,7 +158,7 @@ class SqlStorage(_SqlStorageCore, ContextClosable):
         self._unavailable = False
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on its states, and return the answer."""
+        """Run one command on its states, and return the reply."""
         thread_state = self._inside
         end_time = None if timeout is None else monotonic() + timeout
         if self._posted:
@@ -267,7 +267,7 @@ class AsyncSqlStorage(_SqlStorageCore, AsyncContextClosable):
         /,
         timeout: float | None = None,
     ) -> Answer:
-        """Run one command on its states, and return the answer."""
+        """Run one command on its states, and return the reply."""
         posts = self._posts
         end_time = None if timeout is None else monotonic() + timeout
         if posts.queue or posts.task:

@@ -80,7 +80,7 @@ class SqliteStorage(ContextClosable):
         return f"SqliteStorage({self._engine.file.path!r})"
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on its states, and return the answer."""
+        """Run one command on its states, and return the reply."""
         engine, end_time = self._engine, None
         if self._posted:
             end_time = engine.until(timeout)
@@ -100,7 +100,7 @@ class SqliteStorage(ContextClosable):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody needs; if the file is locked, run it later."""
+        """Run a command without waiting for its reply; if the file is locked, run it later."""
         try:
             retry_until(partial(self._engine.attempt, command), self._engine.until(_POST_TIMEOUT))
         except DatabaseBusy:
@@ -176,7 +176,7 @@ class AsyncSqliteStorage(AsyncContextClosable):
         /,
         timeout: float | None = None,
     ) -> Answer:
-        """Run one command on its states, and return the answer."""
+        """Run one command on its states, and return the reply."""
         engine, posts, end_time = self._engine, self._posts, None
         if posts.queue or posts.task:
             end_time = engine.until(timeout)
@@ -199,7 +199,7 @@ class AsyncSqliteStorage(AsyncContextClosable):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody needs; if the file is locked, run it soon."""
+        """Run a command without waiting for its reply; if the file is locked, run it soon."""
         posts = self._posts
         try:
             if posts.queue or posts.task:
@@ -257,7 +257,7 @@ class AsyncSqliteStorage(AsyncContextClosable):
         raise engine.file.locked()
 
     async def _retry_in_thread(self, command: Command[Answer], until: float) -> Answer:
-        """Run a command in a thread; if its caller stops waiting, give back what it took."""
+        """Run a command in a thread; if its caller stops waiting, return what was granted."""
         from asyncio import CancelledError, wrap_future  # noqa: PLC0415 - synchronous programs do not need asyncio
 
         running_future = self._pool().submit(self._engine.retry, command, until)

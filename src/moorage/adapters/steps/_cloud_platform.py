@@ -153,7 +153,7 @@ class CloudRuns:
         return chunk
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:  # noqa: ARG002 - clouds have their own
-        """Ask a run to end; the cloud kills it after its own grace period."""
+        """Ask a run to end; the cloud kills it after the cloud's grace period."""
         run = self._current_run(name, timeout)
         if run is not None and not run.status.is_over:
             self._cloud.end(run, EndReason.STOPPED, timeout)

@@ -184,7 +184,7 @@ class CloudApi:
         return VendorRejected(description, **facts)
 
     def read(self, read: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-        """Return the value that a function reads from an answer; raise an error if it fails.
+        """Return the value that a function reads from a response; raise an error if it fails.
 
         Raises:
             VendorFailed: the answer does not have the form that the cloud documents.
@@ -223,7 +223,7 @@ def _code_and_message(answer: Response) -> tuple[str, str]:
 
 
 def _request_id(answer: Response) -> str | None:
-    """Return the cloud's id of a request; None if the answer has none."""
+    """Return the cloud's id of a request; None if the response has none."""
     numbers = (answer.header(name) for name in _REQUEST_IDS)
     return next((number[:200] for number in numbers if number), None)
 

@@ -148,7 +148,7 @@ class TimeLimits:
 
 
 def _abandoned_task(record: Path) -> list[str] | None:
-    """Return the task of a dead watchdog; None if it is alive or has no record."""
+    """Return the task of a dead watchdog; None if the watchdog is alive or has no record."""
     try:
         with record.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The program that ends a container at its time limit, even if its starter has died.
+"""The program that ends a container at its time limit, even if its creator has died.
 
 It runs alone, without the package, and reads its task from the standard input. The Engine has no
 time limit of its own, so this program waits for the container's end, and asks the Engine to stop it

@@ -460,7 +460,7 @@ class DockerPlatform:
         return LOG_DRIVER if self._logs_locally else {}
 
     def _begin(self, created: _Created, watchdog: Watchdog, timeout: float) -> RunStatus | None:
-        """Start a created container; return None if others are, or may be, removing it."""
+        """Start a created container; return None if another caller removes it, or may do so."""
         try:
             self._limits.keep(watchdog, created.id, created.spec.step, timeout)
         except ConnectorError:

@@ -373,7 +373,7 @@ def _arns(document: dict[str, Any]) -> list[str]:
 
 
 def _chunk(answer: Response, mark: str, *, is_settled: bool) -> LogChunk:
-    """Return the part of a log in an answer; an unchanged token means the end of the log."""
+    """Return the part of a log in a response; an unchanged token means the end of the log."""
     document = answer.json()
     data = b"".join(
         event["message"].encode("utf-8", "surrogatepass") + b"\n" for event in document["events"]

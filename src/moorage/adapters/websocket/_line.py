@@ -137,7 +137,7 @@ class Line:
         return session
 
     async def _wait_to_open(self, timeout: float) -> Session:
-        """Wait until this caller may open the connection; return it if another caller opened it."""
+        """Wait for permission to open the connection; return it if another caller opened it."""
         self._waiting += 1
         try:
             async with asyncio.timeout(timeout), self._opening:

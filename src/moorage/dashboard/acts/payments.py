@@ -252,7 +252,7 @@ def reason_of(proposal: Proposal) -> str:
 
 
 def _list_of_payments(acting: ActContext) -> str | None:
-    """Return the page of all payments if this one is settled now; otherwise None."""
+    """Return the page of all payments if this payment is now settled; otherwise None."""
     try:
         _payment(acting)
     except InvalidData:

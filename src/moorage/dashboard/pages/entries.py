@@ -1,4 +1,4 @@
-"""The pages of the outbox and the inbox: their states, dead letters, and one entry."""
+"""The pages of the outbox and the inbox: counts by state, dead letters, and one entry."""
 
 from __future__ import annotations
 

@@ -296,7 +296,7 @@ def _decision(view: PageContext, evidence: Evidence, where: Mapping[str, Any]) -
 
 
 def _not_done_warning(view: PageContext, payment: UnsettledPayment) -> Node:
-    """Return the warning to show before a person records that a payment was not made; or None."""
+    """Return the warning to show before an operator records a payment as not made, or None."""
     warning = too_early_words(payment, view.reader.now())
     if warning is None:
         return None

@@ -314,7 +314,7 @@ async def _admit_in_time(
 async def _mark_claim_sent(
     core: Core, call: Call, claim: HeldClaim, permit: Permit | None, admitted: Admitted
 ) -> None:
-    """Check that the idempotency key's claim still belongs to this caller, and mark it as sent."""
+    """Check that the claim still belongs to this caller, and mark its key as sent."""
     may_leave = False
     try:
         # A caller that had to wait may have been paused, or have lost its connection to the store.

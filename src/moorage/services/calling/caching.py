@@ -94,7 +94,7 @@ _BROKEN_STATUSES: Final = frozenset({None, 500, 502, 503, 504})
 
 @attrs.define(eq=False, kw_only=True)
 class CacheLookup:
-    """One lookup of a request in the cache, with the answer that it found, if any.
+    """One look-up of a request in the cache, with the response that it found, if any.
 
     Attributes:
         request: the request in the form in which it is sent, without credentials and validators.
@@ -110,7 +110,7 @@ class CacheLookup:
 
 
 class CachedExchange(Exchange):
-    """The step of a call whose answer may be cached: it sends the request only if necessary."""
+    """The step of a call that answers from the cache, and sends the request only if necessary."""
 
     __slots__ = (
         "_arrival",
@@ -181,7 +181,7 @@ class CachedExchange(Exchange):
         return confirmed.evolve(cached=True)
 
     async def _look_up_request(self, call: Call) -> CacheLookup | None:
-        """Look up a call's request in the cache; None if the cache must not answer it."""
+        """Look up a call's request in the cache; None if the call must not use the cache."""
         if not is_cacheable_request(self._request):
             return None
         core = self._core
@@ -269,7 +269,7 @@ class CachedExchange(Exchange):
         entry: CacheEntry,
         attempts: Callable[[], Flow[Ending]],
     ) -> Ending:
-        """Revalidate the stored answer; if another caller already does so, return it unchanged."""
+        """Revalidate the stored response; if another caller is doing so, return it unchanged."""
         core = self._core
         place = f"revalidate:{lookup.key}:{lookup.who.hex()}"
         try:
@@ -282,7 +282,7 @@ class CachedExchange(Exchange):
     async def _ask(
         self, call: Call, lookup: CacheLookup, attempts: Callable[[], Flow[Ending]]
     ) -> Ending:
-        """Send the request; if it fails, return the stored answer as far as the policy allows."""
+        """Send the request; if it fails, return the stored response as far as the policy allows."""
         core = self._core
         if core.observers:
             call.emit(core, CacheMissed, stale=lookup.entry is not None)
@@ -327,7 +327,7 @@ class CachedExchange(Exchange):
         return request.with_headers(decision.validators)
 
     async def _store(self, call: Call, lookup: CacheLookup) -> None:
-        """Replace the stored answer by the new one; only remove it if that may not be stored."""
+        """Replace the stored response by the new one; only remove it if that is not cacheable."""
         exchange_seconds = (self._core.nanoseconds() - lookup.at) / 1e9
         arrival, policy, caller = self._arrival, self._policy, lookup.who
         if (

@@ -147,7 +147,7 @@ class Call:
 
     @property
     def is_open_ended(self) -> bool:
-        """True if an attempt may use all the time left and holds its probe permit until then.
+        """True if an attempt may use all the remaining time, and holds its probe permit until then.
 
         A function that cannot be cancelled may, if the call has more time than its service gives;
         an HTTP client ends an attempt earlier.

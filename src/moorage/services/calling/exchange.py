@@ -240,7 +240,7 @@ class Exchange:
         return AttemptResult(error=error, repeats=call.replayable)
 
     def _proof_refusal(self, call: Call, status: int, headers: Headers) -> ProofRefusal | None:
-        """Return why an answer refuses the proof of possession of the token; None if it does not.
+        """Return why a response rejects the token's proof of possession; None if it does not.
 
         Return None if it accepts.
         """
@@ -398,7 +398,7 @@ class Exchange:
         return True
 
     def _unreadable_answer_error(self, call: Call, response: Response) -> ConnectorError | None:
-        """Return the error for a successful answer that cannot be parsed; None if it can be.
+        """Return the error for a successful response that cannot be parsed; None if it can.
 
         If the request may be repeated, the call may be repeated too.
         """
@@ -481,7 +481,7 @@ class Exchange:
     async def _renewed_by_one(
         self, call: Call, stale: Any
     ) -> Credentials | OAuthCredentials | None:
-        """Return a new credential in place of `stale`; only one caller renews it at a time.
+        """Return a new credential in place of `stale`, which only one caller at a time renews.
 
         Return None if the credential was renewed a short time ago and the service has accepted none
         since.
@@ -586,7 +586,7 @@ def _seconds_until_reset(headers: Headers, core: Core) -> float | None:
 
 
 def _error_of(verdict: object, hook: object, path: str) -> ConnectorError | None:
-    """Return the error that a service's hook found in an answer; None if it found none.
+    """Return the error that a service's hook found in a response; None if it found none.
 
     Raises:
         ConfigurationError: the hook returned something else.

@@ -115,7 +115,7 @@ class GuardedCache:
         return answer
 
     def _end_probe(self, outage: Outage | None) -> None:
-        """End this caller's probe of the unreachable cache, so that another caller can probe it."""
+        """End this caller's probe of the unreachable cache, so that another caller may probe it."""
         if outage is not None:
             outage.turn.append(None)
 

@@ -24,7 +24,7 @@ class _HedgedRequest(NamedTuple):
 
 
 class HedgedAttempts:
-    """A step that sends one more concurrent request each time no answer arrives within the delay.
+    """A step that sends one more concurrent request whenever no response arrives in time.
 
     Each extra request is admitted and recorded like an attempt, but never waits for admission. The
     concurrent requests share no state, because a slower one may continue for a while.

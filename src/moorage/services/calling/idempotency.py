@@ -73,7 +73,7 @@ _UNCLAIMED: Final = (
 
 @frozen(kw_only=True)
 class KeyRules:
-    """The rules for idempotency keys of one service in one kind of use, such as their lifetime.
+    """The rules for idempotency keys of one service and one kind of use, such as lifetimes.
 
     Attributes:
         target: the vendor and account that receive the key.
@@ -124,13 +124,13 @@ class KeyedUse(NamedTuple):
 
 
 class NotSentError(ConnectorError):
-    """Raised if this call sent nothing, and only an earlier call with its key may have."""
+    """Raised if this call sent nothing, but an earlier call with its idempotency key may have."""
 
 
 async def run_once_for_key(
     core: Core, call: Call, once: KeyedUse, act: Callable[[], Awaitable[Ending]]
 ) -> Ending:
-    """Claim the key and run `act`, or return the answer that an earlier call has stored.
+    """Claim the key and run `act`, or return the stored answer of an earlier call.
 
     Raises:
         IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown: the key's state forbids the
@@ -185,7 +185,7 @@ async def run_with_claim(
 
 
 def claim_at_once(core: Core, call: Call, once: KeyedUse, owner: int) -> KeyAdmitted | None:
-    """Claim a key and admit the first attempt with one command, in a store that never waits.
+    """Claim an idempotency key and admit the first attempt by one command, without waiting.
 
     Return None if the claim needs more than this one command, or if the flow must determine the
     error.
@@ -223,7 +223,7 @@ def held_claim(call: Call, once: KeyedUse, fence: int) -> HeldClaim:
 
 
 def _may_send(reach: AllowedActions, verdict: Verdict) -> bool:
-    """Return whether a caller may send a request, according to the store's verdict on its key."""
+    """Return whether a caller may send a request, by the store's verdict on its key."""
     return reach is AllowedActions.FRESH or (
         reach is AllowedActions.AGAIN and verdict is Verdict.ASK_AGAIN
     )
@@ -485,7 +485,7 @@ async def _settle_claim(core: Core, call: Call, command: Settle) -> SettleResult
 def _settle_at_once(
     core: Core, call: Call, command: Settle, ask: Callable[[Settle, float | None], Any]
 ) -> SettleResult:
-    """End a claim in a store that never makes its callers wait."""
+    """End a claim in a store that never waits."""
     try:
         return ask(command, call.recording_seconds(core))  # type: ignore[no-any-return]  # as Settle says
     except BaseException:

@@ -40,7 +40,7 @@ class KeyProtection:
         repeatable: bool = False,
         operation: OperationTraits | None = None,
     ) -> KeyedUse:
-        """Return the protection of a call by a key, which makes the call safe to repeat.
+        """Return the protection by an idempotency key, which makes a call safe to repeat.
 
         Args:
             call: the call.
@@ -71,7 +71,7 @@ class KeyProtection:
     def _rules_of(
         self, service: Service, use: KeyUse, *, response: bool, repeatable: bool
     ) -> KeyRules:
-        """Return the rules for the keys of one kind of call, creating them at the first use."""
+        """Return the rules for the keys of one kind of call; they are created at the first use."""
         kind = (service.name, use.repeats, response, repeatable)
         rules = self._rules.get(kind)
         if rules is None:

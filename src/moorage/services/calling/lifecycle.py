@@ -160,7 +160,7 @@ class CallLifecycle(ManualOperations):
             core.notify_observers(starts, event)
 
     async def _finish(self, call: Call, once: KeyedUse | None, step: AttemptStep) -> Ending:
-        """Run the attempts of a call, protected by its key, and notify the observers of its end."""
+        """Run the attempts of a call under its idempotency key, and notify observers of its end."""
         core, plan = self.core, call.plan
         try:
             try:

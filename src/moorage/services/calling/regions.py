@@ -152,7 +152,7 @@ class OtherRegions:
     retry_after: float | None
 
     async def attempt(self, core: Core, call: Call, step: AttemptStep) -> AttemptResult | None:
-        """Make another attempt in one of the other regions; return None if none admits it."""
+        """Make another attempt in another region; return None if no region admits it."""
         own_plan = call.plan
         result = await self._route.attempt_in_any_region(
             core, call, self.plans, _retry_admission, step

@@ -382,7 +382,7 @@ class CallOperations(FastPathSteps):
         key: str | None,
         operation: OperationTraits | None = None,
     ) -> None:
-        """In a dry run, stop before sending a request that has a key or an effect."""
+        """In a dry run, stop before sending a request with an idempotency key or an effect."""
         if not self._rehearses:
             return
         is_safe = request.method.safe if request is not None else True
@@ -424,7 +424,7 @@ class CallOperations(FastPathSteps):
         code: bytes | Fingerprint | None,
         use: KeyUse,
     ) -> tuple[KeyedUse | None, AttemptStep]:
-        """Return the step that sends a request, and the protection by its key, if it has one."""
+        """Return the step that sends a request, with the protection by its key if it has one."""
         plan = call.plan
         call.repeatable = is_repeatable(plan, request)
         protection = None

@@ -135,7 +135,7 @@ class Stream:
         return self._incoming.headers
 
     async def read(self) -> bytes:
-        """Read the next piece of the answer's body; return b"" at the end."""
+        """Read the next chunk of the response's body; return b"" at the end."""
         if self._settled:
             return b""
         call, core = self._call, self._core

@@ -113,7 +113,7 @@ class PaymentEffects:
         key: str,
         timeout: float | None,
     ) -> R:
-        """Execute an operation that moves money; keep it registered until its outcome is known.
+        """Execute an operation that moves money, and keep it registered until its outcome is known.
 
         Args:
             request: the operation.
@@ -276,7 +276,7 @@ def _had_no_effect(error: ConnectorError) -> bool:
 
 
 def _sent_nothing(error: ConnectorError) -> bool:
-    """Return whether nothing was sent, because another call has the key or the key is too old."""
+    """Return whether nothing was sent, because the key is used by another call or too old."""
     is_held_back = isinstance(error, (IdempotencyInProgress, OutcomeUnknown))
     return is_held_back and not error.attempts
 

@@ -78,7 +78,7 @@ class UnsettledEffect:
         )
 
     def _listed_within(self, accounts: list[Account]) -> float | None:
-        """Return after how many seconds all vendors list a payment; None if one never does."""
+        """Return the seconds after which all vendors list a payment; None if one never does."""
         if not (accounts and self.is_charge and _all_list(accounts)):
             return None
         return max(account.vendor.listed_within for account in accounts)
@@ -100,7 +100,7 @@ class UnsettledEffect:
         )
 
     def _next_step(self, dispatcher: Dispatcher | None) -> NextStep:
-        """Return the next way to settle the operation, such as a look-up or a person's decision."""
+        """Return the next way to settle the operation, such as a look-up or a manual decision."""
         step = self.step(dispatcher)
         visible_span = (
             None if dispatcher is None else self._listed_within(self.accounts(dispatcher))

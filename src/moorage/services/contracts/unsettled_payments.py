@@ -85,7 +85,7 @@ class _SettlementFlows(PaymentsFlows):
     """The payment operations for looking up one payment of unknown outcome."""
 
     async def search(self, lost: Unsettled, unknown: ConnectorError) -> list[Payment]:
-        """Return the payments that an unanswered request may have made; a single one settles it.
+        """Return the payments that an unanswered request may have made; a single match settles it.
 
         Args:
             lost: the lost request.
@@ -337,7 +337,7 @@ class UnsettledFlows:
     async def _search(
         self, effect: UnsettledEffect, flows: _SettlementFlows, unknown: ConnectorError
     ) -> list[Payment]:
-        """Return the payments with the request's reference; a single one settles the key."""
+        """Return the payments with the request's reference; a single match settles the key."""
         record = effect.record
         charge = None if record.request is None else record.request.values[0]
         if not isinstance(charge, Charge):
@@ -351,7 +351,7 @@ class UnsettledFlows:
         return await flows.search(lost_payment, unknown)
 
     async def _is_refused(self, effect: UnsettledEffect, dispatcher: Dispatcher) -> bool:
-        """Return whether the error that is stored for the key proves that no payment was made.
+        """Return whether the stored error of the key proves that no payment was made.
 
         Raises:
             InvalidData: the stored answer says that the operation was done.

@@ -28,11 +28,11 @@ class Nonces:
         self._nonces: BoundedCache[Origin | None, str] = BoundedCache(_MAX_ENTRIES)
 
     def nonce_for(self, url: str) -> str | None:
-        """Return the nonce that the server of a URL demands; None if none is known."""
+        """Return the nonce that the server of a URL demands; None if it is unknown."""
         return self._nonces.get(origin_of(url)) if self._nonces else None
 
     def remember_nonce(self, url: str, headers: Headers) -> bool:
-        """Remember the nonce in an answer; return whether there was one."""
+        """Remember the nonce in a response; return whether it had one."""
         nonce = nonce_of(headers)
         if nonce is None:
             return False

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class OutageProbe:
-    """An outage of a store or of one of its nodes; one caller at a time probes whether it is over.
+    """An outage of a store or a node; one caller at a time probes whether it is over.
 
     Args:
         core: clock and observers.
@@ -50,7 +50,7 @@ class OutageProbe:
         return is_slow(now - began, bound, silent_time)
 
     def record_loss(self, before: Outage | None, error: StorageUnavailable, began: int) -> None:
-        """Record that the store gave no answer, so that its outage begins or continues."""
+        """Record that the store did not answer, so that its outage begins or continues."""
         core, current_outage = self._core, self.outage
         if current_outage is not None and current_outage is not before:
             # Another caller noticed the outage first.

@@ -268,7 +268,7 @@ class TenantRecords:
     def _take_place(
         self, core: Core, tenant: str, stock: _Stock, now: int
     ) -> _ReservedPlace | None:
-        """Take a reserved place and return it; give expired places back to the store."""
+        """Take a reserved place and return it; return expired places to the store."""
         unused: Counter[int] = Counter()
         taken_place = None
         try:
@@ -339,6 +339,6 @@ class TenantRecords:
 
 
 def _give_back(core: Core, tenant: str, places: Counter[int]) -> None:
-    """Give reserved places back to the store, so that other processes can use them."""
+    """Return reserved places to the store, so that other processes can use them."""
     for end, number in places.items():
         core.post(ReturnPlaces(tenant, number=number, end=end))

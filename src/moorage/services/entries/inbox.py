@@ -121,7 +121,7 @@ class InboxFlows(EntryClaims[InboxEntry]):
         tenant: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> InboxEntry:
-        """Verify and store a webhook; return its entry, or the first entry if it is a repeat.
+        """Verify and store a webhook; return its entry, or the existing entry of a repeat.
 
         Answer the sender with the result of `reply` when this method has returned. A delivery that
         only tests the endpoint, such as a challenge, is answered and not stored.

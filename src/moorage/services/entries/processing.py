@@ -310,7 +310,7 @@ class EntryProcessing(EntryManagement[E]):
         return own_copy
 
     def _seconds_left(self) -> float | None:
-        """Return the seconds that the store may take; None if it has its own time limit."""
+        """Return the seconds that the store may take; None if the store limits itself."""
         return None if self._until is None else seconds_left(self.core, self._until)
 
     def _must_stop(self, stop: StopSignal | None) -> bool:

@@ -109,7 +109,7 @@ class Pieces:
 
     @property
     def whole(self) -> bytes | None:
-        """Return the body if it is a single piece; otherwise None."""
+        """Return the body if it is a single chunk; otherwise None."""
         if self._upload is not None or len(self._body) > PIECE_SIZE:
             return None
         return bytes(self._body)

@@ -1,4 +1,4 @@
-"""The parts of a request as sent: its URL, and the pieces of a streamed body."""
+"""The parts of a request as sent: its URL, and the chunks of a streamed body."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Upload:
         return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b"0\r\n\r\n"
 
     async def piece(self, until: float) -> bytes:
-        """Return the next piece of the body as its source yields it; b"" at the end."""
+        """Return the next chunk of the body as its source yields it; b"" at the end."""
         chunk: object = b""
         while chunk == b"" and not self._finished:  # an empty chunk would end the body
             chunk = await self._network.pull(self._chunks, until)

@@ -96,7 +96,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
         self._size = 0
 
     async def start(self, request: Request, *, streamed: bool) -> None:
-        """Send the request, in pieces if it is streamed, and read the head of its response."""
+        """Send the request, in chunks if it is streamed, and read the head of its response."""
         fields, body = fields_of(request), request.body
         pieces: AsyncGenerator[bytes] | None = None
         timeouts, runtime = self._timeouts, self._runtime
@@ -267,7 +267,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
         return piece
 
     async def _receive(self) -> bytes:
-        """Return the next piece of the body before decompression; b"" at the end."""
+        """Return the next chunk of the body before decompression; b"" at the end."""
         failure: Exception
         try:
             data = await self._runtime.read(self._reader, self._timeouts.read)

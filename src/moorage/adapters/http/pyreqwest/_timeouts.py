@@ -49,7 +49,7 @@ class StepTimeouts:
 
 
 def is_streamed(request: Request, timeouts: StepTimeouts) -> bool:
-    """Return whether the body is sent in pieces: it is a stream, or has a write timeout."""
+    """Return whether the body is sent in chunks: it is a stream, or has a write timeout."""
     body = request.body
     return not isinstance(body, bytes) or (
         len(body) > PIECE_SIZE and (timeouts.read is not None or timeouts.write is not None)

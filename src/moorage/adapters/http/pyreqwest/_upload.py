@@ -1,4 +1,4 @@
-"""The pieces of a request body, as pyreqwest asks for them from a thread of its own."""
+"""The chunks of a request body, as pyreqwest asks for them from a separate thread."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class UploadPieces:
 
 
 class _NextPiece:
-    """An awaitable of the next piece, which makes its coroutine only when it is awaited."""
+    """An awaitable of the next chunk, which creates its coroutine only when awaited."""
 
     def __init__(self, pieces: AsyncGenerator[bytes]) -> None:
         self._pieces = pieces

@@ -207,7 +207,7 @@ class Exchange(ExchangeBase):
             raise connection_failed(self._peer, error) from error
 
     async def _send_first(self, pool: Pool, first: memoryview) -> Wire:
-        """Send the first piece; if an idle connection turns out to be closed, use a new one."""
+        """Send the first chunk; if an idle connection turns out to be closed, use a new one."""
         wire = pool.reuse(self._origin)
         if wire is not None:
             self._wire, written_before = wire, wire.written
@@ -281,7 +281,7 @@ class Exchange(ExchangeBase):
         return piece
 
     def _release(self, *, reusable: bool = False) -> None:
-        """Give back the connection and its slot; repeated calls do nothing."""
+        """Return the connection and its slot to the pool; repeated calls do nothing."""
         wire, self._wire = self._wire, None
         if wire is not None and not reusable:
             wire.close()
