@@ -147,6 +147,47 @@ def test_records_before_one_that_hangs_are_committed_at_the_deadline(is_async: b
     never.set()
 
 
+@pytest.mark.parametrize("commits", ["each", "prefix"])
+def test_stop_gives_back_the_records_that_a_slow_transform_has_not_begun(
+    commits: Literal["each", "prefix"],
+) -> None:
+    """After a stop, a batch ends after the record that a slow transform is changing."""
+    source = MemorySource(make_records(10), is_endless=True, commits=commits)
+
+    async def look_up(record: SinkRecord) -> SinkRecord:
+        await asyncio.sleep(1.0)
+        if record.offset == 2:
+            pipeline.stop()
+            await asyncio.sleep(1.0)
+        return record
+
+    sink = MemorySink()
+    pipeline = Pipeline("orders", source, sink, transforms=[look_up], config=config(drain=5.0))
+    report = virtual_loop.run(pipeline.run())
+    assert report.is_clean
+    assert [0, 1, 2] == [record.offset for record in sink.records]
+    assert 3 == report.statistics.committed
+    assert list(range(3, 10)) == [record.offset for record in source.released]
+
+
+def test_stop_transforms_the_records_before_those_of_other_lanes() -> None:
+    """After a stop, a slow transform still gets the records before one of another lane."""
+    source = MemorySource(_lane_records([0, 0, 0, 1, 0]), is_endless=True)
+
+    async def look_up(record: SinkRecord) -> SinkRecord:
+        await asyncio.sleep(1.0 if record.offset != 3 else 1.5)
+        pipeline.stop()
+        return record
+
+    sink = MemorySink()
+    settings = config(lanes=2, drain=50.0)
+    pipeline = Pipeline("orders", source, sink, transforms=[look_up], config=settings)
+    report = virtual_loop.run(pipeline.run())
+    assert report.is_clean
+    assert {0, 1, 2, 3} == {record.offset for record in sink.records}
+    assert 4 == report.statistics.committed
+
+
 def test_first_records_of_a_slow_batch_are_committed_before_its_last_ones() -> None:
     """A batch of a slow function is committed record by record."""
     source = MemorySource(make_records(3))

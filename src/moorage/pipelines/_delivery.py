@@ -94,11 +94,9 @@ class BatchDelivery:
         time = asyncio.get_running_loop().time
         started = time()
         begun_runs = self.in_flight.begin(batch)
-        if self.transforms:
-            begun_runs = [
-                run for run in _runs_of_one_record(begun_runs) if await self._transform(run)
-            ]
         is_complete = True
+        if self.transforms:
+            begun_runs, is_complete = await self._transform_batch(begun_runs, is_stopped)
         groups = deque([begun_runs])
         while groups:
             runs = groups.popleft()
@@ -113,6 +111,26 @@ class BatchDelivery:
         self.numbers.batches += 1
         self.numbers.processing_duration += time() - started
         return is_complete
+
+    async def _transform_batch(
+        self, runs: Sequence[PendingRun], is_stopped: Callable[[], bool]
+    ) -> tuple[list[PendingRun], bool]:
+        """Apply the transforms to a batch; return its records, and False if some were put back."""
+        remaining_runs = deque(_runs_of_one_record(runs))
+        transformed_runs: list[PendingRun] = []
+        is_complete, was_stopped = True, False
+        while remaining_runs:
+            if is_stopped() and not was_stopped:
+                was_stopped = True
+                self.in_flight.put_back(remaining_runs)
+                needed_runs = self.in_flight.needed(remaining_runs)
+                is_complete = len(needed_runs) == len(remaining_runs)
+                remaining_runs = deque(self.in_flight.begin(needed_runs))
+            else:
+                run = remaining_runs.popleft()
+                if await self._transform(run):
+                    transformed_runs.append(run)
+        return transformed_runs, is_complete
 
     async def _transform(self, pending: PendingRun) -> bool:
         """Apply the transforms to a record; return False if it was dropped or failed."""
