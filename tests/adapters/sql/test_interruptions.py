@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, make_url
 
-from moorage import ConnectorError, ConnectorManager, LocalFailure, Service
+from moorage import (
+    AttemptTimeout,
+    ConnectionFailed,
+    ConnectorError,
+    ConnectorManager,
+    LocalFailure,
+    Service,
+)
 from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.sql._psycopg import PunctualConnection
 from moorage.adapters.sql.connector import SqlConnector
 from moorage.adapters.sql.statements import Query
+from moorage.testing import TcpProxy
 from tests.adapters.sql.database_lab import (
     CREATE,
+    ENDLESS,
     INSERT,
     LIST,
     SERVERS,
@@ -105,6 +115,85 @@ def test_interrupted_stream_closes_its_connection(mode: str) -> None:
     assert ((1,),) == lab.query(one)
     assert 2 == lab.connector.statistics().created
     lab.close()
+
+
+@pytest.mark.parametrize("what", ["transaction", "stream"])
+def test_interrupted_rollback_closes_its_connection(mode: str, what: str) -> None:
+    """If a ROLLBACK is interrupted, its connection is closed, and its place becomes free."""
+    lab = Lab("sqlite", mode, connections=1)
+    one = Query("SELECT 1", name="one")
+    interruption = KeyboardInterrupt if mode == "sync" else asyncio.CancelledError
+
+    def interrupt(_: object, __: object, text: str, *___: object) -> None:
+        if text == "ROLLBACK":
+            event.remove(lab.connector.database.engine, "before_cursor_execute", interrupt)
+            raise interruption
+
+    async def fail(_: object) -> None:
+        raise LookupError
+
+    event.listen(lab.connector.database.engine, "before_cursor_execute", interrupt)
+    leave_early = partial(lab.first_rows, lab.connector.stream(one), 1)
+    with pytest.raises(interruption):
+        (leave_early if what == "stream" else partial(lab.transaction, fail))()
+
+    assert 0 == lab.connector.statistics().active
+    assert ((1,),) == lab.query(one)
+    assert 2 == lab.connector.statistics().created
+    lab.close()
+
+
+@each_server
+def test_stream_of_a_silent_server_ends_in_time(mode: str, system: str) -> None:
+    """Each batch of a stream has the time of the opening, and the connection is then closed."""
+    url = make_url(url_of(system))
+    port = url.port or {"postgresql": 5432, "mariadb": 3306}[system]
+    with TcpProxy(url.host or "127.0.0.1", port) as proxy:
+        host, proxy_port = proxy.address
+        proxied = url.set(host=host, port=proxy_port).render_as_string(hide_password=False)
+        lab = Lab(system, mode, url=proxied, connections=1)
+        operation = lab.connector.stream(ENDLESS[system], low=1, batch=10)
+
+        async def read() -> None:
+            async with await lab.manager.perform("sql", operation, timeout=2.0) as rows:
+                async for _ in rows:
+                    proxy.withhold()
+
+        def read_sync() -> None:
+            with lab.manager.perform("sql", operation, timeout=2.0) as rows:
+                for _ in rows:
+                    proxy.withhold()
+
+        with pytest.raises((AttemptTimeout, ConnectionFailed)):
+            read_sync() if lab.loop is None else lab.finish(read())
+
+        assert 0 == lab.connector.statistics().active
+        lab.close()
+
+
+@each_server
+def test_leaving_stream_of_a_silent_server_closes_its_connection(mode: str, system: str) -> None:
+    """Leaving a stream does not wait for a silent server."""
+    url = make_url(url_of(system))
+    port = url.port or {"postgresql": 5432, "mariadb": 3306}[system]
+    with TcpProxy(url.host or "127.0.0.1", port) as proxy:
+        host, proxy_port = proxy.address
+        proxied = url.set(host=host, port=proxy_port).render_as_string(hide_password=False)
+        lab = Lab(system, mode, url=proxied, connections=1)
+        operation = lab.connector.stream(ENDLESS[system], low=1, batch=10)
+
+        async def read() -> None:
+            async with await lab.manager.perform("sql", operation):
+                proxy.withhold()
+
+        def read_sync() -> None:
+            with lab.manager.perform("sql", operation):
+                proxy.withhold()
+
+        read_sync() if lab.loop is None else lab.finish(read())
+
+        assert 0 == lab.connector.statistics().active
+        lab.close()
 
 
 @each_server

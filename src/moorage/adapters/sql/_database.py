@@ -88,6 +88,7 @@ class Session:
 
     __slots__ = (
         "_is_disordered",
+        "_undoing_failure",
         "connection",
         "database",
         "holder",
@@ -107,6 +108,7 @@ class Session:
         self.is_open = False
         self.link: SqlLink | None = None
         self._is_disordered = False
+        self._undoing_failure: Exception | None = None
 
     def open(self, *, is_limited: bool = True) -> None:
         """Take a connection, and set its time limit."""
@@ -235,6 +237,7 @@ class Session:
     def commit(self) -> None:
         """Commit the transaction; until the answer arrives, the outcome is unknown."""
         self._check_order()
+        self.check_transaction()
         self.phase = SqlPhase.SENT
         self.control("COMMIT")
         self.is_open, self.phase = False, SqlPhase.UNDONE
@@ -242,8 +245,33 @@ class Session:
     def roll_back(self) -> None:
         """Roll back the open transaction, if the connection still works."""
         if self.is_open and not self.connection.invalidated:
-            self.control("ROLLBACK")
+            # SQLite refuses to roll back what it has rolled back itself.
+            if self.database.system != "sqlite" or cast("SqlLink", self.link).has_transaction():
+                self.control("ROLLBACK")
             self.is_open = False
+
+    def roll_back_to(self, savepoint: str) -> None:
+        """Undo the changes since a savepoint after a failure, if the transaction still exists."""
+        try:
+            self.control(f"ROLLBACK TO SAVEPOINT {savepoint}")
+        except Exception as error:  # noqa: BLE001 - raised by the next step, or by the commit
+            if self._undoing_failure is None:
+                self._undoing_failure = self.failure(error)
+        else:
+            self._undoing_failure = None
+
+    def check_transaction(self) -> None:
+        """Raise the failure that has undone the open transaction, even if the program caught it."""
+        if self._undoing_failure is not None:
+            raise self._undoing_failure
+
+    def note_failure(self, failure: Exception) -> None:
+        """Note the failure of a step if it has undone the open transaction."""
+        link = cast("SqlLink", self.link)
+        if self._undoing_failure is None and (
+            self._is_disordered or link.connection.invalidated or not link.has_transaction()
+        ):
+            self._undoing_failure = failure
 
     def _check_order(self) -> None:
         """Raise an error if unread bytes of an old answer could be mistaken for the next answer."""
@@ -267,6 +295,9 @@ class Session:
             self.roll_back()
         except Exception:  # noqa: BLE001 - then the connection is closed, which undoes it too
             self.close(broken=True)
+        except BaseException:
+            self.close(broken=True)
+            raise
         else:
             self.close()
 

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 _INSTRUCTIONS: Final = 1000
 """The number of instructions after which SQLite looks whether its time is over."""
 
+_IN_TRANSACTION_OF_POSTGRESQL: Final = 2
+"""libpq's status of an open transaction without a failure."""
+
+_IN_TRANSACTION_OF_MYSQL: Final = 1
+"""The flag of an open transaction in MySQL's status."""
+
 
 class SqlLink:
     """An open connection to a database.
@@ -94,6 +100,22 @@ class SqlLink:
         except Exception:  # noqa: BLE001 - whatever the reason, the connection cannot be used
             return False
         return True
+
+    def has_transaction(self) -> bool:
+        """Return whether the server would commit the open transaction.
+
+        After some failures it has rolled the transaction back: PostgreSQL then refuses each further
+        statement, and MySQL and SQLite would commit each one at once.
+        """
+        driver = self._driver
+        match self.connection.dialect.name:
+            case "postgresql":
+                return driver.info.transaction_status == _IN_TRANSACTION_OF_POSTGRESQL  # type: ignore[no-any-return]  # psycopg's
+            case "sqlite":
+                return driver.in_transaction  # type: ignore[no-any-return]  # sqlite3's
+            case _:
+                # An error has no status of the transaction, but the answer to a ping has it.
+                return self.answers() and bool(driver.server_status & _IN_TRANSACTION_OF_MYSQL)
 
     def may_have_large_values(self) -> bool:
         """Return whether a few rows may have many bytes; psycopg's connections know it."""

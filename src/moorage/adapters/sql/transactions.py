@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, contextmanager
+import asyncio
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import count
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from moorage.domain.values.installation import missing_package_error
 
@@ -14,6 +15,7 @@ try:
 except ImportError as error:
     raise missing_package_error(error, "sql") from error
 
+from moorage.domain.connectors.sql_failures import timeout_error
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
     from moorage.adapters.sql._database import Session
     from moorage.adapters.sql.statements import Statement
+
+R = TypeVar("R")
 
 _CLOSING_SECONDS: Final = 1.0
 """Seconds that the server may take to close a stream, before the connection is closed."""
@@ -67,14 +71,16 @@ class Transaction:
     @contextmanager
     def savepoint(self) -> Generator[None]:
         """A savepoint: an error in the block rolls back only the block's changes."""
-        name = _savepoint_name()
-        self._session.control(f"SAVEPOINT {name}")
+        name, session = _savepoint_name(), self._session
+        session.check_transaction()
+        session.control(f"SAVEPOINT {name}")
         try:
             yield
+            session.check_transaction()
         except Exception:
-            self._session.control(f"ROLLBACK TO SAVEPOINT {name}")
+            session.roll_back_to(name)
             raise
-        self._session.control(f"RELEASE SAVEPOINT {name}")
+        session.control(f"RELEASE SAVEPOINT {name}")
 
 
 class AsyncTransaction:
@@ -108,14 +114,16 @@ class AsyncTransaction:
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
         """A savepoint: an error in the block rolls back only the block's changes."""
-        name, control = _savepoint_name(), self._session.control
-        await greenlet_spawn(control, f"SAVEPOINT {name}")
+        name, session = _savepoint_name(), self._session
+        session.check_transaction()
+        await greenlet_spawn(session.control, f"SAVEPOINT {name}")
         try:
             yield
+            session.check_transaction()
         except Exception:
-            await greenlet_spawn(control, f"ROLLBACK TO SAVEPOINT {name}")
+            await greenlet_spawn(session.roll_back_to, name)
             raise
-        await greenlet_spawn(control, f"RELEASE SAVEPOINT {name}")
+        await greenlet_spawn(session.control, f"RELEASE SAVEPOINT {name}")
 
 
 def _savepoint_name() -> str:
@@ -149,10 +157,12 @@ def _run_judged(session: Session, work: Callable[[], Any]) -> Any:
             field="transaction",
             remedy="Perform the statements inside the function that receives the transaction.",
         )
+    session.check_transaction()
     try:
         return work()
     except Exception as error:  # noqa: BLE001 - judged, and raised again
         failure = session.failure(error)
+    session.note_failure(failure)
     # The frames of the driver hold the values.
     raise failure
 
@@ -183,6 +193,9 @@ class _Rows:
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = session.failure(error)
             self._stop()
+        except BaseException:
+            self._abandon()
+            raise
         else:
             return rows
         raise failure
@@ -211,8 +224,23 @@ class _Rows:
                     self._result.close()
         except Exception:  # noqa: BLE001 - then the connection is closed, which frees it too
             session.close(broken=True)
+        except BaseException:
+            session.close(broken=True)
+            raise
         else:
             session.close()
+        finally:
+            self._done()
+
+    def _abandon(self) -> None:
+        """Close the connection without waiting for the server."""
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            self._session.close(broken=True)
+            with suppress(Exception):
+                self._result.close()
         finally:
             self._done()
 
@@ -238,9 +266,36 @@ class AsyncRowStream(_Rows):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await greenlet_spawn(self._stop)
+        # At the end of the time the connection is closed, which frees it too.
+        with suppress(_TimeIsOverError):
+            await _in_time(_CLOSING_SECONDS, self._stop)
 
     async def __aiter__(self) -> AsyncIterator[Row[Any]]:
-        while rows := await greenlet_spawn(self._fetch):
+        while rows := await self._fetch_in_time():
             for row in rows:
                 yield row
+
+    async def _fetch_in_time(self) -> list[Any]:
+        with suppress(_TimeIsOverError):
+            return await _in_time(self._timeout, self._fetch)
+        raise timeout_error(self._session.phase)
+
+
+class _TimeIsOverError(Exception):
+    """Raised if an asynchronous step was ended because its time was over."""
+
+
+async def _in_time(seconds: float, step: Callable[[], R]) -> R:
+    """Perform a step in a greenlet; end it after `seconds`, because the server may be silent.
+
+    Raises:
+        _TimeIsOverError: the time was over.
+    """
+    bound = asyncio.timeout(seconds)
+    try:
+        async with bound:
+            return await greenlet_spawn(step)
+    except TimeoutError:
+        if not bound.expired():
+            raise
+    raise _TimeIsOverError
