@@ -31,6 +31,7 @@ from moorage import (
     DangerouslyUnverified,
     InvalidData,
     InvalidRequest,
+    LocalFailure,
     Service,
     Tls,
 )
@@ -41,6 +42,8 @@ from moorage.adapters.sql.connector import AsyncSqlConnector, SqlConnector
 from moorage.adapters.sql.statements import Command, Query
 from moorage.domain.connectors.named_operation import NamedOperation
 from moorage.domain.connectors.sql_failures import SqlPhase
+from moorage.domain.service.operation import OperationAttempt
+from tests.support.threads import no_new_threads
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -329,3 +332,14 @@ def test_result_of_a_named_operation_is_plain_by_default() -> None:
     """A named operation without a `render` function returns its result unchanged."""
     operation = NamedOperation(name="ask", about="Ask.", build=dict)
     assert {"a": 1} == operation.render({"a": 1})
+
+
+def test_machine_without_threads_opens_no_connection() -> None:
+    """If no thread can open the connection, nothing was done, and the call may be repeated."""
+    connector = SqlConnector("postgresql://user@127.0.0.1:9/shop")
+    query = connector.query(ONE)
+    with no_new_threads(), pytest.raises(LocalFailure, match="thread"):
+        query.perform(OperationAttempt(1, 5.0))
+
+    assert 0 == connector.statistics().active
+    connector.close()

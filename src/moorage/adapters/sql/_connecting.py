@@ -18,6 +18,7 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool, StaticPool
 
+from moorage.adapters.concurrency.thread_start import start_thread
 from moorage.adapters.databases._sqlite_connection import OwnedConnection
 from moorage.adapters.databases._url_options import check_url_options
 from moorage.domain.connectors.sql_failures import SqlFault, SqlPhase, sql_error
@@ -228,7 +229,7 @@ class _ConnectingThread(Thread):
 
     def within(self, seconds: float) -> Any:
         """Return the connection; raise an error if it does not open within these seconds."""
-        self.start()
+        start_thread(self)
         self.join(max(0.0, seconds))
         with self._lock:
             self._is_late = True
