@@ -57,7 +57,7 @@ def poll(part: str, order: Order, key: str, payment: str = "") -> str:
 def perform(
     part: str, order: Order, key: str, payment: str = "", *, patience: float | None = None
 ) -> str:
-    """Perform one part of the flow under its own key, and return the result."""
+    """Perform one part of the flow under its own idempotency key, and return the result."""
     part_key = f"{key}/{part}"
     if part == "invoice":
         result = hub().steps.run(

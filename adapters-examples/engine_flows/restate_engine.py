@@ -73,7 +73,7 @@ async def durable(
 
 
 def outcome(part: str, order: Order, key: str, payment: str) -> dict[str, Any]:
-    """Try one part of the flow once; return its result, or what must happen before the next try."""
+    """Try one part of the flow once; return its result, or what must happen first."""
     try:
         return {"value": poll(part, order, key, payment)}
     except ConnectorError as error:

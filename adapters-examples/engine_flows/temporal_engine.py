@@ -54,7 +54,7 @@ class CloseOrder:
 
     @workflow.query
     def waits_for(self) -> str:
-        """Return why the workflow waits for a person; empty if it does not."""
+        """Return why the workflow waits for an operator; empty if it does not."""
         return self._waits_for
 
     async def _durable(self, part: str, order: list[str], key: str, payment: str) -> str:

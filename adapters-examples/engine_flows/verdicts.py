@@ -1,4 +1,4 @@
-"""The rules by which an engine reacts to errors, and the rule for a flow's key."""
+"""The rules by which an engine reacts to errors, and the rule for a flow's idempotency key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class WaitVerdict:
 
 @attrs.frozen
 class AskPerson:
-    """A person must decide before the part is retried, because it may have been done."""
+    """An operator must decide before the part is retried, because it may have been done."""
 
     reason: str
 
@@ -50,7 +50,7 @@ def verdict(error: ConnectorError, now: datetime | None = None) -> WaitVerdict |
 
 
 def flow_key(business: str | None, *, host: str | None = None) -> str:
-    """Return a flow's key, made from the business's own id or else from an id of the engine.
+    """Return a flow's idempotency key, made from the business's id or else the engine's id.
 
     Args:
         business: the name of the effect in your own books, such as the number of an order. It is

@@ -1,4 +1,4 @@
-"""A model of hosts whose lease brokers fetch one busy limit's tokens for their workers.
+"""A model of hosts whose lease brokers fetch tokens of one busy limit for their workers.
 
 The brokers decide by the functions of `moorage broker`, and all take their tokens from one bucket
 in one Redis. The fleet and the costs are those of `model`.

@@ -64,7 +64,7 @@ def table(costs: Costs, seed: int, fleets: list[Fleet]) -> list[str]:
 
 
 def _store_name(fleet: Fleet) -> str:
-    """Return a table's words for a fleet's store: a broker, or its number of parts and tries."""
+    """Return the table's text for a fleet's store: a broker, or the number of parts."""
     if fleet.has_brokers:
         return "a broker"
     parts = "1 part" if fleet.parts == 1 else f"{fleet.parts} parts"
@@ -135,6 +135,6 @@ def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[TenantStor
 
 
 def page_with_tables(page: str, tables: str) -> str:
-    """Return the page with these tables between its begin mark and its end mark."""
+    """Return the page with these tables in place of those between its two marks."""
     page_start, _, after_begin = page.partition(BEGIN)
     return f"{page_start}{BEGIN}\n\n{tables}\n\n{END}{after_begin.partition(END)[2]}"

@@ -158,7 +158,7 @@ class Invoice(models.Model):
 
 
 class Attempt(models.Model):
-    """A payment attempt, stored with its key before a vendor is called."""
+    """A payment attempt, stored with its idempotency key before a vendor is called."""
 
     invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="attempts")
     number = models.PositiveIntegerField()

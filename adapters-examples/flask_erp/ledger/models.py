@@ -205,7 +205,7 @@ class Invoice(Base):
 
 
 class Attempt(Base):
-    """A payment attempt, stored with its key before a vendor is called."""
+    """A payment attempt, stored with its idempotency key before a vendor is called."""
 
     __tablename__ = "attempt"
     __table_args__ = (UniqueConstraint("invoice_id", "number", name="one_attempt"),)

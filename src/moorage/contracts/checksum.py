@@ -134,7 +134,7 @@ class Checksum:
         return b64encode(bytes.fromhex(self.value)).decode()
 
     def fits(self, data: bytes) -> bool:
-        """True if these bytes have this checksum; False if it cannot be computed."""
+        """True if these bytes have this checksum; False if the checksum cannot be computed."""
         hasher = start_checksum(self.algorithm)
         if hasher is None or self.parts is not None:
             return False

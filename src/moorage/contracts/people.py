@@ -59,7 +59,7 @@ _NEEDED_CAPABILITIES: Final = {
 
 
 class PhoneKind(OneOf, field="kind"):
-    """The use of a phone number; `other` if the vendor's word for it is not one of these."""
+    """The use of a phone number; `other` for a use that only the vendor has."""
 
     WORK = "work"
     MOBILE = "mobile"
@@ -68,7 +68,7 @@ class PhoneKind(OneOf, field="kind"):
 
 
 class MemberKind(StrEnum):
-    """The kind of a member of a group; `unknown` if the vendor's word for it is not known."""
+    """The kind of a group's member; `unknown` if moorage does not know the vendor's kind."""
 
     PERSON = "person"
     GROUP = "group"

@@ -40,7 +40,7 @@ class FromAnswer:
     path: str = attrs.field(validator=_check_words)
 
     def of(self, answer: object) -> Any:
-        """Return the part of the given answer for which this placeholder stands.
+        """Return the part of an answer that this placeholder stands for.
 
         Raises:
             InvalidData: the answer has no such part.

@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class StreamedResponse(Protocol):
-    """A vendor's answer whose body is read in pieces; b"" marks its end."""
+    """A vendor's response whose body is read in chunks; b"" marks its end."""
 
     @property
     def status(self) -> int: ...

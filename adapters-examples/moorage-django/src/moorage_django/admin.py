@@ -152,7 +152,7 @@ def _recording_change(request: HttpRequest, change: Callable[..., Any]) -> Calla
 
 
 class TenantForm(forms.ModelForm):
-    """A form for a tenant's tables as JSON; it masks secrets, and keeps them if unchanged."""
+    """A form for a tenant's tables as JSON; it masks secrets, and keeps unchanged ones."""
 
     tables = forms.JSONField(widget=forms.Textarea(attrs={"rows": 24, "cols": 80}))
 

@@ -216,7 +216,7 @@ class OrmStorage:
         return "machine" if connections[self.alias].vendor == "sqlite" else "network"
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on the states that it concerns, and return the command's result."""
+        """Run one command on its states, and return the command's result."""
         deadline = inf if timeout is None else time.monotonic() + timeout
         outage = self.settle(deadline)
         if outage is not None:

@@ -125,7 +125,7 @@ class MatchResult:
 
 
 def match(entries: Iterable[StatementEntry], open_items: Iterable[OpenItem]) -> MatchResult:
-    """Match payments with open items; the order of either does not matter.
+    """Match payments with open items, in any order of either.
 
     Several invoices that a payment names are matched if the sum of their amounts is equal.
 

@@ -115,7 +115,7 @@ def _remittance(texts: list[str], sections: dict[str, str]) -> str:
 
 
 def _sections(text: str) -> dict[str, str]:
-    """Split a text at SEPA keywords such as `EREF+`; the key "" has the text before the first."""
+    """Split a text at SEPA keywords such as `EREF+`; the key "" has the text before them."""
     pieces = _KEYWORD.split(text)
     contents: defaultdict[str, list[str]] = defaultdict(list, {"": [pieces[0]]})
     for keyword, content in zip(pieces[1::2], pieces[2::2], strict=True):

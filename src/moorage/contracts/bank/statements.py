@@ -34,7 +34,7 @@ class StatementKind(OneOf, field="kind"):
 
 
 class EntryStatus(OneOf, field="status"):
-    """The state of an entry; `unknown` if moorage does not know the bank's word for it."""
+    """The state of an entry; `unknown` if moorage does not know the bank's status."""
 
     BOOKED = "booked"
     PENDING = "pending"

@@ -50,7 +50,7 @@ class CalendarsCapability(StrEnum):
 
 
 class AttendeeKind(OneOf, field="kind"):
-    """The role of an attendee; `other` if the vendor's word for it is not one of these."""
+    """The role of an attendee; `other` for a role that only the vendor has."""
 
     REQUIRED = "required"
     OPTIONAL = "optional"
@@ -59,7 +59,7 @@ class AttendeeKind(OneOf, field="kind"):
 
 
 class AttendeeResponse(StrEnum):
-    """The answer of an attendee; `unknown` if the vendor's word for it is not known."""
+    """The answer of an attendee; `unknown` if moorage does not know the vendor's status."""
 
     NONE = "none"
     ACCEPTED = "accepted"
@@ -70,7 +70,7 @@ class AttendeeResponse(StrEnum):
 
 
 class EventStatus(StrEnum):
-    """The state of an event; `unknown` if the vendor's word for it is not known."""
+    """The state of an event; `unknown` if moorage does not know the vendor's status."""
 
     CONFIRMED = "confirmed"
     TENTATIVE = "tentative"

@@ -73,7 +73,7 @@ class BankContract(Contract):
     def revoke_consent(
         self, ref: Ref | str, *, timeout: float | None = None
     ) -> Requirements[BankConsent]:
-        """End a consent; one that does not exist any more counts as revoked.
+        """End a consent; a consent that does not exist any more counts as revoked.
 
         Args:
             ref: reference of the consent.

@@ -129,7 +129,7 @@ class CalendarsContract(Contract):
     def cancel(
         self, ref: Ref | str, *, invite: bool = True, timeout: float | None = None
     ) -> Requirements[None]:
-        """Cancel an event and delete it; one that does not exist counts as cancelled.
+        """Cancel an event and delete it; an event that does not exist counts as cancelled.
 
         Args:
             ref: reference of the event; that of a series cancels all its occurrences.

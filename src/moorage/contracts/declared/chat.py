@@ -85,7 +85,7 @@ class ChatContract(Contract):
 
     @changes(target=Target.REFERENCE, needs=ChatCapability.DELETE)
     def delete(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[ChatReceipt]:
-        """Delete a message, or cancel a scheduled one; one that does not exist counts as deleted.
+        """Delete a message, or cancel a scheduled one; a missing message counts as deleted.
 
         Args:
             ref: reference of the message.

@@ -146,7 +146,7 @@ class PeopleContract(Contract):
 
     @changes(target=Target.REFERENCE)
     def delete(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[None]:
-        """Delete an account with its data; one that does not exist counts as deleted.
+        """Delete an account with its data; an account that does not exist counts as deleted.
 
         Args:
             ref: reference of the account.
@@ -193,7 +193,7 @@ class PeopleContract(Contract):
     def add_member(
         self, ref: Ref | str, member: Ref | str, *, timeout: float | None = None
     ) -> Requirements[None]:
-        """Add a person to a group; somebody who is a member stays one.
+        """Add a person to a group; a person who is already a member stays a member.
 
         Args:
             ref: reference of the group.

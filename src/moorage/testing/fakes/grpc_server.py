@@ -195,7 +195,7 @@ class GrpcServer:
         self.stop()
 
     def _handler(self, path: str) -> Any:
-        """Return grpcio's handler of a method; None if there is no such method."""
+        """Return grpcio's handler of a method; None if the method does not exist."""
         method = self._methods.get(path)
         if method is None:
             return None

@@ -146,7 +146,7 @@ class MemoryBroker:
         )
 
     def _stored(self, item: OutgoingMessage) -> StoredMessage | None:
-        """Return the stored message that this one repeats; None if this one is new."""
+        """Return the stored message that this message repeats; None if it is new."""
         if not self.rules.deduplicates or item.id is None:
             return None
         same = (

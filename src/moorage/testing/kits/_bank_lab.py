@@ -97,7 +97,7 @@ class BankSubject:
     unstated: frozenset[str] = frozenset()
 
     def stated(self, name: str, value: object, *, missing: object = None) -> object:
-        """Return the expected value of a field; `missing` if this vendor never states it."""
+        """Return the expected value of a field; `missing` if this vendor never returns it."""
         return missing if name in self.unstated else value
 
 

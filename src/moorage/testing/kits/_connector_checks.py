@@ -315,7 +315,7 @@ async def wrong_settings_are_named(lab: Lab) -> None:
 
 
 def forked_child_has_connections_of_its_own(subject: ConnectorSubject) -> None:
-    """Check that a forked child opens its own connections, and the parent keeps working."""
+    """Check that a forked child opens its own connections, and that the parent keeps its own."""
     lab = Lab(subject, is_async=False)
     connector = subject.make(lab.manager)
     try:

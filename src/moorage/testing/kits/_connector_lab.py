@@ -126,7 +126,7 @@ class Lab:
         self.manager: Any = kind([service])
 
     def at(self, base_url: str | None) -> Lab:
-        """Return a test environment for another address; this one if no address is given."""
+        """Return the test environment for an address; by default this environment."""
         if base_url is None:
             return self
         return Lab(attrs.evolve(self.subject, base_url=base_url), is_async=self.is_async)
@@ -168,7 +168,7 @@ class Lab:
             require(text in repr(result), f"A read for {text} returned {result!r}.")
 
     async def error_of(self, operation: Any, timeout: float | None, because: str) -> ConnectorError:
-        """Return the error that an operation raises; fail the check unless it is moorage's own."""
+        """Return the error that an operation raises; fail the check if it is foreign to moorage."""
         try:
             result = await wait_soon(
                 self.perform(operation, timeout), f"Nothing ended it: {because}"

@@ -67,7 +67,7 @@ async def plain_requests_are_forwarded(clients: Proxied) -> None:
 
 
 async def secure_requests_are_tunnelled(clients: Proxied) -> None:
-    """Of encrypted requests, a proxy sees only the host name; one tunnel carries many of them."""
+    """A proxy sees only the host name of encrypted requests; one tunnel carries many requests."""
     server, authority = tls_pem(_NAME)
     with (
         VendorServer(tls=server) as vendor,

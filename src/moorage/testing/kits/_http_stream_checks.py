@@ -116,7 +116,7 @@ async def a_flood_ends_with_the_total_timeout(clients: Clients) -> None:
 
 
 async def closing_ends_a_read(clients: Clients) -> None:
-    """If one caller waits in `read`, another caller can end this by closing the response."""
+    """If one caller waits in `read`, closing the response ends this wait."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99, cut=0))
         incoming = await client.open(Request.get("/"), vendor.url, PATIENT)

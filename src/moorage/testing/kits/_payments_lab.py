@@ -134,7 +134,7 @@ class Lab(ContractLab[PaymentsSubject]):
         return (self.subject.secret,)
 
     def configure(self, *accounts: str) -> None:
-        """Replace the accounts of the hub by these, in this order; stored data is kept."""
+        """Replace the accounts of the hub by these, in this order; stored data stays."""
         self.hub = self._make(accounts)
 
     def order(self, source: str | None = None, **fields: Any) -> Charge:

@@ -26,7 +26,7 @@ _LONG: Final = "a-key-of-an-order-" * 14 + "no"
 
 
 async def each_step_carries_its_key(make: Open) -> None:
-    """Each money-moving request is sent once, with a key that is the same in another process.
+    """Each money-moving request is sent once, with the same idempotency key in each process.
 
     A key that is too long is replaced by one that the vendor accepts.
     """

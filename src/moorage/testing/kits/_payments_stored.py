@@ -51,7 +51,7 @@ def link_request(amount: Money = EUROS, **fields: Any) -> LinkRequest:
 
 
 async def means_are_stored_and_removed(make: Open) -> None:
-    """A payment method is stored once per key, then listed for its buyer, and can be removed."""
+    """A payment method is stored once per idempotency key, is listed, and can be removed."""
     async with make() as lab:
         if PaymentsCapability.STORE_MEANS not in lab.capabilities:
             return

@@ -65,7 +65,7 @@ async def consented_subscription(lab: Lab, subscription: Subscription) -> Subscr
 
 
 async def a_subscription_is_created_once(make: Open) -> None:
-    """A subscription is created once per key, even after lost answers, and can be looked up."""
+    """A subscription is created once per idempotency key, and can be looked up."""
     async with make() as lab:
         if PaymentsCapability.SUBSCRIPTIONS not in lab.capabilities:
             return

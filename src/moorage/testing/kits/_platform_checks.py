@@ -116,7 +116,7 @@ def wait_for_end(platform: Platform, name: str) -> RunStatus:
 
 
 def output(platform: Platform, name: str, stream: LogStream = "stdout") -> bytes:
-    """Read the whole output of a run, one part after another, and return it."""
+    """Read the whole output of a run, part by part, and return it."""
     return b"".join(chunk.data for chunk in _chunks(lambda: platform, name, stream))
 
 
@@ -182,7 +182,7 @@ def standard_output_and_error_are_separate(subject: PlatformSubject) -> None:
 
 
 def one_name_is_one_run(subject: PlatformSubject) -> None:
-    """If many callers start the same name at once, one starts the run and the others find it."""
+    """If many callers start a run of the same name at once, one run starts for all."""
     for script in ("echo once", "echo once; sleep 1"):
         _start_together(subject, subject.spec(script))
 
@@ -296,7 +296,7 @@ def _ended_at_limit(
 
 
 def a_limit_ends_a_run(subject: PlatformSubject) -> None:
-    """A run that exceeds its limit is asked to end, can clean up, and reports the reason."""
+    """A run that exceeds its limit is asked to end, may clean up, and reports the reason."""
     script = "trap 'echo cleaned; exit 5' TERM; echo begun; sleep 600 & wait"
     _, status = _ended_at_limit(subject, script, 20.0)
     codes = {5, 137} if subject.has(PlatformLimit.NO_CODE_AFTER_STOP) else {5}

@@ -91,7 +91,7 @@ async def missing_rates_are_explained(make: Open) -> None:
 
 
 async def the_best_rate_is_bought(make: Open) -> None:
-    """If no rate is chosen, the cheapest is bought; a chosen service is bought even if dearer.
+    """Without a choice the cheapest rate is bought; a chosen service is bought at any price.
 
     A vendor without rates sells the named service, and refuses a choice that needs prices before
     anything is sent.
@@ -289,7 +289,7 @@ async def _try_purchase(lab: Lab, key: str) -> Shipment | None:
 
 
 async def a_malformed_answer_is_no_success(make: Open) -> None:
-    """If a successful answer lacks the purchase, repeating its key buys no second label."""
+    """If a success lacks the purchase, repeating the idempotency key buys no second label."""
     async with make() as lab:
         bought_count = 0
         for number, body in enumerate(_MALFORMED):

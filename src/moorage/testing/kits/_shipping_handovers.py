@@ -21,7 +21,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_pickup_is_scheduled_once(make: Open) -> None:
-    """A pickup is scheduled once per key; where supported, it can be cancelled, even repeatedly."""
+    """A pickup is scheduled once per idempotency key, and can be cancelled if supported."""
     async with make() as lab:
         if ShippingCapability.PICKUP not in lab.capabilities:
             return

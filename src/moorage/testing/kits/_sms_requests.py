@@ -173,7 +173,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of a vendor's answer is parsed, and its words and units are converted."""
+    """Each field of a vendor's answer is parsed, with its status words and units converted."""
     async with make() as lab:
         receipt: SmsReceipt = await lab("send", lab.message())
         arguments = {

@@ -77,7 +77,7 @@ async def a_template_is_sent_as_written(make: Open) -> None:
 
 
 async def a_template_is_sent_once(make: Open) -> None:
-    """A repeat with the same key sends nothing, and the key is refused for another message."""
+    """A repeat with the same idempotency key sends nothing; another message is refused."""
     async with make() as lab:
         if not _channels(lab):
             return
@@ -113,7 +113,7 @@ async def a_refused_template_has_its_type(make: Open) -> None:
 
 
 async def an_sms_takes_the_place_of_a_template(make: Open) -> None:
-    """The text of an SMS that takes the place of a template is sent along, if there is one."""
+    """If a template has an SMS as its replacement, the text of this SMS is sent along."""
     async with make() as lab:
         if SmsCapability.SMS_FALLBACK not in lab.capabilities:
             return

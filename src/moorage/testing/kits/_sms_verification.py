@@ -100,7 +100,7 @@ async def a_code_is_sent_once(make: Open) -> None:
 
 
 async def a_lost_check_is_not_repeated(make: Open) -> None:
-    """A check whose answer is lost is not repeated, because each check uses up an attempt."""
+    """A check whose answer is lost is not repeated, because each check counts as an attempt."""
     async with make() as lab:
         if not _has_codes(lab):
             return

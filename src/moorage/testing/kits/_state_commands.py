@@ -81,7 +81,7 @@ def read_command(*keys: str) -> Write:
 
 
 class BlockingCommand:
-    """A command that sets `held`, and then keeps a store's key busy until `free` is set."""
+    """A command that sets `held`, and then blocks a store's key until `free` is set."""
 
     once = False
     durable = False

@@ -96,7 +96,7 @@ class CommandWalk:
         return self._chance.choice(draws)()
 
     def note(self, command: Command[Any], answer: Any) -> None:
-        """Remember the values in an answer, so that later commands can use them."""
+        """Remember the values in a reply, so that later commands can use them."""
         if isinstance(command, Admission) and answer[0] is Answer.GO:
             _, wait, permit, tickets = answer
             self._permits.append(permit)
@@ -211,7 +211,7 @@ def require_decision(
     outcome: tuple[object, tuple[State | None, ...]],
     between: tuple[int, int],
 ) -> None:
-    """Check that a command's answer was right at some time between its start and its end."""
+    """Check that a command's reply was right at some time between its start and its end."""
     answer, later_states = outcome
     earliest_time, latest_time = between
     # What was written tells when; what left no trace may have happened at any moment between.

@@ -273,7 +273,7 @@ async def a_journal_is_posted(make: Open) -> None:
 
 
 async def a_key_writes_once(make: Open) -> None:
-    """A repeated key returns the same record; a key repeated with other content is refused."""
+    """A repeated idempotency key returns the same record; other content is refused."""
     async with make() as lab:
         for name, (records, call, other_call) in (await creations(lab)).items():
             count_before = lab.count(records)
@@ -300,7 +300,7 @@ async def _repeat(doing: Any, name: str) -> Any:
 
 
 async def a_lost_answer_writes_once(make: Open) -> None:
-    """If an answer is lost, the record of its key is found or unknown, but never written twice."""
+    """If an answer is lost, the record is found or unknown; no idempotency key writes twice."""
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
             count_before, skipped = lab.count(records), lab.subject.positions.get(name, 0)
@@ -312,7 +312,7 @@ async def a_lost_answer_writes_once(make: Open) -> None:
 
 
 async def an_unreadable_answer_writes_once(make: Open) -> None:
-    """An unreadable answer is not reported as a success, and its key never writes twice."""
+    """An unreadable answer is no success, and its idempotency key never writes twice."""
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
             skipped = lab.subject.positions.get(name, 0)
@@ -355,7 +355,7 @@ async def _await_settled(doing: Any, name: str) -> None:
 
 
 async def an_outage_is_no_success(make: Open) -> None:
-    """A call during an outage raises an error; repeating it with its key writes at most once."""
+    """A call during an outage raises an error; its repeat with the key writes at most once."""
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
             count_before, skipped = lab.count(records), lab.subject.positions.get(name, 0)

@@ -153,7 +153,7 @@ async def a_key_starts_one_consent(make: Open) -> None:
 
 
 async def a_lost_consent_is_unknown(make: Open) -> None:
-    """If a consent's answer is lost, its outcome is unknown, and its key starts no second one."""
+    """If a consent's answer is lost, its outcome is unknown, and no second consent starts."""
     async with make() as lab:
         lab.sandbox.fail(*[None] * (await _requests_of_start(lab) - 1), Lost())
         for _ in range(2):
@@ -373,7 +373,7 @@ async def an_unknown_word_is_no_consent(make: Open) -> None:
 
 
 async def a_payment_is_initiated_once(make: Open) -> None:
-    """A payment is initiated once per key; it is pending, with a link for the account owner."""
+    """A payment is initiated once per idempotency key; it is pending, with a link for the owner."""
     async with make() as lab:
         if BankCapability.PAY not in lab.capabilities:
             return

@@ -158,7 +158,7 @@ async def times_are_exact(make: Open) -> None:
 
 
 async def a_key_writes_once(make: Open) -> None:
-    """A key creates a single event and a repeat returns it; another event needs another key."""
+    """An idempotency key creates one event, and a repeat returns this event."""
     async with make() as lab:
         events = [await lab.write(idempotency_key="k-1") for _ in range(3)]
         require(events[0] == events[1] == events[2], "A repeat returns another event.")

@@ -239,7 +239,7 @@ async def a_pause_is_obeyed(make: Open) -> None:
 
 
 async def an_uncertain_failure_is_unknown(make: Open) -> None:
-    """If a message may have been posted, its outcome is unknown, and its key never posts again."""
+    """A message that may have been posted has an unknown outcome, and is not posted again."""
     async with make() as lab:
         outage = Response(503, body=b"<html></html>")
         for number, answer in enumerate((outage, *lab.subject.uncertain)):
@@ -252,7 +252,7 @@ async def an_uncertain_failure_is_unknown(make: Open) -> None:
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:
-    """If the answer to a message is lost, its outcome is unknown, and its key never posts again."""
+    """A message whose answer is lost has an unknown outcome, and is not posted again."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         for _ in range(2):
@@ -262,7 +262,7 @@ async def a_lost_answer_is_unknown(make: Open) -> None:
 
 
 async def an_unreadable_success_is_unknown(make: Open) -> None:
-    """An unreadable answer is not reported as a success, and its key never posts twice."""
+    """An unreadable answer is not reported as a success, and the message is not posted again."""
     async with make() as lab:
         bodies = (b"<html></html>",) if lab.subject.answers_empty else (b"", *_MALFORMED)
         for number, body in enumerate(bodies):

@@ -104,7 +104,7 @@ async def cancelling_ends_a_sleep(sleepers: AsyncSleepers) -> None:
 
 
 async def _answer() -> None:
-    """Do nothing; it is a task that must get to run during another task's sleep."""
+    """Do nothing; this task must run during another task's sleep."""
 
 
 def _long_enough(seconds: float, slept: int) -> None:

@@ -132,7 +132,7 @@ class DeclaredLab(RecordedLab[ContractSubject]):
         super().__init__(subject, *hub_and_records)
 
     async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
-        """Execute an operation; execute it twice if this environment is to repeat keys."""
+        """Execute an operation; twice, if this environment is to repeat idempotency keys."""
         declared_operation = contract(self.contract).operations().get(operation)
         is_keyed = declared_operation is not None and declared_operation.keyed
         if not (self.repeats_keys and is_keyed):

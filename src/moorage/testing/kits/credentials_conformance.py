@@ -161,7 +161,7 @@ async def replaced_credentials_are_not_renewed(factory: AsyncFactory) -> None:
 
 
 async def concurrent_callers_share_one_renewal(factory: AsyncFactory) -> None:
-    """If many callers renew credentials concurrently, one does it and all get its result."""
+    """If many callers renew credentials concurrently, one of them does so for all."""
     renewals = Renewals(waits=True)
     provider = factory(renewals)
     await provider.rotate("stripe", None, OLD)

@@ -169,7 +169,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def an_uncertain_failure_is_unknown(make: Open) -> None:
-    """If an invoice may have been sent, its outcome is unknown, and its key never sends again."""
+    """An invoice that may have been sent has an unknown outcome, and is not sent again."""
     async with make() as lab:
         outages = uncertain_answers(lab.subject.refusals[0][0])
         for number, answer in enumerate((*outages, *lab.subject.uncertain)):
@@ -183,7 +183,7 @@ async def an_uncertain_failure_is_unknown(make: Open) -> None:
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:
-    """After a lost or unreadable answer, the outcome is unknown, and the key never sends again."""
+    """After a lost or unreadable answer, the outcome is unknown, and nothing is sent again."""
     async with make() as lab:
         faults: list[Lost | AlteredAnswer] = [Lost()]
         faults += [AlteredAnswer(partial(with_body, body)) for body in _MALFORMED]

@@ -189,7 +189,7 @@ async def a_file_alone_is_a_message(factory: Factory) -> None:
 
 
 async def a_key_is_used_once(factory: Factory) -> None:
-    """Repeating a key returns the same receipt; another message under the key is refused."""
+    """Repeating an idempotency key returns the same receipt; another message is refused."""
     lab = factory()
     first_receipt = await lab.hub.email().send_transactional(message(), idempotency_key="INV-7")
     repeated_receipt = await lab.hub.email().send_transactional(message(), idempotency_key="INV-7")
@@ -203,7 +203,7 @@ async def a_key_is_used_once(factory: Factory) -> None:
 
 
 async def a_lost_answer_is_unknown(factory: Factory) -> None:
-    """If a response is lost, the message is unknown or repeated with its key, never sent twice."""
+    """If a response is lost, the message is never sent twice: it is unknown or repeated safely."""
     lab = factory()
     mail = message(to=lab.lose())
     send = partial(lab.hub.email().send_transactional, mail, idempotency_key="INV-7")

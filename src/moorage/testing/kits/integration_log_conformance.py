@@ -195,7 +195,7 @@ async def a_page_ends_at_the_scan_limit(factory: AsyncFactory) -> None:
 
 
 def _is_like(page: LogPage, expected: LogPage) -> bool:
-    """Return whether two pages have the same entries and end alike; their cursors may differ."""
+    """Return whether two pages have the same entries and the same end, apart from cursors."""
     contents, expected_contents = (
         ([entry.id for entry in item.items], item.scanned, item.scanned_to, item.next is None)
         for item in (page, expected)

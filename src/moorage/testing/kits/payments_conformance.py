@@ -245,7 +245,7 @@ async def a_failure_is_an_unknown_outcome(make: Open) -> None:
 
 
 async def a_lost_answer_charges_nothing_twice(make: Open) -> None:
-    """A payment with a lost answer is unknown; repeating its key charges nothing twice."""
+    """A payment with a lost answer is unknown; repeating its idempotency key charges only once."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         charge_call = lab("charge", lab.order(), idempotency_key="k-1")
@@ -264,7 +264,7 @@ async def a_lost_answer_charges_nothing_twice(make: Open) -> None:
 
 
 async def an_unreadable_success_charges_nothing_twice(make: Open) -> None:
-    """A payment with an unreadable answer is unknown; repeating its key returns the receipt."""
+    """A payment with an unreadable answer is unknown; a repeat with its key returns the receipt."""
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
             key = f"k-{number}"
@@ -283,7 +283,7 @@ async def an_unreadable_success_charges_nothing_twice(make: Open) -> None:
 
 
 async def an_unreadable_step_is_completed_once(make: Open) -> None:
-    """If any step's answer is unreadable, repeating the key completes the operation once."""
+    """If a step's answer is unreadable, repeating the idempotency key completes the operation."""
     async with make() as lab:
         part = Money("50.00", "EUR")
         for step in range(_STEPS):

@@ -117,7 +117,7 @@ async def an_account_may_be_inactive(make: Open) -> None:
 
 
 async def a_key_creates_once(make: Open) -> None:
-    """A key creates one account; repeats return it, and its use for another person is refused."""
+    """An idempotency key creates one account; its use for another person is refused."""
     async with make() as lab:
         people = [await lab.create(idempotency_key="k-1") for _ in range(3)]
         require(people[0] == people[1] == people[2], "A repeat returns another account.")

@@ -245,7 +245,7 @@ async def a_part_is_shipped(make: Open) -> None:
 
 
 async def a_refund_is_paid_once(make: Open) -> None:
-    """Whichever answer is lost, a refund is paid once and exactly; a repeat returns it."""
+    """Whichever answer is lost, a refund is paid exactly once, and a repeat returns it."""
     for step in range(-1, _MOST_STEPS):
         async with make() as lab:
             if ShopsCapability.REFUND not in lab.capabilities:

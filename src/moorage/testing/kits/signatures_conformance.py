@@ -156,7 +156,7 @@ async def a_late_search_is_no_proof(make: Open) -> None:
 
 
 async def an_uncertain_failure_is_unknown(make: Open) -> None:
-    """If an envelope may have been sent, its outcome is unknown, and its key never sends again."""
+    """An envelope that may have been sent has an unknown outcome, and is not sent again."""
     async with make() as lab:
         for outage in uncertain_answers(lab.subject.refusals[0][0]):
             status = outage.status
@@ -173,7 +173,7 @@ async def an_uncertain_failure_is_unknown(make: Open) -> None:
 
 
 async def an_unreadable_success_is_no_success(make: Open) -> None:
-    """An unreadable answer is not reported as a success, and its key sends nothing twice."""
+    """An unreadable answer is not reported as a success, and nothing is sent twice."""
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
             lab.fail(Response(200, _JSON, body))
@@ -302,7 +302,7 @@ async def a_completed_envelope_stays(make: Open) -> None:
 
 
 async def a_reminder_is_sent_once(make: Open) -> None:
-    """A reminder goes to the signers whose turn it is, once per idempotency key."""
+    """A reminder goes to the signers who can sign now, once per idempotency key."""
     async with make() as lab:
         if SignaturesCapability.REMIND not in lab.capabilities:
             return

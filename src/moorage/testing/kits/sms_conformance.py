@@ -220,7 +220,7 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
 
 
 async def an_unreadable_success_is_unknown(make: Open) -> None:
-    """After an unreadable answer the outcome is unknown, and the key sends nothing twice."""
+    """After an unreadable answer the outcome is unknown, and nothing is sent twice."""
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
             lab.sandbox.fail(AlteredAnswer(partial(with_body, body)))
@@ -270,7 +270,7 @@ async def an_unknown_status_is_kept(make: Open) -> None:
 
 
 async def each_message_of_a_batch_has_its_result(make: Open) -> None:
-    """A refused message of a batch does not affect others; a repeat sends only missing ones."""
+    """A refused message of a batch does not affect others; a repeat sends only the missing ones."""
     async with make() as lab:
         answer, kind = lab.subject.refusals[0][:2]
         messages = [lab.message(f"Number {number}.") for number in range(3)]

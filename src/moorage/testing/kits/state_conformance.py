@@ -132,7 +132,7 @@ async def states_come_back_unchanged(stores: Stores) -> None:
 
 
 async def keys_are_told_apart(stores: Stores) -> None:
-    """Any printable text can be a state's key; different texts are different keys."""
+    """Any printable text can be the key of a state; different texts are different keys."""
     store, state_key, chance = stores(), new_key(), random_from(2)
     names = dict.fromkeys((*similar_names(), *(printable(chance) for _ in range(100))))
     keys = [f"{state_key}:{name}" for name in names]
@@ -312,7 +312,7 @@ def _every_kind(key: str) -> Iterator[tuple[str, Command[Any]]]:
 
 
 async def commands_happen_one_after_another(stores: Stores) -> None:
-    """Many callers' commands take effect one by one, each between its call and its answer."""
+    """Commands of many callers take effect one by one, each between its call and its reply."""
     store = stores()
     for key_count in (1,) if store.claims_only else (1, 3):
         keys = [new_key() for _ in range(2 * key_count - 1)]

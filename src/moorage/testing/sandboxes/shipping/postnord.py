@@ -121,7 +121,7 @@ class PostNordSandbox(base.Sandbox):
         )
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check a request's key, which PostNord takes in the query alone."""
+        """Check a request's API key, which PostNord accepts only in the query."""
         if dict(request.query).get("apikey") != self.api_key:
             text = {"status_code": 403, "error_type": "Forbidden", "message": "Invalid API Key"}
             raise base.refusal({"error": text}, 403)

@@ -57,7 +57,7 @@ class SpoolingSandbox(Sandbox):
             self._cuts.append((method, after))
 
     def bytes_before_cut(self, method: str, length: int) -> int | None:
-        """Return how many body bytes to read before disconnecting; None for all."""
+        """Return how many bytes of a request to read before disconnecting; None for all."""
         return self._next_cut(method, length) if method != "GET" else None
 
     def breaks_off(self, method: str, length: int) -> int | None:
