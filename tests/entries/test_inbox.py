@@ -410,6 +410,26 @@ def test_text_that_a_vendor_wants(shop: Shop) -> None:
     assert (200, b"[accepted]") == (reply.status, reply.body)
 
 
+def test_batch_without_events_is_answered_and_not_stored(shop: Shop) -> None:
+    """A genuine batch without events, such as a test of the endpoint, is answered, not stored."""
+    secret = "a-long-webhook-secret"
+    verifier = WebhookVerifier("gocardless", secret, replay_guard=False)
+    shop.hub.webhooks = lambda *_, **__: verifier
+    body = b'{"events": []}'
+    signature = hmac.new(secret.encode(), body, "sha256").hexdigest()
+    webhook = {"headers": {"Webhook-Signature": signature}, "body": body}
+
+    entry = shop.do(shop.inbox.receive, "stripe", **webhook)
+
+    assert (EntryState.DONE, "webhook", 200) == (
+        entry.state,
+        entry.operation,
+        shop.inbox.reply(entry).status,
+    )
+    assert 200 == shop.do(shop.inbox.answer, "stripe", **webhook).status
+    assert () == shop.do(shop.inbox.find, EntryQuery()).items
+
+
 def test_a_webhook_is_answered_as_its_vendor_wants(shop: Shop) -> None:
     """For a handled webhook, `reply` returns the response that the vendor expects."""
     assert 200 == shop.inbox.reply(receive_notice(shop, shop.paid())).status

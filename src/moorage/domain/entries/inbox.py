@@ -64,12 +64,11 @@ def entry_of(
         now: current time.
         delivery: id of this delivery, where the vendor sends the same webhook for each change.
     """
+    operation = (events[0].type or events[0].vendor_type) if events else None
     return InboxEntry(
         id=_source_name(account, tenant, events, delivery),
         target=account,
-        operation=storable_text(
-            (events[0].type or events[0].vendor_type or "webhook")[:_OPERATION]
-        ),
+        operation=storable_text((operation or "webhook")[:_OPERATION]),
         tenant=tenant,
         subject=subject,
         lane=lane,

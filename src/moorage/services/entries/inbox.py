@@ -124,7 +124,7 @@ class InboxFlows(EntryClaims[InboxEntry]):
         """Verify and store a webhook; return its entry, or the existing entry of a repeat.
 
         Answer the sender with the result of `reply` when this method has returned. A delivery that
-        only tests the endpoint, such as a challenge, is answered and not stored.
+        only tests the endpoint, such as a challenge or an empty batch, is answered and not stored.
 
         Args:
             account: account of the vendor that sent it.
@@ -156,8 +156,9 @@ class InboxFlows(EntryClaims[InboxEntry]):
             now=self.core.utc(),
             delivery=self.core.new_id() if self._senders.only_hints(account) else None,
         )
-        if events[0].reply is not None:
-            return attrs.evolve(entry, reply=events[0].reply, state=EntryState.DONE, due=None)
+        reply = events[0].reply if events else None
+        if reply is not None or not events:
+            return attrs.evolve(entry, reply=reply, state=EntryState.DONE, due=None)
         store = self._with_time_limit(timeout).store
         closed_entry = self.closed(entry, pack_events(events))
         with self._tracing.sending(self._name, entry, trace_of(headers)) as trace:
