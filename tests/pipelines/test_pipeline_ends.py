@@ -241,14 +241,16 @@ def test_lane_that_gives_records_back_begins_no_later_ones() -> None:
     assert 2 == report.statistics.committed
 
 
-def test_revocation_waits_for_one_record_of_a_slow_function() -> None:
+@pytest.mark.parametrize("is_transform", [True, False])
+def test_revocation_waits_for_one_record_of_a_slow_function(is_transform: bool) -> None:
     """A revoked partition is given up after the record under way, not after its whole batch."""
     source = MemorySource(make_records(10), is_endless=True)
     stored: list[Any] = []
 
-    async def store(record: SinkRecord) -> None:
+    async def store(record: SinkRecord) -> SinkRecord:
         await asyncio.sleep(1.0)
         stored.append(record.offset)
+        return record
 
     async def revoke() -> float:
         loop = asyncio.get_running_loop()
@@ -261,7 +263,10 @@ def test_revocation_waits_for_one_record_of_a_slow_function() -> None:
         await running
         return seconds
 
-    pipeline = Pipeline("orders", source, RecordSink(store), config=config(drain=50.0))
+    sink = MemorySink() if is_transform else RecordSink(store)
+    transforms = [store] if is_transform else []
+    settings = config(drain=50.0)
+    pipeline = Pipeline("orders", source, sink, transforms=transforms, config=settings)
     assert 0.5 == round(virtual_loop.run(revoke()), 3)
     assert [0, 1, 2] == stored[:3]
 

@@ -119,17 +119,18 @@ class BatchDelivery:
         remaining_runs = deque(_runs_of_one_record(runs))
         transformed_runs: list[PendingRun] = []
         is_complete, was_stopped = True, False
+        # Only the record in progress counts as begun, so that a stop and a revocation wait for it.
+        self.in_flight.put_back(remaining_runs)
         while remaining_runs:
             if is_stopped() and not was_stopped:
                 was_stopped = True
-                self.in_flight.put_back(remaining_runs)
                 needed_runs = self.in_flight.needed(remaining_runs)
                 is_complete = len(needed_runs) == len(remaining_runs)
-                remaining_runs = deque(self.in_flight.begin(needed_runs))
-            else:
-                run = remaining_runs.popleft()
-                if await self._transform(run):
-                    transformed_runs.append(run)
+                remaining_runs = deque(needed_runs)
+                continue
+            run = remaining_runs.popleft()
+            if self.in_flight.begin([run]) and await self._transform(run):
+                transformed_runs.append(run)
         return transformed_runs, is_complete
 
     async def _transform(self, pending: PendingRun) -> bool:
