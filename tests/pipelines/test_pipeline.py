@@ -628,6 +628,41 @@ async def test_transform_may_not_change_a_position_that_the_sink_stores(
             assert 3 == len(sink.records)
 
 
+@pytest.mark.parametrize("outcome", [True, 3, "ok", {"a": 1}, [True] * 3, [None] * 3])
+async def test_sink_that_returns_no_results_stops_the_pipeline(outcome: Any) -> None:
+    """If a sink returns something else than results, no record is repeated or set aside."""
+    calls: list[int] = []
+    letters = MemoryDeadLetters()
+
+    async def store(records: Sequence[SinkRecord]) -> Any:
+        calls.append(len(records))
+        return outcome
+
+    source = MemorySource(make_records(3))
+    pipeline = Pipeline("orders", source, BatchSink(store), dead_letters=letters, config=config())
+    kind = type(outcome).__name__
+    with pytest.raises(LocalFailure, match=rf"returned an? {kind} that is not a list of results"):
+        await run(pipeline)
+    assert [3] == calls
+    assert not letters.letters
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+async def test_cancellation_that_nobody_asked_for_stops_the_pipeline(lanes: int) -> None:
+    """If a sink waits for a task that is cancelled, the pipeline fails and commits nothing."""
+
+    async def store(_: SinkRecord) -> None:
+        task = asyncio.create_task(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+    source = MemorySource(make_records(9, keys=9), is_endless=True)
+    pipeline = Pipeline("orders", source, RecordSink(store), config=config(lanes=lanes))
+    with pytest.raises(LocalFailure, match="nobody had cancelled the pipeline"):
+        await run(pipeline)
+    assert not source.committed
+
+
 @pytest.mark.parametrize("error", [OSError("away"), TimeoutError(), RuntimeError("busy")])
 async def test_temporary_error_of_a_foreign_library_is_retried_in_a_source(
     error: Exception,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from inspect import isawaitable
 from typing import TYPE_CHECKING
@@ -24,18 +25,18 @@ from moorage.domain.pipelines.failures import Verdict, verdict
 from moorage.domain.pipelines.progress import is_done
 from moorage.domain.pipelines.records import SinkRecord, joined_records
 from moorage.domain.pipelines.settings import dead_letter_of
+from moorage.domain.values.result import Result
 from moorage.domain.values.text import with_article
 from moorage.errors import LocalFailure
 from moorage.pipelines._repeating import RecordAtFault
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
     from typing import TypeAlias
 
     from moorage.domain.pipelines.progress import PendingRun
     from moorage.domain.pipelines.records import Offset, Partition
     from moorage.domain.pipelines.settings import PipelineConfig
-    from moorage.domain.values.result import Result
     from moorage.pipelines._in_flight import RecordsInFlight
     from moorage.pipelines._numbers import PipelineNumbers
     from moorage.pipelines._repeating import ActionRepeater
@@ -197,6 +198,13 @@ class BatchDelivery:
         results = await self.sink.process_batch(records)
         if results is None:
             return None
+        if not isinstance(results, Sequence) or not all(map(_is_result, results)):
+            raise LocalFailure(
+                f"The sink returned {with_article(type(results).__name__)} that is not a list of"
+                " results.",
+                remedy="Return None if all records were processed, or a list with a Result for each"
+                " record.",
+            )
         if not 0 < len(results) <= count:
             raise LocalFailure(
                 f"The sink returned {len(results)} results for {count} records.",
@@ -272,6 +280,10 @@ class BatchDelivery:
             raise fault.error from None
         numbers.dead_letters += 1
         self.in_flight.settle([pending])
+
+
+def _is_result(value: object) -> bool:
+    return isinstance(value, Result)
 
 
 def _position_of(record: SinkRecord) -> tuple[Partition, Offset | None]:

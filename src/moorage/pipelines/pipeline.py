@@ -230,10 +230,18 @@ class Pipeline:
         except PipelineStopping:
             # A record of this lane stays open, so none after it needs to be processed.
             self._lanes.stop({})
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            self._fail(_stray_cancellation_error())
         except Exception as error:  # noqa: BLE001 - raised by `run`
-            self._failure = self._failure or error
-            self._stopping.set()
-            self._lanes.stop({})
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = self._failure or error
+        self._stopping.set()
+        self._lanes.stop({})
 
     async def _read(self) -> None:
         """Read from the source until it ends."""
@@ -332,3 +340,11 @@ class Pipeline:
         """Close the source and the sink, in limited time."""
         for close_function in (self._source.close, self._sink.close):
             await self._ending.run(close_function())
+
+
+def _stray_cancellation_error() -> LocalFailure:
+    return LocalFailure(
+        "The source, a transform or the sink of the pipeline raised a CancelledError, although"
+        " nobody had cancelled the pipeline.",
+        remedy="Check whether it waits for a task that other code cancels.",
+    )
