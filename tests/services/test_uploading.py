@@ -186,6 +186,19 @@ def test_chunk_of_a_parts_size_is_not_copied() -> None:
     assert b"" == run_plain(source.next())
 
 
+@pytest.mark.parametrize(
+    "view",
+    [memoryview(b"aXbXc")[::2], memoryview(b"cba")[::-1], memoryview(b"abc").cast("B", (3, 1))],
+    ids=["step", "backwards", "rows"],
+)
+def test_any_view_of_bytes_can_be_uploaded(view: memoryview) -> None:
+    """A view of bytes in memory is read in its own order, also if it skips bytes."""
+    core: Any = UploadCore()
+    pieces = Source(core, view, 2, length=3, checksum=None)
+
+    assert [b"ab", b"c", b""] == [run_plain(pieces.next()) for _ in range(3)]
+
+
 def test_source_is_not_read_after_its_end() -> None:
     """A source that could return more after its end, like a terminal, is not read again."""
     core: Any = UploadCore()

@@ -183,7 +183,7 @@ class _SlicedBody:
     """Bytes in memory that can be read piece by piece, like a file."""
 
     def __init__(self, data: memoryview) -> None:
-        self._data = data.cast("B")
+        self._data = (data if data.c_contiguous else memoryview(data.tobytes())).cast("B")
         self._at = 0
 
     def read(self, size: int, /) -> bytes:
