@@ -12,6 +12,7 @@ import pytest
 from moorage import Credentials, Endpoint, Service
 from moorage.config import read_configuration
 from moorage.exporting import describe_requests, openapi, postman
+from moorage.exporting.hiding import ValueHiding
 from moorage.exporting.shapes import shape_of
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.wiring.installed_vendors import vendor_names
@@ -364,3 +365,14 @@ def test_return_only_for_vendors_with_redirects(tmp_path: Path) -> None:
     """The buyer's return is a request only for vendors that redirect the buyer."""
     with pytest.raises(AssertionError, match="no step that a buyer must complete"):
         fixture_of("twilio", tmp_path).buyer(object())  # type: ignore[arg-type]  # never looked at
+
+
+def test_value_in_the_name_of_a_variable_is_not_replaced() -> None:
+    """If a value occurs in the name of another value's variable, that name stays as it is."""
+    hiding = ValueHiding(
+        "erp",
+        {"long-password": "erp_password", "password": "erp_realm", "erp_": "erp_prefix"},
+    )
+
+    assert "{{erp_realm}}: {{erp_password}}" == hiding.text("password: long-password")
+    assert {"erp_realm", "erp_password"} == hiding.used

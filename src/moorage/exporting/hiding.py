@@ -58,7 +58,8 @@ class ValueHiding:
         """Return a text with known values replaced by their variables."""
         for value, name in sorted(self.known.items(), key=lambda item: -len(item[0])):
             if value in text:
-                text = text.replace(value, self.put(name))
+                # The variable's own name may contain another value, which stays as it is.
+                return self.put(name).join(self.text(part) for part in text.split(value))
         return text
 
     def put(self, name: str) -> str:
