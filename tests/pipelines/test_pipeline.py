@@ -647,6 +647,41 @@ async def test_sink_that_returns_no_results_stops_the_pipeline(outcome: Any) -> 
     assert not letters.letters
 
 
+async def test_sink_with_a_synchronous_method_stops_the_pipeline() -> None:
+    """If `process_batch` is not asynchronous, its batch is neither repeated nor set aside."""
+    calls: list[int] = []
+
+    class SyncSink(MemorySink):
+        def process_batch(self, records: Sequence[SinkRecord], /) -> Any:
+            calls.append(len(records))
+
+    letters = MemoryDeadLetters()
+    source = MemorySource(make_records(3))
+    pipeline = Pipeline("orders", source, SyncSink(), dead_letters=letters)
+    with pytest.raises(LocalFailure, match="sink SyncSink is not asynchronous"):
+        await run(pipeline)
+    assert [3] == calls
+    assert not letters.letters
+
+
+@pytest.mark.parametrize(
+    "path, parts",
+    [
+        ("source", {"source": len}),
+        ("sink", {"sink": len}),
+        ("transforms", {"transforms": len}),
+        ("transforms", {"transforms": "shop:priced"}),
+        ("transforms", {"transforms": ["shop:priced"]}),
+    ],
+)
+def test_wrong_parts_are_refused(path: str, parts: dict[str, Any]) -> None:
+    """A function in place of a source, a sink or a list of transforms is refused by its name."""
+    all_parts: dict[str, Any] = {"source": MemorySource([]), "sink": MemorySink()} | parts
+    with pytest.raises(ConfigurationError) as error:
+        Pipeline("orders", **all_parts)
+    assert path == error.value.path
+
+
 @pytest.mark.parametrize("lanes", [1, 3])
 async def test_cancellation_that_nobody_asked_for_stops_the_pipeline(lanes: int) -> None:
     """If a sink waits for a task that is cancelled, the pipeline fails and commits nothing."""

@@ -195,7 +195,14 @@ class BatchDelivery:
         if any(map(is_done, group)):
             return ()
         count = len(records)
-        results = await self.sink.process_batch(records)
+        outcome: object = self.sink.process_batch(records)
+        if not isawaitable(outcome):
+            raise LocalFailure(
+                f"The method process_batch of the sink {type(self.sink).__name__} is not"
+                " asynchronous.",
+                remedy="Define it with `async def`, or pass its work as a function to BatchSink.",
+            )
+        results: Sequence[Result[object]] | None = await outcome
         if results is None:
             return None
         if not isinstance(results, Sequence) or not all(map(_is_result, results)):

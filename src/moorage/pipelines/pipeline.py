@@ -20,6 +20,7 @@ from moorage.domain.pipelines.failures import FailureConsequence, source_verdict
 from moorage.domain.pipelines.records import joined_records
 from moorage.domain.pipelines.settings import PipelineConfig, PipelineReport, PipelineState
 from moorage.domain.secrets.frames import with_careful_constructor
+from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError, LocalFailure
 from moorage.pipelines._delivery import BatchDelivery
 from moorage.pipelines._ending import EndTimeLimit
@@ -57,8 +58,8 @@ class Pipeline:
         config: the settings.
 
     Raises:
-        ConfigurationError: the sink's attribute `needs_one_lane` is True, and there are several
-            lanes.
+        ConfigurationError: the source, the sink or a transform has no such methods; or the sink's
+            attribute `needs_one_lane` is True, and there are several lanes.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Pipeline:
         dead_letters: DeadLetters | None = None,
         config: PipelineConfig | None = None,
     ) -> None:
+        _check_parts(source, sink, transforms)
         self.name = name
         self._source = source
         self._sink = sink
@@ -340,6 +342,30 @@ class Pipeline:
         """Close the source and the sink, in limited time."""
         for close_function in (self._source.close, self._sink.close):
             await self._ending.run(close_function())
+
+
+def _check_parts(source: object, sink: object, transforms: Sequence[object]) -> None:
+    """Refuse objects that cannot be parts of a pipeline.
+
+    Raises:
+        ConfigurationError: an object lacks a method, or the transforms are not functions.
+    """
+    for path, part, method, remedy in (
+        ("source", source, "poll", "Pass a source, such as PollingSource for a function."),
+        ("sink", sink, "process_batch", "Pass a sink, such as RecordSink for a function."),
+    ):
+        if not hasattr(part, method):
+            raise ConfigurationError(
+                f"The {path} is {with_article(type(part).__name__)} without a method {method!r}.",
+                path=path,
+                remedy=remedy,
+            )
+    if callable(transforms) or not all(map(callable, transforms)):
+        raise ConfigurationError(
+            "The transforms are not a list of functions.",
+            path="transforms",
+            remedy="Pass a list of functions that accept a record.",
+        )
 
 
 def _stray_cancellation_error() -> LocalFailure:
