@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import attrs
@@ -103,7 +103,18 @@ def test_past_start_is_due_at_once(shop: Shop) -> None:
         assert shop.clock.utc() == entry.due
 
 
-@pytest.mark.parametrize("start", ["now", 60, datetime(2026, 3, 1), timedelta.max])  # noqa: DTZ001 - a time without a zone is refused
+@pytest.mark.parametrize(
+    "start",
+    [
+        "now",
+        60,
+        datetime(2026, 3, 1),  # noqa: DTZ001 - a time without a zone is refused
+        timedelta.max,
+        datetime.max.replace(tzinfo=timezone(-HOUR)),  # in the year 10000 in UTC
+        datetime.min.replace(tzinfo=timezone(HOUR)),
+    ],
+    ids=str,
+)
 def test_invalid_start_times_are_refused(shop: Shop, start: Any) -> None:
     """An invalid start is refused, and nothing is stored."""
     with pytest.raises(InvalidData) as excinfo:

@@ -157,6 +157,14 @@ def test_secrets_are_refused(shop: Shop) -> None:
     assert "Request.post('/path', json={…})" in excinfo.value.remedy
 
 
+@pytest.mark.parametrize("option", ["order", "endpoint"])
+def test_names_of_a_stored_request_must_be_texts(shop: Shop, option: str) -> None:
+    """An order or an endpoint that is no text, such as a number of a row, is refused."""
+    with pytest.raises(InvalidData, match="must be a str, not an int") as excinfo:
+        shop.do(shop.outbox.put_request, "vat", Request.get("/"), **{option: 2041})
+    assert option == excinfo.value.field
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 def test_calls_are_sealed(*, is_async: bool) -> None:
     """With a cipher the store contains no readable part of a call."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
@@ -27,6 +27,7 @@ from moorage.domain.idempotency.claims import checked_key
 from moorage.domain.secrets.frames import without_frames
 from moorage.domain.secrets.sensitive import is_sensitive
 from moorage.domain.values.json_text import is_list
+from moorage.domain.values.kinds import checked_kind
 from moorage.domain.values.result import Result
 from moorage.domain.values.text import storable_text, with_article
 from moorage.errors import ConnectorError, InvalidData, StorageUnavailable
@@ -256,6 +257,8 @@ class OutboxFlows(ChainProcessing):
                 limit. In your own transaction, the limits of your connection apply.
         """
         _check_request(request)
+        if endpoint is not None:
+            checked_kind(endpoint, str, "endpoint")
         options = {"endpoint": endpoint}
         made_of: tuple[Any, ...] = ((service, request), options)
         if undo is not None:
@@ -293,6 +296,8 @@ class OutboxFlows(ChainProcessing):
         flows = self._with_time_limit(store_timeout, "store_timeout")
         _check_storable(tenant, "tenant")
         _check_storable(subject, "subject")
+        if order is not None:
+            checked_kind(order, str, "order")
         predecessors = joined_ids(after)
         if predecessors is not None and not_before is not None:
             raise InvalidData(
@@ -346,12 +351,16 @@ class OutboxFlows(ChainProcessing):
 
     async def _start(self, not_before: datetime | timedelta | None) -> datetime | None:
         """Return the earliest time at which a call may be made, by the store's clock."""
+        if not_before is None:
+            return None
         if isinstance(not_before, timedelta):
             now = await self.store.now()
             with suppress(OverflowError):
                 return now + not_before
-        elif not_before is None or (isinstance(not_before, datetime) and not_before.tzinfo):
-            return not_before
+        elif isinstance(not_before, datetime) and not_before.utcoffset() is not None:
+            # A store could write a time after the year 9999 in UTC, but never read it again.
+            with suppress(OverflowError):
+                return not_before.astimezone(UTC)
         raise InvalidData(
             "not_before must be an aware datetime or a timedelta within the supported range,"
             f" not {not_before!r}.",
