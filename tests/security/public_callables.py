@@ -23,7 +23,7 @@ _EXEMPT: Final = {
 
 
 def modules() -> Iterator[Any]:
-    """Return the modules that hosts import from."""
+    """Return the public modules, from which applications import."""
     yield moorage
     for name in _ALONE:
         yield import_module(f"moorage.{name}")

@@ -378,7 +378,7 @@ def test_record_with_errors_is_refused(name: str, fields: dict[str, Any]) -> Non
     ],
 )
 def test_refusal_text_has_all_problems_of_all_records(body: dict[str, Any], words: str) -> None:
-    """The error's text has all problems of all records, or else Xero's message or title."""
+    """An error lists all problems of all records, or else has Xero's message or title."""
     assert f"Xero refused: {words}" in str(classify(Request.get("/Contacts"), reply(body, 400)))
 
 

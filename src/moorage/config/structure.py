@@ -153,7 +153,7 @@ def _make_instance(
 
 
 def kind_of(shape: TableByKind, value: Any, path: str, name: str, report: Report) -> Table | None:
-    """Return the table for the kind that a setting names; its own name is the default kind."""
+    """Return the table for the kind in a setting; the setting's name is the default kind."""
     if not is_object(value):
         _refuse_value(shape, value, path, report)
         return None

@@ -102,7 +102,7 @@ def test_synchronous_imap_connector_passes_checks_without_network_faults(
 def test_fake_server_for_users_tests_lets_connector_pass_checks_of_real_one(
     check: connector_conformance.Check,
 ) -> None:
-    """The connector passes the conformance checks on the fake server that users' tests use."""
+    """The connector passes the conformance checks with the package's fake IMAP server."""
     with FakeMailboxes() as server:
         check(subject(ImapConnector, server, None))
 

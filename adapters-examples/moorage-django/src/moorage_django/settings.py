@@ -36,7 +36,7 @@ def _import_value(value: Any, name: str) -> Any:
         return import_string(value)
     except ImportError:
         raise _setting_error(
-            name, f"nothing can be imported as {value!r}.", "Give a path such as 'erp.ports.mine'."
+            name, f"The path {value!r} cannot be imported.", "Set a path such as 'erp.ports.mine'."
         ) from None
 
 
@@ -48,15 +48,17 @@ def _switch(_: object, field: attrs.Attribute[bool], value: object) -> None:
     if not isinstance(value, bool):
         raise _setting_error(
             field.name,
-            f"a value of type {_database_kind(value)} is not a boolean.",
-            "Give True or False.",
+            f"The value has the type {_database_kind(value)}, but must be a boolean.",
+            "Set True or False.",
         )
 
 
 def _check_words(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, str):
         raise _setting_error(
-            field.name, f"a {_database_kind(value)} is not a text.", "Give a text, or leave it out."
+            field.name,
+            f"The value has the type {_database_kind(value)}, but must be a text.",
+            "Set a text, or remove the setting.",
         )
 
 
@@ -66,8 +68,8 @@ def _days(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _AGES:
         raise _setting_error(
             field.name,
-            "it is not a number of days.",
-            f"Give a number from 0 to {_AGES}, or None for ever.",
+            "The value is not a number of days.",
+            f"Set a number from 0 to {_AGES}, or None to keep the data for ever.",
         )
 
 
@@ -75,15 +77,17 @@ def _key_ring(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, (str, Secret)):
         raise _setting_error(
             field.name,
-            f"a {_database_kind(value)} is not a ring of keys.",
-            "Give a text or Secret.",
+            f"The value has the type {_database_kind(value)}, but must be a key ring.",
+            "Set a text or a Secret.",
         )
 
 
 def _function(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not callable(value):
         raise _setting_error(
-            field.name, f"a {_database_kind(value)} cannot be called.", "Give a function."
+            field.name,
+            f"The value has the type {_database_kind(value)}, but must be a function.",
+            "Set a function.",
         )
 
 
@@ -140,8 +144,8 @@ class ProjectSettings:
         if not isinstance(further_ports, Mapping):
             raise _setting_error(
                 name,
-                f"a {_database_kind(further_ports)} is not a mapping.",
-                "Give what `moorage.open` takes besides, by name.",
+                f"The value has the type {_database_kind(further_ports)}, but must be a mapping.",
+                "Set a mapping of further arguments of `moorage.open`.",
             )
         check_ports(further_ports, f"{NAME}.{name.upper()}")
         return {**further_ports}

@@ -70,7 +70,7 @@ def settings_of(app: Flask) -> Settings:
     if not isinstance(app_settings, Mapping):
         raise _setting_error(
             "",
-            "this application has no settings for moorage.",
+            "This application has no settings for moorage.",
             'Set app.config["MOORAGE"] to a mapping with at least "CONFIGURATION".',
         )
     fields = {name.upper(): name for name in attrs.fields_dict(Settings)}
@@ -86,8 +86,8 @@ def settings_of(app: Flask) -> Settings:
     if options.get("configuration") is None:
         raise _setting_error(
             "CONFIGURATION",
-            "it is missing.",
-            "Give the path of moorage's configuration, or a mapping.",
+            "The setting is missing.",
+            "Set the path of moorage's configuration, or a mapping.",
         )
     for name, value in options.items():
         fits, problem, remedy = _SHAPES.get(name, _ANY)
@@ -129,20 +129,24 @@ def _accept_anything(_: object) -> bool:
 _AGES: Final = 36_500
 """Days of a hundred years."""
 
-_FUNCTION: Final = (_callable, "it cannot be called.", "Give a function.")
-_WORDS: Final = (_is_text, "it is not a text.", "Give a text, or leave it out.")
+_FUNCTION: Final = (_callable, "The value is not a function.", "Set a function.")
+_WORDS: Final = (_is_text, "The value is not a text.", "Set a text, or remove the setting.")
 _ANY: Final = (_accept_anything, "", "")
 _SHAPES: Final[dict[str, tuple[Callable[[object], bool], str, str]]] = {
     "session": _FUNCTION,
     "person": _FUNCTION,
-    "four_eyes": (_switch, "it is not a switch.", "Give True or False."),
+    "four_eyes": (_switch, "The value is not a boolean.", "Set True or False."),
     "environment": _WORDS,
     "aside": _WORDS,
-    "keys": (_keys, "it is not a ring of keys.", "Give a text or a Secret."),
-    "keep": (_days, "it is not a number of days.", f"Give a number from 0 to {_AGES}."),
-    "tenants": (_switch, "it is not a switch.", "Give True or False."),
-    "health": (_switch, "it is not a switch.", "Give True or False."),
-    "ports": (_mapping, "it is not a mapping.", "Give what `moorage.open` takes besides, by name."),
+    "keys": (_keys, "The value is not a key ring.", "Set a text or a Secret."),
+    "keep": (_days, "The value is not a number of days.", f"Set a number from 0 to {_AGES}."),
+    "tenants": (_switch, "The value is not a boolean.", "Set True or False."),
+    "health": (_switch, "The value is not a boolean.", "Set True or False."),
+    "ports": (
+        _mapping,
+        "The value is not a mapping.",
+        "Set a mapping of further arguments of `moorage.open`.",
+    ),
 }
 
 

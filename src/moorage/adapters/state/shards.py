@@ -176,7 +176,7 @@ class ShardedStorage(_Shards, ContextClosable):
         return deleted
 
     def migrate(self) -> None:
-        """Update the tables of each shard that uses tables."""
+        """Update the tables of all shards that have a `migrate` method."""
         with _errors_collected() as shard_action:
             for name, store in self._stores.items():
                 if hasattr(store, "migrate"):
@@ -255,7 +255,7 @@ class AsyncShardedStorage(_Shards, AsyncContextClosable):
         return deleted
 
     async def migrate(self) -> None:
-        """Update the tables of each shard that uses tables."""
+        """Update the tables of all shards that have a `migrate` method."""
         with _errors_collected() as shard_action:
             for name, store in self._stores.items():
                 if hasattr(store, "migrate"):
