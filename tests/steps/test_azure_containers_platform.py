@@ -185,7 +185,7 @@ def test_second_group_of_a_name_is_a_conflict(cloud: FakeAzure) -> None:
     requests = container["properties"]["resources"]["requests"]
     assert {"cpu": 0.5, "memoryInGB": 0.8} == requests
     cloud.queued = [json_response({}, 404), json_response({}, 409), json_response({}, 404)]
-    with pytest.raises(VendorFailed, match="does not show it"):
+    with pytest.raises(VendorFailed, match="does not list it yet"):
         platform.start(spec("run-2", step), 9.0)
 
 

@@ -151,7 +151,7 @@ def test_same_name_finds_job_if_response_to_start_is_lost(cloud: FakeCloudRun) -
 
     assert STEP.fingerprint == status.fingerprint
     cloud.queued = [json_response({}, 404), json_response({}, 409), json_response({}, 404)]
-    with pytest.raises(VendorFailed, match="does not show it"):
+    with pytest.raises(VendorFailed, match="does not list it yet"):
         platform.start(spec("run-1"), 9.0)
 
 
@@ -278,7 +278,7 @@ def test_failures_are_typed(cloud: FakeCloudRun, tmp_path: Path) -> None:
         platform.runs(9.0)
     cloud.queued = [ConnectionFailed("no such host", may_have_been_processed=True)]
     machine = cloud.platform()
-    with pytest.raises(ConnectionFailed, match="cannot be had") as unsent:
+    with pytest.raises(ConnectionFailed, match="are not available") as unsent:
         machine.runs(9.0)
     assert not unsent.value.may_have_been_processed
     (tmp_path / "key.json").write_text(json.dumps({"client_email": "x"}))

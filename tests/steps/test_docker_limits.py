@@ -411,7 +411,7 @@ def test_strange_description_of_a_container_is_a_failure(answer: object, tmp_pat
             lambda: platform.stop("x", 0.0, 60.0),
         ]
         for call in calls:
-            with pytest.raises(VendorFailed, match="cannot be understood"):
+            with pytest.raises(VendorFailed, match="cannot read"):
                 call()
         with suppress(VendorFailed):
             platform.runs(60.0)
@@ -430,7 +430,7 @@ def test_strange_answers_to_a_start_are_failures(tmp_path: Path) -> None:
         folder.mkdir()
         with (
             scripted_engine(folder, *answers) as path,
-            pytest.raises(VendorFailed, match="cannot be understood"),
+            pytest.raises(VendorFailed, match="cannot read"),
         ):
             DockerPlatform(path).start(spec, 60.0)
 
@@ -438,7 +438,7 @@ def test_strange_answers_to_a_start_are_failures(tmp_path: Path) -> None:
 def test_mark_without_a_time_is_a_failure(tmp_path: Path) -> None:
     """An invalid timestamp in an Engine's log raises an error."""
     logs = DockerLogs(Engine(f"{tmp_path}/nowhere"))
-    with pytest.raises(VendorFailed, match="cannot be understood"):
+    with pytest.raises(VendorFailed, match="cannot read"):
         logs.read("c", "stdout", "noon#1##", 60.0, is_over=True)
 
 

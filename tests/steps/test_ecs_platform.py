@@ -195,7 +195,7 @@ def test_another_step_under_a_name_is_found(cloud: FakeEcs) -> None:
     assert STEP.fingerprint == status.fingerprint
     cloud.queued = [empty, empty]
     cloud.hidden = True
-    with pytest.raises(VendorFailed, match="does not show it"):
+    with pytest.raises(VendorFailed, match="does not list it yet"):
         cloud.platform().start(other, 9.0)
 
 

@@ -134,7 +134,7 @@ def test_failing_hook_does_not_change_step_result(mode: str, tmp_path: Path) -> 
     result = execute(step, idempotency_key="k")
 
     assert result.is_success
-    assert (HookError("post_execute", "ValueError: cannot tell ***"),) == result.hook_errors
+    assert (HookError("post_execute", "ValueError: cannot parse ***"),) == result.hook_errors
     assert result == execute(step, idempotency_key="k")
 
 

@@ -200,7 +200,7 @@ class ClientAuthenticator:
         if not fields:
             return None
         try:
-            require_unflawed(len(fields) == 1, "DPoP comes once")
+            require_unflawed(len(fields) == 1, "the DPoP header must occur only once")
             jwt = jose.read_jwt(fields[0])
             require_unflawed(jwt.header.get("typ") == "dpop+jwt", "typ is not dpop+jwt")
             jwk = jwt.header.get("jwk")

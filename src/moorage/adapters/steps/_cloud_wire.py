@@ -138,7 +138,7 @@ class CloudApi:
         except StorageUnavailable as error:
             # Only the login raises it, so nothing was sent to the service itself.
             problem: ConnectorError = ConnectionFailed(
-                f"The credentials for {self.name} cannot be had: {error.message}",
+                f"The credentials for {self.name} are not available: {error.message}",
                 may_have_been_processed=False,
                 remedy=error.remedy,
             )
