@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 import sys
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 import moorage
 from moorage import (
+    AsyncConnectorManager,
     AttemptTimeout,
     AuthenticationFailed,
     ConfigurationError,
@@ -32,7 +34,9 @@ from moorage import (
     Message,
     MessageUnroutable,
     OutcomeUnknown,
+    PublishReceipt,
     Secret,
+    Service,
     TopicNotFound,
 )
 from moorage.adapters.messages.rabbitmq import RabbitMq
@@ -113,6 +117,47 @@ def test_batch_whose_exchange_was_deleted_may_be_stored(
         lab.publish_batch("orders.new", [Message(b"2"), Message(b"3")])
     assert publication_of(Result(error=caught.value)) is Publication.POSSIBLE
     assert broker.payloads() == [b"1"]
+
+
+def test_returned_batch_whose_messages_share_an_id(
+    rabbit: Callable[..., Lab], broker: Broker
+) -> None:
+    """If no queue takes messages with the same id, none of them gets a receipt."""
+    lab = rabbit(broker.url)
+    with pytest.raises(MessageUnroutable):
+        lab.publish_batch(f"{broker.queue}-missing", [Message(b"1", id="a")] * 50)
+
+
+def test_batch_whose_messages_share_ids_arrives_in_order(
+    rabbit: Callable[..., Lab], broker: Broker
+) -> None:
+    """Messages with repeated ids keep their places in the batch."""
+    lab = rabbit(broker.url)
+    messages = [Message(str(number), id=f"id-{number // 2 % 3}") for number in range(20)]
+    results = lab.publish_batch(broker.queue, messages)
+    assert [result.unwrap().id for result in results] == [message.id for message in messages]
+    assert broker.payloads() == [message.payload for message in messages]
+
+
+def test_returned_message_shares_its_id_with_another_topic(broker: Broker) -> None:
+    """RabbitMQ returns a message with its id, which a message to another queue may have too."""
+
+    async def run_calls() -> list[object]:
+        async with RabbitMq(url=Secret(broker.url)).async_publisher("events") as publisher:
+            manager = AsyncConnectorManager([Service("events", circuit=None)])
+            return await asyncio.gather(
+                *(
+                    manager.perform("events", publisher.publish(topic, Message(topic, id="a")))
+                    for topic in (f"{broker.queue}-missing", broker.queue)
+                ),
+                return_exceptions=True,
+            )
+
+    returned_error, receipt = asyncio.run(run_calls())
+
+    assert isinstance(returned_error, MessageUnroutable)
+    assert isinstance(receipt, PublishReceipt)
+    assert broker.payloads() == [broker.queue.encode()]
 
 
 def test_message_without_a_queue_is_dropped_if_that_is_wanted(

@@ -102,6 +102,7 @@ class AioPikaLink:
         self._exchange = exchange
         self._loop = asyncio.get_running_loop()
         self._in_flight = 0
+        self._publishing: dict[str, asyncio.Future[None]] = {}
         self._closing: asyncio.Task[None] | None = None
         transport = connection.transport.connection
         properties: dict[str, Any] = transport.server_properties or {}
@@ -140,6 +141,27 @@ class AioPikaLink:
 
     async def _publish(self, item: OutgoingMessage) -> PublishReceipt:
         """Publish a message, and wait for its confirmation without a time limit."""
+        id = item.id
+        if id is None or not self._settings.mandatory:
+            return await self._publish_now(item)
+        # RabbitMQ returns a message with its id only, so no two of an id are on the way together.
+        while (earlier := self._publishing.get(id)) is not None:
+            await asyncio.wait([earlier])
+        done = self._publishing[id] = self._loop.create_future()
+        try:
+            return await self._publish_now(item)
+        finally:
+            del self._publishing[id]
+            done.set_result(None)
+
+    async def _publish_after(
+        self, earlier: asyncio.Task[PublishReceipt] | None, item: OutgoingMessage
+    ) -> PublishReceipt:
+        if earlier is not None:
+            await asyncio.wait([earlier])
+        return await self._publish(item)
+
+    async def _publish_now(self, item: OutgoingMessage) -> PublishReceipt:
         if self.is_blocked:
             raise publish_error(PublishFault.BLOCKED, RULES)
         self._in_flight += 1
@@ -167,7 +189,13 @@ class AioPikaLink:
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
         """Publish messages one after another, and wait for all confirmations together."""
-        tasks = [self._loop.create_task(self._publish(item)) for item in items]
+        ids = [item.id for item in items if item.id is not None]
+        # A message with the id of an earlier one waits for it, and the others keep their places.
+        has_repeats = len(set(ids)) < len(ids)
+        tasks: list[asyncio.Task[PublishReceipt]] = []
+        for item in items:
+            earlier = tasks[-1] if tasks and has_repeats else None
+            tasks.append(self._loop.create_task(self._publish_after(earlier, item)))
         late_tasks: list[asyncio.Task[PublishReceipt]] = []
 
         def expire() -> None:
