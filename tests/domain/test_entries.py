@@ -90,6 +90,15 @@ def test_query_time_bounds(fields: dict[str, Any], result: bool) -> None:
     assert result is EntryQuery(**fields).matches(entry())
 
 
+@pytest.mark.parametrize(
+    "ids, result",
+    [(None, True), ([], False), ("e1", True), (["e1", "e2"], True), (["e2"], False)],
+)
+def test_query_for_no_ids_matches_nothing(ids: Any, result: bool) -> None:
+    """A query matches only the given ids; an empty list of ids matches no entry."""
+    assert result is EntryQuery(ids=ids).matches(entry())
+
+
 def test_repr_hides_the_content() -> None:
     """An entry's repr leaves out the content, because it may be personal."""
     assert "INV-1" not in repr(entry(content=b"INV-1"))

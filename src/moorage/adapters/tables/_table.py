@@ -293,9 +293,9 @@ def _conditions_of(query: EntryQuery) -> tuple[list[str], list[Value]]:
         if time is not None:
             conditions.append((condition, micros(time)))
     locations = [condition for condition, _ in conditions]
-    ids = sorted(query.ids)
-    if ids:
-        locations.append(f"id IN ({', '.join('?' * len(ids))})")
+    ids = sorted(query.ids or ())
+    if query.ids is not None:
+        locations.append(f"id IN ({', '.join('?' * len(ids))})" if ids else "1 = 0")
     if query.states:
         # Literals, so that the database recognises the partial index.
         states = ", ".join(f"'{state.value}'" for state in sorted(query.states))

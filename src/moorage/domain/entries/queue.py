@@ -243,8 +243,10 @@ E = TypeVar("E", bound=Entry)
 F = TypeVar("F", bound=Entry)
 
 
-def _ids(value: Iterable[str]) -> frozenset[str]:
-    return frozenset(value)
+def _ids(value: Iterable[str] | None) -> frozenset[str] | None:
+    if value is None:
+        return None
+    return frozenset((value,) if isinstance(value, str) else value)
 
 
 def _states(value: Iterable[EntryState | str]) -> frozenset[EntryState]:
@@ -257,7 +259,7 @@ class EntryQuery:
 
     Attributes:
         id, target, operation, tenant, subject, lane: the exact value.
-        ids: any of these ids; by default all.
+        ids: any of these ids; by default all. If it is empty, no entry matches.
         states: any of these states; by default all.
         since, until: the time at which it was added, `until` excluded.
         settled_before: the time before which it was settled.
@@ -272,7 +274,7 @@ class EntryQuery:
     tenant: str | None = None
     subject: str | None = None
     lane: str | None = None
-    ids: frozenset[str] = attrs.field(default=frozenset(), converter=_ids)
+    ids: frozenset[str] | None = attrs.field(default=None, converter=_ids)
     states: frozenset[EntryState] = attrs.field(default=frozenset(), converter=_states)
     since: datetime | None = attrs.field(default=None, validator=_check_aware)
     until: datetime | None = attrs.field(default=None, validator=_check_aware)
@@ -295,7 +297,7 @@ class EntryQuery:
                     ("lane", self.lane),
                 )
             )
-            and (not self.ids or entry.id in self.ids)
+            and (self.ids is None or entry.id in self.ids)
             and (not self.states or entry.state in self.states)
             and (self.since is None or entry.added_at >= self.since)
             and (self.until is None or entry.added_at < self.until)

@@ -488,6 +488,7 @@ class Checks:
             EntryQuery(id="nobody"),
             EntryQuery(ids=[self._entry(7).id, self._entry(9).id, "nobody"]),
             EntryQuery(ids=[self._entry(7).id, self._entry(8).id], target="adyen"),
+            EntryQuery(ids=[]),
             EntryQuery(target="adyen"),
             EntryQuery(operation="charge"),
             EntryQuery(tenant="acme"),
