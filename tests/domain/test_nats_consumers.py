@@ -21,8 +21,10 @@ from moorage.domain.messages.nats_consumers import (
     names_in,
     read_answer,
     read_delivery,
+    record_fields,
     subjects_overlap,
 )
+from moorage.domain.pipelines.records import SinkRecord
 
 
 @pytest.mark.parametrize(
@@ -114,3 +116,11 @@ def test_pinned_consumers_need_a_version() -> None:
     config = pinned.config("g-a", "a")
     assert "priority_policy" == shared_consumer.difference("g-a", "a", config)
     assert pinned.difference("g-a", "a", config) is None
+
+
+def test_fields_of_odd_headers() -> None:
+    """A NATS message with an empty key, id or header name makes a record, as any other."""
+    headers = {"moorage-key": "", "Nats-Msg-Id": "", "": "1"}
+    record = SinkRecord(b"", **record_fields(headers), topic="orders", partition="S", offset=1)
+
+    assert (None, None, (("(unnamed)", "1"),)) == (record.key, record.id, record.attributes)

@@ -133,6 +133,17 @@ async def test_other_columns_and_payloads(tmp_path: Path) -> None:
 
 
 @each_system
+async def test_row_with_an_empty_key_has_no_key(system: str, tmp_path: Path) -> None:
+    """A row with an empty key arrives like one without a key, and does not stop the source."""
+    async with database(system, tmp_path) as made:
+        await made.run(TABLES[system])
+        outbox = OutboxTable(made.manager, made.connector, "outbox")
+        await _put(made, "1", key="")
+
+        assert [(None, 1)] == [(row.key, row.json()) for row in await outbox.after(None)]
+
+
+@each_system
 async def test_pipeline_continues_after_its_position(system: str, tmp_path: Path) -> None:
     """A pipeline over an outbox table continues after its stored position."""
     async with database(system, tmp_path) as made:

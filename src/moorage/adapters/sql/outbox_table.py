@@ -188,7 +188,7 @@ class OutboxTable:
 def _record(row: Any, table: str, offset: Offset) -> SourceRecord:
     """Convert a row of the outbox table to a record."""
     fields: dict[str, Any] = {"id": f"{table}/{row.id}", "offset": offset}
-    if row.key is not None:
+    if row.key not in {None, "", b""}:
         fields["key"] = row.key if isinstance(row.key, (str, bytes)) else str(row.key)
     if isinstance(row.payload, (str, bytes)):
         return SourceRecord(row.payload, **fields)

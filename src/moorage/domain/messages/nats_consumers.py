@@ -246,10 +246,14 @@ def record_fields(headers: Mapping[str, str]) -> dict[str, Any]:
     reserved = {CONTENT_TYPE.lower(), MESSAGE_ID.lower(), KEY_HEADER}
     values = {name.lower(): value for name, value in headers.items()}
     return {
-        "key": values.get(KEY_HEADER),
-        "attributes": [item for item in headers.items() if item[0].lower() not in reserved],
+        "key": values.get(KEY_HEADER) or None,
+        "attributes": [
+            (name or "(unnamed)", value)
+            for name, value in headers.items()
+            if name.lower() not in reserved
+        ],
         "content_type": values.get(CONTENT_TYPE.lower()),
-        "id": values.get(MESSAGE_ID.lower()),
+        "id": values.get(MESSAGE_ID.lower()) or None,
     }
 
 
