@@ -119,6 +119,7 @@ async def test_message_of_another_program(broker: Broker) -> None:
     time = datetime(2026, 11, 25, tzinfo=UTC)
     properties = pika.BasicProperties(
         headers={"": "1", "count": 2, "list": [1, None], "moorage-key": ""},
+        message_id="",
         timestamp=int(time.timestamp()),
         type="order",
         app_id="shop",

@@ -231,7 +231,7 @@ def _records(messages: Sequence[tuple[str, Any]], offsets: Sequence[str]) -> lis
         key=[key_bytes(key) for _, key in pairs],
         attributes=[tuple(attributes) for attributes, _ in pairs],
         content_type=[item.content_type for item in properties],
-        id=[item.message_id for item in properties],
+        id=[item.message_id or None for item in properties],
         offset=offsets,
         published_at=[item.timestamp for item in properties],
         schema=[item.message_type for item in properties],
