@@ -30,6 +30,7 @@ from moorage import (
     Service,
 )
 from moorage.adapters.redis_streams.source import RedisStreamsSource
+from moorage.domain.messages.redis_streams import record_columns
 from moorage.testing import MemorySink
 from tests.pipelines.pipeline_waiting import until
 from tests.support.redis_servers import PrivateRedis
@@ -408,3 +409,10 @@ async def test_message_with_an_unreadable_type(private_server: PrivateRedis, ser
     [record] = await reader.poll(MANY)
     assert ("\\xff", "\\xfe") == (record.content_type, record.id)
     await reader.close()
+
+
+def test_fields_of_an_odd_entry() -> None:
+    """An entry with an empty key or id makes a record without it."""
+    fields = record_columns([[b"payload", b"1", b"moorage-key", b"", b"message-id", b""]])
+
+    assert ([None], [None]) == (fields["key"], fields["id"])

@@ -156,7 +156,7 @@ def _record_fields(words: Sequence[bytes]) -> dict[str, Any]:
         elif field == CONTENT_TYPE:
             fields["content_type"] = value.decode(errors="backslashreplace")
         elif field == MESSAGE_ID:
-            fields["id"] = value.decode(errors="backslashreplace")
+            fields["id"] = value.decode(errors="backslashreplace") or None
         else:
             attributes.append((field or "(unnamed)", value))
     return fields
