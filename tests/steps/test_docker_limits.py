@@ -381,7 +381,7 @@ def test_stop_that_ends_while_the_name_is_free_is_an_error(tmp_path: Path) -> No
 
     assert excinfo.value.may_have_been_processed
     assert excinfo.value.retryable
-    assert "Stop it again" in str(excinfo.value)
+    assert "Stop the run again" in str(excinfo.value)
 
 
 _ABSENT = (404, {"message": "No such container"})

@@ -286,7 +286,7 @@ def test_run_that_needs_approval_is_an_error_and_goes_on(lab: Lab) -> None:
     assert f"runs/{number}" in waiting.value.remedy
     fake.set_conclusion(number, "waiting", None)
     fake.failures = [("cancel", 409, {"message": "not queued yet"}, {})]
-    with pytest.raises(VendorFailed, match="does not cancel"):
+    with pytest.raises(VendorFailed, match="cannot cancel"):
         platform.stop("approve", 1.0, 10.0)
     fake.set_conclusion(number, "waiting", None)
     status = platform.status("approve", 10.0)
