@@ -446,5 +446,5 @@ def test_a_question_that_changes_something_locks(lab: Lab) -> None:
 
 def test_a_question_that_cannot_be_answered_raises(lab: Lab) -> None:
     """An exception raised by a read-only command reaches the caller unchanged."""
-    with pytest.raises(InvalidData, match="wrong"):
+    with pytest.raises(InvalidData, match="not valid"):
         lab.sync_store().execute(Question(a_key(), FailingAppend(1, "a").apply))
