@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,37 @@ from moorage.cli.exit_deadline import ExitDeadline
 
 if TYPE_CHECKING:
     import pytest
+
+_COLLECTING = """
+import gc, threading
+from moorage.cli.exit_deadline import ExitDeadline
+
+class Garbage(threading.local):
+    pass
+
+deadline = ExitDeadline(0)
+with deadline:
+    pass
+hold = threading.Event()
+for _ in range(30):
+    threading.Thread(target=hold.wait, daemon=True).start()
+gc.freeze()
+gc.set_threshold(1, 1, 1)
+for _ in range(3_000):
+    garbage = Garbage()
+    garbage.itself = garbage
+    del garbage
+    assert not deadline.is_due()
+assert gc.isenabled()
+"""
+
+
+def test_garbage_collection_does_not_block_a_process_that_asks_for_its_end() -> None:
+    """A garbage collection during the look at the main thread blocks no thread, as in Python 3.11.
+
+    The garbage is a local variable of threads, for which Python needs a lock over all threads.
+    """
+    subprocess.run([sys.executable, "-c", _COLLECTING], check=True, timeout=120)
 
 
 def test_deadline_ends_only_a_command_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ ends the process if necessary.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -71,13 +72,25 @@ class ExitDeadline:
 def _is_interpreter_ending() -> bool:
     """Return whether the main thread has finished and waits for other threads."""
     main = main_thread()
-    frame = sys._current_frames().get(main.ident or 0)  # noqa: SLF001 - documented by Python
+    frame = _current_frame_of(main)
     while frame is not None and frame.f_back is not None:
         frame = frame.f_back
     # Python waits for executor threads while the main thread still counts as alive.
     return not main.is_alive() or (
         frame is not None and _function_of(frame) == ("threading", "_shutdown")
     )
+
+
+def _current_frame_of(thread: Thread) -> FrameType | None:
+    # In some versions of Python 3.11 and 3.12, a garbage collection in this call blocks the whole
+    # process for ever, because the call holds a lock that the collection needs.
+    was_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames().get(thread.ident or 0)  # noqa: SLF001 - documented by Python
+    finally:
+        if was_collecting:
+            gc.enable()
 
 
 def _function_of(frame: FrameType) -> tuple[object, str]:
