@@ -345,7 +345,7 @@ class Pipeline:
 
 
 def _check_parts(source: object, sink: object, transforms: Sequence[object]) -> None:
-    """Refuse objects that cannot be parts of a pipeline.
+    """Raise an error if a source, a sink or a transform lacks what a pipeline calls.
 
     Raises:
         ConfigurationError: an object lacks a method, or the transforms are not functions.

@@ -424,7 +424,7 @@ class CallOperations(FastPathSteps):
         code: bytes | Fingerprint | None,
         use: KeyUse,
     ) -> tuple[KeyedUse | None, AttemptStep]:
-        """Return the step that sends a request, with the protection by its key if it has one."""
+        """Return the step that sends a request, protected by its idempotency key if it has one."""
         plan = call.plan
         call.repeatable = is_repeatable(plan, request)
         protection = None

@@ -241,7 +241,7 @@ async def an_unreadable_success_is_unknown(make: Open) -> None:
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:
-    """After a lost answer the outcome is unknown, and the idempotency key never sends again."""
+    """After a lost answer the outcome is unknown, and a call with the same key sends nothing."""
     async with make() as lab:
         if any(
             service.idempotency_header is not None
