@@ -237,6 +237,7 @@ WRONG_BATCHES: list[tuple[str, str, Any]] = [
     ("bookings", "bookings[0].exchange_rate", (attrs.evolve(BOOKING, currency="USD"),)),
     ("bookings", "bookings[0].base_amount", (attrs.evolve(BOOKING, base_amount=Decimal(1)),)),
     ("bookings", "bookings[0]", ("x",)),
+    ("bookings", "bookings", (BOOKING,) * 100_000),
     ("is_locked", "is_locked", "yes"),
 ]
 
@@ -253,7 +254,10 @@ def test_wrong_field_of_a_batch_is_refused(field: str, named: str, value: Any) -
 BODY = write_datev(_batch(bookings=(BOOKING, FULL_BOOKING)), created_at=NOW)
 SPOILED: list[tuple[bytes, bytes, str]] = [
     (b"700", b"510", "header"),
-    (b";13;", b";12;", "header"),
+    (b";13;", b";14;", "header"),
+    (b";13;", b";6;", "header"),
+    (b"EXTF", b"XTFE", "header"),
+    (b'";"";""', b'";""', "header"),
     (b"29098", b"x", "header's field 11"),
     (b"20260101", b"20261301", "header's field 13"),
     (b"20260101", b"2026", "header's field 13"),
@@ -270,6 +274,46 @@ SPOILED: list[tuple[bytes, bytes, str]] = [
     (b"ue", b"\x81", "file"),
     (BODY, b"", "header"),
 ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+def test_unicode_files_are_read(encoding: str) -> None:
+    """A file in UTF-8, or with a byte order mark of Unicode, has the same texts as Windows-1252."""
+    assert read_datev(BODY.decode("cp1252").encode(encoding)) == read_datev(BODY)
+
+
+def test_exports_of_programs_of_datev_are_read() -> None:
+    """A file that a program of DATEV wrote begins with DTVF instead of EXTF."""
+    assert read_datev(BODY.replace(b"EXTF", b"DTVF")) == read_datev(BODY)
+
+
+@pytest.mark.parametrize("version,columns", [(7, 116), (9, 120), (12, 124), (13, 125)])
+def test_older_versions_are_read(version: int, columns: int) -> None:
+    """The rows of older versions have fewer columns; the fields behind them are empty."""
+    header, *rows, _ = BODY.split(b"\r\n")
+    older_rows = [b";".join(row.split(b";")[:columns]) for row in rows[:2]]
+    header = header.replace(b";13;", b";%d;" % version)
+
+    assert read_datev(b"\r\n".join([header, *older_rows])).bookings == (BOOKING,)
+
+
+def test_general_reversal_may_be_a_letter() -> None:
+    """DATEV marks a general reversal with 1 or with G; 0 marks none."""
+    mark = b'31032026;"1";'
+    assert BODY.count(mark) == 1
+
+    assert read_datev(BODY.replace(mark, b'31032026;"G";')) == read_datev(BODY)
+    assert not read_datev(BODY.replace(mark, b'31032026;"0";')).bookings[1].is_reversal
+
+
+def test_batch_is_locked_by_default_and_by_a_single_booking() -> None:
+    """A header without a mark means locked, and a locked booking locks its whole batch."""
+    locked = _batch(bookings=(BOOKING, FULL_BOOKING), is_locked=True)
+    rows = BODY.split(b"\r\n")
+    rows[3] = rows[3].replace(b";0;27022026;", b";1;27022026;")
+
+    assert read_datev(BODY.replace(b";1;0;0;", b";1;0;;", 1)) == locked
+    assert read_datev(b"\r\n".join(rows)) == locked
 
 
 @pytest.mark.parametrize("old,new,field", SPOILED)

@@ -1,7 +1,8 @@
-"""Files of bookings in DATEV's format EXTF 700: batches of bookings of version 13."""
+"""Files of bookings in DATEV's format 700: batches of bookings, written in version 13."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from datetime import date, datetime
@@ -19,8 +20,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _HEADER: Final = ("EXTF", "700", "21", "Buchungsstapel", "13")
+_ORIGINS: Final = frozenset({"EXTF", "DTVF"})
+"""The first field of a file from another program, and of an export from a program of DATEV."""
+_VERSIONS: Final = frozenset(map(str, range(7, 14)))
+"""Versions that are read; each added columns behind those of the version before."""
+_LEAST_COLUMNS: Final = 116
 _HEADER_LENGTH: Final = 31
 _HEADER_TEXTS: Final = frozenset({1, 4, 8, 9, 10, 17, 18, 22, 24, 27, 30, 31})
+_BYTE_ORDER_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""UTF-32 comes first, because its mark begins with that of UTF-16."""
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _MOST_EMPTY_LINES: Final = 1_000
 
@@ -168,6 +182,7 @@ _BASE_CURRENCY: Final = 6
 _DATE: Final = 10
 _LOCKED: Final = 114
 _REVERSAL: Final = 118
+_REVERSAL_MARKS: Final = frozenset({"1", "G"})
 
 
 def write_datev(batch: DatevBatch, *, created_at: datetime) -> bytes:
@@ -231,10 +246,13 @@ def _row(batch: DatevBatch, booking: DatevBooking) -> str:
 def read_datev(body: bytes) -> DatevBatch:
     """Return the batch of bookings that a DATEV file contains.
 
-    Columns for which `DatevBooking` has no field are left out.
+    Files from programs of DATEV (DTVF) and from other programs (EXTF) are read, in versions 7 to
+    13 of the batch of bookings. The text is read as Unicode if the file begins with a byte order
+    mark or is valid UTF-8, and as Windows-1252 otherwise. Columns for which `DatevBooking` has no
+    field are left out.
 
     Raises:
-        InvalidData: the file is not a batch of bookings of version 13, or a value has the
+        InvalidData: the file is not a batch of bookings of these versions, or a value has the
             wrong format; the error's field names the line and the column.
     """
     check_kind(body, bytes, "body")
@@ -242,22 +260,40 @@ def read_datev(body: bytes) -> DatevBatch:
         _unreadable_error("file", "is larger than 64 MB, the maximum that moorage reads")
     rows = _rows(body)
     first_line = next(rows, (1, [""]))[1]
-    if (
-        tuple(first_line[:5]) != _HEADER
-        or len(first_line) != _HEADER_LENGTH
-        or next(rows, None) is None
-    ):
+    columns = len(next(rows, (2, [""]))[1])
+    if not _is_header(first_line) or not _LEAST_COLUMNS <= columns <= len(COLUMNS):
         _unreadable_error(
-            "header", "must begin a batch of bookings in the format EXTF 700, version 13"
+            "header", "must begin a batch of bookings in DATEV's format 700, version 7 to 13"
         )
     header = _read_header(first_line)
-    bookings = tuple(_read_row(row, f"line {line}", header) for line, row in rows if row)
-    return DatevBatch(**header, bookings=bookings)
+    bookings: list[DatevBooking] = []
+    for line, row in rows:
+        if row:
+            bookings.append(_read_row(row, f"line {line}", header, columns))
+            # One locked booking locks the whole batch.
+            header["is_locked"] |= row[_LOCKED - 1] == "1"
+    return DatevBatch(**header, bookings=tuple(bookings))
+
+
+def _is_header(row: list[str]) -> bool:
+    origin, *kind, version = row[:5] if len(row) == _HEADER_LENGTH else [""] * 5
+    return origin in _ORIGINS and tuple(kind) == _HEADER[1:4] and version in _VERSIONS
+
+
+def _encoding(body: bytes) -> str:
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if body.startswith(mark):
+            return encoding
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"
 
 
 def _rows(body: bytes) -> Iterator[tuple[int, list[str]]]:
     """The rows of a DATEV file, with the number of each row's first line; empty lines count too."""
-    text = TextIOWrapper(BytesIO(body), "cp1252", newline="")
+    text = TextIOWrapper(BytesIO(body), _encoding(body), newline="")
     reader = csv.reader(text, delimiter=";", strict=True)
     line, empty_lines = 1, 0
     try:
@@ -268,7 +304,7 @@ def _rows(body: bytes) -> Iterator[tuple[int, list[str]]]:
             yield line, row
             line = reader.line_num + 1
     except (UnicodeDecodeError, csv.Error):
-        _unreadable_error("file", "is not a CSV file in the encoding Windows-1252")
+        _unreadable_error("file", "is not a CSV file in Windows-1252 or Unicode")
 
 
 def _unreadable_error(place: str, problem: str) -> NoReturn:
@@ -299,7 +335,7 @@ def _read_header(row: list[str]) -> dict[str, Any]:
         "last": read(16, "[0-9]{8}", day),
         "title": read(17, ".{0,30}") or "Buchungsstapel",
         "initials": read(18, ".{0,2}") or None,
-        "is_locked": read(21, "[01]?") == "1",
+        "is_locked": read(21, "[01]?") != "0",
         "currency": read(22, "[A-Z]{3}"),
         "chart": read(27, "(?:[0-9]{2})?") or None,
     }
@@ -309,9 +345,11 @@ def _raise_wrong_value(number: int) -> NoReturn:
     _unreadable_error(f"header's field {number}", "does not have the format that DATEV prescribes")
 
 
-def _read_row(row: list[str], place: str, header: dict[str, Any]) -> DatevBooking:
-    if len(row) != len(COLUMNS):
-        _unreadable_error(place, f"has {len(row)} columns, but must have {len(COLUMNS)}")
+def _read_row(row: list[str], place: str, header: dict[str, Any], columns: int) -> DatevBooking:
+    """Return the booking in a row, which is filled up with the columns that its version lacks."""
+    if len(row) != columns:
+        _unreadable_error(place, f"has {len(row)} columns, but must have {columns}")
+    row += [""] * (len(COLUMNS) - columns)
     if row[_BASE_CURRENCY - 1] not in {"", header["currency"]}:
         _unreadable_error(
             f"{place}, {COLUMNS[_BASE_CURRENCY - 1]}", "must be the currency that the header names"
@@ -328,7 +366,7 @@ def _read_row(row: list[str], place: str, header: dict[str, Any]) -> DatevBookin
                     "does not have the format that DATEV prescribes",
                 )
     try:
-        return DatevBooking(is_reversal=row[_REVERSAL - 1] == "1", **values)
+        return DatevBooking(is_reversal=row[_REVERSAL - 1] in _REVERSAL_MARKS, **values)
     except TypeError:
         _unreadable_error(place, "must have an amount and two accounts")
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _ACCOUNT: Final = re.compile("[1-9][0-9]{0,8}|0[0-9]{1,8}")
 _DOCUMENT: Final = "[A-Za-z0-9$&%*+/-]"
 _RATE_DECIMALS: Final = 6
+_MOST_BOOKINGS: Final = 99_999
 _PRINTABLE: Final = "[^\x00-\x1f\x7f]"
 
 
@@ -202,7 +203,7 @@ class DatevBatch:
         client: number of the client at the consultant (Mandant).
         fiscal_year: first day of the fiscal year, in which all bookings are.
         first, last: first and last day of the bookings.
-        bookings: the bookings.
+        bookings: the bookings, at most 99999.
         account_length: number of digits of a ledger account; those of customers and suppliers have
             one more.
         title: title of the batch.
@@ -243,13 +244,20 @@ class DatevBatch:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse days outside of the fiscal year, and accounts of the wrong length."""
+        """Refuse days outside of the fiscal year, too many bookings and too long accounts."""
         if not self.fiscal_year <= self.first <= self.last <= year_end(self.fiscal_year):
             raise InvalidData(
                 "The period of the batch must be within the fiscal year, and must not end before"
                 " it begins.",
                 field="first",
                 remedy="Write one batch for each fiscal year.",
+            )
+        if len(self.bookings) > _MOST_BOOKINGS:
+            raise InvalidData(
+                f"The batch has {len(self.bookings)} bookings, but DATEV reads at most"
+                f" {_MOST_BOOKINGS} of a file.",
+                field="bookings",
+                remedy="Write several batches, for example one for each month.",
             )
         for number, booking in enumerate(self.bookings):
             self._check(booking, f"bookings[{number}]")
