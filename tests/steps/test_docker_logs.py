@@ -13,8 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from moorage import ConnectionFailed
-from moorage.adapters.steps._docker_logs import LOG_DRIVER, DockerLogs, nanoseconds_of
+from moorage.adapters.steps._docker_logs import LOG_DRIVER, DockerLogs
 from moorage.adapters.steps._docker_wire import Engine
+from moorage.domain.steps.log_times import nanoseconds_of
 from tests.steps.docker_lab import IMAGE, engine, is_podman
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from base64 import b64decode
+from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -39,7 +40,7 @@ from tests.steps.kubernetes_lab import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
 _BEGUN = "2030-01-02T03:04:05Z"
@@ -407,6 +408,25 @@ def test_output_is_read_once_across_marks(lab: Lab) -> None:
     assert not platform.logs("run-1", "stdout", "", 10.0).is_last
 
 
+def test_lines_within_one_microsecond_are_read_once(lab: Lab) -> None:
+    """Log entries whose times differ by nanoseconds are read only once, in any number of reads."""
+    fake, platform = lab
+    platform.start(spec(), 10.0)
+    lines = (
+        b"2030-01-02T03:04:05.123456Z a\n"
+        b"2030-01-02T03:04:05.123456001Z b\n"
+        b"2030-01-02T03:04:05.123456789Z c\n"
+    )
+    fake.logs["run-1"] = lines
+    chunk = platform.logs("run-1", "stdout", "", 10.0)
+    assert b"a\nb\nc\n" == chunk.data
+    assert LogChunk(b"", chunk.mark, False) == platform.logs("run-1", "stdout", chunk.mark, 10.0)
+
+    fake.logs["run-1"] = lines + b"2030-01-02T03:04:05.12345679Z d\n"
+
+    assert b"d\n" == platform.logs("run-1", "stdout", chunk.mark, 10.0).data
+
+
 def test_ended_run_is_removed(lab: Lab) -> None:
     """Only an ended run is removed; removing an unknown run does nothing."""
     fake, platform = lab
@@ -435,6 +455,45 @@ def test_failures_are_typed(lab: Lab) -> None:
     with pytest.raises(VendorRejected):
         platform.start(spec(), 10.0)
     assert paused.value.retry_at is not None
+
+
+@pytest.mark.parametrize("content", [b"<html>Log in</html>", b"[]", b"{}"])
+@pytest.mark.parametrize("method", ["runs", "start", "status", "check_access"])
+def test_answer_of_another_program_is_a_failure_of_the_vendor(
+    lab: Lab, method: str, content: bytes
+) -> None:
+    """An answer that is not of the Kubernetes API, such as a proxy's page, raises VendorFailed."""
+    fake, platform = lab
+    acts: dict[str, Callable[[], object]] = {
+        "runs": lambda: platform.runs(10.0),
+        "start": lambda: platform.start(spec(), 10.0),
+        "status": lambda: platform.status("run-1", 10.0),
+        "check_access": lambda: platform.check_access(10.0),
+    }
+    fake.failures = [(200, {}, content)]
+    with pytest.raises(VendorFailed, match="cannot be read"):
+        acts[method]()
+
+
+def test_redirect_is_not_a_success(lab: Lab) -> None:
+    """A request that a proxy redirects to its login page was not carried out."""
+    fake, platform = lab
+    platform.start(spec(), 10.0)
+    fake.pods["run-1"] = ended_pod(0)
+    job, pods = (
+        fake.answer("GET", "/namespaces/default/jobs/run-1", {}),
+        fake.answer("GET", "/namespaces/default/pods?labelSelector=job-name=run-1", {}),
+    )
+    answers: list[tuple[int, dict[str, str], bytes]] = [
+        (status, {}, json.dumps(body).encode()) for status, body in (job, pods)
+    ]
+    fake.failures = [*answers, (302, {"Location": "https://login.example/"}, b"")]
+
+    with pytest.raises(VendorFailed, match="login page") as redirected:
+        platform.remove("run-1", 10.0)
+
+    assert not redirected.value.retryable
+    assert ["run-1"] == list(fake.jobs)
 
 
 @pytest.mark.parametrize("pause", ["²", "9" * 400, "soon", "-1"])
@@ -472,6 +531,11 @@ def test_wrong_settings_are_named(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("another")
     with pytest.raises(AuthenticationFailed):
         KubernetesPlatform(attrs.evolve(settings, token_file=str(tmp_path / "token"))).runs(10.0)
+    for content in (b"", b"tok_1\ntok_16180339887", b"tok_16180339887\xff"):
+        (tmp_path / "token").write_bytes(content)
+        with pytest.raises(ConfigurationError, match="does not contain a token") as refused:
+            KubernetesPlatform(attrs.evolve(settings, token_file=str(tmp_path / "token"))).runs(9.0)
+        assert "tok_" not in "".join(format_exception(refused.value))
     with pytest.raises(ConnectionFailed, match="SSLCertVerificationError") as untrusted:
         KubernetesPlatform(attrs.evolve(settings, ca_file=None)).runs(10.0)
     assert not untrusted.value.may_have_been_processed

@@ -14,9 +14,7 @@ time from which it is asked. It reports neither, so a reading states that it may
 
 from __future__ import annotations
 
-import re
 from contextlib import ExitStack
-from datetime import datetime
 from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +26,7 @@ from moorage.adapters.steps._docker_wire import (
     is_of_podman,
     refusal,
 )
+from moorage.domain.steps.log_times import SECOND, nanoseconds_of
 from moorage.domain.steps.runs import STREAMS, LogChunk
 from moorage.errors import ConnectionFailed
 
@@ -53,8 +52,6 @@ LOG_DRIVER: Final[dict[str, Any]] = {
 It does not compress: the Engine leaves out all compressed files if the first is before a time.
 """
 
-_SECOND: Final = 1_000_000_000
-_FRACTION: Final = re.compile(r"[.](\d{1,9})")
 _PART: Final = 1024 * 1024
 _ENTRY: Final = 16 * 1024
 """The number of bytes at which the Engine cuts a line into entries."""
@@ -324,20 +321,6 @@ class _LogPosition:
         return f"{self.since}#{self._count}#{self._torn}#{self._later}"
 
 
-def nanoseconds_of(time: str) -> int:
-    """Return an Engine's time, which may have a UTC offset, in nanoseconds since 1970.
-
-    Raises:
-        ValueError: the text is not a time with an offset.
-    """
-    moment = datetime.fromisoformat(time)
-    if moment.tzinfo is None:
-        raise ValueError("A time from the Docker Engine has no UTC offset.")
-    fraction = _FRACTION.search(time)
-    nanoseconds = int(f"{fraction[1]:0<9}") if fraction else 0
-    return int(moment.replace(microsecond=0).timestamp()) * _SECOND + nanoseconds
-
-
 def seconds_of(time: str, later: int = 0) -> str:
     """Return an Engine's time in the form of its queries: seconds and nanoseconds.
 
@@ -345,5 +328,5 @@ def seconds_of(time: str, later: int = 0) -> str:
         time: the time.
         later: the number of nanoseconds to add.
     """
-    seconds, nanoseconds = divmod(nanoseconds_of(time) + later, _SECOND)
+    seconds, nanoseconds = divmod(nanoseconds_of(time) + later, SECOND)
     return f"{seconds}.{nanoseconds:09}"

@@ -116,19 +116,28 @@ class Cluster:
             ) from None
         finally:
             connection.close()
-        if answer.status >= 400 and answer.status not in allowed:
+        # The API itself never redirects; a proxy before it may lead to its login page.
+        if answer.status >= 300 and answer.status not in allowed:
             raise refusal(answer.status, data, pause)
         return answer.status, data
 
     def _token(self) -> str:
         try:
-            return Path(self._token_file or "").read_text().strip()
+            content = Path(self._token_file or "").read_bytes()
         except OSError as error:
             raise ConfigurationError(
                 f"The token of the Kubernetes platform cannot be read ({type(error).__name__}).",
                 path="token_file",
                 remedy="Give the file of a service account's token that this user may read.",
             ) from None
+        token = content.decode("latin-1").strip()
+        if not token or not token.isascii() or not token.isprintable():
+            raise ConfigurationError(
+                "The file does not contain a token for the Kubernetes platform.",
+                path="token_file",
+                remedy="Give the file of a service account's token, which is one line of ASCII.",
+            )
+        return token
 
 
 def refusal(status: int, content: bytes, pause: str | None = None) -> ConnectorError:
@@ -151,6 +160,14 @@ def refusal(status: int, content: bytes, pause: str | None = None) -> ConnectorE
             status=status,
             vendor_message=message,
             remedy="Check the token, and the role that is bound to its account.",
+        )
+    if status < 400:
+        return VendorFailed(
+            "The server of the Kubernetes platform redirects to another address, as a login page"
+            " does.",
+            status=status,
+            retryable=False,
+            remedy="Give the URL of the API itself as `server`.",
         )
     kind = VendorFailed if status >= 500 else VendorRejected
     return kind(f"The Kubernetes API answered: {message}", status=status, vendor_message=message)

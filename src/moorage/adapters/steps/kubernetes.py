@@ -17,19 +17,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.adapters.steps._git_host_answers import reads_answers
 from moorage.adapters.steps._kubernetes_files import CONTAINER, file_in_log, writing_command
 from moorage.adapters.steps._kubernetes_status import (
     CANNOT_START,
     NOTE,
     condition_of,
     has_exceeded_limit,
-    moment_of,
     note_of,
     status_of,
 )
 from moorage.adapters.steps._kubernetes_wire import Cluster, entries
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.options import checked_options
+from moorage.domain.steps.log_times import nanoseconds_of
 from moorage.domain.steps.runs import LogChunk, RunPhase
 from moorage.domain.steps.step import ConnectorType
 from moorage.errors import ConfigurationError, ConnectionFailed, InvalidData, VendorRejected
@@ -104,6 +105,7 @@ class KubernetesSettings:
 
 
 @with_careful_constructor
+@reads_answers("The Kubernetes API")
 class KubernetesPlatform:
     """Runs steps as Kubernetes Jobs, each with one Pod that is never restarted.
 
@@ -343,6 +345,7 @@ class KubernetesPlatform:
         if pod is None or stream == "stderr":
             return LogChunk(b"", mark, is_over)
         since, _, number = mark.partition("#")
+        first = nanoseconds_of(since) if since else 0
         skipped = count = int(number or 0)
         query = {"container": "step", "timestamps": "true"}
         if since:
@@ -356,7 +359,7 @@ class KubernetesPlatform:
         size = 0
         for entry in entries(content, is_complete=is_over):
             # The cluster begins with the whole second of the mark.
-            if since and moment_of(entry.time) < moment_of(since):
+            if nanoseconds_of(entry.time) < first:
                 continue
             if entry.time == since and skipped:
                 skipped -= 1
