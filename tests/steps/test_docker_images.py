@@ -77,9 +77,10 @@ def step(image: str) -> Step:
     return Step("rows", ["sh", "-c", "echo rows"], image=image)
 
 
-def test_missing_image_is_pulled_once(socket: str, shop: Registry) -> None:
+@pytest.mark.parametrize("user", [None, "0"])
+def test_missing_image_is_pulled_once(user: str | None, socket: str, shop: Registry) -> None:
     """A step pulls an image that the Engine lacks; the next step does not pull it again."""
-    connector = StepConnector(DockerPlatform(socket), manager())
+    connector = StepConnector(DockerPlatform(socket, user=user), manager())
 
     results = [connector.execute_step(step(shop.image)) for _ in range(2)]
 

@@ -437,14 +437,17 @@ class DockerPlatform:
         return _Created(spec, _id_in(content), created_at)
 
     def _is_for_root(self, step: Step, timeout: float) -> bool:
-        """Return whether root runs a step; root alone can write to the Engine's directories."""
+        """Return whether the Engine has a step's image, and root runs it.
+
+        Root alone can write to the Engine's directories.
+        """
+        code, content = self._engine.ask(
+            "GET", f"/images/{step.image}/json", timeout, allowed=_MISSING
+        )
+        if code in _MISSING:
+            return False
         user = self._options.user
         if user is None:
-            code, content = self._engine.ask(
-                "GET", f"/images/{step.image}/json", timeout, allowed=_MISSING
-            )
-            if code in _MISSING:
-                return False
             with check_understood():
                 image: dict[str, Any] = json.loads(content)["Config"] or {}
                 user = str(image.get("User") or "")
