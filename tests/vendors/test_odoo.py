@@ -12,6 +12,7 @@ import pytest
 from moorage import (
     Account,
     ConfigurationError,
+    ConnectionFailed,
     Hub,
     InvalidData,
     Money,
@@ -295,6 +296,20 @@ def test_lost_answers_are_looked_up_by_the_mark(hub: Hub, sandbox: OdooSandbox) 
     with pytest.raises(OutcomeUnknown):
         hub.accounting().create_contact(
             Contact(name="Well Ltd", number="C-1"), idempotency_key="k-3"
+        )
+
+
+def test_older_contact_with_the_same_number_is_not_taken_for_a_lost_one(
+    hub: Hub, sandbox: OdooSandbox
+) -> None:
+    """If a contact was not created, an older one with its number and name is not its result."""
+    older = Contact(name="Well Ltd", number="C-1", email="old@well.example")
+    hub.accounting().create_contact(older, idempotency_key="k-1")
+    sandbox.fail(ConnectionFailed("The connection broke."))
+
+    with pytest.raises(OutcomeUnknown):
+        hub.accounting().create_contact(
+            attrs.evolve(older, email="new@well.example"), idempotency_key="k-2"
         )
 
 

@@ -27,6 +27,8 @@ from moorage.vendors.accounting._common import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from moorage.contracts.accounting import BookInvoice, BookInvoiceLine, Contact, Journal
 
 MOVE_FIELDS: Final = (
@@ -34,6 +36,11 @@ MOVE_FIELDS: Final = (
     *("currency_id", "write_date"),
 )
 PARTNER_FIELDS: Final = ("name", "ref", "email", "active")
+RANKS: Final[Mapping[ContactRole, str]] = {
+    ContactRole.CUSTOMER: "customer_rank",
+    ContactRole.SUPPLIER: "supplier_rank",
+}
+"""The fields that make a partner a customer or supplier; Odoo raises them with each invoice."""
 ACCOUNT_FIELDS: Final = ("code", "name", "account_type", "currency_id")
 TAX_FIELDS: Final = ("name", "amount", "amount_type", "type_tax_use", "active")
 _NO_NUMBER: Final = ("/", "False")
@@ -79,7 +86,6 @@ def whole_id(text: str, field: str) -> int:
 def contact_values(contact: Contact, country: int | None) -> dict[str, Any]:
     """The fields of a partner, from the details that a contact sets."""
     address, lines = contact.address, lines_of(contact.address)
-    rank = "customer_rank" if contact.role is ContactRole.CUSTOMER else "supplier_rank"
     return filled_fields(
         {
             "name": contact.name,
@@ -92,7 +98,7 @@ def contact_values(contact: Contact, country: int | None) -> dict[str, Any]:
             "city": None if address is None else address.city,
             "zip": None if address is None else address.postal_code,
             "country_id": country,
-            rank: 1,
+            RANKS[contact.role]: 1,
         }
     )
 

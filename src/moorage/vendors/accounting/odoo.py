@@ -58,6 +58,7 @@ from moorage.vendors.accounting._odoo_records import (
     ACCOUNT_FIELDS,
     MOVE_FIELDS,
     PARTNER_FIELDS,
+    RANKS,
     TAX_FIELDS,
     contact_values,
     invoice_values,
@@ -129,9 +130,15 @@ class Odoo(sdk.Vendor):
     async def create_contact(
         self, wire: Wire, contact: Contact, /, *, key: str | None
     ) -> ContactRecord:
-        """Create a partner; if it has no number, its reference is a mark derived from the key."""
+        """Create a partner; if it has no number, its reference is a mark derived from the key.
+
+        After a lost answer, a partner with a number is looked up by all its details, because an
+        older one may have the same number and name.
+        """
         values = contact_values(contact, await self._country(wire, contact))
-        condition = [["ref", "=", contact.number], ["name", "=", contact.name]]
+        condition = [
+            [name, "=", value] for name, value in values.items() if name not in RANKS.values()
+        ]
         if contact.number is None and key is not None:
             values["ref"] = _mark(wire, key)
             condition = [["ref", "=", values["ref"]]]
