@@ -1,5 +1,7 @@
 """References to a vendor's resources: conversion to text and back, and ids that are refused."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,3 +73,12 @@ def test_path_traversal_ids_are_refused(step: str) -> None:
     """A reference with an id that would change the path of a URL is refused."""
     with pytest.raises(InvalidData, match="invalid"):
         Ref.parse(f"stripe:main:{step}")
+
+
+@pytest.mark.parametrize("related", [7, "x", {"order": None}, {1: "o-1"}, {"order": "\udc80"}])
+def test_related_ids_must_be_texts(related: Any) -> None:
+    """Related ids of another type are refused, instead of failing when the text is made."""
+    with pytest.raises(InvalidData, match="related ids of a reference") as caught:
+        Ref("stripe", "main", "ch_1", related)
+
+    assert caught.value.field == "related"

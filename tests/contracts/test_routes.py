@@ -239,3 +239,15 @@ def test_invalid_routes_and_accounts_are_refused() -> None:
         account("No Name")
     with pytest.raises(ConfigurationError, match="Two accounts are named 'a'"):
         Directory([account("a"), account("a")])
+
+
+@pytest.mark.parametrize("wrong", [7, [None], b"DE"])
+@pytest.mark.parametrize("name", ["accounts", "countries", "currencies"])
+def test_names_of_a_route_must_be_texts(name: str, wrong: Any) -> None:
+    """A route refuses a list of names that contains anything but texts."""
+    options = {"accounts": ["main"], name: wrong}
+
+    with pytest.raises(ConfigurationError, match=f"The {name} are not texts") as caught:
+        Route("payments", **options)
+
+    assert caught.value.path == name

@@ -239,6 +239,10 @@ def test_step_with_inputs_needs_a_storage(mode: str, tmp_path: Path) -> None:
         {"inputs": {"x": ""}},
         {"outputs": {"x": 1}},
         {"outputs": {"x": "\ud800"}},
+        {"files": ["x"]},
+        {"inputs": "x"},
+        {"outputs": 7},
+        {"collect": 7},
         {"files": {"x": b""}, "inputs": {"x": "x"}},
     ],
 )

@@ -154,6 +154,13 @@ def test_log_that_cannot_be_stored_changes_no_result(mode: str) -> None:
         assert "the further lines of the step were not written" in result.metadata["log_error"]
 
 
+@pytest.mark.parametrize("size", [0, -1, 1.5, None])
+def test_wrong_sizes_of_log_files_are_refused(size: Any) -> None:
+    """The size of a log file must be a positive whole number."""
+    with pytest.raises(ConfigurationError):
+        StorageLog("logs", size=size)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_stored_log_wants_a_storage(mode: str) -> None:
     """Without a storage, a connector refuses to store a log before it starts anything."""

@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 
 from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.domain.values.patterns import late_pattern
+from moorage.domain.values.text import is_encodable
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -45,7 +46,21 @@ def _is_id(_: object, attribute: attrs.Attribute[str], value: object) -> None:
 
 
 def _pairs(value: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(dict(value).items()))
+    if value == ():
+        return ()
+    try:
+        pairs = sorted(dict(value).items())
+    except (TypeError, ValueError):
+        pairs = None
+    if pairs is None or not all(
+        isinstance(text, str) and is_encodable(text) for pair in pairs for text in pair
+    ):
+        raise InvalidData(
+            "The related ids of a reference are not texts by name.",
+            field="related",
+            remedy="Give a mapping of names to ids, such as {'order': 'o-1'}.",
+        )
+    return tuple(pairs)
 
 
 @frozen

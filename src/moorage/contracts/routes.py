@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,7 @@ from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, InvalidData, Problem, UnsupportedByVendor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import attrs
 
@@ -35,16 +36,32 @@ class Prefer(OneOf, field="prefer"):
     COST = "cost"
 
 
-def _names(value: str | Iterable[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+def _texts(value: str | Iterable[str], path: str) -> tuple[str, ...]:
+    texts = value if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    names = tuple(texts)
+    if not all(isinstance(name, str) for name in names):
+        raise ConfigurationError(
+            f"The {path} are not texts.",
+            path=path,
+            remedy="Give a text or a list of texts.",
+        )
+    return names
 
 
-def _optional_names(value: str | Iterable[str] | None) -> frozenset[str] | None:
-    return None if value is None else frozenset(_names(value))
+def _account_names(value: str | Iterable[str]) -> tuple[str, ...]:
+    return _texts(value, "accounts")
 
 
-def _codes(value: str | Iterable[str]) -> frozenset[str]:
-    return frozenset(code.upper() for code in _names(value))
+def _tenant_names(value: str | Iterable[str] | None) -> frozenset[str] | None:
+    return None if value is None else frozenset(_texts(value, "tenants"))
+
+
+def _countries(value: str | Iterable[str]) -> frozenset[str]:
+    return frozenset(code.upper() for code in _texts(value, "countries"))
+
+
+def _currencies(value: str | Iterable[str]) -> frozenset[str]:
+    return frozenset(code.upper() for code in _texts(value, "currencies"))
 
 
 def _includes(members: frozenset[str], codes: frozenset[str]) -> bool:
@@ -94,7 +111,7 @@ class Account:
 
     name: str
     vendor: Vendor = field(validator=_is_vendor)
-    tenants: frozenset[str] | None = field(default=None, converter=_optional_names, kw_only=True)
+    tenants: frozenset[str] | None = field(default=None, converter=_tenant_names, kw_only=True)
     cost: Decimal | None = field(default=None, converter=_price, kw_only=True)
     webhook_secrets: tuple[Secret, ...] = field(default=(), converter=as_secrets, kw_only=True)
     settings: Mapping[str, Any] = field(factory=no_options, kw_only=True, repr=False)
@@ -130,13 +147,13 @@ class Route:
     """
 
     kind: str
-    accounts: tuple[str, ...] = field(converter=_names)
+    accounts: tuple[str, ...] = field(converter=_account_names)
     tenant: str | None = field(default=None, kw_only=True)
     countries: frozenset[str] = field(
-        default=_ANY_NAME, converter=_codes, validator=are_countries, kw_only=True
+        default=_ANY_NAME, converter=_countries, validator=are_countries, kw_only=True
     )
     currencies: frozenset[str] = field(
-        default=_ANY_NAME, converter=_codes, validator=are_currencies, kw_only=True
+        default=_ANY_NAME, converter=_currencies, validator=are_currencies, kw_only=True
     )
     prefer: Prefer = field(default=Prefer.ORDER, converter=Prefer, kw_only=True)
 

@@ -14,11 +14,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-import attrs
-
 from moorage.domain.steps.runs import STREAMS
 from moorage.domain.steps.step import checked_path
-from moorage.domain.values.durations import is_seconds
+from moorage.domain.values.durations import is_count, is_seconds
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
@@ -51,7 +49,7 @@ class StorageLog:
     """
 
     folder: str = field(converter=_folder)
-    size: int = field(kw_only=True, default=1024 * 1024, validator=attrs.validators.ge(1))
+    size: int = field(kw_only=True, default=1024 * 1024, validator=is_count)
     seconds: float = field(kw_only=True, default=10.0, validator=is_seconds)
 
     @property

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from itertools import chain
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 import attrs
 
@@ -16,11 +17,10 @@ from moorage.domain.secrets.sensitive import MASK
 from moorage.domain.values.durations import if_given, is_seconds, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import evolve, field, frozen, optional
 from moorage.domain.values.patterns import late_pattern
-from moorage.domain.values.text import brief_repr, is_encodable
+from moorage.domain.values.text import brief_repr, is_encodable, with_article
 from moorage.errors import InvalidData
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+T = TypeVar("T")
 
 _TYPE: Final = late_pattern(r"[a-z][a-z0-9-]{0,62}")
 _NAME: Final = late_pattern(r"[A-Za-z0-9][A-Za-z0-9 _./:-]{0,99}")
@@ -222,8 +222,19 @@ def checked_path(path: object, field: str) -> str:
     return "/".join(parts)
 
 
+def _paths_with_values(value: Mapping[str, T], field: str) -> dict[str, T]:
+    """Return the values by their checked paths."""
+    if not isinstance(value, Mapping):
+        raise InvalidData(
+            f"The {field} of a workspace are {with_article(type(value).__name__)}, not a mapping.",
+            field=field,
+            remedy="Pass a mapping whose keys are relative paths, such as 'reports/total.csv'.",
+        )
+    return {checked_path(path, field): item for path, item in value.items()}
+
+
 def _files(value: Mapping[str, bytes]) -> dict[str, bytes]:
-    files = {checked_path(path, "files"): content for path, content in value.items()}
+    files = _paths_with_values(value, "files")
     if not all(isinstance(content, bytes) for content in files.values()):
         raise InvalidData(
             "The content of a file of the workspace is not bytes.",
@@ -240,7 +251,7 @@ def _files(value: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def _keys(value: Mapping[str, str], field: str) -> dict[str, str]:
-    keys = {checked_path(path, field): key for path, key in value.items()}
+    keys = _paths_with_values(value, field)
     if not all(isinstance(key, str) and key and is_encodable(key) for key in keys.values()):
         raise InvalidData(
             "A file of a workspace has a key that is not a text.",
@@ -259,7 +270,7 @@ def _output_keys(value: Mapping[str, str]) -> dict[str, str]:
 
 
 def _paths(value: Iterable[str]) -> tuple[str, ...]:
-    paths = (value,) if isinstance(value, str) else value
+    paths = value if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
     return tuple(checked_path(path, "collect") for path in paths)
 
 
