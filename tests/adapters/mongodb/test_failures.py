@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bson.datetime_ms import DatetimeMS
 
 from moorage import (
     AttemptTimeout,
@@ -29,6 +30,7 @@ from moorage.domain.connectors.mongodb_writes import MongoInsert
 from moorage.testing import TcpProxy
 from moorage.testing.fakes.http_tls import certificate_files
 from tests.adapters.mongodb.mongodb_lab import Lab
+from tests.support.mongodb_secondary import secondary
 from tests.support.mongodb_servers import PrivateMongo
 
 if TYPE_CHECKING:
@@ -230,3 +232,40 @@ def test_a_closed_connector_ends_a_transaction(lab: Lab) -> None:
 
     with pytest.raises(LocalFailure, match="closed"):
         lab.do("transaction", work_async if lab.is_async else run_transaction, name="orders.late")
+
+
+@pytest.mark.parametrize("preference", ["secondaryPreferred", "nearest"])
+def test_secondary_is_read_while_there_is_no_primary(
+    labs: Callable[..., Lab], preference: str
+) -> None:
+    """With a read preference for secondaries, reads go on without a primary, and writes fail."""
+    with secondary({"a": 1}) as address:
+        options = f"replicaSet=rs&readPreference={preference}"
+        lab = labs(f"mongodb://{address}/erp?{options}", connect_timeout=0.5)
+
+        assert ({"a": 1},) == lab.do("find", "orders", {})
+        with pytest.raises(ConnectionFailed) as lost:
+            lab.do("insert_one", "orders", {"a": 1})
+        assert not lost.value.may_have_been_processed
+
+
+def test_date_that_python_does_not_have_is_a_failure_of_the_server(
+    labs: Callable[..., Lab],
+) -> None:
+    """A stored date after the year 9999 raises VendorFailed, and an option makes it readable."""
+    with secondary({"at": DatetimeMS(2**62)}) as address:
+        url = f"mongodb://{address}/erp?directConnection=true"
+        with pytest.raises(VendorFailed, match="DATETIME_AUTO") as unread:
+            labs(url).do("find", "orders", {})
+        lab = labs(url, options={"datetime_conversion": "DATETIME_AUTO"})
+
+        assert ({"at": DatetimeMS(2**62)},) == lab.do("find", "orders", {})
+    assert not unread.value.retryable
+
+
+@pytest.mark.parametrize("name", ["", "a..b", "$orders"])
+def test_collection_name_that_is_not_valid_is_an_invalid_request(lab: Lab, name: str) -> None:
+    """An operation on a collection whose name MongoDB does not accept was not sent."""
+    with pytest.raises(InvalidRequest, match="name of the collection") as refused:
+        lab.do("insert_one", name, {})
+    assert not refused.value.may_have_been_processed

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bson.errors import BSONError
+from bson.errors import BSONError, InvalidBSON
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
+    InvalidName,
     InvalidOperation,
     NotPrimaryError,
     OperationFailure,
@@ -27,6 +28,7 @@ from moorage.domain.connectors.mongodb_failures import (
     partly_refused_error,
     timeout_error,
     unreachable_error,
+    unreadable_values_error,
     unsendable_values_error,
 )
 from moorage.errors import ConnectorError, InvalidRequest, PoolExhausted
@@ -45,6 +47,8 @@ def judge(error: Exception, progress: Progress, obstacles: str) -> ConnectorErro
     """
     if isinstance(error, ConnectorError):
         return error
+    if isinstance(error, InvalidBSON):
+        return unreadable_values_error(progress.phase)
     if isinstance(error, (BSONError, OverflowError)):
         return unsendable_values_error()
     if isinstance(error, TimeoutError):
@@ -77,6 +81,11 @@ def _of_driver(error: PyMongoError, progress: Progress, obstacles: str) -> Conne
         return unreachable_error(f"{error} {obstacles}", phase)
     if isinstance(error, InvalidOperation):
         return closed_error()
+    if isinstance(error, InvalidName):
+        return InvalidRequest(
+            "MongoDB does not accept the name of the collection. Nothing was sent.",
+            remedy="Pass a name that is not empty and contains neither $ nor two dots in a row.",
+        )
     if isinstance(error, SettingsError):
         return InvalidRequest(
             "The server or the driver does not support this operation with the connector's"

@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.errors import PyMongoError
 
 from moorage.adapters.mongodb._monitor import obstacles_of
@@ -64,7 +64,11 @@ async def ready(client: Any, monitor: Monitor, seconds: float, *, for_writing: b
         return
     with suppress(PyMongoError, TimeoutError):
         async with asyncio.timeout(seconds):
-            await client.is_primary
+            if for_writing or client.read_preference == ReadPreference.PRIMARY:
+                await client.is_primary
+            else:
+                # Only an operation waits for the servers that the read preference allows.
+                await client.admin.command("ping", read_preference=client.read_preference)
     if not monitor.is_ready(client, for_writing=for_writing):
         raise unreachable_error(obstacles_of(client))
 

@@ -6,13 +6,15 @@ from contextlib import nullcontext, suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pymongo import MongoClient
+import pymongo
+from pymongo import MongoClient, ReadPreference
 from pymongo.errors import PyMongoError
 
 from moorage.adapters.mongodb._monitor import obstacles_of
 from moorage.domain.connectors.mongodb_failures import unreachable_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from moorage.adapters.mongodb._monitor import Monitor
@@ -52,15 +54,29 @@ def ready(client: Any, monitor: Monitor, seconds: float, *, for_writing: bool) -
     if monitor.is_ready(client, for_writing=for_writing):
         return
     if monitor.begin_search():
-        Thread(target=_search, args=(client, monitor), daemon=True).start()
+        searches_secondary = not for_writing and client.read_preference != ReadPreference.PRIMARY
+        search = _ask_readable if searches_secondary else _find_writable
+        Thread(target=_search, args=(search, client, monitor, seconds), daemon=True).start()
     monitor.wait_for_search(seconds)
     if not monitor.is_ready(client, for_writing=for_writing):
         raise unreachable_error(obstacles_of(client))
 
 
-def _search(client: Any, monitor: Monitor) -> None:
+def _search(
+    search: Callable[[Any, float], None], client: Any, monitor: Monitor, seconds: float
+) -> None:
     try:
         with suppress(PyMongoError):
-            _ = client.is_primary
+            search(client, seconds)
     finally:
         monitor.end_search()
+
+
+def _find_writable(client: Any, _: float) -> None:
+    _ = client.is_primary
+
+
+def _ask_readable(client: Any, seconds: float) -> None:
+    # Only an operation waits for the servers that the read preference allows.
+    with pymongo.timeout(seconds):
+        client.admin.command("ping", read_preference=client.read_preference)

@@ -71,12 +71,16 @@ class Monitor(ConnectionPoolListener):
         self.attempts: dict[Progress, None] = {}
 
     def is_ready(self, client: Any, *, for_writing: bool) -> bool:
-        """Return whether the client knows a server that accepts operations."""
+        """Return whether the client knows a server that accepts operations.
+
+        A server to read from is one that the client's read preference allows.
+        """
         servers = client.topology_description
         known_servers = self._known_servers
         if known_servers[0] is not servers:
             # The driver replaces a description that has changed, so each is judged once.
-            known_servers = servers, servers.has_writable_server(), servers.has_readable_server()
+            is_readable = servers.has_readable_server(client.read_preference)
+            known_servers = servers, servers.has_writable_server(), is_readable
             self._known_servers = known_servers
         _, is_writable, is_readable = known_servers
         return is_writable or (not for_writing and is_readable)

@@ -301,6 +301,18 @@ def unsendable_values_error() -> InvalidRequest:
     )
 
 
+def unreadable_values_error(phase: MongoPhase) -> VendorFailed:
+    """Return the error for an answer with values that the MongoDB driver cannot read."""
+    return VendorFailed(
+        "The server's answer contains a value that the driver cannot read, such as a date after"
+        " the year 9999.",
+        may_have_been_processed=phase is MongoPhase.SENT,
+        retryable=False,
+        remedy="Correct the stored value. To read such dates, set datetime_conversion to"
+        ' "DATETIME_AUTO" in `options`.',
+    )
+
+
 def closed_error() -> LocalFailure:
     """Return the error for a MongoDB connector that was closed."""
     return LocalFailure(
