@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from moorage.contracts.payments import Charge, Money
 from moorage.contracts.routes import Account
+from moorage.domain.resilience.retry import RetryPolicy
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.payments.gocardless_payments import GoCardlessPaymentsSandbox
@@ -22,6 +23,7 @@ PART = Money("50.00", "EUR")
 MANDATE = "MD_SANDBOX"
 SANDBOX_URL = "https://api-sandbox.gocardless.com"
 SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
+RETRIED = {"retry": RetryPolicy(base_delay=0), "volatile_keys": True}
 
 
 def order(**fields: Any) -> Charge:
@@ -44,7 +46,7 @@ class SandboxHub:
         account = Account(
             "main",
             GoCardlessPayments(**values | options),
-            settings={"volatile_keys": True} if retried else SETTINGS,
+            settings=RETRIED if retried else SETTINGS,
             webhook_secrets=self.sandbox.webhook_secret,
         )
         self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))

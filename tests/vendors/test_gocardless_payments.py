@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from moorage import Account, Hub
 from moorage.contracts.payments import (
+    BuyerOutcome,
     Customer,
     DeclineReason,
     Money,
@@ -19,8 +21,10 @@ from moorage.contracts.payments import (
     RefundReason,
     StoredState,
     advance,
+    told_buyer,
 )
 from moorage.contracts.ref import Ref
+from moorage.contracts.routes import Route
 from moorage.errors import (
     ConnectionFailed,
     IdempotencyConflict,
@@ -32,12 +36,20 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandboxes.base import Lost, reply
+from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
 from moorage.testing.sandboxes.payments._gocardless_payments_rules import error, invalid_field
 from moorage.vendor_sdk import Answer, Mode
 from moorage.vendors.payments._gocardless_payments_answers import payment_of, read_request
 from moorage.vendors.payments.gocardless_payments import GoCardlessPayments
-from tests.vendors.gocardless_payments_account import EUROS, MANDATE, PART, SandboxHub, order
+from tests.vendors.gocardless_payments_account import (
+    EUROS,
+    MANDATE,
+    PART,
+    RETRIED,
+    SANDBOX_URL,
+    SandboxHub,
+    order,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -173,6 +185,36 @@ def test_retry_after_lost_answer_returns_first_payment() -> None:
         payment = shop.pay()
 
         assert [payment.ref.id] == [*shop.sandbox.payments]
+
+
+def test_failed_look_up_after_lost_answer_leaves_outcome_unknown() -> None:
+    """A payment whose answer was lost stays open if looking it up cannot even connect."""
+    shop = SandboxHub(retried=True)
+    with shop.hub:
+        unsent = [ConnectionFailed("down", may_have_been_processed=False) for _ in range(3)]
+        shop.sandbox.fail(Lost(), None, *unsent)
+        with pytest.raises(ConnectionFailed) as excinfo:
+            shop.payments.charge(order(), idempotency_key="k")
+
+        assert 1 == len(shop.sandbox.payments)
+        assert excinfo.value.may_have_been_processed
+        assert BuyerOutcome.UNKNOWN is told_buyer(excinfo.value).outcome
+        assert ["k"] == [item.idempotency_key for item in shop.hub.unsettled_payments()]
+
+
+def test_no_other_account_is_tried_after_a_lost_answer() -> None:
+    """A payment that may have been made at one account is not made at the next of the route."""
+    shop = SandboxHub()
+    vendor = GoCardlessPayments(credentials=shop.sandbox.access_token, base_url=SANDBOX_URL)
+    accounts = [Account(name, vendor, settings=RETRIED) for name in ("first", "second")]
+    route = Route("payments", ("first", "second"))
+    with Hub(accounts, routes=[route], http=SandboxHttpClient(shop.sandbox)) as hub:
+        unsent = [ConnectionFailed("down", may_have_been_processed=False) for _ in range(3)]
+        shop.sandbox.fail(Lost(), None, *unsent)
+        with pytest.raises(ConnectionFailed):
+            hub.payments().charge(order(), idempotency_key="k")
+
+    assert 1 == len(shop.sandbox.payments)
 
 
 def test_key_of_another_payment_is_refused(shop: SandboxHub) -> None:

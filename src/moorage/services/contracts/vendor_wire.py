@@ -215,9 +215,13 @@ class VendorWire:
                 timeout=self._time_left(),
                 subject=self._subject,
             )
-        except OutcomeUnknown as error:
-            # The vendor may still find the effect. Without an attempt, it is of an earlier call.
-            self._earlier_effects.append(not error.attempts)
+        except ConnectorError as error:
+            # A later step may find the effect of an attempt whose answer was lost.
+            is_unknown = isinstance(error, OutcomeUnknown) or bool(vars(error).get("_acted"))
+            self.acted = self.acted or (is_unknown and not request.method.safe)
+            if isinstance(error, OutcomeUnknown):
+                # Without an attempt, the effect is of an earlier call.
+                self._earlier_effects.append(not error.attempts)
             raise
         if key is not None:
             self._replays.append(getattr(response, "replayed", False))
