@@ -7,11 +7,18 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from moorage import Account, Hub
+from moorage import Account, Hub, RetryPolicy
 from moorage.contracts.payments import Money, PayeeTransfer, PayoutState
 from moorage.contracts.ref import Ref
-from moorage.errors import InvalidData, VendorRejected
-from moorage.testing.sandboxes.base import AlteredAnswer, SandboxHttpClient
+from moorage.errors import (
+    ConnectionFailed,
+    IdempotencyConflict,
+    InvalidData,
+    OutcomeUnknown,
+    VendorRejected,
+)
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost, SandboxHttpClient
+from moorage.vendor_sdk import evolve
 from moorage.vendors.payments._stripe_payees import transfer_body
 from tests.vendors.payments_subjects import stripe
 from tests.vendors.subjects.paypal import paypal
@@ -30,12 +37,15 @@ TRANSFER: Final = PayeeTransfer(EUROS, "grace@erp.example", reference="CN-7", no
 class SandboxHub:
     """A hub with a vendor that can pay money to others."""
 
-    def __init__(self, make: Callable[[], PaymentsSubject]) -> None:
+    def __init__(
+        self, make: Callable[[], PaymentsSubject], *, retry: RetryPolicy | None = None
+    ) -> None:
         self.subject = make()
         self.sandbox: Any = self.subject.sandbox
-        settings = {"volatile_keys": True, "retry": None}
+        settings = {"volatile_keys": True, "retry": retry}
         account = Account("main", self.subject.vendor, settings=settings)
-        self.payments: Payments = Hub([account], http=SandboxHttpClient(self.sandbox)).payments()
+        self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
+        self.payments: Payments = self.hub.payments()
 
 
 def test_stripe_receives_minor_units_account_and_reference() -> None:
@@ -168,14 +178,76 @@ def test_paypal_batch_without_an_item_has_a_state(status: str, state: PayoutStat
     assert (state, status) == (second.state, second.vendor_state)
 
 
-def test_paypal_sandbox_refuses_a_known_batch() -> None:
-    """PayPal's sandbox refuses a batch id that was used before."""
+def test_batch_id_of_the_caller_is_used_once() -> None:
+    """If the caller's own batch id was used before, PayPal's refusal is the result."""
     shop = SandboxHub(paypal)
     header = {"paypal": {"sender_batch_header": {"sender_batch_id": "1"}}}
     transfer = PayeeTransfer(EUROS, "GRACE1", reference="1", extra=header)
     shop.payments.pay_payee(transfer, idempotency_key="1")
-    with pytest.raises(VendorRejected, match="DUPLICATE"):
+    with pytest.raises(VendorRejected, match="sender_batch_id already exists"):
         shop.payments.pay_payee(transfer, idempotency_key="2")
+
+
+def test_lost_payout_is_found_by_its_batch_id() -> None:
+    """After a lost response, PayPal refuses the repeat, and the payout is found by the link."""
+    shop = SandboxHub(paypal)
+    shop.sandbox.fail(Lost())
+    with pytest.raises(ConnectionFailed):
+        shop.payments.pay_payee(TRANSFER, idempotency_key="1")
+    payout = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
+
+    assert [payout.ref.id] == [*shop.sandbox.payees.batches]
+    assert (PayoutState.PAID, EUROS) == (payout.state, payout.amount)
+    assert [] == shop.hub.unsettled_payments()
+
+
+def test_retry_after_lost_answer_finds_the_payout() -> None:
+    """A retry within the call finds the payout whose response was lost, and sends no second."""
+    shop = SandboxHub(paypal, retry=RetryPolicy(base_delay=0))
+    shop.sandbox.fail(Lost())
+    payout = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
+
+    assert [payout.ref.id] == [*shop.sandbox.payees.batches]
+    assert EUROS == payout.amount
+
+
+def test_failed_look_up_of_a_lost_payout_leaves_it_unsettled() -> None:
+    """If the payout cannot be looked up, its outcome stays unknown until a later repeat."""
+    shop = SandboxHub(paypal, retry=RetryPolicy(base_delay=0))
+    unsent = [ConnectionFailed("down", may_have_been_processed=False) for _ in range(3)]
+    shop.sandbox.fail(Lost(), None, *unsent)
+    with pytest.raises(ConnectionFailed) as excinfo:
+        shop.payments.pay_payee(TRANSFER, idempotency_key="1")
+
+    assert excinfo.value.may_have_been_processed
+    assert ["1"] == [item.idempotency_key for item in shop.hub.unsettled_payments()]
+    assert EUROS == shop.payments.pay_payee(TRANSFER, idempotency_key="1").amount
+    assert [] == shop.hub.unsettled_payments()
+
+
+def test_known_payout_without_a_link_is_unknown() -> None:
+    """If PayPal knows the payout, but does not say which one it is, its outcome is unknown."""
+    shop = SandboxHub(paypal)
+
+    def without_link(response: Response) -> Response:
+        return response.evolve(body=response.body.replace(b'"link"', b'"no_link"'))
+
+    shop.sandbox.fail(Lost(), AlteredAnswer(without_link))
+    with pytest.raises(ConnectionFailed):
+        shop.payments.pay_payee(TRANSFER, idempotency_key="1")
+    with pytest.raises(OutcomeUnknown, match="did not say which one"):
+        shop.payments.pay_payee(TRANSFER, idempotency_key="1")
+
+    assert 1 == len(shop.hub.unsettled_payments())
+
+
+def test_batch_of_another_payout_is_a_conflict() -> None:
+    """If the batch of the key pays another amount, the key was used for another payout."""
+    shop, other_shop = SandboxHub(paypal), SandboxHub(paypal)
+    shop.payments.pay_payee(TRANSFER, idempotency_key="1")
+    other_shop.sandbox.payees.batches = shop.sandbox.payees.batches
+    with pytest.raises(IdempotencyConflict, match="another amount"):
+        other_shop.payments.pay_payee(evolve(TRANSFER, amount=EUROS * 2), idempotency_key="1")
 
 
 def test_unknown_payout_is_refused() -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _REDACTION: Final = sdk.Redaction()
 _MAX_LENGTH: Final = 300
+_USED_BATCH_FIELD: Final = "SENDER_BATCH_ID"
+"""The field that an error names if the id of a payout batch was used before."""
 _TIMEOUT: Final = 408
 _CONFLICT: Final = 409
 _BUSY_ISSUES: Final = frozenset({"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"})
@@ -177,9 +179,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
     code = details.text("issue") or body.text("name")
     if response.status >= 500 or response.status == _TIMEOUT or code is None:
         return None
-    words = _REDACTION.words(
-        details.text("description") or body.text("message") or code, _MAX_LENGTH
-    )
+    words = _REDACTION.words(_error_text(body, details) or code, _MAX_LENGTH)
     error_fields: dict[str, Any] = {
         "status": response.status,
         "vendor_code": code,
@@ -198,6 +198,14 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
     if kind is sdk.RateLimitExceeded:
         error_fields["by_vendor"] = True
     return kind(f"PayPal refused: {words}", **error_fields)
+
+
+def _error_text(body: sdk.Answer, details: sdk.Answer) -> str | None:
+    """The text of an error; for a payout whose batch id was used before, with the batch's URL."""
+    if details.text("field") != _USED_BATCH_FIELD:
+        return details.text("description") or body.text("message")
+    words = (details.text("issue"), details.text("link.0.href") or details.text("links.0.href"))
+    return " ".join(filter(None, words)) or None
 
 
 def declined_error(decline: Decline, payment: str | None, **details: Any) -> sdk.PaymentDeclined:

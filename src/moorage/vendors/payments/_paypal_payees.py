@@ -1,11 +1,13 @@
 """PayPal's payouts to payees: request bodies and answers.
 
 Each payout is a batch with one item, since only a batch has a key. PayPal first accepts the batch,
-and makes its item known a little later.
+and makes its item known a little later. It refuses a batch id that was used in the last 30 days,
+with a link to the batch that has the id: so a repeated request finds the payout of the first one.
 """
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final
@@ -19,6 +21,9 @@ from moorage.vendors.payments._paypal_answers import amount_body
 from moorage.vendors.payments._paypal_requests import KEY
 
 _PATH: Final = "/v1/payments/payouts"
+_USED_ID: Final = "sender_batch_id already exists"
+"""PayPal's words for a batch id that was used before."""
+_BATCH_URL: Final = re.compile(r"/v1/payments/payouts/([A-Za-z0-9_-]{1,64})")
 _LONGEST_PAYEE: Final = 127
 _LONGEST_REFERENCE: Final = 63
 _ITEMS: Final = {
@@ -41,10 +46,21 @@ _BATCHES: Final = {
 
 
 async def pay_payee(wire: sdk.Wire, transfer: PayeeTransfer, /, *, key: str) -> PayeePayout:
-    """Create a payout batch with one item."""
+    """Create a payout batch with one item, or get the batch that the same key created before."""
     vendor_key = sdk.key_for_vendor(wire, key, KEY)
-    request = sdk.Request.post(_PATH, json=_batch_body(transfer, vendor_key))
-    payout: PayeePayout = await wire.send(request, key=vendor_key, parse=partial(_read_batch, wire))
+    body = _batch_body(transfer, vendor_key)
+    request = sdk.Request.post(_PATH, json=body)
+    try:
+        payout: PayeePayout = await wire.send(
+            request, key=vendor_key, parse=partial(_read_batch, wire)
+        )
+    except sdk.VendorRejected as error:
+        sent = sdk.as_answer(body)
+        batch_id = sent.text("sender_batch_header.sender_batch_id")
+        if _USED_ID not in (error.vendor_code or "") or batch_id != _batch_id(vendor_key):
+            raise
+        payout = await get_payee_payout(wire, wire.ref(_id_of_used_batch(error, key)))
+        _check_same_item(payout, sent.object("items.0"))
     return payout
 
 
@@ -70,9 +86,42 @@ def _batch_body(transfer: PayeeTransfer, vendor_key: str) -> dict[str, Any]:
             transfer.reference, _LONGEST_REFERENCE, vendor="PayPal", field="reference"
         ),
     }
-    batch_id = sha256(vendor_key.encode()).hexdigest()
-    body = {"sender_batch_header": {"sender_batch_id": batch_id}, "items": [stated_fields(item)]}
+    header = {"sender_batch_id": _batch_id(vendor_key)}
+    body = {"sender_batch_header": header, "items": [stated_fields(item)]}
     return sdk.merged(body, sdk.extra_for("paypal", transfer.extra))
+
+
+def _batch_id(vendor_key: str) -> str:
+    return sha256(vendor_key.encode()).hexdigest()
+
+
+def _id_of_used_batch(error: sdk.VendorRejected, key: str) -> str:
+    """The id of the batch that an error links to.
+
+    Raises:
+        OutcomeUnknown: the error contains no link, so the payout of the key cannot be found.
+    """
+    match = _BATCH_URL.search(error.vendor_message or "")
+    if match is None:
+        raise sdk.OutcomeUnknown(
+            "PayPal received this payout before, but did not say which one it is.",
+            idempotency_key=key,
+            lookup="the payout in PayPal's list of payouts",
+        ) from error
+    return match[1]
+
+
+def _check_same_item(payout: PayeePayout, item: sdk.Answer) -> None:
+    """Refuse a batch whose item is known and is not the one that was sent.
+
+    Raises:
+        IdempotencyConflict: the key was used before, for another amount or reference.
+    """
+    sent = (_money(item, "amount"), item.text("sender_item_id"))
+    if payout.amount is not None and (payout.amount, payout.reference) != sent:
+        raise sdk.IdempotencyConflict(
+            "PayPal received this key before, with a payout of another amount or reference."
+        )
 
 
 def _read_batch(wire: sdk.Wire, response: sdk.Response) -> PayeePayout:

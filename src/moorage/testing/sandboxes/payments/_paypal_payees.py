@@ -28,6 +28,19 @@ _BATCH: Final[Rule] = {
 }
 
 
+def _used_id(batch: str) -> Response:
+    """Return the response to a batch id that was used before, with a link to the batch."""
+    url = f"https://api.sandbox.paypal.com/v1/payments/payouts/{batch}"
+    details = {
+        "field": "SENDER_BATCH_ID",
+        "location": "body",
+        "issue": "Batch with given sender_batch_id already exists",
+        "link": [{"href": url, "rel": "self", "method": "GET"}],
+    }
+    body = {"name": "USER_BUSINESS_ERROR", "message": "User business error.", "debug_id": "f0a1"}
+    return reply({**body, "details": [details], "links": []}, 400)
+
+
 class PayPalPayees:
     """Payout batches, each with items.
 
@@ -43,14 +56,16 @@ class PayPalPayees:
         self.batches: dict[str, dict[str, Any]] = {}
 
     def create(self, request: SandboxRequest) -> Response:
-        """Accept a batch, to be processed later; refuse a reused batch id."""
+        """Accept a batch, to be processed later; refuse a reused batch id.
+
+        PayPal replays no response to a payout for its `PayPal-Request-Id`.
+        """
         body = checked_body(request.json(), _BATCH)
         header = body["sender_batch_header"]
-        if any(
-            batch["batch_header"]["sender_batch_header"] == header
-            for batch in self.batches.values()
-        ):
-            raise Refusal(refusal(400, "USER_BUSINESS_ERROR", "DUPLICATE_SENDER_BATCH_ID"))
+        for batch in self.batches.values():
+            used_header = batch["batch_header"]["sender_batch_header"]
+            if used_header["sender_batch_id"] == header["sender_batch_id"]:
+                raise Refusal(_used_id(batch["batch_header"]["payout_batch_id"]))
         key = f"PB{len(self.batches) + 1:08d}"
         batch_header = {
             "payout_batch_id": key,

@@ -136,7 +136,7 @@ class PayPalSandbox(PayPalLedger):
             "GET /v1/billing/subscriptions/{id}": self.billing.show,
             "POST /v1/billing/subscriptions/{id}/revise": self.billing.change,
             "POST /v1/billing/subscriptions/{id}/cancel": self.billing.cancel,
-            "POST /v1/payments/payouts": replay(self.payees.create),
+            "POST /v1/payments/payouts": self.payees.create,
             "GET /v1/payments/payouts/{id}": self.payees.show,
             "GET /v1/reporting/transactions": self._search,
         }
