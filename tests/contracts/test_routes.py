@@ -245,7 +245,7 @@ def test_invalid_routes_and_accounts_are_refused() -> None:
 @pytest.mark.parametrize("name", ["accounts", "countries", "currencies"])
 def test_names_of_a_route_must_be_texts(name: str, wrong: Any) -> None:
     """A route refuses a list of names that contains anything but texts."""
-    options = {"accounts": ["main"], name: wrong}
+    options: dict[str, Any] = {"accounts": ["main"], name: wrong}
 
     with pytest.raises(ConfigurationError, match=f"The {name} are not texts") as caught:
         Route("payments", **options)

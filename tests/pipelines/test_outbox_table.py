@@ -163,7 +163,7 @@ async def test_pipeline_continues_after_its_position(system: str, tmp_path: Path
 
 
 @each_system
-@pytest.mark.parametrize("position", ["x", "1/2/3", "a/b/c/d"])
+@pytest.mark.parametrize("position", ["x", "1/2/3", "a/b/c/d", "1/2/3/4", "1/2/a:b/c:d"])
 async def test_position_of_another_source_is_refused(
     position: str, system: str, tmp_path: Path
 ) -> None:
@@ -172,6 +172,30 @@ async def test_position_of_another_source_is_refused(
         outbox = OutboxTable(made.manager, made.connector, "outbox")
         with pytest.raises(InvalidData, match="does not belong to the outbox table 'outbox'"):
             await outbox.after(position)
+
+
+@pytest.mark.parametrize("has_position", [True, False])
+async def test_transaction_numbers_that_went_back_are_noticed(
+    *, has_position: bool, tmp_path: Path
+) -> None:
+    """After a restore on another server, the source raises an error instead of skipping rows."""
+    async with database("postgresql", tmp_path) as made:
+        await made.run(TABLES["postgresql"])
+        outbox = OutboxTable(made.manager, made.connector, "outbox")
+        await _put(made, "1")
+        [record] = await outbox.after(None)
+        later_position = None
+        if has_position:
+            number, id, before, _ = str(record.offset).split("/")
+            later_position = f"{number}/{id}/{before}/9000000000000000:9000000000000000:"
+        else:
+            update = "UPDATE outbox SET transaction = CAST(:number AS xid8)"
+            await made.run(update, number="9000000000000000")
+
+        with pytest.raises(InvalidData, match="a replica took over") as caught:
+            await outbox.after(later_position)
+
+        assert "pg_current_xact_id" in caught.value.remedy
 
 
 async def test_mariadb_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,10 @@ Laws:
 PostgreSQL assigns ids before it is known which transaction commits first, so rows with smaller ids
 than the greatest one seen may still appear. A position is therefore a window between two snapshots:
 the rows that the earlier one could not see and the later one can, in the order of their ids.
+
+The server's transaction numbers go back if the table is restored on another server, or if a replica
+takes over that had not received everything. Then rows could lie outside of every later window, so
+the source raises an error.
 """
 
 from __future__ import annotations
@@ -59,7 +63,10 @@ class _Window(NamedTuple):
 
 
 _SNAPSHOT: Final = Query(
-    sa.select(sa.cast(sa.func.pg_current_snapshot(), sa.Text).label("snapshot")),
+    sa.select(
+        sa.cast(sa.func.pg_current_snapshot(), sa.Text).label("snapshot"),
+        sa.func.pg_is_in_recovery().label("is_replica"),
+    ),
     name="outbox.snapshot",
 )
 
@@ -131,6 +138,13 @@ class OutboxTable:
                 sa.not_(sa.func.pg_visible_in_snapshot(column, before)),
                 sa.func.pg_visible_in_snapshot(column, now),
             )
+        current_snapshot = sa.func.pg_current_snapshot()
+        self._future_rows = Query(
+            sa.select(rows.c[id].label("id"))
+            .where(rows.c[transaction] >= sa.func.pg_snapshot_xmax(current_snapshot))
+            .limit(1),
+            name=f"{table}.future",
+        )
         self._table = table
         self._limit = limit
         self._query = Query(query, name=f"{table}.read")
@@ -144,7 +158,8 @@ class OutboxTable:
         """Return the next rows after a position, in order.
 
         Raises:
-            InvalidData: the position is not a position of this table.
+            InvalidData: the position is not a position of this table, or it was stored before the
+                server's transaction numbers went back.
         """
         if not self._is_concurrent:
             last = position or 0
@@ -156,6 +171,12 @@ class OutboxTable:
         records = await self._read(window)
         if not records:
             [row] = await self._access.query(_SNAPSHOT)
+            # A replica may only be behind for a moment.
+            has_gone_back = not row.is_replica and (
+                _next_transaction(row.snapshot) < _next_transaction(window.now)
+            )
+            if has_gone_back or (position is None and await self._access.query(self._future_rows)):
+                raise self._renumbered_error()
             window = _Window(window.number + 1, 0, window.now, row.snapshot)
             records = await self._read(window)
         return records
@@ -173,9 +194,12 @@ class OutboxTable:
             return _Window(0, 0, _BEGINNING, _BEGINNING)
         try:
             number, id, before, now = str(position).split("/")
-            return _Window(int(number), int(id), before, now)
-        except ValueError:
+            window = _Window(int(number), int(id), before, now)
+            for snapshot in (before, now):
+                _next_transaction(snapshot)
+        except (IndexError, ValueError):
             raise self._unreadable_position_error() from None
+        return window
 
     def _unreadable_position_error(self) -> InvalidData:
         return InvalidData(
@@ -183,6 +207,21 @@ class OutboxTable:
             field="position",
             remedy="Set a name for the source that no other source has used.",
         )
+
+    def _renumbered_error(self) -> InvalidData:
+        return InvalidData(
+            f"The server's transaction numbers are lower than those in the outbox table"
+            f" {self._table!r} or in the stored position, so rows could be skipped. The table was"
+            " restored on another server, or a replica took over.",
+            field="position",
+            remedy="Set the transaction of the rows that are not published to"
+            " pg_current_xact_id(), delete the other rows, and give the source a new name.",
+        )
+
+
+def _next_transaction(snapshot: str) -> int:
+    """Return the number of the first transaction that had not begun at a snapshot."""
+    return int(snapshot.split(":")[1])
 
 
 def _record(row: Any, table: str, offset: Offset) -> SourceRecord:
