@@ -26,7 +26,13 @@ from moorage.adapters.state._nats_wire import (
 )
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.adapters.state.nats import AsyncNatsStorage, NatsStorage
-from moorage.domain.idempotency.claims import Claim, Renew, Verdict, store_answer
+from moorage.domain.idempotency.claims import (
+    Claim,
+    Renew,
+    Verdict,
+    release_claim,
+    store_answer,
+)
 from moorage.domain.messages.publish_failures import PublishFault
 from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.values.durations import DAY, HOUR, SECOND
@@ -335,6 +341,19 @@ def test_a_foreign_value_is_no_state(server: PrivateNats) -> None:
         with pytest.raises(moorage.StorageUnavailable, match="cannot be read"):
             store.execute(claim(foreign_key, 2))
         assert 0 == store.housekeep()
+
+
+def test_post_on_a_foreign_value_does_not_block_other_posts(server: PrivateNats) -> None:
+    """A posted command on a value that cannot be read is dropped, and the others are executed."""
+    with NatsStorage(f"{server.url}/foreign", timeout=60) as store:
+        foreign_key, key = new_key(), new_key()
+        fence = store.execute(claim(key, 1)).fence
+        server.ask(partial(put_value, subject_of("foreign", foreign_key), b"foreign"))
+
+        store.post(release_claim(foreign_key, 1, ttl=HOUR))
+        store.post(release_claim(key, fence, ttl=HOUR))
+
+        assert Verdict.RUN is store.execute(claim(key, 2)).verdict
 
 
 @pytest.mark.parametrize("url", ["nats://user:secret@127.0.0.1:9", "tls://user:secret@127.0.0.1:9"])

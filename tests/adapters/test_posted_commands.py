@@ -9,7 +9,7 @@ import pytest
 
 from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
-from moorage.errors import InvalidData, StorageUnavailable
+from moorage.errors import InvalidData, StateUnavailable, StorageUnavailable
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import States
@@ -177,6 +177,16 @@ def test_failing_post_does_not_stop_others() -> None:
     asyncio.run(store.posts.settle())
 
     assert [3] == store.done
+
+
+def test_post_on_unreadable_state_does_not_block_others() -> None:
+    """A posted command on a state that cannot be read is dropped, and the other commands run."""
+    store = SlowStore(at1=StateUnavailable("newer"))
+    store.post(1, 2, 3)
+
+    asyncio.run(store.posts.settle())
+
+    assert [2, 3] == store.done
 
 
 def test_after_outage_remaining_posted_commands_are_kept_for_next_attempt() -> None:

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from moorage import RateLimitConfig, StateUnavailable, StorageUnavailable
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.state._redis_pool import ConnectionPool
 from moorage.adapters.state.redis import AsyncRedisStorage, RedisStorage
 from moorage.domain.idempotency.claims import Claim, Verdict, Withdraw, store_answer
@@ -190,6 +191,21 @@ def test_local_decisions_happen_once(mode: str, once: bool, server: PrivateRedis
             assert not once or number > 1
         final_count = store.execute(command)
     assert final_count <= 4 if once else final_count >= 2
+
+
+def test_forked_child_drops_posts_of_an_outage(server: PrivateRedis) -> None:
+    """Commands posted in an outage are sent by the parent, and not by a forked child too."""
+    with RedisStorage(server.url, timeout=PATIENT) as store:
+        count = Count(new_key(), once=False)
+        server.kill()
+        store.post(Withdraw(count.keys[0], 1, ttl=1))
+        store.post(count)
+
+        restart_in_child()
+        server.start()
+        store.execute(one_token(new_key()))
+
+        assert 1 == store.execute(count)
 
 
 def test_posts_during_an_outage_are_sent_later(mode: str, server: PrivateRedis) -> None:

@@ -13,8 +13,10 @@ from moorage import (
     RateLimitConfig,
     RateLimitExceeded,
     Service,
+    StateUnavailable,
     StorageUnavailable,
 )
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.adapters.state.redis import AsyncRedisStorage
 from moorage.adapters.state.shards import AsyncShardedStorage, ShardedStorage
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from moorage.domain.state.commands import States
     from tests.adapters.sql_lab import Lab
 
 NAMES = ("memory", "file", "other")
@@ -210,6 +213,19 @@ class SwitchableShard(MemoryStorage):
         return super().execute(command, timeout)
 
 
+class WriteForeign:
+    """A command that stores a state of another layout than that of claims."""
+
+    once = durable = False
+
+    def __init__(self, key: str) -> None:
+        self.keys = (key,)
+
+    def apply(self, states: States, now: int) -> tuple[States, None]:
+        """Return a state with too few fields."""
+        return ((now, HOUR),), None
+
+
 def _name_on(store: Any, shard: str, key_of: Any) -> str:
     """Return a name whose state is stored on this shard."""
     return next(
@@ -262,6 +278,55 @@ def test_posted_commands_reach_the_shard_of_their_state() -> None:
     assert "Claim" == type(shards["b"].commands[-1]).__name__
     expected = ["Claim", "ExecuteOnFormerShard", "ExecuteOnFormerShard"]
     assert expected == [type(item).__name__ for item in shards["a"].commands]
+
+
+def test_forked_child_drops_commands_that_wait_for_a_former_shard() -> None:
+    """A forked child drops its parent's posted commands, so that they are not executed twice."""
+    shards = {name: SwitchableShard() for name in "ab"}
+    store = ShardedStorage(shards, former={"a": shards["a"]})
+    name = _name_on(store, "a, b", lambda name: own_key("key", "bank", None, name))
+    shards["a"].is_away = True
+    store.post(release_claim(own_key("key", "bank", None, name), 1, ttl=HOUR))
+    shards["a"].is_away = False
+
+    restart_in_child()
+    store.execute(claim_of(name, 1))
+
+    assert ["ExecuteOnFormerShard"] == [type(item).__name__ for item in shards["a"].commands]
+
+
+def test_post_on_unreadable_state_does_not_wait_for_a_former_shard() -> None:
+    """A posted command on a state that the former shard cannot read is not tried again."""
+    shards = {name: SwitchableShard() for name in "ab"}
+    store = ShardedStorage(shards, former={"a": shards["a"]})
+    name = _name_on(store, "a, b", lambda name: own_key("key", "bank", None, name))
+    key = own_key("key", "bank", None, name)
+    shards["a"].execute(WriteForeign(key))
+
+    store.post(release_claim(key, 1, ttl=HOUR))
+    for _ in range(2):
+        with pytest.raises(StateUnavailable):
+            store.execute(claim_of(name, 1))
+
+    expected = ["WriteForeign", *["ExecuteOnFormerShard"] * 3]
+    assert expected == [type(item).__name__ for item in shards["a"].commands]
+
+
+def test_posted_commands_do_not_exceed_the_time_limit_of_the_next_command() -> None:
+    """Commands that wait for a former shard get only the time of the command after them."""
+    shards = {name: SwitchableShard() for name in "ab"}
+    store = ShardedStorage(shards, former={"a": shards["a"]})
+    name = _name_on(store, "a, b", lambda name: own_key("key", "bank", None, name))
+    shards["a"].is_away = True
+    for fence in range(3):
+        store.post(release_claim(own_key("key", "bank", None, name), fence, ttl=HOUR))
+    shards["a"].is_away = False
+
+    store.execute(claim_of(name, 1), 0.0)
+    expected = ["ExecuteOnFormerShard"]
+    assert expected == [type(item).__name__ for item in shards["a"].commands]
+    store.execute(claim_of(name, 1), 60.0)
+    assert expected * 5 == [type(item).__name__ for item in shards["a"].commands]
 
 
 class AsyncAwayShard(AsyncMemoryStorage):

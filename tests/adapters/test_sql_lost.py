@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.adapters.state.sql import AsyncSqlStorage, SqlStorage
-from moorage.domain.idempotency.claims import Verdict
+from moorage.domain.idempotency.claims import Verdict, release_claim
+from moorage.domain.values.durations import DAY
 from moorage.errors import InvalidData, StorageUnavailable
 from tests.adapters.forked import in_a_child
 from tests.adapters.sql_lab import (
@@ -230,6 +231,19 @@ def test_only_repeatable_posts_survive_an_outage(
     sql_store.execute(Append(2, key))
 
     assert (appended,) == values(sql_store, key)
+
+
+def test_post_on_unreadable_state_does_not_block_later_commands(lab: Lab) -> None:
+    """A posted command on a state of a newer release is dropped, and later commands succeed."""
+    store, newer_key, key = lab.sync_store(), a_key(), a_key()
+    store.execute(a_claim(newer_key))
+    lab.run(f"UPDATE {lab.table} SET state = :state", state=b"\x02")
+
+    store.execute(RacingAppend(lambda: store.post(release_claim(newer_key, 1, ttl=DAY)), 1, key))
+    store.post(Append(2, key))
+    store.execute(Append(3, key))
+
+    assert ((1, 2, 3),) == values(store, key)
 
 
 # --- forks, event loops and closing -----------------------------------------------

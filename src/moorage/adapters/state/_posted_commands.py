@@ -6,6 +6,7 @@
 2. Without a running loop, or if the loop has ended, they wait for the next command.
 3. The next command waits for the posted commands before it, for a limited time.
 4. A command that failed in an outage is tried again with the next command, if it is repeatable.
+   A command on a state that cannot be read is dropped, so that it does not block the others.
 5. At most `MAX_POSTED` commands wait. Beyond that the oldest are dropped, and their leases expire.
 """
 
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.values.durations import bounded_seconds
-from moorage.errors import StorageUnavailable
+from moorage.errors import StateUnavailable, StorageUnavailable
 
 if TYPE_CHECKING:
     import asyncio
@@ -91,6 +92,8 @@ class PostedCommands:
                 command = queue.popleft()
                 try:
                     await self._execute(command)
+                except StateUnavailable:
+                    continue
                 except StorageUnavailable:
                     # The others would wait without success too; the next command tries again.
                     if not command.once:

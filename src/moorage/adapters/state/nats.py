@@ -38,7 +38,7 @@ from moorage.domain.state.commands import SMALL_STEP
 from moorage.domain.state.keys import GUARDS, class_of
 from moorage.domain.values.durations import SECOND, bounded_seconds, count, seconds
 from moorage.domain.values.patterns import late_pattern
-from moorage.errors import ConfigurationError, StorageUnavailable
+from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -211,6 +211,8 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
             self._send(end_time)
         try:
             answer: Answer = run_now(self._execute(command, seconds_until(end_time)))
+        except StateUnavailable:
+            raise
         except StorageUnavailable:
             self._is_unavailable = True
             raise
@@ -244,6 +246,9 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
             command = self._posted.popleft()
             try:
                 run_now(self._execute(command, seconds_until(until)))
+            except StateUnavailable:
+                # The others have states of their own.
+                continue
             except StorageUnavailable:
                 if not command.once:
                     self._posted.appendleft(command)

@@ -87,14 +87,14 @@ class _Store(ABC):
         self.mixes_tags = not self._server.is_cluster
         self._script_calls = ScriptCalls(prefix)
         self._ping = CompareAndSwap(self._script_calls, ()).read
-        self._posted: deque[Command[Any]] = deque(maxlen=_MAX_POSTED)
         self._closed = False
         self._restart_after_fork()
         in_child(self, type(self)._restart_after_fork)  # noqa: SLF001 - of the subclass
 
     @abstractmethod
     def _restart_after_fork(self) -> None:
-        """Drop all connections in a forked child, because the parent uses them."""
+        """Drop all connections and queued commands in a forked child; the parent uses them."""
+        self._posted: deque[Command[Any]] = deque(maxlen=_MAX_POSTED)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._server.address!r})"
@@ -152,7 +152,7 @@ class RedisStorage(_Store, ContextClosable):
     _is_async = False
 
     def _restart_after_fork(self) -> None:
-        # A forked child must not use its parent's connections.
+        super()._restart_after_fork()
         server = self._server
         self._pool = ClusterPool(server) if server.is_cluster else ConnectionPool(server)
         self._swapping = RLock()
@@ -309,6 +309,7 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
     _is_async = True
 
     def _restart_after_fork(self) -> None:
+        super()._restart_after_fork()
         self._connections: dict[
             AbstractEventLoop, AsyncServerConnection | AsyncClusterConnection
         ] = {}

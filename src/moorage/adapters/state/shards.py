@@ -21,11 +21,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextClosable
+from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.domain.idempotency.leaving import ExecuteOnFormerShard
 from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.state.sharding import Location, location_of
-from moorage.errors import ConfigurationError, StorageUnavailable
+from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -114,6 +115,11 @@ class ShardedStorage(_Shards, ContextClosable):
         self, shards: Mapping[str, Any], *, former: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(shards, former=former)
+        self._restart_after_fork()
+        in_child(self, ShardedStorage._restart_after_fork)
+
+    def _restart_after_fork(self) -> None:
+        # A command that the parent has posted is executed by the parent.
         self._waiting: dict[Location, deque[Command[Any]]] = {}
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
@@ -121,14 +127,17 @@ class ShardedStorage(_Shards, ContextClosable):
         end_time = inf if timeout is None else monotonic() + timeout
         location = self._location(command)
         if self._waiting.get(location):
-            self._settle_waiting(location)
+            self._settle_waiting(location, end_time)
         return self._execute(command, location, end_time)
 
-    def _settle_waiting(self, location: Location) -> None:
-        waiting = self._waiting[location]
+    def _settle_waiting(self, location: Location, end_time: float) -> None:
+        """Run queued commands for these shards, within the time limit of the next command."""
+        waiting, end_time = self._waiting[location], min(end_time, monotonic() + _SETTLE_SECONDS)
         with suppress(IndexError):  # another thread may take the last one
             for _ in range(len(waiting)):
-                if not self._settle(waiting.popleft(), location):
+                if monotonic() >= end_time or not self._settle(
+                    waiting.popleft(), location, end_time
+                ):
                     break
 
     def _execute(self, command: Command[Answer], location: Location, end_time: float) -> Answer:
@@ -148,15 +157,17 @@ class ShardedStorage(_Shards, ContextClosable):
             if location.former is None:
                 self._stores[location.shard].post(command)
             else:
-                self._settle(command, location)
+                self._settle(command, location, monotonic() + _SETTLE_SECONDS)
 
-    def _settle(self, command: Command[Any], location: Location) -> bool:
+    def _settle(self, command: Command[Any], location: Location, end_time: float) -> bool:
         """Run a queued command on its shard; if the shard is unavailable, queue it again.
 
         Return False in an outage.
         """
         try:
-            self._execute(command, location, monotonic() + _SETTLE_SECONDS)
+            self._execute(command, location, end_time)
+        except StateUnavailable:
+            return True
         except StorageUnavailable:
             if not command.once:
                 self._waiting.setdefault(location, deque(maxlen=MAX_POSTED)).append(command)

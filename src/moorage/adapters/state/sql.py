@@ -26,7 +26,7 @@ from moorage.adapters.state._sql_combiner import Combiner
 from moorage.domain.resilience.gate_commands import return_unclaimed
 from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.values.durations import count, seconds
-from moorage.errors import StorageUnavailable
+from moorage.errors import StateUnavailable, StorageUnavailable
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -169,6 +169,8 @@ class SqlStorage(_SqlStorageCore, ContextClosable):
         was_inside, thread_state.now = getattr(thread_state, "now", False), True
         try:
             answer = run_now(self._combiner.execute(command, seconds_until(end_time)))
+        except StateUnavailable:
+            raise
         except StorageUnavailable:
             self._unavailable = True
             raise
@@ -208,6 +210,9 @@ class SqlStorage(_SqlStorageCore, ContextClosable):
                 command = posted_commands.popleft()
                 try:
                     run_now(self._combiner.execute(command, seconds_until(until)))
+                except StateUnavailable:
+                    # The others have states of their own.
+                    continue
                 except StorageUnavailable as error:
                     # The other commands would wait without success too; the next command tries
                     # again.
