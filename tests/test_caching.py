@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from moorage import Timeouts
+
 REUSED, CONFIRMED, ASKED = "reused", "confirmed", "asked anew"
 GET = Request.get("/rates")
 
@@ -296,3 +298,65 @@ def test_managers_share_a_memory_cache(vendor: VendorServer) -> None:
     (repeated_response,) = calls("async", service(vendor), GET, cache=AsyncMemoryCache(memory))
 
     assert repeated_response.cached
+
+
+class RenewableToken:
+    """An asynchronous provider of a token, which records how many renewals run concurrently."""
+
+    def __init__(self) -> None:
+        self.token = "first"
+        self.renewals = self.running = self.most_running = 0
+
+    async def get(self, service: str, tenant: str | None, /) -> Credentials:
+        """Return the current token."""
+        return Credentials.bearer(self.token)
+
+    async def refresh(self, service: str, tenant: str | None, stale: Credentials, /) -> Credentials:
+        """Renew the token after the other tasks have run."""
+        self.renewals += 1
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        self.running -= 1
+        self.token = "second"
+        return Credentials.bearer(self.token)
+
+
+class TwoTokenClient:
+    """An asynchronous HTTP client of a service that accepts a token until it is revoked."""
+
+    def __init__(self) -> None:
+        self.accepted = "Bearer first"
+
+    async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+        """Return an answer that may be used while another call revalidates it, or a 401."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+        if request.headers["Authorization"] != self.accepted:
+            return Response(401)
+        return Response(200, {"Cache-Control": "max-age=0, stale-while-revalidate=60"}, b"{}")
+
+    async def aclose(self) -> None:
+        """Close nothing."""
+
+
+def test_concurrent_revalidations_renew_a_refused_credential_once() -> None:
+    """If two revalidations are refused the same token, only one of the calls renews it."""
+
+    async def run() -> list[int]:
+        client, tokens = TwoTokenClient(), RenewableToken()
+        custom: Any = {"http": client, "credentials": tokens}
+        answering = Service(
+            "vat", "https://vat.example", needs_credentials=True, cache=CachePolicy()
+        )
+        async with AsyncConnectorManager([answering], **custom) as manager:
+            requests = [Request.get("/1"), Request.get("/2")]
+            for request in requests:
+                await manager.call("vat", request)
+            client.accepted = "Bearer second"
+            answers = await asyncio.gather(*(manager.call("vat", request) for request in requests))
+        assert [200, 200] == [answer.status for answer in answers]
+        return [tokens.renewals, tokens.most_running]
+
+    assert [1, 1] == asyncio.run(run())

@@ -486,11 +486,12 @@ class Exchange:
         Return None if the credential was renewed a short time ago and the service has accepted none
         since.
         """
-        core, plan = self._core, call.plan
+        # A cached exchange may itself hold the lock of its answer's revalidation.
+        core, plan, lock_holder = self._core, call.plan, object()
         timeout = max(0.0, call.remaining(core) / 1e9)
         try:
             if not await core.acquire(
-                plan.refresh_key, self, slots=1, queue=_UNBOUNDED_QUEUE, timeout=timeout
+                plan.refresh_key, lock_holder, slots=1, queue=_UNBOUNDED_QUEUE, timeout=timeout
             ):
                 raise call.deadline_error()
             current_credentials = await self._current(call)
@@ -505,7 +506,7 @@ class Exchange:
                     call.emit(core, CredentialRefreshed)
             return current_credentials
         finally:
-            core.release(plan.refresh_key, self)
+            core.release(plan.refresh_key, lock_holder)
 
 
 class LateExchange:
