@@ -30,6 +30,7 @@ from moorage.domain.idempotency.claims import (
     Claim,
     Renew,
     Verdict,
+    WriteRecordOfHolder,
     release_claim,
     store_answer,
 )
@@ -444,6 +445,13 @@ def test_limits_and_circuits_are_refused() -> None:
     moorage.ConnectorManager(
         [Service("shop", base_url="https://x.example", circuit=None)], state=store
     )
+
+
+def test_a_command_on_several_claims_is_refused() -> None:
+    """A command that must change several claims together is refused, with the reason."""
+    record = WriteRecordOfHolder(new_key(), 1, new_key(), "b", fingerprint=b"", ttl=HOUR)
+    with pytest.raises(ConfigurationError, match="one key at a time"):
+        NatsStorage("nats://host/keys").execute(record)
 
 
 def test_a_configuration_names_the_store_of_keys(server: PrivateNats) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import pytest
 
 from moorage import AsyncHub, Hub, RetryPolicy
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.payments import NextStep, SettledAs, Unsettled
 from moorage.contracts.routes import Account
 from moorage.domain.idempotency.unsettled import ReserveLookup
@@ -34,8 +35,7 @@ from tests.contracts.unsettled_world import (
     UnrepeatedStripe,
 )
 
-if TYPE_CHECKING:
-    from moorage.adapters.state.memory import MemoryStorage
+HOUR = 3_600.0
 
 
 @pytest.fixture(params=[Stripe, KeylessStripe, UnlistedStripe])
@@ -365,3 +365,44 @@ def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
         (unsettled_payment,) = other_hub.unsettled_payments()
         assert NextStep.PERSON is unsettled_payment.next
         assert [] == other_hub.settle_payments()
+
+
+def test_lost_payment_is_listed_and_settled_with_a_separate_store_of_keys() -> None:
+    """A lost payment is found in the store of idempotency keys, if that is a separate store."""
+    world = PaymentsWorld(KeylessStripe)
+    keys = MemoryStorage(world.clock)
+    with world.hub(claims=keys) as hub:
+        world.lose(hub)
+
+    with world.hub(claims=keys) as worker:
+        (lost_payment,) = worker.unsettled_payments()
+        world.clock.advance(2 * HOUR)
+        (settled_payment,) = worker.settle_payments()
+        assert [] == worker.unsettled_payments()
+
+    assert (KEY, SettledAs.DONE) == (lost_payment.idempotency_key, settled_payment.outcome)
+
+
+class ClaimsOnlyStorage(MemoryStorage):
+    """A store that executes only commands on a single key, such as a bucket of NATS."""
+
+    claims_only = True
+
+    def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Execute a command on one key, and refuse all others."""
+        assert 1 == len(command.keys)
+        return super().execute(command, timeout)
+
+
+def test_lost_payment_is_in_the_state_store_if_the_other_holds_only_claims() -> None:
+    """If the store of keys holds only claims, lost payments are listed in the state store."""
+    world = PaymentsWorld(KeylessStripe)
+    keys = ClaimsOnlyStorage(world.clock)
+    with world.hub(claims=keys) as hub:
+        world.lose(hub)
+
+    with world.hub(claims=keys) as worker:
+        world.clock.advance(2 * HOUR)
+        (settled_payment,) = worker.settle_payments()
+
+    assert SettledAs.DONE is settled_payment.outcome

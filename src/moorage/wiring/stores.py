@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.idempotency.claims import Claim, ClaimResult, Settle, SettleResult
 from moorage.domain.resilience.admission import Admission, Answer
+from moorage.domain.state.keys import REGISTER, class_of
 from moorage.domain.values.frozen_values import evolve
 from moorage.domain.values.functions import with_timeout
 from moorage.errors import ConfigurationError
@@ -147,7 +148,11 @@ def with_stores(
     claims = _with_fallback(claims, "claims", ports.claims, ports.clock)
     compares_bytes = _may_hold_bytes(core, ports.claims)
     core = evolve(
-        _with_separate_keys(core, claims), renewals=renewals, compares_bytes=compares_bytes
+        _with_separate_keys(
+            core, claims, register=core if getattr(ports.claims, "claims_only", False) else claims
+        ),
+        renewals=renewals,
+        compares_bytes=compares_bytes,
     )
     return core, ports.claims
 
@@ -184,14 +189,26 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
     )
 
 
-def _with_separate_keys(core: Core, claims: Core) -> Core:
-    """Return a core that keeps idempotency keys in a separate store."""
+def _with_separate_keys(core: Core, claims: Core, *, register: Core) -> Core:
+    """Return a core that keeps idempotency keys in a separate store.
+
+    Args:
+        core: reaches the store of limits and circuits.
+        claims: reaches the store of keys.
+        register: reaches the store of the open operations: that of keys, unless it holds nothing
+            but claims. Then its commands use one key each, and those of the register use several.
+    """
+
+    def core_for(command: Any) -> Core:
+        if not command.durable:
+            return core
+        return register if class_of(command.keys[0]) == REGISTER else claims
 
     async def execute(command: Any, timeout: float | None) -> Any:
-        return await (claims if command.durable else core).execute(command, timeout)
+        return await core_for(command).execute(command, timeout)
 
     def post(command: Any) -> None:
-        (claims if command.durable else core).post(command)
+        core_for(command).post(command)
 
     # Only what guards attempts is asked at once, and that is no claim.
     return evolve(core, execute=execute, post=post, separate_keys=True)

@@ -162,15 +162,23 @@ class _NatsStorageCore(ABC):
 def _only_key(command: Command[Any]) -> str:
     """Return the key of a command, after checking that this store supports the command."""
     keys = command.keys
-    if len(keys) == 1 and class_of(keys[0]) not in GUARDS:
-        return keys[0]
-    raise ConfigurationError(
-        "A NATS bucket can store claims such as idempotency keys, but not limits, circuits,"
-        " retry budgets and bulkheads.",
-        path="state",
-        remedy="Pass the bucket as `claims=`, and pass a store in Redis, SQL or memory as"
-        " `state=`.",
-    )
+    if len(keys) < 1 or any(class_of(key) in GUARDS for key in keys):
+        raise ConfigurationError(
+            "A NATS bucket can store claims such as idempotency keys, but not limits, circuits,"
+            " retry budgets and bulkheads.",
+            path="state",
+            remedy="Pass the bucket as `claims=`, and pass a store in Redis, SQL or memory as"
+            " `state=`.",
+        )
+    if len(keys) > 1:
+        raise ConfigurationError(
+            "A NATS bucket changes one key at a time, but this operation must change several"
+            " together, such as the transfer of an idempotency key to another account.",
+            path="claims",
+            remedy="Pass a store in Redis, SQL or SQLite as `claims=` instead, or as `state=`"
+            " without `claims=`.",
+        )
+    return keys[0]
 
 
 class NatsStorage(_NatsStorageCore, ContextClosable):

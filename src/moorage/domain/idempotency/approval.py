@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage.domain.state.commands import reading_time, refusing_unreadable_states
-from moorage.domain.state.keys import state_key
+from moorage.domain.state.keys import REGISTER, state_key
 
 if TYPE_CHECKING:
     from moorage.domain.state.commands import States
@@ -45,7 +45,7 @@ class Proposal(NamedTuple):
 
 def _name(contract: str, tenant: str | None, key: str) -> str:
     tenant_suffix = "" if tenant is None else f"@{tenant}"
-    return state_key("unsettled", contract, None, "proposal", tenant_suffix, key)
+    return state_key(REGISTER, contract, None, "proposal", tenant_suffix, key)
 
 
 class Propose:
@@ -75,7 +75,7 @@ class ReadProposal:
 
     __slots__ = ("keys",)
     once = False
-    durable = False
+    durable = True
 
     def __init__(self, contract: str, tenant: str | None, key: str) -> None:
         self.keys = (_name(contract, tenant, key),)

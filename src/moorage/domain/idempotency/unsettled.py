@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from zlib import crc32
 
 from moorage.domain.state.commands import reading_time, refusing_unreadable_states
-from moorage.domain.state.keys import state_key
+from moorage.domain.state.keys import REGISTER, state_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +53,7 @@ Effect: TypeAlias = "tuple[int, int, int, int, int, int, int, int, bytes, Any, A
 def effect_name(contract: str, tenant: str | None, key: str) -> str:
     """Return the idempotency key under which the register stores an operation."""
     tenant_suffix = "" if tenant is None else f"@{tenant}"
-    return state_key("unsettled", contract, None, "effect", tenant_suffix, key)
+    return state_key(REGISTER, contract, None, "effect", tenant_suffix, key)
 
 
 def shards(contract: str) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ def shards(contract: str) -> tuple[str, ...]:
 
 
 def _shard(contract: str, number: int) -> str:
-    return state_key("unsettled", contract, None, "list", str(number))
+    return state_key(REGISTER, contract, None, "list", str(number))
 
 
 def _account_names(contract: str, tenant: str | None, key: str) -> tuple[str, str]:
@@ -174,7 +174,7 @@ class ReadRegistration:
 
     __slots__ = ("fingerprint", "keys")
     once = False
-    durable = False
+    durable = True
 
     def __init__(self, contract: str, tenant: str | None, key: str, *, fingerprint: bytes) -> None:
         self.keys = (effect_name(contract, tenant, key),)
@@ -206,7 +206,7 @@ class EndHolding:
 
     __slots__ = ("held", "keys", "number")
     once = False
-    durable = False
+    durable = True
 
     def __init__(
         self, contract: str, tenant: str | None, key: str, *, number: int, held: int
@@ -317,7 +317,7 @@ class ReserveLookup:
 
     __slots__ = ("early", "keys", "pause")
     once = False
-    durable = False
+    durable = True
 
     def __init__(self, name: str, *, pause: int, early: bool = False) -> None:
         self.keys = (name,)
@@ -362,7 +362,7 @@ class RecordLookup:
 
     __slots__ = ("absent", "error", "keys", "reserved", "result")
     once = False
-    durable = False
+    durable = True
 
     def __init__(
         self,
@@ -408,7 +408,7 @@ class ReadShards:
 
     __slots__ = ("keys",)
     once = False
-    durable = False
+    durable = True
 
     def __init__(self, contract: str) -> None:
         self.keys = shards(contract)
@@ -461,7 +461,7 @@ class ReadSettled:
 
     __slots__ = ("keys",)
     once = False
-    durable = False
+    durable = True
 
     def __init__(self, names: Iterable[str]) -> None:
         self.keys = tuple(names)
@@ -482,7 +482,7 @@ class ReadEffects:
 
     __slots__ = ("keys",)
     once = False
-    durable = False
+    durable = True
 
     def __init__(self, names: Iterable[str]) -> None:
         self.keys = tuple(names)

@@ -22,8 +22,11 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9\-_.]")
 GUARDS: Final = frozenset({"limit", "circuit", "budget", "bulkhead"})
 """Kinds of states that limit calls; without one, a call is treated as the first."""
 
+REGISTER: Final = "unsettled"
+"""The kind of states that list operations with an unknown outcome."""
+
 _CLAIMS: Final = frozenset(
-    {"fence", "key", "oauth", "place", "refresh", "turn", "unsettled", "webhook"}
+    {"fence", "key", "oauth", "place", "refresh", "turn", REGISTER, "webhook"}
 )
 
 _KINDS: Final = GUARDS | _CLAIMS
