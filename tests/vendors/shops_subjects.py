@@ -148,7 +148,7 @@ def full_shopify_order() -> tuple[Response, dict[str, Any]]:
         "quantity": 3,
         "unfulfilledQuantity": 3,
         "originalUnitPriceSet": bag("3.335"),
-        "discountedTotalSet": bag("10.005"),
+        "discountAllocations": [],
     }
     answer = shopify_order(
         name="#7",

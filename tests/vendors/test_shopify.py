@@ -18,7 +18,7 @@ from moorage import (
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.contracts.shops import Completion, FulfilledLine, Fulfilment, OrderQuery, ShopTopic
-from moorage.domain.http.requests import Request
+from moorage.domain.http.requests import Request, Timeouts
 from moorage.errors import InvalidRequest, RateLimitExceeded
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
@@ -53,7 +53,7 @@ def variables_of(sandbox: ShopifySandbox) -> dict[str, Any]:
     return variables
 
 
-def parcels_answer(*parts: tuple[str, int], more: bool = False) -> Response:
+def parcels_answer(*parts: tuple[str, int], first: int = 0, more: str | None = None) -> Response:
     """Return an answer with fulfilment orders that have these statuses and quantities."""
     nodes = [
         {
@@ -62,12 +62,14 @@ def parcels_answer(*parts: tuple[str, int], more: bool = False) -> Response:
             "lineItems": {
                 "nodes": [
                     {"id": f"i-{number}", "remainingQuantity": left_count, "lineItem": {"id": "l"}}
-                ]
+                ],
+                "pageInfo": {"hasNextPage": False},
             },
         }
-        for number, (status, left_count) in enumerate(parts)
+        for number, (status, left_count) in enumerate(parts, first)
     ]
-    orders = {"nodes": nodes, "pageInfo": {"hasNextPage": more}}
+    page = {"hasNextPage": more is not None, "endCursor": more}
+    orders = {"nodes": nodes, "pageInfo": page}
     return reply({"data": {"order": {"id": "o", "fulfillments": [], "fulfillmentOrders": orders}}})
 
 
@@ -131,7 +133,62 @@ def test_many_lines_are_all_read() -> None:
         lines = shop.shops().get_order(ref(order)).lines
 
     assert list(range(1, 131)) == [line.quantity for line in lines]
-    assert 3 == len(sandbox.requests)
+    assert 2 == len(sandbox.requests)
+
+
+def test_lines_of_listed_orders_are_all_read() -> None:
+    """A list has the first lines of each order; further lines are read separately."""
+    sandbox = ShopifySandbox()
+    sandbox.add_order(*range(1, 31))
+    with hub(sandbox) as shop:
+        (order,) = shop.shops().orders().items
+
+    assert list(range(1, 31)) == [line.quantity for line in order.lines]
+
+
+def test_total_of_a_line_contains_all_its_discounts() -> None:
+    """Discounts of codes and a line's share of the order's discounts are taken from its price."""
+    sandbox = ShopifySandbox()
+
+    def bag(amount: str) -> dict[str, Any]:
+        return {"shopMoney": {"amount": amount, "currencyCode": "EUR"}}
+
+    line = {
+        "id": "l",
+        "sku": "R",
+        "name": "Rope",
+        "quantity": 3,
+        "unfulfilledQuantity": 3,
+        "originalUnitPriceSet": bag("10.0"),
+    }
+    discounts = [{"allocatedAmountSet": bag("4.5")}, {"allocatedAmountSet": bag("1.25")}]
+    lines = [
+        {**line, "discountAllocations": discounts},
+        {**line, "discountAllocations": []},
+        {**line, "discountAllocations": None},
+        {**line, "discountAllocations": [{"allocatedAmountSet": None}]},
+        {**line, "discountAllocations": [], "originalUnitPriceSet": None},
+    ]
+    sandbox.fail(shopify_order(lineItems={"nodes": lines, "pageInfo": {"hasNextPage": False}}))
+    with hub(sandbox) as shop:
+        order = shop.shops().get_order(ref("gid://shopify/Order/1"))
+
+    totals = [line.total for line in order.lines]
+    assert [Money("24.25", "EUR"), Money("30.00", "EUR"), None, None, None] == totals
+
+
+def test_query_that_costs_too_much_is_refused() -> None:
+    """Shopify refuses a query of more than 1000 points before it is executed."""
+    sandbox = ShopifySandbox()
+    query = "query { orders(first: 10) { nodes { id lineItems(first: 100) { nodes { id } } } } }"
+    body = json.dumps({"query": query}).encode()
+    headers = {"Content-Type": "application/json", "X-Shopify-Access-Token": sandbox.token}
+    request = Request.post("/admin/api/2026-07/graphql.json", body=body, headers=headers)
+    client = SandboxHttpClient(sandbox)
+    url = "https://harbour-goods.myshopify.com/admin/api/2026-07/graphql.json"
+    answer = client.send(request, url, Timeouts())
+
+    assert "MAX_COST_EXCEEDED" == answer.json()["errors"][0]["extensions"]["code"]
 
 
 def test_lines_that_start_again_are_an_error() -> None:
@@ -217,18 +274,17 @@ def test_pause_of_a_throttled_request() -> None:
 
 
 @pytest.mark.parametrize(
-    "parts, more, code",
+    "parts, code",
     [
-        ([("ON_HOLD", 1), ("OPEN", 1)], False, "ON_HOLD"),
-        ([("SCHEDULED", 1)], False, "ON_HOLD"),
-        ([("CLOSED", 0)], False, "NOTHING_LEFT"),
-        ([("OPEN", 1)], True, "TOO_MANY_FULFILLMENT_ORDERS"),
+        ([("ON_HOLD", 1), ("OPEN", 1)], "ON_HOLD"),
+        ([("SCHEDULED", 1)], "ON_HOLD"),
+        ([("CLOSED", 0)], "NOTHING_LEFT"),
     ],
 )
-def test_parcel_of_all_needs_all_parts(parts: list[tuple[str, int]], more: bool, code: str) -> None:
+def test_parcel_of_all_needs_all_parts(parts: list[tuple[str, int]], code: str) -> None:
     """A parcel of the whole order is refused if parts of the order must not be shipped."""
     sandbox = ShopifySandbox()
-    sandbox.fail(parcels_answer(*parts, more=more))
+    sandbox.fail(parcels_answer(*parts))
     with hub(sandbox) as shop, pytest.raises(VendorRejected) as excinfo:
         shop.shops().fulfil(ref("o"), PARCEL, idempotency_key="k")
 
@@ -262,6 +318,36 @@ def test_line_that_is_split_over_several_parts_is_shipped_from_each_part_that_is
             },
         ],
     } == variables_of(sandbox)["fulfillment"]
+
+
+def test_line_behind_the_first_page_of_its_part_is_shipped() -> None:
+    """A line that is not on the first page of a fulfilment order's lines is found and shipped."""
+    sandbox = ShopifySandbox()
+    order = sandbox.add_order(*([1] * 150))
+    line = FulfilledLine(id=order.replace("/Order/", "/LineItem/") + "145", quantity=1)
+    with hub(sandbox) as shop:
+        shop.shops().fulfil(ref(order), Fulfilment(lines=[line]), idempotency_key="k")
+
+    (parcel,) = sandbox.parcels()
+    assert 1 == parcel.quantity
+
+
+def test_all_parts_of_an_order_are_shipped() -> None:
+    """A parcel of the whole order has the fulfilment orders of all pages."""
+    sandbox = ShopifySandbox()
+    made = {"fulfillment": {"id": "f-1", "status": "SUCCESS"}, "userErrors": []}
+    sandbox.fail(
+        parcels_answer(("OPEN", 1), ("CLOSED", 0), more="c-1"),
+        parcels_answer(("OPEN", 2), first=2),
+        reply({"data": {"fulfillmentCreate": made}}),
+    )
+    with hub(sandbox) as shop:
+        shop.shops().fulfil(ref("o"), PARCEL, idempotency_key="k")
+
+    assert {"id": "o", "after": "c-1"} == json.loads(sandbox.requests[1].body)["variables"]
+    assert [{"fulfillmentOrderId": "part-0"}, {"fulfillmentOrderId": "part-2"}] == variables_of(
+        sandbox
+    )["fulfillment"]["lineItemsByFulfillmentOrder"]
 
 
 def test_cancellation_that_a_repeat_finds_done() -> None:

@@ -20,7 +20,7 @@ from moorage.contracts.shops import (
 from moorage.vendors.shops._common import address_of, full_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
     from moorage.contracts.address import Address
 
@@ -160,22 +160,80 @@ def _address(answer: sdk.Answer) -> Address | None:
     )
 
 
-def read_lines(response: sdk.Response, answer: sdk.Answer) -> tuple[OrderLine, ...]:
-    """The lines of an order, or of a part of an order."""
-    if not sdk.is_list(answer.value("nodes")):
-        raise sdk.malformed(response, "lineItems.nodes")
-    return tuple(
-        OrderLine(
+def next_cursor(response: sdk.Response, page: sdk.Answer) -> str | None:
+    """The cursor of the next page; None after the last page.
+
+    Raises:
+        VendorFailed: the answer does not say whether there is a next page.
+    """
+    has_next = sdk.required(page.flag("pageInfo.hasNextPage"), response, "pageInfo.hasNextPage")
+    if not has_next:
+        return None
+    return sdk.required(page.text("pageInfo.endCursor"), response, "pageInfo.endCursor")
+
+
+async def all_nodes(
+    response: sdk.Response,
+    page: sdk.Answer,
+    name: str,
+    read_page: Callable[[str], Awaitable[tuple[sdk.Response, sdk.Answer]]],
+) -> list[sdk.Answer]:
+    """The entries of a list, from its first page and all further pages.
+
+    Args:
+        response: answer with the first page.
+        page: first page.
+        name: name of the list.
+        read_page: reads the page after a cursor.
+
+    Raises:
+        VendorFailed: a page has no list, or leads back to an earlier page.
+    """
+    nodes: list[sdk.Answer] = []
+    earlier_cursors: set[str] = set()
+    while True:
+        if not sdk.is_list(page.value("nodes")):
+            raise sdk.malformed(response, f"{name}.nodes")
+        nodes += page.objects("nodes")
+        cursor = next_cursor(response, page)
+        if cursor is None:
+            return nodes
+        if cursor in earlier_cursors:
+            raise sdk.malformed(response, f"new {name}.pageInfo.endCursor")
+        earlier_cursors.add(cursor)
+        response, page = await read_page(cursor)
+
+
+def _line_total(item: sdk.Answer, quantity: int) -> sdk.Money | None:
+    """The price of a line after the discounts of the line and its share of the order's.
+
+    Shopify's own total of a line leaves out discounts of the order and of codes.
+    """
+    unit_price = item.object("originalUnitPriceSet.shopMoney")
+    total = unit_price.decimal("amount")
+    if total is None or not sdk.is_list(item.value("discountAllocations")):
+        return None
+    total *= quantity
+    for part in item.objects("discountAllocations"):
+        amount = part.decimal("allocatedAmountSet.shopMoney.amount")
+        if amount is None:
+            return None
+        total -= amount
+    return sdk.as_money(total, unit_price.value("currencyCode"))
+
+
+def _lines(response: sdk.Response, items: Iterable[sdk.Answer]) -> Iterator[OrderLine]:
+    for item in items:
+        quantity = sdk.required(item.integer("quantity"), response, "lineItems.quantity")
+        yield OrderLine(
             id=sdk.required(item.text("id"), response, "lineItems.id"),
             sku=item.text("sku"),
             title=item.text("name"),
-            quantity=sdk.required(item.integer("quantity"), response, "lineItems.quantity"),
+            quantity=quantity,
             unfulfilled=item.integer("unfulfilledQuantity"),
             unit_price=_money(item, "originalUnitPriceSet.shopMoney"),
-            total=_money(item, "discountedTotalSet.shopMoney"),
+            total=_line_total(item, quantity),
         )
-        for item in answer.objects("nodes")
-    )
 
 
 def _state(answer: sdk.Answer) -> OrderState:
@@ -190,9 +248,9 @@ def read_order(
     ref: sdk.MakeRef,
     response: sdk.Response,
     answer: sdk.Answer,
-    more_lines: tuple[OrderLine, ...] = (),
+    lines: Iterable[sdk.Answer],
 ) -> ShopOrder:
-    """An order, with lines from further pages.
+    """An order with its lines.
 
     Raises:
         VendorFailed: the answer lacks a field that every order has.
@@ -210,7 +268,7 @@ def read_order(
         payment=PAYMENTS.get(paid or "", OrderPayment.UNKNOWN),
         fulfilment=FULFILMENTS.get(shipped, OrderFulfilment.UNKNOWN),
         vendor_status=f"{paid}/{shipped}",
-        lines=read_lines(response, answer.object("lineItems")) + more_lines,
+        lines=tuple(_lines(response, lines)),
         total=total,
         buyer_total=_money(answer, "currentTotalPriceSet.presentmentMoney"),
         tax=_money(answer, "currentTotalTaxSet.shopMoney"),

@@ -20,11 +20,26 @@ _SHOP_MONEY: Final = "{ shopMoney { amount currencyCode } }"
 _LINES: Final = f"""{{
   nodes {{
     id sku name quantity unfulfilledQuantity
-    originalUnitPriceSet {_SHOP_MONEY} discountedTotalSet {_SHOP_MONEY}
+    originalUnitPriceSet {_SHOP_MONEY}
+    discountAllocations {{ allocatedAmountSet {_SHOP_MONEY} }}
   }}
   pageInfo {{ hasNextPage endCursor }}
 }}"""
-_ORDER: Final = f"""{{
+_PARTS: Final = """{
+  nodes {
+    id status
+    lineItems(first: 20) {
+      nodes { id remainingQuantity lineItem { id } }
+      pageInfo { hasNextPage endCursor }
+    }
+  }
+  pageInfo { hasNextPage endCursor }
+}"""
+
+
+def _order(lines: int) -> str:
+    """The fields of an order with at most this number of its lines."""
+    return f"""{{
   id name createdAt updatedAt cancelledAt closed note email
   displayFinancialStatus displayFulfillmentStatus
   currentTotalPriceSet {{
@@ -35,32 +50,40 @@ _ORDER: Final = f"""{{
   currentShippingPriceSet {_SHOP_MONEY}
   billingAddress {_ADDRESS}
   shippingAddress {_ADDRESS}
-  lineItems(first: 20) {_LINES}
+  lineItems(first: {lines}) {_LINES}
 }}"""
 
+
+# Shopify refuses a query that costs more than 1000 points: one for each object on a full page.
 ORDERS: Final = f"""query Orders($first: Int!, $after: String, $query: String) {{
   orders(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) {{
-    nodes {_ORDER}
+    nodes {_order(10)}
     pageInfo {{ hasNextPage endCursor }}
   }}
 }}"""
-ORDER: Final = f"query Order($id: ID!) {{ order(id: $id) {_ORDER} }}"
+ORDER: Final = f"query Order($id: ID!) {{ order(id: $id) {_order(100)} }}"
 LINES: Final = f"""query Lines($id: ID!, $after: String) {{
   order(id: $id) {{ id lineItems(first: 100, after: $after) {_LINES} }}
 }}"""
 STATE: Final = """query State($id: ID!) {
   order(id: $id) { id cancelledAt displayFulfillmentStatus }
 }"""
-PARCELS: Final = """query Parcels($id: ID!) {
-  order(id: $id) {
+PARCELS: Final = f"""query Parcels($id: ID!) {{
+  order(id: $id) {{
     id cancelledAt
-    fulfillments(first: 50) { id status totalQuantity trackingInfo(first: 3) { number } }
-    fulfillmentOrders(first: 10) {
-      nodes {
-        id status
-        lineItems(first: 50) { nodes { id remainingQuantity lineItem { id } } }
-      }
-      pageInfo { hasNextPage }
+    fulfillments(first: 50) {{ id status totalQuantity trackingInfo(first: 3) {{ number }} }}
+    fulfillmentOrders(first: 10) {_PARTS}
+  }}
+}}"""
+PARTS: Final = f"""query Parts($id: ID!, $after: String) {{
+  order(id: $id) {{ id fulfillmentOrders(first: 10, after: $after) {_PARTS} }}
+}}"""
+PART_LINES: Final = """query PartLines($id: ID!, $after: String) {
+  fulfillmentOrder(id: $id) {
+    id
+    lineItems(first: 100, after: $after) {
+      nodes { id remainingQuantity lineItem { id } }
+      pageInfo { hasNextPage endCursor }
     }
   }
 }"""

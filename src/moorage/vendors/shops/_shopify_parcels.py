@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage import vendor_sdk as sdk
+from moorage.vendors.shops import _shopify_documents as documents
 from moorage.vendors.shops._common import not_possible
-from moorage.vendors.shops._shopify_answers import read_fulfilment, required_object
+from moorage.vendors.shops._shopify_answers import all_nodes, read_fulfilment, required_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.shops import Fulfilment, FulfilmentReceipt
-    from moorage.vendor_sdk import Answer, Ref, Response
+    from moorage.vendor_sdk import Answer, Ref, Response, Wire
 
 _OPEN: Final = frozenset({"OPEN", "IN_PROGRESS"})
 _WAITING_STATUSES: Final = frozenset({"ON_HOLD", "SCHEDULED"})
@@ -56,7 +57,74 @@ def earlier_parcel(ref: Ref, parcels: Parcels, fulfilment: Fulfilment) -> Fulfil
     return None
 
 
-def parcel_input(parcels: Parcels, fulfilment: Fulfilment) -> dict[str, Any]:
+@attrs.frozen
+class Part:
+    """A fulfilment order: items of an order that are shipped from one location.
+
+    Attributes:
+        id: Shopify's id.
+        status: Shopify's word for its state.
+        lines: its lines, if they were requested and the part is open.
+    """
+
+    id: str
+    status: str
+    lines: tuple[Answer, ...] = ()
+
+
+async def all_parts(
+    wire: Wire, ref: Ref, parcels: Parcels, key: str, *, lines: bool
+) -> tuple[Part, ...]:
+    """All fulfilment orders of an order, from as many pages as there are.
+
+    Args:
+        wire: sends the requests for further pages.
+        ref: reference of the order.
+        parcels: answer with the first page.
+        key: idempotency key of the parcel, so that a repeat sends the same parcel.
+        lines: True to read all lines of the parts that are open.
+    """
+
+    async def read_page(cursor: str) -> tuple[Response, Answer]:
+        request = documents.request(documents.PARTS, {"id": ref.id, "after": cursor})
+        part_key = sdk.part_key(key, f"parts after {cursor}")
+        return await wire.send(request, key=part_key, parse=_read_parts)
+
+    page = parcels.order.object("fulfillmentOrders")
+    answers = await all_nodes(parcels.response, page, "fulfillmentOrders", read_page)
+    return tuple(
+        [await _part_of(wire, parcels.response, answer, key, lines=lines) for answer in answers]
+    )
+
+
+async def _part_of(
+    wire: Wire, response: Response, answer: Answer, key: str, *, lines: bool
+) -> Part:
+    id_ = sdk.required(answer.text("id"), response, "fulfillmentOrders.id")
+    status = sdk.required(answer.text("status"), response, "fulfillmentOrders.status")
+
+    async def read_page(cursor: str) -> tuple[Response, Answer]:
+        request = documents.request(documents.PART_LINES, {"id": id_, "after": cursor})
+        part_key = sdk.part_key(key, f"lines of {id_} after {cursor}")
+        return await wire.send(request, key=part_key, parse=_read_part_lines)
+
+    if not lines or status not in _OPEN:
+        return Part(id_, status)
+    page = answer.object("lineItems")
+    return Part(id_, status, tuple(await all_nodes(response, page, "lineItems", read_page)))
+
+
+def _read_parts(response: Response) -> tuple[Response, Answer]:
+    return response, required_object(response, "order").object("fulfillmentOrders")
+
+
+def _read_part_lines(response: Response) -> tuple[Response, Answer]:
+    return response, required_object(response, "fulfillmentOrder").object("lineItems")
+
+
+def parcel_input(
+    parcels: Parcels, parts: tuple[Part, ...], fulfilment: Fulfilment
+) -> dict[str, Any]:
     """The `FulfillmentInput` that describes a parcel.
 
     Raises:
@@ -68,7 +136,11 @@ def parcel_input(parcels: Parcels, fulfilment: Fulfilment) -> dict[str, Any]:
         "url": fulfilment.tracking_url,
     }
     filled = {name: value for name, value in tracking.items() if value is not None}
-    parcel_lines = (_named_lines if fulfilment.lines else _open_orders)(parcels, fulfilment)
+    parcel_lines = (
+        _named_lines(parcels, parts, fulfilment)
+        if fulfilment.lines
+        else _whole_parts(parcels, parts)
+    )
     return {
         "lineItemsByFulfillmentOrder": parcel_lines,
         "notifyCustomer": fulfilment.notify,
@@ -76,38 +148,30 @@ def parcel_input(parcels: Parcels, fulfilment: Fulfilment) -> dict[str, Any]:
     }
 
 
-def _open_orders(parcels: Parcels, _: Fulfilment) -> list[dict[str, Any]]:
-    orders = list(parcels.order.objects("fulfillmentOrders.nodes"))
-    statuses = {order.text("status") for order in orders}
-    if parcels.order.flag("fulfillmentOrders.pageInfo.hasNextPage"):
-        raise _refusal(
-            parcels,
-            "TOO_MANY_FULFILLMENT_ORDERS",
-            "The order has more fulfilment orders than moorage reads.",
-        )
-    if statuses & _WAITING_STATUSES:
+def _whole_parts(parcels: Parcels, parts: tuple[Part, ...]) -> list[dict[str, Any]]:
+    if {part.status for part in parts} & _WAITING_STATUSES:
         raise _refusal(
             parcels,
             "ON_HOLD",
             "A part of the order is on hold or scheduled. Pass the lines that are in the parcel.",
         )
-    open_ids = [order.text("id") for order in orders if order.text("status") in _OPEN]
+    open_ids = [part.id for part in parts if part.status in _OPEN]
     if not open_ids:
         raise _refusal(parcels, "NOTHING_LEFT", "The order has no items left to ship.")
     return [{"fulfillmentOrderId": id_} for id_ in open_ids]
 
 
-def _named_lines(parcels: Parcels, fulfilment: Fulfilment) -> list[dict[str, Any]]:
+def _named_lines(
+    parcels: Parcels, parts: tuple[Part, ...], fulfilment: Fulfilment
+) -> list[dict[str, Any]]:
     quantities = {line.id: line.quantity for line in fulfilment.lines}
     unshipped_items: list[dict[str, Any]] = []
-    for order in parcels.order.objects("fulfillmentOrders.nodes"):
-        if order.text("status") not in _OPEN:
-            continue
-        items = [_parcel_line(item, quantities) for item in order.objects("lineItems.nodes")]
+    for part in parts:
+        items = [_parcel_line(item, quantities) for item in part.lines]
         parcel_items = [item for item in items if item["quantity"]]
         if parcel_items:
             unshipped_items.append(
-                {"fulfillmentOrderId": order.text("id"), "fulfillmentOrderLineItems": parcel_items}
+                {"fulfillmentOrderId": part.id, "fulfillmentOrderLineItems": parcel_items}
             )
     if any(quantities.values()):
         raise _refusal(

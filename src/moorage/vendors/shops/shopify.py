@@ -19,7 +19,6 @@ from moorage.contracts.shops import (
     Fulfilment,
     FulfilmentReceipt,
     ItemPage,
-    OrderLine,
     OrderPage,
     OrderQuery,
     PriceReceipt,
@@ -31,15 +30,21 @@ from moorage.contracts.shops import (
 from moorage.vendors.shops import _shopify_documents as documents
 from moorage.vendors.shops._common import found_or_unknown, not_possible, written_time
 from moorage.vendors.shops._shopify_answers import (
+    all_nodes,
     classify,
+    next_cursor,
     read_events,
     read_fulfilment,
     read_item,
-    read_lines,
     read_order,
     required_object,
 )
-from moorage.vendors.shops._shopify_parcels import earlier_parcel, parcel_input, read_parcels
+from moorage.vendors.shops._shopify_parcels import (
+    all_parts,
+    earlier_parcel,
+    parcel_input,
+    read_parcels,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,7 +108,7 @@ class Shopify(sdk.ApiVendor):
         orders = [await _whole_order(wire, response, item) for item in page.objects("nodes")]
         times = [order.updated_at for order in orders if order.updated_at]
         next_ref = None
-        cursor = _next_cursor(response, page)
+        cursor = next_cursor(response, page)
         if cursor is not None:
             next_ref = wire.ref(cursor, since=None if since is None else since.isoformat())
         return OrderPage(items=tuple(orders), next=next_ref, resume_at=max(times, default=since))
@@ -122,8 +127,9 @@ class Shopify(sdk.ApiVendor):
         receipt = earlier_parcel(ref, parcels, fulfilment)
         if receipt is not None:
             return receipt
+        parts = await all_parts(wire, ref, parcels, key, lines=bool(fulfilment.lines))
         request = documents.request(
-            documents.FULFIL, {"fulfillment": parcel_input(parcels, fulfilment)}
+            documents.FULFIL, {"fulfillment": parcel_input(parcels, parts, fulfilment)}
         )
         try:
             return await wire.send(request, key=key, parse=partial(_read_created, ref))
@@ -177,7 +183,7 @@ class Shopify(sdk.ApiVendor):
         if not sdk.is_list(page.value("nodes")):
             raise sdk.malformed(response, "productVariants.nodes")
         currency = sdk.required(data.text("shop.currencyCode"), response, "shop.currencyCode")
-        cursor = _next_cursor(response, page)
+        cursor = next_cursor(response, page)
         return ItemPage(
             items=tuple(
                 read_item(wire.ref, response, item, currency)
@@ -239,32 +245,15 @@ class Shopify(sdk.ApiVendor):
         return PriceReceipt(ref=ref, price=money, raw=answer.raw)
 
 
-def _next_cursor(response: Response, page: Answer) -> str | None:
-    """The cursor of the next page; None after the last page.
-
-    Raises:
-        VendorFailed: the answer does not say whether there is a next page.
-    """
-    has_next = sdk.required(page.flag("pageInfo.hasNextPage"), response, "pageInfo.hasNextPage")
-    if not has_next:
-        return None
-    return sdk.required(page.text("pageInfo.endCursor"), response, "pageInfo.endCursor")
-
-
 async def _whole_order(wire: Wire, response: Response, answer: Answer) -> ShopOrder:
     """An order with all its lines; the first response may contain only some of them."""
-    lines: tuple[OrderLine, ...] = ()
-    cursor = _next_cursor(response, answer.object("lineItems"))
-    earlier_cursors: set[str] = set()
-    while cursor is not None:
-        if cursor in earlier_cursors:
-            raise sdk.malformed(response, "new lineItems.pageInfo.endCursor")
-        earlier_cursors.add(cursor)
+
+    async def read_page(cursor: str) -> tuple[Response, Answer]:
         variables = {"id": answer.text("id"), "after": cursor}
         more_lines = await wire.send(documents.request(documents.LINES, variables))
-        page = required_object(more_lines, "order").object("lineItems")
-        lines += read_lines(more_lines, page)
-        cursor = _next_cursor(more_lines, page)
+        return more_lines, required_object(more_lines, "order").object("lineItems")
+
+    lines = await all_nodes(response, answer.object("lineItems"), "lineItems", read_page)
     return read_order(wire.ref, response, answer, lines)
 
 

@@ -57,6 +57,7 @@ _QUANTITIES: Final = {
         }
     ],
 }
+_MOST_POINTS: Final = 1_000
 _VARIANT: Final = {"id!": str, "price": str}
 
 
@@ -120,7 +121,7 @@ class ShopifySandbox(ShopSandbox):
                 "quantity": quantity,
                 "unfulfilledQuantity": quantity,
                 "originalUnitPriceSet": _bag("19.9"),
-                "discountedTotalSet": _bag(f"{quantity * 19.9:.2f}"),
+                "discountAllocations": [],
             }
             for position, quantity in enumerate(quantities or (1,), start=1)
         ]
@@ -223,6 +224,9 @@ class ShopifySandbox(ShopSandbox):
             raise self._throttled()
         try:
             kind, fields = read_operation(body["query"], body.get("variables") or {})
+            cost = sum(map(_cost_of, fields))
+            if cost > _MOST_POINTS:
+                return _errors(_too_expensive(cost))
             data = {field.name: self._root(kind, field) for field in fields}
         except UnreadableError as error:
             return _errors({"message": str(error), "extensions": {"code": "undefinedField"}})
@@ -248,6 +252,7 @@ class ShopifySandbox(ShopSandbox):
         roots: dict[tuple[str, str], Callable[[Field], Any]] = {
             ("query", "shop"): self._shop,
             ("query", "order"): self._order,
+            ("query", "fulfillmentOrder"): self._part,
             ("query", "orders"): self._list_orders,
             ("query", "productVariants"): self._list_variants,
             ("mutation", "fulfillmentCreate"): self._fulfil,
@@ -265,6 +270,12 @@ class ShopifySandbox(ShopSandbox):
 
     def _order(self, field: Field) -> Any:
         return self._orders.get(field.arguments["id"])
+
+    def _part(self, field: Field) -> Any:
+        parts = (
+            part for order in self._orders.values() for part in order["fulfillmentOrders"]["nodes"]
+        )
+        return next((part for part in parts if part["id"] == field.arguments["id"]), None)
 
     def _list_orders(self, field: Field) -> Any:
         arguments = field.arguments
@@ -404,6 +415,23 @@ class ShopifySandbox(ShopSandbox):
             return _payload("productVariants", code=code, message="Product variant does not exist")
         self._variant.update(variants[0])
         return {"productVariants": [self._variant], "userErrors": []}
+
+
+def _cost_of(field: Field) -> int:
+    """The points of a field by Shopify's rules, for full pages: one for each object."""
+    if not field.selection:
+        return 0
+    costs = {inner.name: _cost_of(inner) for inner in field.selection}
+    size: int = field.arguments.get("first", 1)
+    if "nodes" in costs:
+        return 2 + size * costs.pop("nodes") + sum(costs.values())
+    return size * (1 + sum(costs.values()))
+
+
+def _too_expensive(cost: int) -> dict[str, Any]:
+    message = f"Query cost is {cost}, which exceeds the single query max cost limit (1000)."
+    code = {"code": "MAX_COST_EXCEEDED", "cost": cost, "maxCost": _MOST_POINTS}
+    return {"message": message, "extensions": code}
 
 
 def _payload(name: str, errors: str = "userErrors", **problem: Any) -> dict[str, Any]:
