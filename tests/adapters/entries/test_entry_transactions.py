@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from moorage.adapters.entries.memory import MemoryOutbox
 from moorage.adapters.entries.sqlite import AsyncSqliteOutbox, SqliteOutbox
 from moorage.domain.entries.queue import EntryQuery, EntryState, arrive
 from moorage.hub.outbox import AsyncOutbox, Outbox
-from tests.adapters.entry_labs import entry
+from tests.adapters.entry_labs import entry, entry_lab
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -279,6 +280,77 @@ def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
             pytest.raises(ConfigurationError, match="commits every statement"),
         ):
             server.outbox().within(automatic)
+
+
+@pytest.mark.parametrize("of", ["connection", "engine", "session"])
+def test_autocommit_of_sqlalchemy_is_refused(lab: EntryLab, of: str) -> None:
+    """A SQLAlchemy connection or session in AUTOCOMMIT mode cannot roll an entry back."""
+    store = lab.outbox()
+    engine = lab.engine.execution_options(isolation_level="AUTOCOMMIT")
+    if of == "engine":
+        engine = sqlalchemy.create_engine(
+            lab.engine.url, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool
+        )
+    connection: Any = Session(engine) if of == "session" else engine.connect()
+    with connection, pytest.raises(ConfigurationError, match="commits every statement by itself"):
+        store.within(connection).add(entry("a"))
+
+    assert lab.count() == 0
+
+
+def test_autocommit_of_asynchronous_sqlalchemy_is_refused(server: EntryLab) -> None:
+    """An AsyncConnection or AsyncSession in AUTOCOMMIT mode cannot roll an entry back."""
+    drivers = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+asyncmy"}
+    url = server.engine.url.set(drivername=drivers[server.kind])
+
+    async def run() -> None:
+        store = await server.later_outbox()
+        engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            with pytest.raises(ConfigurationError, match="commits every statement by itself"):
+                store.within(connection)
+        async with AsyncSession(engine) as session:
+            with pytest.raises(ConfigurationError, match="commits every statement by itself"):
+                await store.within(session).add(entry("a"))
+        await engine.dispose()
+        await store.aclose()
+
+    asyncio.run(run())
+
+    assert server.count() == 0
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="sqlite3 has no attribute autocommit")
+def test_autocommit_attribute_of_sqlite_is_respected(file: EntryLab) -> None:
+    """A sqlite3 connection with autocommit=True is refused unless a transaction is open."""
+    store = file.outbox()
+    options: dict[str, Any] = {"autocommit": True}
+    with closing(sqlite3.connect(file.file, **options)) as connection:
+        with pytest.raises(ConfigurationError, match="commits every statement by itself"):
+            store.within(connection)
+        connection.execute("BEGIN")
+        store.within(connection).add(entry("never"))
+        connection.execute("ROLLBACK")
+    options = {"autocommit": False}
+    with closing(sqlite3.connect(file.file, **options)) as connection:
+        store.within(connection).add(entry("never"))
+        connection.rollback()
+
+    assert file.count() == 0
+
+
+def test_autocommit_of_pymysql_is_respected(tmp_path: Path) -> None:
+    """A PyMySQL connection in autocommit mode is refused unless a transaction is open."""
+    with entry_lab("mariadb", tmp_path) as server, closing(server.driver()) as connection:
+        store = server.outbox()
+        connection.autocommit(True)
+        with pytest.raises(ConfigurationError, match="commits every statement by itself"):
+            store.within(connection)
+        connection.begin()
+        store.within(connection).add(entry("never"))
+        connection.rollback()
+
+        assert server.count() == 0
 
 
 def test_missing_table_in_a_host_transaction_is_named(tmp_path: Path) -> None:

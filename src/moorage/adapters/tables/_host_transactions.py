@@ -21,6 +21,9 @@ PLACEHOLDERS: Final = {"sqlite": "?", "postgresql": "%s", "mysql": "%s"}
 _SELECTS: Final = ("SELECT ", "WITH ")
 """The beginnings of statements that return rows. A cursor's description is slow to read."""
 
+_MYSQL_IN_TRANSACTION: Final = 1
+"""The flag of MySQL's and MariaDB's status that a transaction is open."""
+
 _SYNC_CONNECTION: Final = "a DB-API connection, or a Connection or Session of SQLAlchemy"
 _ASYNC_CONNECTION: Final = "an asynchronous connection of the driver, or SQLAlchemy's AsyncSession"
 
@@ -53,9 +56,7 @@ class HostConnection:
     async def _statement_runner(
         self,
     ) -> Callable[[str, tuple[Value, ...]], Coroutine[Any, Any, StatementResult]]:
-        connection = self._connection
-        if hasattr(connection, "get_bind"):
-            connection = await _result_of(connection.connection())
+        connection = await self._open_connection()
 
         async def through_sqlalchemy(text: str, values: tuple[Value, ...]) -> StatementResult:
             result = await _result_of(connection.exec_driver_sql(text, values))
@@ -73,6 +74,13 @@ class HostConnection:
                 await _result_of(cursor.close())
 
         return through_sqlalchemy if hasattr(connection, "exec_driver_sql") else through_a_cursor
+
+    async def _open_connection(self) -> Any:
+        """Return the connection; of a session, the connection that its transaction uses."""
+        connection = self._connection
+        if hasattr(connection, "get_bind"):
+            connection = await _result_of(connection.connection())
+        return connection
 
 
 class HostTransaction(HostConnection):
@@ -103,13 +111,7 @@ class HostTransaction(HostConnection):
                 path="connection",
                 remedy=f"Pass {expected_connection}.",
             )
-        if _is_autocommit(connection):
-            raise ConfigurationError(
-                "The connection commits every statement by itself, so the entry would be stored"
-                " before your own rows, and remain if they are rolled back.",
-                path="connection",
-                remedy="Begin a transaction on it first, or turn its autocommit off.",
-            )
+        _check_transaction(connection)
 
     async def __call__(
         self, *statements: Statement, keep_open: bool = False, writes: bool = False
@@ -117,6 +119,8 @@ class HostTransaction(HostConnection):
         """Run SQL statements in the application's transaction."""
         try:
             return await super().__call__(*statements, keep_open=keep_open, writes=writes)
+        except ConfigurationError:
+            raise
         except Exception as error:  # noqa: BLE001 - replaces every foreign error
             kind = type(error).__name__
             is_table_missing = "no such table" in str(error)
@@ -133,6 +137,17 @@ class HostTransaction(HostConnection):
             remedy="Roll it back and try again. If that does not help, run `migrate()` of the"
             " store, and check that the connection leads to the same database.",
         )
+
+    async def _open_connection(self) -> Any:
+        """Return the connection; of a session, the connection that its transaction uses.
+
+        Raises:
+            ConfigurationError: the connection commits every statement by itself.
+        """
+        connection = await super()._open_connection()
+        if connection is not self._connection:
+            _check_transaction(connection)
+        return connection
 
 
 async def _result_of(value: Any) -> Any:
@@ -151,10 +166,39 @@ def _is_async(connection: Any) -> bool:
     return inspect.iscoroutinefunction(getattr(connection, name, None))
 
 
+def _check_transaction(connection: Any) -> None:
+    """Check that a connection does not commit every statement by itself, as far as it tells.
+
+    Raises:
+        ConfigurationError: it does.
+    """
+    if _is_autocommit(connection):
+        raise ConfigurationError(
+            "The connection commits every statement by itself, so the entry would be stored"
+            " before your own rows, and remain if they are rolled back.",
+            path="connection",
+            remedy="Begin a transaction on it first, or turn its autocommit off.",
+        )
+
+
 def _is_autocommit(connection: Any) -> bool:
     """Return whether a connection is known to commit each statement separately."""
-    if getattr(connection, "isolation_level", "") is None and hasattr(connection, "in_transaction"):
-        return connection.in_transaction is False
-    if getattr(connection, "autocommit", None) is True and hasattr(connection, "pgconn"):
-        return int(connection.pgconn.transaction_status) == 0
+    if hasattr(connection, "exec_driver_sql"):
+        return _is_autocommit_of_sqlalchemy(getattr(connection, "sync_connection", connection))
+    is_automatic = getattr(connection, "autocommit", None) is True
+    if hasattr(connection, "pgconn"):
+        return is_automatic and int(connection.pgconn.transaction_status) == 0
+    if hasattr(connection, "get_autocommit") and hasattr(connection, "server_status"):
+        is_in_transaction = connection.server_status & _MYSQL_IN_TRANSACTION
+        return bool(connection.get_autocommit()) and not is_in_transaction
+    if is_automatic or getattr(connection, "isolation_level", "") is None:
+        return getattr(connection, "in_transaction", None) is False
     return False
+
+
+def _is_autocommit_of_sqlalchemy(connection: Any) -> bool:
+    """Return whether SQLAlchemy begins no transaction on a connection, as its settings say."""
+    level = connection.get_execution_options().get("isolation_level")
+    if level is None:
+        level = getattr(connection.dialect, "_on_connect_isolation_level", None)
+    return bool(level == "AUTOCOMMIT")
