@@ -218,6 +218,49 @@ def test_incompatibilities_are_named(reader: Any, writer: Any, expected: list[st
     assert expected == problems(reader, writer)
 
 
+@pytest.mark.parametrize(
+    "reader, writer, value",
+    [
+        (
+            {"properties": {"a": {}}, "additionalProperties": False},
+            {
+                "properties": {"a": {}},
+                "anyOf": [{"properties": {"b": {}}, "additionalProperties": False}],
+            },
+            {"b": 1},
+        ),
+        (
+            {"properties": {"a": {}}, "unevaluatedProperties": False},
+            {
+                "properties": {"a": {}},
+                "unevaluatedProperties": False,
+                "anyOf": [{"properties": {"b": {}}}],
+            },
+            {"b": 1},
+        ),
+        (
+            {"minimum": 10, "exclusiveMinimum": True},
+            {"minimum": 10, "anyOf": [{"minimum": 5, "exclusiveMinimum": True}]},
+            10,
+        ),
+    ],
+)
+def test_rules_that_depend_on_each_other_are_not_mixed(
+    reader: Any, writer: Any, value: Any
+) -> None:
+    """Rules of an alternative and of its surroundings are not combined into a narrower rule."""
+    reader, writer = ({"type": ["object", "integer"], **part} for part in (reader, writer))
+    if "exclusiveMinimum" in reader:
+        reader, writer = (
+            {"$schema": "http://json-schema.org/draft-04/schema#", **part}
+            for part in (reader, writer)
+        )
+    assert jsonschema_rs.is_valid(writer, value)
+    assert not jsonschema_rs.is_valid(reader, value)
+
+    assert [] != problems(reader, writer)
+
+
 def test_ignored_rules_make_findings_uncertain() -> None:
     """A rule of the writer that the comparison ignores makes the findings uncertain."""
     [problem] = read_incompatibilities(

@@ -50,6 +50,16 @@ _NARROWING_RULES: Final = _UNJUDGED | _EQUAL_RULES | {"allOf", "const", "enum"}
 """Rules that may keep a writer from writing what its other rules allow."""
 
 
+_DEPENDENT_RULES: Final = (
+    {"additionalProperties", "patternProperties", "properties"},
+    {"additionalItems", "items", "prefixItems"},
+    {"exclusiveMinimum", "minimum"},
+    {"exclusiveMaximum", "maximum"},
+    {"contains", "maxContains", "minContains"},
+    {"else", "if", "then"},
+)
+"""Rules whose meaning depends on each other, so that they are taken from one part of a schema."""
+
 _MOST_COMPARISONS: Final = 20_000
 """The number of pairs of parts that are compared at most. Parts that refer to each other through
 alternatives could make them countless."""
@@ -178,7 +188,11 @@ class _Comparison:
         for keyword in ("anyOf", "oneOf"):
             branches = writer.get(keyword)
             if is_list(branches):
-                other_fields = {name: value for name, value in writer.items() if name != keyword}
+                other_fields = {
+                    name: value
+                    for name, value in writer.items()
+                    if name not in {keyword, "unevaluatedItems", "unevaluatedProperties"}
+                }
                 if self.fits(reader, other_fields, path):
                     return []
                 narrowed_branches = [
@@ -195,9 +209,18 @@ class _Comparison:
         return [item._replace(is_certain=False) for item in problems] if is_vague else problems
 
     def _branch_with_rest(self, rest: dict[str, Any], branch: Any) -> Any:
-        """Return a schema of the values that an alternative and the rest of its part allow."""
+        """Return a schema that allows each value that an alternative and the rest allow.
+
+        Where both have rules that depend on each other, those of the alternative are left out.
+        """
         branch, _ = self._writers.follow_references(branch)
-        return {**branch, **rest} if is_object(branch) else rest if branch is True else branch
+        if not is_object(branch):
+            return rest if branch is True else branch
+        replaced_rules = {
+            name for names in _DEPENDENT_RULES if names & rest.keys() for name in names
+        }
+        kept_rules = {name: rule for name, rule in branch.items() if name not in replaced_rules}
+        return {**kept_rules, **rest}
 
     def _rules(
         self, reader: dict[str, Any], writer: dict[str, Any], path: str
