@@ -241,6 +241,24 @@ def test_entry_whose_workers_all_died_is_given_up_after_last_attempt(
     assert vendor.calls == []
 
 
+def test_entry_that_was_given_up_stays_so_when_the_worker_stops(
+    hub: Hub, vendor: Vendor, store: CountingOutbox
+) -> None:
+    """A worker that stops right after it took entries does not release those it gave up."""
+    outbox = Outbox(store, clock=VirtualClock(), retry=RetryPolicy(max_attempts=2))
+    (name,) = put_calls(outbox, 1)
+    for _ in range(2):
+        (entry,) = store.find(EntryQuery(id=name)).items
+        store.swap(take_entry(entry, store.now() - timedelta(days=1), 60.0, 9), entry.fence)
+    stop = Event()
+    store.after_each = stop.set
+
+    assert outbox.deliver(hub, stop=stop).dead == 1
+    assert states(outbox) == ["dead"]
+    assert outbox.deliver(hub).worked == ()
+    assert vendor.calls == []
+
+
 def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: CountingOutbox) -> None:
     """If the store fails while results of a batch are written, its error is raised."""
     outbox = Outbox(store, clock=VirtualClock())

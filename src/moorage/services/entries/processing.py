@@ -161,19 +161,20 @@ class _Batch(Generic[E]):
     """The entries that a worker took from the store together, and may process in several threads.
 
     Args:
-        taken: the entries.
-        leases: the renewed leases of those that are to be processed, by id.
+        taken: the entries; those that were given up instead of being claimed need no processing.
+        leases: the renewed leases of the claimed entries, by id.
         wrote: the time of the last write, in nanoseconds of the local clock.
 
     Attributes:
+        claimed: the entries that are to be processed.
         worked: entries whose results are written.
     """
 
     def __init__(self, taken: Sequence[E], leases: dict[str, HeldEntry], wrote: int) -> None:
-        self.taken = taken
+        self.claimed = [entry for entry in taken if entry.id in leases]
         self.leases = leases
         self.wrote = wrote
-        self.worked: list[ProcessedEntry[E]] = []
+        self.worked = [ProcessedEntry(entry=entry) for entry in taken if entry.id not in leases]
         self._turn = deque([None])
         self._results: deque[_Result[E]] = deque()
         self._begun: set[str] = set()
@@ -209,7 +210,7 @@ class _Batch(Generic[E]):
 
     def unbegun_entries(self) -> list[E]:
         """The entries of the batch that the worker has not begun."""
-        return [entry for entry in self.taken if entry.id not in self._begun]
+        return [entry for entry in self.claimed if entry.id not in self._begun]
 
 
 @attrs.frozen
@@ -392,7 +393,7 @@ class EntryProcessing(EntryManagement[E]):
         batch = _Batch(claimed_entries, leases, start_time)
         try:
             steps = [
-                partial(self._process_claimed, batch, entry, work, utc) for entry in claimed_entries
+                partial(self._process_claimed, batch, entry, work, utc) for entry in batch.claimed
             ]
             await concurrency.run(steps, stops)
             seconds = (self.core.nanoseconds() - start_time) / 1e9
@@ -410,9 +411,7 @@ class EntryProcessing(EntryManagement[E]):
         """
         batch.begin(entry)
         try:
-            if entry.state is not EntryState.CLAIMED:
-                batch.worked.append(ProcessedEntry(entry=entry))
-            elif await self._renewals.holds(batch.leases[entry.id], self._seconds_left()):
+            if await self._renewals.holds(batch.leases[entry.id], self._seconds_left()):
                 batch.add_result(await self._result(entry, work, utc))
         except BaseException:
             batch.mark_not_begun(entry)
@@ -448,7 +447,7 @@ class EntryProcessing(EntryManagement[E]):
                     )
                     batch.worked.append(processed)
         finally:
-            for item in [result.entry for result in results] + list(batch.taken) * ends:
+            for item in [result.entry for result in results] + batch.claimed * ends:
                 if item.id in batch.leases:
                     self._renewals.stop_renewing(batch.leases.pop(item.id))
 
