@@ -16,11 +16,19 @@ import pytest
 import sqlalchemy
 
 from moorage import ConfigurationError, StorageUnavailable
-from moorage.adapters.audit.file import FileAudit
+from moorage.adapters.audit.file import FileAudit, line_of
 from moorage.adapters.audit.sql import SqlAudit
 from moorage.adapters.audit.sqlite import SqliteAudit
 from moorage.adapters.ciphers.aes_gcm import generate_keys
-from moorage.domain.observation.audit import GENESIS, Act, AuditHead, AuditQuery, Fault
+from moorage.domain.observation.audit import (
+    GENESIS,
+    Act,
+    AuditHead,
+    AuditQuery,
+    AuditRecord,
+    Fault,
+    hash_of,
+)
 from moorage.hub.audit import AuditTrail
 from moorage.testing import VirtualClock
 from moorage.wiring.store_urls import open_audit
@@ -30,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from moorage.domain.observation.audit import AuditRecord
 
 KINDS = ("file", "sqlite", "postgresql", "mariadb")
 _DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
@@ -320,13 +327,36 @@ def test_records_after_the_head_must_continue_it(file: AuditLab, change: dict[st
 
 
 @pytest.mark.parametrize(
-    "line", [b"nonsense\n", b"[]\n", b'{"number": 2}\n', b'{"number": 1, "number": 2}\n']
+    "line",
+    [
+        b"nonsense\n",
+        b"[]\n",
+        b'{"number": 2}\n',
+        b'{"number": 1, "number": 2}\n',
+        pytest.param(b"[" * 100_000 + b"\n", id="nested"),
+    ],
 )
 def test_lines_that_are_no_records_are_found(file: AuditLab, line: bytes) -> None:
     """If a line of the audit file is unreadable, verification reports it as altered."""
     trail = filled_trail(file)
     lines = _text(file)
     lines[1] = line
+    file.path.write_bytes(b"".join(lines))
+
+    finding = trail.verify().finding
+    assert finding is not None
+    assert (2, Fault.ALTERED) == (finding.number, finding.fault)
+
+
+@pytest.mark.parametrize(
+    "change", [{"act": "seal", "after": ["x"]}, {"act": 7}, {"reason": None}, {"at": True}]
+)
+def test_values_of_wrong_types_are_found_in_a_file(file: AuditLab, change: dict[str, Any]) -> None:
+    """A record with values of other types is reported, even if its hash fits its content."""
+    trail = filled_trail(file)
+    lines = _text(file)
+    forged_record = AuditRecord(**{**json.loads(lines[1]), **change})
+    lines[1] = line_of(attrs.evolve(forged_record, hash=hash_of(forged_record)))
     file.path.write_bytes(b"".join(lines))
 
     finding = trail.verify().finding

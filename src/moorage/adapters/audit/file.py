@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from moorage.domain.observation.audit import AuditQuery
 
 _FIELDS: Final = tuple(attrs.fields_dict(AuditRecord))
+_NUMBERS: Final = frozenset({"number", "at"})
+_OPTIONAL: Final = frozenset({"before", "after"})
+
 _TAIL_BYTES: Final = 65_536
 """Bytes at the end of the file, more than the longest line has."""
 
@@ -177,13 +180,20 @@ def record_of(line: bytes) -> AuditRecord:
     """Parse an audit record from a line; a tampered line gives a record with a wrong hash."""
     try:
         fields = json.loads(line)
-    except ValueError:
+    except (RecursionError, ValueError):
         return _UNREADABLE
     if not is_object(fields) or tuple(fields) != _FIELDS:
         return _UNREADABLE
+    if not all(_has_type_of_field(name, value) for name, value in fields.items()):
+        return _UNREADABLE
     record = AuditRecord(**fields)
-    has_integers = all(type(fields[name]) is int for name in ("number", "at"))
-    return record if has_integers and line_of(record) == line else _UNREADABLE
+    return record if line_of(record) == line else _UNREADABLE
+
+
+def _has_type_of_field(name: str, value: object) -> bool:
+    if name in _NUMBERS:
+        return type(value) is int
+    return isinstance(value, str) or (name in _OPTIONAL and value is None)
 
 
 def _end_of(path: Path, stored: AuditHead) -> tuple[AuditHead | None, int]:
