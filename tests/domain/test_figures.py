@@ -379,6 +379,19 @@ def test_a_window_grows_until_it_is_closed() -> None:
     assert 1 == unsettled.tally(late_row[0], late_row[2]).calls
 
 
+def test_metrics_survive_a_clock_that_was_ahead() -> None:
+    """Once a clock that was years ahead is corrected, metrics are stored as before."""
+    unsettled = UnstoredMetrics(100)
+    years = 5 * 365 * 24 * 60
+    for minute in (0, years, 1, 2):
+        recorded = windows(minute, "a")
+        unsettled.add(recorded)
+        assert [*recorded] == [row[0] for row in unsettled.rows()] == [unsettled.current_minute]
+        unsettled.stored(unsettled.rows())
+
+    assert 0 == unsettled.lost
+
+
 def test_the_oldest_unstored_windows_are_lost() -> None:
     """Metrics that are not stored are dropped beyond the limit, and after half a day."""
     unsettled = UnstoredMetrics(3)

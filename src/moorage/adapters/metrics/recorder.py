@@ -152,12 +152,12 @@ class FiguresRecorder:
 
     def _housekeep_hourly(self) -> None:
         """Merge and delete old metrics once an hour, together with storing new ones."""
-        newest_window = self._unsettled.newest_minute
-        if newest_window is None or newest_window // HOUR == self._hour:
+        minute = self._unsettled.current_minute
+        if minute is None or minute // HOUR == self._hour:
             return
-        is_first, self._hour = self._hour is None, newest_window // HOUR
+        is_first, self._hour = self._hour is None, minute // HOUR
         if not is_first:
-            self._housekeep(datetime.fromtimestamp(newest_window, UTC))
+            self._housekeep(datetime.fromtimestamp(minute, UTC))
 
     def _stored_figures(self, minute: int, part: int, key: tuple[str, str, str]) -> StoredFigures:
         service, operation, tenant = key

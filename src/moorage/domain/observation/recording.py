@@ -184,6 +184,8 @@ class UnstoredMetrics:
         self._parts = 0
         self._windows: dict[int, tuple[int, dict[Key, CallTally]]] = {}
         self._unstored: dict[int, dict[Key, int]] = {}
+        # Not simply the newest minute: a clock that was ahead for a while has left later ones.
+        self._current: int | None = None
         self.lost = 0
 
     def __bool__(self) -> bool:
@@ -191,12 +193,13 @@ class UnstoredMetrics:
         return bool(self._unstored)
 
     @property
-    def newest_minute(self) -> int | None:
-        """The start of the newest minute that has metrics; None if there is none."""
-        return max(self._windows, default=None)
+    def current_minute(self) -> int | None:
+        """The start of the minute in which calls were last counted; None if there is none."""
+        return self._current
 
     def add(self, windows: Windows) -> None:
         """Add metrics that `RecordedMetrics.take` returned."""
+        self._current = max(windows, default=self._current)
         for minute, window in windows.items():
             if minute not in self._windows:
                 self._parts += 1
@@ -223,23 +226,22 @@ class UnstoredMetrics:
         return self._windows[minute][1][key]
 
     def stored(self, rows: list[tuple[int, int, Key]]) -> None:
-        """Record that rows were stored; drop fully stored minutes before the newest one."""
-        newest_minute = self.newest_minute
+        """Record that rows were stored; drop fully stored minutes except the current one."""
         for minute, _, key in rows:
             keys = self._unstored[minute]
             del keys[key]
             if not keys:
                 del self._unstored[minute]
         for minute in [minute for minute in self._windows if minute not in self._unstored]:
-            if newest_minute is not None and minute < newest_minute:
+            if minute != self._current:
                 del self._windows[minute]
 
     def _shorten(self) -> None:
         """Drop the oldest metrics if they are too many or too old to store."""
-        newest_minute = self.newest_minute
+        current_minute = self._current
         number = sum(len(tallies) for _, tallies in self._windows.values())
         for minute in sorted(self._windows):
-            too_old = newest_minute is not None and newest_minute - minute > DAY // 2
+            too_old = current_minute is not None and current_minute - minute > DAY // 2
             if not too_old and number <= self._max_rows:
                 break
             number -= len(self._windows.pop(minute)[1])
