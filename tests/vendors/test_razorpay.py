@@ -497,7 +497,7 @@ def test_tokens_of_a_customer(shop: SandboxHub) -> None:
 
 
 def test_lists_are_filtered_and_paged(shop: SandboxHub) -> None:
-    """Payments and settlements are listed page by page, and disputes all at once."""
+    """Payments, settlements and disputes are listed page by page."""
     refs = [shop.pay().ref for _ in range(3)]
     first_page = shop.payments.payments(PaymentQuery(limit=2))
     last_page = shop.payments.payments(PaymentQuery(limit=2), after=first_page.next)
@@ -527,6 +527,21 @@ def test_lists_are_filtered_and_paged(shop: SandboxHub) -> None:
         None if dispute.payment is None else dispute.payment.id,
     )
     assert () == shop.payments.disputes(later_query).items
+
+
+def test_every_dispute_is_listed(shop: SandboxHub) -> None:
+    """Disputes are listed page by page; Razorpay itself would return only the first ten."""
+    ref = shop.pay().ref
+    ids = [shop.sandbox.dispute(ref.id)["id"] for _ in range(12)]
+    page, listed = shop.payments.disputes(PaymentQuery(limit=5)), list[str]()
+    while True:
+        listed += [dispute.ref.id for dispute in page.items]
+        if page.next is None:
+            break
+        page = shop.payments.disputes(PaymentQuery(limit=5), after=page.next)
+
+    assert ids[::-1] == listed
+    assert 12 == len(shop.payments.disputes().items)
 
 
 def test_payment_link_has_unique_name_made_of_its_key(shop: SandboxHub) -> None:

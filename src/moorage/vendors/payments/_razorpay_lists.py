@@ -9,7 +9,6 @@ from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import Page, PaymentState
 from moorage.vendors.payments._common import is_within, url_of
 from moorage.vendors.payments._razorpay_answers import (
-    dispute_of,
     read_attempts,
     read_items,
     read_payment,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
         Subscription,
     )
 
-R = TypeVar("R", "Payment", "Payout", "Subscription")
+R = TypeVar("R", "Dispute", "Payment", "Payout", "Subscription")
 
 PAYMENTS: Final = "/v1/payments"
 ORDERS: Final = "/v1/orders"
@@ -44,25 +43,21 @@ async def get_page(
     query: PaymentQuery,
     after: sdk.Ref | None,
     read_one: Callable[[sdk.MakeRef, sdk.Answer], R | None],
-    **filters: str,
+    **filters: str | int | None,
 ) -> Page[R]:
     """Get a page of a list that begins after a given number of items.
 
     Args:
         wire: sends the request.
         path: path of the list.
-        query: filter of the list.
+        query: filter of the list; items out of its period are left out of the page.
         after: the `next` of the previous page.
         read_one: parses one item.
         **filters: further parameters.
     """
     start = 0 if after is None or not after.id.isdecimal() else int(after.id)
     limit = min(query.limit, LONGEST_PAGE)
-    period = {
-        "from": None if query.since is None else int(query.since.timestamp()),
-        "to": None if query.until is None else int(query.until.timestamp()),
-    }
-    request = sdk.Request.get(path, query={"count": limit, "skip": start, **period, **filters})
+    request = sdk.Request.get(path, query={"count": limit, "skip": start, **filters})
     items = read_items(wire.ref, read_one, await wire.send(request))
     return Page(
         tuple(item for item in items if item is not None and is_within(query, item.created_at)),
@@ -70,12 +65,12 @@ async def get_page(
     )
 
 
-async def list_disputes(wire: sdk.Wire, query: PaymentQuery) -> Page[Dispute]:
-    """Get all disputes in a period."""
-    items = read_items(wire.ref, dispute_of, await wire.send(sdk.Request.get("/v1/disputes")))
-    return Page(
-        tuple(item for item in items if item is not None and is_within(query, item.created_at))
-    )
+def period_fields(query: PaymentQuery) -> dict[str, int | None]:
+    """The parameters of lists that Razorpay filters by time; its list of disputes is not one."""
+    return {
+        "from": None if query.since is None else int(query.since.timestamp()),
+        "to": None if query.until is None else int(query.until.timestamp()),
+    }
 
 
 async def list_tokens(wire: sdk.Wire, customer: str) -> Page[StoredMeans]:

@@ -53,6 +53,7 @@ from moorage.vendors.payments._razorpay_answers import (
     capture_of,
     classify,
     declined_error,
+    dispute_of,
     payment_of,
     read_order,
     read_payment,
@@ -299,24 +300,24 @@ class Razorpay(ApiVendor):
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payment]:
         """List payments, newest first."""
+        filters = razorpay_lists.period_fields(query) | razorpay_lists.CARD
         return await razorpay_lists.get_page(
-            wire, razorpay_lists.PAYMENTS, query, after, payment_of, **razorpay_lists.CARD
+            wire, razorpay_lists.PAYMENTS, query, after, payment_of, **filters
         )
 
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
         """List settlements, newest first."""
         read_one = partial(settlement_of, currency=self.settlement_currency)
-        return await razorpay_lists.get_page(wire, "/v1/settlements", query, after, read_one)
+        period = razorpay_lists.period_fields(query)
+        return await razorpay_lists.get_page(
+            wire, "/v1/settlements", query, after, read_one, **period
+        )
 
     async def disputes(
-        self,
-        wire: Wire,
-        query: PaymentQuery,
-        after: Ref | None,  # noqa: ARG002 - all are listed at once
-        /,
+        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Dispute]:
-        """List the disputes."""
-        return await razorpay_lists.list_disputes(wire, query)
+        """List disputes."""
+        return await razorpay_lists.get_page(wire, "/v1/disputes", query, after, dispute_of)
 
     create_subscription = staticmethod(razorpay_subscriptions.create_subscription)
     get_subscription = staticmethod(razorpay_subscriptions.get_subscription)
@@ -344,6 +345,7 @@ class Razorpay(ApiVendor):
             query,
             after,
             razorpay_subscriptions.subscription_of,
+            **razorpay_lists.period_fields(query),
         )
 
     async def stored_means(

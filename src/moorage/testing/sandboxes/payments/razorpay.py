@@ -35,7 +35,7 @@ from moorage.testing.sandboxes.payments._razorpay_subscriptions import RazorpayS
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from moorage.contracts.payments import Payment
@@ -395,22 +395,21 @@ class RazorpaySandbox(base.Sandbox):
     def _list_settlements(self, request: base.SandboxRequest) -> Response:
         return base.reply(_collection(self._page(dict(request.query), self.settlements)))
 
-    def _list_disputes(self, _: base.SandboxRequest) -> Response:
-        return base.reply(_collection(self.disputes))
+    def _list_disputes(self, request: base.SandboxRequest) -> Response:
+        start, end = _bounds(dict(request.query))
+        return base.reply(_collection(self.disputes[start:end]))
 
     def _page(
         self, filters: dict[str, str], objects: dict[str, dict[str, Any]]
     ) -> list[dict[str, Any]]:
-        count, skip = int(filters.get("count", "10")), int(filters.get("skip", "0"))
-        if not 1 <= count <= 100:
-            raise invalid_request("The count must be between 1 and 100.", "count")
+        start, end = _bounds(filters)
         earliest, latest_time = int(filters.get("from", "0")), int(filters.get("to", "9999999999"))
         items = [
             item
             for item in reversed(objects.values())
             if earliest <= item["created_at"] <= latest_time
         ]
-        return items[skip : skip + count]
+        return items[start:end]
 
     def _list_tokens(self, _: base.SandboxRequest, id: str) -> Response:
         return base.reply(_collection(self.tokens.get(id, {}).values()))
@@ -502,6 +501,14 @@ def _payment_answer(payment: dict[str, Any], query: dict[str, str]) -> dict[str,
     if query.get("expand[]") == "card":
         return payment
     return {name: value for name, value in payment.items() if name != "card"}
+
+
+def _bounds(filters: Mapping[str, str]) -> tuple[int, int]:
+    """Return the first number and the end of the page that a list request asks for."""
+    count, skip = int(filters.get("count", "10")), int(filters.get("skip", "0"))
+    if not 1 <= count <= 100:
+        raise invalid_request("The count must be between 1 and 100.", "count")
+    return skip, skip + count
 
 
 def _collection(items: Iterable[dict[str, Any]]) -> dict[str, Any]:
