@@ -286,7 +286,7 @@ def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
 def test_autocommit_of_sqlalchemy_is_refused(lab: EntryLab, of: str) -> None:
     """A SQLAlchemy connection or session in AUTOCOMMIT mode cannot roll an entry back."""
     store = lab.outbox()
-    engine = lab.engine.execution_options(isolation_level="AUTOCOMMIT")
+    engine: Any = lab.engine.execution_options(isolation_level="AUTOCOMMIT")
     if of == "engine":
         engine = sqlalchemy.create_engine(
             lab.engine.url, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool
