@@ -38,8 +38,9 @@ def send_request(
 def to_xero(sandbox: XeroSandbox, method: str, path: str, body: object = None, **more: str) -> Any:
     """Send a request with a token to Xero's sandbox."""
     form = (
-        b"grant_type=client_credentials&scope=accounting.transactions+accounting.contacts"
-        b"+accounting.settings.read+accounting.attachments"
+        b"grant_type=client_credentials&scope=accounting.invoices+accounting.payments"
+        b"+accounting.manualjournals+accounting.contacts+accounting.settings.read"
+        b"+accounting.attachments"
     )
     basic = "WEVSTzBTQU5EQk9YMENMSUVOVDp4ZXJvLXNhbmRib3gtY2xpZW50LXNlY3JldA=="
     kind = "application/x-www-form-urlencoded"

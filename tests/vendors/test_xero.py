@@ -74,6 +74,22 @@ def sales_invoice(hub: Hub) -> Any:
     return hub.accounting().create_invoice(contact.ref, attrs.evolve(books.INVOICE, lines=[line]))
 
 
+def test_token_is_requested_with_granular_scopes(hub: Hub, sandbox: XeroSandbox) -> None:
+    """Connections of today have a scope for each kind of record, and none for all of them."""
+    hub.accounting().accounts()
+    (request,) = sandbox.token_endpoint.requests
+    scope = dict(request.form)["scope"]
+
+    assert scope.split() == [
+        "accounting.invoices",
+        "accounting.payments",
+        "accounting.manualjournals",
+        "accounting.contacts",
+        "accounting.settings.read",
+        "accounting.attachments",
+    ]
+
+
 def test_contact_body_has_the_given_details() -> None:
     """A contact is sent with Xero's field names, and without fields that are not given."""
     address = Address(

@@ -120,8 +120,8 @@ class Xero(sdk.OAuthVendor):
         )
     )
     scope: str = (
-        "accounting.transactions accounting.contacts accounting.settings.read"
-        " accounting.attachments"
+        "accounting.invoices accounting.payments accounting.manualjournals accounting.contacts"
+        " accounting.settings.read accounting.attachments"
     )
     base_url: str = "https://api.xero.com/api.xro/2.0"
     token_url: str = "https://identity.xero.com/connect/token"  # noqa: S105 - an address

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 TENANT: Final = "aef86862-2015-4b6b-88bc-d89032cecc50"
 SCOPE: Final = (
-    "accounting.transactions accounting.contacts accounting.settings.read accounting.attachments"
+    "accounting.invoices accounting.payments accounting.manualjournals accounting.contacts"
+    " accounting.settings.read accounting.attachments"
 )
 _DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ACCOUNT: Final = {"Code": str, "AccountID": str}
