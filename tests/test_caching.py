@@ -17,6 +17,7 @@ from moorage import (
     CachePolicy,
     ConnectorManager,
     Credentials,
+    HedgeConfig,
     Request,
     Response,
     Service,
@@ -28,7 +29,7 @@ from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.testing import Behaviour, ReceivedRequest, VendorServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from moorage import Timeouts
@@ -360,3 +361,57 @@ def test_concurrent_revalidations_renew_a_refused_credential_once() -> None:
         return [tokens.renewals, tokens.most_running]
 
     assert [1, 1] == asyncio.run(run())
+
+
+class NestedGather:
+    """A `Gather` that runs the extra request of a hedged read when the client asks for it."""
+
+    def __init__(self) -> None:
+        self.extra_steps: list[Callable[[], Any]] = []
+
+    def run_all(self, steps: Sequence[Callable[[], Any]], /, *, at_once: int) -> list[Any]:
+        """Run the steps one after another."""
+        return [step() for step in steps]
+
+    def first(
+        self, steps: Sequence[Callable[[], Any]], /, *, stagger: float, good: Callable[[Any], bool]
+    ) -> Any:
+        """Return the result of the first step; the other steps are run during it."""
+        self.extra_steps = [*steps[1:]]
+        return steps[0]()
+
+
+def test_hedged_request_does_not_disturb_the_validation_of_the_first() -> None:
+    """If an extra request bypasses the cache, the first one's answer 304 is still resolved."""
+    gather, requests = NestedGather(), list[Request]()
+
+    class ConfirmingClient:
+        """An HTTP client that confirms the stored answer after the extra request was sent."""
+
+        def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
+            """Return 304 for a conditional request, and an answer for any other."""
+            requests.append(request)
+            if "If-None-Match" not in request.headers:
+                return Response(200, {"Cache-Control": "max-age=0", "ETag": '"1"'}, b"rates")
+            for step in gather.extra_steps:
+                step()
+            return Response(304)
+
+    def ask_anew_later(request: Request) -> Request:
+        if requests and "If-None-Match" in requests[-1].headers:
+            return request.with_headers({"Cache-Control": "no-store"})
+        return request
+
+    hedged = Service(
+        "vat",
+        "https://vat.example",
+        cache=CachePolicy(),
+        hedge=HedgeConfig(0.01),
+        request_transforms=ask_anew_later,
+    )
+    ports: Any = {"http": ConfirmingClient(), "gather": gather}
+    with ConnectorManager([hedged], **ports) as manager:
+        answers = [manager.call("vat", GET) for _ in range(2)]
+
+    assert [(200, b"rates")] * 2 == [(answer.status, answer.body) for answer in answers]
+    assert 3 == len(requests)

@@ -14,8 +14,7 @@ Laws:
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urljoin
 
 import attrs
@@ -109,17 +108,32 @@ class CacheLookup:
     decision: Decision
 
 
+class SentLookup(NamedTuple):
+    """A request that was sent after its look-up in the cache.
+
+    Attributes:
+        lookup: the look-up.
+        request: the request without credentials and validators.
+        validated: the stored answer that the request asks the service to confirm, if any.
+    """
+
+    lookup: CacheLookup
+    request: Request
+    validated: CacheEntry | None = None
+
+
 class CachedExchange(Exchange):
     """The step of a call that answers from the cache, and sends the request only if necessary."""
 
     __slots__ = (
         "_arrival",
         "_cache",
+        "_lookup",
         "_plan",
         "_policy",
-        "_sent_lookup",
+        "_sent_lookups",
         "_stored_answer",
-        "_validated",
+        "conditional",
     )
 
     def __init__(self, core: Core, call: Call, request: Request, policy: CachePolicy) -> None:
@@ -128,10 +142,13 @@ class CachedExchange(Exchange):
         self._plan = call.plan
         self._policy = policy
         self._stored_answer: Response | None = None
-        # State of the current attempt: the request that it sent, if it was looked up; the stored
-        # answer that it asked the service to confirm; and the answer that arrived.
-        self._sent_lookup: tuple[CacheLookup, Request] | None = None
-        self._validated: CacheEntry | None = None
+        self.conditional = False
+        # The look-up, while its request is sent.
+        self._lookup: CacheLookup | None = None
+        # Of each of the concurrent requests of a hedged read: its latest request, if it was looked
+        # up.
+        self._sent_lookups: dict[Call, SentLookup | None] = {}
+        # The latest answer to a request that was looked up.
         self._arrival: tuple[Request, Response, datetime] | None = None
 
     async def run_attempts(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
@@ -161,10 +178,10 @@ class CachedExchange(Exchange):
             return self._stored_answer
         self._arrival = None
         response = await super().send(call)
-        lookup_and_request, entry = self._sent_lookup, self._validated
-        if isinstance(response, AttemptResult) or lookup_and_request is None:
+        sent_lookup = self._sent_lookups.get(call)
+        if isinstance(response, AttemptResult) or sent_lookup is None:
             return response
-        lookup, request = lookup_and_request
+        lookup, request, entry = sent_lookup
         core = self._core
         if entry is None or response.status != _NOT_MODIFIED:
             self._arrival = request, response, core.utc()
@@ -288,12 +305,13 @@ class CachedExchange(Exchange):
             call.emit(core, CacheMissed, stale=lookup.entry is not None)
         # The lookup has used some of the call's time.
         call.hurried = True
-        self.transforms = (*self.transforms, partial(self._conditional_request, lookup))
+        self._lookup, self.conditional = lookup, True
         try:
             value, error = await attempts()
         finally:
-            # A reference from the object to itself through this function would keep it in memory.
-            self.transforms = self._plan.request_transforms
+            self.conditional = False
+            # A call refers to this object, so a reference back would keep both in memory.
+            self._sent_lookups.clear()
         if error is None or (isinstance(error, VendorRejected) and not error.retryable):
             await self._store(call, lookup)
         elif lookup.entry is not None and _is_unavailable(error):
@@ -303,27 +321,31 @@ class CachedExchange(Exchange):
                 return await self._cached_ending(call, entry)
         return value, error
 
-    def _conditional_request(self, lookup: CacheLookup, request: Request) -> Request:
-        """Return the request with conditional headers, which let the service confirm an answer.
+    async def transformed_request(self, call: Call) -> Request:
+        """Return the request after the service's functions and the cache have changed it."""
+        request = await super().transformed_request(call)
+        if not self.conditional or self._lookup is None:
+            return request
+        return self._conditional_request(call, self._lookup, request)
 
-        This is the last of the transforms.
-        """
-        self._sent_lookup = self._validated = None
+    def _conditional_request(self, call: Call, lookup: CacheLookup, request: Request) -> Request:
+        """Return the request with conditional headers, which let the service confirm an answer."""
         if (
             not is_cacheable_request(request)
             or self._key(request) != lookup.key
             or self._caller_digest(request) != lookup.who
         ):
+            self._sent_lookups[call] = None
             return request
-        self._sent_lookup = lookup, request
         entry, decision = lookup.entry, lookup.decision
         if (
             entry is None
             or not isinstance(decision, StaleAnswer)
             or newest_match((entry,), request, lookup.who) is None
         ):
+            self._sent_lookups[call] = SentLookup(lookup, request)
             return request
-        self._validated = entry
+        self._sent_lookups[call] = SentLookup(lookup, request, entry)
         return request.with_headers(decision.validators)
 
     async def _store(self, call: Call, lookup: CacheLookup) -> None:

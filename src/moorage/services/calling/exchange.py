@@ -96,6 +96,9 @@ class Exchange:
         "transforms",
     )
 
+    conditional = False
+    """Whether requests are changed by more than the functions in `transforms`."""
+
     def __init__(
         self, core: Core, call: Call, request: Request, first: FirstAttempt | None = None
     ) -> None:
@@ -263,7 +266,7 @@ class Exchange:
         """
         core, plan, request = self._core, call.plan, self._request
         call.status = call.bytes_in = None
-        if self.transforms:
+        if self.transforms or self.conditional:
             request = await self.transformed_request(call)
         if core.traced is not None and call.beginning is not None:
             request = core.traced(request, call.beginning)
