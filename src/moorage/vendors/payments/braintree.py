@@ -51,7 +51,12 @@ from moorage.vendors.payments._braintree_requests import (
     time_text,
     with_node,
 )
-from moorage.vendors.payments._common import refundable_rest, void_of, with_payment_reference
+from moorage.vendors.payments._common import (
+    is_within,
+    refundable_rest,
+    void_of,
+    with_payment_reference,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -265,7 +270,11 @@ class Braintree(sdk.ApiVendor):
             first=min(query.limit, _PAGE),
             after=None if after is None else after.id,
         )
-        return page_of(wire, await wire.send(request), "search.transactions", payment_of)
+        page = page_of(wire, await wire.send(request), "search.transactions", payment_of)
+        # Braintree's search includes the end of a period.
+        return Page(
+            tuple(item for item in page.items if is_within(query, item.created_at)), page.next
+        )
 
     async def stored_means(
         self, wire: sdk.Wire, customer: str, after: sdk.Ref | None, /
