@@ -19,6 +19,7 @@ from moorage.contracts.payments import (
 from moorage.errors import (
     AuthenticationFailed,
     ConnectionFailed,
+    IdempotencyInProgress,
     InvalidData,
     VendorFailed,
     VendorRejected,
@@ -224,6 +225,17 @@ def test_duplicate_refund_is_refused(shop: SandboxHub) -> None:
 
     assert 409 == excinfo.value.status
     assert "later" in (excinfo.value.remedy or "")
+
+
+def test_refund_in_progress_is_no_duplicate(shop: SandboxHub) -> None:
+    """A refund whose first request Mollie still processes is not reported as refused."""
+    payment = shop.pay()
+    text = "Another request with this idempotency key is being processed"
+    shop.sandbox.fail(reply({"status": 409, "title": "Conflict", "detail": text}, 409))
+
+    with pytest.raises(IdempotencyInProgress, match="being processed"):
+        shop.payments.refund(payment.ref, PART, idempotency_key="r")
+    assert PART == shop.payments.refund(payment.ref, PART, idempotency_key="r").amount
 
 
 def test_chargeback_takes_the_money(shop: SandboxHub) -> None:

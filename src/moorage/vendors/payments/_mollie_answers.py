@@ -70,6 +70,8 @@ _REASONS: Final = {
 """Mollie's reasons, and banks' reasons for returned direct debits (ISO 20022)."""
 
 _ENDED_STATUSES: Final = frozenset({"failed", "canceled", "expired"})
+_DUPLICATE: Final = "duplicate"
+"""Mollie's word for a refund like an earlier one; other conflicts are of keys in use."""
 _EXPIRES: Final = re.compile(r"([0-9]{2})/([0-9]{2})")
 
 
@@ -279,7 +281,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
         )
     if response.status != 409:
         return None
-    if request.path.endswith("/refunds"):
+    if request.path.endswith("/refunds") and _DUPLICATE in (words or "").lower():
         return sdk.VendorRejected(
             f"Mollie considers this a duplicate refund: {words}",
             status=409,
