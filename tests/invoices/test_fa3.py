@@ -316,6 +316,31 @@ def test_foreign_currency_states_vat_in_zloty() -> None:
     assert read_fa3(body).exchange_rate == Decimal("4.25")
 
 
+def _settlement(name: str, amount: str) -> str:
+    return f"<{name}><Kwota>{amount}</Kwota><Powod>Saldo</Powod></{name}>"
+
+
+@pytest.mark.parametrize(
+    "content,due",
+    [
+        (f"{_settlement('Obciazenia', '10.00')}<DoZaplaty>46.86</DoZaplaty>", "46.86"),
+        (_settlement("Obciazenia", "10.00") + _settlement("Odliczenia", "2.00"), "44.86"),
+        ("<SumaObciazen>10.00</SumaObciazen>", "46.86"),
+        ("<SumaOdliczen>6.86</SumaOdliczen>", "30.00"),
+        ("<DoZaplaty>30.00</DoZaplaty>", "30.00"),
+        (f"{_settlement('Odliczenia', '40')}<DoRozliczenia>3.14</DoRozliczenia>", "-3.14"),
+    ],
+)
+def test_amount_due_has_charges_beside_the_invoice(content: str, due: str) -> None:
+    """The amount due is the one that the file states, with charges and deductions of others."""
+    settlement = f"<Rozliczenie>{content}</Rozliczenie></Fa>".encode()
+    invoice = read_fa3(write_fa3(_ksef()).replace(b"</Fa>", settlement)).invoice
+
+    assert invoice.stated_totals is not None
+    assert invoice.stated_totals.due == Decimal(due)
+    assert invoice.prepaid == Decimal("36.86") - Decimal(due)
+
+
 MEANS: list[tuple[str, str | None, str, str | None]] = [
     ("10", None, "10", None),
     ("58", None, "30", None),

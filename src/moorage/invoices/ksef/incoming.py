@@ -79,7 +79,7 @@ def _invoice(document: FaDocument) -> Invoice:
     is_period = document.start is not None or document.end is not None
     code = _TYPE_CODES.get(document.kind or "", "380")
     reason = document.exemption_law or document.exemption_directive or document.exemption_basis
-    prepaid = total(item.amount for item in document.deductions)
+    due = _amount_due(document)
     return Invoice(
         number=document.number,
         issue_date=document.day,
@@ -98,10 +98,10 @@ def _invoice(document: FaDocument) -> Invoice:
         ),
         notes=tuple(Note(item.text) for item in document.footers),
         payment=_payment(document),
-        prepaid=prepaid or None,
+        prepaid=exact_total(document.gross, due.copy_negate()) or None,
         exemptions=() if reason is None else (VatExemption(category="E", reason=reason),),
         lines=tuple(_line(line) for line in document.lines),
-        stated_totals=_totals(document, prepaid, reason),
+        stated_totals=_totals(document, due, reason),
     )
 
 
@@ -167,7 +167,21 @@ def _line(line: FaLine) -> InvoiceLine:
     )
 
 
-def _totals(document: FaDocument, prepaid: Decimal, reason: str | None) -> Totals:
+def _amount_due(document: FaDocument) -> Decimal:
+    """Return the amount to pay, negative if the buyer has paid too much.
+
+    It is stated, or follows from the charges and deductions that were made beside the invoice.
+    """
+    if document.due is not None:
+        return document.due
+    if document.overpaid is not None:
+        return document.overpaid.copy_negate()
+    charged = document.charged or total(item.amount for item in document.charges)
+    deducted = document.deducted or total(item.amount for item in document.deductions)
+    return exact_total(document.gross, charged, deducted.copy_negate())
+
+
+def _totals(document: FaDocument, due: Decimal, reason: str | None) -> Totals:
     vat = total(getattr(document, name) for name in ADDENDS if name.startswith("tax"))
     net = total(getattr(document, name) for name in ADDENDS if name.startswith("net"))
     return Totals(
@@ -175,7 +189,7 @@ def _totals(document: FaDocument, prepaid: Decimal, reason: str | None) -> Total
         net=net,
         vat=vat,
         gross=document.gross,
-        due=exact_total(document.gross, prepaid.copy_negate()),
+        due=due,
         breakdown=tuple(_breakdown(document, reason)),
     )
 

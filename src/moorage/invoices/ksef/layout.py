@@ -95,8 +95,8 @@ class FaLine:
 
 
 @attrs.frozen(kw_only=True)
-class FaDeduction:
-    """An amount that is deducted from the total."""
+class FaSettlement:
+    """An amount that is added to the total or deducted from it, beside the invoice."""
 
     amount: Decimal | None = _amount("Kwota", needed=True)
     reason: str | None = _token("Powod", 256, needed=True)
@@ -210,9 +210,12 @@ class FaDocument:
     correction_reason: str | None = _token(f"{_FA}/PrzyczynaKorekty", 256)
     corrected: tuple[CorrectedInvoice, ...] = parts_at(f"{_FA}/DaneFaKorygowanej", CorrectedInvoice)
     lines: tuple[FaLine, ...] = parts_at(f"{_FA}/FaWiersz", FaLine)
-    deductions: tuple[FaDeduction, ...] = parts_at(f"{_FA}/Rozliczenie/Odliczenia", FaDeduction)
+    charges: tuple[FaSettlement, ...] = parts_at(f"{_FA}/Rozliczenie/Obciazenia", FaSettlement)
+    charged: Decimal | None = _amount(f"{_FA}/Rozliczenie/SumaObciazen")
+    deductions: tuple[FaSettlement, ...] = parts_at(f"{_FA}/Rozliczenie/Odliczenia", FaSettlement)
     deducted: Decimal | None = _amount(f"{_FA}/Rozliczenie/SumaOdliczen")
     due: Decimal | None = _amount(f"{_FA}/Rozliczenie/DoZaplaty")
+    overpaid: Decimal | None = _amount(f"{_FA}/Rozliczenie/DoRozliczenia")
     paid: str | None = text_at(f"{_PAYMENT}/Zaplacono", _ONE)
     paid_on: date | None = day_at(f"{_PAYMENT}/DataZaplaty")
     terms: tuple[FaTerm, ...] = parts_at(f"{_PAYMENT}/TerminPlatnosci", FaTerm)

@@ -14,13 +14,13 @@ from moorage.invoices.ksef.layout import (
     FaAccount,
     FaContact,
     FaContract,
-    FaDeduction,
     FaDocument,
     FaFooter,
     FaLine,
     FaOrder,
     FaPerson,
     FaReference,
+    FaSettlement,
     FaTerm,
 )
 from moorage.invoices.ksef.rates import BY_WORD, EXEMPT, rate_of
@@ -282,7 +282,7 @@ def _deductions(invoice: Invoice, gross: Decimal) -> dict[str, Any]:
     if not invoice.prepaid:
         return {}
     return {
-        "deductions": (FaDeduction(amount=invoice.prepaid, reason=DEDUCTION),),
+        "deductions": (FaSettlement(amount=invoice.prepaid, reason=DEDUCTION),),
         "deducted": invoice.prepaid,
         "due": round_amount(Fraction(gross) - Fraction(invoice.prepaid)),
     }
