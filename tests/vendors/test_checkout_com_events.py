@@ -13,11 +13,13 @@ from moorage.contracts.payments import (
     DisputeState,
     Money,
     MoveState,
+    Payment,
     PaymentEvent,
     PaymentState,
     advance,
 )
 from moorage.domain.webhooks.events import WebhookEvent
+from moorage.vendor_sdk import evolve
 from moorage.vendors.payments.checkout_com import CheckoutCom
 from tests.vendors.checkout_com_account import EUROS, PART, SandboxHub, ref
 
@@ -112,6 +114,36 @@ def test_event_of_declined_capture_has_reason() -> None:
     assert event.state is None
     assert event.capture is not None
     assert (MoveState.FAILED, "Error") == (event.capture.state, event.capture.reason)
+
+
+def test_event_of_declined_refund_has_reason() -> None:
+    """A declined refund, which was pending before, fails, and the payment stays captured."""
+    [event] = events_of(
+        "payment_refund_declined",
+        response_code="20006",
+        response_summary="Error / Invalid Request Parameters",
+    )
+    assert event.refund is not None
+    pending = evolve(event.refund, state=MoveState.PENDING, reason=None)
+    payment = Payment(
+        ref=ref("pay_1"),
+        state=PaymentState.CAPTURED,
+        amount=EUROS,
+        captured=EUROS,
+        refunds=(pending,),
+    )
+    later = advance(payment, event)
+
+    assert (MoveState.FAILED, "act_1", EUROS) == (
+        event.refund.state,
+        event.refund.ref.id,
+        event.refund.amount,
+    )
+    assert "Error / Invalid Request Parameters" == event.refund.reason
+    assert (PaymentState.CAPTURED, (MoveState.FAILED,)) == (
+        later.state,
+        tuple(refund.state for refund in later.refunds),
+    )
 
 
 @pytest.mark.parametrize(

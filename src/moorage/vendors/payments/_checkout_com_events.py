@@ -39,6 +39,7 @@ _MOVES: Final[dict[str, tuple[type[Capture | Refund], MoveState]]] = {
     "payment_captured": (Capture, MoveState.SUCCEEDED),
     "payment_capture_declined": (Capture, MoveState.FAILED),
     "payment_refunded": (Refund, MoveState.SUCCEEDED),
+    "payment_refund_declined": (Refund, MoveState.FAILED),
 }
 _VOID: Final = "payment_voided"
 _DISPUTE: Final = "dsp_"
