@@ -8,22 +8,18 @@ from moorage.domain.messages.kafka import partition_lag
 
 
 @pytest.mark.parametrize(
-    "committed, low, high, from_beginning, expected",
+    "committed, low, high, expected",
     [
-        (5, 0, 9, True, 4),
-        (5, 0, 9, False, 4),
-        (9, 0, 9, True, 0),
-        (12, 0, 9, True, 0),
-        (-1001, 3, 9, True, 6),
-        (-1001, 3, 9, False, None),
-        (-1001, -1001, -1001, True, None),
-        (5, -1001, -1001, True, None),
+        (5, 0, 9, 4),
+        (9, 0, 9, 0),
+        (12, 0, 9, 0),
+        (-1001, 3, 9, 6),
+        (-1001, -1001, -1001, None),
+        (5, -1001, -1001, None),
     ],
 )
-def test_lag_of_a_partition(
-    committed: int, low: int, high: int, from_beginning: bool, expected: int | None
-) -> None:
+def test_lag_of_a_partition(committed: int, low: int, high: int, expected: int | None) -> None:
     """The lag counts the records after the committed position, or is unknown without offsets."""
     partition = {"committed_offset": committed, "lo_offset": low, "hi_offset": high}
 
-    assert expected == partition_lag(partition, from_beginning=from_beginning)
+    assert expected == partition_lag(partition)

@@ -400,6 +400,70 @@ async def test_group_for_new_records(cluster: KafkaCluster) -> None:
     await reader.close()
 
 
+async def read_all(reader: KafkaSource, count: int) -> list[bytes]:
+    """Open a source, read this many records, commit them, and close it; return the payloads."""
+    await reader.open(Revocations())
+    records = await read(reader, count)
+    await reader.commit(records)
+    await reader.close()
+    return sorted(record.payload for record in records)
+
+
+async def test_group_for_new_records_reads_what_came_while_it_was_away(
+    cluster: KafkaCluster,
+) -> None:
+    """A group that begins at the end keeps its place in partitions that had no new records."""
+    await publish(cluster, *numbered_records(8))
+    reader = source(cluster, start="latest")
+    await reader.open(Revocations())
+    assert not await reader.poll(PollLimits(1, 1, 1.0))
+    await reader.close()
+    await publish(cluster, *numbered_records(8, keys=8))
+
+    payloads = await read_all(source(cluster, start="latest"), 8)
+
+    assert [str(number).encode() for number in range(8)] == payloads
+
+
+async def test_topic_made_later_is_read_from_its_beginning(cluster: KafkaCluster) -> None:
+    """A topic that a pattern finds later is read from its beginning, also after a restart."""
+    await publish(cluster, *numbered_records(3))
+    reader = source(cluster, "^orders.*", start="latest", discover_every=0.1)
+    await reader.open(Revocations())
+    assert not await reader.poll(PollLimits(1, 1, 1.0))
+    cluster.create("orders-b", 2)
+    await publish(cluster, Message("b"), topic="orders-b")
+    records = await read(reader, 1)
+    await reader.commit(records)
+    await reader.close()
+    cluster.create("orders-c")
+    await publish(cluster, Message("c"), topic="orders-c")
+
+    payloads = await read_all(source(cluster, "^orders.*", start="latest"), 1)
+
+    assert [b"b"] == [record.payload for record in records]
+    assert [b"c"] == payloads
+
+
+async def test_topic_that_is_added_to_a_group_begins_at_its_end(cluster: KafkaCluster) -> None:
+    """A topic that a group names later begins at its end too, in spite of the group's age."""
+    cluster.create("invoices")
+    await publish(cluster, Message("old"), topic="invoices")
+    reader = source(cluster, start="latest")
+    await reader.open(Revocations())
+    assert not await reader.poll(PollLimits(1, 1, 1.0))
+    await reader.close()
+    reader = source(cluster, "orders", "invoices", start="latest")
+    await reader.open(Revocations())
+    async with asyncio.timeout(120):
+        while not await asyncio.to_thread(cluster.committed, "workers", "invoices"):
+            assert not await reader.poll(MANY)
+    await publish(cluster, Message("new"), topic="invoices")
+
+    assert [b"new"] == [record.payload for record in await read(reader, 1)]
+    await reader.close()
+
+
 async def test_unknown_topic_is_final_error_that_names_topic(cluster: KafkaCluster) -> None:
     """An unknown topic is a final error that names the topic."""
     with pytest.raises(TopicNotFound, match="'nothing' to read from"):

@@ -34,6 +34,7 @@ from moorage.adapters.messages._kafka_cluster import (
     options_error,
 )
 from moorage.adapters.messages._kafka_records import place_of, records_of
+from moorage.adapters.messages._kafka_starts import LatestStarts
 from moorage.domain.messages.kafka import is_final, partition_lag, reading_error
 from moorage.domain.messages.kafka_commits import UncommittedPositions
 
@@ -109,7 +110,6 @@ class KafkaReader:
         self._taken = taken
         self._is_static = "group.instance.id" in options
         self._is_committing_itself = options["enable.auto.commit"]
-        self._from_beginning = options["auto.offset.reset"] == "earliest"
         self._is_cooperative = options["partition.assignment.strategy"] == COOPERATIVE
         self._buffer: list[Any] = []
         self._held: set[Partition] = set()
@@ -124,6 +124,7 @@ class KafkaReader:
             self._consumer: Any = Consumer(
                 {
                     **options,
+                    "auto.offset.reset": "earliest",
                     "error_cb": self._note_error,
                     "on_commit": self._note_commit,
                     "stats_cb": self._measure,
@@ -133,6 +134,8 @@ class KafkaReader:
         except KafkaException:
             pass
         else:
+            is_latest = options["auto.offset.reset"] == "latest"
+            self._starts = LatestStarts(self._consumer, topics, patience) if is_latest else None
             return
         raise options_error()
 
@@ -145,6 +148,8 @@ class KafkaReader:
                 error = self._cluster.metadata(self._consumer, topic, until).topics[topic].error
                 if error is not None:
                     raise reading_error(error.name(), topic)
+        if self._starts is not None:
+            _attempt(self._starts.look)
         _attempt(
             partial(
                 self._consumer.subscribe,
@@ -269,6 +274,9 @@ class KafkaReader:
         self.known = self.known | self._held
         self._taken(places)
         self._note_membership()
+        if self._starts is not None and not self.is_stopped:
+            unread = [place for place in places if place not in self._positions]
+            _attempt(partial(self._choose_starts, self._starts, unread))
         moved = [item for item in partitions if _partition_of(item) in self._positions]
         for item in moved:
             item.offset = self._positions.pop(_partition_of(item))
@@ -278,8 +286,18 @@ class KafkaReader:
             assign = consumer.incremental_assign if self._is_cooperative else consumer.assign
             assign(partitions)
 
+    def _choose_starts(self, starts: LatestStarts, places: list[Partition]) -> None:
+        self._positions |= starts.ends(places)
+
+    def _commit_starts(self, done: Iterable[Partition] = ()) -> None:
+        """Commit the positions at which partitions start; a failed commit is tried again."""
+        if self._starts is not None:
+            with suppress(KafkaException):
+                self._starts.commit(done)
+
     def _on_revoked(self, _: Any, partitions: Sequence[Any]) -> None:
         places = [_partition_of(item) for item in partitions]
+        self._commit_starts()
         self._forget(places)
         self._report_revoked(places)
         if not self.is_stopped and self._is_committing_itself:
@@ -292,6 +310,7 @@ class KafkaReader:
 
     def _on_lost(self, _: Any, partitions: Sequence[Any]) -> None:
         places = [_partition_of(item) for item in partitions]
+        self._commit_starts(done=places)
         self._held.difference_update(places)
         self._uncommitted.forget(places)
         self._forget(places)
@@ -317,6 +336,7 @@ class KafkaReader:
         while not self._done.empty():
             positions |= self._done.get()
         done = {place: position for place, position in positions.items() if place in self._held}
+        self._commit_starts(done)
         if done:
             self._uncommitted.add(done)
             # A partition that is lost in this moment has no place for a position any more.
@@ -344,7 +364,7 @@ class KafkaReader:
         """Read the number of uncommitted records from librdkafka's statistics."""
         topics: dict[str, Any] = json.loads(statistics)["topics"]
         lags = [
-            partition_lag(partition, from_beginning=self._from_beginning)
+            partition_lag(partition)
             for topic, fields in topics.items()
             for partition in fields["partitions"].values()
             if (topic, partition["partition"]) in self._held

@@ -225,7 +225,9 @@ class KafkaOptions:
         group: the name of the consumer group, whose members share the partitions.
         instance: the name of this member, which keeps its partitions while it is restarted; by
             default they go to other members immediately.
-        start: the position for partitions without a committed one: "earliest" or "latest".
+        start: where a new group begins: at the "earliest" record, or with the "latest", which are
+            those published after it began. Partitions that are made later, and topics that a
+            pattern finds later, are read from their beginning in both cases.
         assignor: "cooperative-sticky", "range" or "roundrobin", as for all members of the group.
         discover_every: seconds between two searches for new topics and partitions.
         transactional_id: the name of this worker's transactions, which no other living worker may

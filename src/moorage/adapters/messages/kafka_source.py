@@ -70,7 +70,9 @@ class KafkaSource:
         instance: the name of a static member, which no other living member may have. Such a member
             keeps its partitions while it is restarted, for `session.timeout.ms` of `Kafka.options`.
             Without a name, the partitions go to other members immediately.
-        start: the position for partitions without a committed one: "earliest" or "latest".
+        start: where a new group begins: at the "earliest" record, or with the "latest", which are
+            those published after it began. Partitions that are made later, and topics that a
+            pattern finds later, are read from their beginning in both cases.
         assignor: "cooperative-sticky" moves only the partitions that must move; "range" and
             "roundrobin" stop the whole group for each change. All members must have the same
             assignment.

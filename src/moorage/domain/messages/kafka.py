@@ -125,15 +125,14 @@ def delivery_fault(name: str) -> PublishFault:
     return _FAULTS.get(name, PublishFault.LOST)
 
 
-def partition_lag(partition: Mapping[str, int], *, from_beginning: bool) -> int | None:
+def partition_lag(partition: Mapping[str, int]) -> int | None:
     """Return the number of records of a partition that are not committed; None if unknown.
 
     Args:
         partition: the offsets of the partition in librdkafka's statistics, negative if not known.
-        from_beginning: whether a group that has committed nothing reads from the beginning.
     """
     committed_offset, end_offset = partition["committed_offset"], partition["hi_offset"]
-    if committed_offset < 0 and from_beginning:
+    if committed_offset < 0:
         committed_offset = partition["lo_offset"]
     return None if committed_offset < 0 or end_offset < 0 else max(0, end_offset - committed_offset)
 
