@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE, Message
 
 from moorage import SinkRecord
 from moorage.adapters.messages._kafka_records import records_of
@@ -14,7 +15,13 @@ from moorage.adapters.messages._kafka_records import records_of
 class StoredMessage(Message):
     """A fake message of the Kafka client."""
 
-    def __init__(self, topic: str = "orders", partition: int = 3, offset: int = 3) -> None:
+    def __init__(
+        self,
+        topic: str = "orders",
+        partition: int = 3,
+        offset: int = 3,
+        timestamp: tuple[int, int] = (TIMESTAMP_NOT_AVAILABLE, 0),
+    ) -> None:
         super().__init__(
             topic=topic,
             partition=partition,
@@ -22,7 +29,7 @@ class StoredMessage(Message):
             key=b"1",
             value=b"1",
             headers=[("trace", b"7")],
-            timestamp=(TIMESTAMP_NOT_AVAILABLE, 0),
+            timestamp=timestamp,
         )
 
 
@@ -43,6 +50,14 @@ def test_message_with_unreadable_headers() -> None:
         record.key,
         record.identity,
     )
+
+
+def test_time_that_python_does_not_have_is_left_out() -> None:
+    """A producer's time in nanoseconds, which is no date of Python, does not spoil the batch."""
+    times = [1_700_000_000_000, 1_700_000_000_000_000_000, 2**63 - 1]
+    messages = [StoredMessage(timestamp=(TIMESTAMP_CREATE_TIME, time)) for time in times]
+    known = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+    assert [known, None, None] == [record.published_at for record in records_of(messages)]
 
 
 def test_record_has_the_fields_of_its_message() -> None:

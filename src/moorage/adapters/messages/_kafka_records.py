@@ -70,6 +70,10 @@ def _headers(message: Any) -> Sequence[tuple[str, bytes | None]]:
 # Messages that were published together share a millisecond.
 @lru_cache(maxsize=256)
 def _time(kind: int, milliseconds: int) -> datetime | None:
+    """Return the time of a message; None if it has none, or none that Python can represent."""
     if kind == TIMESTAMP_NOT_AVAILABLE:
         return None
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
