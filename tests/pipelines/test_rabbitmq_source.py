@@ -114,6 +114,31 @@ async def test_record_of_a_published_message(broker: Broker) -> None:
     assert 0 == count(broker)
 
 
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"timestamp": 1_700_000_000_000_000_000},
+        {"message_id": b"\xff"},
+        {"headers": {b"\xff": "1"}},
+    ],
+)
+async def test_unreadable_property_is_left_out(broker: Broker, properties: dict[str, Any]) -> None:
+    """A message with a property that is no text or no date is read, and blocks no other message."""
+    for options in ({}, properties, {}):
+        described = pika.BasicProperties(type="order", **options)
+        broker.channel.basic_publish("", broker.queue, b"1", described)
+    reader = source(broker)
+    await reader.open(Revocations())
+
+    records = await read_count(reader, 3)
+
+    facts = [(item.schema, item.published_at, item.id, list(item.attributes)) for item in records]
+    assert [("order", None, None, [])] * 3 == facts
+    await reader.commit(records)
+    await reader.close()
+    assert 0 == count(broker)
+
+
 async def test_message_of_another_program(broker: Broker) -> None:
     """Properties of another program's message are read, with headers of any type as JSON."""
     time = datetime(2026, 11, 25, tzinfo=UTC)

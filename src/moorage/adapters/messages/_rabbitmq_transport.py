@@ -1,4 +1,4 @@
-"""Connections of aio-pika with a maximum frame size, so that a server cannot fill the memory."""
+"""Connections of aio-pika that survive unreadable properties, and refuse oversized frames."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from aio_pika import Connection
 from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPConnectionError, InvalidFrameError
 
+from moorage.adapters.messages._rabbitmq_headers import readable_header
+
 if TYPE_CHECKING:
     from yarl import URL
 
@@ -17,6 +19,9 @@ _LARGEST_FRAME: Final = 134_217_728
 """The bytes of the largest message; a server may be set up to send that in one frame."""
 
 _BUFFERED: Final = 65_536
+_HEADER_FRAME: Final = b"\x02"
+_START_SIZE: Final = 6
+"""The bytes of a frame between its kind and its content."""
 
 # aiormq logs a traceback for each lost connection, which the callers learn from their errors. In a
 # program without log handlers, Python would print it.
@@ -96,7 +101,13 @@ class _BoundedTransport(TransportFactory):
 
 
 class _BoundedReader(asyncio.StreamReader):
-    """A reader of frames, which checks the size of each frame before reading it."""
+    """A reader of frames, which checks the size of each frame before reading it.
+
+    aiormq reads the kind of a frame, its channel and size, and its content, one after another. The
+    properties of a message that the library cannot decode are left out.
+    """
+
+    _kind = b""
 
     async def readexactly(self, n: int) -> bytes:
         """Read exactly this number of bytes.
@@ -106,4 +117,9 @@ class _BoundedReader(asyncio.StreamReader):
         """
         if n > _LARGEST_FRAME:
             raise InvalidFrameError(b"")
-        return await super().readexactly(n)
+        data = await super().readexactly(n)
+        if n == 1:
+            self._kind = data
+        elif n > _START_SIZE and self._kind == _HEADER_FRAME:
+            return readable_header(data)
+        return data
