@@ -170,7 +170,11 @@ def main(number: str, folder: Path | None) -> None:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("lab.Lab", methods),))
     add_shop(server)
     servicer.set("", health_pb2.HealthCheckResponse.SERVING)
-    if "MOORAGE_LAB_NO_HEALTH" not in os.environ:
+    if "MOORAGE_LAB_GARBLED_HEALTH" in os.environ:
+        garbled = {"Check": grpc.unary_unary_rpc_method_handler(lambda _, __: b"\xff\xff")}
+        handler = grpc.method_handlers_generic_handler("grpc.health.v1.Health", garbled)
+        server.add_generic_rpc_handlers((handler,))
+    elif "MOORAGE_LAB_NO_HEALTH" not in os.environ:
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     address = f"127.0.0.1:{number}"
     if folder is None:

@@ -291,6 +291,10 @@ def test_server_that_reports_not_serving_is_unavailable(
     health = lab.run(lab.connector.health(5.0))
     assert (HealthState.UNAVAILABLE, "lab") == (health.state, health.connector)
     assert "is not serving requests" in health.text
+    garbled_lab = labs(servers(MOORAGE_LAB_GARBLED_HEALTH="1").address)
+    garbled = garbled_lab.run(garbled_lab.connector.health(5.0))
+    assert HealthState.UNAVAILABLE is garbled.state
+    assert "does not match the type" in garbled.text
     plain_lab = labs(servers(MOORAGE_LAB_NO_HEALTH="1").address)
     assert plain_lab.run(plain_lab.connector.health(5.0)).is_healthy
     assert plain_lab.connector.versions.library.startswith("grpcio ")

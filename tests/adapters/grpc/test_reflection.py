@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 
 import moorage
 from moorage import ConfigurationError, InvalidData, InvalidRequest, VendorFailed
@@ -95,6 +96,37 @@ def test_a_wrong_request_names_its_field(
         connector.call_by_name(shop.GET, [])
     with pytest.raises(InvalidData, match=r"no method 'shop.Orders/Nothing'.*shop.Orders/Get"):
         connector.call_by_name("shop.Orders/Nothing", {})
+
+
+@pytest.mark.parametrize(
+    "request_, problem",
+    [
+        ({}, "a required field is missing"),
+        ({"name": "a", "price": 10**400}, "does not match the type"),
+        ({"name": "a", "extra": {"@type": 5}}, "does not match the type"),
+    ],
+)
+def test_value_that_protobuf_cannot_write_is_a_wrong_request(
+    labs: Callable[..., Lab], server: LabServer, request_: dict[str, Any], problem: str
+) -> None:
+    """A request that protobuf refuses in any way raises InvalidData; nothing is sent."""
+    kinds = FieldDescriptorProto
+    file = FileDescriptorProto(
+        name="part.proto", package="part", dependency=["google/protobuf/any.proto"]
+    )
+    part = file.message_type.add(name="Part")
+    required, optional = kinds.LABEL_REQUIRED, kinds.LABEL_OPTIONAL
+    part.field.add(name="name", number=1, type=kinds.TYPE_STRING, label=required)
+    part.field.add(name="price", number=2, type=kinds.TYPE_DOUBLE, label=optional)
+    extra = part.field.add(name="extra", number=3, type=kinds.TYPE_MESSAGE, label=optional)
+    extra.type_name = ".google.protobuf.Any"
+    service = file.service.add(name="Parts")
+    service.method.add(name="Get", input_type=".part.Part", output_type=".part.Part")
+    descriptors = GrpcDescriptors({file.name: file.SerializeToString()})
+    connector = labs(server.address, descriptors=descriptors).connector
+
+    with pytest.raises(InvalidData, match=problem):
+        connector.call_by_name("part.Parts/Get", request_)
 
 
 def test_error_for_server_without_reflection_asks_for_file_of_descriptors(

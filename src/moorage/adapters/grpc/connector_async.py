@@ -43,6 +43,7 @@ from moorage.domain.connectors.grpc_failures import (
     GrpcPhase,
     closed_error,
     grpc_error,
+    unreadable_answer_error,
 )
 from moorage.domain.connectors.health import ConnectorHealth, ConnectorVersions
 from moorage.domain.connectors.pool_statistics import PoolStatistics
@@ -549,6 +550,10 @@ class AsyncGrpcConnector(Uncopyable):
             status = number_of(answer, 1)
         except InvalidRequest:
             return None
+        except ValueError:
+            status = None
+        if status is None:
+            raise unreadable_answer_error(_ASK_HEALTH.method.name)
         return None if status == _SERVING else NOT_SERVING
 
     async def _authorization(

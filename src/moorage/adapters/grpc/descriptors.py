@@ -185,6 +185,7 @@ def _add_common(files: dict[str, bytes]) -> None:
 
 def _writer(descriptor: Any, pool: Any) -> Callable[[Any], bytes]:
     from google.protobuf.json_format import ParseDict, ParseError  # noqa: PLC0415 - loads protobuf
+    from google.protobuf.message import EncodeError  # noqa: PLC0415 - loads protobuf
     from google.protobuf.message_factory import GetMessageClass  # noqa: PLC0415 - loads protobuf
 
     kind: Any = GetMessageClass(descriptor)
@@ -196,11 +197,17 @@ def _writer(descriptor: Any, pool: Any) -> Callable[[Any], bytes]:
                 field="request",
                 remedy="Pass a dict with the fields of the message.",
             )
+        place = ""
         try:
             data: bytes = ParseDict(request, kind(), descriptor_pool=pool).SerializeToString()
         except ParseError as error:
             match = _MEMBER.search(str(error))
             place = "" if match is None else f" at {match[1]!r}"
+        except EncodeError:
+            place = ", because a required field is missing"
+        except (ArithmeticError, AttributeError, TypeError, ValueError, RecursionError):
+            # protobuf raises them for some values of a wrong type or size.
+            pass
         else:
             return data
         names = ", ".join(field.json_name for field in descriptor.fields)
