@@ -13,6 +13,7 @@ import ssl
 import sys
 from contextlib import suppress
 from http import HTTPStatus
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 TOKEN = "token-of-the-orders-4711"
+_OPENINGS = count()
 
 
 class Orders:
@@ -138,13 +140,18 @@ class Orders:
 
 
 def check_request(connection: ServerConnection, request: Any) -> Any:
-    """Reply to `/status/N` with status N, and refuse a wrong token for `/secret`."""
+    """Reply to `/status/N` with status N; refuse a wrong token for `/secret`.
+
+    Of three connections for `/busy`, the second one is refused.
+    """
     if request.path.startswith("/status/"):
         status = int(request.path.rpartition("/")[2])
         response = connection.respond(HTTPStatus(status), "no")
         response.headers["Retry-After"] = "7"
         response.headers["Location"] = "/"
         return response
+    if request.path == "/busy" and next(_OPENINGS) % 3 == 1:
+        return connection.respond(HTTPStatus.TOO_MANY_REQUESTS, "no")
     if request.path == "/secret" and request.headers.get("Authorization") != f"Bearer {TOKEN}":
         return connection.respond(HTTPStatus.UNAUTHORIZED, "no")
     return None

@@ -259,6 +259,9 @@ def test_settings_that_contradict(lab: Lab) -> None:
     """Contradictory WebSocket settings are refused without showing their secrets."""
     for url, settings, message in (
         ("https://a.example", {}, "not the address of a WebSocket server"),
+        ("ws://a.example:99999", {}, "not the address of a WebSocket server"),
+        ("wss://[::1/orders", {}, "not the address of a WebSocket server"),
+        ("ws:///orders", {}, "not the address of a WebSocket server"),
         ("ws://a.example", {"tls": Tls()}, "has no TLS"),
     ):
         with pytest.raises(ConfigurationError, match=message):

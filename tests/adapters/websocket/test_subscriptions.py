@@ -235,6 +235,15 @@ def test_token_that_is_revoked(lab: Lab, server: Server) -> None:
         lab.finish(subscription.receive(60.0))
 
 
+def test_server_that_is_busy_when_a_subscription_continues(lab: Lab, server: Server) -> None:
+    """A subscription tries again if the server accepts no more connections for the moment."""
+    connector = lab.connector(f"{server.url}/busy")
+    subscription = lab.subscribe(connector, until=3, cut_after=2)
+
+    assert [1, 2, 3] == lab.receive(subscription, 3)
+    lab.finish(subscription.close())
+
+
 def test_server_learns_that_a_subscription_is_closed(lab: Lab, killable_server: Server) -> None:
     """Closing a subscription sends the codec's cancel message once."""
     codec = JsonRpcMessages(subscription_field="id", cancel_method="add")

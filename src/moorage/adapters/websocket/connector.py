@@ -13,6 +13,7 @@ import asyncio
 from importlib.metadata import version
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
 
 from moorage.adapters.concurrency._timers import bound_here
 from moorage.adapters.concurrency.background import Background
@@ -483,7 +484,7 @@ def _library() -> type[Line]:
 
 def _tls_settings(url: Secret, tls: Tls | None) -> dict[str, Any]:
     """Return the TLS options for the library `websockets`."""
-    scheme = url.reveal().partition("://")[0].lower()
+    scheme = _scheme_of(url.reveal())
     if scheme not in {"ws", "wss"}:
         raise ConfigurationError(
             "The URL is not the address of a WebSocket server.",
@@ -502,3 +503,13 @@ def _tls_settings(url: Secret, tls: Tls | None) -> dict[str, Any]:
     from moorage.domain.http.transport import Tls as TlsSettings  # noqa: PLC0415 - few need it
 
     return {"ssl": context_for(TlsSettings() if tls is None else tls)}
+
+
+def _scheme_of(url: str) -> str | None:
+    """Return the scheme of a URL in lower case; None if its host or its port is wrong."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts.scheme if parts.hostname else None

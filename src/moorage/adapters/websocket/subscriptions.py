@@ -153,16 +153,14 @@ class AsyncSubscription:
         while True:
             try:
                 await self.begin(_RESUMING)
-            except ConnectionFailed as error:
+            except ConnectorError as error:
                 if not error.retryable or monotonic() >= until:
                     self._is_over = True
                     raise
                 failures += 1
                 pause = pause_after(policy, failures, random())  # noqa: S311 - the spread of pauses is no secret
+                pause = max(pause, error.vendor_retry_after or 0.0)
                 await asyncio.sleep(min(pause, max(0.0, until - monotonic())))
-            except ConnectorError:
-                self._is_over = True
-                raise
             else:
                 return
 
