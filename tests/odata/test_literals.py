@@ -33,6 +33,8 @@ NAIVE = datetime(2026, 1, 2, tzinfo=UTC).replace(tzinfo=None)
         (float("inf"), "INF"),
         (Decimal("-Infinity"), "-INF"),
         (Decimal("1.10"), "1.10"),
+        (Decimal("1E+2"), "100"),
+        (Decimal("1E-10"), "0.0000000001"),
         ("O'Brien", "'O''Brien'"),
         (b"\xff\xfe", "binary'__4='"),
         (GUID, str(GUID)),
@@ -49,7 +51,7 @@ def test_value_of_each_type_is_written_as_its_odata_literal(value: Any, text: st
     assert text == literal(value)
 
 
-@pytest.mark.parametrize("value", [object(), [1], {"a": 1}, "\ud800", NAIVE])
+@pytest.mark.parametrize("value", [object(), [1], {"a": 1}, "\ud800", NAIVE, Decimal("1E+2000")])
 def test_values_without_a_literal(value: Any) -> None:
     """A value that OData cannot represent is refused; the error contains its field."""
     with pytest.raises(InvalidData) as excinfo:

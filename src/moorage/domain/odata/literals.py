@@ -24,6 +24,7 @@ _PATH: Final = late_pattern(
 )
 _MEMBERS: Final = late_pattern(r"[^\W\d]\w{0,127}(?:,[^\W\d]\w{0,127}){0,50}")
 _DAY: Final = 86_400
+_MOST_DIGITS: Final = 1000
 
 
 @attrs.frozen
@@ -166,7 +167,10 @@ def _number(value: object) -> str | None:
         return "NaN"
     if isinf(value):
         return "INF" if value > 0 else "-INF"
-    return repr(float(value)) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return repr(float(value))
+    # A number with an exponent is an Edm.Double, which has fewer digits.
+    return f"{value:f}" if abs(value.adjusted()) <= _MOST_DIGITS else None
 
 
 def _time(value: object, field: str) -> str | None:
