@@ -56,8 +56,8 @@ def test_time_that_python_does_not_have_is_left_out() -> None:
     """A producer's time in nanoseconds, which is no date of Python, does not spoil the batch."""
     times = [1_700_000_000_000, 1_700_000_000_000_000_000, 2**63 - 1]
     messages = [StoredMessage(timestamp=(TIMESTAMP_CREATE_TIME, time)) for time in times]
-    known = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
-    assert [known, None, None] == [record.published_at for record in records_of(messages)]
+    expected = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+    assert [expected, None, None] == [record.published_at for record in records_of(messages)]
 
 
 def test_record_has_the_fields_of_its_message() -> None:

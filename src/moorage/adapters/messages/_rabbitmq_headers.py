@@ -36,18 +36,18 @@ def readable_header(content: bytes) -> bytes:
     flags = int.from_bytes(content[_FLAGS])
     readable_flags = flags
     position = _BEGIN
-    kept: list[bytes] = []
+    values: list[bytes] = []
     for flag, kind in _flagged_properties(flags):
         end = position + _size(content, position, kind)
         value = content[position:end]
         if _is_readable(value, kind):
-            kept.append(value)
+            values.append(value)
         else:
             readable_flags &= ~flag
         position = end
     if readable_flags == flags or position >= len(content):
         return content
-    head = content[: _FLAGS.start] + readable_flags.to_bytes(2) + b"".join(kept)
+    head = content[: _FLAGS.start] + readable_flags.to_bytes(2) + b"".join(values)
     return head.ljust(len(content) - 1, b"\0") + content[-1:]
 
 
