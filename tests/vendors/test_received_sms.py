@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.contracts.routes import Account
+from moorage.contracts.sms import SmsStatus
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.hub.hub import Hub
 from moorage.testing.sandbox_fixtures import fixture_of
@@ -50,6 +51,20 @@ def test_report_of_a_sent_message_names_no_number() -> None:
     )
 
     assert (None, None, ()) == (event.sender, event.to, event.media)
+
+
+@pytest.mark.parametrize("text", [None, "", "Look"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_plivo_receives_pictures_without_text(text: str | None, first: int, tmp_path: Path) -> None:
+    """A received MMS of Plivo has its text, if any, in `Body`, and its files numbered."""
+    urls = ("https://a.example/0", "https://a.example/1")
+    fields = {"MessageUUID": "1", "Type": "mms", "From": THEIRS[1:], "To": YOURS[1:]}
+    fields |= {f"Media{number}": url for number, url in enumerate(urls, first)}
+    fields |= {"MediaCount": "2"} | ({} if text is None else {"Body": text})
+    event = event_of(vendor_class("plivo")(**fixture_of("plivo", tmp_path).options), fields)
+
+    assert (SmsStatus.RECEIVED, THEIRS, YOURS) == (event.status, event.sender, event.to)
+    assert (urls, text or None) == (event.media, event.text)
 
 
 @pytest.mark.parametrize("kind, to", [("sms.received", YOURS), ("sms.delivered", None)])

@@ -49,6 +49,7 @@ _LINES: Final = sdk.same(LineType, "mobile voip") | {
     "toll-free": LineType.OTHER,
 }
 _NO_ERROR: Final = ("000",)
+_MOST_MEDIA: Final = 10
 _NOT_FOUND: Final = 404
 _SESSIONS: Final = "/v1/Account/{auth_id}/Verify/Session/"
 _ENDED_SESSIONS: Final = ("verified", "expired")
@@ -90,7 +91,14 @@ def _first_id(fields: sdk.Answer) -> str | None:
 
 
 def _is_incoming(fields: sdk.Answer) -> bool:
-    return fields.text("Status") is None and fields.text("Text") is not None
+    # A received MMS may have no text.
+    return fields.text("Status") is None
+
+
+def _media(fields: sdk.Answer) -> tuple[str, ...]:
+    """The media URLs of a received message, whose numbers begin with 0 or 1."""
+    urls = [fields.text(f"Media{number}") for number in range(_MOST_MEDIA + 1)]
+    return tuple(url for url in urls if url is not None)
 
 
 def _unknown_number(refusal: sdk.VendorRejected) -> NumberCheck | None:
@@ -120,7 +128,7 @@ class Plivo(sdk.ApiVendor):
     capabilities = frozenset(SmsCapability) - sdk.members_of(
         SmsCapability, "cancel opt_outs rcs scheduled sms_fallback templates whatsapp"
     )
-    limits: ClassVar[Mapping[str, int]] = {"text": 1600, "media": 10}
+    limits: ClassVar[Mapping[str, int]] = {"text": 1600, "media": _MOST_MEDIA}
     webhook = "plivo"
 
     urls: ClassVar[Mapping[str, str]] = {"": "base_url", "lookups": "lookups_url"}
@@ -228,7 +236,9 @@ class Plivo(sdk.ApiVendor):
         vendor_status=sdk.text("Status"),
         sender=sdk.when(_is_incoming, international("From")),
         to=sdk.when(_is_incoming, international("To")),
-        text=sdk.text("Text"),
+        # An MMS has its text in `Body`.
+        text=sdk.text("Text", "Body"),
+        media=_media,
         error_code=sdk.text("ErrorCode", none=_NO_ERROR),
     )
 
