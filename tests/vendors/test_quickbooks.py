@@ -39,7 +39,7 @@ from moorage.contracts.ref import Ref
 from moorage.domain.http.requests import Request, Response
 from moorage.domain.service.safety import Mode
 from moorage.testing.sandboxes.accounting.quickbooks import REALM, QuickBooksSandbox
-from moorage.testing.sandboxes.base import SandboxHttpClient, reply
+from moorage.testing.sandboxes.base import AlteredAnswer, SandboxHttpClient, reply
 from moorage.vendor_sdk import as_answer
 from moorage.vendors.accounting._quickbooks_answers import (
     classify,
@@ -102,6 +102,26 @@ def create_bill(hub: Hub) -> Any:
     line = attrs.evolve(ITEM_LINE, account="2", item=None)
     bill = attrs.evolve(SALE, kind=InvoiceKind.BILL, lines=[line])
     return hub.accounting().create_invoice(contact.ref, bill)
+
+
+@pytest.mark.parametrize("missing,kind", [("CurrencyRef", "refused"), ("Balance", "failed")])
+def test_paid_invoice_without_currency_is_not_voided(
+    hub: Hub, sandbox: QuickBooksSandbox, missing: str, kind: str
+) -> None:
+    """An invoice with a payment is not voided, even if the answer states no currency or balance."""
+    record = sales_invoice(hub)
+    hub.accounting().record_payment(record.ref, PAYMENT)
+
+    def without_field(response: Any) -> Any:
+        body = response.json()
+        del body["Invoice"][missing]
+        return reply(body)
+
+    sandbox.fail(AlteredAnswer(without_field))
+    error: Any = VendorRejected if kind == "refused" else VendorFailed
+    with pytest.raises(error, match="payments"):
+        hub.accounting().void_invoice(record.ref)
+    assert hub.accounting().get_invoice(record.ref).state is InvoiceState.OPEN
 
 
 def test_contact_body_depends_on_the_role() -> None:

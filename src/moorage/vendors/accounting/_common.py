@@ -96,19 +96,34 @@ def check_currency(record: InvoiceRecord, payment: InvoicePayment) -> None:
         )
 
 
-def check_unpaid(record: InvoiceRecord) -> None:
+def check_unpaid(record: InvoiceRecord, total: str, due: str) -> None:
     """Refuse to void an invoice that has payments or credits.
+
+    The numbers of the answer are compared, because the answer may state no currency.
+
+    Args:
+        record: invoice at the vendor.
+        total: name of the field with its total.
+        due: name of the field with the amount that is still to be paid.
 
     Raises:
         VendorRejected: the invoice has payments or credits.
+        VendorFailed: the vendor does not state one of the two amounts.
     """
-    if record.due_amount == record.total:
-        return
-    raise sdk.VendorRejected(
-        "The invoice has payments or credits, so it cannot be voided.",
-        vendor_code=_HAS_PAYMENTS,
-        remedy="First remove the invoice's payments and credits at the vendor.",
-    )
+    fields = sdk.as_answer(record.raw)
+    amounts = [fields.decimal(name) for name in (total, due)]
+    if None in amounts:
+        raise sdk.VendorFailed(
+            f"The vendor states no {total} or no {due} of the invoice, so moorage cannot tell"
+            " whether it has payments, and did not void it.",
+            remedy="Void the invoice at the vendor.",
+        )
+    if amounts[0] != amounts[1]:
+        raise sdk.VendorRejected(
+            "The invoice has payments or credits, so it cannot be voided.",
+            vendor_code=_HAS_PAYMENTS,
+            remedy="First remove the invoice's payments and credits at the vendor.",
+        )
 
 
 def lines_of(address: Address | None) -> list[str]:

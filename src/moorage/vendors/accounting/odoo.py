@@ -197,7 +197,7 @@ class Odoo(sdk.Vendor):
         record = await self.get_invoice(wire, ref)
         if record.state is InvoiceState.VOID:
             return record
-        check_unpaid(record)
+        check_unpaid(record, "amount_total", "amount_residual")
         id_ = whole_id(ref.id, "ref")
         methods = ("button_draft", "button_cancel")
         for method in methods[record.state is InvoiceState.DRAFT :]:

@@ -301,7 +301,7 @@ class QuickBooks(sdk.ApiVendor):
             record = read_invoice(wire, INVOICE, response)
             if record.state is InvoiceState.VOID:
                 return record
-            check_unpaid(record)
+            check_unpaid(record, "TotalAmt", "Balance")
             item = entity_of(response, ENTITIES[INVOICE])
             body = {"Id": ref.id, "SyncToken": item.text("SyncToken")}
             request = self._post(path, body, operation=operation).evolve(idempotent=True)

@@ -196,7 +196,7 @@ class Xero(sdk.OAuthVendor):
         record = await self.get_invoice(wire, ref)
         if record.state is InvoiceState.VOID:
             return record
-        check_unpaid(record)
+        check_unpaid(record, "Total", "AmountDue")
         word = "DELETED" if record.state is InvoiceState.DRAFT else "VOIDED"
         body = {"Invoices": [{"InvoiceID": ref.id, "Status": word}]}
         request = sdk.Request.post(f"/Invoices/{_quoted_id(ref)}", query=_PRECISE, json=body)
