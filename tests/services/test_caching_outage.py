@@ -22,6 +22,7 @@ from moorage import (
     StorageRecovered,
     StorageUnavailable,
 )
+from moorage.adapters.concurrency.forking import restart_in_child
 from tests.support.caching import (
     FRESH_RESPONSE,
     GET,
@@ -325,3 +326,28 @@ def test_call_with_too_little_time_to_probe_cache_leaves_probe_to_next_caller() 
     asyncio.run(manager.call("vat", GET))
 
     assert asyncio.run(manager.call("vat", GET)).cached
+
+
+@sync_and_async
+async def test_forked_child_probes_the_cache_that_its_parent_was_probing(world: World) -> None:
+    """If a process forks while one of its callers probes the cache, the child probes it too."""
+
+    class ForkingCache(FaultyCache):
+        """A cache that forks the process during its second look-up; the child makes a call."""
+
+        async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+            if self.asked == ["find"]:
+                self.asked.append("fork")
+                restart_in_child()
+                await manager.call("vat", GET)
+            return await super().find(key, timeout)
+
+    cache = ForkingCache(world)
+    cache.fails = StorageUnavailable("the cache is away.")
+    manager = world.watched(vat(), cache=world.of_mode(cache))
+    await manager.call("vat", GET)
+    world.clock.advance(1)
+
+    await manager.call("vat", GET)
+
+    assert ["find", "fork", "find", "find"] == cache.asked

@@ -23,6 +23,7 @@ from moorage import (
     StorageUnavailable,
     VendorFailed,
 )
+from moorage.adapters.concurrency.forking import restart_in_child
 from moorage.domain.idempotency.claims import MarkSent, Settle
 from moorage.domain.resilience.admission import Admission
 from moorage.domain.resilience.gate_commands import GiveBack, Report
@@ -558,3 +559,24 @@ async def test_same_store_twice(world: World) -> None:
     await manager.call("vat", POST, idempotency_key="k")
 
     assert len(world.store.commands) == 3
+
+
+@sync_and_async
+async def test_forked_child_probes_the_store_that_its_parent_was_probing(world: World) -> None:
+    """If a process forks while one of its callers probes the store, the child probes it too."""
+    world.store.is_away = STORE_AWAY
+    manager = sharing_manager(world, vat())
+    await manager.call("vat", GET)
+    world.clock.advance(1)
+    commands_of_child: list[object] = []
+
+    async def fork(command: object) -> None:
+        world.store.meanwhile = None
+        restart_in_child()
+        await manager.call("vat", GET)
+        commands_of_child.extend(world.store.commands[2:])
+
+    world.store.meanwhile = fork
+    await manager.call("vat", GET)
+
+    assert ["_CircuitAdmission"] == [type(command).__name__ for command in commands_of_child]

@@ -273,7 +273,9 @@ def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
     find_answers, store, delete = (
         guard(with_timeout(_verb(cache, verb, "cache"), arguments)) for verb, arguments in _CACHE
     )
-    return evolve(core, cache=GuardedCache(core, find_answers, store, delete, find_now))
+    guarded_cache = GuardedCache(core, find_answers, store, delete, find_now)
+    in_child(guarded_cache, GuardedCache.restart_after_fork)
+    return evolve(core, cache=guarded_cache)
 
 
 def _slots(locks: Any) -> Callable[[], Slots] | None:

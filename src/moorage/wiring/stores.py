@@ -6,6 +6,7 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.idempotency.claims import Claim, ClaimResult, Settle, SettleResult
 from moorage.domain.resilience.admission import Admission, Answer
 from moorage.domain.state.keys import REGISTER, class_of
@@ -180,6 +181,7 @@ def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
         lambda command: local_store.get().execute(command),
         getattr(state, "node_of", None),
     )
+    in_child(fallback, StoreFallback.restart_after_fork)
     refusals = Refusals(fallback.execute, fallback.post, fallback.next_probe, core.nanoseconds)
     return evolve(
         core,

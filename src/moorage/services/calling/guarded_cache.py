@@ -54,6 +54,10 @@ class GuardedCache:
         self._probe = OutageProbe(core, "cache")
         self.inquiries: BoundedCache[tuple[Any, ...], CacheInquiry] = BoundedCache(_MOST_INQUIRIES)
 
+    def restart_after_fork(self) -> None:
+        """Allow callers of a forked child to probe the cache."""
+        self._probe.restart_after_fork()
+
     async def find(self, call: Call, key: str) -> StoredAnswers | None:
         """Look up the answers stored under a cache key."""
         if self._find_now is not None:

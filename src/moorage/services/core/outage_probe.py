@@ -43,6 +43,11 @@ class OutageProbe:
             return False
         return True
 
+    def restart_after_fork(self) -> None:
+        """Allow a caller of a forked child to probe: its parent's prober is not in the child."""
+        if self.outage is not None:
+            self.outage.turn[:] = [None]
+
     def is_slow(self, began: int, bound: float | None) -> bool:
         """Return whether a store that missed the deadline may be slow, and not unreachable."""
         now = self._core.nanoseconds()

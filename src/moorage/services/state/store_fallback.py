@@ -51,6 +51,11 @@ class StoreFallback:
         self._probes = {"": OutageProbe(core, name)}
         self._substitutes = StateSubstitutes(core, name)
 
+    def restart_after_fork(self) -> None:
+        """Allow callers of a forked child to probe the store and its nodes."""
+        for probe in self._probes.values():
+            probe.restart_after_fork()
+
     async def execute(  # noqa: C901 - a frame less for every command
         self, command: Command[Any], timeout: float | None
     ) -> Any:
