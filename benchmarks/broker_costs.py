@@ -140,7 +140,7 @@ def publishing_rows(
     *,
     block_seconds: float = 0.01,
 ) -> Any:
-    """Measure publishing, in short blocks so that other load affects all rows alike."""
+    """Measure publishing in short blocks, so that other load affects all rows alike."""
     peer_contenders = [Contender(name, block) for name, block in (peers or {}).items()]
     return compare(
         None,

@@ -27,7 +27,7 @@ from moorage.domain.http.requests import Timeouts
 
 
 class Vendor:
-    """A vendor's server in a separate process, so that it does not slow the measured process."""
+    """A vendor's server in its own process, so that it does not slow down the measured process."""
 
     def __init__(self, *certificate_files: str) -> None:
         self._certificate_files = certificate_files  # its certificate and key, if it speaks TLS

@@ -56,11 +56,11 @@ AHEAD = 1_000_000_000
 
 
 def call_alone() -> None:
-    """Do nothing; calling this function directly is the baseline of the comparison."""
+    """Do nothing; a direct call of this function is the baseline of the comparison."""
 
 
 async def nothing_later() -> None:
-    """Do nothing asynchronously; awaiting this function is the baseline of the comparison."""
+    """Do nothing asynchronously; a direct await of this function is the baseline."""
 
 
 def _wide_limit() -> RateLimitConfig:

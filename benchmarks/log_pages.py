@@ -89,7 +89,7 @@ def fill(path: Path, number: int, now: datetime) -> None:
 
 
 def filters(number: int, now: datetime) -> dict[str, list[dict[str, Any]]]:
-    """Return the filters for each field: some match many entries, some few, some none."""
+    """Return filters for each field, which match many log entries, few entries, or none."""
     half = now - _STEP * (number // 2)
     hour = timedelta(hours=1)
     return {

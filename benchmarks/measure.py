@@ -230,7 +230,7 @@ def table_rows(costs: Mapping[str, Sequence[float]]) -> list[Row]:
 
 
 def calls_per_block(block: Block, read: Read, seconds: float, least: int = 1) -> int:
-    """Return how many calls take about this many seconds.
+    """Return the number of calls that take about this many seconds in total.
 
     The fastest of several blocks counts: the first one may open a connection, and any may be
     interrupted by another process. A number found in such a block would be far too small, and

@@ -306,7 +306,7 @@ def _compare(
 
 
 def _with_servers(block: Block, servers: tuple[int, ...]) -> Block:
-    """Wrap a block so that it measures the processor time of this process and of its servers."""
+    """Wrap a block to measure the processor time of this process and of its servers."""
     seconds = ProcessorTime(*servers)
     return lambda calls, _: block(calls, seconds)
 

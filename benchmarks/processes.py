@@ -114,7 +114,7 @@ def _call_forever(url: str, tenant: str) -> None:
 
 
 def _wait_for_all(path: Path, workers: list[ForkProcess]) -> None:
-    """Wait until Redis has stored one state for each worker."""
+    """Wait until each worker has stored one state in Redis."""
     while _tenants(path) < len(workers):
         time.sleep(0.01)
         if not all(worker.is_alive() for worker in workers):

@@ -303,7 +303,7 @@ def usual_observers() -> list[Observer]:
 
 
 def _observers() -> dict[str, list[Observer]]:
-    """Return the observers of each measured case: first none, then each of the three alone."""
+    """Return the observers for each measured case: none, then each of the three alone."""
     return {
         "moorage": [],
         "moorage with standard logging": [LoggingObserver(logging.getLogger("moorage.benchmark"))],
@@ -313,7 +313,7 @@ def _observers() -> dict[str, list[Observer]]:
 
 
 def _log_file(stack: ExitStack) -> SqliteIntegrationLogger:
-    """Return a log in a new SQLite file; its queue has room for a whole block."""
+    """Return a log in a new SQLite file; the log's queue can hold the entries of a whole block."""
     folder = stack.enter_context(TemporaryDirectory())
     return stack.enter_context(
         SqliteIntegrationLogger(Path(folder) / "log.db", create=True, max_waiting=100_000)

@@ -110,7 +110,7 @@ def redis_full_stack(rounds: int) -> Comparison:
 
 
 def redis_limiter(rounds: int) -> Comparison:
-    """Measure a call for which a rate limiter has a free token."""
+    """Measure a call that a rate limiter with state in Redis admits at once."""
     client = redis.Redis.from_url(URL)
     gcra = throttled.Throttled(
         key="moorage-bench",

@@ -130,13 +130,16 @@ def main() -> int:
 
 
 def _write(report: dict[str, Any], path: Path, start: float) -> None:
-    """Write the report so far, so that an interrupted run keeps its tables."""
+    """Write the unfinished report, so that the tables of an interrupted run are not lost."""
     report["seconds"] = round(time.time() - start, 1)
     path.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def comparison_text(name: str, comparison: Comparison) -> str:
-    """Return a comparison as text; if it was not steady, only a sentence that says so."""
+    """Return a comparison as text.
+
+    If its figures were not steady, return only a sentence that says so.
+    """
     rows, target = comparison.table.rows, comparison.target
     control = rows[-1].ratio
     head = f"{name}: {comparison.title} ({comparison.table.clock})"

@@ -1,4 +1,4 @@
-"""The cost of protections whose state is in a database server.
+"""Measures the cost of protections that store their state in a database server.
 
 The reference is the least that a row in that server can cost: one indexed update, committed, with
 the same driver and the server's own settings. PostgreSQL's settings make a commit wait for the
@@ -37,11 +37,11 @@ SQL_TARGET = Target(100.0, 10.0, more=True)
 
 
 def _do_nothing() -> None:
-    """Do nothing; this is the protected function."""
+    """Do nothing; the benchmark calls this function with protection."""
 
 
 async def _nothing_later() -> None:
-    """Do nothing asynchronously; this is the protected function."""
+    """Do nothing asynchronously; the benchmark calls this function with protection."""
 
 
 def _service() -> Service:

@@ -1,4 +1,4 @@
-"""The cost of protections whose state is in a SQLite file shared by processes.
+"""Measures the cost of protections that store their state in a SQLite file that processes share.
 
 A limiter is compared with a peer's, beside the least that a transaction of SQLite costs. Calls with
 the whole stack are compared by the number of processes that share one file: the median of the calls
@@ -33,7 +33,7 @@ AHEAD = 1_000_000_000
 
 
 def _do_nothing() -> None:
-    """Do nothing; this is the protected function."""
+    """Do nothing; the benchmark calls this function with protection."""
 
 
 def _transaction(path: Path) -> Callable[[], object]:
@@ -55,7 +55,7 @@ def _transaction(path: Path) -> Callable[[], object]:
 
 
 def limiter_in_a_file(rounds: int) -> Comparison:
-    """Measure a call for which a rate limiter in a SQLite file has a free token."""
+    """Measure a call that a rate limiter with state in a SQLite file admits at once."""
     from pyrate_limiter import (  # noqa: PLC0415 - worker processes do not need this library
         Duration,
         Limiter,

@@ -198,7 +198,10 @@ def processor_seconds(server: Redis) -> float:
 
 
 async def _at_once(url: str, service: Service) -> None:
-    """Make the calls in tasks of one event loop; the tasks share round trips."""
+    """Make the calls in concurrent tasks of one event loop.
+
+    The tasks share round trips to the store.
+    """
 
     async def nothing() -> None:
         """Respond immediately."""

@@ -1,4 +1,4 @@
-"""A server that answers every request with the same small JSON, as fast as possible."""
+"""A server that responds to every request with the same small JSON body as fast as possible."""
 
 from __future__ import annotations
 

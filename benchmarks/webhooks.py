@@ -154,7 +154,7 @@ def _standard(size: str, rounds: int, *, read: bool) -> Comparison:
 def _moorage_contender(
     scheme: str, headers: dict[str, str], body: bytes, *, among: bool = False, read: bool = True
 ) -> Contender:
-    """Return moorage as a candidate without its replay guard, because the others have none.
+    """Return moorage as a candidate, without its replay guard because the others have none.
 
     A run takes a while, so the tolerance is a day, as it is for the others where it can be set.
     """
@@ -174,7 +174,7 @@ def _moorage_contender(
 
 
 def _guarded_contender(scheme: str, headers: dict[str, str], body: bytes) -> Contender:
-    """Return moorage as a candidate that claims and releases each delivery in a replay guard."""
+    """Return moorage as a candidate, with a replay guard that claims and releases each delivery."""
     verifier = WebhookVerifier(scheme, _SECRET, tolerance=_DAY)
     value = _USUAL | headers
 

@@ -123,7 +123,7 @@ def _is_whole_run(config: pytest.Config) -> bool:
 
 
 def _sharing_worker(config: pytest.Config) -> tuple[int, int] | None:
-    """Return this worker's number and the number of workers, if they share the test run."""
+    """Return this worker's number and the number of workers, if several share the test run."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
     if not (workers and _is_whole_run(config)):
         return None

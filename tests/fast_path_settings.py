@@ -118,7 +118,7 @@ class AsyncProvider:
 
 
 class AwaitedStore:
-    """A store in memory that suspends its caller, as a store over a network does."""
+    """An in-memory store that suspends its caller, as a network store does."""
 
     durable = False
     reach = "process"
@@ -332,7 +332,7 @@ class Setting:
         return [{"region": region.name} for region in service.regions] or [{}]
 
     def _options(self) -> Iterator[dict[str, Any]]:
-        """Yield the options for each call in turn."""
+        """Yield the options for each call, one after another."""
         for key in self.keys:
             yield self.options | ({} if key is None else {"idempotency_key": key})
         while True:

@@ -143,7 +143,10 @@ def connect_bank(hub: Hub, key: str, slug: str, ip_address: str | None) -> Outco
 
 
 def check_vat_number(hub: Hub, slug: str, number: str) -> Outcome:
-    """Ask the register for a customer's VAT number; an outage never counts as a wrong number."""
+    """Ask the VAT register whether a customer's VAT number is valid.
+
+    If the register is unavailable, do not report the number as wrong.
+    """
     own_number = os.environ.get("ERP_VAT_NUMBER")
     try:
         check = hub.tax(slug).check_vat_number(number, requester=own_number)

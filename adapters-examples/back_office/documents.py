@@ -60,7 +60,7 @@ class InvoiceRow(Protocol):
 
 
 def electronic_invoice(row: InvoiceRow, day: str) -> OutgoingInvoice:
-    """Return the electronic invoice of a row; the same row and day give the same document.
+    """Return a row's electronic invoice; calls with the same row and day return the same document.
 
     Args:
         row: the invoice.

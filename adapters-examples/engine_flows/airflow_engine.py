@@ -34,7 +34,10 @@ class CloseOrder(BaseOperator):
         self.token = token
 
     def execute(self, context: Context, event: Any = None) -> Any:  # noqa: ARG002 - of a trigger
-        """Perform all parts of the flow; it waits in Airflow's triggerer, not in a worker."""
+        """Perform all parts of the flow.
+
+        While the flow waits, Airflow's triggerer holds it, not a worker.
+        """
         instance = context["ti"]
         id = "/".join(
             map(str, (instance.dag_id, instance.run_id, instance.task_id, instance.map_index))

@@ -20,7 +20,9 @@ _MONTH: Final = 30 * 86_400.0
 
 @DBOS.step()
 def attempt(part: str, order: list[str], key: str, payment: str) -> dict[str, Any]:
-    """Try one part of the flow once; return its result, or what must happen first.
+    """Try one part of the flow once.
+
+    Return the part's result, or the step that must happen before the next try.
 
     The decision is a result of the step, so that a recovered workflow decides the same.
     """

@@ -46,7 +46,9 @@ class StepFailedError(Exception):
 
 
 def poll(part: str, order: Order, key: str, payment: str = "") -> str:
-    """Perform one part of the flow; wait only seconds for a running step, to free the worker.
+    """Perform one part of the flow.
+
+    Wait at most a few seconds for a running step, so that the worker is free for other work.
 
     Raises:
         StepRunning: the step goes on; the same call finds it again.

@@ -40,7 +40,10 @@ async def decided(ctx: restate.WorkflowSharedContext, decision: str) -> None:
 
 @close.handler()
 async def waits_for(ctx: restate.WorkflowSharedContext) -> list[str] | None:
-    """Return the decision that the workflow waits for, and the reason; None if it does not wait."""
+    """Return the decision for which the workflow waits, and the reason.
+
+    None if the workflow does not wait.
+    """
     return await ctx.get(WAITING, type_hint=list[str])
 
 
@@ -73,7 +76,10 @@ async def durable(
 
 
 def outcome(part: str, order: Order, key: str, payment: str) -> dict[str, Any]:
-    """Try one part of the flow once; return its result, or what must happen first."""
+    """Try one part of the flow once.
+
+    Return the part's result, or the pause or decision that it needs before the next try.
+    """
     try:
         return {"value": poll(part, order, key, payment)}
     except ConnectorError as error:

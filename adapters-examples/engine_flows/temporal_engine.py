@@ -54,7 +54,10 @@ class CloseOrder:
 
     @workflow.query
     def waits_for(self) -> str:
-        """Return why the workflow waits for an operator; empty if it does not."""
+        """Return the reason why the workflow waits for an operator.
+
+        Empty if the workflow does not wait.
+        """
         return self._waits_for
 
     async def _durable(self, part: str, order: list[str], key: str, payment: str) -> str:

@@ -35,7 +35,7 @@ class GiveUp:
 
 
 def verdict(error: ConnectorError, now: datetime | None = None) -> WaitVerdict | AskPerson | GiveUp:
-    """Return what an engine must do after an error of moorage.
+    """Return the action that a workflow engine must take after moorage raises this error.
 
     moorage has repeated what can be repeated within seconds. So the engine only waits until
     another try may help, and has no retries of its own for anything else.

@@ -23,7 +23,7 @@ OVERLAP: Final = timedelta(minutes=10)
 
 @attrs.frozen(kw_only=True)
 class ChangePosition:
-    """The point up to which changes were read; store it together with their results.
+    """The point up to which changes have been read; store it together with the changes' results.
 
     Attributes:
         latest: the time of the latest change that is known.

@@ -1,4 +1,6 @@
-"""A script for cron that stores a day's exchange rates, however often it is started.
+"""A script for cron that stores a day's exchange rates.
+
+Starting it again on the same day does no harm.
 
     python nightly_rates.py https://rates.example shop.db 2026-11-25
 

@@ -153,7 +153,7 @@ class Erp:
         self.run(street, *self.framework.office, "--once")
 
     def serve(self, street: VendorSandboxes, kind: str = "wsgi", *, working: bool = False) -> None:
-        """Start the server and, if wanted, the worker; return when the server answers."""
+        """Start the server and, if requested, the worker; return when the server responds."""
         arguments = [
             argument.format(bind=f"127.0.0.1:{self.port}", port=self.port)
             for argument in self.framework.serve[kind]

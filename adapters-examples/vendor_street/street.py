@@ -59,7 +59,7 @@ class VendorBehaviour:
         self.delay = 8.0
 
     def trouble(self, how: str) -> None:
-        """Set how a vendor fails (lost or slow next answer, busy, down), or let it work again."""
+        """Set how a vendor fails (lost or slow response, busy, down), or make it work again."""
         if how == "lose":
             self.sandbox.fail(Lost())
         elif how == "slow":
@@ -142,7 +142,7 @@ class VendorSandboxes:
         return order
 
     def sign(self, envelope: str, *, agrees: bool) -> None:
-        """Sign or decline a contract, as the person whose turn it is."""
+        """Sign or decline a contract as the person who must sign next."""
         for person in self.docusign.envelopes[envelope].in_turn():
             if agrees:
                 self.docusign.sign(envelope, person.email)

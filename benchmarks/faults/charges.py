@@ -21,12 +21,12 @@ def _vendor(lost: int) -> Iterator[tuple[str, list[str]]]:
     charges: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
-        """Charges for each request, or repeats the result for a known key."""
+        """Charges for each request with a new key; repeats the result for an earlier key."""
 
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            """Charge, and answer unless the answer should be lost."""
+            """Charge, and respond unless the response should be lost."""
             self.rfile.read(int(self.headers["Content-Length"]))
             key = self.headers.get("Idempotency-Key")
             if key is None or key not in charges:

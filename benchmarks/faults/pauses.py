@@ -98,7 +98,7 @@ def _busy_vendor() -> Iterator[tuple[str, list[float]]]:
     times: list[float] = []
 
     class Handler(BaseHTTPRequestHandler):
-        """Answers its first request with 429, which asks for a pause."""
+        """Responds to the first request with 429 and a `Retry-After` header."""
 
         protocol_version = "HTTP/1.1"
 

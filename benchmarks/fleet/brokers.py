@@ -74,7 +74,7 @@ class Hosts:
         )
 
     def ask_for_others(self, now: float) -> None:
-        """Grant a call of another tenant; such a call uses the store directly."""
+        """Grant a call of another tenant directly from the store."""
         start = max(now / 1e6, self.free_at)
         self.free_at = start + self.costs.granted
         self.worked += self.costs.granted
@@ -139,7 +139,7 @@ class Hosts:
 
 
 def run(fleet: Fleet, costs: Costs, seed: int, *, kills: int = 0) -> Outcome:
-    """Run the model once, and return the outcome; the same seed gives the same outcome.
+    """Run the model once, and return its outcome; runs with the same seed have the same outcome.
 
     The outcome's excess counts a token when a broker hands it out.
 

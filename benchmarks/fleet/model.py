@@ -86,7 +86,7 @@ class Outcome:
 
 
 def run(fleet: Fleet, costs: Costs, seed: int) -> Outcome:
-    """Run the model once, and return the outcome; the same seed gives the same outcome."""
+    """Run the model once, and return its outcome; runs with the same seed have the same outcome."""
     dice = Random(seed)
     pace, depth = fleet.limit / fleet.parts, fleet.burst // fleet.parts
     full_at = [0.0] * fleet.parts
@@ -147,7 +147,10 @@ def seconds_to_start(workers: int, cores: int, costs: Costs) -> float:
 
 
 def _excess(grants: list[float], fleet: Fleet) -> float:
-    """Return the most tokens that any time span got beyond burst + limit · t; 0 if none did."""
+    """Return the largest number of tokens above burst + limit · t that any time span was granted.
+
+    0 if none was.
+    """
     level = highest = last = 0.0
     for time in sorted(grants):
         level = max(0.0, level - (time - last) * fleet.limit) + 1

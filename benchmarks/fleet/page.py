@@ -135,6 +135,6 @@ def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[TenantStor
 
 
 def page_with_tables(page: str, tables: str) -> str:
-    """Return the page with these tables in place of those between its two marks."""
+    """Return the page with these tables between the page's two markers."""
     page_start, _, after_begin = page.partition(BEGIN)
     return f"{page_start}{BEGIN}\n\n{tables}\n\n{END}{after_begin.partition(END)[2]}"

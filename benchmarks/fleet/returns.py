@@ -42,7 +42,7 @@ class Return:
 
 
 def run(workers: int, away: float, costs: Costs, seed: int) -> Return:
-    """Run the model once, and return the result; the same seed gives the same result.
+    """Run the model once, and return its result; runs with the same seed have the same result.
 
     Args:
         workers: the number of processes, which notice the outage within 30 ms.

@@ -1,4 +1,4 @@
-"""A model of tenants on one Redis core, one of which far exceeds its limit.
+"""A model of tenants that share one Redis core, of which one tenant far exceeds its limit.
 
 The other tenants send calls that are granted at once. Nearly all calls of the storm are refused. A
 refused call that asks Redis costs the core nearly as much as a granted one; but a process that was
@@ -28,7 +28,7 @@ WITHIN: Final = 1.5
 
 @attrs.frozen(kw_only=True)
 class TenantStorm:
-    """Tenants that share one core, and another tenant that overloads it.
+    """Tenants that share one Redis core, and another tenant that overloads the core.
 
     Attributes:
         others: the calls a second of all other tenants.
@@ -63,7 +63,10 @@ class Effect:
 
 
 def run(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
-    """Run the model once, and return the effect; the same seed gives the same effect."""
+    """Run the model once, and return the effect on the tenants.
+
+    Runs with the same seed have the same effect.
+    """
     if storm.has_brokers:
         return _run_with_brokers(storm, costs, seed)
     dice = Random(seed)

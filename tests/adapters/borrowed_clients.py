@@ -1,4 +1,4 @@
-"""Builds HTTP adapters for requests, httpx2, aiohttp and more, with their own or passed clients."""
+"""Builds the HTTP adapters for requests, httpx2, aiohttp and others, with own or passed clients."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _TlsContextAdapter(HTTPAdapter):
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
 
     def cert_verify(self, conn: object, url: object, verify: object, cert: object) -> None:
-        """Do nothing, so that the TLS context stays unchanged."""
+        """Do nothing, so that requests does not change the TLS context."""
 
 
 def session(context: ssl.SSLContext | None = None) -> requests.Session:

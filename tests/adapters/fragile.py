@@ -1,4 +1,4 @@
-"""Test locks that raise an exception when they are taken or released, as a signal handler may."""
+"""Test locks that raise an exception when acquired or released, as a signal handler may."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ class Interruption(BaseException):
 
 
 class UncontendedLock:
-    """A lock for a single thread, which is always free."""
+    """A lock for a single thread, which never waits."""
 
     def acquire(self) -> None:
-        """Do nothing, because the lock is always free."""
+        """Do nothing, because only one thread uses the lock."""
 
     def release(self) -> None:
-        """Do nothing, because nobody waits for the lock."""
+        """Do nothing, because no thread waits for the lock."""
 
     def _is_owned(self) -> bool:
         return False
@@ -45,7 +45,7 @@ class FragileLock(UncontendedLock):
 
 
 class TakenLock:
-    """A real lock whose `acquire` raises after taking the lock, as an interruption may."""
+    """A real lock whose `acquire` raises after taking the lock, as a signal handler may."""
 
     def __init__(self) -> None:
         self._lock = RLock()

@@ -42,7 +42,7 @@ def outcome(driven: DrivenClient, url: str, path: str, timeouts: Timeouts) -> di
 
 
 def calls(driven: DrivenClient, url: str, who: str) -> list[dict[str, Any]]:
-    """Make a few HTTP calls, the last of them to a server that does not answer."""
+    """Make a few HTTP calls; the last call goes to a server that never responds."""
     outcomes = [outcome(driven, url, f"/{who}/{attempt}", PATIENT) for attempt in range(CALLS)]
     return [*outcomes, outcome(driven, url, "/silent", Timeouts(total=SECONDS_BOUND))]
 

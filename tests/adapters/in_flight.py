@@ -20,7 +20,7 @@ LIMIT: Final = RateLimitConfig.per_second(1)
 
 
 class CustomRule:
-    """A wrapper around a rate limit rule; stores do not know its class."""
+    """A wrapper around a rate limit rule that is of a class unknown to the stores."""
 
     def __init__(self, rule: Rule) -> None:
         self._rule = rule

@@ -25,7 +25,7 @@ class Interruption(BaseException):
 
 
 class Alarm:
-    """A SIGALRM timer that interrupts the code that armed it, at most once each time."""
+    """A SIGALRM timer that interrupts the code that started it, at most once per start."""
 
     def __init__(self) -> None:
         self.armed = False

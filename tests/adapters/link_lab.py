@@ -22,7 +22,7 @@ F = TypeVar("F", bound="FakeLink")
 
 
 class LinkServer:
-    """A fake server; its restart breaks all open connections.
+    """A fake server that breaks all open connections when it restarts.
 
     Attributes:
         opened: the connections that were opened.
@@ -57,7 +57,7 @@ class LinkServer:
         return self._register(AsyncFakeLink(self, next(self._numbers)))
 
     def restart(self) -> None:
-        """Break all open connections without notifying them."""
+        """Break all open connections without notifying the clients."""
         for link in self.opened:
             link.is_answered = False
 

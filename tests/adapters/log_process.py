@@ -55,7 +55,7 @@ def forks_by_multiprocessing(open_: Callable[..., Any]) -> None:
 
 
 def forks_by_celery(open_: Callable[..., Any]) -> None:
-    """Queue a log entry here, and another in a child process that ends like a Celery worker."""
+    """Queue a log entry in this process, and another in a child that exits like a Celery worker."""
     from celery.concurrency.prefork import process_destructor  # noqa: PLC0415 - optional
 
     log = open_(every=3_600.0)
@@ -69,7 +69,7 @@ def forks_by_celery(open_: Callable[..., Any]) -> None:
 
 
 def wait_with_queued_entries(open_: Callable[..., Any]) -> None:
-    """Store one entry, queue three others, print "written", and wait to be killed."""
+    """Store one log entry, queue three others, print "written", and wait to be killed."""
     log, other_log = open_(every=0.05), open_(every=3_600.0)
     log.write(entry(0))
     while log._queue._waiting:  # noqa: SLF001 - asking would write them
@@ -92,7 +92,7 @@ def ends_by_signal(open_: Callable[..., Any]) -> None:
 
 
 def flushes_at_the_signal(open_: Callable[..., Any]) -> None:
-    """Hold the queue's lock when the signal arrives, as a flush in the main thread does."""
+    """Hold the lock of the log's queue when the signal arrives, as a flush in the main thread."""
     log = open_(every=3_600.0)
     log.write(entry(0))
     with log._queue._writing:  # noqa: SLF001 - as `flush` does
@@ -137,7 +137,7 @@ def fills_the_disk(open_: Callable[..., Any]) -> None:
 
 
 def handles_the_signal(open_: Callable[..., Any]) -> None:
-    """Install a signal handler, as a host program would; it ends the program normally."""
+    """Install a signal handler as a host program would; the handler ends the program normally."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
     ends_by_signal(open_)
 

@@ -23,7 +23,10 @@ EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"
 
 
 class ProviderInMode:
-    """A fake secret manager and its sync or async providers, which are closed together with it."""
+    """A fake secret manager with its providers of sync or async mode.
+
+    Closing it closes the providers.
+    """
 
     def __init__(self, lab: Lab, *, is_async: bool) -> None:
         self.lab, self.is_async = lab, is_async

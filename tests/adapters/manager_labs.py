@@ -92,7 +92,7 @@ class Lab:
         self.tokens.clear()
 
     def refuse(self, what: str, behaviour: Behaviour) -> Behaviour:
-        """Record that moorage sent a request that it must not send; return the response."""
+        """Record that moorage sent a request which it must not send; return an error response."""
         self.complaints.append(what)
         return behaviour
 
@@ -282,7 +282,7 @@ class AwsLab(Lab):
         return json_behaviour({"Name": name, "SecretString": secret})
 
     def _unsigned(self, request: ReceivedRequest) -> str | None:
-        """Return what is wrong with a request's AWS signature, or None if it is valid."""
+        """Return the fault in a request's AWS signature; None if the signature is valid."""
         scheme, _, signature_parts = request.headers.get("authorization", "").partition(" ")
         if scheme != "AWS4-HMAC-SHA256":
             return "MissingAuthenticationTokenException"
@@ -357,7 +357,7 @@ class GcpLab(Lab):
         self.checksum: str | None = ""
 
     def account(self) -> GcpServiceAccount:
-        """Return a service account whose key the fake server knows."""
+        """Return a service account whose key is registered at the fake server."""
         return GcpServiceAccount("us@our-project.iam", PEM, "key-1", f"{self.url}/token")
 
     def manager(self, **options: Any) -> GcpSecretManager:
@@ -536,7 +536,7 @@ LABS: dict[str, type[Lab]] = {lab.kind: lab for lab in (VaultLab, AwsLab, GcpLab
 
 
 def checksum(data: bytes) -> int:
-    """Compute CRC-32C bit by bit, as the standard describes it."""
+    """Compute CRC-32C bit by bit, as in the standard."""
     register = 0xFFFFFFFF
     for byte in data:
         register ^= int(f"{byte:08b}"[::-1], 2) << 24

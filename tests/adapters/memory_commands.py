@@ -66,7 +66,7 @@ def values(store: MemoryStorage, *keys: str) -> list[object]:
 
 
 def claim_of(owner: str) -> Command[Any]:
-    """Return the command by which this owner claims a key."""
+    """Return the command with which this owner claims an idempotency key."""
     return Claim(
         "claim",
         fingerprint=b"",

@@ -57,7 +57,7 @@ class InterruptedStore:
         self.round = 0
 
     def post(self) -> None:
-        """Post a command to the store, as a signal handler or a finaliser does."""
+        """Post a command to the store, as code in a signal handler or a finaliser does."""
         self.posted += 1
         self.store.post(Number(-1, "posted", f"posted {self.posted}"))
 

@@ -31,7 +31,10 @@ class SyncStore:
         return self._result_of(self.store.execute(command, timeout))  # type: ignore[no-any-return]  # as it answers
 
     def post(self, command: Command[Any]) -> None:
-        """Post a command for the background; an asynchronous store does so in an event loop."""
+        """Post a command for background execution.
+
+        An asynchronous store executes it in an event loop.
+        """
         if self._runner is None:
             self.store.post(command)
         else:

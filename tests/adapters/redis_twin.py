@@ -248,7 +248,7 @@ class RandomWalk:
             self.gates = self.chance.choice(self.every_gates)
 
     def _probe(self) -> None:
-        """Move the clock close to the time at which an open circuit allows a probe."""
+        """Move the clock to a time close to when an open circuit allows a probe."""
         state = self.states.get("circuit")
         if state is not None and state[2] == OPEN:
             self.now = state[7][10] + self.chance.choice((-1, 0, 1, 1_000))
@@ -271,7 +271,7 @@ class RandomWalk:
         self.now = self.chance.choice(near_edges or edges) + self.chance.choice((-1, 0, 0, 1))
 
     def _disturb(self) -> None:
-        """Give the circuit a state that it usually reaches only after many commands."""
+        """Put the circuit into a state that usually needs many commands."""
         generator = self.chance
         state = self.states.get("circuit")
         if state is None or self.gates.circuit is None:

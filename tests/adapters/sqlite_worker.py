@@ -87,7 +87,10 @@ class SignalInterruption(BaseException):
 
 
 def add_while_interrupted(path: str) -> None:
-    """Add while signals interrupt; print the number of interruptions and of locks still held."""
+    """Add while signals interrupt the process.
+
+    Print the number of interruptions and of locks that are still held.
+    """
 
     def strike(*_: object) -> None:
         raise SignalInterruption

@@ -183,7 +183,7 @@ def test_encryption_errors_do_not_show_the_text(
     of: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """If encryption fails, neither the error nor its traceback's frames show the plaintext."""
+    """If encryption fails, neither the error nor its traceback shows the plaintext."""
     monkeypatch.setattr(aes_gcm, "LONGEST", 100)
     with pytest.raises(InvalidData, match="encrypts only bytes, and at most 100") as excinfo:
         CIPHER.seal(plain, of)

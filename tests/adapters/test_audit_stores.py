@@ -150,7 +150,10 @@ def test_trail_is_kept(lab: AuditLab) -> None:
 
 
 def test_records_are_found(lab: AuditLab) -> None:
-    """Audit records are filtered and paged in the same way in each store; case matters."""
+    """Each store filters and pages audit records in the same way.
+
+    Text filters are case-sensitive.
+    """
     filled_trail(lab)
     records = list(lab.store.records())
     start = records[0].time

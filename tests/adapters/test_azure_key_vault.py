@@ -43,7 +43,7 @@ def test_the_machines_own_identity(is_async: bool) -> None:
 
 @EITHER
 def test_an_application_that_is_refused(is_async: bool) -> None:
-    """A wrong client secret and an unknown tenant directory each raise their own error."""
+    """A wrong client secret and an unknown tenant directory raise different errors."""
     with Azure(is_async=is_async) as azure:
         wrong_client = AzureClient("our-app", "s3cr3t-of-theirs", authority=azure.lab.url)
         with pytest.raises(
@@ -62,7 +62,7 @@ def test_an_application_that_is_refused(is_async: bool) -> None:
     ["https://vault.azure.net", "http://127.0.0.2", "http://27.0.0.1", "", "127.0.0.1"],
 )
 def test_a_token_for_something_else(resource: str, is_async: bool) -> None:
-    """If the vault's challenge names another resource, no token and no secret are sent."""
+    """If the vault's challenge names an unexpected resource, no token and no secret are sent."""
     with Azure(is_async=is_async) as azure:
         azure.lab.resource = resource
         with pytest.raises(ConfigurationError, match="for a different resource"):

@@ -37,7 +37,7 @@ def test_threads_that_request_a_background_loop_at_once_share_it(
     loops: list[asyncio.AbstractEventLoop] = []
 
     class Loop(asyncio.SelectorEventLoop):
-        """An event loop that is created at the same time as another one."""
+        """An event loop whose creation lasts until another thread creates one at the same time."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -142,7 +142,7 @@ def test_exception_reaches_the_caller_and_is_freed() -> None:
 
 
 def test_streams_of_pyreqwest_use_the_shared_background_loop() -> None:
-    """Threads that stream with pyreqwest wait in the loop that all connectors share."""
+    """Threads that stream with pyreqwest use the background event loop that connectors share."""
     runtime = BackgroundRuntime(cast("Any", None))
     assert background.background_loop() is runtime.run(_running_loop())
 

@@ -68,7 +68,10 @@ def each_client(test: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def each_borrowed(test: Callable[..., Any]) -> Callable[..., Any]:
-    """Run a test with every adapter that borrows a client; synchronous ones run in threads."""
+    """Run a test with every adapter that uses a passed client.
+
+    Synchronous adapters run in threads.
+    """
     return _parametrized_test(SYNC_BORROWED, ASYNC_BORROWED, test)
 
 
@@ -354,7 +357,7 @@ def test_forked_child_refuses_the_parents_client(
 
 @async_clients
 def test_each_loop_has_a_client(make: Callable[..., Any]) -> None:
-    """One HTTP client may be used in several event loops, one loop after another."""
+    """Several event loops may use one HTTP client one after another."""
     client = make()
     with VendorServer() as vendor:
         vendor.always(Behaviour(204, {"Connection": "close"}))
@@ -417,7 +420,7 @@ async def test_keep_alive_of_idle_connections(
 async def test_abandoned_response_frees_its_slot(
     make: Callable[..., AsyncHttpClient],
 ) -> None:
-    """If a response is abandoned, its connection is closed and its pool slot becomes free."""
+    """If the caller abandons a response, its connection is closed and its slot becomes free."""
     async with lab(partial(make, max_connections=1)) as (vendor, own_client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -541,7 +544,7 @@ def test_session_uses_its_environment_proxy(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_socks_proxy_is_transparent() -> None:
-    """If a borrowed session's SOCKS proxy is unreachable, the error says nothing was processed."""
+    """If a passed session's SOCKS proxy is unreachable, the error says nothing was processed."""
     with session() as value:
         value.proxies = {"http": "socks5://127.0.0.1:1"}
         own_client = RequestsHttpClient(session=value)

@@ -30,14 +30,14 @@ LEAVES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _freeze_objects() -> None:
-    """Exclude existing objects from garbage collection, so that it is fast after each test."""
+    """Exclude existing objects from garbage collection, so that each test's collection is fast."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def _collect_connections(request: pytest.FixtureRequest) -> Generator[None, None, None]:
-    """Collect connections that aiohttp left open, so that they cannot make a later test fail."""
+    """Collect connections that aiohttp left open, so that they do not make a later test fail."""
     yield
     if "aiohttp" in request.node.name:
         with warnings.catch_warnings():

@@ -199,7 +199,7 @@ def test_timeouts_of_steps_are_positive() -> None:
 
 
 def test_exchange_has_the_interface_of_a_wire() -> None:
-    """An HTTP exchange has the attributes that the pool reads when it checks an idle connection."""
+    """An exchange object has the attributes that the pool reads to check an idle connection."""
     exchange = sync_exchange()
 
     assert (1, None, True) == (exchange.written, exchange.glance(), exchange.stale())

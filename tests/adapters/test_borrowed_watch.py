@@ -65,7 +65,7 @@ def test_timers_expire_after_a_time_without_free_threads() -> None:
 
 
 def test_thread_ends_and_restarts() -> None:
-    """The watchdog thread ends without timers; the next timer starts a new thread."""
+    """The watchdog thread ends when it has no timers; the next timer starts a new thread."""
     watch = Watchdog(linger=0.01)
     for _ in range(2):
         previous_threads = set(threading.enumerate())
@@ -81,7 +81,7 @@ def test_thread_ends_and_restarts() -> None:
 def test_forked_child_waits_neither_for_its_parent_watchdog_thread_nor_for_its_lock(
     held: bool,
 ) -> None:
-    """A forked child waits neither for its parent's watchdog thread nor for its lock."""
+    """A forked child waits neither for the parent's watchdog thread nor for that thread's lock."""
     watch = Watchdog()
 
     def on_expiry() -> bool:

@@ -112,7 +112,7 @@ def test_changes_through_the_cache_are_seen_at_once(is_async: bool) -> None:
 
 @EITHER
 def test_missing_credentials_are_not_cached(is_async: bool) -> None:
-    """A missing credential is not cached, so it is found as soon as it has been created."""
+    """A missing credential is not cached, so the next call finds it once it exists."""
     cache = CacheInMode(is_async=is_async)
 
     with pytest.raises(CredentialNotFound):
@@ -125,7 +125,10 @@ def test_missing_credentials_are_not_cached(is_async: bool) -> None:
 
 @EITHER
 def test_has_uses_the_cache(is_async: bool) -> None:
-    """`has` answers from a cached credential; when it expires, the provider is asked."""
+    """`has` returns true for a cached credential.
+
+    When the cache entry expires, `has` calls the provider.
+    """
     cache = CacheInMode(is_async=is_async, ttl=10)
     requests: list[object] = []
 
@@ -256,7 +259,7 @@ class RacingProvider:
 
 
 def test_overtaken_reads_are_not_cached() -> None:
-    """A credential that was changed while it was being read is not cached."""
+    """A credential that was changed while the cache read it is not cached."""
     provider: Any = RacingProvider()
     provider.cached = CachedCredentials(provider)
 
@@ -370,7 +373,10 @@ def test_tasks_that_miss_together_call_the_provider_once() -> None:
     "error", [CredentialNotFound("none"), StorageUnavailable("away"), KeyError("foreign")], ids=repr
 )
 def test_error_reaches_all_waiting_threads_and_is_not_cached(error: Exception) -> None:
-    """An error of the provider reaches all waiting threads; the next call asks again."""
+    """An error of the provider reaches all waiting threads.
+
+    The next call calls the provider again.
+    """
     provider: Any = HeldProvider(error)
 
     results = get_in_threads(provider)
@@ -381,7 +387,10 @@ def test_error_reaches_all_waiting_threads_and_is_not_cached(error: Exception) -
 
 
 def test_error_reaches_all_waiting_tasks_and_is_not_cached() -> None:
-    """An error of the provider reaches all waiting tasks, a copy each; the next call asks again."""
+    """An error of the provider reaches all waiting tasks, a copy each.
+
+    The next call calls the provider again.
+    """
 
     async def run() -> None:
         provider: Any = AsyncHeldProvider(CredentialNotFound("none"))
@@ -429,7 +438,7 @@ def test_interrupted_thread_hands_the_reading_over_to_the_next_one() -> None:
 
 
 def test_waiting_thread_gives_up_at_its_deadline() -> None:
-    """A thread that waits for credentials, which another one reads, stops at its deadline."""
+    """A thread that waits while another thread reads credentials stops waiting at its deadline."""
     provider: Any = HeldProvider()
     cached = CachedCredentials(provider)
 
@@ -483,7 +492,7 @@ def test_calls_after_a_change_do_not_get_an_earlier_reading() -> None:
 
 @EITHER
 def test_ended_readings_leave_nothing_behind(is_async: bool) -> None:
-    """A failed reading leaves neither a lock nor an error in the cache."""
+    """After a failed read, the cache contains neither a held lock nor an error."""
     cache = CacheInMode(is_async=is_async)
     provider = make_unavailable(cache)
     for provider.error in (CredentialNotFound("none"), KeyError("foreign"), KeyboardInterrupt()):
@@ -512,7 +521,7 @@ def test_a_change_that_failed_may_have_happened() -> None:
 
 
 def test_a_child_does_not_inherit_a_lock() -> None:
-    """If a cache lock is held during a fork, the forked child is not blocked by it."""
+    """If a thread holds a cache lock during a fork, the forked child is not blocked."""
     cached_provider = CachedCredentials(MemoryCredentialProvider({OWNER: OLD}))
     with cached_provider._cache._lock.current:  # noqa: SLF001 - as a thread that the child does not have
         restart_in_child()

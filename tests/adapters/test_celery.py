@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Celery forks on
 
 
 def answer_request(received: ReceivedRequest) -> Behaviour:
-    """Answer like a vendor: return the request's path, never answer, or never finish the answer."""
+    """Respond like a vendor: return the request's path, never respond, or never finish."""
     if received.path == "/silent":
         return Behaviour(raw=b"")
     if received.path == "/dripping":

@@ -81,7 +81,7 @@ def test_ids_differ_and_sort_by_time() -> None:
 
 @pytest.mark.parametrize("_", range(20))
 def test_forked_child_makes_other_ids(_: int) -> None:
-    """After a fork, parent and child make different ids, even in the same millisecond."""
+    """After a fork, parent and child generate different ids, even in the same millisecond."""
     ids = UlidIds()
     ids.new()
 

@@ -46,7 +46,7 @@ def test_boot_clock_is_used_where_it_exists() -> None:
 
 @pytest.mark.parametrize("seconds", [1e5, 1e10, 1e300, math.inf])
 def test_a_signal_ends_even_the_longest_sleep(seconds: float) -> None:
-    """A sleep of any length is accepted, and a signal handler's exception ends it."""
+    """The clock accepts a sleep of any length; an exception in a signal handler ends the sleep."""
     interrupt_while_waiting(lambda: ThreadSleeper().sleep(seconds))
 
 

@@ -50,7 +50,7 @@ def test_never_early_in_a_hasty_loop() -> None:
 
 @pytest.mark.parametrize("seconds", [1e10, 1e300, math.inf])
 def test_cancelling_ends_even_the_longest_sleep(seconds: float) -> None:
-    """A sleep of any length is accepted, and cancelling the task ends it."""
+    """The clock accepts a sleep of any length; cancelling the task ends the sleep."""
 
     async def cancel_sleep() -> bool:
         task = asyncio.create_task(AsyncioSleeper().sleep(seconds))

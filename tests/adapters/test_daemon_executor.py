@@ -28,7 +28,10 @@ def test_results_and_errors_are_returned() -> None:
 
 
 def test_threads_are_daemons_and_at_most_as_many_as_allowed() -> None:
-    """At most the allowed number of daemon threads run; a free thread runs the next function."""
+    """At most the allowed number of daemon threads run.
+
+    A thread that is free runs the next function.
+    """
     executor = DaemonExecutor(2, "test")
     barrier, may_end = threading.Barrier(3), threading.Event()
 

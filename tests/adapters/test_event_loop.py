@@ -41,7 +41,7 @@ def _vendor() -> Iterator[VendorServer]:
 
 
 def run_without_loop(flow: Awaitable[Any]) -> Any:
-    """Run an awaitable until it first waits, as a library other than asyncio would."""
+    """Run an awaitable without asyncio until it first waits, as another library would."""
     return flow.__await__().send(None)
 
 

@@ -1,4 +1,4 @@
-"""Locks that a forked child can take even if a thread of the parent held them."""
+"""Locks that a forked child can acquire even if a thread of the parent held them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.adapters.forked import in_a_child
 
 
 def test_one_thread_at_a_time_holds_the_lock() -> None:
-    """A lock is held during its `with` block and free afterwards, even if the block raises."""
+    """A lock is held during its `with` block and released afterwards, even if the block raises."""
     lock = ForkSafeLock()
     with lock.current:
         assert lock.current.locked()
@@ -23,7 +23,10 @@ def test_one_thread_at_a_time_holds_the_lock() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_block_that_forks_ends_in_child() -> None:
-    """A child forked within a lock's block can take the lock, and the block ends in the child."""
+    """A child forked within a lock's `with` block can acquire the lock.
+
+    The block ends in the child.
+    """
     lock = ForkSafeLock()
 
     def use_in_child() -> tuple[bool, bool]:
@@ -39,7 +42,7 @@ def test_block_that_forks_ends_in_child() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_lock_of_another_thread_is_free_in_child() -> None:
-    """If another thread holds a lock during a fork, the lock is free in the child only."""
+    """If another thread holds a lock during a fork, the lock is released in the child only."""
     lock = ForkSafeLock()
     is_held, may_end = threading.Event(), threading.Event()
 

@@ -126,7 +126,7 @@ def test_fork_pauses_objects_once_after_first_use_in_two_threads() -> None:
 
 
 def test_module_counts_as_inherited_if_it_was_loaded_before_fork() -> None:
-    """A module counts as inherited if it was loaded before the fork."""
+    """A module that was loaded before the fork is recorded as inherited."""
     name = "a module of which nobody knows"
     inherited_before = was_imported_before_fork(name)
 
@@ -137,7 +137,10 @@ def test_module_counts_as_inherited_if_it_was_loaded_before_fork() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_child_inherits_loaded_modules() -> None:
-    """In a forked child, the parent's modules count as inherited; those that it loads do not."""
+    """In a forked child, modules that the parent loaded are recorded as inherited.
+
+    Modules that the child loads are not.
+    """
 
     def list_imported() -> object:
         sys.modules["loaded by the child"] = sys

@@ -44,7 +44,10 @@ def test_every_step_runs_without_enough_threads(
 
 
 def test_quick_steps_need_no_thread() -> None:
-    """Threads start while the caller's thread runs steps; once all steps are done, none starts."""
+    """New threads start while the caller's thread runs steps.
+
+    Once all steps are done, no thread starts.
+    """
     later_steps: list[Callable[[], None]] = []
     started_steps: list[Callable[[], None]] = []
 

@@ -59,7 +59,10 @@ def test_an_account_that_is_refused(is_async: bool) -> None:
 
 
 def test_an_account_from_its_file(tmp_path: Path) -> None:
-    """A service account is read from Google's key file; errors for wrong files do not quote it."""
+    """A service account is read from Google's key file.
+
+    The error for a wrong file does not quote the file.
+    """
     path = tmp_path / "account.json"
     fields = {"type": "service_account", "client_email": "us@x", "private_key": PEM}
     path.write_text(json.dumps({**fields, "private_key_id": "1", "token_uri": "https://t.example"}))
@@ -115,7 +118,7 @@ def test_disabled_newest_version_of_secret_raises_configuration_error(is_async: 
 
 @EITHER
 def test_concurrent_creation_of_a_secret(is_async: bool) -> None:
-    """If two processes create a secret at the same time, both can write to it."""
+    """If two processes create a secret at the same time, both can write the secret."""
     with Gcp(is_async=is_async) as gcp:
         provider = gcp.provider()
         gcp.ask(provider.has, "shop", None)

@@ -197,7 +197,10 @@ def test_endless_lookup_ends_with_the_connect_timeout(
     drive: Callable[[Coroutine[Any, Any, None]], None],
     make: Callable[[ConnectionSettings, Any], Engine],
 ) -> None:
-    """A name lookup counts towards the connect timeout; the timeout error says nothing was sent."""
+    """The connect timeout includes the name lookup.
+
+    The timeout error says that nothing was sent.
+    """
 
     async def send_once() -> None:
         engine = make(ConnectionSettings(guard=guard(80)), network(80, None))
@@ -233,7 +236,10 @@ def test_aiohttp_sockets_are_guarded() -> None:
     ids=["pyreqwest", "async pyreqwest", "httpx2", "async httpx2", "requests", "aiohttp"],
 )
 def test_unguardable_clients_refuse_a_guard(refuse: Callable[[OutgoingGuard], object]) -> None:
-    """An HTTP client that opens its own connections refuses a guard and suggests another client."""
+    """An HTTP client that opens its own connections refuses an address guard.
+
+    Its error suggests another client.
+    """
     with pytest.raises(ConfigurationError) as excinfo:
         refuse(OutgoingGuard())
 

@@ -171,7 +171,10 @@ def test_login_and_secrets_use_configured_vault_namespace(is_async: bool) -> Non
 
 @EITHER
 def test_another_mount_and_prefix(is_async: bool) -> None:
-    """The secrets engine may be mounted at any path; a wrong mount raises an error about it."""
+    """The secrets engine may be mounted at any path.
+
+    A wrong mount path raises an error that explains this.
+    """
     login = VaultAppRole("our-role", SECRET)
     with Vault(is_async=is_async) as vault:
         vault.lab.mount = "teams/our%20shop"

@@ -109,7 +109,10 @@ def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> No
 
 
 def test_hurried_thread_does_not_wait_for_its_interval() -> None:
-    """A hurried heartbeat works at once; several hurry requests at once count as one."""
+    """A heartbeat that is told to hurry works at once.
+
+    Several such requests at the same time count as one.
+    """
     work = CountedWork(1)
     heartbeat = Heartbeat(work, work.is_work_left, 3_600.0)
     heartbeat.wake()
@@ -121,7 +124,7 @@ def test_hurried_thread_does_not_wait_for_its_interval() -> None:
 
 
 def test_a_thread_that_is_stopped_does_no_more() -> None:
-    """Stopping a heartbeat waits for the work in progress only, and starts no further work."""
+    """Stopping a heartbeat waits only for the work in progress, and no further work starts."""
     work = CountedWork(10**9)
     heartbeat = Heartbeat(work, work.is_work_left, OFTEN)
     heartbeat.stop()
@@ -134,7 +137,7 @@ def test_a_thread_that_is_stopped_does_no_more() -> None:
 
 
 def test_two_concurrent_callers_start_one_heartbeat_thread() -> None:
-    """If two callers find no heartbeat thread running, only one of them starts it."""
+    """If two callers find no running heartbeat thread, only one of them starts a thread."""
     work = CountedWork(1)
     heartbeat = Heartbeat(work, work.is_work_left, OFTEN)
     custom_type = heartbeat._lock  # noqa: SLF001 - two threads would rarely meet here
@@ -173,7 +176,10 @@ def test_the_end_of_a_process_stops_every_thread() -> None:
 
 
 def test_a_child_of_a_fork_begins_without_a_thread() -> None:
-    """After a fork, the parent's heartbeat continues, and the child starts its own when needed."""
+    """After a fork, the parent's heartbeat continues.
+
+    The child starts its own heartbeat when needed.
+    """
     work = CountedWork(10**9)
     heartbeat = Heartbeat(work, work.is_work_left, OFTEN)
     heartbeat.wake()
@@ -260,7 +266,10 @@ def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
 
 
 def test_a_loop_that_ends_in_the_middle_of_work_ends_in_peace() -> None:
-    """If an event loop ends during work, the work is cancelled; another loop starts a new timer."""
+    """If an event loop ends during the work, the work is cancelled.
+
+    The next event loop starts a new timer.
+    """
     start_event = threading.Event()
 
     async def hang_until_cancelled() -> None:

@@ -81,7 +81,10 @@ def fields_of(request: Request) -> list[bytes]:
 
 
 def test_fields_of_the_request_are_unchanged() -> None:
-    """Request headers keep case, order and repetition; defaults are added for missing ones."""
+    """Request headers keep their case, order and repetition.
+
+    Default values are added for missing headers.
+    """
     custom_headers = [
         ("X-b", "1"),
         ("x-A", "2"),
@@ -117,7 +120,10 @@ def test_range_requests_ask_for_identity() -> None:
     ],
 )
 def test_framing_follows_the_body(request_: Request, framing: list[bytes]) -> None:
-    """A request body of known length gets Content-Length; one of unknown length is chunked."""
+    """A request body of known length is sent with Content-Length.
+
+    A body of unknown length is sent in chunks.
+    """
     named_chunks = (b"content-length", b"transfer-encoding")
 
     assert framing == [
@@ -175,7 +181,7 @@ def test_field_that_contradicts_the_body_is_refused(
     ],
 )
 def test_end_of_the_body(answer: bytes, body: bytes, reusable: bool) -> None:
-    """A response's length headers say where its body ends and if the connection can be reused."""
+    """A response's length headers tell where its body ends and whether to reuse the connection."""
     head, received_bytes, is_finished, is_reusable = read_response([answer])
 
     assert (body, True, reusable) == (received_bytes, is_finished, is_reusable)
@@ -396,7 +402,7 @@ def broken_responses(draw: st.DrawFn) -> bytes:
 @example(OK + b"A: " + b"x" * (2_000 - len(OK) - 7) + b"\r\n\r\n", [1_999], False)
 @example(OK + b"A: " + b"x" * (2_001 - len(OK) - 7) + b"\r\n\r\n", [2_000], False)
 def test_pieces_do_not_change_the_result(sent: bytes, places: list[int], to_head: bool) -> None:
-    """A response is read in the same way whole, in chunks, or byte by byte."""
+    """A response is parsed equally whether it arrives whole, in chunks, or byte by byte."""
     whole_outcome = outcome([sent], to_head=to_head)
 
     assert whole_outcome == outcome(cut_in_pieces(sent, places), to_head=to_head)

@@ -1,4 +1,4 @@
-"""The HTTP/1 response reader compared with h11's; each difference is listed with its reason.
+"""Compares moorage's HTTP/1 response reader with h11's, and lists each difference with its reason.
 
 Responses are built from valid and doubtful parts, and then a byte or two is changed. Most of them
 are therefore almost valid, which is where readers differ.
@@ -144,7 +144,7 @@ def responses(draw: st.DrawFn) -> bytes:
 
 
 def read_with_moorage(response: bytes, method: str) -> Parsed | str:
-    """Return the response as moorage's reader parses it, or the reason why it refuses it."""
+    """Return the response as moorage's reader parses it, or the reason for a refusal."""
     reader = ResponseReader(LIMITS, to_head=method == "HEAD")
     try:
         reader.feed(response)
@@ -201,7 +201,7 @@ def _comparable(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def check(response: bytes, method: str) -> None:
-    """Check that moorage's reader and h11 agree, or that their difference is listed."""
+    """Check that moorage's reader and h11 agree, or that the list contains their difference."""
     result, h11_result = read_with_moorage(response, method), of_h11(response, method)
     if isinstance(result, str):
         assert isinstance(h11_result, str) or result in STRICTER

@@ -103,7 +103,7 @@ def test_name_without_addresses_is_not_reached(client: Any, vendor_addresses: li
 
 
 def test_endless_lookup_ends_in_time(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name lookup that never ends is given up at the connect timeout."""
+    """A name lookup that never ends is stopped at the connect timeout."""
     end_event = threading.Event()
 
     def look_up(*_: object) -> list[Any]:

@@ -38,7 +38,7 @@ def answer_request(received: ReceivedRequest) -> Behaviour:
 
 
 def check(history: list[dict[str, Any]]) -> None:
-    """Check that each call either received the response to its own request, or timed out."""
+    """Check that each call received the response to its own request, or timed out."""
     silent_calls = [call for call in history if call["path"] == "/silent"]
     answered_calls = [call for call in history if call["path"] != "/silent"]
     assert silent_calls
@@ -50,7 +50,7 @@ def check(history: list[dict[str, Any]]) -> None:
 @forks
 @pytest.mark.parametrize("client", CLIENTS)
 def test_parent_children_and_pools_continue(client: str) -> None:
-    """After a fork, parent and child can make calls, and share no connection."""
+    """After a fork, parent and child can both make calls, and do not share a connection."""
     with VendorServer() as vendor:
         vendor.always(answer_request)
         output = subprocess.run(
@@ -107,7 +107,7 @@ def listening_address(server: subprocess.Popen[str]) -> str:
 @pytest.mark.skipif(sys.platform != "linux", reason="gunicorn is run on Linux")
 @pytest.mark.parametrize("client", CLIENTS)
 def test_workers_of_a_preforking_server_work(client: str, tmp_path: Path) -> None:
-    """Gunicorn workers forked after a first call can make calls, with their own connections."""
+    """Gunicorn workers forked after a first call make calls, each with its own connections."""
     pytest.importorskip("gunicorn")
     with VendorServer() as vendor:
         vendor.always(answer_request)

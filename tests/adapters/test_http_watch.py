@@ -90,7 +90,7 @@ async def test_waits_end_at_their_deadlines(pair: Pair) -> None:
 
 @in_loop
 async def test_old_timer_does_not_wake_a_later_wait(pair: Pair) -> None:
-    """The deadline of an earlier wait on a socket does not affect the next wait."""
+    """The deadline of an earlier wait for a socket does not affect the next wait."""
     own_socket, foreign_socket = pair
     loop = asyncio.get_running_loop()
     watch = EpollWatch(loop)
@@ -150,7 +150,7 @@ async def test_next_wait_works_and_no_registration_remains_after_cancelled_wait_
 
 @in_loop
 async def test_event_without_a_waiter_is_ignored(pair: Pair) -> None:
-    """An event for a socket that nobody waits for is ignored."""
+    """An event for a socket for which no task waits is ignored."""
     own_socket, foreign_socket = pair
     loop = asyncio.get_running_loop()
     watch = EpollWatch(loop)

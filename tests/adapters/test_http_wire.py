@@ -91,7 +91,7 @@ def test_blocking_flow_that_suspends_is_an_error() -> None:
 
 
 def test_threads_share_connections() -> None:
-    """All threads share a client's connections; these stay open when a thread ends."""
+    """All threads share a client's connections, which stay open when a thread ends."""
     assert not ThreadNetwork().gone(None)
 
 
@@ -99,7 +99,10 @@ def test_threads_share_connections() -> None:
 
 
 def test_forked_child_has_its_own_connections() -> None:
-    """After a fork, parent and child share no connection; the parent's connections stay open."""
+    """After a fork, parent and child do not share a connection.
+
+    The parent's connections stay open.
+    """
     with VendorServer() as vendor, StdlibHttpClient() as client:
         vendor.always(Behaviour(204))
         client.send(GET, vendor.url, LONG)
@@ -286,7 +289,7 @@ def test_undecryptable_bytes_make_a_connection_stale(
 def test_tls_close_notify_is_the_end(
     ends: tuple[TlsWire, _TlsPeerNetwork], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A TLS close_notify ends the stream, however the operating system reports it."""
+    """A TLS close_notify ends the stream, no matter how the operating system reports the close."""
     wire, other_side = ends
     with pytest.raises(ssl.SSLWantReadError):
         other_side.tls.unwrap()
@@ -303,7 +306,7 @@ def test_tls_close_notify_is_the_end(
 def test_certificate_error_survives_a_closed_peer(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
-    """If a bad certificate ends a handshake, the error says so, even after a disconnect."""
+    """If a bad certificate ends a TLS handshake, the error says so, even after a disconnect."""
     server, _ = tls_pair()
     own_socket, foreign_socket = pair
     own_socket.setblocking(False)

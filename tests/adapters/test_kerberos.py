@@ -65,7 +65,7 @@ def test_token_proves_the_user_of_this_process(realm: KerberosRealm) -> None:
 
 
 def test_token_of_a_named_user(realm: KerberosRealm) -> None:
-    """KerberosNegotiator can be told which user's tickets to use."""
+    """KerberosNegotiator uses the tickets of a configured user."""
     negotiator = AsyncKerberosNegotiator("erp@MOORAGE.TEST")
     token = asyncio.run(negotiator.token("localhost"))
     assert "erp@MOORAGE.TEST" == user_of(token, realm)

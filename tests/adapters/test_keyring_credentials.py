@@ -191,14 +191,14 @@ def test_every_exception_of_keyring_becomes_moorage_error_without_original_text(
 
 @EITHER
 def test_a_machine_without_a_keyring(is_async: bool) -> None:
-    """On a machine without a keyring, the error suggests other places for credentials."""
+    """On a machine without a keyring, the error suggests other stores for credentials."""
     with pytest.raises(ConfigurationError, match="store credentials elsewhere"):
         call_provider(provider_of(NONE(), is_async=is_async), "get", *OWNER)
 
 
 @EITHER
 def test_a_password_that_is_no_credential(is_async: bool) -> None:
-    """The error for an invalid password names its keyring entry, and does not show the password."""
+    """The error for an invalid password names the keyring entry, and does not show the password."""
     ring = MemoryKeyring()
     ring.passwords["moorage", "services/shop"] = "s3cr3t\n"
     with pytest.raises(InvalidData, match="The password of 'services/shop'") as excinfo:

@@ -53,7 +53,7 @@ def test_library_of_a_short_thread_is_loaded_by_a_lasting_one() -> None:
 
 
 def test_missing_library_is_reported() -> None:
-    """If a library is missing, the thread that asked for it gets the error."""
+    """If a library is missing, the ImportError reaches the thread that requested the import."""
     thread = Meanwhile(lambda: import_lastingly("a_missing_library_of_this_test"))
     thread.come()
     with pytest.raises(ImportError, match="a_missing_library"):

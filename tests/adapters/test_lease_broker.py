@@ -117,7 +117,7 @@ async def until_requested(broker: LeaseBroker, number: int) -> None:
 def scripted_broker(
     folder: Path, reply: bytes, then: Callable[[], object] = lambda: None
 ) -> Generator[None]:
-    """Serve at the broker's socket, and send the same reply to each request.
+    """Listen at the broker's socket, and send the same reply to each request.
 
     `DISCONNECT` ends the connection. An empty reply leaves a question open until the process gives
     up.
@@ -265,7 +265,10 @@ def test_question_on_a_lost_connection_has_no_reply() -> None:
 
 
 def test_broker_is_closed_once(folder: Path) -> None:
-    """An unused broker can be closed; closing a broker that serves ends its open requests."""
+    """A broker that was never used can be closed.
+
+    Closing a serving broker ends its open requests.
+    """
 
     async def run() -> None:
         storage = AsyncSqliteStorage(folder / "state.db", timeout=20)
@@ -333,7 +336,10 @@ def test_cancelled_task_withdraws_its_question(folder: Path) -> None:
 
 
 def test_dead_broker_is_replaced_by_the_store(folder: Path) -> None:
-    """While the broker is down, the store admits calls; when a broker starts, it takes over."""
+    """While the broker is down, the store admits calls.
+
+    When a broker starts, the broker admits them.
+    """
     with leasing_store(folder) as store:
         guard = limiter(store)
         with serve_broker(folder):
@@ -440,7 +446,7 @@ def test_call_without_time_asks_the_store(folder: Path) -> None:
 
 
 def test_caller_without_time_does_not_keep_others_from_the_broker(folder: Path) -> None:
-    """A caller who cannot wait for a reply says nothing about the broker to other callers."""
+    """If one caller's time ends before the broker replies, others do not consider it down."""
 
     async def run() -> None:
         inner = AsyncSqliteStorage(folder / "state.db", timeout=20)
@@ -696,7 +702,7 @@ def test_services_are_checked(services: Any, folder: Path) -> None:
 
 
 def test_single_service_name_is_accepted(folder: Path) -> None:
-    """The broker's services may be a single name; the store has the usual `reach` and `repr`."""
+    """The broker's `services` may be a single name; the store has the usual `reach` and `repr`."""
     with leasing_store(folder, services="hot") as store:
         assert "machine" == store.reach
         assert "LeasingStorage" in repr(store)
@@ -711,7 +717,7 @@ def test_choice_without_broker_is_checked(choice: Any, folder: Path) -> None:
 
 
 def test_in_memory_store_is_refused(folder: Path) -> None:
-    """An in-memory store is refused, since other processes cannot share its limits."""
+    """The broker refuses an in-memory store, because other processes cannot share its limits."""
     with pytest.raises(ConfigurationError, match="share limits between processes"):
         LeasingStorage(MemoryStorage(), folder / "b.sock", services=["hot"])
     with pytest.raises(ConfigurationError, match="share limits between processes"):
@@ -722,7 +728,7 @@ def test_in_memory_store_is_refused(folder: Path) -> None:
     "files, connections", [(None, 4_096), (1_048_576, 4_096), (1_024, 832), (192, 1), (10, 1)]
 )
 def test_connections_leave_files_for_the_store(files: int | None, connections: int) -> None:
-    """The fewer files a broker may open, the fewer connections it accepts."""
+    """The more files a broker's process may open, the more connections the broker accepts."""
     assert connections == lease_broker.most_connections(files)
 
 

@@ -86,7 +86,7 @@ async def test_wait_is_bounded_by_the_configuration_too(make: MakeLab) -> None:
 
 @with_both_pools
 async def test_caller_that_got_a_slot_too_late_opens_nothing(make: MakeLab) -> None:
-    """A caller that gets a free slot only after its timeout does not open a connection."""
+    """A caller whose pool slot becomes free only after its timeout opens no connection."""
     lab = make(maximum=1)
     first, link = await lab.take()
     _, task = await lab.queue()
@@ -173,7 +173,7 @@ async def test_error_in_the_block_keeps_a_link_that_is_connected(make: MakeLab) 
 
 @with_both_pools
 async def test_interruption_of_the_block_closes_the_link(make: MakeLab) -> None:
-    """An interrupted `with` block closes its connection, since an answer may be half read."""
+    """An interrupted `with` block closes its connection, because a response may be half read."""
     lab = make()
     lease, link = await lab.take()
     await lab.end(lease, KeyboardInterrupt())
@@ -262,7 +262,7 @@ async def test_server_that_ends_while_the_minimum_is_opened(make: MakeLab) -> No
 
 @with_both_pools
 async def test_closing_ends_waits_and_idle_links(make: MakeLab) -> None:
-    """Closing a pool ends all waits; a connection in use is closed when it is returned."""
+    """Closing a pool ends all waits; a connection that is in use is closed when it is returned."""
     lab = make(maximum=1)
     lease, link = await lab.take()
     _, task = await lab.queue()
@@ -357,7 +357,7 @@ def test_pool_in_a_real_child_process() -> None:
 
 
 def test_threads_never_share_a_link() -> None:
-    """Threads never share a pooled connection at the same time, and reuse nearly all of them."""
+    """Threads never use a pooled connection at the same time, and reuse nearly all connections."""
     server, in_use, errors = LinkServer(), set[int](), list[BaseException]()
 
     def use_links(pool: LinkPool[FakeLink]) -> None:

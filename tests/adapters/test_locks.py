@@ -41,7 +41,7 @@ def test_conforms_when_threads_switch_often() -> None:
 
 
 def test_an_interrupted_caller_holds_nothing() -> None:
-    """If a caller is interrupted while it acquires a slot, no slot stays taken."""
+    """If a caller is interrupted while it acquires a slot, the slot becomes free again."""
     program = subprocess.run(
         [sys.executable, "-m", "tests.adapters.interrupting"],
         cwd=Path(__file__).parents[2],
@@ -117,7 +117,7 @@ def test_waits_longer_than_threads_can_count() -> None:
 
 
 def test_a_child_holds_nothing() -> None:
-    """A slot that the parent has taken is free in a forked child, and stays taken in the parent."""
+    """A slot that the parent has acquired is free in a forked child, but not in the parent."""
     locks, holder = ThreadLocks(), object()
     locks.acquire("a", holder, slots=1, queue=0, timeout=0)
 

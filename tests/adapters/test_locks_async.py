@@ -53,7 +53,7 @@ def test_slot_can_be_released_in_another_thread() -> None:
 
 
 def test_slots_stay_taken_when_their_event_loop_ends_and_another_one_starts() -> None:
-    """Slots stay taken when their event loop ends and another one starts."""
+    """Acquired slots stay acquired when their event loop ends and another one starts."""
     locks = AsyncioLocks()
 
     async def take() -> list[bool]:
@@ -65,7 +65,7 @@ def test_slots_stay_taken_when_their_event_loop_ends_and_another_one_starts() ->
 
 
 def test_slots_are_not_granted_to_a_closed_loop() -> None:
-    """When slots become free, tasks of a closed event loop that still wait are skipped."""
+    """When a slot becomes free, waiting tasks of a closed event loop are skipped."""
     places = SlotHolders()
     locks, holder = AsyncioLocks(places), object()
     loop = asyncio.new_event_loop()

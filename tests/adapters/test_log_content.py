@@ -379,7 +379,7 @@ JWT = (
     ],
 )
 def test_ids_for_the_vendor_are_stored(name: str, value: str, is_shown: bool) -> None:
-    """A long id in an id header is logged; a token or key in such a header is masked."""
+    """A long id in an id header is logged; a token or key in an id header is masked."""
     (item,) = entries(Request.get("/a"), Response(200, {name: value}), content=ALL)
 
     assert item.response is not None

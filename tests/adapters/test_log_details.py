@@ -132,7 +132,7 @@ def test_no_credential_reaches_an_entry(form: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [200, 400])
 def test_trace_of_the_request_header(status: int) -> None:
-    """The log's trace id comes from the `traceparent` header of the request, if it has one."""
+    """The log's trace id comes from the request's `traceparent` header, if the request has one."""
     item = log_entry_of(Request.get("/items/7", headers={"Traceparent": PARENT}), Response(status))
 
     assert TRACE == item.trace_id

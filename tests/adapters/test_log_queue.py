@@ -319,7 +319,7 @@ def test_newer_entries_take_the_room_of_a_batch(later: int, expected: tuple[int,
 
 
 def test_unstorable_entry_delays_no_other() -> None:
-    """A failing batch is halved until the one entry that cannot be stored is found and reported."""
+    """A failing batch is halved until the entry that cannot be stored is found and reported."""
     table = Table()
     table.unfit = entry(4).id
     queue = LogQueue(table.insert, "here", threads=False)

@@ -441,7 +441,7 @@ def test_wait_for_a_login_is_bounded() -> None:
 
 
 def test_a_client_of_the_hosts_stays_open() -> None:
-    """Closing a provider does not close an HTTP client that the host passed to it."""
+    """Closing a provider does not close the HTTP client that the host passed to the provider."""
     with LABS["aws"]() as lab, StdlibHttpClient() as http:
         with ManagedCredentialProvider(lab.manager(), http=http) as provider:
             assert not provider.has("shop", None)

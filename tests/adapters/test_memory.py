@@ -98,7 +98,7 @@ def test_store_with_maximum_of_zero_entries_is_refused() -> None:
 
 
 def test_an_empty_store_is_a_store() -> None:
-    """An empty store is truthy, so `store or default` keeps it."""
+    """An empty store is truthy, so `store or default` returns the store."""
     store = MemoryStorage()
 
     assert (True, 0) == (bool(store), len(store))
@@ -218,7 +218,7 @@ def test_commands_decide_at_the_same_time() -> None:
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
 def test_unchanged_states_are_not_written(keys: str) -> None:
-    """A command that changes nothing does not make other commands run again."""
+    """A command that changes no state does not make other commands run again."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
     command = MeddledPut(lambda: store.execute(ReadCommand(*keys)), *keys)
@@ -231,7 +231,7 @@ def test_unchanged_states_are_not_written(keys: str) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("kind", ["signals", "handlers", "finalisers", "threads"])
 def test_interrupted_command_takes_effect_completely_or_not_at_all(kind: str) -> None:
-    """An interrupted command takes effect completely or not at all, and never blocks others."""
+    """An interrupted command takes effect completely or not at all, and blocks no other command."""
     program = subprocess.run(
         [sys.executable, "-m", "tests.adapters.memory_storm", kind],
         cwd=Path(__file__).parents[2],
@@ -297,7 +297,7 @@ def test_write_with_a_lost_answer_is_undone(keys: str) -> None:
 
 @pytest.mark.parametrize("keys, new", [("a", ""), ("ab", ""), ("abc", ""), ("ab", "n")])
 def test_interruption_before_a_write_frees_the_lock(keys: str, new: str) -> None:
-    """A command interrupted directly after it took the lock writes nothing, and frees the lock."""
+    """A command interrupted directly after it acquired the lock writes nothing and releases it."""
     store = MemoryStorage()
     store.execute(Put("old", *keys))
     lock = TakenLock()
@@ -324,7 +324,7 @@ def test_signal_handler_may_use_the_store_at_any_moment(keys: str) -> None:
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
 def test_new_state_with_a_lost_answer_stays(keys: str) -> None:
-    """A new state is kept even if its command is interrupted before it returns."""
+    """If a command is interrupted before it returns, the new state that it wrote stays stored."""
     assert ["mine"] * len(keys) == _values_after_interruption(MemoryStorage(), keys, list)
 
 
@@ -342,7 +342,7 @@ def test_overwritten_state_is_not_undone(keys: str) -> None:
 
 
 def test_forked_child_does_not_wait_for_locks() -> None:
-    """A forked child does not wait for a store lock that its parent's thread held."""
+    """A forked child does not wait for a store lock that a thread of the parent held."""
     store = MemoryStorage()
     store._lock.acquire()  # noqa: SLF001 - no thread can be stopped inside a section
 

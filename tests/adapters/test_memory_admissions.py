@@ -107,7 +107,7 @@ class World:
 @pytest.mark.parametrize("cost", [1, 2])
 @pytest.mark.parametrize("protections", PROTECTIONS)
 def test_prepared_admissions_decide_like_the_store(protections: str, cost: int) -> None:
-    """Prepared admissions return the same as `execute`, even if the clock goes back."""
+    """Prepared admissions return the same results as `execute`, even if the clock goes back."""
     generator = Random(f"{protections} {cost}")
     worlds = [World(protections, cost, prepared=prepared) for prepared in (True, False)]
     kinds = ["ask"] * 12 + ["time"] * 4 + ["at once", "failure", "pause", "force"]
@@ -167,7 +167,7 @@ def _store_with_states(
 
 @pytest.mark.parametrize("protections", SIZES)
 def test_overtaken_admission_is_decided_again(protections: str) -> None:
-    """If another command changes a state in the meantime, the admission reads all states again."""
+    """If another command changes a state during an admission, it reads all states again."""
     for key in question(protections).keys:
         store, clock, ask = _store_with_states(protections)
         clock.happens.append(functools.partial(store.execute, RewriteCommand(key)))
@@ -208,7 +208,7 @@ def test_admission_starts_with_new_states_if_its_states_expire_meanwhile(protect
 
 @pytest.mark.parametrize("protections", SIZES)
 def test_unreadable_state_is_reported(protections: str) -> None:
-    """A state with an unknown layout raises a moorage error that names the key."""
+    """A stored state with an unknown layout raises a moorage error that names the key."""
     store, _, ask = _store_with_states(protections)
     for key in question(protections).keys:
         store.execute(Put("another layout", key))
@@ -234,7 +234,7 @@ def test_admission_with_a_lost_answer_is_undone(protections: str) -> None:
 
 @pytest.mark.parametrize("protections", [*SIZES[:3], "two limits"])
 def test_interruption_before_an_admission_frees_the_lock(protections: str) -> None:
-    """An admission interrupted directly after it took the lock changes nothing, and frees it."""
+    """An admission interrupted directly after it acquired the lock changes nothing."""
     store, _, ask = _store_with_states(protections)
     states = store.execute(ReadCommand(*question(protections).keys))
     lock = TakenLock()

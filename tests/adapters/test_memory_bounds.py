@@ -69,7 +69,7 @@ def test_a_new_state_sweeps_when_it_is_time() -> None:
 
 
 def test_sweep_removes_expired_states_only() -> None:
-    """A sweep removes expired states, and keeps used limits, open circuits and claims."""
+    """A cleanup removes expired states, but no used limits, open circuits or claims."""
     clock = Clock()
     store = MemoryStorage(clock)
     slow_service = Service("slow", limits=(RateLimitConfig.per_day(1),), circuit=None)
@@ -98,7 +98,10 @@ def test_sweep_removes_expired_states_only() -> None:
 
 
 def test_full_store_updates_existing_states() -> None:
-    """In a full store existing states can change; a new state is stored once there is room."""
+    """In a full store, existing states can change.
+
+    A new state is stored once another state is removed.
+    """
     store = MemoryStorage(max_entries=3)
     store.execute(Put(1, "a", "b"))
 
@@ -148,7 +151,7 @@ def test_claims_leave_room_for_limits_and_circuits() -> None:
 
 @pytest.mark.parametrize("kind", ["limit", "circuit", "budget", "bulkhead"])
 def test_full_store_drops_the_earliest_expiry(kind: str) -> None:
-    """A full store makes room for a new tenant by removing the state that would expire first."""
+    """A full store accepts a new tenant by removing the state that would expire first."""
     store = MemoryStorage(max_entries=10)
     keys = [state_key(kind, "vat", f"t{number}") for number in range(40)]
     longest = state_key(kind, "vat", None)
@@ -223,7 +226,7 @@ def test_full_store_warns_about_live_states_only() -> None:
 
 
 class HookedInteger(int):
-    """A number that runs a function the first time that something is added to it."""
+    """A number that runs a function when something is first added to it."""
 
     meddle: list[Callable[[], object]]
 
@@ -246,7 +249,7 @@ class PlantedState(Put):
 def test_sweep_of_expired_states_checks_each_state_again_before_it_drops_it(
     another: str | None,
 ) -> None:
-    """A sweep of expired states checks each state again before it drops it."""
+    """A cleanup of expired states checks each state again before it removes the state."""
     clock = Clock()
     store = MemoryStorage(clock)
     sly_state = HookedInteger(0)

@@ -51,7 +51,7 @@ def test_least_recently_used_entry_is_dropped() -> None:
 
 
 def test_bytes_are_bounded() -> None:
-    """The cache stays within `max_bytes`, and removed entries free their bytes."""
+    """The cache stays within `max_bytes`; the bytes of removed entries become available again."""
     cache = MemoryCache(max_bytes=2 * SIZE)
     put_responses(cache, "a", 1)
     put_responses(cache, "b", 2)
@@ -65,7 +65,10 @@ def test_bytes_are_bounded() -> None:
 
 
 def test_oversized_entry_drops_no_other() -> None:
-    """An entry that is larger than the whole cache is not stored, and removes no other entry."""
+    """An entry that is larger than the whole cache is not stored.
+
+    No other entry is removed for it.
+    """
     cache = MemoryCache(max_bytes=SIZE + 256)
     put_responses(cache, "a", 1)
     put_responses(cache, "b")
@@ -75,7 +78,7 @@ def test_oversized_entry_drops_no_other() -> None:
 
 
 def test_expired_answer_is_removed() -> None:
-    """A cached response ages by the cache's own clock, and is removed when it expires."""
+    """The cache's own clock decides a cached response's age; an expired response is removed."""
     clock = VirtualClock()
     cache = MemoryCache(clock)
     put_responses(cache, "a", 1, seconds=10)

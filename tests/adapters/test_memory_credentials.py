@@ -225,7 +225,7 @@ def test_fresh_renewal_is_not_repeated() -> None:
 
 
 def test_cancelled_waiters_do_not_disturb_a_renewal() -> None:
-    """A renewal completes even if the tasks that waited for it were cancelled."""
+    """The renewal of a credential completes even if the tasks that waited for it were cancelled."""
 
     async def leave() -> object:
         renewing, may_end = asyncio.Event(), asyncio.Event()

@@ -112,7 +112,7 @@ def _log_calls(log: MemoryIntegrationLogger, *services: str) -> None:
 
 
 def test_entries_of_successes_are_made_when_read() -> None:
-    """The log creates entries of successes when they are first read, in order among the others."""
+    """The log creates the entries of successful calls when they are first read, in order."""
     log = MemoryIntegrationLogger(max_entries=4)
     log.write(kit.entry(1))
     _log_calls(log, "a", "b", "a", "b", "a")

@@ -130,7 +130,7 @@ def test_metrics_are_found_by_series_and_time(metrics_lab: Lab) -> None:
 
 
 def test_several_processes_are_added_up(lab: Lab) -> None:
-    """Each process replaces only its own rows of metrics, however often it stores them."""
+    """However often a process stores its metrics, it replaces only its own rows."""
     processes = [lab.metrics() for _ in range(3)]
     for number, metrics in enumerate((*processes, *processes)):
         metrics(finished_call(duration=number + 1.0))
@@ -206,7 +206,7 @@ def test_many_rows_are_rolled_up_in_batches(lab: Lab) -> None:
 
 
 def test_several_processes_roll_up_at_once(lab: Lab) -> None:
-    """If several processes merge the same metrics rows at the same time, each row counts once."""
+    """If several processes merge the same metrics rows at once, each row is counted once."""
     processes = [lab.metrics() for _ in range(3)]
     for metrics in processes:
         for number in range(120):
@@ -322,7 +322,7 @@ class Table:
 
 
 def test_background_thread_stores_and_ends() -> None:
-    """A background thread stores the metrics, and ends when nothing is left to store."""
+    """A background thread stores the metrics, and ends when no metrics are left to store."""
     table = Table()
     recorder = table.recorder(threads=True, every=0.01)
     recorder(finished_call())

@@ -279,7 +279,7 @@ def rolled_out(database: SharedDatabase) -> dict[str, bytes]:
 def test_newer_limits_have_substitutes_that_workers_share(
     database: SharedDatabase, rolled_out: dict[str, bytes]
 ) -> None:
-    """Workers that cannot read a limit's newer state share one substitute with the same limit."""
+    """Workers that cannot read a newer state of a rate limit share one substitute state."""
     first, second = Worker(database), Worker(database)
 
     assert 2 == first.granted("moved") + second.granted("moved")
@@ -299,7 +299,7 @@ def test_newer_states_affect_nothing_else(
 
 
 def test_newer_claim_is_refused(database: SharedDatabase, rolled_out: dict[str, bytes]) -> None:
-    """A call is refused if its idempotency key has an unreadable state, which stays unchanged."""
+    """If an idempotency key's state is unreadable, calls with it are refused; it is not changed."""
     worker = Worker(database)
     with pytest.raises(StateUnavailable) as excinfo:
         worker.call_with_key("moved")

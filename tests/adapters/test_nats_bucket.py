@@ -1,4 +1,4 @@
-"""Errors of the NATS bucket that stores claims: each one is raised with a remedy."""
+"""Errors of the NATS bucket that stores idempotency claims, each with a remedy."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_nats_storage_passes_conformance_kit_for_claims(store: NatsStorage, chec
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", state_conformance.TIMED_CLAIM_CHECKS, ids=name_of)
 def test_store_in_time(store: NatsStorage, check: Any) -> None:
-    """NatsStorage passes the conformance checks for claims that let time pass."""
+    """NatsStorage passes the conformance checks for claims in which time passes."""
     check(lambda: (store, time.sleep))
 
 
@@ -90,7 +90,7 @@ def test_async_nats_storage_passes_conformance_kit_for_claims(
 
 @pytest.mark.parametrize("check", state_conformance.ASYNC_TIMED_CLAIM_CHECKS, ids=name_of)
 def test_async_store_in_time(server: PrivateNats, check: Any) -> None:
-    """AsyncNatsStorage passes the conformance checks for claims that let time pass."""
+    """AsyncNatsStorage passes the conformance checks for claims in which time passes."""
 
     async def run_check() -> None:
         async with AsyncNatsStorage(f"{server.url}/async", timeout=60) as store:
@@ -100,14 +100,14 @@ def test_async_store_in_time(server: PrivateNats, check: Any) -> None:
 
 
 def claim(key: str, owner: int, *, lease: int = HOUR) -> Claim:
-    """Return the command with which this owner claims a key."""
+    """Return the command with which this owner claims an idempotency key."""
     return Claim(
         key, fingerprint=b"f", owner=owner, lease=lease, ttl=DAY, target="", remembered=DAY
     )
 
 
 class LosingLink:
-    """A connection that loses one write's reply; the write may be stored, and overwritten."""
+    """A connection that loses one write's reply; the write may be stored and later overwritten."""
 
     def __init__(self, link: AsyncNatsLink, fates: list[str]) -> None:
         self._link = link
@@ -156,7 +156,7 @@ def store_losing_reply(server: PrivateNats, fate: str) -> NatsStorage:
 
 @pytest.mark.parametrize("fate", ["stored", "missing", "overwritten"])
 def test_a_lost_reply_is_looked_up(server: PrivateNats, fate: str) -> None:
-    """A write whose reply is lost takes effect once, and the caller has its claim."""
+    """A write whose reply is lost takes effect once, and the caller owns the claim."""
     key = new_key()
     with store_losing_reply(server, fate) as store:
         first = store.execute(claim(key, 1))
@@ -215,7 +215,7 @@ sys.stdin.read()
 
 
 def test_a_killed_owner_is_replaced_after_its_lease(server: PrivateNats) -> None:
-    """A killed process's claim can be taken over as soon as its lease ends."""
+    """Another process can take over a killed process's claim as soon as the claim's lease ends."""
     for lease, expected in ((HOUR, Verdict.BUSY), (1, Verdict.RUN)):
         key = new_key()
         process = subprocess.Popen(
@@ -332,7 +332,7 @@ async def put_value(subject: str, value: bytes, js: Any) -> None:
 
 
 def test_a_foreign_value_is_no_state(server: PrivateNats) -> None:
-    """A deleted key counts as missing; a value that another program wrote raises an error."""
+    """A deleted key is treated as missing; a value that another program wrote raises an error."""
     with NatsStorage(f"{server.url}/foreign", timeout=60) as store:
         deleted_key, foreign_key = new_key(), new_key()
         store.execute(claim(deleted_key, 1))
@@ -377,7 +377,7 @@ def test_a_wrong_url_is_refused(url: Any) -> None:
 
 
 def test_different_keys_have_different_subject_words_of_limited_length() -> None:
-    """Different keys have different subject words of limited length, whatever they contain."""
+    """Different keys get different NATS subjects of limited length, whatever they contain."""
     texts = ["", "=", "=e", "=h", "a", "a.b", "a b", "*", ">", "é", "=C3=A9", "x" * 999, "x" * 998]
     words = [subject_word(text) for text in texts]
     assert len(texts) == len(set(words))

@@ -37,7 +37,7 @@ def test_notice_is_logged_where_warnings_are_errors(caplog: pytest.LogCaptureFix
 def test_notice_is_logged_where_showing_a_warning_fails(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the host's own showwarning function raises an error, the call does not fail."""
+    """If the host's own `showwarning` function raises an error, the call still succeeds."""
 
     def show(*_: Any, **__: Any) -> None:
         raise OSError

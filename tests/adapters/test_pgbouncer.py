@@ -318,7 +318,7 @@ def _put_tables(tenants: SqlTenants, tenant: str, tables: Mapping[str, Any] | No
 def test_sealed_cache_behind_pgbouncer_passes_conformance_kit(
     check: cache_conformance.Check, store: SqlStorage
 ) -> None:
-    """A sealed cache in a store behind PgBouncer in transaction mode passes the conformance kit."""
+    """An encrypted cache behind PgBouncer in transaction mode passes the conformance kit."""
     check(lambda: SealedCache(store, CIPHER))
 
 

@@ -109,7 +109,7 @@ def test_posts_without_a_loop_are_kept() -> None:
 
 
 def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
-    """When an event loop ends, its posted commands continue in the next one, each exactly once."""
+    """When an event loop ends, its posted commands run in the next event loop, each once."""
 
     async def run(store: SlowStore) -> None:
         store.may.clear()
@@ -145,7 +145,7 @@ def test_no_command_is_lost_if_task_for_posted_commands_is_cancelled_before_it_s
 
 
 def test_blocked_event_loop_delays_only_commands_posted_in_it() -> None:
-    """A blocked event loop delays only the commands posted in it."""
+    """A blocked event loop delays only the commands that were posted in it."""
     store, other_loop = SlowStore(), asyncio.new_event_loop()
 
     async def begin() -> None:
@@ -244,7 +244,7 @@ def test_full_queue_drops_the_oldest_commands() -> None:
 
 
 def test_forked_child_drops_its_parents_posts() -> None:
-    """A forked child drops the commands that its parent posted, so that they do not run twice."""
+    """A forked child drops the commands that the parent posted, so that they do not run twice."""
     store = SlowStore()
     store.post(1)
 

@@ -161,7 +161,7 @@ def read_frame(file: Any) -> tuple[int, int]:
 
 @with_both_clients
 async def test_http2_exchanges_share_a_connection(make: Make) -> None:
-    """With `http2=True`, concurrent exchanges with a vendor share one connection."""
+    """With `http2=True`, concurrent requests to a vendor share one connection."""
     server = Http2Server()
     with server as url:
         client = make(http2=True, tls=Tls(authorities=server.authority))

@@ -368,7 +368,10 @@ async def test_source_that_cannot_be_opened(make: Make) -> None:
 @pytest.mark.parametrize("chunks", [(), (b"one",)])
 @in_loop
 async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
-    """A request body that stalls ends at the total timeout; the error says if a part was sent."""
+    """A request whose body stalls ends at the total timeout.
+
+    The error says whether part of it was sent.
+    """
 
     async def source() -> AsyncIterator[bytes]:
         for chunk in chunks:
@@ -492,7 +495,7 @@ async def test_abandoned_response_frees_its_slot(make: Make) -> None:
 
 @with_both_clients
 async def test_closed_client_is_refused(make: Make) -> None:
-    """A closed client refuses new calls; responses that are still being read may be finished."""
+    """A closed client refuses new calls; the caller can still read responses that have begun."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99_999))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -511,7 +514,7 @@ async def test_closed_client_is_refused(make: Make) -> None:
 
 @with_both_clients
 async def test_statistics_count_exchanges(make: Make) -> None:
-    """Pool statistics count running exchanges; the number of idle connections is unknown."""
+    """Pool statistics count running requests; the number of idle connections is unknown."""
     async with lab(partial(make, max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 99, cut=9))

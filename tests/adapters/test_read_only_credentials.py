@@ -83,7 +83,7 @@ def _source(
 
 
 def test_owners_are_separate(place: CredentialSource) -> None:
-    """A credential is found only for its own service and tenant."""
+    """A credential is returned only for its own service and tenant."""
     for owner in OWNERS:
         assert not place.ask("has", *owner)
         with pytest.raises(CredentialNotFound):

@@ -1,4 +1,7 @@
-"""The Redis store of shared state passes the conformance kit; its script agrees with the model."""
+"""The Redis store of shared state passes the conformance kit.
+
+Its Lua script matches the Python model.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def url() -> str:
 
 @pytest.fixture(scope="module")
 def script(url: str) -> Iterator[Redis]:
-    """Yield a Redis server on which the script runs, with states of its own."""
+    """Yield a Redis server that runs the script on its own states."""
     server = Redis()
     yield server
     server.close()

@@ -141,7 +141,7 @@ def test_other_commands_of_cancelled_callers_return_nothing(reply: Any, *, late:
 
 @LEAVING
 def test_failed_request_of_a_cancelled_caller_returns_nothing(*, late: bool) -> None:
-    """If a cancelled caller's connection is lost, nothing is given back."""
+    """If the connection of a cancelled caller is lost, no token is returned."""
 
     def lose_request(_: ScriptCall) -> Any:
         raise wrong.ConnectionError
@@ -150,7 +150,7 @@ def test_failed_request_of_a_cancelled_caller_returns_nothing(*, late: bool) -> 
 
 
 def test_reply_in_same_loop_iteration_as_caller_deadline_reaches_caller() -> None:
-    """A reply that comes in the same loop iteration as the caller's deadline reaches the caller."""
+    """A reply that arrives in the loop iteration of the caller's deadline reaches the caller."""
 
     async def run_batches() -> list[Any]:
         connection = HeldConnection(lambda _: "reply")

@@ -324,7 +324,7 @@ def test_threads_that_share_store_have_their_own_connections(server: PrivateRedi
 
 
 def test_two_processes_decide_alike_over_one_circuit(mode: str, server: PrivateRedis) -> None:
-    """If a circuit is set through one store, another store on the same server shows it."""
+    """If one store changes a circuit's state, another store on the server shows the new state."""
     rule, key = CircuitRule(CircuitBreakerConfig()), new_key()
     asking_admission = Admission(Gates(circuit=rule, circuit_key=key), within=0, lease=1)
     with (
@@ -405,7 +405,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 def test_lost_post_is_repeated_only_if_idempotent(server: PrivateRedis) -> None:
-    """A posted command that is lost on its way is sent again only if it may be repeated."""
+    """A posted command that is lost in transit is sent again only if it may be repeated."""
 
     async def posting() -> int:
         with Proxy(server.port) as proxy:

@@ -1,4 +1,4 @@
-"""Connecting to a Redis server that does not answer, up to the caller's deadline.
+"""Connecting to a Redis server that does not respond, up to the caller's deadline.
 
 The store's own timeout is so long that a command which ignores its caller's deadline would hang.
 """
@@ -128,7 +128,7 @@ def test_silent_address_holds_up_no_task(
 def test_loop_that_is_not_asyncios_connects_as_usual(
     server: PrivateRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In an event loop other than asyncio's own, connecting uses no special option of asyncio."""
+    """In an event loop that is not asyncio's own, connecting uses no asyncio-only option."""
     monkeypatch.setattr(asyncio, "BaseEventLoop", str)
     with SyncStore("async", server.url, timeout=LONG) as store:
         assert 1 == store.execute(Count(new_key()))
@@ -237,7 +237,7 @@ def test_sentinels_that_trickle_end_by_the_deadline(mode: str, server: PrivateRe
 def test_host_own_redis_client_keeps_its_keep_alive_settings_for_sockets(
     server: PrivateRedis, *, keepalive: bool
 ) -> None:
-    """A host's own Redis client keeps its keep-alive settings for the sockets."""
+    """A Redis client that the host passes keeps its keep-alive settings."""
     options = {socket.TCP_KEEPINTVL: 17} if keepalive else {}
     client = redis.Redis(
         port=server.port, socket_keepalive=keepalive, socket_keepalive_options=options

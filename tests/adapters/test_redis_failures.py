@@ -1,4 +1,7 @@
-"""Failures of the Redis store raise moorage's own errors, and no command takes effect twice."""
+"""Failures of the Redis store raise moorage's own errors.
+
+Each command takes effect at most once.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,7 @@ def tokens_taken(store: SyncStore, command: Admission) -> int:
 
 
 def claim(key: str, owner: int = 1) -> Claim:
-    """Return a command that claims a key, and that may run twice without harm."""
+    """Return a command that claims an idempotency key and may safely run twice."""
     return Claim(
         key, fingerprint=b"f", owner=owner, lease=10**7, ttl=10**9, target="", remembered=0
     )
@@ -162,7 +165,7 @@ def test_lost_grant_is_not_repeated(mode: str, stored: int, server: PrivateRedis
 
 @pytest.mark.parametrize("stored", [0, 3])
 def test_lost_claim_is_repeated_once(mode: str, stored: int, server: PrivateRedis) -> None:
-    """If the reply to a claim is lost, the claim is sent again, once."""
+    """If the reply to a claim is lost, the claim is sent once more."""
     with Proxy(server.port) as proxy, SyncStore(mode, proxy.url, timeout=PATIENT) as store:
         store.execute(claim(new_key()))
         command = claim(new_key())
@@ -371,7 +374,7 @@ def test_the_state_that_cannot_be_used_is_named(mode: str, server: PrivateRedis)
 
 
 def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> None:
-    """A key that holds a Redis list is refused and not changed; other keys still work."""
+    """A key of the Redis type list is refused and not changed; other keys still work."""
     with (
         redis.Redis(port=server.port) as client,
         SyncStore(mode, server.url, timeout=PATIENT) as store,
@@ -389,7 +392,7 @@ def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> No
 def test_unreadable_state_fails_only_its_own_command_if_commands_share_round_trip(
     server: PrivateRedis,
 ) -> None:
-    """If commands share a round trip, an unreadable state fails only its own command."""
+    """If commands share a round trip, an unreadable state fails only the command that reads it."""
 
     async def callers() -> list[Any]:
         store = AsyncRedisStorage(server.url, timeout=PATIENT)
@@ -541,7 +544,7 @@ def test_minimal_acl_is_enough(mode: str, server: PrivateRedis) -> None:
 
 
 def test_a_slow_server_is_waited_for(mode: str, server: PrivateRedis) -> None:
-    """If a caller passes a longer timeout, it applies instead of the store's own."""
+    """If a caller passes a longer timeout than the store's own, the caller's timeout applies."""
     with redis.Redis(port=server.port) as client, SyncStore(mode, server.url, timeout=0.2) as store:
         for command in (one_token(new_key()), Count(new_key())):
             client.client_pause(600)

@@ -17,5 +17,5 @@ from moorage.adapters.state._redis_server import RedisServer
     ],
 )
 def test_no_secret_is_part_of_a_name(url: str, shown: str) -> None:
-    """The name of a Redis store contains no password, even one given in place of the user name."""
+    """The name of a Redis store has no password, even one in place of the URL's user name."""
     assert shown == RedisServer(url, is_async=False, timeout=0.5, ca=None, may_evict=False).address

@@ -69,7 +69,7 @@ def granted_at(tickets: Tickets) -> int:
 
 
 def require_use(staying: Sequence[Tickets], newcomers: Sequence[Admitted]) -> None:
-    """Check that new callers get 90 % of the limit at first, and that the limit is kept."""
+    """Check that new callers get 90 % of the limit at first, and never exceed the limit."""
     start_time = granted_at(newcomers[0][3]) - newcomers[0][1]
     times = [
         granted_at(tickets) for tickets in (*staying, *(newcomer[3] for newcomer in newcomers))
@@ -89,7 +89,7 @@ ORDERS: Final[dict[str, Callable[[list[int]], list[int]]]] = {
 @pytest.mark.untraced
 @pytest.mark.parametrize("order", ORDERS)
 def test_abandoned_queue_is_granted_again(order: str, mode: str, server: PrivateRedis) -> None:
-    """If 900 of 1,000 callers leave the queue, callers that come later get their slots."""
+    """If 900 of 1,000 callers leave the queue, later callers get their slots."""
     command = question()
     with SyncStore(mode, server.url, timeout=PATIENT) as store:
         queue = [store.execute(command)[3] for _ in range(CALLERS)]
@@ -107,7 +107,7 @@ def test_abandoned_queue_is_granted_again(order: str, mode: str, server: Private
 
 
 class RecordingStore:
-    """A store that records which tickets it granted and which were given back."""
+    """A store that records which tickets it granted and which tickets were returned."""
 
     def __init__(self, store: Any) -> None:
         self._store = store

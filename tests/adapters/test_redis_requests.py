@@ -44,7 +44,7 @@ def parts_of(verb: bytes, script: bytes, batch: list[ScriptCall]) -> list[bytes]
 
 
 def read_by_hiredis(packed: bytes) -> Any:
-    """Return the value in these bytes, as hiredis (Redis's own client library) parses it."""
+    """Return the value that hiredis (Redis's own client library) parses from these bytes."""
     reader = hiredis.Reader()
     reader.feed(packed)
     value = reader.gets()
@@ -55,7 +55,7 @@ def read_by_hiredis(packed: bytes) -> Any:
 @given(batches())
 @example([ScriptCall((), b"", list, once=False)])
 def test_batch_is_encoded_as_redis_py_does(batch: list[ScriptCall]) -> None:
-    """A batch has the same bytes as from redis-py, with and without hiredis, which can parse it."""
+    """A batch is encoded to the same bytes as by redis-py, and hiredis can parse it."""
     parts = parts_of(b"EVALSHA", DIGEST, batch)
     untyped_connection: Any = redis.connection
     encode = untyped_connection.Encoder("utf-8", "strict", decode_responses=False).encode
@@ -72,7 +72,10 @@ def test_batch_is_encoded_as_redis_py_does(batch: list[ScriptCall]) -> None:
 
 @given(batches())
 def test_requests_with_the_script_differ_only_in_it(batch: list[ScriptCall]) -> None:
-    """A request for a server that lacks the script contains it; other arguments are the same."""
+    """A request for a server that lacks the script contains the script.
+
+    All other arguments are the same.
+    """
     packed_bytes = with_script(request(batch))
 
     assert parts_of(b"EVAL", SCRIPT, batch) == read_by_hiredis(packed_bytes)

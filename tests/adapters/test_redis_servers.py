@@ -480,7 +480,7 @@ def cluster_of_nobody() -> ClusterPool:
 
 
 def test_wait_for_another_threads_discovery_is_bounded() -> None:
-    """A thread that waits until another has found the nodes stops waiting at its deadline."""
+    """A thread that waits while another looks up the cluster nodes stops at its deadline."""
     links = cluster_of_nobody()
     busy_type = links._loading  # noqa: SLF001 - as another thread holds it
     with busy_type, pytest.raises(UnsentError) as excinfo:
@@ -597,7 +597,7 @@ def _is_admitted(manager: ConnectorManager, tenant: str) -> bool:
 def test_a_node_that_takes_over_is_followed(
     mode: str, fault_tolerant_cluster: list[PrivateRedis]
 ) -> None:
-    """If a node takes over the slots of a lost one, commands go to it."""
+    """If a cluster node takes over the slots of a lost node, commands go to the new node."""
     home_tags = node_prefixes(fault_tolerant_cluster)
     lost_redis, replica, _ = fault_tolerant_cluster
     part = home_tags[lost_redis.port]

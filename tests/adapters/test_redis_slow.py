@@ -90,7 +90,7 @@ def test_a_node_that_falls_silent_ends_by_the_deadline(
 def test_finding_nodes_leaves_time_to_ask_another_if_one_cluster_node_is_silent(
     cluster: list[PrivateRedis],
 ) -> None:
-    """If one cluster node is silent while nodes are looked up, there is time to ask another."""
+    """If one cluster node is silent during a node lookup, there is time to query another node."""
     home_tags = node_prefixes(cluster)
     silent_redis, other_redis, _ = cluster
     silent_redis.suspend()

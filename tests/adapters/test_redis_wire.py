@@ -177,7 +177,7 @@ def test_posted_command_that_could_not_be_sent_is_repeated() -> None:
 
 
 def test_interrupted_sending_keeps_posts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Posted commands are kept if sending them is interrupted."""
+    """Posted commands are not lost if sending them is interrupted."""
     with RedisStorage(redis_url(), timeout=PATIENT) as store:
         command = new_admission()
 
@@ -194,7 +194,7 @@ def test_interrupted_sending_keeps_posts(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_nested_commands_do_not_deadlock(store: RedisStorage) -> None:
-    """A command that uses the store while it is applied causes no deadlock."""
+    """A command that uses the store while the store applies it causes no deadlock."""
 
     class NestedCount(Count):
         def apply(self, states: Any, now: int) -> Any:

@@ -50,7 +50,7 @@ def _start(threads: ReusedThreads, work: Callable[[], object] = list) -> _Job:
 
 
 def test_successive_jobs_share_a_daemon_thread() -> None:
-    """If a job starts after another one has ended, it runs in the same thread."""
+    """A job that starts after another job has ended runs in the same thread."""
     threads = ReusedThreads("test")
     jobs_threads = {_start(threads).thread_after_end() for _ in range(1_000)}
     (thread,) = jobs_threads
@@ -85,7 +85,7 @@ def test_idle_thread_ends() -> None:
 
 
 def test_busy_thread_ends_after_its_job_once_closed() -> None:
-    """Closing does not wait for a job; the job's thread ends afterwards."""
+    """`close` does not wait for a running job; the job's thread ends when the job does."""
     threads = ReusedThreads("test")
     may_end = threading.Event()
     job = _start(threads, lambda: may_end.wait(60))

@@ -252,7 +252,7 @@ def test_store_gets_the_remaining_time() -> None:
 
 
 def test_store_without_timeouts_works() -> None:
-    """A sealed cache works on a store whose `execute` takes no timeout."""
+    """An encrypted cache works on a store whose `execute` accepts no timeout."""
     memory = MemoryStorage()
 
     class StoreWithoutTimeouts:

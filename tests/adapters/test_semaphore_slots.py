@@ -34,7 +34,7 @@ HARMLESS = (
 
 
 def sections() -> Iterator[list[ast.stmt]]:
-    """Yield the statements of each section of SlotHolders, which run while its lock is held."""
+    """Yield the statements of each section of SlotHolders that runs while its lock is held."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(SlotHolders)))
     for node in ast.walk(tree):
         if isinstance(node, ast.With):
@@ -45,7 +45,7 @@ def sections() -> Iterator[list[ast.stmt]]:
 
 
 def test_a_section_makes_no_call() -> None:
-    """The sections of SlotHolders call nothing, so no other code runs inside them."""
+    """The locked sections of SlotHolders call no function, so no other code runs inside them."""
     section_nodes = [part for section in sections() for step in section for part in ast.walk(step)]
 
     assert 4 == len(list(sections()))
@@ -109,7 +109,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @rule(waiter=callers)
     def go_out(self, waiter: Waiter) -> None:
-        """Return the caller's slot, if it has one, as if the caller had ended."""
+        """Return the caller's slot, if the caller has one, as if the caller had ended."""
         name, holder = waiter.held
         self.places.release(name, holder)
         if waiter in self.rooms[name].inside:
@@ -136,7 +136,7 @@ class PlacesMachine(RuleBasedStateMachine):
 
     @invariant()
     def all_stand_as_the_model_says(self) -> None:
-        """Check that the callers with slots and those in the queue are the same as in the model."""
+        """Check that the same callers have slots and wait in the queue as in the model."""
         for name, room in self.rooms.items():
             assert {WAITING} >= {waiter.state for waiter in room.line}
             assert {INSIDE} >= {waiter.state for waiter in room.inside}
@@ -147,7 +147,7 @@ TestSemaphoreSlots = PlacesMachine.TestCase
 
 
 def test_an_interrupted_entry_holds_nothing() -> None:
-    """A caller interrupted while it enters a bulkhead holds no slot."""
+    """A caller that is interrupted while it enters a bulkhead occupies no slot."""
     lock = FragileLock()
     places = SlotHolders(lambda: lock)
 
@@ -211,7 +211,7 @@ def test_forked_child_starts_empty() -> None:
 
 
 def test_idle_names_take_no_memory() -> None:
-    """After ten thousand bulkhead names were used once each, they take no memory."""
+    """Ten thousand bulkhead names that were each used once take no memory."""
     places = SlotHolders()
     for number in range(10_000):
         holder = object()
@@ -222,7 +222,7 @@ def test_idle_names_take_no_memory() -> None:
 
 
 def test_holder_object_is_kept_alive() -> None:
-    """The semaphore keeps a reference to each holder, so that no other object can get its id."""
+    """The semaphore keeps a reference to each holder, so that no other object gets its id."""
     places = SlotHolders()
     entered_flags = [places.enter("a", object(), 3) for _ in range(4)]
 

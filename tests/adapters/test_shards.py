@@ -181,7 +181,10 @@ def test_no_effect_happens_twice_while_a_shard_is_added() -> None:
 
 
 def _end_claim(process: ShardedStorage, key: str, fence: int, chance: Random) -> int:
-    """End a claim in a random way; return how many fifths of a second it still blocks others."""
+    """End a claim in a random way.
+
+    Return the number of fifths of a second for which it still blocks others.
+    """
     name = own_key("key", "bank", None, key)
     end = chance.choice(("sent", "done", "free", "crash"))
     if end == "free":
@@ -227,7 +230,7 @@ class WriteForeign:
 
 
 def _name_on(store: Any, shard: str, key_of: Any) -> str:
-    """Return a name whose state is stored on this shard."""
+    """Return a name whose state this shard stores."""
     return next(
         name
         for name in map("n{}".format, range(99))
@@ -342,7 +345,7 @@ class AsyncAwayShard(AsyncMemoryStorage):
 
 
 def test_command_waits_for_no_posted_command_of_another_shard() -> None:
-    """A command does not wait for posted commands of other shards, even of unavailable ones."""
+    """A command does not wait for commands posted to other shards, even to unavailable ones."""
     shards = {name: SwitchableShard() for name in "abc"}
     store = ShardedStorage(shards, former={name: shards[name] for name in "ab"})
     lost_key, moved, still = (
@@ -381,7 +384,7 @@ def test_command_for_other_shards_is_executed_at_once_while_former_shard_hangs()
 
 
 def test_asynchronous_posts_are_executed_before_the_next_command() -> None:
-    """If an asynchronous store posts a claim's release, the former shard frees the claim too."""
+    """If an asynchronous store posts the release of a claim, the former shard releases it too."""
 
     async def main() -> None:
         shards = {name: AsyncMemoryStorage() for name in "ab"}

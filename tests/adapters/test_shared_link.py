@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 
 class Link:
-    """A fake connection that records whether it was ended with `leave` or only closed."""
+    """A fake connection that records whether `leave` ended it or whether it was only closed."""
 
     version = None
 
@@ -75,7 +75,7 @@ REFUSED = ConnectionFailed("Refused.", may_have_been_processed=False)
 
 
 def test_concurrent_callers_share_one_connection() -> None:
-    """Concurrent callers share one connection, and the connection stays open afterwards."""
+    """Concurrent callers share one connection, which stays open afterwards."""
     links = Links()
     shared_link = SharedLink(links)
     with shared_link.link("a", 1.0) as first, shared_link.link("b", 1.0) as second:
@@ -189,7 +189,7 @@ def test_link_that_was_opened_during_close_is_closed() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX can fork")
 def test_forked_child_begins_without_a_link() -> None:
-    """A forked child opens its own shared connection and leaves its parent's alone."""
+    """A forked child opens its own shared connection, and does not use the parent's."""
     links = Links()
     shared_link = SharedLink(links)
     shared_link.open(1.0)
@@ -236,7 +236,10 @@ def test_cancelled_opening_leaves_the_opening_to_the_next() -> None:
 
 
 def test_link_of_a_closed_event_loop_is_forgotten() -> None:
-    """A new event loop opens its own shared connection; a second concurrent loop is refused."""
+    """A new event loop opens its own shared connection.
+
+    A second event loop at the same time is refused.
+    """
     links: list[AsyncLink] = []
 
     async def connect(_: float) -> AsyncLink:
@@ -306,7 +309,7 @@ async def start_waiting_tasks(
 
 
 def test_tasks_wait_for_the_opening_of_another() -> None:
-    """Tasks that wait while another task connects share its connection."""
+    """Tasks that wait while another task connects use that task's connection."""
 
     async def run() -> None:
         links = AsyncLinks()
@@ -396,7 +399,7 @@ class AsyncSlowLink(AsyncLink):
 
 
 def test_two_threads_may_close_at_once() -> None:
-    """Two threads that close a shared connection at the same time leave nothing open."""
+    """If two threads close a shared connection at the same time, no connection stays open."""
     link = SlowLink()
     shared_link = SharedLink(lambda _: link)
     shared_link.open(1.0)
@@ -410,7 +413,7 @@ def test_two_threads_may_close_at_once() -> None:
 
 
 def test_two_tasks_may_close_at_once() -> None:
-    """Two tasks that close a shared connection at the same time leave nothing open."""
+    """If two tasks close a shared connection at the same time, no connection stays open."""
 
     async def run() -> None:
         link = AsyncSlowLink()

@@ -154,7 +154,7 @@ def test_a_new_claim_is_four_statements_and_a_flush_at_most(lab: Lab) -> None:
 
 @pytest.mark.parametrize("locked", [0, 1])
 def test_the_clock_is_read_after_the_wait(lab: Lab, sql_store: SqlStorage, locked: int) -> None:
-    """A command that waits for a locked row uses the time at which the wait ended."""
+    """A command that waits for a locked row uses the time at the end of the wait."""
     keys = [a_key(), a_key()]
     sql_store.execute(Append(1, *keys))
     read_times: list[int] = []

@@ -75,7 +75,7 @@ class Question(ReadCircuit):
 
 @pytest.fixture
 def far_server(lab: Lab) -> Iterator[sqlalchemy.URL]:
-    """Yield the URL of a database server whose answers are delayed."""
+    """Yield the URL of a database server whose responses are delayed."""
     url = lab.url
     with TcpProxy(url.host or "", urlsplit(str(url)).port or 0) as proxy:
         proxy.delay_responses(0.05)
@@ -175,7 +175,7 @@ def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
 
 
 def test_expired_caller_is_removed_from_the_transaction(lab: Lab) -> None:
-    """A command whose deadline passes before the rows are unlocked changes nothing."""
+    """If a command's deadline passes before the rows are unlocked, the command changes nothing."""
     store, key = lab.sync_store(), a_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
@@ -288,7 +288,7 @@ def test_a_cancelled_task_is_taken_out(lab: Lab) -> None:
 
 
 def test_transaction_without_callers_writes_nothing(lab: Lab) -> None:
-    """A transaction writes nothing if all its callers have left."""
+    """A transaction writes nothing if all its callers have stopped waiting."""
     key, other_key = a_key(), a_key()
 
     async def run_scenario(store: AsyncSqlStorage) -> None:
@@ -423,7 +423,7 @@ def test_too_many_shared_rows_are_forgotten() -> None:
 
 
 def test_reads_wait_for_no_lock(lab: Lab) -> None:
-    """A command that changes nothing does not wait for a locked row."""
+    """A command that changes no state does not wait for a locked row."""
     store, key = lab.sync_store(), a_key()
     store.execute(Append(7, key))
 
@@ -435,7 +435,7 @@ def test_reads_wait_for_no_lock(lab: Lab) -> None:
 
 
 def test_a_question_that_changes_something_locks(lab: Lab) -> None:
-    """If a command declared as read-only changes a state, it is repeated with a lock."""
+    """If a command that is declared as read-only changes a state, it runs again with a lock."""
     store, key = lab.sync_store(), a_key()
     store.execute(Append(7, key))
 

@@ -37,7 +37,7 @@ DRIVERS = {"postgresql": ("psycopg", "psycopg"), "mariadb": ("pymysql", "asyncmy
 
 
 class Base:
-    """A test database with its own tables, and access to them without the provider."""
+    """A test database with its own tables, which the test reads and writes without the provider."""
 
     def __init__(self, kind: str, *, is_async: bool = False) -> None:
         self.kind, self.is_async = kind, is_async
@@ -194,7 +194,7 @@ def test_a_row_belongs_to_its_owner(tested_base: Base) -> None:
 def test_whole_row_copied_to_another_owner_id_is_refused_and_not_re_encrypted(
     tested_base: Base,
 ) -> None:
-    """A whole row copied to another owner's id is refused and not re-encrypted."""
+    """A row that was copied to another owner's id is refused and not re-encrypted."""
     tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
     tested_base.run(
         f"INSERT INTO {tested_base.table} (id, owner, about, sealed)"
@@ -365,7 +365,7 @@ def test_an_engine_of_the_hosts(tested_base: Base) -> None:
 
 
 def test_missing_rights_are_named(base: Base) -> None:
-    """The error for a database user without permissions names the missing ones."""
+    """The error for a database user without permissions names the missing permissions."""
     user = f"u{uuid4().hex[:10]}"
     base.run(f"CREATE USER {user}")
     try:

@@ -62,7 +62,7 @@ def one_connection(lab: Lab) -> Generator[sqlalchemy.Engine]:
 
 
 def test_full_server_is_waited_for(lab: Lab) -> None:
-    """If the server has no free connection, a command waits until another process frees one."""
+    """If the server has no free connection, a command waits until another process closes one."""
     with one_connection(lab) as engine:
         blocker = engine.connect()
         attempts: list[int] = []
@@ -201,7 +201,7 @@ CONNECTIONS, CLIENTS = (100, 120) if os.environ.get("MOORAGE_LONG") else (24, 30
 
 @pytest.mark.untraced
 def test_more_clients_than_connections_are_all_served() -> None:
-    """If a PostgreSQL server has fewer connections than clients, each client is served in turn."""
+    """If PostgreSQL allows fewer connections than clients, clients are served one by one."""
     needs_postgres_programs()
 
     async def client(store: AsyncSqlStorage, number: int, waiting: set[int]) -> None:
@@ -307,7 +307,7 @@ def _pauses(events: list[Event], since: datetime) -> list[tuple[float, float]]:
 
 
 def _sessions(url: str) -> int:
-    """Return how many connections the server has, not counting the one that asks."""
+    """Return the number of the server's connections, without the connection that counts them."""
     with psycopg.connect(url) as connection:
         row = connection.execute(
             "SELECT count(*) FROM pg_stat_activity"

@@ -155,7 +155,7 @@ def test_error_for_unreachable_database_server_has_its_address_without_password(
 
 
 def test_asynchronous_store_error_for_unreachable_server_has_no_password_in_it() -> None:
-    """The asynchronous store's error for an unreachable server has no password in it."""
+    """The asynchronous store's error for an unreachable server does not contain the password."""
 
     async def try_command(url: str) -> None:
         store = AsyncSqlStorage(url, timeout=0.2)
@@ -192,7 +192,7 @@ def test_posting_command_while_server_is_unreachable_raises_nothing() -> None:
 
 
 def test_posts_during_a_command_wait_for_its_end(sql_store: SqlStorage) -> None:
-    """A command that is posted while another one runs, as by a finaliser, runs after it."""
+    """A command that a finaliser posts while another command runs is executed after it."""
     key = a_key()
     sql_store.execute(Append(1, key))
 
@@ -250,7 +250,10 @@ def test_post_on_unreadable_state_does_not_block_later_commands(lab: Lab) -> Non
 
 
 def test_forked_child_opens_its_own_connections(lab: Lab) -> None:
-    """A forked child opens its own connections; when it ends, its parent's stay open."""
+    """A forked child opens its own connections.
+
+    When the child ends, the parent's connections stay open.
+    """
     store, key = lab.sync_store(), a_key()
     store.execute(Append(1, key))
     previous_backends = lab.backends()

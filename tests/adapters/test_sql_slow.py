@@ -1,4 +1,4 @@
-"""Slow database servers, whose connections and replies are used even if they come late."""
+"""Slow database servers, whose late connections and replies are still used."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_closing_stops_opening_connections(lab: Lab, stuck_network: TcpProxy) ->
 def test_connection_that_is_awaited_at_closing_is_not_left_opening(
     lab: Lab, stuck_network: TcpProxy
 ) -> None:
-    """If an asynchronous store is closed during a command, its connection stops opening with it."""
+    """If an asynchronous store is closed while a command connects, connecting stops too."""
 
     async def run_scenario() -> set[asyncio.Task[Any]]:
         url = _url_through(lab, stuck_network)
@@ -208,7 +208,7 @@ def _late_opening(pool: LinkPool, stored: list[Any], *, age: float = 0.0) -> Pen
 
 
 def test_hanging_connections_are_passed_over_up_to_a_limit() -> None:
-    """While a connection attempt hangs, another may be started, up to a maximum."""
+    """While a connection attempt hangs, further attempts may be started up to a maximum."""
     pool, opened_links = LinkPool(), []  # type: ignore[var-annotated]  # of links
     hanging_link = _late_opening(pool, opened_links, age=60)
 
@@ -272,7 +272,7 @@ def test_interrupted_caller_leaves_an_opening_connection_to_the_next() -> None:
 
 
 def test_finished_opening_is_not_cancelled() -> None:
-    """Cancelling a finished connection attempt does nothing, even if its event loop is closed."""
+    """Cancelling a finished connection attempt has no effect, even if its event loop is closed."""
 
     async def run_scenario() -> _WorkerTask:
         opening = _WorkerTask(asyncio.sleep(0))

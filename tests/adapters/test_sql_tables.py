@@ -149,7 +149,10 @@ def _journal_position(lab: Lab, which: str) -> int:
 
 @pytest.mark.parametrize("durable", [True, False])
 def test_only_durable_commands_wait_for_the_disk(*, durable: bool) -> None:
-    """A durable command has its own transaction and waits for the disk; other commands do not."""
+    """A durable command has its own transaction and waits until the data is on disk.
+
+    Other commands do not.
+    """
     sent_chunks: list[bytes] = []
     with labs("postgresql") as lab, Proxy(lab.url, sent_chunks.append) as proxy:
         store, key = lab.sync_store(proxy.url), a_key()
@@ -377,7 +380,7 @@ def test_tables_that_cannot_be_made_again_are_an_outage(lab: Lab) -> None:
 
 
 def test_missing_rights_are_named(lab: Lab) -> None:
-    """The error for a database user without permissions names the missing ones."""
+    """The error for a database user without permissions names the missing permissions."""
     user = f"{lab.prefix}poor"
     lab.run(f"CREATE ROLE {user} LOGIN" if lab.kind == "postgresql" else f"CREATE USER {user}")
     if lab.kind == "mariadb":
@@ -431,7 +434,7 @@ def test_server_refusals_have_their_code(lab: Lab, code: int) -> None:
     ],
 )
 def test_server_statement_timeout_means_slow(lab: Lab, code: int, words: str) -> None:
-    """A statement that the server ends at its own time limit raises an error with `slow` set."""
+    """A statement that the server's time limit ends raises an error with `slow` set."""
     number = {"postgresql": ("55P03", "57014"), "mariadb": (1205, 1969)}[lab.kind][code]
     prefix = f"{lab.prefix}limit{code}_"
     store = lab.sync_store(prefix=prefix, create=True)
@@ -498,7 +501,7 @@ class Put(Append):
 
 
 def test_foreign_rows_are_refused(lab: Lab, sql_store: SqlStorage) -> None:
-    """A row that does not contain a state is refused, and other rows still work."""
+    """A row that does not contain a valid state is refused; other rows still work."""
     key = a_key()
     sql_store.execute(Append(1, key))
     foreign_value = "'\\x00'" if lab.kind == "postgresql" else "x'00'"

@@ -99,7 +99,7 @@ class NoConnection:
 
 
 def _link(answers: dict[str, Any], *, at_once: bool = True) -> MysqlLink:
-    """Return a database link to a fake server that gives these answers."""
+    """Return a database connection to a fake server that sends these responses."""
     return MysqlLink(NoConnection(), Answers(answers, at_once=at_once), "states", "meta")
 
 
@@ -128,7 +128,7 @@ def test_a_server_that_is_refused_is_named() -> None:
 
 
 def test_new_connection_without_time_is_kept() -> None:
-    """If a caller's time ends while it connects, the next caller uses its connection."""
+    """If a caller's time ends while it connects, the next caller uses the connection."""
     link = _link({"SELECT": ([(VERSION, 0, VERSION + 1)], 0)})
     engine = _engine(OneConnectionRuntime(link))
 
@@ -172,7 +172,7 @@ def test_answer_committed_for_an_interrupted_caller_is_returned() -> None:
 
 
 def test_command_that_is_refused_at_its_commit_fails_without_an_unknown_outcome() -> None:
-    """If an insert waits too long for a lock, it fails and has certainly not taken effect."""
+    """If an insert waits too long for a lock, it fails, and no row was inserted."""
     link = _link(
         {
             "SELECT": ([(VERSION, 0, VERSION + 1)], 0),
@@ -207,7 +207,7 @@ def test_signal_handler_may_use_a_store_that_closes_a_batch(lookup: int) -> None
 
 
 def _ignore_connection(*_: object) -> None:
-    """Do nothing with a connection that no caller waits for."""
+    """Do nothing with a connection for which no caller waits."""
 
 
 class OneConnectionRuntime:
@@ -288,7 +288,7 @@ class Interruption:
         self._run = run
 
     def open(self) -> None:
-        """Return at once; the caller has already left."""
+        """Return at once, because the caller no longer waits."""
 
     async def wait(self, _: float) -> None:
         """Raise an interruption."""
@@ -352,7 +352,7 @@ def test_an_update_that_is_refused_was_not_executed(*, at_once: bool) -> None:
 
 
 def test_empty_rows_may_be_inserted_again() -> None:
-    """If the commit that only inserts empty rows has no reply, it counts as not executed."""
+    """A commit that only inserts empty rows and gets no reply is treated as not executed."""
     link = _link({"COMMIT": ServerError(2013, "Lost connection")})
 
     with pytest.raises(NotExecuted):
@@ -379,7 +379,7 @@ def test_a_reply_is_not_read_after_its_time(ends: tuple[socket.socket, socket.so
 
 
 class EndedLoops:
-    """A runtime in which an earlier event loop has ended while others begin to use the engine."""
+    """A runtime in which one event loop has ended while others begin to use the engine."""
 
     def __init__(self) -> None:
         self.loop = "ended"

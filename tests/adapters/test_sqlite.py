@@ -143,7 +143,7 @@ def test_states_survive_a_restart(path: Path) -> None:
 
 
 def test_unchanged_states_are_not_written(path: Path, store: SqliteStorage) -> None:
-    """A command that changes nothing does not write to the SQLite file."""
+    """A command that changes no state does not write to the SQLite file."""
     store.execute(Put("old", "a"))
     outsider = OtherProgram(path)
     first_version = outsider.ask("PRAGMA data_version")
@@ -313,7 +313,7 @@ def test_a_store_in_a_circle_of_garbage_is_closed_in_time(path: Path) -> None:
 
 
 def test_call_is_still_made_if_limit_stored_state_has_unknown_layout(path: Path) -> None:
-    """If a limit's stored state has an unknown layout, the call is still made."""
+    """If the stored state of a rate limit has an unknown layout, the call is still made."""
     limit = RateLimitConfig.per_day(2)
     service = Service("vat", limits=limit, circuit=None, max_limit_wait=0)
     with SqliteStorage(path) as store, ConnectorManager([service], state=store) as manager:

@@ -142,7 +142,7 @@ def test_loop_continues_while_the_lock_is_held(path: Path) -> None:
 
 
 def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
-    """Waiting for a locked file ends at the timeout; the error contains a remedy."""
+    """Waiting for a locked file ends at the timeout with an error that contains a remedy."""
 
     async def use_store(store: AsyncSqliteStorage) -> None:
         with OtherProgram(path), pytest.raises(StorageUnavailable, match="held the lock"):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LateStore(SqliteOutbox):
-    """A store that does not find its file, which another process then creates at once."""
+    """A store that misses its file, because another process creates the file just afterwards."""
 
     def _connect(self, *, creates: bool) -> Any:
         try:

@@ -78,7 +78,7 @@ def test_special_characters_in_sqlite_path_are_literal(tmp_path: Path) -> None:
 
 
 def test_a_link_leads_to_the_file(tmp_path: Path) -> None:
-    """Stores that open a SQLite file by its path and by a symbolic link share its states."""
+    """Stores that open a SQLite file by its path and by a symbolic link share the file's states."""
     with SqliteStorage(tmp_path / "state.db") as store:
         store.execute(Put("there", "a"))
         (tmp_path / "link.db").symlink_to(tmp_path / "state.db")
@@ -261,7 +261,7 @@ def test_an_older_schema_is_brought_up_to_date(path: Path, monkeypatch: pytest.M
 def test_a_migration_that_fails_changes_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failed migration leaves the SQLite file unchanged, because it is one transaction."""
+    """A failed migration runs in one transaction, so it leaves the SQLite file unchanged."""
     with SqliteStorage(path) as old_storage:
         old_storage.execute(Put("old", "a"))
     newer_migrations = (
@@ -366,7 +366,7 @@ print("done")
 
 
 def test_write_that_is_cut_off_at_any_byte_by_full_disk_leaves_no_partial_state(path: Path) -> None:
-    """A write that is cut off at any byte by a full disk leaves no partial state."""
+    """If a full disk cuts off a write at any byte, the file contains no partial state."""
     program = subprocess.run(
         [sys.executable, "-c", FULL, str(path)],
         cwd=ROOT,

@@ -59,7 +59,10 @@ def _flushed_files(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_only_claims_wait_for_the_disk(store: SqliteStorage, flushed: list[int]) -> None:
-    """An idempotency claim is flushed to disk before it returns; counters are not."""
+    """An idempotency claim is flushed to disk before the claim returns.
+
+    Counters are not flushed.
+    """
     service = Service("vat", limits=RateLimitConfig.per_second(9))
     ConnectorManager([service], state=store).run("vat", lambda: None)
     flushes_before = len(flushed)

@@ -89,7 +89,10 @@ def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
 
 
 def test_posts_under_a_held_lock_are_kept(path: Path) -> None:
-    """Posting to a locked file does not wait; the posted commands run before the next command."""
+    """Posting a command to a locked file does not wait.
+
+    Posted commands run before the next command.
+    """
     with SqliteStorage(path, timeout=0.05) as store:
         store.execute(Put("old", "a"))
         with OtherProgram(path):

@@ -93,7 +93,7 @@ def test_concurrent_writes_are_stored_once(path: Path, workers: Workers) -> None
 
 
 def test_killed_process_leaves_whole_commands(path: Path, workers: Workers) -> None:
-    """Killing a process at any moment leaves each command stored completely or not at all."""
+    """If a process is killed at any moment, each command is stored completely or not at all."""
     generator, other_process = Random(1), workers.start("increment_counters")
     for _ in range(12):
         worker = workers.start("increment_counters")

@@ -81,7 +81,7 @@ def test_a_state_that_is_used_is_not_forgotten(path: Path) -> None:
 
 
 def test_a_state_that_is_used_costs_the_index_nothing(path: Path, store: SqliteStorage) -> None:
-    """If a state's expiry stays within the same hour, a write does not update the index."""
+    """If a state's expiry time stays within the same hour, a write does not update the index."""
     statements: list[str] = []
     store.execute(Put(0, "a"))
     link = engine_of(store).idle[-1]

@@ -199,7 +199,7 @@ async def test_expired_idle_connection_is_replaced(make: Make) -> None:
 
 @with_both_clients
 async def test_reset_connection_is_replaced(make: Make) -> None:
-    """A connection that the vendor reset while it was idle is not reused."""
+    """A connection that the vendor reset while the connection was idle is not reused."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(204, then="reset"), Behaviour(201))
         await client.send(POST, vendor.url, LONG)
@@ -274,7 +274,7 @@ def test_finalizer_waits_for_no_lock() -> None:
 
 @with_both_clients
 async def test_closed_client_is_refused(make: Make) -> None:
-    """A closed HTTP client refuses new calls; open responses may be read to their end."""
+    """A closed HTTP client refuses new calls; open responses can be read to their end."""
     async with lab(make) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99_999))
         incoming = await client.open(GET, vendor.url, LONG)
@@ -379,7 +379,7 @@ def test_sync_and_async_clients_match() -> None:
 
 
 def test_unused_modules_are_not_loaded() -> None:
-    """A StdlibHttpClient that uses no TLS loads neither ssl nor asyncio."""
+    """A StdlibHttpClient that uses no TLS imports neither ssl nor asyncio."""
     code = (
         "import sys, moorage.adapters.http.stdlib.client as http; http.StdlibHttpClient().close();"
         "print(sorted({'asyncio', 'ssl', 'http.client', 'logging'} & set(sys.modules)))"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def slow_request(*chunks: bytes, error: Exception | None = None) -> Request:
-    """Return a request whose body yields these chunks, then fails or never ends."""
+    """Return a request whose body yields two chunks and then fails or never ends."""
 
     async def source() -> AsyncIterator[bytes]:
         for chunk in chunks:
@@ -44,7 +44,10 @@ def slow_request(*chunks: bytes, error: Exception | None = None) -> Request:
 @pytest.mark.parametrize("chunks", [(), (b"one",)])
 @in_loop
 async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
-    """A request body that stalls ends at the total timeout; the error states if a part was sent."""
+    """A request whose body stalls ends at the total timeout.
+
+    The error states whether part of it was sent.
+    """
     async with lab(AsyncStdlibHttpClient) as (vendor, client):
         with pytest.raises(
             AttemptTimeout, match=r"did not receive (all of )?the request within"
@@ -109,7 +112,7 @@ async def test_reading_can_be_cancelled() -> None:
 @pytest.mark.parametrize("freed_first", [False, True])
 @in_loop
 async def test_waiting_for_a_slot_can_be_cancelled(freed_first: bool) -> None:
-    """A call that is cancelled while it waits for a connection, or gets one, frees its slot."""
+    """If a call is cancelled while it waits for or gets a connection, its slot becomes free."""
     async with lab(lambda: AsyncStdlibHttpClient(max_connections=1)) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"ab", cut=1))
@@ -130,7 +133,7 @@ async def test_waiting_for_a_slot_can_be_cancelled(freed_first: bool) -> None:
 
 
 def test_in_each_new_event_loop_client_opens_its_own_connections() -> None:
-    """In each new event loop the client opens its own connections."""
+    """The client opens its own connections in each new event loop."""
     client = AsyncStdlibHttpClient()
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
@@ -230,7 +233,7 @@ def test_waits_where_loops_cannot_watch_sockets(
 
 @in_loop
 async def test_turn_is_signalled_or_late() -> None:
-    """A caller whose turn has come gets its slot, even if its timeout ends at that time."""
+    """A caller at the head of the queue gets its slot, even if its timeout ends at that moment."""
     waiter = LoopNetwork().waiter()
     waiter.call()
     waiter.call()

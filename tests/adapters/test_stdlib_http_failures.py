@@ -179,7 +179,7 @@ async def test_every_address_is_tried_in_time(
 
 
 def fail_to_resolve() -> object:
-    """Raise the error of a resolver that does not know the host name."""
+    """Raise the error that a resolver raises for an unknown host name."""
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
@@ -408,7 +408,7 @@ async def test_max_head_limits_size_of_response_headers(make: Make) -> None:
 async def test_errors_name_the_vendor_and_the_fault(
     make: Make, behaviour: Behaviour, words: str
 ) -> None:
-    """The error for a failed exchange names the vendor's address and the fault."""
+    """The error for a failed request names the vendor's address and the fault."""
     async with lab(make) as (vendor, client):
         vendor.queue(behaviour)
         host, port = vendor.address
@@ -432,6 +432,6 @@ def test_interrupt_closes_the_connection() -> None:
 
 
 def test_an_exchange_interrupted_in_its_constructor_ends_silently() -> None:
-    """If an exchange is interrupted in its constructor, its finaliser raises nothing."""
+    """If a constructor of an exchange is interrupted, the object's finaliser raises no error."""
     exchange = Exchange.__new__(Exchange)
     exchange.__del__()

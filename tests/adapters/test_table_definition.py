@@ -144,7 +144,7 @@ def subjects(log: Any) -> list[str | None]:
 
 
 def test_migration_adds_a_missing_column_of_the_log(database: Database) -> None:
-    """`migrate` adds a missing column to the log table; existing rows have no value in it."""
+    """`migrate` adds a missing column to the log table; the column is empty in existing rows."""
     log = database.log(create=True)
     write(log, entry(1, subject="a"))
     database.remove_column("log", "subject")

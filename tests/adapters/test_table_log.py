@@ -275,7 +275,10 @@ def test_unreachable_server_is_reported(tmp_path: Path) -> None:
     ],
 )
 def test_unstorable_entry_alone_is_lost(change: Any, file: Lab) -> None:
-    """If no database can store a log entry, it is counted and reported; all others are stored."""
+    """A log entry that no database can store is counted and reported.
+
+    All other entries are stored.
+    """
     log = file.log(threads=False)
     for number in range(9):
         log.write(entry(number, **change) if number == 4 else entry(number))
@@ -315,7 +318,7 @@ def _process(lab: Lab, does: str) -> subprocess.Popen[bytes]:
     ],
 )
 def test_process_end_writes_the_queue(does: str, expected: int, lab: Lab) -> None:
-    """When a process ends or forks, each queued log entry is written once."""
+    """When a process ends or forks, each queued log entry is written exactly once."""
     log = lab.log()
     with _process(lab, does) as process:
         assert 0 == process.wait()

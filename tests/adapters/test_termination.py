@@ -53,7 +53,7 @@ def test_only_the_main_thread_installs_handlers() -> None:
 
 
 def test_failed_work_does_not_prevent_other_work() -> None:
-    """At SIGTERM each registered function is called once, even if others raise."""
+    """At SIGTERM each registered function is called once, even if other functions raise."""
     finished_works: list[str] = []
 
     def raise_error() -> None:

@@ -41,7 +41,7 @@ def test_ended_calls_leave_no_times_in_memory() -> None:
 
 
 def test_running_calls_keep_their_times() -> None:
-    """Expiry times are kept while their calls run, however many calls there are."""
+    """The timers keep their expiry times while calls run, for any number of calls."""
 
     async def call() -> None:
         running = [started_timeout(HOUR + number * TICK) for number in range(500)]
@@ -69,7 +69,7 @@ def test_timeout_expires_after_others_were_forgotten() -> None:
 
 
 def test_timeouts_of_a_task_expire_one_after_another() -> None:
-    """If a busy loop lets two timeouts expire at once, the inner one ends its own block."""
+    """If a busy event loop lets two timeouts expire at once, the inner one ends its own block."""
 
     async def attempt() -> str:
         inner_bound = started_timeout(TICK)

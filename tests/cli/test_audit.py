@@ -71,7 +71,10 @@ def test_acts_are_listed(trail: Path) -> None:
 
 
 def test_trail_is_sealed_and_verified(trail: Path) -> None:
-    """`audit verify` accepts a sealed trail; it shows an altered record, and exits with 1."""
+    """`audit verify` accepts an unchanged trail.
+
+    For a changed record it shows the record and exits with 1.
+    """
     command("circuit", "open", "vat")
     seal_result = command("audit", "seal", "--json").result
     command("circuit", "reset", "vat")
@@ -96,7 +99,7 @@ def test_trail_is_sealed_and_verified(trail: Path) -> None:
 
 
 def test_seals_without_their_key_are_counted(trail: Path) -> None:
-    """`audit verify` does not check seals whose key is missing, and prints their number."""
+    """`audit verify` does not check seals whose key is missing, and prints how many there are."""
     command("audit", "seal")
     text = Path("moorage.toml").read_text()
     Path("moorage.toml").write_text(text.replace('keys = "secret://env/AUDIT_KEYS"\n', ""))

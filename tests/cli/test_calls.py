@@ -68,7 +68,7 @@ def test_a_body_is_sent(vat: VendorServer, value: str, tmp_path: Path) -> None:
 
 
 def test_json_body_has_the_content_type_of_the_caller(vat: VendorServer) -> None:
-    """A Content-Type given as a header replaces that of a JSON body."""
+    """A Content-Type that is given as a header replaces the Content-Type of a JSON body."""
     vat.respond(204)
     arguments = ("vat", "POST", "/x", "--json-body", "{}")
     command("call", *arguments, "--header", "content-type=application/vnd.api+json")
@@ -141,7 +141,7 @@ def test_invalid_requests_are_refused(vat: VendorServer, more: list[str], words:
 
 
 def test_an_unknown_service_is_refused() -> None:
-    """An unknown service is refused; the error lists the known services."""
+    """An unknown service is refused, and the error lists the configured services."""
     configure("")
 
     assert 2 == command("call", "nobody", "GET", "/").code

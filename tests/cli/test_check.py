@@ -147,14 +147,14 @@ def test_store_of_another_environment_is_reported(tmp_path: Path) -> None:
 
 
 def test_empty_configuration_is_valid() -> None:
-    """An empty configuration is valid; the report says that circuits are not shared."""
+    """An empty configuration is valid; the report says that processes do not share circuits."""
     configure("")
 
     assert "the memory of each process" in command("check").out
 
 
 def test_mistakes_are_reported_with_path_and_remedy() -> None:
-    """`moorage check` reports path, cause and remedy of each mistake, as text and as JSON."""
+    """`moorage check` reports the path, cause and remedy of each mistake, as text and as JSON."""
     configure('[vendors.stripe]\ntimeuot = 5\n[email]\nvendor = "nobody"\n')
     people, result = command("check"), command("check", "--json")
 

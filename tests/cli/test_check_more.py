@@ -52,7 +52,10 @@ def test_overrides_are_listed() -> None:
 
 
 def test_an_earlier_version_is_shown_and_written() -> None:
-    """`check` shows how to convert an old configuration; --write converts it and keeps a copy."""
+    """`check` shows how to convert an old configuration.
+
+    `check --write` converts it and saves a copy of the old file.
+    """
     os.environ["STRIPE"] = "sk_test_hunter2"
     configure(EARLIER)
     result = command("check")
@@ -68,7 +71,10 @@ def test_an_earlier_version_is_shown_and_written() -> None:
 
 
 def test_rewritten_configuration_file_keeps_its_permissions() -> None:
-    """A rewritten configuration file keeps its permissions; a planted link is not followed."""
+    """A rewritten configuration file keeps its permissions.
+
+    A symbolic link in its place is not followed.
+    """
     os.environ["STRIPE"] = "sk"
     configure(EARLIER)
     Path("moorage.toml").chmod(0o600)

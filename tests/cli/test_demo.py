@@ -1,4 +1,4 @@
-"""`moorage demo`, as a newcomer runs it."""
+"""Tests of `moorage demo` as a newcomer runs it."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def put_call(outbox: Outbox, **options: Any) -> str:
 def test_calls_are_made_once(
     outbox: Outbox, server: VendorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`moorage outbox run --once` makes the due calls, and ends."""
+    """`moorage outbox run --once` makes the calls that are due, and ends."""
     put_call(outbox)
     put_call(outbox)
     run_result = run(capsys, "outbox", "run", "--store", URL, "--once")
@@ -129,7 +129,7 @@ def test_a_worker_stops_at_a_signal(
 
 
 def test_worker_runs_until_stopped(outbox: Outbox, server: VendorServer) -> None:
-    """`moorage outbox run` makes calls as they come, and exits cleanly on a signal."""
+    """`moorage outbox run` makes each call when it is due, and exits cleanly on a signal."""
     put_call(outbox)
     command = [sys.executable, "-m", "moorage", "outbox", "run", "--pause", "0.05"]
     environment = {**os.environ, "MOORAGE_OUTBOX": URL}
@@ -172,7 +172,7 @@ def test_calls_are_listed(outbox: Outbox, capsys: pytest.CaptureFixture[str]) ->
 def test_calls_that_wait_for_others_are_listed(
     outbox: Outbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """For each call, `moorage outbox list` shows the calls that it waits for."""
+    """For each call, `moorage outbox list` shows the earlier calls for which it waits."""
     first = put_call(outbox)
     second = put_call(outbox, after=[first])
     page = run(capsys, "outbox", "list", "--store", URL, "--state", "blocked")
@@ -308,7 +308,7 @@ def test_a_store_that_is_away_for_a_while(
 
 
 class AwayOutbox(SqliteOutbox):
-    """An outbox whose store is unavailable; at the first use it also stops its worker."""
+    """An outbox whose store is unavailable; at its first use it also stops the worker."""
 
     def claim(self, *_: Any, **__: Any) -> Any:
         """Send the signal that ends the worker, and fail like an unavailable store."""
@@ -339,7 +339,7 @@ def test_a_host_with_an_outbox(outbox: Outbox, capsys: pytest.CaptureFixture[str
 
 
 def test_calls_are_paused(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
-    """A paused call is listed as paused and not made; after `resume` it is made."""
+    """A paused call is listed as paused and is not made; after `resume` it is made."""
     put_call(outbox)
     paused = run(capsys, "outbox", "pause", "shop", "--reason", "incident 7", "--store", URL)
     assert ("shop", None, "incident 7") == (paused["target"], paused["tenant"], paused["reason"])
@@ -359,7 +359,7 @@ def test_calls_are_paused(outbox: Outbox, capsys: pytest.CaptureFixture[str]) ->
 def test_resuming_names_the_pauses_that_remain(
     outbox: Outbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`outbox resume` ends the pauses with the given names, and shows all that remain."""
+    """`outbox resume` ends the pauses with the given names, and shows all remaining pauses."""
     outbox.pause(reason="incident 7")
     assert main(["outbox", "resume", "shop", "--tenant", "acme", "--store", URL]) == 1
     assert capsys.readouterr().out == (

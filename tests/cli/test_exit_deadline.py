@@ -1,4 +1,4 @@
-"""The time limit for a process after a signal told it to end."""
+"""The time limit within which a process exits after a signal."""
 
 from __future__ import annotations
 

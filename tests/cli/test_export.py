@@ -1,4 +1,4 @@
-"""`moorage export`, as an operator runs it."""
+"""Tests of `moorage export` as an operator runs it."""
 
 from __future__ import annotations
 

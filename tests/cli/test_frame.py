@@ -161,7 +161,7 @@ def test_the_configuration_is_found(tmp_path: Path) -> None:
 
 
 def test_empty_path_of_the_configuration_is_an_error(tmp_path: Path) -> None:
-    """An empty --config, as of an unset shell variable, does not fall back to another file."""
+    """If --config is empty, as with an unset shell variable, no other file is used instead."""
     os.chdir(tmp_path)
     (tmp_path / "moorage.toml").write_text("")
     os.environ["MOORAGE_CONFIG"] = str(tmp_path / "moorage.toml")
@@ -275,7 +275,7 @@ def test_closed_pipe_ends_quietly() -> None:
 
 
 def test_it_can_be_interrupted_while_it_loads() -> None:
-    """Ctrl-C while modules are imported ends the command like any other interruption."""
+    """Ctrl-C during the import of modules ends the command like any other interruption."""
     program = (
         "import sys\n"
         "class Interrupter:\n"
@@ -362,7 +362,7 @@ def test_completion_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("arguments", [["check"], ["--help"], ["vendors", "--json"]])
 def test_closed_streams_do_not_fail(arguments: list[str]) -> None:
-    """A command whose standard streams are closed ends with the usual exit code."""
+    """A command whose standard streams are closed exits with its usual exit code."""
     with_streams = subprocess.run([*MOORAGE, *arguments], capture_output=True, check=False)
     closed_process = subprocess.run(
         ["/bin/sh", "-c", '"$@" <&- >&- 2>&-', "sh", *MOORAGE, *arguments],

@@ -20,7 +20,7 @@ GIVEN: dict[str, Any] = {
 
 
 def test_configuration_of_the_host(tmp_path: Path) -> None:
-    """Commands use the configuration and store of the host, and never print what is in them."""
+    """Commands use the host's configuration and store, and never print secrets from them."""
     host = Host(source=GIVEN, state=f"sqlite:///{tmp_path / 'state.db'}")
     result = command("check", "--json", host=host)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def test_housekeeping_removes_expired_states(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`moorage housekeep` removes all expired states, and keeps all other states."""
+    """`moorage housekeep` removes all expired states, and removes no other state."""
     path, stored_key = tmp_path / "state.db", new_key()
     with SqliteStorage(path) as store:
         now, _ = store.execute(Write({stored_key: "kept"}))

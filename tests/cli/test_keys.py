@@ -25,13 +25,13 @@ LOST = Behaviour(raw=b"", then="close")
 
 @pytest.fixture
 def vendor() -> Iterator[VendorServer]:
-    """Yield a vendor that does not know idempotency keys."""
+    """Yield a vendor that ignores idempotency keys."""
     with VendorServer() as server:
         yield server
 
 
 def lost_payout(state: str, vendor: VendorServer, log: str = "") -> str:
-    """Make a payout under the key `INV-3` whose answer is lost, and return the service's name."""
+    """Make a payout with the key `INV-3` whose response is lost, and return the service's name."""
     command("housekeep", state, "--migrate")
     name = unique("bank")
     configure(
@@ -52,7 +52,10 @@ def pay_out(name: str) -> object:
 
 @MAKES
 def test_operator_says_that_it_happened(make: Callable[[], str], vendor: VendorServer) -> None:
-    """After `--done`, repeats of the idempotency key get the given answer, and nothing is sent."""
+    """After `--done`, a repeated call with the idempotency key returns the given result.
+
+    Nothing is sent.
+    """
     name = lost_payout(make(), vendor)
     Path("answer.json").write_text('{"id": "po_1"}', "utf-8")
 
@@ -94,7 +97,7 @@ def test_outcome_must_be_told(vendor: VendorServer) -> None:
 
 
 def test_unknown_key_changes_nothing(vendor: VendorServer) -> None:
-    """If nobody used an idempotency key, it is not settled, and the command fails."""
+    """The command fails for an idempotency key that no call has used."""
     name = lost_payout(STORES["sqlite"](), vendor)
     result = command("keys", "resolve", name, "INV-4", "--done", "--answer", "{}")
     assert 1 == result.code

@@ -129,7 +129,7 @@ def test_list_that_stops_at_its_limit_says_how_far_back_it_has_read() -> None:
 
 
 def test_old_calls_are_removed(log: Any, capsys: Any) -> None:
-    """`moorage logs` removes calls older than the given days, and keeps newer calls."""
+    """`moorage logs` removes calls older than the given number of days, and keeps newer calls."""
     assert {"removed": 1} == run(capsys, "remove", "--older-than", "30")
     assert [entry(1).id] == [call["id"] for call in run(capsys, "list")["calls"]]
 
@@ -168,7 +168,7 @@ def test_unknown_call_is_not_shown(log: Any, capsys: Any) -> None:
 
 
 def test_export_as_csv(log: Any, capsys: Any) -> None:
-    """The CSV export has a row for each call; a spreadsheet runs none of its text as a formula."""
+    """The CSV export has a row for each call; a spreadsheet runs none of the text as a formula."""
     for number, tenant in enumerate(("=1+1", "@x", "-2", "+2", "\t=1", "plain"), 10):
         log.write(attrs.evolve(entry(number), tenant=tenant))
     log.flush()
@@ -228,7 +228,7 @@ def test_export_of_texts_that_parquet_refuses() -> None:
 def test_export_to_parquet_needs_pyarrow(
     log: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without pyarrow, the Parquet export names the pip extra to install; existing files stay."""
+    """Without pyarrow, the Parquet export names the pip extra to install, and changes no file."""
     Path("calls.parquet").write_text("earlier")
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     error = run(capsys, "export", "--format", "parquet", "--output", "calls.parquet", code=2)
@@ -289,7 +289,7 @@ def test_follow_ends_with_a_signal(number: signal.Signals, log: Any) -> None:
 
 
 def test_follow_ends_with_its_reader(log: Any) -> None:
-    """If nobody reads its output any more, `moorage logs --follow` ends by itself."""
+    """`moorage logs --follow` ends by itself if the reader of its output has exited."""
     with follow() as process:
         assert process.stdout is not None
         process.stdout.close()
@@ -299,7 +299,7 @@ def test_follow_ends_with_its_reader(log: Any) -> None:
 
 
 def test_logs_follow_prints_each_call_as_json_line(log: Any, capsys: Any) -> None:
-    """`logs --follow` prints each call as a JSON line, and ends after the given number."""
+    """`logs --follow` prints each call as JSON, and ends after the given number of calls."""
     ended_event = Event()
 
     def write() -> None:

@@ -67,7 +67,7 @@ def test_one_request_is_taken() -> None:
     ],
 )
 def test_other_requests_are_refused(head: bytes) -> None:
-    """The listener refuses other requests, and keeps waiting for the right one."""
+    """The listener refuses wrong requests, and continues to wait for the right request."""
     with LoopbackListener(0) as listener:
         target, answers = accepted_request(listener, head, GOOD)
 

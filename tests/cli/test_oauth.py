@@ -205,7 +205,10 @@ def test_device_login_with_a_secret(context: Context) -> None:
 def test_refused_consent_has_an_exit_code(
     context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After a rejected consent, `oauth login` has its own exit code, and nothing is stored."""
+    """If the user rejects the consent, `oauth login` exits with a special code.
+
+    Nothing is stored.
+    """
     terminal = Terminal()
     with AuthorizationServer(PUBLIC) as server:
         server.people.approve = False

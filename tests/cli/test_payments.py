@@ -114,7 +114,7 @@ def test_payment_of_a_killed_process_is_listed_and_closed(make: Callable[[], str
 
 
 def test_settle_command_settles_due_payments() -> None:
-    """`payments settle` settles due payments with unknown outcomes, or says that none exist."""
+    """`payments settle` settles due payments with unknown outcomes, or says there are none."""
     stripe = StripeSandbox(api_key="sk_test_sandbox")
     with stripe.serving() as server:
         configuration = WHOLE.format(state="sqlite:///state.db", url=server.url)

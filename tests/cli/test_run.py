@@ -62,7 +62,10 @@ def test_arguments_come_from_a_file() -> None:
     ],
 )
 def test_mistakes_are_named(arguments: list[str], message: str) -> None:
-    """`moorage run` with a wrong name or argument runs nothing; the error describes the mistake."""
+    """`moorage run` with a wrong name or argument runs nothing.
+
+    The error describes the mistake.
+    """
     result = command("run", *arguments)
 
     assert 2 == result.code

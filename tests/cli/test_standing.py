@@ -161,7 +161,7 @@ def test_open_circuit_shows_its_remaining_time() -> None:
 
 @pytest.mark.parametrize("words", [["status"], ["circuit", "open", "vat"]])
 def test_status_needs_a_shared_store(words: list[str]) -> None:
-    """`status` and `circuit` need a shared store, since each process has its own state."""
+    """`status` and `circuit` need a shared store, as otherwise each process has its own state."""
     configure('[services.vat]\nbase_url = "http://127.0.0.1:9"\n')
 
     assert (2, True) == (command(*words).code, "state.url" in command(*words).err)
@@ -275,7 +275,7 @@ def test_a_table_is_drawn_and_work_counted() -> None:
 
 
 def test_watch_ends_without_error_when_its_reader_leaves() -> None:
-    """`--watch` ends without an error when its reader leaves."""
+    """`--watch` ends without an error when the reader of its output exits."""
     name = write_configuration("sqlite:///state.db")
     own_end, other_end = os.pipe()
     codes: Queue[int] = Queue()

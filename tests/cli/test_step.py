@@ -148,7 +148,10 @@ def test_output_and_exit_code_are_those_of_the_step() -> None:
 
 
 def test_repeat_shows_the_result() -> None:
-    """Repeating a key shows the result and starts nothing; another step with the key is refused."""
+    """A repeated key shows the earlier result and starts nothing.
+
+    Another step with the same key is refused.
+    """
     options = ["total", "--key", "g1", "--json"]
     first, second = (
         command("step", "run", *options, "--file", "orders=moorage.toml") for _ in range(2)
@@ -163,7 +166,7 @@ def test_repeat_shows_the_result() -> None:
 
 
 def test_reused_result_is_announced() -> None:
-    """If an equal step succeeded before, `step run` prints that it ran nothing."""
+    """If an equal step has succeeded before, `step run` prints that it ran nothing."""
     options = ["--env", f"FOLDER={Path.cwd()}"]
     counter = Path("counter")
     first, second = (command("step", "run", "cached", "--key", key, *options) for key in "ab")
@@ -303,7 +306,7 @@ def test_torn_last_line_is_ended() -> None:
 
 
 def test_steps_are_listed() -> None:
-    """`step list` prints all steps with their platforms, or that there are none."""
+    """`step list` prints all steps with their platforms, or that there are no steps."""
     rows = command("step", "list").out.splitlines()
     fields = command("step", "list", "--json").result["steps"]
     Path("moorage.toml").write_text("version = 1\n")
@@ -334,7 +337,7 @@ def test_running_steps_are_listed_with_their_keys() -> None:
 
 @pytest.mark.usefixtures("cloud")
 def test_interruption_before_the_start_runs_nothing() -> None:
-    """Ctrl-C while a step is starting just ends the command, as there is no run yet."""
+    """Ctrl-C while a step is starting just ends the command, because there is no run yet."""
     ending = command("step", "run", "greet")
 
     assert (130, "moorage: Interrupted.\n") == (ending.code, ending.err)

@@ -142,7 +142,10 @@ def letters() -> list[dict[str, Any]]:
 
 
 def test_pipeline_runs_from_the_configuration() -> None:
-    """A pipeline whose source ends exits with 0, and its position and counts are in the store."""
+    """A pipeline whose source ends exits with 0.
+
+    Its position and record counts are in the store.
+    """
     assert (0, "never run") == (command("stream", "status").code, state_of("shop"))
     ending = command("stream", "run")
     assert 0 == ending.code, ending.err
@@ -190,7 +193,10 @@ def test_pipeline_continues_after_its_stored_position() -> None:
 
 
 def test_dead_letters_are_listed_shown_replayed_and_dropped() -> None:
-    """If a replayed dead letter succeeds, it is removed; if it fails, there is a new one."""
+    """If a replayed dead letter succeeds, it is removed.
+
+    If it fails, a new dead letter is stored.
+    """
     command("stream", "run")
     [letter] = letters()
     assert ("InvalidData", "Three is broken.", 3, 1) == tuple(
@@ -216,7 +222,7 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped() -> None:
 
 
 def test_payload_that_is_no_text_is_shown_as_base64() -> None:
-    """If a dead letter's payload is not text, it is shown as Base64, without loss."""
+    """If the payload of a dead letter is not text, the command shows it as Base64."""
     command("stream", "run")
     path = Path("dead.jsonl")
     document = json.loads(path.read_text("utf-8"))
@@ -295,7 +301,10 @@ sink = {sink}
 
 
 def test_signal_drains_a_pipeline_between_streams(private: PrivateRedis) -> None:
-    """Records pass from stream to stream through a transform; SIGTERM ends it with exit code 0."""
+    """Records pass from one stream through a transform to another.
+
+    SIGTERM ends the command with exit code 0.
+    """
     configure(
         redis_configuration(
             private.url,
@@ -382,7 +391,7 @@ def test_failure_of_a_pipeline_is_shown() -> None:
 
 
 def test_each_worker_is_listed_with_its_own_state() -> None:
-    """The table shows the state of each worker, and those of all workers during a pause."""
+    """The table shows the state of each worker, and during a pause the state of all workers."""
     storage = open_storage("sqlite:///state.db")
     for worker, state in (("first", "failed"), ("second", "running")):
         storage.execute(ReportWorker(control_key("shop"), worker, {"state": state}))
@@ -406,7 +415,7 @@ def test_worker_that_stopped_reporting_is_silent() -> None:
 
 
 class StorePipelineState:
-    """A command that stores the pipeline state given to it."""
+    """A command that stores the pipeline state passed to it."""
 
     once = False
     durable = True
@@ -441,7 +450,10 @@ def refused_message(*arguments: str) -> str:
 
 
 def test_mistakes_are_named() -> None:
-    """A mistake in the command or the configuration runs nothing, and the error describes it."""
+    """A mistake in the command or the configuration runs nothing.
+
+    The error describes the mistake.
+    """
     assert "There is no pipeline named 'x'." in refused_message("run", "x")
     for name, message in (
         ("our_orders:TEXT", "is not a function"),

@@ -277,7 +277,7 @@ checkpoints = true
 def test_requests_are_sent_for_records(
     vendor: VendorServer, options: str, requests: list[tuple[str, str, int]]
 ) -> None:
-    """A sink of kind `http` sends each record, or the request that a function makes from it."""
+    """A sink of kind `http` sends each record, or the request that a function makes of it."""
     for _ in range(3):
         vendor.respond_json({})
     service = f'[services.erp]\nbase_url = "{vendor.url}"\n'

@@ -165,7 +165,7 @@ ACCOUNT = '[vendors.stripe]\nvolatile_keys = true\ncredentials = "sk_test_1"\n'
 def test_pipeline_differs_if_something_that_it_uses_does(
     table: str, before: str, after: str
 ) -> None:
-    """Changing a service, account or hub setting counts as changing each pipeline that uses it."""
+    """A changed service, account or hub setting replaces each pipeline that uses it."""
     safety, http = "[safety]\ndry_run = false\n", "[http]\nmax_connections = 20\n"
     health = '[health]\nexpires = { "a key" = "2030-01-01T00:00:00Z" }\n'
     values: list[dict[str, object]] = []
@@ -211,7 +211,10 @@ async def test_only_changed_pipelines_are_replaced(module: Any) -> None:
 async def test_refused_configuration_leaves_the_pipelines(
     module: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If the new configuration is wrong, nothing changes; stderr and status show the reason."""
+    """If the new configuration is wrong, no pipeline changes.
+
+    stderr and `status` show the reason.
+    """
     configure(pipeline("moves", "old"))
     async with StreamWorker((), 0.01, context()) as worker:
         running = asyncio.create_task(worker.run())
@@ -307,7 +310,10 @@ async def test_store_that_cannot_be_used_is_refused(
 async def test_unforeseen_failure_of_a_reload_is_refused(
     module: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A reload that fails in the program's own code is refused; its message is not shown."""
+    """If the program's own code fails during a reload, the reload is refused.
+
+    The error's message is not shown.
+    """
     configure(pipeline("moves", "old"))
     async with StreamWorker((), 0.01, context()) as worker:
         running = asyncio.create_task(worker.run())
@@ -322,7 +328,10 @@ async def test_unforeseen_failure_of_a_reload_is_refused(
 
 
 async def test_failure_of_a_replaced_pipeline_stops_the_others(module: Any) -> None:
-    """If a pipeline fails after its replacement, the others end in order; its error is raised."""
+    """If a pipeline fails after its replacement, the other pipelines stop in order.
+
+    Its error is raised.
+    """
     configure(pipeline("stays", "kept"), pipeline("moves", "old"))
     async with StreamWorker((), 0.01, context()) as worker:
         running = asyncio.create_task(worker.run())

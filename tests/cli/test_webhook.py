@@ -254,7 +254,7 @@ def test_each_webhook_is_accepted_or_refused_separately(more: list[str]) -> None
 
 
 class OutputThatLeaves(Output):
-    """A standard output whose reader leaves after the first line, which shows the address."""
+    """A standard output whose reader exits after the first line, which shows the address."""
 
     def __init__(self, nowhere: int) -> None:
         super().__init__()
@@ -272,7 +272,7 @@ class OutputThatLeaves(Output):
 
 
 def test_listener_ends_when_its_pipe_closes(tmp_path: Path) -> None:
-    """If its output's reader has left, `webhook listen` ends at the next webhook."""
+    """If the reader of its output has exited, `webhook listen` ends at the next webhook."""
     codes: Queue[int] = Queue()
     with (tmp_path / "nowhere").open("w") as nowhere:
         out = OutputThatLeaves(nowhere.fileno())

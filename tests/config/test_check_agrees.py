@@ -1,4 +1,7 @@
-"""`moorage check` and `moorage.open` report the same problems, and all of them at once."""
+"""`moorage check` and `moorage.open` report the same problems.
+
+Each reports all of them at once.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ BROKEN = [(end, text, words) for end, rows in TEXTS.items() for text, words in r
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run each test in its own folder, for stores and certificate files."""
+    """Run each test in its own folder, in which it can create stores and certificate files."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("warnings.filters", [("ignore", None, UserWarning, None, 0)])
 
@@ -143,7 +146,10 @@ def test_there_are_at_least_150_broken_and_18_valid_test_configurations() -> Non
 
 
 def test_every_environment_is_checked() -> None:
-    """With --all-environments, each environment is checked; the exit code is that of the worst."""
+    """With --all-environments, each environment is checked.
+
+    The worst result decides the exit code.
+    """
     path = write_configuration(
         "toml",
         '[services.vat]\nbase_url = "https://vat.example"\n'
@@ -261,7 +267,7 @@ def test_directory_without_write_permission_is_refused(
 
 
 def test_file_of_credentials_needs_read_permission(folder_of_everybody: Path) -> None:
-    """A credentials file is refused if the user cannot read it; it need not be writable."""
+    """A credentials file that the user cannot read is refused; the file need not be writable."""
     folder = folder_of_everybody
     file = folder / "credentials.toml"
     file.write_text("")
@@ -287,7 +293,7 @@ def test_file_of_credentials_needs_read_permission(folder_of_everybody: Path) ->
     ],
 )
 def test_file_urls_have_one_meaning(url: str, name: str, tmp_path: Path) -> None:
-    """A `file:` URL names the same file for an audit trail and for credentials."""
+    """A `file:` URL refers to the same file for an audit trail and for credentials."""
     tables = {"audit": {"url": url}, "credentials_from": {"url": url}}
     path = write_configuration("json", json.dumps(tables))
     file = tmp_path / name

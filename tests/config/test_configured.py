@@ -132,7 +132,7 @@ def test_configured_hub_works() -> None:
 
 
 def test_url_of_state_store_may_be_secret_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The URL of the state store may be a secret reference, and is not shown."""
+    """The URL of the state store may be a secret reference, and is never shown."""
     monkeypatch.setenv("STATE_URL", "redis://:hidden@127.0.0.1/0")
     result = read_configuration({"state": {"url": "secret://env/STATE_URL"}})
 

@@ -89,7 +89,10 @@ def test_a_store_of_credentials_that_cannot_be(
 
 
 def test_a_database_keeps_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials can be stored in a database; without its driver, the error names the extra."""
+    """Credentials can be stored in a database.
+
+    If the driver is missing, the error names the pip extra.
+    """
     keys = {"keys": generate_keys().text()}
     moorage.open({**NEEDS, "credentials_from": {"url": postgres_url(), **keys}}).close()
     monkeypatch.setitem(__import__("sys").modules, "moorage.adapters.credentials.sql", None)

@@ -72,14 +72,14 @@ def test_environment_variable_sets_the_file(
 
 
 def test_relative_xdg_state_home_is_ignored() -> None:
-    """A relative XDG_STATE_HOME is ignored, as its specification says."""
+    """A relative XDG_STATE_HOME is ignored, as the XDG specification demands."""
     url = default_url({"XDG_STATE_HOME": "here"}, None)
     assert f"{Path.home()}/.local/state/moorage/state.db" == url.removeprefix("sqlite:///")
 
 
 @pytest.mark.parametrize("fields", [{"volatile_keys": True}, None])
 def test_no_file_without_durable_keys(folder: Path, fields: dict[str, bool] | None) -> None:
-    """No state file is created if no account moves money, or if keys may be lost in a crash."""
+    """No state file is created if no account moves money, or if a crash may lose keys."""
     result = {} if fields is None else tables(StripeSandbox(), **fields)
     moorage.open(result).close()
     assert read_configuration(result).store is None

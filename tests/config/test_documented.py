@@ -23,7 +23,7 @@ OTHERS = {"credentials.toml", "pyproject.toml", "warehouse.toml"}
 
 
 def _files_after_blocks(page: Path) -> list[tuple[str, str]]:
-    """Return what a reader's file contains after each TOML block of a page."""
+    """Return the content of a reader's configuration file after each TOML block of a page."""
     files: dict[str, str] = {}
     blocks: list[tuple[str, str]] = []
     for block in BLOCK.findall(page.read_text("utf-8")):

@@ -30,7 +30,7 @@ def test_service_that_a_broken_account_may_have_is_not_reported_as_unknown(
 
 
 def test_offers_that_cannot_be_ruled_out() -> None:
-    """A broken account, or an account of other tenants, counts as offering any contract."""
+    """An account that is broken or belongs to other tenants is assumed to support any contract."""
     unreadable = KnownNames(services=frozenset(), unreadable=frozenset({"broken"}))
     tenants = KnownNames(services=frozenset(), other_tenants=True)
 

@@ -159,7 +159,10 @@ def test_a_missing_setting_has_the_line_of_its_table(tmp_path: Path) -> None:
 
 
 def test_lines_of_overlays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A setting of an environment's table has a line; a setting from a variable has none."""
+    """A setting in an environment's table has a line number.
+
+    A setting from an environment variable has none.
+    """
     file = tmp_path / "moorage.toml"
     file.write_text(
         "[services.a]\nbase_url = 'http://a'\ntimeout = 5\n"

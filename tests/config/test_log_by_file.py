@@ -51,7 +51,7 @@ def test_log_passed_by_program_is_used_instead_of_configured_one(options: Any) -
 
 
 def test_reload_that_names_another_log_is_refused(tmp_path: Path) -> None:
-    """A reload that names another log is refused, unless the program passed a log."""
+    """A reload that changes the integration log is refused, unless the program passed the log."""
     source: dict[str, Any] = {"services": SERVICES, "log": {"url": "memory:"}}
     logging_source = {**source, "log": {"url": f"sqlite:///{tmp_path}/calls.db"}}
     with moorage.open(source) as hub:

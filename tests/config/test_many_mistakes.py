@@ -74,7 +74,7 @@ def test_work_grows_linearly_with_the_mistakes(
 
 
 def test_only_so_many_words_are_compared() -> None:
-    """After a thousand different unknown setting names, further ones get no suggestion."""
+    """After a thousand different unknown setting names, errors no longer suggest a name."""
     report = Report()
     for number in range(1_000):
         report.similar_word(f"junk{number}", ["timeout"])
@@ -93,7 +93,7 @@ def test_problem_is_found_at_every_path_around_it() -> None:
 
 
 def test_unreadable_secret_is_excused_once() -> None:
-    """A table whose only problem is an unreadable secret counts as having no problem."""
+    """A table whose only problem is an unreadable secret is reported as having no problem."""
     report = Report()
     report.add("vendors.a.key", "It cannot be read.", "Set it.")
     report.unreadable_placeholder("vendors.a.key")

@@ -54,7 +54,7 @@ def test_an_asynchronous_hub_counts_its_calls(tmp_path: Path) -> None:
 
 
 def test_reload_that_names_another_metrics_store_is_refused(tmp_path: Path) -> None:
-    """A reload that names another metrics store is refused."""
+    """A reload that changes the metrics store is refused."""
     source: dict[str, Any] = {"services": SERVICES, "metrics": {"url": "memory:"}}
     metrics_source = {**source, "metrics": {"url": f"sqlite:///{tmp_path}/metrics.db"}}
     with moorage.open(source) as hub:

@@ -33,7 +33,7 @@ def service_of(file: Path, content: str | bytes) -> Service:
 
 @pytest.mark.parametrize("name", ["shop.json", "shop.yaml", "shop.YML", "shop"])
 def test_file_is_read_by_its_ending(name: str, tmp_path: Path) -> None:
-    """An OpenAPI file that ends in .yaml or .yml is read as YAML, any other as JSON."""
+    """An OpenAPI file named .yaml or .yml is read as YAML, and any other file as JSON."""
     content = json.dumps(SHOP)
     if "y" in name.lower():
         content = yaml.safe_dump(SHOP)
@@ -132,7 +132,10 @@ def test_aliases_are_shared(tmp_path: Path) -> None:
 def test_plain_words_are_those_of_json(
     text: str, value: object, loader: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """YAML words are strings, except true, false, null and decimal numbers; keys are strings."""
+    """Unquoted YAML values are strings, except true, false, null and decimal numbers.
+
+    Keys are strings.
+    """
     monkeypatch.setattr(yaml_values, "_LOADER", loader)
     assert value == yaml_value(text)
 

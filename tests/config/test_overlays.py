@@ -25,7 +25,10 @@ OVERLAID: dict[str, Any] = {
 
 
 def test_environment_tables_are_merged_into_general_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment's tables are merged into the general ones; other values are replaced."""
+    """The tables of an environment are merged into the general tables.
+
+    Other values are replaced.
+    """
     plain_configuration = read_configuration(OVERLAID)
     result = read_configuration(OVERLAID, "production")
     monkeypatch.setenv("MOORAGE_ENVIRONMENT", "production")

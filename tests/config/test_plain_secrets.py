@@ -96,7 +96,7 @@ def test_each_plain_secret_is_reported(file: Path) -> None:
 
 
 def test_unknown_tables_are_searched_too() -> None:
-    """A password in a URL is reported even in a table that the configuration does not know."""
+    """A password in a URL is reported even if the URL is in an unknown table."""
     url = "https://us:hidden@a.example"
     results = plain_secrets(
         {"state": {"url": {"a": url}}, "vendors": {"nobody": {"b": {"c": url}}}}, "a file"

@@ -117,7 +117,7 @@ def test_types_may_be_named_with_their_module() -> None:
 
 
 def test_secrets_of_vendors_are_known_as_secrets() -> None:
-    """The configuration knows which vendor options are secrets, so that plain ones are found."""
+    """The configuration schema marks secret vendor options, so that plain ones are found."""
     for vendor_name in BUILT_IN:
         vendor: Any = vendor_class(vendor_name)
         shapes = {name: str(field.shape) for name, field in table_of(vendor).fields.items()}
@@ -146,7 +146,7 @@ def test_fields_validated_against_other_fields() -> None:
 
 
 def test_validators_of_others() -> None:
-    """Any error that a field's own validator raises is reported as a problem of that field."""
+    """Any error that a field's own validator raises is reported as a problem of the field."""
     report = Report()
 
     assert read(table_of(UnusualFields), {"most": 100}, "odd", report) is REPORTED

@@ -125,7 +125,10 @@ def test_asynchronous_hub_runs_configured_steps() -> None:
 
 
 def test_steps_need_no_configured_service() -> None:
-    """A step's service need not be configured; a configured service keeps its settings."""
+    """A step's service need not be configured.
+
+    The step uses the settings of a configured service.
+    """
     platforms = {"platforms": {"here": LOCAL}}
     configuration = read_configuration({**platforms, "steps": {"total": STEP}})
     without_steps = read_configuration(platforms)
@@ -224,7 +227,10 @@ def test_mistakes_are_named(tables: dict[str, Any], path: str, text: str) -> Non
 
 
 def test_reload_with_other_platforms_or_steps_is_refused() -> None:
-    """A reload with other platforms or steps is refused; the hub keeps the first platforms."""
+    """A reload that changes platforms or steps is refused.
+
+    The hub continues to use the first ones.
+    """
     tables = {"platforms": {"here": LOCAL}, "steps": {"total": STEP}}
 
     with moorage.open(tables) as hub:
@@ -236,7 +242,10 @@ def test_reload_with_other_platforms_or_steps_is_refused() -> None:
 
 
 def test_unknown_step_is_refused() -> None:
-    """Running a step that is not configured starts nothing, and the error lists known steps."""
+    """Running a step that is not configured starts nothing.
+
+    The error lists the configured steps.
+    """
     with (
         moorage.open({"platforms": {"here": LOCAL}, "steps": {"total": STEP}}) as hub,
         pytest.raises(ConfigurationError, match=r"no step named 'sum'.*Use one of: total"),

@@ -25,7 +25,7 @@ OTHERS = {
 
 
 def test_swapping_a_vendor_is_a_line(tmp_path: Path) -> None:
-    """A business script gives the same results after one changed line names another vendor."""
+    """A business script gives the same results after one changed line selects another vendor."""
     stripe = vendor_set({**OTHERS, "payments": "stripe"}, tmp_path / "stripe")
     adyen = vendor_set({**OTHERS, "payments": "adyen"}, tmp_path / "adyen")
     vendors = {**adyen.configuration["vendors"], **stripe.configuration["vendors"]}

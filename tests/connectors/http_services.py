@@ -17,7 +17,7 @@ type Mutation { add(id: ID!): Order }
 
 
 class GraphQLServer:
-    """A GraphQL service, executed by graphql-core, that stores the orders added to it."""
+    """A GraphQL service that stores the orders added to it; graphql-core executes the queries."""
 
     def __init__(self) -> None:
         self.added: list[str] = []

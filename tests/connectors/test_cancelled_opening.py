@@ -1,4 +1,4 @@
-"""A connector whose opening is cancelled at any `await` leaves nothing open.
+"""If opening a connector is cancelled at any `await`, nothing stays open.
 
 The opening runs in a task that is cancelled at its first wait, then at its second, and so on. What
 is counted afterwards are the tasks of the event loop, and its transports that are not closing.
@@ -77,7 +77,7 @@ class CountedTransports:
 
 
 async def cancel_everywhere(make: Callable[[], Any]) -> int:
-    """Cancel the opening at each of its pauses in turn, and return the number of pauses."""
+    """Cancel the opening at each of its `await`s in turn, and return the number of `await`s."""
     loop = asyncio.get_running_loop()
     for number in range(1, MOST):
         opened = CountedTransports(loop)

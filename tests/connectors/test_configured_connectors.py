@@ -74,7 +74,7 @@ def test_asynchronous_hub_has_asynchronous_connectors(diaries: Any) -> None:
 
 
 def test_configured_connectors_open_in_order_of_their_dependencies(diaries: Any) -> None:
-    """Connectors open in the order of their dependencies, regardless of the order of tables."""
+    """Connectors open in the order of their dependencies, in whatever order their tables appear."""
     source = {"connectors": {"shop": diary(depends_on="base"), "base": diary()}}
     with moorage.open(source) as hub:
         hub.connectors.open(3.0)

@@ -47,7 +47,10 @@ async def test_connectors_are_opened_in_order_of_their_dependencies(lab: Connect
 
 @in_both_modes
 async def test_connector_that_cannot_open_stops_the_others(lab: ConnectorsLab) -> None:
-    """If a connector cannot open, those before it stay open, and those after it are not opened."""
+    """If a connector cannot open, earlier connectors stay open.
+
+    Later connectors are not opened.
+    """
     lab.add("base")
     lab.add("shop", "base").failure = ConnectionFailed("down")
     lab.add("report", "shop")
@@ -82,7 +85,7 @@ async def test_closed_registry_has_nothing(lab: ConnectorsLab) -> None:
 
 @in_both_modes
 async def test_connector_is_got_by_its_class(lab: ConnectorsLab) -> None:
-    """The registry returns a connector, unless the caller asks for it as another class."""
+    """The registry returns a connector, unless the caller asks for an object of another class."""
     diary = lab.add("base")
     assert diary is lab.registry.get("base", lab.kind)
     assert diary is lab.registry["base"]
@@ -112,7 +115,10 @@ async def test_names_and_dependencies_are_checked(lab: ConnectorsLab) -> None:
 
 @in_both_modes
 async def test_replaced_connector_closes_after_its_last_use(lab: ConnectorsLab) -> None:
-    """A block keeps using a replaced connector, which is closed after its last use."""
+    """A `with` block keeps using a connector that is replaced.
+
+    The old connector is closed after its last use.
+    """
     old_connector = lab.add("base")
     first, second = lab.registry.use("base", lab.kind), lab.registry.use("base")
     assert old_connector is await lab.enter(first)
@@ -139,7 +145,7 @@ async def test_removed_connector_that_nobody_uses_is_closed_at_once(lab: Connect
 
 @in_both_modes
 async def test_connector_that_others_need_is_not_removed(lab: ConnectorsLab) -> None:
-    """A connector that others depend on is not removed, and the error names them."""
+    """A connector on which others depend is not removed, and the error names the others."""
     lab.add("base")
     lab.add("shop", "base")
 
@@ -163,7 +169,7 @@ async def test_connector_in_use_survives_the_end_of_the_registry(lab: Connectors
 
 @in_both_modes
 async def test_declared_connector_is_made_when_it_is_used(lab: ConnectorsLab) -> None:
-    """A declared connector is created at its first use; one that nobody uses is never created."""
+    """A declared connector is created at its first use; an unused connector is never created."""
     made: list[str] = []
 
     def build(name: str) -> Any:
@@ -246,7 +252,7 @@ async def test_health_of_disabled_connector_is_unknown(lab: ConnectorsLab) -> No
 async def test_unhealthy_connector_neither_hides_health_of_others_nor_reveals_secret(
     lab: ConnectorsLab,
 ) -> None:
-    """An unhealthy connector neither hides the health of others nor reveals a secret."""
+    """An unhealthy connector neither hides the health of other connectors nor reveals a secret."""
     assert () == await lab.run(lab.registry.health_of_all)
     lab.add("good")
     lab.add("bad").failure = ConnectionFailed("It is down.", remedy="Start it.")
@@ -337,7 +343,7 @@ async def test_adding_one_of_thousands_of_connectors_creates_none(lab: Connector
 
 
 def test_check_that_hangs_is_cancelled() -> None:
-    """An asynchronous connector whose health check exceeds its timeout counts as unavailable."""
+    """An asynchronous connector whose health check times out is reported as unavailable."""
 
     class HangingConnector(AsyncRecordingConnector):
         async def health(self, timeout: float, /) -> Any:  # type: ignore[override]  # awaited

@@ -63,7 +63,7 @@ def copies() -> dict[str, Callable[[Any], object]]:
 
 
 def check_refused(original: Any) -> None:
-    """Check that an object is neither copied nor pickled, and that the error names its class."""
+    """Check that an object cannot be copied or pickled, and that the error names its class."""
     for duplicate in copies().values():
         with pytest.raises(InvalidData, match=f"^{type(original).__name__} objects cannot be"):
             duplicate(original)
@@ -71,12 +71,12 @@ def check_refused(original: Any) -> None:
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_what_owns_connections_is_not_copied(make: Callable[[], Any]) -> None:
-    """Managers, retry handlers, bulkheads, pools and connectors are neither copied nor pickled."""
+    """Managers, retry handlers, bulkheads, pools and connectors cannot be copied or pickled."""
     check_refused(make())
 
 
 def test_hub_and_its_connectors_are_not_copied() -> None:
-    """A hub and its registry of connectors are neither copied nor pickled."""
+    """A hub and its registry of connectors can be neither copied nor pickled."""
     with moorage.open({"connectors": {"stock": {"kind": "sql", "url": "sqlite://"}}}) as hub:
         for original in (hub, hub.connectors, hub.manager, hub.connectors.get("stock", object)):
             check_refused(original)
@@ -96,7 +96,7 @@ def test_used_connector_is_not_copied_and_still_works() -> None:
 
 
 def test_copied_pool_cannot_lend_connections_of_another() -> None:
-    """A used pool is neither copied nor pickled, so no copy can lend out its connections."""
+    """A used pool cannot be copied or pickled, so no copy can hand out its connections."""
 
     class Link:
         version = None
@@ -118,7 +118,10 @@ def test_copied_pool_cannot_lend_connections_of_another() -> None:
 
 
 def test_statements_are_copied_and_not_pickled() -> None:
-    """Copying a statement returns the same object; pickles, which could be forged, are refused."""
+    """Copying a statement returns the same object.
+
+    Unpickling is refused, because a pickle can be forged.
+    """
     command = Command("DELETE FROM carts WHERE id = :id", name="carts.delete")
     for statement in (READ, command):
         assert statement is copy.copy(statement)

@@ -184,7 +184,7 @@ def test_asynchronous_json_rpc_connector(ledger: JsonRpcServer) -> None:
 @pytest.mark.parametrize("kind", ["graphql", "json-rpc"])
 @pytest.mark.parametrize("body", [b"<html>", b"{}"])
 def test_server_of_another_protocol_is_not_healthy(kind: str, body: bytes) -> None:
-    """A server whose answer does not follow the protocol counts as unavailable, with a remedy."""
+    """A server whose response breaks the protocol is reported as unavailable, with a remedy."""
     with VendorServer() as server:
         server.respond(200, {}, body)
         with moorage.open(configuration(kind, server.url)) as hub:

@@ -64,7 +64,10 @@ for kind, (library, settings) in libraries.items():
 
 
 def test_kinds_are_described_without_their_libraries() -> None:
-    """Kinds are described even if their libraries are missing; using one then names its library."""
+    """Connector kinds are described even if their libraries are missing.
+
+    Using such a kind raises an error that names the library.
+    """
     finished = subprocess.run(
         [sys.executable, "-c", WITHOUT_LIBRARIES, *sys.path],
         capture_output=True,

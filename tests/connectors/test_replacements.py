@@ -172,7 +172,7 @@ class Schedule:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_threads_lose_no_call_to_replacements(seed: int) -> None:
-    """Threads call and replace a connector: each call succeeds on an open one."""
+    """While one thread replaces a connector, all calls of other threads succeed."""
     interval = sys.getswitchinterval()
     schedule = Schedule(seed, WatchedConnector, Connectors(ConnectorManager([Service("diaries")])))
 
@@ -193,7 +193,7 @@ def test_threads_lose_no_call_to_replacements(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_tasks_lose_no_call_to_replacements(seed: int) -> None:
-    """Tasks call and replace a connector: each call succeeds on an open one."""
+    """While a task replaces a connector, each call of other tasks succeeds on an open connector."""
 
     async def run() -> None:
         registry = AsyncConnectors(AsyncConnectorManager([Service("diaries")]))
@@ -236,7 +236,10 @@ async def test_connector_that_is_replaced_during_its_health_check_is_closed_afte
 
 @in_both_modes
 async def test_block_of_another_class_is_refused(lab: ConnectorsLab) -> None:
-    """A block that asks for a connector as another class is refused, and leaves none in use."""
+    """A block that names a class which the connector does not have is refused.
+
+    No connector stays in use.
+    """
     lab.add("base")
     with pytest.raises(ConfigurationError, match=r"of the class (Async)?RecordingConnector"):
         await lab.enter(lab.registry.use("base", WatchedConnector))

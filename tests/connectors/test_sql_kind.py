@@ -63,7 +63,7 @@ def test_asynchronous_hub_has_the_asynchronous_connector() -> None:
 
 
 def test_database_is_given_by_fields(tmp_path: Path) -> None:
-    """A database may be given by separate fields instead of a URL."""
+    """A configuration may set a database by separate fields instead of a URL."""
     settings = {"dialect": "sqlite", "database": str(tmp_path / "stock.db"), "connections": 2}
     with moorage.open(table(**settings)) as hub:
         hub.connectors.run("stock", "create")
@@ -91,7 +91,7 @@ def test_fields_make_the_address(settings: dict[str, Any], address: str) -> None
 
 
 def test_password_is_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The password may be a secret reference, and no output shows it."""
+    """The database password may be a secret reference, and no output shows the password."""
     monkeypatch.setenv("STOCK_PASSWORD", "hunter2")
     settings = {
         "dialect": "postgresql", "host": "database.invalid", "user": "erp",
@@ -171,7 +171,10 @@ def test_command_of_a_configuration_may_be_repeatable() -> None:
 
 
 def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without SQLAlchemy the configuration is valid, and the first use says what to install."""
+    """Without SQLAlchemy the configuration is valid.
+
+    The first use raises an error that says what to install.
+    """
     uninstall(monkeypatch, "sqlalchemy", "sqlalchemy", "moorage.adapters.sql.connector")
     with (
         moorage.open(table(url="sqlite://")) as hub,

@@ -1,4 +1,4 @@
-"""A fictional SMS vendor and its server, written as another package would write them."""
+"""A fictional SMS vendor and its server, written as if they were another package's."""
 
 # ruff: noqa: D102 - the contract says what its verbs are
 

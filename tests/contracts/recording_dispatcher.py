@@ -156,7 +156,7 @@ def record_operation(flows: Any, use: OperationCall) -> RecordingDispatcher:
 
 @attrs.define
 class AnsweringDispatcher(RecordingDispatcher):
-    """A recording dispatcher whose vendor gives an answer that the test sets."""
+    """A recording dispatcher whose vendor returns the value that the test sets."""
 
     vendor: Any = None
 
@@ -166,7 +166,7 @@ class AnsweringDispatcher(RecordingDispatcher):
 
 
 def dispatcher_answering(verb: str, answer: Any) -> Any:
-    """Return a dispatcher whose vendor always returns this answer from the method of this name."""
+    """Return a dispatcher whose vendor always returns this value from the method with this name."""
 
     async def give_answer(*_: Any, **__: Any) -> Any:
         return answer

@@ -272,7 +272,7 @@ def test_token_endpoint_is_strict(form: dict[str, str], error: str) -> None:
 
 
 def test_default_http_client() -> None:
-    """Without a host's HTTP client, a hub fetches tokens with its own client, and closes it."""
+    """If the host passes no HTTP client, a hub fetches tokens with its own, and closes it."""
     hall_server = HeraldServer()
     with hall_server.serving() as server:
         account = Account("main", TokenVendor(base_url=server.url))
@@ -283,7 +283,7 @@ def test_default_http_client() -> None:
 
 
 async def test_default_http_client_async() -> None:
-    """An asynchronous hub fetches tokens with its own HTTP client, and closes it."""
+    """An asynchronous hub fetches tokens with its own HTTP client, and closes that client."""
     hall_server = HeraldServer()
     with hall_server.serving() as server:
         account = Account("main", TokenVendor(base_url=server.url))

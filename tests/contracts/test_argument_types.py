@@ -228,7 +228,7 @@ OPEN = {("storage", "upload", "source")}
 
 @attrs.frozen(kw_only=True)
 class RecordingVendor(Vendor):
-    """A vendor of all contracts that records each argument which reaches it."""
+    """A vendor for all contracts that records each argument passed to it."""
 
     name: ClassVar[str] = "everything"
     kinds: ClassVar[tuple[str, ...]] = tuple(FLOWS)

@@ -72,7 +72,7 @@ def test_wrong_requests_are_refused(fields: dict[str, Any], field: str) -> None:
 
 
 def test_wrong_periods_and_orders_are_refused() -> None:
-    """A period that ends before it begins, and an order without a valid account, are refused."""
+    """A period that ends before it begins is refused, as is an order without a valid account."""
     with pytest.raises(InvalidData, match="ends before it begins"):
         TransactionQuery(since=date(2031, 5, 6), until=date(2031, 5, 5))
     with pytest.raises(InvalidData):

@@ -47,7 +47,7 @@ def event(**fields: Any) -> NewEvent:
 @example(moment=datetime(1998, 10, 25, 5, tzinfo=UTC), zone="America/New_York")
 @given(moment=MOMENTS, zone=ZONES)
 def test_every_moment_exists_in_its_zone(moment: datetime, zone: str) -> None:
-    """The local time of a moment exists, is accepted, and stands for at most one other moment."""
+    """A moment's local time exists and is accepted; it may stand for one other moment at most."""
     local = moment.astimezone(ZoneInfo(zone))
 
     assert time_exists(local)
@@ -233,7 +233,7 @@ def test_whole_days_may_end_with_a_day() -> None:
 
 @pytest.mark.parametrize("name", ["Europe/Berlin", "No/Where", "../etc/passwd", "", "a\x00b", None])
 def test_unknown_name_of_time_zone_is_read_as_none(name: str | None) -> None:
-    """An unknown name of a time zone is read as None, whatever it contains."""
+    """A time zone with an unknown name is read as None, whatever the name contains."""
     assert (name == "Europe/Berlin") is (zone_of(name) is not None)
 
 

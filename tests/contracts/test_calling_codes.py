@@ -29,7 +29,7 @@ def test_country_of_a_number(number: str, country: str | None) -> None:
 
 
 def test_codes_belong_to_countries() -> None:
-    """Each calling code belongs to one two-letter country code, or to none."""
+    """Each calling code belongs to one two-letter country code, or to no country."""
     result = {str(code): country_of(f"+{code}0000000") for code in range(1, 1_000)}
     country_codes = {country for country in result.values() if country}
 

@@ -30,7 +30,7 @@ class Gull(Vendor):
 
 
 async def method(*_: Any, **__: Any) -> None:
-    """Do nothing, in place of any operation's method."""
+    """Do nothing; tests use this function as the method of an operation."""
 
 
 def refusal(capabilities: set[str], *methods: str, **attributes: Any) -> ConfigurationError:
@@ -115,7 +115,7 @@ def test_classes_that_may_be_right_are_accepted(members: dict[str, Any]) -> None
 
 
 def test_subclass_may_switch_a_feature_off() -> None:
-    """A subclass may leave out a capability, even if it inherits or overrides its method."""
+    """A subclass can leave out a capability, even if it inherits the capability's method."""
     kind = vendor_class("twilio")
     members: dict[str, Any] = {"capabilities": kind.capabilities - {"look_up"}}
 
@@ -124,7 +124,7 @@ def test_subclass_may_switch_a_feature_off() -> None:
 
 
 def test_base_class_without_a_name_is_not_checked() -> None:
-    """A base class without a name may have methods whose capabilities only its subclasses state."""
+    """A base class without a name may have methods whose capabilities its subclasses declare."""
     base = type("Base", (Vendor,), {"kinds": ("sms",), "get": method})
     members = {"name": "tern", "capabilities": frozenset({"look_up"})}
 

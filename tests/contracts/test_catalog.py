@@ -56,7 +56,7 @@ def test_vendors_with_capabilities() -> None:
 
 
 def test_refusal_names_able_vendors() -> None:
-    """If a vendor lacks a capability, the error names installed vendors that offer it."""
+    """If a vendor lacks a capability, the error names the installed vendors that have it."""
     hub = moorage.Hub([moorage.Account("pigeon", TextMessageVendor())])
 
     with pytest.raises(UnsupportedByVendor) as excinfo:

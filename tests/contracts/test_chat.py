@@ -96,7 +96,7 @@ def test_button_needs_a_label() -> None:
 
 
 def test_needs_of_a_message() -> None:
-    """A message needs a capability for each special field that it uses, and otherwise none."""
+    """A message needs a capability for each special field that it uses, and no other capability."""
     assert frozenset() == ChatMessage(text="a", title="b", fields={"c": "d"}).needs
     message = ChatMessage(
         text="a", channel="b", silent=True, send_at=MOMENT, buttons=[LinkButton("c", URL)]

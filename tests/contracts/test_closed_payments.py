@@ -104,7 +104,7 @@ def test_person_closes_a_payment_as_not_done() -> None:
 
 
 def test_completed_payment_cannot_be_closed_as_not_done() -> None:
-    """A payment whose stored answer says that it was done cannot be closed as not done."""
+    """If a payment's stored response says that it succeeded, it cannot be closed as not done."""
     world = PaymentsWorld(UnlistedStripe)
     dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
     with world.hub() as hub:
@@ -165,7 +165,10 @@ def test_receipt_without_a_look_up() -> None:
 
 
 def test_refund_is_closed_with_refund_own_id() -> None:
-    """A refund is closed with the refund's own id; without that id it is not found."""
+    """An operator closes a refund with the refund's own id.
+
+    A refund closed without its id cannot be found by it.
+    """
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         payments = hub.payments()
@@ -298,7 +301,10 @@ class UnclaimableStore:
         self.post = state.post
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Raise an error if the command claims an idempotency key; otherwise execute it."""
+        """Raise an error for a command that claims an idempotency key.
+
+        Execute any other command.
+        """
         if isinstance(command, Claim):
             raise StorageUnavailable("It is away.")
         return self._state.execute(command, timeout)

@@ -170,7 +170,7 @@ def test_impossible_conversion_is_refused(money: Any, into: Any, rounding: Any, 
 
 
 def test_currency_without_known_decimals_has_a_ratio_only() -> None:
-    """Special drawing rights have an exact ratio, but no amount can be converted into them."""
+    """Special drawing rights have an exact rate, but no amount can be converted into them."""
     rates = table("PLN", quotation("XDR", "5.811", "PLN"))
 
     assert Fraction(5811, 1000) == rates.ratio("XDR", "PLN")

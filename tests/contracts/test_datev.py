@@ -162,7 +162,7 @@ def test_journal_entry_becomes_bookings() -> None:
 
 
 def test_journal_entry_of_many_to_many_is_refused() -> None:
-    """A journal entry with several lines on both sides is refused, as it has no contra account."""
+    """A journal entry with several lines on both sides is refused: it has no contra account."""
     lines = (
         *_LINES,
         JournalLine(account="4900", debit=Decimal(5)),
@@ -318,7 +318,7 @@ def test_batch_is_locked_by_default_and_by_a_single_booking() -> None:
 
 @pytest.mark.parametrize("old,new,field", SPOILED)
 def test_spoiled_file_is_refused(old: bytes, new: bytes, field: str) -> None:
-    """A file in another format is refused, and the error names the line and column."""
+    """A file in another format is refused, and the error names the line and the column."""
     body = BODY.replace(b"Buchungstext", b"Buchungstue") if old == b"ue" else BODY
     assert old in body
 

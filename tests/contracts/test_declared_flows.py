@@ -57,7 +57,7 @@ def test_vendor_gets_all_arguments(name: str) -> None:
 
 
 def test_equal_requests_are_made_once() -> None:
-    """Operations with the same properties for routing share one request object."""
+    """Operations with the same routing properties share one request object."""
     request = shared_request("sms", "send", "acme", frozenset({"media"}), "DE", None)
 
     assert request is shared_request("sms", "send", "acme", frozenset({"media"}), "DE", None)

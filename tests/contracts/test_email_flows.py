@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class MailHubs:
-    """Hubs that share their state, with two email vendors."""
+    """Hubs with two email vendors that share their state store."""
 
     def __init__(self) -> None:
         self.sendgrid, self.ses = SendGridSandbox(), AmazonSesSandbox()
@@ -76,7 +76,7 @@ def _bulk(count: int, **changes: Any) -> BulkMessage:
 
 
 def test_changed_vendor_keeps_a_bulks_chunks() -> None:
-    """A bulk that is repeated with another vendor keeps the chunks of the first time."""
+    """A bulk email that is repeated with another vendor is split into the same chunks again."""
     post = MailHubs()
     post.sendgrid.fail(Response(429))
     first = post.hub("sendgrid").email().send_bulk(_bulk(1_120), idempotency_key="news", at_once=1)
@@ -240,7 +240,10 @@ def test_bulk_without_recipients_returns_no_results() -> None:
 
 
 def test_longest_key_of_a_bulk() -> None:
-    """A bulk's idempotency key may have the maximum length, and a repeat with it sends nothing."""
+    """The idempotency key of a bulk email may have the maximum length.
+
+    A repeat with this key sends nothing.
+    """
     post, key = MailHubs(), "k" * 255
     results = post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key)
     repeated_results = post.hub("ses").email().send_bulk(_bulk(120), idempotency_key=key)

@@ -1,4 +1,4 @@
-"""Broken messages are read as far as possible, and their claims are not trusted."""
+"""Broken emails are parsed as far as possible; their unverified statements are not trusted."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_hostile_lists_of_addresses_are_read(piece: str) -> None:
 
 
 def test_encoded_word_without_end_stays_text() -> None:
-    """An encoded word without an end is not decoded; text after the last word is kept."""
+    """An encoded word without an end is not decoded; text after the last encoded word is kept."""
     assert "=?a?b?c" * 20 == header_text("=?a?b?c" * 20)
     assert "ä, b =?a?b?c" == header_text("=?utf-8?q?=C3=A4?=, b =?a?b?c")
 

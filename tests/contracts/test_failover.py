@@ -224,7 +224,7 @@ async def test_key_survives_a_change_of_routes(
 
 @MODES
 async def test_key_of_a_removed_account(hub_class: type[Any]) -> None:
-    """If a key's account was removed from the configuration, no other account is used for it."""
+    """If the account of an idempotency key was removed, no other account is used for the key."""
     hubs = PigeonHubs()
     state = shared_store(hub_class, hubs)
     await send(hubs.hub(hub_class, route=("one",), state=state), idempotency_key="k1")
@@ -284,14 +284,14 @@ async def test_invalid_keys_are_refused(hub_class: type[Any], key: str) -> None:
 
 
 class BusyVendor(PigeonServer):
-    """A vendor that runs another caller with the same idempotency key before it answers."""
+    """A vendor that runs another caller with the same idempotency key before it responds."""
 
     def __init__(self, host: str) -> None:
         super().__init__(host)
         self.meanwhile: Callable[[], object] = int
 
     def answer(self, request: SandboxRequest) -> Response:
-        """Run the other caller first, and then answer the request."""
+        """Run the other caller first, and then respond to the request."""
         concurrent_step, self.meanwhile = self.meanwhile, int
         concurrent_step()
         return super().answer(request)
@@ -321,7 +321,10 @@ def test_concurrent_callers_of_a_key_wait() -> None:
 
 @MODES
 async def test_batch_without_a_key(hub_class: type[Any]) -> None:
-    """Each message of a batch has its own result; without a key, a repeat sends it again."""
+    """Each message of a batch has its own result.
+
+    Without an idempotency key, a repeat sends the message again.
+    """
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)
     for _ in range(2):

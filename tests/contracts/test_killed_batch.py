@@ -46,7 +46,7 @@ def begin(url: str, database: Path, timeout: float) -> subprocess.Popen[bytes]:
 
 
 def test_killed_batch_is_completed(tmp_path: Path) -> None:
-    """Two runs buy five labels in all, including the one whose response was lost."""
+    """Two runs together buy exactly five labels, including the label whose response was lost."""
     sandbox = KillingVendor()
     with sandbox.serving() as server:
         sandbox.files = server.url

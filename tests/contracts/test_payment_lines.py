@@ -83,7 +83,7 @@ def test_lines_add_up_to_the_amount() -> None:
 
 
 def test_tax_of_untaxed_lines_is_unknown() -> None:
-    """If lines state no tax, their sum of taxes is unknown (None), not zero."""
+    """If the lines state no tax, their total tax is unknown (None), not zero."""
     assert total_tax([LineItem("Chair", PRICE)]) is None
     assert Money("0", "EUR") == total_tax([LineItem("Chair", PRICE, tax=PRICE * 0)])
 

@@ -296,7 +296,7 @@ def test_pending_payments_are_not_settled() -> None:
     ],
 )
 def test_state_moves_forward(before: str, after: str, at: datetime | None, state: str) -> None:
-    """An event moves a payment's state forward, but back only if it is the newer one."""
+    """A webhook event moves a payment's state forward; only a newer event moves it back."""
     existing_payment = captured_payment(PaymentState(before))
 
     assert (
@@ -306,7 +306,7 @@ def test_state_moves_forward(before: str, after: str, at: datetime | None, state
 
 
 def test_late_events_change_nothing() -> None:
-    """An event that is older than the payment's state leaves the payment unchanged."""
+    """A webhook event that is older than the payment's state leaves the payment unchanged."""
     existing_payment = captured_payment(captured=EUROS)
     late_event = event_of(
         state=PaymentState.AUTHORIZED, captured=NO_MONEY, at=NOON - timedelta(minutes=1)
@@ -333,7 +333,7 @@ def test_events_update_totals() -> None:
 
 
 def test_event_with_a_whole_payment() -> None:
-    """An event that contains the whole payment replaces the known one."""
+    """A webhook event that contains the whole payment replaces the stored payment."""
     result = captured_payment(PaymentState.REFUNDED, refunded=EUROS, as_of=None)
     event = event_of(state=PaymentState.REFUNDED, payment=result, at=LATER_TIME)
 
@@ -349,7 +349,7 @@ def test_event_of_another_payment_is_refused() -> None:
 
 
 def test_payment_gets_its_vendor_id() -> None:
-    """A payment that has only our own reference gets the id that the vendor assigned."""
+    """A payment that has only the caller's own reference gets the id that the vendor assigned."""
     own_ref = Ref("stripe", "main", "INV-1", {"unnamed": "reference"})
     existing_payment = advance(
         attrs.evolve(captured_payment(PaymentState.PENDING), ref=own_ref),
@@ -423,7 +423,7 @@ def test_late_failure_of_a_bank_debit_takes_the_money_back() -> None:
 
 
 def test_refund_counts_once() -> None:
-    """If a refund's event is repeated, it counts once; a failed refund does not count."""
+    """A repeated refund event is counted once, and a failed refund is not counted."""
     first_payment = advance(captured_payment(), event_of(refund=refund(), at=LATER_TIME))
     repeated_payment = advance(first_payment, event_of(refund=refund(), at=LATER_TIME))
     failed_payment = advance(
@@ -502,7 +502,7 @@ def test_failed_refund_is_not_revived() -> None:
 
 
 def test_late_step_forward_keeps_the_newer_time() -> None:
-    """If an older event moves the state forward, the payment keeps its newer time."""
+    """If an older event moves the state forward, the payment keeps the time of the newer event."""
     existing_payment = captured_payment(PaymentState.CAPTURED)
     earlier_time = NOON - timedelta(minutes=1)
     later_payment = advance(
@@ -552,7 +552,7 @@ def test_won_dispute_restores_the_state() -> None:
 
 
 def signed_error(error: ConnectorError, *, acted: bool) -> ConnectorError:
-    """Return the error with those details that a call adds to it."""
+    """Return the error with the details that a call adds to errors."""
     vars(error).update(_signature=1, _acted=acted)
     return error
 
@@ -589,7 +589,7 @@ def signed_error(error: ConnectorError, *, acted: bool) -> ConnectorError:
 def test_unknown_outcome_is_never_reported_as_not_charged(
     error: BaseException, outcome: str
 ) -> None:
-    """The buyer is told that no money was taken only if the error proves it."""
+    """The text for the buyer says that no money was taken only if the error proves it."""
     notice = told_buyer(error)
 
     assert BuyerOutcome(outcome) == notice.outcome

@@ -122,7 +122,7 @@ def test_lost_payment_is_looked_up_at_its_account() -> None:
 
 
 def test_capabilities_of_an_intent() -> None:
-    """A payment intent needs its own capability and all those of its charge."""
+    """A payment intent needs its own capability and all capabilities of its charge."""
     rich = attrs.evolve(CHARGE, off_session=True)
     dispatcher = record_operation(
         PaymentsFlows, lambda flows: flows.create_intent(rich, idempotency_key="k", timeout=TIME)

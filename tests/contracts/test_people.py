@@ -49,7 +49,7 @@ def test_only_named_fields_have_value() -> None:
 
 
 def test_needs_follow_the_fields() -> None:
-    """A manager and a time zone each need their own capability, even to be emptied."""
+    """Setting a manager or a time zone needs a capability of its own, even to clear the value."""
     needs = {PeopleCapability.MANAGER, PeopleCapability.TIME_ZONE}
 
     assert needs == NewPerson(user_name="a", manager=REF, time_zone="UTC").needs

@@ -83,7 +83,7 @@ def test_invalid_keys_are_refused(auth: Any) -> None:
     ],
 )
 def test_only_receipt_counts_as_accepted(error: Exception | None, outcome: str) -> None:
-    """Only a receipt means accepted; a failure that may hide a success means unknown."""
+    """Only a receipt means accepted; a failure that may hide a success means an unknown outcome."""
     result = Result(PushReceipt(ref=None)) if error is None else Result(error=error)
 
     assert outcome == outcome_of(result)

@@ -99,7 +99,7 @@ def test_dry_run_of_a_hub_is_in_its_safety(hub_class: type[Any]) -> None:
 
 
 def test_reads_have_no_effect() -> None:
-    """An operation counts as having an effect unless its contract declares it read-only."""
+    """An operation is assumed to have an effect unless its contract declares it read-only."""
     requests = {
         name: RoutingRequest(kind=kind, operation=name)
         for kind, name in [("sms", "get"), ("sms", "send_bulk"), ("fax", "send")]

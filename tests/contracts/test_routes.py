@@ -52,13 +52,13 @@ def test_accounts_are_tried_in_order() -> None:
 
 @pytest.mark.parametrize("cost", ["cheap", "-1", "NaN", object()])
 def test_cost_must_be_a_price(cost: Any) -> None:
-    """A cost that is not a price is refused; the error says which value is wrong."""
+    """A route's cost that is not a price is refused, and the error names the wrong value."""
     with pytest.raises(ConfigurationError, match="The cost must be a number"):
         account("a", cost=cost)
 
 
 def test_cheapest_account_first() -> None:
-    """A route can sort its accounts by cost; unknown costs come last."""
+    """A route can sort its accounts by cost; accounts with unknown costs come last."""
     accounts = [account("a"), account("b", cost="0.07"), account("c", cost=Decimal("0.05"))]
     directory = Directory(accounts, [Route("sms", ["a", "b", "c"], prefer=Prefer.COST)])
 
@@ -66,7 +66,7 @@ def test_cheapest_account_first() -> None:
 
 
 def test_most_specific_route_is_used() -> None:
-    """A tenant's own route comes first, then the route with more conditions."""
+    """A tenant's own route is chosen first, then the route with more conditions."""
     accounts = [account(name) for name in "abcd"]
     directory = Directory(
         accounts,

@@ -1,4 +1,4 @@
-"""Payments with an unknown outcome whose requests or answers are encrypted in the store."""
+"""Payments with an unknown outcome whose requests or responses are stored encrypted."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class PartialCipher:
     """A cipher that can encrypt everything except the answers of payments."""
 
     def seal(self, plain: bytes, about: bytes, /) -> bytes:
-        """Return the text, or raise an error if it is the answer of a payment."""
+        """Encrypt the text, or raise an error if the text is the response to a payment."""
         if b"pi_" in plain:
             raise InvalidData(f"{about!r} is too long.")
         return plain
@@ -202,7 +202,7 @@ def test_payment_that_can_be_decrypted_cannot_be_closed_with_keys_lost(done: boo
 
 
 def test_payment_with_a_lost_answer_is_closed_as_not_done() -> None:
-    """A payment whose encrypted answer is lost can be closed as not done."""
+    """A payment whose encrypted response is lost can be closed as not done."""
     world = PaymentsWorld()
     dying_store: Any = DyingStore(world.state, "UnregisterOperation", "unsettled")
     writer = {"cipher": AesGcmCipher(generate_keys()), "state": dying_store}

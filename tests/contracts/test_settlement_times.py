@@ -114,7 +114,7 @@ def _lose_request(world: PaymentsWorld, hub: Hub) -> None:
 
 
 def test_unlisted_payment_is_left_to_a_person() -> None:
-    """A payment that the vendor does not list in time is left to an operator."""
+    """A payment that the vendor does not list in time is left for an operator to decide."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         _lose_request(world, hub)

@@ -428,7 +428,10 @@ def test_rates_are_repeated_by_key() -> None:
 
 
 def test_vendor_over_a_socket() -> None:
-    """Labels are bought over a real connection, and their files come from another address."""
+    """Labels are bought over a real connection.
+
+    The label files are fetched from another address.
+    """
     sandbox = ShippoSandbox()
     with sandbox.serving() as api, sandbox.serving() as files:
         sandbox.files = files.url

@@ -58,7 +58,7 @@ def test_invalid_numbers_are_refused(number: Any) -> None:
     ],
 )
 def test_invalid_messages_are_refused(fields: dict[str, Any], field: str) -> None:
-    """An impossible text message is refused; the error has the name of its wrong field."""
+    """An impossible text message is refused, and the error names the wrong field."""
     options: dict[str, Any] = {"to": RECIPIENT, "text": "Hello"} | fields
     with pytest.raises(InvalidData) as excinfo:
         SmsMessage(**options)
@@ -177,5 +177,5 @@ def test_number_of_parts(text: str, count: int) -> None:
     ids=["empty", "usual", "cyrillic", "emoji", "backtick"],
 )  # fmt: skip
 def test_text_in_gsm_alphabet_is_recognised(text: str, gsm: bool) -> None:
-    """A text in the GSM alphabet is recognised, since one SMS part holds more such characters."""
+    """A text in the GSM alphabet is recognised, because an SMS part holds more GSM characters."""
     assert gsm == is_gsm(text)

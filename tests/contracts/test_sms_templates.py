@@ -31,7 +31,7 @@ def template(**fields: Any) -> TemplateMessage:
     ids=repr,
 )
 def test_variables_have_names(variables: Any, expected: dict[str, str]) -> None:
-    """Variables keep their names; those in a series are named by their positions."""
+    """Named variables keep their names; variables in a series are named by their positions."""
     assert expected == template(variables=variables).variables
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def test_signed_form_is_rehearsed() -> None:
-    """In a rehearsal no signed upload form is returned, because others could write with it."""
+    """A rehearsal returns no signed upload form, because anyone could upload with the form."""
     dispatcher = record_operation(
         StorageFlows,
         lambda flows: flows.signed_post("a", expires=60, smallest=2, largest=5, timeout=TIME),
@@ -214,7 +214,7 @@ def test_first_error_is_raised_if_aborting_failed_upload_fails_too() -> None:
 
 
 def test_stale_uploads_by_age() -> None:
-    """Unfinished uploads of at least a given age are listed, without those of unknown age."""
+    """Unfinished uploads of at least a given age are listed; uploads of unknown age are not."""
     day = timedelta(days=1)
     uploads = [
         attrs.evolve(STARTED_UPLOAD, started_at=time)
@@ -288,7 +288,7 @@ def test_exists_is_bounded_by_the_timeout() -> None:
 
 
 class BreakingDownloads:
-    """A fake vendor that counts downloads, each of which breaks before its only byte."""
+    """A fake vendor that counts downloads; each download fails before its only byte."""
 
     def __init__(self, *capabilities: StorageCapability) -> None:
         self.capabilities = frozenset(capabilities)

@@ -80,7 +80,7 @@ def test_wrong_sales_are_refused(fields: dict[str, Any], field: str) -> None:
 
 
 def test_a_negative_line_is_refused() -> None:
-    """A sale's line with a negative amount is refused; a discount cannot be a line of its own."""
+    """A sale line with a negative amount is refused; a discount cannot be a separate line."""
     with pytest.raises(InvalidData) as excinfo:
         TaxLine(id="1", amount=Money(-1, "EUR"))
     assert "amount" == excinfo.value.field

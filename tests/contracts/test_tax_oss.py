@@ -59,7 +59,7 @@ def test_sales_are_summed_up_by_country_kind_and_rate() -> None:
 
 
 def test_only_sales_of_the_quarter_count() -> None:
-    """Sales on a quarter's first and last day are included, and others are left out."""
+    """Sales on a quarter's first and last day are included; sales outside it are left out."""
     days = [date(2026, 6, 30), date(2026, 7, 1), date(2026, 9, 30), date(2026, 10, 1)]
     report = oss_report([sale(day=day) for day in days], QUARTER, home="DE")
 

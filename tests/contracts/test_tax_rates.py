@@ -57,7 +57,7 @@ def test_rates_of_all_27_member_states_are_those_of_european_commission_database
     ],
 )
 def test_rate_of_a_day(country: str, day: date, rate: str) -> None:
-    """The VAT rate of a day is the one that began last, on that day or before."""
+    """The VAT rate of a day is the latest rate that began on or before that day."""
     assert Decimal(rate) == standard_rate(country, day)
 
 

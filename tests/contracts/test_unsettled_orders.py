@@ -54,7 +54,7 @@ def order(hub: Hub, operation: str, **changes: Any) -> Any:
 
 
 def execute_with_lost_answer(world: PaymentsWorld, hub: Hub, operation: str) -> None:
-    """Execute an operation whose last answer is lost."""
+    """Execute an operation whose last response is lost."""
     if operation == "create_subscription":
         world.stripe.fail(None)  # the product
     world.stripe.fail(Lost())

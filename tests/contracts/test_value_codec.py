@@ -139,7 +139,7 @@ def test_newer_fields_have_defaults() -> None:
 
 
 class SafeText(str):
-    """A subclass of str, like those with which frameworks mark safe text."""
+    """A subclass of str, like those that web frameworks use for safe HTML."""
 
     __slots__ = ()
 

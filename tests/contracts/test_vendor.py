@@ -10,7 +10,7 @@ from moorage.domain.idempotency.claims import checked_key
 
 
 def test_options_of_a_vendor() -> None:
-    """A vendor gets only the extra options that are meant for it."""
+    """Each vendor gets only the extra options that are addressed to it."""
     vendor_options: dict[str, dict[str, Any]] = {
         "twilio": {"MaxPrice": "0.1"},
         "vonage": {"ttl": 1},
@@ -47,7 +47,7 @@ def test_json_values_are_accepted_in_options_at_every_depth() -> None:
 
 
 def test_options_are_merged_last() -> None:
-    """A vendor's extra options come last: they are merged into tables, and replace other values."""
+    """A vendor's extra options are merged into its tables last, and replace other values."""
     body: dict[str, Any] = {"a": {"b": 1, "c": {"d": 2}}, "e": [1], "f": 3}
     fields = {"a": {"c": {"g": 4}}, "e": [2], "f": {"h": 5}}
 

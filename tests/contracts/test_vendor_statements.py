@@ -31,7 +31,7 @@ KEYS = VendorKeys(
 
 @attrs.frozen(kw_only=True)
 class Bank(Vendor):
-    """A payment vendor of another package that does not declare that it moves money."""
+    """A payment vendor from another package that does not declare that it moves money."""
 
     name: ClassVar[str] = "bank"
     kinds: ClassVar[tuple[str, ...]] = ("payments",)
@@ -49,7 +49,7 @@ class Bank(Vendor):
         return {"": Service("bank", "https://bank.example", **options), "tokens": Service("tokens")}
 
     async def authorize(self, *_: Any, **__: Any) -> None:
-        """Do nothing; the methods for capturing and voiding do the same."""
+        """Do nothing; the methods that capture and void payments do the same."""
 
     capture = authorize
     void = authorize
@@ -71,7 +71,7 @@ class UndeclaredLookupBank(Bank):
 
 
 class UndeclaredKeysBank(Bank):
-    """A payment vendor that sends idempotency keys without declaring what they do."""
+    """A payment vendor that sends idempotency keys without declaring how it treats them."""
 
     idempotency = None
 
@@ -171,7 +171,7 @@ def test_every_vendor_makes_its_statements(name: str) -> None:
     ],
 )
 def test_statements_are_checked(fields: dict[str, Any], path: str) -> None:
-    """A vendor states how long it remembers keys, and names the documentation for it."""
+    """A vendor declares how long it remembers keys, and names its documentation for this."""
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         attrs.evolve(KEYS, **fields)
 

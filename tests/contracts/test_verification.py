@@ -52,7 +52,7 @@ def test_sending_code_by_voice_call_needs_capability_of_its_own() -> None:
 
 @pytest.mark.parametrize("status", VerificationStatus)
 def test_only_the_right_code_is_approved(status: VerificationStatus) -> None:
-    """Only the state APPROVED counts as approved; unknown states do not."""
+    """Only the state APPROVED is treated as approved; unknown states are not."""
     verification = Verification(ref=Ref("twilio", "texts", "VE1"), status=status)
 
     assert (status is VerificationStatus.APPROVED) == verification.approved

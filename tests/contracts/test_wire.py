@@ -225,7 +225,7 @@ async def test_closing_hub_closes_connections_that_it_opened_itself(hub_class: t
 
 
 def test_unknown_account_is_refused() -> None:
-    """An unknown account is refused; the error lists the known accounts."""
+    """An unknown account is refused, and the error lists the configured accounts."""
     with pytest.raises(ConfigurationError, match=r"No account is named 'x'\..*Use one of: pigeon"):
         Hub([Account("pigeon", TextMessageVendor())]).account("x")
     with pytest.raises(ConfigurationError, match="Use one of: none"):

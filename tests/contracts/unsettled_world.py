@@ -79,7 +79,7 @@ class PaymentsWorld:
         self.settings = {"volatile_keys": True, "circuit": None, "retry": None, **settings}
 
     def hub(self, **ports: Any) -> Hub:
-        """Return a new hub with the shared store, as another process would open it."""
+        """Return a new hub with the shared store, as another process would open."""
         vendor = self.kind(credentials=self.stripe.api_key)
         return Hub(
             [Account("till", vendor, settings=self.settings)],

@@ -122,7 +122,7 @@ def pieces(size: int) -> Iterator[bytes]:
 
 
 async def business_script(hub: Any, vendor_set: VendorSet, bundle: int) -> dict[str, Any]:
-    """Use every contract once, as a business system would; return vendor-independent results."""
+    """Use every contract once, as an ERP would, and return results that no vendor affects."""
     fields: dict[str, Any] = {}
     mail = EmailMessage(
         to="ada@example.com",

@@ -62,7 +62,7 @@ def test_circuit_is_held_disabled_and_reset_with_a_reason() -> None:
 
 
 def test_service_is_paused_and_resumed() -> None:
-    """A person can pause a service, and its page then offers to resume it."""
+    """A user can pause a service, and the service's page then offers to resume it."""
     with World() as world:
         visitor = world.visitor()
         page = visitor.get("/service?service=vat").text
@@ -118,7 +118,7 @@ def test_act_that_cannot_be_recorded_is_not_done() -> None:
 
 @pytest.mark.parametrize("url", ["/acts/circuit-open", "/acts/entry-drop?box=outbox&id=none"])
 def test_confirmation_of_nothing_is_refused(url: str) -> None:
-    """A confirmation page whose target is missing or was removed shows what is wrong."""
+    """A confirmation page whose target does not exist, or was removed, says so."""
     with World() as world:
         assert 404 == world.visitor().get(url).status
 
@@ -261,7 +261,7 @@ def test_person_can_replay_or_drop_entry() -> None:
 
 
 def test_dead_letters_are_changed_in_batches_over_a_filter() -> None:
-    """An action on filtered dead letters changes only those that existed at its confirmation."""
+    """An action on filtered dead letters changes only those that existed when it was confirmed."""
     with World() as world:
         visitor = world.visitor()
         for number in range(BATCH + 20):
@@ -336,7 +336,7 @@ def test_batch_action_counts_entries_that_it_could_not_change() -> None:
 
 
 def test_vendor_is_asked_and_settles_the_payment() -> None:
-    """The page can ask the vendor for an outcome; then no operator has to decide."""
+    """An operator can let the page ask the vendor for an outcome; then no decision is needed."""
     with World() as world:
         world.lose()
         visitor = world.visitor()
@@ -440,7 +440,7 @@ def test_old_proposal_does_not_decide_about_a_new_request() -> None:
 
 
 def test_page_of_payment_links_to_another_one_with_same_reference() -> None:
-    """A payment's page links to other payments only if they have the same reference."""
+    """A payment's page links to another payment only if both have the same reference."""
     with World() as world:
         payments = world.hub.payments()
         for key, amount, reference in (
@@ -500,7 +500,7 @@ def lose_sealed(world: World, cipher: AesGcmCipher | None = None) -> None:
 
 @pytest.mark.parametrize("act", ["payment-done", "payment-not-done", "payment-ask"])
 def test_sealed_payment_is_not_decided_without_its_cipher(act: str) -> None:
-    """If a payment's cipher is missing, the page says so and offers none of the usual decisions."""
+    """If a payment's cipher is missing, the page says so and omits the usual decisions."""
     with World(four_eyes=False) as world:
         lose_sealed(world)
         visitor = world.visitor()
@@ -538,7 +538,7 @@ def test_payment_whose_keys_are_lost_is_closed(done: bool, four_eyes: bool) -> N
 
 
 def test_page_says_so_and_offers_only_decision_if_vendor_cannot_be_asked_for_outcome() -> None:
-    """If the vendor cannot be asked for an outcome, the page says so and offers only a decision."""
+    """If the vendor cannot be asked for an outcome, the page says so and offers a decision."""
     with World(UnlistedStripe) as world:
         world.lose()
         world.clock.advance(WAIT)

@@ -77,7 +77,7 @@ def test_session_of_https_is_sent_by_https_only() -> None:
 
 
 def test_requests_that_name_another_host_are_refused() -> None:
-    """Requests that name another host are refused, so that other sites cannot reach the page."""
+    """Requests with another host name are refused, so that other sites cannot reach the page."""
     with World() as world:
         gate = Gate(TickClock(), guest=ANN, hosts=["127.0.0.1:8741"])
         visitor = visitor_at(world, gate)
@@ -166,7 +166,7 @@ def test_people_with_permission_to_act_can_only_read_with_read_only() -> None:
 
 
 def _asgi(app: DashboardApp, scope: dict[str, Any], chunks: Sequence[bytes | None]) -> list[Any]:
-    """Send a request in chunks to the ASGI application; a chunk of None means a disconnect."""
+    """Send a request to the ASGI application in chunks; a chunk of None stands for a disconnect."""
     sent_messages: list[Any] = []
     waiting = list(chunks)
 
@@ -248,12 +248,12 @@ class SilentBody(io.BytesIO):
     """A body whose sender stays silent for longer than the server waits."""
 
     def read(self, _: int | None = -1, /) -> bytes:
-        """Raise a timeout error, as a socket with a silent sender does."""
+        """Raise a timeout error, as a socket does whose sender has gone silent."""
         raise TimeoutError
 
 
 def test_form_of_a_silent_client_is_refused() -> None:
-    """A form whose sender becomes silent is refused, without an error in the server."""
+    """A form whose sender goes silent is refused, and the server reports no error."""
     with World() as world:
         environ = {
             "CONTENT_TYPE": "application/x-www-form-urlencoded",
@@ -290,7 +290,7 @@ class PrintedText(io.StringIO):
         self.parts: queue.Queue[str] = queue.Queue()
 
     def write(self, text: str) -> int:
-        """Pass the printed text on to the thread that waits for it."""
+        """Pass the printed text to the thread that waits for it."""
         self.parts.put(text)
         return len(text)
 
@@ -345,7 +345,7 @@ def test_command_serves_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Any)
 def test_command_serves_people_and_refuses_to_be_reached(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`moorage dashboard` listens for other machines only if asked to, and if everybody logs in."""
+    """`moorage dashboard` listens for other machines only on request and only with logins."""
     path = tmp_path / "moorage.toml"
     path.write_text(f'[state]\nurl = "sqlite:///{tmp_path}/state.db"\n')
     context = Context(config=str(path))

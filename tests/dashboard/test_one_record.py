@@ -79,7 +79,7 @@ def serve_and_act(
 
 
 def make_records(url: str) -> list[tuple[str, str, str]]:
-    """Return action, subject and reason of each audit record, oldest first."""
+    """Return the action, subject and reason of each audit record, oldest first."""
     with open_audit(url, create=True) as store:
         items = AuditTrail(store).find(AuditQuery()).items
         return [(item.act, item.subject, item.reason) for item in reversed(items)]

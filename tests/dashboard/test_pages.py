@@ -93,7 +93,7 @@ def parse_page(text: str) -> StrictHtmlParser:
 
 
 def pause_service(world: World) -> None:
-    """Pause the service's limits, as if the vendor had asked for it."""
+    """Pause the service's limits, as if the vendor had requested a pause."""
     flows = flows_of(world.hub.manager)
     gates = flows.plans.find("vat", None, None).gates
     run_now(flows.core.execute(Pause(gates, 40_000_000), None))
@@ -250,7 +250,7 @@ def test_calls_are_filtered_and_paged() -> None:
 def test_page_of_calls_that_ended_at_its_limit_does_not_say_that_no_call_matches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """If a search for calls ended at its limit, the page does not claim that no call matches."""
+    """If a search for calls stopped at its limit, the page does not say that no call matches."""
     with World() as world:
         scanned_to = world.clock.utc() - timedelta(hours=2)
         page = LogPage(items=(), next="7.8", scanned=50_000, scanned_to=scanned_to)
@@ -341,7 +341,10 @@ class UnavailableStore:
 
 
 def test_unavailable_store_hides_only_its_section() -> None:
-    """If a store is away, the first page shows the rest; pages that need it state the cause."""
+    """If a store is unavailable, the first page shows all other data.
+
+    Pages that need the store state the cause.
+    """
     with Hub([]) as hub:
         log: Any = UnavailableStore()
         dashboard = Dashboard(hub, secret=SECRET, log=log)
@@ -357,7 +360,7 @@ def test_unavailable_store_hides_only_its_section() -> None:
 
 
 def test_each_payment_has_its_own_page() -> None:
-    """Each payment has its own page; without a log there are no calls to show."""
+    """Each payment has its own page; without an integration log the page shows no calls."""
     with World() as world:
         world.lose()
         world.lose(reference="INV-8", key="INV-8/1", amount="30.00")
@@ -451,7 +454,7 @@ def test_pages_accept_no_other_method(method: str) -> None:
     ],
 )
 def test_unknown_paths_are_not_found(url: str) -> None:
-    """Only the exact paths of pages exist; others return 404."""
+    """Only the exact paths of pages exist; all other paths return 404."""
     with World() as world:
         answer = world.visitor().send("GET", "/", b"", PATH_INFO=url)
         assert 404 == answer.status

@@ -41,7 +41,10 @@ def test_person_and_account_are_paused() -> None:
 
 
 def test_paused_entry_shows_pause_reason() -> None:
-    """A paused entry shows the pause's reason; the entry of a pause itself offers no actions."""
+    """A paused entry shows the reason for its pause.
+
+    The entry of a pause itself offers no actions.
+    """
     with World() as world:
         visitor = world.visitor()
         world.put_outbox_entry("07", EntryState.WAITING, subject="ada")

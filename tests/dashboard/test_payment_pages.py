@@ -1,4 +1,4 @@
-"""The pages of one payment: when "not done" is safe, what was found, and who decided it."""
+"""The pages of one payment: when "not done" is safe, what was found, and who decided."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def forget(world: World) -> None:
 
 
 def decision_order(page: str) -> list[str]:
-    """Return the decisions that a page offers, in their order."""
+    """Return the decisions that a page offers, in the order of the page."""
     acts = ("payment-done", "payment-not-done")
     return sorted(acts, key=lambda act: page.index(f"/acts/{act}?"))
 
@@ -139,7 +139,7 @@ def test_vendor_that_repeats_is_asked_before_a_decision() -> None:
 
 
 def test_page_of_refund_says_that_vendor_cannot_be_asked_about_it() -> None:
-    """The page of a refund shows that the vendor cannot be asked about it, and asks for its id."""
+    """A refund's page says that the vendor cannot be asked about it, and requests its id."""
     with World() as world:
         payments = world.hub.payments()
         order = Charge(Money("80.00", "EUR"), "pm_card_visa", reference="INV-7")
@@ -360,7 +360,7 @@ def test_closing_by_reference_says_so_if_vendor_lists_no_payment_with_reference(
 
 
 def test_second_person_is_warned_of_an_early_proposal() -> None:
-    """Confirming "not done" too early also shows a warning; confirming "done" shows none."""
+    """If "not done" is confirmed too early, a warning is shown; "done" never shows this warning."""
     with World() as world:
         world.lose()
         world.clock.advance(WAIT)

@@ -26,7 +26,7 @@ def words_of(html: str) -> str:
 
 
 def test_page_shows_the_budget_left_by_month() -> None:
-    """Each month shows its targets, met or missed, and the share of the error budget left."""
+    """Each month shows whether its targets were met, and how much error budget is left."""
     clock, metrics = VirtualClock(), MemoryMetrics()
 
     def fail_to_connect() -> None:

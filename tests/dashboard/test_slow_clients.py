@@ -37,7 +37,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def run_server(app: Any, most: int) -> Generator[Callable[[], socket.socket]]:
-    """Run a server, and yield a function that connects to it."""
+    """Run a server, and yield a function that opens a connection to the server."""
     server = Server("127.0.0.1", 0, app, most=most)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()

@@ -79,13 +79,13 @@ def facts_of(page: str) -> dict[str, str]:
 
 
 def link_of(page: str, act: str) -> str | None:
-    """Return the URL of an action's button on the page; None if there is none."""
+    """Return the URL of an action's button on the page; None if the page has no such button."""
     match = re.search(rf'href="(/acts/{act}\?[^"]*)"', page)
     return None if match is None else unescape(match[1])
 
 
 def found_at_vendor(world: World, facts: dict[str, str]) -> str | None:
-    """Return the id of the matching payment at the vendor; None if there is none."""
+    """Return the id of the matching payment at the vendor; None if the vendor has no match."""
     amount, currency = facts["Amount"].split()
     minor = int(Money(amount, currency).amount * (1 if currency == "JPY" else 100))
     vendor_tables = [value for value in vars(world.stripe).values() if isinstance(value, dict)]
@@ -130,7 +130,7 @@ def decide(world: World, first: Visitor, second: Visitor, address: str) -> str:
 
 
 def test_newcomer_decides_ten_unknown_payments_rightly() -> None:
-    """Decisions of an operator without experience neither repeat nor lose a payment."""
+    """An operator without experience can decide all payments without repeating or losing one."""
     with World() as world:
         truth = make_unknown_payments(world)
         assert 10 == len(world.hub.unsettled_payments())

@@ -245,7 +245,7 @@ class Answer:
 
 
 class Visitor:
-    """A browser without a window: it keeps cookies and calls the real WSGI application.
+    """A minimal browser that stores cookies and calls the real WSGI application.
 
     Args:
         app: the application; the standard's validator stands before it.

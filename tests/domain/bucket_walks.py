@@ -105,7 +105,7 @@ three = st.tuples(rates, rates, rates)
 
 @attrs.define(eq=False)
 class Caller:
-    """A caller to whom a bucket has granted tokens, until it leaves or stops waiting."""
+    """A caller that has tokens from a bucket, until the caller ends or stops waiting."""
 
     number: int
     which: tuple[int, ...]
@@ -172,7 +172,10 @@ class BucketWalk:
             self.seen[index] = max(seen_at, self.world.now)
 
     def time(self, index: int) -> int:
-        """Return the time by which a bucket decides; unlike the clock, it never goes back."""
+        """Return the time that a bucket uses for its decisions.
+
+        Unlike the clock, this time never goes back.
+        """
         return self.seen[index] + self.lost[index]
 
     def admit(self, bits: int, cost: int, within: int, *, ticketed: bool) -> None:
@@ -241,7 +244,7 @@ class BucketWalk:
         self.ahead -= back
 
     def advance(self, span: int) -> None:
-        """Advance the time; each caller whose grant is due leaves the queue or waits longer."""
+        """Advance the time; each caller whose tokens are due leaves the queue or waits longer."""
         end_time = self.real + span
         while due_callers := [
             caller for caller in self.queue if caller.due + self.late <= end_time
@@ -310,7 +313,7 @@ def run(state: BucketWalk, walk: list[Act]) -> None:
 def walk_bucket(
     configured: tuple[tuple[float, float, int], ...], walk: list[Act], *, late: int = 0
 ) -> BucketWalk:
-    """Run a whole random walk, and return its final state."""
+    """Perform a whole random walk, and return the final state."""
     state = BucketWalk(configured)
     state.late = late
     run(state, walk)

@@ -55,7 +55,7 @@ class Line:
         return self.world.execute(Report(self.gates, permit, outcome, reporter))
 
     def call(self, outcome: Outcome = Outcome.FAILED, reporter: str = "a") -> CircuitState | None:
-        """Make a whole call; a success through a closed circuit is not reported."""
+        """Make a complete call; if the circuit is closed, a success is not reported."""
         permit = self.enter()
         if outcome is Outcome.GOOD and not permit[2]:
             return None
@@ -71,5 +71,5 @@ class Line:
 
     @property
     def state(self) -> CircuitBreakerState:
-        """Return the circuit's state, as the store reports it."""
+        """Return the circuit's state as the store reports it."""
         return self.world.execute(ReadCircuit(self.rule, "k"))

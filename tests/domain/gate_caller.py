@@ -71,7 +71,7 @@ class Caller:
         return self.world.execute(Confirm(self.gates, tickets, permit))
 
     def refused_answer(self, **details: Any) -> tuple[Answer, int]:
-        """Ask for admission, check that it is refused without a state change; return the answer."""
+        """Request admission, check that it is refused without a change, and return the reply."""
         self.ask(**details)
         previous_cells = dict(self.world.cells)
         answer, wait, permit, tickets = self.ask(**details)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PoolWorld:
-    """A connection pool whose callers open numbered connections, and whose clock a test sets.
+    """A connection pool whose callers open numbered connections; the test sets the pool's clock.
 
     Attributes:
         arrivals: the callers that wait, in the order in which they came.
@@ -43,7 +43,7 @@ class PoolWorld:
         return number
 
     def take(self, holder: object, operation: str = "orders.read") -> int:
-        """Request a connection, and open one if the pool has none."""
+        """Take a connection from the pool, or open one if the pool has none."""
         return self.ask(holder, operation) or self.open(holder)
 
     def give(self, holder: object, *, reusable: bool = True) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""An attempt is admitted by circuit, rate limits, budget and claim together, or by none."""
+"""Circuit, rate limits, retry budget and claim admit an attempt together, or none of them does."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def test_refusal_by_one_limit_charges_no_other() -> None:
 
 
 def test_open_circuit_takes_no_limit_token() -> None:
-    """An open circuit takes no rate-limit token from an attempt, and returns the time to wait."""
+    """If a circuit is open, an attempt takes no rate-limit token.
+
+    The result has the time to wait.
+    """
     caller = Caller(gates(TRIPS, EASY))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -65,7 +68,7 @@ def test_circuit_does_not_count_limited_calls() -> None:
 
 
 def test_probe_is_leased_only_if_limits_admit() -> None:
-    """A call that a limit refuses takes no probe slot of a half-open circuit, and no token."""
+    """A call that a rate limit refuses takes neither a circuit's probe slot nor a token."""
     caller = Caller(gates(TRIPS, RateLimitConfig.per_minute(1)))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -77,7 +80,7 @@ def test_probe_is_leased_only_if_limits_admit() -> None:
 
 
 def test_queued_probe_is_leased_for_wait_and_attempt() -> None:
-    """A circuit probe's lease lasts while the probe waits for its limit and runs."""
+    """A circuit probe's lease lasts while the probe waits for its rate limit and while it runs."""
     caller = Caller(gates(TRIPS, RateLimitConfig.per_minute(1)))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -98,7 +101,10 @@ def test_a_budget_counts_calls_and_spends_retries() -> None:
 
 
 def test_claim_is_marked_sent_only_if_admitted() -> None:
-    """A claim is marked as sent only if its attempt is admitted; a lost claim is refused."""
+    """A claim is marked as sent only if its attempt is admitted.
+
+    A claim that was lost is refused.
+    """
     caller = Caller(gates(TRIPS, ONE, budget=RetryBudget()))
     claim = Claim(
         KEY, fingerprint=b"", owner=1, lease=LEASE, ttl=DAY, target="vendor", remembered=0
@@ -134,7 +140,7 @@ def test_no_gates_admit_everything() -> None:
 
 
 def test_keys_are_named_in_order() -> None:
-    """Each command names its state keys in the order in which it reads the states."""
+    """Each command lists its state keys in the order in which it reads the states."""
     every_gate = gates(TRIPS, ONE, EASY, budget=RetryBudget())
     question = Admission(every_gate, within=0, lease=0, claim=(KEY, 1, "vendor"))
     assert ("circuit", "limit0", "limit1", "budget", KEY) == question.keys
@@ -146,7 +152,10 @@ def test_keys_are_named_in_order() -> None:
 
 
 def test_only_idempotent_commands_are_repeated() -> None:
-    """Commands that take or report something are sent once; reads and settings may be repeated."""
+    """Commands that take tokens or report results are sent once.
+
+    Commands that read or set values may be repeated.
+    """
     every_gate = gates(TRIPS, ONE)
     rule = every_gate.circuit
     assert rule is not None
@@ -201,7 +210,7 @@ def test_impossible_cost_is_refused(cost: Any) -> None:
 
 
 def test_costs_are_given_for_all_rate_limits() -> None:
-    """Costs are given for all rate limits, or for none."""
+    """Costs are passed for all rate limits, or for none."""
     caller = Caller(gates(None, THREE, RateLimitConfig.per_second(5)))
     assert Answer.GO is caller.ask(costs=(1, 5))[0]
     assert (Answer.LIMITED, 200_000) == caller.refused_answer(costs=(2, 1))

@@ -79,7 +79,7 @@ def ask_both_paths(admission: Admission, world: World) -> Admitted:
 @examples(300)
 @given(all_gates, long_lists(acts))
 def test_apply_agrees_with_decide(gates: Gates, walk: list[tuple[str, int, Any]]) -> None:
-    """In every reachable state, an admission's `apply` stores and returns the same as `decide`."""
+    """In every reachable state, an admission's `apply` stores and returns what `decide` does."""
     world = World()
     permits: list[Permit] = []
     for token, (name, number, detail) in enumerate(walk, start=1):
@@ -110,7 +110,7 @@ def test_apply_agrees_with_decide(gates: Gates, walk: list[tuple[str, int, Any]]
 def test_apply_agrees_with_decide_under_a_claim(
     gates: Gates, walk: list[tuple[str, int, Any]]
 ) -> None:
-    """For admission with a claim, `apply` stores and returns the same as `decide`."""
+    """For an admission with a claim, `apply` stores and returns the same values as `decide`."""
     world = World()
     fencing_token = 0
     plain_admission = Admission(gates, within=0, lease=LEASE)
@@ -199,7 +199,7 @@ def test_first_attempt_that_is_admitted_at_once_is_always_decided_on_fast_path(
 
 
 def test_rate_limit_state_still_records_time_if_open_circuit_refuses_attempt() -> None:
-    """If an open circuit refuses an attempt, the rate limit's state still records the time."""
+    """If an open circuit refuses an attempt, the state of the rate limit still records the time."""
     caller = Caller(gates(TRIPS, THREE))
     _, permit, _ = caller.enter()
     caller.world.now += 3 * SECOND

@@ -54,7 +54,7 @@ def test_waiter_follows_a_circuit_that_was_set(
 
 
 def test_setting_the_circuit_ends_no_probe() -> None:
-    """A running probe keeps its lease, whatever state an operator sets for the circuit."""
+    """A running probe keeps its lease, no matter which state an operator sets for the circuit."""
     caller = Caller(gates(TRIPS))
     rule = caller.gates.circuit
     assert rule is not None
@@ -93,7 +93,7 @@ def test_pause_while_circuit_probe_queues_prolongs_its_lease() -> None:
 
 
 def test_pause_extends_only_the_queued_probes_lease() -> None:
-    """A pause extends the lease of the queued circuit probe, but no other lease."""
+    """A pause extends the lease of a circuit probe that waits in the queue, and no other lease."""
     config = CircuitBreakerConfig(failures=1, open_for=10.0, probes=2)
     caller = Caller(gates(config, EASY))
     _, permit, _ = caller.enter()
@@ -143,7 +143,7 @@ def test_waiter_without_a_permit() -> None:
 
 
 def test_waiting_probe_writes_only_the_circuit() -> None:
-    """If a queued circuit probe confirms but must wait longer, only the circuit's state changes."""
+    """If a queued probe asks again and must wait longer, only the circuit's state changes."""
     caller = Caller(gates(TRIPS, ONE, EASY))
     _, permit, _ = caller.enter()
     caller.fail(permit)
@@ -172,7 +172,7 @@ def test_giving_back_to_a_forgotten_limit_changes_nothing() -> None:
 
 
 def test_immediate_grant_can_be_given_back() -> None:
-    """With `ticketed`, a caller can return a rate-limit token even if it did not wait for it."""
+    """With `ticketed`, a caller can return a rate-limit token even if it had not to wait for it."""
     caller = Caller(gates(None, ONE))
     _, wait, _, tickets = caller.ask(ticketed=True)
     assert 0 == wait
@@ -191,7 +191,7 @@ def test_immediate_grant_has_no_ticket() -> None:
 
 
 def test_returning_one_rate_limit_grant_leaves_others_taken() -> None:
-    """Returning one rate-limit token does not affect the other tokens that were taken."""
+    """Returning one rate-limit token does not affect any other token."""
     caller = Caller(gates(None, THREE))
     tickets = [caller.ask(ticketed=True)[3] for _ in range(3)]
     caller.world.execute(GiveBack(caller.gates, tickets[-1]))
@@ -236,7 +236,7 @@ def test_refusal_follows_a_clock_step_back(back: int) -> None:
 
 
 def test_refusals_note_the_time_now_and_then() -> None:
-    """An open circuit that refuses callers writes its state only every few seconds."""
+    """An open circuit that refuses callers writes its state at most once every few seconds."""
     caller = Caller(gates(TRIPS))
     _, permit, _ = caller.enter()
     caller.fail(permit)

@@ -31,7 +31,7 @@ def test_later_proposal_for_same_operation_replaces_earlier_one() -> None:
 
 
 def test_proposal_is_withdrawn_and_expires() -> None:
-    """A proposal to close an operation ends when somebody withdraws it, or after a day."""
+    """A proposal to close an operation ends when a user withdraws it, or after a day."""
     clock = VirtualClock()
     store = MemoryStorage(clock)
     store.execute(Propose(*SUBJECT, None))

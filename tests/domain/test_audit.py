@@ -114,7 +114,7 @@ def test_chain_is_sealed_from_time_to_time() -> None:
 
 
 def test_values_of_credentials_are_masked() -> None:
-    """An audit record masks each value whose name may be a credential's name."""
+    """An audit record masks each value whose name may be the name of a credential."""
     recorded_act = audited_act(
         before={"api_key": "canary", "path": "vendors.stripe.credentials"},
         after={"vendors": [{"stripe": {"password": "canary"}}], "rate": 5},
@@ -169,7 +169,7 @@ def test_time_must_be_aware() -> None:
 def test_audit_record_matches_query_if_it_meets_every_condition(
     query: AuditQuery, *, matches: bool
 ) -> None:
-    """An audit record matches a query if it meets every condition."""
+    """An audit record matches a query if it meets all conditions."""
     (record,), _ = linked_records(AuditHead(), [audited_act()])
     assert matches is query.matches(record)
 

@@ -87,7 +87,7 @@ def test_signing_key_adds_only_a_signature() -> None:
 
 @pytest.mark.parametrize("change", [str, lambda secret: secret.removeprefix("whsec_").rstrip("=")])
 def test_webhooks_are_signed_when_they_are_sent(change: Callable[[str], str]) -> None:
-    """Webhook credentials sign each attempt with its own time, as `WebhookSigner` does."""
+    """Webhook credentials sign each attempt with that attempt's time, as `WebhookSigner` does."""
     secret = generate_webhook_secret()
     webhook = Request.post("/hook", json={"type": "a"}, headers={"webhook-id": "msg_1"})
     credentials = Credentials.webhook(change(secret))
@@ -263,7 +263,7 @@ def test_times_are_aware() -> None:
 
 @pytest.mark.parametrize("scope", ["b a  a", ["b", "a"], {"a", "b"}, ("a", "b")])
 def test_scope_is_sorted(scope: Any) -> None:
-    """Scopes with the same names are equal, in whatever order they are written."""
+    """Scopes with the same names are equal, regardless of their order."""
     assert ("a", "b") == OAuthCredentials(access_token="t", scope=scope).scope
 
 

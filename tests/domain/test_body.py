@@ -55,14 +55,17 @@ def read_chunks(stream: BodyStream) -> list[bytes]:
     [(b"x", b"x"), (None, b""), (bytearray(b"x"), b"x"), (memoryview(b"x"), b"x")],
 )
 def test_bytes_of_every_kind_are_bytes(given_: Any, expected: Any) -> None:
-    """A bytes-like body becomes bytes, and None becomes an empty body."""
+    """A bytes-like request body becomes bytes, and None becomes an empty body."""
     assert expected == as_body(given_)
     assert bytes is type(as_body(given_))
 
 
 @pytest.mark.parametrize("make", [generate, lambda: iter([b"a", b"b"]), lambda: io.BytesIO(b"ab")])
 def test_open_sources_stream_once(make: Callable[[], Any]) -> None:
-    """A body that is an iterator, generator or open file can be read once; then it raises."""
+    """A body that is an iterator, a generator or an open file can be read once.
+
+    A second read raises an error.
+    """
     stream = stream_of(make())
     assert not stream.replayable
     assert b"ab" == b"".join(read_chunks(stream))

@@ -30,7 +30,7 @@ def test_a_replaced_entry_drops_no_other() -> None:
 
 
 def test_cyclic_use_just_above_the_bound_mostly_hits() -> None:
-    """A cache is still mostly hit by a cycle of ten per cent more keys than it holds."""
+    """A cache mostly hits even if callers cycle through ten per cent more keys than it holds."""
     cache = full_cache(100)
     hits = 0
     for number in list(range(110)) * 50:

@@ -191,7 +191,7 @@ def test_abandoned_queue_leaves_no_trace(
 
 
 def test_a_cancelled_bulk_job_does_not_hold_up_the_queue() -> None:
-    """A caller that queues for many tokens and gives up leaves no gap in the queue."""
+    """A caller that stops waiting for many tokens leaves no gap in the bucket's queue."""
     rule = RateLimitConfig.per_second(1, burst=100).rule
     world = World()
     gates = Gates(limits=[rule], limit_keys=["k"])
@@ -238,7 +238,7 @@ def test_freed_slot_serves_the_next_arrival() -> None:
 
 
 def test_caller_that_waits_for_its_own_limit_takes_just_one_token_of_shared_limit() -> None:
-    """A caller that waits for its own limit takes only one token of a shared limit."""
+    """A caller that waits for its own rate limit takes only one token of a shared limit."""
     world = World()
     rule = RateLimitConfig.per_second(100, burst=10).rule
     slow_rule = RateLimitConfig.per_minute(1).rule
@@ -363,7 +363,7 @@ def test_token_bucket_grants_one_call_in_every_microsecond_at_million_calls_seco
 
 
 def test_pause_delays_the_queue_and_drops_spare_tokens() -> None:
-    """A paused token bucket grants nothing, drops spare tokens and keeps its queue's order."""
+    """A paused token bucket grants nothing, drops spare tokens, and keeps its queue's order."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1, burst=5).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
@@ -386,7 +386,7 @@ def test_pause_delays_the_queue_and_drops_spare_tokens() -> None:
 def test_pause_that_is_ended_by_hand_was_a_shorter_pause(
     queued: int, pause: int, after: int, before: int
 ) -> None:
-    """Ending a bucket's pause early leaves the same state as a shorter pause would."""
+    """Ending the pause of a bucket early leaves the same state as a shorter pause."""
     rule = RateLimitConfig(2, 1.0, burst=3).rule
 
     def state_before(now: int) -> Any:
@@ -415,7 +415,7 @@ def test_pause_that_is_ended_by_hand_was_a_shorter_pause(
 
 
 def test_huge_pause_is_clamped() -> None:
-    """A pause of any length leaves a token bucket in an exact, bounded state."""
+    """After a pause of any length, a token bucket has an exact state of limited size."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     world.execute(Pause(gates, 10**30))

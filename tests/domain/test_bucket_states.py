@@ -73,7 +73,7 @@ def test_bucket_queue_is_stored_as_single_run_of_grants_if_no_caller_gave_up(
 
 
 def test_leaving_opens_a_gap_that_an_arrival_closes(rule: TokenBucket) -> None:
-    """A caller that stops waiting leaves a gap in a bucket's queue; the next arrival closes it."""
+    """A caller that stops waiting leaves a gap in the queue, which the next arrival closes."""
     whole_queue, tickets = a_queue(rule, (1, 1, 1, 1))
     cut_queue = rule.refund(whole_queue, tickets[1])
     assert [0.0, 0.0, [1.0, 1.0], [2.0, 4.0]] == readable_state(cut_queue)
@@ -111,7 +111,7 @@ def test_passed_gap_becomes_spare_tokens(rule: TokenBucket) -> None:
 
 
 def test_late_refund_does_not_return_overflowed_tokens(rule: TokenBucket) -> None:
-    """A grant that is returned late adds no tokens that the bucket had no room for."""
+    """Returning tokens late never fills a bucket above its capacity."""
     queue, tickets = a_queue(rule, (1,) * 9)
     for ticket in tickets[:3]:
         queue = rule.refund(queue, ticket)
@@ -152,7 +152,10 @@ def test_pause_moves_gaps_with_the_queue(rule: TokenBucket) -> None:
 
 
 def test_more_gaps_than_the_limit_are_merged(rule: TokenBucket) -> None:
-    """A bucket's state has at most 300 runs of grants; beyond that, two are merged."""
+    """A bucket's state has at most 300 runs of granted tokens.
+
+    If there are more, two runs are merged.
+    """
     size = 2 * RUNS + 20
     queue, tickets = a_queue(rule, (1,) * size)
     for ticket in tickets[1::2]:

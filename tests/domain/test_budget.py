@@ -105,7 +105,7 @@ def test_fresh_retry_budget_decides_exactly_like_stored_one_after_its_time_to_li
 
 
 def test_unspent_retries_of_budget_period_may_be_used_in_next_one() -> None:
-    """Retries that were not used in a budget's period may be used in the next, but no later."""
+    """Unused retries of a retry budget's period may be used in the next period, but no later."""
     rule = BudgetRule(RetryBudget(ratio=0.5, floor=0, period=1.0))
     state = rule.count_call(rule.count_call(rule.present(None, NOON)))
     early_state, late_state = (
@@ -130,7 +130,7 @@ def test_spent_retries_are_not_carried_over() -> None:
 
 
 def test_a_budget_is_kept_for_two_periods() -> None:
-    """A retry budget's state is kept for its period and the next."""
+    """The state of a retry budget is stored for its period and the next period."""
     rule = BudgetRule(RetryBudget(period=10.0))
     assert 20 * SECOND == rule.present(None, NOON)[1]
 
@@ -152,7 +152,7 @@ def test_invalid_settings_are_refused(path: str, value: Any) -> None:
 
 
 def test_retry_budget_floor_may_be_zero() -> None:
-    """A retry budget's floor may be zero, and its period may be a timedelta."""
+    """The minimum of a retry budget may be zero, and its period may be a timedelta."""
     minute: Any = timedelta(minutes=1)
     assert (0, 60.0) == (RetryBudget(floor=0).floor, RetryBudget(period=minute).period)
 
@@ -171,7 +171,7 @@ def test_the_floor_lets_a_quiet_service_retry() -> None:
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, DAY])
 def test_clock_step_back_changes_no_budget(back: int) -> None:
-    """A clock step back neither refills a retry budget nor keeps it empty for longer."""
+    """If the clock steps back, a retry budget is neither refilled nor empty for longer."""
     rule = BudgetRule(RetryBudget(ratio=1, floor=0))
     state = rule.count_call(rule.present(None, NOON))
     spent_state = rule.count_retry(state)

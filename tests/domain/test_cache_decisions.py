@@ -122,7 +122,7 @@ def test_no_entry_is_a_miss() -> None:
 
 
 def test_heads_are_answered_while_fresh_only() -> None:
-    """A HEAD request is answered from a fresh stored GET response, and never revalidates it."""
+    """A fresh stored GET response also answers a HEAD request, which never revalidates it."""
     cached_entry = entry("max-age=60, stale-if-error=100")
     assert FreshAnswer() == decide(HEAD, cached_entry, POLICY)
     assert NoCachedAnswer() == decide(HEAD, cached_entry.later(61), POLICY)
@@ -177,7 +177,7 @@ def test_304_with_another_etag_confirms_nothing(
 
 
 def test_a_304_makes_the_answer_fresh_again() -> None:
-    """A 304 keeps the stored body, replaces the headers it sends, and resets the age."""
+    """A 304 response keeps the stored body, replaces the headers it has, and resets the age."""
     cached_entry = entry(
         "max-age=1", {"Content-Type": "text/plain", "X-Old": "1", "Age": "9"}
     ).later(100)
@@ -217,7 +217,7 @@ def test_a_304_makes_the_answer_fresh_again() -> None:
 
 
 def test_a_304_without_a_date_was_made_just_now() -> None:
-    """A 304 without a date counts as made now, whatever the stored response's age and date."""
+    """A 304 response without a date counts as made now, whatever the stored response's age."""
     cached_entry = entry("max-age=60", {"Age": "50", "Date": date(-50)}).later(100)
     later_entry = new_cache_entry(
         GET, refreshed_response(cached_entry, Response(304)), WHO, moment_after(100), POLICY
@@ -263,7 +263,7 @@ def test_the_newest_match_counts() -> None:
     "name", ["Authorization", "Cookie", "X-API-Key", "X-User-Token", "Accept", "accept-language"]
 )
 def test_credential_headers_separate_callers(name: str) -> None:
-    """Callers whose credential headers or `varies_by` headers differ share no stored response."""
+    """Callers with different credential or `varies_by` headers share no stored responses."""
     asks = [
         caller_digest(Request.get("/x", headers=headers), b"credential", POLICY)
         for headers in ({}, {name: "1"}, {name.lower(): "1"}, {name: "2"})
@@ -274,7 +274,7 @@ def test_credential_headers_separate_callers(name: str) -> None:
 
 
 def test_other_headers_do_not_separate_callers() -> None:
-    """Callers that differ in a header share responses, unless the cache policy names the header."""
+    """Callers that differ in a header share responses, unless the cache policy lists the header."""
     policy = CachePolicy(varies_by="Stripe-Account")
     traced = GET.with_header("Traceparent", "1")
     account = GET.with_header("stripe-account", "1")
@@ -297,7 +297,7 @@ def test_keys_tell_service_tenant_and_url_apart() -> None:
 
 
 def test_cache_keys_are_same_in_every_version() -> None:
-    """Cache keys are the same in every version, since processes share the cache."""
+    """Cache keys are the same in every version of moorage, because processes share the cache."""
     request = Request.get("/x", headers=[("Accept", "a"), ("Authorization", "b"), ("X", "c")])
     assert (
         "{@acme:vat}:cache:6e95512efcddbfebc3c2cd9c16ff34b33c33b0d221b6da3ea3f9883f3da53eb2"

@@ -13,7 +13,7 @@ from tests.support.anew import rerun_module
 
 
 def test_durations_may_be_timedeltas() -> None:
-    """A cache policy's seconds may be given as a timedelta."""
+    """The durations in a cache policy may be timedeltas."""
     assert CachePolicy(keep_stale=60.0) == CachePolicy(keep_stale=timedelta(minutes=1))
 
 

@@ -36,7 +36,7 @@ def look_up(world: World) -> CachedAnswers:
 
 
 def test_unknown_cache_key_has_no_entry() -> None:
-    """An unknown cache key has no entry, and looking it up writes nothing."""
+    """A lookup with an unknown cache key finds no entry, and writes nothing."""
     world = World()
     assert CachedAnswers(0) == look_up(world)
     assert {} == world.cells
@@ -83,7 +83,7 @@ def test_only_the_latest_mark_may_replace() -> None:
 
 
 def test_repeated_command_has_the_same_answer() -> None:
-    """A cache command repeated after a lost reply gets the same answer."""
+    """A cache command that is repeated after a lost reply gets the same reply."""
     world = World()
     command = StoreCachedAnswers("key", 0, b"kept", 10 * SECOND)
     assert world.execute(command)
@@ -94,7 +94,7 @@ def test_repeated_command_has_the_same_answer() -> None:
 
 @pytest.mark.parametrize("back", [1, SECOND, 3_600 * SECOND])
 def test_clock_step_back(back: int) -> None:
-    """A small clock step back does not age cache entries; a large one removes them."""
+    """A small backward step of the clock does not age cache entries; a large step removes them."""
     world = World()
     keep(world)
     world.now -= back
@@ -170,7 +170,7 @@ def test_cached_flag_is_not_stored() -> None:
     ],
 )
 def test_foreign_entries_are_refused(values: tuple[object, ...]) -> None:
-    """Cache entries of another kind or release are refused with an error that says so."""
+    """Reading a cache entry of another kind or release raises an error that says so."""
     with pytest.raises(InvalidData, match="Another release of moorage may have written it"):
         unpack_entries(pack_values(values))
 

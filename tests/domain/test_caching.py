@@ -244,7 +244,10 @@ def test_other_headers_are_stored(control: str, name: str) -> None:
     ],
 )
 def test_response_lifetime_is_max_age(fields: dict[str, str], expected: float) -> None:
-    """A response's lifetime is `max-age`, then `Expires`; a malformed value means expired."""
+    """The lifetime of a response is its `max-age`, or else its `Expires`.
+
+    If the value is malformed, the response is expired.
+    """
     cached_entry = received_entry({"ETag": '"1"'} | fields)
     assert cached_entry is not None
     assert expected == cached_entry.lifetime

@@ -78,7 +78,7 @@ def test_a_call_waits_for_sixteen_others_at_most() -> None:
 
 
 def test_an_entry_is_released_when_all_before_it_are_done() -> None:
-    """A blocked entry becomes due once each predecessor is done, and its fencing token grows."""
+    """A blocked entry becomes due once its predecessors are done, with a higher fencing token."""
     blocked = entry("c", "blocked", "a,b")
     assert None is unblocked_entry(blocked, by_id(entry("a"), entry("b", "waiting")), NOW)
     released = unblocked_entry(blocked, by_id(entry("a"), entry("b")), NOW)
@@ -104,7 +104,10 @@ def test_entry_stays_blocked_while_predecessor_may_still_be_done(state: str) -> 
     ],
 )
 def test_an_entry_is_given_up_with_the_one_before_it(state: str, words: str) -> None:
-    """If a predecessor can never be done, its successor ends; the error names the predecessor."""
+    """If a predecessor can never be done, the entry after it ends.
+
+    The error names the predecessor.
+    """
     given_up = unblocked_entry(entry("b", "blocked", "a"), by_id(entry("a", state)), NOW)
     assert given_up is not None
     assert (EntryState.UNDOING, f"The earlier call a {words}.") == (
@@ -133,7 +136,7 @@ def test_an_unused_undo_does_not_stop_a_successor(state: str) -> None:
 
 @pytest.mark.parametrize("state", ["waiting", "claimed", "done", "dead", "unknown", "blocked"])
 def test_an_undone_predecessor_counts_as_failed(state: str) -> None:
-    """A call whose undo was released counts as undone, and its successor is dropped."""
+    """A call whose undo was released is treated as undone, and the call after it is dropped."""
     chain = by_id(entry("a"), entry("a-undo", state))
     given_up = unblocked_entry(entry("b", "blocked", "a"), chain, NOW)
     assert given_up is not None
@@ -144,7 +147,7 @@ def test_an_undone_predecessor_counts_as_failed(state: str) -> None:
 
 
 def test_a_failed_entry_of_a_chain_undoes_first() -> None:
-    """An entry with predecessors that fails, or whose workers died, becomes `undoing`."""
+    """An entry with predecessors becomes `undoing` if it fails or if its workers died."""
     unchained, chained = entry("a", "claimed"), entry("b", "claimed", "a", attempts=3)
     assert EntryState.DEAD is give_up(unchained, NOW, "refused").state
     failed = give_up(chained, NOW, "refused")
@@ -154,7 +157,7 @@ def test_a_failed_entry_of_a_chain_undoes_first() -> None:
 
 
 def test_undos_are_released_newest_first() -> None:
-    """The undo of the last call is due at once; each earlier undo waits for the later one."""
+    """The undo of the last call is due at once; each earlier undo waits for the later undo."""
     failed = entry("d", "undoing", "c", number=9, error="refused", fence=4)
     chain = by_id(
         failed,
@@ -195,7 +198,7 @@ def test_undos_that_were_released_before_are_left_alone() -> None:
 
 
 def test_a_cancelled_undo_is_skipped() -> None:
-    """An undo that a person cancelled is neither released nor waited for."""
+    """An undo that an operator cancelled is not released, and nothing waits for it."""
     failed = entry("c", "undoing", "b", number=9)
     chain = by_id(
         failed,
@@ -220,7 +223,10 @@ def test_nothing_is_undone_while_a_call_before_is_open(state: str) -> None:
 
 
 def test_a_cancelled_call_leaves_the_decision_to_a_person() -> None:
-    """If somebody cancelled a call of the chain, nothing is undone; the error states this."""
+    """If an operator cancelled a call of the chain, nothing is undone.
+
+    The error states this.
+    """
     failed = entry("c", "undoing", "b", error="refused")
     chain = by_id(failed, entry("a"), entry("b", "dropped", "a"), entry("a-undo", "prepared"))
     changes = undo_changes(failed, chain, NOW)
@@ -230,7 +236,7 @@ def test_a_cancelled_call_leaves_the_decision_to_a_person() -> None:
 
 
 def test_failed_call_with_a_stored_undo_is_undone() -> None:
-    """A call with a stored undo is undone, because it was done, even if its state is a failure."""
+    """A call with a stored undo was done, so it is undone even if its state is a failure."""
     failed = entry("b", "undoing", "a", number=2)
     chain = by_id(failed, entry("a", "dead"), entry("b-undo", "prepared", number=3))
     changes = undo_changes(failed, chain, NOW)
@@ -245,7 +251,7 @@ def test_ancestors_are_found_once_even_in_a_circle() -> None:
 
 
 def test_replayed_entry_waits_for_its_predecessors_again() -> None:
-    """A replayed entry waits for its predecessors again; replaying an undo releases it."""
+    """A replayed entry waits for its predecessors again; an undo that is replayed is released."""
     replayed = replay_entry(entry("b", "dead", "a"), NOW)
     assert (EntryState.BLOCKED, None) == (replayed.state, replayed.due)
     released = replay_entry(entry("a-undo", "prepared"), NOW)

@@ -1,4 +1,4 @@
-"""Processes that configure one circuit differently share its state, as during a roll-out."""
+"""Processes with different settings for one circuit share its state, as during a roll-out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WINDOWS: list[dict[str, Any]] = [
 
 
 def line_with_rules(line: Line, **config: Any) -> Line:
-    """Return the same circuit, as another process with other settings uses it."""
+    """Return the same circuit as a process with other settings uses it."""
     other_line = Line(**config)
     other_line.world, other_line.tokens = line.world, 1_000
     return other_line
@@ -80,7 +80,7 @@ def test_failures_count_on() -> None:
 def test_failure_rate_survives_a_window_change(
     before: dict[str, Any], after: dict[str, Any], expected: tuple[int, int]
 ) -> None:
-    """A new window keeps the counted calls and failures, unless it counts time, not calls."""
+    """A new window keeps counted calls and failures, unless it counts time instead of calls."""
     line = Line(**RATE, **before)
     for _ in range(4):
         line.call(Outcome.GOOD)
@@ -115,7 +115,7 @@ def test_last_calls_count_for_a_window_in_calls() -> None:
 
 
 def test_alternating_rules_keep_the_state_small() -> None:
-    """The state of a circuit stays small if processes with different settings take turns."""
+    """A circuit's state stays small if processes with different settings use it alternately."""
     generator = Random(7)
     never_open = RATE | {"minimum_calls": 1_000_000}
     first_line = Line(**never_open, **WINDOWS[0])
@@ -133,7 +133,7 @@ def test_alternating_rules_keep_the_state_small() -> None:
 
 
 def test_changed_circuit_is_stored_as_long_as_its_new_window() -> None:
-    """If a circuit's window becomes longer, its state is stored for as long as the window."""
+    """If the window of a circuit becomes longer, its state is also stored for longer."""
     line = Line(window=1.0)
     line.call(Outcome.GOOD)
     long_line = line_with_rules(line, window=86_400.0)

@@ -1,4 +1,4 @@
-"""Processes that configure one rate limit differently share its bucket, as in a roll-out."""
+"""Processes with different settings for one rate limit share its bucket, as during a roll-out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def bucket(rate: float, per: float, burst: int) -> TokenBucket:
 
 @attrs.define(eq=False)
 class Caller:
-    """A caller to whom a limit has granted tokens, until it leaves or stops waiting."""
+    """A caller that has tokens from a rate limit, until it ends or stops waiting."""
 
     gates: Gates
     cost: int
@@ -53,7 +53,7 @@ class RollOut:
         self.was_paused = False
 
     def admit(self, which: int, cost: int, within: int, *, ticketed: bool = False) -> bool:
-        """Ask the bucket of one process for tokens; return whether it granted them."""
+        """Request tokens from the bucket of one process; return whether the bucket granted them."""
         gates = self.gates[which % len(self.gates)]
         cost = min(cost, gates.limits[0].burst)
         answer, wait, _, tickets = self.world.execute(
@@ -74,7 +74,7 @@ class RollOut:
             self.world.execute(GiveBack(caller.gates, caller.tickets))
 
     def pause(self, which: int, span: int) -> None:
-        """Pause the limit, as the bucket of one process does."""
+        """Pause the rate limit through the bucket of one process."""
         self.was_paused = True
         self.world.execute(Pause(self.gates[which % len(self.gates)], span))
 
@@ -158,7 +158,7 @@ def test_roll_out_of_a_smaller_limit_stays_below_the_larger(within: int) -> None
 
 
 def test_changed_limit_begins_with_the_tokens_that_were_left() -> None:
-    """A process with a new rate and burst finds the tokens that older processes left."""
+    """A process with a new rate and burst continues with the tokens that older processes left."""
     state = RollOut([bucket(10, 1, 10), bucket(1_000, 1, 1_000)])
     assert all(state.admit(0, 1, 0) for _ in range(7))
     granted = sum(state.admit(1, 1, 0) for _ in range(50))

@@ -41,7 +41,10 @@ def test_five_failures_in_a_minute_open_it_for_a_minute() -> None:
 def test_failure_as_old_as_circuit_window_does_not_count(
     over: int, expected: CircuitState | None
 ) -> None:
-    """A failure as old as the circuit's window does not count; one a microsecond younger does."""
+    """A failure as old as the circuit's window is not counted.
+
+    A failure that is a microsecond younger is counted.
+    """
     line = Line(failures=2, consecutive_failures=None, window=10.0)
     line.call()
     line.world.now += 10 * SECOND + over
@@ -83,7 +86,7 @@ def test_failures_of_calls_out_of_the_window_still_count() -> None:
 
 
 def test_slow_answers_open_it() -> None:
-    """Enough slow responses open a circuit even if none failed."""
+    """Enough slow responses open a circuit, even if no call failed."""
     line = Line(slow_call=1.0, slow_call_rate=0.75, minimum_calls=4)
     line.call(Outcome.GOOD)
     assert [None, None, OPEN] == [line.call(Outcome.SLOW) for _ in range(3)]
@@ -119,7 +122,7 @@ def test_late_failures_stay_in_the_window() -> None:
 
 
 def test_old_slots_leave_the_window() -> None:
-    """A call that ended a whole window ago is neither counted nor stored by the circuit."""
+    """A call that ended a whole window ago is neither counted nor stored."""
     line = Line(window=10.0)
     line.enter()
     line.wait(11)
@@ -168,7 +171,7 @@ def test_fast_path_serves_calls_of_the_current_slot() -> None:
 
 
 def test_an_open_circuit_refuses_at_once() -> None:
-    """An open circuit's fast path refuses only if its state was written a short time ago."""
+    """An open circuit's fast path refuses a call only if the state was written recently."""
     line = Line(failures=1)
     line.enter()
     cells = line.world.cells
@@ -209,7 +212,10 @@ def test_the_last_calls_may_be_the_window() -> None:
 
 
 def test_a_window_of_calls_ends_with_its_slot() -> None:
-    """A window of calls has ten slots; a failure is forgotten when its slot leaves the window."""
+    """A window that counts calls has ten slots.
+
+    A failure is forgotten when its slot leaves the window.
+    """
     line = Line(failures=None, failure_rate=0.5, window_calls=23)
     line.call()
     for _ in range(24):

@@ -25,7 +25,7 @@ from tests.domain.state_world import has_remedy
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 400 * DAY])
 def test_clock_step_back_keeps_the_open_time(back: int) -> None:
-    """After a clock step back, a circuit is open for the same time, or up to 2 s longer."""
+    """If the clock steps back, a circuit stays open for the same time, or up to 2 s longer."""
     line = Line(failures=1)
     line.call()
     for _ in range(20):
@@ -195,7 +195,7 @@ def test_an_idle_circuit_is_small(span: int, most: int) -> None:
 
 
 def _size(value: object, seen: set[int]) -> int:
-    """Return a state's size in bytes; an object that occurs twice is counted once."""
+    """Return the size of a state in bytes; an object that occurs twice is counted once."""
     if id(value) in seen:
         return 0
     seen.add(id(value))
@@ -239,7 +239,7 @@ def test_circuit_rate_below_one_in_million_is_treated_as_one_in_million(outcome:
 
 
 def test_a_probe_that_answers_when_its_lease_ends_is_late() -> None:
-    """A probe that ends exactly when its lease ends is too late."""
+    """A probe that ends exactly at the end of its lease is too late."""
     for lead_time, expected in ((1, CLOSED), (0, None)):
         line = Line(failures=1, open_for=10.0)
         line.call()
@@ -297,7 +297,7 @@ def test_failures_expire_with_their_slot() -> None:
 
 
 def test_waiter_of_an_open_circuit_learns_the_wait() -> None:
-    """A caller that queued before the circuit opened gets the remaining open time as its wait."""
+    """A caller that queued before the circuit opened must wait for the remaining open time."""
     line = Line(failures=1, open_for=10.0)
     waiting, failing_permit = line.enter(), line.enter()
     line.leave(failing_permit)

@@ -284,7 +284,7 @@ class Model:
         self.begin()
 
     def read(self) -> CircuitBreakerState:
-        """Return the circuit state that an observer should see."""
+        """Return the circuit state that a reader should see."""
         calls, fails, slow_calls = self.sums()
         row = self.rows()[-1] if self.recent(DAY) and self.config.consecutive_failures else 0
         return CircuitBreakerState(
@@ -335,7 +335,7 @@ class CircuitMachine(RuleBasedStateMachine):
 
     @rule(lease=leases, again=st.booleans())
     def call(self, lease: int, again: bool) -> None:
-        """Start a call; if it becomes a probe, repeat its request up to three times."""
+        """Start a call; if the call becomes a probe, repeat its request up to three times."""
         question = Admission(self.gates, within=0, lease=lease)
         self.judge()
         expected = self.model.ask(0)
@@ -398,7 +398,7 @@ class CircuitMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way)
     @rule(number=st.integers(0, 30), report=st.booleans())
     def die(self, number: int, report: bool) -> None:
-        """End a call whose caller died, or free the slot of a probe whose caller got no answer."""
+        """End a call whose caller died, or free the slot of a probe that got no reply."""
         call = self.under_way.pop(number % len(self.under_way))
         if report and call.permit[2]:
             self.judge()
@@ -418,7 +418,7 @@ class CircuitMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.mode is OPEN)
     @rule(early=st.integers(-1, 2 * SECOND), ending=endings)
     def probe(self, early: int, ending: tuple[Outcome, str]) -> None:
-        """Make a call shortly before or after the circuit's open time ends."""
+        """Make a call shortly before or after the end of the circuit's open time."""
         self.judge()
         self.world.now += max(0, self.model.until - self.model.time - early)
         self.call(LEASE, again=False)
@@ -443,7 +443,7 @@ class CircuitMachine(RuleBasedStateMachine):
 
     @rule(mode=st.sampled_from([CLOSED, FORCED_OPEN, DISABLED]), seldom=st.integers(0, 5))
     def force(self, mode: CircuitState, seldom: int) -> None:
-        """Set the circuit's state by hand, and reset it later."""
+        """Set the state of the circuit manually, and reset it later."""
         if seldom and self.model.mode not in (FORCED_OPEN, DISABLED):
             return
         self.judge()
@@ -459,7 +459,7 @@ class CircuitMachine(RuleBasedStateMachine):
 
     @invariant()
     def reads_alike(self) -> None:
-        """The circuit's reported state equals the model's state."""
+        """The state that the circuit reports equals the model's state."""
         self.judge()
         actual = self.world.execute(ReadCircuit(self.rule, "k"))
         expected = self.model.read()

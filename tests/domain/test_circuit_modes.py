@@ -1,4 +1,4 @@
-"""The circuit breaker's open time, probes, generations, and setting it by hand."""
+"""The circuit breaker's open time, probes and generations, and states set by an operator."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_open_time_grows_until_a_window_without_opening() -> None:
 
 
 def test_growth_reset_survives_a_clock_step_back() -> None:
-    """A clock step back neither resets a circuit's growing open time nor delays the reset."""
+    """If the clock steps back, a circuit's growing open time is not reset early or late."""
     line = Line(failures=1, window=20.0, open_for=10.0)
     line.call()
     line.wait(10)
@@ -77,7 +77,7 @@ def test_cap_below_the_open_time_is_ignored() -> None:
 
 
 def test_probes_are_limited() -> None:
-    """In a half-open circuit, further calls are refused until the first lease ends."""
+    """In a half-open circuit, further calls are refused until the lease of the first probe ends."""
     line = Line(failures=1, probes=2)
     line.call()
     line.wait(60)
@@ -91,7 +91,7 @@ def test_probes_are_limited() -> None:
 
 
 def test_repeated_probe_request_counts_once() -> None:
-    """A circuit probe that repeats its request with the same token gets the same answer."""
+    """A probe that repeats its request with the same token gets the same reply."""
     line = Line(failures=1, probes=2)
     line.call()
     line.wait(60)
@@ -114,7 +114,10 @@ def test_circuit_closes_after_enough_successes() -> None:
 
 
 def test_probe_that_never_reports_frees_its_slot_when_its_lease_ends() -> None:
-    """A probe that never reports frees its slot when its lease ends, and does not count."""
+    """The slot of a probe that never reports becomes free when its lease ends.
+
+    The probe is not counted.
+    """
     line = Line(failures=1)
     line.call()
     line.wait(60)
@@ -136,7 +139,7 @@ def test_cancelled_probe_frees_its_slot_at_once() -> None:
 
 
 def test_leases_survive_mode_changes() -> None:
-    """A probe from an earlier opening holds a slot until it ends, but its outcome is ignored."""
+    """A probe from an earlier open period keeps its slot until it ends; its outcome is ignored."""
     line = Line(failures=1, probes=2, open_for=1.0, open_at_most=1.0)
     line.call()
     line.wait(1)
@@ -205,7 +208,7 @@ def test_reports_of_an_earlier_generation_are_ignored() -> None:
 
 
 def test_permit_of_an_expired_state_is_ignored() -> None:
-    """A permit granted under an expired circuit state changes nothing in the new state."""
+    """A permit that was granted under an expired circuit state changes nothing in the new state."""
     line = Line(failures=1)
     old_permit = line.enter()
     line.wait(2 * 86_400)
@@ -225,7 +228,7 @@ def test_a_call_may_take_an_hour_to_fail() -> None:
 
 
 def test_forced_open_lasts_until_reset() -> None:
-    """A circuit forced open stays open for a hundred years; a reset clears its history."""
+    """A circuit that is forced open stays open for a hundred years; a reset clears its history."""
     line = Line(failures=2, consecutive_failures=None)
     line.call()
     late_permit = line.enter()

@@ -123,12 +123,12 @@ def test_vendor_code_and_message_are_found(
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff\xfe"])
 def test_unreadable_answer_has_no_code_or_message(body: bytes) -> None:
-    """A response that is not JSON has neither vendor code nor message."""
+    """A response that is not JSON has neither a vendor's error code nor a message."""
     assert (None, None) == vendor_code_and_message(Response(500, {}, body))
 
 
 class UndecodableBody(bytes):
-    """A body that raises an error if it is decoded as a whole."""
+    """A response body that raises an error if it is decoded as a whole."""
 
     def decode(self, *_: object, **__: object) -> str:
         """Raise an error, since every parser decodes the body first."""
@@ -194,7 +194,7 @@ def test_any_answer_becomes_an_error(body: Any) -> None:
 
 
 def test_keys_are_no_codes() -> None:
-    """An API key that a vendor echoes does not become the error's code or message."""
+    """An API key that a vendor repeats in its response is not in the error's code or message."""
     key = "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc"
 
     assert (None, "bad key ***.") == vendor_code_and_message(

@@ -42,7 +42,7 @@ def test_only_integers_are_numbers(first: object) -> None:
 
 
 def test_packed_states_decide_like_tuples() -> None:
-    """A command decides the same from encoded states and from decoded ones."""
+    """A command makes the same decision from encoded states and from decoded states."""
     for seed in range(20):
         generator = random.Random(seed)
         walk = CommandWalk(generator, "{codec:it}")
@@ -96,7 +96,7 @@ def test_unchanged_bytes_are_reused() -> None:
 
 
 def test_stored_bytes_of_state_are_not_reused_if_its_shape_or_content_differs() -> None:
-    """The stored bytes of a state are not reused if its shape or content differs."""
+    """The stored bytes of a state are not reused if the state's shape or content has changed."""
     previous_state = (1, 2, "a", "b")
     stored_bytes = pack(previous_state)
     for later_state in (
@@ -121,7 +121,7 @@ def test_equal_items_of_other_types_are_not_shared() -> None:
 
 
 def test_mutable_answers_are_never_shared() -> None:
-    """Two readers of one stored answer never get the same list object."""
+    """Two readers of one stored response never get the same list object."""
     stored_bytes = pack((1, 2, 3, ["an answer"]))
     unpack(stored_bytes)[3].append("spoilt")
     assert unpack(stored_bytes)[3] == ["an answer"]
@@ -153,7 +153,7 @@ def test_foreign_bytes_are_refused(stored: bytes) -> None:
 
 @pytest.mark.parametrize("version", [VERSION + 1, 16])
 def test_state_of_a_later_version_is_refused(version: int) -> None:
-    """The error for a state of a later version asks to upgrade every process."""
+    """The error for a state from a later version asks the user to upgrade every process."""
     later_bytes = bytes((version,)) + pack((1, 2))[1:]
     with pytest.raises(StateUnavailable, match=f"version {version},.*Upgrade every") as excinfo:
         unpack(later_bytes, "its key")

@@ -90,7 +90,7 @@ def test_seconds_are_rounded_up_to_microseconds(value: float) -> None:
 @given(st.integers(0, FOREVER))
 @example(2_199_420_583_474_667)
 def test_whole_microseconds_stay(whole: int) -> None:
-    """Converting whole microseconds to float seconds and back changes nothing."""
+    """Converting whole microseconds to float seconds and back returns the same number."""
     assert whole == micros(whole / SECOND)
 
 
@@ -112,7 +112,7 @@ def test_invalid_counts_are_refused(value: Any) -> None:
 
 
 def test_counts_have_bounds() -> None:
-    """A count may be equal to its bounds, `least` and `most`."""
+    """A count may equal its lower bound `least` or its upper bound `most`."""
     assert [0, 3] == [count(0, "n", least=0), count(3, "n", most=3)]
     for value in (-1, 4):
         with pytest.raises(ConfigurationError, match="from 0 to 3"):
@@ -129,7 +129,7 @@ def test_invalid_shares_are_refused(value: Any) -> None:
 
 
 def test_shares_are_floats() -> None:
-    """A share may be written as the integer 1."""
+    """A share (a fraction between 0 and 1) may be written as the integer 1."""
     assert [0.25, 1.0] == [share(0.25, "r"), share(1, "r")]
 
 

@@ -1,4 +1,4 @@
-"""The endpoint index finds the same endpoint as a search through all of them in order."""
+"""The endpoint index finds the same endpoint as a search of all endpoints in order."""
 
 from __future__ import annotations
 

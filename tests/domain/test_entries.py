@@ -100,7 +100,7 @@ def test_query_for_no_ids_matches_nothing(ids: Any, result: bool) -> None:
 
 
 def test_repr_hides_the_content() -> None:
-    """An entry's repr leaves out the content, because it may be personal."""
+    """The repr of an entry omits the content, because it may be personal data."""
     assert "INV-1" not in repr(entry(content=b"INV-1"))
 
 
@@ -218,7 +218,10 @@ def test_replay_resets_the_entry() -> None:
 
 
 def test_entry_lease_lasts_until_its_last_microsecond() -> None:
-    """An entry's lease lasts until its last microsecond; without a worker it has no lease."""
+    """The lease of an entry lasts until its last microsecond.
+
+    An entry without a worker has no lease.
+    """
     taken_entry = take_entry(entry(due=NOW), NOW, 60.0, 3)
     lease_end = NOW + timedelta(seconds=60)
     assert timedelta(microseconds=1) == lease_left(

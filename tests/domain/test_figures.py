@@ -94,7 +94,10 @@ def test_outcomes_of_calls(error: Any, flags: Any, expected: Outcome) -> None:
 
 
 def test_rates_of_figures() -> None:
-    """Vendor rejections lower only the success rate; moorage's own do not lower availability."""
+    """Rejections by the vendor lower only the success rate.
+
+    Rejections by moorage do not lower the availability.
+    """
     figures = Figures(
         success=90, rejected=2, failed=3, unknown=1, circuit_open=4, refused=5, aborted=7
     )
@@ -174,7 +177,7 @@ def test_text_groups_metrics_by_dimensions_that_it_lists() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 3_000), st.sampled_from("ab")), max_size=20))
 def test_roll_ups_lose_nothing(places: list[tuple[int, str]]) -> None:
-    """Metrics of minutes add up exactly to metrics of hours, and those to metrics of days."""
+    """Metrics of minutes add up exactly to those of hours, and hours to those of days."""
     rows = [row(minute, service) for minute, service in places]
     days = rolled_up(rolled_up(rows, HOUR), DAY)
     query = FiguresQuery(by="service", window=DAY)
@@ -297,7 +300,7 @@ def test_further_series_are_few() -> None:
 
 
 def test_series_of_later_minutes_are_the_same() -> None:
-    """A metrics series is either separate or combined with others, for a whole day."""
+    """For a whole day, a metrics series is either separate or combined with other series."""
     recording = RecordedMetrics(1, 100)
     for second in (0, 70, 140):
         for tenant in ("a", "b"):

@@ -125,7 +125,10 @@ def test_payloads_that_cannot_be_compared_are_refused_at_once(payload: object) -
 
 
 def test_a_key_compares_the_bytes_of_requests() -> None:
-    """A repeat that differs only in white space is replayed; other content is a conflict."""
+    """A repeated request that differs only in white space is replayed.
+
+    Other content raises a conflict.
+    """
     world = World()
 
     def claim(body: bytes) -> Claim:

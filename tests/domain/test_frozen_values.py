@@ -147,7 +147,7 @@ class OrderOfAttrs:
 
     @property
     def parent_name(self) -> str:
-        """The first letter of the parent's repr, found with `super()`."""
+        """The first letter of the parent's repr, which the method gets with `super()`."""
         return super().__repr__()[:1]
 
     @classmethod
@@ -177,7 +177,7 @@ class Order:
 
     @property
     def parent_name(self) -> str:
-        """The first letter of the parent's repr, found with `super()`."""
+        """The first letter of the parent's repr, which the method gets with `super()`."""
         return super().__repr__()[:1]
 
     @classmethod
@@ -195,7 +195,7 @@ class PaidOrder(Order):
 
     @property
     def parent_name(self) -> str:
-        """The first letter of the parent's repr, found with `super()`."""
+        """The first letter of the parent's repr, which the method gets with `super()`."""
         return f"paid {super().parent_name}"
 
     @classmethod
@@ -241,7 +241,7 @@ def test_equality_and_hash_are_those_of_attrs(other: tuple[str, ...]) -> None:
 
 
 def test_representation_is_that_of_attrs() -> None:
-    """A repr leaves out hidden fields, and uses a field's own repr function."""
+    """A repr omits hidden fields, and uses the repr function of a field if the field has one."""
     assert repr(Reference("a")).replace("Reference", "Value") == repr(Value("a"))
     assert "Value(name='a', note='', text=<3 characters>)" == repr(Value("a"))
     assert "Empty()" == repr(Empty())

@@ -67,7 +67,10 @@ def test_details_are_read_from_the_trailing_metadata() -> None:
 def test_malformed_details_hide_nothing(
     trailers: list[tuple[str, str | bytes]], details: GrpcDetails
 ) -> None:
-    """Unreadable gRPC details are left out; a pushback that is not a number forbids retries."""
+    """Unreadable gRPC details are left out.
+
+    A retry pushback that is not a number forbids retries.
+    """
     assert details == details_of(trailers)
 
 

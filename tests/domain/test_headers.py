@@ -170,7 +170,10 @@ def test_mention_ignores_values() -> None:
 
 
 def test_spaces_and_tabs_around_header_value_are_dropped() -> None:
-    """Spaces and tabs around a header value are dropped; those inside it are not."""
+    """Spaces and tabs around a header value are removed.
+
+    Spaces and tabs inside the value are not.
+    """
     assert "a \t b" == Headers({"A": " \ta \t b\t"})["a"]
 
 
@@ -197,7 +200,7 @@ def test_names_are_tokens(name: str) -> None:
 
 @pytest.mark.parametrize("value", [5, None, b"x", ["x"]])
 def test_values_are_str(value: Any) -> None:
-    """A header value that is not text is refused; the error names the header."""
+    """A header value that is not text is refused, and the error names the header."""
     with pytest.raises(InvalidData) as excinfo:
         Headers({"A": value})
     assert "headers.A" == excinfo.value.field

@@ -112,7 +112,7 @@ def test_internal_errors_are_neutral(error: Exception) -> None:
 
 
 def test_vendor_limit_counts_as_good() -> None:
-    """For a service's health, a vendor's 429 counts as good, and our own limit as neutral."""
+    """For a service's health, a vendor's 429 is good, and moorage's own rate limit neutral."""
     assert Outcome.GOOD is health(RateLimitExceeded("x", by_vendor=True))
     assert Outcome.NEUTRAL is health(RateLimitExceeded("x"))
 

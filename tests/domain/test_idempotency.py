@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def state_name(key: KeyCaller) -> str:
-    """Return the name of the idempotency key's state, as in the documented transitions."""
+    """Return the name of an idempotency key's state, as in the documented table of transitions."""
     entry = unexpired(key.world.cells.get(KEY), key.world.now)
     if entry is None:
         return "absent"
@@ -42,7 +42,7 @@ def state_name(key: KeyCaller) -> str:
 
 
 def event(before: str, owner: int, target: str) -> str:
-    """Return the name of a claim, as the documented table of transitions has it."""
+    """Return the name of a claim, as in the documented table of transitions."""
     if before in {"claimed", "sent"}:
         return "claim by its owner" if owner == 1 else "claim by another"
     if before == "unknown":
@@ -90,7 +90,7 @@ def test_another_payload_is_a_conflict_in_every_state(ending: str) -> None:
 
 
 def test_expired_unsent_claim_is_taken_over() -> None:
-    """If a claim expires before its request is sent, another caller takes it over."""
+    """If a claim expires before its request is sent, another caller takes over the key."""
     key = KeyCaller()
     first = key.claim()
     assert (Verdict.BUSY, 0, LEASE, None) == key.claim()
@@ -108,7 +108,7 @@ def test_expired_unsent_claim_is_taken_over() -> None:
 
 
 def test_repeated_claim_has_the_same_answer() -> None:
-    """An owner that repeats its claim of a key gets the same answer and fencing token."""
+    """A caller that repeats its claim of a key gets the same reply and the same fencing token."""
     key = KeyCaller()
     first = key.claim()
     assert first == key.world.execute(claim(1))
@@ -121,7 +121,7 @@ def test_repeated_claim_has_the_same_answer() -> None:
 
 
 def test_refused_claims_rarely_write() -> None:
-    """A refused claim of an idempotency key changes nothing, but may record the current time."""
+    """A refused claim of an idempotency key changes nothing, except the recorded time."""
     key = KeyCaller()
     fencing_token = key.claim().fence
     state = key.world.cells[KEY]
@@ -173,7 +173,10 @@ def test_retry_ends_within_the_vendors_memory(over: int, verdict: Verdict) -> No
 
 
 def test_abandoned_sent_key_is_unknown_at_once() -> None:
-    """An abandoned key that was sent has an unknown outcome at once; a late answer still counts."""
+    """If a caller abandons a key after sending, the outcome is unknown at once.
+
+    A late response is still accepted.
+    """
     key = KeyCaller()
     fencing_token = key.claim_and_send("ignores")
     for _ in range(2):
@@ -185,7 +188,7 @@ def test_abandoned_sent_key_is_unknown_at_once() -> None:
 
 
 def test_abandoned_unsent_key_is_free() -> None:
-    """An abandoned claim whose request was not sent frees the idempotency key at once."""
+    """If a caller abandons a key before sending, the key is free at once."""
     key = KeyCaller()
     fencing_token = key.claim().fence
     for _ in range(2):
@@ -195,7 +198,10 @@ def test_abandoned_unsent_key_is_free() -> None:
 
 
 def test_a_stored_answer_never_changes() -> None:
-    """The stored answer of an idempotency key never changes, and is the same for everyone."""
+    """The stored response of an idempotency key never changes.
+
+    All callers get the same response.
+    """
     key = KeyCaller()
     fencing_token = key.claim_and_send()
     for _ in range(2):
@@ -231,7 +237,7 @@ def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: o
 
 
 def test_withdrawing_a_claim() -> None:
-    """A caller that lost the answer to its claim can withdraw this claim, but no other."""
+    """A caller that lost the reply to its claim can withdraw this claim, and no other claim."""
     key = KeyCaller()
     key.world.execute(Withdraw(KEY, 1, ttl=TTL))
     key.claim()
@@ -248,7 +254,7 @@ def test_withdrawing_a_claim() -> None:
 
 
 def test_mark_sent_command() -> None:
-    """MarkSent marks a claim as an admission does, and only for the claim's holder."""
+    """MarkSent marks a claim as sent, as an admission does, and only for the claim's owner."""
     key, other_key = KeyCaller(), KeyCaller()
     fencing_token, other_token = key.claim().fence, other_key.claim().fence
     assert key.world.execute(MarkSent(KEY, fencing_token, "honours"))
@@ -265,7 +271,7 @@ def test_mark_sent_command() -> None:
 
 
 def test_retry_goes_to_the_last_target() -> None:
-    """A key may be retried only for the target to which its request was last sent."""
+    """A key may be retried only at the target to which its request was last sent."""
     key = KeyCaller()
     fencing_token = key.claim("forgets").fence
     assert key.mark(fencing_token, "forgets")
@@ -301,7 +307,7 @@ def test_a_renewal_never_shortens_a_lease() -> None:
 
 @pytest.mark.parametrize("sent", [False, True])
 def test_late_renewal_of_an_untaken_key(sent: bool) -> None:
-    """A caller that renews late keeps its claim if no other caller has taken the key."""
+    """A caller that renews its claim late keeps the claim if no other caller has taken the key."""
     key = KeyCaller()
     fencing_token = key.claim("ignores", lease=SHORT, term=LEASE).fence
     assert not sent or key.mark(fencing_token, "ignores")
@@ -313,7 +319,7 @@ def test_late_renewal_of_an_untaken_key(sent: bool) -> None:
 
 
 def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
-    """If a claim was taken over, a renewal by its former holder has no effect."""
+    """If a claim was taken over, a renewal by its former owner has no effect."""
     key = KeyCaller()
     fencing_token = key.claim_and_send(lease=SHORT, term=LEASE)
     key.world.now += SHORT
@@ -335,7 +341,7 @@ def test_a_claim_that_has_ended_is_not_renewed(ending: Callable[..., Settle]) ->
 
 
 def test_several_claims_are_renewed_at_once() -> None:
-    """One command can renew several claims, and returns for each whether it is still held."""
+    """One command can renew several claims, and returns whether each claim is still owned."""
     key = KeyCaller()
     first, other_token = (
         key.world.execute(
@@ -358,7 +364,7 @@ def test_several_claims_are_renewed_at_once() -> None:
 
 
 def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
-    """A claim is stored as long as its holder renews it, even longer than an answer would be."""
+    """A claim is stored as long as its owner renews it, even longer than a response would be."""
     key = KeyCaller()
     fencing_token = key.claim(lease=SHORT, term=LEASE).fence
     for _ in range(3):
@@ -371,7 +377,7 @@ def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
 
 
 def test_first_holder_answer_becomes_key_answer() -> None:
-    """The first holder's answer becomes the idempotency key's answer, even after a takeover."""
+    """The first owner's response becomes the key's stored response, even after a takeover."""
     key = KeyCaller()
     first = key.claim_and_send()
     key.world.now += LEASE
@@ -397,7 +403,7 @@ def test_late_answer_of_a_key_resolved_as_never_done_is_stored() -> None:
 
 
 def test_answer_for_an_expired_key_is_ignored() -> None:
-    """An answer from before an idempotency key expired does not settle the key's new use."""
+    """A response from before an idempotency key expired does not settle the key's new use."""
     key = KeyCaller()
     fencing_token = key.claim_and_send()
     key.world.now += LEASE + TTL

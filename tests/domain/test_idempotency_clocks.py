@@ -14,7 +14,7 @@ from tests.domain.key_caller import KEY, LEASE, TTL, KeyCaller, claim
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 40 * DAY])
 def test_claim_lease_lasts_as_long_as_before_after_clock_step_back(back: int) -> None:
-    """After a clock step back, a claim's lease lasts for the same time, or up to 2 s longer."""
+    """If the clock steps back, a claim's lease lasts for the same time, or up to 2 s longer."""
     key = KeyCaller()
     fencing_token = key.claim().fence
     key.world.now += 30 * SECOND
@@ -58,7 +58,7 @@ def test_key_expires_after_its_time_to_live() -> None:
 
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR])
 def test_clock_step_back_leaves_rest_of_answer_time_to_live_unchanged(back: int) -> None:
-    """A clock step back does not change the remaining lifetime of a stored answer."""
+    """If the clock steps back, the remaining lifetime of a stored response does not change."""
     key = KeyCaller()
     key.settle(store_answer(KEY, key.claim_and_send(), "answer", ttl=TTL))
     key.world.now += HOUR

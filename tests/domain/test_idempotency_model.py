@@ -38,7 +38,7 @@ pytestmark = pytest.mark.untraced
 
 @attrs.define(eq=False)
 class Holder:
-    """A caller whose claim was granted or has to be retried."""
+    """A caller whose claim was granted or must be retried."""
 
     owner: int
     fence: int
@@ -128,7 +128,7 @@ class KeyMachine(RuleBasedStateMachine):
     # --- the key ----------------------------------------------------------------------------
 
     def state_name(self, time: int) -> str:
-        """Return the name of the idempotency key's state, as in the documented transitions."""
+        """Return the name of the key's state, as in the documented table of transitions."""
         if self.stage == "claimed" and time >= self.until:
             return "claimed, lapsed"
         return "unknown" if self.stage == "sent" and time >= self.until else self.stage
@@ -140,7 +140,7 @@ class KeyMachine(RuleBasedStateMachine):
         again=st.booleans(),
     )
     def claim(self, payload: bytes, usual: bool, vendor: str, again: bool) -> None:
-        """Claim the idempotency key, and repeat the claim if the answer was lost."""
+        """Claim the idempotency key, and repeat the claim if its reply was lost."""
         self.owners += 1
         target = self.usual if usual else vendor
         command = claim(self.owners, target, payload, lease=SHORT, term=LEASE)
@@ -149,7 +149,7 @@ class KeyMachine(RuleBasedStateMachine):
             self.compare_claim(command, self.world.execute(command), time)
 
     def compare_claim(self, command: Claim, claimed: ClaimResult, time: int) -> None:
-        """Compare the store's answer to a claim with the model's."""
+        """Compare the store's reply to a claim with the model's."""
         previous_name, earlier = self.state_name(time), self.ends
         if self.stage != "absent" and command.fingerprint != self.payload:
             assert Verdict.CONFLICT is claimed.verdict
@@ -204,7 +204,7 @@ class KeyMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.unheard)
     @rule(number=st.integers(0, 3))
     def withdraw(self, number: int) -> None:
-        """Withdraw a claim whose answer was lost."""
+        """Withdraw a claim whose reply was lost."""
         owner = self.unheard.pop(-1 - number % len(self.unheard))
         time = self.judge()
         self.world.execute(Withdraw(KEY, owner, ttl=TTL))
@@ -248,7 +248,7 @@ class KeyMachine(RuleBasedStateMachine):
             self.renew_claim(holder, time)
 
     def renew_claim(self, holder: Holder, time: int) -> bool:
-        """Renew a claim, and return whether its caller still has it."""
+        """Renew a claim, and return whether its caller still owns it."""
         (renewal,) = self.world.execute(Renew([(KEY, holder.fence, TTL)], lease=SHORT))
         assert self.is_holding(holder) is renewal
         if renewal:
@@ -259,7 +259,7 @@ class KeyMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(claim_holder.marked for claim_holder in self.holders))
     @rule(number=st.integers(0, 3), event=st.booleans())
     def send(self, number: int, event: bool) -> None:
-        """Send a holder's request; the answer may be lost."""
+        """Send the request of a claim's owner; its response may be lost."""
         holder = self.pick(number)
         keeps = MEMORY[holder.target]
         if self.real >= holder.safe:
@@ -321,7 +321,10 @@ class KeyMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.holders)
     @rule(number=st.integers(0, 3), times=st.integers(1, 2))
     def give_up(self, number: int, times: int) -> None:
-        """Abandon a claim: its key is free if nothing was sent; else its outcome is unknown."""
+        """Abandon a claim: if nothing was sent, its key is free.
+
+        Otherwise the outcome is unknown.
+        """
         holder = self.pick(number)
         certain = holder.verdict is Verdict.RUN and not holder.sent
         command = (release_claim if certain else abandon_claim)(KEY, holder.fence, ttl=TTL)
@@ -378,7 +381,7 @@ class KeyMachine(RuleBasedStateMachine):
 
     @invariant()
     def never_two_answers(self) -> None:
-        """All callers of an idempotency key get the same answer."""
+        """All callers with the same idempotency key get the same response."""
         assert self.answers <= set(self.effects)
 
 

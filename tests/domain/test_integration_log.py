@@ -126,7 +126,7 @@ def test_every_error_has_its_status(error: str) -> None:
 def test_status_of_replayed_and_cancelled_calls(
     fields: dict[str, Any], expected: IntegrationStatus
 ) -> None:
-    """Replayed, cached and cancelled calls have their own status in the integration log."""
+    """Replayed, cached and cancelled calls each have their own status in the integration log."""
     entry = entry_of(finished_call(**fields))
 
     assert entry is not None
@@ -197,7 +197,7 @@ def test_only_the_end_of_a_call_is_an_entry() -> None:
     ],
 )
 def test_query_conditions_are_combined(query: dict[str, Any], *, expected: bool) -> None:
-    """A log entry must meet every condition of a query; the query's end time is excluded."""
+    """A log entry matches a query if it meets all conditions; the query's end time is excluded."""
     assert expected is LogQuery(**query).matches(ENTRY)
 
 
@@ -295,7 +295,7 @@ class OverdrawnError(errors.PaymentDeclined):
 
 
 class StrangeError(ConnectorError):
-    """An error whose base class has no known meaning."""
+    """An error whose base class moorage does not know."""
 
 
 @pytest.mark.parametrize(

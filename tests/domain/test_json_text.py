@@ -36,7 +36,7 @@ def test_json_round_trip(value: Any) -> None:
     st.text(" \t\r\n", max_size=3),
 )
 def test_json_is_read_in_every_encoding(value: Any, encoding: str, before: str, after: str) -> None:
-    """JSON is read in each encoding that it may have, with white space around it."""
+    """JSON is parsed in each encoding that the standard allows, with white space around it."""
     text = before + json.dumps(value) + after
     assert value == decode_json(text.encode(encoding))
 

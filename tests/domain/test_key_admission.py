@@ -43,13 +43,13 @@ EVENTS = ["admit", "open", "close", "claim", "send", "free", "complete", "wait",
 
 
 def claim_and_ask(gates: Gates, *, owner: int = 9, payload: bytes = b"one") -> KeyAdmission:
-    """Return the command that claims the key and asks to admit its attempt."""
+    """Return the command that claims the key and requests admission of its attempt."""
     question = Admission(gates, within=SECOND, lease=SECOND)
     return KeyAdmission(KEY, question, payload, owner, TERM, TTL, "honours")
 
 
 def one_after_another(world: World, gates: Gates, payload: bytes) -> Any:
-    """Claim a key, then ask for admission; return the answer, or None after a refusal."""
+    """Claim a key, then request admission; return the reply, or None after a refusal."""
     claim_result = world.execute(claim(9, payload=payload, lease=TERM, term=TERM))
     if claim_result.verdict is Verdict.REPLAY:
         return 0, (GO, 0, None, ()), claim_result.answer
@@ -63,7 +63,7 @@ def one_after_another(world: World, gates: Gates, payload: bytes) -> Any:
 
 
 def apply_event(key: KeyCaller, gates: Gates, event: str) -> None:
-    """Change the key's state, a circuit's or limit's state, or the clock."""
+    """Change the state of the key, of a circuit or of a limit, or the clock."""
     world = key.world
     entry = world.cells.get(KEY)
     fencing_token = 0 if entry is None else entry[4]
@@ -96,7 +96,7 @@ def apply_event(key: KeyCaller, gates: Gates, event: str) -> None:
 def test_claim_with_admission_is_both_commands(
     gates: Gates, events: list[str], payload: bytes
 ) -> None:
-    """One command that claims and asks for admission does what two commands do, or nothing."""
+    """A command that claims a key and requests admission does the same as two commands."""
     key = KeyCaller()
     for event in events:
         apply_event(key, gates, event)
@@ -128,7 +128,7 @@ def test_new_key_is_sent_at_once(gates: Gates) -> None:
 
 
 def test_stored_answer_costs_nothing() -> None:
-    """A stored answer is returned even if the limit is used up and the circuit is open."""
+    """A stored response is returned even if the rate limit is used up and the circuit is open."""
     key, gates = KeyCaller(), GATES[3]
     fencing_token, _, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
     key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL))
@@ -153,7 +153,7 @@ def test_refused_attempt_claims_nothing(event: str) -> None:
 
 
 def test_unsent_key_is_free_again() -> None:
-    """A caller that has sent nothing can free its own idempotency key, and no other caller's."""
+    """A caller that has sent nothing can free its own idempotency key, but no other."""
     key = KeyCaller()
     key.world.execute(claim_and_ask(GATES[0], owner=9))
 
@@ -166,7 +166,7 @@ def test_unsent_key_is_free_again() -> None:
 
 
 def test_unreadable_states_are_named() -> None:
-    """The error for a stored state that another release wrote says which state it is."""
+    """The error for a state that another release stored names the state."""
     for position, name in enumerate(("circuit", "limit", KEY)):
         world = World()
         if name != KEY:

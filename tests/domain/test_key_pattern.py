@@ -50,7 +50,7 @@ def test_pattern_matches_as_on_a_disk(pattern: str) -> None:
 
 
 def test_set_may_exclude_an_exclamation_mark() -> None:
-    """`!` and `^` at the beginning of a set exclude its other characters, even each other."""
+    """At the start of a character set, `!` and `^` exclude its characters, even each other."""
     for pattern in ("a[!!]", "a[^!]", "a[!^!]"):
         assert ["ab"] == [*filter(KeyPattern.of(pattern).matches, ("ab", "a!", "a/"))]
 

@@ -1,4 +1,4 @@
-"""The keys of stored states are unique per owner; related keys share one Redis node."""
+"""The keys of stored states are unique per owner; related keys are on one Redis node."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_no_two_states_with_an_own_tag_share_a_key(
 
 
 def test_claims_of_a_service_spread_evenly_over_three_masters() -> None:
-    """A service's claims are spread over the three masters of a Redis cluster, 33 ± 3 % each."""
+    """Idempotency claims are spread over three masters of a Redis cluster, 33 ± 3 % each."""
     plan = Plan(Service("payments"), "acme", None)
     masters = Counter(
         key_slot(f"moorage:{plan.claim_key(f'INV-{number}/1')}".encode()) * 3 // 16_384
@@ -94,7 +94,10 @@ def test_printable_names_are_accepted(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "a\n", "\0", "\ud800", "x" * (LONGEST + 1), None, 3, b"a"])
 def test_invalid_names_are_refused(name: object) -> None:
-    """A state key refuses a name that is empty, too long or unprintable, and says which."""
+    """A state key cannot be made from a name that is empty, too long or unprintable.
+
+    The error says which.
+    """
     with pytest.raises(InvalidData) as excinfo:
         checked_name(name, "tenant")
     assert "tenant" == excinfo.value.field

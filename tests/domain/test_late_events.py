@@ -50,7 +50,7 @@ def late_events(numbers: count[int] | None = None) -> dict[type[Event], Event]:
 
 
 def same_events() -> dict[type[Event], Event]:
-    """Return the same events, made by their constructors."""
+    """Return the same events, created by their constructors."""
     return {
         CallStarted: CallStarted(at=NOON, service="stripe", tenant="acme", request_id="id-1"),
         AttemptFinished: AttemptFinished(
@@ -88,7 +88,7 @@ def same_events() -> dict[type[Event], Event]:
 
 
 def pickled_copy(value: object) -> object:
-    """Return a value after pickling, as another process receives it."""
+    """Return a pickled and unpickled copy of a value, as another process receives it."""
     return pickle.loads(pickle.dumps(value))  # noqa: S301 - what was pickled here
 
 

@@ -141,7 +141,7 @@ def test_malformed_attribute_names_are_refused(name: object) -> None:
 
 
 def test_empty_names_and_values_of_wrong_types_are_refused() -> None:
-    """Empty names, and attribute values that are neither str nor bytes, are refused."""
+    """Empty names are refused, and so are attribute values that are neither str nor bytes."""
     with pytest.raises(InvalidData, match="empty"):
         escaped_value("")
     for value in ("\ud800", 7, None):

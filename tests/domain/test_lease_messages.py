@@ -77,7 +77,10 @@ def test_refused_message_is_an_error_of_the_process() -> None:
 
 
 def test_only_plain_admissions_of_named_services_are_leased() -> None:
-    """The broker serves only plain rate limits of the named services; the store serves others."""
+    """The broker serves only simple rate limits of the listed services.
+
+    The store serves all others.
+    """
     plain_admission = admission()
     daily = (RateLimitConfig.per_calendar_day(5),)
 

@@ -22,7 +22,7 @@ walks = st.lists(st.sampled_from(ACTS), max_size=40)
 
 
 class AttemptList:
-    """A plain list of all attempts, with all that is known about each attempt."""
+    """A simple list of all attempts, with all data about each attempt."""
 
     def __init__(self) -> None:
         self.attempts: list[dict[str, bool]] = [{}]
@@ -123,7 +123,7 @@ RACES: Final = (
 
 @pytest.mark.parametrize("before", [(), (LEAVE,), (LEAVE, DISPROVE), (TAKE_OVER,)])
 def test_a_joined_ledger_is_as_unproven_as_its_least_proven_racer(before: tuple[str, ...]) -> None:
-    """Concurrent requests count as one attempt, which had no effect only if none of them had."""
+    """Concurrent requests count as one attempt, without effect only if no request had one."""
     start = BLANK
     for action in (*before, BEGIN):
         start = ledger_after(start, action)

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 
 def gates_of(limit: RateLimitConfig) -> list[Gates]:
-    """Return the rule and the state key of each part of a limit."""
+    """Return the rule and the state key of each part of a rate limit."""
     return [
         Gates(limits=[rule], limit_keys=[part_key("{:vat}:limit", part)])
         for part, rule in enumerate(limit.rules)
@@ -90,7 +90,7 @@ def test_parts_add_up_to_the_whole_limit(parts: int, burst: int) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("seed", range(6))
 def test_all_parts_grant_no_more_than_the_limit(seed: int) -> None:
-    """All parts together grant at most burst + rate · t in each window, even if callers leave."""
+    """All parts together grant at most burst + rate · t tokens, even if callers leave the queue."""
     generator, world = Random(seed), World()
     limit = RateLimitConfig(50, 1.0, 11, parts=4)
     gates, grants = gates_of(limit), list[tuple[int, int]]()
@@ -133,7 +133,7 @@ def test_no_window_has_more_than_limit_after_change_from_eight_parts_to_fewer(fe
 
 
 def test_key_of_a_part_has_a_tag_of_its_own() -> None:
-    """All states of one part share a hash tag of their own, also for tenants and regions."""
+    """All states of one part share a hash tag, also for tenants and regions."""
     service = Service(
         "vat",
         limits=RateLimitConfig(100, parts=3),
@@ -226,7 +226,7 @@ def test_calls_of_a_manager_are_granted_the_whole_burst() -> None:
 
 
 def test_circuit_by_hand_is_set_in_all_parts() -> None:
-    """A circuit that is forced open refuses calls in every part, until it is reset."""
+    """A circuit that is forced open refuses calls in every part until it is reset."""
     service = Service("vat", limits=RateLimitConfig(1_000, parts=8))
     with ConnectorManager([service]) as manager:
         manager.set_circuit("vat", CircuitState.FORCED_OPEN)
@@ -303,7 +303,7 @@ def test_circuit_is_set_in_all_other_parts_if_part_store_is_away(tmp_path: Path)
 
 
 def test_pause_of_a_limiter_holds_in_all_parts() -> None:
-    """Pausing one key of a limiter stops it in all parts, but does not affect other keys."""
+    """Pausing one key of a rate limiter stops it in all parts, and affects no other keys."""
     limiter = RateLimiter(RateLimitConfig.per_hour(1, burst=80, parts=8))
     limiter.pause(60, key="acme")
 
@@ -362,7 +362,7 @@ def test_ticket_of_a_lone_process_gives_all_tokens_back() -> None:
 
 
 def test_joint_state_is_that_of_the_most_severe_circuit() -> None:
-    """The joint state of a circuit's parts has the worst mode and the sum of their counts."""
+    """A circuit's combined state has the worst mode of its parts and the sum of their counts."""
 
     def circuit(state: CircuitState, retry_after: float | None) -> CircuitBreakerState:
         return CircuitBreakerState(

@@ -69,7 +69,7 @@ def test_caller_that_stopped_waiting_for_pooled_connection_is_passed_over() -> N
 
 
 def test_caller_that_gets_connection_just_as_it_stops_waiting_passes_it_to_next_one() -> None:
-    """A caller that gets a connection just as it gives up passes it to the next caller."""
+    """A caller that gets a connection just as it stops waiting passes it to the next caller."""
     pool = PoolWorld(maximum=1)
     link = pool.take("a")
     pool.ask("b")
@@ -117,7 +117,7 @@ def test_connection_in_use_is_closed_when_it_is_returned_after_its_lifetime() ->
 
 
 def test_lifetimes_differ_by_a_tenth() -> None:
-    """Lifetimes of pooled connections differ by up to a tenth, so they end at different times."""
+    """Lifetimes of pooled connections differ by up to a tenth, so that they end at other times."""
     pool = PoolWorld(lifetime=100.0)
     pool.ask("a")
     early_link = pool.open("a", draw=1.0)
@@ -184,7 +184,7 @@ def test_link_is_tested_after_it_was_idle_for_a_while() -> None:
 
 
 def test_one_broken_link_makes_the_others_suspect() -> None:
-    """After a connection breaks, those that were idle at that time are tested before use."""
+    """After a connection breaks, connections that were idle at that time are tested before use."""
     pool = PoolWorld()
     pool.take("a")
     pool.take("b")
@@ -228,7 +228,7 @@ def test_pool_opens_as_many_connections_in_advance_as_its_minimum() -> None:
 
 
 def test_discarded_links_are_closed_when_they_are_returned() -> None:
-    """Discarding closes idle connections at once, and those in use when they are returned."""
+    """`discard` closes idle connections at once, and connections in use when they are returned."""
     pool = PoolWorld()
     idle, used_link = pool.take("a"), pool.take("b")
     pool.give("a")
@@ -260,7 +260,7 @@ def test_closed_pool_lends_nothing() -> None:
 
 
 def test_link_for_a_lease_that_is_gone_is_closed() -> None:
-    """A connection is closed if the lease that it was opened for is gone, as after a fork."""
+    """A connection is closed if the lease for which it was opened is gone, as after a fork."""
     pool = PoolWorld()
     link = pool.open("nobody")
 

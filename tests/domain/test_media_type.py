@@ -60,5 +60,8 @@ def test_json_content_types(content_type: str | None, expected: object) -> None:
     ],
 )
 def test_text_is_decoded_as_declared(content_type: str | None, body: bytes, expected: str) -> None:
-    """Text is decoded by its declared charset, if it is known; decoding never fails."""
+    """Text is decoded with its declared charset if Python has that charset.
+
+    Decoding never fails.
+    """
     assert expected == decode_body(body, content_type)

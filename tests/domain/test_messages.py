@@ -1,4 +1,4 @@
-"""Broker messages: each broker's rules for them, and their JSON form."""
+"""Messages for brokers: the rules of each broker, and the JSON form of a message."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_topic_is_checked_for_its_length() -> None:
     ],
 )
 def test_message_is_checked_before_it_is_sent(message: Message, field: str) -> None:
-    """A message that the broker cannot take is refused; the error names the wrong field."""
+    """A message that the broker cannot accept is refused, and the error names the wrong field."""
     with pytest.raises(InvalidData) as excinfo:
         check_message(message, STRICT)
     assert excinfo.value.field == field
@@ -234,7 +234,7 @@ def test_message_of_plain_json() -> None:
     ],
 )
 def test_message_of_plain_json_refuses_the_rest(arguments: dict[str, object], field: str) -> None:
-    """Plain JSON that describes no message is refused; the error names the wrong field."""
+    """JSON that does not describe a message is refused, and the error names the wrong field."""
     with pytest.raises(InvalidData) as excinfo:
         message_of(arguments)
     assert excinfo.value.field == field

@@ -55,7 +55,7 @@ def test_minor_units_are_the_truth(minor: int, currency: str) -> None:
 def test_each_currency_has_its_own_number_of_decimals(
     amount: Any, currency: str, expected: int
 ) -> None:
-    """Each currency has its own number of decimals; zeros beyond them are accepted."""
+    """Each currency has its own number of decimals; additional zeros are accepted."""
     assert expected == Money(amount, currency).minor
 
 

@@ -60,7 +60,10 @@ def test_codes_have_a_meaning(
 
 
 def test_labels_decide_about_transactions() -> None:
-    """After a transient MongoDB error the transaction is undone; an unknown commit may be done."""
+    """After a transient MongoDB error the transaction is rolled back.
+
+    After an unknown commit it may have taken effect.
+    """
     conflict = mongodb_error(MongoFault(code=50, labels=frozenset({TRANSIENT})), MongoPhase.SENT)
     assert isinstance(conflict, TransactionConflict)
     unknown = mongodb_error(MongoFault(code=64, labels=frozenset({UNKNOWN})), MongoPhase.SENT)

@@ -54,7 +54,7 @@ def body_bytes(request: Request) -> bytes:
 
 
 def read_parts(request: Request) -> list[tuple[str | None, str | None, str | None, bytes]]:
-    """Return name, file name, type and content of each part, as the standard library reads them."""
+    """Return each part's name, file name, type and content, as the standard library reads them."""
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
     message = message_from_bytes(head + body_bytes(request))
     parts = cast("list[Message]", message.get_payload())
@@ -120,7 +120,7 @@ def test_names_may_be_repeated() -> None:
 def test_form_round_trip(
     fields: list[tuple[str, str]], files: list[tuple[str, str, list[bytes]]]
 ) -> None:
-    """A parser finds exactly the parts given to a multipart form, as bytes or streams."""
+    """The standard library finds exactly the parts of a multipart form of bytes or streams."""
     fields = [(name, value.encode("utf-8", "replace").decode()) for name, value in fields]
     expected = [
         *((name, None, value.encode()) for name, value in fields),
@@ -223,7 +223,10 @@ def test_streams_of_both_modes_go_together() -> None:
 
 
 def test_equal_forms_have_equal_fingerprints() -> None:
-    """Equal multipart forms share a fingerprint; another content, name or order changes it."""
+    """Equal multipart forms have the same fingerprint.
+
+    Another content, name or order changes the fingerprint.
+    """
 
     def form(content: bytes = b"x", filename: str = "a", name: str = "n", kind: str = "t") -> bytes:
         request = Request.post("/", form={"k": kind}, files={name: FormFile(filename, content)})

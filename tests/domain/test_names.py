@@ -50,5 +50,8 @@ class AnyAttribute:
     ],
 )
 def test_name_of_callables(function: Any, name: str) -> None:
-    """A function is shown by its own name, even if wrapped; other callables by their class."""
+    """A function is shown by its own name even if it is wrapped.
+
+    Other callables are shown by their class.
+    """
     assert name == name_of(function)

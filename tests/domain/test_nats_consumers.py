@@ -119,7 +119,7 @@ def test_pinned_consumers_need_a_version() -> None:
 
 
 def test_fields_of_odd_headers() -> None:
-    """A NATS message with an empty key, id or header name makes a record, as any other."""
+    """A NATS message with an empty key, id or header name becomes a record like any other."""
     headers = {"moorage-key": "", "Nats-Msg-Id": "", "": "1"}
     record = SinkRecord(b"", **record_fields(headers), topic="orders", partition="S", offset=1)
 

@@ -1,4 +1,4 @@
-"""OpenAPI descriptions become services, and errors name each place that cannot be mapped."""
+"""OpenAPI descriptions become services; the error names each place that cannot be mapped."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_service_has_an_endpoint_for_each_operation() -> None:
 
 
 def test_name_of_a_service_without_a_title() -> None:
-    """An OpenAPI title without letters becomes a default name; another name can be chosen."""
+    """An OpenAPI title without letters becomes a default name, which the caller can replace."""
     tree = description(info={"title": "…"})
     assert "api" == Service.from_openapi(tree).name
     assert "shop" == Service.from_openapi(tree, "shop").name
@@ -223,14 +223,17 @@ def test_client_credentials_become_an_oauth_client() -> None:
     ],
 )
 def test_unsupported_security_is_refused(name: str, pointer: str) -> None:
-    """An OpenAPI security scheme that is not supported is refused; the error has its place."""
+    """An OpenAPI security scheme that is not supported is refused.
+
+    The error states its place.
+    """
     place = f"#/components/securitySchemes/{name}{pointer}"
     assert [place] == [*problems_of(secured_description({name: []}))]
     assert [place] == [*problems_of(secured_description({"token": []}), security=name)]
 
 
 def test_security_that_most_operations_accept_is_chosen() -> None:
-    """Operations that need another security scheme than most are refused, or left out on demand."""
+    """Operations with a less common security scheme are refused, or left out on request."""
     tree = secured_description(
         {"openid": []},
         {"token": []},
@@ -305,7 +308,10 @@ def test_every_problem_is_named_at_once() -> None:
 
 
 def test_text_of_many_problems_is_bounded() -> None:
-    """An error for many OpenAPI problems prints a hundred of them, and holds all."""
+    """The text of an error for many OpenAPI problems lists a hundred.
+
+    The error object contains all.
+    """
     tree = description({f"/{number}": {"trace": operation(f"t{number}")} for number in range(150)})
     with pytest.raises(DescriptionRefused) as excinfo:
         Service.from_openapi(tree)
@@ -322,7 +328,7 @@ def test_text_of_many_problems_is_bounded() -> None:
 
 
 def test_idempotency_key_of_the_description() -> None:
-    """An idempotency header is used if every operation has it and the vendor's memory is known."""
+    """An idempotency header is used if all operations have it and its lifetime is declared."""
     key = parameter("idempotency-key", "header")
     tree = description(
         {
@@ -385,7 +391,7 @@ def test_headers_about_limits_are_listed() -> None:
 
 
 def test_headers_that_are_read() -> None:
-    """Moorage reads only rate-limit headers whose names it knows."""
+    """Moorage reads only those rate-limit headers whose names it recognises."""
     assert [True, True, False] == [
         is_read(name) for name in ("RateLimit", "RateLimit-Policy", "rate limit")
     ]

@@ -259,7 +259,7 @@ def test_operations_are_reported() -> None:
 
 
 def test_operation_that_only_new_version_describes_is_neither_change_nor_compared() -> None:
-    """An operation that only the new version describes is neither a change nor compared."""
+    """An operation that only the new version describes is neither compared nor reported."""
     old_description = changed_description(lambda _, paths: paths.pop("/payments/{id}"))
 
     assert ("POST /payments",) == find_drift(old_description, OLD, USAGE).compared
@@ -290,7 +290,7 @@ def test_renamed_placeholder_is_no_change(path: str) -> None:
 
 
 def test_description_of_another_version_is_compared() -> None:
-    """A recorded path also matches below another base path, such as another version's `/v2`."""
+    """A recorded path also matches below another base path, such as `/v2` of another version."""
     new_description = {**OLD, "servers": [{"url": "https://pay.example/v2"}]}
 
     assert 2 == len(find_drift(new_description, new_description, USAGE).compared)
@@ -384,7 +384,10 @@ def test_required_field_that_is_read_only_is_not_required_of_requests() -> None:
 
 @pytest.mark.parametrize("wrong", [None, [], {}, {"paths": []}, "text", 7])
 def test_document_without_paths_is_refused(wrong: Json) -> None:
-    """A document without paths is refused; the error says whether it is the old or the new one."""
+    """A document without paths is refused.
+
+    The error says whether it is the old or the new document.
+    """
     with pytest.raises(DescriptionRefused, match=r"The old description .* OpenAPI"):
         find_drift(wrong, OLD, USAGE)
     with pytest.raises(DescriptionRefused, match=r"The new description .* OpenAPI"):

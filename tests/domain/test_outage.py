@@ -256,7 +256,7 @@ def test_share_commands_use_the_same_share() -> None:
 
 @pytest.mark.parametrize("value", ["refuse", 1, 1.0, 0.5, Fraction(1, 3)])
 def test_without_store_setting(value: Any) -> None:
-    """The setting `without_store` is a share of the limit, or "refuse" for no share."""
+    """The setting `without_store` is a fraction of the limit, or "refuse" for none."""
     share = RateLimitConfig(1, without_store=value).share
 
     assert (None if value == "refuse" else Fraction(value)) == share
@@ -299,7 +299,7 @@ def test_a_command_is_moved_to_other_keys() -> None:
 
 
 def test_patience_with_a_fallback() -> None:
-    """A store command with a fallback waits three quarters of the time left, at most 10 s."""
+    """A store command with a fallback waits three quarters of the remaining time, at most 10 s."""
     request = Admission(GATES, within=0, lease=0)
 
     assert [0.75, 10.0, None] == [
@@ -308,7 +308,7 @@ def test_patience_with_a_fallback() -> None:
 
 
 def test_patience_without_a_fallback() -> None:
-    """A store command without a fallback waits for all the time left, at most a minute."""
+    """A store command without a fallback waits for all the remaining time, at most a minute."""
     claim = release_claim("key", 1, ttl=SECOND)
 
     assert [1.0, 60.0, None] == [
@@ -334,7 +334,7 @@ def test_patience_without_a_fallback() -> None:
 def test_slow_store_is_not_down(
     waited: float, bound: float | None, silent: float | None, slow: bool
 ) -> None:
-    """A store that still answers other calls counts as slow, not down."""
+    """A store that still responds to other calls is treated as slow, not as down."""
     nanos = None if silent is None else int(silent * NANOS)
 
     assert slow is is_slow(int(waited * NANOS), bound, nanos)

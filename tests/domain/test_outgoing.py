@@ -138,7 +138,7 @@ def test_allowed_ipv6_addresses_are_global(address: IPv6Address) -> None:
 
 @given(version_4, st.sampled_from(["::ffff:{}", "64:ff9b::{}"]))
 def test_a_disguise_changes_nothing(address: IPv4Address, disguise: str) -> None:
-    """The guard treats an IPv4 address equally in each form in which IPv6 embeds it."""
+    """The address guard treats an IPv4 address the same in each form in which IPv6 can embed it."""
     disguised = str(IPv6Address(disguise.format(address)))
 
     assert GUARD.objection_to(str(address)) == GUARD.objection_to(disguised)

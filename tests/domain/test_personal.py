@@ -37,7 +37,7 @@ def test_a_mask_shows_half_at_most(text: str) -> None:
     cards, st.sampled_from(["", "12 ", "(", "card:", "0001-"]), st.sampled_from(["", " 99", "."])
 )
 def test_cards_are_found_among_other_numbers(card: str, before: str, after: str) -> None:
-    """A card number in a text is masked, with or without spaces, whatever surrounds it."""
+    """A card number in a text is masked with or without spaces, whatever the text around it is."""
     grouped_card = " ".join(card[index : index + 4] for index in range(0, 12, 4)) + card[12:]
     for written_card in (card, grouped_card, grouped_card.replace(" ", "-")):
         assert f"{before}{mask(card)}{after}" == mask_personal(

@@ -67,7 +67,10 @@ def test_bare_service_has_no_admission() -> None:
     ],
 )
 def test_configured_gates_are_asked_together(options: dict[str, Any], keys: int) -> None:
-    """One command asks circuit, limits and budget for admission; each has its own state key."""
+    """One command requests admission from circuit, rate limits and retry budget.
+
+    Each has its own state key.
+    """
     plan = plan_of(**options)
 
     assert plan.question is plan.admission
@@ -166,7 +169,7 @@ def test_limits_add_up() -> None:
 
 
 def test_a_circuit_is_the_services_or_the_endpoints() -> None:
-    """An endpoint shares its service's circuit, unless it has its own or none."""
+    """An endpoint shares its service's circuit, unless it has its own circuit or none."""
     circuit = CircuitBreakerConfig()
     of_service = plan_of(circuit=circuit).gates
     shared_gates = plan_of(Endpoint("a"), circuit=circuit).gates
@@ -425,7 +428,7 @@ CREDENTIALS = st.sampled_from(
 def test_fixed_headers_are_defaults_and_credentials(
     of_request: Headers, of_service: Headers, credentials: Credentials | OAuthCredentials | None
 ) -> None:
-    """A plan's precomputed headers equal those computed for each request."""
+    """A plan's precomputed headers equal the headers computed for each request."""
     plan = plan_of(
         base_url="https://vat.example", headers=of_service.pairs, credentials=credentials
     )

@@ -65,7 +65,7 @@ def test_every_failure_has_its_meaning() -> None:
 
 @pytest.mark.parametrize("fault", PublishFault)
 def test_failure_becomes_error(fault: PublishFault) -> None:
-    """Each broker failure's error states if it is retryable, and if the message may be stored."""
+    """Each broker failure's error states whether to retry, and if the message may be stored."""
     error = publish_error(fault, RULES, "orders", code="7")
     kind, retryable, publication = MEANINGS[fault]
     assert type(error) is kind
@@ -76,7 +76,7 @@ def test_failure_becomes_error(fault: PublishFault) -> None:
 
 
 def test_error_for_broker_failure_names_topic() -> None:
-    """The error for a broker failure names the topic, with the broker's word for topics."""
+    """The error for a broker failure names the topic, and uses the broker's term for topics."""
     error = publish_error(PublishFault.TOPIC, RULES, "orders")
     assert error.message == "The test broker has no queue 'orders' to publish to."
     assert publish_error(PublishFault.TOPIC, RULES).message == (

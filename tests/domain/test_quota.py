@@ -370,7 +370,7 @@ def test_rest_of_each_day_quota_is_available_after_queued_callers_gave_up() -> N
 
 
 def test_a_queue_of_months_keeps_a_hundred_days() -> None:
-    """If a quota's queue has a hundred days, every other day before its last one counts as full."""
+    """If a quota's queue has a hundred days, every other day before the last is treated as full."""
     rule = CalendarQuota(1, monthly=False)
     midnight = NOON + 12 * HOUR
     state, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
@@ -399,6 +399,6 @@ def test_monthly_quota_covers_its_month_from_first_midnight_to_last() -> None:
 
 
 def test_the_calendar_counts_in_integers() -> None:
-    """The quota's calendar functions return plain integers; a store holds integers exactly."""
+    """The quota's calendar functions return plain integers, which a store keeps exactly."""
     for day in (0, 20_000, -1):
         assert {int} == {type(number) for number in (*civil_month(day), first_day(2026, 3))}

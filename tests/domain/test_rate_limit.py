@@ -201,7 +201,7 @@ def assert_refused(path: str, *arguments: Any, **fields: Any) -> None:
 
 
 def test_equal_rate_limits_are_equal_and_have_same_hash() -> None:
-    """Equal rate limits are equal and have the same hash, even if each has its own rule."""
+    """Rate limits with equal settings are equal and have the same hash."""
     config, other_config = RateLimitConfig.per_second(5), RateLimitConfig.per_second(5)
     assert config == other_config
     assert 1 == len({config, other_config})

@@ -178,12 +178,15 @@ def test_only_the_shown_part_is_decoded() -> None:
     ],
 )
 def test_masked_url_keeps_its_harmless_parts(url: str, expected: str) -> None:
-    """A masked URL keeps its harmless parts, even if it is malformed."""
+    """A masked URL keeps the parts that contain no secret, even if the URL is malformed."""
     assert expected == RULES.query(url)
 
 
 def test_headers_that_hold_credentials_are_masked_whole() -> None:
-    """Headers for credentials are masked as a whole; other headers only where they hold one."""
+    """Headers for credentials are masked completely.
+
+    In other headers only credentials are masked.
+    """
     headers = Headers(
         [
             ("Accept", "*/*"),
@@ -274,7 +277,7 @@ def test_a_megabyte_of_hostile_text_is_no_burden() -> None:
     ],
 )
 def test_keys_are_masked_in_free_text(begins: str) -> None:
-    """A key with a known prefix, or a long token, is masked in free text."""
+    """A key with a known prefix and a long token are masked in free text."""
     key = begins + "IOSF0DNN7EXAMPLE" * (1 if begins else 2)
 
     assert "Invalid key ***, sorry" == Redaction().words(f"Invalid key {key}, sorry", 300)
@@ -327,7 +330,7 @@ def test_the_shortest_name_and_value() -> None:
 
 
 def test_a_value_may_have_the_sign_of_a_pair_in_it() -> None:
-    """A parameter's value is masked whole, even if it contains an equals sign."""
+    """The value of a parameter is masked completely, even if it contains an equals sign."""
     assert "https://h/x?code=***&b=1=2" == RULES.query("https://h/x?code=a=b&b=1=2")
 
 
@@ -434,7 +437,7 @@ def test_paths_take_linear_time(unit: str) -> None:
 
 
 def test_redaction_with_paths_can_be_copied_with_change() -> None:
-    """A redaction with paths can be copied with a change, as a vendor's account does."""
+    """A redaction with paths can be copied with a change, as the account of a vendor does."""
     redaction = Redaction(body_paths=["customer.name", "code"])
 
     assert redaction == attrs.evolve(redaction)

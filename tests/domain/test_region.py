@@ -100,7 +100,7 @@ def test_region_that_call_has_already_tried_is_used_again_only_after_all_others(
 
 
 def test_another_region_may_be_tried_by_default() -> None:
-    """By default a request counts as not processed, so another region may be tried."""
+    """By default a failed request is assumed not processed, so another region may be tried."""
     assert (US,) == regions_to_try((EU, US), "eu", movable=False, draw=0.0)
     assert (US,) == regions_to_try((EU, US), "eu", acted=True, draw=0.0)
 
@@ -147,7 +147,7 @@ def test_equal_weights_make_every_order_equally_likely() -> None:
 
 @pytest.mark.parametrize("heavy", [0, 2])
 def test_second_region_is_evenly_distributed(heavy: int) -> None:
-    """After the heaviest region, the other regions come second equally often."""
+    """After the region with the highest weight, each other region comes second equally often."""
     names = NAMES[:3]
     regions = [
         Region(name, f"https://{name}.example", weight=8 if index == heavy else 1)
@@ -212,7 +212,7 @@ def test_invalid_regions_are_refused(changes: dict[str, Any], path: str) -> None
 
 
 def test_region_may_have_its_own_credentials() -> None:
-    """A region may have its own credentials, which are not shown."""
+    """A region may have its own credentials, which the repr does not show."""
     region = attrs.evolve(EU, credentials=Credentials.bearer("hunter2"))
 
     assert region.credentials == Credentials.bearer("hunter2")

@@ -31,7 +31,7 @@ def test_a_claim_is_due_when_half_a_renewals_time_has_passed() -> None:
 
 
 def test_claim_that_was_not_due_for_renewal_in_one_round_is_due_in_next() -> None:
-    """A claim that is not renewed in one round is renewed in the next, before it ends."""
+    """A claim that is not renewed in one round is renewed in the next round, before it ends."""
     claim = held_claim(until=NOW + CLAIM_LEASE - RENEWAL * 1000 // 2 + 1)
     rounds = [NOW + number * RENEWAL * 1000 for number in (0, 1, 2)]
     assert [[], [[claim]], [[claim]]] == [claims_due([claim], now, by_tag=False) for now in rounds]
@@ -46,7 +46,7 @@ def test_many_claims_are_renewed_by_few_commands() -> None:
 
 
 def test_keys_of_a_store_in_parts_go_by_their_tags() -> None:
-    """If a store distributes keys by hash tag, each command renews the claims of one tag."""
+    """If a store distributes keys by hash tag, each command renews the claims of one hash tag."""
     claims = [
         held_claim(f"moorage:{{{tag}}}:{number}") for number in range(3) for tag in ("a", "b")
     ]
@@ -56,13 +56,13 @@ def test_keys_of_a_store_in_parts_go_by_their_tags() -> None:
 
 
 def test_of_two_holders_of_a_key_the_later_is_renewed() -> None:
-    """If two callers of a process held a key in turn, only the later claim is renewed."""
+    """If two callers of a process owned a key in succession, only the later claim is renewed."""
     earlier_claim, later_claim = held_claim(), held_claim()
     assert [[later_claim]] == claims_due([earlier_claim, later_claim], NOW, by_tag=False)
 
 
 def test_group_of_claims_whose_renewal_failed_is_halved_until_failing_claim_is_found() -> None:
-    """If renewing a group of claims fails, the group is halved until the failing claim is found."""
+    """If renewing a group of claims fails, the group is halved until the failing one is found."""
     claims = [held_claim(str(number)) for number in range(5)]
     assert [claims[:2], claims[2:]] == split_in_half(claims)
     assert [claims[:1], claims[1:2]] == split_in_half(claims[:2])

@@ -43,7 +43,7 @@ def test_results_are_values() -> None:
 
 
 def test_results_that_are_created_together_equal_those_of_constructor() -> None:
-    """Results that are created as a group equal individually made ones, and are immutable."""
+    """Results that are created as a group equal results created one by one, and are immutable."""
     results = results_of([1, None])
     assert [Result(1), Result(None)] == results
     assert {type(result) for result in results} == {Result}
@@ -65,7 +65,7 @@ class Values:
 
 
 def test_number_and_errors_of_successful_items_are_known_without_making_their_results() -> None:
-    """The number and the errors of successful items are known without making their results."""
+    """The number and errors of successful items are available without creating their results."""
     values = Values(1, 2, 3)
     results = Results.of_successes(3, values)
 
@@ -88,7 +88,7 @@ def test_the_first_error_of_results_is_raised() -> None:
 
 
 def test_joined_results_stay_late_if_all_parts_are_late() -> None:
-    """Joining lazy results of several batches keeps their order, and computes none of them."""
+    """Joining lazy results of several batches preserves their order, and computes none of them."""
     first, second = Values(1), Values(2, 3)
     parts = [Results.of_successes(1, first), Results.of_successes(2, second)]
     results = Results.joined(parts)

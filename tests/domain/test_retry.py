@@ -228,7 +228,7 @@ def test_retry_after_is_never_undercut() -> None:
 
 @pytest.mark.parametrize("reason", ["final", "unsafe", "attempts", "too_long"])
 def test_a_stop_carries_the_whole_pause(reason: Any) -> None:
-    """A decision not to retry contains the vendor's whole pause, whatever the reason."""
+    """A decision not to retry contains the whole pause requested by the vendor."""
     reason_changes: dict[str, dict[str, Any]] = {
         "unsafe": {"repeatable": False},
         "attempts": {"attempt": 3},
@@ -256,7 +256,7 @@ def test_a_pause_must_fit_the_deadline() -> None:
 
 
 def test_at_once_pauses_only_for_retry_after() -> None:
-    """A decision not to retry still contains the vendor's whole pause, whatever the reason."""
+    """A decision not to retry still contains the whole pause requested by the vendor."""
     error = VendorFailed("x")
 
     assert RetryAfterDelay(0.0) == decision_of(RetryPolicy(), error, remaining=0.1, at_once=True)
@@ -300,7 +300,7 @@ def test_backoff_without_jitter_grows_up_to_the_cap(
 def test_delays_never_shrink(
     backoff: Backoff, base: float, cap: float, factor: float, attempt: int
 ) -> None:
-    """Without jitter, a retry delay is never shorter than the one before, nor above the maximum."""
+    """Without jitter, retry delays never become shorter, and never exceed the maximum."""
     policy = RetryPolicy(9, base, factor, cap, backoff=backoff, jitter=Jitter.NONE)
     first = delay(policy, attempt, previous=0, draw=0)
     second = delay(policy, attempt + 1, previous=0, draw=0)
@@ -394,7 +394,7 @@ def test_retry_decision_depends_on_previous_delay_with_decorrelated_backoff() ->
     ],
 )
 def test_wait_of_an_error(retry_at: datetime | None, wait: float | None) -> None:
-    """The wait that an error asks for is never negative and at most a hundred years."""
+    """The wait that an error requests is never negative, and at most a hundred years."""
     now = datetime(2030, 1, 1, tzinfo=UTC)
 
     assert wait == wait_of(VendorFailed("down", retry_at=retry_at), now)
@@ -423,7 +423,7 @@ def test_other_values_than_error_types_are_refused(given_: Any) -> None:
 
 
 def test_lists_the_names_that_are_known() -> None:
-    """An unknown backoff or jitter is refused; the error lists the known names."""
+    """An unknown backoff or jitter is refused, and the error lists the known names."""
     with pytest.raises(ConfigurationError) as excinfo:
         RetryPolicy(jitter="some")
     assert "Use one of none, full, equal, quarter." == excinfo.value.remedy

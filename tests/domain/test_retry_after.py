@@ -27,13 +27,13 @@ latin = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]))
 
 @given(st.integers(-(10**30), 10**8 - 1))
 def test_seconds_are_never_early(seconds: int) -> None:
-    """A `Retry-After` in seconds is waited for in full; a negative number counts as zero."""
+    """A `Retry-After` in seconds is waited for completely; a negative number means zero."""
     assert max(seconds, 0) == parse_retry_after(str(seconds), NOW)
 
 
 @given(st.integers(10**8, 10**30))
 def test_no_number_is_endless(number: int) -> None:
-    """Any number in `Retry-After` becomes a wait between zero and a century."""
+    """Any number in `Retry-After` becomes a wait between zero and a hundred years."""
     wait = parse_retry_after(str(number), NOW)
 
     assert wait is not None
@@ -52,7 +52,7 @@ def test_number_that_is_a_moment_is_the_time_until_then(name: str, unit: int) ->
     "value, expected", [(str(EPOCH * 10**3), 90.0), ("90000", 90.0), (str(10**10), 10.0**7)]
 )
 def test_milliseconds_may_be_a_moment(name: str, value: str, expected: float) -> None:
-    """A wait header in milliseconds may be a duration or a Unix time too."""
+    """A wait header in milliseconds may also be a duration or a Unix time."""
     assert expected == retry_after(Headers({name: value}), NOW)
 
 
@@ -124,7 +124,7 @@ def test_no_text_is_an_error(text: str) -> None:
     ],
 )
 def test_the_longest_wait_counts(fields: dict[str, str], expected: float | None) -> None:
-    """Vendors' own wait headers are read too, and the longest wait counts."""
+    """The wait headers of single vendors are also read, and the longest wait applies."""
     assert expected == retry_after(Headers(fields), NOW)
 
 

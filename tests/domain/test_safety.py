@@ -75,7 +75,10 @@ def test_pattern_allows_only_its_matches(address: str) -> None:
     "pattern", ["", "*", "a b", "+49x", "a@", "@b", "*.*.com", 5, "a@*", "ü" * 64]
 )
 def test_useless_patterns_are_refused(pattern: Any) -> None:
-    """A recipient pattern that matches nothing or everything is refused; the error has its path."""
+    """A recipient pattern that matches nothing or everything is refused.
+
+    The error has its path.
+    """
     with pytest.raises(ConfigurationError) as excinfo:
         Safety(recipients=["example.com", pattern])
 
@@ -131,7 +134,10 @@ def test_recipients_of_another_type_are_refused(value: Any) -> None:
 @pytest.mark.parametrize("value", ["false", "", "0", 0, 1, "yes"])
 @pytest.mark.parametrize("name", ["dry_run", "live"])
 def test_switches_that_are_texts_or_numbers_are_refused(name: str, value: Any) -> None:
-    """A safety setting must be a bool; strings, as from environment variables, are refused."""
+    """A safety setting must be a bool.
+
+    strings, such as those from environment variables, are refused.
+    """
     with pytest.raises(ConfigurationError) as excinfo:
         Safety(**{name: value})
 

@@ -34,7 +34,7 @@ def test_the_first_key_is_the_newest() -> None:
 
 
 def test_a_new_key_comes_first() -> None:
-    """A new key of a ring gets an unused version and comes first; a key can be removed."""
+    """A new key of a key ring gets an unused version and comes first; a key can be removed."""
     ring = KeyRing.parse(f"2:{TEXT},7:{SECOND}")
     longer_ring = ring.with_new(Secret(RAW[::-1]))
 

@@ -316,7 +316,10 @@ def test_refuses_counts_and_delays_that_are_none(
 
 
 def test_a_bulkhead_may_have_no_queue() -> None:
-    """By default a full bulkhead refuses callers; with a queue, they wait until their deadline."""
+    """By default a full bulkhead refuses callers.
+
+    With a queue, callers wait until their deadline.
+    """
     config = BulkheadConfig(3)
 
     assert (3, 0, None) == (config.max_concurrent, config.max_waiting, config.max_wait)
@@ -410,7 +413,10 @@ def test_an_unknown_endpoint_lists_the_known() -> None:
 
 
 def test_a_service_is_found_by_name() -> None:
-    """A service is found by name; the error for another name lists the known services."""
+    """A service is found by its name.
+
+    The error for an unknown name lists the configured services.
+    """
     service = Service("vat")
 
     assert service is by_name({"vat": service}, "vat")

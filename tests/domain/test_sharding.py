@@ -1,4 +1,4 @@
-"""The choice of a shard for each stored state, and commands to the shards used before."""
+"""Chooses the shard for each stored state, and sends commands also to the shards used before."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEY = own_key("key", "bank", None, "k")
 
 
 def test_added_third_shard_takes_third_of_keys() -> None:
-    """Adding a third shard moves a third of all keys to it, and no key between the others."""
+    """Adding a third shard moves a third of all keys to it, and no key between the other two."""
     keys = [own_key("key", "bank", "acme", f"INV-{number}") for number in range(3_000)]
     moves = Counter(
         (location_of([key], OLD, ()).shard, location_of([key], NEW, ()).shard) for key in keys
@@ -55,7 +55,7 @@ def test_only_states_with_a_tag_of_their_own_have_a_former_shard() -> None:
 
 
 def test_keys_of_several_tags_are_refused() -> None:
-    """A command with keys of several tags is refused, because they may be on different shards."""
+    """A command with keys of several hash tags is refused, as they may be on different shards."""
     with pytest.raises(InvalidData, match="different hash tags") as excinfo:
         location_of([KEY, state_key("limit", "bank", None)], NEW, ())
     assert has_remedy(excinfo.value)
@@ -94,7 +94,7 @@ def claim_of(key: str = KEY, owner: int = 1) -> Claim:
 
 
 def test_claim_stays_where_it_may_matter() -> None:
-    """A claim stays on its shard until it is released, or its time or its answer has expired."""
+    """A claim stays on its shard until it is released, or its lease or response has expired."""
     for end, moves_after in (
         (None, 10 * SECOND),
         (lambda fence: release_claim(KEY, fence, ttl=DAY), 0),

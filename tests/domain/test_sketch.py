@@ -60,7 +60,7 @@ def test_sketch_percentile_is_close_to_exact_one(durations: list[float], percent
 
 @given(first=ANY_DURATIONS, second=ANY_DURATIONS, third=ANY_DURATIONS)
 def test_merging_is_adding(first: list[float], second: list[float], third: list[float]) -> None:
-    """The order in which sketches are merged changes nothing."""
+    """The order in which sketches are merged does not change the result."""
     a, b, c = map(sketch_of, (first, second, third))
 
     assert sketch_of([*first, *second, *third]) == merged_sketch([a, b, c])
@@ -119,7 +119,7 @@ def test_a_bucket_twice_is_refused() -> None:
 
 
 def test_buckets_are_bounded() -> None:
-    """In a full sketch very short durations share a bucket; long ones stay precise to 1 %."""
+    """In a full sketch very short durations share a bucket; long durations stay precise to 1 %."""
     sketch = sketch_of([1.1**power * 1e-9 for power in range(440)])
 
     assert MAX_BUCKETS > sketch.buckets[-1][0] - sketch.buckets[0][0]

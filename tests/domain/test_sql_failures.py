@@ -123,7 +123,10 @@ def test_lost_connection_leaves_only_sent_work_open(
 def test_failure_to_connect_names_its_cause(
     system: str, code: str | None, words: str, kind: type[ConnectorError], sentence: str
 ) -> None:
-    """A failure to connect to an SQL database is classified by its cause; nothing was sent."""
+    """A failure to connect to an SQL database is classified by its cause.
+
+    The error says that nothing was sent.
+    """
     error = sql_error(SqlFault(system, code, f"{words} {SECRET}"), SqlPhase.CONNECTING)
 
     assert kind is type(error)
@@ -146,7 +149,7 @@ def test_server_ends_a_statement_before_the_attempt(seconds: float) -> None:
 
 
 def test_sql_calls_whose_admission_took_up_to_25_ms_share_server_time_limit() -> None:
-    """SQL calls whose admission took up to 25 ms share the server's time limit."""
+    """SQL calls whose admission took up to 25 ms all use the same time limit on the server."""
     assert {server_time_limit(30.0)} == {server_time_limit(30.0 - ms / 1000) for ms in range(25)}
 
 

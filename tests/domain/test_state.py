@@ -43,7 +43,7 @@ class Clock:
 
 @given(times, times)
 def test_small_clock_step_back_is_ignored(seen: int, now: int) -> None:
-    """A state's time never goes back, except after a large clock step, which shifts the state."""
+    """The time of a state never goes back, unless a large clock step shifts the whole state."""
     time, back = reading_time(seen, now)
     if now >= seen:
         assert (now, 0) == (time, back)
@@ -55,7 +55,7 @@ def test_small_clock_step_back_is_ignored(seen: int, now: int) -> None:
 
 @given(st.lists(st.none() | times, min_size=1, max_size=4), times)
 def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: int) -> None:
-    """A command that changes nothing keeps its states, or updates only their time."""
+    """A command that changes nothing leaves its states unchanged, or updates only their time."""
     states = tuple(None if time is None else (time, DAY, time + SECOND) for time in seen)
     later_states = with_times_moved_back([Clock()] * len(states), states, now)
     for old_state, new_values in zip(states, later_states, strict=True):
@@ -67,7 +67,7 @@ def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: in
 
 
 def test_step_back_of_two_seconds_is_small() -> None:
-    """A state whose time is within two seconds of the clock's time stays the same object."""
+    """A state whose time is within two seconds of the clock stays the same object."""
     rules = [Clock()] * 3
     for old_time in (NOON - SMALL_STEP, NOON + SMALL_STEP):
         states = ((old_time, DAY, 0), (NOON - HOUR, DAY, 0), (NOON + HOUR, DAY, HOUR))
@@ -87,7 +87,7 @@ class NumbersRule:
 
 
 def test_state_that_its_rule_cannot_read_is_named() -> None:
-    """The error for an unreadable state names its key, and shows no content."""
+    """The error for an unreadable state contains its key, but not its content."""
     good_state, unreadable_state = (NOON, DAY, 1), (NOON, DAY, "secret", 2)
     error = misread_state_error(
         ValueError(),
@@ -118,7 +118,7 @@ def test_without_rules_what_is_stored_is_unreadable() -> None:
 
 
 def test_wrong_command_is_no_state_of_another_layout() -> None:
-    """A ticket for other limits than those of the command raises ValueError."""
+    """A ticket for limits other than the command's raises ValueError."""
     rule = RateLimitConfig.per_second(5).rule
     gates = Gates(limits=[rule], limit_keys=["limit"])
     state = rule.fast_grant(None, NOON, 1)
@@ -136,7 +136,7 @@ LIMIT: Final = RateLimitConfig.per_second(5).rule
 def test_admission_names_the_state_it_cannot_read(
     circuit: CircuitRule | None, limits: tuple[Any, ...]
 ) -> None:
-    """If an admission cannot read a state, the error names that state."""
+    """If an admission cannot read a state, the error names the state."""
     names = [f"limit {number}" for number in range(len(limits))]
     gates = Gates(circuit=circuit, circuit_key="circuit", limits=limits, limit_keys=names)
     question = Admission(gates, within=0, lease=1, claim=None if gates.rules else ("claim", 1, ""))
@@ -161,7 +161,7 @@ LIMITS: Final = Gates(limits=(LIMIT, LIMIT), limit_keys=["a", "b"])
     ids=lambda command: type(command).__name__,
 )
 def test_command_names_the_state_it_cannot_read(command: Any) -> None:
-    """If a pause, or the end of a pause, cannot read a state, the error names the state's key."""
+    """If starting or ending a pause cannot read a state, the error contains the state's key."""
     states = (None, (NOON, DAY, 0, "of another layout"))
     with pytest.raises(StateUnavailable, match="another layout") as excinfo:
         command.apply(states, NOON)

@@ -69,7 +69,7 @@ def test_value_that_is_no_store() -> None:
 
 
 def test_synchronous_log_of_asynchronous_subjects() -> None:
-    """If a log must be asynchronous and is not, the error names the argument that passed it."""
+    """If a log must be asynchronous but is not, the error names the argument."""
 
     class Log:
         def find(self) -> None: ...

@@ -140,7 +140,7 @@ def test_lines_appear_at_once() -> None:
 
 
 def test_secret_whose_end_may_begin_another_is_held_back() -> None:
-    """Output is held back as long as its end may be the beginning of a secret."""
+    """Output is withheld as long as its end may be the beginning of a secret."""
     mask = StreamMask([b"alpha-7788-omega", b"omega-9911-kappa"])
     assert b"x " == mask.feed(b"x alpha-7788-omega")
     assert b"*** y" == mask.feed(b" y") + mask.finish()

@@ -1,4 +1,4 @@
-"""The limit on a tenant's stored records: each record occupies a place until it expires."""
+"""The limit on a tenant's stored records: each record occupies a slot until it expires."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_tenant_gets_as_many_places_as_its_limit_allows() -> None:
 
 
 def test_large_answers_take_further_places() -> None:
-    """A large answer uses one more place per 4,096 bytes beyond the space of its record."""
+    """A large stored response occupies one more slot per 4,096 bytes beyond its record's space."""
     packing = len(pack_values((b"x" * 4_096,))) - 4_096
     sizes = [0, 4_096 - packing, 4_097 - packing, 8_192 - packing, 8_193 - packing]
 
@@ -65,7 +65,7 @@ def test_large_answers_take_further_places() -> None:
 
 
 def test_tenants_are_counted_apart() -> None:
-    """A tenant at its limit does not take places away from other tenants."""
+    """A tenant at its limit does not take slots away from other tenants."""
     world = World()
     reserve(world, bound=1)
 
@@ -88,7 +88,7 @@ def test_place_is_counted_until_its_record_expires() -> None:
 
 
 def test_refused_reservation_says_when_next_place_becomes_free() -> None:
-    """A rejected reservation contains the time when the next place becomes free."""
+    """A rejected reservation contains the time at which the next slot becomes free."""
     world = World()
     end = reserve(world, bound=1).end
 
@@ -98,12 +98,12 @@ def test_refused_reservation_says_when_next_place_becomes_free() -> None:
 
 
 def test_first_reservation_has_no_wait() -> None:
-    """The result of a first reservation has no time at which the next place becomes free."""
+    """The result of a first reservation does not state when the next slot becomes free."""
     assert 0 == reserve(World()).wait
 
 
 def test_reservation_may_take_fewer_places_than_requested() -> None:
-    """A reservation gets at most 1/512 of the free places, but at least one place."""
+    """A reservation gets at most 1/512 of the free slots, but at least one slot."""
     world = World()
 
     assert 100 == reserve(world, bound=100_000, number=100).granted
@@ -112,7 +112,7 @@ def test_reservation_may_take_fewer_places_than_requested() -> None:
 
 
 def test_forced_reservation_exceeds_the_bound() -> None:
-    """A forced reservation, made for an existing record, may exceed the limit, and counts in it."""
+    """A forced reservation, made for an existing record, may exceed the limit, and is counted."""
     world = World()
     reserve(world, bound=1)
 
@@ -123,7 +123,7 @@ def test_forced_reservation_exceeds_the_bound() -> None:
 
 
 def test_returned_place_is_free_again() -> None:
-    """A returned place is free again; returning an expired place has no effect."""
+    """A returned slot is free again; returning an expired slot has no effect."""
     world = World()
     answer = reserve(world, bound=1)
 
@@ -137,7 +137,7 @@ def test_returned_place_is_free_again() -> None:
 
 
 def test_expired_state_counts_as_missing() -> None:
-    """A state whose places have all expired counts as empty, and may be deleted."""
+    """A state whose slots have all expired is treated as empty, and may be deleted."""
     world = World()
     reserve(world)
     world.now += 2 * DAY
@@ -159,7 +159,7 @@ def test_places_are_counted_for_as_long_as_before_after_clock_step_back() -> Non
 
 
 def test_state_without_places_grants_next_reservation() -> None:
-    """A state without places grants the next reservation, whatever the time."""
+    """A state without slots grants the next reservation at any time."""
     world = World()
     reserve(world, bound=1)
     world.now += 3 * DAY
@@ -188,7 +188,10 @@ def test_there_are_never_fewer_counted_places_than_unexpired_records(
 
 
 def test_state_has_a_bounded_number_of_ends() -> None:
-    """A state stores at most 256 expiry times; further places may expire later, never earlier."""
+    """A state stores at most 256 expiry times.
+
+    Further slots may expire later than their time, never earlier.
+    """
     world = World()
     lives = [2**power + part * 2**power // 32 for power in range(22, 36) for part in range(32)]
     for life in lives:
@@ -210,7 +213,7 @@ def test_lifetimes_that_differ_by_less_than_call_deadline_are_rounded_to_same_va
 
 
 def test_existing_key_is_claimed_and_no_record_is_made() -> None:
-    """A claim that requires a record returns ABSENT if there is none, and else acts as usual."""
+    """A claim that requires a record returns ABSENT without one, and otherwise works as usual."""
     world = World()
     command = claim()
     (key,) = command.keys

@@ -23,7 +23,7 @@ MOST = 10_000
 
 
 def asking_lease(*calls: int, within: int = 0, now: int = 0, most: int = MOST) -> TokenLease:
-    """Return a broker's state after these calls asked it for tokens while it had none."""
+    """Return the state of a broker that had no tokens when these calls requested some."""
     lease = TokenLease()
     for call in calls:
         lease = after_call(lease, call, within, now, most).lease
@@ -68,7 +68,7 @@ def test_answer_later_than_a_lease_serves_only_waiting_calls() -> None:
 
 
 def test_one_request_in_each_lease() -> None:
-    """Calls without a token wait for the next request, which asks for spare tokens too."""
+    """Calls that get no token wait for the next request, which also requests spare tokens."""
     lease = after_grant(asking_lease(1), 1, sent=0, now=100, most=MOST).lease
     step = after_call(lease, 2, 0, 200, MOST)
 
@@ -78,7 +78,7 @@ def test_one_request_in_each_lease() -> None:
 
 
 def test_request_is_bounded_by_burst_and_by_number() -> None:
-    """A request asks for at most the limits' burst, and at most the broker's own maximum."""
+    """The broker requests at most the limit's burst, and at most its own maximum."""
     waiting = asking_lease(*range(MOST_WAITING), within=LONGEST_WAIT, most=1)
 
     assert 1 == waiting.pending
@@ -97,7 +97,7 @@ def test_too_many_calls_are_refused() -> None:
 
 
 def test_broker_requests_tokens_for_waiting_calls_only_after_refusal() -> None:
-    """After a rejection, the broker asks only for tokens of waiting calls, until it gets some."""
+    """After a rejection, the broker requests only tokens for waiting calls until it gets some."""
     lease = after_refusal(asking_lease(1), 2 * LEASE, 10, MOST, 0).lease
     step = after_call(lease, 2, 0, LEASE, MOST)
 
@@ -107,7 +107,7 @@ def test_broker_requests_tokens_for_waiting_calls_only_after_refusal() -> None:
 
 
 def test_refusal_reaches_calls_that_cannot_wait_so_long() -> None:
-    """After a refused request, calls that cannot wait fail; others join the next request."""
+    """After a refused request, calls that cannot wait fail; other calls join the next request."""
     lease = after_call(asking_lease(1), 2, 500_000, 0, MOST).lease
     step = after_refusal(lease, 2 * LEASE, 10, MOST, 0)
 
@@ -163,7 +163,7 @@ def test_newcomer_does_not_wait_for_tokens_that_come_too_late() -> None:
 
 
 def test_token_that_was_requested_for_call_that_gave_up_goes_to_another_call() -> None:
-    """A token that was requested for a call that gave up goes to another call."""
+    """A token that was requested for a call that has stopped waiting goes to another call."""
     lease = after_call(asking_lease(1), 2, 0, 0, MOST).lease
     step = after_leaving(lease, frozenset({1}), 10, MOST)
 
@@ -171,7 +171,7 @@ def test_token_that_was_requested_for_call_that_gave_up_goes_to_another_call() -
 
 
 def test_calls_that_leave_end_the_waiting() -> None:
-    """If no call waits any more, the broker requests nothing."""
+    """If no call is waiting any more, the broker requests nothing."""
     step = after_leaving(asking_lease(1), frozenset({1}), 10, MOST)
 
     assert () == step.lease.waiting
@@ -189,7 +189,7 @@ def test_failure_sends_all_calls_to_the_store() -> None:
 
 
 def test_a_single_caller_gets_enough_in_advance() -> None:
-    """A caller that asks again after each answer seldom has to wait."""
+    """A caller that makes its next call as soon as it has a reply seldom has to wait."""
     lease, now, waits = TokenLease(), 0, 0
     for call in range(2_000):
         now += 60

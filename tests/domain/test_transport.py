@@ -94,7 +94,7 @@ def test_repr_hides_the_certificate() -> None:
     ],
 )
 def test_invalid_pem_text_is_refused(fields: dict[str, Any], problem: str) -> None:
-    """Text that is neither a path nor PEM is refused in TLS settings, and not shown."""
+    """A TLS setting that is neither a path nor PEM is refused, and the error does not show it."""
     with pytest.raises(ConfigurationError) as excinfo:
         Tls(**fields)
 

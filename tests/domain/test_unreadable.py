@@ -134,7 +134,7 @@ def test_an_interim_answer_is_no_success(status: int) -> None:
     ],
 )
 def test_a_redirect_may_follow_an_effect(status: int, kind: type[Any]) -> None:
-    """A redirected write proves that nothing was done only if the redirect keeps the method."""
+    """A redirected write is proven not done only if the redirect keeps the method."""
     assert kind is type(classify(Response(status), safe=HttpMethod.POST.safe))
 
 

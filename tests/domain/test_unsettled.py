@@ -71,7 +71,7 @@ class Effects:
 
     @property
     def searched(self) -> int | None:
-        """Return the time of the last look-up that found nothing."""
+        """Return the time of the last lookup that found nothing."""
         (effect,) = self.execute(ReadEffects([NAME]))
         searched: int | None = (
             None if effect.last_question is None else effect.last_question.searched
@@ -79,7 +79,7 @@ class Effects:
         return searched
 
     def find_nothing(self, reserved: LookupReservation) -> bool:
-        """Record that a look-up at the vendor found nothing."""
+        """Record that a lookup at the vendor found nothing."""
         return bool(self.execute(RecordLookup(NAME, reserved, result="not_listed", absent=True)))
 
 
@@ -121,7 +121,7 @@ def test_nothing_is_recorded_of_an_effect_that_is_not_open() -> None:
 
 
 def test_effect_is_forgotten_when_its_time_is_over() -> None:
-    """An operation whose outcome nobody settles is removed from the register after a year."""
+    """An operation whose outcome is never settled is removed from the register after a year."""
     effects = Effects()
     recall = ReadRegistration(*SUBJECT, fingerprint=b"x")
     assert Registration() == effects.execute(recall)

@@ -70,7 +70,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("secret", [SECRET, PLAIN, PLAIN.upper() + "a", PLAIN * 12])
 def test_every_spelling_is_masked(secret: str, spelling: str) -> None:
-    """A secret is masked in every spelling, and the words around it stay."""
+    """A secret is masked in every encoding, and the text around it stays."""
     echo = SPELLINGS[spelling](secret)
     shown_message = masked_text(f"Bad key <{echo}>, sorry.", value_mask([secret.encode()]))
 
@@ -95,7 +95,10 @@ def test_any_secret_is_masked_as_it_is(secret: str, spelling: str) -> None:
 
 
 def test_secrets_of_up_to_three_characters_are_not_masked() -> None:
-    """Secrets of up to three characters are not masked; up to seven only as whole words."""
+    """Secrets of up to three characters are not masked.
+
+    Secrets of up to seven are masked only as whole words.
+    """
     mask = value_mask([b"abc", b"kite7"])
 
     assert "abc kite77 ***, (***) Kite7s" == masked_text("abc kite77 kite7, (KITE7) Kite7s", mask)
@@ -163,7 +166,7 @@ def test_masks_are_not_masked_again() -> None:
 
 
 def test_many_short_words_are_masked() -> None:
-    """Each of many short words is masked, wherever it stands in the text."""
+    """Each of many short secrets is masked at any position in the text."""
     words = [f"w{number}".encode() for number in range(100, 200)]
     mask = value_mask([], words)
     for padding in range(8):
@@ -174,7 +177,7 @@ def test_many_short_words_are_masked() -> None:
 
 
 def test_secrets_with_a_common_part_are_masked_to_their_ends() -> None:
-    """Secrets that begin alike, end alike or share their middle are each masked completely."""
+    """Secrets with the same beginning, end or middle are each masked completely."""
     secrets = [
         f"{before}tenant01{after}".encode()
         for before in ("", "a", "key-of-", "other-key-of-")

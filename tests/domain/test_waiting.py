@@ -83,7 +83,7 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
 
 
 def test_callers_behind_a_leaving_caller_move_up_by_one_slot() -> None:
-    """If a waiting caller leaves, all callers behind it move up by one slot."""
+    """If a waiting caller leaves the queue, all callers behind it move up by one slot."""
     line, returned_turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, 4 * SLOT).without_caller(2)
     assert (1, 3, 4) == line.numbers
     assert [SLOT, 2 * SLOT, 3 * SLOT] == [returned_turn[0] for returned_turn in line.turns]
@@ -99,7 +99,7 @@ def test_waiting_caller_that_sleeps_past_freed_slot_keeps_its_own() -> None:
 
 
 def test_first_waiting_caller_sleeps_once() -> None:
-    """The first waiting caller sleeps once; the others also wake to check for a freed slot.
+    """The first caller in the queue sleeps once; the others also wake to check for a freed slot.
 
     Nobody wakes up for less than a hundredth of a second.
     """

@@ -33,7 +33,7 @@ def test_nothing_was_processed_if_websocket_connection_could_not_be_opened(
 def test_nothing_was_processed_if_server_refuses_websocket_connection(
     status: int, retry_after: float | None
 ) -> None:
-    """If a server refuses a WebSocket connection, nothing was processed, whatever its status."""
+    """If a server refuses a WebSocket connection with any status, nothing was processed."""
     error = refused_opening(status, retry_after)
 
     assert not may_have_acted(error)

@@ -13,7 +13,7 @@ HERE = f"{Path(__file__).parent}{os.sep}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of this folder, so that they do not count for the core's coverage."""
+    """Mark the tests of this folder, so that they are not counted in the coverage of the core."""
     for item in items:
         if str(item.path).startswith(HERE):
             item.add_marker("untraced")

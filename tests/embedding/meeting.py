@@ -16,13 +16,16 @@ _TIMEOUT = 60.0
 
 
 class MeetingHttpClient:
-    """A client that holds each request to a sandbox until a second one is also waiting."""
+    """An HTTP client that delays each request to a sandbox until a second one is also waiting."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._client = SandboxHttpClient(sandbox)
         self._barrier = Barrier(2)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send a request while a second request waits; raise BrokenBarrierError if none comes."""
+        """Send a request while a second request waits.
+
+        Raise BrokenBarrierError if no second request comes.
+        """
         self._barrier.wait(_TIMEOUT)
         return self._client.send(request, url, timeouts)

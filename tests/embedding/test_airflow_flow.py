@@ -70,7 +70,7 @@ def _erp(tmp_path: Path) -> Iterator[Erp]:
 
 @pytest.fixture(name="keyless")
 def _keyless(tmp_path: Path) -> Iterator[Erp]:
-    """Yield an ERP at a vendor without keys, so that a lost response means an unknown outcome."""
+    """Yield an ERP whose vendor ignores idempotency keys, so a lost response stays unknown."""
     erp = Erp(tmp_path / "keyless", keyless=True)
     yield erp
     erp.close()

@@ -58,7 +58,7 @@ def _erp(tmp_path: Path) -> Iterator[Erp]:
 
 @pytest.fixture(name="keyless")
 def _keyless(tmp_path: Path) -> Iterator[Erp]:
-    """Yield an ERP at a vendor without keys, so that a lost response means an unknown outcome."""
+    """Yield an ERP whose vendor ignores idempotency keys, so a lost response stays unknown."""
     erp = Erp(tmp_path / "keyless", keyless=True)
     yield erp
     erp.close()
@@ -111,7 +111,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
     ],
 )
 def test_engine_delays_a_retry_and_stops_after_a_refusal(error: Any, expected: Any) -> None:
-    """A retry time becomes a delay, an unknown outcome waits for a person, a rejection is final."""
+    """Retry times become delays, unknown outcomes wait for an operator, rejections are final."""
     assert type(expected) is type(verdict(error, NOW))
     if isinstance(expected, WaitVerdict):
         assert expected == verdict(error, NOW)
@@ -148,7 +148,7 @@ def _celery_close() -> Iterator[Any]:
 
 
 def _keep_logging(**_: object) -> None:
-    """Do nothing, so that Celery leaves the logging configuration alone."""
+    """Do nothing, so that Celery does not change the logging configuration."""
 
 
 def test_celery_sends_the_same_as_the_flow_alone(
@@ -213,7 +213,7 @@ class Jobs:
         self._url = url
 
     def run(self, *order: str | None, again: int | None = None) -> tuple[int, str]:
-        """Work on a job until nothing is due or scheduled; return the job's id and state."""
+        """Execute a job until nothing is due or scheduled; return the job's id and state."""
         return asyncio.run(self._run(order, again))
 
     async def work_until_done(
@@ -372,7 +372,7 @@ def test_dbos_workflow_asks_for_a_step_that_goes_on(
 
 
 def test_dbos_waits_for_a_person_after_an_unknown_outcome(keyless: Erp, dbos_engine: Any) -> None:
-    """After an unknown outcome the workflow waits for a person, repeating nothing until then."""
+    """After an unknown outcome the workflow waits for an operator, and repeats nothing."""
     dbos = dbos_engine.DBOS
     keyless.stripe.fail(Lost())
     handle = dbos.start_workflow(dbos_engine.close, *ORDER)
@@ -549,7 +549,7 @@ def test_temporal_workflow_id_replaces_a_missing_order_number(
 
 
 def test_temporal_workflow_waits_for_a_person(keyless: Erp, temporal_engine: Any) -> None:
-    """After an unknown outcome the workflow waits for a person's signal, and repeats nothing."""
+    """After an unknown outcome the workflow waits for an operator's signal, and repeats nothing."""
     asyncio.run(_decided_workflow(keyless, temporal_engine))
     assert 1 == len(keyless.book_rows()) == len(keyless.stripe.charges)
 
@@ -709,7 +709,7 @@ def age(run: RunStatus) -> timedelta:
 def test_restate_waits_for_a_person_after_an_unknown_outcome(
     keyless: Erp, workflows: Workflows
 ) -> None:
-    """After an unknown outcome the workflow waits for a person, repeating nothing until then."""
+    """After an unknown outcome the workflow waits for an operator, and repeats nothing."""
     keyless.stripe.fail(Lost())
     workflows.ask("unknown", "run/send", ORDER)
     decision, reason = workflows.decision("unknown")

@@ -115,7 +115,7 @@ def test_a_payment_whose_answer_was_lost_is_looked_up(odoo: OdooServer) -> None:
 
 
 def test_a_payment_that_odoo_does_not_know_stays_unknown(odoo: OdooServer) -> None:
-    """If Odoo does not know a sent payment, it is not sent again, since it may still arrive."""
+    """A sent payment that Odoo does not list is not sent again, because it may still arrive."""
     odoo.refuses_writes = True
     with opened_hub(odoo, tables=False) as hub:
         books = BooksOverApi(hub, ACCOUNT)

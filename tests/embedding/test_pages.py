@@ -16,7 +16,10 @@ KEPT = re.compile(r"""["']secret://|(?:moorage\.)?Secret\(|os\.environ""")
 
 @pytest.mark.parametrize("page, check", [("django.md", "W009"), ("flask.md", "secret-in-settings")])
 def test_pages_show_no_plain_credential(page: str, check: str) -> None:
-    """Credentials on the pages are references or Secrets; a page names the check for plain ones."""
+    """Credentials on the pages are references or Secrets.
+
+    A page names the check for secrets in plain text.
+    """
     text = (PAGES / page).read_text("utf-8")
     options = GIVEN.findall(text)
 

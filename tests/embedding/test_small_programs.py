@@ -75,7 +75,7 @@ def test_fastapi_service_charges_an_order_once() -> None:
 
 
 def test_fastapi_service_takes_another_card_after_a_decline() -> None:
-    """A buyer whose card was declined can pay the same order with another card, only once."""
+    """A buyer whose card was declined can pay the order with another card, and only once."""
     stripe = StripeSandbox()
     app = fastapi_service.create_app(shop(stripe), http=AsyncSandboxHttpClient(stripe))
     with TestClient(app) as client:
@@ -89,7 +89,7 @@ def test_fastapi_service_takes_another_card_after_a_decline() -> None:
 
 
 def test_fastapi_service_takes_another_card_after_a_refusal() -> None:
-    """A buyer whose card form expired can pay the same order with another card, only once."""
+    """A buyer whose card form expired can pay the order with another card, and only once."""
     stripe = StripeSandbox()
     app = fastapi_service.create_app(shop(stripe), http=AsyncSandboxHttpClient(stripe))
     with TestClient(app) as client:
@@ -102,7 +102,7 @@ def test_fastapi_service_takes_another_card_after_a_refusal() -> None:
 
 
 def test_repeating_request_finds_payment_and_charges_nothing_after_unknown_outcome() -> None:
-    """After an unknown outcome, repeating the request finds the payment and charges nothing."""
+    """After an unknown outcome, repeating the request finds the payment, and charges nothing."""
     stripe = StripeSandbox()
     app = fastapi_service.create_app(shop(stripe), http=AsyncSandboxHttpClient(stripe))
     with TestClient(app) as client:

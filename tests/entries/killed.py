@@ -1,4 +1,4 @@
-"""A worker that a test kills: it claims calls from an outbox and logs each before settling it.
+"""A worker that a test kills: it claims calls from an outbox and logs each call before settling it.
 
 Run with the store's URL, the prefix of its tables, and the file to append to.
 """
@@ -24,7 +24,7 @@ class Vendor:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Record the call, and answer it."""
+        """Record the call, and respond to it."""
         body = request.body
         assert isinstance(body, bytes)
         os.write(self._file, body + b"\n")

@@ -119,7 +119,7 @@ def test_tasks_make_calls_at_the_same_time(tmp_path: Path) -> None:
 
 
 def test_calls_with_same_order_are_made_one_after_another(outbox: Outbox) -> None:
-    """Calls with the same `order` are made one after another, in their order."""
+    """Calls with the same `order` are made one after another, in the order of their creation."""
     running: set[int] = set()
     lock = Lock()
 

@@ -55,7 +55,7 @@ class CountingOutbox(SqliteOutbox):
 
 
 class Vendor:
-    """A vendor that answers each call at once, unless its `does` is replaced."""
+    """A vendor that responds to each call at once, unless its `does` is replaced."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []
@@ -230,7 +230,10 @@ def test_late_batch_skips_entries_of_other_workers(
 def test_entry_whose_workers_all_died_is_given_up_after_last_attempt(
     hub: Hub, vendor: Vendor, store: CountingOutbox
 ) -> None:
-    """An entry whose workers all died is given up after the last attempt, without another call."""
+    """An entry whose workers all died is given up after the last attempt.
+
+    The call is not made again.
+    """
     outbox = Outbox(store, clock=VirtualClock(), retry=RetryPolicy(max_attempts=2))
     (name,) = put_calls(outbox, 1)
     for _ in range(2):
@@ -278,7 +281,7 @@ def test_a_store_that_is_lost_in_a_batch(hub: Hub, store: CountingOutbox) -> Non
 
 
 class OvertakenOutbox:
-    """A store in which each claimed entry already belongs to another worker."""
+    """A store in which another worker already owns each claimed entry."""
 
     def __init__(self, store: Any, claim: Any) -> None:
         self._store = store
@@ -332,7 +335,7 @@ def test_the_size_of_batches(size: int, count: int, seconds: float, target: int)
 
 
 def test_urgent_calls_are_made_first(hub: Hub, vendor: Vendor, store: CountingOutbox) -> None:
-    """Calls of a higher priority overtake others, but never within the same `order`."""
+    """Calls with a higher priority overtake other calls, but never within the same `order`."""
     outbox = Outbox(store, clock=VirtualClock())
     put_calls(outbox, 1, 2)
     put_calls(outbox, 3, priority=-1)
@@ -370,7 +373,7 @@ def test_cancelling_a_call_that_just_began(store: CountingOutbox) -> None:
     pages = iter([seen_entry])
 
     class OutdatedStore(OvertakenOutbox):
-        """A store whose first answer about an entry is outdated."""
+        """A store whose first reply about an entry is outdated."""
 
         def find(self, query: EntryQuery, /) -> Any:
             page = store.find(query)

@@ -47,7 +47,7 @@ def put_charge(shop: Shop, charge: Charge = CHARGE, **options: Any) -> Any:
 
 
 def deliver(shop: Shop, rounds: int = 1, **options: Any) -> Any:
-    """Run this many rounds of delivery; return the result of the last one."""
+    """Run this number of delivery rounds; return the result of the last round."""
     for _ in range(rounds - 1):
         shop.do(shop.outbox.deliver, shop.hub, **options)
     return shop.do(shop.outbox.deliver, shop.hub, **options)
@@ -67,7 +67,7 @@ def refunds(shop: Shop) -> int:
 
 
 def test_call_that_waits_for_another_is_made_in_delivery_after_that_one_is_done(shop: Shop) -> None:
-    """A call that waits for another is made in the delivery after the other one is done."""
+    """A call that waits for another call is made in the delivery after the other call is done."""
     first = put_charge(shop, key="first")
     second = put_charge(shop, key="second", after=[first])
     assert (EntryState.BLOCKED, None) == (second.state, second.due)
@@ -79,7 +79,7 @@ def test_call_that_waits_for_another_is_made_in_delivery_after_that_one_is_done(
 
 
 def test_a_waiting_call_is_not_made_by_its_id(shop: Shop) -> None:
-    """A call that waits for another is not made, even if its id is requested."""
+    """A call that waits for another call is not made, even if its id is requested."""
     second = put_charge(shop, after=[put_charge(shop)])
     assert 0 == len(deliver(shop, ids=[second.id]))
 
@@ -116,7 +116,7 @@ def test_replayed_call_waits_for_its_predecessors_again(shop: Shop) -> None:
 
 
 def test_a_waiting_call_can_be_cancelled(shop: Shop) -> None:
-    """`cancel` and `drop` end a call that waits for others."""
+    """`cancel` and `drop` end a call that waits for other calls."""
     first = put_charge(shop)
     put_charge(shop, key="second", after=[first])
     third = put_charge(shop, after=[first])
@@ -127,7 +127,7 @@ def test_a_waiting_call_can_be_cancelled(shop: Shop) -> None:
 
 
 def test_requests_wait_for_calls_of_contracts(shop: Shop) -> None:
-    """A request to a service can wait for a contract's call, and be undone by another request."""
+    """A request to a service can wait for a call of a contract, and another request can undo it."""
     first = put_charge(shop)
     request, undo = Request.post("/orders"), Request.delete("/orders/1")
     second = shop.do(shop.outbox.put_request, "erp", request, after=[first], undo=undo)
@@ -169,7 +169,7 @@ def test_call_that_would_wait_for_itself_is_refused(shop: Shop) -> None:
 
 
 def test_from_answer_is_only_valid_in_an_undo(shop: Shop) -> None:
-    """Only an undo can refer to a part of another call's answer."""
+    """Only an undo can refer to a part of another call's result."""
     with pytest.raises(InvalidData, match="FromAnswer can be used only in the"):
         shop.do(shop.outbox.put, "payments", "refund", FromAnswer("ref"))
 
@@ -249,7 +249,10 @@ def test_an_undo_that_fails_is_tried_again_until_a_person_must_help(shop: Shop) 
 
 
 def test_an_undo_that_cannot_be_built_is_listed(shop: Shop) -> None:
-    """If the answer lacks a part that the undo needs, the undo is dead; its call stays done."""
+    """If the result lacks a part that the undo needs, the undo is given up (dead).
+
+    Its call stays done.
+    """
     first = put_charge(shop, undo=Undo("payments", "refund", [FromAnswer("nothing")]))
     second = put_charge(shop, after=[first])
     assert 1 == deliver(shop).done
@@ -262,7 +265,10 @@ def test_an_undo_that_cannot_be_built_is_listed(shop: Shop) -> None:
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_an_unknown_call_undoes_nothing(*, is_async: bool) -> None:
-    """If a call's outcome is unknown, its successors wait for an operator; nothing is undone."""
+    """If the outcome of a call is unknown, the calls after it wait for an operator.
+
+    Nothing is undone.
+    """
     shop = Shop(is_async=is_async, idempotency_header=None)
     first = put_charge(shop, undo=REFUND)
     second = put_charge(shop, after=[first])
@@ -293,7 +299,7 @@ def test_an_undo_is_sealed_like_its_call() -> None:
 
 
 def test_stopped_worker_does_not_check_calls_that_wait_for_others(shop: Shop) -> None:
-    """A worker that was told to stop does not check the calls that wait for others."""
+    """A worker that was asked to stop does not check the calls that wait for other calls."""
 
     class StopEvent:
         def is_set(self) -> bool:
@@ -340,7 +346,7 @@ class ErpVendor:
 
 
 class FragileOutbox(MemoryOutbox):
-    """A store that fails at given writes, as if the worker had died at that moment."""
+    """A store that fails at chosen writes, as if the worker had died at that moment."""
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__(clock)
@@ -353,7 +359,7 @@ class FragileOutbox(MemoryOutbox):
             raise StorageUnavailable("The worker died here.")
 
     def swap(self, entry: Any, fence: int, /) -> bool:
-        """Replace an entry; the write may fail, as if the process died before or after it."""
+        """Replace an entry; the write may fail, as if the process had died before or after it."""
         self._fail()
         is_written = super().swap(entry, fence)
         self._fail()
@@ -377,7 +383,7 @@ class Plan:
 
 @st.composite
 def plans(draw: st.DrawFn) -> list[Plan]:
-    """Draw a few calls; each of them waits for some of the earlier calls."""
+    """Draw a few calls, each of which waits for some of the earlier calls."""
     count = draw(st.integers(1, 6))
     return [
         Plan(

@@ -148,7 +148,7 @@ def test_a_workers_clock_ends_no_lease(shop: Shop, skew: timedelta) -> None:
 
 @SKEWS
 def test_leases_end_by_the_stores_clock(shop: Shop, skew: timedelta) -> None:
-    """A dead worker's entry is taken over when its lease ends by the store's clock."""
+    """A dead worker's entry is taken over when its lease ends according to the store's clock."""
     entry = _put_entry(shop)
     stored_entry = shop.sent.find(EntryQuery(id=entry.id)).items[0]
     _die(_shop_elsewhere(shop, skew))
@@ -186,7 +186,7 @@ def test_retry_at_is_in_the_callers_clock(shop: Shop, skew: timedelta) -> None:
 
 @SKEWS
 def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
-    """A worker waits as long as `Retry-After` says, regardless of its own clock."""
+    """A worker waits as long as `Retry-After` states, regardless of the worker's own clock."""
     _put_entry(shop)
     worker = _shop_elsewhere(shop, skew)
     worker.stripe.fail(reply({}, 429, Retry_After="120"))
@@ -198,7 +198,7 @@ def test_retry_after_is_a_span(shop: Shop, skew: timedelta) -> None:
 
 @SKEWS
 def test_retry_time_uses_the_hub_clock(shop: Shop, skew: timedelta) -> None:
-    """An outbox waits as long as the vendor asked, even if its clock differs from its hub's."""
+    """An outbox waits as long as the vendor requested, even if its clock and its hub's differ."""
     hub = _shop_elsewhere(shop, skew).hub
     _put_entry(shop)
     outbox = shop.outbox_over(shop.sent, clock=OffsetClock(shop.clock, 3 * skew))

@@ -1,4 +1,4 @@
-"""An outbox call with an unknown outcome ends as soon as its outcome is known."""
+"""An outbox call with an unknown outcome is settled as soon as its outcome becomes known."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class KeylessShop:
         self.outbox = self.outbox_with()
 
     def hub_of(self, kind: type[Stripe], **ports: Any) -> Any:
-        """Return another hub with the same state and vendor."""
+        """Return another hub with the same state store and vendor."""
         account = Account(
             "till",
             kind(credentials=self.stripe.api_key),
@@ -103,7 +103,7 @@ class KeylessShop:
         return Hub([account], sleeper=VirtualSleeper(self.clock), **common_options)
 
     def outbox_with(self, **options: Any) -> Any:
-        """Return another outbox over the same store, sync or async like the first."""
+        """Return another outbox on the same store, synchronous or asynchronous like the first."""
         kind: Any = AsyncOutbox if self.is_async else Outbox
         return kind(self.store, clock=self.clock, **options)
 
@@ -133,7 +133,7 @@ class KeylessShop:
         return str(result.state.value)
 
     async def paid(self, entry: Any) -> None:
-        """Record, as an operator does, that the payment of an entry was made."""
+        """Record that the payment of an entry was made, as an operator does."""
         await self.do(self.hub.close_payment, entry.key, done=True)
 
 
@@ -169,7 +169,7 @@ def test_job_settles_the_entry_of_a_payment(keyless_shop: KeylessShop) -> None:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Any, Any]]:
-    """Yield, for each kind of store, one URL for its entries and one for its state."""
+    """Yield, for each kind of store, one URL for the entries and one for the state."""
     if request.param == "sqlite":
         yield "sqlite", (tmp_path / "calls.db", tmp_path / "state.db"), {}
         return
@@ -216,7 +216,7 @@ def test_entry_is_settled_in_every_store(
 
 
 def test_stored_refusal_ends_the_entry(keyless_shop: KeylessShop) -> None:
-    """If another caller learns that a payment with the same key is declined, its entry ends too."""
+    """If another caller with the same key receives a payment's decline, the entry also ends."""
 
     async def body() -> None:
         entry = await keyless_shop.doubted(DECLINED)
@@ -399,7 +399,7 @@ def test_late_worker_leaves_an_entry_that_a_person_replays() -> None:
 
 
 def test_two_workers_settle_an_entry_once(keyless_shop: KeylessShop) -> None:
-    """If two workers learn the outcome of an entry, only one of them settles it."""
+    """If two workers receive the outcome of an entry, only one of them settles it."""
 
     async def body() -> None:
         entry = await keyless_shop.doubted()

@@ -65,7 +65,7 @@ def _ids(span: Any) -> tuple[int, int]:
 
 
 def test_call_of_the_outbox_continues_the_trace(tmp_path: Path) -> None:
-    """A call made by another process's worker continues the trace in which it was stored."""
+    """A call made by a worker in another process continues the trace that stored the call."""
     spans, vendor = Spans(), FakeVendor()
     vendor.queue(Response(200))
     file = tmp_path / "shop.db"

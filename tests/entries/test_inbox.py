@@ -60,7 +60,7 @@ def test_a_webhook_is_written_down_and_then_handled(shop: Shop) -> None:
 
 
 def test_handlers_have_kinds(shop: Shop) -> None:
-    """A handler gets either the events of its contract or whole webhooks, as it declares."""
+    """A handler receives either the events of its contract or whole webhooks, as it declares."""
     kinds = ("payments", PaymentEvent, "webhook", WebhookEvent, "email")
     handlers = [FlakyHandler(shop, kind) for kind in kinds]
     receive_notice(shop, shop.paid())
@@ -121,7 +121,7 @@ def test_uninterpretable_webhooks_are_accepted(shop: Shop) -> None:
 
 
 def test_a_long_name_is_a_lane(shop: Shop) -> None:
-    """A webhook whose resource name is too long for the store still gets a lane of its own."""
+    """A webhook whose resource name is too long for the store still gets its own ordered group."""
     shop.paid()
     (intent,) = shop.stripe.intents.values()
     shop.stripe.emit_event("payment_intent.succeeded", {**intent, "id": "pi_" + "x" * 300})
@@ -130,7 +130,7 @@ def test_a_long_name_is_a_lane(shop: Shop) -> None:
 
 
 def test_vendor_names_are_made_storable(shop: Shop) -> None:
-    """In a vendor's names, surrogates and NUL are replaced; the webhook's content keeps them."""
+    """Surrogates and NUL in a vendor's names are replaced, but the webhook's content keeps them."""
     shop.paid()
     (intent,) = shop.stripe.intents.values()
     shop.stripe.emit_event("payment_intent.succeeded", {**intent, "id": "pi_\0"})
@@ -142,7 +142,7 @@ def test_vendor_names_are_made_storable(shop: Shop) -> None:
 
 
 def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
-    """A repeated webhook is recognised by its id, whatever its state, and handled only once."""
+    """A repeated webhook is recognised by its id in any state, and handled only once."""
     handling = FlakyHandler(shop)
     notice = shop.paid()
     first = receive_notice(shop, notice)
@@ -232,7 +232,10 @@ def test_plain_content_is_readable(shop: Shop) -> None:
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_subject_of_a_webhook(*, is_async: bool) -> None:
-    """The host determines a webhook's subject; if that fails, the webhook is stored anyway."""
+    """The host's function determines a webhook's subject.
+
+    If the function fails, the webhook is stored anyway.
+    """
 
     def subject_of(event: PaymentEvent) -> str | None:
         return {"INV-1": "customer-1"}[reference(event)]
@@ -246,7 +249,7 @@ def test_subject_of_a_webhook(*, is_async: bool) -> None:
 
 @pytest.mark.parametrize("invalid_subject", ["", "x" * 256, 42, "customer\0", "\ud800"])
 def test_invalid_subject_is_ignored(invalid_subject: Any) -> None:
-    """A subject that the store cannot hold is left out, and the webhook is stored."""
+    """A subject that the store cannot hold is omitted, and the webhook is stored."""
     shop = Shop(subject=lambda _: invalid_subject)
     assert 200 == shop.inbox.answer("stripe", **shop.paid().arguments()).status
     (entry,) = shop.inbox.find(EntryQuery()).items
@@ -411,7 +414,7 @@ def test_text_that_a_vendor_wants(shop: Shop) -> None:
 
 
 def test_batch_without_events_is_answered_and_not_stored(shop: Shop) -> None:
-    """A genuine batch without events, such as a test of the endpoint, is answered, not stored."""
+    """A genuine batch without events, such as an endpoint test, is answered but not stored."""
     secret = "a-long-webhook-secret"
     verifier = WebhookVerifier("gocardless", secret, replay_guard=False)
     shop.hub.webhooks = lambda *_, **__: verifier

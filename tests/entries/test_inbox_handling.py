@@ -17,7 +17,7 @@ __all__ = ["shop"]
 
 
 def test_a_failed_handler_is_called_again(shop: Shop) -> None:
-    """A failed webhook is retried later, and holds back later events of the same resource."""
+    """A failed webhook is retried later, and delays later events of the same resource."""
     handling = FlakyHandler(shop, fails=1)
     first, second = receive_notice(shop, shop.paid()), receive_notice(shop, shop.stripe.sent[-1])
     assert first == second
@@ -40,7 +40,7 @@ def test_a_failed_handler_is_called_again(shop: Shop) -> None:
 
 
 def test_webhook_that_always_fails_is_dead_and_replayable(shop: Shop) -> None:
-    """After its last attempt a webhook is dead; it blocks no other webhook, and can be replayed."""
+    """After its last attempt a webhook is dead: it blocks no other webhook, and can be replayed."""
     handling = FlakyHandler(shop, fails=3)
     entry = receive_notice(shop, shop.paid())
     states = []
@@ -69,7 +69,7 @@ def test_done_webhooks_can_be_replayed(shop: Shop) -> None:
 
 
 def test_dead_workers_webhook_is_taken_over(shop: Shop) -> None:
-    """A killed worker's webhook is taken over when its lease ends."""
+    """The webhook of a killed worker is taken over when its lease ends."""
     dying_workers = [True]
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
@@ -106,7 +106,7 @@ def test_webhook_that_kills_workers_is_dead(shop: Shop) -> None:
 
 
 def test_late_worker_marks_nothing_done(shop: Shop) -> None:
-    """A worker whose lease is over does not mark a webhook done that another worker has taken."""
+    """A worker whose lease has ended marks no webhook as done that another worker took over."""
 
     @shop.inbox.on("payments")  # type: ignore[untyped-decorator]  # the inbox is of either mode
     def handle(event: Any, entry: Any) -> None:
@@ -146,7 +146,7 @@ def test_contested_webhooks_are_skipped(shop: Shop) -> None:
 
 
 def test_handlers_may_be_awaited() -> None:
-    """A handler may be asynchronous in an asynchronous hub; a synchronous hub refuses it."""
+    """An asynchronous hub accepts asynchronous handlers; a synchronous hub refuses them."""
     seen_references = []
 
     async def handle(event: Any, entry: Any) -> None:
@@ -206,7 +206,10 @@ def test_round_handles_a_hundred_webhooks(shop: Shop) -> None:
 
 
 def test_only_the_webhooks_of_some_ids_are_handled(shop: Shop) -> None:
-    """If ids are given, only the webhooks with these ids are handled; others wait for a worker."""
+    """If ids are passed, only the webhooks with these ids are handled.
+
+    All others wait for a worker.
+    """
     handling = FlakyHandler(shop)
     receive_notice(shop, shop.paid())
     chosen_entry = receive_notice(shop, shop.paid("INV-2"))

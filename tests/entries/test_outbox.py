@@ -81,7 +81,10 @@ def test_a_call_is_written_down_and_then_made(shop: Shop) -> None:
 
 
 def test_only_first_of_several_calls_with_one_key_is_made(shop: Shop) -> None:
-    """Of several calls with one key only the first is made; other tenants' keys are independent."""
+    """If several calls have the same key, only the first is made.
+
+    Keys of other tenants are independent.
+    """
     first = _put_entry(shop, key="INV-1")
     assert first == _put_entry(shop, DECLINED, key="INV-1")
     assert first.id != _put_entry(shop, key="INV-1", tenant="acme").id
@@ -110,7 +113,7 @@ def test_a_key_is_the_same_in_every_release(shop: Shop) -> None:
     ],
 )
 def test_invalid_calls_are_refused_at_once(shop: Shop, call: tuple[Any, ...], words: str) -> None:
-    """An invalid call is refused when it is put, and nothing is stored."""
+    """An invalid call is refused when it is added to the outbox, and nothing is stored."""
     if call[:2] == ("payments", "refund"):
         # Where a thing is can only be told with the configuration.
         _put_and_fail(shop, call)
@@ -134,7 +137,10 @@ def test_options_are_checked_and_kept(shop: Shop) -> None:
 
 
 def test_a_key_of_the_callers_own_is_refused(shop: Shop) -> None:
-    """A call with its own `idempotency_key` is refused; the error says to use `key` instead."""
+    """A call that already has an `idempotency_key` is refused.
+
+    The error says to use `key` instead.
+    """
     with pytest.raises(InvalidData, match="chooses the idempotency key") as excinfo:
         _put_entry(shop, idempotency_key="mine")
     assert "key=" in excinfo.value.remedy
@@ -191,7 +197,10 @@ def test_stores_have_a_mode(shop: Shop) -> None:
 
 
 def test_a_call_is_not_made_before_its_time(shop: Shop) -> None:
-    """A call is not made before `not_before`; of due calls, a lower priority number goes first."""
+    """A call is not made before `not_before`.
+
+    Of the due calls, the lowest priority number goes first.
+    """
     late_entry = _put_entry(shop, not_before=shop.time_after(60))
     entry = _put_entry(shop, DECLINED)
     assert [(entry.id, "dead")] == _states(_deliver(shop))
@@ -214,7 +223,10 @@ def test_the_order_is_kept(shop: Shop) -> None:
 
 
 def test_long_order_names(shop: Shop) -> None:
-    """Calls with the same long `order` name are made in order; different long names differ."""
+    """Calls with the same long `order` name are made in order.
+
+    Calls with different long names are independent.
+    """
     names = ["x" * 1000, "x" * 1000, "x" * 1001]
     lanes = [_put_entry(shop, order=name).lane for name in names]
     assert lanes[0] == lanes[1] != lanes[2]
@@ -222,7 +234,10 @@ def test_long_order_names(shop: Shop) -> None:
 
 
 def test_limit_bounds_a_delivery(shop: Shop) -> None:
-    """`limit` bounds the calls of one delivery, and the rest is left for the next."""
+    """`limit` is the maximum number of calls in one delivery.
+
+    The remaining calls are left for the next delivery.
+    """
     for _ in range(3):
         _put_entry(shop)
     assert [2, 1, 0] == [len(_deliver(shop, limit=2)) for _ in range(3)]
@@ -297,7 +312,7 @@ def test_stuck_is_paged(shop: Shop) -> None:
 
 
 def test_a_refusal_is_final(shop: Shop) -> None:
-    """A declined call is given up at once, and a replay of it uses a new idempotency key."""
+    """A declined call is given up at once, and replaying it uses a new idempotency key."""
     entry = _put_entry(shop, DECLINED, order="a")
     later_entry = _put_entry(shop, order="a")
     (worked_entry,) = _deliver(shop).worked
@@ -355,7 +370,7 @@ def test_dead_workers_call_is_not_repeated(shop: Shop) -> None:
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_unknown_outcomes_are_held(*, is_async: bool) -> None:
-    """At a vendor without idempotency keys, a call whose response was lost is left undecided."""
+    """If a vendor has no idempotency keys, a call whose response was lost stays undecided."""
     shop = Shop(is_async=is_async, idempotency_header=None)
     entry, later_entry = _put_entry(shop, order="a"), _put_entry(shop, order="a")
     shop.stripe.fail(Lost())
@@ -477,7 +492,7 @@ def test_forget_removes_ended_calls(shop: Shop) -> None:
 
 
 def test_subject_of_a_call(shop: Shop) -> None:
-    """The subject of a call is stored with it, and logged when the call is made."""
+    """The subject of a call is stored with the call, and logged when the call is made."""
     entry = _put_entry(shop, subject="customer-1", tenant=None)
     assert "customer-1" == entry.subject
     _deliver(shop)
@@ -530,7 +545,7 @@ def test_a_request_is_put_as_any_call(shop: Shop) -> None:
 
 
 def test_only_the_calls_of_some_ids_are_made(shop: Shop) -> None:
-    """If ids are given, only the calls with these ids are made; all others wait for a worker."""
+    """If ids are passed, only the calls with these ids are made; all others wait for a worker."""
     other_entry, own_entry = _put_entry(shop), _put_entry(shop)
     result = _deliver(shop, ids=[own_entry.id, "nobody"])
 

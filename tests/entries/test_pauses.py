@@ -58,7 +58,10 @@ def test_other_calls_go_on(shop: Shop, scope: Any) -> None:
 
 
 def test_pauses_are_listed(shop: Shop) -> None:
-    """Each pause is listed with its reason and start; pausing again changes nothing."""
+    """Each pause is listed with its reason and start.
+
+    Starting the same pause again changes nothing.
+    """
     start_time = shop.clock.utc()
     shop.do(shop.outbox.pause, "payments", reason="  incident 7 ")
     shop.advance_clock(60)

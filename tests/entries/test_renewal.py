@@ -37,7 +37,7 @@ VERBS = ("now", "add", "due", "swap", "find", "remove")
 
 
 class SharedInbox:
-    """A store that is shared by several processes, each with its own heartbeat."""
+    """A store that several processes share, each with its own heartbeat."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
@@ -153,7 +153,7 @@ def test_entry_lease_is_renewed_while_its_handler_runs() -> None:
 
 
 def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
-    """After a worker's death, another worker claims its entry one lease after the last renewal."""
+    """After a worker's death, another worker claims the entry one lease after the last renewal."""
     shared_inbox = SharedInbox()
     process, other_process = shared_inbox.process(), shared_inbox.process()
     shared_inbox.add("a")
@@ -175,7 +175,10 @@ def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
 
 
 def test_a_worker_that_was_interrupted_renews_nothing_more() -> None:
-    """An interrupted worker does not renew its lease; another worker claims the entry after it."""
+    """An interrupted worker does not renew its lease.
+
+    Another worker claims the entry when the lease ends.
+    """
     shared_inbox = SharedInbox()
     process, other_process = shared_inbox.process(), shared_inbox.process()
     shared_inbox.add("a")
@@ -264,7 +267,7 @@ def test_a_short_handler_makes_no_renewal() -> None:
 
 
 def test_a_longer_lease_is_renewed_less_often() -> None:
-    """A lease of a minute is renewed only every ten seconds: after a sixth of it has passed."""
+    """A lease of a minute is renewed every ten seconds, when a sixth of it has passed."""
     shared_inbox = SharedInbox()
     process = shared_inbox.process(lease=60.0)
     shared_inbox.add("a")

@@ -1,4 +1,4 @@
-"""Stored data about a subject is found, exported and erased in every store."""
+"""Stored data about a person (the subject) is found, exported and erased in every store."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def subjects(shop: Shop, *, everything: bool = True) -> Any:
 
 
 def test_finds_all_data_of_a_subject(shop: Shop) -> None:
-    """All stored data of one subject is found, and no data of others."""
+    """All stored data about one subject is found, and no data about others."""
     result = shop.do(subjects(shop).find, subject=ADA)
     assert [1, 1, 1] == [len(result.log), len(result.inbox), len(result.outbox)]
     assert {ADA} == {item.subject for item in (*result.log, *result.inbox, *result.outbox)}
@@ -80,7 +80,7 @@ def test_finds_all_data_of_a_subject(shop: Shop) -> None:
 
 
 def test_stored_data_of_subject_is_found_even_if_it_fills_several_pages(shop: Shop) -> None:
-    """Stored data of a subject is found even if it fills several pages."""
+    """Stored data about a subject is found even if it fills several pages."""
     for _ in range(501):
         shop.do(shop.outbox.put, "payments", "charge", CHARGE, subject=ADA)
     assert 502 == len(shop.do(subjects(shop).find, subject=ADA).outbox)
@@ -159,7 +159,7 @@ def test_export_is_readable() -> None:
 
 
 def test_erasing_one_subject_removes_all_its_data(shop: Shop) -> None:
-    """Erasing one subject removes all its data, and leaves other data unchanged."""
+    """Erasing one subject removes all data about the subject, and no other data."""
     erased_counts = shop.do(subjects(shop).erase, subject=ADA)
     assert (1, 1, 1) == (erased_counts.log, erased_counts.inbox, erased_counts.outbox)
     result = shop.do(subjects(shop).find, subject=ADA)
@@ -190,7 +190,7 @@ def test_stores_are_optional(shop: Shop) -> None:
 
 @pytest.mark.parametrize("verb", ["find", "export", "erase"])
 def test_missing_subject_is_refused(shop: Shop, verb: str) -> None:
-    """Exporting or erasing without subject and tenant raises an error, and erases nothing."""
+    """An export or erasure without a subject and a tenant raises an error, and erases nothing."""
     with pytest.raises(InvalidData, match="everybody") as excinfo:
         shop.do(getattr(subjects(shop), verb))
     assert "subject" == excinfo.value.field
@@ -199,7 +199,7 @@ def test_missing_subject_is_refused(shop: Shop, verb: str) -> None:
 
 
 def test_every_api_takes_a_subject(shop: Shop) -> None:
-    """Each contract's API stores the subject of a call, and refuses an invalid subject."""
+    """The API of each contract stores the subject of a call, and refuses an invalid subject."""
     hub = shop.hub
     manager = hub.manager
     for contract_api in (hub.email, hub.payments, hub.sms, hub.storage, hub.shipping):

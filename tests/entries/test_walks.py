@@ -1,4 +1,4 @@
-"""Workers may be killed at any step: calls keep their order, and done calls are not repeated.
+"""Workers may be killed at any step: calls stay in order, and calls that are done are not repeated.
 
 The wall clocks of the workers are set anew again and again, and change nothing.
 """
@@ -42,7 +42,7 @@ _VERBS = ("add", "due", "swap", "find", "remove", "now")
 
 
 class KilledError(BaseException):
-    """The exception that stands for the signal that kills a worker."""
+    """The exception that represents the signal that kills a worker."""
 
 
 class StoreWalk:
@@ -175,7 +175,7 @@ MOVES = st.lists(
 def test_crashes_lose_and_repeat_nothing_that_is_done(
     kind: type[Entry], moves: list[tuple[Any, ...]]
 ) -> None:
-    """Despite killed workers, each entry is processed in order until it is done or given up."""
+    """Although workers are killed, each entry is processed in order until done or given up."""
     walk = StoreWalk(kind)
     count = 0
     for move, *values in moves:
@@ -204,7 +204,7 @@ def test_crashes_lose_and_repeat_nothing_that_is_done(
 
 
 def test_contested_claims_stay_within_the_limit() -> None:
-    """If another worker claims an entry first, more entries are offered, up to the limit."""
+    """If another worker claims an entry first, the store offers others, up to the limit."""
     walk = StoreWalk(OutboxEntry)
     for number in range(4):
         walk.add(number, None)

@@ -36,7 +36,7 @@ class WaitRecorder(Event):
 
 
 def emptying_step(*rounds: str) -> Callable[[], str]:
-    """Return a worker's step that reports these results in turn, and then finds nothing to do."""
+    """Return a step that returns these results one by one, and then finds nothing to do."""
     remaining_rounds = list(rounds)
     return lambda: remaining_rounds.pop(0) if remaining_rounds else ""
 
@@ -144,7 +144,7 @@ def test_signals_set_the_event(how: signal.Signals) -> None:
 
 
 def test_foreign_signal_handlers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Signal handlers that were not installed by Python are kept, as Python cannot restore them."""
+    """Signal handlers not installed by Python are kept, because Python cannot restore them."""
     previous_handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as around:
         around.setattr(signal, "getsignal", {signal.SIGTERM: None}.get)

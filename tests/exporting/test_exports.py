@@ -191,7 +191,7 @@ def test_other_settings_are_values(exported: Description) -> None:
 
 
 def test_every_account_has_a_folder(exported: Description) -> None:
-    """Each account and service has a folder in the export, or a reason why it has none."""
+    """Each account and service has a folder in the export, or a stated reason why it has none."""
     collection = postman(exported)
     folders = {item["name"]: item["item"] for item in collection["item"]}
 
@@ -220,7 +220,7 @@ def test_exported_requests_match_the_vendors(exported: Description) -> None:
 def test_vendor_without_a_sandbox_account_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A vendor without a sandbox account is listed, and the listing says what to do."""
+    """A vendor without a sandbox account is listed, with the step that the user must take."""
     install(
         tmp_path,
         monkeypatch,

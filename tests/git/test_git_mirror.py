@@ -94,7 +94,7 @@ def test_mirror_copies_exact_refs(tmp_path: Path, source: Repository) -> None:
 
 
 def test_ref_given_by_its_full_name_is_mirrored_alone(tmp_path: Path, source: Repository) -> None:
-    """A ref given by its full name is mirrored alone; if it is missing, the error has the name."""
+    """A ref with its full name is mirrored alone; if the ref is missing, the error names it."""
     target = bare_repository(tmp_path / "target.git")
     source.commit("other", "other")
     mirror = GitMirror(

@@ -216,7 +216,10 @@ def test_planted_violation_is_caught(name: str, good: Evidence) -> None:
 
 
 def test_stated_key_may_be_in_the_query_but_no_other_secret() -> None:
-    """A key declared with `query_key` may be in that URL parameter; other secrets may not."""
+    """A key declared with `query_key` may be in that URL parameter.
+
+    Other secrets must not be in the URL.
+    """
     postnord = evidence_of("postnord")
     [key] = postnord.secrets
     elsewhere = attrs.evolve(
@@ -264,7 +267,7 @@ def test_evidence_has_every_fault(good: Evidence) -> None:
 
 
 def test_vendor_without_a_sandbox_is_graded(good: Evidence) -> None:
-    """A vendor without a sandbox has no tier, since nothing proves what it declares."""
+    """A vendor without a sandbox has no tier, because nothing proves its declarations."""
     evidence = Evidence(name=GOOD, vendor=good.vendor, modules=modules_of(good.vendor))
 
     assert Tier.NONE is grade(evidence).tier
@@ -274,7 +277,7 @@ def test_vendor_without_a_sandbox_is_graded(good: Evidence) -> None:
 
 
 def test_command_shows_the_rules_that_fail() -> None:
-    """`moorage grade` shows each rule with its result, where it fails, and what to do."""
+    """`moorage grade` shows each rule with its result, the place where it fails, and the remedy."""
     result = command("grade", "sinch", "--json")
     people = command("grade", "sinch", "--every")
 

@@ -46,7 +46,7 @@ BAD = [
 
 @pytest.mark.parametrize("text, kind, name", GOOD)
 def test_operation_of_a_document(text: str, kind: str, name: str | None) -> None:
-    """The kind and name of the only operation are found, whatever strings and comments contain."""
+    """The kind and the name of the only operation are found, despite any strings and comments."""
     assert GraphQLDocument(text, kind, name) == read_document(text)
 
 

@@ -248,7 +248,10 @@ def test_mutation_that_failed_while_it_was_executed(
 
 
 def test_code_of_other_services() -> None:
-    """An error's `type` counts as its code, and codes may be spelt in other ways."""
+    """The `type` of a GraphQL error is read as its code.
+
+    A code may be spelt in several ways.
+    """
     limit = Response(200, body=b'{"errors": [{"type": "RATE_LIMITED", "message": "slow"}]}')
     denied = answer(None, problem("access-denied"))
 
@@ -257,7 +260,10 @@ def test_code_of_other_services() -> None:
 
 
 def test_partial_graphql_result_is_returned_with_its_errors() -> None:
-    """A partial GraphQL result is returned with its errors; `whole_data` raises such an error."""
+    """A partial GraphQL result is returned with its errors.
+
+    With `whole_data`, an error is raised instead.
+    """
     denied = problem("FORBIDDEN", path=["orders", 0, "price"])
     response = answer({"orders": [{"price": None}]}, denied, cost=3)
 
@@ -295,7 +301,7 @@ def test_partial_graphql_result_is_returned_with_its_errors() -> None:
     ],
 )
 def test_pause_that_a_service_asks_for(response: Response, pause: float | None) -> None:
-    """The wait comes from the GraphQL response: given in seconds, or by cost and restore rate."""
+    """The wait is read from the GraphQL response: either seconds, or a cost and a restore rate."""
     error = refusal_of(response)
     assert error is not None
     assert pause == error.vendor_retry_after
@@ -305,7 +311,7 @@ def test_pause_that_a_service_asks_for(response: Response, pause: float | None) 
     "body", [b"", b"<html>", b"[]", b"null", b'{"data": 5}', b'{"data": null}']
 )
 def test_answer_that_is_not_graphql(body: bytes) -> None:
-    """A response that is not GraphQL, or has neither data nor errors, is the vendor's failure."""
+    """If a response is not GraphQL, or has neither data nor errors, the error blames the vendor."""
     with pytest.raises(VendorFailed):
         read_answer(Response(200, body=body))
 
@@ -367,7 +373,7 @@ def test_path_that_leads_to_no_connection(path: str) -> None:
     ],
 )
 def test_document_of_another_kind(make: Any, document: str, remedy: str) -> None:
-    """Each method refuses documents with another kind of operation than its own."""
+    """Each method refuses documents that contain another kind of operation than the method's."""
     with pytest.raises(InvalidData, match=remedy):
         make(document)
 

@@ -1,4 +1,4 @@
-"""Persisted GraphQL documents, which a service knows by hash or id."""
+"""Persisted GraphQL documents, which a service identifies by hash or id."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def shop(**options: Any) -> Service:
 @pytest.mark.parametrize("code", ["PERSISTED_QUERY_NOT_FOUND", None])
 @sync_and_async
 async def test_service_learns_a_document(world: World, status: int, code: str | None) -> None:
-    """Only a document's hash is sent; its text follows once if the service does not know it."""
+    """Only a document's hash is sent; if the service does not know it, the text is sent once."""
     store = DocumentStore(status, code)
     world.vendor.answers(*[store.function()] * 3)
     manager = world.watched(shop())
@@ -89,7 +89,7 @@ async def test_service_learns_a_document(world: World, status: int, code: str | 
 async def test_mutation_whose_hash_service_did_not_know_is_sent_again_with_its_text(
     world: World,
 ) -> None:
-    """A mutation whose hash the service did not know is sent again with its text."""
+    """If the service does not know a mutation's hash, it is sent again with its text."""
     store = DocumentStore()
     world.vendor.answers(store.function(), store.function())
     manager = world.manager(shop())

@@ -26,7 +26,7 @@ INTROSPECTION: Any = introspection_from_schema(build_schema(SDL))
 
 @pytest.fixture(params=["sdl", "introspection", "answer", "file.graphql", "file.json"])
 def schema(request: pytest.FixtureRequest, tmp_path: Path) -> GraphQLSchema:
-    """Return the same schema, read from each kind of source."""
+    """Return the same schema from each kind of source."""
     if request.param == "sdl":
         return GraphQLSchema.from_sdl(SDL)
     if request.param == "introspection":
@@ -60,7 +60,10 @@ def test_document_that_fits(schema: GraphQLSchema) -> None:
     ],
 )
 def test_document_that_does_not_fit(schema: GraphQLSchema, document: str, message: str) -> None:
-    """A document that does not fit the schema is refused; each problem has its place and reason."""
+    """A document that does not fit the schema is refused.
+
+    The error lists each problem's place and reason.
+    """
     shop = GraphQL("/graphql", schema=schema)
     make: Any = shop.query
     for _ in range(2):

@@ -50,7 +50,10 @@ def mariadb_location() -> Iterator[StoreLocation]:
 
 @pytest.fixture(scope="session")
 def nats_location() -> Iterator[StoreLocation]:
-    """Return the location of a bucket in a private NATS server; it can hold only claims."""
+    """Return the location of a bucket in a private NATS server.
+
+    The bucket can store only idempotency claims.
+    """
     with PrivateNats() as server:
         yield StoreLocation("nats", f"{server.url}/keys")
 
@@ -61,7 +64,7 @@ def shards_location(
     redis_location: StoreLocation,
     postgresql_location: StoreLocation,
 ) -> StoreLocation:
-    """Return the location of three shards, the last of which has just been added."""
+    """Return the location of a store with three shards, the last of which was just added."""
     shards = (postgresql_location, redis_location, sqlite_location)
     return StoreLocation("shards", "", shards=shards, former=2)
 

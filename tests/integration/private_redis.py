@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PrivateRedis:
-    """A private Redis server, which keeps its port when it restarts, but no data."""
+    """A private Redis server; after a restart it has the same port but no data."""
 
     def __init__(self, program: str) -> None:
         self._program = program
@@ -24,7 +24,7 @@ class PrivateRedis:
         self.start()
 
     def start(self) -> None:
-        """Start the server and wait until it answers."""
+        """Start the server, and wait until it responds."""
         self._process = subprocess.Popen(
             [
                 self._program,

@@ -1,4 +1,4 @@
-"""Locations of shared state, in a form that any process can open."""
+"""Locations of stores for shared state, in a form that any process can open."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ trips: ContextVar[list[dict[str, Any]] | None] = ContextVar("trips", default=Non
 
 @attrs.frozen
 class StoreLocation:
-    """A store's location, from which several processes can open it.
+    """The location of a store, with which several processes can open it.
 
     Attributes:
         kind: sqlite, redis, postgresql, mariadb, nats or shards.
@@ -108,7 +108,7 @@ class RecordingStore:
             self.node_of = store.node_of
 
     def post(self, command: Command[Any]) -> None:
-        """Send a command without waiting for its answer, and record it."""
+        """Send a command without waiting for its reply, and record the command."""
         with _record_command(command, posted=True):
             self._store.post(command)
 
@@ -133,7 +133,7 @@ class AsyncRecordingStore(RecordingStore):
 
 @contextmanager
 def _record_command(command: Command[Any], *, posted: bool = False) -> Generator[dict[str, Any]]:
-    """Record a store command while it runs, if the test listens to commands."""
+    """Record a store command while it runs, if the test records commands."""
     # An admission has short cuts, which are classes of their own.
     kind = Admission if isinstance(command, Admission) else type(command)
     trip = {"what": kind.__name__, "began": now(), "posted": posted, "failed": True}
@@ -148,7 +148,7 @@ def _record_command(command: Command[Any], *, posted: bool = False) -> Generator
 
 
 def _record_answer(trip: dict[str, Any], command: Command[Any], answer: Any) -> None:
-    """Add an answer's decision, wait and tickets to the record of the store command."""
+    """Add a reply's decision, wait and tickets to the record of the store command."""
     if isinstance(command, (Admission, Confirm)):
         trip |= {"answer": int(answer[0]), "wait": answer[1] * 1000}
     if isinstance(command, Admission):

@@ -42,7 +42,7 @@ def _fail(manager: ConnectorManager, name: str) -> None:
 def test_failures_of_all_processes_count_together(
     pool: WorkerPool, location: StoreLocation, name: str, rules: dict[str, Any]
 ) -> None:
-    """Failures of six processes open their shared circuit, even if each alone saw too few."""
+    """Failures in six processes open their shared circuit, even if no process saw enough."""
     service = _service(name, **rules)
     job = Job(scenario="call", services=(service,), state=location, threads=2, fails=1)
     with location.open() as store, ConnectorManager([service], state=store) as manager:
@@ -59,7 +59,7 @@ def test_failures_of_all_processes_count_together(
 
 
 def test_quorum_counts_processes(pool: WorkerPool, location: StoreLocation, name: str) -> None:
-    """If a circuit needs failures of several processes, one process alone does not open it."""
+    """If a circuit needs the failures of several processes, one process alone does not open it."""
     service = _service(name, failures=3, quorum=3)
     job = Job(scenario="call", services=(service,), state=location, threads=2, calls=3, fails=1)
     with location.open() as store, ConnectorManager([service], state=store) as manager:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can
 def test_forked_children_share_state_not_connections(
     pool: WorkerPool, location: StoreLocation, name: str
 ) -> None:
-    """Forked children share limits and keys with their parent, but no connection."""
+    """Forked children share limits and idempotency keys with their parent, but no connections."""
     tokens = 20
     service = Service(
         name,

@@ -69,7 +69,7 @@ def test_racing_processes_act_once_per_key(
 def test_processes_act_once_per_key_while_a_shard_is_added(
     pool: WorkerPool, shards_location: StoreLocation, name: str, vendor: VendorServer
 ) -> None:
-    """While only some processes know a new shard, each key has one effect, or is refused."""
+    """While only some processes use a new shard, each key has one effect or is refused."""
     lock, effects = Lock(), Counter[str | None]()
 
     def respond(received: ReceivedRequest) -> Behaviour:

@@ -1,4 +1,4 @@
-"""The shared state that a process leaves behind when it is killed during its calls."""
+"""Checks the shared state of a process that was killed during its calls."""
 
 from __future__ import annotations
 
@@ -55,7 +55,10 @@ class Bank:
         self.effects: dict[str, int] = {}
 
     def answer(self, received: ReceivedRequest) -> Behaviour:
-        """Act on requests without a key and once per key; leave the first request unanswered."""
+        """Act once per idempotency key, and on each request without a key.
+
+        Do not respond to the first request.
+        """
         path = received.path
         key = received.headers.get("idempotency-key")
         with self._lock:
@@ -115,7 +118,10 @@ class KilledProcess:
 def killed_processes(
     pool: WorkerPool, request: pytest.FixtureRequest
 ) -> Iterator[dict[str, KilledProcess]]:
-    """Yield a killed process for each store; all are prepared at once, so that leases overlap."""
+    """Yield a killed process for each store.
+
+    All processes are prepared at the same time, so that their leases overlap.
+    """
     fields = {}
     with VendorServer() as vendor:
         for name, kinds in SETS.items():
@@ -192,7 +198,7 @@ def _process_of_set(
 def test_lease_of_a_dead_probe_ends(
     killed_processes: dict[str, KilledProcess], kind: str, request: pytest.FixtureRequest
 ) -> None:
-    """The slot of a killed probe becomes free after its attempt's deadline and a margin."""
+    """The slot of a killed probe becomes free after the deadline of its attempt and a margin."""
     dead_process = _process_of_set(killed_processes, kind, request)
     if dead_process.retry_after is None:  # only on a machine that stood still for seconds
         assert dead_process.refused - dead_process.asked > LEASE * 1e9
@@ -238,7 +244,10 @@ def test_unknown_outcome_is_resent_under_its_key(
 def test_unknown_outcome_is_not_resent_without_keys(
     killed_processes: dict[str, KilledProcess], kinds: str, request: pytest.FixtureRequest
 ) -> None:
-    """A vendor without keys gets no second request; the error states what to look up."""
+    """A vendor without idempotency keys gets no second request.
+
+    The error states what to look up.
+    """
     dead_process = _process_of_set(killed_processes, kinds, request)
     path, key = f"/{dead_process.other.name}", f"key of {dead_process.other.name}"
     with dead_process.manager() as manager:

@@ -117,7 +117,10 @@ def test_asynchronous_pool_survives_killed_connections(address: dict[str, Any]) 
 
 
 def test_cancelled_statement_costs_its_connection_only(address: dict[str, Any]) -> None:
-    """Cancelling a statement loses only its own connection; the next caller gets a usable one."""
+    """Cancelling a statement closes only its own connection.
+
+    The next caller gets a usable connection.
+    """
 
     async def connect(_: float) -> AsyncPostgresLink:
         return AsyncPostgresLink(await psycopg.AsyncConnection.connect(**address))
@@ -143,7 +146,10 @@ def test_cancelled_statement_costs_its_connection_only(address: dict[str, Any]) 
 
 
 def test_forked_child_opens_its_own_connection(address: dict[str, Any]) -> None:
-    """A forked child opens its own connection; when the child ends, the parent's still works."""
+    """A forked child opens its own connection.
+
+    When the child ends, the parent's connection still works.
+    """
     with LinkPool(lambda _: PostgresLink(psycopg.connect(**address))) as pool:
         with pool.link("parent", 20.0) as link:
             parent = link.connection.info.backend_pid

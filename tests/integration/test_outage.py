@@ -141,7 +141,7 @@ class Shop:
 def _survives(
     shop: Shop, away: Callable[[], None], back: Callable[[], None], *, keeps: bool
 ) -> None:
-    """Check calls before, during and after an outage; `keeps` means that no data are lost."""
+    """Check calls before, during and after an outage; `keeps` states that no data are lost."""
     shop.call()
     assert "effect 0 of before" == shop.pay("before")
     away()
@@ -197,7 +197,7 @@ def test_calls_continue_and_keys_are_refused_while_redis_is_down(
 
 
 def test_slow_redis_is_not_an_outage(redis_location: StoreLocation, name: str) -> None:
-    """If a reply of Redis is slow, calls wait for it, so that limits remain shared."""
+    """If a reply from Redis is slow, calls wait for it, so that limits remain shared."""
     with _proxy_of(redis_location) as (proxy, location):
         shop = Shop(location, name)
         with shop.store:
@@ -223,7 +223,7 @@ def test_calls_continue_and_keys_are_refused_while_postgresql_is_down(
 def test_any_lost_reply_leaves_the_key_correct(
     kind: str, name: str, request: pytest.FixtureRequest
 ) -> None:
-    """If any reply of the store is lost, the next synchronous call finds the key's correct state.
+    """Whichever reply of the store is lost, the next synchronous call finds the correct state.
 
     An effect that happened has its response, and a key without effect is free, so nobody waits for
     the end of a lease.
@@ -246,7 +246,7 @@ def test_any_lost_reply_leaves_the_key_correct(
 def test_any_lost_reply_leaves_the_key_correct_async(
     kind: str, name: str, request: pytest.FixtureRequest
 ) -> None:
-    """If any reply of the store is lost, the next async call finds the key's correct state."""
+    """Whichever reply of the store is lost, the next asynchronous call finds the correct state."""
     effects: list[str] = []
 
     async def pay(manager: AsyncConnectorManager, key: str, **options: Any) -> str:
@@ -323,7 +323,7 @@ def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: s
 def test_key_store_works_while_the_state_store_fails(
     redis_location: StoreLocation, sqlite_location: StoreLocation, name: str
 ) -> None:
-    """If the state store fails, limits are counted in memory, and keys in their own store work."""
+    """If the state store fails, limits are counted in memory; keys in a separate store work."""
     with _proxy_of(redis_location) as (proxy, location), sqlite_location.open() as claims:
         shop = Shop(location, name, claims)
         with shop.store:

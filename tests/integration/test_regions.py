@@ -1,4 +1,4 @@
-"""Real servers as regions that fail, hang or close connections, as all processes see them."""
+"""Real servers as regions that fail, hang or close connections, as seen by several processes."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def _count_lost_storage(events: list[Event]) -> int:
 
 @EACH_STORE
 def test_unkeyed_call_ignores_a_silent_store(kind: str, silent_server: socket.socket) -> None:
-    """If the store never replies, only the first call waits for it, and no call fails."""
+    """If the store never replies, only the first call waits for the store, and no call fails."""
     events: list[Event] = []
     with _location(kind, silent_server).open() as store, silent_server:
         manager = ConnectorManager(

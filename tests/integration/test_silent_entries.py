@@ -73,7 +73,7 @@ def test_put_and_deliver_end_with_their_deadline(url: str) -> None:
 
 
 def test_receive_and_handle_end_with_their_deadline(url: str) -> None:
-    """If the database never replies, the sender of a webhook is told in time to send it again."""
+    """If the database never replies, a webhook's sender is told in time to send it again."""
     shop = Shop()
     inbox = WebhookInbox(shop.hub, open_inbox(url, timeout=STORE_PATIENCE))
     inbox.on("webhook")(lambda *_: None)

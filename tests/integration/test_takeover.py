@@ -1,4 +1,4 @@
-"""Processes killed or paused during calls with idempotency keys, and those that wait for them."""
+"""Processes killed or paused during calls with idempotency keys, and callers that wait for them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LONGER_THAN_A_LEASE: Final = 1.5 * LEASE / SECOND
 
 
 class Bank:
-    """A vendor that answers slowly on the first request to each path, and acts once per key."""
+    """A vendor that responds slowly to the first request on each path, and acts once per key."""
 
     def __init__(self, takes: float) -> None:
         self._takes = takes
@@ -143,7 +143,9 @@ class _RemainingLease:
 def test_dead_holder_is_replaced_after_its_lease(
     pool: WorkerPool, location: StoreLocation, vendor: VendorServer, name: str, is_async: bool
 ) -> None:
-    """A dead process's key is taken over once its lease ends; a living process's key never is.
+    """The idempotency key of a dead process is taken over once its lease ends.
+
+    The key of a living process never is.
 
     One of the waiters repeats the request at a vendor that knows keys, and all get that response.
     At a vendor without keys the waiters learn that the outcome is unknown, and nothing is sent

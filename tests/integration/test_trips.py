@@ -46,7 +46,10 @@ def _call(manager: ConnectorManager, name: str, kind: str, times: int) -> None:
 def _commands_of_call(
     service: Service, kind: str, state: StateStorage, claims: StateStorage | None = None
 ) -> list[str]:
-    """Return the store commands of one call after a first call; it may have had to wait."""
+    """Return the store commands of one call that follows a first call.
+
+    The second call may have had to wait.
+    """
     noted_trips: list[dict[str, Any]] = []
 
     def call_has_waited() -> bool:

@@ -51,7 +51,7 @@ class WorkerProcess:
         return self._process.pid
 
     def give(self, job: Job) -> None:
-        """Send the process a job, which it prepares but does not start."""
+        """Send a job to the process, which prepares the job but does not start it."""
         self.told = []
         self._say(base64.b64encode(pickle.dumps(job)))
 
@@ -60,7 +60,7 @@ class WorkerProcess:
         self._say(b"go")
 
     def wait_for(self, what: str, count: int = 1) -> Told:
-        """Wait until the process has sent this many reports of a kind; return the last one."""
+        """Wait until the process has sent this many reports of a kind; return the last report."""
         return self._wait(lambda: self.reports_of(what)[count - 1 :], what)[0]
 
     def reports_of(self, what: str) -> list[Told]:
@@ -68,7 +68,7 @@ class WorkerProcess:
         return [report for report in self.told if report["what"] == what]
 
     def kill(self) -> None:
-        """Kill the process and its children, as `kill -9` does, and read its last reports."""
+        """Kill the process and its children, as `kill -9` does, and read their last reports."""
         if self._process.poll() is None:
             os.killpg(self.pid, signal.SIGKILL)
         self.wait_for_end()
@@ -136,7 +136,10 @@ class WorkerPool:
         return workers
 
     def work(self, *jobs: Job) -> list[Told]:
-        """Run all jobs at the same time; return all reports, with calls ordered by their start."""
+        """Run all jobs at the same time.
+
+        Return all reports, with the calls ordered by their start.
+        """
         workers = self.prepare_workers(list(jobs))
         for hand in workers:
             hand.go()

@@ -95,7 +95,7 @@ class Job:
 
 
 def report(**happened: Any) -> None:
-    """Print a report at once, so that it is kept if this process is killed."""
+    """Print a report at once, so that it is not lost if this process is killed."""
     line = json.dumps(happened).encode() + b"\n"
     with _writing:
         while line:
@@ -457,7 +457,7 @@ def fork(job: Job) -> None:
 
 
 def _in_child(job: Job, manager: ConnectorManager) -> None:
-    """Use the store in a forked child; the child then exits, whatever happens."""
+    """Use the store in a forked child, which then exits in any case."""
     code = 1
     try:
         _use_manager(job, manager)

@@ -197,7 +197,10 @@ def _invoices(draw: st.DrawFn) -> KsefInvoice:
 @settings(max_examples=60, deadline=None)
 @given(_invoices())
 def test_written_file_fits_the_schema_and_is_read_back(ksef: KsefInvoice) -> None:
-    """Each invoice becomes a file that fits the schema; reading and rewriting keeps its bytes."""
+    """Each invoice becomes a file that fits the schema.
+
+    Reading and rewriting the file gives the same bytes.
+    """
     body = write_fa3(ksef)
     received_invoice = read_fa3(body)
 
@@ -289,7 +292,7 @@ def test_supply_within_the_eu_has_the_sellers_prefix() -> None:
 
 
 def test_credit_note_has_negative_amounts() -> None:
-    """A credit note is written as a correction with the differences, and names its invoice."""
+    """A credit note is written as a correction with the differences, and refers to its invoice."""
     ksef = _ksef(
         type_code="381",
         preceding=[PrecedingInvoice(number="FV/1", issue_date=date(2026, 11, 1))],
@@ -370,7 +373,7 @@ def test_means_of_payment_without_untdid_4461_code_is_read_as_zzz_with_its_name(
 
 
 def test_accounts_without_means_are_read() -> None:
-    """A file may state only bank accounts, or only a means of payment."""
+    """An FA(3) file may state only bank accounts, or only a means of payment."""
     account = b"<RachunekBankowy><NrRB>PL61109010140000071219812874</NrRB></RachunekBankowy>"
     body = write_fa3(_ksef(due_date=date(2026, 12, 9)))
     body = body.replace(b"</Platnosc>", account + b"</Platnosc>")
@@ -444,7 +447,7 @@ def test_simplified_invoice_may_lack_rates() -> None:
 
 
 def test_two_vat_rates_that_share_sum_in_file_become_one_part_of_vat_breakdown() -> None:
-    """Two VAT rates that share a sum in the file become one part of the VAT breakdown."""
+    """Two VAT rates that share one sum in the file become one part of the VAT breakdown."""
     invoice = read_fa3(write_fa3(_ksef(lines=[LINE, _line("S", "22")]))).invoice
 
     assert invoice.stated_totals is not None
@@ -523,7 +526,10 @@ SPOILED: list[tuple[str, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("rule,field,fields", SPOILED)
 def test_spoiled_invoice_is_refused(rule: str, field: str, fields: dict[str, Any]) -> None:
-    """An invoice that violates a rule is not written; the error names the element and field."""
+    """An invoice that violates a rule is not written.
+
+    The error names the element and the field.
+    """
     ksef = _ksef(**fields)
 
     assert (rule, field) in _rules(ksef)
@@ -560,7 +566,10 @@ def test_wrong_total_is_refused() -> None:
     ],
 )
 def test_sums_by_rate_are_compared_with_the_lines(rule: str, old: bytes, new: bytes) -> None:
-    """A sum that is not that of the lines with its rate is refused, with the sum's element."""
+    """A sum that does not equal the lines with its rate is refused.
+
+    The error names the sum's element.
+    """
     body = write_fa3(_ksef())
     assert old in body
 
@@ -704,7 +713,7 @@ WRONG: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize("field,value", WRONG)
 def test_fields_of_wrong_types_are_refused(field: str, value: Any) -> None:
-    """A field of a wrong type is refused; the error names the field."""
+    """A field of a wrong type is refused, and the error names the field."""
     with pytest.raises(InvalidData) as refusal:
         attrs.evolve(_ksef(), **{field: value})
 
@@ -750,7 +759,7 @@ def upo(document: bytes, heading: str = "") -> bytes:
 
 
 def test_receipt_proves_which_file_was_accepted() -> None:
-    """A KSeF receipt states each file's number, which can be found by the file's bytes."""
+    """A KSeF receipt lists each file's number, which can be looked up by the file's bytes."""
     document = write_fa3(_ksef())
     pages = "<OpisPotwierdzenia><Strona>1</Strona><LiczbaStron>2</LiczbaStron></OpisPotwierdzenia>"
     receipt = read_upo(upo(document, pages))
@@ -786,7 +795,7 @@ BAD_RECEIPTS: list[tuple[bytes, bytes, str]] = [
 
 @pytest.mark.parametrize("old,new,words", BAD_RECEIPTS)
 def test_other_receipts_are_refused(old: bytes, new: bytes, words: str) -> None:
-    """An incomplete receipt is refused; the error names the missing element."""
+    """An incomplete receipt is refused, and the error names the missing element."""
     body = upo(b"x")
     assert old in body
 

@@ -172,7 +172,7 @@ def test_every_field_survives() -> None:
 
 
 def test_account_of_the_buyer_is_the_reference_for_the_administration() -> None:
-    """The seller's RiferimentoAmministrazione carries BT-19; the buyer's reference is left out."""
+    """The seller's RiferimentoAmministrazione contains BT-19; the buyer's reference is left out."""
     text = write_fatturapa(small_fattura(accounting_cost="UFF-1", buyer_reference="BR-1")).decode()
 
     assert "<RiferimentoAmministrazione>UFF-1</RiferimentoAmministrazione>" in text
@@ -245,7 +245,7 @@ def test_split_payment_leaves_the_vat_to_the_state() -> None:
 
 
 def test_means_of_payment_without_a_code_are_named_by_their_text() -> None:
-    """A means of payment that UNTDID 4461 does not have keeps its Italian code."""
+    """A means of payment without a code in UNTDID 4461 keeps its Italian code."""
     body = write_fatturapa(small_fattura(payment=PaymentInstructions(code="ZZZ", text="MP22")))
     payment = read_fatturapa(body).invoice.payment
 
@@ -295,7 +295,7 @@ def test_natural_person_is_read_by_both_names() -> None:
 
 
 def test_line_without_quantity_is_one_unit() -> None:
-    """A line without a quantity, as for a service, is read as one unit."""
+    """A line without a quantity, such as a service, is read as one unit."""
     line = attrs.evolve(LINE, quantity=Decimal(1))
     body = write_fatturapa(small_fattura(lines=[line]))
     body = body.replace(b"<Quantita>1.00</Quantita><UnitaMisura>C62</UnitaMisura>", b"")
@@ -361,7 +361,7 @@ SPOILED_INVOICES: list[tuple[str, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("rule, field, fields", SPOILED_INVOICES)
 def test_spoiled_invoice_is_refused(rule: str, field: str, fields: dict[str, Any]) -> None:
-    """An invoice that fails a check is not written; the error names the check and the field."""
+    """An invoice that fails a check is not written, and the error names the check and the field."""
     fattura = small_fattura(**fields)
 
     assert (rule, field) in _codes(fattura)
@@ -444,7 +444,10 @@ def _with_second_body(body: bytes, old: bytes = b"", new: bytes = b"") -> bytes:
 
 
 def test_file_with_several_invoices_is_read_as_a_batch() -> None:
-    """Each invoice of a file has the file's header; a single one cannot be asked for."""
+    """Each invoice of a file has the file's header.
+
+    A single invoice cannot be requested from a file with several.
+    """
     fattura = small_fattura()
     body = write_fatturapa(fattura)
     batch = _with_second_body(body, b"<Numero>2041<", b"<Numero>2042<")
@@ -479,7 +482,7 @@ def test_file_without_an_invoice_is_refused() -> None:
 
 
 def test_version_must_be_the_format() -> None:
-    """A file whose version differs from the format that it states is refused."""
+    """A file whose version differs from the format that the file states is refused."""
     body = write_fatturapa(small_fattura()).replace(b'versione="FPR12"', b'versione="FPA12"')
 
     with pytest.raises(InvalidData, match="00428"):
@@ -534,7 +537,7 @@ WRONG_FIELDS: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize("field, value", WRONG_FIELDS)
 def test_fields_of_wrong_types_are_refused(field: str, value: Any) -> None:
-    """A field of a wrong type or form is refused; the error names the field."""
+    """A field of a wrong type or form is refused, and the error names the field."""
     with pytest.raises(InvalidData) as refusal:
         attrs.evolve(small_fattura(), **{field: value})
 
@@ -559,7 +562,7 @@ def test_exemption_reasons_belong_to_their_nature() -> None:
 
 
 def test_withholding_of_wrong_type_is_refused() -> None:
-    """A withholding without a type is refused; the error names the field."""
+    """A withholding without a type is refused, and the error names the field."""
     fattura = small_fattura(
         withholdings=[Withholding(amount=Decimal(1), rate=Decimal(20), reason="A")]
     )
@@ -621,7 +624,10 @@ def test_each_notice_of_sdi_is_read_as_state_of_sent_invoice(
 
 
 def test_rejection_names_its_reasons() -> None:
-    """A rejection by the SdI is read with its error codes; a time without a zone is left out."""
+    """A rejection by the SdI is read with its error codes.
+
+    A time without a time zone is left out.
+    """
     notice = read_sdi_notice(
         _notice(
             "NotificaScarto",

@@ -86,7 +86,10 @@ def _official_rules(profile: str, syntax: str) -> dict[str, list[str]]:
 
 @cache
 def _own_rules(profile: str, syntax: str) -> dict[str, dict[str, bool] | None]:
-    """Return the violated rules of each document, and if they are fatal; None if unreadable."""
+    """Return the rules that each document violates, and whether each is fatal.
+
+    None if the document is unreadable.
+    """
     read = read_ubl if syntax == "ubl" else read_cii
     result: dict[str, dict[str, bool] | None] = {}
     for name, body in documents(profile, syntax):
@@ -109,7 +112,7 @@ def _is_explained(rule: str, table: dict[str, str]) -> bool:
 
 @pytest.mark.parametrize("profile, syntax", GROUPS)
 def test_documents_are_those_with_a_verdict(profile: str, syntax: str) -> None:
-    """The documents are the same, byte for byte, as when the verdicts were recorded."""
+    """The documents are byte for byte the same as when the official verdicts were recorded."""
     digest = hashlib.sha256()
     for _, body in documents(profile, syntax):
         digest.update(body)
@@ -173,7 +176,7 @@ def test_official_files_name_the_broken_rule(profile: str) -> None:
 
 @pytest.mark.parametrize("profile, syntax", GROUPS)
 def test_valid_documents_are_officially_valid(profile: str, syntax: str) -> None:
-    """The official rules accept each kind of invoice, which is the same after both syntaxes.
+    """The official rules accept each kind of invoice, and both syntaxes give the same invoice.
 
     XRechnung's own rules refuse the invoice with all fields, which has two means of payment.
     """

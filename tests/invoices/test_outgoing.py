@@ -23,7 +23,7 @@ def test_invoice_goes_to_its_buyer() -> None:
 
 
 def test_document_keeps_its_bytes_and_its_syntax() -> None:
-    """A document keeps its bytes and its syntax, even if it goes to another recipient."""
+    """A document has the same bytes and syntax even if it goes to another recipient."""
     document = write_invoice(small_invoice(), syntax="cii")
     extra: dict[str, dict[str, Any]] = {"storecove": {"attachments": []}}
     outgoing = outgoing_invoice(document, recipient="0088:1", profile=EN16931, extra=extra)

@@ -1,4 +1,4 @@
-"""Peppol BIS Billing 3.0 and XRechnung 3.0 have identifiers and rules of their own."""
+"""The identifiers and rules of Peppol BIS Billing 3.0 and XRechnung 3.0."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_hostile_and_foreign_documents_are_refused(body: bytes) -> None:
     ],
 )
 def test_other_kinds_of_invoices_are_refused_with_what_to_do(body: bytes, words: str) -> None:
-    """A document of another format is refused with the format, and what to do."""
+    """A document in another format is refused, and the error names the format and the remedy."""
     with pytest.raises(InvalidData, match=words):
         read_invoice(body)
 

@@ -184,7 +184,7 @@ def test_samples_are_valid() -> None:
 
 
 def test_check_names_every_violated_rule() -> None:
-    """The error of `check` names the first wrong field, and has a sentence for each broken rule."""
+    """The error of `check` names the first wrong field, with a sentence per broken rule."""
     with pytest.raises(InvalidData) as excinfo:
         check(small_invoice(number=None, currency=None))
 
@@ -202,7 +202,10 @@ def test_writing_refuses_an_invalid_invoice() -> None:
 
 
 def test_reading_refuses_wrong_totals() -> None:
-    """`read_invoice` refuses wrong totals; the reader of a syntax still returns such an invoice."""
+    """`read_invoice` refuses wrong totals.
+
+    The reader of a single syntax still returns the invoice.
+    """
     wrong_invoice = with_field(STATED, "stated_totals.gross", Decimal("999.00"))
 
     for body, reader in (

@@ -120,7 +120,7 @@ def _invoices(draw: st.DrawFn) -> Invoice:
 @settings(max_examples=60, deadline=None)
 @given(_invoices())
 def test_written_invoice_is_read_back(invoice: Invoice) -> None:
-    """An invoice loses nothing when it is written in one syntax, read, and written in the other."""
+    """An invoice loses no data when it is written in one syntax, read, and written in the other."""
     completed = invoice.completed(EN16931)
 
     for writer, reader in SYNTAXES:
@@ -225,7 +225,10 @@ def test_elements_that_only_the_schema_requires_are_invented_and_dropped() -> No
 
 
 def test_ubl_needs_payment_instructions_for_a_reference() -> None:
-    """UBL cannot carry a payment reference without payment instructions; the error says so."""
+    """UBL cannot contain a payment reference without payment instructions.
+
+    The error says so.
+    """
     with pytest.raises(InvalidData, match="only together with payment instructions") as excinfo:
         write_ubl(small_invoice(payment=None, payment_reference="2041"))
 
@@ -244,7 +247,7 @@ def test_cii_d16b_cannot_carry_two_preceding_invoices() -> None:
 
 
 def test_ubl_needs_a_subject_of_three_letters() -> None:
-    """UBL puts a note's subject into the text, so only a three-capital subject can be read back."""
+    """UBL puts a note's subject code into the text, so only three capitals can be read back."""
     invoice = small_invoice(notes=[Note("Thank you.", subject="x")])
 
     with pytest.raises(InvalidData, match="three capital letters"):
@@ -303,7 +306,7 @@ def test_missing_total_vat_is_reported() -> None:
 
 
 def test_missing_total_vat_of_an_untaxed_invoice_is_zero() -> None:
-    """A CII document may leave out a total VAT of zero; then UBL states it."""
+    """A CII document may omit a total VAT of zero; the UBL document then states it."""
     untaxed_invoice = small_invoice(
         lines=[attrs.evolve(LINE, vat_category="Z", vat_rate=Decimal(0))]
     )
@@ -394,7 +397,7 @@ def test_totals_are_computed_by_category_and_rate() -> None:
 
 
 def test_stated_totals_are_not_replaced() -> None:
-    """A received invoice keeps the totals that it states, even if they are wrong."""
+    """A received invoice keeps its stated totals, even if they are wrong."""
     wrong_invoice = with_field(small_invoice().completed(EN16931), "stated_totals.due", Decimal(1))
 
     assert wrong_invoice.completed(EN16931) == wrong_invoice
@@ -442,7 +445,10 @@ def test_other_taxes_are_not_vat() -> None:
 
 
 def test_same_currency_for_vat_is_read_and_reported() -> None:
-    """A total in the tax currency is read even if that is the invoice's own; Peppol refuses it."""
+    """A total in the tax currency is read even if this is also the invoice's currency.
+
+    Peppol refuses it.
+    """
     other = '<cac:TaxTotal><cbc:TaxAmount currencyID="EUR">5.69</cbc:TaxAmount></cac:TaxTotal>'
     read_back = received_invoice(
         write_ubl,
@@ -520,7 +526,7 @@ def test_large_amounts_keep_their_cents() -> None:
 
 @pytest.mark.parametrize("function", [validate, write_invoice, write_ubl, write_cii])
 def test_arguments_of_a_wrong_type_are_named(function: Any) -> None:
-    """A str in place of an invoice or a profile is refused; the error names the argument."""
+    """A str in place of an invoice or a profile is refused, and the error names the argument."""
     for arguments, field in ((("x",), "invoice"), ((small_invoice(), "peppol"), "profile")):
         with pytest.raises(InvalidData) as excinfo:
             function(*arguments)

@@ -69,7 +69,7 @@ def publish(server: PrivateTansu, topic: str, total: int) -> list[PublishReceipt
 
 
 def read(server: PrivateTansu, topic: str, total: int) -> list[SinkRecord]:
-    """Read records in a pipeline that stops after this many and commits them."""
+    """Read records in a pipeline that commits and stops after this number of records."""
     records: list[SinkRecord] = []
 
     async def run() -> None:
@@ -138,7 +138,7 @@ def test_transactions_move_each_record_once(server: PrivateTansu, topic: str) ->
 
 
 def test_unknown_user_is_refused() -> None:
-    """If the broker demands SCRAM and does not know the user, AuthenticationFailed is raised."""
+    """If the broker demands SCRAM and has no such user, AuthenticationFailed is raised."""
     with PrivateTansu("--authentication") as server:
         account = Kafka(servers=server.servers, username="billing", password=Secret(PASSWORD))
         publisher = account.publisher("events")

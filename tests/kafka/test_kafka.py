@@ -94,7 +94,10 @@ def test_batch_keeps_the_order_of_each_key(cluster: KafkaCluster, is_async: bool
 
 @IN_BOTH_MODES
 def test_message_too_large_for_librdkafka_is_refused(cluster: KafkaCluster, is_async: bool) -> None:
-    """A message too large for librdkafka is refused; others of its batch are stored."""
+    """A message that is too large for librdkafka is refused.
+
+    The other messages of its batch are stored.
+    """
     messages = [Message(b"1"), Message(b"x" * 1_100_000), Message(b"2")]
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         results = lab.publish_batch(TOPIC, messages)
@@ -134,7 +137,7 @@ def test_topic_that_cannot_be_used_is_refused_before_anything_is_sent(
 def test_refusals_of_the_cluster_are_typed(
     cluster: KafkaCluster, code: int, kind: type[ConnectorError], is_async: bool
 ) -> None:
-    """Each error code with which a cluster refuses a message raises its own error class."""
+    """Each error code with which a cluster refuses a message raises a different error class."""
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
         lab.publish(TOPIC, Message(b"1", key="k"))
         cluster.fail_next(code)
@@ -241,7 +244,7 @@ def test_clusters_that_cannot_be_reached_are_typed(
 
 
 def test_silent_server_is_given_up_in_time() -> None:
-    """If a server never answers, connecting to it fails at the deadline."""
+    """If a server never responds, connecting to it fails at the deadline."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         KafkaLab(f"127.0.0.1:{listener.getsockname()[1]}", is_async=False) as lab,
@@ -281,7 +284,7 @@ def test_closed_connector_sends_nothing(cluster: KafkaCluster, is_async: bool) -
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_forked_child_publishes_over_its_own_connection(cluster: KafkaCluster) -> None:
-    """A forked child publishes over its own connection, and its parent keeps the old one."""
+    """A forked child publishes over its own connection, and the parent keeps its old connection."""
     with KafkaLab(cluster.servers, is_async=False) as lab:
         lab.publish(TOPIC, Message(b"parent"))
         child = os.fork()
@@ -394,7 +397,7 @@ def test_kafka_link_that_has_left_its_cluster_refuses_messages(
 
 
 def test_producer_that_is_closed_stops_waiting_for_the_cluster() -> None:
-    """Closing a producer also ends its wait for a silent cluster."""
+    """Closing a producer also ends the producer's wait for a silent cluster."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         place = f"127.0.0.1:{listener.getsockname()[1]}"
         producer = KafkaProducer(Kafka(servers=place).producer_options())

@@ -66,7 +66,10 @@ def _cluster() -> Iterator[KafkaCluster]:
 def subject(
     cluster: KafkaCluster, *, is_async: bool, network: ClusterNetwork | None = None
 ) -> connector_conformance.ConnectorSubject:
-    """Return the Kafka connector under test; publishing to another topic stands in for a read."""
+    """Return the Kafka connector under test.
+
+    Publishing to a second topic replaces the read of other connectors.
+    """
 
     def make_subject_of(**settings: Any) -> Callable[[Any], Any]:
         make_settings: Any = Kafka

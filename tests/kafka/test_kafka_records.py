@@ -81,6 +81,6 @@ def test_runs_of_partitions(is_one_topic: bool) -> None:
 
 
 def test_runs_of_topics() -> None:
-    """Partitions with the same number in two topics are kept in separate runs."""
+    """Partitions with the same number in two topics are handled separately."""
     batch = records_of([StoredMessage("orders"), StoredMessage("parcels")])
     assert [("orders", 3), ("parcels", 3)] == [run.place for run in batch.runs]

@@ -1,4 +1,4 @@
-"""The decisions in Kafka transactions: which messages to publish, and what an error means."""
+"""The decisions in Kafka transactions: which messages to publish, and how to react to an error."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ def test_nothing_is_committed_without_finished_records() -> None:
 
 
 def test_commit_is_due_at_given_number_of_records() -> None:
-    """A commit is due after the given number of records, not counting acknowledged ones."""
+    """A commit is due after the given number of records; acknowledged records are not counted."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 4, B: 3})
     assert ({}, {A: 4, B: 3}) == (positions.take_due(8), positions.take_due(7))
@@ -35,7 +35,7 @@ def test_records_that_finish_during_commit_are_part_of_next_commit() -> None:
 
 
 def test_partition_whose_position_lies_before_its_committed_one_has_nothing_to_commit() -> None:
-    """A partition whose position lies before its committed one has nothing to commit."""
+    """A partition whose position is before its committed position has nothing to commit."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.acknowledge({A: 9})
     positions.add({A: 2, B: 3})

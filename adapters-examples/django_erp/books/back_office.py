@@ -47,7 +47,7 @@ def connect_bank(company: Company, ip_address: str | None) -> str:
 
 
 def follow(row: SentDocument | None) -> None:
-    """Ask the vendor for the current state of a sent document or consent, and store it."""
+    """Fetch the current state of a sent document or consent from the vendor, and store it."""
     if row is not None and row.ref:
         row.note(calls.follow(hub(), row.kind, row.company.slug, row.ref))
 

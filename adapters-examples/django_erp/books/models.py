@@ -38,7 +38,10 @@ _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
 
 
 def row_number(text: str | None) -> int:
-    """Return the number in a string; for any other string 0, which no row has."""
+    """Return the number in a string.
+
+    If the string is not a number, return 0, which is no row's id.
+    """
     return int(text) if text and _NUMBER.fullmatch(text) else 0
 
 
@@ -179,7 +182,7 @@ class Attempt(models.Model):
 
     @classmethod
     def of(cls, account: str, payment_id: str, reference: str | None) -> Attempt | None:
-        """Return the attempt that made a payment in an account; None if there is none."""
+        """Return the payment attempt that made a payment in an account; None if no attempt did."""
         attempts_of_account = cls.objects.filter(account=account)
         invoice, _, number = (reference or "").rpartition("-")
         attempts_by_reference = attempts_of_account.filter(
@@ -302,7 +305,7 @@ class SentDocument(models.Model):
         return self.state in (*UNSENT, *ENDED)
 
     def note(self, outcome: Outcome) -> None:
-        """Store the document's new state; a final state is not changed."""
+        """Store the document's new state, unless the stored state is final."""
         fields = {"state": outcome.state, "told": outcome.told}
         fields |= {"ref": outcome.ref} if outcome.ref else {}
         SentDocument.objects.filter(pk=self.pk).exclude(state__in=ENDED).update(**fields)

@@ -94,7 +94,7 @@ def track(parcel: Parcel) -> None:
 
 
 def mail(invoice: Invoice, about: str, text: str) -> None:
-    """Send a mail when the current transaction commits; a rollback sends nothing."""
+    """Send an email when the current transaction commits; if it rolls back, send no email."""
     message = EmailMessage(to=invoice.customer.email, subject=about, text=text)
     tenant, key = invoice.company.slug, f"{invoice.number}/{about}"[:64]
     outbox().put("email", "send_transactional", message, tenant=tenant, key=key)

@@ -162,7 +162,10 @@ def pay(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 
 
 def _start_attempt(request: HttpRequest, invoice: Invoice) -> Attempt | None:
-    """Return the payment attempt that a form starts, stored if new; None if it starts none."""
+    """Return the payment attempt that a form starts, and store a new attempt.
+
+    None if the form starts no attempt.
+    """
     attempt_number, means_id = (row_number(request.POST.get(name)) for name in ("attempt", "means"))
     means = next((value for value in vendor_calls.means(invoice) if value.pk == means_id), None)
     with transaction.atomic():
@@ -288,7 +291,10 @@ def error_page(request: HttpRequest) -> HttpResponse:
 
 
 def invoice_of(slug: str, number: str) -> Invoice:
-    """Return a company's invoice; raise Http404 if there is none."""
+    """Return a company's invoice with this number.
+
+    Raise Http404 if the company has no such invoice.
+    """
     return get_object_or_404(
         Invoice.objects.select_related("company", "customer"), company=slug, number=number
     )

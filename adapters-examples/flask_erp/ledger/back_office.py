@@ -53,7 +53,7 @@ def connect_bank(company: Company, ip_address: str | None) -> str:
 
 
 def follow(row: SentDocument | None) -> None:
-    """Ask the vendor for the current state of a sent document or consent, and store it."""
+    """Fetch the current state of a sent document or consent from the vendor, and store it."""
     session.commit()
     if row is not None and row.ref:
         row.note(calls.follow(moorage.hub, row.kind, row.company_slug, row.ref))

@@ -78,7 +78,10 @@ _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
 
 
 def row_number(text: str | None) -> int:
-    """Return the number in a string; for any other string 0, which no row has."""
+    """Return the number in a string.
+
+    If the string is not a number, return 0, which is no row's id.
+    """
     return int(text) if text and _NUMBER.fullmatch(text) else 0
 
 
@@ -225,7 +228,7 @@ class Attempt(Base):
 
     @classmethod
     def of(cls, account: str, payment_id: str, reference: str | None) -> Attempt | None:
-        """Return the attempt that made a payment in an account; None if there is none."""
+        """Return the payment attempt that made a payment in an account; None if no attempt did."""
         attempts_of_account = session.query(cls).filter_by(account=account)
         invoice, _, number = (reference or "").rpartition("-")
         attempts_by_reference = attempts_of_account.join(Invoice).filter(
@@ -260,7 +263,10 @@ class Attempt(Base):
         return self.told or _TEXTS.get(self.state, "")
 
     def advance(self, state: str, **fields: str) -> bool:
-        """Move the payment to a later state in the open transaction; return whether it changed."""
+        """Move the payment to a later state in the open transaction.
+
+        Return whether the state changed.
+        """
         session.execute(select(Invoice.id).filter_by(id=self.invoice_id).with_for_update())
         earlier_states = STATES[: STATES.index(state)]
         attempt_update = update(Attempt).where(
@@ -356,7 +362,7 @@ class SentDocument(Base):
         return self.state in (*UNSENT, *ENDED)
 
     def note(self, outcome: Outcome) -> None:
-        """Store the document's new state; a final state is not changed."""
+        """Store the document's new state, unless the stored state is final."""
         fields = {"state": outcome.state, "told": outcome.told}
         fields |= {"ref": outcome.ref} if outcome.ref else {}
         row = update(SentDocument).where(

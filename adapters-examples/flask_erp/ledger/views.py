@@ -67,7 +67,7 @@ def check_path() -> None:
 
 @pages.before_request
 def check_form() -> None:
-    """Refuse forms that come from other sites."""
+    """Refuse form submissions that come from other sites."""
     if request.method == "POST":
         token = cookie.get("token", "")
         form_token = request.form.get("token", "").encode()
@@ -191,7 +191,10 @@ def pay(slug: str, number: str) -> BaseResponse:
 
 
 def _start_attempt(invoice: Invoice) -> Attempt | None:
-    """Return the payment attempt that a form starts, stored if new; None if it starts none."""
+    """Return the payment attempt that a form starts, and store a new attempt.
+
+    None if the form starts no attempt.
+    """
     attempt_number, means_id = (row_number(request.form.get(name)) for name in ("attempt", "means"))
     means = next((value for value in vendor_calls.means(invoice) if value.id == means_id), None)
     session.scalar(select(Invoice).filter_by(id=invoice.id).with_for_update(of=Invoice))
@@ -310,12 +313,15 @@ def error_page(error: Exception) -> tuple[str, int]:
 
 
 def company_of(slug: str) -> Company:
-    """Return a company; respond with 404 if there is none."""
+    """Return the company with this slug; respond with 404 if there is none."""
     return session.get(Company, slug) or abort(404)
 
 
 def invoice_of(slug: str, number: str) -> Invoice:
-    """Return a company's invoice; respond with 404 if there is none."""
+    """Return a company's invoice with this number.
+
+    Respond with 404 if the company has no such invoice.
+    """
     invoice_query = select(Invoice).filter_by(company_slug=slug, number=number)
     return session.scalar(invoice_query) or abort(404)
 

@@ -77,7 +77,7 @@ async def _check_store(check: Any, lab: EntryLab, made: str, empty: Callable[[],
 
 
 def test_claims_are_taken_together(lab: EntryLab) -> None:
-    """A worker claims several entries at once, in order, without those of other workers."""
+    """A worker claims several entries at once, in order, and skips those of other workers."""
     store = lab.outbox()
     for name in "abcde":
         store.add(entry(name))
@@ -94,7 +94,7 @@ def test_claims_are_taken_together(lab: EntryLab) -> None:
 
 
 def test_claim_takes_at_most_one_entry_of_each_lane(lab: EntryLab) -> None:
-    """A claim takes at most one entry of each lane."""
+    """A worker's claim takes at most one entry of each ordered group (lane)."""
     store = lab.outbox()
     for name in ("a1", "a2", "b1"):
         store.add(entry(name, lane=name[0]))

@@ -35,7 +35,7 @@ DAY = timedelta(days=1)
 
 
 def test_a_rollback_takes_the_entry_along(lab: EntryLab) -> None:
-    """An entry added in a driver connection's transaction is rolled back or committed with it."""
+    """An entry added in a driver's transaction commits or rolls back with that transaction."""
     store = lab.outbox()
     with closing(lab.driver()) as connection:
         connection.cursor().execute(f"DELETE FROM {lab.prefix}inbox")
@@ -64,7 +64,7 @@ def test_entry_shares_commit_or_rollback_of_its_sqlalchemy_connection(
 
 
 def test_entry_shares_commit_or_rollback_of_its_async_session(server: EntryLab) -> None:
-    """An entry added through SQLAlchemy's AsyncSession is committed or rolled back with it."""
+    """An entry added through SQLAlchemy's AsyncSession commits or rolls back with its session."""
     drivers = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+asyncmy"}
     url = server.engine.url.set(drivername=drivers[server.kind])
 

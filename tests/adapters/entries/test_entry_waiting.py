@@ -87,7 +87,10 @@ def test_a_wait_outlives_its_connection(server: EntryLab) -> None:
 def test_the_time_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boot: str | None
 ) -> None:
-    """A SQLite store's time never goes back; without a boot id it uses the wall clock."""
+    """The time of a SQLite store never goes back.
+
+    If the system has no boot id, the store uses the wall clock.
+    """
     clock = VirtualClock()
     path = tmp_path / "a.db"
     with SqliteOutbox(path, create=True, clock=clock) as store:

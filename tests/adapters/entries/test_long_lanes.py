@@ -25,7 +25,10 @@ def ids(entries: Any) -> list[str]:
 
 
 def filled_outbox(lab: EntryLab, lane: str, **changes: Any) -> Any:
-    """Return an outbox with many entries in one lane, of which the first is due in an hour."""
+    """Return an outbox with many entries in one ordered group.
+
+    The group's first entry is due in an hour.
+    """
     outbox = lab.outbox()
     first = outbox.add(entry("first", lane=lane, **changes))
     later_time = attrs.evolve(first, due=outbox.now() + timedelta(hours=1), fence=1)
@@ -49,7 +52,7 @@ def test_only_the_first_of_each_long_lane_is_due(lab: EntryLab) -> None:
 
 @pytest.mark.parametrize("limit", [1, 3, MANY])
 def test_entries_behind_a_held_lane_are_due(lab: EntryLab, limit: int) -> None:
-    """If many due entries wait behind their lane's first entry, later free entries are found."""
+    """If many due entries wait behind the first of their group, a worker still finds later ones."""
     outbox = filled_outbox(lab, "held", priority=1)
     outbox.add(entry("free"))
     outbox.add(entry("other", lane="other"))

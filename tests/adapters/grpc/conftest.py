@@ -43,7 +43,7 @@ def servers() -> Generator[Callable[..., LabServer]]:
 
 @pytest.fixture
 def labs(mode: str) -> Generator[Callable[..., Lab]]:
-    """Return a function that makes connectors; the fixture closes them after the test."""
+    """Return a function that makes connectors; the fixture closes the connectors after the test."""
     made: list[Lab] = []
 
     def make_lab(address: str, **settings: Any) -> Lab:

@@ -1,4 +1,4 @@
-"""A program that calls a gRPC server, forks, and calls it in the child; it prints both results."""
+"""A program that calls a gRPC server, forks, calls it in the child, and prints both results."""
 
 from __future__ import annotations
 

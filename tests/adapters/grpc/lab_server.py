@@ -90,7 +90,7 @@ def collect(requests: Iterator[dict[str, Any]], context: Any) -> dict[str, Any]:
 
 
 def chat(requests: Iterator[dict[str, Any]], context: Any) -> Iterator[dict[str, Any]]:
-    """Stream an answer to each request."""
+    """Stream a response to each request."""
     for request in requests:
         yield perform_action(request, context)
 
@@ -123,7 +123,7 @@ def add_shop(server: grpc.Server) -> None:
 
 
 def write(answer: dict[str, Any]) -> bytes:
-    """Serialize an answer as JSON, or as invalid bytes if the answer asks for that."""
+    """Serialize a response as JSON, or as invalid bytes if its content demands this."""
     return b"\xff" if "garbled" in answer else json.dumps(answer).encode()
 
 
@@ -147,7 +147,7 @@ class TokenGuard(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic i
         self._refusal = grpc.unary_unary_rpc_method_handler(refuse_request)
 
     def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        """Return the handler of a call, or the one that refuses it."""
+        """Return the handler of a call with the right token, otherwise one that refuses it."""
         if self._expected in handler_call_details.invocation_metadata:
             return continuation(handler_call_details)
         return self._refusal

@@ -79,7 +79,7 @@ def test_all_streams_carry_their_messages(lab: Lab) -> None:
     ],
 )
 def test_a_status_becomes_an_error(lab: Lab, code: str, kind: type[Exception]) -> None:
-    """Each gRPC status code raises its own moorage error, whose message hides the server's text."""
+    """Each gRPC status code raises a different moorage error without the server's text."""
     with pytest.raises(kind) as caught:
         lab.call(do="fail", code=code, text="failed to connect to all addresses")
 
@@ -90,7 +90,7 @@ def test_a_status_becomes_an_error(lab: Lab, code: str, kind: type[Exception]) -
 
 
 def test_an_unknown_method_is_an_invalid_request(lab: Lab) -> None:
-    """A method that the server does not know raises InvalidRequest."""
+    """A call of a method that the server does not implement raises InvalidRequest."""
     with pytest.raises(InvalidRequest, match="does not have this method"):
         lab.call(method("Nothing"))
 
@@ -127,7 +127,10 @@ def test_server_pushback_metadata_delays_next_attempt(
 
 
 def test_a_silent_server_ends_with_the_deadline(lab: Lab) -> None:
-    """A call without an answer ends at its deadline; its error says that it may have happened."""
+    """A call without a response ends at its deadline.
+
+    The error says that the server may have executed it.
+    """
     with pytest.raises(DeadlineExceeded) as caught:
         lab.perform(lab.connector.call(ECHO, {"do": "sleep", "seconds": 30}), timeout=0.3)
     assert caught.value.may_have_been_processed
@@ -192,7 +195,10 @@ def test_a_restarted_server_serves_the_next_call(
 
 
 def test_large_messages_are_typed_errors(labs: Callable[..., Lab], server: LabServer) -> None:
-    """A request above the size limit is not sent; an answer above it raises an error."""
+    """A request above the size limit is not sent.
+
+    A response above the size limit raises an error.
+    """
     lab = labs(server.address, max_request_bytes=1000, max_answer_bytes=1000)
     with pytest.raises(InvalidRequest, match="sends at most 1000"):
         lab.call(name="x" * 1000)
@@ -205,7 +211,7 @@ def test_large_messages_are_typed_errors(labs: Callable[..., Lab], server: LabSe
 
 
 def test_messages_that_cannot_be_written_or_read(lab: Lab) -> None:
-    """A request that cannot be serialized is not sent; an unreadable answer fails the call."""
+    """A request that cannot be serialized is not sent; an unreadable response fails the call."""
     with pytest.raises(InvalidData, match=r"Lab\.Echo could not be serialized"):
         lab.perform(lab.connector.call(ECHO, {"name": object()}))
     with pytest.raises(VendorFailed, match="does not match the type"):
@@ -237,7 +243,10 @@ def test_requests_that_fail_end_the_call(lab: Lab) -> None:
 
 
 def test_methods_are_used_as_they_are_declared(lab: Lab) -> None:
-    """`call` refuses streaming methods, and `stream` unary ones; both refuse one-shot iterators."""
+    """`call` refuses streaming methods, and `stream` refuses unary methods.
+
+    Both refuse one-shot iterators.
+    """
     with pytest.raises(InvalidData, match="responds with a stream"):
         lab.connector.call(COUNT, {})
     with pytest.raises(InvalidData, match="a single message"):
@@ -247,7 +256,10 @@ def test_methods_are_used_as_they_are_declared(lab: Lab) -> None:
 
 
 def test_a_stream_waits_for_each_answer_only_so_long(lab: Lab) -> None:
-    """Each answer of a stream must arrive within the attempt's timeout, or the stream ends."""
+    """Each response of a stream must arrive within the attempt's timeout.
+
+    Otherwise the stream ends.
+    """
     operation = lab.connector.stream(COUNT, {"do": "sleep", "seconds": 30, "at": 2})
     stream = lab.run(operation.perform(OperationAttempt(1, 1.0)))
     with pytest.raises(AttemptTimeout):
@@ -260,7 +272,7 @@ def test_a_stream_waits_for_each_answer_only_so_long(lab: Lab) -> None:
 
 
 def test_a_stream_that_does_not_begin_is_an_error_of_the_call(lab: Lab) -> None:
-    """Retries and other protections apply to a stream until its first answer."""
+    """Retries and other protections apply to a stream until its first response."""
     with pytest.raises(VendorRejected):
         lab.perform(lab.connector.stream(COUNT, {"do": "fail", "code": "NOT_FOUND", "at": 0}))
     with pytest.raises((AttemptTimeout, DeadlineExceeded)):
@@ -271,7 +283,7 @@ def test_a_stream_that_does_not_begin_is_an_error_of_the_call(lab: Lab) -> None:
 
 
 def test_close_waits_for_open_streams(lab: Lab) -> None:
-    """An open stream continues after `close`; new calls are refused."""
+    """A gRPC stream that is already open continues after `close`, which refuses new calls."""
     stream = lab.perform(lab.connector.stream(COUNT, {"answers": 5}))
     lab.run(lab.connector.close())
     with pytest.raises(LocalFailure, match="closed"):
@@ -301,7 +313,10 @@ def test_server_that_reports_not_serving_is_unavailable(
 
 
 def test_foreign_exceptions_are_judged_by_their_kind(lab: Lab) -> None:
-    """Time-outs and grpcio's errors become moorage errors; unknown exceptions stay unchanged."""
+    """Timeouts and grpcio's exceptions become moorage errors.
+
+    Unknown exceptions are raised unchanged.
+    """
     operation = lab.connector.call(ECHO, {})
     assert isinstance(operation.translate_error(TimeoutError()), AttemptTimeout)
     assert operation.translate_error(KeyError("x")) is None

@@ -129,7 +129,7 @@ def test_certificates_that_cannot_be_read(labs: Callable[..., Lab], tmp_path: Pa
 
 
 def test_no_server_is_a_failure_before_anything_is_sent(labs: Callable[..., Lab]) -> None:
-    """A closed port and an unknown host raise different errors, which say that nothing was sent."""
+    """A closed port and an unknown host raise different errors; both say that nothing was sent."""
     cases = {
         f"127.0.0.1:{free_port()}": ("Nothing accepts", True),
         "no-such-host.invalid:443": ("host name of the gRPC service could not be resolved", False),
@@ -180,7 +180,7 @@ def test_a_server_of_another_protocol_is_recognised(labs: Callable[..., Lab]) ->
 
 
 def provider(mode: str, token: str, renewed: str) -> tuple[Any, list[str]]:
-    """Return a token provider and the list in which it records each renewal."""
+    """Return a token provider, and the list to which it appends each renewal."""
     renewals: list[str] = []
     tokens = [Credentials.bearer(token), Credentials.bearer(renewed)]
 
@@ -383,7 +383,7 @@ def test_retries_belong_to_the_manager(labs: Callable[..., Lab], server: LabServ
 def test_threads_that_connect_at_once_share_one_connection(
     server: LabServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If several threads make a channel at the same time, all calls use the same one."""
+    """If several threads create a gRPC channel at the same time, all calls use the same channel."""
     threads = 4
     make_channel = ChannelSettings.new_channel
     barrier = Barrier(threads)
@@ -407,7 +407,7 @@ def test_threads_that_connect_at_once_share_one_connection(
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_callers_that_wait_for_one_connection_count_it_once(server: LabServer, mode: str) -> None:
-    """If two callers wait for the same new connection, it is counted once."""
+    """If two callers wait for the same new connection, the statistics count one connection."""
     lab = Lab(mode, server.address)
     lab.call()
     current = lab.connector._current  # noqa: SLF001 - the order of two callers is set here
@@ -438,7 +438,7 @@ def test_connector_that_is_closed_while_it_opens_has_no_connection(
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_call_that_only_waited_for_a_connection_did_nothing(server: LabServer, mode: str) -> None:
-    """If connecting takes until a call's deadline, the error states that nothing was sent."""
+    """If connecting lasts until the call's deadline, the error states that nothing was sent."""
     with TcpProxy("127.0.0.1", server.port) as proxy:
         proxy.withhold()
         host, port = proxy.address

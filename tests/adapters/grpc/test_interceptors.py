@@ -226,7 +226,7 @@ def test_protections_hold_calls_back(stubs: Callable[..., Stubs]) -> None:
 
 
 def test_a_slow_server_ends_a_call_in_time(stubs: Callable[..., Stubs]) -> None:
-    """The timeout limits the wait for a single answer, and for the first answer of a stream."""
+    """The timeout limits the wait for a call's only response, or for a stream's first response."""
     made = stubs()
     for call in (partial(made.call, ECHO), partial(made.answers, COUNT)):
         with pytest.raises(ConnectorError) as caught:

@@ -1,4 +1,4 @@
-"""Calls of gRPC methods with plain JSON; the descriptors come from the server or a file."""
+"""Calls of gRPC methods with JSON; the method descriptors come from the server or from a file."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_descriptions_make_methods_for_streams(lab: Lab, descriptors: GrpcDescri
 def test_a_method_with_streams_is_not_called_by_name(
     labs: Callable[..., Lab], server: LabServer, descriptors: GrpcDescriptors
 ) -> None:
-    """`call_by_name` refuses a streaming method; if it has local descriptors, it sends nothing."""
+    """`call_by_name` refuses a streaming method; if the descriptors are local, nothing is sent."""
     with pytest.raises(InvalidData, match="uses streams"):
         labs(server.address, descriptors=descriptors).connector.call_by_name(shop.WATCH, {})
     lab = labs(server.address)
@@ -84,7 +84,10 @@ def test_a_method_with_streams_is_not_called_by_name(
 def test_a_wrong_request_names_its_field(
     labs: Callable[..., Lab], server: LabServer, descriptors: GrpcDescriptors
 ) -> None:
-    """If a request's field has a wrong type, the error names only the field; nothing is sent."""
+    """If a field of the request has a wrong type, the error names only the field.
+
+    Nothing is sent.
+    """
     connector = labs(server.address, descriptors=descriptors).connector
     with pytest.raises(InvalidData, match=r"'colour'.*orderId, notes") as caught:
         connector.call_by_name(shop.GET, {"colour": "red-4711"})

@@ -22,7 +22,7 @@ SERVICES = ("shop.Orders",)
 
 
 class RawMessage:
-    """A message class that keeps its bytes, for requests and answers that need no parsing."""
+    """A message class that stores its bytes unparsed, for requests and responses."""
 
     FromString = staticmethod(bytes)
     SerializeToString = staticmethod(bytes)
@@ -36,7 +36,7 @@ def field(number: int, value: bytes) -> bytes:
 
 
 class Reflection:
-    """A reflection service that gives the answers that a test prepared.
+    """A reflection service that returns the responses that a test prepared.
 
     Attributes:
         questions: the reflection requests received so far.
@@ -157,7 +157,7 @@ def test_descriptions_that_are_no_use_are_refused(
     files: Callable[[str], list[bytes]],
     problem: str,
 ) -> None:
-    """If reflection's answers are unusable, the error asks for a descriptor file."""
+    """If the responses of server reflection are unusable, the error asks for a descriptor file."""
     server.answer(files)
     with pytest.raises(VendorFailed, match=f"{problem}.*`descriptors`"):
         reflected()

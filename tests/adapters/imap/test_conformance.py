@@ -119,7 +119,7 @@ def test_asynchronous_imap_connector_passes_checks_without_network_faults(
 def test_synchronous_connector_with_faults(
     server: PrivateDovecot, proxy: TcpProxy, check: connector_conformance.Check
 ) -> None:
-    """The synchronous IMAP connector passes the checks in which the network fails."""
+    """The synchronous IMAP connector passes the conformance checks that make the network fail."""
     check(subject(ImapConnector, server, proxy))
 
 
@@ -127,7 +127,7 @@ def test_synchronous_connector_with_faults(
 def test_asynchronous_connector_with_faults(
     server: PrivateDovecot, proxy: TcpProxy, check: connector_conformance.AsyncCheck
 ) -> None:
-    """The asynchronous IMAP connector passes the checks in which the network fails."""
+    """The asynchronous IMAP connector passes the conformance checks that make the network fail."""
     asyncio.run(check(subject(AsyncImapConnector, server, proxy)))
 
 

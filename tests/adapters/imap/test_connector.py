@@ -85,7 +85,7 @@ def _mailboxes(
 def test_search_fetch_flag_and_move(
     mailboxes: PrivateDovecot | FakeMailboxes, *, is_async: bool
 ) -> None:
-    """The IMAP connector finds, flags and moves messages, and reads them without marking them."""
+    """The IMAP connector finds, flags and moves messages; reading does not mark them as read."""
     user = f"flow-{is_async}"
     mailboxes.create(user, "Entwürfe")
     mailboxes.add(user, FIRST, SECOND)

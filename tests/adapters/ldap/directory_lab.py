@@ -39,7 +39,7 @@ class Directory(ConnectorInMode):
 
 
 class ScriptedServer:
-    """A server that sends prepared bytes after each request, and then ends the connection.
+    """A server that sends prepared bytes after each request, and then closes the connection.
 
     Args:
         responses: the bytes to send after each request.
@@ -76,7 +76,7 @@ DONE = bytes([0x0A, 1, 0, 4, 0, 4, 0])
 
 
 def message(kind: int, content: bytes, number: int = 1) -> bytes:
-    """Return an encoded LDAP message, as a server sends it."""
+    """Return an encoded LDAP message such as a server sends."""
     operation = bytes([kind, len(content)]) + content
     body = bytes([2, 1, number]) + operation
     return bytes([0x30, len(body)]) + body

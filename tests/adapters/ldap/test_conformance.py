@@ -118,7 +118,7 @@ def test_asynchronous_ldap_connector_passes_checks_without_network_faults(
 def test_synchronous_connector_with_faults(
     server: PrivateSlapd, proxy: TcpProxy, check: connector_conformance.Check
 ) -> None:
-    """The synchronous LDAP connector passes the checks in which the network fails."""
+    """The synchronous LDAP connector passes the conformance checks that make the network fail."""
     check(subject(LdapConnector, server, proxy))
 
 
@@ -126,7 +126,7 @@ def test_synchronous_connector_with_faults(
 def test_asynchronous_connector_with_faults(
     server: PrivateSlapd, proxy: TcpProxy, check: connector_conformance.AsyncCheck
 ) -> None:
-    """The asynchronous LDAP connector passes the checks in which the network fails."""
+    """The asynchronous LDAP connector passes the conformance checks that make the network fail."""
     asyncio.run(check(subject(AsyncLdapConnector, server, proxy)))
 
 

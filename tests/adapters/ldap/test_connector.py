@@ -204,7 +204,10 @@ def test_pages_and_limit(settings: Ldap, *, pages: bool) -> None:
 
 
 def test_stream_yields_all_entries_and_may_end_early(settings: Ldap) -> None:
-    """A stream yields all entries; if it ends early, its connection still returns to the pool."""
+    """An LDAP stream yields all entries.
+
+    If the caller stops early, the stream's connection still returns to the pool.
+    """
     names = [f"p{number:02}" for number in range(25)]
     with Directory(attrs.evolve(settings, page=7, connections=1)) as directory:
         connector = directory.connector

@@ -17,7 +17,7 @@ from tests.support.ldap_servers import (
 
 
 def test_fake_server_answers_with_result_codes_that_test_asks_for() -> None:
-    """The fake server answers with the result codes that a test asks for."""
+    """The fake LDAP server responds with the result codes that a test sets."""
     with (
         LdapServer({BASE: {"o": "Example"}}) as server,
         Directory(Ldap(url=server.url, start_tls=False, base=BASE)) as directory,

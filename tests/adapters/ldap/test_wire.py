@@ -56,7 +56,7 @@ def test_malformed_response_raises_error(name: str) -> None:
 @pytest.mark.parametrize("response", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_change_without_a_result(response: bytes, *, is_async: bool) -> None:
-    """If the result of a change is missing or malformed, the error says it may have happened."""
+    """If a change's response is missing or malformed, the error says it may have happened."""
     with ScriptedServer(response) as server:
         settings = Ldap(url=server.url, start_tls=False)
         with Directory(settings, is_async=is_async) as directory:

@@ -27,7 +27,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def labs(mode: str) -> Generator[Callable[..., Lab]]:
-    """Return a function that makes publishers; the fixture closes them after the test."""
+    """Return a function that makes publishers; the fixture closes the publishers after the test."""
     made: list[Lab] = []
 
     def make_lab(publisher: Callable[[bool], Any], **settings: Any) -> Lab:

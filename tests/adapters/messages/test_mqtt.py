@@ -176,7 +176,10 @@ def test_large_messages_arrive(
 
 
 def test_too_large_message_is_not_sent(mqtt: Callable[..., Lab]) -> None:
-    """In a batch, only a message above the broker's size limit fails; the others are stored."""
+    """In a batch, only a message above the broker's size limit fails.
+
+    The broker stores all others.
+    """
     with PrivateMosquitto("max_packet_size 1000") as broker, Subscriber(broker.port) as subscriber:
         lab = mqtt(broker.url)
         messages = [Message(b"1"), Message(b"2" * 1000), Message(b"3")]
@@ -240,7 +243,10 @@ def test_topic_without_permission(
     ],
 )
 def test_connection_that_cannot_be_opened(mqtt: Callable[..., Lab], url: str, words: str) -> None:
-    """Each reason for a failed MQTT connection has its own error, which says nothing was sent."""
+    """Each reason for a failed MQTT connection has its own error class.
+
+    Each error says that nothing was sent.
+    """
     lab = mqtt(url)
     with pytest.raises(ConnectionFailed, match=words) as caught:
         lab.finish(lab.publisher.open(PATIENCE))
@@ -248,7 +254,7 @@ def test_connection_that_cannot_be_opened(mqtt: Callable[..., Lab], url: str, wo
 
 
 def test_silent_server_is_given_up_in_time(mqtt: Callable[..., Lab]) -> None:
-    """If a broker never answers, the publisher gives up after the connect timeout."""
+    """If an MQTT broker never responds, the publisher stops waiting after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         lab = mqtt(f"mqtt://127.0.0.1:{listener.getsockname()[1]}", connect_timeout=0.1)
         with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
@@ -284,7 +290,10 @@ def _hang_up_later(proxy: LossyProxy) -> None:
 def test_silence_after_the_message_ends_with_the_attempt(
     mqtt: Callable[..., Lab], broker: PrivateMosquitto, subscriber: Subscriber, protocol: str
 ) -> None:
-    """A message not acknowledged in time may be stored; the next one uses a new connection."""
+    """If a message is not acknowledged in time, it may be stored.
+
+    The next message uses a new connection.
+    """
     with LossyProxy("127.0.0.1", broker.port) as proxy:
         lab = mqtt(f"mqtt://127.0.0.1:{proxy.port}", protocol=protocol)
         lab.publish("orders", Message(b"1"))
@@ -453,7 +462,10 @@ def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
 
 
 def test_address_has_everything() -> None:
-    """An MQTT URL may contain host, port, user and password; the password may be a setting."""
+    """An MQTT URL may contain host, port, user and password.
+
+    The password may instead be a separate setting.
+    """
     address = Mqtt(url=Secret("mqtts://shop:p%40ss@mqtt.example")).address()
     assert (address.host, address.port, address.user) == ("mqtt.example", 8883, "shop")
     assert address.password == Secret("p@ss")

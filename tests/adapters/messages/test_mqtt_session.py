@@ -73,7 +73,10 @@ def test_codes_of_success(mqtt: Callable[..., Lab], code: int | None) -> None:
 def test_codes_of_failure(
     mqtt: Callable[..., Lab], qos: int, code: int, kind: type[ConnectorError], words: str
 ) -> None:
-    """Each MQTT failure code has its own error; nothing is stored and the connection stays open."""
+    """Each MQTT failure code has its own error.
+
+    The message is not stored, and the connection stays open.
+    """
     first = 0x40 if qos == 1 else 0x50
 
     def answer(_: int, number: int) -> bytes:
@@ -113,7 +116,7 @@ def test_release_that_fails_leaves_the_outcome_open(mqtt: Callable[..., Lab]) ->
 
 @pytest.mark.parametrize("qos", [1, 2])
 def test_receive_maximum_is_kept(mqtt: Callable[..., Lab], qos: int) -> None:
-    """The publisher keeps to the broker's Receive Maximum, which limits unacknowledged messages."""
+    """The publisher never has more unacknowledged messages than the broker's Receive Maximum."""
     greeting = connack(properties=b"\x21\x00\x02")
     with ScriptedBroker(greeting, answer=answering(None, *[None] * 9)) as broker:
         silent = ScriptedBroker(greeting)
@@ -129,7 +132,7 @@ def test_receive_maximum_is_kept(mqtt: Callable[..., Lab], qos: int) -> None:
 
 
 def test_batch_that_is_interrupted_tells_what_was_sent() -> None:
-    """An interrupted batch's results say which messages are stored, may be stored, or are not."""
+    """After an interruption, each message's result is stored, may be stored, or not stored."""
 
     def answer(_: int, number: int) -> bytes | None:
         if number == 1:
@@ -210,7 +213,10 @@ def test_reason_with_which_the_broker_leaves(
 def test_session_that_is_not_accepted(
     mqtt: Callable[..., Lab], greeting: bytes, protocol: str, kind: type[Exception], words: str
 ) -> None:
-    """Each reason to refuse an MQTT connection raises its own error; nothing was processed."""
+    """Each reason for which a broker refuses an MQTT connection raises its own error.
+
+    Nothing was processed.
+    """
     with ScriptedBroker(greeting) as broker:
         lab = mqtt(broker.url, protocol=protocol, qos=2, retain=True)
         with pytest.raises(kind, match=words):
@@ -219,7 +225,10 @@ def test_session_that_is_not_accepted(
 
 
 def test_garbage_after_a_message_leaves_the_outcome_open(mqtt: Callable[..., Lab]) -> None:
-    """If a broker sends bytes that are not MQTT, the connection ends; the message may be stored."""
+    """If a broker sends bytes that are not MQTT, the connection is closed.
+
+    The message may be stored.
+    """
     for garbage in (b"\x20\x01\x00", b"\x40\x01\x00", b"\x00\x00", b"\x40\xff\xff\xff\xff\xff"):
         with ScriptedBroker(answer=lambda *_, reply=garbage: reply) as broker:
             error = failure_of(mqtt(broker.url), timeout=0.5)
@@ -255,7 +264,7 @@ def test_broker_that_is_slow_is_asked_for_a_sign_of_life(mqtt: Callable[..., Lab
 
 
 def test_broker_that_shows_no_sign_of_life_is_given_up(mqtt: Callable[..., Lab]) -> None:
-    """If a broker sends nothing for twice the keepalive, the attempt ends before its timeout."""
+    """If a broker is silent for twice the keepalive, the attempt ends before its timeout."""
     with ScriptedBroker() as broker:
         lab = mqtt(broker.url, keepalive=1)
         error = failure_of(lab, timeout=60.0)
@@ -278,7 +287,7 @@ def test_connection_that_was_idle_too_long_is_replaced() -> None:
 def test_health_of_a_broker_without_sign_of_life(
     mqtt: Callable[..., Lab], reply: bytes | None
 ) -> None:
-    """A broker that does not answer a ping, or closes the connection, is unhealthy."""
+    """A broker that ignores a ping, or closes the connection, is reported as unhealthy."""
     with ScriptedBroker(answer=lambda *_: reply) as broker:
         lab = mqtt(broker.url)
         lab.finish(lab.publisher.open(5.0))

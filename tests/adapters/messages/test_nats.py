@@ -49,7 +49,7 @@ LOST = b"the message whose reply is lost"
 
 @pytest.fixture(scope="module")
 def private_server() -> Generator[PrivateNats]:
-    """Yield a NATS server that the tests share; each test has its own stream."""
+    """Yield a NATS server that all tests share; each test uses its own stream."""
     with PrivateNats() as server:
         yield server
 
@@ -117,7 +117,10 @@ def test_batch_of_many_messages_arrives_in_order(
 def test_message_above_nats_size_limit_is_refused_unsent_in_batch(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
-    """A message of a batch above NATS's size limit is refused and not sent; all others arrive."""
+    """A message of a batch above NATS's size limit is refused and not sent.
+
+    All other messages arrive.
+    """
     lab = labs_of_nats(private_server.url)
     large = Message(b"x" * (1024 * 1024 - 20), headers={"trace-id": "7"})
     results = lab.publish_batch("orders", [Message(b"1"), large, Message(b"2")])
@@ -292,7 +295,7 @@ def _greet(listener: socket.socket, greeting: bytes) -> None:
 
 
 def test_silent_server_is_given_up_in_time(labs_of_nats: Callable[..., Lab]) -> None:
-    """If a NATS server never answers, the publisher gives up after the connect timeout."""
+    """If a NATS server never responds, the publisher stops waiting after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         lab = labs_of_nats(f"nats://127.0.0.1:{port}", connect_timeout=0.1)
@@ -457,7 +460,7 @@ def _kill_later(server: PrivateNats, proxy: LossyProxy) -> None:
 def test_cancelled_message_leaves_the_connection_to_others(
     private_server: PrivateNats, stream: str
 ) -> None:
-    """If a task that waits for a reply is cancelled, others can still use the NATS connection."""
+    """If a task that waits for a reply is cancelled, other tasks can still use the connection."""
 
     async def run() -> None:
         with LossyProxy("127.0.0.1", private_server.port) as proxy:
@@ -509,7 +512,7 @@ def test_cancelled_opening_raises_the_cancellation() -> None:
 
 
 def test_cancelled_opening_does_not_wait_for_a_silent_server() -> None:
-    """If connecting to NATS is cancelled at any moment, it ends long before its timeout."""
+    """If connecting to NATS is cancelled at any moment, the call ends long before its timeout."""
 
     async def run(iterations: int, url: Secret) -> None:
         settings = Nats(url=url, connect_timeout=3_600.0)

@@ -90,7 +90,7 @@ def test_stream_that_was_deleted_has_no_memory(
 
 
 def test_silent_server_is_unhealthy(lab: Callable[..., Lab], private_server: PrivateNats) -> None:
-    """If the server stops answering on an open connection, health reports it as unavailable."""
+    """If the server stops responding on an open connection, health reports it as unavailable."""
     with LossyProxy("127.0.0.1", private_server.port) as proxy:
         made = lab(f"nats://127.0.0.1:{proxy.port}")
         made.finish(made.publisher.open(5.0))
@@ -121,7 +121,7 @@ def test_connection_that_ends_while_a_sign_of_life_is_awaited(private_server: Pr
 def test_late_answer_to_a_ping_leaves_the_connection_usable(
     private_server: PrivateNats, is_cancelled: bool
 ) -> None:
-    """An answer to a ping that comes after its timeout does not disturb the connection."""
+    """A ping response that arrives after the ping's timeout does not disturb the connection."""
 
     async def run() -> None:
         with TcpProxy("127.0.0.1", private_server.port) as proxy:

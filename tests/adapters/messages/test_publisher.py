@@ -102,7 +102,7 @@ def test_idempotency_key_becomes_the_id(memory_lab: Callable[..., Lab]) -> None:
 
 
 def test_batch_has_a_result_for_each_message(memory_lab: Callable[..., Lab]) -> None:
-    """A batch has one result for each message, in order, and raises only if none was stored."""
+    """A batch returns one result per message, in order; it raises only if nothing was stored."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     broker.fail(UNSENT)
@@ -118,7 +118,7 @@ def test_batch_has_a_result_for_each_message(memory_lab: Callable[..., Lab]) -> 
 def test_batch_is_retried_as_whole_if_none_of_its_messages_was_stored(
     memory_lab: Callable[..., Lab],
 ) -> None:
-    """A batch is retried as a whole if none of its messages was stored."""
+    """If no message of a batch was stored, the whole batch is retried."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
     broker.fail(UNSENT, times=2)
@@ -238,7 +238,10 @@ def test_broker_that_goes_down_loses_open_connections() -> None:
 
 
 def test_health_reports_a_concern(memory_lab: Callable[..., Lab]) -> None:
-    """A broker that answers is healthy; one that also reports a problem is degraded."""
+    """A broker that responds is healthy.
+
+    A broker that responds and also reports a problem is degraded.
+    """
     broker = MemoryBroker()
     lab = memory_lab(broker)
     health = lab.finish(lab.publisher.health(1.0))
@@ -250,7 +253,7 @@ def test_health_reports_a_concern(memory_lab: Callable[..., Lab]) -> None:
 
 
 def test_exceptions_are_judged_by_the_broker(labs: Callable[..., Lab]) -> None:
-    """Exceptions of a client library become moorage errors that do not repeat their text."""
+    """Exceptions of a client library become moorage errors, which do not repeat their text."""
     lab = labs(fragile(MemoryBroker(), b"1", KeyError("hunter2")))
     with pytest.raises(AuthenticationFailed) as caught:
         lab.publish("orders", Message(b"1"))
@@ -292,7 +295,7 @@ def test_operations_by_name(memory_lab: Callable[..., Lab]) -> None:
 
 
 def test_closed_publisher_publishes_nothing(memory_lab: Callable[..., Lab]) -> None:
-    """A closed publisher refuses to publish, and closing it again does nothing."""
+    """A closed publisher refuses to publish; closing it again has no effect."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
 

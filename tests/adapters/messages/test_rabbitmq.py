@@ -122,7 +122,7 @@ def test_batch_whose_exchange_was_deleted_may_be_stored(
 def test_returned_batch_whose_messages_share_an_id(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """If no queue takes messages with the same id, none of them gets a receipt."""
+    """If no queue accepts messages with the same id, none of these messages gets a receipt."""
     lab = rabbit(broker.url)
     with pytest.raises(MessageUnroutable):
         lab.publish_batch(f"{broker.queue}-missing", [Message(b"1", id="a")] * 50)
@@ -131,7 +131,7 @@ def test_returned_batch_whose_messages_share_an_id(
 def test_batch_whose_messages_share_ids_arrives_in_order(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """Messages with repeated ids keep their places in the batch."""
+    """Messages with repeated ids keep their positions in the batch."""
     lab = rabbit(broker.url)
     messages = [Message(str(number), id=f"id-{number // 2 % 3}") for number in range(20)]
     results = lab.publish_batch(broker.queue, messages)
@@ -182,7 +182,10 @@ def test_batch_of_many_messages_arrives_in_order(
 def test_full_queue_rejects_a_message_of_a_batch(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """If a queue is full, it rejects single messages of a batch; their results have the error."""
+    """A full queue rejects single messages of a batch.
+
+    The results of these messages contain the error.
+    """
     queue = f"{broker.queue}-full"
     arguments = {"x-max-length": 2, "x-overflow": "reject-publish"}
     broker.channel.queue_declare(queue, arguments=arguments)
@@ -242,7 +245,7 @@ def test_connection_that_cannot_be_opened(
 
 
 def test_silent_server_is_given_up_in_time(rabbit: Callable[..., Lab]) -> None:
-    """If a RabbitMQ server never answers, the publisher gives up after the connect timeout."""
+    """If a RabbitMQ server never responds, the publisher stops after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         lab = rabbit(f"amqp://127.0.0.1:{server.getsockname()[1]}/", connect_timeout=0.1)
         with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
@@ -281,7 +284,10 @@ def _hang_up_later(proxy: LossyProxy) -> None:
 def test_silence_after_the_message_ends_with_the_attempt(
     rabbit: Callable[..., Lab], broker: Broker
 ) -> None:
-    """A message not confirmed before its timeout may be stored; publishing continues."""
+    """If a message is not confirmed before its timeout, it may be stored.
+
+    Later messages can be published.
+    """
     place = urlsplit(broker.url)
     with LossyProxy(place.hostname or "", place.port or 5672) as proxy:
         lab = rabbit(f"amqp://guest:guest@127.0.0.1:{proxy.port}/")

@@ -203,12 +203,12 @@ def test_interrupted_opening_leaves_no_connection(broker: Broker) -> None:
 
 
 class SilentConnection:
-    """An aio-pika connection whose server does not answer the request to close it."""
+    """An aio-pika connection whose server never responds to the request to close the connection."""
 
     is_aborted = False
 
     async def close(self) -> None:
-        """Wait forever, as if the server never answered."""
+        """Wait forever, as if the server never responded."""
         await asyncio.Event().wait()
 
     def abort(self) -> None:
@@ -217,7 +217,7 @@ class SilentConnection:
 
 
 def test_connection_that_does_not_close_in_time_is_cut_off() -> None:
-    """If the server does not answer a close request in time, the connection is cut off."""
+    """If the server does not respond to a close request in time, the client cuts the connection."""
     connection = SilentConnection()
     asyncio.run(close_connection(connection, 0.0))
 

@@ -153,7 +153,7 @@ def test_missing_stream_is_refused_if_that_is_wanted(
 def test_key_of_another_type_is_no_stream(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
-    """Publishing to a key that holds a Redis type other than a stream is refused."""
+    """Publishing to a Redis key whose type is not a stream is refused."""
     server.set("orders", "1")
     lab = streams(private_server.url)
     with pytest.raises(InvalidRequest, match="Nothing was stored"):
@@ -165,7 +165,10 @@ def test_key_of_another_type_is_no_stream(
 def test_full_server_refuses_messages(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
-    """If Redis has no memory left, a message is retried; the error states that it is not stored."""
+    """If Redis is out of memory, the message is retried.
+
+    The error states that the message is not stored.
+    """
     lab = streams(private_server.url)
     server.config_set("maxmemory", "1")
     with pytest.raises(ConnectionFailed, match="because a limit is reached") as caught:
@@ -235,7 +238,7 @@ def test_connection_that_cannot_be_opened(
 
 
 def test_silent_server_is_given_up_in_time(streams: Callable[..., Lab]) -> None:
-    """If a Redis server never answers, the publisher gives up after the connect timeout."""
+    """If a Redis server never responds, the publisher stops waiting after the connect timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         lab = streams(f"redis://127.0.0.1:{listener.getsockname()[1]}/", connect_timeout=0.1)
         with pytest.raises(ConnectionFailed, match="did not accept a connection in time"):
@@ -256,7 +259,7 @@ def _hang_up_at_once(listener: socket.socket) -> None:
 
 
 def test_member_of_a_cluster_is_refused(streams: Callable[..., Lab]) -> None:
-    """A Redis Cluster node is refused, because it holds only some of the streams."""
+    """A Redis Cluster node is refused, because a node stores only some of the streams."""
     with PrivateRedis("--cluster-enabled", "yes") as member:
         lab = streams(member.url)
         with pytest.raises(ConfigurationError, match="belongs to a Redis Cluster"):
@@ -298,7 +301,7 @@ def _hang_up_later(proxy: LossyProxy) -> None:
 def test_silence_after_the_message_ends_with_the_attempt(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
-    """A message without a timely reply may be stored; its connection is closed."""
+    """If Redis does not reply in time, the message may be stored; the connection is closed."""
     with LossyProxy("127.0.0.1", _port(private_server)) as proxy:
         lab = streams(_proxied_url(proxy))
         lab.publish("orders", Message(b"1"))
@@ -461,7 +464,10 @@ def test_settings_that_cannot_work(settings: dict[str, Any], path: str) -> None:
 
 
 def test_address_has_everything() -> None:
-    """A Redis URL has host, port, database, user and password; a setting can state the password."""
+    """A Redis URL contains host, port, database, user and password.
+
+    The password may instead be a separate setting.
+    """
     address = RedisStreams(url=Secret("rediss://shop:p%40ss@redis.example:7000/3")).address()
     assert (address.host, address.port, address.path) == ("redis.example", 7000, "3")
     assert (address.user, address.tls is not None) == ("shop", True)
@@ -480,12 +486,15 @@ def test_address_has_everything() -> None:
     ],
 )
 def test_meaning_of_refusals(classes: list[str], text: str, fault: PublishFault) -> None:
-    """The class of a Redis error decides which fault it is, or else the first word of its text."""
+    """A Redis error's class, or otherwise the first word of its text, decides which fault it is."""
     assert refusal(classes, text) is fault
 
 
 def test_commands_are_encoded_as_length_prefixed_words() -> None:
-    """Commands are encoded as length-prefixed words; a large word is sent without a copy."""
+    """Commands are encoded as length-prefixed arguments.
+
+    A large argument is sent without a copy.
+    """
     large = b"x" * 10_000
     assert [b"*2\r\n$4\r\nXACK\r\n$2\r\n\xc3\xa9\r\n*1\r\n$4\r\nPING\r\n"] == pack_commands(
         [["XACK", "\u00e9"], [b"PING"]]

@@ -82,12 +82,12 @@ def round_trip(value: object) -> Any:
 
 
 def test_receipt_survives_its_storage() -> None:
-    """A receipt keeps all its fields when it is stored and loaded."""
+    """A receipt has the same fields after it has been stored and loaded."""
     assert unpack_receipt(round_trip(pack_receipt(RECEIPT))) == RECEIPT
 
 
 def test_errors_of_a_batch_survive_their_storage() -> None:
-    """In the stored results of a batch, errors of moorage keep their text, others their class."""
+    """Stored batch results contain the text of moorage's errors, but only the class of others."""
     results = (
         Result(RECEIPT),
         Result[PublishReceipt](error=TopicNotFound("No such topic.")),

@@ -43,7 +43,7 @@ def server() -> Generator[PrivateMongo]:
 
 @pytest.fixture
 def labs(mode: str) -> Generator[Callable[..., Lab]]:
-    """Return a function that makes connectors; the fixture closes them after the test."""
+    """Return a function that makes connectors; the fixture closes the connectors after the test."""
     made: list[Lab] = []
 
     def make_lab(url: str, **settings: Any) -> Lab:

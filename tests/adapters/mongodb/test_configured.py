@@ -58,7 +58,7 @@ def test_a_configuration_names_a_connector(server: PrivateMongo, monkeypatch: An
 
 
 def test_operations_by_name_take_and_return_json(lab: Lab) -> None:
-    """Operations by name take and return Extended JSON for MongoDB's own types."""
+    """Operations called by name accept and return MongoDB's own types as Extended JSON."""
     document = {**WHERE, "at": {"$date": "2026-01-02T03:04:05Z"}, "tags": ["a"]}
     identity = lab.by_name("insert_one", collection="orders", document=document)
     assert WHERE["_id"] == identity

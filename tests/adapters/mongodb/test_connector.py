@@ -132,7 +132,7 @@ def test_a_transaction_happens_as_a_whole(lab: Lab) -> None:
 
 
 def test_a_conflict_undoes_a_transaction(lab: Lab) -> None:
-    """A transaction that conflicts with another one is undone, and may be retried."""
+    """If a transaction conflicts with another transaction, it is rolled back and may be retried."""
     lab.do("insert_one", "orders", {"_id": 1, "total": 1})
     raise_total = lab.connector.update_one("orders", {"_id": 1}, {"$inc": {"total": 1}})
     operation = lab.connector.find("orders", {})
@@ -279,7 +279,10 @@ def _empty_work(lab: Lab) -> Any:
 
 
 def test_reads_are_repeated_and_writes_are_not(lab: Lab) -> None:
-    """Reads may be repeated; writes only if they are marked with `repeatable=True`."""
+    """Reads are retried after a failure.
+
+    Writes are retried only if they are marked with `repeatable=True`.
+    """
     connector = lab.connector
     assert connector.find("orders", {}).repeatable
     writes = [

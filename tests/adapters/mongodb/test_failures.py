@@ -99,7 +99,10 @@ def test_write_that_too_few_servers_confirmed_may_have_been_processed(
 
 
 def test_an_idempotency_key_stops_repeats(labs: Callable[..., Lab], server: PrivateMongo) -> None:
-    """A write whose reply is lost is not retried; with an idempotency key it is OutcomeUnknown."""
+    """A write whose reply is lost is not retried.
+
+    If the write has an idempotency key, it raises OutcomeUnknown.
+    """
     lab = labs(server.url(database=Lab.new_name()), service=THREE)
     lab.do("insert_one", "orders", {"_id": 0})
     insert = lab.connector.insert_one("orders", {"_id": 1})

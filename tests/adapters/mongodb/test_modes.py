@@ -30,7 +30,7 @@ def test_operation_result_or_exception_reaches_its_caller() -> None:
 
 @pytest.mark.parametrize("ends_in_failure", [False, True])
 def test_ignored_cancellation_is_repeated(ends_in_failure: bool) -> None:
-    """If an operation ignores a cancellation, it is cancelled again, however it then ends."""
+    """If an operation ignores a cancellation, it is cancelled again until it ends."""
     ignored_cancellations: list[int] = []
 
     async def ignore_cancellation(begun: asyncio.Event) -> None:
@@ -57,7 +57,7 @@ def test_ignored_cancellation_is_repeated(ends_in_failure: bool) -> None:
 
 
 def test_operation_ends_before_a_caller_that_is_cancelled_twice() -> None:
-    """Even if its caller is cancelled twice, an operation ends before the caller does."""
+    """An operation ends before its caller does, even if the caller is cancelled twice."""
 
     async def ignore_cancellation(begun: asyncio.Event, ignored: asyncio.Event) -> None:
         begun.set()

@@ -20,7 +20,7 @@ ORDERS = [{"_id": number, "total": number * 10} for number in range(25)]
 
 
 def read(lab: Lab, *arguments: Any, most: int | None = None, **options: Any) -> list[Any]:
-    """Return a stream's documents; if `most` is given, leave the stream after so many."""
+    """Return a stream's documents; if `most` is given, stop the stream after `most` documents."""
     operation = lab.connector.stream("orders", *arguments, **options)
     documents: list[Any] = []
 

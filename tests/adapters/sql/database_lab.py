@@ -71,7 +71,7 @@ def url_of(system: str, database: str | None = None) -> str:
 
 
 class Administrator:
-    """A separate connection that observes and ends the sessions of other connections."""
+    """A separate connection that observes and kills the sessions of other connections."""
 
     def __init__(self, system: str, database: str | None = None) -> None:
         self.system = system

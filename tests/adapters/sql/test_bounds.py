@@ -28,7 +28,7 @@ NOTE = "n" * 400
 
 
 def fill(lab: Lab, rows: int) -> None:
-    """Store this many rows, each with a note of 400 characters."""
+    """Store a number of rows, each with a note of 400 characters."""
 
     async def run_transaction(transaction: Any) -> None:
         steps = [{"id": number, "note": NOTE} for number in range(rows)]
@@ -125,7 +125,7 @@ def test_command_with_many_rows_was_performed(labs: Callable[..., Lab]) -> None:
 
 
 def test_refused_result_keeps_other_connections(labs: Callable[..., Lab]) -> None:
-    """If a result is refused after it was read completely, PostgreSQL's connection stays open."""
+    """If a completely read result is refused, the PostgreSQL connection stays open."""
     lab = labs("postgresql", most_rows=10)
     fill(lab, 20)
     before = lab.query(SESSION["postgresql"])

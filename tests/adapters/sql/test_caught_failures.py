@@ -43,7 +43,7 @@ def test_caught_failure_of_one_statement_leaves_the_transaction(
 def test_caught_failure_is_raised_if_postgresql_would_commit_nothing(
     labs: Callable[..., Lab],
 ) -> None:
-    """PostgreSQL answers COMMIT after a failure without an error, although it rolls back."""
+    """After a failed statement, PostgreSQL rolls back at COMMIT without reporting an error."""
     lab = labs("postgresql")
 
     async def run_transaction(transaction: Any) -> None:
@@ -103,7 +103,7 @@ async def catch_deadlock(transaction: Any) -> None:
 
 
 async def deadlock_in_savepoint(transaction: Any) -> None:
-    """Wait for the other transaction in a savepoint, which the deadlock ends too."""
+    """Wait in a savepoint for the other transaction; the deadlock also ends the savepoint."""
     async with transaction.savepoint():
         await transaction.execute(UPDATE, id=2, note="mine")
 
@@ -112,7 +112,7 @@ async def deadlock_in_savepoint(transaction: Any) -> None:
 def test_deadlock_repeats_the_whole_transaction(
     labs: Callable[..., Lab], step: Callable[[Any], Awaitable[None]]
 ) -> None:
-    """After a deadlock MariaDB would commit each statement at once, so none is executed."""
+    """After a deadlock MariaDB would commit further statements one by one, so none is executed."""
     lab = labs("mariadb")
     for number in range(1, 30):
         lab.execute(INSERT, id=number, note="a")

@@ -151,7 +151,7 @@ def test_failure_inside_savepoint_undoes_only_savepoint_block(
 
 @each_system
 def test_rows_are_written_together(labs: Callable[..., Lab], system: str) -> None:
-    """`execute_each` writes either all rows or none of them."""
+    """`execute_each` writes all rows or no row."""
     lab = labs(system)
     rows = [{"id": number, "note": "a"} for number in range(1, 4)]
 
@@ -263,7 +263,10 @@ def test_change_cannot_be_streamed(labs: Callable[..., Lab], system: str) -> Non
 
 @each_server
 def test_server_ends_a_slow_statement(labs: Callable[..., Lab], system: str) -> None:
-    """The server cancels a slow statement before the call's deadline; the connection stays open."""
+    """The server cancels a slow statement before the call's deadline.
+
+    The connection stays open.
+    """
     lab = labs(system, connections=1)
     session = lab.session()
     with pytest.raises((DeadlineExceeded, ConnectionFailed)) as excinfo:
@@ -290,7 +293,7 @@ def test_sqlite_ends_a_slow_statement(labs: Callable[..., Lab]) -> None:
 
 
 def kill_during_statement(system: str, session: int) -> Thread:
-    """End the session from another thread, while it executes its next statement."""
+    """Kill the session from another thread while the session executes its next statement."""
     administrator = Administrator(system)
 
     def kill() -> None:
@@ -516,7 +519,7 @@ def test_tls_that_the_server_does_not_offer_is_refused(mode: str, system: str) -
 
 @each_server
 def test_silent_host_costs_no_more_than_the_call(mode: str, system: str) -> None:
-    """If a database host accepts a connection but never answers, the call ends at its deadline."""
+    """If a database host accepts a connection but never responds, the call ends at its deadline."""
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):
         lab = Lab(system, mode, url=f"{system}://user:hunter2@127.0.0.1:{port}/test")
@@ -551,7 +554,7 @@ def test_forked_child_process_opens_its_own_connections_and_leaves_its_parent_al
 
 @each_system
 def test_closed_connector_refuses(labs: Callable[..., Lab], system: str) -> None:
-    """A closed connector refuses operations, and closing it again does nothing."""
+    """A closed connector refuses operations; closing it again has no effect."""
     lab = labs(system)
     lab.finish(lab.connector.close())
     with pytest.raises(LocalFailure, match="closed"):
@@ -689,7 +692,7 @@ def test_keyed_write_replays_its_rows() -> None:
 def test_value_of_a_changed_row_that_python_cannot_represent(
     labs: Callable[..., Lab], value: str
 ) -> None:
-    """If the rows of a command cannot be read, the error says that it may have happened."""
+    """If a command's rows cannot be read, the error says the command may have been executed."""
     lab = labs("postgresql")
     insert = Command(
         "INSERT INTO moorage_orders (id, note) VALUES (:id, :note)"

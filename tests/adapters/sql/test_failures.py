@@ -282,7 +282,7 @@ def test_stream_that_fails_between_its_rows(
 
 
 def test_stream_that_is_left_early(manager: ConnectorManager, connector: SqlConnector) -> None:
-    """If a stream is left early, its connection is free at the end of the stream's block."""
+    """If a caller leaves a stream early, its connection is free at the end of the `with` block."""
     for number in (1, 2, 3):
         manager.perform("sql", connector.execute(INSERT, id=number, note=None))
     with manager.perform("sql", connector.stream(ABSOLUTE, batch=1)) as stream:
@@ -335,7 +335,7 @@ def test_result_of_a_named_operation_is_plain_by_default() -> None:
 
 
 def test_machine_without_threads_opens_no_connection() -> None:
-    """If no thread can open the connection, nothing was done, and the call may be repeated."""
+    """If no thread can open the connection, nothing was executed and the call may be repeated."""
     connector = SqlConnector("postgresql://user@127.0.0.1:9/shop")
     query = connector.query(ONE)
     with no_new_threads(), pytest.raises(LocalFailure, match="thread"):

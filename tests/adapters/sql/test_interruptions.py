@@ -80,7 +80,10 @@ async def cancel_when_busy(
 def test_cancelling_transaction_frees_its_connection(
     system: str, administrator: Administrator
 ) -> None:
-    """If a transaction is cancelled, its connection becomes free; the connector stays usable."""
+    """If a transaction is cancelled, its connection returns to the pool.
+
+    The connector stays usable.
+    """
     lab = Lab(system, "async", connections=1)
 
     async def sleep(transaction: Any) -> None:
@@ -119,7 +122,10 @@ def test_interrupted_stream_closes_its_connection(mode: str) -> None:
 
 @pytest.mark.parametrize("what", ["transaction", "stream"])
 def test_interrupted_rollback_closes_its_connection(mode: str, what: str) -> None:
-    """If a ROLLBACK is interrupted, its connection is closed, and its place becomes free."""
+    """If a ROLLBACK is interrupted, its connection is closed.
+
+    Its slot in the pool becomes free.
+    """
     lab = Lab("sqlite", mode, connections=1)
     one = Query("SELECT 1", name="one")
     interruption = KeyboardInterrupt if mode == "sync" else asyncio.CancelledError
@@ -321,7 +327,7 @@ def test_connector_in_memory_is_closed_during_its_work() -> None:
 
 
 def test_child_process_starts_with_an_empty_pool(tmp_path: Path) -> None:
-    """A forked child opens its own SQL connections, and leaves its parent's open."""
+    """A forked child opens its own SQL connections, and does not close the parent's."""
     manager = ConnectorManager([Service("sql", retry=None)])
     with SqlConnector(f"sqlite:///{tmp_path / 'orders.db'}") as connector:
         opened: list[Any] = []

@@ -1,4 +1,4 @@
-"""SQL connections stay open between operations, and are replaced when they are old or lost."""
+"""SQL connections stay open between operations; connections that are old or lost are replaced."""
 
 from __future__ import annotations
 
@@ -173,7 +173,10 @@ def test_lost_connection_casts_doubt_on_the_others(labs: Callable[..., Lab], sys
 def test_child_forked_during_a_transaction(
     labs: Callable[..., Lab], system: str, open_connections: list[Any]
 ) -> None:
-    """A child forked during a transaction opens its own connection; its parent's stays open."""
+    """A child forked during a transaction opens its own connection.
+
+    The parent's connection stays open.
+    """
     lab = labs(system, connections=1)
     keep_driver_of(lab, open_connections)
     parents = lab.session()

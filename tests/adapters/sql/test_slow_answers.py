@@ -1,4 +1,4 @@
-"""Database servers that are silent, or that answer one byte after another."""
+"""Database servers that never respond, or that send their response byte by byte."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _lab(mode: str, proxy: tuple[str, SlowProxy]) -> Generator[Lab]:
 def test_answer_that_comes_byte_by_byte_ends_at_the_deadline(
     lab: Lab, proxy: tuple[str, SlowProxy]
 ) -> None:
-    """A deadline bounds the wait for the whole answer, even if parts of it arrive steadily."""
+    """A deadline limits the wait for the whole response, even if parts of it arrive steadily."""
     first = lab.session()
     proxy[1].pause = 0.05
     with pytest.raises(ConnectorError):  # the whole answer takes at least two seconds

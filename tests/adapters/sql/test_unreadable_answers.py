@@ -1,4 +1,4 @@
-"""Database servers whose answers the driver cannot read, in sync and async mode."""
+"""Database servers whose responses the driver cannot read, in sync and async mode."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def error_of(act: Callable[[], Any]) -> ConnectorError:
 
 
 def test_garbage_while_connecting(lab: Lab, proxy: tuple[str, GarblingProxy]) -> None:
-    """If the server does not speak the protocol, the error states that nothing was executed."""
+    """If the server speaks another protocol, the error states that nothing was executed."""
     proxy[1].garbage = bytes(100)
     error = error_of(lambda: lab.perform(lab.connector.execute(INSERT, id=1, note="a"), timeout=5))
 
@@ -100,7 +100,10 @@ def test_garbage_while_connecting(lab: Lab, proxy: tuple[str, GarblingProxy]) ->
 def test_statement_with_unreadable_answer_may_have_been_executed(
     lab: Lab, proxy: tuple[str, GarblingProxy]
 ) -> None:
-    """If an answer is unreadable, the statement may have been executed; the connection closes."""
+    """If a response is unreadable, the statement may have been executed.
+
+    The connection is closed.
+    """
     server = proxy[1]
     ((first,),) = lab.perform(lab.connector.query(SESSION[lab.system]))
     # It is a packet without content, which comes when a packet of this number is due.

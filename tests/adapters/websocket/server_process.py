@@ -115,7 +115,7 @@ class Orders:
         connection.transport.abort()
 
     async def on_freeze(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Stop reading, so that neither requests nor pings are answered."""
+        """Stop reading, so that the server answers neither requests nor pings."""
         connection.transport.pause_reading()
 
     async def on_watch(self, connection: ServerConnection, request: Any, parameters: Any) -> None:

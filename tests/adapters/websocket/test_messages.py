@@ -24,7 +24,7 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class ConfirmationMessages(JsonRpcMessages):
-    """A codec for a protocol that confirms, answers and ends each request in separate messages."""
+    """A codec for a server that confirms, answers and ends each request in separate messages."""
 
     def read(self, message: str | bytes, /) -> Arrival:
         """Return the meaning of a message, which its `kind` field determines."""
@@ -55,7 +55,10 @@ def test_request_that_is_confirmed_before_its_reply(lab: Lab) -> None:
 
 
 def test_request_that_ends_without_a_reply(lab: Lab) -> None:
-    """If a request ends without a reply, the error says so; the connection stays usable."""
+    """If the server ends a request without a reply, the error says so.
+
+    The connection stays usable.
+    """
     with WebSocketServer(confirm) as server:
         connector = lab.connector(server.url, codec=ConfirmationMessages())
         with pytest.raises(VendorFailed, match="without a reply") as excinfo:

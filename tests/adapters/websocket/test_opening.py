@@ -156,7 +156,10 @@ def _values_of_frames(error: BaseException) -> str:
 def test_nothing_was_processed_if_server_refuses_handshake(
     lab: Lab, server: Server, status: int, kind: Any
 ) -> None:
-    """If the server refuses the handshake, the error has Retry-After; nothing was processed."""
+    """If the server refuses the handshake, the error has the server's Retry-After.
+
+    Nothing was processed.
+    """
     connector = lab.connector(f"{server.url}/status/{status}")
     with pytest.raises(kind, match=f"HTTP {status}") as excinfo:
         lab.change(connector, "echo")
@@ -176,7 +179,7 @@ def test_unknown_websocket_host_raises_connection_failed(lab: Lab) -> None:
 
 
 class Listener:
-    """A TCP server that accepts connections, and answers each with fixed bytes or not at all."""
+    """A TCP server that accepts connections, and sends fixed bytes or nothing on each."""
 
     def __init__(self, answer: bytes | None) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -184,7 +187,7 @@ class Listener:
         self.url = f"ws://127.0.0.1:{self._socket.getsockname()[1]}"
 
     def serve(self, number: int) -> None:
-        """Accept this number of connections, and answer each."""
+        """Accept this number of connections, and send the fixed bytes on each."""
         for _ in range(number):
             connection, _ = self._socket.accept()
             with connection:
@@ -203,7 +206,7 @@ class Listener:
 
 
 def test_server_that_never_accepts(lab: Lab) -> None:
-    """A server that never answers the handshake is given up after the connect timeout."""
+    """If a server never answers the handshake, connecting ends after the connect timeout."""
     listener = Listener(None)
     connector = lab.connector(listener.url, connect_timeout=0.2)
     with pytest.raises(AttemptTimeout, match="did not accept a connection in time") as excinfo:
@@ -284,7 +287,7 @@ def test_error_names_extra_to_install_without_websockets_installed(
 
 
 def test_close_is_bounded(lab: Lab, server: Server) -> None:
-    """Closing ends after `close_timeout` if the server does not respond."""
+    """Closing a connector ends after `close_timeout` if the server does not respond."""
     connector = lab.connector(server.url, close_timeout=0.2, heartbeat=None)
     payload = {"method": "freeze"}
     with pytest.raises(ConnectorError):
@@ -296,7 +299,7 @@ def test_close_is_bounded(lab: Lab, server: Server) -> None:
 
 
 def test_forked_child_opens_its_own_connection(server: Server) -> None:
-    """A forked child opens its own connection, and its parent's stays open."""
+    """A forked child opens its own connection, and the parent's connection stays open."""
     connector = WebSocketConnector(server.url, reconnect=AT_ONCE)
     find = connector.request({"method": "echo", "params": [1]}, name="echo")
     manager = ConnectorManager([Service("orders")])
@@ -366,7 +369,7 @@ def test_cancelling_caller_that_opens_connection_leaves_no_connection_behind(
 
 
 def test_connection_that_opens_after_its_connector_was_closed_is_closed() -> None:
-    """If the connector is closed while it connects, the new connection is closed too."""
+    """If the connector is closed while it connects, the new connection is also closed."""
 
     async def use_connector() -> None:
         is_asked, may_accept, is_over = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -445,14 +448,14 @@ def test_connection_after_a_fork_in_the_same_event_loop(server: Server) -> None:
 
 
 class WelcomeMessages(JsonRpcMessages):
-    """A codec whose opening message the server confirms; the codec then sends another message."""
+    """A codec that sends an opening message, and answers the server's confirmation of it."""
 
     def opening(self) -> Any:
         """Return a request that gets a reply."""
         return '{"method": "echo", "id": 999}'
 
     def read(self, message: str | bytes, /) -> Any:
-        """Recognise the server's confirmation, and answer it."""
+        """Recognise the server's confirmation, and return the answer to it."""
         arrival = super().read(message)
         if arrival.id != "999":
             return arrival

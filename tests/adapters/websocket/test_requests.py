@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def test_replies_belong_to_their_requests(lab: Lab, server: Server) -> None:
-    """All requests share one WebSocket connection, and each gets its own reply."""
+    """All requests share one WebSocket connection, and each request gets its own reply."""
     connector = lab.connector(server.url)
     lab.finish(connector.open(30.0))
     results = [lab.request(connector, "echo", number=number) for number in range(20)]
@@ -63,7 +63,7 @@ def test_error_of_the_server(lab: Lab, server: Server) -> None:
 
 
 class NumberMessages(JsonRpcMessages):
-    """A codec whose requests are numbers; no WebSocket can send them."""
+    """A codec whose requests are numbers, which cannot be sent over a WebSocket."""
 
     def request(self, identity: str, payload: Any) -> Any:
         """Return a number."""
@@ -95,7 +95,7 @@ def test_message_that_cannot_be_sent_fails_at_once(lab: Lab, server: Server) -> 
 def test_request_whose_connection_ends_before_reply_may_have_been_processed(
     lab: Lab, server: Server, method: str, parameters: Any, expected: tuple[type[Exception], str]
 ) -> None:
-    """A request whose connection ends before the reply may have been processed."""
+    """If a connection ends before a reply, the server may have processed the request."""
     kind, message = expected
     connector = lab.connector(server.url)
     with pytest.raises(kind, match=message) as excinfo:
@@ -157,7 +157,7 @@ def test_request_without_reply_ends_at_its_deadline(lab: Lab, server: Server) ->
 
 
 def test_heartbeats_notice_a_dead_server(lab: Lab, server: Server) -> None:
-    """A server that answers no pings is given up long before the request's deadline."""
+    """If a server answers no pings, the request fails long before its deadline."""
     connector = lab.connector(server.url, heartbeat=0.2, close_timeout=0.2)
     with pytest.raises(ConnectionFailed, match=r"lost \(code 1011\)") as excinfo:
         lab.change(connector, "freeze")
@@ -217,7 +217,7 @@ def test_health_is_healthy_with_ping_duration(lab: Lab, killable_server: Server)
 
 
 def test_silent_server_is_unhealthy(lab: Lab, server: Server) -> None:
-    """A health check reports the server as unavailable if it answers no ping in time."""
+    """A health check reports a server as unavailable if it does not answer a ping in time."""
     connector = lab.connector(server.url, heartbeat=None, close_timeout=0.1)
     with pytest.raises((AttemptTimeout, DeadlineExceeded)):
         lab.change(connector, "freeze", options={"timeout": 0.2})

@@ -174,7 +174,7 @@ def test_reading_a_refused_subscription_raises_its_error(lab: Lab, server: Serve
 
 
 def test_closed_connector_ends_subscriptions(lab: Lab, server: Server) -> None:
-    """Closing the connector makes its subscriptions raise, and they do not reconnect."""
+    """Closing the connector makes its subscriptions raise an error and stop reconnecting."""
     connector = lab.connector(server.url)
     subscription = lab.subscribe(connector, until=1)
     assert [1] == lab.receive(subscription, 1)
@@ -223,7 +223,7 @@ class Revocation:
 
 
 def test_token_that_is_revoked(lab: Lab, server: Server) -> None:
-    """If its token is revoked, a subscription ends with AuthenticationFailed when it reconnects."""
+    """A subscription whose token is revoked raises AuthenticationFailed when it reconnects."""
     provider = Revocation(is_async=lab.mode == "async")
     connector = lab.connector(f"{server.url}/secret", provider=provider)
     subscription = lab.subscribe(connector, until=9, cut_after=2)

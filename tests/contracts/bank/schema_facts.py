@@ -33,7 +33,7 @@ def faults(document: bytes, version: str) -> list[str]:
 
 
 def element_faults(element: ET.Element, path: str, space: str, facts: dict[str, str]) -> list[str]:
-    """Return every difference between an element and what its schema allows."""
+    """Return each difference between an XML element and the content that its schema allows."""
     content = facts.get(path)
     if content is None:
         return [f"{path}: unknown element"]

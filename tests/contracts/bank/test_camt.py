@@ -94,7 +94,7 @@ def test_an_old_statement_is_read() -> None:
     ],
 )
 def test_reports_and_notifications_are_read(message: str, kind: str, word: StatementKind) -> None:
-    """Reports and notifications are read as values of their own kind, without checks of sums."""
+    """Reports and notifications have their own classes, and their sums are not checked."""
     page = f"<{kind}Pgntn><PgNb>3</PgNb><LastPgInd>true</LastPgInd></{kind}Pgntn>"
     content = page + head() + balance("OPBD", "1.00") + balance("CLBD", "1.00") + entry("59.90")
 
@@ -115,7 +115,7 @@ def test_each_version_is_read(version: int) -> None:
 
 
 def test_a_batch_has_its_payments() -> None:
-    """A batch entry has the batch's id; each of its payments may have its own sign."""
+    """A batch entry has the batch's id; each payment of the batch may have its own sign."""
     details = (
         "<NtryDtls><Btch><MsgId>RUN-1</MsgId><PmtInfId>B-1</PmtInfId><NbOfTxs>2</NbOfTxs>"
         '<TtlAmt Ccy="EUR">30.00</TtlAmt></Btch>'
@@ -176,7 +176,7 @@ def _paid(*amounts: str, more: str = "", charges: str = "") -> bytes:
     ],
 )
 def test_payments_may_be_less_for_a_reason(source: bytes, difference: Money | None) -> None:
-    """Payments add up to their entry, unless the bank states charges or not the whole batch."""
+    """Payments add up to their entry, unless the bank states charges or omits payments."""
     (line,) = _only_statement(source).entries
 
     assert difference == line.difference
@@ -184,7 +184,10 @@ def test_payments_may_be_less_for_a_reason(source: bytes, difference: Money | No
 
 @pytest.mark.parametrize("amounts", [("90.00",), ("9.00", "9.00"), ("4.00",)])
 def test_payments_that_do_not_add_up_are_refused(amounts: tuple[str, ...]) -> None:
-    """A statement whose payments do not add up to their entry is refused, with the entry."""
+    """If the payments of an entry do not add up to its amount, the statement is refused.
+
+    The error names the entry.
+    """
     with pytest.raises(InvalidData, match="entry 1 differs") as excinfo:
         read_camt(_paid(*amounts))
     assert "Stmt[1]/Ntry[1]/NtryDtls" == excinfo.value.field
@@ -227,7 +230,7 @@ def test_a_reversal_keeps_the_roles_of_the_first_payment(sign: str, name: str) -
     [("<Cd>INFO</Cd>", "information"), ("<Cd>FUTR</Cd>", "unknown"), ("", "unknown")],
 )
 def test_an_unknown_status_is_unknown(status: str, word: str) -> None:
-    """An unknown status is kept as the bank wrote it, and the entry does not count as booked."""
+    """An unknown status is stored as the bank wrote it, and the entry is not treated as booked."""
     (line,) = _only_statement(document(head() + entry("5.00", status=status))).entries
 
     assert word == line.status
@@ -409,7 +412,10 @@ def test_any_change_is_a_statement_or_refused(data: st.DataObject) -> None:
 
 
 def test_files_are_read_in_pieces_up_to_a_limit() -> None:
-    """An open file gives the same statements as bytes; a file above the size limit is refused."""
+    """An open file gives the same statements as its bytes.
+
+    A file above the size limit is refused.
+    """
     assert read_camt(examples.STATEMENT) == read_camt(io.BytesIO(examples.STATEMENT))
     size = len(examples.STATEMENT)
     assert read_camt(examples.STATEMENT, largest=size)
@@ -467,7 +473,7 @@ def test_sources_without_bytes_are_refused(source: Any) -> None:
 
 @pytest.mark.untraced
 def test_entries_are_forgotten_as_elements() -> None:
-    """Reading a large statement frees each XML element, so memory holds only the values."""
+    """Reading a large statement frees each XML element, so that only the values stay in memory."""
     details = f"<NtryDtls>{examples.PAYMENT * 20}</NtryDtls>"
     content = document(head() + entry("59.90", details=details) * 80)
     assert content.count(b"</") > 50_000

@@ -228,7 +228,7 @@ def test_all_payments_of_a_batch_are_matched() -> None:
 
 
 def test_payments_that_contradict_their_entry_are_matched_with_nothing() -> None:
-    """If payments do not add up to their entry, a person decides, unless charges explain it."""
+    """If payments do not add up to their entry, and no charges explain it, an operator decides."""
     entry = StatementEntry(
         amount=_euros("10.00"),
         transactions=[
@@ -283,7 +283,7 @@ _ITEMS = st.lists(
 def test_order_does_not_matter(
     entries: list[StatementEntry], items: list[OpenItem], random: Any
 ) -> None:
-    """Each payment is in one result list; no item is settled twice; input order does not matter."""
+    """Each payment is in one result list, and no item is settled twice, in any input order."""
     result = match(entries, items)
     payments = [*result.matched, *result.ambiguous, *result.unmatched]
     settled_ids = [item.id for payment in result.matched for item in payment.items]

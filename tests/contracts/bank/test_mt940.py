@@ -149,7 +149,7 @@ def test_returns_have_a_reason() -> None:
 
 
 def test_other_separators_are_accepted() -> None:
-    """In field 86, the character after the code separates the parts; a keyword may come next."""
+    """In field 86, the character after the code separates the parts; a keyword may follow it."""
     payment = _details(
         ":86:166>00GUTSCHRIFT>20EREF+PAY-1 SVWZ+Danke>60 sehr>31DE02120300000000202051"
     )
@@ -236,7 +236,7 @@ def test_other_details_are_text() -> None:
     ],
 )
 def test_signs_of_entries(line: str, amount: str, reversal: bool) -> None:
-    """Credits are positive; the reversal of a credit is negative, that of a debit is positive."""
+    """Credits and reversed debits are positive; debits and reversed credits are negative."""
     entry = _entry(line)
 
     assert (_euros(amount), reversal) == (entry.amount, entry.reversal)
@@ -276,7 +276,7 @@ def test_codes_with_spaces_are_read(line: str, code: str) -> None:
 
 @pytest.mark.parametrize("minutes", ["25", "26", "59"])
 def test_text_wrapped_within_a_time_is_read_whole(minutes: str) -> None:
-    """A line of a text that begins with the minutes of a time is no field of its own."""
+    """A line of text that looks like a time's minutes does not begin a new field."""
     details = _details(":86:106?20SVWZ+Pickup 10 May 16", f":{minutes}:37 No.?21 2026-0815")
 
     assert f"Pickup 10 May 16:{minutes}:37 No. 2026-0815" == details.remittance
@@ -305,7 +305,7 @@ def test_references_of_entries() -> None:
 def test_words_without_a_reference_are_none(
     references: str, customer: str | None, bank: str | None
 ) -> None:
-    """A word such as NONREF is no reference, also before a name and in the place of the bank's."""
+    """A placeholder such as NONREF is not read as a reference, wherever it stands."""
     entry = _entry(f"2611251125C1,NTRF{references}")
 
     assert (customer, bank) == (entry.transactions[0].customer_reference, entry.bank_reference)
@@ -355,7 +355,7 @@ def test_statement_ends_where_next_one_begins() -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1"])
 def test_accented_letters_are_read_as_utf8_or_latin_1(encoding: str) -> None:
-    """Accented letters are read as UTF-8 or, if that fails, as ISO 8859-1."""
+    """Accented letters are decoded as UTF-8 or, if that fails, as ISO 8859-1."""
     content = _file(":61:2611251125C1,NTRF", ":86:Größe", closing="C261125EUR1,").decode()
 
     assert (
@@ -451,7 +451,10 @@ def test_truncated_files_are_refused(length: int) -> None:
 
 
 def test_files_are_read_up_to_a_limit() -> None:
-    """An open file gives the same statements as bytes; a file above the size limit is refused."""
+    """An open file gives the same statements as its bytes.
+
+    A file above the size limit is refused.
+    """
     assert read_mt940(GERMAN) == read_mt940(io.BytesIO(GERMAN))
     with pytest.raises(InvalidData, match="larger than 99 bytes"):
         read_mt940(GERMAN, largest=99)

@@ -1,4 +1,4 @@
-"""SEPA files: their bytes, their limits, and reading them back."""
+"""SEPA files: the bytes that are written, their limits, and reading them back."""
 
 from __future__ import annotations
 
@@ -152,7 +152,10 @@ def test_control_sums_are_exact() -> None:
 
 
 def test_the_same_order_makes_the_same_bytes() -> None:
-    """Two equal orders make equal files; an order with another message id makes another file."""
+    """Two equal orders produce equal files.
+
+    An order with another message id produces a different file.
+    """
     first = write_credit_transfers(orders.transfers_with_everything())
 
     assert first == write_credit_transfers(orders.transfers_with_everything())
@@ -176,7 +179,7 @@ def test_file_time_is_one_that_caller_passed() -> None:
 
 
 def test_naive_time_is_written_without_a_zone() -> None:
-    """A time without a zone is the bank's local time, as ISO 20022 says."""
+    """A time without a time zone is the bank's local time, as in ISO 20022."""
     content = write_credit_transfers(
         orders.transfers_with_everything(created=datetime(2026, 11, 25, 9, 30))  # noqa: DTZ001 - the test is about it
     )
@@ -291,7 +294,7 @@ def test_transliterated_texts_keep_to_their_length() -> None:
 
 @given(st.text(min_size=1, max_size=140))
 def test_no_text_breaks_the_file(text: str) -> None:
-    """Any text is either refused, or makes a valid file with Latin letters only."""
+    """Any text is either refused, or produces a valid file with Latin letters only."""
     try:
         content = write_credit_transfers(
             _file(_payment(remittance=text)), characters="transliterate"

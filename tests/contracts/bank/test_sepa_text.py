@@ -32,13 +32,16 @@ from moorage.contracts.bank import is_latin, transliterate
     ],
 )
 def test_texts_are_transliterated(text: str, latin: str) -> None:
-    """Letters become Latin letters, signs similar signs, and all other characters dots."""
+    """Accented letters become Latin letters, signs similar signs, and other characters dots."""
     assert latin == transliterate(text)
 
 
 @given(st.text())
 def test_transliterated_texts_are_latin(text: str) -> None:
-    """Transliteration makes any text Latin, and repeating it changes nothing."""
+    """Transliteration turns any text into Latin letters.
+
+    Transliterating the result changes nothing.
+    """
     latin = transliterate(text)
 
     assert is_latin(latin)

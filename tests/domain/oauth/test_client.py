@@ -171,7 +171,7 @@ def test_the_longest_name_is_a_name() -> None:
 
 
 def test_a_scope_is_a_list() -> None:
-    """A scope may be a list or a space-separated text; its order is kept."""
+    """A scope may be a list or a space-separated string, and keeps its order."""
     assert ("b", "a") == client(scope="b a").scope == client(scope=["b", "a"]).scope
 
 
@@ -238,7 +238,7 @@ def test_exchange_sends_the_named_services_current_token() -> None:
 
 @pytest.mark.parametrize("subject", ["", None, 7, Secret("")], ids=repr)
 def test_an_exchange_of_nothing_is_refused(subject: Any) -> None:
-    """A token exchange without a subject token or service is refused."""
+    """A token exchange without a subject token or a service is refused."""
     with pytest.raises(InvalidData) as excinfo:
         TokenExchange(subject=subject)
     assert "subject" == excinfo.value.field

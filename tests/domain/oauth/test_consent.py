@@ -111,7 +111,10 @@ def test_random_texts_are_independent() -> None:
 
 
 def test_client_scope_is_the_default() -> None:
-    """A consent without a scope uses the client's scope; an empty scope sends none."""
+    """A consent request without a scope uses the OAuth client's scope.
+
+    An empty scope is not sent.
+    """
     client = OAuthClient(server=client_of().server, client_id="erp", scope="read")
 
     assert "read" == begun_consent(client)[0]["scope"]
@@ -129,7 +132,10 @@ def test_openid_has_a_nonce() -> None:
 
 
 def test_extra_parameters_are_merged() -> None:
-    """A consent's own parameters override the client's, and the endpoint's query is kept."""
+    """A consent request's own parameters override the client's.
+
+    The endpoint's query string is kept.
+    """
     client = OAuthClient(
         server=client_of(authorization_endpoint=f"{ISSUER}/authorize?style=plain").server,
         client_id="erp",
@@ -189,7 +195,7 @@ def test_allowed_redirect_uris(uri: str) -> None:
     ],
 )
 def test_unsafe_redirect_uris_are_refused(uri: Any) -> None:
-    """A redirect URI at which others could read the authorisation code is refused."""
+    """A redirect URI at which other parties could read the authorisation code is refused."""
     with pytest.raises(ConfigurationError, match="redirect_uri"):
         begun_consent(redirect_uri=uri)
 
@@ -305,7 +311,10 @@ def test_callback_size_limits() -> None:
 
 
 def test_issuer_may_be_missing_if_not_promised() -> None:
-    """Unless the server promises it, a callback may lack `iss`; another issuer is refused."""
+    """A callback may lack `iss` unless the server promises to send it.
+
+    A wrong issuer is refused.
+    """
     client = client_of(authorization_response_iss_parameter_supported=False)
     _, pending = begun_consent(client)
 

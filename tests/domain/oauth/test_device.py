@@ -83,7 +83,10 @@ def test_codes_are_short_and_long(code: str) -> None:
     ],
 )
 def test_numbers_have_bounds(changes: dict[str, Any], expected: tuple[float, float]) -> None:
-    """Missing or invalid numbers in a device response get defaults; extreme ones are limited."""
+    """If numbers in a device response are missing or invalid, defaults are used.
+
+    Extreme numbers are limited.
+    """
     consent = answer(**changes)
 
     assert isinstance(consent, DeviceConsent)
@@ -203,7 +206,7 @@ def test_slow_down_adds_five_seconds_to_the_polling_interval(
 
 
 def test_short_pauses_double_too() -> None:
-    """If the server names no wait while polling, a failure doubles even a short pause."""
+    """If the server states no interval while polling, a failure doubles even a short pause."""
     failing_error = refused_request(Refusal.LATER, "HTTP 503")
 
     assert PollingPace(0.25, 0.5) == PollingPace.at_first(0.25).after(failing_error)

@@ -1,4 +1,4 @@
-"""DPoP proofs: their claims, and the reaction to the server's response."""
+"""DPoP proofs: the claims in a proof, and the reaction to the server's response."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def key() -> Secret:
 
 
 def htu(url: str) -> object:
-    """Return the URL claim of a DPoP proof for this URL."""
+    """Return the `htu` claim (the URL) of a DPoP proof for this URL."""
     return verified_claims(proof(key(), "GET", url, CONTEXT).reveal())["htu"]
 
 
@@ -66,7 +66,7 @@ def htu(url: str) -> object:
 
 
 def test_proof_matches_the_rfcs_example() -> None:
-    """A DPoP proof has the claims and header of RFC 9449's example."""
+    """A DPoP proof has the claims and the header of the example in RFC 9449."""
     rfc_token = jose.read_jwt(RFC_PROOF)
     jose.verify(rfc_token, jose.public_key(rfc_token.header["jwk"]))
     context = SigningContext(datetime.fromtimestamp(1562262618, UTC), "e1j3V_bKic8-LAEB")
@@ -87,7 +87,7 @@ def test_thumbprint_matches_the_rfcs_example() -> None:
 
 
 def test_token_and_nonce_may_be_missing() -> None:
-    """A DPoP proof without a token or nonce omits the claims for them."""
+    """A DPoP proof without a token or a nonce omits the claims `ath` and `nonce`."""
     claims = verified_claims(proof(key(), "POST", "https://as.example/token", CONTEXT).reveal())
 
     assert {"jti", "htm", "htu", "iat"} == claims.keys()
@@ -119,7 +119,7 @@ def test_token_and_nonce_may_be_missing() -> None:
     ],
 )
 def test_url_claim_is_normalised(url: str, expected: str) -> None:
-    """A DPoP proof's URL has no query, fragment or default port, and keeps the path as sent."""
+    """The URL in a DPoP proof has no query, fragment or default port; its path is unchanged."""
     assert expected == htu(url)
 
 
@@ -136,7 +136,7 @@ def test_url_claim_is_the_url_sent(path: str, value: str) -> None:
 
 
 def test_long_urls_are_not_slow() -> None:
-    """A DPoP proof for a URL of megabytes takes seconds at most."""
+    """Making a DPoP proof for a URL of several megabytes takes at most a few seconds."""
     url = f"https://api.example/{'a/' * 500_000}"
     start_time = time.process_time()
 
@@ -147,7 +147,7 @@ def test_long_urls_are_not_slow() -> None:
 
 @pytest.mark.parametrize("offset", [-12, 0, 9.5])
 def test_issued_at_is_in_epoch_seconds(offset: float) -> None:
-    """A DPoP proof's issue time is in whole Unix seconds, whatever the clock's time zone."""
+    """The issue time of a DPoP proof is in whole Unix seconds, in any time zone."""
     moment = (NOON + timedelta(milliseconds=999)).astimezone(timezone(timedelta(hours=offset)))
 
     proof_secret = proof(key(), "GET", "https://api.example/", SigningContext(moment, "id-1"))
@@ -210,7 +210,7 @@ def test_only_p256_makes_proofs(wrong: str) -> None:
 
 
 def test_bound_token_is_sent_with_its_proof() -> None:
-    """A DPoP-bound token uses the DPoP scheme, and its proof replaces any on the request."""
+    """A DPoP-bound token uses the scheme DPoP, and its proof replaces any proof on the request."""
     credentials = OAuthCredentials(access_token="t", dpop_key=proof_key())
     request = Request.post("/a", headers={"DPoP": "old", "Authorization": "old"})
     url = "https://api.example/a?b"

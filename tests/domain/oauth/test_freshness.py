@@ -85,7 +85,10 @@ def test_token_that_expires_before_its_issue_is_past() -> None:
     ],
 )
 def test_freshness_over_time(elapsed: float, expected: Freshness) -> None:
-    """A token is fresh, then due for renewal, then expired; each boundary is in the later state."""
+    """A token is fresh, then due for renewal, then expired.
+
+    At a boundary, the later state applies.
+    """
     assert expected is Span(10.0, 20.0).after(elapsed)
 
 

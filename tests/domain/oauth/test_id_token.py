@@ -93,7 +93,7 @@ def test_missing_id_token() -> None:
 
 
 def test_unknown_issuer_and_nonce_are_not_compared() -> None:
-    """Without an expected issuer or nonce, the other claims of an ID token are still checked."""
+    """If no issuer or nonce is expected, the other claims of an ID token are still checked."""
     foreign_token = id_token(CLAIMS | {"iss": "https://any.example", "nonce": "other"})
 
     assert problem(foreign_token, issuer=None, nonce=None) is None

@@ -48,7 +48,7 @@ def test_grant_that_needs_no_user_requests_its_scope_again() -> None:
 
 
 def test_claim_key_depends_on_the_refresh_token() -> None:
-    """Two renewals with the same refresh token share the key of their claim."""
+    """Two renewals with the same refresh token use the same key for their claim."""
     asking_client = client(grant=Consent())
     other_credentials = OAuthCredentials(access_token="a", refresh_token="r-2")
     names = [
@@ -69,7 +69,7 @@ FIRST = "{@acme:crm}:oauth:4d17daad2d222ca7cb276323a2263a50:first"
 
 
 def test_claim_keys_are_stable_across_versions() -> None:
-    """The key of a renewal's claim is the same in all versions, because stores keep it."""
+    """The key under which a token renewal is claimed never changes, because stores keep it."""
     asking_client = client(grant=Consent())
 
     first, second_key = (
@@ -80,7 +80,7 @@ def test_claim_keys_are_stable_across_versions() -> None:
 
 
 def test_claim_key_without_refresh_token_is_the_clients() -> None:
-    """Without a refresh token, all renewals of an OAuth client share the key of their claim."""
+    """Without a refresh token, all renewals of an OAuth client use the same key for their claim."""
     assert claim_key(OWNER, client(), HELD_TOKENS, again=False) == claim_key(
         OWNER, client(), None, again=False
     )

@@ -67,7 +67,7 @@ def test_mtls_endpoints_are_for_certificates() -> None:
     ids=repr,
 )
 def test_foreign_or_unsafe_metadata_are_refused(metadata: object) -> None:
-    """OAuth metadata of another issuer, or with an unsafe endpoint, are refused as a whole."""
+    """OAuth metadata is refused completely if its issuer is wrong or an endpoint is unsafe."""
     with pytest.raises(VendorFailed, match=r"metadata") as excinfo:
         AuthorizationServer.from_metadata(ISSUER, metadata)
     assert "issuer exactly" in excinfo.value.remedy or "AuthorizationServer" in excinfo.value.remedy
@@ -117,7 +117,7 @@ def test_http_is_for_localhost_only(url: str) -> None:
     ids=repr,
 )
 def test_unsafe_urls_are_refused(url: object, problem: str) -> None:
-    """An authorisation server's URL without HTTPS is refused; the error names the setting."""
+    """The URL of an authorisation server must use HTTPS; otherwise the error names the setting."""
     with pytest.raises(ConfigurationError) as excinfo:
         checked_url(url, "token_endpoint")
     assert "token_endpoint" == excinfo.value.path
@@ -164,7 +164,10 @@ def test_a_client_needs_only_a_token_endpoint() -> None:
 def test_oauth_puts_its_well_known_path_before_issuer_path(
     issuer: str, expected: tuple[str, str]
 ) -> None:
-    """OAuth puts its well-known path before an issuer's path; OpenID puts its own after it."""
+    """OAuth puts its well-known path before the path of the issuer.
+
+    OpenID puts it after the path.
+    """
     assert expected == well_known(issuer)
 
 

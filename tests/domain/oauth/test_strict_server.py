@@ -122,7 +122,10 @@ def test_a_certificate_is_shown(tmp_path: Path, method: Method) -> None:
 
 
 def test_dpop_token_opens_the_resource() -> None:
-    """A DPoP proof with the demanded nonce binds a token, and a new proof opens the resource."""
+    """A DPoP proof with the demanded nonce binds a token.
+
+    A new proof gives access to the resource.
+    """
     with AuthorizationServer(nonces=True) as server:
         client = OAuthClient(
             server=server.token_url, client_id="erp", secret="s3cr3t", dpop_key=P256
@@ -181,7 +184,7 @@ def test_jwt_client_with_jwt_grant() -> None:
 
 
 def test_tokens_are_exchanged() -> None:
-    """A token can be exchanged for one with another audience."""
+    """A token can be exchanged for a token with another audience."""
     with AuthorizationServer() as server:
         access, _ = server.seed(scope="read")
         client = OAuthClient(
@@ -198,7 +201,7 @@ def test_tokens_are_exchanged() -> None:
 
 @pytest.mark.parametrize("path", ["", "/tenant"])
 def test_server_metadata_are_read_from_both_urls(path: str) -> None:
-    """OAuth metadata is read from both well-known URLs, unless it names another issuer."""
+    """OAuth metadata is read from both well-known URLs, but refused if the issuer differs."""
     with AuthorizationServer(issuer_path=path) as server, StdlibHttpClient() as http:
 
         def discovered_servers() -> list[Server]:

@@ -151,7 +151,7 @@ def test_lifetime_is_a_number_or_text(lifetime: object, seconds: float) -> None:
     "lifetime", [None, 0, -1, "", "soon", "-5", "1e5", "٣٦٠٠", True, [], {}, "9" * 400], ids=repr
 )
 def test_invalid_lifetime_is_unknown(lifetime: object) -> None:
-    """An invalid token lifetime means an unknown expiry, neither "now" nor "never"."""
+    """An invalid token lifetime means that the expiry is unknown, neither "now" nor "never"."""
     assert granted_credentials(expires_in=lifetime).expires_at is None
 
 
@@ -233,7 +233,10 @@ def test_form_encoded_answers_are_read(options: str) -> None:
     ids=repr,
 )
 def test_refusals_are_classified(members: object, status: int, expected: Refusal) -> None:
-    """A token error is classified by code, then status; an unreadable 200 counts as lost."""
+    """A token endpoint's error is classified by its code, then by its status.
+
+    An unreadable 200 counts as a lost response.
+    """
     result = read_answer(members, status)
 
     assert isinstance(result, Refused)
@@ -278,7 +281,10 @@ def test_requested_nonce_is_read() -> None:
     ids=repr,
 )
 def test_a_refusal_is_quoted(members: object, code: str, words: str) -> None:
-    """A token error keeps the OAuth code and description; the status replaces an invalid code."""
+    """A token error has the OAuth code and description.
+
+    If the code is invalid, the HTTP status replaces it.
+    """
     result = read_answer(members, 400)
 
     assert isinstance(result, Refused)

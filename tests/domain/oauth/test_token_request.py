@@ -170,7 +170,7 @@ def test_dpop_clients_send_a_proof() -> None:
 
 
 def test_other_endpoints_use_the_same_authentication() -> None:
-    """Other OAuth endpoints get the same client authentication, and no DPoP proof."""
+    """Requests to other OAuth endpoints have the same client authentication, and no DPoP proof."""
     server = AuthorizationServer(
         token_endpoint=TOKENS, revocation_endpoint="https://login.example/revoke"
     )
@@ -192,7 +192,7 @@ def test_token_request_scope_is_space_separated() -> None:
 
 
 def test_request_repr_shows_no_secret() -> None:
-    """A token request's repr contains neither secret nor assertion."""
+    """The repr of a token request contains neither a secret nor an assertion."""
     request, _ = token_request(client(secret="hunter2"), ASKED_FIELDS, NOON)
 
     assert "hunter2" not in repr(request)

@@ -26,7 +26,7 @@ def test_storage_name_depends_on_all_but_the_secret() -> None:
 
 
 def test_storage_name_depends_on_a_refresh_token() -> None:
-    """Each refresh token has its own storage name, which does not reveal the token."""
+    """Each refresh token is stored under its own name, which does not reveal the token."""
     names = [
         token_store_name(OAuthClient(server=SERVER, client_id="one", grant=RefreshToken(token)))
         for token in ("canary-1", "canary-1", "canary-2")

@@ -245,7 +245,7 @@ def test_impossible_templates_are_refused(options: dict[str, Any], field: str) -
     [("{", "''"), ("{nonce!r}", "'nonce!r'"), ("{" + "a" * 81 + "}", repr("a" * 80))],
 )
 def test_unknown_placeholder_is_shown_shortened(signs: str, excerpt: str) -> None:
-    """The error for an unknown signing placeholder shows up to eighty letters of it."""
+    """The error for an unknown placeholder shows at most eighty characters of the placeholder."""
     with pytest.raises(InvalidData) as excinfo:
         HmacSigning(signs=signs, headers={"S": "{signature}"})
     assert excinfo.value.message.startswith(f"{excerpt} is not a known placeholder of a template")

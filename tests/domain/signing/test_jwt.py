@@ -266,7 +266,7 @@ def test_invalid_claims_and_lifetimes_are_refused(changes: dict[str, Any], field
 
 @pytest.mark.parametrize("name", ["iss", "sub", "aud", "iat", "exp", "jti"])
 def test_reserved_claims_are_refused(name: str) -> None:
-    """A JWT claim with a separate setting cannot be passed as an extra claim."""
+    """A JWT claim that has a setting of its own cannot be passed as an extra claim."""
     with pytest.raises(InvalidData, match=f"The claims {name} have separate settings"):
         JwtSigning(algorithm="HS256", claims={name: "x"})
 

@@ -58,7 +58,10 @@ def _signature_base(signing: MessageSignature, request: Request, base: str = BAS
 
 @pytest.mark.parametrize("case", RFC["cases"], ids=lambda case: str(case["label"]))
 def test_signs_as_the_rfc_does(case: dict[str, Any]) -> None:
-    """HTTP message signatures reproduce the examples of RFC 9421; random ones can be verified."""
+    """HTTP message signatures equal the examples of RFC 9421.
+
+    Signatures of random messages can be verified.
+    """
     signing = MessageSignature(
         components=case["components"],
         key_id=case["key"],
@@ -267,7 +270,7 @@ def test_names_may_have_every_letter_that_the_rfc_allows() -> None:
 
 @pytest.mark.parametrize("options", [{"label": "A" * 81}, {"components": ["A" * 81]}])
 def test_invalid_component_is_shown_shortened(options: dict[str, Any]) -> None:
-    """The error for an invalid component shows eighty letters of it, and the valid ones."""
+    """The error for an invalid component shows eighty letters of it, and lists the valid ones."""
     with pytest.raises(InvalidData) as excinfo:
         _simple_signature(
             *options.get("components", ()),

@@ -218,7 +218,7 @@ def test_paths_are_encoded_twice_except_for_s3() -> None:
 
 
 def test_dot_segments_are_resolved() -> None:
-    """In a path signed for AWS, each `..` removes one segment, and never goes above the root."""
+    """In a path signed for AWS, each `..` removes one segment, but never goes above the root."""
     signing = AwsSigV4(access_key_id="A", region="r", service="es")
     assert "/a/c" == signing.canonical_path("/a/b/../c")
     assert "/c" == signing.canonical_path("/a/../../c")
@@ -350,7 +350,10 @@ def test_settings_with_stray_characters_are_refused(field: str, value: str) -> N
 
 
 def test_repr_and_tracebacks_hide_secrets() -> None:
-    """An AWS signing's repr shows neither key id nor token, and no traceback shows the key."""
+    """The repr of an AWS signing shows neither the key id nor the token.
+
+    No traceback shows the key.
+    """
     signing = AwsSigV4(access_key_id="h1dden", region="r", service="s", session_token="h1dden")
     assert "h1dden" not in repr(signing)
     assert hash(signing) is not None

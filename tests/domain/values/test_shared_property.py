@@ -50,7 +50,7 @@ def _frequent_switches() -> Generator[None]:
 
 
 def test_bulkhead_works_for_threads_that_use_it_first_at_same_time() -> None:
-    """If threads first use a bulkhead at the same time, they share its slots."""
+    """If threads use a bulkhead for the first time at the same moment, they share its slots."""
     with _frequent_switches():
         for _ in range(50):
             _check_slots_are_shared(Bulkhead(1, 6))

@@ -28,7 +28,7 @@ def test_table_has_values_of_living_objects() -> None:
 
 
 def test_removed_object_is_not_in_table() -> None:
-    """An object is in the table until it is removed; removing it again does nothing."""
+    """An object is in the table until it is removed; removing it again has no effect."""
     table: WeakTable[_Ship, None] = WeakTable()
     ship = _Ship()
     table[ship] = None

@@ -1,4 +1,4 @@
-"""A Django project in its own process, which tests kill.
+"""A Django project that runs in its own process, which the tests kill.
 
 Arguments: a database as JSON, the file to append calls to, and a number of calls. The process
 commits that many calls, opens another transaction and kills itself inside it. Without a number it

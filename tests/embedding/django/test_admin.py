@@ -41,7 +41,7 @@ def browser(**rights: bool) -> Client:
 
 
 def test_log_page_is_read_only(shop: Shop) -> None:
-    """The log lists its calls and offers no way to change them."""
+    """The admin page of the log lists the calls, and offers no way to change them."""
     hub().payments().charge(order(), idempotency_key="INV-1/1")
     client = browser(is_superuser=True)
 
@@ -92,7 +92,7 @@ def test_action_on_a_leased_entry_is_refused(shop: Shop) -> None:
 
 @pytest.fixture
 def unknown_key(shop: Shop) -> str:
-    """Return the idempotency key of a payment whose outcome the shop does not know."""
+    """Return the idempotency key of a payment whose outcome is unknown to the shop."""
     key = uuid4().hex
     hub().manager.set_circuit("stripe", CircuitState.CLOSED)
     shop.sandbox.fail(Lost(), Lost(), Lost())
@@ -109,7 +109,7 @@ def test_worker_skips_payments_in_progress(shop: Shop, unknown_key: str) -> None
 
 
 def test_changing_entries_needs_permission(shop: Shop) -> None:
-    """Staff without the right to change entries cannot open their pages."""
+    """Staff without the permission to change entries cannot open the pages of entries."""
     after_commit("payments", "charge", order())
 
     page = browser().get(reverse("admin:moorage_django_deferred_changelist"))

@@ -137,7 +137,7 @@ def test_atomic_requests_on_sqlite() -> None:
 
 
 def test_check_names_database_engine_that_moorage_does_not_support() -> None:
-    """A check names a database engine that moorage does not support."""
+    """A Django check names a database engine that moorage does not support."""
     oracle_database = {"ENGINE": "django.db.backends.oracle", "NAME": "erp"}
 
     assert "E005" in check_ids({"default": HOST, "moorage": oracle_database})

@@ -53,7 +53,7 @@ def test_deliver_handles_webhooks_and_makes_deferred_calls(shop: Shop) -> None:
 
 
 def test_deliver_makes_calls_at_once() -> None:
-    """`deliver --at-once 2` makes two calls at the same time, each once."""
+    """`deliver --at-once 2` makes two calls at the same time, each exactly once."""
     shop = Shop()
     ports = {"http": MeetingHttpClient(shop.sandbox)}
     with open_shop(shop, WORKER=True, PORTS=ports):

@@ -212,5 +212,5 @@ def test_store_in_the_django_database_can_be_named_by_url() -> None:
     ],
 )
 def test_missing_database_or_tables(error: Exception, expected: type[Exception]) -> None:
-    """A missing database counts as unavailable; missing tables have an error of their own."""
+    """A missing database is reported as unavailable; missing tables raise a different error."""
     assert type(meaning(error)) is expected

@@ -44,7 +44,7 @@ def test_rollback_discards_the_call(shop: Shop) -> None:
 
 
 def test_worker_makes_the_call() -> None:
-    """In a project with a worker, the web process leaves deferred calls to it."""
+    """In a project with a worker, the web process leaves deferred calls to the worker."""
     with open_shop(Shop(), WORKER=True) as shop:
         after_commit("payments", "charge", order())
         assert 0 == shop.charges
@@ -104,7 +104,7 @@ def test_foreign_error_is_logged_without_message(
 
 
 def test_request_makes_calls_that_it_deferred(shop: Shop) -> None:
-    """A request makes the calls that it deferred; other requests' calls wait for a worker."""
+    """A request makes the calls that it deferred; the calls of other requests wait for a worker."""
     other_entry = outbox().put("payments", "charge", order("INV-1"))
     with transaction.atomic():
         own_entries = [

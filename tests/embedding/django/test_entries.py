@@ -54,7 +54,7 @@ def test_async_outbox_conforms(check: AsyncCheck, host_database: str) -> None:
 
 
 def test_renewal_closes_its_connection(host_database: str) -> None:
-    """The thread that renews a lease uses a database connection of its own, and closes it."""
+    """The thread that renews a lease uses its own database connection, and closes it."""
     store = store_factory(Webhook, OrmInbox, host_database)()
     store.due(1)
     results: list[Any] = []
@@ -83,7 +83,7 @@ def test_leases_on_sqlite_are_longer(host_database: str) -> None:
 
 
 def test_workers_claim_different_calls(host_database: str) -> None:
-    """Two workers claim ten calls, each call once, and late results change nothing."""
+    """Two workers claim ten calls, each call once, and results that arrive late change nothing."""
     store = store_factory(Deferred, OrmOutbox, host_database)()
     for number in range(10):
         store.add(call(f"call-{number}"))

@@ -123,7 +123,7 @@ def test_connection_sends_several_messages_and_skips_those_without_recipients(
 
 
 def test_blind_copies_only(vendors: Vendors) -> None:
-    """A mail with only bcc recipients is addressed to its sender, so nobody sees the others."""
+    """An email with only bcc recipients is addressed to its sender, so recipients stay hidden."""
     message = EmailMultiAlternatives("a", "b", "me@example.com", bcc=["a@example.com"])
 
     assert 1 == message.send()
@@ -176,7 +176,7 @@ def test_storage_operations_work_as_with_the_django_storage(vendors: Vendors) ->
 
 
 def test_missing_file_raises_same_error_as_in_django_own_storage(vendors: Vendors) -> None:
-    """A missing file raises the same error as in Django's own storage."""
+    """A missing file raises the same error as Django's own storage raises."""
     files: Any = storages["default"]
 
     with pytest.raises(FileNotFoundError):

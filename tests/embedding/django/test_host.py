@@ -72,7 +72,7 @@ def test_log_survives_a_rollback(shop: Shop) -> None:
 
 
 def test_sync_hub_in_an_event_loop(shop: Shop) -> None:
-    """In an event loop the synchronous hub is refused; the error names the asynchronous hub."""
+    """In an event loop the synchronous hub is refused, and the error names the asynchronous hub."""
 
     async def calls() -> None:
         hub().payments().charge(order(), idempotency_key="INV-1/1")

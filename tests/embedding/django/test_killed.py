@@ -45,7 +45,7 @@ def process(alias: str, made: Path, *words: str) -> subprocess.Popen[bytes]:
 
 
 def test_killed_hosts_and_workers(database: str, tmp_path: Path) -> None:
-    """After kills, each committed call is made, in order; only interrupted calls are repeated."""
+    """After kills, each committed call is made in order; only interrupted calls are repeated."""
     path = tmp_path / "made.txt"
     with process(database, path, str(CALLS)) as host:
         assert host.wait(PATIENCE) == KILLED

@@ -81,7 +81,7 @@ def test_log_without_threads_is_written_after_the_request(shop: Shop) -> None:
 
 
 def test_request_does_not_wait_for_the_log_thread(alias: str) -> None:
-    """The end of a request leaves the log to the thread that writes it."""
+    """If a background thread writes the log, the end of a request does not write it."""
     Call.objects.using(alias).all().delete()
     log = OrmLogger(alias, every=3_600.0, threads=True)
     log.write(integration_log_conformance.entry(1))
@@ -180,7 +180,7 @@ def _threads() -> set[str]:
 
 
 def test_unknown_field_of_a_log_entry_is_dropped() -> None:
-    """A log entry with a field of a newer moorage is kept; the checks name the unknown field."""
+    """A log entry with a newer moorage's field is stored; the Django checks name the field."""
 
     @attrs.frozen(kw_only=True)
     class NewerLog(IntegrationLog):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("alias", [POSTGRES, MARIADB])
 @pytest.mark.parametrize("check", overlapping.CHECKS, ids=name_of)
 def test_lane_order(check: Callable[[Begin, Any], None], alias: str) -> None:
-    """Entries of one lane never overtake each other, and other lanes do not wait."""
+    """Entries of one ordered group never overtake each other, and other groups do not wait."""
     store = OrmOutbox(migrate(alias))
     Deferred.objects.using(alias).all().delete()
 

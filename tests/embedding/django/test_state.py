@@ -42,7 +42,7 @@ def test_store_passes_conformance_kit_of_its_port(check: kit.Check, store: OrmSt
 
 @pytest.mark.parametrize("check", kit.TIMED_CHECKS, ids=name_of)
 def test_conforms_in_time(check: kit.TimedCheck, store: OrmStorage) -> None:
-    """The store keeps states until they expire by the store's own clock."""
+    """The store keeps states until they expire according to the store's own clock."""
     check(lambda: (store, time.sleep))
 
 
@@ -60,7 +60,7 @@ def test_async_store_conforms(check: kit.AsyncCheck, alias: str) -> None:
 
 @pytest.mark.parametrize("check", kit.ASYNC_TIMED_CHECKS, ids=name_of)
 def test_async_store_conforms_in_time(check: kit.AsyncTimedCheck, alias: str) -> None:
-    """The asynchronous store keeps states until they expire according to its own clock."""
+    """The asynchronous store keeps states until they expire according to the store's own clock."""
 
     async def run_check() -> None:
         store = AsyncOrmStorage(alias)

@@ -73,7 +73,7 @@ def test_async_tenants_conform(check: tenants_conformance.AsyncCheck, host_datab
 
 @pytest.fixture
 def shop() -> Generator[Shop]:
-    """Return a shop whose tenants have accounts of their own."""
+    """Return a shop whose tenants have their own accounts."""
     with open_shop(Shop(), TENANTS=True) as new_shop:
         Tenant.objects.all().delete()
         User.objects.all().delete()
@@ -246,7 +246,7 @@ def test_form_rejects_an_existing_name(shop: Shop) -> None:
 
 
 def test_form_needs_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without keys the form names the missing setting, and nothing is stored."""
+    """Without encryption keys the form names the missing setting, and nothing is stored."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
     with open_shop(Shop(), KEYS=None):
         User.objects.all().delete()
@@ -272,7 +272,7 @@ FIRST, SECOND = (f"{HIDDEN} {number}" for number in (1, 2))
     ],
 )
 def test_masked_list_items_keep_their_secrets(shown: list[str], entries: list[str]) -> None:
-    """Each masked item of a list gets its own secret back, even after it moves."""
+    """Each masked item of a list gets its own secret back, even after the item moves."""
     stored_tables = {"vendors": {"stripe": {"webhook_secrets": SECRETS}}}
 
     assert {"vendors": {"stripe": {"webhook_secrets": [FIRST, SECOND]}}} == masked_tables(

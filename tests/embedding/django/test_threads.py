@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def test_threads_close_their_connections() -> None:
-    """A thread that made calls leaves no connection open; the caller keeps its own connection."""
+    """A thread that made calls leaves no database connection open.
+
+    The caller keeps its connection.
+    """
     both_run = Barrier(2)
     opened: dict[Thread, BaseDatabaseWrapper] = {}
 

@@ -60,7 +60,7 @@ def test_repeated_webhook_gets_same_response_and_is_handled_once(shop: Shop) -> 
 
 
 def test_forged_webhook_is_refused_without_details_and_leaves_nothing_behind(shop: Shop) -> None:
-    """A forged webhook is refused without details and leaves nothing behind."""
+    """A forged webhook is refused without details, and nothing is stored."""
     charge()
     body = shop.sandbox.sent[-1].body.replace(b"14990", b"99999")
 
@@ -145,7 +145,10 @@ def test_webhook_without_a_secret() -> None:
 
 
 def test_response_is_followed_by_its_own_webhook_only(shop: Shop) -> None:
-    """After its response, a request handles only its own webhook; others wait for a worker."""
+    """After its response, a request handles only its own webhook.
+
+    Other webhooks wait for a worker.
+    """
     charge()
     shop.failing = True
     assert 200 == shop.deliver()

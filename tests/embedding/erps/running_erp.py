@@ -163,7 +163,7 @@ class RunningErp:
                 server.execute(command.encode())
 
     def close_connections(self) -> None:
-        """Make the database server close all connections; a SQLite file has none."""
+        """Make the database server close all connections; do nothing for a SQLite file."""
         if not self.erp.database.startswith("sqlite"):
             self.change(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -213,7 +213,7 @@ def running_erp(
 
 @contextmanager
 def database(*, postgresql: bool) -> Generator[str | None]:
-    """Create a fresh PostgreSQL database, or yield None, which stands for a SQLite file."""
+    """Create a fresh PostgreSQL database, or yield None for a SQLite file."""
     if not postgresql:
         yield None
         return

@@ -162,7 +162,7 @@ def database_restart(site: RunningErp) -> None:
 
 
 def busy_vendor(site: RunningErp) -> None:
-    """The buyer learns that a busy vendor did nothing, and the same attempt pays later."""
+    """The buyer is told that a busy vendor did nothing, and the same attempt pays later."""
     vendors = Buyer(site.street.office.url)
     trouble = next(iter(vendors.get("/").forms.values()))
     charged_before = site.charged
@@ -180,7 +180,10 @@ def busy_vendor(site: RunningErp) -> None:
 
 
 def other_payment_method(site: RunningErp) -> None:
-    """After a definite rejection the buyer can use another method; the old form does nothing."""
+    """After a definite rejection the buyer can use another payment method.
+
+    The old form has no effect.
+    """
     door, stripe, charged_before = site.street.doors["stripe"], site.street.stripe, site.charged
     form = site.buyer.get("/acme/invoices/A-1005/").form("/pay")
     door.trouble("busy")
@@ -197,7 +200,7 @@ def other_payment_method(site: RunningErp) -> None:
 
 
 def paid_with(site: RunningErp, invoice: str, means: str) -> bool:
-    """Try to pay an unpaid invoice by these means, and return whether it is paid."""
+    """Try to pay an unpaid invoice with a payment method, and return whether it is paid."""
     page = site.buyer.get(invoice)
     if any(form.endswith("/pay") for form in page.forms):
         page = site.buyer.pay(invoice, means)
@@ -205,7 +208,7 @@ def paid_with(site: RunningErp, invoice: str, means: str) -> bool:
 
 
 def forged_forms(site: RunningErp) -> None:
-    """Forms from other sites, with others' payment methods or malformed URLs, do nothing."""
+    """Forms from other sites, with others' payment methods or malformed URLs, have no effect."""
     invoice, request = "/acme/invoices/A-1006/", len(site.street.stripe.requests)
     form = site.buyer.get(invoice).form("/pay")
     foreign_means = (
@@ -335,7 +338,10 @@ ATTACKS: Final = (
 @pytest.mark.parametrize("postgresql", [False, True], ids=["sqlite", "postgresql"])
 @pytest.mark.parametrize("name", ["django", "flask"])
 def test_erp_withstands_attacks(name: str, tmp_path: Path, *, postgresql: bool) -> None:
-    """Under every attack, money is taken only once and no page claims an unproven outcome."""
+    """Under every attack, money is taken only once.
+
+    No page states an outcome that is not proven.
+    """
     with running_erp(name, tmp_path, postgresql=postgresql) as attacked:
         eight_at_once(attacked, "/amnesia/invoices/amnesia-1/")
         for attack in ATTACKS:

@@ -41,7 +41,7 @@ def sends_an_electronic_invoice_once(shop: RunningErp) -> None:
 
 
 def keeps_a_lost_invoice_unknown(shop: RunningErp) -> None:
-    """An electronic invoice whose response is lost is not sent again, whatever is clicked."""
+    """An electronic invoice whose response is lost is not sent again, whatever the user clicks."""
     sent_before = len(shop.street.recommand.deliveries())
     form = shop.buyer.get("/acme/invoices/A-1003/").form("/e-invoice")
     shop.street.recommand.fail(Lost())
@@ -75,7 +75,7 @@ def has_a_contract_signed(shop: RunningErp) -> None:
 
 
 def checks_a_vat_number(shop: RunningErp) -> None:
-    """A VAT number is checked with proof; after outages and typos it is not called unused."""
+    """A VAT number is checked with proof; after outages and typos it is not reported as unused."""
 
     def check(number: str) -> str:
         form = shop.buyer.get(CHARLES).form("/vat-number")
@@ -91,7 +91,10 @@ def checks_a_vat_number(shop: RunningErp) -> None:
 
 
 def matches_the_bank_account(shop: RunningErp) -> None:
-    """Bank transactions pay the invoices that they mention; others are left to an operator."""
+    """Bank transactions pay the invoices that they mention.
+
+    Other transactions are left to an operator.
+    """
     bank_page = click(shop, "/acme/bank/", "/bank/connect")
     assert bank_page.url.startswith(shop.street.office.url)
     (form,) = bank_page.forms.values()
@@ -159,7 +162,7 @@ def test_back_office_of_an_erp(name: str, tmp_path: Path) -> None:
 def test_document_counts_as_unsent_only_if_it_certainly_was_not_sent(
     error: Exception, state: str
 ) -> None:
-    """A document counts as unsent only if it certainly was not sent."""
+    """A document is treated as unsent only if it certainly was not sent."""
 
     def send() -> None:
         raise error

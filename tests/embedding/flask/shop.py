@@ -71,7 +71,7 @@ class Shop:
 
     @property
     def moored(self) -> MoorageObjects:
-        """Return the state that the Flask extension keeps for the application."""
+        """Return the state that the Flask extension stores for the application."""
         return moored_in(self.app)
 
     def client(self) -> FlaskClient:

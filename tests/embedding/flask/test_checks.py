@@ -108,7 +108,7 @@ def test_finding_names_missing_secret_by_its_path_in_configuration(
     ],
 )
 def test_invalid_store_url(sqlite_url: str, wrong: dict[str, Any], path: str) -> None:
-    """A finding names an invalid store URL before the first call meets it."""
+    """A finding reports an invalid store URL before the first call fails because of it."""
     settings: dict[str, Any] = {"KEYS": KEYS, **wrong}
     shop = Shop(sqlite_url, **settings)
     result, *_ = findings(shop.moored)

@@ -72,7 +72,7 @@ def test_deliver_once_does_all_due_work_once(shop: Shop) -> None:
 
 
 def test_deliver_makes_calls_at_once(sql_url: str) -> None:
-    """`deliver --at-once 2` makes two calls at the same time, each once."""
+    """`deliver --at-once 2` makes two calls at the same time, each exactly once."""
     shop = Shop(sql_url, KEYS=KEYS)
     shop.app.config["MOORAGE"]["PORTS"] = {"http": MeetingHttpClient(shop.sandbox)}
     shop.moored.migrate()
@@ -115,7 +115,7 @@ def test_personal_data_is_exported_and_erased(shop: Shop) -> None:
 
 
 def test_credentials_of_a_tenant(sql_url: str) -> None:
-    """The export names a tenant's credentials without showing them; `erase` deletes them."""
+    """The export lists a tenant's credentials without showing them, and `erase` deletes them."""
     shop = Shop(sql_url, KEYS=KEYS)
     shop.moored.migrate()
     credential_store: Any = shop.moored.stores.credentials

@@ -102,7 +102,7 @@ def session_of(url: str) -> scoped_session[Any]:
 def test_host_database_is_recognised(
     give: Callable[[str], object], has_session: bool, sqlite_url: str
 ) -> None:
-    """The host's database is recognised in each form in which it may be given."""
+    """The host's database is recognised in each form in which the setting may state it."""
     host = host_of(Settings(configuration={}, database=give(sqlite_url)))
 
     assert host.database is not None
@@ -119,7 +119,7 @@ def test_setting_session_may_name_source_of_sessions(sqlite_url: str) -> None:
 
 @pytest.mark.parametrize("value", [42, "mysql+nothing://host/name", "no url"])
 def test_invalid_database_is_refused_with_name_of_setting(value: object) -> None:
-    """An invalid database is refused; the error has the name of the setting."""
+    """An invalid database is refused, and the error contains the name of the setting."""
     with pytest.raises(ConfigurationError) as raised:
         host_of(Settings(configuration={}, database=value))
 
@@ -189,7 +189,7 @@ def test_closed_extension_reopens(shop: Shop) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_forked_child_process_opens_its_own_connections(shop: Shop) -> None:
-    """A forked child process opens its own connections, and leaves its parent's alone."""
+    """A forked child process opens its own connections, and does not close the parent's."""
     charge(shop)
     child = os.fork()
     if not child:  # pragma: no cover - the child's side
@@ -206,7 +206,7 @@ def test_forked_child_process_opens_its_own_connections(shop: Shop) -> None:
 
 
 def test_invalid_page_token(shop: Shop) -> None:
-    """An invalid page token is refused; the error has the name of its field."""
+    """An invalid page token is refused, and the error contains the name of the field."""
     with pytest.raises(InvalidData) as raised:
         shop.moorage.log.find(LogQuery(after="yesterday"))
 

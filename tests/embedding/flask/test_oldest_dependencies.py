@@ -67,7 +67,10 @@ def test_async_redis_conforms(check: state_conformance.AsyncCheck) -> None:
 
 @older
 def test_database_server_cannot_hold_state_without_the_state_setting(postgresql_url: str) -> None:
-    """Without `STATE`, a database server cannot hold the state, and the error names the setting."""
+    """Without the setting `STATE`, a database server cannot store the state.
+
+    The error names the setting.
+    """
     with closing(Shop(postgresql_url, STATE=None)) as shop:
         with pytest.raises(ConfigurationError, match=r"MOORAGE\.STATE: .* redis://") as excinfo:
             charge(shop)
@@ -77,7 +80,10 @@ def test_database_server_cannot_hold_state_without_the_state_setting(postgresql_
 
 @older
 def test_credentials_and_tenants_need_a_file(postgresql_url: str, tmp_path: Path) -> None:
-    """Credentials and tenants need a file of their own; without `ASIDE` an error names it."""
+    """Credentials and tenants need a separate file.
+
+    Without the setting `ASIDE` an error names it.
+    """
     with closing(Shop(postgresql_url, KEYS=Secret(KEYS))) as shop:
         assert ["credentials-in-memory"] == [finding.name for finding in findings(shop.moored, {})]
     with (

@@ -36,7 +36,7 @@ def test_page_is_absent_without_people(database_url: str) -> None:
 
 @pytest.mark.parametrize("secret", ["a secret key of the shop", b"a secret key of the shop"])
 def test_known_person_reads_and_acts(database_url: str, secret: str | bytes) -> None:
-    """A known user can read every page; an action needs a form that the page created."""
+    """A logged-in user can read every page; an action needs a form that the page created."""
     shop = Shop(database_url, PERSON=lambda: Person("ann", ALL_ACTS), FOUR_EYES=False)
     shop.moored.migrate()
     shop.app.secret_key = secret

@@ -100,7 +100,7 @@ def test_outbox_needs_a_session(sqlite_url: str) -> None:
 
 
 def test_worker_makes_calls_and_handles_webhooks_until_it_is_told_to_stop(shop: Shop) -> None:
-    """A worker makes calls and handles webhooks until it is told to stop."""
+    """A worker makes calls and handles webhooks until it is asked to stop."""
     put_charge(shop)
     shop.sessions.commit()
     stop, rounds = Event(), []

@@ -155,7 +155,7 @@ def test_locked_call_is_skipped(fresh_tables: Fresh) -> None:
 
 
 def test_concurrent_claims_share_the_calls(fresh_tables: Fresh) -> None:
-    """Workers that claim at the same time get different calls, and none fails."""
+    """Workers that claim at the same time get different calls, and no worker fails."""
     database, prefix = fresh_tables()
     if database.kind == "sqlite":
         pytest.skip("a file has one worker at a time: run the cases of the servers")
@@ -204,7 +204,7 @@ def test_session_with_several_databases(sqlite_url: str, tmp_path: Path) -> None
 
 
 def test_state_has_its_own_connections(sql_url: str) -> None:
-    """The state has its own connections, to the host's server or to a file beside the host's."""
+    """The state store has its own connections, to the host's server or to a separate file."""
     with closing(Shop(sql_url)) as shop:
         kind = type(shop.moored.stores.state)
 
@@ -339,7 +339,7 @@ def test_error_for_unsupported_database_lists_supported_ones() -> None:
 
 
 def test_log_is_written_in_the_background(fresh_tables: Fresh) -> None:
-    """A thread soon writes the log without another request, and then ends."""
+    """A background thread soon writes the log without another request, and then ends."""
     database, prefix = fresh_tables()
     log = log_in(database, prefix=prefix)
     log.write(integration_log_conformance.entry(1))
@@ -430,7 +430,7 @@ def _threads() -> set[str]:
 
 
 def test_missing_database_or_tables(postgresql_url: str) -> None:
-    """A missing database counts as unavailable; missing tables have an error of their own."""
+    """A missing database is reported as unavailable; missing tables raise a different error."""
     stored_url = sqlalchemy.engine.make_url(postgresql_url)
     missing_url = stored_url.set(database="nobody_made_this").render_as_string(hide_password=False)
     for url, message in ((missing_url, "did not do it"), (postgresql_url, "no tables")):

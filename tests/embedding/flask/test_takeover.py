@@ -47,7 +47,9 @@ def lease_end(process: subprocess.Popen[str]) -> datetime:
 
 
 def test_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
-    """A slow handler keeps its webhook; if it is killed, another worker claims it within a lease.
+    """A slow handler keeps its webhook.
+
+    If the handler's process is killed, another worker claims the webhook within a lease.
 
     All times are read from the clock of the store. A machine that withholds the processor from the
     slow handler for a lease takes the webhook from it, so then the test begins anew.
@@ -59,7 +61,7 @@ def test_killed_worker_is_replaced_within_a_lease(database_url: str) -> None:
 
 
 async def replace_killed_worker(database_url: str, database: Database) -> None:
-    """Kill a worker after two leases, and check when another worker claims its webhook."""
+    """Kill a worker after two leases, and check when another worker claims the webhook."""
     store, vendor = inbox_in(database), StripeSandbox()
     store.remove(EntryQuery())
     lease = timedelta(seconds=store.shortest_lease)

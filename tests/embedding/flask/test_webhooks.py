@@ -21,7 +21,7 @@ def charge(shop: Shop, key: str = "INV-1/1") -> str:
 
 
 def test_stored_first_and_handled_later(shop: Shop) -> None:
-    """A webhook is stored and answered with 2xx; its handlers run later, on demand."""
+    """A webhook is stored and answered with 2xx; its handlers run later, when requested."""
     payment = charge(shop)
 
     assert 200 == shop.deliver()
@@ -41,7 +41,7 @@ def test_repeated_webhook_gets_same_response_and_is_handled_once(shop: Shop) -> 
 
 
 def test_forged_webhook_is_refused_without_details_and_leaves_nothing_behind(shop: Shop) -> None:
-    """A forged webhook is refused without details and leaves nothing behind."""
+    """A forged webhook is refused without details, and nothing is stored."""
     charge(shop)
     body = shop.sandbox.sent[-1].body.replace(b"14990", b"99999")
 

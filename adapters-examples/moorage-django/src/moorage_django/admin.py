@@ -38,7 +38,7 @@ class NulRefusingAdmin(admin.ModelAdmin):
         return "\0" not in value and super().lookup_allowed(lookup, value, *optional)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
-        """Return the row with this id; None if there is none."""
+        """Return the row with this id; None if no row has this id."""
         return None if "\0" in object_id else super().get_object(request, object_id, from_field)
 
 
@@ -152,7 +152,10 @@ def _recording_change(request: HttpRequest, change: Callable[..., Any]) -> Calla
 
 
 class TenantForm(forms.ModelForm):
-    """A form for a tenant's tables as JSON; it masks secrets, and keeps unchanged ones."""
+    """A form for a tenant's configuration tables as JSON.
+
+    The form masks secrets, and a masked secret that the user does not change stays stored.
+    """
 
     tables = forms.JSONField(widget=forms.Textarea(attrs={"rows": 24, "cols": 80}))
 
@@ -169,7 +172,7 @@ class TenantForm(forms.ModelForm):
         self.initial.setdefault("tables", masked_tables(self._stored))
 
     def clean_name(self) -> str:
-        """Return the name; refuse the name of another tenant."""
+        """Return the tenant's name; refuse a name that another tenant has."""
         name: str = self.cleaned_data["name"]
         if not self.instance.pk and Tenant.objects.filter(name=name).exists():
             raise forms.ValidationError(

@@ -1,4 +1,4 @@
-"""The admin's actions: they ask for confirmation and report their result."""
+"""The admin's actions: each action asks for confirmation and reports its result."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class OrmRows:
 
 
 class BriefRows:
-    """The asynchronous `OrmRows`; threads run each operation and then close their connection."""
+    """The asynchronous `OrmRows`: each operation runs in a thread, and closes its connection."""
 
     def __init__(self, alias: str) -> None:
         rows = OrmRows(alias)

@@ -58,11 +58,11 @@ class Router:
     """
 
     def db_for_read(self, model: Any, **_: object) -> str | None:
-        """Return the alias from which a table is read; None leaves the choice to Django."""
+        """Return the alias of the database from which a table is read; None lets Django choose."""
         return _home_database(model)
 
     def db_for_write(self, model: Any, **_: object) -> str | None:
-        """Return the alias to which a table is written; None leaves the choice to Django."""
+        """Return the alias of the database to which a table is written; None lets Django choose."""
         return _home_database(model)
 
     def allow_migrate(
@@ -140,7 +140,7 @@ def _home_database(model: Any) -> str | None:
 
 
 def leave_to_parent() -> None:
-    """Make a forked child open its own connections, and leave its parent's untouched."""
+    """Make a forked child open its own connections, and leave the parent's connections open."""
     own_alias = project_settings().database
     for connection in connections.all(initialized_only=True):
         if connection.alias == own_alias:

@@ -22,7 +22,9 @@ def outbox() -> Outbox:
 
 
 def after_commit(contract: str, verb: str, *values: Any, **options: Any) -> OutboxEntry:
-    """Make a call after the open transaction commits; a rollback cancels it.
+    """Make a call after the open transaction commits.
+
+    If the transaction rolls back, the call is not made.
 
     It is written down in the host's own transaction, and made right after the commit, or by
     `manage.py moorage deliver` where the settings say that there is a worker. What cannot be made

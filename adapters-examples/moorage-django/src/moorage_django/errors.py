@@ -24,7 +24,7 @@ _NOTHING_THERE: Final = ("does not exist", "doesn't exist")
 
 
 def translating_errors(verb: Callable[P, Answer]) -> Callable[P, Answer]:
-    """Wrap a store's method so that Django's errors become moorage's."""
+    """Wrap a store's method so that it raises moorage's errors instead of Django's."""
 
     @wraps(verb)
     def translating_errors(*args: P.args, **named: P.kwargs) -> Answer:

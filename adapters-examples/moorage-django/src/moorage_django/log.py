@@ -62,7 +62,7 @@ _CALLED: Final = {"id": "call"}
 def kept_fields(
     entry: type[Any], columns: Iterable[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of an entry's fields that have a column, and of those that have none.
+    """Split an entry's field names into those that have a database column and all others.
 
     A newer moorage may have fields of which this release knows nothing: the rest is kept.
     """
@@ -106,7 +106,7 @@ class OrmLogger:
         self._queue.write(entry)
 
     def after_request(self) -> None:
-        """Write queued entries, unless a thread does so or a transaction is open."""
+        """Write queued entries, unless a background thread writes them or a transaction is open."""
         if not connections[self.alias].in_atomic_block:
             self._queue.after_request()
 

@@ -127,7 +127,10 @@ def _attachments(attachments: Iterable[Any]) -> Iterator[Attachment]:
 
 
 def _of_mime(part: Any, number: int) -> Attachment:
-    """Convert a MIME part to an attachment; a Content-ID makes it inline."""
+    """Convert a MIME part to an attachment.
+
+    A part with a Content-ID becomes an inline attachment.
+    """
     content = part.get_payload(decode=True)
     content_id = part.get("Content-ID")
     return Attachment(

@@ -1,4 +1,4 @@
-"""The database tables; each adapter's module names the ones it uses."""
+"""The database tables; the module of each adapter names the tables that it uses."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class Deferred(Entry):
 
 
 class Lane(models.Model):
-    """A row that transactions lock so that they add to the same ordered group one by one."""
+    """A row that a transaction locks before it adds to an ordered group, so that others wait."""
 
     number = models.BigIntegerField(primary_key=True)
 

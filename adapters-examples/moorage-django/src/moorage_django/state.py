@@ -332,7 +332,10 @@ class AsyncOrmStorage:
         return self._plain.reach
 
     async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command in a thread; the thread continues if the caller's time ends."""
+        """Run one command in a thread.
+
+        The thread continues if the caller's time limit ends first.
+        """
         running_future = asyncio.get_running_loop().run_in_executor(
             self._pool(), partial(self._execute, command, timeout)
         )

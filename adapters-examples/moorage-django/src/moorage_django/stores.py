@@ -70,7 +70,7 @@ def aports(picked: ProjectSettings, log: OrmLogger) -> dict[str, Any]:
 
 
 def require_cipher(cipher: Cipher | None) -> Cipher:
-    """Return the cipher for stored strings; raise an error if there is none."""
+    """Return the cipher for stored strings; raise an error if none is configured."""
     if cipher is not None:
         return cipher
     raise ConfigurationError(
@@ -81,12 +81,12 @@ def require_cipher(cipher: Cipher | None) -> Cipher:
 
 
 def configured_parts(picked: ProjectSettings) -> Configured:
-    """Read and return moorage's configuration, as the project's settings give it."""
+    """Read moorage's configuration from the project's settings, and return it."""
     return read_configuration(picked.configuration, picked.environment)
 
 
 def store_url(picked: ProjectSettings) -> str | None:
-    """Return the state store's URL; None if Django's database is the store."""
+    """Return the state store's URL; None if the state store is Django's database."""
     url = picked.state or configured_parts(picked).state or DATABASE
     return None if url == DATABASE else url
 

@@ -25,7 +25,10 @@ def export(*, subject: str | None = None, tenant: str | None = None) -> str:
 
 
 def erase(*, subject: str | None = None, tenant: str | None = None) -> dict[str, int]:
-    """Erase all data about a subject or tenant, even pending calls; count the items by kind."""
+    """Erase all data about a person or tenant, including pending calls.
+
+    Return the number of erased items of each kind.
+    """
     erased_counts = _subjects().erase(subject=subject, tenant=tenant)
     credentials, _ = _credentials(subject, tenant).delete()
     return {
@@ -41,6 +44,6 @@ def _subjects() -> Subjects:
 
 
 def _credentials(subject: str | None, tenant: str | None) -> QuerySet[Credential]:
-    """Return a tenant's credentials; none for a subject, because only tenants have credentials."""
+    """Return a tenant's credentials; empty for a person, because only tenants have credentials."""
     rows = Credential.objects.using(project_settings().database)
     return rows.none() if tenant is None or subject is not None else rows.filter(tenant=tenant)

@@ -56,7 +56,10 @@ class OrmTenants:
 
     @translating_errors
     def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Store a tenant's tables, replacing earlier tables; values may be `Secret`s."""
+        """Store a tenant's configuration tables, and replace earlier ones.
+
+        Values may be `Secret`s.
+        """
         sealed_tables = self._cipher.seal(pack_tables(tables), _binding_of(tenant))
         fields = {"name": tenant, "sealed": sealed_tables}
         self._rows.update_or_create(pk=_id(tenant), defaults=fields)

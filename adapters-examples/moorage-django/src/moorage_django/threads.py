@@ -25,7 +25,7 @@ async def in_thread(
 
 
 def closing_connection(alias: str, function: Callable[P, Answer]) -> Callable[P, Answer]:
-    """Wrap a function so that it closes its thread's database connection when it ends."""
+    """Wrap a function so that its thread closes the database connection when the function ends."""
 
     @wraps(function)
     def close_after(*args: P.args, **named: P.kwargs) -> Answer:

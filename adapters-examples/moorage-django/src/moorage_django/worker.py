@@ -57,7 +57,7 @@ def delete_old_entries() -> int:
 
 
 def settle() -> list[SettledPayment]:
-    """Look up payments with an unknown outcome at their vendors, and return those settled."""
+    """Ask vendors for unknown outcomes of payments, and return the payments that this settled."""
     close_old_connections()
     return process.hub().settle_payments(limit=10)
 

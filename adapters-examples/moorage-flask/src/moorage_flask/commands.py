@@ -110,7 +110,10 @@ def deliver(*, once: bool, pause: float, limit: int, at_once: int) -> None:
 @click.command("tidy")
 @with_appcontext
 def delete_old_entries() -> None:
-    """Delete entries older than KEEP days, as set in the settings; run it from a timer."""
+    """Delete entries older than the number of days in the setting KEEP.
+
+    Run this command from a timer.
+    """
     click.echo(f"{worker.delete_old_entries(current_moorage.here)} forgotten.")
 
 

@@ -127,7 +127,7 @@ class Database:
         raise failure
 
     def skips_locked(self) -> bool:
-        """True if the server supports SKIP LOCKED, as known after the first connection."""
+        """True if the server supports SKIP LOCKED; unknown until the first connection."""
         if self.kind not in _SERVERS:
             return True
         dialect: Any = self._given.dialect

@@ -115,7 +115,7 @@ class MoorageObjects:
 
     @shared_property
     def places(self) -> StoreLocations:
-        """The place where each kind of data is stored."""
+        """The store of each kind of data."""
         database, settings = self.host.database, self.settings
         return places(
             kind=None if database is None else database.kind,
@@ -126,7 +126,7 @@ class MoorageObjects:
 
     @property
     def here(self) -> MoorageObjects:
-        """Return this object itself; the Flask context has only a proxy of it."""
+        """Return this object; the Flask context contains only a proxy of it."""
         return self
 
     @property
@@ -165,7 +165,7 @@ class MoorageObjects:
         self.stores.migrate()
 
     def after_request(self) -> None:
-        """Write the queued log entries, unless a thread does so or nothing was opened."""
+        """Write queued log entries, unless a background thread writes them or no log is open."""
         process = self._processes.get(os.getpid())
         stores = None if process is None else process.stores.made
         log = None if stores is None else stores.__dict__.get("log")
@@ -173,7 +173,7 @@ class MoorageObjects:
             log.after_request()
 
     def close(self) -> None:
-        """Close everything open in this process; a later use opens it again."""
+        """Close all open objects of this process; the next use opens them again."""
         process = self._processes.pop(os.getpid(), None)
         if process is not None:
             process.close()
@@ -205,7 +205,7 @@ class _MadeOnce(Generic[T]):
 
 
 class _Process:
-    """The objects open in one process, each opened at its first use."""
+    """The objects that one process has opened; each object is opened at its first use."""
 
     def __init__(self, moored: MoorageObjects, handlers: Sequence[Handler]) -> None:
         self._moored = moored

@@ -74,7 +74,7 @@ class Stores:
 
     @property
     def state_url(self) -> str | None:
-        """The URL of the store of shared state, if it has one."""
+        """The URL of the shared state store; None if that store has no URL."""
         if self._settings.state is not None and self._settings.state_url is None:
             return None
         return self._places.state or _plain_url(self._database)
@@ -118,13 +118,16 @@ class Stores:
 
     @property
     def forgets_credentials(self) -> bool:
-        """True if credentials are lost when the process ends, although other data is stored."""
+        """True if credentials are lost when the process ends although other data is stored."""
         in_memory = isinstance(self.credentials, MemoryCredentialProvider)
         return in_memory and not self._places.memory
 
     @shared_property
     def tenants(self) -> MemoryTenants | SqlTenants | SqliteTenants | None:
-        """Return tenants' encrypted tables; None if the settings have none."""
+        """Return the encrypted configuration tables of tenants.
+
+        None if the settings have no tenants.
+        """
         if not self._settings.tenants:
             return None
         if self._places.memory:

@@ -54,7 +54,7 @@ class Command(BaseCommand):
         commands.add_parser("housekeep", help="forget what is older than the settings say")
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Run this package's commands as Django does, and all others as moorage does."""
+        """Run this package's commands through Django, and all others through moorage."""
         words = argv[2:]
         if not words or words[0].startswith("-") or words[0] in _OWN:
             super().run_from_argv(argv)
@@ -124,5 +124,5 @@ def _passed_on(words: list[str]) -> int:
 
 
 def _ports() -> dict[str, Any]:
-    """Return this project's ports, except the state store, which the command itself opens."""
+    """Return this project's ports except the state store, which the command opens."""
     return {name: port for name, port in process.ports().items() if name != "state"}
