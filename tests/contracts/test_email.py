@@ -268,6 +268,27 @@ def test_international_domains_are_encoded() -> None:
     assert (address,) == as_addresses("ada@münchen.example")
 
 
+@pytest.mark.parametrize(
+    "domain, encoded",
+    [
+        ("faß.de", "xn--fa-hia.de"),
+        ("FAẞ.de", "xn--fa-hia.de"),
+        ("βόλος.com", "xn--nxasmm1c.com"),
+        ("mail。straße.münchen.example", "mail.xn--strae-oqa.xn--mnchen-3ya.example"),
+    ],
+)
+def test_sharp_s_and_final_sigma_keep_their_domain(domain: str, encoded: str) -> None:
+    """A domain with ß or ς is another one than that with ss or σ, and keeps its letters."""
+    assert f"ada@{encoded}" == EmailAddress(f"ada@{domain}").wire
+
+
+@pytest.mark.parametrize("domain", ["a\u200cb.example", "ß" * 60 + ".de"])
+def test_domain_without_ascii_form_is_refused(domain: str) -> None:
+    """A domain with an invisible joiner, or with a label that is too long, is refused."""
+    with pytest.raises(InvalidData, match="not a valid email address"):
+        EmailAddress(f"ada@{domain}")
+
+
 def test_repr_of_a_message() -> None:
     """The repr of an email shows no addresses, text or files."""
     message = EmailMessage(

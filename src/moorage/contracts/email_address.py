@@ -22,6 +22,12 @@ _ENDS: Final = rf"[^\x00-\-{_FORBIDDEN}]"
 _LABEL: Final = rf"{_ENDS}(?:[^\x00-,{_FORBIDDEN}]*{_ENDS})?"
 _ADDRESS: Final = late_pattern(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
 _KNOWN: Final = late_pattern(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_DEVIATION: Final = late_pattern("([ßẞς\u200c\u200d])")
+"""Characters that IDNA 2003 converts to others or drops, so that the domain is another one."""
+_JOINERS: Final = frozenset("\u200c\u200d")
+"""Invisible characters, which are valid in few domains; those can be given in ASCII."""
+_DOT: Final = late_pattern("[.\u3002\uff0e\uff61]")
+_LONGEST_LABEL: Final = 63
 _MAX_LENGTH: Final = 254
 _LOCAL: Final = 64
 
@@ -60,14 +66,37 @@ def _is_name(_: object, __: attrs.Attribute[str | None], value: object) -> None:
 
 
 def _encoded_domain(domain: str) -> str | None:
+    """The domain in ASCII; None if it has no such form."""
     if domain.isascii():
         return domain
     try:
-        encoded = domain.encode("idna").decode()
+        encoded = (
+            domain.encode("idna").decode()
+            if _DEVIATION.search(domain) is None
+            else ".".join(map(_encoded_label, _DOT.split(domain)))
+        )
     except UnicodeError:
         return None
     # Normalisation has turned some letter into an "@", a comma or a bracket.
     return encoded if _KNOWN.fullmatch(encoded) else None
+
+
+def _encoded_label(label: str) -> str:
+    """A label of a domain in ASCII, by IDNA 2008 if Python's IDNA 2003 would change its letters.
+
+    Raises:
+        UnicodeError: the label has no such form.
+    """
+    from encodings.idna import nameprep  # noqa: PLC0415 - few domains need it
+
+    parts = _DEVIATION.split(label.lower())
+    if len(parts) == 1:
+        return label.encode("idna").decode()
+    parts[::2] = map(nameprep, parts[::2])
+    encoded = "xn--" + "".join(parts).encode("punycode").decode()
+    if len(encoded) > _LONGEST_LABEL or not _JOINERS.isdisjoint(label):
+        raise UnicodeError
+    return encoded
 
 
 @frozen
