@@ -244,6 +244,28 @@ async def test_only_the_named_stream_is_read(server: PrivateNats, stream: str) -
         await NatsSource(settings, ["elsewhere"], group="workers").open(Revocations())
 
 
+async def test_stream_found_later_is_read_from_when_the_group_began(server: PrivateNats) -> None:
+    """A group for new messages misses none of a stream that it finds later or after a restart."""
+    root = f"r{uuid4().hex}"
+    await asyncio.to_thread(server.add_stream, f"{root}-a", subjects=[f"{root}.a"])
+    await publish(server, f"{root}.a", messages(1))
+    reader = source(server, f"{root}.*", start="new", discover_every=0.05)
+    await reader.open(Revocations())
+    await asyncio.to_thread(server.add_stream, f"{root}-b", subjects=[f"{root}.b"])
+    await publish(server, f"{root}.b", messages(2))
+    records = await read_count(reader, 2)
+    await reader.commit(records)
+    await reader.close()
+    await asyncio.to_thread(server.add_stream, f"{root}-c", subjects=[f"{root}.c"])
+    await publish(server, f"{root}.c", messages(3))
+    reader = source(server, f"{root}.*", start="new")
+    await reader.open(Revocations())
+    records += await read_count(reader, 3)
+    await reader.close()
+
+    assert [f"{root}.b"] * 2 + [f"{root}.c"] * 3 == [record.topic for record in records]
+
+
 async def test_new_consumer_begins_where_it_shall(server: PrivateNats, stream: str) -> None:
     """A new group may begin with new messages; an existing group continues at its position."""
     await publish(server, stream, messages(3))

@@ -274,6 +274,21 @@ async def test_deleted_group_is_created_again(private_server: PrivateRedis, serv
     await reader.close()
 
 
+async def test_entries_of_a_recreated_stream_are_not_skipped(
+    private_server: PrivateRedis, server: Any
+) -> None:
+    """A group for new entries reads all of a stream that was deleted meanwhile."""
+    reader = source(private_server, start="$")
+    await reader.open(fail_on_revocation)
+    server.delete("orders")
+    await publish(private_server, Message("new"))
+    with pytest.raises(ConnectionFailed, match="is not available"):
+        await reader.poll(MANY)
+    await reader.open(fail_on_revocation)
+    assert [b"new"] == [record.payload for record in await reader.poll(MANY)]
+    await reader.close()
+
+
 async def test_redis_key_that_is_not_stream_stops_source_before_anything_is_read(
     private_server: PrivateRedis, server: Any
 ) -> None:

@@ -97,9 +97,11 @@ class Deliveries:
 
     Attributes:
         waiting: the records that no poll has taken, by the streams and the positions in them.
+        began: the time when the group got its first consumer, as the server wrote it.
     """
 
     def __init__(self) -> None:
+        self.began: str | None = None
         self.waiting: dict[tuple[str, int], SinkRecord] = {}
         self._replies: dict[tuple[str, int], tuple[tuple[str, str], str]] = {}
         self._size = _USUAL_SIZE
@@ -134,6 +136,12 @@ class Deliveries:
             size += len(record.payload)
             records.append(record)
         return records
+
+    def note_beginning(self, created: object) -> None:
+        """Record the time at which a consumer of the group was created, if it is the earliest."""
+        if isinstance(created, str):
+            times = [created] if self.began is None else [created, self.began]
+            self.began = min(times, key=lambda time: time.removesuffix("Z"))
 
     def replies(self, records: Iterable[SinkRecord]) -> list[list[str]]:
         """Return the reply subjects of records, in order, grouped by consumer."""
@@ -451,12 +459,17 @@ class NatsReader:
 
     async def _discover(self) -> None:
         """Find the streams of the subjects, and prepare their consumers."""
+        new_consumers: list[tuple[_Consumer, dict[str, Any]]] = []
         for subject in self._settings.subjects:
             name = consumer_name(self._settings.group, subject)
             for stream in await self._streams(subject):
                 if (stream, subject) not in self._consumers:
-                    await self._prepare(stream, name, subject)
-                    self._consumers[stream, subject] = _Consumer(stream, name, subject)
+                    answer = await self._api("INFO", stream, name)
+                    self._deliveries.note_beginning(answer.get("created"))
+                    new_consumers.append((_Consumer(stream, name, subject), answer))
+        for consumer, answer in new_consumers:
+            await self._prepare(consumer.stream, consumer.name, consumer.subject, answer)
+            self._consumers[consumer.stream, consumer.subject] = consumer
         self._next_discovery = monotonic() + self._settings.discover_every
 
     async def _streams(self, subject: str) -> list[str]:
@@ -474,13 +487,19 @@ class NatsReader:
             if not page or len(names) >= answer.get("total", 0):
                 return names
 
-    async def _prepare(self, stream: str, name: str, subject: str) -> None:
-        """Create a missing consumer, or update one with different settings."""
-        answer = await self._api("INFO", stream, name)
+    async def _prepare(self, stream: str, name: str, subject: str, answer: dict[str, Any]) -> None:
+        """Create a missing consumer, or update one with different settings.
+
+        Args:
+            stream: the stream.
+            name: the name of the consumer.
+            subject: the subject that it reads.
+            answer: JetStream's description of the consumer, or its error.
+        """
         config: Any = answer.get("config")
         changeable = self._settings.changeable()
         if error_code(answer) == NO_CONSUMER:
-            config = self._settings.config(name, subject)
+            config = self._settings.config(name, subject, since=self._deliveries.began)
         elif error_code(answer) is None and is_object(config):
             setting = self._settings.difference(name, subject, config)
             if setting is not None:
@@ -490,9 +509,11 @@ class NatsReader:
             config = {**config, **changeable}
         else:
             raise api_error(error_code(answer) or 0, stream, name)
-        code = error_code(await self._create(stream, name, config))
+        created = await self._create(stream, name, config)
+        code = error_code(created)
         if code is not None:
             raise api_error(code, stream, name)
+        self._deliveries.note_beginning(created.get("created"))
 
     async def _create(self, stream: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
         body = {"stream_name": stream, "config": config}

@@ -198,7 +198,7 @@ class NatsOptions:
     Attributes:
         subjects: the subjects, which may have the wildcards "*" and ">".
         group: the name of the group of workers, which share the messages.
-        start: the messages with which a new consumer begins: "all" or "new".
+        start: the messages that a new group reads: "all", or the "new" ones, stored after it began.
         ack_wait: the seconds after which a message that nobody has acknowledged or extended is
             delivered again.
         max_deliveries: the maximum number of deliveries of a message; by default there is no limit.

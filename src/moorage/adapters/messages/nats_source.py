@@ -49,7 +49,7 @@ class NatsSource:
         subjects: the subjects, which may have the wildcards "*" and ">". A stream must exist for
             each subject without wildcards.
         group: the name of the group of workers.
-        start: the messages with which a new consumer begins: "all" or "new".
+        start: the messages that a new group reads: "all", or the "new" ones, stored after it began.
         ack_wait: the seconds after which a message that nobody has acknowledged or extended is
             delivered again.
         max_deliveries: the maximum number of deliveries of a message; None for no limit. A message

@@ -128,7 +128,9 @@ class RedisStreamsSource:
         self._next_claim = monotonic()
 
     async def _create_group(self, stream: str) -> None:
-        words = ["XGROUP", "CREATE", stream, self.group, self._start, "MKSTREAM"]
+        # A stream that was deleted while the source reads it has only new entries.
+        start = "0" if self._was_open else self._start
+        words = ["XGROUP", "CREATE", stream, self.group, start, "MKSTREAM"]
         await self._request(self._telling, words, harmless="BUSYGROUP")
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:

@@ -79,7 +79,7 @@ class ConsumerSettings:
         stream: the only stream that is read; None for all that store the subjects.
         discover_every: the seconds between two searches for new streams.
         group: the beginning of the consumers' names.
-        start: the messages with which a new consumer begins: "all" or "new".
+        start: the messages that a new group reads: "all", or the "new" ones, stored after it began.
         ack_wait: the seconds after which an unacknowledged message is delivered again.
         max_deliveries: the maximum number of deliveries of a message; None for no limit.
         max_unacknowledged: the number of messages that a consumer has delivered and that nobody has
@@ -105,15 +105,21 @@ class ConsumerSettings:
             "max_ack_pending": self.max_unacknowledged,
         }
 
-    def config(self, name: str, subject: str, after: int | None = None) -> dict[str, Any]:
+    def config(
+        self, name: str, subject: str, after: int | None = None, *, since: str | None = None
+    ) -> dict[str, Any]:
         """Return the configuration of a new durable consumer.
 
         Args:
             name: the consumer's name.
             subject: the subject that it reads, which may have wildcards.
             after: the position in the stream after which it begins; None to begin by `start`.
+            since: the time when the group got its first consumer, as the server wrote it. A group
+                for new messages begins there in a stream that it finds later.
         """
         start_options: dict[str, Any] = {"deliver_policy": self.start}
+        if since is not None and self.start == "new":
+            start_options = {"deliver_policy": "by_start_time", "opt_start_time": since}
         if after is not None:
             start_options = {"deliver_policy": "by_start_sequence", "opt_start_seq": after + 1}
         pinned: dict[str, Any] = {}
