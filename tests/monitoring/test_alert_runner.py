@@ -21,6 +21,7 @@ from moorage import (
     StorageUnavailable,
     WebhookVerifier,
 )
+from moorage.adapters.metrics.memory import MemoryMetrics
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.domain.monitoring.alert_book import (
     EMPTY,
@@ -298,6 +299,24 @@ def test_figures_come_from_metrics() -> None:
     assert 0.5 == failing
     assert slow_milliseconds is not None
     assert 0 < slow_milliseconds < 100
+
+
+def test_metrics_of_a_short_window_have_all_of_its_calls() -> None:
+    """A call of the last minute is no absence, even if it was in the clock's minute before."""
+    clock = VirtualClock(NOW + timedelta(seconds=30))
+    quiet = AlertRule(name="quiet", when="absence", service="vat", window=60)
+    with VendorServer() as vendor:
+        services = [Service("vat", vendor.url)]
+        with Hub([], services=services, observers=[MemoryMetrics()], clock=clock) as hub:
+            runner = AlertRunner(hub, AlertSettings(rules=[quiet]))
+            vendor.respond(200)
+            hub.manager.call("vat", moorage.Request.get("/"))
+            results: list[bool] = []
+            for _ in range(3):
+                clock.advance(35)
+                results += [is_active for *_, is_active in runner.check()]
+
+    assert [False, False, True] == results
 
 
 def test_runner_goes_on_until_it_is_stopped() -> None:

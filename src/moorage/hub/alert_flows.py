@@ -25,7 +25,12 @@ from moorage.domain.monitoring.alert_figures import (
     from_health,
 )
 from moorage.domain.monitoring.alerts import AlertRule, Measurement, Silence
-from moorage.domain.observation.figures import FiguresQuery, sum_of_figures
+from moorage.domain.observation.figures import (
+    MINUTE,
+    FiguresQuery,
+    sum_of_figures,
+    window_start,
+)
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.domain.values.durations import micros, seconds
 from moorage.errors import ConfigurationError, StorageUnavailable
@@ -245,14 +250,19 @@ def figures_of(hub: Hub | AsyncHub, rules: tuple[AlertRule, ...]) -> Figures:
 async def _from_metrics(
     metrics: Any, utc: Callable[[], datetime], query: FigureQuery
 ) -> CallFigures:
-    """Return the call figures of all processes in whole minutes, from the stored metrics."""
+    """Return the call figures of all processes, from the stored metrics.
+
+    Metrics are stored by the minute. The minute in which the query's window begins counts as a
+    whole, so that no call of the window is missing.
+    """
+    start = window_start(utc() - timedelta(seconds=query.window), MINUTE)
     windows = await await_if_needed(
         metrics.figures(
             FiguresQuery(
                 service=query.service,
                 operation=query.operation,
                 tenant=query.tenant,
-                since=utc() - timedelta(seconds=query.window),
+                since=start,
                 until=utc() + timedelta(seconds=60),
                 by=(),
             )
