@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import moorage
-from moorage import ConfigurationError, Secret
+from moorage import ConfigurationError, Credentials, Secret
 from moorage.config import read_configuration
 from moorage.config.problems import REPORTED, Report
 from tests.config.broken import vendor
@@ -73,6 +73,30 @@ def test_variable_of_a_wrong_type_is_refused(monkeypatch: pytest.MonkeyPatch, te
 
     with pytest.raises(ConfigurationError, match="The value is a string, not a number"):
         twilio(timeout="${OURS_TIMEOUT}")
+
+
+@pytest.mark.parametrize("text", ["12345678", "1e5", "true", "nan", "2026-01-31"])
+def test_secret_that_looks_like_another_type_is_kept(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """A token of digits in a variable is a secret, even if the setting accepts other types."""
+    monkeypatch.setenv("TOKEN", text)
+    monkeypatch.setenv("MOORAGE_SERVICES__GOODS__CREDENTIALS", text)
+    configured = read_configuration(
+        {
+            "services": {
+                "vat": {"base_url": "https://vat.example", "credentials": "${TOKEN}"},
+                "goods": {"base_url": "https://goods.example"},
+            },
+            "vendors": {"stripe": {"credentials": "${TOKEN}", "webhook_secrets": "${TOKEN}"}},
+        }
+    )
+
+    for service in configured.services:
+        assert isinstance(service.credentials, Credentials)
+        assert text == service.credentials.secret.reveal()
+    (account,) = configured.accounts
+    assert [text] == [secret.reveal() for secret in account.webhook_secrets]
 
 
 def test_secrets_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

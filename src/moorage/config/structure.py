@@ -56,6 +56,9 @@ class EnvironmentText(str):
     __slots__ = ()
 
 
+_TEXT_SHAPES: Final = (Text, SecretText, Address, Function)
+"""The shapes of settings whose value is a string."""
+
 _WORDS: Final[Mapping[type, str]] = {
     bool: "true or false",
     str: "a string",
@@ -78,11 +81,28 @@ def read(shape: Shape, value: Any, path: str, report: Report) -> Any:
     """Convert a setting to the value that its shape describes; return WRONG if it is not valid."""
     if value is REPORTED:
         return REPORTED
-    if isinstance(value, EnvironmentText) and not isinstance(
-        shape, (Text, SecretText, Address, Function)
-    ):
-        value = read_value(value)
+    if isinstance(value, EnvironmentText):
+        value = _value_of_variable(shape, value)
     return _READERS[type(shape)](shape, value, path, report)
+
+
+def _value_of_variable(shape: Shape, text: EnvironmentText) -> Any:
+    """Return the value of an environment variable for a setting of this shape.
+
+    Where a string is accepted, a text such as a token of digits is not read as a number.
+    """
+    if isinstance(shape, _TEXT_SHAPES):
+        return text
+    value = read_value(text)
+    if isinstance(shape, ListOf):
+        return value if is_list(value) else text
+    choices = shape.shapes if isinstance(shape, AnyOf) else ()
+    other_choices = [choice for choice in choices if not isinstance(choice, _TEXT_SHAPES)]
+    if len(other_choices) == len(choices) or any(
+        _FITS[type(choice)](value) for choice in other_choices
+    ):
+        return value
+    return text
 
 
 def read_value(text: str) -> Any:
