@@ -235,6 +235,14 @@ def test_asyncapi_server_protocol_decides_kind_of_connector() -> None:
     ] == [(item.name, item.address, item.kind) for item in api.servers]
 
 
+def test_broken_reference_to_a_server_is_refused() -> None:
+    """The error for a broken reference to a server has its place."""
+    api = AsyncApi(events(servers={"main": {"$ref": "#/components/servers/main"}}))
+    with pytest.raises(DescriptionRefused) as caught:
+        _ = api.servers
+    assert ["#/servers/main"] == [problem.path for problem in caught.value.problems]
+
+
 @pytest.mark.parametrize("title, name", [("Shop: Events!", "shop-events"), ("", "events")])
 def test_name_of_the_application(title: str, name: str) -> None:
     """The name of an AsyncAPI description is its title, or else a default name."""

@@ -153,6 +153,7 @@ def test_server_is_chosen(options: dict[str, Any], url: str) -> None:
         ([{"url": "/v1"}], {}, "#/servers/0/url"),
         ([{"url": "https://a b"}], {}, "#/servers/0/url"),
         ([{"url": "https://{x}"}], {}, "#/servers/0/variables/x"),
+        ([{"url": "https://{x}", "variables": ["x"]}], {}, "#/servers/0/variables/x"),
         ([{"url": "https://{x}", "variables": {"x": {}}}], {}, "#/servers/0/variables/x"),
         (
             [{"url": "https://{x}", "variables": {"x": {"enum": ["a"], "default": "b"}}}],
@@ -368,6 +369,18 @@ def test_timeouts_of_extensions(extension: dict[str, Any], seconds: float | None
     service = Service.from_openapi(description(**extension))
     assert (30.0 if seconds is None else seconds) == service.timeout
     assert seconds == timeout_of(OpenApi(description(**extension)).document.root)
+
+
+def test_time_limit_with_very_many_digits() -> None:
+    """An integer that is too large for a float is taken for the largest number of seconds."""
+    tree = description(**{"x-google-backend": {"deadline": 10**400}})
+    assert 1e300 == timeout_of(OpenApi(tree).document.root)
+
+
+def test_reference_with_a_very_long_position_is_refused() -> None:
+    """A reference may contain more digits than Python parses."""
+    tree = description({"/orders": {"$ref": f"#/servers/{'1' * 5000}"}})
+    assert ["#/paths/~1orders"] == [*problems_of(tree)]
 
 
 def test_headers_about_limits_are_listed() -> None:

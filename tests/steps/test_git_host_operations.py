@@ -173,6 +173,22 @@ def test_statuses_and_mirrors_of_gitlab(
         manager.perform("git", status)
 
 
+@pytest.mark.parametrize(("event", "state"), [("enqueue", "pending"), ("skip", "skipped")])
+def test_refused_change_of_a_gitlab_status_is_an_error(
+    lab: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager, event: str, state: str
+) -> None:
+    """A state that GitLab refuses, because the commit has another one, is not reported as set."""
+    fake, settings = lab
+    text = (
+        f"Cannot transition status via :{event} from :running"
+        f' (Reason(s): Status cannot transition via "{event}")'
+    )
+    fake.failures = [("statuses", 400, {"message": text}, {})]
+
+    with pytest.raises(VendorRejected, match="from :running"):
+        manager.perform("git", GitLabProject(settings).status(COMMIT, state, context="erp"))
+
+
 def test_operations_run_in_an_event_loop(hub: tuple[FakeGitHub, GitHubSettings]) -> None:
     """An asynchronous program runs an operation in a thread."""
     _, settings = hub

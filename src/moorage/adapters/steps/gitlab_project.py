@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _MISSING: Final = frozenset({NOT_FOUND})
 _CONFLICT: Final = frozenset({409})
+_REFUSED_CHANGE: Final = re.compile(r"Cannot transition status via :\w+ from :(\w+)")
 
 
 @with_careful_constructor
@@ -84,7 +86,8 @@ class GitLabProject:
 
         Args:
             commit: the commit.
-            state: "pending", "running", "success", "failed", "canceled" or "skipped".
+            state: "pending", "running", "success", "failed", "canceled" or "skipped". GitLab
+                refuses some changes, such as from "running" to "pending" or "skipped".
             context: the name of the reporter, such as "erp/import".
             description: a short text.
             url: the address of a page with details.
@@ -141,8 +144,9 @@ class GitLabProject:
         try:
             status = self._api.ask("POST", path, timeout, body=body).json()
         except VendorRejected as error:
-            # GitLab refuses to report a state twice.
-            if "Cannot transition status" not in (error.vendor_message or ""):
+            # GitLab refuses to report a state twice, and some changes, as from running to pending.
+            current_state = _REFUSED_CHANGE.match(error.vendor_message or "")
+            if current_state is None or current_state[1] != body["state"]:
                 raise
             return {"state": body["state"], "context": body["name"]}
         return {"state": status["status"], "context": body["name"]}

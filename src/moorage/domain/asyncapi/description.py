@@ -92,11 +92,19 @@ class AsyncApi:
 
     @property
     def servers(self) -> tuple[DescribedServer, ...]:
-        """The message brokers of the described application."""
-        return tuple(
-            _server(name, self.document.resolved(node))
-            for name, node in self.document.root.child("servers").children()
-        )
+        """The message brokers of the described application.
+
+        Raises:
+            DescriptionRefused: a reference to a server is broken.
+        """
+        try:
+            return tuple(
+                _server(name, self.document.resolved(node))
+                for name, node in self.document.root.child("servers").children()
+            )
+        except UnmappedOperation as error:
+            problem = error.problem
+        raise DescriptionRefused.of([problem])
 
     def map_operations(
         self, operations: Collection[str] | None = None

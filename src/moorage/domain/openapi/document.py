@@ -13,10 +13,11 @@ from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 _LONGEST_CHAIN: Final = 50
 _LONGEST_TEXT: Final = 200
+_LONGEST_POSITION: Final = 9
 _REFERENCE: Final = "$ref"
 
 
@@ -109,7 +110,7 @@ class Document:
             name = unquote(part).replace("~1", "/").replace("~0", "~")
             if is_object(node.value) and name in node.value:
                 node = node.child(name)
-            elif is_list(node.value) and name.isdecimal() and int(name) < len(node.value):
+            elif is_list(node.value) and _is_position(name, node.value):
                 node = node.child(int(name))
             else:
                 raise refusal(
@@ -118,6 +119,11 @@ class Document:
                     "Correct the reference, or add the missing part.",
                 )
         return node
+
+
+def _is_position(name: str, items: Sequence[Any]) -> bool:
+    # Python refuses to parse numbers of thousands of digits.
+    return name.isdecimal() and len(name) <= _LONGEST_POSITION and int(name) < len(items)
 
 
 def reference_of(node: Node) -> str | None:

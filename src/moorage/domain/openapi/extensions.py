@@ -21,6 +21,9 @@ _SAMPLES: Final = ("1", '"default";r=1;t=1', '"default";q=1;w=1')
 _POLICY: Final = "ratelimit-policy"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
+_LARGEST: Final = 1e300
+"""An integer may be too large for a float."""
+
 _TIMEOUTS: Final = (
     (("x-speakeasy-timeout",), 1e-3),
     (("x-google-backend", "deadline"), 1.0),
@@ -37,7 +40,7 @@ def timeout_of(node: Node) -> float | None:
             part = part.child(name)
         number = part.value
         if isinstance(number, (int, float)) and not isinstance(number, bool) and number > 0:
-            return float(number) * unit
+            return float(min(number, _LARGEST)) * unit
     return None
 
 

@@ -37,7 +37,7 @@ def base_url(root: Node, choice: int | str | None, variables: Mapping[str, str])
     if url is None:
         raise refusal(server.pointer, "The server has no URL.", "Pass server='https://…'.")
     described = server.child("variables")
-    unknown_names = sorted(variables.keys() - (described.value or {}).keys())
+    unknown_names = sorted(variables.keys() - {name for name, _ in described.children()})
     if unknown_names:
         raise refusal(
             server.pointer,
