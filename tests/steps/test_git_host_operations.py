@@ -173,7 +173,7 @@ def test_statuses_and_mirrors_of_gitlab(
         manager.perform("git", status)
 
 
-@pytest.mark.parametrize(("event", "state"), [("enqueue", "pending"), ("skip", "skipped")])
+@pytest.mark.parametrize("event, state", [("enqueue", "pending"), ("skip", "skipped")])
 def test_refused_change_of_a_gitlab_status_is_an_error(
     lab: tuple[FakeGitLab, GitLabSettings], manager: ConnectorManager, event: str, state: str
 ) -> None:
