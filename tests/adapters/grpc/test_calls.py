@@ -292,6 +292,19 @@ def test_close_waits_for_open_streams(lab: Lab) -> None:
     assert "idle" == lab.connector.connectivity
 
 
+@pytest.mark.parametrize("count", [0, 2])
+def test_stream_that_is_read_to_its_end_gives_the_connection_back(lab: Lab, count: int) -> None:
+    """A stream that a program reads to its end, without a block, is closed."""
+
+    async def read(stream: Any) -> list[Any]:
+        return [answer async for answer in stream]
+
+    stream = lab.perform(lab.connector.stream(COUNT, {"answers": count}))
+    answers = lab.run(read(stream)) if lab.is_async else list(stream)
+    assert count == len(answers)
+    assert 0 == lab.connector.statistics().active
+
+
 def test_server_that_reports_not_serving_is_unavailable(
     labs: Callable[..., Lab], servers: Callable[..., LabServer]
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import json
 import pickle
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -279,6 +280,20 @@ def test_stream_that_program_drops_unread_is_cancelled(server: LabServer) -> Non
     call = stream._call  # noqa: SLF001 - the stream itself is dropped
     del stream
     wait_until(lambda: not call.is_active(), "the call ended")
+    made.close()
+
+
+def test_stream_that_is_read_to_its_end_leaves_no_thread(server: LabServer) -> None:
+    """The thread that ends overdue streams ends with its stream."""
+    made = Stubs("sync", server.address, RETRIED)
+    for _ in range(3):
+        assert [{"number": 0}, {"number": 1}] == made.answers(COUNT, {"answers": 2})
+    with pytest.raises(VendorFailed):
+        made.answers(COUNT, failing_request("overdue", "INTERNAL", at=1))
+    wait_until(
+        lambda: all(thread.name != "moorage-grpc-stream" for thread in threading.enumerate()),
+        "the threads ended",
+    )
     made.close()
 
 

@@ -169,14 +169,20 @@ class Messages:
         if self._patience is None:
             self._patience = seconds
             Thread(target=self._watch, name="moorage-grpc-stream", daemon=True).start()
+        is_over = True
         try:
-            return next(self._call)
+            message = next(self._call)
+            is_over = False
         except grpc.RpcError:
             if self._is_overdue:
                 raise TimeoutError from None
             raise
         finally:
             self._until = inf
+            if is_over:
+                # Otherwise the thread would outlive a stream that is read to its end.
+                self._ended.set()
+        return message
 
     def close(self) -> None:
         """End the gRPC call."""

@@ -49,7 +49,7 @@ class GrpcStream(Generic[A]):
         try:
             self._first.append(self._following())
         except EndOfStream:
-            self._is_ended = True
+            self.close()
         except BaseException:
             self._messages.close()
             raise
@@ -71,7 +71,7 @@ class GrpcStream(Generic[A]):
         try:
             return self._following()
         except EndOfStream:
-            self._is_ended = True
+            self.close()
             raise
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = judged(error) or error
