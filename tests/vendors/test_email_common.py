@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+from email.header import decode_header, make_header
+from email.utils import parseaddr
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage.vendors.email._common import bare_address, combined_pairs, split_pairs
+from moorage.contracts.email_address import EmailAddress
+from moorage.vendors.email._common import (
+    address_header,
+    bare_address,
+    combined_pairs,
+    split_pairs,
+)
 
 NAMES = st.one_of(
     st.sampled_from(["a", "tag_a", "word_a", "word_tag_a", "tag_tag_a", "tag_", "word_", "true"]),
@@ -26,6 +34,20 @@ def test_tags_and_metadata_round_trip(tags: list[str], metadata: dict[str, str])
     pairs = combined_pairs(tags, metadata, ALLOWED, "Resend")
 
     assert (tuple(tags), metadata) == split_pairs(pairs)
+
+
+@given(name=st.text(st.sampled_from('aß日,😀" <é'), min_size=1, max_size=200))
+def test_display_name_has_encoded_words_of_75_characters(name: str) -> None:
+    """A display name is written in words that RFC 2047 allows, and reads as it was given."""
+    header = address_header(EmailAddress("ada@example.com", name))
+    words = re.findall(r"=\?utf-8\?[^ ]*\?=", header)
+    display_name, address = parseaddr(header)
+
+    assert header.isascii()
+    assert all(len(word) <= 75 for word in words)
+    assert "ada@example.com" == address
+    if not name.isascii():
+        assert name == str(make_header(decode_header(display_name)))
 
 
 @pytest.mark.parametrize(

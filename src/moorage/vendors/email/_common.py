@@ -79,7 +79,11 @@ def sender_of(message: EmailMessage, usual: EmailAddress | None) -> EmailAddress
 
 def address_header(address: EmailAddress) -> str:
     """An address as an ASCII header value."""
-    return formataddr((address.name or "", address.wire))
+    name = address.name or ""
+    if name.isascii():
+        return formataddr((name, address.wire))
+    # A name may need several encoded words, whose length RFC 2047 limits.
+    return f"{ascii_header(name)} <{address.wire}>"
 
 
 def addresses_header(several: Iterable[EmailAddress]) -> list[str]:
