@@ -247,16 +247,44 @@ def test_only_rates_can_be_bought(shop: SandboxHub) -> None:
     assert "invalid_identifier" == excinfo.value.vendor_code
 
 
-def test_voiding_shipengine_label_again_reports_it_as_void(shop: SandboxHub) -> None:
-    """Voiding a voided ShipEngine label again succeeds; a pending refund has state CANCELING."""
+@pytest.mark.parametrize(
+    "refund, state, shipment_state",
+    [
+        ("request_scheduled", CancelState.REQUESTED, ShipmentState.CANCELING),
+        ("pending", CancelState.REQUESTED, ShipmentState.CANCELING),
+        ("approved", CancelState.APPROVED, ShipmentState.CANCELED),
+        ("rejected", CancelState.REJECTED, ShipmentState.CANCELED),
+        ("excluded", CancelState.UNKNOWN, ShipmentState.CANCELED),
+    ],
+)
+def test_void_shipengine_label_waits_for_its_refund(
+    shop: SandboxHub, refund: str, state: CancelState, shipment_state: ShipmentState
+) -> None:
+    """An approved void is not a refund: the cancellation has the state of the label's refund."""
     shipment = shop.buy_label_of_order()
-    first, second = shop.shipping.cancel(shipment.ref), shop.shipping.cancel(shipment.ref)
+    first = shop.shipping.cancel(shipment.ref)
+    shop.sandbox.refund(shipment.ref.id, refund)
+    second = shop.shipping.cancel(shipment.ref)
 
-    assert (CancelState.APPROVED, "approved") == (first.state, first.vendor_status)
+    assert (CancelState.REQUESTED, "request_scheduled", None) == (
+        first.state,
+        first.vendor_status,
+        first.refund,
+    )
+    assert (state, refund) == (second.state, second.vendor_status)
+    assert second.refund == (shipment.cost if state is CancelState.APPROVED else None)
+    assert shipment_state is shop.shipping.get_shipment(shipment.ref).state
+
+
+def test_voiding_shipengine_label_again_reports_it_as_void(shop: SandboxHub) -> None:
+    """Voiding a voided ShipEngine label again succeeds, also if ShipEngine tracks no refund."""
+    shipment = shop.buy_label_of_order()
+    shop.shipping.cancel(shipment.ref)
+    del shop.sandbox.labels[shipment.ref.id]["refund_details"]
+    second = shop.shipping.cancel(shipment.ref)
+
     assert (CancelState.APPROVED, "label_already_voided") == (second.state, second.vendor_status)
     assert ShipmentState.CANCELED is shop.shipping.get_shipment(shipment.ref).state
-    shop.sandbox.labels[shipment.ref.id]["refund_details"] = {"refund_status": "pending"}
-    assert ShipmentState.CANCELING is shop.shipping.get_shipment(shipment.ref).state
     shop.sandbox.fail(reply({}))
     with pytest.raises(VendorFailed):
         shop.shipping.cancel(shipment.ref)

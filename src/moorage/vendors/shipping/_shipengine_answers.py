@@ -13,7 +13,12 @@ from moorage.contracts.shipping.rates import (
     RateRequest,
     RateResult,
 )
-from moorage.contracts.shipping.shipments import AddressResult, ShipmentState
+from moorage.contracts.shipping.shipments import (
+    AddressResult,
+    CancelResult,
+    CancelState,
+    ShipmentState,
+)
 from moorage.contracts.shipping.tracking import Tracking, TrackingEvent, TrackingStatus
 from moorage.vendors.shipping._common import (
     address_result,
@@ -38,7 +43,12 @@ _STATES: Final = {
     "error": ShipmentState.FAILED,
     "voided": ShipmentState.CANCELED,
 }
-_PENDING_REFUNDS: Final = {"request_scheduled", "pending"}
+_REFUNDS: Final = {
+    "request_scheduled": CancelState.REQUESTED,
+    "pending": CancelState.REQUESTED,
+    "approved": CancelState.APPROVED,
+    "rejected": CancelState.REJECTED,
+}
 _STATUSES: Final = {
     "NY": TrackingStatus.PRE_TRANSIT,
     "AC": TrackingStatus.PRE_TRANSIT,
@@ -156,8 +166,27 @@ def price(body: sdk.Answer, first: str, *others: str) -> sdk.Money | None:
 def read_state(body: sdk.Answer) -> ShipmentState:
     """The state of a label's purchase or cancellation."""
     state = _STATES.get(body.text("status") or "", ShipmentState.UNKNOWN)
-    is_waiting = body.text("refund_details.refund_status") in _PENDING_REFUNDS
+    refund = _REFUNDS.get(body.text("refund_details.refund_status") or "")
+    is_waiting = refund is CancelState.REQUESTED
     return ShipmentState.CANCELING if state is ShipmentState.CANCELED and is_waiting else state
+
+
+def read_cancellation(ref: sdk.Ref, body: sdk.Answer, word: str) -> CancelResult:
+    """The result of a void label: the state of its refund if ShipEngine tracks one."""
+    status = body.text("refund_details.refund_status")
+    state = CancelState.APPROVED if status is None else _REFUNDS.get(status, CancelState.UNKNOWN)
+    refund = body.object("refund_details.amount_credited") or body.object(
+        "refund_details.amount_approved"
+    )
+    return CancelResult(
+        ref=ref,
+        state=state,
+        vendor_status=status or word,
+        refund=sdk.as_money(refund.value("amount"), refund.value("currency"))
+        if state is CancelState.APPROVED
+        else None,
+        raw=body.raw,
+    )
 
 
 def read_format(body: sdk.Answer) -> LabelFormat:

@@ -15,7 +15,7 @@ import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.shipping.rates import LabelFormat, ShippingCapability
-from moorage.contracts.shipping.shipments import CancelResult, CancelState, Label, Shipment
+from moorage.contracts.shipping.shipments import CancelResult, Label, Shipment
 from moorage.contracts.shipping.tracking import ShippingEvent
 from moorage.vendors.shipping import _shipengine_handovers as handovers
 from moorage.vendors.shipping._common import (
@@ -32,6 +32,7 @@ from moorage.vendors.shipping._shipengine_answers import (
     classify,
     price,
     read_address,
+    read_cancellation,
     read_format,
     read_rates,
     read_state,
@@ -180,7 +181,7 @@ class ShipEngine(sdk.ApiVendor):
         )
 
     async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> CancelResult:
-        """Void a label; if it is void already, report that."""
+        """Void a label, also repeatedly, and return the state of its refund."""
         status = "approved"
         try:
             response = await wire.send(sdk.Request.put(f"{_path(ref)}/void"))
@@ -191,7 +192,9 @@ class ShipEngine(sdk.ApiVendor):
         body = sdk.read_answer(response)
         if body.flag("approved") is None:
             raise sdk.malformed(response, "approved")
-        return CancelResult(ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=body.raw)
+        # The answer tells that the label is void, but not that the carrier refunds it.
+        voided = await wire.send(sdk.Request.get(_path(ref)), parse=_identified_answer)
+        return read_cancellation(ref, voided, status)
 
     schedule_pickup = staticmethod(handovers.schedule_pickup)
     cancel_pickup = staticmethod(handovers.cancel_pickup)

@@ -157,6 +157,14 @@ class ShipEngineSandbox(base.Sandbox):
 
     # --- what happens at the carrier -----------------------------------------
 
+    def refund(self, id: str, status: str) -> None:
+        """Move the refund of a void label to a status."""
+        amount = {"currency": "usd", "amount": self.labels[id]["shipment_cost"]["amount"]}
+        amounts = {"amount_paid": amount, "amount_requested": amount}
+        if status == "approved":
+            amounts |= {"amount_approved": amount, "amount_credited": amount}
+        self.labels[id]["refund_details"] = {"refund_status": status, **amounts}
+
     def move(self, number: str, status: str, detail: str | None = None) -> None:
         """Move a tracked parcel to a status."""
         track = self.tracks[number]
@@ -347,6 +355,7 @@ class ShipEngineSandbox(base.Sandbox):
             message, reason = "This label has been used.", "label_already_used"
         else:
             label |= {"voided": True, "status": "voided"}
+            self.refund(id, "request_scheduled")
         reason_field = {} if reason is None else {"reason_code": reason}
         return base.reply({"approved": reason is None, "message": message, **reason_field})
 
