@@ -119,6 +119,17 @@ def test_overwritten_file_is_read_from_its_beginning(tmp_path: Path) -> None:
     assert [b"4", b"5", b"6", b"7"] == _payloads(_all_records(RecordFile(path), records[-1].offset))
 
 
+def test_position_does_not_depend_on_the_number_of_the_device(tmp_path: Path) -> None:
+    """A position names a file without its device, whose number may change with a restart."""
+    path = tmp_path / "orders.jsonl"
+    _append(path, "1\n")
+    [record] = RecordFile(path).after(None) or []
+
+    _, _, file, _ = str(record.offset).split("/")
+
+    assert str(path.stat().st_ino) == file
+
+
 def test_csv_rows_are_objects(tmp_path: Path) -> None:
     """CSV rows become objects with the header's names; quoted line ends belong to a value."""
     path = tmp_path / "orders.csv"

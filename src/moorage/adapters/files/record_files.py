@@ -282,8 +282,8 @@ def _record(line: bytes, columns: list[str], offset: str) -> SourceRecord:
 
 
 def _file_id(path: Path) -> str:
-    status = path.stat()
-    return f"{status.st_dev}-{status.st_ino}"
+    # All files are in one folder, and the number of its device may change when a machine restarts.
+    return str(path.stat().st_ino)
 
 
 def _read_position(position: Offset) -> _Position:
