@@ -232,6 +232,74 @@ def test_a_killed_owner_is_replaced_after_its_lease(server: PrivateNats) -> None
             assert expected is store.execute(claim(key, 2)).verdict
 
 
+class RendezvousLink:
+    """A link on which the first writes are sent only when a number of them have begun."""
+
+    def __init__(self, link: AsyncNatsLink, number: int) -> None:
+        self._link = link
+        self._missing = number
+        self._all_begun = asyncio.Event()
+
+    async def request(
+        self, subject: str, payload: bytes, headers: dict[str, str], until: float
+    ) -> Any:
+        """Send a request; a write waits for the others."""
+        if MARK in headers:
+            self._missing -= 1
+            if self._missing <= 0:
+                self._all_begun.set()
+            await asyncio.wait_for(self._all_begun.wait(), 10)
+        return await self._link.request(subject, payload, headers, until)
+
+
+@attrs.frozen
+class RendezvousNats(Nats):
+    """The settings of a server to which several writes are sent at the same time.
+
+    Attributes:
+        number: the number of writes.
+    """
+
+    number: int = 1
+
+    def async_links(self) -> Any:
+        """Return the links of the settings, on which writes wait for each other."""
+        links, meetings = super().async_links(), list[RendezvousLink]()
+
+        class Links:
+            """The links, of which each caller gets the same one."""
+
+            @asynccontextmanager
+            async def link(self, operation: str, timeout: float) -> AsyncGenerator[RendezvousLink]:
+                async with links.link(operation, timeout) as link:
+                    if not meetings:
+                        meetings.append(RendezvousLink(link, number))
+                    yield meetings[0]
+
+            async def close(self) -> None:
+                await links.close()
+
+        number = self.number
+        return Links()
+
+
+def test_many_claims_are_renewed_at_the_same_time(server: PrivateNats) -> None:
+    """The renewals of several claims do not wait for each other, in either kind of store."""
+    keys = [new_key() for _ in range(5)]
+    with NatsStorage(f"{server.url}/renewals", timeout=60) as store:
+        held = [(key, store.execute(claim(key, 1)).fence, HOUR) for key in keys]
+    settings = RendezvousNats(url=server.url, number=len(keys))
+
+    with NatsStorage(settings, bucket="renewals", timeout=60) as sync_store:
+        sync_answer = sync_store.execute(Renew(held, lease=HOUR))
+
+    async def renew() -> tuple[bool, ...]:
+        async with AsyncNatsStorage(settings, bucket="renewals", timeout=60) as async_store:
+            return await async_store.execute(Renew(held, lease=2 * HOUR))
+
+    assert (True,) * len(keys) == sync_answer == asyncio.run(renew())
+
+
 def test_expired_states_are_purged(server: PrivateNats) -> None:
     """Housekeeping deletes expired states, except those that were written again meanwhile."""
     keys = [new_key() for _ in range(3)]

@@ -41,11 +41,14 @@ from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from datetime import timedelta
+    from typing import TypeAlias
 
     from moorage.domain.state.commands import Command
     from moorage.ports.clock import Clock
+
+    _Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]]
 
 Answer = TypeVar("Answer")
 
@@ -125,19 +128,31 @@ class _NatsStorageCore(ABC):
         """Run one command by compare-and-set, and return its answer."""
         until = monotonic() + bounded_seconds(self._timeout, timeout)
         if isinstance(command, Renew) and len(command.keys) != 1:
-            # The leases of several claims do not depend on each other.
-            renewals = [Renew((claim,), lease=command.lease) for claim in command.held]
-            return tuple([(await self._apply_command(renewal, until))[0] for renewal in renewals])
-        return await self._apply_command(command, until)
+            return await self._run(self._renew_all(command, until))
+        return await self._apply_command(command, until, self._run)
 
-    async def _apply_command(self, command: Command[Any], until: float) -> Any:
+    async def _renew_all(self, command: Renew, until: float) -> tuple[bool, ...]:
+        """Renew several leases at the same time, because they do not depend on each other."""
+        await self._bucket.prepare(until)
+        renewals = [
+            self._apply_command(Renew((claim,), lease=command.lease), until, _run_here)
+            for claim in command.held
+        ]
+        outcomes: list[Any] = await asyncio.gather(*renewals, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return tuple([is_held for (is_held,) in outcomes])
+
+    async def _apply_command(self, command: Command[Any], until: float, run: _Run) -> Any:
+        """Run a command on one key; `run` awaits the bucket, and the command itself runs here."""
         bucket, key = self._bucket, _only_key(command)
         subject = subject_of(bucket.name, key)
-        await self._run(bucket.prepare(until))
+        await run(bucket.prepare(until))
         lost_answers: dict[str, Any] = {}
         lost_after = 0
         while True:
-            record = await self._run(bucket.read(subject, until))
+            record = await run(bucket.read(subject, until))
             if record is not None and record.mark in lost_answers:
                 return lost_answers[record.mark]
             revision = 0 if record is None else record.revision
@@ -149,7 +164,7 @@ class _NatsStorageCore(ABC):
             if new_state is state or new_state is None:
                 return answer
             value, mark = pack(new_state), token_hex(8)
-            is_stored = await self._run(bucket.write(subject, value, revision, mark, until))
+            is_stored = await run(bucket.write(subject, value, revision, mark, until))
             if is_stored:
                 self._writes += 1
                 return answer
@@ -157,6 +172,11 @@ class _NatsStorageCore(ABC):
                 lost_answers[mark], lost_after = answer, revision
             if monotonic() >= until:
                 raise bucket.unconfirmed()
+
+
+async def _run_here(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine of the bucket in the running event loop."""
+    return await work
 
 
 def _only_key(command: Command[Any]) -> str:
