@@ -99,6 +99,22 @@ def test_query_for_no_ids_matches_nothing(ids: Any, result: bool) -> None:
     assert result is EntryQuery(ids=ids).matches(entry())
 
 
+@pytest.mark.parametrize(
+    "states, result",
+    [
+        (None, True),
+        ([], False),
+        ("waiting", True),
+        (EntryState.WAITING, True),
+        ([EntryState.WAITING, "dead"], True),
+        (["dead"], False),
+    ],
+)
+def test_query_for_no_states_matches_nothing(states: Any, result: bool) -> None:
+    """A query matches only the given states; an empty list of states matches no entry."""
+    assert result is EntryQuery(states=states).matches(entry())
+
+
 def test_repr_hides_the_content() -> None:
     """The repr of an entry omits the content, because it may be personal data."""
     assert "INV-1" not in repr(entry(content=b"INV-1"))

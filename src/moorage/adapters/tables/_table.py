@@ -296,10 +296,10 @@ def _conditions_of(query: EntryQuery) -> tuple[list[str], list[Value]]:
     ids = sorted(query.ids or ())
     if query.ids is not None:
         locations.append(f"id IN ({', '.join('?' * len(ids))})" if ids else "1 = 0")
-    if query.states:
+    if query.states is not None:
         # Literals, so that the database recognises the partial index.
         states = ", ".join(f"'{state.value}'" for state in sorted(query.states))
-        locations.append(f"state IN ({states})")
+        locations.append(f"state IN ({states})" if states else "1 = 0")
     if query.waits_beyond is not None:
         locations += [f"state = '{EntryState.WAITING.value}'", "attempts > 0"]
     return locations, [*(value for _, value in conditions), *ids]

@@ -378,7 +378,7 @@ def _list_entries(box: Any, selection: Selection) -> CommandResult:
     if selection.stuck:
         page = box.stuck(limit=limit, after=cursor)
     else:
-        states = () if state is None else (state,)
+        states = None if state is None else (state,)
         page = box.find(EntryQuery(states=states, tenant=tenant, limit=limit, after=cursor))
     pauses = box.pauses()
     entries = [

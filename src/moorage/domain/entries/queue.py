@@ -249,8 +249,9 @@ def _ids(value: Iterable[str] | None) -> frozenset[str] | None:
     return frozenset((value,) if isinstance(value, str) else value)
 
 
-def _states(value: Iterable[EntryState | str]) -> frozenset[EntryState]:
-    return frozenset(map(EntryState, value))
+def _states(value: Iterable[EntryState | str] | None) -> frozenset[EntryState] | None:
+    names = _ids(value)
+    return None if names is None else frozenset(map(EntryState, names))
 
 
 @attrs.frozen(kw_only=True)
@@ -260,7 +261,7 @@ class EntryQuery:
     Attributes:
         id, target, operation, tenant, subject, lane: the exact value.
         ids: any of these ids; by default all. If it is empty, no entry matches.
-        states: any of these states; by default all.
+        states: any of these states; by default all. If it is empty, no entry matches.
         since, until: the time at which it was added, `until` excluded.
         settled_before: the time before which it was settled.
         waits_beyond: a time; matches entries that wait for another attempt and are due after it.
@@ -275,7 +276,7 @@ class EntryQuery:
     subject: str | None = None
     lane: str | None = None
     ids: frozenset[str] | None = attrs.field(default=None, converter=_ids)
-    states: frozenset[EntryState] = attrs.field(default=frozenset(), converter=_states)
+    states: frozenset[EntryState] | None = attrs.field(default=None, converter=_states)
     since: datetime | None = attrs.field(default=None, validator=_check_aware)
     until: datetime | None = attrs.field(default=None, validator=_check_aware)
     settled_before: datetime | None = attrs.field(default=None, validator=_check_aware)
@@ -298,7 +299,7 @@ class EntryQuery:
                 )
             )
             and (self.ids is None or entry.id in self.ids)
-            and (not self.states or entry.state in self.states)
+            and (self.states is None or entry.state in self.states)
             and (self.since is None or entry.added_at >= self.since)
             and (self.until is None or entry.added_at < self.until)
             and (

@@ -494,6 +494,8 @@ class Checks:
             EntryQuery(tenant="acme"),
             EntryQuery(subject="customer-1"),
             EntryQuery(lane="lane-1"),
+            EntryQuery(states=[]),
+            EntryQuery(states=EntryState.DONE),
             EntryQuery(states=(EntryState.DONE,)),
             EntryQuery(states=("dead", "unknown")),
             EntryQuery(states=("blocked", "undoing")),
