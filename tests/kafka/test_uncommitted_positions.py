@@ -43,7 +43,7 @@ def test_partition_whose_position_lies_before_its_committed_one_has_nothing_to_c
 
 
 def test_revoked_partition_has_nothing_to_commit() -> None:
-    """A revoked partition has nothing to commit, and counts from 0 when it is assigned again."""
+    """A revoked partition has nothing to commit, and its count restarts at 0 when reassigned."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 4, B: 3})
     positions.acknowledge({A: 2})

@@ -57,7 +57,7 @@ SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 class HubTeam:
-    """Hubs over one store and one virtual clock; a test can make their services fail."""
+    """Hubs with one store and one virtual clock; a test can make their services fail."""
 
     def __init__(self, state: Any = None, **options: Any) -> None:
         self.clock = VirtualClock(NOW)
@@ -68,12 +68,12 @@ class HubTeam:
         self.name = unique("vat")
 
     def hub(self) -> Hub:
-        """Return a hub, as another process would open it."""
+        """Return a hub, as another process would open."""
         services = [Service(self.name, "http://127.0.0.1:9")]
         return Hub([], services=services, state=self.state, clock=self.clock, **self.options)
 
     def take(self, delivery: AlertDelivery) -> None:
-        """Receive an alert, or reject it if the test has asked for that."""
+        """Receive an alert, or reject it if the test requested a rejection."""
         if self.broken:
             raise OSError("password=swordfish")
         self.sent.append(delivery)
@@ -110,7 +110,7 @@ def test_alert_fires_when_circuit_opens() -> None:
 
 
 def test_one_process_at_time_evaluates_alerts() -> None:
-    """One process at a time evaluates alerts; another takes over when the first has stopped."""
+    """One process at a time evaluates alerts; when it has stopped, another takes over."""
     team = HubTeam()
     with team.hub() as first, team.hub() as second:
         first.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
@@ -165,7 +165,7 @@ def _die(_: AlertDelivery) -> None:
 
 
 def test_silence_is_shared() -> None:
-    """A silence of alerts set by one process applies to all processes until it ends."""
+    """If one process silences alerts, all processes send none until the silence ends."""
     team = HubTeam()
     with team.hub() as first, team.hub() as second:
         silence = team.runner(second).silence(timedelta(hours=1), "maintenance", rule="open")
@@ -184,7 +184,7 @@ def test_silence_is_shared() -> None:
 
 @pytest.mark.parametrize("duration", [0, -60, math.nan, 1e308, timedelta(days=-1), timedelta.max])
 def test_silence_needs_a_possible_duration(duration: float | timedelta) -> None:
-    """A duration that is not positive or does not end is refused, and nothing is silenced."""
+    """A silence must have a positive and finite duration; otherwise nothing is silenced."""
     team = HubTeam()
     with team.hub() as hub:
         runner = team.runner(hub)
@@ -355,7 +355,7 @@ def fire(
 
 @pytest.mark.parametrize("severity", ["warning", "critical"])
 def test_alerts_are_logged_by_default(severity: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Without another channel an alert becomes a log record with all its fields."""
+    """If no other channel is configured, an alert becomes a log record with all its fields."""
     with (
         Hub([], services=[Service("vat", "http://127.0.0.1:9")]) as hub,
         caplog.at_level(logging.INFO, "moorage.alerts"),
@@ -373,7 +373,7 @@ def test_alerts_are_logged_by_default(severity: str, caplog: pytest.LogCaptureFi
 
 
 def test_webhook_is_signed() -> None:
-    """A webhook alert is sent with the hub's own protections, and its receiver can verify it."""
+    """A webhook alert is sent with the hub's protections, and its receiver can verify it."""
     with VendorServer() as receiver:
         receiver.always(Behaviour(204))
         services = [Service("vat", "http://127.0.0.1:9"), Service("ops", receiver.url)]

@@ -53,7 +53,7 @@ class Line:
         self.last: tuple[Notification, ...] = ()
 
     def evaluate_values(self, **values: float | None) -> list[tuple[str, Change]]:
-        """Run one evaluation with these values of each subject, and return the alerts sent."""
+        """Evaluate these values of each subject once, and return the alerts that are sent."""
         items = tuple(
             Measurement(subject=name, value=value, text=f"{value}")
             for name, value in values.items()
@@ -120,7 +120,7 @@ def test_alert_is_repeated() -> None:
 
 
 def test_during_silence_no_alert_is_sent() -> None:
-    """No alert is sent during a silence; a change that happens in it is sent afterwards."""
+    """No alert is sent during a silence; a change during the silence is sent afterwards."""
     line = Line(rule(repeat=0))
     line.silences = (Silence(until=NOW + 3.5 * MINUTE, reason="maintenance", subject="vat"),)
 
@@ -150,7 +150,7 @@ def test_silence_of_something_else() -> None:
 
 
 def test_rule_that_cannot_be_measured() -> None:
-    """Without new values an alert stays active; if its subject is removed, it recovers."""
+    """If no new values arrive, an alert stays active; if its subject is removed, it recovers."""
     line = Line(rule())
     line.evaluate_values(vat=0.6)
 
@@ -314,7 +314,7 @@ FIGURES = CallFigures(calls=200, error_rate=0.02, p50=0.1, p90=0.3, p95=0.5, p99
 def test_figures_are_measured(
     fields: dict[str, Any], figures: CallFigures, value: float | None, text: str
 ) -> None:
-    """Metrics become a measured value and a sentence; too few calls give no value."""
+    """Metrics become a measured value and a sentence; if there are too few calls, no value."""
     measurement = from_figures(rule(**fields), (figures,))
 
     assert (value, "all calls") == (measurement.value, measurement.subject)

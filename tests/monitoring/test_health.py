@@ -1,4 +1,4 @@
-"""The assessment of health: the state that follows from each reading, and its reason."""
+"""The assessment of health: each measurement leads to a state with a reason."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_service_without_trouble(reading: dict[str, Any]) -> None:
 
 
 def test_worst_reason_comes_first() -> None:
-    """A service with several problems has the state of the worst, which is named first."""
+    """If a service has several problems, the worst one is named first and decides the state."""
     reading = service(circuit="open", retry_after=1.0, failures=5, retries=False)
     (result,) = assess_readings(reading).services
 

@@ -69,7 +69,7 @@ def fetch(port: int, path: str, method: str = "GET") -> tuple[int, dict[str, str
 def test_liveness_and_readiness_pages_give_reasons_without_secrets(
     port: int, monitor: HealthMonitor
 ) -> None:
-    """Liveness is 200 at once, and readiness after a check; neither page shows a secret."""
+    """Liveness is 200 at once, readiness is 200 after a check, and neither shows a secret."""
     assert (200, {"state": "alive"}) == (
         fetch(port, "/live")[0],
         json.loads(fetch(port, "/live")[2]),

@@ -86,7 +86,7 @@ def concerns(monitor: HealthMonitor) -> list[HealthConcern]:
 
 
 def test_health_is_unknown_before_the_first_check(vendor: VendorServer) -> None:
-    """A monitor reads nothing before the first check, and keeps its last health."""
+    """A monitor reads nothing before its first check, and keeps the result of its last check."""
     with ConnectorManager([Service("vat", vendor.url)]) as manager:
         monitor = HealthMonitor(manager)
 
@@ -132,7 +132,7 @@ def test_circuits_limits_and_budgets_are_read(vendor: VendorServer) -> None:
 
 
 def test_failing_probe_degrades_and_then_fails_a_service(vendor: VendorServer) -> None:
-    """One failed probe degrades its service; two in a row make it unavailable."""
+    """One failed probe makes its service degraded; two consecutive ones make it unavailable."""
     with ConnectorManager([Service("vat", vendor.url)]) as manager:
         monitor = HealthMonitor(manager, settings=settings())
         states: list[str] = []
@@ -147,7 +147,7 @@ def test_failing_probe_degrades_and_then_fails_a_service(vendor: VendorServer) -
 
 
 def test_probe_touches_no_circuit(vendor: VendorServer) -> None:
-    """Failed probes do not open the circuit, and calls of the application continue."""
+    """Failed probes do not open the circuit, and the application's calls continue."""
     circuit = CircuitBreakerConfig(failures=1)
     with ConnectorManager([Service("vat", vendor.url, circuit=circuit)]) as manager:
         monitor = HealthMonitor(manager, settings=settings())
@@ -173,7 +173,7 @@ def test_probe_that_counts_opens_the_circuit(vendor: VendorServer) -> None:
 
 
 def test_probe_counts_against_limits_and_never_waits(vendor: VendorServer) -> None:
-    """A probe uses up the rate limit like a call, and is skipped if nothing is left of it."""
+    """A probe takes a rate-limit token like a call, and is skipped if no token is left."""
     limits = [RateLimitConfig.per_hour(1, burst=1)]
     clock = VirtualClock()
     with ConnectorManager([Service("vat", vendor.url, limits=limits)], clock=clock) as manager:
@@ -326,7 +326,7 @@ def test_backlog_of_a_queue() -> None:
 
 
 def test_queue_that_cannot_be_read() -> None:
-    """A queue whose database is unavailable is reported as a problem of its own."""
+    """A queue whose database is unavailable is reported as a separate problem."""
 
     class BrokenOutbox(MemoryOutbox):
         def now(self) -> datetime:
@@ -486,7 +486,7 @@ class WriteOnlyLog:
 
 
 class UnreadableLog(WriteOnlyLog):
-    """An integration log whose database does not answer."""
+    """An integration log whose database does not respond."""
 
     def find(self, query: LogQuery, /) -> LogPage:
         """Raise an error instead of searching."""
@@ -501,7 +501,7 @@ def test_log_that_cannot_be_read_hides_no_other_reason(log: Any) -> None:
 
 
 def test_thread_checks_inside_the_with_block(vendor: VendorServer) -> None:
-    """In its `with` block, a monitor checks and probes in a thread, which ends with the block."""
+    """In its `with` block, a monitor checks and probes in a thread that ends with the block."""
     vendor.always(Behaviour(200))
     with ConnectorManager([Service("vat", vendor.url)]) as manager:
         monitor = HealthMonitor(manager, settings=settings(jitter=0.0, every=0.01), every=0.01)

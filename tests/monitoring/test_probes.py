@@ -59,7 +59,7 @@ def test_probe_is_not_due_early() -> None:
 
 
 def test_failures_are_counted_in_a_row() -> None:
-    """Consecutive failures are counted until a success; locally refused calls change nothing."""
+    """Consecutive failures are counted until a success; calls refused locally change nothing."""
     state = initial_state(PROBE, 0.0, 0.0)
     assert None is reading_of(PROBE, state)
     state = state_after(PROBE, state, VendorFailed("It failed."), 0.0, 0.5)

@@ -24,7 +24,7 @@ UNSENT = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
 
 
 class OtherProcess:
-    """Another process that claims the token renewal, and dies at a given point."""
+    """Another process that claims the token renewal, and crashes at a given point."""
 
     def __init__(
         self,

@@ -107,7 +107,7 @@ def test_a_renewal_in_a_thread_serves_the_call() -> None:
 
 
 def test_cancelled_waiter_does_not_cancel_the_renewal() -> None:
-    """Cancelling one task that waits for a token renewal does not cancel the renewal for others."""
+    """If one task that waits for a token renewal is cancelled, the renewal continues."""
 
     async def run_scenario() -> None:
         let, reached_event = asyncio.Event(), asyncio.Event()

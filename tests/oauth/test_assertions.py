@@ -187,7 +187,7 @@ async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, off: float) -> N
 
 
 def vouching_grant(server: AuthorizationServer, algorithm: str, **options: Any) -> JwtBearer:
-    """Return a JWT bearer grant whose assertion names the user `ann`."""
+    """Return a JWT bearer grant whose assertion has the user `ann` as its subject."""
     assertion_options: dict[str, Any] = {
         "issuer": "hr",
         "subject": "ann",
@@ -232,7 +232,7 @@ async def test_each_jwt_bearer_token_request_carries_new_assertion(
 @pytest.mark.parametrize("issuer", ["hr", "erp"])
 @in_both
 async def test_client_and_grant_have_separate_assertions(erp: Erp, issuer: str) -> None:
-    """Client and grant each have their own assertion, even if both have the same issuer."""
+    """Client and grant each send their own assertion, even if both have the same issuer."""
     with AuthorizationServer(registered_client("RS256")) as server:
         grant = vouching_grant(server, "ES256", issuer=issuer)
         erp.use_client(server, client_of_server(server, grant=grant, **signs_with("RS256")))
@@ -247,7 +247,7 @@ async def test_client_and_grant_have_separate_assertions(erp: Erp, issuer: str) 
 
 @in_both
 async def test_untrusted_grant_needs_no_consent(erp: Erp) -> None:
-    """If the server refuses a grant that needs no user, the error does not ask for consent."""
+    """If the server refuses a grant that needs no user, the error does not request consent."""
     with AuthorizationServer() as server:
         grant = vouching_grant(server, "ES256")
         server.trust("hr", KEYS["RS256"].public_key())

@@ -36,7 +36,7 @@ BOUND = Client(dpop=True)
 
 @in_both
 async def test_a_token_is_bound_and_used(erp: Erp) -> None:
-    """With a DPoP-bound token, every request carries a valid proof, and no proof is sent twice."""
+    """With a DPoP-bound token, every request has a valid proof, and no proof is sent twice."""
     with AuthorizationServer(BOUND) as server:
         erp.use_client(server, client_of_server(server, dpop_key=proof_key()))
         answers = [await erp.call() for _ in range(3)]
@@ -194,7 +194,7 @@ async def test_a_certificate_binds_a_token(erp: Erp, tmp_path: Path, method: str
 
 @in_both
 async def test_a_bound_token_without_its_certificate_is_refused(erp: Erp, tmp_path: Path) -> None:
-    """A certificate-bound token is refused without its certificate or with another one."""
+    """A certificate-bound token is refused without its certificate, or with another one."""
     lab = TlsLab(tmp_path)
     own_certificates, other_certificates = lab.client_certificate(), lab.client_certificate()
     own_tls = Tls(

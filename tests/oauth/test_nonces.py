@@ -24,7 +24,7 @@ def nonce_demand(nonce: str) -> Response:
 
 
 def nonces(stage: OAuthWorld) -> list[str | None]:
-    """Return the nonces of the DPoP proofs in order; fail if a proof was sent twice."""
+    """Return the DPoP proofs' nonces in order; fail if a proof was sent twice."""
     messages = [verified_claims(request.header("DPoP")) for request in stage.vendor.requests]
     assert len(messages) == len({claims["jti"] for claims in messages})
     return [claims.get("nonce") for claims in messages]

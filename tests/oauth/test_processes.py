@@ -233,7 +233,7 @@ def test_dead_holder_of_a_lasting_token_is_followed_before_its_request_must_end(
 
 
 def test_configured_refresh_token_may_be_replaced(tmp_path: Path) -> None:
-    """Processes that start one after another send the newest refresh token, each of them once."""
+    """Processes started one after another send the newest refresh token, each token once."""
     with AuthorizationServer() as server, ExitStack() as stack:
         scene = ProcessScene(tmp_path, server, stack, is_configured=True)
         for renewals in (1, 2, 3):

@@ -54,7 +54,7 @@ def nonces(vendor: VendorServer) -> list[str | None]:
 )
 @in_both
 async def test_proof_url_is_the_received_url(erp: Erp, path: str, base: str) -> None:
-    """The URL in a DPoP proof equals the one that the server derives from the request."""
+    """A DPoP proof has the URL that the server derives from the request."""
     with VendorServer() as vendor:
         vendor.always(lambda _: Behaviour(200))
         held_by(erp, vendor, base=base)
@@ -68,7 +68,7 @@ async def test_proof_url_is_the_received_url(erp: Erp, path: str, base: str) -> 
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
 @in_both
 async def test_a_proof_names_the_method_that_arrives(erp: Erp, method: str) -> None:
-    """A DPoP proof states the request's method exactly as it arrives at the server."""
+    """A DPoP proof states the request's method exactly as it reaches the server."""
     with VendorServer() as vendor:
         vendor.always(lambda _: Behaviour(200))
         held_by(erp, vendor)

@@ -298,7 +298,7 @@ async def test_concurrent_renewals_ask_once(world: World) -> None:
 
 @sync_and_async
 async def test_waiting_callers_share_the_failure(world: World) -> None:
-    """Callers that wait for a token renewal share its failure, without another request."""
+    """Callers that wait for a token renewal get its error, without another request."""
     oauth_world = OAuthWorld(world, token(1, ago=7200))
     refresher = oauth_world.refresher()
     for times in (1, 2):
@@ -397,7 +397,7 @@ async def test_a_life_of_unknown_length_ends_with_a_refusal(world: World) -> Non
 
 @sync_and_async
 async def test_token_renewed_by_another_process_is_found(world: World) -> None:
-    """The credential store is read again after a minute, which finds another process's token."""
+    """The credential store is read again after a minute, and returns another process's token."""
     oauth_world = OAuthWorld(world, token(1))
     refresher = oauth_world.refresher()
     await refresher.get(*OWNER)
@@ -526,7 +526,7 @@ async def test_token_renewed_before_the_claim_is_given_back(world: World) -> Non
 
 @sync_and_async
 async def test_failing_vault_does_not_keep_a_token_from_being_given_back(world: World) -> None:
-    """If the store fails after a claim on the token, the token can be revoked as soon as it works.
+    """If the store fails after a token was claimed, the token can be revoked once it works again.
 
     Nothing was sent, so no caller waits until the claim expires.
     """
@@ -562,7 +562,7 @@ async def test_a_token_is_given_back_later(world: World) -> None:
 
 @sync_and_async
 async def test_other_credentials_come_from_the_vault(world: World) -> None:
-    """Credentials of other kinds, or of services without an OAuth client, are left unchanged."""
+    """Credentials of other kinds, or of services without an OAuth client, are not changed."""
     oauth_world = OAuthWorld(world)
     key = Credentials.api_key("k")
     oauth_world.vault.kept |= {OWNER: key, ("vat", None): token(9, ago=7200)}
@@ -624,7 +624,7 @@ def test_clients_must_be_oauth_clients() -> None:
 
 @sync_and_async
 async def test_a_token_is_exchanged(world: World) -> None:
-    """A token exchange sends the current OAuth token of another service, renewed if needed."""
+    """A token exchange sends another service's current OAuth token, renewed if needed."""
     oauth_world = OAuthWorld(world)
     oauth_world.vault.kept["idp", "acme"] = token(1, ago=7200)
     oauth_world.vendor.answers(grants(2), grants(7))
@@ -642,7 +642,7 @@ async def test_a_token_is_exchanged(world: World) -> None:
 
 @sync_and_async
 async def test_bearer_token_can_be_exchanged(world: World) -> None:
-    """A plain bearer token can be the subject of a token exchange."""
+    """A plain bearer token can be the subject token of a token exchange."""
     oauth_world = OAuthWorld(world)
     oauth_world.vault.kept["idp", "acme"] = Credentials.bearer("plain")
     oauth_world.vendor.answers(grants(7))

@@ -130,7 +130,7 @@ async def test_client_errors_are_not_retried(world: World) -> None:
 
 @sync_and_async
 async def test_no_request_outlasts_the_claim(world: World) -> None:
-    """A token request starts only if its timeout ends before the renewal's claim does."""
+    """A token request starts only if its timeout ends before the claim on the renewal does."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher(request_timeout=9)
     oauth_world.vendor.otherwise = world.answer_after(7, answers({}, 500))
@@ -144,7 +144,7 @@ async def test_no_request_outlasts_the_claim(world: World) -> None:
 
 @sync_and_async
 async def test_a_nonce_that_comes_too_late_is_not_shown(world: World) -> None:
-    """A nonce that leaves no time for another request within the claim is not used."""
+    """If a nonce leaves no time for another request within the claim, it is not used."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher(request_timeout=30)
     target = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
@@ -173,7 +173,7 @@ async def test_half_of_claim_time_is_enough_for_second_request_after_nonce_deman
 
 @sync_and_async
 async def test_claim_names_the_server(world: World) -> None:
-    """A renewal's stored claim names the authorisation server's token endpoint."""
+    """The stored claim on a token renewal has the authorisation server's token endpoint."""
     oauth_world = OAuthWorld(world, PAST)
     oauth_world.vendor.answers(grants(2))
 
@@ -296,7 +296,7 @@ async def test_token_treated_as_stolen_ends_the_grant(world: World) -> None:
 @pytest.mark.parametrize("life", [60, 3600], ids=["a minute", "an hour"])
 @sync_and_async
 async def test_lost_answers_without_rotation_do_not_add_up(world: World, life: int) -> None:
-    """If a refresh token does not rotate, earlier lost responses do not count against it."""
+    """If refresh tokens do not rotate, earlier lost responses do not invalidate the token."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
     for number in (2, 3):

@@ -1,4 +1,4 @@
-"""One token renewal among several processes: one renews, others wait, and some die."""
+"""One token renewal in several processes: one renews, others wait, and some crash."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_other_stored_credential_does_not_end_the_renewal(world: World) ->
 
 @sync_and_async
 async def test_two_processes_ask_once(world: World) -> None:
-    """Two token refreshers that share credentials and state renew a token once between them."""
+    """Two token refreshers that share credentials and state together renew a token once."""
     oauth_world = OAuthWorld(world, PAST)
     gate = world.gate()
     oauth_world.vendor.answers(gate.answering(grants(2)))
@@ -91,7 +91,7 @@ async def test_due_token_is_used_while_another_process_renews(world: World) -> N
 
 @sync_and_async
 async def test_crash_before_the_request_is_followed(world: World) -> None:
-    """If a process crashes before its token request, another sends it when the claim expires."""
+    """If a process crashes before its token request, another sends the request later."""
     oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world)
     oauth_world.vendor.answers(grants(2))
@@ -157,7 +157,7 @@ async def test_second_crash_needs_consent(world: World) -> None:
 
 @sync_and_async
 async def test_crash_after_storing_is_no_loss(world: World) -> None:
-    """A token stored just before a crash is used, even if its renewal's claim is still held."""
+    """A token stored just before a crash is used, even if the claim on its renewal remains."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
     await oauth_world.refresher({}).get(*OWNER)
@@ -188,7 +188,7 @@ async def test_timeout_while_another_process_renews(world: World) -> None:
 
 @sync_and_async
 async def test_wait_uses_the_whole_timeout(world: World) -> None:
-    """While another process renews a token, a waiting caller waits until its own timeout."""
+    """While another process renews a token, a caller waits until its own timeout at most."""
     oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world).asks()
 
@@ -199,7 +199,7 @@ async def test_wait_uses_the_whole_timeout(world: World) -> None:
 
 @sync_and_async
 async def test_late_claim_uses_the_stored_token(world: World) -> None:
-    """If another process stores a token before a caller gets the claim, that token is used."""
+    """If another process stores a token before a caller gets the claim, the caller uses it."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
     OtherProcess(world)
@@ -229,7 +229,7 @@ class FailingVault(Vault):
 
 @sync_and_async
 async def test_failure_before_the_request_releases_the_claim(world: World) -> None:
-    """If a renewal fails before its request, its claim is released, so no other caller waits."""
+    """If a renewal fails before its request, its claim is released, so that nobody waits."""
     oauth_world = OAuthWorld(world)
     oauth_world.vault = FailingVault(world)
     oauth_world.vault.kept[OWNER] = PAST
@@ -243,7 +243,7 @@ async def test_failure_before_the_request_releases_the_claim(world: World) -> No
 
 
 class OvertakenVault(Vault):
-    """A credential store in which another process stores a new token right after each read."""
+    """A credential store in which another process stores a new token after each read."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
         """Return the stored credential, and store the other process's new token."""
@@ -265,7 +265,7 @@ async def test_new_token_is_used_without_a_refresh_token(world: World) -> None:
 
 @sync_and_async
 async def test_new_token_releases_the_claim(world: World) -> None:
-    """A caller that finds a new stored token releases its claim, so no other caller waits."""
+    """A caller that finds a newly stored token releases its claim, so that nobody waits."""
     oauth_world = OAuthWorld(world)
     oauth_world.vault = OvertakenVault(world)
     oauth_world.vault.kept[OWNER] = PAST
@@ -285,7 +285,7 @@ async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
     refresher = oauth_world.refresher()
 
     class SlowVault:
-        """A credential store whose reads last longer than a claim."""
+        """A credential store whose reads take longer than a claim lasts."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(oauth_world.vault, name)
@@ -329,7 +329,7 @@ async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
 
 @sync_and_async
 async def test_claim_on_non_rotating_refresh_token_is_not_marked_as_sent(world: World) -> None:
-    """The claim on a refresh token that does not rotate blocks others for one lease only.
+    """The claim on a refresh token that does not rotate blocks others for only one lease.
 
     A rotating refresh token is marked each time.
     """

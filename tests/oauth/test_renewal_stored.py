@@ -38,7 +38,7 @@ async def test_storing_is_tried_again(world: World) -> None:
 
 @sync_and_async
 async def test_unstored_token_is_not_used(world: World) -> None:
-    """A renewed token is used only after it was stored; storing it later needs no new request."""
+    """A renewed token is used only once it is stored; storing it later needs no new request."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher()
     oauth_world.vendor.answers(grants(2))

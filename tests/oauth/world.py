@@ -151,7 +151,7 @@ class OAuthWorld:
 
 
 def client(**options: Any) -> OAuthClient:
-    """Return an OAuth client whose tokens come from a user's consent."""
+    """Return an OAuth client that gets its tokens by a user's consent."""
     fields: dict[str, Any] = {"server": TOKENS, "client_id": "erp", "secret": "hush"}
     fields |= {"grant": Consent(), **options}
     return OAuthClient(**fields)

@@ -109,7 +109,7 @@ def test_batch_that_only_reads_is_retried(caller: Caller) -> None:
     ],
 )
 def test_batch_accepts_only_its_own_service_operations(entries: Any, problem: str) -> None:
-    """A batch accepts only its own service's operations, and a change set only changes."""
+    """A batch accepts only operations of its own service, and a change set only changes."""
     with pytest.raises(InvalidData, match=problem):
         ERP.batch(entries)
 
@@ -181,7 +181,7 @@ def test_operation_whose_part_of_response_is_unreadable_fails_alone() -> None:
     ],
 )
 def test_change_set_without_its_answers(inner: bytes) -> None:
-    """If the responses to a change set are missing, none of its operations counts as successful."""
+    """If a change set's responses are missing, none of its operations is reported successful."""
     content = batch_of([[CREATE]], "")
     try:
         (result,) = content.read(answer(inner + END))

@@ -108,7 +108,7 @@ def test_service_that_does_not_answer() -> None:
 
 
 def test_connector_as_a_block(server: ODataServer) -> None:
-    """An OData connector can be used in a `with` block, and is closed at the end of it."""
+    """An OData connector can be used in a `with` block, at whose end it is closed."""
     with moorage.open(configuration(server.url)) as hub:
         with hub.connectors["erp"] as connector:
             connector.open(5.0)
@@ -155,7 +155,7 @@ def test_wrong_arguments_of_odata_operation_are_refused_before_anything_is_sent(
 
 
 def test_values_that_json_lacks(server: ODataServer) -> None:
-    """GUIDs, dates and decimals, which JSON lacks, become JSON objects, also within a key."""
+    """GUIDs, dates and decimals, which JSON lacks, become JSON objects, even within a key."""
     with moorage.open(configuration(server.url)) as hub:
         get = hub.connectors["erp"].operations["get"]
         key = {"a": {"guid": "0f0e0d0c-0b0a-0908-0706-050403020100"}, "b": {"date": "2026-01-02"}}

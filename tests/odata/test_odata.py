@@ -170,7 +170,7 @@ def test_entity_is_created_changed_and_deleted(caller: Caller) -> None:
 
 @pytest.mark.parametrize("etag", ["", "1", '"a"b"', '"', 'W/"\n"', '"ä"', None])
 def test_wrong_etag_is_refused(etag: Any) -> None:
-    """An ETag that is neither from a service nor `*` is refused."""
+    """An ETag that neither comes from a service nor is `*` is refused."""
     with pytest.raises(InvalidData, match="etag"):
         ERP.delete("Orders", 1, etag=etag)
 
@@ -203,7 +203,7 @@ def test_problem_of_the_service(caller: Caller) -> None:
 
 
 def test_credentials_never_follow_a_link_to_another_host() -> None:
-    """A next link to another host is refused, and nothing is sent there."""
+    """A next link to another host is refused, and nothing is sent to that host."""
     with VendorServer() as other, VendorServer() as server:
         link = {"value": [], "@odata.nextLink": f"{other.url}/odata/v4/Orders?$skiptoken=2"}
         server.always(Behaviour.of_json(link))
@@ -338,7 +338,7 @@ def test_garbage_is_the_failure_of_the_service(body: bytes) -> None:
 
 
 def test_numbers_and_control_information() -> None:
-    """Counts may be strings, and a field `value` among other fields stays part of its object."""
+    """Counts may be strings; a field `value` beside other fields stays part of its object."""
     page = read_page(Response(200, body=b'{"value":[],"@odata.count":"12","@odata.nextLink":3}'))
     assert (12, None) == (page.count, page.next_link)
     assert read_page(Response(200, body=b'{"value":[],"@odata.count":true}')).count is None

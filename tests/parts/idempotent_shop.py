@@ -63,6 +63,6 @@ BOTH = pytest.mark.parametrize("use", [call_once, called_later], ids=["sync", "a
 
 
 def keeper(clock: Clock | None = None, **options: Any) -> Idempotency:
-    """Return an idempotency part whose waits take no real time."""
+    """Return an idempotency part that waits only in simulated time."""
     clock = clock or Clock()
     return Idempotency(clock=clock, sleeper=clock, async_sleeper=AsyncSleeper(clock), **options)

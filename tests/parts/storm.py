@@ -81,7 +81,7 @@ def import_early(uses: list[Callable[[], object]]) -> None:
 
 
 def probes(storm: SignalStorm) -> None:
-    """Interrupt calls that probe a half-open circuit, and count slots that stay taken."""
+    """Interrupt calls that probe a half-open circuit, and count the slots that are not freed."""
     clock = Clock()
     config = CircuitBreakerConfig(failures=1, open_for=1, open_growth=1, successes=_MANY)
     breaker = CircuitBreaker(config, clock=clock)

@@ -57,7 +57,7 @@ def test_two_parts_with_same_name_and_same_store_share_their_state(
 
 
 def test_parts_share_nothing_by_default() -> None:
-    """Parts without a store share no state, even with the same name."""
+    """Parts without a store do not share state, even if they have the same name."""
     first, second = CircuitBreaker(ONCE, name="a"), CircuitBreaker(ONCE, name="a")
 
     for breaker in (first, second):

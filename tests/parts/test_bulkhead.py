@@ -48,7 +48,7 @@ def until_waiting(places: SlotHolders, callers: int) -> None:
     ],
 )
 def test_invalid_settings_are_refused(path: str, options: tuple[Any, ...]) -> None:
-    """A bulkhead without slots or with an invalid wait is refused; the error names the option."""
+    """A bulkhead without slots, or with an invalid wait, is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
         Bulkhead(*options[:2], **dict(zip(["max_wait"], options[2:], strict=False)))
 
@@ -73,7 +73,7 @@ def test_admits_up_to_its_size(use: Callable[..., Any]) -> None:
 @EVERY_USE
 @pytest.mark.parametrize("error", [FunctionFailure, KeyboardInterrupt, GeneratorExit])
 def test_slot_is_freed_after_every_end(use: Callable[..., Any], error: type[BaseException]) -> None:
-    """A call frees its bulkhead slot, however it ends."""
+    """A call frees its bulkhead slot, whether it succeeds, fails or is cancelled."""
     bulkhead = Bulkhead(1)
 
     def end() -> None:
@@ -146,7 +146,7 @@ def test_threads_wait_in_order_of_arrival() -> None:
 
 
 def test_tasks_wait_in_order_of_arrival_past_the_cancelled() -> None:
-    """A free bulkhead slot goes to the longest waiting task, passing over cancelled ones."""
+    """A free bulkhead slot goes to the task that has waited longest and is not cancelled."""
     bulkhead = Bulkhead(1, 9)
     call_order: list[int] = []
 
@@ -197,7 +197,7 @@ def test_queue_is_bounded(wait: float | None) -> None:
 
 
 def test_tasks_wait_no_longer_than_max_wait() -> None:
-    """A task that waits too long for a bulkhead slot is refused, and keeps no slot."""
+    """A task that waits too long for a bulkhead slot is refused, and occupies no slot."""
     bulkhead = Bulkhead(1, 1, max_wait=0.002)
 
     async def wait() -> None:

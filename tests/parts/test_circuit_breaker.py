@@ -54,7 +54,7 @@ def raise_error() -> None:
 
 
 def half_open(clock: Clock, *, probes: int = 1, **options: Any) -> CircuitBreaker:
-    """Return a half-open breaker, which stays half open however many probes succeed."""
+    """Return a half-open circuit breaker, which no number of successful probes closes."""
     config = CircuitBreakerConfig(failures=1, open_for=1, probes=probes, successes=MANY)
     breaker = CircuitBreaker(config, clock=clock, **options)
     with pytest.raises(FunctionFailure):
@@ -230,7 +230,7 @@ def test_store_outage_loses_no_result() -> None:
 
 
 def test_fifty_threads_call_at_once() -> None:
-    """A circuit breaker holds no lock while it runs a function, so fifty threads can run it."""
+    """A circuit breaker holds no lock during a function, so fifty threads run at once."""
     breaker, inner_barrier = CircuitBreaker(), threading.Barrier(50)
 
     run_threads(50, lambda _: breaker.call(inner_barrier.wait, PATIENCE))
@@ -304,7 +304,7 @@ def test_tasks_are_never_more_than_probes(
 def test_interrupted_probe_frees_its_slot(
     use: Callable[..., Any], error: type[BaseException]
 ) -> None:
-    """An interrupted probe counts neither as success nor as failure, and frees its slot."""
+    """An interrupted probe is neither a success nor a failure, and frees its slot."""
     breaker = half_open(Clock())
 
     def interrupt() -> None:
@@ -407,7 +407,7 @@ def test_overrunning_probe_loses_its_slot() -> None:
 
 
 def interruptions(use: Callable[..., Any], end: Callable[[], object]) -> Iterator[CircuitBreaker]:
-    """Interrupt a probe at each possible point, with a new circuit each time."""
+    """Interrupt a probe at each possible point, each time with a new circuit."""
     for point in itertools.count():
         breaker = half_open(Clock())
         breaker.state()

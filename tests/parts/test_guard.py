@@ -51,7 +51,7 @@ class CustomAwaitable:
 
 
 class AnyAttribute:
-    """An object on which every attribute exists, as on a remote proxy."""
+    """An object that has every attribute, like a proxy of a remote object."""
 
     def __getattr__(self, name: str) -> str:
         return name
@@ -99,7 +99,7 @@ def test_exceptions_pass_unchanged(
 
 @GUARDS
 def test_passes_arguments_on(make: Callable[[], Any]) -> None:
-    """All arguments reach the guarded function, whatever their names."""
+    """All arguments reach the guarded function, even if named like the guard's own."""
     part = make()
 
     def return_arguments(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -247,7 +247,7 @@ def test_plain_functions_are_refused_where_all_is_awaited(
 
 @GUARDS
 def test_guards_nest_and_are_shared(make: Callable[[], Any]) -> None:
-    """A guard may be entered again inside its own block; each entry is independent."""
+    """A guard may be entered again inside its own block; the two entries are independent."""
     part = make()
 
     with part.guard(), part.guard():

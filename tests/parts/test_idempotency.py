@@ -80,7 +80,7 @@ def test_answers_are_not_shared(use: Callable[..., Any]) -> None:
 
 @EVERY_USE
 def test_another_payload_is_a_conflict(use: Callable[..., Any]) -> None:
-    """A key with another payload is refused, whatever the outcome of its first call."""
+    """A key with another payload is refused, whether its first call succeeded or failed."""
     part, shop = keeper(nothing_done=KeyError), Shop()
 
     for key, fails in {"done": None, "unknown": FunctionFailure(), "free": KeyError()}.items():
@@ -208,7 +208,7 @@ def test_nothing_runs_without_the_store() -> None:
 
 
 def test_names_keep_keys_apart() -> None:
-    """Parts of different names do not share idempotency keys; parts of equal name and store do."""
+    """Parts with different names do not share keys; parts with one name and store do."""
     store, shop = PlainStore(), Shop()
     first, second, other_idempotency = (
         Idempotency(name=name, storage=store) for name in ("a", "a", "b")
@@ -259,7 +259,7 @@ def test_cipher_encrypts_stored_answers() -> None:
 
 @BOTH
 def test_stored_answer_is_found_without_a_call(use: Callable[..., Any]) -> None:
-    """A look-up finds the stored result of a key, and changes nothing for a key without one."""
+    """A lookup returns the stored result of a key, and changes nothing for other keys."""
     part, shop = keeper(), Shop()
 
     def stored_answer(key: str, **payload: Any) -> Any:
@@ -279,7 +279,7 @@ def test_stored_answer_is_found_without_a_call(use: Callable[..., Any]) -> None:
 
 @BOTH
 def test_answer_is_stored_without_a_call(use: Callable[..., Any]) -> None:
-    """A result can be stored by hand and is then replayed; an existing result is kept."""
+    """A result that the caller stores is replayed later; an existing result is kept."""
     part, shop = keeper(cipher=AesGcmCipher(generate_keys())), Shop()
 
     def store(key: str, answer: Any, **payload: Any) -> tuple[Any, bool]:

@@ -53,7 +53,7 @@ def test_methods_are_decorated() -> None:
 
 
 def test_passes_arguments_on() -> None:
-    """All arguments reach the function and the payload, whatever their names."""
+    """All arguments reach the function and the payload, even if named like the part's own."""
     part = keeper()
 
     def return_arguments(*args: Any, **kwargs: Any) -> Any:

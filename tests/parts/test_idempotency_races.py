@@ -32,7 +32,7 @@ def test_silent_holders_key_becomes_unknown() -> None:
 
 @BOTH
 def test_a_repeat_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
-    """While the first caller runs, a repeat waits for its result until its own deadline."""
+    """While the first caller runs, a repeat waits for its result, up to the repeat's deadline."""
     clock = Clock()
     part = keeper(clock, timeout=2)
 
@@ -47,7 +47,7 @@ def test_a_repeat_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
 
 
 def test_overtaken_holder_gets_the_stored_answer() -> None:
-    """A caller whose claim was taken over returns the other caller's stored result."""
+    """A caller whose claim was taken over returns the result that the other caller stored."""
     clock = Clock()
     part = keeper(clock, timeout=30, remembered=600)
 

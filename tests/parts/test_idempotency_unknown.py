@@ -66,7 +66,7 @@ def test_known_unknown_outcome_is_raised_at_once(use: Callable[..., Any], error:
     ids=repr,
 )
 def test_proof_of_no_effect_frees_the_key(use: Callable[..., Any], error: Exception) -> None:
-    """After an error that proves that nothing was done, the idempotency key can be used again."""
+    """After an error that proves that nothing was done, the idempotency key is free again."""
     part, shop = keeper(nothing_done=(LookupError, ArithmeticError)), Shop()
     shop.fails = error
 
@@ -119,7 +119,7 @@ def test_an_unknown_key_is_resolved_by_a_person(use: Callable[..., Any]) -> None
 
 @BOTH
 def test_function_that_honours_keys_is_called_again(use: Callable[..., Any]) -> None:
-    """A function that honours idempotency keys itself is called again while it remembers them."""
+    """A function that honours idempotency keys is called again while it remembers them."""
     clock, shop = Clock(), Shop()
     part = keeper(clock, remembered=timedelta(minutes=10))
     shop.fails = ConnectionFailed("the line went dead")

@@ -30,7 +30,7 @@ class CountingStore:
         self.meanwhile: Callable[[], None] | None = None
 
     def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-        """Count and execute the command; a test's callback may run before the answer."""
+        """Count and execute the command; the test may run a callback before the reply."""
         self.trips += 1
         if self.error is not None:
             raise self.error
@@ -114,7 +114,7 @@ def test_process_fetches_five_tokens_at_once(store: Any) -> None:
 
 
 def test_cost_is_taken_from_the_lease(store: Any) -> None:
-    """A call takes its cost from the leased tokens; if too few are left, those are dropped."""
+    """A call takes its cost from leased tokens; if too few are left, they are dropped."""
     process = Process(clock_of(store), store, FAST)
     for _ in range(3):
         process.acquire(2)
@@ -240,7 +240,7 @@ def test_many_keys_do_not_pile_up() -> None:
 
 
 def test_threads_share_a_lease_exactly() -> None:
-    """Threads that share a lease spend each token once."""
+    """Threads that share a lease use each token once."""
     leases = Leases([RateLimitConfig.per_second(1, burst=1_000)], 1_000)
     leases.store_lease(begin_fetch(leases), 1, 0, granted=True)
     spent_tokens: list[bool] = []

@@ -118,7 +118,7 @@ def test_a_public_client_consents(mode: str) -> None:
 
 @IN_BOTH
 def test_a_consent_survives_a_cookie(mode: str) -> None:
-    """Another process that has the consent's encrypted text, as from a cookie, can finish it."""
+    """Another process that gets the encrypted consent, for example by cookie, can finish it."""
     cipher = AesGcmCipher(generate_keys())
     with AuthorizationServer() as server:
         url, pending = async_consent(mode, server).begin(REDIRECT)
@@ -176,7 +176,7 @@ def test_callback_of_another_session_is_refused(mode: str) -> None:
 
 @IN_BOTH
 def test_another_server_is_refused(mode: str) -> None:
-    """If a callback names another authorisation server, no code is sent (RFC 9207)."""
+    """If a callback has another authorisation server as issuer, no code is sent (RFC 9207)."""
     with AuthorizationServer() as server:
         consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class ConsentWithEvents:
-    """A consent in which the test makes something happen during each pause."""
+    """A consent during whose pauses the test runs a function."""
 
     def __init__(
         self, mode: str, server: AuthorizationServer, clock: Clock, **changes: Any
@@ -89,7 +89,7 @@ def test_device_polls_until_the_person_has_decided(mode: str) -> None:
 
 @IN_BOTH
 def test_a_device_slows_down(mode: str) -> None:
-    """Each `slow_down` of the server makes the polling interval five seconds longer for good."""
+    """Each `slow_down` of the server makes the polling interval permanently 5 s longer."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
@@ -190,7 +190,7 @@ def test_timeout_is_retryable(mode: str) -> None:
 
 @IN_BOTH
 def test_timeout_ends_a_running_poll(mode: str) -> None:
-    """The timeout also ends a poll whose request is in progress."""
+    """The timeout also ends a poll whose request is still running."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
@@ -204,7 +204,7 @@ def test_timeout_ends_a_running_poll(mode: str) -> None:
 
 @IN_BOTH
 def test_foreign_id_token_is_refused(mode: str) -> None:
-    """A device login is refused if its id_token has another issuer."""
+    """A device login is refused if its id_token has an unexpected issuer."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
@@ -249,7 +249,7 @@ def test_device_errors_are_masked(mode: str) -> None:
 
 @IN_BOTH
 def test_tokens_of_device_are_bound_to_it_with_dpop_key(mode: str) -> None:
-    """With a DPoP key, the tokens of a device are bound to it, and nonces are sent back."""
+    """With a DPoP key, a device's tokens are bound to the key, and nonces are sent back."""
     clock = Clock()
     dpop = Client(method="none", dpop=True)
     with AuthorizationServer(dpop, clock=clock, nonces=True) as server:

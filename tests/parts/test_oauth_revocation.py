@@ -156,7 +156,7 @@ def test_a_grant_ends_everywhere(mode: str) -> None:
 
 @IN_BOTH
 def test_revoking_forgets_the_token(mode: str) -> None:
-    """The refresher that revoked a token has also removed it from its own memory."""
+    """A refresher that has revoked a token also removes the token from its memory."""
     with AuthorizationServer() as server:
         hub = Hub(mode, server)
         hub.keep()
@@ -260,7 +260,7 @@ def test_failed_revocation_keeps_the_token(
 
 @IN_BOTH
 def test_lost_renewal_is_revoked(mode: str) -> None:
-    """If a renewal's response was lost, revoking the old token ends the whole grant."""
+    """If the response to a renewal was lost, revoking the old token ends the whole grant."""
     with AuthorizationServer() as server:
         hub = Hub(mode, server)
         hub.keep(stale=True)
@@ -334,7 +334,7 @@ def test_revocation_waits_for_a_repeated_renewal(mode: str) -> None:
 
 @IN_BOTH
 def test_claim_covers_the_revocation(mode: str) -> None:
-    """A revocation's claim lasts as long as the revocation may take, and belongs to it alone."""
+    """A claim for a revocation lasts as long as the revocation may, and has a single owner."""
     with AuthorizationServer() as server:
         hub = Hub(mode, server)
         for _ in range(2):
@@ -351,7 +351,7 @@ def test_claim_covers_the_revocation(mode: str) -> None:
 def _hold_claim(
     office: Hub, stored: OAuthCredentials, lease: float, *, again: bool = False
 ) -> Claim:
-    """Claim the renewal for this many seconds, as another process."""
+    """Claim the renewal in the role of another process, for a number of seconds."""
     command = Claim(
         claim_key((CRM, None), office.client, stored, again=again),
         fingerprint=GRANT,
@@ -390,7 +390,7 @@ def test_impossible_revocations_are_refused(mode: str) -> None:
 
 @IN_BOTH
 def test_store_hears_how_long_a_revocation_may_take(mode: str) -> None:
-    """The store is told the revocation's timeout for its claim, and the renewal's to end it."""
+    """A revocation claims the token with its own timeout, and settles it with the renewal's."""
     with AuthorizationServer() as server:
         hub = Hub(mode, server)
         hub.keep()

@@ -85,7 +85,7 @@ EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 
 
 def limiter_of(clock: Clock, *limits: RateLimitConfig, **options: Any) -> RateLimiter:
-    """Return a limiter whose waits take no real time; by default it grants one call per second."""
+    """Return a limiter that waits in simulated time; by default it allows one call per second."""
     limits = limits or (RateLimitConfig.per_second(1),)
     return RateLimiter(
         *limits, clock=clock, sleeper=clock, async_sleeper=AsyncSleeper(clock), **options
@@ -113,7 +113,7 @@ def test_calls_wait_for_their_turn(use: Callable[..., Any]) -> None:
 
 @BOTH
 def test_wait_is_bounded_by_the_timeout(limiter_use: LimiterUse) -> None:
-    """A wait longer than the timeout is refused immediately; the error has the time to retry."""
+    """A wait longer than the timeout is refused at once; the error has a retry time."""
     clock = Clock()
     limiter = limiter_use(limiter_of(clock, name="v", timeout=1.5))
 
@@ -132,7 +132,7 @@ def test_wait_is_bounded_by_the_timeout(limiter_use: LimiterUse) -> None:
 
 @BOTH
 def test_tries_without_waiting(limiter_use: LimiterUse) -> None:
-    """An attempt to take an unavailable token without waiting fails, and reserves nothing."""
+    """If no token is available, a request without waiting fails, and reserves nothing."""
     clock = Clock()
     limiter = limiter_use(limiter_of(clock))
 
@@ -179,7 +179,7 @@ def test_limits_grant_together(limiter_use: LimiterUse) -> None:
 
 @BOTH
 def test_keys_are_apart(limiter_use: LimiterUse) -> None:
-    """Each key has its own bucket, separate from the one for calls without a key."""
+    """Each key has its own token bucket, separate from the bucket of calls without a key."""
     limiter = limiter_use(limiter_of(Clock()))
 
     for key in ("a", None, "b", "c"):
@@ -191,7 +191,7 @@ def test_keys_are_apart(limiter_use: LimiterUse) -> None:
 
 
 def test_any_number_of_keys() -> None:
-    """With many keys, the limiter drops unused ones from memory; spent tokens stay spent."""
+    """With many keys, the limiter removes unused buckets; spent tokens stay spent."""
     limiter = limiter_of(Clock())
 
     for is_taken in (True, False):
@@ -202,7 +202,7 @@ def test_any_number_of_keys() -> None:
 
 @BOTH
 def test_reserves_without_waiting(limiter_use: LimiterUse) -> None:
-    """A reservation occupies a place in the queue, and later callers wait behind it."""
+    """A reservation occupies a position in the queue, and later callers wait behind it."""
     clock = Clock()
     limiter = limiter_use(limiter_of(clock))
 
@@ -216,7 +216,7 @@ def test_reserves_without_waiting(limiter_use: LimiterUse) -> None:
 
 @BOTH
 def test_a_reservation_is_given_back_once(limiter_use: LimiterUse) -> None:
-    """A cancelled reservation frees its slot; cancelling it twice changes nothing."""
+    """A cancelled reservation frees its slot; cancelling it twice has no further effect."""
     limiter = limiter_use(limiter_of(Clock(), RateLimitConfig.per_second(1, burst=2)))
     limiter.acquire(2)
     first, second = limiter.reserve(), limiter.reserve()
@@ -316,7 +316,7 @@ def test_forked_child_has_an_empty_queue() -> None:
 
 
 def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
-    """Waiting tasks get their tokens in order of arrival, and cancelled tasks delay nobody."""
+    """Waiting tasks get tokens in order of arrival, and cancelled tasks do not delay others."""
     clock = Clock()
     limiter = RateLimiter(
         RateLimitConfig.per_second(1), clock=clock, async_sleeper=AsyncVirtualSleeper(clock)
@@ -443,7 +443,7 @@ def test_rate_limiter_accepts_quota_per_calendar_day() -> None:
 
 
 def test_limiters_share_a_store() -> None:
-    """Limiters with the same name and store share one bucket of tokens for each key."""
+    """Limiters with the same name and store share one token bucket per key."""
     store = PlainStore(Clock())
     first, second = (
         RateLimiter(RateLimitConfig.per_second(1), storage=store, clock=store.clock)
@@ -531,7 +531,7 @@ def test_lost_reservation_is_given_back(limiter_use: LimiterUse) -> None:
 @pytest.mark.parametrize("limiter_use", [SyncLimiterUse, AsyncLimiterUse])
 @pytest.mark.parametrize("verb", ["acquire", "reserve"])
 def test_an_interruption_anywhere_gives_back(limiter_use: LimiterUse, verb: str) -> None:
-    """After an interruption at any point while a caller waits, its slot is free."""
+    """If a waiting caller is interrupted at any point, its slot is free afterwards."""
     delays: list[float] = []
     for point in itertools.count():
         clock = Clock()
@@ -550,7 +550,7 @@ def test_an_interruption_anywhere_gives_back(limiter_use: LimiterUse, verb: str)
 @pytest.mark.parametrize("wrong", ["", "a\n", "x" * 513, 5, [], b"k"], ids=repr)
 @BOTH
 def test_invalid_keys_are_refused(limiter_use: LimiterUse, wrong: Any) -> None:
-    """All methods of a limiter refuse an invalid key; the error names the argument."""
+    """All methods of a limiter refuse an invalid key, with an error for the argument `key`."""
     limiter = limiter_use(RateLimiter(RateLimitConfig(10)))
     uses: list[Callable[[], Any]] = [
         lambda: limiter.acquire(key=wrong),

@@ -76,7 +76,7 @@ def handler(clock: Clock, policy: RetryPolicy | None = STEADY, **options: Any) -
 
 
 class FailingFunction:
-    """A function that raises the given errors in turn, and then succeeds."""
+    """A function that raises the given errors one after another, and then succeeds."""
 
     def __init__(self, *errors: BaseException) -> None:
         self.errors = list(errors)
@@ -368,7 +368,7 @@ def test_a_cancelled_task_is_not_tried_again() -> None:
 
 
 def test_passes_arguments_on() -> None:
-    """All arguments reach the retried function, whatever their names."""
+    """All arguments reach the retried function, even if named like the handler's own."""
     retry = RetryHandler()
 
     def return_arguments(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -470,7 +470,7 @@ def test_a_loop_counts_its_attempts(use: Callable[..., Any]) -> None:
 
 
 def test_a_loop_that_is_left_is_over() -> None:
-    """A retry loop may be left during any attempt, and started anew."""
+    """A retry loop may be left during any attempt, and started again."""
     retry = handler(Clock())
 
     for _ in range(5):

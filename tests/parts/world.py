@@ -45,7 +45,7 @@ class AsyncSleeper:
 
 
 class StandingClock(Clock):
-    """A clock that moves only when the test asks, while sleepers wait for it."""
+    """A clock that moves only when the test moves it, while sleepers wait for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ def as_async(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, 
 
 
 def run_threads(size: int, visit: Callable[[int], object]) -> list[Any]:
-    """Run a function in this many threads at once, and return the outcome of each."""
+    """Run a function in this many threads at the same time, and return all outcomes."""
     start = threading.Barrier(size)
     results: list[Any] = [None] * size
 

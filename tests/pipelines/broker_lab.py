@@ -45,7 +45,7 @@ class Revocations(list[object]):
 
 
 async def read_count(source: Any, count: int) -> list[SinkRecord]:
-    """Return the records that an open source delivers, at least this many."""
+    """Poll an open source until it has delivered at least this many records, and return them."""
     records: list[SinkRecord] = []
     async with asyncio.timeout(60.0):
         while len(records) < count:

@@ -42,7 +42,7 @@ def store(records: list[SinkRecord]) -> None:
 
 
 class AnnouncingSink(BatchSink):
-    """A sink that prints a line when it opens, so that a test knows when to send a signal."""
+    """A sink that prints a line when it opens, as a sign for the test to send a signal."""
 
     async def open(self) -> None:
         """Print that the pipeline runs."""

@@ -1,4 +1,4 @@
-"""Run the coroutine tests of pipelines, each in an event loop of its own."""
+"""Run each coroutine test of pipelines in its own event loop."""
 
 import asyncio
 import inspect

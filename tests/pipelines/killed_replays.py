@@ -1,4 +1,4 @@
-"""A program that is killed at every line of a replay of dead letters, and prints what is left.
+"""A program that is killed at each line of a replay of dead letters, and prints the rest.
 
 Each replay runs in a fork, which kills itself when it reaches the next line of the modules that
 write files. Then a second replay processes what is left.
@@ -45,7 +45,7 @@ def write_letters(file: DeadLetterFile) -> None:
 
 
 def replay(file: DeadLetterFile, processed: Path) -> None:
-    """Replay all dead letters one by one, and write the number of each to another file.
+    """Replay all dead letters one by one, and write each letter's number to another file.
 
     A letter is processed once the one before it is committed.
     """
@@ -82,7 +82,7 @@ class KilledAtLine:
 
 
 def killed_replay(file: DeadLetterFile, processed: Path, line: int) -> bool:
-    """Replay the letters in a fork that is killed at a line; return whether it was reached."""
+    """Replay dead letters in a fork that is killed at a line; return whether it was reached."""
     child = os.fork()
     if not child:
         trace = KilledAtLine(line).trace
@@ -97,7 +97,7 @@ def killed_replay(file: DeadLetterFile, processed: Path, line: int) -> bool:
 
 
 def main(folder: Path) -> None:
-    """Print, for each line, the letters that were processed and that were left, as JSON."""
+    """Print as JSON, for each line, which letters were processed and which were left."""
     line = 1
     while True:
         folder.mkdir()

@@ -23,7 +23,7 @@ _numbers: Iterator[int] = count()
 
 
 class Database:
-    """A database schema that no other test uses, with connectors to it."""
+    """A database schema that only one test uses, with connectors to the database."""
 
     def __init__(self, system: str, folder: Path, url: str | None = None) -> None:
         self.system = system

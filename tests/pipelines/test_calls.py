@@ -64,7 +64,7 @@ class Numbers:
         self.keys: list[str] = []
 
     def __call__(self, request: ReceivedRequest) -> Behaviour:
-        """Answer a request; a known idempotency key has no second effect."""
+        """Respond to a request; a repeated idempotency key has no second effect."""
         numbers = request.json()
         if min(numbers) < 0:
             return Behaviour.of_json({"error": "negative"}, status=422)

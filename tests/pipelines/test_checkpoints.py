@@ -168,7 +168,7 @@ async def test_asynchronous_function_that_fails_for_a_time() -> None:
 
 
 async def test_source_waits_for_records() -> None:
-    """A polling source that finds no records asks again after its interval."""
+    """If a polling source finds no records, it queries again after its interval."""
     answers = [[], [SourceRecord.of_json(1, offset=1)], None]
 
     async def fetch(_: Offset | None) -> Any:
@@ -277,7 +277,7 @@ async def test_function_that_returns_no_records_stops_the_pipeline(outcome: Any)
 
 
 async def test_function_may_return_a_generator() -> None:
-    """A generator of records counts as a list, also if it is empty."""
+    """A generator of records is used like a list, even if it is empty."""
     outcomes: list[Any] = [
         (SourceRecord.of_json(number, offset=number) for number in range(2)),
         iter(()),

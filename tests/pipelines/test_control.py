@@ -55,7 +55,7 @@ STORES: dict[str, Callable[[Path], str]] = {
 
 
 def test_reports_are_bounded() -> None:
-    """A store keeps one report per worker: only the newest ones, and none older than a day."""
+    """A store keeps a report per worker, for the 20 newest workers and at most a day."""
     states: States = (None,)
     for number in range(30):
         states, is_paused = ReportWorker(KEY, f"w{number}", {"n": number}).apply(

@@ -61,7 +61,7 @@ def letter(record: SinkRecord = RECORD) -> DeadLetter:
 
 
 async def test_letters_are_kept_completely(tmp_path: Path) -> None:
-    """A stored dead letter keeps bytes, headers and position; only the file's owner may read it."""
+    """A stored dead letter has all data of its record; only the file's owner may read it."""
     file = DeadLetterFile(tmp_path / "dead.jsonl")
     assert [] == file.letters()
     record = SinkRecord(b"{}", topic="orders", offset=5)
@@ -88,7 +88,7 @@ async def test_torn_line_harms_no_other(tmp_path: Path) -> None:
 
 
 async def test_dropped_letters_are_gone(tmp_path: Path) -> None:
-    """If dead letters are dropped, the other letters keep their order, and other lines stay."""
+    """If dead letters are dropped, all other letters and lines of the file stay in order."""
     path = tmp_path / "dead.jsonl"
     file = DeadLetterFile(path)
     path.write_bytes(b"note\n")
@@ -134,7 +134,7 @@ async def test_worker_may_still_write_after_a_drop(tmp_path: Path, owner: int) -
 async def test_letter_is_added_to_the_file_that_replaced_another(
     tmp_path: Path, *, is_replaced: bool
 ) -> None:
-    """A letter that waited for another process's lock is written to the replacement file."""
+    """A letter that waited for another process's lock is written to the replaced file."""
     path = tmp_path / "dead.jsonl"
     file = DeadLetterFile(path)
     path.write_bytes(b"old\n")
@@ -166,7 +166,7 @@ def _names_in(folder: Path) -> list[str]:
 
 
 async def test_file_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
-    """The error for an unusable file names it, and the pipeline waits until it can be used."""
+    """The error for an unusable file names it, and the pipeline waits until it is usable."""
     file = DeadLetterFile(tmp_path / "missing" / "dead.jsonl")
     with pytest.raises(StorageUnavailable, match="could not be used"):
         await file.add(letter())
@@ -197,7 +197,7 @@ async def test_letters_are_replayed(tmp_path: Path) -> None:
 
 
 async def test_second_replay_is_refused_while_another_one_runs(tmp_path: Path) -> None:
-    """While dead letters are replayed, a second replay is refused; later it finds the rest."""
+    """During a replay of dead letters, a second replay is refused; later it finds the rest."""
     file = DeadLetterFile(tmp_path / "dead.jsonl")
     for record in make_records(2, keys=1):
         await file.add(letter(record))

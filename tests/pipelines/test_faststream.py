@@ -77,7 +77,7 @@ async def test_success_passes_through() -> None:
 
 
 async def test_message_at_fault_is_a_dead_letter() -> None:
-    """A bad message becomes a dead letter, and no result of it is published."""
+    """A bad message becomes a dead letter, and the handler's result is not published."""
     shop = Shop(raising_in_turn(InvalidData("There is no such order.")))
     await shop.publish(5, headers={"trace": "abc"}, correlation_id="m-1")
     assert ([5], []) == (shop.calls, shop.answers)
@@ -154,7 +154,7 @@ async def test_lost_dead_letter_is_not_acknowledged() -> None:
 
 
 async def test_batch_becomes_several_dead_letters() -> None:
-    """Each message of a batch is a dead letter of its own, with its own headers."""
+    """Each message of a batch becomes a separate dead letter with its own headers."""
     letters = MemoryDeadLetters()
     middleware = DeadLetterMiddleware(letters, name="shop", retry=SOON)
     bodies = [b"5", {"number": 6}]
@@ -205,7 +205,7 @@ def test_wrong_options_are_refused(arguments: dict[str, Any], path: str) -> None
 
 
 async def test_messages_of_a_real_server_are_acknowledged() -> None:
-    """On NATS JetStream a dead letter and a handled message are acknowledged, each once."""
+    """On NATS JetStream, a dead letter and a handled message are each acknowledged once."""
     letters, numbers = MemoryDeadLetters(), list[int]()
     with PrivateNats() as server:
         await asyncio.to_thread(server.add_stream, "orders")

@@ -77,7 +77,7 @@ async def test_file_sink_passes_sink_conformance_kit(
 
 
 async def test_file_has_part_name_until_sink_completes_it(tmp_path: Path) -> None:
-    """A file's name ends in `.part` until the sink completes it, at the latest on closing."""
+    """A file's name ends in `.part` until the sink completes the file, at the latest on close."""
     sink = FileSink(tmp_path, "orders")
     await sink.open()
     await sink.process_batch([_record(1), _record(2)])

@@ -79,7 +79,7 @@ def test_sink_without_a_function() -> None:
 
 
 async def test_thread_is_not_waited_for_if_its_caller_is_cancelled() -> None:
-    """If the caller of a thread is cancelled, nobody waits for the thread."""
+    """If the caller of a thread is cancelled, nothing waits for the thread."""
     begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
     def wait_for_release() -> None:

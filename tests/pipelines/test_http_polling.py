@@ -187,7 +187,7 @@ async def test_cursor_of_an_empty_answer_is_used_next_time() -> None:
     ],
 )
 async def test_links_lead_from_page_to_page(header: str, path: str | None) -> None:
-    """The next page's URL is that of the header link "next", which may be relative."""
+    """The next page's URL is in the link header "next", and may be relative."""
     body = json.dumps([{"id": 1}]).encode()
     page = Response(200, {"Link": header, "ETag": '"a"'}, body, url=f"{BASE}/orders")
     shop = Shop(answering(page, [{"id": 2}]))
@@ -216,7 +216,7 @@ def changed_order(id: int, second: int) -> dict[str, Any]:
 
 
 async def test_times_move_with_an_overlap() -> None:
-    """Each request overlaps the newest time seen, and known records are not delivered again."""
+    """Each request overlaps the newest time seen, and earlier records are not delivered again."""
     first = [changed_order(1, 0), changed_order(2, 30)]
     late_changes = [changed_order(3, 21), changed_order(2, 30), changed_order(1, 31)]
     shop = Shop(answering(first, first, late_changes))
@@ -272,7 +272,7 @@ async def test_times_have_formats(time_format: str, times: list[Any], since: str
 
 
 async def test_last_time_of_the_calendar_is_not_rounded_up() -> None:
-    """A record of the last moment that Python knows does not stop the source."""
+    """A record with the latest time that Python supports does not stop the source."""
     shop = Shop(answering([{"id": 1, "at": "9999-12-31T23:59:59.999999Z"}]))
     await drained_records(HttpPolling(shop, endpoint(since="from", time="at", overlap=0)))
     assert {"from": "9999-12-31T23:59:59Z"} == dict(shop.requests[-1].query)
@@ -586,7 +586,7 @@ async def test_source_passes_source_conformance_kit_with_real_server(
 
 
 async def test_pipeline_goes_on_after_a_limit_of_the_vendor() -> None:
-    """After a 429 with Retry-After the pipeline waits as long as asked, and loses nothing."""
+    """After a 429 with Retry-After, the pipeline waits the requested time, and loses nothing."""
     with VendorServer() as server:
         serve(server, [{"id": number} for number in range(7)])
         server.respond(429, {"Retry-After": "0"})
@@ -607,7 +607,7 @@ async def test_pipeline_goes_on_after_a_limit_of_the_vendor() -> None:
 
 
 async def test_error_of_a_429_has_the_retry_time() -> None:
-    """The error for a 429 has the time from which the vendor accepts requests again."""
+    """The error for a 429 contains the time at which requests may be sent again."""
     with VendorServer() as server:
         server.respond(429, {"Retry-After": "600"})
         with (

@@ -1,4 +1,4 @@
-"""The IMAP source, tested with scripted servers that do what real servers rarely do."""
+"""The IMAP source, tested with scripted servers for situations that are rare in practice."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ async def test_released_messages_come_again_in_order() -> None:
 
 
 async def test_released_message_comes_again_although_server_has_not_begun_to_wait() -> None:
-    """A message that is released while the server is asked to wait is delivered at once."""
+    """A message released while the server is told to wait (IDLE) is delivered at once."""
     folder = Folder(1)
     is_asked, may_answer = threading.Event(), threading.Event()
 
@@ -277,7 +277,7 @@ async def test_flags_that_a_server_keeps(permanent: str, mark: str, *, is_kept: 
 
 
 async def test_positions_and_closed_sources() -> None:
-    """An IMAP folder has no positions; using a source that is not open raises an error."""
+    """An IMAP folder has no positions; using a closed source raises an error."""
     with ScriptedImap(Folder(1).answer) as server:
         source = ImapSource(server.settings())
         with pytest.raises(UnsupportedByVendor):

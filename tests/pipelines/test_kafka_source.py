@@ -173,7 +173,7 @@ async def test_committed_records_are_not_delivered_again(cluster: KafkaCluster) 
 
 
 async def test_member_closed_while_it_joins_leaves_its_group(cluster: KafkaCluster) -> None:
-    """A source that is closed while joining leaves the group, so that nobody waits for it."""
+    """A source that is closed while it joins leaves the group, so that no member waits for it."""
     reader = source(cluster)
     cluster.track_requests()
     await reader.open(Revocations())
@@ -249,7 +249,7 @@ async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assi
 
 
 async def test_partition_that_comes_back_is_read(cluster: KafkaCluster) -> None:
-    """A partition that left and came back while the source had no room is read again."""
+    """A partition that was removed and reassigned while the source was full is read again."""
     first, second = source(cluster), source(cluster)
     await first.open(Revocations())
     await publish(cluster, Message("begin", key="a"))
@@ -285,7 +285,7 @@ class RevocationSignal(KafkaSource):
 
 
 async def test_partition_leaves_pipeline_without_room(cluster: KafkaCluster) -> None:
-    """A pipeline that has no room gives partitions away after its batch, and then continues."""
+    """A pipeline at its record limit gives up partitions after its batch, and then continues."""
     await publish(cluster, *numbered_records(40))
     released = asyncio.Event()
     stored: set[str] = set()
@@ -338,7 +338,7 @@ async def test_lost_partitions_are_not_committed(cluster: KafkaCluster) -> None:
 async def test_member_that_has_no_room_to_read_for_longer_than_limit_keeps_its_partitions(
     cluster: KafkaCluster,
 ) -> None:
-    """A member keeps its partitions, even if it has no room to read for longer than the limit."""
+    """A member keeps its partitions even if it reads nothing for longer than the poll limit."""
     await publish(cluster, *numbered_records(20))
     reader = source(cluster, options={"max.poll.interval.ms": 3_000})
     seen = Revocations()
@@ -633,7 +633,7 @@ async def test_work_that_is_cancelled_before_it_begins() -> None:
 
 
 async def test_use_before_it_is_open(cluster: KafkaCluster) -> None:
-    """Using a Kafka source before it is open raises the same error as a lost connection."""
+    """Using a Kafka source before it is open raises the error of a lost connection."""
     reader = source(cluster)
     with pytest.raises(ConnectionFailed, match="was lost"):
         await reader.poll(MANY)
@@ -687,7 +687,7 @@ async def test_pipeline_outlives_its_cluster(cluster: KafkaCluster) -> None:
 
 
 async def test_member_outlives_an_outage(cluster: KafkaCluster) -> None:
-    """After an outage a source continues as the same member, so the group does not wait."""
+    """After an outage a source continues as the same member, so that the group does not wait."""
     await publish(cluster, *numbered_records(10))
     sink = MemorySink()
     # The group would wait for a member that comes back as another.
@@ -746,7 +746,7 @@ async def test_pipeline_keeps_order_and_sets_poison_aside(cluster: KafkaCluster)
 
 
 async def test_rebalance_between_pipelines_repeats_little() -> None:
-    """While group members come and go, nothing is lost, and few records are processed twice."""
+    """While group members come and go, no record is lost, and few are processed twice."""
     stored: list[str] = []
 
     async def store(records: Sequence[SinkRecord]) -> None:

@@ -216,7 +216,7 @@ async def test_lost_answer_of_a_commit(
 
 
 async def test_fenced_worker_stops(broker: TransactionalKafka) -> None:
-    """A worker stops when another begins with its transactional id, and publishes nothing more."""
+    """A worker stops when another starts with its transactional id, and publishes no more."""
     publish(broker)
     first = pipeline(broker)
     fenced = asyncio.create_task(first.run())
@@ -249,7 +249,7 @@ async def test_records_of_a_lost_partition_are_not_published(broker: Transaction
 
 
 async def test_two_workers_share_the_partitions(broker: TransactionalKafka) -> None:
-    """Workers with different ids share a topic, and publish each record once despite rebalances."""
+    """Workers with different ids share a topic, and publish each record once."""
     publish(broker, 400)
     first = pipeline(broker, source(broker, "billing-1"))
     second = pipeline(broker, source(broker, "billing-2"))
@@ -291,7 +291,7 @@ async def test_seek_back_publishes_again(broker: TransactionalKafka) -> None:
 
 
 async def test_records_of_another_place_are_refused(broker: TransactionalKafka) -> None:
-    """A record to which a transform gave another topic or no offset cannot be committed."""
+    """If a transform changes a record's topic or removes its offset, it cannot be committed."""
     reader = source(broker)
     await reader.open(_ignore)
     sink = KafkaTransactionSink(reader, lambda record: record.topic)
@@ -350,7 +350,7 @@ async def test_options_that_librdkafka_refuses_for_transactional_producer_are_re
 
 
 async def test_full_queue_of_the_producer(broker: TransactionalKafka) -> None:
-    """A batch larger than librdkafka's queue waits for room, up to the time limit."""
+    """A batch larger than librdkafka's queue waits for space, up to the time limit."""
     publish(broker)
     silent = threading.Event()
     broker.before = lambda number: silent.wait(120) and None if number == PRODUCE else None
@@ -451,7 +451,7 @@ def test_transactional_sink_is_refused_with_non_transactional_source(
 
 
 async def test_close_does_not_wait_for_a_silent_broker(broker: TransactionalKafka) -> None:
-    """A pipeline whose commit hangs ends after its drain time; its records are read again later."""
+    """A pipeline whose commit hangs ends after its drain time; its records are read again."""
     publish(broker)
     silent = threading.Event()
     requested = threading.Event()

@@ -148,7 +148,7 @@ async def test_older_protocol_has_payloads_only(broker: PrivateMosquitto, topic:
 async def test_messages_wait_for_a_worker_that_is_away(
     broker: PrivateMosquitto, topic: str, qos: int
 ) -> None:
-    """The broker keeps messages for an absent worker, also those that the worker did not commit."""
+    """The broker stores an absent worker's messages, including those it did not commit."""
     await (await open_source(broker, topic, qos=qos)).close()
     await publish(broker, topic, messages(4), qos=qos)
     reader = await open_source(broker, topic, qos=qos)
@@ -165,7 +165,7 @@ async def test_messages_wait_for_a_worker_that_is_away(
 
 
 async def test_acknowledgements_are_in_order(broker: PrivateMosquitto, topic: str) -> None:
-    """A message finished early makes room only once the earlier ones are, except at closing."""
+    """A message finished out of order frees its slot only once all earlier ones are finished."""
     reader = await open_source(broker, topic, prefetch=3)
     await publish(broker, topic, messages(5))
     records = await read_count(reader, 3)
@@ -184,7 +184,7 @@ async def test_acknowledgements_are_in_order(broker: PrivateMosquitto, topic: st
 
 
 async def test_group_shares_messages(broker: PrivateMosquitto, topic: str) -> None:
-    """Workers of a group get each message once, and another subscriber gets all of them."""
+    """Workers of a group get each message once; another subscriber gets all messages."""
     workers = [
         await open_source(broker, f"{topic}/#", group="workers", client_id=f"{topic}-{number}")
         for number in range(2)
@@ -234,7 +234,7 @@ async def test_opening_source_again_voids_all_deliveries(
 
 
 async def test_worker_stops_if_broker_says_that_another_client_has_begun_with_its_id() -> None:
-    """If the broker says that another client has taken over the worker's id, the worker stops."""
+    """If the broker reports that another client uses the worker's id, the worker stops."""
     accepted, taken_over = bytes([0x90, 4, 0, 1, 0, 1]), bytes([0xE0, 1, 0x8E])
 
     def answer(packet: int, _: int) -> bytes | None:
@@ -455,7 +455,7 @@ def test_wrong_arguments_of_mqtt_source_are_refused_before_anything_is_connected
 
 
 def test_filters_of_a_group() -> None:
-    """The topic filters of a group contain its name; a wildcard matches only whole levels."""
+    """A group's topic filters contain its name; a wildcard matches only whole levels."""
     topics = ["a/+/b", "#", "/", "+", "$SYS/x"]
     assert tuple(topics) == topic_filters(topics, None)
     assert ("$share/g/a/#",) == topic_filters(["a/#"], "g")

@@ -76,7 +76,7 @@ def server() -> Generator[PrivateNats]:
 
 @pytest.fixture
 def stream(server: PrivateNats) -> str:
-    """Return the name of a new stream, which is also its first subject."""
+    """Return the name of a new stream, whose first subject has the same name."""
     name = f"s{uuid4().hex}"
     server.add_stream(name)
     return name
@@ -397,7 +397,7 @@ async def test_deleted_consumer_is_created_again(server: PrivateNats, stream: st
 
 
 async def test_existing_consumer_is_used_or_refused(server: PrivateNats, stream: str) -> None:
-    """An existing consumer gets the new limits; if its subject or kind differs, it is refused."""
+    """An existing consumer gets the new limits, but another subject or kind is refused."""
     for number in (5, 7):
         reader = source(server, stream, max_unacknowledged=number)
         await reader.open(Revocations())
@@ -541,7 +541,7 @@ async def test_pipeline_survives_restart_of_server() -> None:
 
 
 async def test_silent_server_does_not_hold_up_closing(server: PrivateNats, stream: str) -> None:
-    """If the server does not answer, a source closes in bounded time, and a release fails."""
+    """If the server does not respond, a source still closes in limited time."""
     await publish(server, stream, messages(2))
     reader = source(server, stream)
     await reader.open(Revocations())

@@ -85,7 +85,7 @@ async def test_row_of_an_earlier_id_that_commits_later_is_not_lost(tmp_path: Pat
 
 
 async def test_order_of_a_key_is_that_of_its_commits(tmp_path: Path) -> None:
-    """Rows with one key arrive in the order of their commits, even if their ids do not."""
+    """Rows with one key are read in the order of their commits, even if their ids are not."""
     async with database("postgresql", tmp_path) as made:
         await made.run(TABLES["postgresql"])
         outbox = OutboxTable(made.manager, made.connector, "outbox")

@@ -96,7 +96,7 @@ async def test_parquet_sink_passes_sink_conformance_kit(
 
 
 async def test_columns_have_types(tmp_path: Path) -> None:
-    """Values get their columns' types; missing values become null, and other fields are dropped."""
+    """Values get their column's type, missing values become null, other fields are dropped."""
     columns = {
         "s": "string",
         "i": "int32",
@@ -148,7 +148,7 @@ async def test_first_batch_determines_the_columns(tmp_path: Path) -> None:
 async def test_record_that_does_not_fit_is_at_fault(
     payload: bytes, problem: str, tmp_path: Path
 ) -> None:
-    """Records before a bad record are written; the error names the column but not the value."""
+    """Records before a bad record are written; the error names the column, not the value."""
     sink = ParquetSink(tmp_path, "orders", **TYPED)
     bad = SinkRecord(payload, topic="t")
     results = await sink.process_batch([_record(1), bad, _record(2)])

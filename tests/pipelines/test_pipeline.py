@@ -1,4 +1,4 @@
-"""Pipelines with fakes: no record is lost, commits leave no gap, keys keep their order."""
+"""Pipelines with fakes: no record is lost, commits leave no gap, keys stay in order."""
 
 from __future__ import annotations
 
@@ -283,7 +283,7 @@ async def test_transform_of_a_bad_record() -> None:
 
 
 async def test_many_dead_letters_in_a_row_stop_the_pipeline() -> None:
-    """Many dead letters in a row stop the pipeline, so that a bug does not empty the topic."""
+    """Many consecutive dead letters stop the pipeline, so that a bug does not empty the topic."""
     letters, source = MemoryDeadLetters(), MemorySource(make_records(10))
     pipeline = Pipeline(
         "orders",
@@ -299,7 +299,7 @@ async def test_many_dead_letters_in_a_row_stop_the_pipeline() -> None:
 
 
 async def test_dead_letters_that_cannot_be_stored() -> None:
-    """While dead letters cannot be stored, the pipeline waits or stops without committing them."""
+    """While dead letters cannot be stored, the pipeline waits or stops, and commits nothing."""
     letters, source = MemoryDeadLetters(), MemorySource(make_records(2))
     letters.fail(ConnectionFailed("away"), ConnectionFailed("away"))
     sink = MemorySink(is_bad({0, 1}))
@@ -356,7 +356,7 @@ async def test_sink_that_can_never_work() -> None:
 
 
 async def test_revoked_partition_is_not_committed() -> None:
-    """If a partition is revoked, its running batch is committed; its other records do not begin."""
+    """If a partition is revoked, its running batch is committed; no other record begins."""
     begun, may_end = asyncio.Event(), asyncio.Event()
     seen: list[object] = []
 
@@ -648,7 +648,7 @@ async def test_sink_that_returns_no_results_stops_the_pipeline(outcome: Any) -> 
 
 
 async def test_sink_with_a_synchronous_method_stops_the_pipeline() -> None:
-    """If `process_batch` is not asynchronous, its batch is neither repeated nor set aside."""
+    """If `process_batch` is synchronous, an error is raised, and no dead letter is stored."""
     calls: list[int] = []
 
     class SyncSink(MemorySink):
@@ -779,7 +779,7 @@ async def test_sink_is_flushed_before_each_commit() -> None:
 
 
 class ForgetfulSource(MemorySource):
-    """A source that keeps weak references to the records that it delivered, and then waits."""
+    """A source that keeps only weak references to delivered records, and then waits."""
 
     def __init__(self, commits: Literal["each", "prefix"]) -> None:
         super().__init__([], commits=commits)
@@ -794,14 +794,14 @@ class ForgetfulSource(MemorySource):
         return records
 
     async def commit(self, _: Sequence[SinkRecord], /) -> None:
-        """Do nothing, so that no record is kept."""
+        """Do nothing, so that nothing keeps a reference to a record."""
 
 
 class ForgetfulSink(MemorySink):
     """A sink that keeps no records."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> Sequence[Result[object]]:
-        """Do nothing, so that no record is kept."""
+        """Do nothing, so that nothing keeps a reference to a record."""
         return [Result(None)] * len(records)
 
 
@@ -839,7 +839,7 @@ def test_settings_are_checked(field: str, value: str) -> None:
 
 
 async def test_poll_of_large_records_ends_at_its_byte_limit() -> None:
-    """A poll of large records ends at its byte limit, so that little memory is used."""
+    """A poll of large records ends at its limit of bytes, so that it uses little memory."""
     source = MemorySource(make_records(3, payload=lambda _: "x" * 600))
     settings = config(size_in_flight=1_000)
     report = await run(Pipeline("orders", source, MemorySink(), config=settings))

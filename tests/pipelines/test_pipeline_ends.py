@@ -55,7 +55,7 @@ async def test_stop_begins_no_new_batch_and_ends_running_ones() -> None:
 
 
 def _lane_records(lanes: Sequence[int]) -> list[SinkRecord]:
-    """Return records at successive offsets; those with the same number get the same lane."""
+    """Return records at successive offsets; records with the same number share a lane."""
     return [
         SinkRecord(b"{}", key=str(lane).encode(), topic="orders", partition=0, offset=offset)
         for offset, lane in enumerate(lanes)
@@ -64,7 +64,7 @@ def _lane_records(lanes: Sequence[int]) -> list[SinkRecord]:
 
 @pytest.mark.parametrize("wait", [0.0, 3600.0], ids=["at once", "while a batch is filled"])
 async def test_stop_processes_the_records_before_those_of_other_lanes(wait: float) -> None:
-    """After a stop, earlier records are still processed if a commit of started ones needs them."""
+    """After a stop, earlier records are processed if the commit of started ones needs them."""
     records = _lane_records([1, 0, 1, 1] if wait else [0, 0, 1, 0, 0, 1, 1])
     begun, may_end = asyncio.Event(), asyncio.Event()
     stored: list[Any] = []
@@ -243,7 +243,7 @@ def test_lane_that_gives_records_back_begins_no_later_ones() -> None:
 
 @pytest.mark.parametrize("is_transform", [True, False])
 def test_revocation_waits_for_one_record_of_a_slow_function(is_transform: bool) -> None:
-    """A revoked partition is given up after the record under way, not after its whole batch."""
+    """A revoked partition is given up after the running record, not after its whole batch."""
     source = MemorySource(make_records(10), is_endless=True)
     stored: list[Any] = []
 
@@ -304,7 +304,7 @@ async def test_record_that_stays_open_ends_the_other_lanes() -> None:
 
 
 async def test_hanging_sink_is_cut_off() -> None:
-    """A batch that does not end soon after a stop is neither committed nor a dead letter."""
+    """A batch that does not end soon after a stop is not committed, and is no dead letter."""
     begun = asyncio.Event()
 
     async def write_forever(records: Sequence[SinkRecord]) -> None:
@@ -380,7 +380,7 @@ async def test_report_is_not_clean_if_last_commit_fails() -> None:
 
 
 async def test_stop_waits_for_running_commit_before_it_makes_last_one() -> None:
-    """A stop waits for the running commit before it makes the last one."""
+    """A stop waits for the running commit before it makes the last commit."""
     is_begun, may_end = asyncio.Event(), asyncio.Event()
     ended: list[bool] = []
 

@@ -76,7 +76,7 @@ def test_commits_never_pass_a_gap(
 def test_split_runs_are_settled_by_themselves(
     lengths: list[int], data: st.DataObject, commits: Literal["each", "prefix"], is_reset: bool
 ) -> None:
-    """A run of records may be split anywhere; each part is settled and committed separately."""
+    """A run of records may be split at any record; each part is committed separately."""
     progress = PartitionProgress(commits)
     first = 0
     runs: list[PendingRun] = []

@@ -279,7 +279,7 @@ async def test_single_active_consumer_fails_over() -> None:
 
 
 async def test_stream_is_refused(private_server: PrivateRabbitMq) -> None:
-    """A RabbitMQ stream is refused, because the source stores no position for it."""
+    """A RabbitMQ stream is refused, because the source stores no position in streams."""
     with closing(Broker(private_server.url, {"x-queue-type": "stream"})) as broker:
         reader = source(broker)
         await reader.open(Revocations())
@@ -319,7 +319,7 @@ async def test_poison_messages_go_to_a_queue_of_dead_letters(broker: Broker) -> 
 
 
 async def test_stopping_pipeline_ends_its_running_batch(broker: Broker) -> None:
-    """A stopping pipeline ends its running batch, and leaves the rest in the queue."""
+    """A stopping pipeline finishes its running batch, and leaves the rest in the queue."""
     begun, may_continue = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
 
@@ -480,7 +480,7 @@ def test_acknowledgements_never_pass_an_open_delivery(
 
 
 async def test_open_delivery_is_not_acknowledged_with_others(broker: Broker) -> None:
-    """If only one delivery among others is not acknowledged, only this one is delivered again."""
+    """If a single delivery is not acknowledged, only this delivery is repeated."""
     for number in range(6):
         broker.channel.basic_publish("", broker.queue, str(number).encode())
     reader = source(broker)

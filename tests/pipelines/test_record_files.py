@@ -35,7 +35,7 @@ def _append(path: Path, text: str) -> None:
 
 
 def _all_records(file: RecordFile, position: Any = None) -> list[SourceRecord]:
-    """Return all records after a position, by fetching until none is left."""
+    """Return all records after a position, by fetching until there are no more."""
     records: list[SourceRecord] = []
     while new_records := file.after(position):
         records += new_records
@@ -131,7 +131,7 @@ def test_position_does_not_depend_on_the_number_of_the_device(tmp_path: Path) ->
 
 
 def test_csv_rows_are_objects(tmp_path: Path) -> None:
-    """CSV rows become objects with the header's names; quoted line ends belong to a value."""
+    """CSV rows become objects with the header's names; quoted line breaks belong to a value."""
     path = tmp_path / "orders.csv"
     file = RecordFile(path, "csv")
     path.touch()
@@ -153,7 +153,7 @@ def test_csv_rows_are_objects(tmp_path: Path) -> None:
 
 
 def test_rows_of_csv_may_end_with_carriage_return(tmp_path: Path) -> None:
-    """A row that ends with a carriage return does not shift the rows after it."""
+    """A row that ends with a carriage return does not shift later rows."""
     path = tmp_path / "orders.csv"
     _append(path, "number,note\n1,green tea\r2,b\n3,c\n")
     values = [record.json() for record in _all_records(RecordFile(path, "csv"))]

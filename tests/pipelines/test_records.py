@@ -53,7 +53,7 @@ def test_identity_of_record_is_its_id() -> None:
 
 
 def test_sink_record_of_a_source_record() -> None:
-    """A record that is sent to a topic keeps all fields that the source has read."""
+    """A record that is sent to another topic keeps all fields that the source has read."""
     time = datetime(2026, 1, 2, tzinfo=UTC)
     source = SourceRecord(
         b"1",
@@ -81,7 +81,7 @@ def test_sink_record_of_a_source_record() -> None:
 
 
 def test_payload_is_not_shown() -> None:
-    """The representation of a record omits payload, key and attributes, which may be secret."""
+    """The repr of a record omits payload, key and attributes, which may be secret."""
     record = SinkRecord(b"hidden", key="hidden", attributes={"a": "hidden"}, topic="orders")
     assert "hidden" not in repr(record)
     assert "orders" in repr(record)

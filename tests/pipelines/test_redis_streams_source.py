@@ -54,7 +54,7 @@ def private_server() -> Generator[PrivateRedis]:
 
 @pytest.fixture
 def server(private_server: PrivateRedis) -> Generator[Any]:
-    """Empty the server, and return a client for it."""
+    """Empty the server, and return a client of the server."""
     with redis.Redis.from_url(private_server.url) as client:
         client.flushall()
         yield client
@@ -204,7 +204,7 @@ async def test_deleted_entries_are_left_out(private_server: PrivateRedis, server
 async def test_deleted_entries_do_not_hide_later_ones(
     private_server: PrivateRedis, server: Any
 ) -> None:
-    """A consumer gets back what it left, even if all entries of its first read were deleted."""
+    """A consumer gets its unfinished entries again, even if its first ones were deleted."""
     await publish(private_server, *(Message(str(number)) for number in range(5)))
     first = source(private_server, consumer="worker")
     await first.open(fail_on_revocation)
@@ -318,7 +318,7 @@ async def test_wrong_password_and_missing_rights(private_server: PrivateRedis, s
 
 
 async def test_use_before_it_is_open(private_server: PrivateRedis) -> None:
-    """Using a Redis source that is not open raises the same error as a lost connection."""
+    """Using a closed Redis source raises the same error as a lost connection."""
     reader = source(private_server)
     with pytest.raises(ConnectionFailed, match="closed"):
         await reader.poll(MANY)
@@ -326,7 +326,7 @@ async def test_use_before_it_is_open(private_server: PrivateRedis) -> None:
 
 
 async def test_server_is_killed_and_comes_back(tmp_path: Any) -> None:
-    """After its Redis server died and returned, a pipeline brings each record to the sink."""
+    """After its Redis server has restarted, a pipeline delivers each record to the sink."""
     options = ("--appendonly", "yes", "--appendfsync", "always")
     sink = MemorySink()
     with PrivateRedis(*options) as server:
@@ -386,7 +386,7 @@ def test_killed_worker_loses_nothing(private_server: PrivateRedis, server: Any) 
 
 
 def test_worker_with_a_hanging_sink_ends_in_time(private_server: PrivateRedis, server: Any) -> None:
-    """SIGTERM ends a worker whose sink hangs; the exit code shows that records were cut off."""
+    """SIGTERM ends a worker whose sink hangs, with an exit code for interrupted records."""
     server.xadd("orders", {"payload": "1"})
     worker = start_worker(private_server, "hang")
     wait_until(lambda: server.hlen("effects") == 1, "the worker's effect")

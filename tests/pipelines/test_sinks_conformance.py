@@ -50,7 +50,7 @@ def async_sink(stored: list[int]) -> SinkConnector:
 
 
 def batch_sink(stored: list[int]) -> SinkConnector:
-    """Return a sink made from a function that stores a whole batch or nothing."""
+    """Return a sink made from a function that stores either a whole batch or nothing."""
 
     def store(records: list[SinkRecord]) -> None:
         stored.extend([_number(record) for record in records])

@@ -42,7 +42,7 @@ CHECKS = pytest.mark.parametrize("check", source_conformance.CHECKS, ids=name_of
 
 @pytest.fixture(autouse=True)
 def _allow_slow_brokers() -> Generator[None]:
-    """Allow two minutes for waits, because brokers may be slow on a busy machine."""
+    """Allow waits of two minutes, because brokers may be slow on a busy machine."""
     with waiting_at_most(120.0):
         yield
 

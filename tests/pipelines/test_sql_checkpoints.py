@@ -128,7 +128,7 @@ async def test_reset_sets_positions_back_and_ends_the_ownership(
 
 @each_system
 async def test_missing_table_is_named(system: str, tmp_path: Path) -> None:
-    """If nobody has created the table of checkpoints, the error says how to create it."""
+    """If the table of checkpoints does not exist, the error says how to create it."""
     async with database(system, tmp_path) as made:
         checkpoints = SqlCheckpoints(made.manager, made.connector)
         with pytest.raises(ConfigurationError, match="no table 'moorage_checkpoints'") as error:
@@ -139,7 +139,7 @@ async def test_missing_table_is_named(system: str, tmp_path: Path) -> None:
 
 
 async def test_records_of_another_source_are_refused(tmp_path: Path) -> None:
-    """A SQL sink with checkpoints refuses records of a source other than the one it began with."""
+    """A SQL sink with checkpoints accepts records of only one source."""
     async with database("sqlite", tmp_path) as made:
         await made.run("CREATE TABLE orders (number integer)")
         checkpoints = await _checkpoints(made)

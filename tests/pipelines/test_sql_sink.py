@@ -122,7 +122,7 @@ async def test_row_with_the_same_key_is_replaced(system: str, tmp_path: Path) ->
 
 @each_system
 async def test_key_alone_is_inserted_once(system: str, tmp_path: Path) -> None:
-    """If a table has only key columns, it keeps one row per key."""
+    """A table that has only key columns keeps one row per key."""
     async with database(system, tmp_path) as made:
         await made.run(ORDERS)
         sink = SqlSink(made.manager, made.connector, "orders", columns=["number"], key=["number"])
@@ -134,7 +134,7 @@ async def test_key_alone_is_inserted_once(system: str, tmp_path: Path) -> None:
 
 @each_system
 async def test_rows_come_from_a_function(system: str, tmp_path: Path) -> None:
-    """A function can make a record's row, also for a table in another schema."""
+    """A function can convert a record to a row, also for a table in another schema."""
     async with database(system, tmp_path) as made:
         await made.run(ORDERS)
         sink = SqlSink(
@@ -178,7 +178,7 @@ async def test_unsuitable_table_is_refused(
     "change", ["ALTER TABLE orders DROP COLUMN note", "ALTER TABLE orders RENAME TO others"]
 )
 async def test_changed_table_stops_the_pipeline(change: str, system: str, tmp_path: Path) -> None:
-    """If somebody changes the table while a pipeline runs, no record becomes a dead letter."""
+    """If the table is changed while a pipeline runs, no record becomes a dead letter."""
     async with database(system, tmp_path) as made:
         await made.run(ORDERS)
         sink = SqlSink(made.manager, made.connector, "orders", columns=COLUMNS, key=["number"])

@@ -1,4 +1,4 @@
-"""The source of stored webhooks: none is lost, and each is settled only after the sink."""
+"""The source of stored webhooks: each webhook is settled only after the sink has it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ SERVERS, ID = sys.argv[1:]
 
 
 def delay_record(record: SinkRecord) -> SinkRecord:
-    """Delay each record a little, so that a kill hits every step."""
+    """Delay each record a little, so that the test's kills hit every step."""
     time.sleep(0.001)
     return record
 

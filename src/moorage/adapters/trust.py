@@ -125,7 +125,7 @@ def _file(files: ExitStack, content: bytes) -> str:
 
 
 def _encrypted_key(key: Secret, own_password: Secret | None, password: Secret) -> bytes:
-    """Return a private key encrypted with a new password, so that no file has it in plain text."""
+    """Return a private key encrypted with a new password, so that no file contains it in clear."""
     # Few have a key that is in no file.
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - costs milliseconds
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - costs milliseconds

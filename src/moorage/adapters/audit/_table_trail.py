@@ -24,7 +24,7 @@ TABLE: Final = "audit"
 
 
 class Run(Protocol):
-    """Runs a function in its own transaction, and retries it only if nothing was changed."""
+    """Runs a function in its own transaction, and retries the function only if nothing changed."""
 
     def __call__(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A: ...
 
@@ -58,7 +58,7 @@ class TableTrail:
         return self._run(self._table.head)
 
     def records(self) -> Iterator[AuditRecord]:
-        """Yield all records in the order of their numbers; they are read page by page."""
+        """Yield all records page by page, in the order of their numbers."""
         number: int | None = None
         while page := self._run(partial(self._table.following, number=number)):
             yield from page

@@ -54,7 +54,7 @@ _UNREADABLE: Final = AuditRecord(
 
 
 class FileAudit:
-    """An `AuditStorage` in a file of JSON Lines, which the processes of a machine share.
+    """An `AuditStorage` in a JSON Lines file, shared by the processes of a machine.
 
     Args:
         path: the path of the file. The head is beside it, in a file whose name ends with `.head`.

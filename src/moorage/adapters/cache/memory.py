@@ -108,7 +108,7 @@ class MemoryCache:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
-        """Cache responses, unless those under the key have changed since the caller's `find`."""
+        """Cache responses, unless the key's cached ones have changed since the caller's `find`."""
         size = _NAME + sum(entry.size for entry in entries)
         now = self._nanoseconds()
         with self._lock:
@@ -146,7 +146,7 @@ class MemoryCache:
 
 
 class AsyncMemoryCache:
-    """An asynchronous `MemoryCache`, which can share the entries of another cache."""
+    """An asynchronous `MemoryCache`, which may share its entries with another cache."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class AsyncMemoryCache:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
-        """Cache responses, unless those under the key have changed since the caller's `find`."""
+        """Cache responses, unless the key's cached ones have changed since the caller's `find`."""
         return self.shared.store(key, mark, entries, seconds)
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting

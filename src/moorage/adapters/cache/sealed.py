@@ -98,7 +98,10 @@ class SealedCache(_SealedEntries):
         /,
         timeout: float | None = None,
     ) -> bool:
-        """Store responses unless those under the key have changed; return whether it did so."""
+        """Store responses unless the key's cached ones have changed.
+
+        Return True if they were stored.
+        """
         was_stored: bool = self._execute(self._store(key, mark, entries, seconds), timeout)
         return was_stored
 
@@ -135,7 +138,10 @@ class AsyncSealedCache(_SealedEntries):
         /,
         timeout: float | None = None,
     ) -> bool:
-        """Store responses unless those under the key have changed; return whether it did so."""
+        """Store responses unless the key's cached ones have changed.
+
+        Return True if they were stored.
+        """
         was_stored: bool = await self._execute(self._store(key, mark, entries, seconds), timeout)
         return was_stored
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ContextClosable(ABC):
-    """An object whose `with` block ends by closing it."""
+    """An object that is closed at the end of its `with` block."""
 
     @abstractmethod
     def close(self) -> None:
@@ -30,7 +30,7 @@ class ContextClosable(ABC):
 
 
 class AsyncContextClosable(ABC):
-    """An object whose `async with` block ends by closing it."""
+    """An object that is closed at the end of its `async with` block."""
 
     @abstractmethod
     async def aclose(self) -> None:

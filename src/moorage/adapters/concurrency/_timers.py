@@ -35,7 +35,7 @@ class TaskTimeout:
         bucket.add(self)
 
     def move(self, bucket: set[TaskTimeout]) -> None:
-        """Move the timeout to another group, with which it expires."""
+        """Move the timeout to another group of timeouts, which all expire together."""
         self._bucket = bucket
         bucket.add(self)
 
@@ -90,7 +90,7 @@ class _TimerWheel:
         self._timer = self.loop.call_at(self._ticks[0] / _TICKS_PER_SECOND, self._expire)
 
     def _expire(self) -> None:
-        """Cancel the tasks whose timeout has expired, and set the timer for the next ones.
+        """Cancel the tasks whose timeout has expired, and set the timer for the next timeouts.
 
         Of several timeouts of a task, the first expires now, and the next one a tick later. So an
         attempt can report its own end even if the loop was too busy to let it expire in time.

@@ -23,7 +23,7 @@ _BEGUN_AT_ONCE: Final[dict[str, Any]] = {"eager_start": True} if sys.version_inf
 
 
 class Background:
-    """Runs coroutines in an event loop of another thread, which all connectors share."""
+    """Runs coroutines in the event loop of a background thread that all connectors share."""
 
     def run(self, work: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine and wait until it ends; an interrupted wait cancels the coroutine."""
@@ -107,7 +107,7 @@ _loops: Final[dict[int, asyncio.AbstractEventLoop]] = {}
 
 
 def background_loop() -> asyncio.AbstractEventLoop:
-    """Return the background event loop of this process, which never ends.
+    """Return this process's background event loop, which runs as long as the process.
 
     Raises:
         LocalFailure: Python is shutting down. It has stopped the loop's thread, for which a caller

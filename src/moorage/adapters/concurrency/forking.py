@@ -64,7 +64,7 @@ class ForkSafeLock:
 
 
 def pause_before_fork() -> None:
-    """Pause every object registered with `around_fork`, as Python does before a fork."""
+    """Before a fork, pause every object that was registered with `around_fork`."""
     paused = _paused[get_ident()] = []
     for owner, (pause, resume) in _pausing.items():
         paused.append((owner, resume))
@@ -72,13 +72,13 @@ def pause_before_fork() -> None:
 
 
 def resume_after_fork() -> None:
-    """Resume every object that this thread paused for a fork, as Python does after the fork."""
+    """After a fork, resume every object that this thread paused for the fork."""
     for owner, resume in _paused.pop(get_ident(), ()):
         resume(owner)
 
 
 def restart_in_child() -> None:
-    """Restart every object registered with `in_child`, as Python does in a forked child."""
+    """In a forked child, restart every object that was registered with `in_child`."""
     _paused.clear()
     for owner, start in _owners.items():
         start(owner)

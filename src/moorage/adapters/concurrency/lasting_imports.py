@@ -14,7 +14,7 @@ from threading import Lock, Thread, current_thread, main_thread
 
 
 def import_lastingly(name: str) -> None:
-    """Import a module in the main thread, or in another thread that lasts as long as the process.
+    """Import a module in a thread that lasts as long as the process, such as the main thread.
 
     Raises:
         ImportError: the module cannot be imported.

@@ -22,7 +22,7 @@ _in_children: Final[set[tuple[int, Callable[[], object]]]] = set()
 
 
 def at_process_end(work: Callable[[], object]) -> None:
-    """Run a job once when this process ends normally, even if it is registered repeatedly.
+    """Run a function once at the normal end of this process, even if it is registered repeatedly.
 
     Register it in each process, at the first use of what it ends.
     """

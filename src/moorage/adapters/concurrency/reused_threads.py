@@ -26,7 +26,7 @@ class ThreadJob(Protocol):
 
 
 class ReusedThreads:
-    """Threads that run one job at a time, each in the first free thread or in a new one.
+    """Threads that run one job at a time; a job runs in a free thread, or else in a new one.
 
     No job waits for another one, so a job that never ends occupies its own thread only. A thread
     that has been free for `idle` seconds ends. No thread keeps the process alive, and a forked
@@ -68,7 +68,7 @@ class ReusedThreads:
             worker.wake.release()
 
     def close(self) -> None:
-        """End free threads now, and others after their job."""
+        """End free threads now, and busy threads after their current job."""
         self._is_closed = True
         while self._free_workers:
             try:

@@ -82,7 +82,7 @@ class SlotHolders:
         return {*self._taken, *self._queues}
 
     def enter(self, name: str, holder: object, places: int) -> bool:
-        """Take a semaphore's slot if one is free; return True if the caller has one."""
+        """Take a slot of the semaphore if one is free; return True if the caller now has a slot."""
         held_slots, taken_counts, key = self._held, self._taken, id(holder)
         entry = (name, holder)
         is_inside = False
@@ -138,7 +138,10 @@ class SlotHolders:
             self.settle(name, holder)
 
     def join(self, waiter: Waiter, places: int, queue: int) -> None:
-        """Take a slot, or join the semaphore's queue; `waiter.state` says which happened."""
+        """Take a slot or join the semaphore's queue.
+
+        `waiter.state` tells which of the two happened.
+        """
         held_slots, taken_counts, queues, new_queue = (
             self._held,
             self._taken,

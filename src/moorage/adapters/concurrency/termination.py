@@ -24,7 +24,7 @@ _work: Final[dict[Callable[[], object], None]] = {}
 
 
 def before_termination(work: Callable[[], object]) -> bool:
-    """Register a job to run before SIGTERM ends the process; return False if that is impossible.
+    """Register a function to run before SIGTERM ends the process; return False if impossible.
 
     It is not possible outside the main thread, or if the host handles or ignores the signal.
     """

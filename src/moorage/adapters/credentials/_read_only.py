@@ -36,7 +36,7 @@ class Source(ABC):
         return credentials
 
     def refresh(self, service: str, tenant: str | None, stale: AnyCredentials) -> Any:
-        """Return the replacement of stale credentials; raise an error if there is none yet."""
+        """Return credentials that replace stale ones; raise an error if the source has none yet."""
         credentials = self.get(service, tenant)
         if credentials != stale:
             return credentials
@@ -72,7 +72,7 @@ class ReadOnlyProvider:
         return self._source.find(service, tenant) is not None
 
     def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
-        """Return the replacement of stale credentials; raise an error if there is none yet."""
+        """Return credentials that replace stale ones; raise an error if the source has none yet."""
         return self._source.refresh(service, tenant, stale)
 
     def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:  # noqa: ARG002 - the port's
@@ -99,7 +99,7 @@ class AsyncReadOnlyProvider:
         return await self._run(self._source.find, service, tenant) is not None
 
     async def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
-        """Return the replacement of stale credentials; raise an error if there is none yet."""
+        """Return credentials that replace stale ones; raise an error if the source has none yet."""
         return await self._run(self._source.refresh, service, tenant, stale)
 
     async def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:  # noqa: ARG002 - the port's

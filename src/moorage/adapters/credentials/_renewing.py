@@ -110,11 +110,11 @@ class CredentialRenewal:
         return self._vault.has((service, tenant))
 
     def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:
-        """Store new credentials in place of the old ones, if any."""
+        """Store new credentials, and replace any earlier credentials."""
         self._vault.put((service, tenant), new)
 
     def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
-        """Renew stale credentials, or return the ones that another caller has just renewed."""
+        """Renew stale credentials, or return credentials that another caller has just renewed."""
         vault, owner, is_succeeded = self._vault, (service, tenant), False
         while not is_succeeded and vault.get(owner) == stale:
             own_renewal = _ThreadRenewal()
@@ -196,11 +196,11 @@ class AsyncCredentialRenewal:
         return await self._vault.has((service, tenant))
 
     async def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:
-        """Store new credentials in place of the old ones, if any."""
+        """Store new credentials, and replace any earlier credentials."""
         await self._vault.put((service, tenant), new)
 
     async def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
-        """Renew stale credentials, or return the ones that another caller has just renewed."""
+        """Renew stale credentials, or return credentials that another caller has just renewed."""
         vault, owner, is_succeeded = self._vault, (service, tenant), False
         while not is_succeeded and await vault.get(owner) == stale:
             own_renewal = _TaskRenewal()

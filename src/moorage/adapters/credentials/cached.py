@@ -129,7 +129,7 @@ class _Cache:
         credentials: object,
         error: Exception | None = None,
     ) -> None:
-        """Give a result to the waiting callers; later callers do not get it."""
+        """Pass the result of a read to the waiting callers, but not to later callers."""
         with self._lock.current:
             read.end(credentials, error)
             if self._reads.get(owner) is read:
@@ -141,7 +141,7 @@ class _Cache:
         return entry is not None and self.nanoseconds() < entry[0]
 
     def store(self, owner: tuple[str, str | None], credentials: object, removals: int) -> None:
-        """Cache credentials, unless they were removed while the provider was being asked."""
+        """Cache credentials, unless they were removed while the provider was reading them."""
         with self._lock.current:
             if self.removals != removals:
                 return
@@ -163,7 +163,7 @@ class _Cache:
         return credentials
 
     def remove(self, owner: tuple[str, str | None]) -> None:
-        """Remove credentials, and do not cache an answer of the provider that is on its way."""
+        """Remove credentials from the cache, and do not cache the result of a read in progress."""
         with self._lock.current:
             self.removals += 1
             self.entries.pop(owner, None)
@@ -238,7 +238,7 @@ class CachedCredentials(_CachedProvider[CredentialProvider, ThreadLocks]):
             del read  # else an error's traceback holds this frame, and the frame the error
 
     def _read_from_provider(self, service: str, tenant: str | None, read: _Read) -> Any:
-        """Call the provider, store the credentials, and give the result to all who wait for it."""
+        """Call the provider, cache the credentials, and return them to all waiting callers."""
         cache, owner = self._cache, (service, tenant)
         self.misses += 1
         removals = cache.removals
@@ -313,7 +313,7 @@ class AsyncCachedCredentials(_CachedProvider[AsyncCredentialProvider, "AsyncioLo
             del read  # else an error's traceback holds this frame, and the frame the error
 
     async def _read_from_provider(self, service: str, tenant: str | None, read: _Read) -> Any:
-        """Call the provider, store the credentials, and give the result to all who wait for it."""
+        """Call the provider, cache the credentials, and return them to all waiting callers."""
         cache, owner = self._cache, (service, tenant)
         self.misses += 1
         removals = cache.removals
@@ -353,7 +353,7 @@ class AsyncCachedCredentials(_CachedProvider[AsyncCredentialProvider, "AsyncioLo
 
 
 def _slow_read_error(service: str) -> StorageUnavailable:
-    """Return the error for a caller whose time ends before another caller has the credentials."""
+    """Return the error for a caller whose time ends while another caller reads credentials."""
     return StorageUnavailable(
         "Another call is reading the credentials, and reading them takes longer than this call can"
         " wait.",

@@ -36,7 +36,7 @@ class _Credentials(SealedTable):
 
 
 class SqlCredentialProvider(_Credentials, SyncSealedTable, SealedOperations):
-    """Encrypted credentials in PostgreSQL, MariaDB or MySQL, for all processes that share it.
+    """Encrypted credentials in PostgreSQL, MariaDB or MySQL, shared by processes.
 
     Two processes may renew the same credential concurrently; both then use the first result.
 

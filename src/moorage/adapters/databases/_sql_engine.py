@@ -77,7 +77,7 @@ class Runtime(Protocol):
         ...
 
     async def enter(self, holder: object, slots: int, timeout: float) -> bool:
-        """Take a connection slot; return False if none became free before the deadline."""
+        """Take a slot for a connection; return False if no slot became free before the deadline."""
         ...
 
     def leave(self, holder: object) -> None:
@@ -122,7 +122,7 @@ class Runtime(Protocol):
 
 
 class Engine:
-    """Runs transactions in a database server, and keeps the connections for later ones.
+    """Runs transactions on a database server, and reuses connections for later transactions.
 
     Args:
         runtime: waits and opens connections, blocking or in an event loop.
@@ -211,7 +211,7 @@ class Engine:
         *,
         once: bool,
     ) -> Answer:
-        """Run an operation on a connection; repeat it if it certainly was not executed before.
+        """Run an operation on a connection; repeat the operation only if it certainly did not run.
 
         Args:
             work: the operation, called with a link.

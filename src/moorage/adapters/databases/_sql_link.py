@@ -26,7 +26,7 @@ MULTI_STATEMENTS: Final = 1 << 16
 
 
 class Row(NamedTuple):
-    """A key's stored row and its expiry time; `state` is None in a new row."""
+    """A state's stored row and expiry time; in a new row, `state` is None."""
 
     id: bytes
     state: bytes | None
@@ -119,23 +119,23 @@ class Link(Protocol):
         ...
 
     async def write(self, rows: Sequence[Row], until: float, *, durable: bool) -> None:
-        """Write locked rows and commit; with `durable`, wait until they are on disk."""
+        """Write locked rows and commit; if `durable`, wait until the rows are on disk."""
         ...
 
     async def add(self, row: Row, name: str, until: float, *, durable: bool) -> bool:
-        """Insert a row and commit; return False if another process has inserted it."""
+        """Insert a row and commit; return False if another process inserted the row first."""
         ...
 
     async def leave(self, until: float, *, durable: bool = False) -> None:
-        """End a transaction without changes; `durable` waits until the data it read is on disk."""
+        """End a transaction without changes; if `durable`, wait until the read data is on disk."""
         ...
 
     async def insert_missing(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
-        """Insert missing rows in a transaction of their own."""
+        """Insert missing rows in a separate transaction."""
         ...
 
     async def is_crowded(self, until: float, /) -> bool:
-        """Return whether the server has almost no connections left; False if unknown."""
+        """Return whether the server has almost no free connections; False if this is unknown."""
         ...
 
     async def delete_expired(self, limit: int, until: float) -> int:

@@ -267,7 +267,7 @@ class MysqlLink:
         *,
         durable: bool,  # noqa: ARG002 - the server has one setting for all
     ) -> bool:
-        """Insert a row and commit; return False if another process has inserted it."""
+        """Insert a row and commit; return False if another process inserted the row first."""
         try:
             await self._run_round_trip((self._insert([row], [name]), COMMIT), until)
         except _Duplicate:
@@ -284,7 +284,7 @@ class MysqlLink:
         await self._run_round_trip((ROLLBACK,), until)
 
     async def insert_missing(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
-        """Insert missing rows in a transaction of their own."""
+        """Insert missing rows in a separate transaction."""
         duplicate_clause = " ON DUPLICATE KEY UPDATE expires = expires"
         try:
             await self._run_round_trip(

@@ -40,7 +40,7 @@ class ConnectionOpening(Protocol):
 
 
 class PendingConnection:
-    """A connection that is being opened; at most one caller waits for it.
+    """A connection that is still being opened; at most one caller waits for the connection.
 
     Args:
         keep: receives the connection if it opens when nobody waits.
@@ -67,7 +67,10 @@ class PendingConnection:
     async def run(
         self, connected: Callable[[PendingConnection], Coroutine[Any, Any, Link]]
     ) -> None:
-        """Open the connection for the waiting caller, or for the pool if nobody waits any more."""
+        """Open the connection for the caller that waits for it.
+
+        If none waits, put it into the pool.
+        """
         link: Link | None = None
         error: BaseException | None = None
         try:
@@ -82,7 +85,7 @@ class PendingConnection:
         self._keep_late(self, link)
 
     def is_hanging(self) -> bool:
-        """Return whether opening takes so long that a second attempt may be faster."""
+        """Return whether opening takes so long that a second connection may open sooner."""
         return monotonic() - self._began > _HANGS_AFTER
 
     def claim(self) -> bool:
@@ -174,7 +177,7 @@ class LinkPool:
             return None
 
     def may_look(self) -> bool:
-        """Return whether to ask the server again how many connections it has."""
+        """Return whether it is time to ask the server again how many connections it has."""
         now = monotonic()
         if now < self.look_at:
             return False
@@ -188,7 +191,7 @@ class LinkPool:
             self.look_at = monotonic() + _CROWDED_LOOK_SECONDS
 
     def gives_back_now(self) -> bool:
-        """Return whether to close a used connection, so that other processes can open one.
+        """Return whether to close a used connection so that other processes can open one.
 
         Each check closes at most one connection, and only half of the processes close one, so that
         they do not all reconnect at the same time.
@@ -210,7 +213,7 @@ class LinkPool:
             self.drop(link)
 
     def joinable(self, most: int) -> PendingConnection | None:
-        """Return a connection that is being opened and that nobody waits for.
+        """Return a connection that is still being opened and for which no caller waits.
 
         Return None if a new one is to be opened: there is none, or it takes very long and there
         are fewer than `most` of them.

@@ -249,7 +249,7 @@ class PostgresLink:
         await self._commit((self._statements.write(len(rows)), values), until, durable=durable)
 
     async def add(self, row: Row, name: str, until: float, *, durable: bool) -> bool:
-        """Insert a row and commit; return False if another process has inserted it."""
+        """Insert a row and commit; return False if another process inserted the row first."""
         values = (row.id, name.encode(), row.state, _INT64.pack(row.expires))
         result = await self._commit((self._statements.place(1), values), until, durable=durable)
         return result.command_tuples == 1
@@ -259,7 +259,7 @@ class PostgresLink:
         await self._round_trip([(_ROLLBACK, ())], until, then=self._flush(durable=durable))
 
     async def insert_missing(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
-        """Insert missing rows in a transaction of their own."""
+        """Insert missing rows in a separate transaction."""
         values: list[bytes | None] = []
         for (id_, state, expires), name in zip(rows, names, strict=True):
             values += (id_, name.encode(), state, _INT64.pack(expires))

@@ -161,7 +161,7 @@ class _WorkerThread(Thread):
 
 
 class _FinishedWork:
-    """The result of work that had already ended when a caller began to wait for it."""
+    """The result of work that ended before a caller began to wait for the result."""
 
     async def wait(self, seconds: float) -> None:
         """Return immediately, because the work has ended."""

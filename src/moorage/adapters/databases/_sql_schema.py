@@ -1,4 +1,4 @@
-"""The two tables in which a state store keeps its data on a database server.
+"""The two tables of a state store on a database server.
 
 `states` has a row for each key. Only the columns `state` and `expires` are ever updated. The column
 `expires`, which has an index, changes rarely, so most updates of a busy row change no index. In
@@ -62,7 +62,7 @@ class Tables:
     meta: Table
 
     def create(self, connection: Connection) -> None:
-        """Create missing tables; several processes may do so concurrently."""
+        """Create missing tables; several processes may call this at the same time."""
         with exclusive_creation(connection, self.meta.name):
             self.meta.metadata.create_all(connection, [self.states, self.meta])
             self.stamp(connection)

@@ -1,4 +1,4 @@
-"""Short transactions that end at their deadline, even if the server no longer answers.
+"""Short transactions that end at their deadline, even if the server stops responding.
 
 All drivers except psycopg have timeouts for this. psycopg's library libpq waits for a silent server
 as long as the system does, even when it is cancelled; so its socket is shut down, which ends the
@@ -144,6 +144,6 @@ def _hang_up(connection: Connection) -> bool:
 
 
 def _retrieve_exception(task: asyncio.Task[Any]) -> None:
-    """Retrieve the exception of an abandoned task, so that asyncio does not log it."""
+    """Retrieve an abandoned task's exception, so that asyncio does not log the exception."""
     if not task.cancelled():
         task.exception()

@@ -70,7 +70,7 @@ _OTHER_ERROR: Final = (
 
 
 class DatabaseBusy(Exception):
-    """Raised if the database is busy, because another connection holds the lock."""
+    """Raised if the database is busy, because another connection has locked it."""
 
 
 class Link:
@@ -110,7 +110,7 @@ class Link:
 
 
 class StateFile:
-    """The path of a store's SQLite file, and the way to open connections to it."""
+    """The path of a store's SQLite file; opens connections to the file."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         try:
@@ -187,7 +187,7 @@ class StateFile:
         return StorageUnavailable(f"{self.path}: {description} ({error}).", remedy=remedy)
 
     def locked(self) -> StorageUnavailable:
-        """Return the error for a file that another process keeps locked."""
+        """Return the error for a database file that another process has locked for too long."""
         return StorageUnavailable(
             f"{self.path}: another process held the lock on the file for too long.",
             remedy="Find the process that has the file open (`fuser FILE`), such as a backup,"

@@ -17,7 +17,7 @@ _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "veri
 
 
 def check_url_options(url: URL, path: str) -> None:
-    """Refuse URL options that the driver does not know or cannot use.
+    """Refuse URL options that the driver does not support.
 
     Raises:
         ConfigurationError: the driver has no such option, or the value is not valid.

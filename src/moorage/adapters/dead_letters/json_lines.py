@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _locked(path: Path, *, wait: bool = True) -> Generator[IO[bytes]]:
-    """Open and lock a file; reopen it if another process has replaced it meanwhile.
+    """Open and lock a file; if another process replaces the file meanwhile, open the new file.
 
     Raises:
         BlockingIOError: the file is locked, and `wait` is False.
@@ -111,7 +111,7 @@ def _complete_lines(content: bytes) -> frozenset[str]:
 
 
 class DeadLetterFile:
-    """Dead letters in a JSON Lines file, which the processes of a machine share.
+    """Dead letters in a JSON Lines file, shared by the processes of a machine.
 
     Args:
         path: the path of the file, which the first letter creates for its owner alone.
@@ -156,7 +156,7 @@ class DeadLetterFile:
 
     @contextmanager
     def replaying(self) -> Generator[ReplayJournal]:
-        """Keep others from replaying or dropping the file's letters until the block ends.
+        """Prevent other callers from replaying or dropping letters of the file during the block.
 
         The letters that the block adds to the journal are no longer in the file then.
 
@@ -299,5 +299,5 @@ class DeadLetterSource:
         )
 
     async def close(self) -> None:
-        """Remove the processed letters, and let other sources replay the remaining ones."""
+        """Remove the processed letters, and allow other sources to replay the remaining letters."""
         await asyncio.to_thread(self._replay.close)

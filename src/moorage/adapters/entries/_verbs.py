@@ -71,7 +71,7 @@ class EntryOperations(ABC, Generic[E]):
     def settle(
         self, entries: Sequence[E], fences: Sequence[int], /, timeout: float | None = None
     ) -> Sequence[bool]:
-        """Store the results of entries, except those that another worker has claimed meanwhile."""
+        """Store the results of entries, unless another worker has claimed them meanwhile."""
         work = partial(self._table.settle, entries=entries, fences=fences)
         return self._transact(work, timeout, once=True)
 
@@ -96,7 +96,7 @@ class HostEntryOperations(EntryOperations[E]):
     _host: HostTransaction | None = None
 
     def within(self, connection: Any, /) -> Self:
-        """Return a store whose `add` writes in the open transaction of `connection`.
+        """Return a store whose `add` writes in the open transaction of the host's `connection`.
 
         Args:
             connection: a DB-API connection of the host, or a `Connection` or `Session` of
@@ -158,7 +158,7 @@ class AsyncEntryOperations(ABC, Generic[E]):
     async def settle(
         self, entries: Sequence[E], fences: Sequence[int], /, timeout: float | None = None
     ) -> Sequence[bool]:
-        """Store the results of entries, except those that another worker has claimed meanwhile."""
+        """Store the results of entries, unless another worker has claimed them meanwhile."""
         work = partial(self._table.settle, entries=entries, fences=fences)
         return await self._transact(work, timeout, once=True)
 
@@ -182,7 +182,7 @@ class AsyncHostEntryOperations(AsyncEntryOperations[E]):
     _host: HostTransaction | None = None
 
     def within(self, connection: Any, /) -> Self:
-        """Return a store whose `add` writes in the open transaction of `connection`.
+        """Return a store whose `add` writes in the open transaction of the host's `connection`.
 
         Args:
             connection: an asynchronous connection of the driver, or an `AsyncConnection` or

@@ -39,7 +39,7 @@ def folder_in_place(code: str) -> InvalidRequest:
 
 
 def mapping_errors(verb: Callable[P, R]) -> Callable[P, R]:
-    """Wrap an operation, so that it raises moorage's errors without paths in their messages."""
+    """Wrap an operation so that it raises moorage's errors, whose messages contain no paths."""
 
     @wraps(verb)
     def run_guarded(*args: P.args, **kwargs: P.kwargs) -> R:

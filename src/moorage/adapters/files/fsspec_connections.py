@@ -47,7 +47,7 @@ class Connection:
 
 
 class Connections:
-    """Opens connections, and keeps idle ones for reuse.
+    """Opens connections, and keeps idle connections open for reuse.
 
     Args:
         options: the settings `url`, `options` and `secrets`.
@@ -89,7 +89,7 @@ class Connections:
         connection.close()
 
     def drop(self, connection: Connection) -> None:
-        """Close a failed connection, and all idle ones, which are probably broken too."""
+        """Close a failed connection and all idle connections, which are probably broken too."""
         with self._lock.current:
             connections, self._idle = [connection, *self._idle], []
         for item in connections:

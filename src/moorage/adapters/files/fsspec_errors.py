@@ -61,7 +61,7 @@ def usual_error(error: OSError) -> OSError:
 
 @contextmanager
 def passing_over(*kinds: type[OSError]) -> Generator[None]:
-    """Suppress errors of these built-in classes in the block; raise all others."""
+    """Suppress errors of the given built-in classes in the block; raise all other errors."""
     try:
         yield
     except OSError as error:

@@ -239,7 +239,10 @@ class FsspecFolder:
             self._filesystem.mv(path, target)
 
     def _make_folder(self, path: str) -> None:
-        """Create a missing folder and its missing parents; refuse a file in their place."""
+        """Create a missing folder and its missing parents.
+
+        Raise an error if a file is in the way.
+        """
         if self._connection.protocol in HTTP or path in {"", "/"}:
             return
         folder = self._look_up(path)
@@ -333,7 +336,7 @@ class FsspecFolder:
     # --- paths -------------------------------------------------------------
 
     def _path(self, key: str) -> str:
-        """Return the path of a key's file or folder; an empty key means the root folder."""
+        """Return the path of the file or folder for a key; an empty key is the root folder."""
         root = self._connection.root
         if not key:
             return root

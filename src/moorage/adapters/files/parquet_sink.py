@@ -130,7 +130,7 @@ class ParquetSink(RotatingSink):
         return fitting_lines, problem
 
     def _check_schema(self, lines: Sequence[bytes]) -> None:
-        """Check that lines fit the schema; if none is set, infer it from the first lines.
+        """Check that lines fit the schema; if no schema is set, infer it from the first lines.
 
         Raises:
             InvalidData: a line does not fit.

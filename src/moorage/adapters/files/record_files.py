@@ -230,7 +230,7 @@ class RecordFile:
         return end
 
     def _record_lines(self, data: bytes) -> Any:
-        """Yield the lines of records with their ends; quoted CSV values may contain line ends."""
+        """Yield each record's text with its line end; quoted CSV values may contain line breaks."""
         pieces: list[bytes] = []
         is_quoted = False
         for piece in data.splitlines(keepends=True) if self._is_csv else _lines(data):
@@ -259,7 +259,7 @@ def _rows(data: bytes) -> list[list[str]]:
 
 
 def _large_rows(text: str) -> list[list[str]]:
-    """Return the one row of a text without a limit on its size; no row if it is invalid."""
+    """Return the only row of a CSV text of any size; no row if the text is invalid."""
     fields: list[str] = []
     position = 0
     while match := _FIELD.match(text, position):
@@ -272,7 +272,7 @@ def _large_rows(text: str) -> list[list[str]]:
 
 
 def _record(line: bytes, columns: list[str], offset: str) -> SourceRecord:
-    """Convert a line to a record; the record of an invalid CSV row holds the raw text."""
+    """Convert a line to a record; an invalid CSV row becomes a record with the raw text."""
     if not columns:
         return SourceRecord(line.rstrip(b"\r\n"), content_type="application/json", offset=offset)
     rows = _rows(line)
@@ -299,7 +299,7 @@ def _read_position(position: Offset) -> _Position:
 
 
 def checked_format(file_format: str) -> str:
-    """Return a supported file format; raise an error for any other.
+    """Return a supported file format; raise an error for any other format.
 
     Raises:
         ConfigurationError: there is no such format.

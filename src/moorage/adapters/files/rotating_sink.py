@@ -236,7 +236,7 @@ class RotatingSink(ABC):
 
 
 def _write_all(file: FileIO, data: bytes) -> None:
-    """Write all bytes to a file without a write buffer, which may take only some of them."""
+    """Write all bytes to an unbuffered file, which may accept only a part in each write."""
     remaining_bytes = memoryview(data)
     while remaining_bytes:
         remaining_bytes = remaining_bytes[file.write(remaining_bytes) :]

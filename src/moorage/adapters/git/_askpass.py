@@ -78,7 +78,7 @@ def _serve(listener: socket.socket, remote: GitRemote) -> None:
 
 
 def answer_to(question: str, remote: GitRemote) -> bytes:
-    """Return the answer to git's question; empty if the question is about another host."""
+    """Return the answer to git's prompt; empty if the prompt is about another host."""
     match = _QUESTION.fullmatch(question)
     if match is None or remote.token is None:
         return b""

@@ -292,7 +292,7 @@ class GitMirror:
 
 @attrs.frozen
 class MirrorOperation:
-    """A mirror run as an operation for `ConnectorManager.perform`; it may be repeated safely.
+    """A mirror run as an operation for `ConnectorManager.perform`, which may be repeated safely.
 
     Attributes:
         mirror: the mirror.

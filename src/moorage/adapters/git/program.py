@@ -115,7 +115,7 @@ def run_git(
 
 
 def _complete(output: bytes, secrets: Sequence[bytes]) -> bytes:
-    """Return git's output; cut the end off a truncated one, which may contain half a secret."""
+    """Return git's output; remove the end of truncated output, which may be half a secret."""
     if len(output) < LARGEST_OUTPUT:
         return output
     longest = max(map(len, secrets), default=0)

@@ -99,7 +99,7 @@ class GitRemote:
 
     @property
     def scheme(self) -> str:
-        """The scheme of the URL; `git` may use no other."""
+        """The scheme of the URL, which is the only protocol that `git` may use."""
         return urlsplit(self.url).scheme
 
     def options(self) -> list[str]:

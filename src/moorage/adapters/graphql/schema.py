@@ -19,7 +19,7 @@ _MOST_PROBLEMS: Final = 5
 
 
 class GraphQLSchema:
-    """The schema of a GraphQL service; make it with one of the three constructors.
+    """The schema of a GraphQL service, created by one of three class methods.
 
     `GraphQL(schema=…)` compares each document with it when an operation is made. A document that
     was accepted once is not compared again. Several threads may use it concurrently.

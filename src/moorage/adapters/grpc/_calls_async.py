@@ -81,7 +81,7 @@ class CurrentChannel:
             self.connections += 1
 
     def take(self) -> Any:
-        """Return the channel, and make the connector forget it; None if there is none."""
+        """Remove the channel from the connector and return it; None if there is no channel."""
         channel, self.channel = self.channel, None
         self._scope = None
         return channel

@@ -91,7 +91,7 @@ class CurrentChannel:
                 self.connections += 1
 
     def take(self) -> Any:
-        """Return the channel, and make the connector forget it; None if there is none."""
+        """Remove the channel from the connector and return it; None if there is no channel."""
         with self._lock.current:
             opened, self._opened = self._opened, None
         return None if opened is None else opened[0]

@@ -192,6 +192,6 @@ def _decrypted_key(key: bytes, password: Secret) -> bytes:
 
 
 def _system_authorities() -> bytes | None:
-    """Return the certificate authorities that this system trusts; None means grpcio's own."""
+    """Return this system's trusted certificate authorities; None means grpcio's built-in ones."""
     certificates = ssl.create_default_context().get_ca_certs(binary_form=True)
     return "".join(map(ssl.DER_cert_to_PEM_cert, certificates)).encode() or None

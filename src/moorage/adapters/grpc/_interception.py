@@ -31,7 +31,7 @@ class CallDetails(grpc.ClientCallDetails):
 
 @attrs.frozen
 class MethodFacts:
-    """The paths of the methods that are read-only, and of those that may be repeated."""
+    """The paths of the methods that only read, and of the methods that may be repeated."""
 
     safe: frozenset[str]
     repeatable: frozenset[str]

@@ -1,4 +1,4 @@
-"""The requests of a gRPC call: their bytes, their metadata, and their checks before sending."""
+"""Builds the request of a gRPC call: its bytes, its metadata, and checks before sending."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _MEMBER: Final = re.compile(r'(?:no field named "|Failed to parse )([A-Za-z_][\w
 
 
 class GrpcDescriptors:
-    """The services of a gRPC server, with the types of their requests and answers.
+    """The services of a gRPC server, with the types of their requests and responses.
 
     The server itself gives them with reflection, or a file that protoc wrote with
     `--include_imports --descriptor_set_out=shop.protoset`.
@@ -90,7 +90,7 @@ class GrpcDescriptors:
         return f"<{type(self).__name__} of {', '.join(self.services)}>"
 
     def method(self, name: str, **facts: Any) -> GrpcMethod[Any, Any]:
-        """Return a method whose requests and answers are plain JSON.
+        """Return a method whose requests and responses are JSON values.
 
         JSON has the form that protobuf defines: names such as `orderId`, 64-bit numbers and bytes
         as strings. Fields with their default value are left out of answers.

@@ -1,4 +1,4 @@
-"""Reads a proxy setting from environment variables, if a caller asks for it."""
+"""Reads the proxy from environment variables, for callers that request this."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def environment_proxy(
     scheme: Literal["http", "https"] = "https", *, environ: Mapping[str, str] | None = None
 ) -> Proxy | None:
-    """Return the environment's proxy for URLs with this scheme; None if there is none.
+    """Return the proxy that the environment sets for URLs with this scheme; None if unset.
 
     `https_proxy`, or else `all_proxy`, contains the proxy's URL, and `no_proxy` the hosts to reach
     directly; each name may be in capitals. `HTTP_PROXY` in capitals is ignored in a CGI program,

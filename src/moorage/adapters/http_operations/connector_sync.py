@@ -78,7 +78,7 @@ class HttpConnector(Uncopyable):
         return None
 
     def open(self, timeout: float = 5.0, /) -> None:
-        """Check that the service answers, so that configuration errors appear early.
+        """Check that the service responds, so that configuration errors appear early.
 
         Raises:
             ConnectorError: the service did not answer as expected.

@@ -232,7 +232,7 @@ class ImapCommands(AsyncWireLink):
         until: float,
         note: Callable[[ImapReply], None] | None,
     ) -> ImapReply:
-        """Send the rest of a command when the server asks for it, and return the final reply."""
+        """Send the rest of a command when the server requests it, and return the final reply."""
         for _ in range(_MOST_REPLIES):
             reply = await self._reply(until)
             if reply.tag == tag:

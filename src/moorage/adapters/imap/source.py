@@ -48,7 +48,7 @@ _MIME: Final = "message/rfc822"
 
 @with_careful_constructor
 class ImapSource:
-    r"""A source that reads the messages of a folder, and waits for new ones.
+    r"""A pipeline source that reads the messages of an IMAP folder, and waits for new ones.
 
     The payload of a record is a message in MIME format, which
     `moorage.contracts.email_mime.read_mime` reads. Of a message that is larger than the settings
@@ -193,7 +193,7 @@ class ImapSource:
                     self._ready.append(_record(message))
 
     async def _find_new(self, link: AsyncImapLink) -> None:
-        """Search for messages that have been neither delivered nor processed yet."""
+        """Search for messages that have neither been delivered nor processed."""
         previous_uids = set(self._processed)
         result = await link.search(self.folder, self._condition, monotonic() + _REPLY_TIMEOUT)
         # A message that was marked, or released, while the server looked may be in its answer.
@@ -286,7 +286,7 @@ class ImapSource:
             await work(self._telling)
 
     def _uids(self, records: Sequence[SinkRecord]) -> list[int]:
-        """Return the uids of records, after checking that they are of the open folder."""
+        """Return the uids of records, after a check that the records are from the open folder."""
         self._link()
         validity = None if self._selected is None else str(self._selected.validity)
         for record in records:

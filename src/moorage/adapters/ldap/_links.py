@@ -152,7 +152,7 @@ class AsyncLdapLink(AsyncWireLink):
         return not (self._is_closed or self._arrived or self._wire.stale())
 
     async def ping(self, timeout: float) -> None:
-        """Ask the directory server for its description, to check that it answers."""
+        """Read the directory server's description, to check that the server responds."""
         request = SearchRequest("", ldap_wire.BASE, _ANY_ENTRY, _ABOUT_SERVER, 0, 0)
         page = await self.search(request, b"", monotonic() + timeout)
         for entry in page.entries:

@@ -390,7 +390,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
 
 
 class AsyncLdapStream:
-    """A stream of entries that arrive in pages; leaving its `async with` block ends it.
+    """A stream of entries that arrive in pages; the end of the `async with` block ends it.
 
     Attributes:
         references: the URLs of other servers that hold a part of the searched tree, as far as the

@@ -390,7 +390,7 @@ class LdapConnector(LinkConnector[LdapLink]):
 
 
 class LdapStream:
-    """A stream of entries that arrive in pages; leaving its `with` block ends it.
+    """A stream of entries that arrive in pages; the end of the `with` block ends it.
 
     Attributes:
         references: the URLs of other servers that hold a part of the searched tree, as far as the

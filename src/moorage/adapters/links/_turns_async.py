@@ -14,7 +14,7 @@ _FOREVER: Final = 1e9  # seconds; not every event loop counts further
 
 
 class Scope:
-    """The event loop that owns a pool: the loop of the first caller, as long as it is open."""
+    """The event loop that owns a pool: the first caller's loop, until that loop is closed."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -42,7 +42,7 @@ class Scope:
 
 
 class Turn:
-    """The waiting position of a task in a queue; `call` ends its `wait`."""
+    """A task's position in a queue; `wait` waits until another task calls `call`."""
 
     __slots__ = ("_is_called", "_signal")
 
@@ -63,7 +63,7 @@ class Turn:
             timer.cancel()
 
     def call(self) -> None:
-        """End the wait; the caller must be in the same event loop."""
+        """Wake the task that waits for this position; must be called in the same event loop."""
         self._is_called = True
         if self._signal is not None:
             _set(self._signal)
@@ -83,7 +83,7 @@ class Gate:
         self._lock = asyncio.Lock()
 
     async def enter(self, seconds: float) -> bool:
-        """Wait for the lock; return False if it was not free before the deadline."""
+        """Acquire the lock; return False if it was not free before the deadline."""
         try:
             async with asyncio.timeout(max(0.0, min(seconds, _FOREVER))):
                 await self._lock.acquire()

@@ -17,7 +17,7 @@ class Scope:
 
 
 class Turn:
-    """The waiting position of a thread in a queue; `call` ends its `wait`."""
+    """A thread's position in a queue; `wait` waits until another thread calls `call`."""
 
     __slots__ = ("_lock",)
 
@@ -30,7 +30,7 @@ class Turn:
         self._lock.acquire(timeout=max(0.0, min(seconds, TIMEOUT_MAX)))
 
     def call(self) -> None:
-        """End the wait, from any thread; it may be called only once."""
+        """Wake the thread that waits for this position, from any thread; call it only once."""
         self._lock.release()
 
 
@@ -43,7 +43,7 @@ class Gate:
         self._lock = Lock()
 
     def enter(self, seconds: float) -> bool:
-        """Wait for the lock; return False if it was not free in time."""
+        """Acquire the lock; return False if it was not free in time."""
         return self._lock.acquire(timeout=max(0.0, min(seconds, TIMEOUT_MAX)))
 
     def leave(self) -> None:

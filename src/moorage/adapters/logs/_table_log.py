@@ -95,7 +95,7 @@ class TableLog:
         self._queue.flush()
 
     def after_request(self) -> None:
-        """Store the queued entries, unless a background thread does so."""
+        """Store the queued entries, unless a background thread stores them."""
         self._queue.after_request()
 
     def find(self, query: LogQuery, /) -> LogPage:

@@ -196,7 +196,7 @@ class LogQueue:
             self._hurries = False
 
     def after_request(self) -> None:
-        """Store the queued entries, unless a background thread does so."""
+        """Store the queued entries, unless a background thread stores them."""
         if not self._threads and self._waiting:
             self._write()
 

@@ -34,7 +34,7 @@ SILENT.disabled = True
 
 
 class ClusterWatch:
-    """Records the errors of a Kafka client, and waits for its cluster to answer.
+    """Records the errors of a Kafka client, and waits until its cluster responds.
 
     Args:
         serve: lets the client run its callbacks, which report errors.
@@ -73,7 +73,7 @@ class ClusterWatch:
 
 
 def options_error() -> ConfigurationError:
-    """Return the error for settings that librdkafka refuses; it does not quote their values."""
+    """Return the error for settings that librdkafka refuses, without the settings' values."""
     return ConfigurationError(
         "The library librdkafka refuses the settings of the connector.",
         path="options",

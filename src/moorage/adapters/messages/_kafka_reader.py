@@ -191,13 +191,13 @@ class KafkaReader:
                 break
 
     def take(self) -> RecordBatch:
-        """Remove and return read records, as many as there is room for."""
+        """Remove and return records that were read, up to the source's limit."""
         room = max(0, self._room)
         messages, self._buffer = self._buffer[:room], self._buffer[room:]
         return records_of(messages, is_one_topic=len({topic for topic, _ in self._held}) == 1)
 
     def _wait_for_commit(self, waits: int) -> None:
-        """Wait briefly for the answer to a commit; an incoming message stays in the buffer."""
+        """Wait briefly for the response to a commit; buffer a message that arrives meanwhile."""
         if waits > _UNPAUSED_STEPS:
             self._pause()
         if self._poll(_COMMIT_STEP):
@@ -259,7 +259,7 @@ class KafkaReader:
             self.reach()
 
     def reach(self) -> None:
-        """Wait a limited time until the cluster answers; the consumer then continues by itself.
+        """Wait a limited time until the cluster responds; the consumer then continues by itself.
 
         Raises:
             ConnectorError: the cluster cannot be reached.
@@ -345,7 +345,7 @@ class KafkaReader:
         self._commit_due()
 
     def _commit_due(self) -> None:
-        """Start a commit if many records wait for it, without waiting for the answer."""
+        """If many records are uncommitted, start a commit without waiting for its response."""
         due = self._uncommitted.take_due(self._limit // _PARTS)
         if due:
             self._consumer.commit(offsets=_positions(due), asynchronous=True)
@@ -397,7 +397,7 @@ class KafkaReader:
         self._consumer.close()
 
     def _wait_for_member_id(self) -> None:
-        """Wait a limited time until the group has answered the first request to join it.
+        """Wait a limited time for the response to the first request to join the group.
 
         Until then the member does not know its id, without which librdkafka cannot leave the group.
         The group would wait for the closed member until its session ends.

@@ -249,7 +249,7 @@ class AsyncNatsLink:
         return prefix
 
     async def stop_listening(self) -> None:
-        """Unsubscribe, and receive what was sent before; this must not be cancelled."""
+        """Unsubscribe, and receive the messages sent before; this must not be cancelled."""
         with suppress(nats_errors.Error, TimeoutError):
             await self._subscription.drain()
 
@@ -268,7 +268,7 @@ class AsyncNatsLink:
     async def request_all(
         self, requests: Sequence[tuple[str, bytes]], until: float
     ) -> list[tuple[str | None, bytes] | PublishFault]:
-        """Send requests, given as subject and payload; return their replies or faults.
+        """Send requests (pairs of subject and payload); return their replies or errors.
 
         A reply is a status, with which the server itself answers, and a content.
         """
@@ -410,7 +410,7 @@ class AsyncNatsLink:
             self._gets_replies = False
 
     def _settle_denied(self, subject: str) -> None:
-        """If the server has refused as many messages as wait for a subject, fail those messages.
+        """Fail the messages that wait for a subject, if the server has refused as many messages.
 
         The server names the refused subject, but not the message.
         """

@@ -93,7 +93,7 @@ _USUAL_SIZE: Final = 1_000
 
 
 class Deliveries:
-    """The messages that were delivered, but neither acknowledged nor returned yet.
+    """The messages that were delivered, and are neither acknowledged nor returned.
 
     Attributes:
         waiting: the records that no poll has taken, by the streams and the positions in them.
@@ -107,7 +107,7 @@ class Deliveries:
         self._size = _USUAL_SIZE
 
     def add(self, delivery: Delivery, message: Any) -> None:
-        """Add a delivered message; if it is already known, only update its reply subject."""
+        """Add a delivered message; if it is delivered again, update only its reply subject."""
         key = delivery.stream, delivery.sequence
         if key not in self._replies:
             record = SinkRecord(

@@ -82,7 +82,7 @@ async def drop_connection(connection: Any, until: float) -> None:
 
 
 async def close_connection(connection: Any, seconds: float) -> None:
-    """Close an aio-pika connection cleanly; cut it off after a time limit."""
+    """Close an aio-pika connection cleanly; after a time limit, cut the connection."""
     try:
         async with asyncio.timeout(seconds):
             await connection.close()

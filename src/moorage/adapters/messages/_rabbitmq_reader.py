@@ -167,7 +167,7 @@ class RabbitMqReader:
         return tags
 
     async def _send_frames(self, messages: Sequence[Callable[..., Awaitable[object]]]) -> None:
-        """Send frames to RabbitMQ, and wait until the last one has left this process."""
+        """Send frames to RabbitMQ, and wait until the operating system has all of them."""
         try:
             async with asyncio.timeout(_SEND_TIMEOUT):
                 for send in messages:
@@ -222,7 +222,7 @@ class RabbitMqReader:
 
 
 def _records(messages: Sequence[tuple[str, Any]], offsets: Sequence[str]) -> list[SinkRecord]:
-    """Return the records of messages; each message comes with its queue's name."""
+    """Convert messages to records; each message comes with the name of its queue."""
     properties = [message.header.properties for _, message in messages]
     headers: list[dict[str, Any]] = [item.headers or {} for item in properties]
     pairs = [attributes_and_key(item) for item in headers]

@@ -374,7 +374,7 @@ class _SocketLoop(IOLoop):  # type: ignore[misc]  # pika has no types
         self._is_writing = False
 
     def add_handler(self, fd: int, handler: Any, events: int) -> None:
-        """Watch a file descriptor; the connection's own is registered last."""
+        """Watch a file descriptor; pika registers the connection's own descriptor last."""
         self.socket, self._handler, self._events = fd, handler, events
         super().add_handler(fd, handler, events)  # pyright: ignore[reportUnknownMemberType]  # pika has no types
 

@@ -73,7 +73,7 @@ class _BoundedTransport(TransportFactory):
 
     @property
     def is_open(self) -> bool:
-        """True if there is a connection and nobody is closing it."""
+        """True if the connection exists and is not being closed."""
         return self._transport is not None and not self._transport.is_closing()
 
     def abort(self) -> None:

@@ -1,4 +1,4 @@
-"""A source of records from topics of Kafka, as a member of a consumer group.
+"""A pipeline source that reads Kafka topics as a member of a consumer group.
 
 Laws:
 
@@ -181,7 +181,7 @@ class KafkaSource:
         self._was_open = True
 
     async def poll(self, limits: PollLimits, /) -> RecordBatch:
-        """Return the next records; if a poll was cancelled, first those that it had read."""
+        """Return the next records; records that a cancelled poll had read come first."""
         link = self._require_link()
         if self._reading is None:
             count = max(1, min(limits.records, limits.size // self._size))

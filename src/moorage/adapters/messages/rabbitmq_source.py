@@ -74,7 +74,10 @@ class RabbitMqSource:
         self._reader: RabbitMqReader | None = None
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Connect to RabbitMQ, and start to receive; earlier deliveries become void."""
+        """Connect to RabbitMQ and begin to receive.
+
+        Earlier deliveries can no longer be acknowledged.
+        """
         from moorage.adapters.messages._rabbitmq_reader import (  # noqa: PLC0415 - only some need it
             connect_reader,
         )

@@ -182,7 +182,7 @@ class MetricTable:
         return deletion.changed
 
     def _deletion(self, rows: Sequence[Sequence[Any]]) -> list[Statement]:
-        """Return the statement that deletes these rows; nothing if there are no rows."""
+        """Return the SQL statement that deletes these rows; empty if there are no rows."""
         numbers = [row[0] for row in rows]
         if not numbers:
             return []

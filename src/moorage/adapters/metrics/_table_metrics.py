@@ -92,7 +92,7 @@ class TableMetrics:
         self._recorder.flush()
 
     def after_request(self) -> None:
-        """Store this process's metrics, unless a background thread already does so."""
+        """Store this process's metrics, unless a background thread stores them."""
         self._recorder.after_request()
 
     def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:

@@ -128,7 +128,7 @@ class FiguresRecorder:
                 unsettled_figures.stored(batch)
 
     def after_request(self) -> None:
-        """Store this process's metrics, unless a background thread already does so."""
+        """Store this process's metrics, unless a background thread stores them."""
         if not self._threads and self._has_figures():
             self._write()
 

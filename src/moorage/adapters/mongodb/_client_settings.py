@@ -79,7 +79,7 @@ class ClientSettings:
         return kind(url, **settings)
 
     def place(self) -> tuple[str | None, int | None]:
-        """Return the host and port of a single server; None if there may be several."""
+        """Return the host and port if the URL names a single server; otherwise None."""
         url = self.url.reveal()
         if not url.startswith(_SCHEMES[0]):
             return None, None

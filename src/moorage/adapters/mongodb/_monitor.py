@@ -155,7 +155,7 @@ class Monitor(ConnectionPoolListener):
         self._wait(is_waiting=False)
 
     def connection_checked_out(self, event: Any) -> None:
-        """Record that an attempt got an open connection, over which its command is sent next.
+        """Record that an attempt got an open connection, which sends its command next.
 
         A listener for commands would know the moment of sending, but costs 20 µs for each command.
         """

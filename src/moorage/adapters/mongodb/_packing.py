@@ -54,7 +54,7 @@ def as_json(result: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """Convert JSON to a value; Extended JSON becomes MongoDB's types.
+    """Convert JSON to a Python value; Extended JSON becomes MongoDB's own types.
 
     Raises:
         ValueError: a value of Extended JSON is wrong.

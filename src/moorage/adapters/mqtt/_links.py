@@ -246,7 +246,7 @@ class AsyncMqttLink:
             raise
 
     async def flush(self, until: float) -> None:
-        """Send the buffered bytes; if another task is sending, leave them to that task."""
+        """Send the buffered bytes, unless another task is already sending them."""
         outgoing = self.session.memory.outgoing
         while outgoing and not self._is_torn:
             data = bytes(outgoing)
@@ -363,7 +363,7 @@ class MqttLink:
     def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
-        """Publish messages; several may be sent before the first one is acknowledged."""
+        """Publish messages; later ones may be sent before the first one is acknowledged."""
         return run(self._link.publish_batch(items, timeout))
 
     def close(self) -> None:

@@ -192,7 +192,7 @@ class MqttReader:
 
 
 def _records(messages: Sequence[tuple[str, Any]], offsets: Sequence[str]) -> list[SinkRecord]:
-    """Return the records of messages; each message comes with its topic."""
+    """Convert messages to records; each message comes with its topic."""
     fields = [_fields(message.properties) for _, message in messages]
     return checked_records(
         [bytes(message.payload) for _, message in messages],

@@ -285,7 +285,7 @@ class MqttSession:
         self._client.disconnect()
 
     def receive(self, data: bytes, until: float = inf) -> None:
-        """Process bytes from the broker; b"" means the end of the connection.
+        """Process bytes from the broker; b"" means that the broker closed the connection.
 
         Bytes that are not processed at the time `until`, by the monotonic clock, are left for
         later.

@@ -100,7 +100,7 @@ class MqttSource:
         self._reader: MqttReader | None = None
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Connect, and resume the client id's session; earlier deliveries become void."""
+        """Connect, and resume the session; earlier deliveries can no longer be acknowledged."""
         from moorage.adapters.mqtt._links import (  # noqa: PLC0415 - only some need it
             connect_subscriber,
         )

@@ -105,7 +105,7 @@ CIRCUIT_OPEN: Final = 2
 
 
 def holder_of(event: Event) -> str | None:
-    """Return why a call waits or is refused; None if the event reports neither."""
+    """Return the reason why a call waits or is refused; None if the event has no reason."""
     if isinstance(event, CallRefused):
         return _HOLDER_OF_REFUSAL.get(event.error)
     return _HOLDERS.get(type(event))

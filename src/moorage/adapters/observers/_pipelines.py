@@ -113,7 +113,7 @@ class PipelineCollector:
             yield family
 
     def describe(self) -> Iterator[Any]:
-        """Yield the metrics without values, so that a registry learns their names."""
+        """Yield the metrics without values, so that the registry reserves their names."""
         for _, family in self._families():
             yield family
 

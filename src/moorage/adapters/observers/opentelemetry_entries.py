@@ -93,7 +93,7 @@ class OpenTelemetryEntries:
 
     @contextmanager
     def _current(self, span: Any) -> Generator[None]:
-        """A context manager that makes a span current, and records an error in it."""
+        """A context manager that makes a span the current one, and records an error in the span."""
         with self._trace.use_span(
             span, end_on_exit=True, record_exception=False, set_status_on_exception=False
         ):

@@ -98,7 +98,7 @@ def exemplar_of(event: Event) -> Mapping[str, str] | None:
 
 
 class _Metrics:
-    """The Prometheus metrics of one registry; several observers may share them."""
+    """The Prometheus metrics of one registry, which several observers may share."""
 
     def __init__(self, client: Any, registry: Any) -> None:
         options: dict[str, dict[str, Any]] = {

@@ -23,7 +23,7 @@ _LEVELS: Final = {DEBUG: "debug", INFO: "info", WARNING: "warning", ERROR: "erro
 
 
 class SentryObserver:
-    """Leaves a breadcrumb for each event of level INFO or above; later Sentry errors show it.
+    """Leaves a Sentry breadcrumb for each event of level INFO or above.
 
     It needs `sentry-sdk`, which the application sets up.
 

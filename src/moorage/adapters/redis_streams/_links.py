@@ -302,7 +302,7 @@ class AsyncRedisLink(_Link):
         return not _has_received(writer.get_extra_info("socket"))
 
     async def greet(self) -> None:
-        """Connect to Redis, and ask for its version if the user may read it."""
+        """Connect to Redis, and read the server's version if the user has permission."""
         await self._connection.connect()
         with suppress(redis_errors.NoPermissionError):
             self._keep_facts(await self._reply("INFO", "server"))

@@ -134,7 +134,7 @@ class RedisStreamsSource:
         await self._request(self._telling, words, harmless="BUSYGROUP")
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
-        """Return own earlier deliveries first, then entries abandoned by others, then new ones."""
+        """Return this consumer's unfinished entries, then abandoned ones, then new ones."""
         count = max(1, min(limits.records, limits.size // self._size))
         while self._backlog:
             stream, position = next(iter(self._backlog.items()))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ConfluentSchemaRegistry:
-    """Confluent's schema registry, or another one with the same HTTP API.
+    """Confluent's schema registry, or any registry with the same HTTP API.
 
     The address, the credentials, the time limits and the retries are those of the service.
 
@@ -35,7 +35,7 @@ class ConfluentSchemaRegistry:
         return answer
 
     async def version(self, subject: str, version: int | None = None, /) -> SchemaVersion:
-        """Return one version of a subject; by default the latest."""
+        """Return one version of a subject's schema; by default the latest."""
         answer: SchemaVersion = await self._manager.perform(
             self._service, version_of(subject, version)
         )

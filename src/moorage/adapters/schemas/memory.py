@@ -38,7 +38,7 @@ _NAME: Final = late_pattern(r"([1-9]\d{0,9})(?:@([1-9]\d{0,9}))?")
 
 
 class MemorySchemaRegistry:
-    """A schema registry in memory, which checks new versions by moorage's own rules.
+    """A schema registry in memory, which checks new versions with moorage's own rules.
 
     Args:
         compatibility: the compatibility mode of each subject, such as "backward".
@@ -63,7 +63,7 @@ class MemorySchemaRegistry:
         raise SchemaNotFound(f"The registry has no schema with the id {id}.")
 
     async def version(self, subject: str, version: int | None = None, /) -> SchemaVersion:
-        """Return one version of a subject; by default the latest.
+        """Return one version of a subject's schema; by default the latest.
 
         Raises:
             SchemaNotFound: the subject or the version does not exist.

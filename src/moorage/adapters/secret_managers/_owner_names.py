@@ -28,6 +28,6 @@ def secret_path(prefix: str, service: str, tenant: str | None) -> str | None:
 
 
 def secret_word(prefix: str, service: str, tenant: str | None) -> str | None:
-    """Return a secret's name of letters, digits and hyphens; None if it would be ambiguous."""
+    """Return a secret's name made of letters, digits and hyphens; None if it would be ambiguous."""
     names = unambiguous_names(service, tenant)
     return None if names is None else prefix + "--".join(names)

@@ -166,7 +166,7 @@ class _Login:
 
 
 def content_of(path: str) -> Secret | None:
-    """Return the stripped content of a small file; None if it cannot be read."""
+    """Return the content of a small file without surrounding space; None if unreadable."""
     try:
         with Path(path).open("rb") as file:
             content = file.read(_LONGEST_FILE + 1).strip()

@@ -180,7 +180,7 @@ class AzureKeyVault:
         return Request(method, path, query={"api-version": self.api_version})
 
     def _is_ours(self, resource: str) -> bool:
-        """Return whether a token's resource is the key vault's host or a parent domain of it."""
+        """Return whether a token is for the key vault's host or a parent domain of the host."""
         resource_host, host = urlsplit(resource).hostname, urlsplit(self.address).hostname
         return resource_host is not None and (
             host == resource_host or f"{host}".endswith(f".{resource_host}")

@@ -59,7 +59,7 @@ class VaultToken:
 
 @attrs.frozen
 class VaultTokenFile:
-    """A Vault login with a token in a file that another program renews, such as Vault's agent.
+    """A Vault login with the token in a file that another program, such as Vault's agent, renews.
 
     Attributes:
         path: the path of the file, which is read again when Vault refuses the token.

@@ -70,7 +70,7 @@ class _Described:
         return judge(error, self.system, SqlPhase.SENT)
 
     def check_time(self, attempt: OperationAttempt) -> None:
-        """Refuse to repeat the operation if too little time is left for the server's answer."""
+        """Refuse to repeat the operation if too little time is left for the server's response."""
         if attempt.number > 1 and attempt.timeout < _LEAST_OF_REPEAT:
             raise timeout_error(SqlPhase.CONNECTING)
 
@@ -227,7 +227,7 @@ class CommonConnector(Uncopyable):
     def _opened_stream(
         self, session: Session, statement: Statement, parameters: Mapping[str, Any], batch: int
     ) -> Any:
-        """Start a read-only transaction, and return the result of a query in it."""
+        """Start a read-only transaction, and return the rows of a query as a stream."""
         # MySQL's limit would hold for the whole stream, and not for each batch.
         session.open(is_limited=self.database.system != "mysql")
         session.begin(None, read_only=True)
@@ -263,7 +263,7 @@ class Steps:
 
 
 def ping(session: Session) -> None:
-    """Check that the server answers; for SQLite, that the file is a database."""
+    """Check that the server responds; for SQLite, check that the file is a database."""
     # SQLite reads no file for a statement that concerns none of its tables.
     is_file = session.database.system == "sqlite"
     session.control("PRAGMA schema_version" if is_file else "SELECT 1")

@@ -235,7 +235,7 @@ class Session:
                 self.control("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Commit the transaction; until the answer arrives, the outcome is unknown."""
+        """Commit the transaction; until the server responds, the outcome is unknown."""
         self._check_order()
         self.check_transaction()
         self.phase = SqlPhase.SENT
@@ -266,7 +266,7 @@ class Session:
             raise self._undoing_failure
 
     def note_failure(self, failure: Exception) -> None:
-        """Note the failure of a step if it has undone the open transaction."""
+        """Remember the failure of a step if the failure has undone the open transaction."""
         link = cast("SqlLink", self.link)
         if self._undoing_failure is None and (
             self._is_disordered or link.connection.invalidated or not link.has_transaction()
@@ -274,7 +274,7 @@ class Session:
             self._undoing_failure = failure
 
     def _check_order(self) -> None:
-        """Raise an error if unread bytes of an old answer could be mistaken for the next answer."""
+        """Raise an error if unread bytes of an old response could be read as the next response."""
         if self._is_disordered:
             raise AnswerCutError
 

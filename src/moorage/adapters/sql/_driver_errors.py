@@ -30,7 +30,7 @@ class OversizedResultError(Exception):
 
 
 class AnswerCutError(OversizedResultError):
-    """Raised if an answer was too large, so that the rest of it was not read."""
+    """Raised if a response was too large, so that the rest of the response was not read."""
 
 
 _UNREADABLE = (LookupError, ValueError, StructError)
@@ -114,7 +114,7 @@ def _of_driver(error: Exception, system: str, phase: SqlPhase) -> ConnectorError
 
 
 def _was_reading_rows(error: BaseException) -> bool:
-    """Return whether psycopg could not convert a row, which comes after the statement's effect."""
+    """Return whether psycopg failed to convert a row, which happens after the statement ran."""
     trace = error.__traceback__
     while trace is not None:
         module: str = trace.tb_frame.f_globals.get("__name__", "")

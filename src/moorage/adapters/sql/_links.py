@@ -70,7 +70,7 @@ class SqlLink:
             driver.set_progress_handler(lambda: monotonic() > end.until, _INSTRUCTIONS)
 
     def end_waits_at(self, until: float) -> None:
-        """Set the deadline until which the client waits for the database's answer.
+        """Set the deadline until which the client waits for the database's response.
 
         An asynchronous client is cancelled instead.
         """
@@ -220,7 +220,7 @@ class SqlLinks:
         return None
 
     def _answers(self, link: SqlLink) -> bool:
-        """Return whether the server answers over a connection; close the connection if not."""
+        """Return whether the server responds on a connection; close the connection if not."""
         answers = False
         try:
             answers = link.answers()
@@ -240,7 +240,7 @@ class _StatementDeadline:
 
 
 def _last_of(links: list[SqlLink]) -> SqlLink | None:
-    """Remove and return the last connection, or None; safe if other threads do so too."""
+    """Remove and return the last connection, or None; safe while other threads do the same."""
     try:
         return links.pop()
     except IndexError:

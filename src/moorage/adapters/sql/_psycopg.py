@@ -96,7 +96,7 @@ class PunctualAsyncConnection(AsyncConnection[Any]):
 
 
 def _run_counted(connection: Any, gen: Any) -> Generator[Any, Any, Any]:
-    """Run a psycopg generator; close the connection if the answer becomes too large."""
+    """Run a psycopg generator; close the connection if the response becomes too large."""
     reads = first = 0
     try:
         awaited_state = next(gen)

@@ -160,7 +160,7 @@ class SqlCheckpoints:
         await self._access.transact(run_steps, name=_STORE.name, repeatable=True)
 
     async def move(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
-        """Store positions to continue from, which may be before the current ones.
+        """Store the positions from which to continue, which may be earlier than the current ones.
 
         Raises:
             LocalFailure: a later owner began, or a sink has stored positions with its rows since
@@ -235,7 +235,7 @@ class _Owner(NamedTuple):
 
 
 async def _lock(transaction: AsyncTransaction, name: str) -> _Owner:
-    """Lock a source's row of checkpoints until the transaction ends, and return it.
+    """Lock a source's checkpoint row until the transaction ends, and return the row.
 
     Raises:
         LocalFailure: the row was removed.

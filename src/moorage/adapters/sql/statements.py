@@ -67,7 +67,7 @@ class Statement:
 
 
 class Query(Statement):
-    """A statement that only reads, so that it may be repeated after any failure.
+    """A statement that only reads, and may be repeated after any failure.
 
     Numbers and strings in the statement are refused, even harmless ones such as `LIMIT 10`: write
     parameters such as `LIMIT :most`, and give their values with the call.
@@ -86,7 +86,7 @@ class Query(Statement):
 
 
 class Command(Statement):
-    """A statement that changes rows; it is repeated only if it certainly had no effect.
+    """A statement that changes rows, and is repeated only if it certainly had no effect.
 
     Args:
         statement: a literal text such as "DELETE FROM carts WHERE id = :id", or an expression of
@@ -105,7 +105,7 @@ class Command(Statement):
 
 
 def configured_statement(name: str, text: str, *, repeatable: bool) -> Statement:
-    """Return a statement whose text comes from a configuration instead of the program.
+    """Return a statement whose text comes from a configuration file.
 
     A configured statement must not contain values either, so its text is checked like a literal.
 

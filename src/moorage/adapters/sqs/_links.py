@@ -32,7 +32,7 @@ class _SqsLink:
         self._is_open = True
 
     def is_connected(self) -> bool:
-        """Return whether the link to SQS is still open; it is not after `close`."""
+        """Return whether the link to SQS is open, which it is until `close` is called."""
         return self._is_open
 
     def concern(self) -> tuple[str, str] | None:
@@ -40,7 +40,7 @@ class _SqsLink:
         return None
 
     def close(self) -> None:
-        """Mark the link as closed, so that nothing more is sent."""
+        """Mark the link as closed, so that no further requests are sent."""
         self._is_open = False
 
 

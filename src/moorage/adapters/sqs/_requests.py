@@ -113,7 +113,10 @@ class SqsRequests:
         return [next(answered_results) if result.ok else result for result in results]
 
     async def ping(self, timeout: float) -> None:
-        """Ask SQS for a queue's name; an error for missing permission counts as success."""
+        """Request a queue's name from SQS.
+
+        An error for missing permission also counts as success.
+        """
         try:
             await self._send_action("ListQueues", {"MaxResults": 1}, "", timeout)
         except AuthenticationFailed as error:

@@ -106,7 +106,7 @@ class Channels(_Channels):
         return len(self._all)
 
     def ask(self, end: bytes, within: int, timeout: float | None) -> Reply | None:
-        """Ask the broker for a token; None if it is unavailable or does not reply in time."""
+        """Request a token from the broker; None if the broker does not reply in time."""
         until = monotonic() + _seconds_for(within, timeout)
         while True:
             channel, is_new = self._channel()
@@ -220,7 +220,7 @@ class AsyncChannels(_Channels):
         self._of_loops.clear()
 
     async def ask(self, end: bytes, within: int, timeout: float | None) -> Reply | None:
-        """Ask the broker for a token; None if it is unavailable or does not reply in time."""
+        """Request a token from the broker; None if the broker does not reply in time."""
         pause = AWAY
         try:
             async with asyncio.timeout(_seconds_for(within, timeout)):

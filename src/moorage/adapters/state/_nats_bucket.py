@@ -1,4 +1,4 @@
-"""A NATS key-value bucket; a write succeeds only if it gives the revision of the last write."""
+"""A NATS key-value bucket, in which a write must name the revision that it replaces."""
 
 from __future__ import annotations
 

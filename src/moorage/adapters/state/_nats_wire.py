@@ -68,7 +68,7 @@ class Refused(NamedTuple):
 
 
 def subject_word(text: str) -> str:
-    """Return a string encoded as one token of a NATS subject, different for different strings."""
+    """Encode a string as one token of a NATS subject; different strings differ in the token."""
     encoded = _UNSAFE.sub(
         lambda match: b"=%02X" % ord(match[0]), text.encode("utf-8", "surrogatepass")
     )
@@ -90,7 +90,7 @@ def stream_of(bucket: str) -> str:
 
 
 def bucket_config(bucket: str, replicas: int) -> bytes:
-    """Return the request that creates a bucket, which keeps only each key's last write.
+    """Return the request that creates a bucket, which stores only the last write of each key.
 
     A full bucket refuses writes: dropping the oldest claims instead would allow second effects.
     """
@@ -188,7 +188,7 @@ def microseconds(text: str) -> int:
 
 
 def is_expired(value: bytes, now: int) -> bool:
-    """Return whether a stored state may be deleted; False for bytes that are not a state."""
+    """Return whether a stored state has expired; False for bytes that are no state."""
     if len(value) < _EXPIRY_HEAD.size:
         return False
     _, numbers, seen_at, keep_for = _EXPIRY_HEAD.unpack_from(value)

@@ -1,4 +1,4 @@
-"""Commands that an asynchronous store runs in the background; nobody awaits their results.
+"""Commands that an asynchronous store runs in the background, without a waiting caller.
 
 `post` is a synchronous function, so an asynchronous store cannot execute the command in it. Laws:
 
@@ -30,7 +30,7 @@ MAX_POSTED: Final = 1_000
 
 
 class PostedCommands:
-    """The queue of commands that a store runs in the background; nobody awaits their results.
+    """A store's queue of commands that run in the background, without a waiting caller.
 
     Attributes:
         queue: the commands that have not begun.

@@ -141,7 +141,7 @@ class AsyncClusterConnection:
         self._guard: AsyncGenerator[None] | None = None
 
     async def ready(self) -> None:
-        """Find the nodes of the Redis cluster, unless they are known.
+        """Look up the nodes of the Redis cluster, unless they are already known.
 
         Raises:
             UnsentError: no node responded.

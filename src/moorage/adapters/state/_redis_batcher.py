@@ -1,4 +1,4 @@
-"""Batches of commands, with which callers of an event loop share round trips to Redis.
+"""Batches of commands, so that callers of an event loop share round trips to Redis.
 
 Laws:
 
@@ -167,7 +167,7 @@ class Batcher:
             future.set_exception(self._error_of(redis_errors.TimeoutError()))
 
     def post(self, command: Command[Any], call: ScriptCall | None) -> None:
-        """Queue a command whose result nobody awaits."""
+        """Queue a command for whose result no caller waits."""
         if call is not None:
             self._calls.append((call, None, command, self._timeout))
             if self._send_task is None:

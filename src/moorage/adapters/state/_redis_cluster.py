@@ -1,4 +1,4 @@
-"""A threaded program's connections to a Redis cluster; each request goes to the node of its keys.
+"""A threaded program's connections to a Redis cluster; requests go to the node of their keys.
 
 Laws:
 
@@ -150,7 +150,7 @@ class ClusterPool:
             self._loading.release()
 
     def _load_from_any(self, until: float) -> None:
-        """Ask nodes for the map of hash slots until one answers; nodes that failed come last."""
+        """Request the map of hash slots from one node after another; failed nodes come last."""
         nodes = sorted({*self._nodes, *self._server.nodes}, key=self._lost.__contains__)
         failure: BaseException | None = None
         for number, node in enumerate(nodes):
@@ -183,7 +183,7 @@ _SLOTS: Final = ("CLUSTER", "SLOTS")
 
 
 def as_redirection(error: redis_errors.ResponseError) -> redis_errors.ResponseError:
-    """Convert an error reply of a node; a redirection to another node gets its own class.
+    """Convert a node's error reply; a redirection to another node gets a class of its own.
 
     Before redis-py 6, an ordinary connection does not recognise the redirections of a cluster.
     """
@@ -193,7 +193,7 @@ def as_redirection(error: redis_errors.ResponseError) -> redis_errors.ResponseEr
 
 
 def _target_of(error: Any, source: _Node) -> _Node:
-    """Return the address that a redirection names; without a host, it keeps the source's host."""
+    """Return the address in a redirection; if it has no host, use the source's host."""
     return error.host or source[0], error.port
 
 

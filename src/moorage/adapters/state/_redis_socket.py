@@ -32,7 +32,7 @@ class TimedSocket:
         self.until = until
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set whether operations may wait at all; the deadline limits the wait."""
+        """Set whether operations may wait; the deadline, not `seconds`, limits the wait."""
         self._waits = seconds != 0
         self._socket.settimeout(seconds)
 
@@ -65,7 +65,7 @@ class _TimedTcpConnection(Connection):
     until: float
 
     def _connect(self) -> socket.socket:
-        """Try the addresses in turn, each for an equal share of the remaining time."""
+        """Try the addresses one after another, each for an equal share of the remaining time."""
         addresses = _addresses(self.host, self.port, self.socket_type, self.until)
         failure: OSError = OSError("the host name has no address")
         for attempts_left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):

@@ -144,7 +144,7 @@ class ScriptCalls:
             return None
 
     def admission(self, command: Admission) -> ScriptCall:
-        """Encode an admission; the encoding is cached if it contains nothing unique."""
+        """Encode an admission; the encoding is cached if it contains no unique value."""
         circuit, limits, budget = self._rules(command.gates)
         flags = (
             (_RETRY if command.retry else 0)
@@ -334,7 +334,7 @@ def _tickets(limits: Iterable[bytes], tickets: Iterable[Ticket]) -> bytes:
 
 
 class _UnknownRuleError(Exception):
-    """Raised for a kind of limit that the Redis script does not know."""
+    """Raised for a kind of rate limit that the Redis script does not support."""
 
 
 def _all_kinds(kind: type) -> list[type]:
@@ -456,7 +456,7 @@ def arguments(batch: Batch, now: bytes = _SERVER_TIME) -> tuple[Sequence[bytes],
 
 
 def _runs(batch: Batch) -> Iterator[tuple[ScriptCall, int]]:
-    """Yield the commands; consecutive equal ones once, with their number."""
+    """Yield the commands with counts; equal consecutive commands are yielded once."""
     times = 0
     previous_call = batch[0]
     for call in batch:

@@ -107,7 +107,7 @@ def expiry(state: State, stored: int) -> int:
 
 
 class _PendingCommand:
-    """A command whose caller waits for the answer, until a time of `monotonic()`.
+    """A command whose caller waits for the reply, until a time of `monotonic()`.
 
     Attributes:
         finished: whether the caller has its answer or its error, or must retry.
@@ -455,7 +455,7 @@ class Combiner:
     def _fail_batch(
         self, pool: LinkPool, batch: _Batch, error: Exception | None, *, late: bool
     ) -> None:
-        """Fail all commands of a batch; callers with time left try again."""
+        """Fail all commands of a batch; callers with time left try their command again."""
         self._close(pool, batch)
         now = monotonic()
         with pool.lock:
@@ -488,7 +488,7 @@ def _wake_waiters(pending: _PendingCommand) -> None:
 
 
 def _own_copy(error: Exception | None) -> Exception | None:
-    """Return a copy of an error, so that each caller gets its own."""
+    """Return a copy of an error, so that each caller raises a separate object."""
     return copy(error) if isinstance(error, ConnectorError) else error
 
 

@@ -1,4 +1,4 @@
-"""Writes the SQLite journal to disk; one such flush serves several callers.
+"""Writes the SQLite journal to disk; callers share such flushes.
 
 A commit that waits for the disk would block all other writers. So a commit only writes to the
 journal, and a durable command then flushes the journal: one flush serves all callers that have

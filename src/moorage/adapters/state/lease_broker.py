@@ -128,7 +128,10 @@ class LeaseBroker(AsyncContextClosable):
         self._storage.post(command)
 
     def kind(self, limits: AdmissionKind) -> _Kind | None:
-        """Return the calls and tokens for these limits; None if there are too many such groups."""
+        """Return the waiting calls and the tokens for these limits.
+
+        None if there are too many groups.
+        """
         kind = self._kinds.get(limits)
         if kind is None:
             if len(self._kinds) >= _MOST_KINDS:
@@ -169,7 +172,7 @@ def check_store(storage: object) -> None:
 
 
 class _Kind:
-    """The calls that wait for tokens of the same limits, and the broker's tokens for them."""
+    """The calls that wait for tokens of the same rate limits, and the broker's tokens for them."""
 
     def __init__(self, broker: LeaseBroker, limits: AdmissionKind) -> None:
         self._broker = broker
@@ -196,7 +199,7 @@ class _Kind:
         self._carry_out(leases.after_leaving(self._lease, calls, _now(), self._most))
 
     def is_idle(self) -> bool:
-        """Return whether neither calls nor tokens are left for these limits."""
+        """Return whether no calls wait and no tokens are left for these limits."""
         return not self._calls and self._task is None and _now() > self._lease.until
 
     def end(self) -> list[asyncio.Task[None]]:

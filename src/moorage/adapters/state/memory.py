@@ -373,7 +373,7 @@ class MemoryStorage:
         return counts_before
 
     def _make_space(self, name: str, number: int, keys: tuple[str, ...], now: int) -> None:
-        """Drop expired states to make room; if that is not enough, warn or drop unexpired ones."""
+        """Drop expired states to free space; if that is not enough, warn or drop other states."""
         maximum = self._max_entries
         is_full = self._counts[name] + number > maximum
         if (is_full or name not in self._warned) and now >= self._swept_at + _SWEEP_PAUSE:
@@ -401,7 +401,7 @@ class MemoryStorage:
             self._drop_state(key, state)
 
     def _drop_state(self, key: str, state: State) -> None:
-        """Drop a state, unless it was changed or dropped already."""
+        """Drop a state, unless it has changed or was already dropped."""
         cells, counts, name = self._cells, self._counts, class_of(key)
         try:
             with self._lock:
@@ -421,7 +421,7 @@ class MemoryStorage:
 
 
 class AsyncMemoryStorage:
-    """An asynchronous `MemoryStorage`, which can share the states of another store."""
+    """An asynchronous `MemoryStorage`, which may share its states with another store."""
 
     durable = False
     reach = "process"

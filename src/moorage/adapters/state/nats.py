@@ -1,4 +1,4 @@
-"""Idempotency keys and other claims in a JetStream key-value bucket.
+"""Stores idempotency keys and other claims in a JetStream key-value bucket.
 
 A bucket changes one key at a time, by compare-and-set. This suits claims, which have one writer at
 a time. A limit that many callers change concurrently would need many attempts per write. Laws:
@@ -233,7 +233,7 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
         return _BACKGROUND_LOOP.run(work)
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on its state, and return the answer."""
+        """Run one command on its state, and return the command's result."""
         end_time = None if timeout is None else monotonic() + timeout
         if self._posted:
             self._send(end_time)
@@ -251,7 +251,7 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer nobody needs, now or together with the next command."""
+        """Run a command without waiting for a result, now or together with the next command."""
         self._posted.append(command)
         if not self._is_unavailable:
             self._send(None)
@@ -310,7 +310,7 @@ class AsyncNatsStorage(_NatsStorageCore, AsyncContextClosable):
         self._cleaning: asyncio.Task[None] | None = None
 
     async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on its state, and return the answer."""
+        """Run one command on its state, and return the command's result."""
         posts = self._posts
         end_time = None if timeout is None else monotonic() + timeout
         if posts.queue or posts.task:

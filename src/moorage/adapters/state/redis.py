@@ -130,7 +130,7 @@ class _Store(ABC):
 
 
 class RedisStorage(_Store, ContextClosable):
-    """A `StateStorage` in Redis, safe to share between threads; a forked child reconnects.
+    """A `StateStorage` in Redis, which threads may share; a forked child opens new connections.
 
     Args:
         where: a URL (`redis://user:password@host:port/0`, `rediss://…` for TLS, `unix:///path`,

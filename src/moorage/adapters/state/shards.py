@@ -292,7 +292,7 @@ def _seconds_left(end_time: float) -> float | None:
 
 @contextmanager
 def _errors_collected() -> Generator[Callable[[str], AbstractContextManager[None]]]:
-    """Yield a context in which to act on each shard; at the end, raise all errors together."""
+    """Yield a context manager for work on each shard; at the end, raise all errors together."""
     errors: list[tuple[str, Exception]] = []
 
     @contextmanager

@@ -257,7 +257,7 @@ class AsyncSqliteStorage(AsyncContextClosable):
         raise engine.file.locked()
 
     async def _retry_in_thread(self, command: Command[Answer], until: float) -> Answer:
-        """Run a command in a thread; if its caller stops waiting, return what was granted."""
+        """Run a command in a thread; if the caller stops waiting, give back the granted tokens."""
         from asyncio import CancelledError, wrap_future  # noqa: PLC0415 - synchronous programs do not need asyncio
 
         running_future = self._pool().submit(self._engine.retry, command, until)

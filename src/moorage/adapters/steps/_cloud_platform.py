@@ -34,7 +34,7 @@ _LARGE_CHUNK: Final = 16 * 1024
 
 
 class Cloud(Protocol):
-    """The requests to one cloud with which `CloudRuns` starts, finds and ends runs.
+    """The requests to a cloud's API with which `CloudRuns` starts, finds and ends runs.
 
     `begin` starts a run, or returns the existing run of this name. `find` returns a run, and takes
     the run's place in the cloud if it is known. `end` asks a run to end for a reason, which `find`
@@ -183,7 +183,10 @@ class CloudRuns:
         self._cloud.close()
 
     def _recent_run(self, name: str, timeout: float) -> CloudRun | None:
-        """Return a run, read from the cloud at most `pace` ago; end it if it exceeded its limit."""
+        """Return a run, read from the cloud at most `pace` ago.
+
+        End the run if it exceeds its limit.
+        """
         now = self._clock.nanoseconds()
         with self._lock.current:
             last_status = self._seen.get(name)

@@ -229,5 +229,5 @@ def _request_id(answer: Response) -> str | None:
 
 
 def _printable(text: str) -> str:
-    """Return a cloud's text without control characters, as they could manipulate a terminal."""
+    """Return a cloud's text without control characters, which could manipulate a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

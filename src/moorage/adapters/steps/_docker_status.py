@@ -159,7 +159,10 @@ class ContainerStates:
         return bool(events.strip())
 
     def _has_note(self, name: str, note: str, timeout: float) -> bool:
-        """Return whether a watchdog left this note in a container; an empty name means any note."""
+        """Return whether a watchdog stored this note in a container.
+
+        An empty name means any note.
+        """
         query = {"path": f"{_NOTES}{note}"}
         with self._engine.answer(
             "HEAD", container_path(name, "archive"), timeout, query=query

@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def watch(container: Container, record: Record) -> None:
-    """Wait until a container ends; stop it if its time limit passes first."""
+    """Wait until a container ends; if its time limit passes first, stop the container."""
     if not container.has_begun() or container.has_ended(record.deadline()):
         return
     _, _, _, grace, reason, _ = record.task
@@ -86,7 +86,7 @@ class EngineGoneError(Exception):
 
 
 class Record:
-    """A file that a living watchdog locks, so that other processes see that it lives.
+    """A file that a running watchdog locks, so that other processes see that it is alive.
 
     Without a path, or if another watchdog of the container holds the lock, nothing is recorded.
 

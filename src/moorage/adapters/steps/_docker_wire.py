@@ -134,7 +134,7 @@ class Engine:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Generator[http.client.HTTPResponse]:
-        """Send a request, and yield its response; the block need not read all of it.
+        """Send a request, and yield the response, which the block need not read completely.
 
         Args:
             method: the HTTP method.

@@ -1,4 +1,4 @@
-"""Answers of git hosts, such as GitHub, and the errors for unreadable or refused ones."""
+"""Responses of git hosts, such as GitHub, and the errors for unreadable or refused ones."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def host_time(text: str | None) -> datetime:
 
 
 def unreadable_answer_error(host: str, error: Exception) -> ConnectorError | None:
-    """Return the error for an answer that differs from the host's documentation.
+    """Return the error for a response that differs from the host's documentation.
 
     Args:
         host: the name of the host in messages.
@@ -171,7 +171,7 @@ def reads_answers(host: str) -> Callable[[type[K]], type[K]]:
 
 
 def reading_answer(request: Callable[P, R], host: str) -> Callable[P, R]:
-    """Wrap a request to a host so that an unreadable answer raises an error of moorage."""
+    """Wrap a request to a host so that an unreadable response raises an error of moorage."""
 
     @wraps(request)
     def send(*args: P.args, **kwargs: P.kwargs) -> R:

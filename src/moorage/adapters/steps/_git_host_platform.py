@@ -60,7 +60,7 @@ class Claim(NamedTuple):
 
 
 class GitHost(Protocol):
-    """The requests to one git host with which `GitHostRuns` starts, finds and ends runs.
+    """The requests to a git host's API with which `GitHostRuns` starts, finds and ends runs.
 
     `claim` creates a claim, and returns None if another caller has created it. `change` changes the
     note of a claim, whatever others change at the same time. `begin` dispatches a run; it returns
@@ -197,7 +197,7 @@ class GitHostRuns:
         return chunk
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
-        """Ask a run to end; kill it at once if `grace` is 0, else the host's own rules apply."""
+        """Ask a run to end; if `grace` is 0, kill it at once, otherwise the host's rules apply."""
         status = self._status_of_run(name, timeout, needs_approval=False)
         if status is None or status.is_over:
             return
@@ -221,7 +221,7 @@ class GitHostRuns:
         return self._host.file(number, path, limit, timeout)
 
     def remove(self, name: str, timeout: float, /) -> None:
-        """Forget a finished run; the git host keeps its own record of it, and the log."""
+        """Forget a finished run; the git host keeps its own record and the log of the run."""
         status = self._status_of_run(name, timeout)
         if status is not None and status.is_over:
             self._host.give_back(name, timeout)

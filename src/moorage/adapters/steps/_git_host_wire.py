@@ -1,4 +1,4 @@
-"""Requests to a git host's API, each over its own connection."""
+"""Sends requests to a git host's API, each over a separate connection."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class GitHostApi:
         access: Access | None = None,
         further_origins: tuple[str, ...] = (),
     ) -> Answer:
-        """Send a request, and return the answer, which may be a redirect.
+        """Send a request, and return the response, which may be a redirect.
 
         Args:
             method: the method.
@@ -324,7 +324,7 @@ class _DeadlineReader(io.RawIOBase):
 
 
 class _AnswerReader:
-    """A socket for `http.client`, from which an answer is read until a deadline."""
+    """A socket for `http.client`, from which a response is read until a deadline."""
 
     def __init__(self, channel: socket.socket, deadline: float) -> None:
         self._reader = _DeadlineReader(channel, deadline)

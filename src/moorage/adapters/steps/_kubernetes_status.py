@@ -28,7 +28,7 @@ _THROTTLED: Final = "toomanyrequests"
 
 
 def condition_of(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the condition with which a Job ended; empty if it is unfinished."""
+    """Return the final condition of a Job; empty if the Job is unfinished."""
     for condition in job.get("status", {}).get("conditions") or ():
         if condition["type"] in {"Complete", "Failed"} and condition["status"] == "True":
             end_state: dict[str, Any] = condition

@@ -67,7 +67,7 @@ class _Runs:
         self.deadline = time.monotonic() + request["timeout"]
 
     def answered(self) -> tuple[dict[str, Any], bytes]:
-        """Return the answer to the request as plain values, and the bytes that follow it."""
+        """Return the response to the request as plain values, and the bytes that follow it."""
         action = self.request["do"]
         if action == "start":
             return self.started(), b""
@@ -231,7 +231,7 @@ def _facts(path: Path) -> Optional[dict[str, Any]]:  # noqa: UP045 - old release
 
 @contextlib.contextmanager
 def _lock(folder: Path, *, is_shared: bool = False) -> Generator[Optional[int], None, None]:  # noqa: UP045 - old releases of Python, too
-    """Lock a run for a `with` block; the value is None if another process has locked it."""
+    """Lock a run for a `with` block; the value is None if another process has the lock."""
     try:
         file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except FileNotFoundError:

@@ -35,7 +35,7 @@ _VARIABLES: Final = ("PATH", "HOME", "SSH_AUTH_SOCK")
 
 
 class Target(NamedTuple):
-    """An account on another machine, and the `ssh` options for it."""
+    """An account on another machine, and the `ssh` options with which to reach it."""
 
     host: str
     user: str | None

@@ -109,7 +109,7 @@ class _Supervisor:
         return facts["pid"]
 
     def supervise(self, deadline: float) -> None:
-        """Wait until the step ends; end it at its time limit or when it is stopped."""
+        """Wait until the step ends; end the step at its time limit or when a caller stops it."""
         while self.code is None:
             now = time.monotonic()
             if self.kill_at is not None and now >= self.kill_at:
@@ -131,7 +131,7 @@ class _Supervisor:
             self.signal_everything(signal.SIGTERM)
 
     def reap(self) -> bool:
-        """Collect ended child processes; return whether any child is left."""
+        """Collect ended child processes; return whether any child still runs."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -158,7 +158,7 @@ class _Supervisor:
                 continue
 
     def write_secrets(self) -> None:
-        """Write each secret to a file of its own."""
+        """Write each secret to a separate file."""
         folder = self.folder / "secrets"
         folder.mkdir(mode=0o700, exist_ok=True)
         for name, value in self.task["secrets"].items():

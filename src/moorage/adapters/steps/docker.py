@@ -463,7 +463,7 @@ class DockerPlatform:
         return LOG_DRIVER if self._logs_locally else {}
 
     def _begin(self, created: _Created, watchdog: Watchdog, timeout: float) -> RunStatus | None:
-        """Start a created container; return None if another caller removes it, or may do so."""
+        """Start a created container; return None if another caller may be removing it."""
         try:
             self._limits.keep(watchdog, created.id, created.spec.step, timeout)
         except ConnectorError:
@@ -495,7 +495,7 @@ class DockerPlatform:
             return tombstone_of(facts)
 
     def _is_buried(self, name: str, tombstone: dict[str, Any], timeout: float) -> bool:
-        """Create a tombstone named like a run; return False if another container has the name."""
+        """Create a tombstone with the name of a run; return False if a container has that name."""
         code, _ = self._engine.ask(
             *("POST", "/containers/create", timeout),
             query={"name": name},
@@ -525,7 +525,7 @@ def _id_in(answer: bytes) -> str:
 
 
 def _creation_seconds(timeout: float) -> float:
-    """Return how many seconds a container's creator has before others may remove it."""
+    """Return how long other callers wait for a container's creator before they remove it."""
     return min(_LONGEST_PREPARATION, timeout / 2)
 
 
@@ -563,7 +563,7 @@ class DockerSettings:
 
     @property
     def login(self) -> RegistryLogin | None:
-        """The login for the registry; None if there is none."""
+        """The login for the registry; None if no login is set."""
         if self.registry is None or self.registry_user is None or self.registry_password is None:
             return None
         return RegistryLogin(

@@ -344,7 +344,7 @@ class _Ecs:
             fields = {**fields, "nextToken": token}
 
     def _described(self, arns: list[str], timeout: float) -> list[CloudRun]:
-        """Return those of the given tasks that belong to this scope, as runs."""
+        """Return those tasks of the list that belong to this scope, as runs."""
         runs: list[CloudRun] = []
         for start in range(0, len(arns), _DESCRIBED):
             fields = {

@@ -310,7 +310,7 @@ def _fact_time(facts: dict[str, Any] | None) -> datetime | None:
 
 @contextmanager
 def _lock(folder: Path, *, is_shared: bool = False) -> Generator[int | None]:
-    """Lock a run for a `with` block; the value is None if another process has locked it.
+    """Lock a run for a `with` block; the value is None if another process has the lock.
 
     The lock belongs to an open file, so a process that inherits the file goes on holding it.
     Processes that only read a run take a shared lock, so that they do not mistake each other for a

@@ -19,7 +19,7 @@ _KINDS: Final = {"mariadb": "mysql", **{kind: kind for kind in PLACEHOLDERS}}
 
 
 class Lend(Protocol):
-    """A function of the application that calls another one with an open transaction's connection.
+    """A function of the application that passes an open transaction's connection to a callback.
 
     The transaction ends with the call, unless the host had begun it before. Errors of the database
     are raised as `ConnectorError`.

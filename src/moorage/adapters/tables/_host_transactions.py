@@ -29,7 +29,7 @@ _ASYNC_CONNECTION: Final = "an asynchronous connection of the driver, or SQLAlch
 
 
 class HostConnection:
-    """An open connection of the application, in an open transaction.
+    """A connection of the application with an open transaction.
 
     Args:
         connection: a DB-API connection, or a connection or session of SQLAlchemy.
@@ -182,7 +182,7 @@ def _check_transaction(connection: Any) -> None:
 
 
 def _is_autocommit(connection: Any) -> bool:
-    """Return whether a connection is known to commit each statement separately."""
+    """Return whether a connection certainly commits each statement separately."""
     if hasattr(connection, "exec_driver_sql"):
         return _is_autocommit_of_sqlalchemy(getattr(connection, "sync_connection", connection))
     is_automatic = getattr(connection, "autocommit", None) is True

@@ -33,7 +33,7 @@ class MysqlEntryLink(MysqlLink):
     async def execute(
         self, statements: Sequence[Statement], until: float, *, keep_open: bool, writes: bool
     ) -> list[StatementResult]:
-        """Run SQL statements in the open transaction, or else in a new one of their own."""
+        """Run SQL statements in the open transaction, or else in a new transaction."""
         end = COMMIT if writes or not statements else ROLLBACK
         texts = [
             *(_insert_values(*statement) for statement in statements),

@@ -51,7 +51,7 @@ class PostgresEntryLink(PostgresLink):
     async def execute(
         self, statements: Sequence[Statement], until: float, *, keep_open: bool, writes: bool
     ) -> list[StatementResult]:
-        """Run SQL statements in the open transaction, or else in a new one of their own."""
+        """Run SQL statements in the open transaction, or else in a new transaction."""
         prepared_statements = [
             (prepared_statement(text), [encode_value(value) for value in values])
             for text, values in statements

@@ -41,7 +41,7 @@ class Link:
     async def __call__(
         self, *statements: Statement, keep_open: bool = False, writes: bool = False
     ) -> list[StatementResult]:
-        """Run SQL statements in the open transaction, or else in a new one of their own."""
+        """Run SQL statements in the open transaction, or else in a new transaction."""
         connection = self.connection
         if writes and not connection.in_transaction:
             connection.execute("BEGIN IMMEDIATE")

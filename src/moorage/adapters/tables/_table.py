@@ -183,7 +183,7 @@ class EntryTable(Generic[E]):
     async def settle(
         self, execute: Execute, entries: Sequence[E], fences: Sequence[int]
     ) -> list[bool]:
-        """Store the results of entries, except those that other workers have claimed meanwhile."""
+        """Store the results of entries, unless another worker has claimed them meanwhile."""
         if self._sql.kind == "sqlite":
             return await self._write(execute, entries, fences)
         numbers = sorted(entry.number for entry in entries)

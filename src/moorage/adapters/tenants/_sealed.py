@@ -25,7 +25,7 @@ _NAME: Final = "tables"
 
 
 class SealedTenants:
-    """Encrypted configurations of tenants; a row can be decrypted for its own tenant only."""
+    """Encrypted configurations of tenants; each can be decrypted only for its own tenant."""
 
     def __init__(self, rows: Rows, cipher: Cipher) -> None:
         self._rows = rows

@@ -137,7 +137,10 @@ class Line:
         return session
 
     async def _wait_to_open(self, timeout: float) -> Session:
-        """Wait for permission to open the connection; return it if another caller opened it."""
+        """Wait for permission to open the connection.
+
+        If another caller has opened it, return it.
+        """
         self._waiting += 1
         try:
             async with asyncio.timeout(timeout), self._opening:
@@ -149,7 +152,7 @@ class Line:
         raise failure
 
     async def _open_connection(self, until: float) -> Session:
-        """Open the connection and return it, or the one open already; for one caller at a time."""
+        """Open the connection unless it is open, and return it; only one caller may do this."""
         session = self._session
         if session is not None and session.is_open:
             self._reused += 1
@@ -244,7 +247,7 @@ class Line:
         return url, list(request.headers.items())
 
     async def close(self) -> None:
-        """Close the connection, and open no other."""
+        """Close the connection, and refuse to open another."""
         self.is_closed = True
         session, self._session = self._session, None
         if session is not None:

@@ -53,7 +53,7 @@ class DirectConnection(ClientConnection):
     queued = 0
 
     def send_at_once(self, message: str | bytes) -> bool:
-        """Send a whole message if that requires no waiting; otherwise return False.
+        """Send a whole message if this needs no waiting; otherwise return False.
 
         `send` of the library does the same inside a context manager, which costs more than the
         message. It also waits while too much is unsent, which callers of this method must not do,
@@ -74,7 +74,7 @@ class DirectConnection(ClientConnection):
         return True
 
     def process_event(self, event: Request | Response | Frame) -> None:
-        """Deliver a message; leave all other events to the library."""
+        """Deliver a message; let the library handle all other events."""
         if type(event) is Frame and event.fin and event.opcode in _DATA:
             if not self.queued and event.opcode in _WHOLE and self._was_received(event):
                 return

@@ -36,7 +36,7 @@ _APPLICATION_CODES = range(4000, 5000)
 
 
 class PendingReply(Protocol):
-    """A request that waits for its reply; it has the interface of a future."""
+    """A request that waits for its reply, with the interface of a future."""
 
     def done(self) -> bool: ...
 
@@ -109,7 +109,9 @@ class Session:
         return arrival.value
 
     def begin_request(self, identity: str, message: str | bytes, reply: PendingReply) -> bool:
-        """Send a request whose reply `reply` receives; return False if sending would have to wait.
+        """Send a request, and pass its reply to `reply`.
+
+        Return False if sending would have to wait.
 
         Nothing was sent then. Otherwise the caller calls `forget_request` at the end.
         """
@@ -160,7 +162,7 @@ class Session:
         raise self._error(closure, was_sent=was_open)
 
     async def ping(self) -> None:
-        """Send a ping, and wait for the server's answer.
+        """Send a ping, and wait until the server replies to it.
 
         Raises:
             ConnectorError: the connection ended before the answer.

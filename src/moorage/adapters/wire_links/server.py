@@ -47,7 +47,7 @@ class WireServer:
         return monotonic() + min(timeout, self._connect_timeout)
 
     async def opened(self, make: Callable[[Wire], L], until: float, network: Network) -> L:
-        """Open a connection, with TLS if the address requires it; do not authenticate.
+        """Open a connection, with TLS if the address requires TLS, without authenticating.
 
         Args:
             make: makes the link of the protocol.

@@ -1,4 +1,4 @@
-"""Acme passes the conformance kit of text messages, and is found by its name."""
+"""Acme passes the conformance kit of text messages, and moorage finds it by its name."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""HTTP clients that use another library's client, such as one of the application."""
+"""HTTP clients that send through a client of another library, such as the application's."""

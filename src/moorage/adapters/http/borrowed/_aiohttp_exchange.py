@@ -130,7 +130,7 @@ class AiohttpExchange(LoopLibraryExchange):
         raise error
 
     def is_buffered(self) -> bool:
-        """Return whether the whole response has arrived, so that reading it will not wait."""
+        """Return whether the whole response has arrived, so that a read does not wait."""
         if self._response is None:
             return False
         content = self._response.content
@@ -187,7 +187,7 @@ class AiohttpExchange(LoopLibraryExchange):
 
 
 class ReportingRequest(aiohttp.ClientRequest):
-    """A request that notifies its exchange when aiohttp sends it."""
+    """A request that notifies its exchange when aiohttp sends the request."""
 
     exchange: AiohttpExchange
 

@@ -130,7 +130,7 @@ async def _whole_body(content: aiohttp.StreamReader, piece: bytes, held_body: He
 
 
 class _WholeExchange(LibraryErrors):
-    """The state of one request and its response, whose errors say if the request was sent.
+    """The state of one request and its response; its errors say whether the request was sent.
 
     Args:
         origin: the destination.
@@ -244,7 +244,7 @@ class _WholeExchange(LibraryErrors):
 
 
 class OpenConnections:
-    """The connections of an aiohttp connector, some of which may be closed unnoticed.
+    """The connections of an aiohttp connector; a server may have closed some of them unnoticed.
 
     Args:
         session: a session of moorage on the connector of the session.
@@ -265,7 +265,7 @@ class OpenConnections:
     async def open(
         self, request: _WholeRequest, timeout: aiohttp.ClientTimeout
     ) -> aiohttp.connector.Connection:
-        """Return a connection for a request; an idle one only if it is still open."""
+        """Return a connection for a request; use an idle connection only if it is still open."""
         connector = self.session.connector
         assert connector is not None  # noqa: S101 - the session is open
         while True:
@@ -316,7 +316,7 @@ class _WholeRequest(aiohttp.ClientRequest):
         )
 
     def update_headers(self, headers: Any) -> None:
-        """Set the given header fields, to which aiohttp must add none."""
+        """Set exactly the given header fields, without any that aiohttp would add."""
         self.headers = headers
 
     def update_auto_headers(self, skip_auto_headers: Any) -> None:

@@ -32,7 +32,7 @@ class LibraryClient(Protocol):
 
 
 class ExchangePool(Pool):
-    """Slots for concurrent exchanges; the other library's client keeps the connections.
+    """Limits concurrent exchanges with slots; the other library's client has the connections.
 
     Attributes:
         library: the client.
@@ -57,7 +57,7 @@ class ExchangePool(Pool):
         self._shut_if_over()
 
     def abandon(self) -> None:
-        """Drop the pool in a forked child, but leave the client open for the parent process."""
+        """Drop the pool in a forked child, and leave the client open for the parent process."""
         self._abandoned = True
         super().abandon()
 

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 class ExchangeLibrary(LibraryClient, Protocol):
-    """A client of another library, which performs an exchange as a whole."""
+    """A client of another library, which sends a request and reads its response in one step."""
 
     @property
     def closed(self) -> bool: ...
@@ -60,7 +60,7 @@ class ExchangeLibrary(LibraryClient, Protocol):
 
 
 class LibraryExchangePool(ExchangePool):
-    """A pool of exchanges that another library performs.
+    """A pool of exchanges (requests with responses) that another library performs.
 
     Attributes:
         lost: exchanges that were garbage-collected without being closed.
@@ -72,7 +72,7 @@ class LibraryExchangePool(ExchangePool):
         self.lost: deque[LibraryExchange] = deque()
 
     def exchange(self, outgoing: OutgoingRequest) -> LibraryExchange:
-        """Return a new exchange for this request, before it begins."""
+        """Return a new exchange for a request, which has not begun."""
         self.enter()
         return self._library.exchange(outgoing)
 
@@ -123,7 +123,7 @@ class LibraryExchangeEngine(LibraryEngine):
 
 
 class LibraryErrors(ExchangeErrors):
-    """The errors of an exchange through a library, with the same texts as for all clients."""
+    """The errors of an exchange through a library, with the same messages as for all clients."""
 
     __slots__ = ()
 

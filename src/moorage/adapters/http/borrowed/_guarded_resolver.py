@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 
 
 class Resolver:
-    """Resolves host names, and makes a library try the addresses in turn.
+    """Resolves host names, and makes a library try the addresses one after another.
 
     Blocking libraries spend the whole timeout on each address of a name, and do not limit the time
     for resolving it.
@@ -49,7 +49,7 @@ class Resolver:
         until: float,
         connect: Callable[[tuple[str, int], float], Awaitable[_Result]],
     ) -> _Result:
-        """Try to connect to the addresses of a host in turn, each with a share of the time.
+        """Try to connect to a host's addresses one after another, each for a share of the time.
 
         Raises:
             DestinationRefused: an address of the host is not allowed.

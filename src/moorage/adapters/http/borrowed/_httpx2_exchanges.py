@@ -82,7 +82,7 @@ class _Httpx2Exchange(LibraryExchange):
         self._stream: Any = None
 
     def meaning(self, error: Exception) -> ExceptionMeaning:
-        """Return the kind of failure that an exception of httpx2 means; one class has two."""
+        """Return the kind of failure that an httpx2 exception means; one class has two meanings."""
         if isinstance(error, httpx2.RemoteProtocolError) and str(error).startswith(_ENDED_TEXTS):
             return (
                 ExceptionMeaning.CUT_OFF
@@ -145,7 +145,7 @@ class _Httpx2Exchange(LibraryExchange):
             raise unverified_tls_error("client")
 
     def _find_connection(self) -> object:
-        """Return the HTTP/1.1 connection of the request; None for another protocol.
+        """Return the HTTP/1.1 connection of the request; None if it uses another protocol.
 
         The connection is not public, so it is searched for in the pool.
         """

@@ -1,4 +1,4 @@
-"""An exchange through another library, presented like a connection of moorage.
+"""A request and response through another library, with the interface of a connection.
 
 The library connects, sends, and parses the response. The parsed response is encoded as bytes again
 and read by the same parser as every response, so that the same rules decide what is valid HTTP,
@@ -46,7 +46,7 @@ WATCHDOG: Final = Watchdog()
 
 
 class ExceptionMeaning(Enum):
-    """The kind of failure that a library's exception stands for, such as a lost connection."""
+    """The kind of failure that a library's exception means, such as a lost connection."""
 
     NO_CONNECTION = auto()
     NOT_REACHED = auto()
@@ -81,7 +81,7 @@ class StepTimeout(DeadlinePassed):
 
 
 class ServerNotReached(Exception):
-    """Raised if no byte of the request was sent; the message gives the reason if known.
+    """Raised if no byte of the request was sent; the message has the reason, if known.
 
     Attributes:
         exhausted: whether this machine has no sockets, ports or memory left.
@@ -93,7 +93,7 @@ class ServerNotReached(Exception):
 
 
 class Pieces:
-    """The pieces of a request body, as another library reads them.
+    """The pieces of a request body, which another library reads one by one.
 
     Attributes:
         error: the error of the body's source, which is not a failure of the library.
@@ -169,7 +169,7 @@ class OutgoingRequest:
 
 
 class LibraryExchange(ABC):
-    """An exchange through a library, presented as a `Wire` from which moorage reads bytes.
+    """A request and response through a library, presented as a `Wire` that moorage reads.
 
     Attributes:
         reports_sending: whether the library reports when it begins to send.
@@ -206,7 +206,7 @@ class LibraryExchange(ABC):
 
     @abstractmethod
     async def finish(self) -> None:
-        """Give the connection back to the library; close it after an incomplete response."""
+        """Return the connection to the library; close it if the response is incomplete."""
 
     @abstractmethod
     def meaning(self, error: Exception) -> ExceptionMeaning:
@@ -266,7 +266,7 @@ class LibraryExchange(ABC):
         return True
 
     async def send(self, data: bytes | memoryview, until: float) -> None:
-        """Send the request through the library; `data` is ignored, as the library has it."""
+        """Send the request through the library, which has its data; `data` is ignored."""
         del data
         self._head = await self._translated(until, self.send_request())
 
@@ -361,12 +361,12 @@ def translated_error(error: Exception, meaning: ExceptionMeaning, *, sent: bool)
 
 
 class SyncLibraryExchange(LibraryExchange):
-    """An exchange through a library, which blocks a thread while it waits."""
+    """A request and response through a library, which block a thread while they wait."""
 
     _hung_up = False
 
     async def run_until(self, until: float, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Run a coroutine, which ends if the connection is shut down."""
+        """Run a coroutine, and end it if the connection is shut down."""
         with WATCHDOG.limit(until, self.hang_up) as timer:
             self._alarm = timer
             try:
@@ -391,7 +391,7 @@ class SyncLibraryExchange(LibraryExchange):
 
 
 class LoopLibraryExchange(LibraryExchange):
-    """An exchange through a library, which suspends a task while it waits.
+    """A request and response through a library, which suspend a task while they wait.
 
     Attributes:
         closing_tasks: the tasks that finish exchanges, later including this one.
@@ -417,7 +417,7 @@ class LoopLibraryExchange(LibraryExchange):
         raise ResponseCutOff if self._hung_up else DeadlinePassed
 
     def is_buffered(self) -> bool:
-        """Return whether the whole response has arrived, so that reading it will not wait."""
+        """Return whether the whole response has arrived, so that a read does not wait."""
         return False
 
     def bound(self, until: float) -> None:
@@ -452,7 +452,7 @@ def _loop_time(until: float) -> float | None:
 
 
 def seconds_left(timeout: float | None, until: float) -> float | None:
-    """Return the seconds left for a step; always positive."""
+    """Return the seconds left for a step, which are always positive."""
     remaining_seconds = until - monotonic()
     if timeout is None:
         return None if remaining_seconds == inf else max(remaining_seconds, _MIN_TIMEOUT)

@@ -98,7 +98,7 @@ class Connections:
         raise failure
 
     def give(self, wire: Urllib3Wire, keep: float) -> None:
-        """Give back a connection, which may be reused within `keep` seconds."""
+        """Return a connection to the pool, which may reuse it within `keep` seconds."""
         self._good_until[wire.connection] = monotonic() + keep
         wire.give_back()
 
@@ -240,7 +240,7 @@ class Urllib3Wire:
         return data
 
     def glance(self) -> bytes | None:
-        """Return the bytes that have arrived; b"" at the end, None if there are none yet."""
+        """Return the bytes that have arrived; b"" at the end, None if none have arrived yet."""
         self._sock.settimeout(0)
         try:
             data: bytes = self._sock.recv(_READ_SIZE)

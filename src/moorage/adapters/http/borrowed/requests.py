@@ -128,7 +128,7 @@ class _Engine(LibraryEngine):
 
 
 class _SessionPool(ExchangePool):
-    """Slots for connections, which urllib3 itself keeps."""
+    """Limits connections with slots; urllib3 itself keeps the connections."""
 
     def __init__(self, network: Network, settings: ConnectionSettings, routes: _Routes) -> None:
         super().__init__(network, settings.max_connections)

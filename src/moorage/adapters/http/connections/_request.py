@@ -73,7 +73,7 @@ def _invalid_url(why: str) -> InvalidData:
 
 
 class Upload:
-    """The body of a request, read from its source while it is sent.
+    """The body of a request, which is read from its source while it is sent.
 
     Attributes:
         first: the first piece, which is read before anything is sent.

@@ -87,7 +87,7 @@ class Lookup(Thread):
         self._finished()
 
     def addresses(self) -> list[Address]:
-        """Return the addresses of the host name, when they are known.
+        """Return the addresses of the host name as soon as the lookup has ended.
 
         Raises:
             OSError, ValueError: the name does not exist, or is not valid.

@@ -166,7 +166,7 @@ class SocketWire:
                 self._expects_bytes = True
 
     def glance(self) -> bytes | None:
-        """Return the bytes that have arrived; b"" at the end, None if there are none yet."""
+        """Return the bytes that have arrived; b"" at the end, None if none have arrived yet."""
         try:
             return self._sock.recv(_READ_SIZE)
         except BlockingIOError:

@@ -47,7 +47,7 @@ def decompressor_for(headers: Headers) -> Decompressor | None:
 
 
 def decompressor_of(request: Request, status: int, headers: Headers) -> Decompressor | None:
-    """Return a decompressor for a response's body; None if it stays as it is."""
+    """Return a decompressor for a response's body; None if the body is not decompressed."""
     if "content-encoding" not in headers or status == _PARTIAL_CONTENT:
         return None  # a part of a compressed body could not be decompressed
     return None if wants_identity(request.headers) else decompressor_for(headers)

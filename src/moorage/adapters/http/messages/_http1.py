@@ -448,7 +448,7 @@ def _header_lines(head: bytearray) -> list[str]:
 
 
 def check_status(status: int) -> None:
-    """Refuse a response that switches protocols, because no request of moorage asks for that."""
+    """Refuse a response that switches protocols, because moorage never requests this."""
     if status == _SWITCHING:
         raise NotHttp("switches to another protocol")
 
@@ -493,7 +493,7 @@ def _combined_values(headers: Headers, name: str) -> str | None:
 
 
 def _keep_alive_seconds(headers: Headers, *, old: bool) -> float | None:
-    """Return how many seconds the server keeps the connection; negative if it closes it now."""
+    """Return how many seconds the server keeps the connection open; negative if it closes now."""
     if not old and not headers.has_any(_CONNECTION_FIELDS):
         return None
     options = _combined_values(headers, "connection")

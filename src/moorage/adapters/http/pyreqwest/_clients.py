@@ -64,7 +64,7 @@ class Clients:
         self._clients: dict[object, Any] = {}
 
     def enter(self) -> None:
-        """Record that this process uses pyreqwest, so that its forked children do not.
+        """Record that this process uses pyreqwest, so that forked children use their own clients.
 
         Raises:
             Forked: this process cannot use it.

@@ -44,7 +44,7 @@ class ExceptionMeaning(NamedTuple):
 
 
 def meaning_of(error: Exception) -> ExceptionMeaning:
-    """Return the facts that an exception reveals; in doubt, the request counts as sent."""
+    """Return what an exception proves; if it proves nothing, the request counts as sent."""
     causes = _causes(error)
     reason = causes[-1] if causes else ""
     number = _ERROR_NUMBER.search(reason)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PyreqwestErrors(ExchangeErrors):
-    """The errors of an exchange through pyreqwest, with the same texts as for all clients.
+    """The errors of requests through pyreqwest, with the same messages as for all clients.
 
     Args:
         origin: the destination.

@@ -74,7 +74,7 @@ class StreamingRuntime:
             self._reading = None
 
     def hang_up(self) -> bool:
-        """Wake the caller that waits in `read`; return False if nobody waits."""
+        """Wake the caller that waits in `read`; return False if no caller waits."""
         if self._reading is None:
             return False
         self._hung_up = True
@@ -83,7 +83,7 @@ class StreamingRuntime:
 
 
 class BackgroundRuntime(StreamingRuntime):
-    """Runs an exchange in the event loop of another thread, and blocks the caller.
+    """Runs a request in the event loop of another thread, while the caller's thread waits.
 
     The caller's thread performs the work that may block. So a source is read in the thread that
     sends, as with every synchronous client, and does not delay other exchanges.

@@ -129,7 +129,7 @@ def _readable_fields(fields: Any) -> Iterator[tuple[str, str]]:
 
 
 def plain_length(method: HttpMethod, status: int, headers: Headers) -> int | None:
-    """Return the length of a response's body; None if only the full parser can tell."""
+    """Return the length of a response's body; None if only the full parser can determine it."""
     first_values = first_values_of(headers)
     length = first_values.get("content-length")
     if (

@@ -1,4 +1,4 @@
-"""The chunks of a request body, as pyreqwest asks for them from a separate thread."""
+"""The chunks of a request body, which pyreqwest requests from a separate thread."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ExchangeErrors(ABC):
-    """The errors of an exchange, with the same texts as for all clients."""
+    """The errors of a request, with the same messages as for all clients."""
 
     __slots__ = ()
 

@@ -76,7 +76,7 @@ def fault_in(envelope: Any) -> SoapFault | None:
 
 
 def check_references(envelope: Any, response: Response) -> None:
-    """Refuse a SOAP answer whose internal references would expand it too far or forever.
+    """Refuse a SOAP response whose internal references expand too far or forever.
 
     In the RPC style an element may refer to another one, which zeep puts in its place.
 

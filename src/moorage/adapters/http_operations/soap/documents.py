@@ -73,7 +73,7 @@ class Documents:
         self._seen = {root}
 
     def next_url(self) -> str | None:
-        """Return the URL of the next document to load; None if there is none left."""
+        """Return the URL of the next document to load; None if all are loaded."""
         while self._queue:
             url = self._queue.popleft()
             copy = self._copies.get(url)

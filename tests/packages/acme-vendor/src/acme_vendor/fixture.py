@@ -1,4 +1,4 @@
-"""An account at the sandbox, as a configuration would have it."""
+"""An account at the sandbox, as a configuration would define."""
 
 from __future__ import annotations
 
