@@ -130,6 +130,40 @@ def test_payment_of_a_dead_process_is_settled(
         assert 1 == len(world.stripe.charges)
 
 
+def test_lost_payment_that_the_vendor_declined_is_settled_as_refused() -> None:
+    """If a look-up finds a declined payment, the job and a repeated charge report the decline."""
+    declined_order = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
+    world = PaymentsWorld(KeylessStripe)
+    with world.hub() as hub:
+        world.lose(hub, declined_order)
+        world.clock.advance(WAIT)
+        (settlement,) = hub.settle_payments()
+
+        assert (SettledAs.REFUSED, None) == (settlement.outcome, settlement.receipt)
+        assert isinstance(settlement.error, PaymentDeclined)
+        assert [] == hub.unsettled_payments()
+        with pytest.raises(PaymentDeclined) as repeated:
+            hub.payments().charge(declined_order, idempotency_key=KEY)
+        assert repeated.value.replayed
+        assert 1 == len(world.stripe.intents)
+
+
+def test_look_up_raises_the_decline_of_a_lost_payment() -> None:
+    """A look-up that finds a declined payment raises the decline, and does not return it."""
+    declined_order = attrs.evolve(ORDER, source="pm_card_chargeDeclined")
+    world = PaymentsWorld(KeylessStripe)
+    with world.hub() as hub:
+        world.lose(hub, declined_order)
+        (unsettled_payment,) = hub.unsettled_payments()
+        lost_payment = Unsettled(
+            charge=declined_order, idempotency_key=KEY, since=unsettled_payment.since
+        )
+        (result,) = hub.payments().settle([lost_payment])
+
+        assert isinstance(result.error, PaymentDeclined)
+        assert [] == hub.unsettled_payments()
+
+
 def test_lost_answer_names_the_settlement_job() -> None:
     """The error of a payment that may have been made states how to find its outcome."""
     world = PaymentsWorld()

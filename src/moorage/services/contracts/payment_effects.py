@@ -10,7 +10,10 @@ from moorage.contracts.payments import (
     KIND,
     BuyerOutcome,
     Charge,
+    Decline,
+    DeclineReason,
     PayeeTransfer,
+    PaymentState,
     SubscriptionRequest,
     told_buyer,
 )
@@ -38,6 +41,7 @@ from moorage.errors import (
     IdempotencyInProgress,
     InvalidData,
     OutcomeUnknown,
+    PaymentDeclined,
 )
 from moorage.services.calling.idempotency import NotSentError
 
@@ -50,6 +54,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+_DECLINED_AS_ERROR: Final = frozenset({"charge", "authorize", "complete"})
+"""The operations that raise `PaymentDeclined` if the vendor declines the payment."""
 _SEALED: Final = "sealed"
 _LEAST: Final = 0.001
 _SETTLE: Final = (
@@ -143,7 +149,7 @@ class PaymentEffects:
                 "This idempotency key was already used for a different payment."
             )
         if registration.settled:
-            return self._replayed_receipt(registration, key)  # type: ignore[no-any-return]  # the receipt of the operation
+            return self._replayed_receipt(registration, request.operation, key)  # type: ignore[no-any-return]  # the receipt of the operation
         if registration.forgotten:
             raise _forgotten_key_error(key, accounts)
         key_use = KeyUse(round=registration.round, reach=self._reach)
@@ -232,9 +238,35 @@ class PaymentEffects:
             number, held_effects = registered.number, registered.held
             self._core.post(EndHolding(KIND, self._tenant, key, number=number, held=held_effects))
 
-    def _replayed_receipt(self, registered: Registration, key: str) -> Any:
-        """Return the stored receipt of a payment that was settled as done, marked as a replay."""
-        return as_replay(stored_receipt(self._core, self._tenant, key, registered.answer))
+    def _replayed_receipt(self, registered: Registration, operation: str, key: str) -> Any:
+        """Return the stored receipt of a payment that was settled as done, marked as a replay.
+
+        Raises:
+            PaymentDeclined: the payment that was found is one that the vendor declined.
+        """
+        receipt = stored_receipt(self._core, self._tenant, key, registered.answer)
+        error = declined_error(operation, receipt)
+        if error is not None:
+            error.replayed = True
+            raise error
+        return as_replay(receipt)
+
+
+def declined_error(operation: str, receipt: Any) -> PaymentDeclined | None:
+    """Return the error for a payment that a look-up found, if the vendor declined it."""
+    if operation not in _DECLINED_AS_ERROR or receipt.state is not PaymentState.FAILED:
+        return None
+    decline = receipt.decline or Decline(reason=DeclineReason.OTHER)
+    ref: Ref = receipt.ref
+    return PaymentDeclined(
+        "The vendor lists the payment as declined"
+        f" ({decline.vendor_message or decline.vendor_code or decline.reason}).",
+        reason=decline.reason,
+        payment=str(ref),
+        vendor_code=decline.vendor_code,
+        vendor_message=decline.vendor_message,
+        service=ref.account,
+    )
 
 
 def stored_receipt(core: Core, tenant: str | None, key: str, answer: Any) -> Any:

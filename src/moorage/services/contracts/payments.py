@@ -32,7 +32,11 @@ from moorage.errors import (
 )
 from moorage.services.contracts.flows import Flows, required_key
 from moorage.services.contracts.key_ownership import KeyOwnership
-from moorage.services.contracts.payment_effects import PaymentEffects, Request
+from moorage.services.contracts.payment_effects import (
+    PaymentEffects,
+    Request,
+    declined_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -251,12 +255,18 @@ class PaymentsFlows(Flows, PaymentsContract):
             unknown: error to raise unless there is exactly one match; its service is the account to
                 search.
             timeout: seconds for each page.
+
+        Raises:
+            PaymentDeclined: the only match is a payment that the vendor declined.
         """
         matches = await self._search(lost, unknown, timeout)
         if len(matches) != 1:
             raise unknown
         (payment,) = matches
         await self.effects.decide(lost.idempotency_key, done=True, answer=payment)
+        error = declined_error(lost.operation, payment)
+        if error is not None:
+            raise error
         return payment
 
     async def _search(

@@ -45,6 +45,7 @@ from moorage.services.calling.manual_operations import ManualAct, perform_record
 from moorage.services.contracts.lost_keys import readable_here
 from moorage.services.contracts.payment_effects import (
     Request,
+    declined_error,
     is_refused,
 )
 from moorage.services.contracts.payment_receipts import (
@@ -312,7 +313,7 @@ class UnsettledFlows:
                 results.append(_result_of(unknown_error, error))
             else:
                 if len(matches) == 1:
-                    return outcome_of(outcome=SettledAs.DONE, receipt=matches[0])
+                    return outcome_of(**_outcome_of_match(effect, matches[0]))
                 reason = Inconclusive.SEVERAL_LISTED if matches else Inconclusive.NOT_LISTED
                 results.append((reason, None))
         await self._record(effect, reserved, results)
@@ -426,6 +427,14 @@ class UnsettledFlows:
         if len(matches) == 1:
             return matches[0]
         raise receipt_not_found_error(listing_sentence(matches), account)
+
+
+def _outcome_of_match(effect: UnsettledEffect, payment: Payment) -> dict[str, Any]:
+    """Return the outcome of an operation whose only match was found by a look-up."""
+    error = declined_error(effect.record.operation, payment)
+    if error is not None:
+        return {"outcome": SettledAs.REFUSED, "error": error}
+    return {"outcome": SettledAs.DONE, "receipt": payment}
 
 
 def _manual_act(
