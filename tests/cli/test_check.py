@@ -129,9 +129,10 @@ def test_stores_that_can_be_used_are_not_reported(tmp_path: Path) -> None:
     ]
 
 
-def test_store_of_another_environment_is_reported(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keys", ["", 'keys_url = "sqlite:///keys.db"\n'])
+def test_store_of_another_environment_is_reported(tmp_path: Path, keys: str) -> None:
     """If a store belongs to another environment, all calls are refused, and `check` reports it."""
-    text = f'[state]\nurl = "sqlite:///{tmp_path}/a.db"\nenvironment_id = "{{}}"\n'
+    text = f'[state]\nurl = "sqlite:///{tmp_path}/a.db"\n{keys}environment_id = "{{}}"\n'
     configure(text.format("live"))
     assert 0 == command("check").code
     assert 0 == command("rearm").code

@@ -116,6 +116,24 @@ def test_a_copy_sends_when_it_may() -> None:
     )
 
 
+def test_rearm_works_on_a_separate_store_of_keys() -> None:
+    """If idempotency keys have a store of their own, `rearm` and `neutralize` use that store."""
+    configure(
+        '[state]\nurl = "sqlite:///limits.db"\nkeys_url = "sqlite:///state.db"\n[services.vat]\n'
+    )
+    context = Context(environment="staging")
+    with opened_hub(context) as hub, pytest.raises(CopiedStore):
+        hub.manager.run("vat", str)
+
+    refusal = command(*STAGING, "neutralize", *MORE)
+    result = command(*STAGING, "rearm")
+
+    assert "the environment production has stored" in refusal.err
+    assert "staging may use the store, which belonged to production\n" == result.out
+    with opened_hub(context) as hub:
+        assert not hub.manager.run("vat", str)
+
+
 def test_neutralize_empties_the_hosts_tables() -> None:
     """`moorage neutralize` also empties the tables of a program that embeds the command line."""
     outbox = Outbox(MemoryOutbox())

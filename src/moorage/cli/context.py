@@ -125,6 +125,15 @@ class Context:
             prepare(state)
         return state
 
+    def keys_store(self) -> str:
+        """Return the URL of the store of idempotency keys, which records its environment too.
+
+        Raises:
+            ConfigurationError: no store is configured.
+        """
+        keys_url = self.configured().keys
+        return self.state() if keys_url is None else keys_url
+
     def cipher(self) -> Cipher | None:
         """Return the cipher of the configuration, or else a cipher with the keys in MOORAGE_KEYS.
 

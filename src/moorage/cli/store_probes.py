@@ -87,8 +87,9 @@ def _probes_of_state(
     if configured.store is not None:
         for url in urls_of_shards(configured.store):
             yield "state.url", partial(_read_state, url)
-        if configured.store != "memory:":
-            yield "state.environment_id", partial(_read_owner, configured)
+    owned_url = configured.keys or configured.store
+    if owned_url is not None and owned_url != "memory:":
+        yield "state.environment_id", partial(_read_owner, owned_url, configured.environment_id)
     if configured.keys is not None:
         for url in urls_of_shards(configured.keys):
             yield "state.keys_url", partial(_read_key, url)
@@ -117,12 +118,12 @@ def _read_key(url: str) -> None:
         store.execute(Withdraw(own_key("key", _NAME, None, _NAME), 0, ttl=0))
 
 
-def _read_owner(configured: Configured) -> None:
+def _read_owner(url: str, environment: str | None) -> None:
     """Raise the error that every call in this environment would raise."""
-    with opened_store(str(configured.store)) as store:
+    with opened_store(url) as store:
         core = sync_core(Ports(state=store)).core
         try:
-            refusal = run_now(EnvironmentGuard(core, configured.environment_id).refusal())
+            refusal = run_now(EnvironmentGuard(core, environment).refusal())
         except ConnectorError:
             return  # reported for the URL of the store
     if refusal is not None:

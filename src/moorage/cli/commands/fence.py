@@ -26,7 +26,7 @@ def rearm(*, context: Context) -> CommandResult:
         context: the options that all commands share.
     """
     environment = _environment_name(context)
-    with opened_store(context.state()) as store:
+    with opened_store(context.keys_store()) as store:
         former_owner = copied_stores.rearm(store, environment)
     return CommandResult(
         {"environment": environment, "owner": former_owner},
@@ -49,7 +49,7 @@ def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> C
         context: the options that all commands share.
     """
     environment = _environment_name(context)
-    with opened_store(context.state()) as states:
+    with opened_store(context.keys_store()) as states:
         owner = copied_stores.owner(states)
     if owner in {None, environment}:
         raise ConfigurationError(
