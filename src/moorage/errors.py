@@ -287,7 +287,7 @@ class Problem(NamedTuple):
 
 
 def _list_of(count: str, problems: Sequence[Problem]) -> str:
-    """Return the text of an error that reports these problems; only the first ones of many."""
+    """Return the text of an error for a number of problems; it lists only the first problems."""
     lines = [f"  {problem}" for problem in problems[:_SHOWN_PROBLEMS]]
     if len(problems) > _SHOWN_PROBLEMS:
         lines.append(f"  {len(problems) - _SHOWN_PROBLEMS} more are in `problems`.")
@@ -395,7 +395,7 @@ class LocalFailure(ConnectionFailed):
 
 
 class DestinationRefused(ConnectionFailed):
-    """A URL chosen by somebody else leads to a forbidden address; nothing was sent."""
+    """A URL that another party chose leads to a forbidden address; nothing was sent."""
 
     retryable = False
     remedy = "Treat the URL as an attack or a mistake; or allow its host or network in the guard."
@@ -407,7 +407,7 @@ class DestinationRefused(ConnectionFailed):
 
 
 class HostKeyRefused(ConnectionFailed):
-    """A machine showed an unknown host key, or another one than expected; nothing was sent."""
+    """A machine showed an unknown or unexpected host key; nothing was sent."""
 
     retryable = False
     remedy = "Get the host key from the machine's operator, and add it to the known-hosts file."
@@ -461,7 +461,7 @@ class CredentialNotFound(ConnectorError):
 
 
 class CredentialRefreshFailed(ConnectorError):
-    """Credentials could not be renewed; those that are still valid remain in use."""
+    """Credentials could not be renewed; credentials that are still valid remain in use."""
 
     remedy = "Authorise the application at the vendor again if this persists."
 
@@ -534,7 +534,7 @@ class RetryBudgetExhausted(ConnectorError):
 
 
 class NotCached(ConnectorError):
-    """The request allows only a cached answer (`only-if-cached`), and none is usable."""
+    """The request allows only a cached response (`only-if-cached`), and no usable one is cached."""
 
     remedy = "Send the request without only-if-cached, or accept an older response with max-stale."
 
@@ -592,7 +592,7 @@ class TenantRecordsExhausted(ConnectorError):
 
 
 class OutcomeUnknown(ConnectorError):
-    """The request was sent, but its answer was lost; repeating it could repeat its effect.
+    """The request was sent, but its response was lost; repeating it could repeat its effect.
 
     `idempotency_key` names the claim, and `lookup` describes what to look for at the vendor.
     """
@@ -666,7 +666,7 @@ class ChangedMeanwhile(VendorRejected):
 
 
 class ChangesExpired(VendorRejected):
-    """The vendor no longer knows the position in its list of changes; nothing was read."""
+    """The vendor no longer has this position in its list of changes; nothing was read."""
 
     remedy = "Read everything again from the beginning, and store the new reference."
 
@@ -694,13 +694,13 @@ class DeviceGone(VendorRejected):
 
 
 class MessageUnroutable(VendorRejected):
-    """The broker returned the message because no queue accepts it; it was not stored."""
+    """The broker returned the message because no queue accepts it; nothing was stored."""
 
     remedy = "Bind a queue to the exchange for this topic, or correct the topic."
 
 
 class SchemaIncompatible(VendorRejected):
-    """A new schema breaks the compatibility that its subject requires; it was not stored."""
+    """A new schema breaks the compatibility that its subject requires; nothing was stored."""
 
     remedy = "Change the schema, such as by adding defaults to new fields, or use another subject."
 
@@ -763,7 +763,7 @@ class StorageUnavailable(ConnectorError):
 
 
 class StateUnavailable(StorageUnavailable):
-    """The store answers, but a stored state is unusable, for example from a newer release.
+    """The store responds, but a stored state is unusable, for example from a newer release.
 
     `key` is the key that the state is stored under, if that is known.
     """

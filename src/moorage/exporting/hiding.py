@@ -55,7 +55,7 @@ class ValueHiding:
     used: set[str] = attrs.field(factory=set)
 
     def text(self, text: str) -> str:
-        """Return a text with known values replaced by their variables."""
+        """Return a text in which known values are replaced by the names of their variables."""
         for value, name in sorted(self.known.items(), key=lambda item: -len(item[0])):
             if value in text:
                 # The variable's own name may contain another value, which stays as it is.

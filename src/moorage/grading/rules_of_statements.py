@@ -1,4 +1,4 @@
-"""The rules for a vendor's source code and the facts that it declares."""
+"""The rules for a vendor's source code and for the properties that it declares."""
 
 from __future__ import annotations
 

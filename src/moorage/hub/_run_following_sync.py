@@ -138,7 +138,7 @@ class RunReader:
         return core_of(self._manager).nanoseconds() >= began + patience * 1e9
 
     def _running(self, status: RunStatus) -> StepRunning:
-        """Return the error for a run that has not ended; it states when to ask again."""
+        """Return the error for a run that has not ended, with the time of the next check."""
         now = core_of(self._manager).utc()
         age = 0.0 if status.started_at is None else (now - status.started_at).total_seconds()
         name = status.name if status.step is None else status.step
@@ -202,7 +202,7 @@ class FollowerLease:
         return self._held.fence
 
     def keep(self) -> None:
-        """Take the lease and renew it from now on, unless another process has it."""
+        """Take the lease and renew it from now on, unless another process owns it."""
         now = self._core.nanoseconds()
         is_held = self._held is not None and not self._held.lost
         if is_held or now < self._next or not self._core.renewals.renews:
@@ -213,7 +213,7 @@ class FollowerLease:
             self.acquire()
 
     def acquire(self) -> bool:
-        """Take the lease; return False if another process has it."""
+        """Take the lease; return False if another process owns it."""
         core, start_time = self._core, self._core.nanoseconds()
         lease = core.renewals.lease(LEASE)
         command = Claim(

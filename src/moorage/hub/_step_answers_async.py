@@ -22,12 +22,12 @@ async def once_async(
 
 
 async def store_async(part: Idempotency, key: str, value: R) -> R:
-    """Store a value for an idempotency key that has none yet; return the key's stored value."""
+    """Store a value for an idempotency key unless it has one; return the key's stored value."""
     return (await part.astore(key, value)).value
 
 
 async def stored_async(part: Idempotency, key: str) -> Any:
-    """Return the stored result of an idempotency key's function; None if it has none yet."""
+    """Return the stored result for an idempotency key; None if no result is stored yet."""
     try:
         answered = await part.astored(key)
     except OutcomeUnknown:

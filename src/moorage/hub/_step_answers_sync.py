@@ -20,12 +20,12 @@ def once_sync(part: Idempotency, key: str, function: Callable[[], R]) -> R:
 
 
 def store_sync(part: Idempotency, key: str, value: R) -> R:
-    """Store a value for an idempotency key that has none yet; return the key's stored value."""
+    """Store a value for an idempotency key unless it has one; return the key's stored value."""
     return part.store(key, value).value
 
 
 def stored_sync(part: Idempotency, key: str) -> Any:
-    """Return the stored result of an idempotency key's function; None if it has none yet."""
+    """Return the stored result for an idempotency key; None if no result is stored yet."""
     try:
         answered = part.stored(key)
     except OutcomeUnknown:

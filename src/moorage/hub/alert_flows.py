@@ -106,7 +106,7 @@ class AlertFlows:
         self._local: State | None = None
 
     async def measure(self) -> dict[str, tuple[Measurement, ...]]:
-        """Measure all alert rules; leave out rules that could not be measured."""
+        """Measure all alert rules; omit rules that could not be measured."""
         measurements: dict[str, tuple[Measurement, ...]] = {}
         health = None
         for rule in self.rules:
@@ -281,7 +281,7 @@ async def _from_metrics(
 
 
 async def _from_log(log: Any, utc: Callable[[], datetime], query: FigureQuery) -> CallFigures:
-    """Return the call figures that the entries of an integration log give."""
+    """Return the metrics of calls that follow from the entries of an integration log."""
     summary = await await_if_needed(
         log.summarise(
             LogQuery(

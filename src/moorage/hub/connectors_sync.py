@@ -471,7 +471,7 @@ class _Entry:
         self.is_retired = False
 
     def retire(self) -> Connector | None:
-        """Mark the connector as retired; return it if it must be closed now."""
+        """Mark the connector as removed; return it if it must be closed now."""
         self.is_retired = True
         return None if self.users else self.connector
 

@@ -1,4 +1,4 @@
-"""Copied databases: allow their use in another environment, or remove their pending work.
+"""Copied databases: allow their use in another environment, or delete their pending work.
 
 A store records the first environment that uses it as its owner. In another environment nothing is
 sent until `rearm` allows it. `neutralize` deletes everything from a copy that could cause calls.
@@ -40,7 +40,7 @@ async def arearm(storage: AsyncStateStorage, environment_id: str) -> str | None:
 
 
 def owner(storage: StateStorage) -> str | None:
-    """Return the name of the environment that first used a store; None if it had no name."""
+    """Return the environment that first used a store; None if it had no name."""
     return run_now(EnvironmentGuard(sync_core(Ports(state=storage)).core, None).owner())
 
 

@@ -71,7 +71,7 @@ _MISSED: Final = 3
 
 
 class _Monitor:
-    """The code that both health monitors share; no method blocks or awaits."""
+    """The code that both health monitors share; none of its methods blocks or awaits."""
 
     _flows: HealthFlows
     _every: float
@@ -151,7 +151,7 @@ def _signals_of(manager: Any) -> HealthSignals:
 
 
 def _ping(hub: Hub | AsyncHub | None, service: str) -> Request | None:
-    """Return a harmless request to test if an account's vendor answers; None without one."""
+    """Return a harmless request that tests an account's vendor; None if there is none."""
     if hub is None:
         return None
     try:

@@ -254,7 +254,7 @@ class Hub(ContractMethods, HubBase):
         return run_now(self._live.find_account(name))
 
     def look_up(self, tenant: str) -> None:
-        """Look up a tenant's accounts, so that `account`, `webhooks` and `events` find them.
+        """Look up a tenant's accounts, so that `account`, `webhooks` and `events` can use them.
 
         Operations look up their tenant themselves. In a hub without tenant look-up, this does
         nothing.

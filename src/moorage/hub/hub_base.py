@@ -189,7 +189,7 @@ class HubBase(Uncopyable):
 
     @property
     def metrics(self) -> Any:
-        """Return the observer that collects metrics of calls; None if there is none."""
+        """Return the observer that collects metrics of calls; None if metrics are off."""
         observers = ports_of(self.manager).observers
         return next((item for item in observers if hasattr(item, "figures")), None)
 

@@ -91,7 +91,7 @@ class HubRuntime:
     def dispatcher(
         self, configuration: HubConfiguration, before: Dispatcher | None = None
     ) -> Dispatcher:
-        """Check a configuration, and make a dispatcher for it, which is not used yet.
+        """Check a configuration and create a dispatcher for it, which is not yet in use.
 
         Args:
             configuration: the configuration.
@@ -146,7 +146,7 @@ class HubRuntime:
     def dispatcher_of_tenant(
         self, base: Dispatcher, tenant: str, accounts: Iterable[Account], routes: Iterable[Route]
     ) -> Dispatcher:
-        """Make a tenant's dispatcher, which prefers the tenant's own accounts and routes.
+        """Create a tenant's dispatcher, which prefers the tenant's own accounts and routes.
 
         Args:
             base: the general dispatcher.
@@ -215,7 +215,7 @@ def _routes_of(routes: Iterable[Route], accounts: Mapping[str, Account]) -> Iter
 def _unchanged_transports(
     accounts: Mapping[str, Account], before: Dispatcher | None
 ) -> dict[str, Any]:
-    """Return the transports of unchanged accounts, which a reload keeps."""
+    """Return the transports of accounts that did not change, which survive a reload."""
     if before is None:
         return {}
     old_accounts = before.directory.accounts

@@ -76,7 +76,7 @@ def use_flows(manager: Any, flows: CallOperations, *, dry_run: bool) -> None:
 
 
 def close_with(hub: Any, opened: Iterable[Any]) -> None:
-    """Make a hub close these stores and clients, which were opened for it alone, when it closes."""
+    """Make a hub close these stores and clients, which it alone uses, when it closes."""
     hub._own = tuple(opened)  # noqa: SLF001 - the purpose of this module
 
 

@@ -107,7 +107,7 @@ class _Manager(Uncopyable):
         report_unverified_tls(self._wired)
 
     def reload(self, services: Iterable[Service]) -> None:
-        """Use these services in place of the earlier ones from now on.
+        """Replace all services with these, for all later calls.
 
         Calls in progress end with the old settings. Circuits, limits, budgets, keys, caches and
         connections stay: a service keeps their state as long as it keeps its name.
@@ -452,7 +452,7 @@ class ConnectorManager(_Manager):
     def protect(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """Decorate a synchronous function so that every call of it goes through `run`."""
+        """Decorate a synchronous function so that each call of it goes through `run`."""
 
         def protect_function(function: Callable[P, R]) -> Callable[P, R]:
             _check_step(function)
@@ -670,7 +670,7 @@ class AsyncConnectorManager(_Manager):
     def protect(
         self, service: str, *, tenant: str | None = None, endpoint: str | None = None
     ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Coroutine[Any, Any, R]]]:
-        """Decorate an asynchronous function so that every call of it goes through `run`."""
+        """Decorate an asynchronous function so that each call of it goes through `run`."""
 
         def protect_function(
             function: Callable[P, Awaitable[R]],

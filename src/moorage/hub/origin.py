@@ -1,4 +1,4 @@
-"""The source of a hub's configuration, such as a file, for reading it again."""
+"""The source of a hub's configuration, such as a file, from which a reload reads it."""
 
 from __future__ import annotations
 

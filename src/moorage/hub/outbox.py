@@ -97,7 +97,7 @@ class _Outbox:
         )
 
     def within(self, connection: Any, /) -> Self:
-        """Return an outbox whose `put` writes into the open transaction of this connection.
+        """Return an outbox whose `put` writes in the open transaction of a host's connection.
 
         Args:
             connection: the connection, in a form that the store's `within` accepts, such as a
@@ -347,7 +347,7 @@ async def _no_dispatcher(_: str | None) -> Any:
 
 
 def _check_call(contract: str, verb: str, values: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Check a call before it is stored, as far as that is possible without its vendor."""
+    """Check a call before it is stored, as far as possible without its vendor."""
     if contract not in CONTRACTS:
         raise InvalidData(
             f"There is no contract {contract!r}.",

@@ -114,7 +114,7 @@ async def from_asgi(
 
 
 async def from_starlette(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
-    """Return the webhook in a request of Starlette or FastAPI; call it before `request.form()`.
+    """Return the webhook in a Starlette or FastAPI request; call this before `request.form()`.
 
     It works even if other code has awaited `request.body()` before.
 
@@ -262,7 +262,7 @@ def _read_body(source: Any, size: int) -> bytes:
 
 
 def _size(text: object, limit: int) -> int | None:
-    """Return the length of the body that a request states; None if it states none."""
+    """Return the length that a request states for its body; None if it states no length."""
     if text is None or text == "":
         return None
     digits = str(text)

@@ -1,4 +1,4 @@
-"""HTTP answers whose body is read as a stream, synchronous and asynchronous."""
+"""HTTP responses whose body is read as a stream, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Answer:
         return self._stream.headers
 
     def settle(self) -> None:
-        """End the stream now; the circuit breaker does not count a stream that ends early."""
+        """End the stream now; the circuit breaker ignores a stream that ends early."""
         self._stream.settle()
 
     def __del__(self) -> None:
@@ -38,7 +38,7 @@ class _Answer:
 
 
 class StreamedAnswer(_Answer):
-    """An HTTP answer whose body is read by iterating over it."""
+    """An HTTP response whose body is read by iteration."""
 
     def read(self) -> bytes:
         """Return the next piece of the body; b"" at the end."""
@@ -66,7 +66,7 @@ class StreamedAnswer(_Answer):
 
 
 class AsyncStreamedAnswer(_Answer):
-    """An asynchronous HTTP answer whose body is read by iterating over it."""
+    """An asynchronous HTTP response whose body is read by iteration."""
 
     async def read(self) -> bytes:
         """Return the next piece of the body; b"" at the end."""

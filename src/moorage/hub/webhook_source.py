@@ -115,7 +115,7 @@ class WebhookSource:
         return records
 
     async def _take_records(self, limit: int) -> None:
-        """Take webhooks and make records of them; after a cancellation, the next call continues."""
+        """Claim webhooks and make records of them; a cancelled call is continued by the next."""
         if self._claiming is None:
             self._claiming = asyncio.create_task(self._flows.claim(limit))
         try:
@@ -158,7 +158,7 @@ class WebhookSource:
                 await self._settle(delivery, is_done=True)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Give webhooks back, so that they are delivered again."""
+        """Release webhooks, so that they are delivered again."""
         for delivery in self._deliveries_of(records):
             await self._settle(delivery, is_done=False)
 

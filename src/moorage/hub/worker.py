@@ -1,4 +1,4 @@
-"""A worker, which repeats all due work until it is told to stop.
+"""A worker, which repeats all due work until a caller stops it.
 
 Before it stops, it completes the step that is in progress.
 """
@@ -35,7 +35,7 @@ def work(
     on_outage: Callable[[StorageUnavailable], object] | None = None,
     idle: Callable[[float], object] | None = None,
 ) -> None:
-    """Run all steps in turn until `stop` is set, with a pause if no step found any work.
+    """Run all steps one after another until `stop` is set; pause if no step found work.
 
     Args:
         steps: functions that each do some of the due work, such as

@@ -346,7 +346,7 @@ def only_child(
     place: ElementPlace,
     only: Callable[[XmlElement], bool] | None = None,
 ) -> XmlElement | None:
-    """Return the only child of this name; None if there is no such child.
+    """Return the only child element with this name; None if there is none.
 
     Raises:
         InvalidData: there are several children of this name.
@@ -407,7 +407,7 @@ def text_at(element: XmlElement, *names: str) -> str | None:
 
 
 def element_text(tag: str, text: str, attributes: dict[str, Any]) -> str:
-    """Return an element as text; attributes that are None are left out."""
+    """Return an element as text; attributes whose value is None are omitted."""
     attribute_text = "".join(
         f" {name}={quoteattr(value)}" for name, value in attributes.items() if value is not None
     )

@@ -70,7 +70,7 @@ def read_invoice(body: bytes, profile: Profile = EN16931) -> Invoice:
 
 
 def _raise_other_document(root: XmlElement) -> NoReturn:
-    """Refuse a document of another syntax, with what to do about the frequent ones."""
+    """Refuse a document in another syntax, with a remedy for the frequent cases."""
     name = root.name[:40]
     remedy = "Give a UBL 2.1 Invoice or CreditNote, or a UN/CEFACT CrossIndustryInvoice."
     if name == "CrossIndustryDocument":

@@ -54,7 +54,7 @@ def needed_field(rule: str, field: str, noun: str) -> Rule:
 
 
 def value_at(value: Any, path: str) -> Any:
-    """Return the value at a path such as 'seller.address'; None if a value on the path is None."""
+    """Return the value at a path such as 'seller.address'; None if part of the path is None."""
     for name in path.split("."):
         value = None if value is None else getattr(value, name)
     return value

@@ -95,12 +95,12 @@ class Reader:
         self.count_bytes(self.position - start)
 
     def count_bytes(self, count: int) -> None:
-        """Add to the count of read bytes, which is limited because texts may be read repeatedly."""
+        """Add to the limited number of bytes read, because texts may be read repeatedly."""
         self._budget[0] -= count // _BYTES_OF_A_VALUE
         self._check_budget()
 
     def take(self, token: bytes) -> bool:
-        """Skip a token if it comes next; return whether it did."""
+        """Skip a token if it comes next; return whether it was skipped."""
         self.skip()
         is_next = self.data.startswith(token, self.position)
         self.position += len(token) if is_next else 0

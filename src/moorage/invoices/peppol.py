@@ -90,7 +90,7 @@ def _inexact_amounts(
 
 
 def sum_rules(huf_slack: Fraction = _SLACK) -> tuple[Rule, ...]:
-    """Return the rules of percentages and net amounts; Hungarian amounts may be less exact."""
+    """Return the rules for percentages and net amounts; amounts in forint may be less exact."""
     return (
         Rule(
             "PEPPOL-EN16931-R040",

@@ -70,7 +70,7 @@ class Rule:
 
 
 def raise_violations(violations: Iterable[Violation], problem: str, function: str) -> None:
-    """Raise an error if there are violations; its `field` is that of the first violation.
+    """Raise an error if there are violations; its `field` is the first violation's.
 
     Args:
         violations: the violations.

@@ -99,12 +99,12 @@ def _has_group(group: str, means: frozenset[str]) -> Callable[[Any], bool]:
 
 
 def _has_no_other(group: str, means: frozenset[str]) -> Callable[[Any], bool]:
-    """Return the condition that a payment by these means states no other group of details."""
+    """Return the condition that a payment has no details of another means of payment."""
     return lambda payment: payment.code not in means or _groups(payment) <= {group}
 
 
 def _payment_rules() -> Iterator[Rule]:
-    """Yield the rules that a payment states the details of its means of payment, and no others."""
+    """Yield the rules that a payment has the details of its own means of payment only."""
     for number, means, group, noun in (
         (23, _TRANSFERS, "accounts", "credit transfer"),
         (24, _CARDS, "card", "card payment"),

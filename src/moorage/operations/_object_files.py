@@ -172,7 +172,7 @@ class _ReadPosition:
         return part
 
     def moved(self, offset: int, whence: int) -> bool:
-        """Change the position; return whether it differs from the earlier one.
+        """Change the position; return whether the position has changed.
 
         Raises:
             OSError: the new position is before the beginning, or relative to an unknown end.
@@ -573,7 +573,7 @@ class AsyncTextReader:
         self._file.close()
 
     async def _has_text(self, taken: list[str]) -> bool:
-        """Read and decode the next chunk if no text is left; return False at the end.
+        """If no text is left, read and decode the next chunk; return False at the end.
 
         If that fails, the next read begins with the text that was taken before.
         """

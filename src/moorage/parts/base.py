@@ -42,7 +42,7 @@ CENTURY = 100 * 365 * 86_400.0
 
 
 class Execute(Protocol):
-    """The type of functions that run a command in a store, as `StateStorage.execute` does."""
+    """The type of functions that run a command in a store, such as `StateStorage.execute`."""
 
     def __call__(self, command: Command[Answer], timeout: float | None, /) -> Answer:
         """Run one command in the store, and return the command's result."""
@@ -104,7 +104,7 @@ class Part(Uncopyable):
 
     @functools.cached_property
     def _ask_later(self) -> Ask | None:
-        """The function that asks a store for admission; None if the store must be awaited.
+        """The function that requests admission; None if the store is asynchronous.
 
         The admission has the rules of this part's plan.
         """

@@ -107,11 +107,11 @@ class CircuitBreaker(Guard[AdmittedCall]):
         return await self._async_core.execute(self._read(), None)  # type: ignore[no-any-return]  # the stored state
 
     def set(self, state: CircuitState) -> None:
-        """Set the circuit's state by hand: closed (a reset), forced open, or disabled."""
+        """Set the circuit's state manually: closed (a reset), forced open, or disabled."""
         self._execute(self._set(state), None)
 
     async def aset(self, state: CircuitState) -> None:
-        """Set the circuit by hand: closed (a reset), forced open, or disabled; asynchronous."""
+        """Set the circuit manually: closed (a reset), forced open, or disabled; asynchronous."""
         await self._async_core.execute(self._set(state), None)
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -108,12 +108,12 @@ class Guard(Part, ABC, Generic[T]):
         return value
 
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
-        """Decorate `function` so that every call of it goes through the guard."""
+        """Decorate `function` so that each call of it passes through the guard."""
         return decorate_function(function, self.call, self._call_later)
 
 
 class Entry(Generic[T]):
-    """One entry of a guard, for one `with` block; several entries may share the guard."""
+    """One use of a guard in one `with` block; several uses may share the guard."""
 
     def __init__(
         self,

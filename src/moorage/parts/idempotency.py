@@ -50,7 +50,7 @@ class IdempotentResult(Generic[R]):
 
 
 class Idempotency(Part):
-    """Calls a function once per idempotency key; repeated calls with the key get the first answer.
+    """Calls a function once per idempotency key; repeated calls get the first call's result.
 
     A repeat while the first call is still running waits for its answer. If the function raises an
     error that does not prove that nothing was done, the outcome of the key is unknown: a repeat
@@ -138,7 +138,7 @@ class Idempotency(Part):
         return result
 
     def stored(self, key: str, *, payload: object = None) -> IdempotentResult[Any] | None:
-        """Return the answer that an earlier call has stored; None if there is none.
+        """Return the result that an earlier call stored; None if no result is stored.
 
         No function is called. If a call is in progress, this waits for its answer as a repeat
         would.
@@ -152,12 +152,12 @@ class Idempotency(Part):
         )
 
     async def astored(self, key: str, *, payload: object = None) -> IdempotentResult[Any] | None:
-        """Return the answer that an earlier call has stored; asynchronous."""
+        """Return the result that an earlier call stored; asynchronous."""
         call_ending = await self._stored_ending(self._async_core, key, payload)
         return _stored_answer(lambda: value_of(call_ending))
 
     def store(self, key: str, answer: R, /, *, payload: object = None) -> IdempotentResult[R]:
-        """Store an answer under an idempotency key that has none yet, without calling a function.
+        """Store a result for an idempotency key that has none, without calling a function.
 
         Storing needs only one write, because there is no effect that a claim would have to protect.
 
@@ -177,7 +177,7 @@ class Idempotency(Part):
     async def astore(
         self, key: str, answer: R, /, *, payload: object = None
     ) -> IdempotentResult[R]:
-        """Store an answer under an idempotency key without calling a function; asynchronous."""
+        """Store a result for an idempotency key without calling a function; asynchronous."""
         command = self._write(key, answer, payload)
         if await self._async_core.execute(command, None) == command.value:
             return IdempotentResult(answer, replayed=False)
@@ -202,7 +202,7 @@ class Idempotency(Part):
         return lambda function: decorate_function(function, call)
 
     def resolve(self, key: str, *, done: bool, answer: object = None) -> bool:
-        """Settle a key with an unknown outcome: store the answer you looked up, or free the key.
+        """Settle a key with an unknown outcome: store the result you looked up, or free the key.
 
         False if nothing was changed, because the key had no unknown outcome: it is new, its answer
         is stored already, or its call may still be in progress.
@@ -210,7 +210,7 @@ class Idempotency(Part):
         return self._execute(self._resolve(key, done, answer), None)
 
     async def aresolve(self, key: str, *, done: bool, answer: object = None) -> bool:
-        """Settle a key whose outcome is unknown, after you looked it up; asynchronous."""
+        """Settle a key with an unknown outcome, after you looked the outcome up; asynchronous."""
         is_settled: bool = await self._async_core.execute(self._resolve(key, done, answer), None)
         return is_settled
 
@@ -265,7 +265,7 @@ class Idempotency(Part):
         payload: object,
         reach: AllowedActions = AllowedActions.FRESH,
     ) -> Ending:
-        """Run a function once for an idempotency key, if `reach` allows it; return the answer."""
+        """Run a function once for an idempotency key, if `reach` allows; return the result."""
         plan, key = self._plan, checked_key(key)
         compare = compared_payload if core.compares_bytes else payload_fingerprint
         key_use = KeyedUse(key, plan.claim_key(key), compare(payload), self._rules, reach)
@@ -285,7 +285,7 @@ class Idempotency(Part):
 
 
 def _stored_answer(value: Callable[[], IdempotentResult[Any]]) -> IdempotentResult[Any] | None:
-    """Return a stored answer; None if the call with the idempotency key certainly had no effect."""
+    """Return a stored result; None if the call with the key certainly had no effect."""
     try:
         return value()
     except NotSentError:

@@ -236,7 +236,7 @@ class OAuthTokenRefresher(_Refresher):
         return run_now(self._flows.refresh(service, tenant, stale))
 
     def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Store new credentials, such as those of a person's consent."""
+        """Store new credentials, such as those that a user's consent has returned."""
         run_now(self._flows.rotate(service, tenant, new))
 
     def revoke(self, service: str, tenant: str | None = None) -> None:

@@ -37,7 +37,7 @@ _KEYS = 10_000
 
 
 class Reservation:
-    """Tokens reserved for a call in `delay` seconds; until then they can be given back."""
+    """Tokens that a call may use in `delay` seconds, and may return until then."""
 
     __slots__ = ("_cancel", "delay")
 
@@ -52,7 +52,7 @@ class Reservation:
 
 
 def _do_nothing() -> None:
-    """Do nothing, because a reservation cannot be cancelled once its time has come."""
+    """Do nothing, because a reservation cannot be cancelled once its tokens may be used."""
 
 
 class RateLimiter(Guard[None]):
@@ -116,7 +116,7 @@ class RateLimiter(Guard[None]):
     def acquire(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> None:
-        """Take `cost` tokens of `key`, and wait for them; raise at once if that takes too long."""
+        """Take `cost` tokens of `key`, and wait for them; raise at once if the wait is too long."""
         core = self._sync_core
         admission_request = self._with_wait_limit(self._question_for(key, cost), timeout)
         leases = self._leases
@@ -194,7 +194,7 @@ class RateLimiter(Guard[None]):
         return await awaitable  # pyright: ignore[reportUnknownVariableType]  # a coroutine of any types
 
     def try_acquire(self, cost: int = 1, *, key: str | None = None) -> bool:
-        """Take `cost` tokens of `key` if they are available now; return whether they were."""
+        """Take `cost` tokens of `key` if they are available now; return whether they were taken."""
         admission_request = self._question_for(key, cost).evolve(within=0)
         return not self._execute(admission_request, None)[0]
 
@@ -206,7 +206,7 @@ class RateLimiter(Guard[None]):
     def reserve(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> Reservation:
-        """Reserve tokens without waiting for them; raise at once if the wait would be too long."""
+        """Reserve tokens without waiting for them; raise at once if the wait is too long."""
         return run_now(self._reserve(self._sync_core, cost, key, timeout))
 
     async def areserve(
@@ -262,7 +262,7 @@ class RateLimiter(Guard[None]):
         raise refusal(core, self._new_call(core, timeout), answer, wait)
 
     async def _pause(self, core: Core, delay: float | timedelta, key: str | None) -> None:
-        """Pause all shares into which the limits are split, and drop leased tokens."""
+        """Pause all parts into which the limits are split, and drop leased tokens."""
         pause = micros(seconds(delay, "delay"))
         pauses = [
             Pause(self._question_for(key, 1, part).gates, pause) for part in range(self._parts)

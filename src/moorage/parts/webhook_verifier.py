@@ -131,7 +131,7 @@ class WebhookVerifier(Part):
 
     @property
     def accepted(self) -> str:
-        """The text to send as the answer to an accepted webhook; empty for most vendors."""
+        """The text of the response to an accepted webhook; empty for most vendors."""
         return self._endpoint.scheme.accepted
 
     @property
@@ -227,7 +227,7 @@ class WebhookVerifier(Part):
         )
 
     def done(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
-        """Mark these events as handled, so that later repeats of their webhook are refused."""
+        """Mark these events as handled, so that repeats of their webhook are refused."""
         run_now(self._sync_receiving.settle(events, done=True))
 
     async def adone(self, events: WebhookEvent | Iterable[WebhookEvent]) -> None:
@@ -268,7 +268,7 @@ class WebhookVerifier(Part):
 
 
 class Receipt:
-    """One webhook, which is verified when a `with` block begins and settled when it ends."""
+    """A webhook that is verified at the start of a `with` block and settled at its end."""
 
     def __init__(self, verifier: WebhookVerifier, request: dict[str, Any]) -> None:
         self._verifier = verifier

@@ -78,7 +78,7 @@ class BatchDelivery:
     async def deliver(
         self, batch: Sequence[PendingRun], *, is_stopped: Callable[[], bool] = lambda: False
     ) -> bool:
-        """Transform and deliver a batch until each record is delivered, dropped or a dead letter.
+        """Transform and deliver a batch, until each record is delivered, dropped or a dead letter.
 
         Args:
             batch: the records.
@@ -314,5 +314,5 @@ def _raise_if_cancelled() -> None:
 
 
 def _runs_of_one_record(runs: Sequence[PendingRun]) -> list[PendingRun]:
-    """Split runs of records into single records, so that each can be settled alone."""
+    """Split groups of records into single records, so that each can be settled separately."""
     return [single_run for run in runs for single_run in run.singles()]

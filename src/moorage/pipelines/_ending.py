@@ -28,7 +28,7 @@ _CANCEL_SHARE: Final = 0.75
 
 
 class EndTimeLimit:
-    """The time left for a pipeline to end, which all its last steps share.
+    """The time within which a pipeline must end, which all its last steps share.
 
     The remaining time is divided equally among the remaining steps, so that a step which hangs
     leaves time for the others. The time begins with the first step.

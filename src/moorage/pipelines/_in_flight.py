@@ -73,7 +73,7 @@ class RecordsInFlight:
         return admitted_runs
 
     def begin(self, runs: Iterable[PendingRun]) -> list[PendingRun]:
-        """Mark runs of records as begun, and return them without those of revoked partitions."""
+        """Mark records as begun, and return them without records of revoked partitions."""
         begun_runs = list(filterfalse(is_done, runs))
         revoked_partitions = self._revoking
         if revoked_partitions:
@@ -128,7 +128,7 @@ class RecordsInFlight:
         return {progress: progress.begun_until for progress in self._partitions.values()}
 
     def needed(self, runs: Iterable[PendingRun]) -> list[PendingRun]:
-        """Return runs that have begun, or that the source needs in order to commit such runs."""
+        """Return records that have begun, or that must end before those can be committed."""
         until = self.begun_until()
         return [run for run in runs if run.is_begun or run.start < until.get(run.progress, 0)]
 

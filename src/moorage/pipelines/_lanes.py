@@ -205,7 +205,7 @@ class Lanes:
         return lane
 
     def _release(self, lane: Lane, batch: Sequence[PendingRun]) -> None:
-        """Record that a lane has delivered a batch, so that its keys may get other lanes."""
+        """Record that a lane has delivered a batch, so that its keys may move to other lanes."""
         if len(self.lanes) == 1:
             return
         for run in batch:

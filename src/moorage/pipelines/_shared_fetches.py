@@ -1,4 +1,4 @@
-"""A cache of values, each fetched once for all tasks that wait for it.
+"""A cache of values; concurrent tasks that need a value share one fetch.
 
 Laws:
 
@@ -39,7 +39,7 @@ class _Fetch(Generic[V]):
 
 
 class SharedFetches(Generic[V]):
-    """Fetches values by key, and keeps the most recently used ones.
+    """Fetches values by key, and caches the most recently used values.
 
     Args:
         limit: the largest number of values to keep.

@@ -34,7 +34,7 @@ _TOPICS: Final = ("subject", "channel", "topic", "queue")
 
 @with_careful_constructor
 class DeadLetterMiddleware:
-    """Handles failing messages: repeats temporary failures, and stores others as dead letters.
+    """Repeats messages that failed temporarily, and stores other failed ones as dead letters.
 
     Pass it to a broker: `NatsBroker(middlewares=[DeadLetterMiddleware(letters, name="shop")])`.
     Errors of a handler have the same consequences as in a pipeline. A dead letter is stored before
@@ -119,7 +119,7 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
 
 
 def _consequence_of(error: Exception, policy: RetryPolicy) -> Verdict:
-    """Return what a pipeline does after a handler's error; stop for FastStream's own signals."""
+    """Return a pipeline's reaction to a handler's error; FastStream's own signals stop it."""
     return Verdict.STOP if isinstance(error, IgnoredException) else verdict(error, policy)
 
 

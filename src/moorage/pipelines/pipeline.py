@@ -1,4 +1,4 @@
-"""A pipeline, which reads records from a source, transforms them, and delivers them to a sink.
+"""A pipeline reads records from a source, transforms them, and delivers them to a sink.
 
 Laws:
 
@@ -303,7 +303,7 @@ class Pipeline:
                 self._uncommitted = []
 
     async def _commit_at_end(self) -> bool:
-        """Commit the finished records and release the others; return whether that succeeded."""
+        """Commit the finished records and release the others; return whether both succeeded."""
         error = await self._ending.run(self._commit_and_release())
         if error is None or isinstance(error, (ConnectorError, TimeoutError)):
             return error is None

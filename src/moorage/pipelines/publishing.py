@@ -73,7 +73,7 @@ class PublishSink:
 
 @attrs.frozen
 class DeadLetterTopic:
-    """A broker's topic in which dead letters are stored, with original payload, key and headers.
+    """A broker's topic that stores dead letters with their original payload, key and headers.
 
     The headers that begin with "dead-letter-" say where the record came from and why it failed.
 

@@ -1,4 +1,4 @@
-"""Runs pipelines in a process of their own, until a signal stops them."""
+"""Runs pipelines in a separate process, until a signal stops them."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ResponseCache(Protocol):
-    """Stores cached answers under their keys, and may drop an answer at any time.
+    """Stores cached responses under their keys, and may remove a response at any time.
 
     `find` returns the answers under a key, with a mark that identifies this look-up. The age of
     each answer includes the time since it was stored, measured by a clock that never steps. `store`
@@ -43,7 +43,7 @@ class ResponseCache(Protocol):
 
 
 class AsyncResponseCache(Protocol):
-    """The asynchronous `ResponseCache`; a cancelled method has either completed or done nothing."""
+    """The asynchronous `ResponseCache`; a cancelled method either completes or does nothing."""
 
     async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers: ...
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Incoming(Protocol):
-    """An answer whose body is still being received.
+    """A response whose body is still being received.
 
     `read` returns the next piece of the body, and b"" at its end and in all later calls; it raises
     like `HttpClient.send`. The body is decoded according to its Content-Encoding, unless the
@@ -29,7 +29,7 @@ class Incoming(Protocol):
 
 
 class HttpClient(Protocol):
-    """Sends a request once, without repeating it, and returns the answer.
+    """Sends a request once, without retries, and returns the response.
 
     `url` is absolute; method, headers and body are the request's. The client follows no redirect,
     keeps no cookie and never retries. The client verifies TLS. Every failure is raised as one of
@@ -75,7 +75,7 @@ class AsyncIncoming(Protocol):
 
 
 class AsyncHttpClient(Protocol):
-    """The asynchronous `HttpClient`; a cancelled exchange closes its connection."""
+    """The asynchronous `HttpClient`; a cancelled request closes its connection."""
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response: ...
 

@@ -59,7 +59,7 @@ class AsyncLink(Protocol):
 
 
 class LeavingLink(Link, Protocol):
-    """A connection that many callers share, and that closes only after their requests.
+    """A connection that many callers share, and that closes only after their requests end.
 
     `leave` waits at most `timeout` seconds until all sent requests are complete; the caller then
     calls `close`.

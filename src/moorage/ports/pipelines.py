@@ -87,7 +87,7 @@ class SourceConnector(Protocol):
         ...
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Return these records to the source, so that it delivers them again."""
+        """Return these records to the source, which then delivers them again."""
         ...
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
@@ -113,7 +113,7 @@ class MeasuredSource(SourceConnector, Protocol):
     """
 
     async def lag(self) -> int | None:
-        """Return the number of records that are not committed; None if it is not known."""
+        """Return the number of uncommitted records; None if the number is unknown."""
         ...
 
 

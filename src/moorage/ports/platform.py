@@ -68,7 +68,7 @@ class Platform(DescribedPlatform, Protocol):
         ...
 
     def status(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status of a run; None if there is none of this name."""
+        """Return the status of a run; None if no run has this name."""
         ...
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
@@ -84,7 +84,7 @@ class Platform(DescribedPlatform, Protocol):
         ...
 
     def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a file that a run has produced; None if there is none."""
+        """Return a file that a run has produced; None if the file does not exist."""
         ...
 
     def remove(self, name: str, timeout: float, /) -> None:
@@ -104,7 +104,7 @@ class AsyncPlatform(DescribedPlatform, Protocol):
         ...
 
     async def status(self, name: str, timeout: float, /) -> RunStatus | None:
-        """Return the status of a run; None if there is none of this name."""
+        """Return the status of a run; None if no run has this name."""
         ...
 
     async def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
@@ -120,7 +120,7 @@ class AsyncPlatform(DescribedPlatform, Protocol):
         ...
 
     async def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a file that a run has produced; None if there is none."""
+        """Return a file that a run has produced; None if the file does not exist."""
         ...
 
     async def remove(self, name: str, timeout: float, /) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class SchemaRegistry(Protocol):
-    """A registry of schemas, such as that of Confluent.
+    """A schema registry, such as Confluent's.
 
     A schema has an id, which never changes its meaning. A schema is a version of one or more
     subjects. The versions of a subject are numbered from 1.

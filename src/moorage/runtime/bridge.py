@@ -1,4 +1,4 @@
-"""Runs flows (moorage's coroutines) with or without an event loop, so that others need not care.
+"""Runs flows (moorage's coroutines) with or without an event loop.
 
 A flow awaits only ports. If every port is a synchronous function wrapped as an async one, nothing
 ever suspends, and the flow runs to its end at the first `send`. If a flow does suspend there, one
@@ -130,7 +130,7 @@ def blocking_function(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, 
 def guarded_port(
     function: Callable[P, R], convert: Callable[[Exception], ConnectorError]
 ) -> Callable[P, R]:
-    """Wrap a synchronous port's function, so that it raises only errors of moorage."""
+    """Wrap a function of a synchronous port so that it raises only moorage's errors."""
 
     def guarded_call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
@@ -150,7 +150,7 @@ def guarded_port(
 def guarded_async(
     function: Callable[P, Awaitable[R]], convert: Callable[[Exception], ConnectorError]
 ) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Wrap an asynchronous port's function, so that it raises only errors of moorage."""
+    """Wrap a function of an asynchronous port so that it raises only moorage's errors."""
 
     async def guarded_call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
@@ -177,7 +177,7 @@ def _public_error(
 
 
 def _no_event_loop(error: Exception) -> ConnectorError | None:
-    """Return an error for a missing event loop, if an adapter found none; otherwise None."""
+    """Return an error if an adapter found no running event loop; otherwise None."""
     if not isinstance(error, RuntimeError) or "event loop" not in str(error):
         return None
     from moorage.adapters.clocks.event_loop import running_loop  # noqa: PLC0415 - costs milliseconds to load

@@ -165,7 +165,7 @@ async def request_admission(
 
 
 def admission_flow(core: Core, plan: Plan, call: Call | None) -> Flow[Admitted]:
-    """Return the flow that asks a store that must be awaited to admit the first attempt."""
+    """Return the flow that requests admission of the first attempt from an asynchronous store."""
     if call is None or not call.hurried:
         return core.execute(plan.admission, plan.seconds)  # type: ignore[arg-type]  # callers checked that it has both
     return core.execute(plan.admission_at_once, (call.deadline - call.started) / 1e9)  # type: ignore[arg-type]  # callers checked that it has both
@@ -239,7 +239,7 @@ def as_connector_error(error: Exception) -> ConnectorError:
 
 
 def function_error(error: Exception, function: object) -> Exception:
-    """Return the error with which a function's attempt failed, such as a time-out."""
+    """Return the error of a function's failed attempt, such as a timeout."""
     if isinstance(error, OutOfTimeError):
         return attempt_timeout_error()
     return error if callable(function) else not_callable(function, "function")

@@ -154,7 +154,7 @@ async def run_in_slot(
     function: Callable[[], Awaitable[R]],
     call: Call | None = None,
 ) -> R:
-    """Call a function in a slot of a bulkhead; `call` is the state of the call, if any."""
+    """Call a function in a slot of a bulkhead; `call` is the call's state, or None."""
     core, bulkhead_key = flows.core, plan.bulkhead_key
     enter, release = plan.slots  # type: ignore[misc]  # as `admit`
     if call is None and core.observers:

@@ -237,7 +237,7 @@ class _Operations:
 def _set_fields(
     call: ScenarioCall, basic_fields: Container[Any] | None = None
 ) -> Iterator[tuple[Any, str]]:
-    """Yield the parameters of a call, and those fields of its values that differ from the default.
+    """Yield the parameters of a call, and the fields of its values that differ from defaults.
 
     Args:
         call: the call.
@@ -308,7 +308,7 @@ def _declared_operation(operation: ContractOperation) -> DeclaredOperation:
 
 
 def fields_of(kind: Any) -> list[ValueField]:
-    """Return the fields of a value that is sent to a vendor or that a vendor answers with."""
+    """Return the fields of a value in a request or response of a vendor."""
     hints = get_type_hints(kind, localns=_names(kind.__module__))
     return [
         _field(field.name, hints[field.name], required=field.default is attrs.NOTHING)

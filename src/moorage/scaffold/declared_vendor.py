@@ -285,7 +285,7 @@ def _sent_kinds(declared: DeclaredContract) -> dict[Any, str]:
 
 
 def _read_kinds(results: Iterable[Any]) -> list[Any]:
-    """Return the classes of results and of the values in them; inner classes come first."""
+    """Return the classes of results and of the values in them, inner classes first."""
     kinds: dict[Any, None] = {}
     for kind in results:
         inner_kinds = (item_of(field.type) or field.type for field in fields_of(kind))
@@ -309,7 +309,7 @@ def _reading(kind: Any) -> str:
 
 
 def _row(kind: Any, field: ValueField) -> str | None:
-    """Return the code that parses a field of an answer; None if the field keeps its default."""
+    """Return the code that parses a field of a response; None if the field keeps its default."""
     name = field.name
     if field.type is Ref and field.required:
         return 'sdk.ref_at("id")'
@@ -346,13 +346,13 @@ def _word_row(name: str, kind: Any) -> str:
 
 
 def _entry(name: str, items: list[str]) -> str:
-    """Return the code of a dictionary entry, with each of its items on a line of its own."""
+    """Return the code of a dictionary entry, with each item on a separate line."""
     lines = "".join(f"        {item},\n" for item in items)
     return f'    "{name}": {{\n{lines}    }},' if lines else f'    "{name}": {{}},'
 
 
 def _examples(operation: DeclaredOperation) -> list[str]:
-    """Return the code of an example answer's fields, each with an example value."""
+    """Return the code of an example response's fields, each with an example value."""
     examples = {field.name: _example(field.type) for field in fields_of(operation.result)}
     return [f'"{name}": {example}' for name, example in examples.items() if example]
 

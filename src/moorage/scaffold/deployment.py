@@ -64,7 +64,7 @@ class WorkerDeployment:
 
     @property
     def patience(self) -> int:
-        """The number of seconds between the request to stop a worker and the killing of it."""
+        """The number of seconds after which a worker that was asked to stop is killed."""
         return int(self.drain) + _MARGIN
 
 

@@ -108,7 +108,7 @@ def _path_of(decoded: bytes) -> str:
 
 
 def _body_refusal(error: WebhookRejected) -> ScimAnswer:
-    """Return the answer to a request whose body is too large, incomplete or of unknown length."""
+    """Return the response to a request whose body is too large, incomplete or without length."""
     status = _STATUSES.get(error.reason or "", 400)
     refusal = ScimRefusal(status, "The body is too large, was cut off, or has no length.")
     return ScimAnswer(

@@ -144,7 +144,7 @@ def check_value(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:
 
 
 def _unpacked_value(value: Any) -> Any:
-    """Return the only entry of a list, as which Entra sends a single value."""
+    """Return the only entry of a list, because Entra sends a single value as a list."""
     if is_list(value) and len(value) == 1 and is_object(value[0]) and "value" in value[0]:
         return value[0]["value"]
     return value

@@ -232,7 +232,7 @@ def selected_attributes(
 
 
 def _paths(kind: ScimKind, text: str) -> list[tuple[str, ...]]:
-    """Return the paths in a list of names; names of no attribute are left out."""
+    """Return the paths in a list of names; names without an attribute are left out."""
     paths: list[tuple[str, ...]] = []
     for name in text.split(","):
         with suppress(ScimRefusal):

@@ -1,4 +1,4 @@
-"""The SCIM server, which answers an identity provider from an application's store."""
+"""The SCIM server, which serves an identity provider from an application's store."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class _Server:
         headers: Iterable[tuple[str, str]],
         body: bytes,
     ) -> ScimAnswer:
-        """Return the answer to a request, which may be a refusal in SCIM's format."""
+        """Return the response to a request, which may be an error in SCIM's format."""
         for value, kind, name in (
             *((method, str, "method"), (path, str, "path"), (query, str, "query")),
             (body, bytes, "body"),
@@ -285,7 +285,7 @@ class _Server:
     def _resource_body(
         self, kind: ScimKind, resource: ScimResource, query: Mapping[str, str]
     ) -> dict[str, Any]:
-        """Return a resource as it appears in an answer, without its password."""
+        """Return a resource as in a response, without its password."""
         content = {
             name: value
             for name, value in resource.content.items()

@@ -57,7 +57,7 @@ def page_of_keys(
 
 
 def keys_after(children: Children, prefix: str, after: str, folder: str = "") -> Iterator[str]:
-    """Yield the keys with a prefix that come after a given key, in the order of their bytes.
+    """Yield the keys that have a prefix and come after a given key, in the order of their bytes.
 
     A folder is only read if it may have such keys.
     """

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def checked_kind(value: T, kind: type[Any], field: str) -> T:
-    """Return a value of this class; raise an error for any other value, without showing it."""
+    """Return a value of this class; for any other value, raise an error that does not show it."""
     if isinstance(value, kind):
         return value
     raise InvalidData(

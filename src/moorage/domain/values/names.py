@@ -26,7 +26,7 @@ def service_name(account: str, to: str) -> str:
 
 
 def consent_name(account: str, consent: str) -> str:
-    """Return the name under which a credential provider keeps the credentials of a consent."""
+    """Return the name under which a credential provider stores a consent's credentials."""
     return f"{account}/{consent}"
 
 

@@ -48,7 +48,7 @@ class WeakTable(Generic[K, V]):
 
 
 def _forgetter(table: ref[WeakTable[K, V]]) -> Callable[[ref[K]], None]:
-    """Return a function that removes an object from a table; it does not keep the table alive."""
+    """Return a function that removes an object from a table, without a reference to the table."""
 
     def forget(reference: ref[K]) -> None:
         owner = table()

@@ -1,4 +1,4 @@
-"""Handshakes: requests by which vendors check an endpoint, and the answers to them.
+"""Requests by which vendors check a webhook endpoint (handshakes), and the responses to them.
 
 A challenge is echoed only if it is a plain word. So an attacker cannot make moorage sign or repeat
 a webhook, a page or a header.
@@ -39,7 +39,7 @@ def asked_unsigned(
     secrets: Sequence[Secret],
     verify_token: Secret | None,
 ) -> WebhookReply:
-    """Return the answer to the GET request by which a vendor checks the endpoint."""
+    """Return the response to a GET request by which a vendor checks the endpoint."""
     if handshake is Handshake.BRAINTREE:
         return _braintree(delivery, parameters["public_key"], secrets)
     if handshake is Handshake.ADOBE:
@@ -51,7 +51,7 @@ def asked_unsigned(
 
 
 def expected_answer(handshake: Handshake | None, delivery: Delivery) -> WebhookReply | None:
-    """Return the reply that the vendor expects to each webhook; None if any success will do."""
+    """Return the response that the vendor expects to each webhook; None if any success will do."""
     if handshake is not Handshake.ADOBE:
         return None
     client_id = delivery.header(ADOBE_HEADER)
@@ -65,7 +65,7 @@ def answer_to_question(
     payload: object,
     secrets: Sequence[Secret],
 ) -> WebhookReply | None:
-    """Return the answer to a signed endpoint check; None for a webhook with events."""
+    """Return the response to a signed endpoint check; None for a webhook with events."""
     if handshake is None or not isinstance(payload, dict):
         return None
     members = cast("dict[str, Any]", payload)
@@ -79,7 +79,7 @@ def answer_to_question(
 
 
 def confirmation(handshake: Handshake | None, payload: object) -> str | None:
-    """Return the link that confirms a webhook subscription; None if the webhook asks for none.
+    """Return the link that confirms a webhook subscription; None for any other webhook.
 
     Return None if the payload asks for no confirmation.
     """

@@ -13,7 +13,7 @@ from moorage.errors import ConnectorError, StorageUnavailable, WebhookRejected
 
 @attrs.frozen
 class WebhookReply:
-    """A short answer to a webhook, which tells its sender nothing new."""
+    """A short response to a webhook, which reveals nothing to its sender."""
 
     status: int = 200
     body: bytes = b""
@@ -21,7 +21,7 @@ class WebhookReply:
 
     @classmethod
     def text(cls, text: str) -> WebhookReply:
-        """Return an answer in plain text, which browsers do not render as a page."""
+        """Return a response in plain text, which browsers do not render as a page."""
         return cls(200, text.encode())
 
     @classmethod
@@ -39,7 +39,7 @@ _STATUSES: Final = {
 
 
 def reply_to(error: ConnectorError) -> WebhookReply:
-    """Return the answer to a rejected webhook's sender, which hides the reason.
+    """Return the response to the sender of a rejected webhook, without the reason.
 
     A forgery is answered with 401, as vendors expect when they test an endpoint with a wrong
     signature. A webhook that was handled before is answered with 200 and the text that the vendor

@@ -24,7 +24,7 @@ MOST_SIGNATURES: Final = 32
 
 
 class TemplateValues(NamedTuple):
-    """The values that fill a template: those of a webhook and of one item of its batch."""
+    """The values that fill a template: values of a webhook and of one item of its batch."""
 
     delivery: Delivery
     item: Any
@@ -328,7 +328,7 @@ def _name_in(place: str) -> str:
 
 
 def nearest_hint(written: object, names: Iterable[str]) -> str:
-    """Return a hint with the most similar known name; "" if none is similar."""
+    """Return a hint with the known name most similar to `written`; "" if none is similar."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed for mistakes only
 
     candidates = [str(name) for name in names if name != written]

@@ -1,4 +1,4 @@
-"""Webhooks that are signed as JSON Web Tokens, whose claims are trusted only after `decide`."""
+"""Webhooks signed as JSON Web Tokens, whose claims are trusted only after verification."""
 
 from __future__ import annotations
 

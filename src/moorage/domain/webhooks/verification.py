@@ -41,7 +41,7 @@ _CLOCKS_DIFFER: Final = 60.0
 
 
 class ExaminedWebhook(NamedTuple):
-    """The values that a webhook claims and that are not verified yet."""
+    """The values in a webhook that are not verified yet."""
 
     scene: TemplateValues
     parts: list[tuple[Any, list[str]]]
@@ -326,7 +326,7 @@ def _check_digest(place: Template, scene: TemplateValues) -> None:
 
 
 class Reader:
-    """A parser for webhooks that the fast path accepted; it parses them at their first use."""
+    """A parser for webhooks that the fast path accepted; it parses a webhook at its first use."""
 
     def __init__(self, scheme: WebhookScheme, parameters: Mapping[str, str], name: str) -> None:
         self._scheme = scheme

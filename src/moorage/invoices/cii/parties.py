@@ -56,7 +56,7 @@ ADDRESS: Final = Group(
 
 
 def read_ids(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-    """Read the identifiers of a party or place, both those with a scheme and those without."""
+    """Read the identifiers of a party or place, with and without a scheme."""
     fields["ids"] = [
         identifier
         for tag in ("ID", "GlobalID")
@@ -66,7 +66,7 @@ def read_ids(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
 
 
 def id_texts(ids: tuple[Identifier, ...]) -> Iterator[str]:
-    """Yield the XML elements of identifiers, both those with a scheme and those without."""
+    """Yield the XML elements of identifiers, with and without a scheme."""
     for identifier in ids:
         tag = "ram:ID" if identifier.scheme is None else "ram:GlobalID"
         yield element_text(tag, identifier.value or "", {"schemeID": identifier.scheme})

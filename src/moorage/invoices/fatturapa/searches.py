@@ -67,13 +67,13 @@ def no_withholding(document: Document) -> Iterator[str]:
 
 
 def no_fund_withholding(document: Document) -> Iterator[str]:
-    """Yield the withholdings field if it is empty though pension contributions need the tax."""
+    """Yield the withholdings field if it is empty although lines are subject to withholding."""
     if not document.withholdings and any(fund.withheld for fund in document.funds):
         yield "withholdings"
 
 
 def no_buyer_id(document: Document) -> Iterator[str]:
-    """Yield the field of the buyer's VAT code if the buyer has neither a VAT nor a fiscal code."""
+    """Yield the field of the buyer's VAT code if the buyer has no VAT code and no fiscal code."""
     buyer = document.buyer
     if buyer is not None and buyer.vat_code is None and buyer.fiscal_code is None:
         yield "buyer.vat_code"
@@ -203,7 +203,7 @@ def code_of_other_format(document: Document) -> Iterator[str]:
 
 
 def discounts_without_amount(document: Document) -> Iterator[str]:
-    """Yield the fields of discounts that state neither a percentage nor an amount."""
+    """Yield the fields of discounts that have neither a percentage nor an amount."""
     for number, line in enumerate(document.lines):
         for position, item in enumerate(line.discounts):
             if item.percent is None and item.amount is None:

@@ -254,7 +254,7 @@ def _tolerance(count: int) -> Fraction:
 
 
 def _check_rates(document: FaDocument) -> Iterator[Violation]:
-    """Yield the sums by rate that are not those of the lines, if all lines have a known rate."""
+    """Yield the sums by rate that differ from the lines' sums, if all lines have a known rate."""
     if document.kind != "VAT" or not document.lines or document.margin is not None:
         return
     sums = dict.fromkeys(_LINE_SUMS, Fraction(0))

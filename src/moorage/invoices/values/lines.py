@@ -148,7 +148,7 @@ class InvoiceLine:
         return round_amount(gross + charges - exact_sum(item.amount for item in self.allowances))
 
     def with_prices(self) -> InvoiceLine:
-        """Return the line; if it has a gross price or a discount, add the other of the two.
+        """Return the line; if it has only a gross price or only a discount, compute the other.
 
         The syntaxes require both. A missing discount is zero; a missing gross price is the net
         price plus the discount.

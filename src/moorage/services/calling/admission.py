@@ -59,7 +59,7 @@ _BY_CIRCUIT: Final = (Answer.CIRCUIT_OPEN, Answer.PROBES_TAKEN)
 async def be_admitted(
     core: Core, call: Call, question: Admission, first: Admitted
 ) -> Permit | None:
-    """Wait until an attempt may be sent, and return its permit; raise an error if it is refused.
+    """Wait until an attempt may be sent, and return its permit; raise an error if refused.
 
     `first` is the answer to the first question. The caller that holds `first` gives it back if this
     function raises, because an interruption may come before the function's first line.
@@ -132,7 +132,7 @@ def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
 
 
 def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError:
-    """Return the error of a refused attempt and emit the event for it."""
+    """Return the error of a refused attempt, and emit the attempt's event."""
     error = admission_error(core, call.plan, answer, wait)
     if core.observers and not (call.undecided and answer in _BY_CIRCUIT):
         call.emit(core, CallRefused, error=type(error).__name__, retry_after=wait / SECOND)
@@ -165,7 +165,7 @@ async def execute_for_parts(
     commands: Iterable[Command[Result]],
     time_left: Callable[[], float | None] = lambda: None,
 ) -> list[Result]:
-    """Execute one command for each part into which limits are split; return the results.
+    """Execute one command for each part of a split limit; return the results.
 
     If the store of one part is unreachable, the other parts are asked nevertheless, and then the
     first error is raised.

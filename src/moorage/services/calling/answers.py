@@ -19,7 +19,7 @@ _SEALED: Final = "sealed"
 
 
 def seal_answer(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answer:
-    """Encode an answer to store it for an idempotency key; encrypt it if there is a cipher.
+    """Encode a response for storage under an idempotency key; encrypt it if there is a cipher.
 
     Raises:
         InvalidData: there is a cipher, but the answer does not consist of plain values.
@@ -30,7 +30,7 @@ def seal_answer(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> 
 
 
 def open_answer(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> Answer:
-    """Decode the answer that is stored for an idempotency key, and decrypt it if necessary.
+    """Decode the response stored for an idempotency key, and decrypt it if necessary.
 
     Raises:
         ConnectorError: the answer is encrypted, and cannot be decrypted here.

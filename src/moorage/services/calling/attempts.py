@@ -155,7 +155,7 @@ def _final_error(core: Core, call: Call, error: Exception, retry_after: float | 
 
 
 def _requested_pause(core: Core, call: Call, error: Exception, pause: float | None) -> float | None:
-    """Return the seconds for which the vendor, or a guard that refused, asks callers to pause."""
+    """Return the seconds for which the vendor or a guard asks callers to pause."""
     if pause is not None:
         return pause
     wait = retry.wait_of(error, core.utc())
@@ -342,7 +342,7 @@ def _refused_result(
 
 
 def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | None:
-    """Return the command that asks for admission; None if nothing limits the call."""
+    """Return the command that requests admission; None if nothing limits the call."""
     plan = call.plan
     claim = None
     if call.claim is not None and not core.separate_keys:

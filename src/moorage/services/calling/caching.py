@@ -1,4 +1,4 @@
-"""Caching of HTTP answers: a lookup before a call's attempts, and storage after them.
+"""Caching of HTTP responses: a lookup before a call's attempts, and storage after them.
 
 Laws:
 
@@ -93,7 +93,7 @@ _BROKEN_STATUSES: Final = frozenset({None, 500, 502, 503, 504})
 
 @attrs.define(eq=False, kw_only=True)
 class CacheLookup:
-    """One look-up of a request in the cache, with the response that it found, if any.
+    """One lookup of a request in the cache, with the cached response, if any.
 
     Attributes:
         request: the request in the form in which it is sent, without credentials and validators.
@@ -152,7 +152,7 @@ class CachedExchange(Exchange):
         self._arrival: tuple[Request, Response, datetime] | None = None
 
     async def run_attempts(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
-        """Return the cached answer, or make the attempts and store the answer."""
+        """Return the cached response, or make the attempts and cache the response."""
         lookup = await self._look_up_request(call)
         entry = None if lookup is None else lookup.entry
         if lookup is not None and entry is not None and isinstance(lookup.decision, FreshAnswer):
@@ -171,7 +171,7 @@ class CachedExchange(Exchange):
         return await attempts() if lookup is None else await self._ask(call, lookup, attempts)
 
     async def send(self, call: Call) -> Response | AttemptResult:
-        """Return the stored answer, or send the request, which may confirm the stored answer."""
+        """Return the cached response, or send the request, which may revalidate it."""
         call.cached = self._stored_answer is not None
         if self._stored_answer is not None:
             call.status = self._stored_answer.status
@@ -286,7 +286,7 @@ class CachedExchange(Exchange):
         entry: CacheEntry,
         attempts: Callable[[], Flow[Ending]],
     ) -> Ending:
-        """Revalidate the stored response; if another caller is doing so, return it unchanged."""
+        """Revalidate the cached response; if another caller is doing this, return it unchanged."""
         core = self._core
         place = f"revalidate:{lookup.key}:{lookup.who.hex()}"
         try:
@@ -329,7 +329,7 @@ class CachedExchange(Exchange):
         return self._conditional_request(call, self._lookup, request)
 
     def _conditional_request(self, call: Call, lookup: CacheLookup, request: Request) -> Request:
-        """Return the request with conditional headers, which let the service confirm an answer."""
+        """Return the request with conditional headers, which let the service confirm a response."""
         if (
             not is_cacheable_request(request)
             or self._key(request) != lookup.key
@@ -377,7 +377,7 @@ class CachedExchange(Exchange):
 
 
 class CacheInvalidation:
-    """The step of a call that writes data: it removes cached answers that may be outdated."""
+    """The step of a write call that removes cached responses which may be outdated."""
 
     def __init__(self, core: Core, call: Call, step: Exchange) -> None:
         self._cache: GuardedCache = core.cache

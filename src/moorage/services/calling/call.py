@@ -43,12 +43,12 @@ Parse: TypeAlias = "Callable[[Response], object]"
 
 
 class AttemptWrapper(Protocol):
-    """A step around a call's attempts, such as the cache; it may make them unnecessary."""
+    """A step around a call's attempts, such as the cache, which may replace the attempts."""
 
     async def run_attempts(
         self, call: Call, attempts: Callable[[], Coroutine[Any, Any, Ending]]
     ) -> Ending:
-        """Run the attempts, or get an answer without them; return the call's value or error."""
+        """Run the attempts, or get a response without them; return the call's value or error."""
         ...
 
 
@@ -186,7 +186,7 @@ class Call:
         self._ledger = self._ledger.begin()
 
     def leave(self) -> None:
-        """Record that the attempt was sent, so that the vendor may process it from now on."""
+        """Record that the attempt was sent, so that the vendor may have processed it."""
         self._ledger = self._ledger.leave()
         self.written_by = 0
 
@@ -235,7 +235,7 @@ class Call:
             self.witness.append(sent)
 
     def mask_credential(self, response: Response) -> Response:
-        """Return the answer; if it reports a failure, mask the credential that was sent."""
+        """Return the response; if it is a failure, mask the credential that was sent."""
         if self.sent is None or is_success(response.status):
             return response
         return self.sent.response(response)

@@ -1,4 +1,4 @@
-"""One HTTP exchange: authenticate the request, send it, and classify the answer."""
+"""One HTTP request: authenticate it, send it, and classify the response."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class Exchange:
         return result
 
     async def send(self, call: Call) -> Response | AttemptResult:
-        """Send the request; return the answer with any status, or the result of a failure.
+        """Send the request; return the response with any status, or the result of a failure.
 
         Return the attempt's result if no answer can be used.
         """
@@ -243,7 +243,7 @@ class Exchange:
         return AttemptResult(error=error, repeats=call.replayable)
 
     def _proof_refusal(self, call: Call, status: int, headers: Headers) -> ProofRefusal | None:
-        """Return why a response rejects the token's proof of possession; None if it does not.
+        """Return why a response rejects the token's proof of possession; None if it accepts it.
 
         Return None if it accepts.
         """
@@ -341,7 +341,10 @@ class Exchange:
         return request
 
     async def result_of_answer(self, call: Call, response: Response) -> AttemptResult:
-        """Return the result of an answer; if it refuses the credential, renew that first."""
+        """Return the result of a response.
+
+        If it refuses the credential, renew the credential first.
+        """
         result = self._judge_answer(call, response)
         if isinstance(result.error, AuthenticationFailed):
             return await self._retried_with_new_credential(call, response, result, result.error)
@@ -401,7 +404,7 @@ class Exchange:
         return True
 
     def _unreadable_answer_error(self, call: Call, response: Response) -> ConnectorError | None:
-        """Return the error for a successful response that cannot be parsed; None if it can.
+        """Return the error for an unreadable successful response; None if it can be parsed.
 
         If the request may be repeated, the call may be repeated too.
         """
@@ -484,7 +487,7 @@ class Exchange:
     async def _renewed_by_one(
         self, call: Call, stale: Any
     ) -> Credentials | OAuthCredentials | None:
-        """Return a new credential in place of `stale`, which only one caller at a time renews.
+        """Return a new credential in place of `stale`; only one caller at a time renews it.
 
         Return None if the credential was renewed a short time ago and the service has accepted none
         since.
@@ -607,7 +610,7 @@ def _error_of(verdict: object, hook: object, path: str) -> ConnectorError | None
 def _error_in(
     operation: HttpOperation[Any], response: Response, error: ConnectorError | None
 ) -> ConnectorError | None:
-    """Return the error that an operation or the status code finds in an answer."""
+    """Return the error that an operation or the status code finds in a response."""
     if error is None:
         return _error_of(operation.refusal(response), operation.refusal, "refusal")
     return _error_of(operation.failure(response), operation.failure, "failure") or error

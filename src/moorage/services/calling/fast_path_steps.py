@@ -63,7 +63,7 @@ def _contract_without_target(operation: str, system: str, service: str) -> Contr
 
 
 class FastPathSteps(CallLifecycle):
-    """Starts, continues and ends calls whose first attempt is made by the fast path.
+    """Starts, continues and ends calls whose first attempt runs on the fast path.
 
     Attributes:
         observes_without_state: True if an observed call needs no state until its first attempt
@@ -287,7 +287,7 @@ class FastPathSteps(CallLifecycle):
             raise
 
     def replay(self, call: Call, protection: KeyedUse, stored: Any) -> Ending:
-        """Return the answer that an earlier call with the same idempotency key has stored."""
+        """Return the response that an earlier call with the same idempotency key stored."""
         return self._end_of_call(call, *replay_answer(self.core, call, protection, stored))
 
     def release_key(self, call: Call, protection: KeyedUse, owner: int, fence: int) -> None:

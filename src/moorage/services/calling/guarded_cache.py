@@ -1,4 +1,4 @@
-"""A cache whose failures never fail a call, nor delay it for long.
+"""A cache whose failures neither fail a call nor delay it for long.
 
 An unreachable cache is not used for a while; one caller at a time probes it.
 """
@@ -71,7 +71,7 @@ class GuardedCache:
     async def store(
         self, call: Call, key: str, mark: int, entries: Entries, seconds: float
     ) -> bool | None:
-        """Store answers under a cache key; return True if they are stored now."""
+        """Store responses under a cache key; return True if they are now stored."""
         return await self._guarded_use(call, _FOREVER, self._store, key, mark, entries, seconds)  # type: ignore[no-any-return]  # as the port says
 
     async def delete(self, call: Call, key: str) -> None:

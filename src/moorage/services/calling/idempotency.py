@@ -1,4 +1,4 @@
-"""Idempotency keys: a call claims its key, acts, and stores its answer for repeated calls."""
+"""Idempotency keys: a call claims its key, acts, and stores its response for repeats."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def _may_send(reach: AllowedActions, verdict: Verdict) -> bool:
 
 
 def _unanswered_error(call: Call, once: KeyedUse, error: Exception) -> Exception:
-    """Return the error of a call that ends without an answer from the service.
+    """Return the error of a call that ends without a response from the service.
 
     The error is `OutcomeUnknown` if a repeat under the key could not determine the outcome.
     """
@@ -245,7 +245,7 @@ def _unanswered_error(call: Call, once: KeyedUse, error: Exception) -> Exception
 
 
 def giving_up_command(call: Call, claim: HeldClaim) -> Settle:
-    """Return the command that ends the claim of a request that got no answer.
+    """Return the command that ends the claim of a request that got no response.
 
     The key becomes free if certainly nothing was done, and unknown otherwise.
     """
@@ -254,7 +254,7 @@ def giving_up_command(call: Call, claim: HeldClaim) -> Settle:
 
 
 async def _claim(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[ClaimResult, int]:
-    """Claim the key, and wait for another holder's answer as long as the deadline allows.
+    """Claim the key, and wait for another owner's response until the deadline.
 
     Return the claim, and the end of its lease in nanoseconds of the local clock.
     """
@@ -300,7 +300,7 @@ async def _claim(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[Cl
 
 
 async def _ask(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[ClaimResult, int]:
-    """Claim the key; if several regions may have used the key, claim it for each region in turn.
+    """Claim the key; if several regions may have used it, claim it for each region.
 
     Return the claim, and the end of its lease in nanoseconds of the local clock.
     """
@@ -440,7 +440,7 @@ async def _keep_refusal(
 async def _store_answer(
     core: Core, call: Call, once: KeyedUse, claim: HeldClaim, answer: tuple[str, Any]
 ) -> SettleResult | None:
-    """Store the answer under its idempotency key, and end the claim.
+    """Store the response under its idempotency key, and end the claim.
 
     Return None if the store is unreachable, so that the outcome stays unknown.
     """

@@ -48,7 +48,7 @@ _NOT_MASKED: Final = (
 
 
 class CallLifecycle(ManualOperations):
-    """Begins calls, runs their attempts, and reports their ends to the observers."""
+    """Begins calls, runs their attempts, and notifies the observers when they end."""
 
     _contract: ContractCall | None = None
 
@@ -221,7 +221,7 @@ class CallLifecycle(ManualOperations):
         self.core.notify(call.finished_event(self.core, failure, cancelled=failure is None))
 
     def _attempts(self, call: Call, step: AttemptStep) -> Flow[Ending]:
-        """Run the attempts; if the service has a cache policy, the cache may answer instead."""
+        """Run the attempts, unless the service has a cache policy and the cache has a response."""
         if call.cache is None:
             return self._run_in_bulkhead(call, step)
         return call.cache.run_attempts(call, lambda: self._run_in_bulkhead(call, step))
@@ -235,7 +235,7 @@ class CallLifecycle(ManualOperations):
 
 
 def check_labels(request_id: str | None, subject: str | None) -> None:
-    """Check the correlation id and the subject that a caller gave to a call.
+    """Check the correlation id and the subject that a caller passed to a call.
 
     Raises:
         InvalidData: one of them is not a short printable string.

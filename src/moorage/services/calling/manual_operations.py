@@ -40,7 +40,7 @@ _CIRCUIT_ACTS: Final = {
 
 @frozen(kw_only=True)
 class ManualAct:
-    """A person's manual action, as the audit trail records it.
+    """A user's manual action, as the audit trail records it.
 
     Attributes:
         act: the name of the act, such as "circuit.open".
@@ -298,7 +298,7 @@ class ManualOperations:
 async def read_circuit(
     core: Core, rule: CircuitRule, plan: Plan, timeout: float | None = None
 ) -> CircuitBreakerState:
-    """Read a plan's circuit; if the plan is split into parts, return their joint state."""
+    """Read a plan's circuit; if the plan is split into parts, return their combined state."""
     return joint_state(
         [
             await core.execute(ReadCircuit(rule, part.gates.circuit_key), timeout)

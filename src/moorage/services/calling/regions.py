@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Route:
-    """The regions that a call may use, and those that it has tried.
+    """The regions that a call may use, and the regions that it has tried.
 
     Attributes:
         whole: plan of the service without a region.
@@ -173,7 +173,10 @@ def _name(call: Call) -> str:
 
 
 def _end_of_refusal(error: Exception | None) -> int:
-    """Return the local-clock time when a rejection ends; far ahead for a circuit opened by hand."""
+    """Return the local-clock time when a rejection ends.
+
+    Far ahead for a manually opened circuit.
+    """
     due_times = error.due if isinstance(error, ConnectorError) else None
     return due_times[1] if isinstance(due_times, tuple) else FOREVER * 1000
 

@@ -355,7 +355,7 @@ class CallOperations(FastPathSteps):
         use: KeyUse = AS_USUAL,
         contract: ContractCall | None = None,
     ) -> Self:
-        """Return a copy of these operations that parses each answer with the given function.
+        """Return a copy of these operations that parses each response with the given function.
 
         `parse` reads a successful answer. If it cannot read an answer, the attempt has failed with
         an unknown outcome, and the answer is not stored under the key. `witness` records the

@@ -1,4 +1,4 @@
-"""Streams: the caller reads an answer in pieces, under the same protections as a call."""
+"""Streams: a caller reads a response in pieces, under the same protections as a call."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class StreamingExchange(Exchange):
         return AttemptResult(error=failure)
 
     async def _open(self, call: Call) -> tuple[AsyncIncoming, None] | tuple[None, ConnectorError]:
-        """Return the answer when its headers arrive, or the error if no answer arrives."""
+        """Return the response when its headers arrive, or the error if no response arrives."""
         core, base = self._core, call.plan.base_url or ""
         (request, url, attempt), plain_request = await self.prepare(call)
         self._at = url if plain_request is None else join_url(base, plain_request)
@@ -111,7 +111,7 @@ class StreamingExchange(Exchange):
 
 
 class Stream:
-    """An answer whose body the caller reads in pieces.
+    """A response whose body the caller reads in pieces.
 
     The stream's permit and bulkhead slot are held until the stream ends. The observers are notified
     of the end only if the caller has received the stream, which sets `handed_over`.
@@ -196,7 +196,7 @@ class Stream:
 
 
 def _checked_incoming(incoming: AsyncIncoming) -> AsyncIncoming:
-    """Return an HTTP client's answer after checking that it can be read as a stream.
+    """Return an HTTP client's response after a check that it can be read as a stream.
 
     Raises:
         ConnectionFailed: the HTTP client returned something else.

@@ -60,7 +60,7 @@ _NO_VALUES: Final = frozenset({"extra", "source"})
 
 
 def is_certainly_undone(error: ConnectorError, wire: VendorWire) -> bool:
-    """Return whether the vendor certainly did nothing, so another account may be tried."""
+    """Return whether the vendor certainly did nothing, so that another account may be tried."""
     return (
         (isinstance(error, _ELSEWHERE) or is_token_failure(error))
         and not isinstance(error, DestinationRefused)

@@ -32,7 +32,7 @@ def required_key(key: str | None) -> str:
 
 
 def _optional_key(key: str | None) -> str | None:
-    """Return the key unchanged; it is checked where it is used."""
+    """Return the key unchanged, because the operation that uses the key checks it."""
     return key
 
 
@@ -146,7 +146,7 @@ class Flows(Contract):
         return run_flow
 
     def _placeholder(self, account: str) -> Ref:
-        """Return a reference that names an account, but no object at it."""
+        """Return a reference to an account, without the id of an object there."""
         configured_account = self._dispatcher.directory.accounts.get(account)
         if configured_account is None:
             raise InvalidData(

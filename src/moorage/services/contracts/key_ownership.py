@@ -74,7 +74,7 @@ class KeyOwnership:
         self._moves = 0
 
     async def record_owner(self, first: str, *, movable: bool) -> tuple[str, bool]:
-        """Return the account that owns the key, and whether another account may take it over.
+        """Return the account that owns the key, and whether another account may take the key over.
 
         A new key is given to `first`. A caller that may move the key holds the claim on its record.
 

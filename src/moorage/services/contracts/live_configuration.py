@@ -71,7 +71,7 @@ class LiveConfiguration:
         return find_dispatcher
 
     async def dispatcher_of(self, tenant: str | None) -> Dispatcher:
-        """Return the current dispatcher of a tenant; None stands for the hub without tenants."""
+        """Return a tenant's current dispatcher; None means the hub without a tenant."""
         if tenant is None or self.tenants is None:
             return self.dispatcher
         return await self.tenants.dispatcher_of(self.dispatcher, tenant)

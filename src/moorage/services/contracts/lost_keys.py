@@ -1,4 +1,4 @@
-"""Closing a payment whose stored request or answer cannot be decrypted any more."""
+"""Closes a payment whose stored request or response can no longer be decrypted."""
 
 from __future__ import annotations
 

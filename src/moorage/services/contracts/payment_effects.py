@@ -183,7 +183,7 @@ class PaymentEffects:
         return receipt
 
     async def decide(self, key: str, *, done: bool, answer: Any = None) -> SettlingAnswer:
-        """Store the outcome of a registered operation, as a look-up or a person determined it.
+        """Store the outcome of a registered operation, as a lookup or an operator determined it.
 
         Args:
             key: idempotency key of the effect.
@@ -377,7 +377,7 @@ def started_order(request: Request) -> Charge | PayeeTransfer | SubscriptionRequ
 
 
 def requested_amount(request: Request) -> Money | None:
-    """Return the amount of a request; None stands for the whole amount of a payment."""
+    """Return the amount of a request; None means the whole amount of a payment."""
     order = started_order(request)
     if order is not None:
         return order.amount

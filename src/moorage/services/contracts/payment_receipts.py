@@ -51,7 +51,7 @@ def receipt_not_found_error(message: str, account: str) -> InvalidData:
 
 
 def listing_sentence(matches: list[Payment]) -> str:
-    """Return a sentence that says that a vendor lists no matching payment, or several."""
+    """Return a sentence that the vendor lists no matching payment, or several."""
     if not matches:
         return "The vendor lists no payment with this reference and amount."
     ids = ", ".join(match.ref.id for match in matches)

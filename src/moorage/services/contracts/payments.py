@@ -305,7 +305,7 @@ class PaymentsFlows(Flows, PaymentsContract):
                 return matches
 
     async def _first_sent_time(self, lost: Unsettled) -> datetime | None:
-        """Return when a request without an answer was first sent; None if unknown."""
+        """Return when a request without a response was first sent; None if unknown."""
         if lost.since is not None:
             return lost.since
         core = self._dispatcher.calling.core

@@ -255,7 +255,7 @@ class ShippingFlows(Flows, ShippingContract):
 async def _bought_shipment(
     vendor: ShippingVendor, wire: Wire, rate: Ref, request: RateRequest | None, *, key: str
 ) -> Shipment:
-    """Buy a shipment; if the outcome is unknown, the error says if the label can be found.
+    """Buy a shipment; for an unknown outcome, the error says whether the label can be found.
 
     Raises:
         OutcomeUnknown: the answer was lost, and the vendor did not find a label.

@@ -1,4 +1,4 @@
-"""Payments whose outcome is unknown: list them, settle them by a look-up, or close them."""
+"""Payments whose outcome is unknown: list them, settle them by a lookup, or close them."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class UnsettledFlows:
         actor: str | None = None,
         reason: str = "",
     ) -> SettledPayment | None:
-        """Ask the vendor about one operation now, and settle it if the outcome is known."""
+        """Ask the vendor about one operation now; settle it if the vendor has the outcome."""
         effect = await self._find(checked_key(idempotency_key), tenant)
         effect.check_readable()
         dispatcher = await self._find_dispatcher(tenant)
@@ -477,7 +477,7 @@ def _is_final(error: ConnectorError) -> bool:
 
 
 async def _repeat(effect: UnsettledEffect, dispatcher: Dispatcher, reach: AllowedActions) -> Any:
-    """Repeat an operation under its idempotency key, to learn its outcome or to send it again."""
+    """Repeat an operation with its idempotency key, to get its outcome or to send it again."""
     request, record = effect.record.request, effect.record
     assert request is not None  # noqa: S101 - for the type checker: callers exclude unreadable requests
     return await _call_again(dispatcher, record.tenant, record.key, request, reach)

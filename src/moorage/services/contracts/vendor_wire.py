@@ -189,7 +189,7 @@ class VendorWire:
         endpoint: str | None = None,
         parse: Callable[[Response], Any] | None = None,
     ) -> Any:
-        """Send a request to a service of the account; return its answer, parsed by `parse`.
+        """Send a request to a service of the account; return its response, parsed by `parse`.
 
         Raises:
             ConfigurationError: the request has a key, but no `parse` that reads its answer.

@@ -1,1 +1,1 @@
-"""The ports of a manager that all operations use, and the code that operations share."""
+"""The ports of a manager that all operations use, and code that the operations share."""

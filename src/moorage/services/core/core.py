@@ -65,11 +65,11 @@ def _no_listeners() -> SuccessListeners:
 
 
 def _ignore_pools(pools: PoolSource, /) -> None:
-    """Ignore an object that reports pool metrics; used if nobody observes connection pools."""
+    """Ignore an object that reports pool metrics, because no observer uses pool metrics."""
 
 
 def _ignore_pipeline(pipeline: ObservedPipeline, /) -> None:
-    """Ignore a pipeline; used if nobody observes pipelines."""
+    """Ignore a pipeline, because no observer observes pipelines."""
 
 
 async def _run_directly(work: Callable[[], R]) -> R:

@@ -42,7 +42,7 @@ def wrong_answer_error(answer: object, expected: str) -> ConnectionFailed:
 
 
 def unusable_head_error(status: object, headers: object) -> ConnectionFailed:
-    """Return the error for an HTTP client whose answer has a wrong status or headers."""
+    """Return the error for an HTTP client's response with a wrong status or wrong headers."""
     types = f"{type(status).__name__} and {type(headers).__name__}"
     return ConnectionFailed(
         f"The HTTP client returned a response with a status and headers of the types {types}.",
@@ -61,7 +61,7 @@ def store_failure(error: Exception) -> StorageUnavailable:
 
 
 def wrong_store_answer_error(command: object, answer: object) -> StorageUnavailable:
-    """Return the error for a store that answered a command with a value of another type."""
+    """Return the error for a store that replied to a command with a value of a wrong type."""
     return StorageUnavailable(
         f"The shared state's store returned {with_article(type(answer).__name__)} for the"
         f" command {type(command).__name__}.",
@@ -79,7 +79,7 @@ def tenants_failure(error: Exception) -> StorageUnavailable:
 
 
 def cache_failure(error: Exception) -> StorageUnavailable:
-    """Return the error for an exception of a cache, after which the cached answer is unknown."""
+    """Return the error for an exception of a cache, after which the cached response is unknown."""
     return StorageUnavailable(
         f"The cache raised {error_name(error)}.",
         remedy="Check that the cache is available. Its adapter may raise only StorageUnavailable.",
@@ -87,7 +87,7 @@ def cache_failure(error: Exception) -> StorageUnavailable:
 
 
 def credential_read_failure(error: Exception) -> CredentialNotFound:
-    """Return the error for an exception of a credential provider while it read credentials."""
+    """Return the error for a credential provider's exception while it read credentials."""
     return CredentialNotFound(
         f"The credential provider raised {error_name(error)}.",
         remedy="Check that the provider's store is available. The provider may raise only"
@@ -104,7 +104,7 @@ def negotiator_failure(error: Exception) -> CredentialNotFound:
 
 
 def refresh_failure(error: Exception) -> CredentialRefreshFailed:
-    """Return the error for an exception of a credential provider while it renewed credentials."""
+    """Return the error for a credential provider's exception while it renewed credentials."""
     return CredentialRefreshFailed(
         f"The credential provider raised {error_name(error)}.",
         remedy="Check that the provider can renew credentials. It may raise only"
@@ -113,7 +113,7 @@ def refresh_failure(error: Exception) -> CredentialRefreshFailed:
 
 
 def credential_store_failure(error: Exception) -> StorageUnavailable:
-    """Return the error for an exception of a credential provider while it stored credentials."""
+    """Return the error for a credential provider's exception while it stored credentials."""
     return StorageUnavailable(
         f"The credential provider raised {error_name(error)}.",
         remedy="Check that the provider can write to its store. It may raise only"

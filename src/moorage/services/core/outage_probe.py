@@ -34,7 +34,7 @@ class OutageProbe:
         self.answered: int | None = None
 
     def claim_probe(self, outage: Outage) -> bool:
-        """Reserve the probe of the store for this caller; return False if another has it."""
+        """Reserve the probe of the store for this caller; return False if another caller has it."""
         if self._core.nanoseconds() < outage.until:
             return False
         try:
@@ -55,7 +55,7 @@ class OutageProbe:
         return is_slow(now - began, bound, silent_time)
 
     def record_loss(self, before: Outage | None, error: StorageUnavailable, began: int) -> None:
-        """Record that the store did not answer, so that its outage begins or continues."""
+        """Record that the store did not respond, so that its outage begins or continues."""
         core, current_outage = self._core, self.outage
         if current_outage is not None and current_outage is not before:
             # Another caller noticed the outage first.
@@ -75,7 +75,7 @@ class OutageProbe:
             )
 
     def record_recovery(self, outage: Outage) -> None:
-        """Record that the store answered a probe, so that its outage is over."""
+        """Record that the store responded to a probe, so that its outage is over."""
         if outage is not self.outage:
             return
         core = self._core

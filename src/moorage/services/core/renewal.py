@@ -110,7 +110,7 @@ class _RenewalRounds(ABC, Generic[H]):
 
     @abstractmethod
     async def _renew(self, group: Iterable[H], timeout: float | None) -> None:
-        """Renew a group of leases; drop those that another process has taken."""
+        """Renew a group of leases; drop leases that another process has taken over."""
 
 
 class Renewals(_RenewalRounds[HeldClaim]):
@@ -145,7 +145,7 @@ class Renewals(_RenewalRounds[HeldClaim]):
         return LEASE if self._heartbeat.is_available() else term
 
     async def holds(self, held: HeldClaim, timeout: float | None) -> bool:
-        """Return whether a claim belongs to this process; ask the store if its renewal is overdue.
+        """Return whether this process owns a claim; if its renewal is overdue, ask the store.
 
         Args:
             held: the claim.
@@ -214,7 +214,7 @@ class EntryRenewals(_RenewalRounds[HeldEntry]):
         return held_entry
 
     async def holds(self, held: HeldEntry, timeout: float | None = None) -> bool:
-        """Return whether an entry belongs to the worker; ask the store if its renewal is overdue.
+        """Return whether the worker owns an entry; if its renewal is overdue, ask the store.
 
         Args:
             held: the entry.
@@ -277,11 +277,11 @@ class NoRenewals:
         return term
 
     def keep(self, held: HeldClaim) -> None:
-        """Do nothing, because the lease lasts for the whole term."""
+        """Do nothing, because the lease never needs a renewal."""
 
     def stop_renewing(self, held: HeldClaim) -> None:
         """Do nothing, because nothing is renewed."""
 
     async def holds(self, held: HeldClaim, timeout: float | None) -> bool:  # noqa: ARG002 - as of Renewals
-        """Return True, because the store itself checks to whom the claim belongs."""
+        """Return True, because the store itself checks who owns the claim."""
         return True

@@ -55,7 +55,7 @@ _NEWLY_RECORDED: Final = (Verdict.RUN, Verdict.ASK_AGAIN)
 
 
 class NewRecord(Enum):
-    """The condition under which a claim may make a new record."""
+    """The condition under which a claim may create a new record."""
 
     IN_BOUND = "in bound"
     """It may, if the tenant is not at its bound."""
@@ -66,7 +66,7 @@ class NewRecord(Enum):
 
 
 class _ReservedPlace(NamedTuple):
-    """A reserved place within a tenant's limit: the right to make one record.
+    """A reserved slot within a tenant's limit: the right to create one record.
 
     Attributes:
         until: the time after which no claim uses the place, by the local clock.
@@ -80,7 +80,7 @@ class _ReservedPlace(NamedTuple):
 
 
 class _Refusal(NamedTuple):
-    """The store's latest rejection of a reservation; times are local-clock nanoseconds.
+    """The slots that are reserved for a tenant's records with the same lifetime.
 
     Attributes:
         ask_again_at: the time at which the process may ask the store again.
@@ -94,7 +94,7 @@ class _Refusal(NamedTuple):
 
 
 class _Stock:
-    """The places that are reserved for a tenant's records of the same lifetime.
+    """The slots that are reserved for a tenant's records with the same lifetime.
 
     Attributes:
         places: the places; each thread takes one at a time.
@@ -148,7 +148,7 @@ class TenantRecords:
         self._warned: set[str] = set()
 
     def restart_after_fork(self) -> None:
-        """Forget all reserved places in a forked child: they belong to its parent process."""
+        """Drop all reserved slots in a forked child, because the parent process owns them."""
         self._stocks = OrderedDict()
         self._taken_by = OrderedDict()
         self._warned = set()
@@ -207,7 +207,7 @@ class TenantRecords:
     def count_answer(
         self, core: Core, tenant: str, answer: tuple[object, ...], *, ttl: int
     ) -> None:
-        """Count the additional places that a large stored answer takes of a tenant's limit.
+        """Count the additional slots that a large stored response needs from a tenant's limit.
 
         Args:
             core: the ports.
@@ -228,7 +228,7 @@ class TenantRecords:
         return claim.life <= place.life
 
     def _keep_place(self, claim: CountedClaim, place: _ReservedPlace, *, made: bool) -> None:
-        """Remember the place of a key's record, and release the place of its earlier record.
+        """Store the slot of a key's record, and release the slot of the key's earlier record.
 
         Args:
             claim: the claim.
@@ -245,7 +245,7 @@ class TenantRecords:
             _give_back(claim.core, claim.tenant, Counter((earlier_place.end,)))
 
     async def _reserve_place(self, claim: CountedClaim, stock: _Stock) -> _ReservedPlace | None:
-        """Return a place for a new record; None if the tenant has reached its limit."""
+        """Return a slot for a new record; None if the tenant has reached its limit."""
         core, tenant = claim.core, claim.tenant
         now = core.nanoseconds()
         place = self._take_place(core, tenant, stock, now)
@@ -268,7 +268,7 @@ class TenantRecords:
     def _take_place(
         self, core: Core, tenant: str, stock: _Stock, now: int
     ) -> _ReservedPlace | None:
-        """Take a reserved place and return it; return expired places to the store."""
+        """Take a reserved slot and return it; give expired slots back to the store."""
         unused: Counter[int] = Counter()
         taken_place = None
         try:
@@ -286,7 +286,7 @@ class TenantRecords:
         return taken_place
 
     def _reserved_stock(self, claim: CountedClaim) -> _Stock:
-        """Return the places that are reserved for those records of a tenant with this lifetime."""
+        """Return the slots reserved for a tenant's records with this lifetime."""
         key = (claim.tenant, claim.life)
         stock = self._stocks.get(key)
         if stock is not None:
@@ -339,6 +339,6 @@ class TenantRecords:
 
 
 def _give_back(core: Core, tenant: str, places: Counter[int]) -> None:
-    """Return reserved places to the store, so that other processes can use them."""
+    """Give reserved slots back to the store, so that other processes can use them."""
     for end, number in places.items():
         core.post(ReturnPlaces(tenant, number=number, end=end))

@@ -24,7 +24,7 @@ _numbers: Final = itertools.count(1)
 
 
 class Waiter:
-    """A caller that waits in the queue of a limit, or whose turn has come.
+    """A caller that waits in the queue of a rate limit, or may now leave the queue.
 
     Attributes:
         key: key of the queue that it waits in.
@@ -81,7 +81,7 @@ class Waiters:
         return sleep_time, is_due
 
     def take_tickets(self, waiter: Waiter) -> tuple[Ticket, ...]:
-        """Remove a caller whose turn has come from the queue, and return its tickets."""
+        """Remove from the queue a caller that may proceed, and return its tickets."""
         with self._lock:
             line, waiter.turn = self._lines[waiter.key].without_admitted(waiter.number)
             self._put(waiter.key, line)

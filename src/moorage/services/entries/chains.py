@@ -44,7 +44,7 @@ class ChainProcessing(EntryProcessing[OutboxEntry]):
     _position: ChainPosition
 
     async def _advance_chains(self, stop: StopSignal | None) -> list[ProcessedEntry[OutboxEntry]]:
-        """Release or abandon calls that wait for others in a chain; return those abandoned.
+        """Release or abandon calls that wait for others in a chain; return the abandoned calls.
 
         Each round looks at up to a thousand of them, and the next round continues from there.
         """
@@ -146,7 +146,7 @@ def checked_undo(undo: Any) -> None:
 
 
 def refuse_parts_of_answers(values: Iterable[Any]) -> None:
-    """Refuse arguments that refer to an answer where no answer exists yet.
+    """Refuse arguments that refer to another call's result where none exists yet.
 
     Raises:
         InvalidData: an argument stands for a part of an answer.

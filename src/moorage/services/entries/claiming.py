@@ -39,7 +39,7 @@ class EntryClaims(EntryProcessing[E]):
         return entries
 
     async def settle_claim(self, entry: E, lease: HeldEntry, *, is_done: bool) -> None:
-        """Record a taken entry as done, or release it; do nothing if another worker has it.
+        """Mark a claimed entry as done, or release it; do nothing if another worker has it.
 
         Raises:
             StorageUnavailable: the store cannot be reached. The entry is still held.

@@ -177,7 +177,7 @@ class InboxFlows(EntryClaims[InboxEntry]):
         tenant: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> WebhookReply:
-        """Receive a webhook in a web view; return an HTTP answer even if there is an error."""
+        """Receive a webhook in a web view, and return an HTTP response, even after an error."""
         try:
             entry = await self.receive(
                 account,

@@ -116,7 +116,7 @@ class EntryManagement(EntryPauses[E]):
         return page.items[0]
 
     async def replay(self, id: str, *, actor: str | None = None, reason: str = "") -> E:
-        """Process an entry again, whatever its state, with as many attempts as a new entry.
+        """Process an entry again, in any state, with as many attempts as a new entry.
 
         Args:
             id: id of the entry.

@@ -350,7 +350,7 @@ class OutboxFlows(ChainProcessing):
                 return True
 
     async def _start(self, not_before: datetime | timedelta | None) -> datetime | None:
-        """Return the earliest time at which a call may be made, by the store's clock."""
+        """Return the earliest time at which a call may be made, according to the store's clock."""
         if not_before is None:
             return None
         if isinstance(not_before, timedelta):
@@ -458,7 +458,7 @@ class OutboxFlows(ChainProcessing):
     async def _stored_outcome(
         self, payments: UnsettledFlows, entry: OutboxEntry
     ) -> Result[Any] | None:
-        """Return the stored outcome of a call; None if there is none or it is unreadable."""
+        """Return the stored outcome of a call; None if it is missing or unreadable."""
         try:
             values, options = self.arguments_of(entry)
         except ConnectorError:

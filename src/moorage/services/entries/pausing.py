@@ -94,7 +94,7 @@ class EntryPauses(Generic[E]):
         actor: str | None = None,
         reason: str = "",
     ) -> bool:
-        """End the pause of these entries, so that workers take them; return whether there was one.
+        """End the pause of these entries, so that workers claim them; return whether one existed.
 
         Another pause that covers the same entries, such as a pause of all entries, remains.
 

@@ -193,7 +193,7 @@ class _Batch(Generic[E]):
         self._turn.append(None)
 
     def begin(self, entry: E) -> None:
-        """Mark an entry's work as begun, so that the entry is not given back."""
+        """Mark the work of an entry as begun, so that the entry is not released."""
         self._begun.add(entry.id)
 
     def mark_not_begun(self, entry: E) -> None:
@@ -486,14 +486,14 @@ class EntryProcessing(EntryManagement[E]):
     async def _process_one(
         self, entry: E, lease: float, work: Work[E], utc: Callable[[], datetime]
     ) -> list[ProcessedEntry[E]]:
-        """Process a due entry, unless another worker has taken it."""
+        """Process a due entry, unless another worker has claimed it."""
         return [
             await self._work_with_lease(claimed_entry, lease, work, utc)
             for claimed_entry in await self._claim_one(entry, lease)
         ]
 
     async def _claim_one(self, entry: E, lease: float) -> list[E]:
-        """Take a due entry, and return it; return nothing if another worker has taken it."""
+        """Claim a due entry and return it; return nothing if another worker has claimed it."""
         now = await self.store.now()
         if await self._is_held(entry, now):
             return []
@@ -552,7 +552,7 @@ class EntryProcessing(EntryManagement[E]):
                 await self._overwritten_entries(attrs.evolve(result, entry=entry))
 
     async def settled(self, entry: E, outcome: Result[Any]) -> list[ProcessedEntry[E]]:
-        """Settle an entry of unknown outcome; return nothing if another worker did so.
+        """Settle an entry with an unknown outcome; return nothing if another worker settled it.
 
         Args:
             entry: the entry as it is stored.

@@ -1,4 +1,4 @@
-"""The operations of an inbox's or outbox's store, as moorage's own code uses them."""
+"""The operations of an inbox's or outbox's store, for use by moorage's own code."""
 
 from __future__ import annotations
 

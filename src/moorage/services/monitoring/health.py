@@ -108,7 +108,7 @@ class HealthFlows:
         return as_of(self.health, self.core.utc(), longest_age)
 
     async def recent(self, longest_age: float = 10.0) -> Health:
-        """Return the last known health; check again if it is older than these seconds."""
+        """Return the last health; check again if it is older than `longest_age` seconds."""
         health = self.current(longest_age)
         return health if health.state is not HealthState.UNKNOWN else await self.check()
 
@@ -197,7 +197,7 @@ class HealthFlows:
         return tuple(probe.service for probe in probes)
 
     async def refresh(self) -> None:
-        """Send the due probes and assess the health, which becomes unknown if that fails."""
+        """Send the due probes and assess the health; after a failure the health is unknown."""
         try:
             await self.probe()
             await self.check()
@@ -250,7 +250,7 @@ class HealthFlows:
     async def _count_records(
         self, near_bound: Mapping[str, TenantRecordsReading]
     ) -> dict[str, TenantRecordsReading]:
-        """Return the number of each tenant's records, or the last known number.
+        """Return the number of each tenant's records, or the number from the last count.
 
         The tenant of this check is always counted: another process may have reached its bound.
         """

@@ -1,4 +1,4 @@
-"""The calls of health probes, which test whether a vendor answers."""
+"""The calls of health probes, which test whether a vendor responds."""
 
 from __future__ import annotations
 

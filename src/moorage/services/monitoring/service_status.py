@@ -1,4 +1,4 @@
-"""The state of every service's circuits, rate limits and retry budgets, without changing it."""
+"""Reads the state of each service's circuits, rate limits and retry budgets."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class BudgetStatus:
 
 @attrs.frozen(kw_only=True)
 class ServiceStatus:
-    """The current state of a service's protections; None or empty if it has none.
+    """The current state of a service's protections; None or empty for those it lacks.
 
     Attributes:
         service: name of the service.
@@ -91,7 +91,7 @@ class ReadLimits:
     def apply(
         self, states: States, now: int, /
     ) -> tuple[States, tuple[tuple[LimitStatus, ...], BudgetStatus | None]]:
-        """Return the state of each rate limit, and of the retry budget if there is one."""
+        """Return the state of each rate limit, and of the retry budget if one is set."""
         limits: list[LimitStatus] = []
         for rule, state, name in zip(self._limits, states, self._names, strict=False):
             limit_state = rule.present(state, now)
@@ -166,7 +166,7 @@ async def service_status(core: Core, plan: Plan, timeout: float | None = None) -
 def _joint_limits(
     parts: list[tuple[tuple[LimitStatus, ...], BudgetStatus | None]],
 ) -> tuple[tuple[LimitStatus, ...], BudgetStatus | None]:
-    """Return the joint state of limits and a retry budget, from the states of their parts."""
+    """Return the combined state of limits and a retry budget, from the states of their parts."""
     if len(parts) == 1:
         return parts[0]
     limits = tuple(

@@ -69,7 +69,7 @@ class AuthorizationServerRequests:
         self._nonce: str | None = None
 
     async def answer(self, inquiry: ServerInquiry, until: int | None = None) -> Any:
-        """Send a request, with retries; return the answer, or the error if there is none."""
+        """Send a request, with retries; return the response, or the error if there is none."""
         core, request_limits, attempts, delay, is_renewed = (
             self._core,
             self._patience,
@@ -128,7 +128,7 @@ class AuthorizationServerRequests:
 async def fetch(
     core: Core, request: Request, url: str, timeouts: Timeouts, largest: int
 ) -> Response | ConnectorError:
-    """Send a request; return the answer, or an error if it fails or exceeds `largest` bytes.
+    """Send a request; return the response, or an error if it fails or exceeds `largest` bytes.
 
     Errors are returned instead of raised, so that no traceback contains the request.
     """

@@ -116,7 +116,7 @@ class _RenewalClaim(NamedTuple):
 
 
 class _ClaimWait(NamedTuple):
-    """The seconds for which another process may have the claim on a token's renewal."""
+    """The seconds for which another process may own the claim on a token's renewal."""
 
     seconds: float
 
@@ -225,7 +225,7 @@ class Renewal:
         *,
         again: bool,
     ) -> OAuthCredentials | _ClaimWait | _GrantEnd | None:
-        """Claim the renewal of a token and renew it; return the token, or why there is none.
+        """Claim a token's renewal and renew the token; return it, or the reason for a failure.
 
         Return None if an answer that may have contained a token was lost.
         """
@@ -247,7 +247,7 @@ class Renewal:
         *,
         again: bool,
     ) -> _RenewalClaim | _ClaimWait | _GrantEnd | None:
-        """Claim a token's renewal; return the claim, or how long another process may hold it.
+        """Claim a token's renewal; return the claim, or how long another process may own it.
 
         Return None if the token was sent and its answer was lost. The store may take until
         `patience`, in nanoseconds of the local clock.
@@ -280,7 +280,7 @@ class Renewal:
     async def _newer_token(
         self, owner: Owner, stale: OAuthCredentials | None
     ) -> OAuthCredentials | None:
-        """Return the token that another process has stored meanwhile; None if there is none."""
+        """Return the token that another process has stored meanwhile; None if it stored none."""
         try:
             token = await self.stored(owner)
         except CredentialNotFound:
@@ -377,7 +377,7 @@ class Renewal:
     async def _final_answer(
         self, question: TokenQuestion, claimed: _RenewalClaim, *, repeatable: bool
     ) -> tuple[Granted | Refused | ConnectorError, int]:
-        """Return the token endpoint's final answer, and the number of requests made."""
+        """Return the token endpoint's final response, and the number of requests made."""
         core, attempts, tries, delay, challenged = self._core, 0, 0, 0.0, False
         while True:
             attempts += 1
@@ -414,7 +414,7 @@ class Renewal:
             await core.sleep(delay)
 
     async def _send(self, question: TokenQuestion) -> Any:
-        """Send a token request once; return the answer, or the error if there was none."""
+        """Send a token request once; return the response, or the error if none arrived."""
         core = self._core
         context = SigningContext(core.utc(), core.new_id())
         parameters = question.parameters(context)

@@ -45,7 +45,7 @@ _SHORT_TTL: Final = 3_600 * 10**6
 
 
 class _RevocationClaim(NamedTuple):
-    """The result of claiming a token; while the claim is held, no process renews the token.
+    """The result of claiming a token; until the claim ends, no process renews the token.
 
     `wait` is the number of seconds for which another process may be renewing.
     """
@@ -105,7 +105,7 @@ class Revocation:
     async def _token_and_claim(
         self, owner: Owner, client: OAuthClient
     ) -> tuple[OAuthCredentials, _RevocationClaim]:
-        """Return the stored token, and the claim that keeps other processes from renewing it."""
+        """Return the stored token, and the claim that prevents other processes from renewing it."""
         core, pause = self._core, _FIRST_PAUSE
         end_time = core.nanoseconds() + int(self._pace.patience * _SECOND)
         while True:

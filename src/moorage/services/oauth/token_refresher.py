@@ -63,7 +63,7 @@ class CachedToken:
         self.look_at = min(max(fresh_until, self._again_at), now + believed * _SECOND)
 
     def postpone_renewal(self, until: int) -> None:
-        """Use the token unchanged until a given time, because it could not be renewed or read."""
+        """Use the token unchanged until a given time, because renewing or reading it failed."""
         self._again_at = until
         self.look_at = min(until, self._read_at + self._span.works * _SECOND)
 

@@ -40,7 +40,7 @@ class _Refusal:
     costs: tuple[int, ...]
 
     def answer_to(self, command: Admission, now: int) -> Admitted | None:
-        """Return the same rejection for another call; None if the store may admit it."""
+        """Return the same rejection for another call; None if the store might admit that call."""
         wait = FOREVER if self.end is None else -((now - self.end) // 1000)
         if self.answer is Answer.LIMITED and not (
             wait > command.within

@@ -131,7 +131,7 @@ class StoreFallback:
         return probe
 
     def _record_answer(self, probe: OutageProbe, outage: Outage | None) -> None:
-        """Record that a node of the store answered, and thus that the store is reachable."""
+        """Record that a node of the store responded, and thus that the store is reachable."""
         probe.answered = self._core.nanoseconds()
         if outage is not None:
             probe.record_recovery(outage)

@@ -65,7 +65,7 @@ class StateSubstitutes:
     def add(
         self, command: Command[Any], sent_command: Command[Any], error: StateUnavailable
     ) -> bool:
-        """Note the unreadable states of a command; return True if each of them has a substitute.
+        """Record the unreadable states of a command; return True if each has a substitute.
 
         `sent_command` is the command that the store received. An error that names no key may
         concern any of the keys that have no substitute. A substitute that is unreadable has a

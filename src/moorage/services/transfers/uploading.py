@@ -207,7 +207,7 @@ def _check_chunk(piece: Any) -> bytes:
 
 
 class UploadSession:
-    """Sends the parts of one upload with several workers, which read the source in turn.
+    """Sends the parts of one upload with several workers, which read the source by turns.
 
     Args:
         core: the ports.
@@ -254,7 +254,7 @@ class UploadSession:
             self._error = self._error or error
 
     async def _send_next_part(self) -> bool:
-        """Send the next part of the upload; return False if there is none."""
+        """Send the next part of the upload; return False if no part is left."""
         # Only this frame refers to the part, so its memory is free before the next part is read.
         number, data = await self._next_part()
         if not data:

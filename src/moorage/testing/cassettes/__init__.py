@@ -1,1 +1,1 @@
-"""Cassettes: recorded exchanges with vendors, which tests replay."""
+"""Cassettes: recorded requests to vendors with their responses, which tests replay."""

@@ -1,4 +1,4 @@
-"""Recorded exchanges: how a cassette file stores, reads and writes them."""
+"""Reads and writes the file in which a cassette stores recorded requests and responses."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def load(path: Path) -> list[Exchange]:
 
 
 def save(path: Path, exchanges: list[Exchange]) -> None:
-    """Write exchanges to a cassette file; if that fails, the old file stays."""
+    """Write exchanges to a cassette file; if writing fails, the old file remains."""
     document = {
         "written by": "moorage.testing.Cassette",
         "version": VERSION,

@@ -1,4 +1,4 @@
-"""Masks secrets in exchanges before they are recorded.
+"""Masks secrets in requests and responses before they are recorded.
 
 Three kinds of values are masked: values in fields for credentials, by the rules of `Redaction`;
 every known secret, in any place and spelling; and every value that was once in a field for
@@ -100,7 +100,7 @@ class Scrubber:
         )
 
     def learn_request(self, url: str, headers: Headers, body: bytes) -> None:
-        """Collect secrets as `learn` does, and possible credentials in unknown fields too."""
+        """Collect secrets as `learn` does, and also possible credentials in unknown fields."""
         self.learn(url, headers, body)
         doubtful = {*distinctive_values(_unlisted_values(url, headers))}
         if doubtful - self._doubtful:

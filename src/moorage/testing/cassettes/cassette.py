@@ -1,4 +1,4 @@
-"""Records exchanges with a real vendor once, and replays them from a file without secrets.
+"""Records requests to a real vendor once, and replays them from a file without secrets.
 
 ```python
 from moorage import ConnectorManager, Request, Service
@@ -205,7 +205,7 @@ class Cassette:
 
 
 class CassetteHttpClient:
-    """An `HttpClient` that records exchanges in a cassette, or replays them."""
+    """An `HttpClient` that records requests in a cassette, or replays them."""
 
     def __init__(self, cassette: Cassette, inner: HttpClient | None) -> None:
         self._cassette = cassette
@@ -250,7 +250,7 @@ class CassetteHttpClient:
 
 
 class AsyncCassetteHttpClient:
-    """An `AsyncHttpClient` that records exchanges in a cassette, or replays them."""
+    """An `AsyncHttpClient` that records requests in a cassette, or replays them."""
 
     def __init__(self, cassette: Cassette, inner: AsyncHttpClient | None) -> None:
         self._cassette = cassette
@@ -295,7 +295,7 @@ class AsyncCassetteHttpClient:
 
 
 class _ExchangeRecording:
-    """An exchange while it is being recorded; its repr shows nothing of it."""
+    """A request that is being recorded, with its response; the repr shows nothing of them."""
 
     def __init__(self, request: Request, url: str) -> None:
         self.response: Response | None = None

@@ -98,7 +98,7 @@ class CutMidBody:
 
 @attrs.frozen
 class RateLimited:
-    """A fault: the vendor answers 429, possibly with the seconds to wait."""
+    """A fault: the vendor responds with 429, possibly with the seconds to wait."""
 
     retry_after: float | None = attrs.field(
         default=None, converter=plain_seconds, validator=attrs.validators.optional(is_seconds)
@@ -107,7 +107,7 @@ class RateLimited:
 
 @attrs.frozen
 class ServerError:
-    """A fault: the vendor answers with a server error, and has done nothing."""
+    """A fault: the vendor responds with a server error, and has done nothing."""
 
     status: int = 503
 

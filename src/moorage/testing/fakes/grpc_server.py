@@ -66,7 +66,7 @@ class HeldCalls:
         self._released = Event()
 
     def release(self) -> None:
-        """Answer the waiting calls; later calls are answered immediately."""
+        """Respond to the waiting calls; later calls get a response immediately."""
         self._released.set()
 
     def wait(self) -> None:

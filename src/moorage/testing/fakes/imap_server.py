@@ -108,7 +108,7 @@ class ImapServer(TcpServer):
             return tuple(self._folders.get(folder, {}).values())
 
     def _answer_requests(self, connection: socket.socket) -> None:
-        """Answer the commands of one connection, until it ends."""
+        """Execute the commands of one connection until it ends."""
         wakeups, waker = socket.socketpair()
         client = _Client(connection, waker)
         with wakeups, waker:
@@ -172,7 +172,7 @@ class ImapServer(TcpServer):
     def _performed(
         self, client: _Client, verb: str, arguments: list[Any], lines: list[bytes]
     ) -> str:
-        """Perform a command and return its last reply line; add the earlier ones to `lines`."""
+        """Execute a command and return its last reply line; add earlier reply lines to `lines`."""
         if verb == "CAPABILITY":
             lines.append(f"* CAPABILITY {_CAPABILITIES}\r\n".encode())
             return _OK

@@ -69,7 +69,7 @@ class LdapServer(TcpServer):
         return f"ldap://127.0.0.1:{self.port}"
 
     def _answer_requests(self, connection: socket.socket) -> None:
-        """Answer the requests of one connection until it ends."""
+        """Respond to the requests of one connection until it ends."""
         received_bytes = bytearray()
         while data := connection.recv(_READ_SIZE):
             received_bytes += data

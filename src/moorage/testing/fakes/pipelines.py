@@ -47,7 +47,7 @@ def make_records(
 
 
 class MemorySource:
-    """A source of fixed records, which delivers uncommitted ones again after `open`.
+    """A source of fixed records, which delivers uncommitted records again after `open`.
 
     Attributes:
         committed: the records that were committed, in this order.
@@ -160,12 +160,12 @@ class MemorySource:
         return records
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Note which records the pipeline committed, so that the test can check them."""
+        """Record the commits of the pipeline, so that the test can check them."""
         self._raise("commit")
         self.committed += records
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Note which records the pipeline released, so that the test can check them."""
+        """Record which records the pipeline released, so that the test can check them."""
         self._raise("release")
         self.released += records
 
@@ -249,7 +249,7 @@ class MemorySink:
         return results
 
     async def flush(self) -> None:
-        """Count how often the sink was flushed, so that the test can check it."""
+        """Count the flushes of the sink, so that the test can check their number."""
         self.flushes += 1
 
     async def close(self) -> None:

@@ -27,7 +27,7 @@ _PART: Final = 4096
 
 
 class MockPlatform:
-    """A `Platform` that runs nothing: each step ends immediately with its scripted result.
+    """A `Platform` that runs nothing: each step ends at once with a result set by the test.
 
     Args:
         results: the results of each step, by its name; several results belong to its runs in turn,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class WebSocketServer:
-    """A WebSocket server in a background thread; a function answers its messages.
+    """A WebSocket server in a background thread; a function replies to its messages.
 
     Args:
         reply: returns the message to send back, several of them, or None for none.

@@ -109,7 +109,7 @@ class Lab(RecordedLab[BankSubject]):
 
     @property
     def bank(self) -> BankSandbox:
-        """The sandbox, which shows the state at the bank."""
+        """The sandbox, which shows the state at the simulated bank."""
         return self.subject.sandbox
 
     async def start(self, **options: Any) -> Any:
@@ -117,7 +117,7 @@ class Lab(RecordedLab[BankSubject]):
         return await self("start_consent", ConsentRequest(return_url=RETURN_URL), **options)
 
     async def granted(self) -> BankConsent:
-        """Start a consent, let the owner accept it, and finish it."""
+        """Start a consent, let the account's owner accept it, and finish it."""
         return await self.finished(await self.start(), self.bank.grant)
 
     async def finished(self, started: BankConsent, decide: Callable[[str], None]) -> BankConsent:
@@ -166,7 +166,7 @@ class Lab(RecordedLab[BankSubject]):
         return payment, self.bank.returned_url(payment.link or "")
 
     async def paid(self, order: PaymentOrder, key: str = "k-1") -> BankPayment:
-        """Initiate a payment, let the owner approve it, and finish it."""
+        """Initiate a payment, let the account's owner approve it, and finish it."""
         started, url = await self.approved(order, key)
         payment: BankPayment = await self("finish_payment", str(started.ref), url)
         return payment

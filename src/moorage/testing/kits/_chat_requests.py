@@ -1,4 +1,4 @@
-"""Checks of the requests of chat operations, and of how answers are parsed."""
+"""Checks of the requests of chat operations, and of how their responses are parsed."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of a vendor's answer is parsed, with words and units of the contract."""
+    """Each field of a vendor's response is parsed, with the contract's words and units."""
     async with make() as lab:
         receipt: ChatReceipt = await lab("send", lab.message())
         arguments = {

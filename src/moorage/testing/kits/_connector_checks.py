@@ -291,7 +291,7 @@ async def closing_ends_operations(lab: Lab) -> None:
 
 
 async def wrong_settings_are_named(lab: Lab) -> None:
-    """Check that each wrong setting raises the error expected for it, which shows no secret."""
+    """Check that each wrong setting raises its own expected error, which shows no secret."""
     for name, refusal in lab.subject.refusals.items():
         place = lab.at(refusal.base_url)
         async with place.connector(refusal.make) as connector:
@@ -315,7 +315,7 @@ async def wrong_settings_are_named(lab: Lab) -> None:
 
 
 def forked_child_has_connections_of_its_own(subject: ConnectorSubject) -> None:
-    """Check that a forked child opens its own connections, and that the parent keeps its own."""
+    """Check that a forked child opens its own connections, and the parent keeps its own."""
     lab = Lab(subject, is_async=False)
     connector = subject.make(lab.manager)
     try:
