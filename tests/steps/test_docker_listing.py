@@ -16,7 +16,7 @@ from moorage import Step
 from moorage.adapters.steps._docker_status import TOMBSTONE
 from moorage.adapters.steps.docker import DockerPlatform
 from moorage.domain.steps.runs import EndReason, RunPhase, RunSpec
-from moorage.errors import AttemptTimeout
+from moorage.errors import AttemptTimeout, VendorFailed
 from tests.steps.docker_lab import IMAGE, engine, scripted_engine
 
 if TYPE_CHECKING:
@@ -151,3 +151,14 @@ def test_list_shows_a_run_that_was_stopped_before_its_start(tmp_path: Path) -> N
         status.exit_code,
         status.reason,
     )
+
+
+@pytest.mark.parametrize("answer", [(500, {"message": "disk"}), (503, {}), (200, {"no": "tar"})])
+def test_file_that_the_engine_cannot_read_is_not_missing(
+    tmp_path: Path, answer: tuple[int, object]
+) -> None:
+    """A failure of the Engine is not taken for a file that does not exist."""
+    with scripted_engine(tmp_path, answer) as path, pytest.raises(VendorFailed):
+        DockerPlatform(path).collect("moorage-1", "a.csv", 100, 5.0)
+    with scripted_engine(tmp_path, (404, {"message": "no such path"})) as path:
+        assert DockerPlatform(path).collect("moorage-1", "a.csv", 100, 5.0) is None

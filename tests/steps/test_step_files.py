@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +12,11 @@ import pytest
 import moorage
 from moorage import (
     ConfigurationError,
+    ConnectionFailed,
+    ConnectorError,
     InvalidData,
     Step,
+    StepRunning,
     VendorFailed,
     Workspace,
 )
@@ -170,6 +174,82 @@ def test_output_that_is_missing_or_cannot_be_stored_is_named_in_result(
     problems = result.metadata["not_stored"]
     assert ["a", "c"] == sorted(problems)
     assert "The storage is full." in problems["a"]
+
+
+class UnsteadyPlatform(LocalPlatform):
+    """A platform that fails a number of times to read a file."""
+
+    failures: list[ConnectorError]
+
+    def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
+        """Raise the next error, or return the file."""
+        if self.failures:
+            raise self.failures.pop()
+        return super().collect(name, path, limit, timeout)
+
+
+WRITE = Step(
+    "write",
+    ["sh", "-c", "echo 1 > a; echo 2 > b"],
+    workspace=Workspace(outputs={"a": "a.csv"}, collect=["b"]),
+)
+
+
+@modes
+@pytest.mark.parametrize("error", [ConnectionFailed("Gone."), VendorFailed("Busy.")])
+def test_files_are_read_again_after_a_temporary_failure(
+    mode: str, tmp_path: Path, error: ConnectorError
+) -> None:
+    """A file whose reading failed for a moment is in the result, or in the storage."""
+    files, platform = Files(), UnsteadyPlatform(tmp_path)
+    platform.failures = [error, error]
+
+    result = executor(mode, platform, files=files_of(mode, files))(WRITE)
+
+    assert ({"a.csv": b"1\n"}, {"b": b"2\n"}) == (files.contents, dict(result.files))
+    assert not {"not_stored", "not_collected"} & result.metadata.keys()
+
+
+@modes
+def test_run_keeps_its_files_while_its_platform_cannot_be_reached(
+    mode: str, tmp_path: Path
+) -> None:
+    """The files stay on the platform until they are read."""
+    files, platform = Files(), UnsteadyPlatform(tmp_path / "runs")
+    platform.failures = [ConnectionFailed("Gone.")]
+    execute = executor(
+        mode, platform, f"sqlite:///{tmp_path}/state.db", files=files_of(mode, files)
+    )
+
+    def run_to_end() -> ExecutionResult:
+        while True:
+            with suppress(StepRunning):
+                return execute(WRITE, idempotency_key="k", patience=0.0)
+
+    with pytest.raises(ConnectionFailed):
+        run_to_end()
+    result = run_to_end()
+
+    assert ({"a.csv": b"1\n"}, {"b": b"2\n"}) == (files.contents, dict(result.files))
+    assert () == tuple(platform.runs(5.0))
+
+
+@modes
+def test_file_that_the_platform_cannot_read_is_named_with_the_reason(
+    mode: str, tmp_path: Path
+) -> None:
+    """A file that the platform cannot read does not prevent the result of the run."""
+    files, platform = Files(), UnsteadyPlatform(tmp_path)
+    platform.failures = [
+        VendorFailed(f"Cut {name}.", retryable=False, remedy="Look.") for name in "ab"
+    ]
+
+    result = executor(mode, platform, files=files_of(mode, files))(WRITE)
+
+    problems = {name: f"VendorFailed: Cut {name}. Look." for name in "ab"}
+    assert problems == result.metadata["not_collected"]
+    assert {"a": problems["a"]} == result.metadata["not_stored"]
+    assert ({}, {}) == (files.contents, dict(result.files))
 
 
 @modes

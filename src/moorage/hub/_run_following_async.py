@@ -18,7 +18,13 @@ from moorage.domain.steps.following import (
     pause_between_polls,
 )
 from moorage.domain.steps.runs import STREAMS, RunPhase, check_same_step
-from moorage.errors import ConnectorError, DeadlineExceeded, StepRunning, StorageUnavailable
+from moorage.errors import (
+    ConnectorError,
+    DeadlineExceeded,
+    StepRunning,
+    StorageUnavailable,
+    VendorFailed,
+)
 from moorage.hub.internals import core_of
 from moorage.ports.platform import AsyncEndWaiter
 from moorage.runtime.bridge import run_later
@@ -40,6 +46,12 @@ FINGERPRINT: Final = b"steps"
 
 _TIMEOUT: Final = 120.0
 """Seconds for which a follower repeats its requests while the platform does not answer."""
+
+_READING_TIMEOUT: Final = 15.0
+"""Seconds for which a file is asked for again while the platform answers that it failed.
+
+The platform may fail for this file only, and then the run has its result without the file.
+"""
 
 _OVERDUE: Final = 5.0
 """Seconds after its limit and its grace at which a run is stopped that its platform left alive.
@@ -156,6 +168,37 @@ class AsyncRunReader:
                 await writer.write(following.take(stream, chunk))
                 is_new = is_new or len(chunk.data) > 0
         return is_new
+
+    async def collect(
+        self, name: str, path: str, largest_size: int, patience: float | None
+    ) -> bytes | None:
+        """Return a file that a run left; None if it does not exist.
+
+        Args:
+            name: the name of the run.
+            path: the path of the file.
+            largest_size: the largest size of the file in bytes.
+            patience: the seconds for which to repeat requests while the platform does not answer;
+                by default two minutes.
+
+        Raises:
+            ConnectorError: the platform does not answer, or cannot read the file.
+        """
+        core = core_of(self._manager)
+        start_time, failures = core.nanoseconds(), 0
+        while True:
+            try:
+                return await self._platform.collect(name, path, largest_size, LOOK)
+            except ConnectorError as error:
+                is_platform = isinstance(error, VendorFailed)
+                limit_time = start_time + (_READING_TIMEOUT if is_platform else _TIMEOUT) * 1e9
+                is_over = core.nanoseconds() >= limit_time or (
+                    not is_platform and self._has_waited(start_time, patience)
+                )
+                if not error.retryable or is_over:
+                    raise
+                failures += 1
+            await run_later(core.sleep(pause_after_failures(failures)))
 
     async def _pause(self, name: str, rounds: Sequence[bool], *, can_wait: bool) -> bool:
         """Pause before the next reading of a run; return whether the run ended during the pause."""

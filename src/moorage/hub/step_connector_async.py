@@ -57,6 +57,7 @@ from moorage.errors import (
     HeldBack,
     LocalFailure,
     OutcomeUnknown,
+    VendorFailed,
 )
 from moorage.hub._run_following_async import (
     FINGERPRINT,
@@ -261,7 +262,7 @@ class AsyncStepConnector:
             )
             if reused_result is None:
                 followed_run, status = await self._follow(start, spec, values, writer, patience)
-                result = await self._stored_result(spec, followed_run, status, mask)
+                result = await self._stored_result(spec, followed_run, status, mask, patience)
                 await self._cache.store_result(step, tenant, result)
             else:
                 await start()
@@ -559,11 +560,14 @@ class AsyncStepConnector:
         following: FollowedRun,
         status: RunStatus | None,
         mask: Masker,
+        patience: float | None,
     ) -> ExecutionResult:
         """Store and return the result of a run, or return the result stored before."""
         unstored_result = None
         if status is not None:
-            files = await self._collected(spec) if status.phase is RunPhase.ENDED else {}
+            files, problems = dict[str, bytes](), dict[str, str]()
+            if status.phase is RunPhase.ENDED:
+                files, problems = await self._collected(spec, mask, patience)
             unstored_result = following.result(status, files)
             if unstored_result is not None:
                 unstored_result = attrs.evolve(
@@ -571,6 +575,8 @@ class AsyncStepConnector:
                     stdout=masked_text(unstored_result.stdout, mask),
                     stderr=masked_text(unstored_result.stderr, mask),
                 )
+                if problems:
+                    unstored_result = unstored_result.with_metadata(not_collected=problems)
                 unstored_result = await self._store_outputs(spec, unstored_result, mask)
         end = f"{spec.name}.end"
         if unstored_result is None:
@@ -643,10 +649,13 @@ class AsyncStepConnector:
         if await stored_async(self._once, f"{spec.name}.end") is not None:
             return draft
         contents, problems = dict(draft.files), dict[str, str]()
+        unreadable_files: Mapping[str, str] = draft.metadata.get("not_collected", {})
         for path, place in step.workspace.outputs.items():
             content = draft.files.get(path)
             if content is None:
-                problems[path] = "The step did not write this file, or the file is too large."
+                problems[path] = unreadable_files.get(
+                    path, "The step did not write this file, or the file is too large."
+                )
                 continue
             try:
                 await files.write(place, content, tenant)
@@ -658,18 +667,29 @@ class AsyncStepConnector:
         output_problems = {"not_stored": problems} if problems else {}
         return attrs.evolve(draft, files=contents).with_metadata(**output_problems)
 
-    async def _collected(self, spec: RunSpec) -> dict[str, bytes]:
-        """Return the output files of a run, except for unreadable ones."""
-        files: dict[str, bytes] = {}
+    async def _collected(
+        self, spec: RunSpec, mask: Masker, patience: float | None
+    ) -> tuple[dict[str, bytes], dict[str, str]]:
+        """Return the output files of a run, and the problems of those that cannot be read.
+
+        Raises:
+            ConnectorError: the platform does not answer. The run stays, with its files.
+        """
+        files, problems = dict[str, bytes](), dict[str, str]()
         time_left = LARGEST_WORKSPACE
         workspace = spec.step.workspace
         for path in dict.fromkeys([*workspace.collect, *workspace.outputs]):
-            with suppress(ConnectorError):
-                content = await self._platform.collect(spec.name, path, time_left, LOOK)
-                if content is not None:
-                    files[path] = content
-                    time_left -= len(content)
-        return files
+            try:
+                content = await self._reader.collect(spec.name, path, time_left, patience)
+            except ConnectorError as error:
+                if error.retryable and not isinstance(error, VendorFailed):
+                    raise
+                problems[path] = _text_of(error, mask)
+                continue
+            if content is not None:
+                files[path] = content
+                time_left -= len(content)
+        return files, problems
 
 
 @attrs.frozen

@@ -84,7 +84,11 @@ class Platform(DescribedPlatform, Protocol):
         ...
 
     def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a file that a run has produced; None if the file does not exist."""
+        """Return a file that a run has produced; None if it does not exist.
+
+        Raises:
+            ConnectorError: the file cannot be read now; if the error is not retryable, never.
+        """
         ...
 
     def remove(self, name: str, timeout: float, /) -> None:
@@ -120,7 +124,11 @@ class AsyncPlatform(DescribedPlatform, Protocol):
         ...
 
     async def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a file that a run has produced; None if the file does not exist."""
+        """Return a file that a run has produced; None if it does not exist.
+
+        Raises:
+            ConnectorError: the file cannot be read now; if the error is not retryable, never.
+        """
         ...
 
     async def remove(self, name: str, timeout: float, /) -> None:

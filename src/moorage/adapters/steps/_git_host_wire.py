@@ -284,7 +284,9 @@ class GitHostApi:
                     if response.length:
                         raise http.client.IncompleteRead(data, response.length)
                     return Answer(response.status, response.headers, data, now)
-            problem = VendorFailed(f"{self.name} answered with more than {LARGEST_ANSWER:,} bytes.")
+            problem = VendorFailed(
+                f"{self.name} answered with more than {LARGEST_ANSWER:,} bytes.", retryable=False
+            )
         except TimeoutError:
             problem = AttemptTimeout(
                 f"{self.name} did not answer in time.", may_have_been_processed=is_connected

@@ -59,6 +59,7 @@ def file_in_log(log: bytes, number: int) -> bytes | None:
         raise VendorFailed(
             "The log of their container does not contain all files of the step.",
             remedy="Look at the limit of the pod's time, and at the size to which nodes cut logs.",
+            retryable=False,
         )
     _, is_there, remainder = log.removesuffix(_PART_END).partition(b"\n. %d\n" % number)
     return base64.b64decode(remainder.partition(b".")[0]) if is_there else None

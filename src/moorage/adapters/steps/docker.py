@@ -61,6 +61,7 @@ from moorage.errors import (
     ConnectorError,
     DeadlineExceeded,
     InvalidData,
+    VendorFailed,
 )
 from moorage.ports.platform import PlatformKind
 
@@ -82,6 +83,7 @@ _MISSING_OR_CHANGED: Final = frozenset({*_MISSING, _CONFLICT})
 """The statuses of a request for a container that does not exist, or is in another state."""
 
 _REFUSED: Final = 400
+_LONGEST_REFUSAL: Final = 65_536
 _ROOT: Final = frozenset({"", "0", "root"})
 _PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
@@ -325,14 +327,20 @@ class DockerPlatform:
         return [status for status in statuses if status is not None]
 
     def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a regular file of a run's working directory; None if it does not exist."""
+        """Return a regular file of a run's working directory; None if it does not exist.
+
+        Raises:
+            ConnectorError: the Engine cannot be reached, or cannot read the file.
+        """
         query = {"path": f"/{WORK}/{path}"}
         try:
             with self._engine.answer(
                 "GET", container_path(name, "archive"), timeout, query=query
             ) as answer:
-                if answer.status >= _REFUSED:
+                if answer.status in _MISSING:
                     return None
+                if answer.status >= _REFUSED:
+                    raise refusal(answer.status, answer.read(_LONGEST_REFUSAL))
                 with tarfile.open(fileobj=answer, mode="r|") as tar:
                     member = tar.next()
                     if member is None or not member.isreg() or member.size > limit:
@@ -340,7 +348,8 @@ class DockerPlatform:
                     file = tar.extractfile(member)
                     return None if file is None else file.read()
         except tarfile.TarError:
-            return None
+            pass
+        raise VendorFailed("The Docker Engine sent an archive that cannot be read.")
 
     def remove(self, name: str, timeout: float, /) -> None:
         """Remove a finished run, with its output."""
