@@ -11,6 +11,7 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+import attrs
 import pytest
 
 from moorage import (
@@ -167,7 +168,7 @@ async def test_records_are_published() -> None:
 
 
 async def test_dead_letters_are_published() -> None:
-    """A published dead letter has the original payload and key, and the error in its headers."""
+    """A published dead letter has the original payload and key, and its latest error in headers."""
     broker = MemoryBroker(["failed"])
     async with AsyncConnectorManager([Service("events")]) as manager:
         letters = DeadLetterTopic(manager, broker.async_publisher("events"), "failed")
@@ -183,6 +184,15 @@ async def test_dead_letters_are_published() -> None:
         assert "0" == headers["dead-letter-offset"]
         assert "1" == headers["dead-letter-attempts"]
         assert "orders" == headers["dead-letter-topic"] == headers["dead-letter-pipeline"]
+
+        again = attrs.evolve(record, attributes=(("trace", "1"), *stored.message.headers))
+        sink = MemorySink(lambda _: InvalidData("still no total"))
+        await Pipeline("retry", MemorySource([again]), sink, dead_letters=letters).run()
+        names = [name for name, _ in broker.messages[1].message.headers]
+        headers = dict(broker.messages[1].message.headers)
+        assert len(names) == len(headers)
+        assert ("1", "retry") == (headers["trace"], headers["dead-letter-pipeline"])
+        assert "still no total" == headers["dead-letter-message"]
 
         lost = DeadLetterTopic(manager, broker.async_publisher("events"), "nowhere")
         source = MemorySource([record])

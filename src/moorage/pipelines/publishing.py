@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from moorage.ports.connector import AsyncPerformer
 
 _NAMES: Final = "pipeline", "topic", "partition", "offset", "error", "message", "attempts", "at"
+_HEADERS: Final = frozenset(f"dead-letter-{name}" for name in _NAMES)
 
 
 class PublishSink:
@@ -105,7 +106,9 @@ class DeadLetterTopic:
             for name, value in zip(_NAMES, values, strict=True)
             if value is not None
         ]
-        message = attrs.evolve(message_of(record), headers=(*record.attributes, *headers))
+        # A record that was read from a topic of dead letters has such headers already.
+        attributes = [pair for pair in record.attributes if pair[0].lower() not in _HEADERS]
+        message = attrs.evolve(message_of(record), headers=(*attributes, *headers))
         operation = self.publisher.publish(self.topic, message)
         await self.manager.perform(self.publisher.service, operation)
 
