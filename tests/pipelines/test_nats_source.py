@@ -34,6 +34,7 @@ from moorage.domain.messages.nats_consumers import (
     can_pin,
     consumer_name,
 )
+from moorage.pipelines.publishing import DeadLetterTopic
 from moorage.testing import MemoryDeadLetters, TcpProxy
 from tests.pipelines.broker_lab import (
     MANY,
@@ -617,6 +618,33 @@ async def publish_at(url: str, subject: str, items: Sequence[Message]) -> None:
     for item in items:
         await client.jetstream().publish(subject, item.payload)
     await client.close()
+
+
+async def test_dead_letter_is_stored_in_the_stream_of_its_message(
+    server: PrivateNats, stream: str
+) -> None:
+    """A stream stores a dead letter of one of its messages, although both have the same id."""
+
+    def refuse(_: SinkRecord) -> None:
+        raise InvalidData("It has no total.")
+
+    await publish(server, stream, [Message(str(number), id=f"m{number}") for number in range(3)])
+    publisher = Nats(url=Secret(server.url)).async_publisher("events")
+    async with AsyncConnectorManager([Service("events")]) as manager, publisher:
+        letters = DeadLetterTopic(manager, publisher, f"{stream}.dead")
+        reader = source(server, stream)
+        pipeline = Pipeline("orders", reader, RecordSink(refuse), dead_letters=letters)
+        running = asyncio.create_task(pipeline.run())
+        await until(lambda: pipeline.statistics().committed == 3)
+        pipeline.stop()
+        await running
+        repeat = publisher.publish(f"{stream}.dead", Message("0", id="m0"))
+        receipt = await manager.perform("events", repeat)
+
+    messages_of_stream = await asyncio.to_thread(server.messages, stream)
+    stored = [message.subject for message in messages_of_stream]
+    assert [stream] * 3 + [f"{stream}.dead"] * 3 == stored
+    assert receipt.is_duplicate
 
 
 async def test_use_before_it_is_open(server: PrivateNats) -> None:

@@ -28,9 +28,11 @@ from moorage.domain.messages.nats import (
     acknowledgement,
     denied_operation,
     headers_to_send,
+    in_own_subject,
     new_stream,
     read_reply,
     refusal,
+    stored_subject,
     window_of,
     wire_size,
 )
@@ -219,6 +221,7 @@ class AsyncNatsLink:
         if is_missing and self._settings.creates_streams:
             await self._create_stream(items[0].topic, until)
             replies = await self._publish_items(items, until)
+        replies = await self._publish_mistaken_items(items, replies, until)
         return [self._result(item, reply) for item, reply in zip(items, replies, strict=True)]
 
     async def listen(self, receive: Callable[[Any], None], end: Callable[[], None]) -> str:
@@ -309,6 +312,52 @@ class AsyncNatsLink:
             answer if isinstance(answer, PublishFault) else acknowledgement(*answer)
             for answer in answers
         ]
+
+    async def _publish_mistaken_items(
+        self,
+        items: Sequence[OutgoingMessage],
+        replies: Sequence[StreamAcknowledgement | PublishFault],
+        until: float,
+    ) -> list[StreamAcknowledgement | PublishFault]:
+        """Publish messages again that a stream mistook for repeats; return the new replies.
+
+        A stream stores one message per id, even if another message has it in another subject. If
+        the stored message cannot be read, the new one counts as its repeat.
+        """
+        new_replies = [*replies]
+        repeats = [
+            (number, reply)
+            for number, reply in enumerate(replies)
+            if not isinstance(reply, PublishFault) and reply.is_duplicate
+        ]
+        if not repeats:
+            return new_replies
+        answers = await self.request_all(
+            [
+                (
+                    f"{self._settings.api}.STREAM.MSG.GET.{reply.stream}",
+                    dumps({"seq": reply.sequence}).encode(),
+                )
+                for _, reply in repeats
+            ],
+            until,
+        )
+        subjects = [
+            None if isinstance(answer, PublishFault) else stored_subject(answer[1])
+            for answer in answers
+        ]
+        numbers = [
+            number
+            for (number, _), subject in zip(repeats, subjects, strict=True)
+            if subject not in {None, items[number].topic}
+        ]
+        if numbers:
+            again = await self._publish_items(
+                [in_own_subject(items[number]) for number in numbers], until
+            )
+            for number, reply in zip(numbers, again, strict=True):
+                new_replies[number] = reply
+        return new_replies
 
     async def _request(self, subject: str, payload: bytes, headers: dict[str, str]) -> Any:
         """Send a request and return a future for its reply, or the reason for not sending it."""

@@ -4,7 +4,9 @@ Laws:
 
 1. A message is stored if a stream confirms that, with its name and the message's position.
 2. If nobody answers for a subject, or a stream refuses a message, it was not stored.
-3. The server may still be storing another message of the same id when it refuses one for that
+3. A stream recognises an id in all of its subjects. A message is a repeat only if the stored
+   message of its id has the same subject.
+4. The server may still be storing another message of the same id when it refuses one for that
    reason; so this refusal proves nothing.
 """
 
@@ -130,6 +132,19 @@ def acknowledgement(status: str | None, data: bytes) -> StreamAcknowledgement | 
     if not isinstance(stream, str) or not isinstance(sequence, int):
         return PublishFault.BROKEN
     return StreamAcknowledgement(stream, sequence, reply.get("duplicate") is True)
+
+
+def stored_subject(data: bytes) -> str | None:
+    """Return the subject of a stored message from a JetStream reply; None if it is not known."""
+    reply = read_reply(data)
+    message: Any = None if isinstance(reply, PublishFault) else reply.get("message")
+    subject = message.get("subject") if is_object(message) else None
+    return subject if isinstance(subject, str) else None
+
+
+def in_own_subject(item: OutgoingMessage) -> OutgoingMessage:
+    """Return a message with an id that no message of another subject of its stream has."""
+    return item._replace(id=f"{item.id}/{item.topic}")
 
 
 def read_reply(data: bytes) -> dict[str, Any] | PublishFault:
