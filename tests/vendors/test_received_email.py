@@ -225,7 +225,7 @@ def test_a_received_message_is_the_same_at_every_vendor(vendor: str) -> None:
 
 @pytest.mark.parametrize("vendor", ["mailgun", "postmark", "sendgrid"])
 def test_file_of_a_received_message_has_bytes_type_and_content_id(vendor: str) -> None:
-    """An attached file is read with its bytes, its type and the id that the HTML refers to."""
+    """An attached file is read with its bytes, its type and its content id."""
     [file] = received_message(vendor).files
 
     assert ("a.pdf", "application/pdf", b"%PDF-1.7\r\n--x") == (
@@ -233,7 +233,30 @@ def test_file_of_a_received_message_has_bytes_type_and_content_id(vendor: str) -
         file.content_type,
         file.content,
     )
-    assert (13, "logo", True) == (file.size, file.content_id, file.is_inline)
+    assert (13, "logo", False) == (file.size, file.content_id, file.is_inline)
+
+
+HTML_FIELDS = {"mailgun": "body-html", "postmark": "HtmlBody", "sendgrid": "html"}
+
+
+@pytest.mark.parametrize("vendor", HTML_FIELDS)
+@pytest.mark.parametrize(
+    "html, is_inline",
+    [
+        ('<img src="cid:logo">', True),
+        ("<img src=CID:%6Cogo alt=Logo>", True),
+        ('<p style="background: url(&quot;cid:logo&quot;)">', True),
+        ('<img src="cid:logo2"> logo', False),
+        ("<p>Our logo is attached.</p>", False),
+    ],
+)
+def test_received_file_is_inline_if_the_html_shows_it(
+    vendor: str, html: str, is_inline: bool
+) -> None:
+    """A file is inline if the HTML shows it; Gmail gives a content id to every file."""
+    [file] = received_message(vendor, **{HTML_FIELDS[vendor]: html}).files
+
+    assert is_inline is file.is_inline
 
 
 @pytest.mark.parametrize("vendor", ["mailgun", "postmark", "sendgrid"])

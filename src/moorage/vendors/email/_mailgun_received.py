@@ -11,6 +11,7 @@ from moorage.vendor_sdk import FormPart, MakeRef, WebhookEvent, as_answer, is_li
 from moorage.vendors.email._received import (
     check_result,
     form_of,
+    ids_shown,
     json_in,
     only_header_value,
     received_file,
@@ -75,10 +76,11 @@ def _files(uploads: Mapping[str, FormPart], fields: Mapping[str, str]) -> Iterat
         if is_object(named_ids)
         else {}
     )
+    shown = ids_shown(fields.get("body-html"))
     for name, upload in uploads.items():
         if name.startswith(_FILES):
             yield received_file(
-                upload.content, upload.filename, upload.content_type, content_ids.get(name)
+                upload.content, upload.filename, upload.content_type, content_ids.get(name), shown
             )
     # A route that stores the message names its files, and Mailgun keeps their contents.
     for item in as_answer({"files": json_in(fields.get("attachments"))}).objects("files"):

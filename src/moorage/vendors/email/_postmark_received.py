@@ -10,6 +10,7 @@ from moorage.contracts.email_received import CheckResult, SenderChecks, valid_ad
 from moorage.vendors.email._received import (
     check_result,
     content_of,
+    ids_shown,
     only_header_value,
     received_file,
     spam_score,
@@ -17,7 +18,7 @@ from moorage.vendors.email._received import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_received import ReceivedEmail, ReceivedFile
@@ -40,7 +41,8 @@ def read_received(event: WebhookEvent, fields: Answer, ref: MakeRef) -> Received
     envelope_sender = None
     if headers and headers[0][0].lower() == _RETURN_PATH:
         envelope_sender = headers.pop(0)[1].strip("<>")
-    recipient = fields.text("OriginalRecipient")
+    recipient, html = fields.text("OriginalRecipient"), fields.text("HtmlBody")
+    shown = ids_shown(html)
     written_fields: dict[str, Any] = {
         "from_": next(iter(_people([fields.object("FromFull")])), None),
         "to": _people(fields.objects("ToFull")),
@@ -48,7 +50,7 @@ def read_received(event: WebhookEvent, fields: Answer, ref: MakeRef) -> Received
         "reply_to": addresses_in(fields.text("ReplyTo") or ""),
         "subject": fields.text("Subject"),
         "text": fields.text("TextBody"),
-        "html": fields.text("HtmlBody"),
+        "html": html,
         "reply_text": fields.text("StrippedTextReply"),
     }
     message = received_email(
@@ -57,7 +59,7 @@ def read_received(event: WebhookEvent, fields: Answer, ref: MakeRef) -> Received
         id=event.id,
         envelope_sender=envelope_sender,
         envelope_recipients=None if recipient is None else (recipient,),
-        files=tuple(_file(item) for item in fields.objects("Attachments")),
+        files=tuple(_file(item, shown) for item in fields.objects("Attachments")),
         is_forgeable=event.is_forgeable,
         raw=fields.raw,
         **written_fields,
@@ -70,11 +72,11 @@ def _people(several: Iterable[Answer]) -> tuple[EmailAddress, ...]:
     return tuple(address for address in people if address is not None)
 
 
-def _file(item: Answer) -> ReceivedFile:
+def _file(item: Answer, shown: Collection[str]) -> ReceivedFile:
     content = content_of(item.value("Content"))
     content_id = item.text("ContentID")
     kind, size = item.text("ContentType"), item.integer("ContentLength")
-    return received_file(content, item.text("Name"), kind, content_id, size=size)
+    return received_file(content, item.text("Name"), kind, content_id, shown, size=size)
 
 
 def _checks(message: ReceivedEmail) -> SenderChecks:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode
+from html import unescape
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.email_mime import plain_filename
 from moorage.contracts.email_received import CheckResult, ReceivedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from decimal import Decimal
 
 
@@ -24,6 +27,8 @@ _RESULTS: Final = {
     "none": CheckResult.NONE,
 }
 _YES_OR_NO: Final = {"yes": True, "no": False}
+_SHOWN: Final = re.compile(r"cid:([^\s\"'<>()]{1,998})", re.IGNORECASE)
+"""A URL of RFC 2392, by which HTML shows a file of the same message."""
 
 
 def check_result(word: str | None) -> CheckResult:
@@ -78,14 +83,32 @@ def content_of(text: object) -> bytes | None:
         return None
 
 
+def ids_shown(html: str | None) -> frozenset[str]:
+    """The content ids of the files that the HTML of a message shows."""
+    return frozenset(
+        id_ for word in _SHOWN.findall(unescape(html or "")) for id_ in (word, unquote(word))
+    )
+
+
 def received_file(
     content: bytes | None,
     filename: str | None,
     content_type: str | None,
     content_id: str | None = None,
+    shown: Collection[str] = (),
     **fields: Any,
 ) -> ReceivedFile:
-    """A file of a received message; None for a field means its default."""
+    """A file of a received message; None for a field means its default.
+
+    Args:
+        content: bytes of the file.
+        filename: name of the file.
+        content_type: media type of the file, with its parameters.
+        content_id: id by which the HTML may show the file. Gmail gives one to every file, so an id
+            alone does not make a file inline.
+        shown: content ids of the files that the HTML shows.
+        **fields: further fields of the file.
+    """
     stated_fields = {name: value for name, value in fields.items() if value is not None}
     bare_id = (content_id or "").strip("<>") or None
     media_type = (content_type or "").partition(";")[0].strip().lower()
@@ -95,7 +118,7 @@ def received_file(
         "content": content,
         "size": None if content is None else len(content),
         "content_id": bare_id,
-        "is_inline": bare_id is not None,
+        "is_inline": bare_id in shown,
         **stated_fields,
     }
     return ReceivedFile(**file_fields)

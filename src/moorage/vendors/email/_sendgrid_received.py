@@ -11,6 +11,7 @@ from moorage.contracts.email_received import CheckResult, ReceivedEmail, Receive
 from moorage.vendors.email._received import (
     check_result,
     form_of,
+    ids_shown,
     json_in,
     received_file,
     spam_score,
@@ -45,12 +46,13 @@ def read_received(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[ReceivedEm
     if _RAW in fields:
         return (read_mime(fields[_RAW], ref(event.id), **stated_fields),)
     charsets = sdk.as_answer(json_in(fields.get("charsets")))
+    html = _text(fields.get("html"), charsets.text("html"))
     message = received_email(
         read_headers(fields["headers"]),
         ref(event.id),
         text=_text(fields.get("text"), charsets.text("text")),
-        html=_text(fields.get("html"), charsets.text("html")),
-        files=_files(uploads, sdk.as_answer(json_in(fields.get("attachment-info")))),
+        html=html,
+        files=_files(uploads, sdk.as_answer(json_in(fields.get("attachment-info"))), html),
         **stated_fields,
     )
     return (message,)
@@ -60,13 +62,17 @@ def _text(content: bytes | None, charset: str | None) -> str | None:
     return None if content is None else decode_text(content, charset)
 
 
-def _files(uploads: Mapping[str, sdk.FormPart], info: sdk.Answer) -> tuple[ReceivedFile, ...]:
+def _files(
+    uploads: Mapping[str, sdk.FormPart], info: sdk.Answer, html: str | None
+) -> tuple[ReceivedFile, ...]:
+    shown = ids_shown(html)
     return tuple(
         received_file(
             upload.content,
             upload.filename,
             upload.content_type,
             info.object(name).text("content-id"),
+            shown,
         )
         for name, upload in uploads.items()
     )
