@@ -32,6 +32,29 @@ def test_housekeeping_removes_expired_states(
     assert state is not None
 
 
+@pytest.mark.parametrize("limits", ["sqlite:///limits.db", "memory:", None])
+def test_housekeeping_cleans_a_separate_store_of_keys(
+    limits: str | None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`moorage housekeep` also cleans the store that only holds idempotency keys."""
+    monkeypatch.chdir(tmp_path)
+    limits_line = "" if limits is None else f'url = "{limits}"\n'
+    text = f'[state]\n{limits_line}keys_url = "sqlite:///keys.db"\n'
+    (tmp_path / "moorage.toml").write_text(text)
+    for name in ("limits.db", "keys.db"):
+        with SqliteStorage(name) as store:
+            now, _ = store.execute(read_command(new_key()))
+            store.execute(Write({new_key(): "dust" for _ in range(10)}, keep_for=-now))
+
+    assert 0 == main(["housekeep", "--migrate"])
+
+    expected = 20 if limits == "sqlite:///limits.db" else 10
+    assert f"{expected} states deleted\n" == capsys.readouterr().out
+
+
 def test_migrating_makes_a_missing_log(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

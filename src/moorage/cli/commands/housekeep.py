@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.cli.answer import CommandResult
 from moorage.cli.commands.logs import opened_log, time_days_ago
@@ -10,6 +10,9 @@ from moorage.cli.context import Context
 from moorage.cli.places import opened_store
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _BATCH: Final = 1_000
 
@@ -24,20 +27,47 @@ def housekeep(
     long.
 
     Args:
-        url: the URL of the store, such as sqlite:///var/moorage.db; by default the configured one.
+        url: the URL of the store, such as sqlite:///var/moorage.db; by default the configured
+            stores: the shared state, and the idempotency keys if they have a store of their own.
         migrate: create or update the tables of the store and of the log first.
         context: the options that all commands share.
     """
     removed_entries = None if url is not None else _remove_entries(context, migrate=migrate)
-    if removed_entries is not None and context.configured().store is None:
+    configured = context.configured() if url is None else None
+    if removed_entries is not None and configured and not (configured.store or configured.keys):
         return CommandResult(
             {"removed": removed_entries}, [f"{removed_entries} entries of the log removed"]
         )
+    urls = _configured_stores(context) if url is None else [url]
+    with context.progress("deleted") as step:
+        deleted_states = sum(_clean(store_url, step, migrate=migrate) for store_url in urls)
+    result: dict[str, Any] = {"forgotten": deleted_states}
+    lines = [f"{deleted_states} states deleted"]
+    if removed_entries is not None:
+        result["removed"] = removed_entries
+        lines.append(f"{removed_entries} entries of the log removed")
+    return CommandResult(result, lines)
+
+
+def _configured_stores(context: Context) -> list[str]:
+    """Return the URLs of the configured stores that processes share, without duplicates."""
+    configured = context.configured()
+    if configured.keys is None:
+        return [context.state()]
+    urls = dict.fromkeys((configured.state, configured.keys))
+    return [url for url in urls if url not in {None, "memory:"}] or [context.state()]
+
+
+def _clean(url: str, step: Callable[[int], object], *, migrate: bool) -> int:
+    """Delete the expired state of a store, and return the number of deleted states.
+
+    Args:
+        url: the URL of the store.
+        step: called with the number of states that each batch deleted.
+        migrate: create or update the tables of the store first.
+    """
     deleted_states = 0
-    with (
-        opened_store(context.state() if url is None else url) as store,
-        context.progress("deleted") as step,
-    ):
+    with opened_store(url) as store:
         if not hasattr(store, "housekeep"):
             raise ConfigurationError(
                 "An in-memory store cannot be cleaned from another process.",
@@ -49,12 +79,7 @@ def housekeep(
         while batch := store.housekeep(limit=_BATCH):
             deleted_states += batch
             step(batch)
-    result: dict[str, Any] = {"forgotten": deleted_states}
-    lines = [f"{deleted_states} states deleted"]
-    if removed_entries is not None:
-        result["removed"] = removed_entries
-        lines.append(f"{removed_entries} entries of the log removed")
-    return CommandResult(result, lines)
+    return deleted_states
 
 
 def _remove_entries(context: Context, *, migrate: bool) -> int | None:
