@@ -329,12 +329,61 @@ def test_period_and_page_of_transactions() -> None:
     first, second, usual = (item.json() for item in sandbox.requests[-3:])
 
     assert ("2031-01-01", "2031-12-31") == (first["start_date"], first["end_date"])
-    assert (0, 2) == (first["options"]["offset"], second["options"]["offset"])
+    assert (0, 1) == (first["options"]["offset"], second["options"]["offset"])
     start, end = (date.fromisoformat(usual[name]) for name in ("start_date", "end_date"))
     assert (90, datetime.now(UTC).date()) == ((end - start).days, end)
 
 
-@pytest.mark.parametrize("page", ["", "one", "-2", "2.5", "9999999999"])
+def test_no_transaction_is_lost_or_doubled_between_two_pages() -> None:
+    """A page continues after the last transaction, although others vanished or came before it."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    account = bank.accounts(granted(sandbox, bank))[0].ref
+    rows, waiting = list(sandbox.booked), list(sandbox.pending)
+    everything = [row["transaction_id"] for row in rows]
+
+    def read_while(change: Callable[[], None]) -> list[str | None]:
+        sandbox.booked, sandbox.pending = list(rows), list(waiting)
+        page = bank.transactions(account, PERIOD)
+        change()
+        read = [item.id for item in page.booked]
+        while page.next is not None:
+            page = bank.transactions(account, PERIOD, after=page.next)
+            read += [item.id for item in page.booked]
+        return read
+
+    def vanish() -> None:
+        sandbox.pending = []
+
+    def come() -> None:
+        sandbox.booked.insert(0, {**rows[0], "transaction_id": "new-1"})
+
+    def leave() -> None:
+        sandbox.booked = rows[1:]
+
+    assert everything == read_while(lambda: None)
+    assert everything == read_while(come)
+    assert everything == read_while(vanish)
+    with pytest.raises(VendorFailed, match="changed while they were read"):
+        read_while(leave)
+
+
+def test_page_ends_with_a_booked_transaction() -> None:
+    """Pending transactions at the end of a page are left to the next page, as they may vanish."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    account = bank.accounts(granted(sandbox, bank))[0].ref
+    first_row = sandbox.booked.pop(0)
+    waiting = {**sandbox.pending[0], "transaction_id": "waiting-1"}
+    sandbox.pending = [first_row, waiting]
+    page = bank.transactions(account, attrs.evolve(PERIOD, pending=True))
+    assert page.next is not None
+    assert ([first_row["transaction_id"]], ()) == ([item.id for item in page.booked], page.pending)
+    after = bank.transactions(account, attrs.evolve(PERIOD, pending=True), after=page.next)
+    assert ["waiting-1"] == [item.id for item in after.pending]
+
+
+@pytest.mark.parametrize("page", ["", "one", "-2", "2", "2.5:a", "9999999999:a", "2:"])
 def test_wrong_page_is_refused(page: str) -> None:
     """A page reference that is not the account's next page is refused before it is sent."""
     sandbox = PlaidSandbox()

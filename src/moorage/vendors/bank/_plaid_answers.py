@@ -143,19 +143,46 @@ def read_balances(response: Response, id_: str) -> tuple[CurrentBalance, ...]:
     )
 
 
-def read_page(response: Response, ref: Ref, offset: int, *, pending: bool) -> TransactionPage:
-    """The page of transactions in an answer, with the position of the next page."""
+def read_page(
+    response: Response, ref: Ref, offset: int, last: str | None, *, pending: bool
+) -> TransactionPage | None:
+    """The page of transactions in an answer, with the position of the next page.
+
+    Args:
+        response: Plaid's answer.
+        ref: the account.
+        offset: number of transactions before those of the answer.
+        last: id of the transaction after which the page begins; None for the first page.
+        pending: True to include pending transactions.
+
+    Returns:
+        The page, or None if `last` is not in the answer because the transactions have moved.
+    """
     answer = sdk.read_answer(response)
     if not sdk.is_list(answer.value("transactions")):
         raise sdk.malformed(response, "transactions")
     total = sdk.required(answer.integer("total_transactions"), response, "total_transactions")
     items = list(answer.objects("transactions"))
     read = [(item.flag("pending") is True, _transaction(item, response)) for item in items]
-    end = offset + len(items)
+    start = 0
+    if last is not None:
+        ids = [transaction.id for _, transaction in read]
+        if last not in ids:
+            return None
+        start = ids.index(last) + 1
+        offset, read = offset + start, read[start:]
+    if offset + len(read) < total and not all(is_pending for is_pending, _ in read):
+        # The next page finds its beginning by a transaction that does not vanish.
+        while read[-1][0]:
+            read.pop()
+    end = offset + len(read)
+    # An answer without further transactions is the last, unless they have only moved.
+    last = read[-1][1].id if read else last if start > 1 else None
+    page = None if last is None or end >= total else f"{end}:{last}"
     return TransactionPage(
         booked=tuple(transaction for is_pending, transaction in read if not is_pending),
         pending=tuple(transaction for is_pending, transaction in read if is_pending and pending),
-        next=ref.with_related(page=str(end)) if items and end < total else None,
+        next=None if page is None else ref.with_related(page=page),
         raw=answer.raw,
     )
 

@@ -181,23 +181,42 @@ class Plaid(sdk.ApiVendor):
     async def transactions(
         self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None
     ) -> TransactionPage:
-        """Get a page of transactions, the latest first."""
-        offset = 0 if after is None else int(page_of(ref, after, form="[0-9]{1,9}"))
+        """Get a page of transactions, the latest first.
+
+        New transactions, and pending ones that vanish, move all others between two requests. So a
+        page begins after the last transaction of the page before, not at its number.
+
+        Raises:
+            VendorFailed: this transaction is no longer there.
+        """
+        position, last = 0, None
+        if after is not None:
+            number, _, last = page_of(ref, after, form="[0-9]{1,9}:.{1,200}").partition(":")
+            position = int(number)
         token = await self._token(wire, wire.ref(consent_of(ref)))
         today = wire.now().date()
-        question = _question(
-            "/transactions/get",
-            access_token=token,
-            start_date=(query.since or today - timedelta(days=_USUAL_DAYS)).isoformat(),
-            end_date=(query.until or today).isoformat(),
-            options={
-                "account_ids": [ref.id],
-                "count": _PAGE,
-                "offset": offset,
-                "include_original_description": True,
-            },
+        for offset in (max(0, position - 1), max(0, position - _PAGE)):
+            question = _question(
+                "/transactions/get",
+                access_token=token,
+                start_date=(query.since or today - timedelta(days=_USUAL_DAYS)).isoformat(),
+                end_date=(query.until or today).isoformat(),
+                options={
+                    "account_ids": [ref.id],
+                    "count": _PAGE,
+                    "offset": offset,
+                    "include_original_description": True,
+                },
+            )
+            response = await wire.send(question)
+            page = read_page(response, ref, offset, last, pending=query.pending)
+            if page is not None:
+                return page
+        raise sdk.VendorFailed(
+            "Plaid's transactions changed while they were read, and the last one is gone.",
+            retryable=False,
+            remedy="Read the transactions again from the first page.",
         )
-        return read_page(await wire.send(question), ref, offset, pending=query.pending)
 
     async def _token(self, wire: Wire, ref: Ref) -> str:
         """The access token of a consent.

@@ -104,6 +104,7 @@ class PlaidSandbox(BankSandbox):
 
     def __attrs_post_init__(self) -> None:
         self.booked = [_transaction(item, number) for number, item in enumerate(BOOKED)]
+        self.pending = [_transaction(part, 90, pending=True) for part in PENDING]
         self._accounts = {f"plaid-account-{number}": iban for number, iban in enumerate(IBANS)}
 
     def routes(self) -> base.Routes:
@@ -259,10 +260,9 @@ class PlaidSandbox(BankSandbox):
         if body["start_date"] > body["end_date"]:
             raise _error("INVALID_REQUEST", "INVALID_FIELD", "start_date is after end_date")
         first_account = next(iter(self._accounts))
-        pending = [_transaction(part, 90, pending=True) for part in PENDING]
         transactions = [
             {**transaction, "account_id": first_account}
-            for transaction in [*pending, *self.booked]
+            for transaction in [*self.pending, *self.booked]
             if first_account in ids and body["start_date"] <= transaction["date"]
             if transaction["date"] <= body["end_date"]
         ]
