@@ -139,6 +139,7 @@ END = b"--b--"
         answer(END, "multipart/mixed"),
         answer(END, "multipart/mixed; boundary=\u00e4"),
         answer(b""),
+        answer(END),
         answer(b"--b\r\n\r\n"),
         answer(b"\r\n--b" * 5000 + END),
         answer(part() + part() + END),
@@ -155,6 +156,18 @@ def test_garbage_is_the_failure_of_the_service(response: Response) -> None:
     with pytest.raises(VendorFailed) as excinfo:
         batch_of([ERP.get("Orders", 1)], "").read(response)
     assert not excinfo.value.retryable
+
+
+def test_operation_without_a_part_may_have_run_if_none_failed() -> None:
+    """A service stops a batch only at a failure; otherwise an absent part says nothing."""
+    content = batch_of([ERP.delete("Orders", number, etag="*") for number in (1, 2)], "")
+    with pytest.raises(VendorFailed, match="fewer parts") as excinfo:
+        content.read(answer(part(b"HTTP/1.1 204 No Content", b"") + END))
+    assert excinfo.value.may_have_been_processed
+
+    failed, stopped = content.read(answer(part(b"HTTP/1.1 412 Precondition Failed") + END))
+    assert "not performed" in str(stopped.error)
+    assert failed.error is not None
 
 
 def test_unusual_but_valid_multipart_answers_are_accepted() -> None:

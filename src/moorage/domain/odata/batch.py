@@ -54,7 +54,8 @@ class BatchContent:
         """Return the result of each operation in the batch.
 
         Raises:
-            VendorFailed: the answer is not a batch answer, or lacks parts of a change set.
+            VendorFailed: the answer is not a batch answer, or lacks parts though no operation
+                failed.
         """
         parts = _parts(response, response.header("content-type"), response.body)
         if len(parts) > len(self._groups):
@@ -65,8 +66,13 @@ class BatchContent:
         is_stopped = False
         for position, group in enumerate(self._groups):
             size = len(group) if isinstance(group, tuple) else 1
-            if position >= len(parts):
+            if position >= len(parts) and not is_stopped:
                 is_stopped = True
+                if not results or results[-1].error is None:
+                    # A service stops only at a failure, so the missing operations may have run.
+                    raise unreadable_answer_error(
+                        response, problem="has fewer parts than the batch has operations"
+                    )
             if is_stopped:
                 results += [_stopped_result() for _ in range(size)]
             elif isinstance(group, tuple):
