@@ -32,6 +32,8 @@ NAIVE = datetime(2026, 1, 2, tzinfo=UTC).replace(tzinfo=None)
         (float("nan"), "NaN"),
         (float("inf"), "INF"),
         (Decimal("-Infinity"), "-INF"),
+        (Decimal("sNaN"), "NaN"),
+        (Decimal("1E+400"), "1" + "0" * 400),
         (Decimal("1.10"), "1.10"),
         (Decimal("1E+2"), "100"),
         (Decimal("1E-10"), "0.0000000001"),

@@ -161,14 +161,23 @@ def _text(value: str, field: str) -> str:
 def _number(value: object) -> str | None:
     if isinstance(value, int):
         return f"{value:d}"
-    if not isinstance(value, (float, Decimal)):
+    if isinstance(value, Decimal):
+        return _decimal(value)
+    if not isinstance(value, float):
         return None
     if isnan(value):
         return "NaN"
     if isinf(value):
         return "INF" if value > 0 else "-INF"
-    if isinstance(value, float):
-        return repr(float(value))
+    return repr(float(value))
+
+
+def _decimal(value: Decimal) -> str | None:
+    # As a float, a number beyond 1E+308 would be infinite.
+    if value.is_nan():
+        return "NaN"
+    if value.is_infinite():
+        return "INF" if value > 0 else "-INF"
     # A number with an exponent is an Edm.Double, which has fewer digits.
     return f"{value:f}" if abs(value.adjusted()) <= _MOST_DIGITS else None
 
