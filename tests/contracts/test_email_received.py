@@ -210,6 +210,27 @@ def test_texts_of_headers_and_files() -> None:
     assert "aé b" == header_text("=?utf-8?q?a=C3=A9?=\r\n b")
     assert "a b" == header_text("=?utf-8?q?a=0Ab?=")
     assert "€" == decode_text(b"\x80", None)
+
+
+@pytest.mark.parametrize(
+    "stated, written, text",
+    [
+        ("us-ascii", "utf-8", "Grüße"),
+        ("us-ascii", "cp1252", "Grüße"),
+        ("iso-8859-1", "cp1252", "It\u2019s 20 €"),
+        ("iso-8859-9", "cp1254", "20 € ş\u0131k"),
+        ("gb2312", "gbk", "朱镕基 訂單"),
+        ("gbk", "gb18030", "㐀 \U00020000"),
+        ("ks_c_5601-1987", "cp949", "똠방각하 펲시"),
+        ("shift_jis", "cp932", "髙島屋 ①㈱"),
+        ("shift_jis", "shift_jis", "\u301c 10 \\"),
+    ],
+)
+def test_text_is_decoded_by_the_charset_that_mail_programs_mean(
+    stated: str, written: str, text: str
+) -> None:
+    """If a text has characters that its stated charset lacks, it is read by a wider charset."""
+    assert text == decode_text(text.encode(written), stated)
     names = ["../../etc/passwd", "C:\\a\\b.exe", "..", "a/", None, "x" * 300]
     assert ["passwd", "b.exe", None, None, None, "x" * 255] == [
         plain_filename(name) for name in names

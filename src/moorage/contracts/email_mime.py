@@ -38,6 +38,14 @@ _CODECS: Final = re.compile(
     r"(?:ascii|big5|cp|euc|gb|hz|iso|johab|koi8|latin|mac|ptcp|shift|tis|utf)"
 )
 """Beginnings of the codecs that mail uses. Others are slow, or are no encodings of text."""
+_LATIN: Final = {"iso8859-1": "cp1252", "iso8859-9": "cp1254"}
+"""Codecs that also read the characters where these have control characters.
+
+Many mail programs state a charset, and write characters that only a wider charset has. Browsers
+read the wider ones (WHATWG Encoding Standard).
+"""
+_WIDER: Final = {"euc_kr": "cp949", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
+"""Codecs for texts that cannot be read by the stated codec."""
 _ADDRESS: Final = re.compile(
     r'((?:"(?:[^"\\]|\\.)*"|\([^()]*\)|<[^<>]*>|\\.?|[^,;"(<\\])+|["(<])[,;]?'
 )
@@ -178,8 +186,12 @@ def decode_text(content: bytes, charset: str | None) -> str:
     with suppress(LookupError, ValueError):
         codec = codecs.lookup(charset or "utf-8").name
     if codec is not None and _CODECS.match(codec) and charset:
-        with suppress(LookupError):
-            return content.decode(codec, "replace")
+        codec = _LATIN.get(codec, codec)
+        with suppress(LookupError, UnicodeDecodeError):
+            return content.decode(codec)
+        if codec != "ascii":
+            with suppress(LookupError):
+                return content.decode(_WIDER.get(codec, codec), "replace")
     try:
         return content.decode()
     except UnicodeDecodeError:
