@@ -145,6 +145,21 @@ async def test_messages_of_other_programs(cluster: KafkaCluster) -> None:
     await reader.close()
 
 
+async def test_message_without_a_value_is_copied(cluster: KafkaCluster) -> None:
+    """A copy of a Kafka message without a value has none either, so that it deletes its key."""
+    headers = [("kafka-tombstone", b""), ("trace", b"1")]
+    await publish(cluster, Message(b"", key="a", headers=headers), Message(b"", key="a"))
+    reader = source(cluster)
+    await reader.open(Revocations())
+    deletion, empty_record = await read(reader, 2)
+    assert (b"", (("trace", b"1"), ("kafka-tombstone", b""))) == (
+        deletion.payload,
+        deletion.attributes,
+    )
+    assert (b"", ()) == (empty_record.payload, empty_record.attributes)
+    await reader.close()
+
+
 async def test_polls_are_bounded(cluster: KafkaCluster) -> None:
     """A poll returns no more records than its limit, and fewer if they are large."""
     await publish(cluster, *(Message("x" * 10_000, key="a") for _ in range(30)))

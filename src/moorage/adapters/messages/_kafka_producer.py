@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from confluent_kafka import KafkaException, Message, Producer
 
 from moorage.adapters.messages._kafka_cluster import KNOWN_TOPIC, SILENT, STEP, ClusterWatch
-from moorage.domain.messages.kafka import RULES, delivery_fault, headers_to_send
+from moorage.domain.messages.kafka import RULES, delivery_fault, headers_to_send, value_to_send
 from moorage.domain.messages.message import messages_of, receipts_of
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
 from moorage.domain.values.result import Result, Results
@@ -171,7 +171,7 @@ class KafkaProducer:
             try:
                 produce(
                     topic,
-                    message.payload,
+                    message.payload or value_to_send(message),
                     message.key,
                     _ANY_PARTITION,
                     report.setdefault,

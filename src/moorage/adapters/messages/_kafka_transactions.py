@@ -26,7 +26,7 @@ from moorage.adapters.messages._kafka_cluster import (
     ClusterWatch,
     options_error,
 )
-from moorage.domain.messages.kafka import headers_to_send
+from moorage.domain.messages.kafka import headers_to_send, value_to_send
 from moorage.domain.messages.kafka_transactions import (
     open_messages,
     open_positions,
@@ -186,7 +186,7 @@ class KafkaTransactions:
             try:
                 self._producer.produce(
                     item.topic,
-                    value=message.payload,
+                    value=value_to_send(message),
                     key=message.key,
                     headers=headers_to_send(message),
                     on_delivery=self._report,

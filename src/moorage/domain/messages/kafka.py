@@ -31,7 +31,10 @@ TRANSACTION: Final = 30_000
 """Milliseconds that a transaction may take, after which the cluster aborts it."""
 
 TOMBSTONE: Final = "kafka-tombstone"
-"""The attribute of a Kafka record without a value, which deletes its key in a compacted topic."""
+"""The attribute of a Kafka record without a value, which deletes its key in a compacted topic.
+
+A message with this header and an empty payload is sent without a value, and without the header.
+"""
 
 RULES: Final = BrokerRules(
     system="kafka",
@@ -182,9 +185,17 @@ def connecting_fault(events: Sequence[tuple[str, str]]) -> PublishFault:
     return PublishFault.SLOW_CONNECT
 
 
+def value_to_send(message: Message) -> bytes | None:
+    """Return the value of a Kafka message; None if it deletes its key, as its headers say."""
+    is_tombstone = not message.payload and any(name == TOMBSTONE for name, _ in message.headers)
+    return None if is_tombstone else message.payload
+
+
 def headers_to_send(message: Message) -> list[tuple[str, str | bytes | None]]:
     """Return the Kafka headers of a message, including its content type and id."""
-    headers: list[tuple[str, str | bytes | None]] = list(message.headers)
+    headers: list[tuple[str, str | bytes | None]] = [
+        pair for pair in message.headers if pair[0] != TOMBSTONE
+    ]
     if message.content_type is not None:
         headers.append((CONTENT_TYPE, message.content_type))
     if message.id is not None:
