@@ -119,7 +119,11 @@ def full_woo_order() -> tuple[Response, dict[str, Any]]:
         line_items=[line],
     )
     billing = attrs.evolve(FULL["shipping_address"], email="ada@example.com")
-    expected = {"billing_address": billing, "buyer_total": FULL["total"]}
+    expected = {
+        "billing_address": billing,
+        "buyer_total": FULL["total"],
+        "prices_include_tax": False,
+    }
     return answer, {**FULL, **expected, "ref": Ref("woocommerce", "shop", "1", DINARS)}
 
 
@@ -159,11 +163,16 @@ def full_shopify_order() -> tuple[Response, dict[str, Any]]:
         currentTotalTaxSet=bag("1.001"),
         currentShippingPriceSet=bag("2.002"),
         currentTotalDiscountsSet=bag("0.003"),
+        taxesIncluded=True,
         billingAddress=address,
         shippingAddress=address,
         lineItems={"nodes": [line], "pageInfo": {"hasNextPage": False, "endCursor": None}},
     )
-    expected = {"billing_address": FULL["shipping_address"], "buyer_total": None}
+    expected = {
+        "billing_address": FULL["shipping_address"],
+        "buyer_total": None,
+        "prices_include_tax": True,
+    }
     ref = Ref("shopify", "shop", "gid://shopify/Order/1", DINARS)
     return answer, {**FULL, **expected, "ref": ref}
 

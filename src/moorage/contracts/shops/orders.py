@@ -107,6 +107,8 @@ class ShopOrder:
         tax: taxes in the total.
         shipping: price of shipping in the total.
         discount: discounts that the total already contains.
+        prices_include_tax: whether the prices of the lines and of shipping contain their taxes, as
+            usual for consumers in Europe; None if the vendor does not state it.
         email: email address of the buyer.
         billing_address: address of the invoice.
         shipping_address: address of the delivery.
@@ -128,6 +130,7 @@ class ShopOrder:
     tax: Money | None = None
     shipping: Money | None = None
     discount: Money | None = None
+    prices_include_tax: bool | None = None
     email: str | None = field(default=None, repr=False)
     billing_address: Address | None = field(default=None, repr=False)
     shipping_address: Address | None = field(default=None, repr=False)

@@ -274,6 +274,7 @@ def read_order(
         tax=_money(answer, "currentTotalTaxSet.shopMoney"),
         shipping=_money(answer, "currentShippingPriceSet.shopMoney"),
         discount=_money(answer, "currentTotalDiscountsSet.shopMoney"),
+        prices_include_tax=answer.flag("taxesIncluded"),
         email=answer.text("email"),
         billing_address=_address(answer.object("billingAddress")),
         shipping_address=_address(answer.object("shippingAddress")),

@@ -41,7 +41,7 @@ def _order(lines: int) -> str:
     """The fields of an order with at most this number of its lines."""
     return f"""{{
   id name createdAt updatedAt cancelledAt closed note email
-  displayFinancialStatus displayFulfillmentStatus
+  displayFinancialStatus displayFulfillmentStatus taxesIncluded
   currentTotalPriceSet {{
     shopMoney {{ amount currencyCode }} presentmentMoney {{ amount currencyCode }}
   }}

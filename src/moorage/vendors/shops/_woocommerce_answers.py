@@ -122,6 +122,8 @@ def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
         tax=sdk.as_money(answer.value("total_tax"), currency),
         shipping=sdk.as_money(answer.value("shipping_total"), currency),
         discount=sdk.as_money(answer.value("discount_total"), currency),
+        # Taxes have fields of their own, also if customers see prices with tax.
+        prices_include_tax=False,
         email=answer.text("billing.email"),
         billing_address=_address(answer.object("billing")),
         shipping_address=_address(answer.object("shipping")),

@@ -142,6 +142,7 @@ class ShopifySandbox(ShopSandbox):
             "cancelledAt": None,
             "closed": False,
             "note": "Please ring twice.",
+            "taxesIncluded": True,
             "email": "ada@quayle.example",
             "displayFinancialStatus": "PAID",
             "displayFulfillmentStatus": "UNFULFILLED",
