@@ -296,6 +296,24 @@ def test_partial_graphql_result_is_returned_with_its_errors() -> None:
             ),
             8.0,
         ),
+        (
+            answer(
+                None,
+                {"message": "", "extensions": {"code": "THROTTLED", "retryAfter": 10**400}},
+            ),
+            2.0**53,
+        ),
+        (
+            answer(
+                None,
+                problem("THROTTLED"),
+                cost={
+                    "requestedQueryCost": -(10**400),
+                    "throttleStatus": {"currentlyAvailable": 10**400, "restoreRate": 1},
+                },
+            ),
+            0.0,
+        ),
         (answer(None, problem("THROTTLED"), cost={"requestedQueryCost": 500}), None),
         (answer(None, problem("THROTTLED")), None),
     ],

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _LONGEST_MESSAGE: Final = 500
 _USUAL: Final = Redaction()
 _MOST_PROBLEMS: Final = 100
+_LARGEST_NUMBER: Final = 2**53
 
 UNKNOWN_DOCUMENT: Final = (
     "PERSISTED_QUERY_NOT_FOUND",
@@ -352,13 +353,9 @@ def _looked_up(problem: GraphQLProblem) -> str:
 
 def _pause_of(extensions: Mapping[str, Any], response: Response | None) -> float | None:
     """Return the seconds until the GraphQL service has capacity again, if they are stated."""
-    pause_value = extensions.get("retryAfter")
-    if (
-        isinstance(pause_value, (int, float))
-        and not isinstance(pause_value, bool)
-        and pause_value >= 0
-    ):
-        return float(pause_value)
+    pause_value = _number(extensions.get("retryAfter"))
+    if pause_value is not None and pause_value >= 0:
+        return pause_value
     body: Mapping[str, Any] = {} if response is None else body_of(response)
     cost = _object(_object(body.get("extensions")).get("cost"))
     room = _object(cost.get("throttleStatus"))
@@ -413,5 +410,7 @@ def _object(value: object) -> Mapping[str, Any]:
 
 
 def _number(value: object) -> float | None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number else None  # type: ignore[arg-type]  # a number
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    # An integer of JSON may be too large for a float.
+    return float(max(-_LARGEST_NUMBER, min(value, _LARGEST_NUMBER)))
