@@ -199,6 +199,8 @@ def test_expired_payment_is_declined_with_its_status(shop: SandboxHub) -> None:
         ("20054", DeclineReason.EXPIRED_CARD),
         ("20059", DeclineReason.FRAUD_SUSPECTED),
         ("20061", DeclineReason.LIMIT_EXCEEDED),
+        ("20154", DeclineReason.AUTHENTICATION_REQUIRED),
+        ("30043", DeclineReason.LOST_OR_STOLEN),
     ],
 )
 def test_decline_has_a_reason(shop: SandboxHub, code: str, reason: DeclineReason) -> None:

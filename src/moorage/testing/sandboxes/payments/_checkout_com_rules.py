@@ -62,6 +62,8 @@ SUMMARIES: Final = {
     "20054": "Expired Card",
     "20059": "Suspected Fraud",
     "20061": "Exceeds Withdrawal Value/Amount Limits",
+    "20154": "3DS authentication required",
+    "30043": "Stolen card - pick up",
 }
 """The response codes of the sandbox, with their texts."""
 
