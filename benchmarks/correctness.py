@@ -53,11 +53,11 @@ INTRODUCTION: Final = """\
 # What libraries do under faults
 
 `make correctness` exposes moorage, and other libraries with the same feature, to the same faults,
-and prints the results. The command under each fault runs it alone; the fault *Skewed clock* needs
-the program `redis-server`. Counts and seconds differ a little from run to run. The tests
-use real sockets to vendors and stores, and real threads, tasks and processes. They use each library
-as its documentation shows; some libraries have a setting that avoids the fault, such as
-`wait_random_exponential` of tenacity.
+and prints the results. The command under each fault runs only the tests of this fault; the fault
+*Skewed clock* needs the program `redis-server`. Counts and seconds differ a little from run to run.
+The tests use real sockets to vendors and stores, and real threads, tasks and processes. The tests
+use each library as its documentation shows; some libraries have a setting that avoids the fault,
+such as `wait_random_exponential` of tenacity.
 """
 
 
