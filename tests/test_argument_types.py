@@ -1,4 +1,4 @@
-"""Arguments of the wrong type: each is refused with an error of moorage, which says what to do."""
+"""Arguments of a wrong type are refused with an error of moorage, which has a remedy."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_unknown_and_missing_arguments_are_type_errors() -> None:
 
 
 def test_refusal_names_the_argument() -> None:
-    """The error for a wrong argument has the argument's name and says what to pass."""
+    """The error for a wrong argument names the argument and says what to pass instead."""
     with pytest.raises(InvalidData, match="pending must be a PendingConsent, not a dict"):
         OAuthConsent(CLIENT).finish("?code=1", {})  # type: ignore[arg-type]  # that is what is wrong
     with pytest.raises(ConfigurationError, match="that a person can set"):

@@ -141,7 +141,7 @@ def test_timeout_error_that_function_itself_raises_is_not_mistaken_for_time_limi
 
 @coroutine
 def collect_answers(*items: Any) -> Generator[Any, Any, list[Any]]:
-    """Yield each item, as a coroutine does to its event loop; return the replies to them."""
+    """Yield each item, as a coroutine yields to its event loop; return the replies."""
     answers: list[Any] = []
     for item in items:
         answer = yield item
@@ -250,7 +250,7 @@ def test_error_after_a_caught_cancellation_has_no_context() -> None:
 
 
 def test_closed_coroutine_closes_what_it_awaits() -> None:
-    """If a call is dropped while it waits, its function cleans up at once."""
+    """If a call is closed while it waits, its function cleans up at once."""
     closings: list[bool] = []
 
     async def wait_in_block() -> None:

@@ -24,7 +24,7 @@ KEYS = generate_keys()
 
 
 def test_record_names_who_did_what_and_why(tmp_path: Path) -> None:
-    """An audit record has time, actor, act, subject, reason, and the state before and after."""
+    """An audit record has time, actor, action, subject, reason, and the states before and after."""
     clock = VirtualClock()
     trail = AuditTrail(FileAudit(tmp_path / "trail"), clock=clock)
 

@@ -45,7 +45,7 @@ BY = {"actor": "ada", "reason": "incident 7"}
 
 
 class AuditedManager:
-    """A sync or async manager, and the audit trail of the acts that people perform with it."""
+    """A sync or async manager, and the audit trail of the manual actions with it."""
 
     def __init__(self, folder: Path, *, is_async: bool) -> None:
         self.trail = AuditTrail(FileAudit(folder / "trail"))
@@ -233,7 +233,7 @@ def test_reload_that_cannot_be_recorded_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_running_hub_cannot_change_its_trail(tmp_path: Path) -> None:
-    """A reload that changes the audit trail is refused, as that needs a restart."""
+    """A reload that changes the audit trail is refused, because this needs a restart."""
     file = tmp_path / "moorage.toml"
     file.write_text(f'[audit]\nurl = "file://{tmp_path}/trail"\n')
     with moorage.open(file) as hub:

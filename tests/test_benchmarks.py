@@ -1,4 +1,4 @@
-"""Benchmark figures are printed only if their control is steady; no test reads a real clock."""
+"""Benchmark figures are printed only if the control is steady; no test reads a real clock."""
 
 import random
 import re
@@ -208,7 +208,7 @@ def test_steady_table_is_printed_with_its_command() -> None:
 
 
 def test_unsteady_table_is_named_without_its_figures() -> None:
-    """If a table is unsteady, the benchmark page says that it was left out, without figures."""
+    """If a table's figures are unsteady, the benchmark page omits the table and says so."""
     text = page([report(0.32, 0.48)])
 
     assert "| `some_table` | 0.40 × [0.32, 0.48] | `make bench BENCH_ARGS=some_table` |" in text

@@ -64,7 +64,7 @@ class Flows:
         raise error
 
     async def suspend(self) -> None:
-        """Suspend in an awaitable that the code under test does not know."""
+        """Suspend in an awaitable of a class that the tested code does not handle."""
         try:
             await asyncio.sleep(0)
         finally:

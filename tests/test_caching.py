@@ -213,7 +213,7 @@ def test_second_request_is_answered_as_the_caching_rfcs_require(
     table: dict[str, str],
     expected: str,
 ) -> None:
-    """A second request is answered from the cache, revalidated or repeated, as the RFCs require."""
+    """A second request is served from the cache, revalidated or repeated, as the RFCs demand."""
     vendor.always(versions(with_dates(fields)))
 
     _, second = calls(mode, service(vendor), GET, Request.get("/rates", headers=table))

@@ -147,7 +147,7 @@ def test_attempt_of_the_fast_path_is_described() -> None:
 
 
 def test_attempts_of_functions_have_no_request() -> None:
-    """The events of an attempt that runs a function have neither method nor host."""
+    """The events of an attempt that runs a function have no method and no host."""
     attempts = Attempts()
     manager = ConnectorManager([Service("tax")], observers=[attempts])
 
@@ -184,7 +184,7 @@ def test_extra_requests_are_numbered() -> None:
 
 @pytest.mark.parametrize("key", [None, "k-1"])
 def test_headers_of_observers_are_sent(key: str | None) -> None:
-    """Observers can add headers to each attempt, but not replace those of the request."""
+    """Observers can add headers to each attempt, but cannot replace the request's headers."""
     vendor, attempts = FakeVendor(), Attempts({"traceparent": "00-1", "tracestate": "a=b"})
     vendor.always(Response(200))
     manager = _manager(vendor, Service("erp", base_url=BASE), attempts)
@@ -233,7 +233,7 @@ class LosingLog(MemoryIntegrationLogger):
 
 
 def test_lost_log_entries_are_told() -> None:
-    """Observers learn how many entries the log has lost, each counted once."""
+    """Observers are told how many entries the log has lost; each entry is counted once."""
     log, recorder, clock = LosingLog(), RecordingObserver(), VirtualClock()
     manager = ConnectorManager([Service("tax")], observers=[recorder], log=log, clock=clock)
     for lost_count in (0, 3, 3, 5):

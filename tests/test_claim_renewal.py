@@ -32,7 +32,7 @@ def renewals(manager: Any) -> Any:
 
 
 class RecordingStore:
-    """A store of another package, kept in a file, that records its commands."""
+    """Another package's store, which uses a file and records its commands."""
 
     def __init__(self, path: Path) -> None:
         self.store = SqliteStorage(path)
@@ -69,7 +69,7 @@ class AsyncRecordingStore:
 
 @pytest.mark.parametrize("claims", [False, True])
 def test_long_call_is_renewed_in_the_store_of_its_claim(tmp_path: Path, claims: bool) -> None:
-    """During a long synchronous call, a thread renews the claim in the store that holds it."""
+    """During a long synchronous call, a thread renews the claim in the claim's store."""
     store, other_store = (
         RecordingStore(tmp_path / "state.db"),
         RecordingStore(tmp_path / "other.db"),
@@ -201,6 +201,6 @@ class EntryStoreInUse(StoreInUse):
 
 @pytest.mark.parametrize("kind", [StoreInUse, EntryStoreInUse])
 def test_managers_of_two_threads_share_renewals_of_store(kind: type[StoreInUse]) -> None:
-    """Threads that begin to use a store at the same time share one object that renews leases."""
+    """Threads that use a store for the first time at once share one object that renews leases."""
     store = kind()
     assert store.read_renewals() is store.other_thread.result()

@@ -138,7 +138,7 @@ class LinkParser(HTMLParser):
 
 
 def test_report_is_self_contained_and_holds_no_secret(whole: Output, output: str) -> None:
-    """The demo's report loads nothing, has a dot for each call attempt, and shows no secret."""
+    """The demo's report loads no other file, has a dot for each attempt, and shows no secret."""
     assert str(whole.report) in output
     assert [whole.report.as_uri()] == whole.shown
     text = whole.report.read_text("utf-8")
@@ -156,7 +156,7 @@ def test_report_is_self_contained_and_holds_no_secret(whole: Output, output: str
 
 
 def test_verdict_names_differing_arrivals() -> None:
-    """The demo's verdict names a scene in which attempts and received requests differ."""
+    """The demo reports a scene in which the numbers of attempts and received requests differ."""
     scenes = [DemoScene("fine", attempts=2, arrived=2), DemoScene("odd", attempts=2, arrived=3)]
     assert ["odd: 2 attempts, but 3 requests arrived."] == verdict(scenes, [])
 

@@ -222,7 +222,7 @@ def test_openapi_stays_as_it_is() -> None:
 
 
 def test_discovery_document_describes_paths_and_uploads() -> None:
-    """A method in a Google discovery document gives two paths: its own, and that for uploads."""
+    """A method in a Google discovery document has two paths: its own path and one for uploads."""
     description = Description(as_openapi(DISCOVERY))
 
     assert ["/b/{bucket}/o"] == templates(description, "POST", "/files/v1/b/acme/o")
@@ -233,7 +233,7 @@ def test_discovery_document_describes_paths_and_uploads() -> None:
 
 
 def test_discovery_document_describes_bodies() -> None:
-    """In a discovery document, annotations say which methods require a field."""
+    """In a discovery document, annotations list the methods that require a field."""
     description = Description(as_openapi(DISCOVERY))
     schema = body_of(description, "POST", "/files/v1/b/acme/o")
     document = {"name": "a", "parent": {"labels": {"x": 1}}}

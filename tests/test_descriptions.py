@@ -336,7 +336,7 @@ def test_missing_definition_allows_anything() -> None:
 
 
 def test_best_operation_of_a_path_is_chosen() -> None:
-    """Of operations that differ only in their headers, the one with the fewest problems is used."""
+    """If operations differ only in their headers, the one with the fewest problems is used."""
     copy = {"parameters": [{"in": "header", "name": "x-source", "required": True}], "responses": {}}
     root = {"paths": {"/orders#copy": {"post": copy}, "/orders#put": {"post": {"responses": {}}}}}
     exchange = sent_exchange(b"", "text/plain")
@@ -414,7 +414,7 @@ def test_excerpt_has_what_is_in_use() -> None:
 def test_excerpts_are_as_good_as_the_whole(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Excerpts find the same problems as whole descriptions, and a changed excerpt is noticed."""
+    """An excerpt finds the same problems as the whole description; a changed excerpt is noticed."""
     official = folder_of(tmp_path, {**BALANCE, "required": ["debt"]}).parent
     target = tmp_path / "excerpts"
 

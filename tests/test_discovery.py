@@ -95,7 +95,7 @@ def test_metadata_size_is_limited(find: Callable[..., Found]) -> None:
 
 @BOTH
 def test_discovery_times_out(find: Callable[..., Found]) -> None:
-    """Discovery of a server that does not answer ends at the timeout."""
+    """The discovery of a server that does not respond ends at the timeout."""
     with AuthorizationServer() as server:
         server.order(late_answer(2), path=OAUTH)
         with pytest.raises(AttemptTimeout):

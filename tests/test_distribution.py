@@ -70,7 +70,7 @@ def test_bill_lists_what_is_installed() -> None:
 
 
 def test_bill_is_the_same_for_the_same_wheel() -> None:
-    """The same wheel always gives the same bill, and another wheel gives another serial number."""
+    """The same wheel always gives the same bill of materials; another wheel gives another one."""
     other = json.loads(bill_of(attrs.evolve(PRODUCT, digest="1" * 64)))
 
     assert bill_of() == bill_of()

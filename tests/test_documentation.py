@@ -1,4 +1,4 @@
-"""The documentation covers every error and page, and names nothing that does not exist.
+"""The documentation covers every error and page, and mentions nothing that does not exist.
 
 `tests/test_pages.py` runs the pages themselves.
 """
@@ -41,7 +41,7 @@ def _page_title(page: Path) -> str:
 
 
 def test_every_error_has_a_remedy_to_read() -> None:
-    """The troubleshooting page has a section for each class of error, and no others."""
+    """The troubleshooting page has exactly one section for each class of error."""
     headings = re.findall(
         r"^## (\w+)$", (DOCS / "troubleshooting.md").read_text("utf-8"), re.MULTILINE
     )

@@ -37,7 +37,7 @@ def test_test_with_few_cases_runs_all_of_them() -> None:
 
 
 def test_a_share_of_many_is_drawn() -> None:
-    """Of many cases a share is chosen; a seed chooses the same ones in any collection order."""
+    """A fraction of many cases is chosen; a seed chooses the same cases in any collection order."""
     first = _drawn(MANY, seed=1)
     assert len(first) == 2 + 101 // 12
     assert first == _drawn(reversed(MANY), seed=1)
@@ -111,7 +111,7 @@ def test_long_tests_exist() -> None:
 
 
 def test_long_tests_are_listed_from_a_report() -> None:
-    """Tests whose cases take more than a given share of the run are listed by pytest id."""
+    """Tests whose cases take more than a given part of the run are listed by pytest id."""
     report = """<testsuites><testsuite>
         <testcase classname="tests.a.test_b" name="test_long[1]" time="90" />
         <testcase classname="tests.a.test_c.TestC" name="runTest" time="900" />
@@ -132,7 +132,7 @@ def test_tests_that_share_a_dear_fixture_are_long() -> None:
 
 
 def test_modules_of_many_short_tests_are_shared() -> None:
-    """A module that takes long as a whole is split among all workers, without its long tests."""
+    """A module that takes long is split among all workers, without its long tests."""
     times = {f"tests/test_{n}.py::test_a": [1.0] * 9 for n in range(6_000)}
     times["tests/test_many.py::test_b"] = [1.0] * 9_000
     assert not listed(times)

@@ -146,7 +146,7 @@ def test_transport_of_another_package_is_found_and_closed(ours: Any) -> None:
 
 
 def test_transport_of_the_host_stays_open(ours: Any) -> None:
-    """A transport that the host passes in is left open."""
+    """A hub does not close a transport that the host passed."""
     host_transport = ours.Queue(ours.Post(topic="own"))
     with moorage.open({"vendors": {"post_queue": {}}}, transports={"post_queue": host_transport}):
         pass

@@ -77,7 +77,7 @@ def test_tree_is_as_drawn() -> None:
 
 @ALL
 def test_message_has_event_and_remedy(kind: type[ConnectorError]) -> None:
-    """An error's text says what happened and what to do."""
+    """An error's text contains what happened and what to do."""
     error = kind("the till is empty", service="bank", operation="pay")
 
     assert f"bank.pay: the till is empty. {kind.remedy}" == str(error)
@@ -117,7 +117,7 @@ def test_errors_can_be_pickled(kind: type[ConnectorError]) -> None:
 
 
 def test_subclasses_can_be_pickled() -> None:
-    """Subclasses of errors can be pickled and copied, whatever their constructor requires."""
+    """Subclasses of errors can be pickled and copied, with any constructor."""
     error = VendorDecline("4242")
 
     for copied_error in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 - our own
@@ -249,7 +249,7 @@ def test_correlation_id_is_made_when_it_is_read() -> None:
 
 
 def test_long_names_and_messages_do_not_make_a_long_text() -> None:
-    """The text of an error is shortened, but its attributes are kept whole."""
+    """The text of an error is shortened, but its attributes are complete."""
     name = "n" * 100_000
     error = errors.ConnectionFailed(f"{name} ends", service=name, operation=name, remedy=name)
 

@@ -1,4 +1,4 @@
-"""The facts that the tool `tools.fact_mutants` makes wrong, and how it does."""
+"""The facts that the tool `tools.fact_mutants` changes, and how it changes them."""
 
 from __future__ import annotations
 
@@ -149,5 +149,5 @@ def test_functions_that_use_a_table_are_found(tmp_path: Path) -> None:
     ],
 )
 def test_oracle_is_known_by_the_name_of_the_test(test: str, oracle: str) -> None:
-    """The table of results says whether description, kit, recordings or tests caught a fact."""
+    """The results show whether description, kit, recordings or tests noticed a changed fact."""
     assert oracle == oracle_of(test)

@@ -1,4 +1,4 @@
-"""Connector operations on the fast path, and cases that it leaves to the general path."""
+"""Connector operations on the fast path, and cases that the general path handles."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class CallInterrupted(BaseException):
 
 @attrs.frozen
 class ScriptedOperation:
-    """A connector operation whose attempts end as the test says."""
+    """A connector operation whose attempts end as the test scripts them."""
 
     work: Callable[[OperationAttempt], Any]
     repeatable: bool = True

@@ -139,7 +139,7 @@ def _setting(mode: str, data: st.DataObject, **rules: Any) -> Setting:
 
 
 def _check(play: Callable[[Setting], ScenarioOutcome], setting: Setting) -> None:
-    """Check that a scenario ends the same on both paths, with and without observers."""
+    """Check that a scenario has equal results on both paths, with and without observers."""
     alone, observed_run = play(setting), play(attrs.evolve(setting, observed=True))
     slow_run = play(attrs.evolve(setting, observed=True, fast=False))
 
@@ -190,7 +190,7 @@ def test_operations_end_alike_on_all_paths(mode: str, data: st.DataObject) -> No
 def test_call_ends_same_on_every_path_whatever_credential_provider_returns(
     mode: str, keys: list[str | None], kind: str
 ) -> None:
-    """Whatever the credential provider returns, a call ends the same on every path."""
+    """A call has the same result on each path, for all results of the credential provider."""
     service = Service("v", base_url=BASE, needs_credentials=True)
     for takes, answers in ((0.0, []), (0.0, [("ok", 0.0), ("unknown", 0.0)]), (31.0, [])):
         lookups = [("token", 0.0), (kind, takes)]
@@ -201,7 +201,7 @@ def test_call_ends_same_on_every_path_whatever_credential_provider_returns(
 
 
 class _SlowProvider:
-    """A provider whose second lookup never ends."""
+    """A credential provider whose second lookup never ends."""
 
     def __init__(self) -> None:
         self.lookups = 0
@@ -408,7 +408,7 @@ def test_fast_path_function_ends_with_the_timeout_of_its_call() -> None:
 def test_fast_path_emits_the_events_that_are_observed(
     kind: type[Event], expected: list[str]
 ) -> None:
-    """On the fast path, an observer of one event class gets each such event."""
+    """On the fast path, an observer of one event class receives each event of this class."""
     reports: list[str] = []
 
     class Observer:

@@ -1,4 +1,4 @@
-"""Idempotency keys on the fast path, and keyed calls that it leaves to the general path."""
+"""Idempotency keys on the fast path, and calls with keys that the general path handles."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class FirstCallScene:
 
 
 def test_new_key_needs_two_commands() -> None:
-    """On the fast path, a new key needs two store commands: to claim and to settle it."""
+    """On the fast path, a call with a new key needs two store commands: claim and settle."""
     scene = FirstCallScene()
 
     scene.pay()
@@ -139,7 +139,7 @@ def test_general_path_claims_key_with_separate_commands_with_bulkhead() -> None:
 
 
 def test_observed_calls_claim_and_are_admitted_at_once() -> None:
-    """With observers too, a call with a key claims it and is admitted by a single command."""
+    """With observers too, one command claims the key and admits the call."""
     client, store, events = Client(), RecordingStorage(), list[Event]()
     manager = ConnectorManager(
         [Service("v", base_url=BASE)],

@@ -39,7 +39,7 @@ def test_parts_serve_a_hot_limit_on_several_cores() -> None:
 
 
 def test_refused_call_that_asks_second_part_uses_more_time_of_cores() -> None:
-    """If a refused call also asks a second part of the limit, it uses more processor time."""
+    """If a refused call also queries a second part of the limit, it uses more processor time."""
     assert run(fleet(8, tries=2), SLOW, 1).busiest > run(fleet(8), SLOW, 1).busiest
 
 
@@ -49,7 +49,7 @@ def test_calls_that_wait_for_their_grants_occupy_cores_for_longer() -> None:
 
 
 def test_brokers_that_ask_for_all_workers_of_their_host_keep_limit() -> None:
-    """Brokers that ask for tokens for all workers of their host keep the limit, and spare cores."""
+    """Brokers that request tokens for all workers of their host keep the limit, and spare CPU."""
     busy = attrs.evolve(SMALL, patience=0.1, seconds=2.0)
     outcome = brokers.run(busy, SLOW, 1)
 
@@ -70,7 +70,7 @@ def test_leases_exceed_the_limit_by_their_bound_at_most(offered: int, kills: int
 
 
 def test_hosts_get_equal_shares_of_leases() -> None:
-    """If hosts ask equally often, 95 % of them get a share of tokens within 10 % of the mean."""
+    """If hosts request equally often, 95 % of them get tokens within 10 % of the mean."""
     busy = attrs.evolve(SMALL, patience=0.1, seconds=2.0)
 
     assert brokers.run(busy, Costs(), 1).unfair <= 0.1

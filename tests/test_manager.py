@@ -299,7 +299,7 @@ async def test_error_leaves_no_cycle(world: World) -> None:
 
 
 class DeclaredStorage:
-    """A memory store that says of itself whether it is durable."""
+    """A memory store that declares itself durable or not."""
 
     def __init__(self, *, durable: bool = True) -> None:
         self.durable = durable

@@ -30,7 +30,7 @@ from tests.adapters.forked import in_a_child
 
 
 def test_observer_that_calls_its_own_manager_gets_no_events_of_its_own_calls() -> None:
-    """An observer that calls its own manager gets no events of its own calls."""
+    """An observer that calls its own manager receives no events of these calls."""
     reports: list[str] = []
 
     def alert(event: Event) -> None:
@@ -80,7 +80,7 @@ def test_lone_observer_that_fails_is_warned_of() -> None:
 
 
 def test_other_observer_gets_an_event_if_an_observer_fails() -> None:
-    """If one observer fails, another gets an event about it; if both fail, a warning appears."""
+    """If one observer fails, another is notified; if both fail, a warning appears."""
     seen_events: list[Any] = []
 
     def fail_on_event(_: Event) -> None:

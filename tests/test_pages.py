@@ -23,7 +23,7 @@ FOLLOWED = [page for page in PAGES if blocks(page.read_text("utf-8"))]
 @pytest.mark.untraced
 @pytest.mark.parametrize("page", FOLLOWED, ids=_page_title)
 def test_page_is_complete(page: Path, tmp_path: Path) -> None:
-    """Following a page as printed needs nothing else, and gives the output that it shows."""
+    """Following a page as printed needs nothing else, and produces the output that it shows."""
     follow(_page_title(page), page.read_text("utf-8"), tmp_path)
 
 

@@ -14,7 +14,7 @@ HARM = "## What goes wrong without it\n"
 
 @pytest.mark.parametrize("protection", PROTECTIONS, ids=lambda protection: protection.page)
 def test_page_ends_with_code_defaults_and_runs(protection: Protection) -> None:
-    """A page ends with the code's defaults and runs, which `python -m tools.protections` writes."""
+    """A page ends with the code's defaults, which `python -m tools.protections` writes."""
     text = (FOLDER / f"{protection.page}.md").read_text("utf-8")
 
     assert text.endswith(section(protection))

@@ -77,7 +77,7 @@ CARD = {"id": "1", "kind": "card", "paid": "2031-05-06", "note": 1}
     ],
 )
 def test_type_is_read(expression: str, value: Any, problems: list[str]) -> None:
-    """A value is checked against its annotations; only models say which fields are required."""
+    """A value is checked against its annotations; only models declare required fields."""
     operations = f'interface Operations {{ "POST /a": {{ body: {expression} }} }}'
     root = describe_operations({"models.py": MODELS, "plain.py": PLAIN}, operations)
     schema = root["paths"]["/a"]["post"]["requestBody"]["content"]["*/*"]["schema"]

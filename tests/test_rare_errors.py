@@ -40,7 +40,7 @@ def test_module_has_no_other_names() -> None:
 
 
 def test_general_account_for_one_tenant_has_general_path() -> None:
-    """An account's path names a tenant only if the account is the tenant's own."""
+    """An account's path contains a tenant only if the account belongs to the tenant."""
     assert "vendors.main" == path_of(Account("main", MAIL, tenants=ACME))
     assert "tenants.acme.vendors.main" == path_of(Account("acme.main", MAIL, tenants=ACME))
 

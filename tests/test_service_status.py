@@ -7,7 +7,7 @@ from moorage.hub.service_status import service_statuses
 
 
 def test_limits_have_the_names_of_their_rates() -> None:
-    """A rate limit is shown in its largest whole time unit, and a retry budget with its count."""
+    """A rate limit is shown in its largest whole time unit, and a retry budget by its count."""
     limits = [
         RateLimitConfig.per_second(10, burst=20),
         RateLimitConfig.per_minute(30),

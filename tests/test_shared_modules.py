@@ -20,7 +20,7 @@ SHARED = [f"tests/test_long_{module}.py::test_{n}" for module in range(5) for n 
 
 
 class Worker:
-    """A fake test worker that runs a test once it knows the next one, or that none follows."""
+    """A fake test worker that runs a test only once it has the next test or the end signal."""
 
     def __init__(self, number: int) -> None:
         self.tests = [f"tests/test_{number}.py::test_{n}" for n in range(7 * number)]

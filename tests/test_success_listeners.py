@@ -1,4 +1,4 @@
-"""Observers that choose, for each call, which events they want if the call succeeds."""
+"""Observers that choose, for each call, which events they receive if the call succeeds."""
 
 from __future__ import annotations
 

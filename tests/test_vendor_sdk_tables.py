@@ -193,7 +193,7 @@ def test_operation_fills_in_path_and_body() -> None:
 
 
 def test_long_keys_are_shortened() -> None:
-    """A key beyond the vendor's length limit is sent as its digest; without a key none is sent."""
+    """A key beyond the vendor's length limit is sent as a digest; without a key none is sent."""
     for key, expected in (("k" * 11, sha256(b"\n" + b"k" * 11).hexdigest()), (None, None)):
         wire: Any = Wire(json_answer(id="t1"))
         asyncio.run(REEF.make(wire, ObjectRequest(name="coral"), key=key))
@@ -260,7 +260,7 @@ def test_webhook_is_read_by_a_table() -> None:
 
 
 def test_refusal_may_be_an_answer() -> None:
-    """A refusal that the operation expects becomes a value; others are raised."""
+    """A refusal that the operation expects becomes a value; other refusals are raised."""
     missing_wire: Any = Wire(sdk.VendorRejected("No.", status=404))
     refusing_wire: Any = Wire(sdk.VendorRejected("No.", status=409))
 
@@ -363,14 +363,14 @@ def test_nested_values_may_be_missing(scan: object) -> None:
 
 
 def test_refused_value_is_a_failure_of_the_vendor() -> None:
-    """A response with a value that the class refuses is an error; such an event is skipped."""
+    """A response with a value that the class refuses raises an error; such an event is skipped."""
     with pytest.raises(sdk.VendorFailed, match="has no amount"):
         PRICE.parse(REFS.ref, json_answer(amount="much"))
     assert () == PRICE.parse_if_complete(REFS.ref, sdk.as_answer({"amount": "much"}))
 
 
 def test_required_nested_value_is_required() -> None:
-    """A response without a required nested value is an error, which names the value."""
+    """A response without a required nested value raises an error, which names the value."""
     with pytest.raises(sdk.VendorFailed, match="has no price"):
         SHELF.parse(REFS.ref, json_answer(price={"amount": "much"}))
 
@@ -639,7 +639,7 @@ class ExampleByKey(sdk.ApiVendor):
     ],
 )
 def test_mode_of_an_account(vendor: sdk.Vendor, mode: sdk.Mode | None) -> None:
-    """An account's URL or secret tells whether it is live or for tests, if the vendor says how."""
+    """An account's URL or secret shows whether it is live or for tests, if the vendor says how."""
     assert vendor.mode() is mode
 
 

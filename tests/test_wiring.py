@@ -388,5 +388,5 @@ assert stores._is_memory(memory.MemoryStorage()) and stores._is_memory(memory.As
 
 
 def test_manager_is_made_while_another_thread_imports_the_store_in_memory() -> None:
-    """While a thread still imports the in-memory store, other stores are not mistaken for it."""
+    """While a thread imports the in-memory store, other stores are not mistaken for it."""
     subprocess.run([sys.executable, "-c", _IMPORT_IN_STEPS], check=True)

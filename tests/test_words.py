@@ -97,7 +97,7 @@ def test_sentence_or_name_that_breaks_no_rule_is_not_reported(text: str) -> None
 
 
 def test_word_that_has_to_stay_can_be_kept_with_comment_that_gives_reason() -> None:
-    """A word that has to stay can be kept with a comment that gives the reason."""
+    """A comment with a reason can exempt a word from the check of wording."""
     assert _advice("news = 1  # words: the field of an answer of the vendor") == []
 
 

@@ -1,4 +1,4 @@
-"""The encoding of Kafka's protocol, as far as an in-memory broker needs it."""
+"""Encodes the parts of Kafka's protocol that an in-memory broker needs."""
 
 from __future__ import annotations
 

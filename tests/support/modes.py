@@ -218,7 +218,7 @@ class _Suspension:
 
 
 class AwaitedManager:
-    """A manager whose calls a test can await, whatever the mode is."""
+    """A manager whose calls a test can await in both sync and async mode."""
 
     def __init__(self, world: World, manager: Any) -> None:
         self.world = world
@@ -256,13 +256,13 @@ class AwaitedManager:
         return sync_call
 
     async def stream(self, *args: Any, **kwargs: Any) -> StreamedResponse:
-        """Return a streamed response whose methods can be awaited, whatever the mode is."""
+        """Return a streamed response whose methods can be awaited in both sync and async mode."""
         value = self.manager.stream(*args, **kwargs)
         return StreamedResponse(self.world, await value if self.world.is_awaited else value)
 
 
 class StreamedResponse:
-    """A streamed response whose methods can be awaited, whatever the mode is."""
+    """A streamed response whose methods can be awaited in both sync and async mode."""
 
     def __init__(self, world: World, answer: Any) -> None:
         self._world = world

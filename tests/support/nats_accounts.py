@@ -23,7 +23,7 @@ class Signer:
 
     @property
     def public(self) -> str:
-        """Return the public key, whose first letter tells its role."""
+        """Return the public key, whose first letter shows the role of its owner."""
         return _encode(bytes([_ROLES[self.role]]) + self.private.public_key().public_bytes_raw())
 
     @property

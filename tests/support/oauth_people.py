@@ -36,7 +36,7 @@ def endpoints(server: Strict, **changes: Any) -> AuthorizationServer:
 
 
 def client_of(server: Strict, /, **changes: Any) -> OAuthClient:
-    """Return the first client of a server, as it is registered there."""
+    """Return the first client that is registered at an authorisation server."""
     fields: dict[str, Any] = {"server": endpoints(server), "client_id": "erp", "secret": "s3cr3t"}
     return OAuthClient(**(fields | changes))
 

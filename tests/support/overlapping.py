@@ -101,7 +101,7 @@ def check_that_others_do_not_wait(begin: Begin, store: Any) -> None:
 
 
 def check_that_nobody_waits_for_a_repeat(begin: Begin, store: Any) -> None:
-    """Check that adding an existing entry again in a transaction makes no others wait."""
+    """Check that adding an existing entry again in a transaction does not block other callers."""
     existing_entry = fresh_entry("known", None)
     store.add(existing_entry)
     with begin() as first:
@@ -112,7 +112,7 @@ def check_that_nobody_waits_for_a_repeat(begin: Begin, store: Any) -> None:
 
 
 def check_that_many_come_in_order(begin: Begin, store: Any) -> None:
-    """Check that, with many writers, entries of a lane become visible only in their order."""
+    """Check that, with many writers, a lane's entries become visible in the lane's order."""
     threads = [
         add_in_thread(begin, *(f"{thread}-{number}" for number in range(8)), lane="INV-1")
         for thread in range(6)

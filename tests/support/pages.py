@@ -287,7 +287,7 @@ def terminal(python: Path, home: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _ports(text: str) -> Generator[None]:
-    """Hold a lock while a page with fixed ports runs, so that no other such page runs."""
+    """Hold a lock while a page with fixed ports runs, so that such pages run one at a time."""
     with (Path(tempfile.gettempdir()) / "pages-with-ports.lock").open("a") as lock:
         if _PORT.search(text):
             fcntl.flock(lock, fcntl.LOCK_EX)

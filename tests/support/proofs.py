@@ -1,4 +1,4 @@
-"""Strict checks of proofs of possession, which do not use moorage's code."""
+"""Strict checks of proofs of possession, independent of moorage's code."""
 
 from __future__ import annotations
 

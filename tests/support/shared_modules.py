@@ -125,7 +125,7 @@ class SharedModules:
         raise AssertionError(f"{node} gave back {len(indices)} tests")
 
     def remove_node(self, node: Any) -> str | None:
-        """Remove a worker; if it crashed, return the test that it was running."""
+        """Remove a worker; if the worker crashed, return the test that it was running."""
         sent_tests = self._sent.pop(node)
         unfinished_tests = self._current.pop(node)
         if unfinished_tests:

@@ -191,7 +191,7 @@ def test_private_key_jwt(algorithm: str) -> None:
 
 
 def test_a_shared_secret_may_sign() -> None:
-    """A client that is registered for it may sign its assertion with its secret."""
+    """A client may sign its assertion with its secret if it is registered for this method."""
     with AuthorizationServer(Client(method="client_secret_jwt")) as server:
         caller = Caller(server)
         claims = claims_of("erp", server.token_url, server.now())
@@ -303,7 +303,7 @@ def test_foreign_signature_is_refused() -> None:
 
 
 def test_an_assertion_brings_a_token() -> None:
-    """An assertion of a trusted issuer is exchanged once for a token about its subject."""
+    """A trusted issuer's assertion is exchanged once for a token about the assertion's subject."""
     signer = Signer("RS256")
     with AuthorizationServer() as server:
         server.trust("robot@example", signer.public)

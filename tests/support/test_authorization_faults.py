@@ -25,7 +25,7 @@ DATE = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def test_faults_are_done_once_and_in_order() -> None:
-    """Each fault affects one token request, in order, and is recorded with it."""
+    """Each fault affects one token request, in order, and is recorded with the request."""
     with AuthorizationServer() as server:
         caller = Caller(server)
         _, refresh = server.seed()
@@ -124,7 +124,7 @@ def test_hanging_request_waits_before_or_after_it_takes_effect(
 
 
 def test_time_passes_while_a_server_hangs() -> None:
-    """A hanging request is judged by the time at which it is decided, not when it arrived."""
+    """A hanging request is judged by the time of the decision, not of its arrival."""
     with AuthorizationServer(refresh_lifetime=60) as server, ThreadPoolExecutor(1) as pool:
         _, refresh = server.seed()
         server.order(faults.late_answer(600))

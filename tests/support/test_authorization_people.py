@@ -28,7 +28,7 @@ def redirect_target(reply: Reply) -> tuple[str, dict[str, str]]:
 def ask_for_consent(
     server: AuthorizationServer, client: Client | None = None, **changes: str
 ) -> Reply:
-    """Ask a person for consent; empty parameters are left out."""
+    """Ask the simulated user for consent; empty parameters are left out."""
     request = {
         "response_type": "code",
         "client_id": (client or server.clients[0]).id,
@@ -48,7 +48,7 @@ def code_of(reply: Reply) -> dict[str, str]:
 
 
 def test_a_code_brings_tokens_once() -> None:
-    """A code is exchanged for tokens once; using it again revokes them."""
+    """A code is exchanged for tokens once; using the code again revokes the tokens."""
     with AuthorizationServer(PUBLIC) as server:
         caller = Caller(server)
         reply = ask_for_consent(server, scope="read")
@@ -211,7 +211,7 @@ def test_a_lie_about_the_issuer_reaches_people() -> None:
 
 
 def test_a_code_may_be_bound_to_a_key() -> None:
-    """If a code was requested with a key's thumbprint, only a proof of that key can redeem it."""
+    """If a code was requested with a key's thumbprint, redeeming it needs a proof of the key."""
     key, other_key = Signer(), Signer()
     with AuthorizationServer(PUBLIC) as server:
         caller, url = Caller(server), server.token_url

@@ -29,7 +29,7 @@ def refusal_of(reply: Reply) -> tuple[int, str]:
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "PS256", "EdDSA"])
 def test_a_token_is_bound_to_a_key(algorithm: str) -> None:
-    """A token requested with a proof is bound to the proof's key, and works only with proofs."""
+    """A token requested with a proof is bound to the proof's key, and needs proofs later."""
     key = Signer(algorithm)
     with AuthorizationServer() as server:
         caller = Caller(server)
@@ -83,7 +83,7 @@ def test_a_token_is_bound_to_a_key(algorithm: str) -> None:
     ],
 )
 def test_proofs_are_read_strictly(claims: dict[str, Any], header: dict[str, Any], why: str) -> None:
-    """A proof is refused if it is for another request or time, or has another key in it."""
+    """A proof is refused if it is for another request or time, or contains another key."""
     key = Signer()
     with AuthorizationServer(clock=VirtualClock(START)) as server:
         proof = key.proof("POST", server.token_url, START, header=header, **claims)

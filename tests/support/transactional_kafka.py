@@ -182,7 +182,7 @@ class TransactionalKafka:
             self._prepare(self._groups[group])
 
     def expel(self, group: str) -> None:
-        """Forget all members of a group, as if their sessions had ended."""
+        """Remove all members of a consumer group, as if their sessions had ended."""
         with self._lock:
             self._groups[group].members.clear()
             self._prepare(self._groups[group])

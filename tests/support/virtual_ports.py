@@ -98,7 +98,7 @@ class SentRequest:
 
 
 class WorkGate:
-    """A point at which calls or background work wait until the test opens it."""
+    """A point at which calls or background work wait until the test lets them continue."""
 
     def __init__(self, world: World) -> None:
         self._world = world

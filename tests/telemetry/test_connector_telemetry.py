@@ -85,7 +85,7 @@ class Lab:
 
 @pytest.fixture
 def lab() -> Generator[Lab]:
-    """Yield a test environment whose telemetry uses moorage's own names."""
+    """Yield a test environment whose telemetry uses moorage's own attribute names."""
     lab = Lab()
     yield lab
     lab.connectors.close()
@@ -188,7 +188,7 @@ def test_publications_follow_the_conventions(lab: Lab) -> None:
 
 
 def test_messages_carry_the_context_of_their_span(lab: Lab) -> None:
-    """A published message has the `traceparent` of its attempt, unless it brings its own."""
+    """A published message gets the `traceparent` of its attempt, unless the caller sets one."""
     lab.publish(lab.publisher.publish("orders", Message("a")))
     lab.publish(lab.publisher.publish("orders", Message("b", headers={"traceparent": "of-mine"})))
 
@@ -220,7 +220,7 @@ def test_each_repeat_of_a_publication_is_a_span(lab: Lab) -> None:
     ],
 )
 def test_message_that_has_no_room_goes_without_context(rules: BrokerRules) -> None:
-    """A message whose broker has no room for trace headers is published without them."""
+    """If a broker has no space for trace headers, the message is published without them."""
     message = Message("abc")
 
     assert message is with_trace(message, rules, [("traceparent", "00-…")])
@@ -295,7 +295,7 @@ def test_database_pools_have_the_names_of_the_conventions(lab: Lab) -> None:
 
 
 def test_targets_name_the_server() -> None:
-    """A span names the server's host, and its port only if it is not the default one."""
+    """A span contains the server's host, and the port unless it is the default port."""
     publishers: list[Any] = [
         RabbitMq(url="amqp://mq.example/", exchange="shop").publisher(),
         RabbitMq(url="amqp://mq.example:5673/").publisher(),
@@ -439,7 +439,7 @@ class SilentConnector:
         """Do nothing, because there is nothing to open."""
 
     async def health(self, timeout: float, /) -> ConnectorHealth:
-        """Return that the server does not answer."""
+        """Return that the server does not respond."""
         moment = datetime.now(UTC)
         return ConnectorHealth(
             connector=self.name, at=moment, state=HealthState.UNAVAILABLE, text="Nobody answers."

@@ -53,7 +53,7 @@ def _get(url: str) -> str:
 
 
 def test_workers_are_added_up(url: str) -> None:
-    """Calls of all gunicorn workers are counted once each, and a shared circuit has one state."""
+    """Each call of any gunicorn worker is counted once, and a shared circuit has one state."""
     workers: set[str] = set()
     calls = 0
     while len(workers) < 2 or calls < 50:

@@ -20,7 +20,7 @@ NUMBER = 10_000 if os.environ.get("MOORAGE_LONG") else 1_000
 
 
 def close(value: Any) -> Any:
-    """Return a value that equals another if they differ by at most a millisecond per call."""
+    """Return a value that equals others which differ by at most a millisecond per call."""
     if isinstance(value, float):
         return pytest.approx(value, abs=NUMBER / 1000, rel=1e-3)
     if isinstance(value, dict):
@@ -31,7 +31,7 @@ def close(value: Any) -> Any:
 @pytest.mark.untraced
 @pytest.mark.parametrize("seed", [7, 8])
 def test_telemetry_answers_every_question(seed: int) -> None:
-    """Each of 21 answers computed from spans equals what vendors and callers have seen."""
+    """Each of 21 figures computed from spans equals what the vendors and callers recorded."""
     exporter = InMemorySpanExporter()
     tracers = TracerProvider(shutdown_on_exit=False)
     tracers.add_span_processor(SimpleSpanProcessor(exporter))

@@ -139,7 +139,7 @@ def test_opentelemetry_reads_pipelines_when_asked() -> None:
 
 
 def test_lag_is_metric_while_source_can_tell_it() -> None:
-    """A source's lag is a metric while it is known; while unknown, the metric is missing, not 0."""
+    """A source's lag is a metric only while it is known; it is never reported as 0 instead."""
     registry, telemetry = CollectorRegistry(), Telemetry()
     manager = ConnectorManager([Service("erp")], observers=[telemetry.observer])
     observer, pipeline = PrometheusObserver(registry), FixedPipeline(lag=7)
@@ -153,7 +153,7 @@ def test_lag_is_metric_while_source_can_tell_it() -> None:
 
 
 def test_pause_shows_in_metric_of_its_own() -> None:
-    """A pause has its own metric, so that the alert about idle pipelines can leave it out."""
+    """A pause has its own metric, so that the alert about idle pipelines can exclude pauses."""
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry)
     pipeline = FixedPipeline(state=PipelineState.PAUSED)

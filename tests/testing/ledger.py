@@ -231,12 +231,12 @@ class Line:
 
     @property
     def safe(self) -> bool:
-        """Return True for an echo, which changes nothing."""
+        """Return True if the operation is an echo, which changes nothing."""
         return self.verb == "echo"
 
     @property
     def repeatable(self) -> bool:
-        """Return True for an echo, which may be repeated."""
+        """Return True if the operation is an echo, which may be repeated."""
         return self.safe
 
     def perform(self, attempt: OperationAttempt) -> str:

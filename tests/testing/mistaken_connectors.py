@@ -185,7 +185,7 @@ leaked: list[int] = []
 
 
 class LeaksThreadsConnector(Ledger):
-    """A faulty connector that starts a thread for each operation, and ends them when closed."""
+    """A faulty connector that starts a thread per operation, and ends the threads on close."""
 
     def __init__(self, address: tuple[str, int], password: str = PASSWORD) -> None:
         super().__init__(address, password)
@@ -318,7 +318,7 @@ class AlwaysHealthyConnector(Ledger):
 
 
 class SilentHealthConnector(Ledger):
-    """A faulty connector whose bad health does not say what is wrong."""
+    """A faulty connector that reports bad health without a reason."""
 
     def health(self, timeout: float, /) -> Any:
         return attrs.evolve(super().health(timeout), text=None)
@@ -356,7 +356,7 @@ class NeverSureConnector(Ledger):
 
 
 class AlwaysSureConnector(Ledger):
-    """A faulty connector whose connection errors always claim that nothing was done."""
+    """A faulty connector whose connection errors all claim that nothing was done."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         try:

@@ -96,7 +96,7 @@ class HeavySource(TopicSource):
 
 
 class InventsSource(TopicSource):
-    """A faulty source that returns a record that nobody published."""
+    """A faulty source that returns a record that was never published."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
         return await super().poll(limits) or [SinkRecord(b"0", topic="orders", offset=-1)]

@@ -70,7 +70,7 @@ class NaiveStore:
         return self.cells.get(key)
 
     def write(self, states: dict[str, State | None], now: int) -> None:
-        """Store all of the given states, or raise an error if the store has no room for them."""
+        """Store all given states, or raise an error if the store has no space for them."""
         written_states = {key: state for key, state in states.items() if state is not None}
         if len(self.cells | written_states) > self.bound:
             self.forget(now)

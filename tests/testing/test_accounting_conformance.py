@@ -162,7 +162,7 @@ _OTHER = vendor_changing(QuickBooks, kind=None)
 
 
 class _TrustingVendor(QuickBooks):
-    """A faulty vendor that keeps an invoice whose total is wrong."""
+    """A faulty vendor that does not void an invoice whose total is wrong."""
 
     async def _undo(self, *_: Any, **__: Any) -> None:
         return None

@@ -243,13 +243,13 @@ class _MuteVendor(_PagesVendor):
 
 
 class _InventiveVendor(BerlinGroup):
-    """A faulty vendor that reads end-to-end identifiers without declaring that it does."""
+    """A faulty vendor that reads end-to-end identifiers without declaring it."""
 
     capabilities = BerlinGroup.capabilities - {BankCapability.END_TO_END}
 
 
 class _ForgetfulVendor(GoCardless):
-    """A faulty vendor that declares that it reads end-to-end identifiers, and drops them."""
+    """A faulty vendor that declares end-to-end identifiers, but drops them."""
 
     async def transactions(
         self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None

@@ -1,4 +1,4 @@
-"""The sandboxes of banks, as an application uses them in its tests."""
+"""The sandboxes of banks, used as in the tests of an application."""
 
 from __future__ import annotations
 

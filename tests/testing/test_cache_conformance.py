@@ -34,7 +34,7 @@ class _LosingCache(AsyncMemoryCache):
 
 
 class _RefusingCache(AsyncMemoryCache):
-    """A faulty cache that stores nothing and says so."""
+    """A faulty cache that stores nothing, and reports that it stored nothing."""
 
     async def store(
         self,

@@ -83,7 +83,7 @@ class _ForgetfulVendor(GoogleCalendar):
 
 
 class _OptimisticVendor(GoogleCalendar):
-    """A faulty vendor that reports a person whom it does not know as free."""
+    """A faulty vendor that reports an unknown person as free."""
 
     async def free_busy(
         self, wire: Wire, emails: tuple[str, ...], /, *, start: datetime, end: datetime

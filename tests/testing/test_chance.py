@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def test_fractions_follow_their_script() -> None:
-    """Random fractions set by a test come in the given order, and then from the start again."""
+    """A test's random fractions come in the given order, and then from the start again."""
     randomness: Randomness = ScriptedRandomness([0.0, 0.25, 0.75])
 
     assert [0.0, 0.25, 0.75, 0.0] == [randomness.fraction() for _ in range(4)]

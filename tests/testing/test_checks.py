@@ -198,7 +198,7 @@ def test_abandoned_thread_results_are_dropped(divisor: int) -> None:
 
 
 def test_waiting_for_a_flag_ends() -> None:
-    """Waiting for a flag returns immediately if it is set, and gives up if it is never set."""
+    """Waiting for a flag returns at once if it is set, and stops after a while if it never is."""
     with at_most(0.08):
         unset_flag, flag = Flag(), Flag()
     flag.set()

@@ -31,7 +31,7 @@ def _utc() -> datetime:
 
 @pytest.mark.parametrize("reading", [lambda: -time.monotonic_ns(), time.monotonic, lambda: True])
 def test_notices_a_clock_that_counts_wrongly(reading: Callable[[], int]) -> None:
-    """The kit reports a clock that goes back, or whose readings are not integers."""
+    """The kit reports a clock that goes back, and a clock whose times are not integers."""
     with pytest.raises(AssertionError, match="nanoseconds"):
         kit.nanoseconds_never_go_back(lambda: _FaultyClock(reading, _utc))
 

@@ -179,7 +179,7 @@ def test_connector_without_a_network_passes(check: kit.Check, server: LedgerServ
 
 
 def test_network_checks_demand_a_network(server: LedgerServer) -> None:
-    """The checks that need a network fail if the kit is given none."""
+    """The checks that need a network fail if the kit gets no network."""
     with pytest.raises(AssertionError, match="has no network"):
         kit.NETWORK_CHECKS[0](subject_of(server, None, Ledger))
 

@@ -100,7 +100,7 @@ async def send_twice(vendor: Sinch, wire: sdk.Wire, message: Any, /, *, key: str
 
 
 def refuse_everything(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """Report each failure as a rejection, and put the vendor's whole response into its text."""
+    """Report each failure as a rejection whose text contains the vendor's whole response."""
     return None if response.status < 300 else sdk.VendorRejected(response.text, status=400)
 
 

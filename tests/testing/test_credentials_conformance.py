@@ -15,7 +15,7 @@ from moorage.testing.kits.checks import waiting_at_most
 
 
 class _DeafProvider(AsyncMemoryCredentialProvider):
-    """A faulty provider that keeps its first credential and ignores later ones."""
+    """A faulty provider that keeps its first credential and ignores later credentials."""
 
     async def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:
         if not await self.has(service, tenant):
@@ -71,7 +71,7 @@ class _EagerProvider(AsyncMemoryCredentialProvider):
 
 
 class _QueueingProvider(_EagerProvider):
-    """A faulty provider that renews once for each caller in turn, and reuses one error object."""
+    """A faulty provider that renews once per caller, and reuses a single error object."""
 
     def __init__(self, *, renew: kit.AsyncRenew) -> None:
         super().__init__(renew=renew)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class LesserVendor(Ecb):
-    """A correct vendor that offers only the latest rates, and none of earlier days."""
+    """A correct vendor that offers only the latest rates."""
 
     capabilities = frozenset()
 
@@ -273,7 +273,7 @@ class _ClassifyingVendor(Ecb):
 
 
 class _AccusingVendor(_ClassifyingVendor):
-    """A faulty vendor whose errors blame credentials, although it needs none."""
+    """A faulty vendor whose errors blame credentials, which the vendor does not use."""
 
     def error_of(self, request: Request, response: Response) -> ConnectorError | None:
         is_refused = 400 <= response.status < 500

@@ -106,7 +106,7 @@ def test_vendor_without_optional_features_passes_all_checks_asynchronously(
 
 
 class _SendingVendor(Storecove):
-    """A base class of faulty vendors; it keeps the correct way of sending for its subclasses."""
+    """A base class for faulty vendors; subclasses can call its correct `send`."""
 
     async def again(self, wire: Wire, invoice: OutgoingInvoice, key: str | None) -> SentInvoice:
         """Send an invoice the way Storecove does."""
@@ -269,7 +269,7 @@ class _CuttingVendor(Recommand):
 
 
 class _EveryWordVendor(Storecove):
-    """A faulty vendor that reports an invoice as delivered, whatever state the response gives."""
+    """A faulty vendor that reports an invoice as delivered, even in other states."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EinvoiceEvent, ...]:
         return tuple(

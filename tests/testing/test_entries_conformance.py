@@ -61,7 +61,7 @@ class DisorderlyStore(MemoryInbox):
     """A faulty store that ignores the order of lanes."""
 
     def due(self, limit: int, /) -> Any:
-        """Return all due entries, whatever their lane."""
+        """Return all due entries, in any order within their lanes."""
         entries = self._entries.values()
         return tuple(entry for entry in entries if entry.due and entry.due <= self.now())[:limit]
 
@@ -87,7 +87,7 @@ class EndlessStore(MemoryInbox):
     """A faulty store that reports a next page after the last one."""
 
     def find(self, query: Any, /) -> Any:
-        """Return a page that claims to be followed by another one."""
+        """Return a page that claims that another page follows."""
         page = super().find(query)
         return EntryPage(items=page.items, next=page.next or "0")
 

@@ -156,7 +156,7 @@ def test_garbage_raises_vendor_failed(world: _World, verb: str) -> None:
 def test_busy_or_broken_vendor_answers(
     world: _World, fault: Fault, status: int, retry_after: str | None
 ) -> None:
-    """A busy or broken vendor does nothing; clients wait as long as its response asks them to."""
+    """A busy or broken vendor does nothing; clients wait as long as its response requests."""
     network = world.network(fault, fault)
 
     whole_response = await_if_needed(network.send(GET, URL, OPEN_ENDED))
@@ -349,7 +349,7 @@ def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
 
 
 def test_a_seed_draws_the_same_again() -> None:
-    """A seed always gives the same schedule of faults, and another seed gives another one."""
+    """A seed always gives the same schedule of faults, and another seed a different one."""
     rates: dict[Fault, float] = dict.fromkeys(ALL, 0.1)
     first, repeated_schedule, other_schedule = (
         FaultSchedule.random(seed, rates) for seed in (7, 7, 8)

@@ -1,4 +1,4 @@
-"""The resources in use by this process, as checks for leaks count them."""
+"""The resources that this process uses, as counted by checks for leaks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _LOOK_UPS = 4_000
 
 
 def test_names_of_look_ups_do_not_count_as_growth() -> None:
-    """Names that only Python's cache of attribute look-ups keeps do not count as memory in use."""
+    """Names that only Python's cache of attribute lookups keeps are not counted as memory."""
     memory_before = memory_after(None)
     names = [b"objects".decode() for _ in range(_LOOK_UPS)]
     looked_up = {getattr(memory_before, name) for name in names}
@@ -20,7 +20,7 @@ def test_names_of_look_ups_do_not_count_as_growth() -> None:
 
 
 def test_kept_objects_count_as_growth() -> None:
-    """Objects that are still in use count as memory in use, and forgotten ones do not."""
+    """Objects that are still in use count as memory in use; collected objects do not."""
     held: list[object] = []
     memory_before = memory_after(None)
     held.extend(object() for _ in range(_LOOK_UPS))

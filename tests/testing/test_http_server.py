@@ -98,7 +98,7 @@ def test_ordinary_answers_are_ordinary(vendor: VendorServer) -> None:
 
 
 def test_queued_answers_come_in_order(vendor: VendorServer) -> None:
-    """A path's own queue of responses comes first, then the common queue, then standing ones."""
+    """A path's own queue of responses comes first, then the common queue, then permanent ones."""
     vendor.queue(Behaviour(201), Behaviour(202))
     vendor.queue(Behaviour(203), path="/own")
     vendor.always(Behaviour(204))
@@ -168,7 +168,7 @@ def test_an_answer_is_sent_to_the_byte(
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_failing_handler_closes_the_connection(vendor: VendorServer) -> None:
-    """A client does not wait for the answer of a handler that raised an error."""
+    """If a handler raises an error, the client does not wait for a response."""
 
     def fail(_: ReceivedRequest) -> Behaviour:
         raise LookupError
@@ -265,7 +265,7 @@ def test_waits_for_requests_and_closes(vendor: VendorServer) -> None:
 
 
 def test_connection_stays_open_for_the_next_request(vendor: VendorServer) -> None:
-    """One connection can carry several exchanges, unless client or server closes it."""
+    """One connection can carry several requests, unless client or server closes it."""
     vendor.always(Behaviour(204))
     closing = GET.replace(b"Host: h", b"Connection: close")
 
@@ -319,7 +319,7 @@ def test_server_leaves_the_body_unread(vendor: VendorServer) -> None:
 
 @pytest.mark.parametrize("pause", [0.0, 0.001])
 def test_server_sends_an_endless_body(vendor: VendorServer, pause: float) -> None:
-    """The server can repeat a response until the client leaves, and then serve other clients."""
+    """The server can repeat a response until the client disconnects, and then serve others."""
     vendor.queue(Behaviour(raw=b"a", repeat=b"b" * 9_999, pause=pause))
     with connect(vendor) as sock:
         sock.sendall(GET)

@@ -85,7 +85,7 @@ class _HastyLocks(AsyncioLocks):
 
 
 class _UnqueuedLocks(AsyncioLocks):
-    """Faulty locks without a queue, whose callers have to ask again and again."""
+    """Faulty locks without a queue, whose callers must ask again and again."""
 
     async def acquire(
         self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 def as_captured(payment: Payment, *states: PaymentState) -> Payment:
-    """Return the payment, changed to captured if its state is one of the given ones."""
+    """Return the payment, changed to captured if its state is in the given list."""
     state = PaymentState.CAPTURED if payment.state in states else payment.state
     return attrs.evolve(payment, state=state)
 

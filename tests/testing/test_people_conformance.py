@@ -104,7 +104,7 @@ class CreatesAgainVendor(GoogleWorkspace):
 
 @attrs.frozen(kw_only=True)
 class TakesNamesakesVendor(Scim):
-    """A faulty vendor that mistakes any account with the same user name for the one it created."""
+    """A faulty vendor that mistakes any account with the same user name for the new account."""
 
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
@@ -182,7 +182,7 @@ class UnkeyedVendor(GoogleWorkspace):
 
 @attrs.frozen(kw_only=True)
 class ReplacesVendor(Scim):
-    """A faulty vendor that replaces a whole account, and so drops fields that it does not know."""
+    """A faulty vendor that replaces a whole account, and so drops unknown fields."""
 
     async def change(
         self, wire: Wire, ref: Ref, changes: PersonChanges, /, *, version: str | None

@@ -1,4 +1,4 @@
-"""The Stripe sandbox refuses what Stripe refuses, and stores what Stripe stores."""
+"""The Stripe sandbox refuses and stores the same requests as Stripe."""
 
 from __future__ import annotations
 

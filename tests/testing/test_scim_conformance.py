@@ -27,7 +27,7 @@ AWAITED = {name_of(check): check for check in kit.ASYNC_CHECKS}
 
 
 class _SmallStore(MemoryScimStore):
-    """A correct store that keeps only the data that it must keep."""
+    """A correct store that keeps only the required data."""
 
     def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:
         return super().create(kind, _kept_attributes(content))

@@ -220,7 +220,7 @@ class WrongVendor(EasyPost):
 
 
 def forged_secret_subject() -> kit.ShippingSubject:
-    """Return a test subject whose "bad" postal code, meant to be refused, is in fact accepted."""
+    """Return a test subject whose "bad" postal code is in fact accepted."""
     subject = shipping_subjects.easypost()
     return attrs.evolve(subject, webhook_secret="another secret, also long enough")
 

@@ -35,7 +35,7 @@ def test_other_paths_and_tokens_are_refused() -> None:
 
 
 def test_empty_bucket_throttles() -> None:
-    """A query without enough points left is throttled, and is told how fast points return."""
+    """A query that costs more than the remaining points is throttled, with their restore rate."""
     sandbox = ShopifySandbox()
     sandbox.drain()
     answer = _post(sandbox, {"query": "query { shop { id } }"}).json()

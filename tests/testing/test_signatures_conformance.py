@@ -203,7 +203,7 @@ class _ReasonlessVendor(_FollowingVendor):
 
 
 class _ImpatientVendor(_FollowingVendor):
-    """A faulty vendor that reports a signer whose turn is still to come as asked to sign."""
+    """A faulty vendor that reports a signer as asked to sign although it is not their turn."""
 
     def changed(self, envelope: Envelope) -> Envelope:
         signers = [
@@ -310,7 +310,7 @@ class _TellingVendor(Docusign):
 
 @attrs.frozen(kw_only=True)
 class _ShownState(SignerState):
-    """A signer's state whose repr shows the person's address."""
+    """A signer's state whose repr shows the signer's email address."""
 
     def __repr__(self) -> str:
         return f"SignerState({self.email})"

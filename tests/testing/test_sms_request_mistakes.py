@@ -219,7 +219,7 @@ class _OwnSenderVendor(_ChangedTemplatesVendor):
 
 
 class _WithoutFallbackVendor(_ChangedTemplatesVendor):
-    """A faulty vendor that drops the SMS that takes the place of a template."""
+    """A faulty vendor that drops the SMS that a recipient gets instead of a template."""
 
     def changed_template(self, message: TemplateMessage) -> TemplateMessage:
         return attrs.evolve(message, sms_fallback=None)
@@ -344,6 +344,6 @@ CHECKS = {name_of(check): check for check in kit.CHECKS}
 
 @pytest.mark.parametrize("check, wrong, sentence", WRONG)
 def test_notices_a_wrong_request_or_reading(check: str, wrong: kit.Factory, sentence: str) -> None:
-    """An SMS vendor that sends or reads something wrong fails the check that looks for it."""
+    """An SMS vendor that sends or reads something wrong fails the check for this mistake."""
     with pytest.raises(AssertionError, match=sentence):
         CHECKS[check](wrong)

@@ -335,7 +335,7 @@ class _BoundlessStore(NaiveStore):
 
 
 class _PartialStore(NaiveStore):
-    """A faulty store that writes only those states of a command that fit."""
+    """A faulty store that, when full, writes only some of a command's states."""
 
     def write(self, states: dict[str, State | None], now: int) -> None:
         for key, state in states.items():
@@ -343,7 +343,7 @@ class _PartialStore(NaiveStore):
 
 
 class _PushingStore(NaiveStore):
-    """A faulty store that removes unexpired states to make room."""
+    """A faulty store that removes unexpired states to free space."""
 
     def forget(self, now: int) -> None:
         self.cells.pop(next(iter(self.cells)))
@@ -390,7 +390,7 @@ class _SoonerStore(NaiveStore):
 
 
 class _RawStore(NaiveStore):
-    """A faulty store that raises ValueError for a state that it cannot read."""
+    """A faulty store that raises ValueError for a state that is unreadable."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -400,7 +400,7 @@ class _RawStore(NaiveStore):
 
 
 class _LaxStore(NaiveStore):
-    """A faulty store that removes every state that it cannot read."""
+    """A faulty store that removes every unreadable state."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -412,7 +412,7 @@ class _LaxStore(NaiveStore):
 
 
 class _VagueStore(NaiveStore):
-    """A faulty store whose error names a wrong state as the unreadable one."""
+    """A faulty store whose error names the wrong state as unreadable."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         try:
@@ -654,5 +654,5 @@ def test_notices_impossible_orders(
 def test_answers_may_differ_by_the_time_that_passed(
     one: object, other: object, *, is_near: bool
 ) -> None:
-    """Durations in two results may differ by the time between the results; no other value may."""
+    """Durations in two results may differ by the time between them; all else must be equal."""
     assert is_near is are_nearly_equal(one, other, 2)

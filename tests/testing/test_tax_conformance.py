@@ -249,13 +249,13 @@ class _AloneVendor(Vies):
 
 
 class _BoastingVendor(Brreg):
-    """A faulty vendor that declares proofs but gives none."""
+    """A faulty vendor that declares proofs but returns none."""
 
     capabilities = frozenset({TaxCapability.NORWEGIAN_NUMBERS, TaxCapability.PROOF})
 
 
 def register_without_proof() -> kit.TaxSubject:
-    """Return a test subject whose vendor declares proofs but gives none."""
+    """Return a test subject whose vendor declares proofs but returns none."""
     return attrs.evolve(as_brreg(_BoastingVendor)(), requester=VatNumber.parse("NO999999992MVA"))
 
 
@@ -348,7 +348,7 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
 
 
 def test_request_that_is_sent_for_feature_which_vendor_lacks_fails_check() -> None:
-    """A vendor that sends a request for a feature that it does not have fails the check."""
+    """A vendor that requests a feature which it does not declare fails the check."""
 
     def new_subject() -> kit.TaxSubject:
         subject = minimal_subject()

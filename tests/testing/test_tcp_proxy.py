@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(name="echo")
 def _echo() -> Generator[tuple[str, int]]:
-    """Run a server that returns what it receives, and yield its address."""
+    """Run a server that sends back what it receives, and yield its address."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:

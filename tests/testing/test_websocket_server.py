@@ -80,7 +80,7 @@ def test_subscription_after_a_restart() -> None:
 
 
 def test_pushing_to_a_connection_that_is_closed() -> None:
-    """If a client has left, the other clients still get a pushed message."""
+    """If a client has disconnected, the other clients still receive a pushed message."""
     servers: list[WebSocketServer] = []
     pushes: list[str] = []
 

@@ -107,7 +107,7 @@ def table(vendor: str) -> str:
 
 
 def section(vendor: str) -> str:
-    """Return the section on test values in a vendor's page, or an empty text if it has none."""
+    """Return the section on test values of a vendor's page; empty if there is none."""
     match = _SECTION.search((PAGES / f"{vendor}.md").read_text("utf-8"))
     return "" if match is None else match[0]
 

@@ -147,7 +147,7 @@ def test_phone_numbers_are_divided(number: str, code: str, rest: str) -> None:
     "language, locale", [("pt-BR", "pt_BR"), ("id-ID", "in_ID"), ("nb", "nb_NO"), ("en", "en_US")]
 )
 def test_adobe_gets_language_as_its_own_locale(language: str, locale: str) -> None:
-    """Adobe gets a language as its own locale, such as en_US."""
+    """A language is sent to Adobe as a locale, such as en_US."""
     assert agreement_body(request(language=language), [], None)["locale"] == locale
 
 
@@ -171,7 +171,7 @@ def test_what_adobe_has_no_words_for_is_refused(made: SignatureRequest, field: s
 
 
 def test_files_are_uploaded_first() -> None:
-    """Each document is uploaded byte for byte; the agreement then refers to it by its id."""
+    """Each document is uploaded byte for byte; the agreement refers to the document's id."""
     other = SignatureDocument(name="plan.pdf", content=PDF)
     hub, sandbox = hub_and_sandbox(api_user="email:me@erp.example")
     with hub:
@@ -276,7 +276,7 @@ def test_another_agreement_is_not_taken() -> None:
 def test_states_of_agreements(
     word: str, events: tuple[dict[str, Any], ...], status: EnvelopeStatus
 ) -> None:
-    """Each Adobe status becomes one of the contract's; the history says why it was cancelled."""
+    """Each Adobe status becomes a status of the contract; the history has the reason."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(*acrobat_sign_agreement("1", word, "WAITING_FOR_MY_SIGNATURE", *events))
     with hub:
@@ -345,7 +345,7 @@ def test_times_and_reasons_are_read() -> None:
 
 
 def test_replaced_signers_are_left_out() -> None:
-    """A signer who was replaced by another one is left out of the agreement."""
+    """A signer who was replaced by another signer is left out of the agreement."""
     hub, sandbox = hub_and_sandbox()
     agreement, _, events = acrobat_sign_agreement("1", "OUT_FOR_SIGNATURE", "")
     members = [{"email": "old@example.com", "status": "REPLACED"}, {"email": "new@example.com"}]
@@ -366,7 +366,7 @@ def test_an_answer_without_its_list_is_no_success() -> None:
 
 
 def test_an_expired_agreement_is_expired() -> None:
-    """An agreement whose last day has passed is expired, and nobody is reminded of it."""
+    """An agreement past its last day is expired, and no signer is reminded of it."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         day = datetime.now(UTC).date() + timedelta(days=2)
@@ -409,7 +409,7 @@ def test_cancellations_have_the_version() -> None:
 
 
 def test_a_page_of_a_proxy_voids_nothing() -> None:
-    """An answer that is not JSON, such as a proxy's page, does not count as a cancellation."""
+    """A response that is not JSON, such as a proxy's page, does not count as a cancellation."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref
@@ -460,7 +460,7 @@ def test_links_are_for_signers_in_turn() -> None:
 
 
 def test_an_agreement_under_preparation_may_come_later() -> None:
-    """A link to an agreement that is still being prepared is a failure that may be retried."""
+    """A link to an agreement that is still being prepared raises an error that may be retried."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request(Signer(**ADA, embedded=True))).ref

@@ -299,7 +299,7 @@ def test_redirected_payment_is_completed(shop: SandboxHub) -> None:
 
 
 def test_redirected_payment_may_be_declined(shop: SandboxHub) -> None:
-    """If Adyen refused a redirected payment, it counts as declined once the buyer returns."""
+    """If Adyen refused a redirected payment, it is declined once the buyer returns."""
     payment = shop.payments.authorize(charge(IDEAL), idempotency_key="k-1")
     (psp,) = shop.sandbox.payments
     return_parameters = shop.sandbox.buyer_returns(psp, "SHOPPER_CANCELLED")

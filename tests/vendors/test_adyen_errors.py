@@ -60,7 +60,7 @@ def test_capture_without_a_reference_is_a_failure(shop: SandboxHub) -> None:
 
 
 def test_unknown_states_are_kept(shop: SandboxHub) -> None:
-    """An unknown result code of Adyen gives the state UNKNOWN, and the code is kept."""
+    """An unknown result code of Adyen becomes the state UNKNOWN, and the code is kept."""
     shop.sandbox.fail(
         reply({"resultCode": "Levitated", "pspReference": "S", "more": [1]}),
         reply({"status": "pondered", "pspReference": "T"}, 201),

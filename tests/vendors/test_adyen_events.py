@@ -198,7 +198,7 @@ def test_forged_notification_is_refused(shop: SandboxHub, psp: str) -> None:
 
 
 def test_dispute_that_is_won_gives_the_payment_back(shop: SandboxHub) -> None:
-    """After an Adyen dispute is won, the payment has the state again that it had before."""
+    """After an Adyen dispute is won, the payment has the state from before the dispute."""
     payment = shop.payments.charge(charge(), idempotency_key="k-1")
     lost_payment = advance(payment, shop.happens("CHARGEBACK", payment.ref.id, by="SBX9"))
     won_payment = advance(

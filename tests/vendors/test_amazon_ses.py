@@ -502,7 +502,7 @@ def test_sandbox_takes_ten_queries() -> None:
 
 
 def test_amazon_ses_sandbox_answers_unknown_template_as_not_found() -> None:
-    """The Amazon SES sandbox answers an unknown template as not found."""
+    """The Amazon SES sandbox reports an unknown template as not found."""
     sandbox = AmazonSesSandbox()
     email = hub(ses_vendor(sandbox), sandbox).email()
     with pytest.raises(VendorRejected, match="template"):

@@ -159,7 +159,7 @@ def test_success_without_an_id_is_malformed(inside: str) -> None:
     "body", [b"", b"{}", b"<", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", b"<a>" * 50]
 )
 def test_unreadable_success_of_amazon_sns_fails(body: bytes) -> None:
-    """An unreadable success response of SNS is a failure; an unreadable error goes by status."""
+    """An unreadable success response of SNS is a failure; an unreadable error is read by status."""
     with pytest.raises(VendorFailed, match="no MessageId"):
         read_receipt(REFS, Response(200, body=body))
     assert classify(SEND, Response(400, body=body)) is None

@@ -125,7 +125,7 @@ def test_latest_change_on_page_is_end_if_amazon_page_has_no_end_of_its_period() 
 
 @pytest.mark.parametrize("answer", [{}, {"orders": None}, {"orders": [{"orderId": "1"}]}])
 def test_page_without_its_orders_is_an_error(answer: dict[str, Any]) -> None:
-    """A page whose orders cannot be read is an error, and never counts as the last page."""
+    """A page whose orders cannot be read raises an error, and is never the last page."""
     sandbox = AmazonSpApiSandbox()
     sandbox.fail(reply(answer))
     with hub(sandbox) as shop, pytest.raises(VendorFailed):
@@ -293,7 +293,7 @@ def test_order_whose_lines_cannot_be_read_is_not_shipped(order: dict[str, Any]) 
 
 
 def test_confirmation_with_a_content_is_no_receipt() -> None:
-    """A parcel counts as confirmed only if Amazon answers with HTTP 204."""
+    """A parcel is confirmed only if Amazon responds with HTTP 204."""
     sandbox = AmazonSpApiSandbox()
     unknown = amazon_order(orderItems=[line()])
     sandbox.fail(unknown, reply({}), unknown)
@@ -383,7 +383,7 @@ def test_item_of_several_marketplaces() -> None:
 
 
 def test_refused_search_is_no_empty_page() -> None:
-    """Only Amazon's answer that nothing was found counts as an empty page of items."""
+    """Only Amazon's response that nothing was found becomes an empty page of items."""
     sandbox = AmazonSpApiSandbox()
     sandbox.fail(reply({"errors": [{"code": "Conflict"}]}, 409))
     with hub(sandbox) as shop, pytest.raises(VendorRejected):

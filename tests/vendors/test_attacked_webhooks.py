@@ -74,7 +74,7 @@ def test_repeated_webhook_is_handled_once(name: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class VendorThatTrustsWebhooks(Mollie):
-    """A faulty vendor that trusts what an unsigned webhook says."""
+    """A faulty vendor that trusts the content of an unsigned webhook."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Report the payment as captured without looking it up."""

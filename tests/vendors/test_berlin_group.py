@@ -109,7 +109,7 @@ def test_request_of_a_consent() -> None:
 
 
 def test_request_id_is_that_of_the_key() -> None:
-    """A repeat with the same key has the same X-Request-ID; all other requests differ."""
+    """A repeat with the same key has the same X-Request-ID; other requests have others."""
     ids: list[str | None] = []
     for key in ("k-1", "k-1", "k-2", None, None):
         sandbox = BerlinGroupSandbox()
@@ -153,7 +153,7 @@ def test_request_of_a_payment() -> None:
 
 
 def test_options_in_the_banks_format() -> None:
-    """Extra options for Berlin Group are sent in the body; other vendors' options are left out."""
+    """Berlin Group's extra options are sent in the body; other vendors' are left out."""
     sandbox = BerlinGroupSandbox()
     extra: Any = {"berlin_group": {"chargeBearer": "SLEV"}, "gocardless": {"ssn": "1"}}
     hub(sandbox).bank().pay(attrs.evolve(ORDER, extra=extra), idempotency_key="k")

@@ -232,7 +232,7 @@ def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
 
 
 def test_number_that_bird_refuses_is_invalid() -> None:
-    """A number that Bird refuses counts as invalid, and other error responses raise errors."""
+    """A number that Bird refuses is reported as invalid; other error responses raise errors."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
     result = sms.validate_number("+15005550001")

@@ -236,7 +236,7 @@ def test_repeat_finds_a_decline_whose_answer_was_lost(shop: SandboxHub) -> None:
 
 
 def test_charge_that_no_search_finds_is_not_made_again(shop: SandboxHub) -> None:
-    """While no search finds a lost charge, its outcome is unknown, and nothing is charged."""
+    """Until a search finds a lost charge, its outcome is unknown, and nothing is charged."""
     shop.sandbox.hides = True
     shop.sandbox.fail(None, Lost())
     for _ in range(2):
@@ -278,7 +278,7 @@ def test_lost_charge_is_settled_by_the_job() -> None:
 
 
 def test_retry_after_lost_answer_does_not_charge_second_time() -> None:
-    """A retry after a lost answer does not charge a second time."""
+    """A retry after a lost response does not charge a second time."""
     shop = SandboxHub(retried=True)
     with shop.hub:
         shop.sandbox.fail(None, Lost())

@@ -1,4 +1,4 @@
-"""Webhooks of Braintree, of which only some are about a payment."""
+"""Webhooks of Braintree, some of which are about payments."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_webhook_of_declined_settlement_gives_event_of_its_payment(shop: Sandbox
 
 
 def test_failed_refund_is_no_event_of_a_payment(shop: SandboxHub) -> None:
-    """The webhook of a failed refund does not contain the payment, so it gives no event."""
+    """The webhook of a failed refund does not contain the payment, so no event is created."""
     payment = shop.settled()
     shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
     shop.sandbox.settle(success=False)

@@ -100,7 +100,7 @@ def test_request_of_a_message() -> None:
 
 
 def test_brevo_answers_scheduled_email_with_202() -> None:
-    """Brevo answers a scheduled email with 202, and its receipt says that it is scheduled."""
+    """Brevo responds to a scheduled email with 202, and its receipt has the state scheduled."""
     sandbox, mail_hub = brevo_hub()
     moment = datetime(2030, 1, 1, tzinfo=UTC)
     receipt = mail_hub.email().send_transactional(mail(send_at=moment))
@@ -226,7 +226,7 @@ def test_error_about_brevo_metadata_says_if_characters_are_invalid_or_header_has
     ],
 )
 def test_file_that_brevo_accepts(filename: str, content_type: str) -> None:
-    """Each file ending in Brevo's list is accepted, with the content type that belongs to it."""
+    """Each file extension in Brevo's list is accepted, with its own content type."""
     sandbox, mail_hub = brevo_hub()
     file = Attachment(filename=filename, content=b"\x00", content_type=content_type)
     mail_hub.email().send_transactional(mail(attachments=[file]))

@@ -23,7 +23,7 @@ PEOPLE = ["a@example.com", "b@example.com"]
 
 
 def test_versions_have_only_differing_fields() -> None:
-    """A bulk email has its common fields once, and for each recipient only the differing ones."""
+    """A bulk email has common fields once, and only different fields for each recipient."""
     base = mail(
         to=(),
         subject="For {{name}}",
@@ -103,7 +103,7 @@ def test_each_recipient_has_an_id() -> None:
 
 
 def test_wrong_recipient_refuses_the_request() -> None:
-    """If one recipient is wrong, Brevo refuses the whole request, and nobody gets an email."""
+    """If one recipient is wrong, Brevo refuses the whole request and sends no email."""
     sandbox, mail_hub = brevo_hub()
     bulk = BulkMessage(base=mail(to=()), recipients=[*PEOPLE, "refused@example.com"])
     results = mail_hub.email().send_bulk(bulk)
@@ -184,7 +184,7 @@ def test_lost_answer_is_not_repeated() -> None:
     ],
 )
 def test_bulk_is_answered_for_each(answer: Response) -> None:
-    """A Brevo answer without an id for each recipient is malformed."""
+    """A Brevo response without an id for each recipient is malformed."""
     sandbox, mail_hub = brevo_hub()
     sandbox.fail(answer)
     results = mail_hub.email().send_bulk(BulkMessage(base=mail(to=()), recipients=PEOPLE))

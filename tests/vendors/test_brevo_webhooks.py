@@ -47,7 +47,7 @@ def _webhook(payload: object) -> WebhookEvent:
 def test_each_of_brevo_words_for_event_has_its_status(
     *, word: str, status: EmailStatus, permanent: bool | None, type_: str
 ) -> None:
-    """Each Brevo word for an event becomes a status, in the webhook and in the event."""
+    """Each of Brevo's event names becomes a status, in the webhook and in the event."""
     sandbox, mail_hub = brevo_hub()
     notice = sandbox.event_notice(
         URL, {"event": word, "message-id": ID, "email": "ada@example.com"}
@@ -157,7 +157,7 @@ def test_event_names_the_sent_message() -> None:
 
 
 def test_webhooks_have_a_token() -> None:
-    """A Brevo webhook needs the account's token; a password in its place is refused."""
+    """A Brevo webhook needs the account's token; a password instead is refused."""
     sandbox, mail_hub = brevo_hub()
     event = {"event": "delivered", "message-id": ID, "ts_event": 1_772_366_400}
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_token)

@@ -74,6 +74,6 @@ def test_spellings_and_other_names_of_brand_are_normalised(brand: str) -> None:
 
 @pytest.mark.parametrize("word", [None, "", " ", "_"])
 def test_word_without_letters_is_no_brand(word: str | None) -> None:
-    """A card brand without letters counts as missing."""
+    """A card brand without letters is treated as missing."""
     assert card_brand(word) is None
     assert MeansOfPayment(brand=word).brand is None

@@ -214,7 +214,7 @@ def test_decline_has_a_reason(shop: SandboxHub, code: str, reason: DeclineReason
 
 
 def test_captures_in_parts(shop: SandboxHub) -> None:
-    """A capture that is not final keeps the rest authorised; the final capture releases it."""
+    """A capture that is not final leaves the rest authorised; the final capture releases it."""
     payment = shop.hold()
     first = shop.payments.capture(
         payment.ref, Money("10.00", "EUR"), idempotency_key="c-1", final=False

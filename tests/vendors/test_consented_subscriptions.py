@@ -132,7 +132,7 @@ class ConsentShop(SandboxHub):
         return SubscriptionRequest(**values)
 
     def begin(self, **fields: Any) -> Subscription:
-        """Create a subscription, and consent to it as its buyer."""
+        """Create a subscription, and consent to it in the role of its buyer."""
         created = self.subscribe(**fields)
         self.consent(created)
         return self.payments.get_subscription(created.ref)

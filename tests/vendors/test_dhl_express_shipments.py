@@ -223,7 +223,7 @@ def test_price_without_decimals_stays_exact(shop: SandboxHub) -> None:
 
 
 def test_products_without_code_or_price_are_no_rates(shop: SandboxHub) -> None:
-    """A product without a code or a price becomes a message; a response without products fails."""
+    """A product without a code or a price becomes a message; without products, the call fails."""
     price = {"currencyType": "BILLC", "priceCurrency": "EUR", "price": 9}
     shop.sandbox.fail(reply({"products": [{"totalPrice": [price]}, {"productCode": "Y"}]}))
     result = shop.shipping.get_rates(REQUEST)

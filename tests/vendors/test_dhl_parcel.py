@@ -414,7 +414,7 @@ def test_handed_over_shipment_is_not_cancelled(shop: Shop) -> None:
 
 
 def test_missing_page_of_the_shipping_api_is_an_unknown_number(shop: Shop) -> None:
-    """HTTP 404 about a shipment means the same as the status of an unknown number."""
+    """HTTP 404 for a shipment means the same as the status of an unknown number."""
     ref = shop.buy().ref
     shop.sandbox.fail(reply({"title": "Not Found", "status": 404}, 404))
 
@@ -448,7 +448,7 @@ def test_refusal_of_the_tracking_says_nothing_about_a_shipment(shop: Shop) -> No
 
 
 def test_tracking_sends_the_api_key_alone(shop: Shop) -> None:
-    """A documented tracking answer is read from its oldest event on; only the API key is sent."""
+    """A documented tracking response is read from its oldest event; only the API key is sent."""
     shop.sandbox.fail(reply(TRACKED))
     tracking = shop.shipping.track("7777777770", "DHL Parcel")
     [request] = shop.sandbox.requests
@@ -499,7 +499,7 @@ def test_tracking_sends_the_api_key_alone(shop: Shop) -> None:
     ],
 )
 def test_words_of_the_tracking(shop: Shop, word: str, status: TrackingStatus) -> None:
-    """DHL's status codes are read as the contract's, and other words as unknown."""
+    """DHL's status codes become statuses of the contract; other codes become unknown."""
     ref = shop.buy().ref
     shop.sandbox.move(ref.id, word)
     tracking = shop.shipping.track_shipment(ref)

@@ -125,7 +125,7 @@ def test_adyen_refuses_a_dispute_that_is_over() -> None:
     "body", [b"{}", b'{"disputeServiceResult": {}}', b'{"disputeServiceResult": {"success": "x"}}']
 )
 def test_adyen_answer_without_a_result_is_malformed(body: bytes) -> None:
-    """An Adyen answer that does not say if a dispute was accepted is a failure."""
+    """If Adyen's response does not say that a dispute was accepted, the call fails."""
     shop = SandboxHub(adyen)
     ref = shop.new_dispute()
     shop.sandbox.fail(AlteredAnswer(lambda answer: answer.evolve(body=body)))
@@ -383,7 +383,7 @@ def test_evidence_must_be_evidence() -> None:
 
 @pytest.mark.parametrize("make", SUBJECTS)
 def test_unknown_dispute_is_refused(make: Callable[[], PaymentsSubject]) -> None:
-    """Every operation with a dispute that the vendor does not know is refused."""
+    """Every operation with a dispute that does not exist at the vendor is refused."""
     shop = SandboxHub(make)
     with pytest.raises(VendorRejected):
         shop.payments.get_dispute(shop.ref("unknown"))

@@ -1,4 +1,4 @@
-"""The words of vendors mean what the vendors' own documents say."""
+"""moorage reads each vendor's status words as the vendor's documents define them."""
 
 from __future__ import annotations
 

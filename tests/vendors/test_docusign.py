@@ -168,7 +168,7 @@ def test_a_template_is_sent_with_its_roles() -> None:
 
 @pytest.mark.parametrize("language, word", [("en-US", "en"), ("zh", "zh_CN"), ("de", "de")])
 def test_languages_have_docusigns_names(language: str, word: str) -> None:
-    """A language is sent under DocuSign's name for it."""
+    """A language is sent under its DocuSign name."""
     body = envelope_body(request(language=language), None, TODAY)
 
     assert word == body["recipients"]["signers"][0]["emailNotification"]["supportedLanguage"]
@@ -215,7 +215,7 @@ def test_a_repeat_on_the_next_day_is_the_same_envelope() -> None:
 
 
 def test_the_look_up_is_by_the_transaction_id() -> None:
-    """After a lost answer, moorage asks DocuSign for the envelope with this transaction id."""
+    """After a lost response, moorage asks DocuSign for the envelope with this transaction id."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         sandbox.fail(Lost())
@@ -436,7 +436,7 @@ def test_files_are_asked_for_as_pdf() -> None:
 
 
 def test_a_webhook_without_an_envelope_is_no_event() -> None:
-    """A webhook that names no envelope gives no event."""
+    """A webhook without an envelope becomes no event."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref

@@ -230,7 +230,7 @@ def test_lost_login_is_no_unknown_outcome(shop: Shop) -> None:
 
 
 def test_lost_answer_stays_unknown(shop: Shop) -> None:
-    """After a lost answer the key's outcome stays unknown, and a repeat buys nothing."""
+    """After a lost response the key's outcome stays unknown, and a repeat buys nothing."""
     shop.lose(Lost())
     for _ in range(3):
         with pytest.raises(OutcomeUnknown) as caught:
@@ -283,7 +283,7 @@ def test_answer_without_a_label_is_a_purchase(shop: Shop) -> None:
 
 
 def test_label_is_retrieved_by_both_numbers(shop: Shop) -> None:
-    """A label is retrieved by shipment and parcel number; a look-up asks for PDF, as bought."""
+    """A label is retrieved by shipment and parcel number; a lookup requests PDF, as bought."""
     ref = shop.buy(label_size="A6").ref
     label = shop.shipping.get_label(str(ref), "epl")
     shipment = shop.shipping.get_shipment(ref)
@@ -310,7 +310,7 @@ def test_label_again_names_the_customer() -> None:
 
 
 def test_retrieval_without_a_label(shop: Shop) -> None:
-    """If the answer has no label, `get_label` fails; `get_shipment` returns no labels."""
+    """If the response has no label, `get_label` fails; `get_shipment` returns no labels."""
     ref = shop.buy().ref
     shop.lose(reply({"label": {}}))
     with pytest.raises(VendorFailed, match=r"label\.base64Data"):
@@ -321,7 +321,7 @@ def test_retrieval_without_a_label(shop: Shop) -> None:
 
 
 def test_unknown_parcel_is_refused(shop: Shop) -> None:
-    """A parcel that DPD does not know has no label; the error class is not InvalidRequest."""
+    """A parcel that does not exist at DPD has no label; the error is not InvalidRequest."""
     ref = attrs.evolve(shop.buy().ref, id="1")
     with pytest.raises(VendorRejected) as caught:
         shop.shipping.get_shipment(ref)

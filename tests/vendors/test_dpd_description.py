@@ -64,7 +64,7 @@ QUERY: Final = frozenset({"LabelPrintFormat", "LabelPaperFormat"})
 
 
 def test_each_name_in_request_or_in_sandbox_answer_is_one_that_dpd_knows() -> None:
-    """Each field name in a request or in the sandbox's answer is one that DPD knows."""
+    """Each field name in a request or a response of the sandbox is a field name of DPD."""
     seen: set[str] = set()
     problems: list[str] = []
     for exchange in recorded_exchanges("dpd"):

@@ -282,7 +282,7 @@ def test_a_refused_cancellation_is_an_error() -> None:
 
 
 def test_links_are_for_a_frame() -> None:
-    """A signing link has an expiry; a return URL is refused, since links open in frames only."""
+    """A signing link has an expiry; a return URL is refused, because links open in frames only."""
     hub, _ = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request(Signer(**ADA, embedded=True))).ref
@@ -338,7 +338,7 @@ def test_a_past_day_is_refused() -> None:
 
 
 def test_a_webhook_without_a_request_is_no_event() -> None:
-    """A callback about something else, such as Dropbox Sign's test of the URL, gives no event."""
+    """A callback about other things, such as a test of the URL, becomes no event."""
     hub, sandbox = hub_and_sandbox()
     with hub:
         ref = hub.signatures().send(request()).ref

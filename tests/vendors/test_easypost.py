@@ -363,7 +363,7 @@ def test_unbought_shipment_is_quoted(shop: SandboxHub) -> None:
 def test_refund_at_easypost_has_carrier_decision_as_state(
     shop: SandboxHub, word: str, cancelled: CancelState, state: ShipmentState
 ) -> None:
-    """An EasyPost refund's state follows the carrier's decision; EasyPost's word is kept."""
+    """An EasyPost refund's state follows the carrier's decision; EasyPost's status is kept."""
     shipment = shop.buy_label_of_order()
     shop.sandbox.settle_refund(shipment.ref.id, word)
     result = shop.shipping.cancel(shipment.ref)

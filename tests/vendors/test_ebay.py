@@ -362,7 +362,7 @@ def test_offers_of_other_numbers_are_no_items() -> None:
 
 
 def test_refused_search_is_no_empty_page() -> None:
-    """Only eBay's answer that nothing was found counts as an empty page of items."""
+    """Only eBay's response that nothing was found becomes an empty page of items."""
     sandbox = EbaySandbox()
     sandbox.fail(reply({"errors": [{"errorId": 25709}]}, 409))
     with hub(sandbox) as shop, pytest.raises(VendorRejected):

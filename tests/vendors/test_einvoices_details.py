@@ -329,7 +329,7 @@ def test_sandbox_of_recommand_is_strict(path: str, body: Any, status: int) -> No
 
 
 def status_of_post(sandbox: Sandbox, path: str, body: Any, authorization: str) -> int:
-    """Return the status with which the sandbox answers a POST request."""
+    """Return the status of the sandbox's response to a POST request."""
     headers = Headers({"Content-Type": "application/json", "Authorization": authorization})
     request = SandboxRequest("POST", "", path, (), headers, encode_json(body))
     return sandbox.answer(request).status

@@ -130,7 +130,7 @@ CAUSES: list[tuple[str, Payload, RejectReason | None]] = [
 def test_failure_reason_is_same_word_at_every_vendor(
     vendor: str, fields: Payload, cause: RejectReason | None
 ) -> None:
-    """A failure's reason is the same word at every vendor; other events have no reason."""
+    """A failure's reason has the same name at every vendor; other events have no reason."""
     assert cause is event_of(vendor, fields).cause
 
 

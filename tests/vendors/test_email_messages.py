@@ -63,7 +63,7 @@ def test_lost_cancellation_is_not_repeated(vendor: str, tmp_path: Path) -> None:
 
 
 def test_lost_cancellation_at_resend_is_looked_up(tmp_path: Path) -> None:
-    """If a cancellation's answer is lost at Resend, the message's last event confirms it."""
+    """If Resend's response to a cancellation is lost, the message's last event confirms it."""
     sandbox, hub = hub_of("resend", tmp_path)
     ref = send_scheduled(hub)
     sandbox.fail(Lost())
@@ -146,7 +146,7 @@ def test_events_at_postmark(
     "vendor, answer", [("resend", {"id": "other"}), ("postmark", {"MessageID": "other"})]
 )
 def test_another_message_is_malformed(vendor: str, answer: Any, tmp_path: Path) -> None:
-    """An answer about another message is a failure of the vendor."""
+    """A response about another message is an error of the vendor."""
     sandbox, hub = hub_of(vendor, tmp_path)
     sandbox.fail(reply(answer))
     with pytest.raises(VendorFailed):
@@ -155,7 +155,7 @@ def test_another_message_is_malformed(vendor: str, answer: Any, tmp_path: Path) 
 
 @pytest.mark.parametrize("vendor", ["resend", "postmark"])
 def test_unknown_message_is_refused(vendor: str, tmp_path: Path) -> None:
-    """A message that the vendor does not know is refused."""
+    """A message that does not exist at the vendor is refused."""
     _, hub = hub_of(vendor, tmp_path)
     with pytest.raises(VendorRejected):
         hub.email().get(f"{vendor}:{vendor}:m-1")

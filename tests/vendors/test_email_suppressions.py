@@ -216,7 +216,7 @@ def test_entry_without_an_address_is_malformed(vendor: str, answer: Any, tmp_pat
 
 
 def test_postmark_change_without_a_result_is_malformed(tmp_path: Path) -> None:
-    """If Postmark's answer does not mention the change, adding a suppression fails."""
+    """If Postmark's response does not contain the change, adding a suppression fails."""
     sandbox, hub = hub_of("postmark", tmp_path)
     sandbox.fail(reply({"Suppressions": []}))
     with pytest.raises(VendorFailed, match="Status"):
@@ -232,7 +232,7 @@ def test_other_refusals_of_a_removal_are_errors(tmp_path: Path) -> None:
 
 
 def test_mailgun_hides_the_address_in_a_cursor(tmp_path: Path) -> None:
-    """The text of Mailgun's page cursor does not show the address that is in it."""
+    """Mailgun's page cursor does not show the email address that it contains."""
     sandbox, hub = hub_of("mailgun", tmp_path)
     sandbox.suppressions[ADA] = "bounces"
 

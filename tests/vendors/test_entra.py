@@ -127,7 +127,7 @@ def test_group_of_no_member_must_exist() -> None:
 
 
 def test_created_person_has_the_fields_of_the_request() -> None:
-    """A created person takes the fields that are missing in the answer from the request."""
+    """Fields of a created person that the response lacks are taken from the request."""
     body = {"userPrincipalName": "a@x", "mobilePhone": "2", "jobTitle": "Analyst", "mail": "m@x"}
     person = read_created(body, _ref, reply({"id": "1", "mail": "other@x"}))
 
@@ -165,7 +165,7 @@ def test_refused_member_is_no_member() -> None:
 
 @pytest.mark.parametrize("operation", ["delete", "remove_member"])
 def test_only_a_missing_object_counts_as_removed(operation: str) -> None:
-    """Only a 404 counts as removed; another error response raises its error."""
+    """A 404 means that the object is already removed; another error response raises its error."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     operations.find()

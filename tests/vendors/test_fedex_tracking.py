@@ -93,7 +93,7 @@ def test_fedex_tracking_without_times_or_places_is_read_as_far_as_possible(
 
 
 def test_delivery_time_from_the_event(shop: SandboxHub) -> None:
-    """FedEx's delivery time is taken from the delivery event if the answer has no other."""
+    """FedEx's delivery time comes from the delivery event if the response has no other."""
     events = [{"eventType": "DL", "derivedStatusCode": "DL", "date": "2030-01-05T09:00:00+00:00"}]
     shop.wire.planned[TRACK] = [tracked(latestStatusDetail={"code": "DL"}, scanEvents=events)]
 

@@ -579,7 +579,7 @@ def test_sandbox_refuses_what_gls_refuses(shop: Shop) -> None:
 
 
 def _status(shop: Shop, headers: dict[str, str], body: Any) -> int:
-    """Return the status with which the sandbox answers an order."""
+    """Return the status of the sandbox's response to an order."""
     request = Request.post(SHIPMENTS, json=body, headers=headers)
     client = SandboxHttpClient(shop.sandbox)
     return client.send(request, f"https://api.gls-group.net{SHIPMENTS}", Timeouts()).status

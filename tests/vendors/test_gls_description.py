@@ -1,4 +1,4 @@
-"""GLS's requests and answers use GLS's documented field names, or corrections known in use.
+"""GLS's requests and responses use documented field names, or known corrections of them.
 
 The names are those of GLS's public descriptions of ShipIT and of Track And Trace 1.0.7. Where other
 programs that are in use spell a name in another way, the list has their spelling: ZIPCode, eMail
@@ -119,14 +119,14 @@ class RecordingClient(SandboxHttpClient):
         self.exchanges: list[tuple[Request, Response]] = []
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send a request, and keep it with its answer."""
+        """Send a request, and store it with its response."""
         response = super().send(request, url, timeouts)
         self.exchanges.append((request, response))
         return response
 
 
 def test_each_name_in_request_or_in_sandbox_answer_is_one_that_gls_knows() -> None:
-    """Each field name in a request or in the sandbox's answer is one that GLS knows."""
+    """Each field name in a request or a response of the sandbox is a field name of GLS."""
     seen: set[str] = set()
     problems: list[str] = []
     for exchange in recorded_exchanges("gls"):

@@ -110,7 +110,7 @@ def test_consent_needs_a_bank() -> None:
 
 
 def test_agreement_is_made_once() -> None:
-    """A repeat after a lost answer creates neither a second agreement nor a requisition."""
+    """A repeat after a lost response creates no second agreement and no second requisition."""
     sandbox = GoCardlessSandbox()
     bank = hub(sandbox).bank()
     sandbox.fail(None, Lost())

@@ -100,7 +100,7 @@ def test_list_is_not_replaced_after_an_empty_answer(vendor: GoogleWorkspace) -> 
 
 @pytest.mark.parametrize("body", [{}, {"kind": "admin#directory#user"}, []])
 def test_change_with_an_empty_answer_is_not_done(body: object, vendor: GoogleWorkspace) -> None:
-    """If a change is answered with neither a person nor a member, it is a failure."""
+    """If the response to a change has neither a person nor a member, the call fails."""
     sandbox = GoogleWorkspaceSandbox()
     operations = people(vendor, sandbox)
     ref = operations.create(ADA, password="secret-1").ref
@@ -169,7 +169,7 @@ def test_members_without_an_id_are_left_out(vendor: GoogleWorkspace) -> None:
 
 @pytest.mark.parametrize("operation", ["delete", "remove_member"])
 def test_only_a_missing_object_counts_as_removed(operation: str, vendor: GoogleWorkspace) -> None:
-    """Only a 404 counts as already removed; any other error response raises its error."""
+    """A 404 means that the object is already removed; another error response raises its error."""
     sandbox = GoogleWorkspaceSandbox()
     ref = Ref("google_workspace", "main", "1")
     operations = people(vendor, sandbox)

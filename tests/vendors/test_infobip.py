@@ -263,7 +263,7 @@ def test_success_without_an_id_is_malformed() -> None:
     ],
 )
 def test_status_of_a_bulk(word: str, status: SmsStatus) -> None:
-    """Each bulk status is translated; an unknown status keeps Infobip's word."""
+    """Each bulk status is translated; for an unknown status, Infobip's own word is kept."""
     receipt = Infobip.get_bulk.read(REFS.ref, reply({"bulkId": "b-1", "status": word}))
 
     assert (status, word, REFS.ref("b-1")) == (receipt.status, receipt.vendor_status, receipt.ref)
@@ -382,7 +382,7 @@ def test_balance_has_its_currency_and_may_have_more_decimals_than_cent() -> None
 
 
 def test_rejected_message_is_a_refusal() -> None:
-    """A rejection in a successful answer raises an error, so another vendor may send."""
+    """A rejection in a successful response raises an error, so that another vendor may send."""
     sandbox = InfobipSandbox()
     with pytest.raises(VendorRejected, match="As you wish") as excinfo:
         hub(sandbox).sms().send(SmsMessage(to="+15005550002", text="Hi"))
@@ -568,7 +568,7 @@ def test_message_received_by_whatsapp_has_its_text_and_file(
 
 
 def test_reports_of_a_batch() -> None:
-    """A webhook with several reports gives one event for each, with different ids."""
+    """A webhook with several reports becomes one event per report, with different ids."""
     sandbox = InfobipSandbox()
     own_hub = hub(sandbox)
     sms = own_hub.sms()

@@ -347,7 +347,7 @@ def test_tenants_have_keys_of_their_own() -> None:
 
 
 def test_lost_answer_leaves_one_invoice() -> None:
-    """After a lost answer a repeat sends nothing; under another key KSeF reports a duplicate."""
+    """After a lost response a repeat sends nothing; with another key KSeF reports a duplicate."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub:
         einvoices = hub.einvoices()
@@ -388,7 +388,7 @@ def test_accepted_invoice_has_its_number_and_can_be_downloaded() -> None:
 
 
 def test_failed_check_has_its_reason() -> None:
-    """An invoice that fails KSeF's check has the state failed, and KSeF's words as reason."""
+    """An invoice that fails KSeF's check has the state failed, and KSeF's text as its reason."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub:
         sent = hub.einvoices().send(INVOICE)

@@ -1,4 +1,4 @@
-"""The largest values that vendors accept, as their pages state them."""
+"""The largest values that vendors accept, as the vendors' pages state."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def test_template_has_values_for_each_recipient() -> None:
 
 
 def test_unknown_template_is_refused() -> None:
-    """The error for an unknown template names the field as MailerSend calls it."""
+    """The error for an unknown template contains MailerSend's name of the field."""
     _, mail_hub = mailersend_hub()
     mail_hub.email().send_transactional(mail(template=TemplateRef("welcome", {"a": 1})))
     with pytest.raises(InvalidRequest) as excinfo:

@@ -109,7 +109,7 @@ def test_readable_reason_comes_first() -> None:
 def test_mailersend_webhooks_about_other_things_than_messages_give_no_events(
     payload: object,
 ) -> None:
-    """MailerSend's webhooks about other things than messages give no events."""
+    """MailerSend's webhooks about things other than messages become no events."""
     assert () == mailersend_hub()[1].events("mail", _webhook(payload))
 
 

@@ -70,7 +70,7 @@ def test_sandbox_is_strict(request_: Request) -> None:
     ],
 )
 def test_mailgun_sandbox_knows_no_other_domain(request_: Request) -> None:
-    """The Mailgun sandbox knows no other domain, and refuses an email that is too large."""
+    """The Mailgun sandbox has only one domain, and refuses an email that is too large."""
     _, mail_hub = mailgun_hub()
     with pytest.raises(VendorRejected):
         mail_hub.manager.call("mail", request_)

@@ -113,7 +113,7 @@ def test_event_without_our_id() -> None:
 
 
 def test_webhook_has_a_password() -> None:
-    """A webhook needs the right password; each of its items gives an event."""
+    """A webhook needs the right password; each of its items becomes an event."""
     sandbox, mail_hub = mailjet_hub()
     receipt = mail_hub.email().send_transactional(mail())
     shared = {

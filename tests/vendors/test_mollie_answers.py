@@ -81,7 +81,7 @@ def test_open_payment_without_a_page_is_pending() -> None:
 
 
 def test_paid_mollie_payment_is_captured() -> None:
-    """A paid Mollie payment counts as captured, or as partly captured if its captures say so."""
+    """A paid Mollie payment is captured, or partly captured if its captures say so."""
     smaller_amount = {"currency": "EUR", "value": "100.00"}
 
     assert EUROS == payment().captured
@@ -172,7 +172,7 @@ def test_error_bodies_come_before_the_status(
     ],
 )
 def test_other_mollie_answers_are_classified_by_status(request_: Request, answer: Response) -> None:
-    """A response about a failed payment is no error; an unknown error body goes by status."""
+    """A response about a failed payment is no error; an unknown error is read by its status."""
     assert classify(request_, answer) is None
 
 

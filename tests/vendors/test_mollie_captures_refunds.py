@@ -45,7 +45,7 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 def test_capture_at_mollie_leaves_the_rest_authorised(shop: SandboxHub) -> None:
-    """At Mollie a capture leaves the rest authorised, unless it is the final one."""
+    """At Mollie a capture leaves the rest authorised, unless it is the final capture."""
     authorization = shop.hold()
     assert authorization.authorized_until is not None
     first = shop.payments.capture(authorization.ref, PART, final=False, idempotency_key=shop.key())

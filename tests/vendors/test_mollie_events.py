@@ -53,7 +53,7 @@ def test_every_webhook_of_a_payment_is_let_in(shop: SandboxHub) -> None:
 
 
 def test_forged_webhook_changes_nothing(shop: SandboxHub) -> None:
-    """A Mollie webhook without the token is refused; with it, it causes only a look-up."""
+    """A Mollie webhook needs the token; even with the token, it only causes a lookup."""
     payment = shop.pay("ideal")
     shop.sandbox.visit(payment.ref.id, "failed")
     notice = shop.sandbox.sent[-1]
@@ -130,5 +130,5 @@ def test_event_id_differs_from_the_payment_id() -> None:
     ids=str,
 )
 def test_mollie_webhooks_about_other_things_than_payments_give_no_events(data: object) -> None:
-    """Mollie webhooks about other things than payments give no events."""
+    """Mollie webhooks about things other than payments become no events."""
     assert () == Mollie().events(webhook(data, data), ref)

@@ -283,7 +283,7 @@ def test_accounts_and_taxes_are_read(hub: Hub, sandbox: OdooSandbox) -> None:
 
 
 def test_lost_answers_are_looked_up_by_the_mark(hub: Hub, sandbox: OdooSandbox) -> None:
-    """After a lost answer, the one record that has the key's mark is returned."""
+    """After a lost response, the one record that has the key's mark is returned."""
     sandbox.fail(Lost())
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"), idempotency_key="k-1")
     assert ["101"] == [contact.ref.id]
@@ -343,7 +343,7 @@ def test_lost_payment_is_looked_up_by_its_text(sandbox: OdooSandbox, vendor: Odo
 
 
 def test_lost_answer_of_posting_is_looked_up(hub: Hub, sandbox: OdooSandbox) -> None:
-    """If the answer to posting is lost, the invoice is looked up and counts as posted."""
+    """If the response to posting is lost, moorage looks the invoice up and reports it posted."""
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
     sandbox.fail(None, None, None, Lost())
     record = hub.accounting().create_invoice(contact.ref, SALE, idempotency_key="k-1")
@@ -381,7 +381,7 @@ def test_missing_records_are_errors(hub: Hub, sandbox: OdooSandbox) -> None:
 
 
 def test_unknown_state_or_account_type_is_unknown() -> None:
-    """An unknown state or account type becomes UNKNOWN, and Odoo's word is kept."""
+    """An unknown state or account type becomes UNKNOWN, and Odoo's own value is kept."""
     entry = read_entry(_ref, as_answer({"id": 1, "state": "frozen"}))
     account = read_account(as_answer({"id": 1, "name": "Gold", "account_type": "metal_gold"}))
     nameless_account = read_account(as_answer({"id": 1}))

@@ -99,7 +99,7 @@ def kind_of(path: str) -> str:
 
 
 def test_fields_are_those_of_the_specification() -> None:
-    """Each request and answer has only fields of the specification, and all mandatory ones."""
+    """Each request and response has all mandatory fields, and only fields of the specification."""
     mistakes: list[str] = []
     seen: set[str] = set()
     for exchange in recorded_exchanges("open_banking_uk"):

@@ -343,7 +343,7 @@ def test_bank_recognises_a_key_for_a_day() -> None:
 
 
 def test_bank_refuses_a_key_with_another_body() -> None:
-    """The bank refuses a used key with another body, and nothing changes."""
+    """The bank refuses a key that was used with another body, and nothing changes."""
     sandbox = OpenBankingUkSandbox()
     hub(sandbox).bank().pay(ORDER, idempotency_key="k-1")
     before = json.dumps(sandbox.payment_interface.consents)
@@ -389,7 +389,7 @@ def test_funds_are_confirmed_before_the_payment() -> None:
 
 @pytest.mark.parametrize("confirm_funds", [True, False])
 def test_unknown_funds_do_not_stop_a_payment(confirm_funds: bool) -> None:
-    """If the bank does not know whether there is enough money, the payment is submitted."""
+    """If the bank cannot tell whether there is enough money, the payment is submitted."""
     sandbox = OpenBankingUkSandbox()
     sandbox.payment_interface.funds = None
     bank = hub(sandbox, confirm_funds=confirm_funds).bank()
@@ -477,7 +477,7 @@ def test_consent_without_details_is_an_error(body: dict[str, Any]) -> None:
     ],
 )
 def test_refusals_of_payments(status: int, code: str | None, kind: type[Exception]) -> None:
-    """Each refusal of a payment raises its own error, and nothing is paid."""
+    """Each reason for refusing a payment raises its own error, and nothing is paid."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     ref, url = approved(sandbox, bank)
@@ -501,7 +501,7 @@ def test_refused_token_of_the_application_is_renewed() -> None:
 
 
 def changed(sandbox: OpenBankingUkSandbox, **headers: str | None) -> Response:
-    """Return the bank's answer to its first request, sent with other headers."""
+    """Return the bank's response to its first request, which is sent again with other headers."""
     first = sandbox.requests[0]
     fields = {name.lower(): value for name, value in first.headers.pairs} | {
         name.replace("_", "-"): value for name, value in headers.items()

@@ -1,4 +1,4 @@
-"""An order's addresses and lines, as each payment vendor gets them."""
+"""An order's addresses and lines, in the form that each payment vendor receives."""
 
 from __future__ import annotations
 

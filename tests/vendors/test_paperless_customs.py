@@ -111,7 +111,7 @@ def test_fedex_writes_the_invoice() -> None:
 
 
 def test_vendors_without_the_service_refuse_it() -> None:
-    """FedEx takes no invoice of yours and UPS none at all, so nothing is sent to them."""
+    """FedEx accepts no invoice file of the caller and UPS no invoice, so nothing is sent."""
     fedex, ups = fedex_account.SandboxHub(), ups_account.SandboxHub()
     calls: list[tuple[Any, Customs, ShippingCapability]] = [
         (fedex, OWN, ShippingCapability.INVOICE_UPLOAD),

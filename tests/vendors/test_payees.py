@@ -1,4 +1,4 @@
-"""Transfers of money to payees, in each vendor's requests and answers."""
+"""Transfers of money to payees, in each vendor's requests and responses."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_paypal_pays_accounts() -> None:
     ],
 )
 def test_paypal_item_has_a_state(status: str, state: PayoutState) -> None:
-    """A PayPal payout has the state of its item; a status that is not known becomes unknown."""
+    """A PayPal payout has the state of its item; an unknown status becomes unknown."""
     shop = SandboxHub(paypal)
     sent = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
     shop.sandbox.payees.batches[sent.ref.id]["items"][0] |= {
@@ -251,7 +251,7 @@ def test_batch_of_another_payout_is_a_conflict() -> None:
 
 
 def test_unknown_payout_is_refused() -> None:
-    """A payout that PayPal does not know is refused."""
+    """A payout that does not exist at PayPal is refused."""
     with pytest.raises(VendorRejected):
         SandboxHub(paypal).payments.get_payee_payout(Ref("paypal", "main", "unknown"))
 

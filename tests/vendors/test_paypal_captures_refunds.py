@@ -131,7 +131,7 @@ def test_void_is_idempotent_without_a_key(shop: SandboxHub) -> None:
 
 
 def test_lost_void_is_repeated() -> None:
-    """After a lost answer a PayPal void is sent again; PayPal's error then counts as success."""
+    """After a lost response a PayPal void is repeated; PayPal's error then counts as success."""
     shop = SandboxHub({"retry": RetryPolicy(2, base_delay=0.001)})
     with shop.hub:
         payment = shop.authorized()

@@ -70,7 +70,7 @@ def test_disputes_come_in_pages(shop: SandboxHub) -> None:
 def test_each_paypal_dispute_status_has_state(
     fields: dict[str, str], state: DisputeState, shop: SandboxHub
 ) -> None:
-    """Each PayPal dispute status has a state; an unknown status keeps PayPal's word."""
+    """Each PayPal dispute status has a state; for an unknown status, PayPal's word is kept."""
     items = [{"dispute_id": "PP-1", **fields}, {"dispute_id": "PP-2"}, "garbage"]
     shop.sandbox.fail(reply({"items": items}))
     [dispute] = shop.payments.disputes().items

@@ -172,7 +172,7 @@ def test_revoked_link_is_not_followed_up() -> None:
 
 
 def test_removed_item_counts_as_revoked() -> None:
-    """An Item that Plaid does not have any more counts as revoked; other errors are raised."""
+    """An Item that no longer exists at Plaid counts as revoked; other errors are raised."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox).bank()
     ref = granted(sandbox, bank)
@@ -185,7 +185,7 @@ def test_removed_item_counts_as_revoked() -> None:
 
 
 def test_page_of_a_proxy_revokes_nothing() -> None:
-    """If a proxy's HTML page comes instead of Plaid's answer, the consent keeps its token."""
+    """If a proxy's HTML page comes instead of Plaid's response, the consent keeps its token."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox).bank()
     ref = granted(sandbox, bank)
@@ -296,7 +296,7 @@ def test_account_has_its_iban_and_bic() -> None:
 
 
 def test_account_numbers_are_optional() -> None:
-    """Without account numbers, neither the product is asked for nor its endpoint called."""
+    """Without account numbers, moorage neither requests the product nor calls its endpoint."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox, account_numbers=False).bank()
     accounts = bank.accounts(granted(sandbox, bank))
@@ -447,7 +447,7 @@ def test_wrong_secret_is_refused() -> None:
 
 
 def raw(sandbox: PlaidSandbox, path: str, body: dict[str, Any], **headers: str) -> str:
-    """Return the error code with which a sandbox answers a request."""
+    """Return the error code of a sandbox's response to a request."""
     usual = {
         "PLAID-CLIENT-ID": sandbox.client_id,
         "PLAID-SECRET": sandbox.secret,

@@ -154,7 +154,7 @@ def test_sender_is_required() -> None:
     ],
 )
 def test_fields_of_a_read_message(table: dict[str, Any], fields: dict[str, Any]) -> None:
-    """The fields of a Plivo message are read; an unknown status keeps Plivo's word."""
+    """The fields of a Plivo message are read; for an unknown status, Plivo's word is kept."""
     receipt = read_message(REFS, reply({"message_uuid": "u-1"} | table))
 
     assert fields == {name: getattr(receipt, name) for name in fields}
@@ -190,7 +190,7 @@ def test_queued_message_without_an_id_is_a_failure(uuids: Any) -> None:
     ],
 )
 def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
-    """The fields of Plivo's number look-up are read; an unknown line type becomes unknown."""
+    """The fields of Plivo's number lookup are read; an unknown line type becomes UNKNOWN."""
     result = read_number(
         reply(
             {
@@ -209,7 +209,7 @@ def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
 
 
 def test_unknown_number_is_invalid() -> None:
-    """A number that Plivo does not know counts as invalid; any other 404 is an error."""
+    """A number that Plivo does not find is reported as invalid; any other 404 is an error."""
     sandbox = PlivoSandbox()
     sms = hub(sandbox).sms()
     result = sms.validate_number("+15005550001")

@@ -84,7 +84,7 @@ def test_records_become_events(
     ],
 )
 def test_other_webhooks_give_no_events(payload: object) -> None:
-    """Webhooks of Postmark without a message, such as manual suppressions, give no events."""
+    """Postmark webhooks without a message, such as manual suppressions, become no events."""
     webhook = WebhookEvent(vendor="postmark", id="e1", type="x", vendor_type="x", payload=payload)
 
     assert () == postmark_hub()[1].events("mail", webhook)

@@ -248,7 +248,7 @@ def test_request_without_optional_fields(shop: Shop) -> None:
 
 
 def test_reference_of_the_parcel_precedes_that_of_the_request(shop: Shop) -> None:
-    """A parcel's own reference is sent in place of the request's."""
+    """If a parcel has a reference, it is sent instead of the request's reference."""
     shop.buy(parcels=attrs.evolve(BOX, reference="BOX-1"))
 
     assert "BOX-1" == shop.bodies()[0]["shipment"][0]["references"][0]["referenceNo"]
@@ -352,7 +352,7 @@ def test_label_in_zpl_is_postnord_text_in_utf8(shop: Shop) -> None:
 
 
 def test_recorded_tracking_has_all_events_and_the_delivery(shop: Shop) -> None:
-    """A recorded tracking answer has all events, oldest first, the place and the delivery."""
+    """A recorded tracking response has all events, oldest first, the place and the delivery."""
     other = {"shipmentId": "1", "items": [{"itemId": "1", "status": "CREATED"}]}
     shop.sandbox.fail(tracking(other, TRACKED))
     parcel = shop.shipping.track("00373500454541020957", "postnord")
@@ -389,7 +389,7 @@ def test_parcel_without_events_is_tracked(shop: Shop) -> None:
 
 
 def test_shipment_that_is_not_tracked_yet_is_unknown(shop: Shop) -> None:
-    """A shipment that the tracking does not know yet keeps its number and service."""
+    """A shipment that tracking does not find yet keeps its number and service."""
     ref = shop.buy().ref
     shop.sandbox.fail(tracking())
     shipment = shop.shipping.get_shipment(ref)

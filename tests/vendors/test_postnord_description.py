@@ -106,7 +106,7 @@ QUERY: Final = frozenset({"apikey", "paperSize"})
 
 
 def test_each_name_in_request_or_in_sandbox_answer_is_one_that_postnord_knows() -> None:
-    """Each field name in a request or in the sandbox's answer is one that PostNord knows."""
+    """Each field name in a request or a response of the sandbox is a field name of PostNord."""
     seen: set[str] = set()
     problems: list[str] = []
     for exchange in recorded_exchanges("postnord"):

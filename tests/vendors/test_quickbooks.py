@@ -334,7 +334,7 @@ def test_invoice_is_read_in_full(
 
 
 def test_invoice_without_a_currency_has_no_total(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """Without a currency in the answer a record has no total, except if it was just created."""
+    """If a response has no currency, the record has no total, unless it was just created."""
     item = {"Id": "9", "SyncToken": "0", "TotalAmt": 119.87, "Balance": 119.87}
     sandbox.fail(reply({"Invoice": item}))
     assert hub.accounting().get_invoice("quickbooks:books:9?type=invoice").total is None
@@ -428,7 +428,7 @@ def test_payment_of_another_amount_is_no_success(hub: Hub, sandbox: QuickBooksSa
 def test_events_are_cloud_events(
     hub: Hub, sandbox: QuickBooksSandbox, kind: str, expected: Any
 ) -> None:
-    """A CloudEvent's type gives the record and the change; other types give no event."""
+    """A CloudEvent's type decides record and change; other types become no events."""
     verifier = WebhookVerifier("intuit", secrets=sandbox.verifier_token)
     for realm in (REALM, "1"):
         notice = sandbox.report("9", url="https://erp.example/hooks", kind=kind, realm=realm)
@@ -460,7 +460,7 @@ def test_409_without_code_and_text_may_mean_that_first_request_is_still_running(
 
 
 def test_timeout_is_no_refusal() -> None:
-    """A timeout is never a rejection, whatever its text says."""
+    """A timeout never becomes a rejection, even if its text contains one."""
     assert None is classify(Request.post("/"), fault("6240", status=408))
 
 

@@ -63,7 +63,7 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 def decline_of(shop: SandboxHub, token: str) -> PaymentDeclined:
-    """Return the decline that charging a token raises; each call uses the same key."""
+    """Return the decline that charging a token raises; all calls use the same key."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.charge(order(source=token), idempotency_key="k")
     return excinfo.value
@@ -293,7 +293,7 @@ def test_lost_answer_is_looked_up_before_a_retry() -> None:
 
 
 def test_retry_after_lost_answer_finds_payment_of_order() -> None:
-    """A retry after a lost answer finds the payment of the order."""
+    """A retry after a lost response finds the payment of the order."""
     shop = SandboxHub(retried=True)
     with shop.hub:
         shop.sandbox.fail(None, Lost())

@@ -117,7 +117,7 @@ def test_events_of_settlements_and_of_refunds_alone(shop: SandboxHub) -> None:
 
 
 def test_unknown_status_is_no_success(shop: SandboxHub) -> None:
-    """A payment with an unknown status is UNKNOWN, and nothing counts as captured."""
+    """A payment with an unknown status is UNKNOWN, and nothing is reported as captured."""
     payment = shop.pay()
     changed = shop.sandbox.payments[payment.ref.id] | {"status": "levitated"}
     shop.sandbox._notify("payment.levitated", payment=changed)  # noqa: SLF001 - no step sends it

@@ -82,7 +82,7 @@ def names_of_contract(contract: str) -> frozenset[str]:
 
 
 def undescribed_fields(vendor: str) -> set[str]:
-    """Return the fields that a vendor's modules read, and that no excerpt of it names.
+    """Return the fields that a vendor's modules read but that no excerpt contains.
 
     A module of several vendors, such as `_psd2`, is compared with the excerpts of all of them.
     """

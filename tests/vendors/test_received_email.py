@@ -1,4 +1,4 @@
-"""Received mail has the same form, whichever vendor's webhook it comes from."""
+"""Received mail has the same form, no matter which vendor's webhook delivers it."""
 
 from __future__ import annotations
 
@@ -484,5 +484,5 @@ def test_received_message_is_fetched(tmp_path: Path) -> None:
     ],
 )
 def test_result_of_a_sender_check(words: str, result: CheckResult) -> None:
-    """Each word of RFC 8601 has its result; those that decide nothing are unknown."""
+    """Each result word of RFC 8601 is read; words that decide nothing become unknown."""
     assert {result} == {check_result(word) for word in words.split()}

@@ -1,4 +1,4 @@
-"""Requests to central banks, and their answers, are compared with other projects' recordings."""
+"""Compares requests to central banks, and their responses, with other projects' recordings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class RecordedAnswer:
-    """An answer of a central bank that another project recorded.
+    """A response of a central bank that another project recorded.
 
     Attributes:
         vendor, sandbox: the bank, and the sandbox that gives the answer again.
@@ -135,7 +135,7 @@ def test_recorded_answer_is_read(name: str) -> None:
 
 @at_each
 def test_sandbox_has_the_fields_of_the_recorded_answer(name: str) -> None:
-    """The sandbox's answer has the same columns or field names as a recorded answer."""
+    """The sandbox's response has the same columns or field names as a recorded response."""
     recorded_answer = RECORDINGS[name].answer
     answer = exchanges_of(name)[0].response.body.removeprefix(b"\xef\xbb\xbf")
     if recorded_answer.startswith(b"["):

@@ -100,7 +100,7 @@ def test_a_recorded_order_of_taxjar_is_read() -> None:
 
 
 def test_a_taken_id_of_taxjar_is_compared() -> None:
-    """If TaxJar says that an id is used, the existing order is returned if it is the same sale."""
+    """If TaxJar reports a used id, the existing order is returned if it is the same sale."""
     hub, sandbox = hub_of(taxjar)
     with hub:
         sandbox.fail(TAKEN, reply({"order": ORDER}))
@@ -312,7 +312,7 @@ def test_a_calculation_of_stripe_is_about_its_sale(answer: Response) -> None:
     ],
 )
 def test_a_refund_of_taxjar_is_about_its_order(answers: list[Response]) -> None:
-    """A TaxJar answer about another order or refund than requested is an error."""
+    """A TaxJar response about another order or refund than requested is an error."""
     hub, sandbox = hub_of(taxjar)
     with hub:
         sandbox.fail(*answers)

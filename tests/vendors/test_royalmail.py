@@ -307,7 +307,7 @@ def test_label_that_is_no_pdf_is_not_returned(shop: Shop) -> None:
 
 
 def test_order_may_lack_its_label_and_number(shop: Shop) -> None:
-    """An order whose answer has no label and no tracking number counts as bought."""
+    """An order whose response has no label and no tracking number is reported as bought."""
 
     def bare(response: Response) -> Response:
         body = response.json()

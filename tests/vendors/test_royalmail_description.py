@@ -69,7 +69,7 @@ ANSWERS: Final[dict[str, Shape]] = {"POST": CREATED, "GET": FOUND, "DELETE": DEL
 
 
 def test_each_name_in_request_or_in_sandbox_answer_is_one_that_royal_mail_knows() -> None:
-    """Each field name in a request or in the sandbox's answer is one that Royal Mail knows."""
+    """Each field name in a request or response of the sandbox is a field name of Royal Mail."""
     seen: set[str] = set()
     problems: list[str] = []
     for exchange in recorded_exchanges("royalmail"):

@@ -195,7 +195,7 @@ def test_customs_lines_have_unit_values() -> None:
 def test_each_kind_of_contents_has_shipengine_word(
     contents: Contents, word: str, why: str | None
 ) -> None:
-    """Contents for which ShipEngine has no word are sent as other, with an explanation."""
+    """Contents for which ShipEngine has no value are sent as other, with an explanation."""
     even_contents = attrs.evolve(SHIRTS, quantity=2)
     customs = Customs(items=[even_contents], signer="Steve Brule", contents=contents)
     shipment = shipment_request(attrs.evolve(REQUEST, customs=customs))

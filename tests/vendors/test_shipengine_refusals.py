@@ -156,7 +156,7 @@ def test_sandbox_is_strict(
 
 @pytest.mark.parametrize("side", ["ship_from", "ship_to"])
 def test_sandbox_refuses_an_address_without_a_name(shop: SandboxHub, side: str) -> None:
-    """ShipEngine requires a person's or company's name; its error says which address lacks it."""
+    """ShipEngine needs a person's or company's name; its error names the address without one."""
     body = json.loads(json.dumps(GOOD))
     for name in ("name", "company_name"):
         body["shipment"][side].pop(name, None)

@@ -59,7 +59,7 @@ def test_tracking_at_shipengine_returns_parcel_most_detailed_status_and_its_even
 def test_shipengine_tracking_without_times_or_places_is_read_as_far_as_possible(
     shop: SandboxHub,
 ) -> None:
-    """ShipEngine tracking without times or places is read as far as it goes."""
+    """ShipEngine tracking with missing times or places is read as far as possible."""
     events = [{"status_code": "DE", "signer": "Anna"}, {"status_code": "NEW"}, 7]
     shop.sandbox.fail(reply({"status_code": "DE", "events": events}))
     tracking = shop.shipping.track("1", "ups")

@@ -221,7 +221,7 @@ def test_goods_without_a_value_have_a_price_of_zero() -> None:
 
 
 def test_published_answer_of_ups_is_read() -> None:
-    """UPS's published answer is read, whose names of fields are not those of its description."""
+    """UPS's published response is read, although its field names differ from the description's."""
     estimate = ups_estimate(UPS_SHIPMENT)
 
     assert (gbp("60"), gbp("702"), gbp("24.65")) == (
@@ -309,7 +309,7 @@ def test_incomplete_answer_of_dhl_is_no_estimate(product: Any) -> None:
     ],
 )
 def test_incomplete_answer_of_ups_is_no_estimate(fields: dict[str, Any]) -> None:
-    """An answer without an item or an amount, or in another currency, is no estimate."""
+    """A response without an item or an amount, or in another currency, is not an estimate."""
     with pytest.raises(VendorFailed):
         ups_estimate(UPS_SHIPMENT | fields)
 

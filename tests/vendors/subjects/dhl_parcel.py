@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def dhl_says(status: int, code: int, title: str) -> Response:
-    """Return an answer of DHL Parcel to an order of one shipment that it refuses."""
+    """Return DHL Parcel's response to an order of one shipment that it refuses."""
     problem = {"title": title, "statusCode": code, "detail": "It is refused."}
     head = {"title": "Bad Request", "statusCode": status, "detail": "0 of 1 shipment is created."}
     return reply({"status": head, "items": [{"sstatus": problem}]}, status)

@@ -21,7 +21,7 @@ def dpd_says(status: int, code: str) -> Response:
 
 
 def _stay(number: str, word: str) -> None:
-    """Change nothing: DPD's META-API has no tracking, so the parcel gets no new state."""
+    """Change nothing, because DPD's META-API has no tracking."""
 
 
 def dpd() -> ShippingSubject:

@@ -176,7 +176,7 @@ class MicrosoftCalendar(sdk.OAuthVendor):
     async def changes(
         self, wire: Wire, ref: Ref, /, *, start: datetime, end: datetime, after: Ref | None
     ) -> ChangePage:
-        """List the events of a period, or those changed since a link."""
+        """List the events of a period, or the events that have changed since an earlier page."""
         path = f"{self._user}/calendars/{quote(ref.id, safe='')}/calendarView/delta"
         pairs = {"startDateTime": _utc(start), "endDateTime": _utc(end)}
         request = sdk.Request.get(path, query=pairs) if after is None else _page(after, path)

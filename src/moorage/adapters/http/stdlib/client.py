@@ -1,4 +1,4 @@
-"""HTTP/1.1 with the standard library, blocking threads."""
+"""An HTTP/1.1 client made with the standard library, which blocks the calling thread."""
 
 from __future__ import annotations
 
