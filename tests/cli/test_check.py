@@ -147,6 +147,22 @@ def test_store_of_another_environment_is_reported(tmp_path: Path, keys: str) -> 
     assert 0 == command("check").code
 
 
+def test_default_store_is_not_checked_beside_a_store_of_keys(tmp_path: Path) -> None:
+    """If payments have a store of keys, the hub uses no default file, and `check` needs none."""
+    configure(f"""
+[state]
+keys_url = "sqlite:///{tmp_path}/keys.db"
+[services.bank]
+moves_money = true
+""")
+
+    result = command("check", "--json")
+
+    assert (0, []) == (result.code, result.result["unusable"])
+    assert "the memory of each process" == result.result["store"]["kind"]
+    assert 0 == command("housekeep").code
+
+
 def test_empty_configuration_is_valid() -> None:
     """An empty configuration is valid; the report says that processes do not share circuits."""
     configure("")

@@ -113,8 +113,7 @@ def assemble(
             if closes:
                 owned_ports.append(opened_port)
 
-    has_claims = "claims" in passed or configured.keys is not None
-    url = configured.state if has_claims else configured.store
+    url = configured.state if "claims" in passed else configured.store
     # The default file is named after the environment.
     location_known = configured.state is not None or report.has_no_problem("state")
     make_state = partial(

@@ -180,7 +180,7 @@ class Configured:
         state: the URL of the store, if one is named; for several shards, one URL for all of them.
         keys: the URL of a separate store for idempotency keys, if one is named.
         default_state: the URL of the store that is used if neither the configuration nor the
-            program names one, because a service moves money.
+            program names one, because a service moves money; None if `keys` is named.
         environment_id: the environment that the store belongs to.
         records_per_tenant: the maximum number of idempotency records of each tenant, if limited.
         broker: the broker of leases on this machine, if some limits are leased.
@@ -425,9 +425,14 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     if records_per_tenant is not None:
         read_count = partial(count, records_per_tenant, "records_per_tenant")
         report.make_or_report(read_count, "state.records_per_tenant", exact=True)
-    store_is_needed = state_url is None and is_needed(
-        [*accounts.accounts.values(), *accounts.doubtful.values()],
-        [*valid_services, *doubtful_services],
+    # The keys of payments need a store that survives a crash, unless they have one of their own.
+    store_is_needed = (
+        state_url is None
+        and keys_url is None
+        and is_needed(
+            [*accounts.accounts.values(), *accounts.doubtful.values()],
+            [*valid_services, *doubtful_services],
+        )
     )
     configured = Configured(
         accounts=tuple(accounts.accounts.values()),

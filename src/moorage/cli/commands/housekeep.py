@@ -55,7 +55,8 @@ def _configured_stores(context: Context) -> list[str]:
     if configured.keys is None:
         return [context.state()]
     urls = dict.fromkeys((configured.state, configured.keys))
-    return [url for url in urls if url not in {None, "memory:"}] or [context.state()]
+    shared_urls = [url for url in urls if url is not None and url != "memory:"]
+    return shared_urls or [context.state()]
 
 
 def _clean(url: str, step: Callable[[int], object], *, migrate: bool) -> int:
