@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from threading import TIMEOUT_MAX
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.concurrency.forking import ForkSafeLock
@@ -11,6 +13,7 @@ from moorage.adapters.steps._git_host_wire import FixedAccess
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.jwt import JwtAlgorithm, check_jwt_key, compact
 from moorage.errors import (
+    AttemptTimeout,
     AuthenticationFailed,
     ConfigurationError,
     CredentialRefreshFailed,
@@ -30,6 +33,8 @@ _LIFETIME: Final = timedelta(minutes=9)
 """The lifetime of an app's own token, of which GitHub allows ten minutes."""
 
 _RENEWED_BEFORE: Final = timedelta(minutes=5)
+_SHORTEST: Final = 0.01
+"""Seconds that a request has at least, since a socket without a time limit would not wait."""
 
 
 def bearer(token: Secret) -> Access:
@@ -79,21 +84,35 @@ class AppAccess:
 
         Raises:
             CredentialRefreshFailed: GitHub issues no token.
+            AttemptTimeout: another thread is still fetching the token.
         """
-        with self._lock.current:
+        until = monotonic() + timeout
+        lock = self._lock.current
+        if not lock.acquire(timeout=max(0.0, min(timeout, TIMEOUT_MAX))):
+            raise AttemptTimeout(
+                "GitHub has not yet issued the token that another call asked for.",
+                may_have_been_processed=False,
+            )
+        try:
             now = datetime.now(UTC)
-            if self._token is None or now >= self._token[1] - _RENEWED_BEFORE:
-                self._token = self._fetched(api, timeout, now)
-            return "Authorization", self._token[0]
+            token = self._token
+            if token is None or now >= token[1] - _RENEWED_BEFORE:
+                token = self._fetched(api, max(_SHORTEST, until - monotonic()), now)
+                self._token = token
+            return "Authorization", token[0]
+        finally:
+            lock.release()
 
     def renew(self, refused: Secret, /) -> bool:
         """Drop a refused token, so that the next request fetches a new one."""
-        with self._lock.current:
-            if self._token is not None and self._token[0] == refused:
-                self._token = None
-                return True
-            # Another thread has forgotten it already.
-            return self._token is None
+        # Without the lock, which another thread may hold until GitHub answers. At worst a new
+        # token is dropped, and the next request fetches one more.
+        token = self._token
+        if token is not None and token[0] == refused:
+            self._token = None
+            return True
+        # Another thread has forgotten it already.
+        return token is None
 
     def _fetched(self, api: GitHostApi, timeout: float, now: datetime) -> tuple[Secret, datetime]:
         path = f"/app/installations/{self._installation_id}/access_tokens"
