@@ -206,6 +206,26 @@ def test_missing_parts_follow_from_the_start(rule: str, pattern: Mapping[str, An
     assert pattern == {name: body[name] for name in pattern}
 
 
+def test_last_day_of_each_month_is_day_31_of_graph() -> None:
+    """The last day of each month is day 31 of Graph, which moves it in shorter months."""
+    assert 31 == recurrence("FREQ=MONTHLY;BYMONTHDAY=-1")["pattern"]["dayOfMonth"]
+    assert 29 == recurrence("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=-1")["pattern"]["dayOfMonth"]
+
+
+@pytest.mark.parametrize(
+    "rule, start",
+    [
+        ("FREQ=MONTHLY", date(2026, 1, 31)),
+        ("FREQ=MONTHLY;BYMONTHDAY=30", date(2026, 1, 30)),
+        ("FREQ=YEARLY", date(2028, 2, 29)),
+    ],
+)
+def test_day_that_graph_would_move_is_refused(rule: str, start: date) -> None:
+    """A day that shorter months lack is refused, because Graph would use their last day."""
+    with pytest.raises(InvalidData, match="BYMONTHDAY=-1 is the last day of each month"):
+        recurrence(rule, start)
+
+
 @pytest.mark.parametrize(
     "until, last_day",
     [
@@ -239,6 +259,8 @@ def test_whole_days_end_with_a_day() -> None:
         ),
         ({"type": "relativeMonthly"}, {"type": "noEnd"}),
         ({"type": "absoluteMonthly", "dayOfMonth": 99}, {"type": "noEnd"}),
+        ({"type": "absoluteMonthly", "dayOfMonth": 0}, {"type": "noEnd"}),
+        ({"type": "absoluteYearly", "dayOfMonth": 1, "month": 13}, {"type": "noEnd"}),
         ({"type": "daily"}, {"type": "endDate"}),
         ({"type": "daily"}, {"type": "numbered"}),
         ({"type": "daily"}, {"type": "someday", "endDate": "2026-03-10"}),

@@ -6,6 +6,7 @@ that RFC 5545 cannot express is read as None.
 
 from __future__ import annotations
 
+from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,11 +75,47 @@ def _pattern(rule: RecurrenceRule, start: date | datetime) -> dict[str, Any]:
         if period == "Yearly" and not rule.by_month:
             raise _unknown_rule_error("a weekday of a year without BYMONTH")
         return pattern | {"type": f"relative{period}", **_relative_days(rule)}
+    day = _day_of_month(rule, start, pattern.get("month"))
+    return pattern | {"type": f"absolute{period}", "dayOfMonth": day}
+
+
+def _day_of_month(rule: RecurrenceRule, start: date | datetime, month: int | None) -> int:
+    """The day of a month in Graph, which moves it to the last day of a month without that day."""
+    shortest, longest = _month_lengths(month)
+    for day in range(shortest + 1, longest):
+        if {"by_month_day": rule.by_month_day, "by_set_pos": rule.by_set_pos} == _rule_days(
+            day, month
+        ):
+            return day
     _refuse_parts(rule, "by_set_pos")
     day = _single_value(rule.by_month_day or (start.day,), "BYMONTHDAY")
+    if day == -1:
+        return longest
     if day < 0:
-        raise _unknown_rule_error("a BYMONTHDAY that counts from the end of the month")
-    return pattern | {"type": f"absolute{period}", "dayOfMonth": day}
+        raise _unknown_rule_error("a BYMONTHDAY that counts from the end of the month, except -1")
+    if day > shortest:
+        raise _unknown_rule_error(
+            f"day {day} of a month that may be shorter, because Graph would use its last day;"
+            " BYMONTHDAY=-1 is the last day of each month"
+        )
+    return day
+
+
+def _rule_days(day: int, month: int | None) -> dict[str, Any]:
+    """The parts of a rule for a day of a month in Graph; a shorter month has its last day."""
+    shortest, longest = _month_lengths(month)
+    if day <= shortest:
+        return {"by_month_day": (day,)}
+    if day >= longest:
+        return {"by_month_day": (-1,)}
+    return {"by_month_day": tuple(range(shortest, day + 1)), "by_set_pos": (-1,)}
+
+
+def _month_lengths(month: int | None) -> tuple[int, int]:
+    """The smallest and the largest number of days of a month, or of any month for None."""
+    if month is None:
+        return 28, 31
+    return monthrange(2025, month)[1], monthrange(2024, month)[1]
 
 
 def _relative_days(rule: RecurrenceRule) -> dict[str, Any]:
@@ -156,7 +193,9 @@ def _parts_of(kind: str, pattern: sdk.Answer) -> Mapping[str, Any] | None:
         return {"by_day": names, "week_start": first_day}
     if kind.startswith("absolute"):
         day = pattern.integer("dayOfMonth")
-        return None if day is None else parts | {"by_month_day": (day,)}
+        if day is None or not 1 <= day <= 31 or month not in {None, *range(1, 13)}:
+            return None
+        return parts | _rule_days(day, month if "by_month" in parts else None)
     if kind.startswith("relative"):
         position = _POSITIONS.get(pattern.text("index") or "first")
         if position is None or not names:
