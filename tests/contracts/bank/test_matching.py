@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from moorage.contracts.bank import (
     Counterparty,
+    CreditorReference,
     EntryBatch,
     EntryStatus,
     Iban,
@@ -52,6 +53,7 @@ def _decision(result: MatchResult) -> tuple[str, str, list[str]]:
 
 
 INVOICE = _item("A", invoice_number="RE-2026/0815")
+LONGEST_REFERENCE = CreditorReference.of("539007547034ABCDEFGH1")
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,11 @@ INVOICE = _item("A", invoice_number="RE-2026/0815")
         (
             {"remittance": "Ref RF18 5390 0754 7034 thanks"},
             [_item("A", reference="RF18539007547034")],
+            ("matched", "invoice_number", ["A"]),
+        ),
+        (
+            {"remittance": f"Ref {LONGEST_REFERENCE.spaced} thanks"},
+            [_item("A", reference=LONGEST_REFERENCE.value)],
             ("matched", "invoice_number", ["A"]),
         ),
         (

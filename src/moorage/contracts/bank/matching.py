@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 _WORD: Final = re.compile(r"[A-Z0-9]+")
 _LONGEST_NUMBER: Final = 35
 _SHORTEST_NUMBER: Final = 4
-_MOST_WORDS: Final = 6
+_MOST_WORDS: Final = 9
+"""The words of the longest number in groups of four, as creditor references are printed."""
 
 
 class MatchReason(OneOf, field="reason"):
