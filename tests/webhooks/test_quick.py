@@ -79,6 +79,7 @@ OWN: dict[str, tuple[WebhookScheme, dict[str, str]]] = {
         own_scheme(signs="{mark:at}|{body}", separator=";", prefix="s=", algorithm="hmac-sha384"),
         {"X-Sig": f"s=0; at=7;s={hmac_of(b'7|' + BODY, 'sha384').hex()} ;x=1"},
     ),
+    "any case": (own_scheme(encoding="hex-any-case"), {"X-Sig": hmac_of(BODY).hex()}),
     "raw": (
         own_scheme(body="raw", id="{header:X-Id}", type="fixed"),
         {"X-Sig": hmac_of(BODY).hex(), "X-Id": "7"},
@@ -269,6 +270,16 @@ def test_unusual_headers_use_the_full_verifier(change: Any) -> None:
     sent_request = GITHUB.send(NOW, 1)
     ways = VerifierPaths("github", SECRET)
     options = sent_request.arguments() | {"headers": change(sent_request.headers)}
+
+    assert ways.short(options) is None
+    assert ways.verifier.verify(**options)
+
+
+def test_capital_letters_of_a_signature_use_the_full_verifier() -> None:
+    """A signature in capital letters is left to the full verifier, which accepts it."""
+    ways = VerifierPaths(own_scheme(encoding="hex-any-case"), SECRET)
+    headers = {"X-Sig": hmac_of(BODY).hex().upper()}
+    options: dict[str, Any] = {"headers": headers, "body": BODY}
 
     assert ways.short(options) is None
     assert ways.verifier.verify(**options)
