@@ -123,6 +123,11 @@ LONGEST_REFERENCE = CreditorReference.of("539007547034ABCDEFGH1")
             ("ambiguous", "several_items", ["A", "B"]),
         ),
         (
+            {"remittance": "invoice 4711"},
+            [_item("A", invoice_number="4711"), _item("B", reference="4711")],
+            ("ambiguous", "several_items", ["A", "B"]),
+        ),
+        (
             {"references": ["9999"], "remittance": "invoice 4712"},
             [_item("A", reference="9999"), _item("B", reference="9999", invoice_number="4712")],
             ("matched", "reference", ["B"]),

@@ -299,7 +299,7 @@ class _Index:
                 continue
             for stop in range(min(len(words), start + _MOST_WORDS), start, -1):
                 number = "".join(words[start:stop])
-                items = self._by_number.get(number) or self._by_reference.get(number)
+                items = [*self._by_number.get(number, ()), *self._by_reference.get(number, ())]
                 if items and len(number) >= _SHORTEST_NUMBER:
                     yield from items
                     end = stop
