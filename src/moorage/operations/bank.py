@@ -100,7 +100,7 @@ class Bank:
         return run_now(self._flows.run(BankFlows.get_consent, ref, timeout=timeout))
 
     def revoke_consent(self, ref: Ref | str, *, timeout: float | None = None) -> BankConsent:
-        """End a consent; one that does not exist any more counts as revoked.
+        """End a consent; a consent that does not exist any more counts as revoked.
 
         Args:
             ref: reference of the consent.
@@ -244,7 +244,7 @@ class AsyncBank:
         return await self._flows.run(BankFlows.get_consent, ref, timeout=timeout)
 
     async def revoke_consent(self, ref: Ref | str, *, timeout: float | None = None) -> BankConsent:
-        """End a consent; one that does not exist any more counts as revoked.
+        """End a consent; a consent that does not exist any more counts as revoked.
 
         Args:
             ref: reference of the consent.

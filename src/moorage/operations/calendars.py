@@ -106,7 +106,7 @@ class Calendars:
         invite: bool = True,
         timeout: float | None = None,
     ) -> CalendarEvent:
-        """Change the named fields of an event; all other fields stay as they are.
+        """Change the named fields of an event; all others stay as they are.
 
         Args:
             ref: reference of the event; that of a series changes all its occurrences.
@@ -126,7 +126,7 @@ class Calendars:
         )
 
     def cancel(self, ref: Ref | str, *, invite: bool = True, timeout: float | None = None) -> None:
-        """Cancel an event and delete it; one that does not exist counts as cancelled.
+        """Cancel an event and delete it; an event that does not exist counts as cancelled.
 
         Args:
             ref: reference of the event; that of a series cancels all its occurrences.
@@ -267,7 +267,7 @@ class AsyncCalendars:
         invite: bool = True,
         timeout: float | None = None,
     ) -> CalendarEvent:
-        """Change the named fields of an event; all other fields stay as they are.
+        """Change the named fields of an event; all others stay as they are.
 
         Args:
             ref: reference of the event; that of a series changes all its occurrences.
@@ -287,7 +287,7 @@ class AsyncCalendars:
     async def cancel(
         self, ref: Ref | str, *, invite: bool = True, timeout: float | None = None
     ) -> None:
-        """Cancel an event and delete it; one that does not exist counts as cancelled.
+        """Cancel an event and delete it; an event that does not exist counts as cancelled.
 
         Args:
             ref: reference of the event; that of a series cancels all its occurrences.

@@ -83,7 +83,7 @@ class Chat:
         return run_now(self._flows.run(ChatFlows.edit, ref, message, timeout=timeout))
 
     def delete(self, ref: Ref | str, *, timeout: float | None = None) -> ChatReceipt:
-        """Delete a message, or cancel a scheduled one; one that does not exist counts as deleted.
+        """Delete a message, or cancel a scheduled one; a missing message counts as deleted.
 
         Args:
             ref: reference of the message.
@@ -149,7 +149,7 @@ class AsyncChat:
         return await self._flows.run(ChatFlows.edit, ref, message, timeout=timeout)
 
     async def delete(self, ref: Ref | str, *, timeout: float | None = None) -> ChatReceipt:
-        """Delete a message, or cancel a scheduled one; one that does not exist counts as deleted.
+        """Delete a message, or cancel a scheduled one; a missing message counts as deleted.
 
         Args:
             ref: reference of the message.

@@ -107,7 +107,7 @@ class People:
         version: str | None = None,
         timeout: float | None = None,
     ) -> None:
-        """Change the named fields of an account; all other fields stay as they are.
+        """Change the named fields of an account; all others stay as they are.
 
         Args:
             ref: reference of the account.
@@ -143,7 +143,7 @@ class People:
         return run_now(self._flows.run(PeopleFlows.reactivate, ref, timeout=timeout))
 
     def delete(self, ref: Ref | str, *, timeout: float | None = None) -> None:
-        """Delete an account with its data; one that does not exist counts as deleted.
+        """Delete an account with its data; an account that does not exist counts as deleted.
 
         Args:
             ref: reference of the account.
@@ -184,7 +184,7 @@ class People:
     def add_member(
         self, ref: Ref | str, member: Ref | str, *, timeout: float | None = None
     ) -> None:
-        """Add a person to a group; somebody who is a member stays one.
+        """Add a person to a group; a person who is already a member stays a member.
 
         Args:
             ref: reference of the group.
@@ -280,7 +280,7 @@ class AsyncPeople:
         version: str | None = None,
         timeout: float | None = None,
     ) -> None:
-        """Change the named fields of an account; all other fields stay as they are.
+        """Change the named fields of an account; all others stay as they are.
 
         Args:
             ref: reference of the account.
@@ -316,7 +316,7 @@ class AsyncPeople:
         return await self._flows.run(PeopleFlows.reactivate, ref, timeout=timeout)
 
     async def delete(self, ref: Ref | str, *, timeout: float | None = None) -> None:
-        """Delete an account with its data; one that does not exist counts as deleted.
+        """Delete an account with its data; an account that does not exist counts as deleted.
 
         Args:
             ref: reference of the account.
@@ -357,7 +357,7 @@ class AsyncPeople:
     async def add_member(
         self, ref: Ref | str, member: Ref | str, *, timeout: float | None = None
     ) -> None:
-        """Add a person to a group; somebody who is a member stays one.
+        """Add a person to a group; a person who is already a member stays a member.
 
         Args:
             ref: reference of the group.
