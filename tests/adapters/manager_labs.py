@@ -247,6 +247,8 @@ class AwsLab(Lab):
             if request.headers.get("authorization") != "proof of the pod":
                 return json_behaviour({"code": "AccessDenied"}, 401)
             return self._role()
+        if request.path == "/sts/":
+            return self._web_identity(dict(parse_qsl(request.body.decode())))
         if request.method != "POST" or request.target != "/":
             return self.refuse(request.target, self._error("UnknownOperationException"))
         if request.headers.get("content-type") != "application/x-amz-json-1.1":
@@ -255,6 +257,33 @@ class AwsLab(Lab):
         if problem is not None:
             return self._error(problem)
         return self._operation(request.headers["x-amz-target"], request.json())
+
+    def _web_identity(self, options: dict[str, str]) -> Behaviour:
+        """Exchange a pod's token for keys of a role, as AWS's token service (STS) does."""
+        if options.pop("WebIdentityToken", "") != "token of the pod":
+            error = "<Error><Type>Sender</Type><Code>InvalidIdentityToken</Code></Error>"
+            return Behaviour(400, body=f"<ErrorResponse>{error}</ErrorResponse>".encode())
+        expected = {
+            "Action": "AssumeRoleWithWebIdentity",
+            "Version": "2011-06-15",
+            "RoleArn": "arn:aws:iam::1:role/ours",
+            "RoleSessionName": "moorage",
+        }
+        if options != expected:
+            return self.refuse(f"{options}", Behaviour(400))
+        keys: Any = self._role()
+        fields = json.loads(keys.body)
+        names = {"Token": "SessionToken"}
+        credentials = "".join(
+            f"<{names.get(name, name)}>{fields[name]}</{names.get(name, name)}>"
+            for name in ("AccessKeyId", "SecretAccessKey", "Token", "Expiration")
+        )
+        return Behaviour(
+            body="<AssumeRoleWithWebIdentityResponse"
+            ' xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult>'
+            f"<Audience>sts.amazonaws.com</Audience><Credentials>{credentials}</Credentials>"
+            "</AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>".encode()
+        )
 
     def _operation(self, target: str, options: dict[str, str]) -> Behaviour:
         service, _, action = target.partition(".")

@@ -75,6 +75,53 @@ def test_keys_of_a_container(is_async: bool, tmp_path: Path) -> None:
             aws.get(aws.provider_in(AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{aws.lab.url}/container"))
 
 
+@EITHER
+def test_keys_of_a_pods_role(is_async: bool, tmp_path: Path) -> None:
+    """The token of a pod's service account is exchanged for keys of the role that it names."""
+    token = tmp_path / "token"
+    token.write_text("token of the pod\n")
+    role = {"AWS_ROLE_ARN": "arn:aws:iam::1:role/ours"}
+    with Aws(is_async=is_async) as aws:
+        pod = {
+            "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
+            "AWS_ENDPOINT_URL_STS": f"{aws.lab.url}/sts",
+        }
+        assert OLD == aws.get(aws.instance(**pod, **role))
+        assert [] == [item for item in aws.lab.server.requests if "/latest/" in item.path]
+        with pytest.raises(ConfigurationError, match="AWS_ROLE_ARN is not"):
+            aws.get(aws.provider_in(**pod))
+        token.write_text(f"{SECRET} of another pod")
+        with pytest.raises(AuthenticationFailed, match="InvalidIdentityToken") as caught:
+            aws.get(aws.provider_in(**pod, **role))
+        assert "trusts the service account" in caught.value.remedy
+        assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "status, body, error",
+    [
+        (400, "<ErrorResponse><Code>IDPCommunicationError</Code></ErrorResponse>", "cannot reach"),
+        (503, "busy", "is not available"),
+        (200, "<Credentials><AccessKeyId>A</AccessKeyId></Credentials>", "unexpected response"),
+    ],
+)
+def test_token_service_that_gives_no_keys(
+    status: int, body: str, error: str, tmp_path: Path
+) -> None:
+    """If the token service fails or answers with something else, a later attempt may succeed."""
+    token = tmp_path / "token"
+    token.write_text("token of the pod")
+    with Aws(is_async=False) as aws:
+        aws.lab.server.always(Behaviour(status, body=body.encode()))
+        provider = aws.provider_in(
+            AWS_WEB_IDENTITY_TOKEN_FILE=str(token),
+            AWS_ROLE_ARN="arn:aws:iam::1:role/ours",
+            AWS_ENDPOINT_URL_STS=aws.lab.url,
+        )
+        with pytest.raises(StorageUnavailable, match=error):
+            aws.get(provider)
+
+
 def test_container_credentials_need_tls_or_a_local_url() -> None:
     """Credentials for containers need TLS, except from this machine or AWS's own addresses."""
     with Aws(is_async=False) as aws:

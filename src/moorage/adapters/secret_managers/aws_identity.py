@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
@@ -11,12 +12,14 @@ import attrs
 
 from moorage.adapters.secret_managers._answers import (
     failure_error,
+    refusal,
     secret_at,
     unexpected_answer,
     value_at,
 )
 from moorage.domain.auth.methods import Credentials
 from moorage.domain.http.requests import Request
+from moorage.domain.http.urls import validate_private_url
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.signing.sigv4 import AwsSigV4
@@ -27,12 +30,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.domain.http.requests import Response
+    from moorage.errors import ConnectorError
     from moorage.ports.secret_manager import Line
 
 _CONTAINERS: Final = "http://169.254.170.2"
 _INSTANCE: Final = "http://169.254.169.254"
 _ROLES: Final = "/latest/meta-data/iam/security-credentials/"
 _HOUR: Final = "3600"
+_TOKEN_SERVICE: Final = "AWS's token service"  # noqa: S105 - the name of a service
+_TRY_AGAIN: Final = "IDPCommunicationError"
+"""The token service could not reach the issuer of the token, such as a Kubernetes cluster."""
+_LOGIN_REFUSED: Final = (400, 401, 403)
 _TRUSTED_HOSTS: Final = frozenset(
     {"127.0.0.1", "::1", "localhost", "169.254.170.2", "169.254.170.23", "fd00:ec2::23"}
 )
@@ -70,8 +78,11 @@ class AwsEnvironment:
     """AWS access keys from environment variables, the container or the EC2 instance.
 
     1. The variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
-    2. The endpoint in AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or …_FULL_URI, in a container.
-    3. The metadata of the instance, in its second version, unless AWS_EC2_METADATA_DISABLED is
+    2. The role AWS_ROLE_ARN, for the token in AWS_WEB_IDENTITY_TOKEN_FILE, which Kubernetes (EKS)
+       writes for the service account of a pod. AWS_ENDPOINT_URL_STS sets the address of AWS's token
+       service, if it is not the default.
+    3. The endpoint in AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or …_FULL_URI, in a container.
+    4. The metadata of the instance, in its second version, unless AWS_EC2_METADATA_DISABLED is
        `true`. AWS_EC2_METADATA_SERVICE_ENDPOINT sets its address, if it is not the default.
 
     Attributes:
@@ -87,6 +98,9 @@ class AwsEnvironment:
         keys_of_variables = _keys_of_variables(self)
         if keys_of_variables is not None:
             return _signing_credentials(keys_of_variables, region, service, None)
+        token_file = self.environment.get("AWS_WEB_IDENTITY_TOKEN_FILE")
+        if token_file:
+            return await self._of_role(wire, token_file, region, service)
         container = self._container()
         if container is not None:
             return await self._of_container(wire, container, region, service)
@@ -103,6 +117,31 @@ class AwsEnvironment:
         """Return an environment variable as a secret; None if it is unset or empty."""
         text = self.environment.get(variable, "")
         return Secret(text) if text and is_encodable(text) else None
+
+    async def _of_role(self, wire: Line, token_file: str, region: str, service: str) -> Credentials:
+        """Return the access keys of a role that AWS gives to the holder of a token."""
+        role = self.environment.get("AWS_ROLE_ARN")
+        if not role:
+            raise ConfigurationError(
+                "AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not.",
+                path="identity",
+                remedy="Set AWS_ROLE_ARN, for example with the annotation"
+                " eks.amazonaws.com/role-arn of the pod's service account.",
+            )
+        endpoint = self.environment.get("AWS_ENDPOINT_URL_STS") or _token_service(region)
+        session = self.environment.get("AWS_ROLE_SESSION_NAME") or "moorage"
+        token = await wire.read(token_file)
+        answer = await wire.send(
+            validate_private_url(endpoint), _role_request(role, session, token)
+        )
+        if not answer.ok:
+            raise _role_error(answer)
+        key, expires_at = _xml_text(answer, "AccessKeyId"), _xml_text(answer, "Expiration")
+        secret = _xml_secret(answer, "SecretAccessKey")
+        session_token, ends_at = _xml_secret(answer, "SessionToken"), _utc_time(expires_at)
+        if key is None or secret is None or session_token is None or ends_at is None:
+            raise unexpected_answer(_TOKEN_SERVICE, answer)
+        return _signing_credentials(AwsKeys(key, secret, session_token), region, service, ends_at)
 
     def _container(self) -> str | None:
         """Return the URL from which this container gets access keys; None on a plain machine."""
@@ -184,6 +223,49 @@ def _keys_of_variables(identity: AwsEnvironment) -> AwsKeys | None:
     secret, token = identity.secret("AWS_SECRET_ACCESS_KEY"), identity.secret("AWS_SESSION_TOKEN")
     key = identity.environment.get("AWS_ACCESS_KEY_ID")
     return AwsKeys(key, secret, token) if key and secret is not None else None
+
+
+def _token_service(region: str) -> str:
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"https://sts.{region}.{domain}"
+
+
+def _role_request(role: str, session: str, token: Secret) -> Request:
+    return Request.post(
+        "/",
+        form={
+            "Action": "AssumeRoleWithWebIdentity",
+            "Version": "2011-06-15",
+            "RoleArn": role,
+            "RoleSessionName": session,
+            "WebIdentityToken": token.reveal(),
+        },
+    )
+
+
+def _role_error(answer: Response) -> ConnectorError:
+    """Return the error for a token that AWS's token service did not exchange."""
+    code = _xml_text(answer, "Code")
+    if code == _TRY_AGAIN:
+        return StorageUnavailable(
+            f"{_TOKEN_SERVICE} cannot reach the issuer of the token (status {answer.status}).",
+            remedy="Try again, and check the address of the role's identity provider.",
+        )
+    remedy = "Check AWS_ROLE_ARN, and that the role trusts the service account of this pod."
+    if answer.status in _LOGIN_REFUSED:
+        return refusal(_TOKEN_SERVICE, answer, code, remedy)
+    return failure_error(_TOKEN_SERVICE, answer, code, remedy)
+
+
+def _xml_text(answer: Response, name: str) -> str | None:
+    """Return the text of the first XML element with this name that contains no others."""
+    match = re.search(f"<{name}>([^<>&]{{1,200}})</{name}>", answer.text)
+    return None if match is None else match[1].strip()
+
+
+def _xml_secret(answer: Response, name: str) -> Secret | None:
+    match = re.search(f"<{name}>([^<>&]+)</{name}>", answer.text)
+    return None if match is None else Secret(match[1].strip())
 
 
 def _with_token(request: Request, token: Secret) -> Request:
