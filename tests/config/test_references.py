@@ -94,7 +94,9 @@ def test_secret_that_looks_like_another_type_is_kept(
 
     for service in configured.services:
         assert isinstance(service.credentials, Credentials)
-        assert text == service.credentials.secret.reveal()
+        secret = service.credentials.secret
+        assert secret is not None
+        assert text == secret.reveal()
     (account,) = configured.accounts
     assert [text] == [secret.reveal() for secret in account.webhook_secrets]
 

@@ -23,8 +23,8 @@ _WIDTH: Final = 100
 _TITLE: Final = "# What a crash leaves behind\n\n"
 
 _SUMMARY: Final = """\
-**In {cells} crashes of moorage, {double}, {lost}, and {stuck}.** After {person}, a person has to
-look the outcome up at the vendor, for one of two reasons: the vendor has neither idempotency keys
+**In {cells} crashes of moorage, {double}, {lost}, and {stuck}.** After {person}, an operator has to
+look up the outcome at the vendor, for one of two reasons: the vendor has neither idempotency keys
 nor a look-up, or the vendor did not list the payment. In {whole} of these {person_count} crashes,
 each effect had happened exactly once. {unrun}In the same crashes, Celery, procrastinate and DBOS,
 each with the task from its documentation, left {failed} of {controls} orders charged twice, never
@@ -61,7 +61,7 @@ database afterwards, the host runs again, as a user would try again.
 ## moorage
 
 The result `once` means that each effect happened exactly once, and the entry is done. The result
-`person` means that the entry is `unknown`, nothing was repeated, and a person has to look at the
+`person` means that the entry is `unknown`, nothing was repeated, and an operator has to look at the
 vendor's web page. Each cell of the table stands for all five faults. If their results differ, the
 cell shows how many faults had each result.
 
@@ -82,9 +82,9 @@ sells each shipment only once.
 
 If the request never reached the vendor, a look-up finds nothing. If the vendor must have listed a
 payment by now, but has not, the payment stays `unknown`, and moorage lists it for a
-[person](../how-to/unknown-payments.md) to decide. A label stays `unknown` for a person as soon as
-the look-up of the next worker does not find it. moorage never automatically buys a second label or
-charges again.
+[person](../how-to/unknown-payments.md) to decide. If the next worker's lookup does not find the
+label, the label stays `unknown` until an operator decides. moorage never automatically buys a
+second label or charges again.
 
 ## Other task queues
 
@@ -93,7 +93,8 @@ charges again.
 _OTHER_QUEUES: Final = """\
 In this comparison, each task queue makes one charge. The task in each queue is a plain HTTP
 request, as in the queue's documentation. The host queues the task after its commit. The result
-`stuck` means that the task is not done, and a second worker did not take it within {seconds:g}
+`stuck` means that the task is not done, and that no second worker claimed the task within \
+{seconds:g}
 seconds. The result `lost` means that there is no charge, and no task is left to make it.
 """
 

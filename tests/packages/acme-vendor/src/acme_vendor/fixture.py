@@ -1,4 +1,4 @@
-"""An account at the sandbox, as a configuration would define."""
+"""An account at the sandbox, as a configuration would define it."""
 
 from __future__ import annotations
 
