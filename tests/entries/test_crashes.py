@@ -108,7 +108,7 @@ def test_page_counts_the_cells() -> None:
     text = " ".join(page.page_of_rows(rows).split())
     assert f"**In {len(CASES) * len(FAULTS) * len(POINTS)} crashes of moorage, 1 effect" in text
     assert "1 effect happened twice, no effect was lost, and no call was stuck.**" in text
-    assert "After 1 of these crashes, a person" in text
+    assert "After 1 of these crashes, an operator" in text
     assert "In 1 of these 1 crashes, each" in text
     assert "left 1 of 1 orders" in text
     assert "| once | once | once | 1 double, 4 once | once | once | once |" in text
