@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message
 
 from moorage.adapters.messages._kafka_cluster import (
     ALL_DOWN,
@@ -34,7 +34,7 @@ from moorage.adapters.messages._kafka_cluster import (
     options_error,
 )
 from moorage.adapters.messages._kafka_records import place_of, records_of
-from moorage.adapters.messages._kafka_starts import LatestStarts
+from moorage.adapters.messages._kafka_starts import LatestStarts, position_at
 from moorage.domain.messages.kafka import is_final, partition_lag, reading_error
 from moorage.domain.messages.kafka_commits import UncommittedPositions
 
@@ -380,7 +380,7 @@ class KafkaReader:
         if place not in self._held:
             self._positions[place] = position
             return
-        _attempt(partial(self._consumer.seek, _position(place, position)))
+        _attempt(partial(self._consumer.seek, position_at(place, position)))
 
     def stop(self) -> None:
         """End all waits of the reader; any thread may call this."""
@@ -434,10 +434,5 @@ def _partition_of(item: Any) -> Partition:
     return item.topic, item.partition
 
 
-def _position(place: Partition, position: int) -> Any:
-    topic, number = place
-    return TopicPartition(topic, int(number or 0), position)
-
-
 def _positions(positions: Mapping[Partition, int]) -> list[Any]:
-    return [_position(place, position) for place, position in positions.items()]
+    return [position_at(place, position) for place, position in positions.items()]

@@ -61,7 +61,7 @@ class LatestStarts:
         committed_places = self._committed(candidates)
         ends = {
             place: self._consumer.get_watermark_offsets(
-                _position(place), timeout=self._patience, cached=False
+                position_at(place), timeout=self._patience, cached=False
             )[1]
             for place in candidates
             if place not in committed_places
@@ -82,7 +82,7 @@ class LatestStarts:
         # A transaction may have committed a later position.
         committed_places = self._committed([*self._uncommitted])
         positions = [
-            _position(place, end)
+            position_at(place, end)
             for place, end in self._uncommitted.items()
             if place not in committed_places
         ]
@@ -94,10 +94,11 @@ class LatestStarts:
         """Return those partitions of which the group has committed a position."""
         if not places:
             return set()
-        positions = self._consumer.committed([*map(_position, places)], timeout=self._patience)
+        positions = self._consumer.committed([*map(position_at, places)], timeout=self._patience)
         return {(item.topic, item.partition) for item in positions if item.offset >= 0}
 
 
-def _position(place: Partition, offset: int = OFFSET_INVALID) -> Any:
+def position_at(place: Partition, offset: int = OFFSET_INVALID) -> Any:
+    """Return a partition with an offset, as librdkafka takes it."""
     topic, number = place
     return TopicPartition(topic, int(number or 0), offset)

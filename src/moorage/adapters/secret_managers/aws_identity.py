@@ -128,7 +128,7 @@ class AwsEnvironment:
                 remedy="Set AWS_ROLE_ARN, for example with the annotation"
                 " eks.amazonaws.com/role-arn of the pod's service account.",
             )
-        endpoint = self.environment.get("AWS_ENDPOINT_URL_STS") or _token_service(region)
+        endpoint = self.environment.get("AWS_ENDPOINT_URL_STS") or default_endpoint("sts", region)
         session = self.environment.get("AWS_ROLE_SESSION_NAME") or "moorage"
         token = await wire.read(token_file)
         answer = await wire.send(
@@ -225,9 +225,10 @@ def _keys_of_variables(identity: AwsEnvironment) -> AwsKeys | None:
     return AwsKeys(key, secret, token) if key and secret is not None else None
 
 
-def _token_service(region: str) -> str:
+def default_endpoint(service: str, region: str) -> str:
+    """Return the URL of an AWS service in a region."""
     domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"https://sts.{region}.{domain}"
+    return f"https://{service}.{region}.{domain}"
 
 
 def _role_request(role: str, session: str, token: Secret) -> Request:

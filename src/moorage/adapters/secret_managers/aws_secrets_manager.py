@@ -19,7 +19,7 @@ from moorage.adapters.secret_managers._answers import (
     word_at,
 )
 from moorage.adapters.secret_managers._owner_names import secret_path
-from moorage.adapters.secret_managers.aws_identity import AwsEnvironment
+from moorage.adapters.secret_managers.aws_identity import AwsEnvironment, default_endpoint
 from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import validate_private_url
 from moorage.domain.secrets.secret import Secret
@@ -66,13 +66,8 @@ _TEMPORARY: Final = frozenset(
 _NOT_FOUND: Final = "ResourceNotFoundException"
 
 
-def _host(region: str) -> str:
-    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"https://{SERVICE}.{region}.{domain}"
-
-
 def _default_endpoint(manager: AwsSecretsManager) -> str:
-    return _host(manager.region)
+    return default_endpoint(SERVICE, manager.region)
 
 
 @attrs.frozen

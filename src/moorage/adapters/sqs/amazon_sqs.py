@@ -18,7 +18,11 @@ from moorage.adapters.links.shared_sync import SharedLink
 from moorage.adapters.messages.publisher_async import AsyncMessagePublisher
 from moorage.adapters.messages.publisher_sync import MessagePublisher
 from moorage.adapters.secret_managers._session_async import session_async
-from moorage.adapters.secret_managers.aws_identity import AwsEnvironment, AwsKeys
+from moorage.adapters.secret_managers.aws_identity import (
+    AwsEnvironment,
+    AwsKeys,
+    default_endpoint,
+)
 from moorage.adapters.secret_managers.managed_secrets import session_now
 from moorage.adapters.sqs._links import AsyncSqsLink, SqsLink
 from moorage.adapters.sqs._requests import SERVICE, SqsAccess, SqsRequests
@@ -59,8 +63,7 @@ def _is_region(_: object, __: object, value: str) -> None:
 
 
 def _default_endpoint(settings: AmazonSqs) -> str:
-    domain = "amazonaws.com.cn" if settings.region.startswith("cn-") else "amazonaws.com"
-    return f"https://{SERVICE}.{settings.region}.{domain}"
+    return default_endpoint(SERVICE, settings.region)
 
 
 @checked_options

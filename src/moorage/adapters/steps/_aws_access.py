@@ -35,12 +35,6 @@ def is_region(_: object, __: object, value: str) -> None:
         )
 
 
-def default_endpoint(service: str, region: str) -> str:
-    """Return the URL of a service in a region."""
-    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"https://{service}.{region}.{domain}"
-
-
 @attrs.frozen
 class AwsAccess:
     """The access to one service of Amazon; a `Session` renews its keys.

@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 import attrs
 
-from moorage.adapters.steps._aws_access import AwsAccess, aws_identity, default_endpoint, is_region
+from moorage.adapters.secret_managers.aws_identity import default_endpoint
+from moorage.adapters.steps._aws_access import AwsAccess, aws_identity, is_region
 from moorage.adapters.steps._cloud_wire import CloudApi
 from moorage.domain.http.urls import validate_base_url
 from moorage.domain.secrets.frames import with_careful_constructor

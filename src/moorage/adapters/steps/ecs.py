@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
+from moorage.adapters.secret_managers.aws_identity import default_endpoint
 from moorage.adapters.steps._aws_access import (
     AwsAccess,
     AwsJsonApi,
     aws_identity,
-    default_endpoint,
     is_region,
 )
 from moorage.adapters.steps._cloud_platform import (
