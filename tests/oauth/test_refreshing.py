@@ -20,6 +20,7 @@ from moorage import (
     Credentials,
     OAuthCredentials,
     OAuthTokenRefresher,
+    Response,
     Secret,
     StorageUnavailable,
     TokenExchange,
@@ -43,6 +44,8 @@ from tests.support.modes import World, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from moorage import OAuthClient
 
 SERVER = AuthorizationServer(token_endpoint=TOKENS, revocation_endpoint=f"{TOKENS}/revoke")
 GIVING_BACK = client(server=SERVER)
@@ -510,6 +513,28 @@ class ChangingVault(Vault):
         return stored_credentials
 
 
+@pytest.mark.parametrize("stored_meanwhile", [token(5), None], ids=["consent", "nothing"])
+@sync_and_async
+async def test_consent_during_a_revocation_stays(
+    world: World, stored_meanwhile: OAuthCredentials | None
+) -> None:
+    """The token of a consent that ends during a revocation is not replaced by an expired one."""
+    oauth_world = OAuthWorld(world, token(1))
+    gate = world.gate()
+    oauth_world.vendor.answers(gate.answering(Response(200, {}, b"")))
+    revoking = world.start(lambda: oauth_world.refresher({OWNER: GIVING_BACK}).revoke(*OWNER))
+    await gate.reached()
+    if stored_meanwhile is None:
+        del oauth_world.vault.kept[OWNER]
+    else:
+        oauth_world.vault.kept[OWNER] = stored_meanwhile
+    gate.open()
+    await revoking.result()
+
+    assert stored_meanwhile == oauth_world.vault.kept.get(OWNER)
+    assert ["rt-1"] == [request["token"] for request in oauth_world.token_requests()]
+
+
 @sync_and_async
 async def test_token_renewed_before_the_claim_is_given_back(world: World) -> None:
     """If another process renews a token just before it is revoked, the new token is revoked."""
@@ -573,6 +598,23 @@ async def test_other_credentials_come_from_the_vault(world: World) -> None:
     assert ("refreshed", "vat", None, token(9)) == await refresher.refresh("vat", None, token(9))
     assert ("refreshed", *OWNER, key) == await refresher.refresh(*OWNER, key)
     assert await refresher.has("vat", None)
+    assert [] == oauth_world.token_requests()
+
+
+@pytest.mark.parametrize("clients", [{"crm": client()}, ALONE], ids=["consent", "alone"])
+@sync_and_async
+async def test_refused_token_was_replaced_by_a_key(
+    world: World, clients: dict[str, OAuthClient]
+) -> None:
+    """If an operator stored an API key after a token was read, the refused token yields to it."""
+    oauth_world = OAuthWorld(world, token(1))
+    refresher = oauth_world.refresher(clients)
+    stale_token = await refresher.get(*OWNER)
+    key = Credentials.api_key("k")
+    oauth_world.vault.kept[OWNER] = key
+
+    assert key == await refresher.refresh(*OWNER, stale_token)
+    assert key == await refresher.get(*OWNER)
     assert [] == oauth_world.token_requests()
 
 

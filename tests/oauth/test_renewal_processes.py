@@ -41,17 +41,19 @@ async def test_another_process_is_waited_for(world: World) -> None:
 
 
 @sync_and_async
-async def test_other_stored_credential_does_not_end_the_renewal(world: World) -> None:
-    """If another kind of credential was stored during a renewal, the token renewal continues."""
+async def test_credential_of_another_kind_ends_the_wait_for_a_renewal(world: World) -> None:
+    """If an operator stores an API token during a renewal, a caller that waits for it uses that."""
     oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world)
+    api_token = Credentials.bearer("plain")
 
     async def stores() -> None:
-        oauth_world.vault.kept[OWNER] = Credentials.bearer("plain")
+        oauth_world.vault.kept[OWNER] = api_token
 
     world.sleeper.meanwhile.append(stores)
-    oauth_world.vendor.answers(grants(2))
-    assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
+    assert api_token == await oauth_world.refresher().get(*OWNER)
+    assert [] == oauth_world.token_requests()
+    assert api_token == oauth_world.vault.kept[OWNER]
 
 
 @sync_and_async

@@ -175,8 +175,9 @@ class Renewal:
         *,
         patience: float | None,
     ) -> Any:
-        """Renew a token, or return the token that another process has stored meanwhile.
+        """Renew a token, or return the credential that was stored meanwhile.
 
+        That is a token that another process renewed, or any credential that an operator stored.
         Return None if another process is renewing it, and the caller has no time to wait.
         """
         core, start_time, pause = self._core, self._core.nanoseconds(), _FIRST_PAUSE
@@ -188,8 +189,6 @@ class Renewal:
             result = await self._renew(
                 owner, client, stale, held_credentials, end_time, again=is_again
             )
-            if isinstance(result, OAuthCredentials):
-                return result
             if result is None:
                 if not is_again:
                     is_again = True
@@ -204,6 +203,8 @@ class Renewal:
                     False,
                 )
                 continue
+            if not isinstance(result, _ClaimWait):
+                return result
             if patience is None:
                 return None
             pause = min(result.seconds, pause)
@@ -211,7 +212,7 @@ class Renewal:
                 raise slow_renewal_error(owner[0])
             await core.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-            newer_credentials = await self._newer_token(owner, stale)
+            newer_credentials = await self._newer_credential(owner, stale)
             if newer_credentials is not None:
                 return newer_credentials
 
@@ -224,8 +225,10 @@ class Renewal:
         patience: int,
         *,
         again: bool,
-    ) -> OAuthCredentials | _ClaimWait | _GrantEnd | None:
+    ) -> Any:
         """Claim a token's renewal and renew the token; return it, or the reason for a failure.
+
+        The reason is a `_ClaimWait` or a `_GrantEnd`.
 
         Return None if an answer that may have contained a token was lost.
         """
@@ -277,18 +280,17 @@ class Renewal:
         # A token that is sent during another holder's request may end the grant.
         return _ClaimWait(wait / 10**6) if wait else None
 
-    async def _newer_token(
-        self, owner: Owner, stale: OAuthCredentials | None
-    ) -> OAuthCredentials | None:
-        """Return the token that another process has stored meanwhile; None if it stored none."""
+    async def _newer_credential(self, owner: Owner, stale: OAuthCredentials | None) -> Any:
+        """Return the credential that was stored after `stale`; None if nothing else is stored."""
         try:
             token = await self.stored(owner)
         except CredentialNotFound:
             return None
-        if not isinstance(token, OAuthCredentials):
-            return None
-        is_same = stale is not None and (
-            token.access_token == stale.access_token and token.refresh_token == stale.refresh_token
+        is_same = (
+            stale is not None
+            and isinstance(token, OAuthCredentials)
+            and token.access_token == stale.access_token
+            and token.refresh_token == stale.refresh_token
         )
         return None if is_same else token
 
@@ -299,7 +301,7 @@ class Renewal:
         stale: OAuthCredentials | None,
         held: OAuthCredentials | None,
         claimed: _RenewalClaim,
-    ) -> OAuthCredentials | _GrantEnd | None:
+    ) -> Any:
         """Under a claim, read the stored token again, request a new one, and store it.
 
         `stale` is the token that was stored before the claim, and `held` is that token with the
@@ -309,9 +311,9 @@ class Renewal:
         refresh_token = single_use_token(client, held)
         repeatable = refresh_token is None or refresh_token == self._reusable_tokens.get(owner)
         try:
-            newer_token = await self._newer_token(owner, stale)
+            newer_credential = await self._newer_credential(owner, stale)
             token_question = (
-                await self._question(owner, client, held) if newer_token is None else None
+                await self._question(owner, client, held) if newer_credential is None else None
             )
         except ConnectorError:
             # Nothing was sent, so nobody need wait until this claim expires.
@@ -319,7 +321,7 @@ class Renewal:
             raise
         if token_question is None:
             await self._release_claim(claimed)
-            return newer_token
+            return newer_credential
         mark_command = MarkSent(claimed.claim.key, claimed.claim.fence, client.at("token_endpoint"))
         if not repeatable and not (
             await core.renewals.holds(claimed.claim, seconds_left(core, claimed.until))

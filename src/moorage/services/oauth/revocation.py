@@ -11,6 +11,7 @@ Laws:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage.domain.auth.methods import OAuthCredentials
@@ -23,7 +24,7 @@ from moorage.domain.oauth.question import (
     slow_renewal_error,
 )
 from moorage.domain.oauth.revocation import as_expired, no_client_error
-from moorage.errors import ConnectorError
+from moorage.errors import ConnectorError, CredentialNotFound
 from moorage.services.core.core import seconds_left
 from moorage.services.oauth.asking import RequestLimits
 from moorage.services.oauth.consent import revoke_token
@@ -79,7 +80,10 @@ class Revocation:
         self._stored = stored
 
     async def revoked(self, owner: Owner, client: OAuthClient) -> None:
-        """Revoke an owner's stored token, and remove it from the store."""
+        """Revoke an owner's stored token, and store it as expired.
+
+        A token that a person's consent stored meanwhile stays.
+        """
         core, time_limits = self._core, self._pace
         client.at("revocation_endpoint")
         token, claim = await self._token_and_claim(owner, client)
@@ -100,7 +104,9 @@ class Revocation:
                 await self._settle(
                     store_answer(claim.key, claim.fence, None, ttl=REMEMBERED), end_time
                 )
-        await self._vault.rotate(*owner, as_expired(token))
+        with suppress(CredentialNotFound):
+            if await self._stored(owner) == token:
+                await self._vault.rotate(*owner, as_expired(token))
 
     async def _token_and_claim(
         self, owner: Owner, client: OAuthClient

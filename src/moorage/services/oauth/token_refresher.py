@@ -137,7 +137,9 @@ class TokenRefreshFlows:
             return await self._vault.refresh(service, tenant, stale)
         self._cached.pop(owner, None)
         token = await self._read(owner, client)
-        if isinstance(token, OAuthCredentials) and token.access_token != stale.access_token:
+        if token is not None and not isinstance(token, OAuthCredentials):
+            return token
+        if token is not None and token.access_token != stale.access_token:
             return self._cache_token(owner, token).credentials
         return await self._run_apart(
             self._renew_or_wait(owner, client, stale if token is None else token)
@@ -196,6 +198,13 @@ class TokenRefreshFlows:
         cached_token = self._cached[owner] = CachedToken(token, span, now, trusted_seconds)
         return cached_token
 
+    def _adopted(self, owner: Owner, credential: Any) -> Any:
+        """Return a renewed token, or the credential of another kind that replaces it."""
+        if isinstance(credential, OAuthCredentials):
+            return self._cache_token(owner, credential).credentials
+        self._cached.pop(owner, None)
+        return credential
+
     async def _renewed_ahead(self, owner: Owner, client: OAuthClient, cached: CachedToken) -> Any:
         """Renew a token before it expires; return the old one if that is not possible now."""
         core, lock_holder, stale_credentials = self._core, object(), cached.credentials
@@ -209,7 +218,7 @@ class TokenRefreshFlows:
             return (
                 stale_credentials
                 if new_credentials is None
-                else self._cache_token(owner, new_credentials).credentials
+                else self._adopted(owner, new_credentials)
             )
         except ConnectorError as error:
             wait = _AGAIN_AFTER
@@ -223,7 +232,7 @@ class TokenRefreshFlows:
 
     async def _renew_or_wait(
         self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None
-    ) -> OAuthCredentials:
+    ) -> Any:
         """Renew an expired token, or wait for the caller that is renewing it."""
         core, holder, failures_before = self._core, object(), self._failures
         lock, request_limits = state_key("oauth", *owner), self._pace.patience
@@ -243,7 +252,7 @@ class TokenRefreshFlows:
                 self._notify_observers(owner, error, still_works=False)
                 raise
             self._failed.pop(owner, None)
-            return self._cache_token(owner, new_token).credentials
+            return self._adopted(owner, new_token)
         finally:
             core.release(lock, holder)
 
