@@ -280,6 +280,9 @@ def test_windows_time_zone_names_are_translated_to_iana_names() -> None:
     time = {"dateTime": "2026-03-02T08:00:00.0000000", "timeZone": "UTC"}
     for name, zone in (
         ("W. Europe Standard Time", "Europe/Berlin"),
+        ("Arab Standard Time", "Asia/Riyadh"),
+        ("Central Standard Time (Mexico)", "America/Mexico_City"),
+        ("UTC-11", "Etc/GMT+11"),
         ("Europe/Paris", "Europe/Paris"),
         ("Moon Standard Time", "UTC"),
         (None, "UTC"),
