@@ -357,6 +357,32 @@ def test_wrong_references_are_refused() -> None:
     assert [] == sandbox.requests
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1.0/users('{user}')/calendars('AAMkAGE=')/calendarView/delta",
+        "/v1.0/users/{quoted_user}/calendars/AAMkAGE=/calendarView/delta",
+        "/v1.0/users/{user}/calendars/AAMkAGE%3D/calendarView/delta",
+    ],
+)
+def test_link_in_another_spelling_leads_to_the_next_page(path: str) -> None:
+    """A link whose path Graph spells in another way is followed as Graph wrote it."""
+    sandbox = MicrosoftCalendarSandbox()
+    times: dict[str, Any] = {"start": START, "end": END}
+    path = path.format(user=sandbox.user, quoted_user=sandbox.user.replace("@", "%40"))
+    link = f"https://graph.microsoft.com{path}?$skiptoken=1"
+    last = {"value": [], "@odata.deltaLink": f"https://graph.microsoft.com{path}?$deltatoken=2"}
+    calendar = Ref("microsoft_calendar", "calendars", "AAMkAGE=")
+    with hub_at(sandbox) as hub:
+        sandbox.fail(reply({"value": [], "@odata.nextLink": link}), reply(last))
+        page = hub.calendars().changes(calendar, **times)
+        end = hub.calendars().changes(calendar, **times, after=page.next)
+
+    assert end.later is not None
+    assert f"{path}?$deltatoken=2" == end.later.id
+    assert [("$skiptoken", "1")] == list(sandbox.requests[-1].query)
+
+
 def test_answers_that_say_nothing_are_errors() -> None:
     """A link to another server, a list without links, or a missing schedule is malformed."""
     sandbox = MicrosoftCalendarSandbox()

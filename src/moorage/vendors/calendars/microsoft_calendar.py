@@ -7,9 +7,10 @@ attendees.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import attrs
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Answer, Ref, Request, Response, Wire
 
 _PAGE: Final = "100"
+_KEY: Final = re.compile(r"\('([^'()]*)'\)")
+"""A key in OData's spelling of a path."""
 
 
 @attrs.frozen(kw_only=True)
@@ -243,13 +246,18 @@ def _page(after: Ref, path: str) -> Request:
         InvalidData: the cursor belongs to another list.
     """
     page, _, query = after.id.partition("?")
-    if page == path and query:
+    if _plain_path(page) == _plain_path(path) and query:
         return sdk.Request.get(after.id)
     raise sdk.InvalidData(
         "`after` is not a cursor of this list.",
         field="after",
         remedy="Pass the `next` or `later` of a page that this list returned.",
     )
+
+
+def _plain_path(path: str) -> str:
+    """A path in one spelling: Graph may write `users('ada')` for `users/ada`, and `=` for `%3D`."""
+    return _KEY.sub(r"/\1", unquote(path))
 
 
 def _utc(moment: datetime) -> str:
