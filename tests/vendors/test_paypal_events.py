@@ -209,6 +209,23 @@ def test_refund_by_hand(shop: SandboxHub) -> None:
     assert PaymentState.REFUNDED is advance(payment, result).state
 
 
+@pytest.mark.parametrize(
+    "word, state", [("PENDING", MoveState.PENDING), ("FAILED", MoveState.FAILED)]
+)
+def test_paypal_refund_event_states_the_outcome_of_the_refund(word: str, state: MoveState) -> None:
+    """A PayPal event of a refund that waits or has failed contains the refund in that state."""
+    fields = {"id": "1R1", "status": word, "amount": AMOUNT, "custom_id": "order-5O1"}
+    [event] = events_of(f"PAYMENT.REFUND.{word}", fields)
+
+    assert event.refund is not None
+    assert (ref("5O1"), "1R1", state, EUROS) == (
+        event.ref,
+        event.refund.ref.id,
+        event.refund.state,
+        event.refund.amount,
+    )
+
+
 def test_paypal_reversal_event_contains_refund() -> None:
     """A PayPal reversal event contains a refund, or the capture itself."""
     fields = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT, "links": [CAPTURE_UP]}
@@ -252,6 +269,7 @@ def test_unknown_authorisation_event() -> None:
         "PAYMENT.CAPTURE.COMPLETED",
         "PAYMENT.CAPTURE.REFUNDED",
         "PAYMENT.CAPTURE.REVERSED",
+        "PAYMENT.REFUND.FAILED",
         "CUSTOMER.DISPUTE.CREATED",
         "BILLING.PLAN.CREATED",
     ],

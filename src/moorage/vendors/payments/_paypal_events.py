@@ -160,6 +160,7 @@ _READERS: Final[
     ("PAYMENT.CAPTURE.REFUNDED", _refund_event),
     ("PAYMENT.CAPTURE.REVERSED", _reversed_event),
     ("PAYMENT.CAPTURE.", _capture_event),
+    ("PAYMENT.REFUND.", _refund_event),
     ("CUSTOMER.DISPUTE.", _dispute_event),
     ("BILLING.SUBSCRIPTION.", subscription_event),
     ("PAYMENT.SALE.", sale_event),
