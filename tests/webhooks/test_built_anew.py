@@ -65,6 +65,7 @@ PAYPAL = {
     "PAYMENT.CAPTURE.PENDING": "payment.processing",
     "PAYMENT.CAPTURE.REFUNDED": "payment.refunded",
     "PAYMENT.CAPTURE.REVERSED": "payment.refunded",
+    "PAYMENT.REFUND.FAILED": "refund.failed",
     "CUSTOMER.DISPUTE.CREATED": "dispute.created",
     "CUSTOMER.DISPUTE.RESOLVED": "dispute.closed",
 }

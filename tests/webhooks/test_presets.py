@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 import attrs
@@ -17,11 +16,9 @@ from moorage.domain.webhooks.presets import PRESETS
 from moorage.domain.webhooks.replies import reply_to
 from tests.support.examples import examples
 from tests.webhooks.senders import BY_NAME, SENDERS, Sender
+from tests.webhooks.signing import HEX, SECRET, SentWebhook, adyen_item, as_json, b64, mac
 from tests.webhooks.world import IN_BOTH, NOW, Receiver
 from tools import presets
-
-if TYPE_CHECKING:
-    from tests.webhooks.signing import SentWebhook
 
 # Excluded from coverage runs, which other tests of these lines serve.
 pytestmark = pytest.mark.untraced
@@ -296,3 +293,37 @@ def test_forgery_does_not_block_a_delivery(sender: Sender) -> None:
         )
 
     assert receiver.verify(sent_request)
+
+
+@pytest.mark.parametrize(
+    "code, success, type_",
+    [
+        ("AUTHORISATION", "true", "payment.authorized"),
+        ("AUTHORISATION", "false", "payment.failed"),
+        ("CAPTURE", "false", "payment.failed"),
+        ("CANCELLATION", "false", "CANCELLATION"),
+        ("REFUND", "true", "payment.refunded"),
+        ("REFUND", "false", "refund.failed"),
+        ("REFUND_FAILED", "true", "refund.failed"),
+    ],
+)
+def test_type_of_an_adyen_event_depends_on_its_success(code: str, success: str, type_: str) -> None:
+    """An Adyen event of a step that failed does not have the type of a step that succeeded."""
+    item = adyen_item(1, eventCode=code, success=success)
+    text = f"{item['pspReference']}::TestMerchant:TestPayment-1:1130:EUR:{code}:{success}"
+    item["additionalData"] = {"hmacSignature": b64(mac(bytes.fromhex(HEX), text))}
+    body = as_json({"notificationItems": [{"NotificationRequestItem": item}]})
+    [event] = Receiver.of(BY_NAME["adyen"]).verify(SentWebhook(headers={}, body=body))
+
+    assert (type_, code) == (event.type, event.vendor_type)
+
+
+def test_updated_stripe_refund_does_not_report_a_refunded_payment() -> None:
+    """A Stripe event of a changed refund keeps Stripe's type, as the refund may have failed."""
+    body = as_json({"id": "evt_1", "type": "refund.updated", "data": {"object": {}}})
+    stamp = int(NOW.timestamp())
+    signature = mac(SECRET, f"{stamp}.".encode() + body).hex()
+    sent = SentWebhook(headers={"Stripe-Signature": f"t={stamp},v1={signature}"}, body=body)
+    [event] = Receiver.of(BY_NAME["stripe"]).verify(sent)
+
+    assert "refund.updated" == event.type

@@ -96,7 +96,10 @@ class WebhookScheme:
         id, type, time: the places of an event's id, type and time.
         time_form: the format of that time.
         data: the dotted path of the event's object; by default the whole payload.
-        types: our names for the vendor's types.
+        outcome: the place of an event's outcome, for a vendor whose type does not say whether a
+            step succeeded.
+        types: our names for the vendor's types. A type may be followed by a colon and an outcome,
+            such as `CAPTURE:false`; this name comes first.
         handshake: the question that the vendor asks before it sends events.
         accepted: the string to answer with.
         fetch: the URL that returns the object, if the signature does not cover it; with `{id}`.
@@ -132,6 +135,7 @@ class WebhookScheme:
     time: Template | None = attrs.field(default=None, converter=as_place)
     time_form: TimeForm = attrs.field(default=TimeForm.SECONDS, converter=as_time_form)
     data: str | None = None
+    outcome: Template | None = attrs.field(default=None, converter=as_place)
     types: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=as_types, repr=False)
     handshake: Handshake | None = attrs.field(default=None, converter=as_handshake)
     accepted: str = ""
@@ -227,6 +231,7 @@ class WebhookScheme:
             self.id,
             self.type,
             self.time,
+            self.outcome,
         )
         templates = [
             *self.signature,

@@ -365,6 +365,13 @@ class Reader:
         return Delivery(values, body, names=self._scheme.headers)
 
 
+def _own_type(scheme: WebhookScheme, vendor_type: str, scene: TemplateValues) -> str:
+    """Our name for an event's type, or the vendor's if there is none."""
+    outcome = None if scheme.outcome is None else scheme.outcome.read(scene)
+    general_name = scheme.known_types.get(vendor_type, vendor_type)
+    return scheme.known_types.get(f"{vendor_type}:{outcome}", general_name)
+
+
 def _event(
     scheme: WebhookScheme,
     scene: TemplateValues,
@@ -385,7 +392,7 @@ def _event(
     return WebhookEvent(
         vendor=scheme.name,
         id=vendor_id or first_mark,
-        type=scheme.known_types.get(vendor_type, vendor_type),
+        type=_own_type(scheme, vendor_type, scene),
         vendor_type=vendor_type,
         time=None if scheme.time is None else read_time(scheme.time.read(scene), scheme.time_form),
         data=payload if scheme.data is None else at_path(payload, scheme.data),
