@@ -393,6 +393,33 @@ async def test_environment_of_the_configuration(
 
 
 @EITHER
+@pytest.mark.parametrize("state", [{}, {"url": "memory:"}], ids=["keys-only", "memory-and-keys"])
+async def test_store_of_keys_alone_belongs_to_an_environment(
+    tmp_path: Path, state: dict[str, str], is_async: bool
+) -> None:
+    """A separate store of keys is guarded even if limits and circuits are in memory."""
+    world = ReloadWorld()
+
+    def source(environment: str) -> dict[str, Any]:
+        keys_url = f"sqlite:///{tmp_path}/keys.db"
+        return {
+            "state": {**state, "keys_url": keys_url, "environment_id": environment},
+            "services": {"vat": {"base_url": "https://vat.example"}},
+        }
+
+    live_hub = world.open(source("production"), is_async=is_async)
+    await result_of(live_hub.manager.call("vat", GET))
+    copied_hub = world.open(source("staging"), is_async=is_async)
+
+    with pytest.raises(CopiedStore, match="production"):
+        await result_of(copied_hub.manager.call("vat", GET))
+    with pytest.raises(ConfigurationError) as excinfo:
+        await result_of(live_hub.reload(source("staging")))
+
+    assert "state.environment_id" == excinfo.value.path
+
+
+@EITHER
 async def test_records_are_readable_by_every_release(is_async: bool) -> None:
     """Owner and allowed environments are stored under the keys that every release reads."""
     memory = MemoryStorage()

@@ -94,8 +94,9 @@ def open_hub(
     parts.report.raise_problems()
     _warn(configured)
     ports = assembled.ports
-    if "state" in ports and configured.state != "memory:":
-        opens_store = "state" not in passed
+    owned_stores = _owned_stores(configured, passed)
+    if owned_stores:
+        opens_store = not passed.keys() >= owned_stores
         ports.setdefault("environment_id", _environment_name(configured, opens_store=opens_store))
     tenants = ports.pop("tenants", None)
     tenants_every = ports.pop("tenants_every", None)
@@ -156,8 +157,7 @@ def _fixed_paths(configured: Configured, ports: Mapping[str, Any]) -> tuple[str,
     opens_store = "state" not in ports
     paths = ["state.url"] if opens_store else []
     paths += ["state.keys_url"] * ("claims" not in ports)
-    name_is_fixed = "environment_id" in ports or configured.state == "memory:"
-    if not name_is_fixed and not (opens_store and configured.store is None):
+    if "environment_id" not in ports and _owned_stores(configured, ports):
         paths.append("state.environment_id")
     paths += ["broker"] * opens_store
     paths += ["state.records_per_tenant"] * ("records_per_tenant" not in ports)
@@ -268,6 +268,19 @@ def _fixed_settings(configured: Configured) -> dict[str, Any]:
         "tenants_from.keys": None if tenants is None else tenants.keys,
         "tenants_from.every": None if tenants is None else tenants.every,
     }
+
+
+def _owned_stores(configured: Configured, passed: Mapping[str, Any]) -> frozenset[str]:
+    """Return the ports of the stores that belong to an environment: all except memory."""
+    urls = {
+        "state": configured.state if "claims" in passed else configured.store,
+        "claims": configured.keys,
+    }
+    return frozenset(
+        port
+        for port, url in urls.items()
+        if url != "memory:" and (port in passed or url is not None)
+    )
 
 
 def _environment_name(configured: Configured, *, opens_store: bool) -> str | None:
