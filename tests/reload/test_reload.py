@@ -27,6 +27,7 @@ from moorage import (
     Service,
 )
 from moorage.adapters.ciphers.aes_gcm import generate_keys
+from moorage.adapters.tenants.memory import AsyncMemoryTenants, MemoryTenants
 from moorage.contracts.sms import SmsMessage
 from moorage.vendors.sms.twilio import Twilio
 from moorage.vendors.storage.local_files import LocalFiles
@@ -284,6 +285,35 @@ async def test_tenant_source_cannot_change(
         await result_of(hub.reload(source))
     opened_hub = ReloadWorld().open(first, is_async=is_async, tenants=None, tenants_every=None)
     await result_of(opened_hub.reload(later_source))
+
+
+@EITHER
+async def test_store_of_keys_cannot_change(tmp_path: Path, is_async: bool) -> None:
+    """A reload with another store of idempotency keys is refused, and the error names it."""
+    first, other = (
+        {"state": {"keys_url": f"sqlite:///{tmp_path}/{name}.db"}} for name in ("one", "two")
+    )
+    hub = ReloadWorld().open(first, is_async=is_async)
+
+    with pytest.raises(ConfigurationError) as excinfo:
+        await result_of(hub.reload(other))
+
+    assert "state.keys_url" == excinfo.value.path
+    assert "its store of idempotency keys" in excinfo.value.message
+
+
+@EITHER
+async def test_reload_accepts_the_hosts_tenants(is_async: bool) -> None:
+    """Alerts may name services and accounts of tenants that the program looks up, also later."""
+    channel = {"kind": "email", "to": ["ada@example.com"], "tenant": "acme"}
+    source = {
+        "alerts": {"rules": [{**RULE, "service": "acme.vat"}], "channels": {"mail": channel}},
+        "metrics": {"url": "memory:"},
+    }
+    tenants = AsyncMemoryTenants() if is_async else MemoryTenants()
+    hub = ReloadWorld().open(source, is_async=is_async, tenants=tenants)
+
+    assert () == (await result_of(hub.reload(source))).changed
 
 
 @EITHER

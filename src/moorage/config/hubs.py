@@ -98,6 +98,7 @@ def open_hub(
     if owned_stores:
         opens_store = not passed.keys() >= owned_stores
         ports.setdefault("environment_id", _environment_name(configured, opens_store=opens_store))
+    check_again = partial(check_parts, ports=dict(ports), complete=complete)
     tenants = ports.pop("tenants", None)
     tenants_every = ports.pop("tenants_every", None)
     if tenants_every is None and configured.tenants_from is not None:
@@ -123,7 +124,6 @@ def open_hub(
     hub.health_settings = configured.health
     hub.alert_settings = configured.alerts
     hub.objectives = configured.objectives
-    check_again = partial(check_parts, ports=dict(ports), complete=complete)
     read_again = partial(_reload, configured, fixed_paths, environment, check_again)
     keep_origin(hub, source, read_again)
     return hub, configured
@@ -187,6 +187,7 @@ _REASONS: Final = {
     "state.url": (
         "A running hub cannot change its store, which holds the idempotency keys in use."
     ),
+    "state.keys_url": "A running hub cannot change its store of idempotency keys.",
     "broker": "A running hub cannot change the broker that leases tokens to it.",
     "cipher": "A running hub cannot change its cipher.",
     "credentials_from.url": _FIXED_CREDENTIALS,
