@@ -26,6 +26,7 @@ from moorage.adapters.state._nats_wire import (
 )
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.adapters.state.nats import AsyncNatsStorage, NatsStorage
+from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.domain.idempotency.claims import (
     Claim,
     Renew,
@@ -513,6 +514,23 @@ def test_limits_and_circuits_are_refused() -> None:
     moorage.ConnectorManager(
         [Service("shop", base_url="https://x.example", circuit=None)], state=store
     )
+
+
+def test_lost_payments_are_not_kept_in_memory() -> None:
+    """A service that moves money needs a durable state store beside a store for claims only."""
+    keys = NatsStorage("nats://host/keys", durable=True)
+    service = Service("shop", base_url="https://x.example", moves_money=True)
+    tables = {"services": {"shop": {"base_url": "https://x.example", "moves_money": True}}}
+    for state in ({}, {"state": MemoryStorage()}):
+        with pytest.raises(ConfigurationError, match="would be in memory") as excinfo:
+            moorage.ConnectorManager([service], claims=keys, **state)
+        assert "services.shop.moves_money" == excinfo.value.path
+        assert "`state=`" in excinfo.value.remedy
+    with pytest.raises(ConfigurationError, match="would be in memory") as excinfo:
+        moorage.open(tables, claims=keys)
+    assert "state.url" in excinfo.value.remedy
+    moorage.ConnectorManager([attrs.evolve(service, volatile_keys=True)], claims=keys)
+    moorage.ConnectorManager([service], claims=keys, state=SqliteStorage("unused.db"))
 
 
 def test_a_command_on_several_claims_is_refused() -> None:

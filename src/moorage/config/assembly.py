@@ -27,6 +27,7 @@ from moorage.wiring.service_checks import (
     check_guards,
     check_http2,
     check_money,
+    check_register,
     check_steps,
     check_tls,
 )
@@ -320,7 +321,7 @@ class _Checks:
         self._report = parts.report
         self._broker = configured.broker
         self._http = ports.get("http")
-        self._state = ports.get("state")
+        self._state, self._keys = ports.get("state"), ports.get("claims")
         self._claims = ports.get("claims") or ports.get("state") or memory_storage()
         self._complete = complete
         self._guard: OutgoingGuard | None = None
@@ -368,6 +369,8 @@ class _Checks:
         report, places = self._report, {service.name: place}
         if report.has_no_problem(f"{place}.volatile_keys") and report.has_no_problem("state"):
             report.make_or_report(partial(check_money, (service,), self._claims, places), "")
+            check_lost = partial(check_register, (service,), self._state, self._keys, places)
+            report.make_or_report(check_lost, "")
             report.make_or_report(partial(check_guards, (service,), self._state, places), "")
         if report.has_no_problem(f"{place}.base_url") and report.has_no_problem(f"{place}.regions"):
             report.make_or_report(partial(check_tls, (service,), places), "")

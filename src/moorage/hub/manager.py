@@ -34,6 +34,7 @@ from moorage.wiring.service_checks import (
     check_guards,
     check_http2,
     check_money,
+    check_register,
     check_steps,
     check_tls,
     refuse_async_functions,
@@ -141,6 +142,7 @@ class _Manager(Uncopyable):
         check_steps(all_services, wired_core.http, places)
         check_http2(all_services, wired_core.http, places)
         check_money(all_services, wired_core.claims, places)
+        check_register(all_services, self._ports.state, self._ports.claims, places)
         check_guards(all_services, None if core.separate_keys else wired_core.claims, places)
         check_tls(all_services, places)
         return flows

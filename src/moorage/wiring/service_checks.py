@@ -31,6 +31,10 @@ CLAIMS_ONLY: Final = (
 _NOWHERE: Final[Mapping[str, str]] = {}
 _OF_MANAGERS: Final = "Pass a durable store, such as SqliteStorage, as `claims=`"
 _OF_HUBS: Final = "Set a durable store, such as state.url = 'sqlite:///moorage.db'"
+_REGISTER_OF_MANAGERS: Final = "Pass a durable store, such as SqliteStorage, as `state=` too"
+_REGISTER_OF_HUBS: Final = (
+    "Set a durable store beside state.keys_url, such as state.url = 'sqlite:///moorage.db'"
+)
 
 
 def check_steps(
@@ -90,6 +94,37 @@ def check_money(
                 path=f"{_field_path(service, places)}.moves_money",
                 remedy=f"{_OF_HUBS if service.name in places else _OF_MANAGERS}; or set"
                 " volatile_keys to accept that risk.",
+            )
+
+
+def check_register(
+    services: Iterable[Service],
+    state: object,
+    claims: object,
+    places: Mapping[str, str] = _NOWHERE,
+) -> None:
+    """For a service that moves money, refuse to keep its lost payments in memory.
+
+    A store for claims only cannot hold the register of payments with an unknown outcome.
+
+    Args:
+        services: the services.
+        state: the store of limits and circuits; None for the memory of this process.
+        claims: the separate store of idempotency keys; None if there is none.
+        places: the path of each service in the configuration, by the service's name, if any.
+    """
+    in_memory = state is None or getattr(state, "reach", None) == "process"
+    if not (getattr(claims, "claims_only", False) and in_memory):
+        return
+    name = type(claims).__name__.removeprefix("Async")
+    for service in services:
+        if service.moves_money and not service.volatile_keys:
+            raise ConfigurationError(
+                f"The service moves money, but {name} stores only claims, so the list of payments"
+                " with an unknown outcome would be in memory, and lost in a crash.",
+                path=f"{_field_path(service, places)}.moves_money",
+                remedy=f"{_REGISTER_OF_HUBS if service.name in places else _REGISTER_OF_MANAGERS};"
+                " or set volatile_keys to accept that risk.",
             )
 
 
