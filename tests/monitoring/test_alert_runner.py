@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Event as StopEvent
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 import moorage
@@ -217,6 +218,64 @@ def test_lost_store_is_reported() -> None:
         assert [("state", Change.FIRING)] == team.sent_alerts
         with pytest.raises(StorageUnavailable):
             runner.silence(60, "x")
+
+
+class FailingStorage(MemoryStorage):
+    """A store in memory that can become unavailable.
+
+    Attributes:
+        is_away: True while the store does not respond.
+    """
+
+    reach = "network"
+    is_away = False
+
+    def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+        """Execute a command, unless the store is unavailable."""
+        if self.is_away:
+            raise StorageUnavailable("The disk is gone.")
+        return super().execute(command, timeout)
+
+
+FAILING = AlertRule(name="failing", when="error_rate", above=0.1, service="vat", window=60)
+
+
+def test_each_outage_of_the_store_starts_from_its_alerts() -> None:
+    """Alerts that ended between two outages of the store fire again in the second outage."""
+    team = HubTeam()
+    storage = team.state = FailingStorage(clock=team.clock)
+    rates = iter([0.0, 0.5, 0.0, 0.5])
+    with team.hub() as hub:
+        runner = team.runner(
+            hub, FAILING, figures=lambda _: CallFigures(calls=100, error_rate=next(rates))
+        )
+        for is_away in (False, True, False, True):
+            storage.is_away = is_away
+            runner.evaluate()
+            team.clock.advance(31)
+
+    assert [("vat", Change.FIRING)] * 2 == team.sent_alerts
+
+
+def test_active_and_silenced_alerts_are_known_in_an_outage() -> None:
+    """In an outage of the store, active alerts do not fire again, and silences apply."""
+    team = HubTeam()
+    storage = team.state = FailingStorage(clock=team.clock)
+    silenced = attrs.evolve(FAILING, name="silenced")
+
+    def figures(_: FigureQuery) -> CallFigures:
+        return CallFigures(calls=100, error_rate=0.5)
+
+    with team.hub() as hub:
+        runners = [team.runner(hub, FAILING, silenced, figures=figures) for _ in range(2)]
+        runners[0].silence(3_600, "maintenance", rule="silenced")
+        for is_away in (False, True, True):
+            storage.is_away = is_away
+            for runner in runners:
+                runner.evaluate()
+            team.clock.advance(31)
+
+    assert [("vat", Change.FIRING)] == team.sent_alerts
 
 
 def test_metrics_are_read_over_rule_window() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -15,6 +16,7 @@ from moorage.domain.monitoring.alert_book import (
     EvaluateAlerts,
     ReadAlerts,
     SettleDeliveries,
+    state_of,
 )
 from moorage.domain.monitoring.alert_conditions import FIGURES
 from moorage.domain.monitoring.alert_figures import (
@@ -38,7 +40,7 @@ from moorage.hub.alert_channels import LOGGER, await_if_needed, log_notification
 from moorage.hub.internals import core_of, ports_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from moorage.domain.monitoring.alert_settings import AlertSettings
@@ -110,11 +112,11 @@ class AlertFlows:
         measurements: dict[str, tuple[Measurement, ...]] = {}
         health = None
         for rule in self.rules:
-            if rule.when not in FIGURES:
-                health = health or await self.recent()
-                measurements[rule.name] = from_health(rule, health)
-                continue
             try:
+                if rule.when not in FIGURES:
+                    health = health or await self.recent()
+                    measurements[rule.name] = from_health(rule, health)
+                    continue
                 figures = [
                     await await_if_needed(self.figures(query)) for query in figure_queries(rule)
                 ]
@@ -144,12 +146,19 @@ class AlertFlows:
             owner=self._owner,
             lease=micros(_LEASES * self.every),
         )
-        deliveries: tuple[AlertDelivery, ...] | None = await self._execute(command)
+        deliveries: tuple[AlertDelivery, ...] | None
+        is_shared = True
+        try:
+            deliveries = await self._core.execute(command, _TIMEOUT)
+        except StorageUnavailable:
+            is_shared, deliveries = False, self._execute_in_memory(command)
+        errors = {delivery.id: await self._deliver(delivery) for delivery in deliveries or ()}
+        if is_shared:
+            await self._end_shared_round(errors, is_own=deliveries is not None)
+        else:
+            self._execute_in_memory(SettleDeliveries(errors))
         if deliveries is None:
             return AlertRound(evaluated=False)
-        errors = {delivery.id: await self._deliver(delivery) for delivery in deliveries}
-        if errors:
-            await self._execute(SettleDeliveries(errors))
         return AlertRound(
             evaluated=True,
             delivered=tuple(item for item in deliveries if errors[item.id] is None),
@@ -191,7 +200,11 @@ class AlertFlows:
 
     async def book(self) -> AlertBook:
         """Read the active alerts, the silences and the pending notifications."""
-        book: AlertBook = await self._execute(ReadAlerts())
+        book: AlertBook
+        try:
+            book = await self._core.execute(ReadAlerts(), _TIMEOUT)
+        except StorageUnavailable:
+            book = self._execute_in_memory(ReadAlerts())
         return book
 
     async def _deliver(self, delivery: AlertDelivery) -> str | None:
@@ -213,13 +226,25 @@ class AlertFlows:
             return name
         return None
 
-    async def _execute(self, command: Command[Any]) -> Any:
-        """Run a command in the store, or in memory while the store is unreachable."""
-        try:
-            answer = await self._core.execute(command, _TIMEOUT)
-        except StorageUnavailable:
-            micros_now = self._core.nanoseconds() // 1000
-            (self._local,), answer = command.apply((self._local,), micros_now)
+    async def _end_shared_round(self, errors: Mapping[str, str | None], *, is_own: bool) -> None:
+        """Settle deliveries in the store, and copy the store's state of alerting to memory.
+
+        An evaluation during an outage of the store then starts from its alerts and silences.
+
+        Args:
+            errors: the name of the error of each delivery by its id; None if it succeeded.
+            is_own: False if another process evaluates the rules, and so sends the notifications.
+        """
+        with suppress(StorageUnavailable):
+            if errors:
+                await self._core.execute(SettleDeliveries(errors), _TIMEOUT)
+            book: AlertBook = await self._core.execute(ReadAlerts(), _TIMEOUT)
+            self._local = state_of(book if is_own else attrs.evolve(book, outgoing=()))
+
+    def _execute_in_memory(self, command: Command[Any]) -> Any:
+        """Run a command on this process's own state of alerting, as the store is unreachable."""
+        micros_now = self._core.nanoseconds() // 1000
+        (self._local,), answer = command.apply((self._local,), micros_now)
         return answer
 
 

@@ -195,6 +195,11 @@ class ReadAlerts:
         return states, _present_values(states[0], now)[3]
 
 
+def state_of(book: AlertBook) -> State:
+    """Return a state with the alerts, silences and notifications of a book, owned by nobody."""
+    return _stored_book(book, 0, 0, 0)
+
+
 def _present_values(state: State | None, now: int) -> tuple[int, int, int, AlertBook]:
     if state is None:
         return now, 0, 0, EMPTY
