@@ -291,6 +291,49 @@ def test_unreachable_store_is_told_once_for_all_services(vendor: VendorServer) -
     assert HealthState.UNKNOWN is health.services[0].state
 
 
+@pytest.mark.parametrize(
+    "broken, part, consequence",
+    [
+        ("state", "state", "its own limits and circuits."),
+        ("claims", "claims", "calls with an idempotency key are refused."),
+    ],
+)
+def test_separate_stores_are_reported_separately(
+    vendor: VendorServer, broken: str, part: str, consequence: str
+) -> None:
+    """If keys have a store of their own, the health names the store that is unavailable."""
+    signals = HealthSignals()
+    stores: Any = {"state": MemoryStorage(), "claims": MemoryStorage(), broken: BrokenStorage()}
+    with Hub([], services=[Service("vat", vendor.url)], observers=[signals], **stores) as hub:
+        health = HealthMonitor(hub).check()
+        (reason,) = [
+            reason
+            for reason in health.all_reasons
+            if reason.concern is HealthConcern.STORE_UNREACHABLE
+        ]
+
+    assert part == reason.part
+    assert reason.remedy.endswith(consequence)
+    assert ("state" == broken) is (HealthState.UNKNOWN is health.services[0].state)
+
+
+def test_lost_register_of_payments_leaves_the_health_readable(vendor: VendorServer) -> None:
+    """If the store with the register of payments fails, the other parts are still assessed."""
+
+    class ClaimsOnly(MemoryStorage):
+        claims_only = True
+
+    stores: Any = {"state": BrokenStorage(), "claims": ClaimsOnly()}
+    with Hub([], services=[Service("vat", vendor.url)], **stores) as hub:
+        health = HealthMonitor(hub).check()
+
+    assert ["state"] == [
+        reason.part
+        for reason in health.all_reasons
+        if reason.concern is HealthConcern.STORE_UNREACHABLE
+    ]
+
+
 def test_store_that_is_lost_between_two_readings(vendor: VendorServer) -> None:
     """If the store fails during the reading of a service, that service's state is unknown."""
     answers = iter([None])

@@ -93,6 +93,7 @@ class _Monitor:
         settings = settings or HealthSettings()
         signals = _signals_of(manager)
         core: Core = core_of(manager)
+        ports = ports_of(manager)
         self._every = seconds(every, "every")
         self._flows = HealthFlows(
             HealthSources(
@@ -100,7 +101,7 @@ class _Monitor:
                 step=lambda function: make_step(function, core),
                 ping=partial(_ping, accounts),
                 unsettled=None if accounts is None else lambda: accounts.unsettled,
-                find_calls=_find_calls(ports_of(manager).log),
+                find_calls=_find_calls(ports.log),
                 queues={
                     name: queue._flows  # noqa: SLF001 - a class of the same package
                     for name, queue in queues.items()
@@ -111,7 +112,8 @@ class _Monitor:
                 probes=settings.probes,
                 expiries=settings.expiries,
                 tenant=tenant,
-                records_per_tenant=ports_of(manager).records_per_tenant,
+                records_per_tenant=ports.records_per_tenant,
+                separate_keys=ports.claims is not None and ports.claims is not ports.state,
             )
         )
 

@@ -236,7 +236,9 @@ def _general_reasons(
             HealthConcern.STORE_UNREACHABLE,
             _UNAVAILABLE,
             f"The store {store!r} does not answer: {problem}",
-            "Restore the store. Until then, calls with an idempotency key are refused, and"
+            "Restore the store. Until then, calls with an idempotency key are refused."
+            if store == "claims"
+            else "Restore the store. Until then, calls with an idempotency key are refused, and"
             " each process uses its own limits and circuits.",
         )
     for name, backlog in readings.queues.items():

@@ -11,6 +11,7 @@ import attrs
 
 from moorage.domain.idempotency.claims import ReadRecord
 from moorage.domain.idempotency.tenant_records import CountRecords
+from moorage.domain.monitoring.alert_book import ReadAlerts
 from moorage.domain.monitoring.assessment import as_of, assess_health, unreadable_health
 from moorage.domain.monitoring.health import Backlog, Health, HealthState
 from moorage.domain.monitoring.probes import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from moorage.domain.monitoring.probes import Probe, ProbeState
     from moorage.domain.monitoring.readings import Signals
     from moorage.domain.observation.integration_log import LogPage, LogQuery
+    from moorage.domain.state.commands import Command
     from moorage.services.calling.attempts import AttemptStep
     from moorage.services.calling.steps import CallOperations
     from moorage.services.contracts.unsettled_payments import UnsettledFlows
@@ -44,9 +46,10 @@ if TYPE_CHECKING:
 _TIMEOUT: Final = 2.0
 """Seconds that the store of shared state may take to answer a health check."""
 _AT_ONCE: Final = 16
-_STORE: Final = "state"
+_STATE: Final = "state"
+_KEYS: Final = "claims"
 _ABSENT: Final = ReadRecord(state_key("health", "moorage", None, "check"))
-"""A command that only the real store can answer, and that therefore shows if it is reachable."""
+"""A command that only the store of idempotency keys can answer, if it is reachable."""
 
 
 @attrs.frozen(kw_only=True)
@@ -66,6 +69,7 @@ class HealthSources:
         expiries: certificates and secrets whose end is known.
         tenant: the tenant whose circuits, limits and number of idempotency records are read.
         records_per_tenant: the bound of a tenant's idempotency records; None without one.
+        separate_keys: True if idempotency keys have a store of their own.
     """
 
     calling: Callable[[], CallOperations]
@@ -80,6 +84,7 @@ class HealthSources:
     expiries: tuple[Expiry, ...]
     tenant: str | None
     records_per_tenant: int | None
+    separate_keys: bool = False
 
 
 class HealthFlows:
@@ -150,11 +155,17 @@ class HealthFlows:
         sources = self._sources
         signals = sources.signals()
         outages = dict(signals.outages)
-        problem = await self._store_problem()
-        if problem is None:
-            outages.pop(_STORE, None)
-        else:
-            outages[_STORE] = problem
+        problem = keys_problem = await self._store_problem(
+            ReadAlerts() if sources.separate_keys else _ABSENT
+        )
+        problems = {_STATE: problem}
+        if sources.separate_keys:
+            problems[_KEYS] = keys_problem = await self._store_problem(_ABSENT)
+        for store, outage in problems.items():
+            if outage is None:
+                outages.pop(store, None)
+            else:
+                outages[store] = outage
         probes = {
             probe.service: reading_of(probe, self._states[probe.service])
             for probe in sources.probes
@@ -171,8 +182,8 @@ class HealthFlows:
         readings = HealthReadings(
             services=tuple(services),
             queues={name: await _backlog(queue) for name, queue in sources.queues.items()},
-            unsettled=0 if problem else await self._count_unsettled(),
-            unknown_keys=0 if problem else await self._count_unknown_keys(),
+            unsettled=0 if keys_problem else await self._count_unsettled(),
+            unknown_keys=0 if keys_problem else await self._count_unknown_keys(),
             outages=outages,
             lost_entries=signals.lost_entries,
             expiries=sources.expiries,
@@ -214,9 +225,10 @@ class HealthFlows:
         state = state_after(probe, self._states[name], error, self._now(), core.fraction())
         self._states[name] = state
 
-    async def _store_problem(self) -> str | None:
+    async def _store_problem(self, read: Command[Any]) -> str | None:
+        """Return why a store does not answer a command that reads; None if it answers."""
         try:
-            await self.core.execute(_ABSENT, _TIMEOUT)
+            await self.core.execute(read, _TIMEOUT)
         except StorageUnavailable as error:
             return error.message
         return None
@@ -234,7 +246,11 @@ class HealthFlows:
     async def _count_unsettled(self) -> int:
         if self._sources.unsettled is None:
             return 0
-        payments = await self._sources.unsettled().unsettled()
+        try:
+            payments = await self._sources.unsettled().unsettled()
+        except StorageUnavailable:
+            # A store that holds only claims leaves the register to the store of limits.
+            return 0
         return sum(payment.wait == 0 for payment in payments)
 
     async def _count_unknown_keys(self) -> int:
