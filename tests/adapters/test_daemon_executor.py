@@ -8,6 +8,8 @@ from typing import NoReturn
 import pytest
 
 from moorage.adapters.concurrency.daemon_executor import DaemonExecutor
+from moorage.errors import LocalFailure
+from tests.support.threads import no_new_threads
 from tests.support.waiting import wait_until
 
 
@@ -63,3 +65,22 @@ def test_free_thread_is_used_again() -> None:
         wait_until(
             lambda: executor.submit(threading.current_thread).result(60) is first, "a free thread"
         )
+
+
+def test_without_more_threads_a_running_thread_does_the_work() -> None:
+    """If no thread can be started, a running thread does the work; without one, it is refused.
+
+    A refused function never runs.
+    """
+    calls: list[str] = []
+    executor = DaemonExecutor(2, "test")
+    with no_new_threads(), pytest.raises(LocalFailure, match="could not start another thread"):
+        executor.submit(calls.append, "refused")
+    may_end = threading.Event()
+    executor.submit(may_end.wait, 60)
+    with no_new_threads():
+        accepted = executor.submit(calls.append, "accepted")
+        may_end.set()
+        accepted.result(60)
+    assert ["accepted"] == calls
+    executor.shutdown()

@@ -43,6 +43,7 @@ from tests.git.git_lab import (
     over_https,
 )
 from tests.steps.sshd_lab import sshd
+from tests.support.threads import no_new_threads
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -361,6 +362,19 @@ def test_output_is_bounded(tmp_path: Path) -> None:
     ending = run_git(str(program), [], LIMIT, folder=str(tmp_path))
 
     assert LARGEST_OUTPUT == len(ending.out)
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [None, GitRemote(url="https://git.example.com/a.git", token=Secret(TOKEN))],
+    ids=["", "token"],
+)
+def test_machine_without_threads_is_a_local_failure(
+    tmp_path: Path, remote: GitRemote | None
+) -> None:
+    """If no thread can be started, git is ended, and a typed error says so."""
+    with no_new_threads(), pytest.raises(LocalFailure, match="could not start another thread"):
+        run_git(GIT, ["version"], LIMIT, folder=str(tmp_path), remote=remote)
 
 
 def test_manager_protects_a_mirror(tmp_path: Path, source: Repository) -> None:

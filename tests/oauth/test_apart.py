@@ -13,6 +13,7 @@ from moorage import (
     AsyncOAuthTokenRefresher,
     ConnectorManager,
     CredentialRefreshFailed,
+    LocalFailure,
     OAuthTokenRefresher,
     Request,
     Response,
@@ -27,6 +28,7 @@ from moorage.adapters.credentials.memory import (
 from moorage.testing import Behaviour, FakeVendor, ScriptedHttpClient, VendorServer
 from tests.adapters.forked import in_a_child
 from tests.oauth.world import OWNER, client, grants, token
+from tests.support.threads import no_new_threads
 
 SERVICE = Service("crm", base_url="https://crm.example", needs_credentials=True)
 CLIENTS = {"crm": client()}
@@ -207,3 +209,22 @@ def test_closing_token_refresher_closes_http_client_that_it_created() -> None:
                 assert await unused.has("crm", None) is False
 
         asyncio.run(check_async())
+
+
+def test_machine_without_threads_is_a_local_failure() -> None:
+    """If no thread can be started for a renewal, the call fails with a typed error, not the token.
+
+    The next call renews the token.
+    """
+    server, service = FakeVendor(), FakeVendor()
+    server.queue(grants(2))
+    service.queue(Response(200))
+    refresher = OAuthTokenRefresher(CLIENTS, vault=past(), http=ScriptedHttpClient(server))
+    manager = ConnectorManager([SERVICE], credentials=refresher, http=ScriptedHttpClient(service))
+
+    with no_new_threads(), pytest.raises(LocalFailure, match="could not start another thread"):
+        manager.call("crm", Request.get("/"), tenant="acme", timeout=5)
+    manager.call("crm", Request.get("/"), tenant="acme", timeout=5)
+
+    (sent_delivery,) = service.requests
+    assert "Bearer at-2" == sent_delivery.headers.get("Authorization")

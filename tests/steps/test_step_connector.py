@@ -41,10 +41,12 @@ from moorage.domain.steps.result import ExecutionResult, HookError, StepOutcome
 from moorage.domain.steps.runs import RunPhase, RunSpec
 from moorage.domain.steps.step import Step, Workspace, run_name
 from moorage.hub._step_hooks_async import call_hook_async
+from moorage.hub._step_hooks_sync import call_hook_sync
 from moorage.hub.audit import AuditTrail
 from moorage.testing.fakes.platform import MockPlatform
 from moorage.wiring.store_urls import aopen_storage, open_storage
 from tests.steps.step_lab import MODES, executor
+from tests.support.threads import no_new_threads
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -186,6 +188,19 @@ def test_first_hook_that_never_returns_keeps_the_step_from_starting(
             execute(Step("build", ["make"]), idempotency_key="k")
     assert [] == platform.started
     released.set()
+
+
+def test_hook_runs_in_its_callers_thread_if_no_other_can_be_started() -> None:
+    """If the system has no more threads, a hook runs in its caller's thread, and may still fail."""
+    threads: list[Thread] = []
+
+    def refuse() -> None:
+        threads.append(current_thread())
+        raise LookupError("refused")
+
+    with no_new_threads(), pytest.raises(LookupError, match="refused"):
+        call_hook_sync("pre_execute", refuse, 60.0)
+    assert [current_thread()] == threads
 
 
 @modes

@@ -18,7 +18,7 @@ def call_hook_sync(name: str, hook: Callable[[], object], seconds: float | None)
     """Call a hook in a new thread, with this thread's context; return when the hook ends.
 
     A thread cannot be ended from outside, so a hook that exceeds its time limit continues in its
-    thread.
+    thread. If the system has no more threads, the hook runs in this thread, without a time limit.
 
     Args:
         name: the name of the hook.
@@ -42,7 +42,11 @@ def call_hook_sync(name: str, hook: Callable[[], object], seconds: float | None)
             result_future.set_result(None)
 
     context = copy_context()
-    Thread(target=context.run, args=(call,), name=f"moorage-{name}", daemon=True).start()
+    thread = Thread(target=context.run, args=(call,), name=f"moorage-{name}", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        call()
     wait_for([result_future], timeout=seconds)
     if not result_future.done():
         raise hook_timed_out(name, seconds)

@@ -11,6 +11,7 @@ import attrs
 
 from moorage.adapters.concurrency.allowance import allowance
 from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.thread_start import start_thread
 from moorage.adapters.credentials.memory import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
@@ -213,7 +214,11 @@ class OAuthTokenRefresher(_Refresher):
                 ended_pairs.append((None, error))
 
         thread = threading.Thread(target=partial(copy_context().run, run), name="moorage-oauth")
-        thread.start()
+        try:
+            start_thread(thread)
+        except LocalFailure:
+            flow.close()
+            raise
         thread.join(time_allowed)
         if not ended_pairs:
             raise slow_renewal_error(None)

@@ -7,6 +7,9 @@ from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from moorage.adapters.concurrency.thread_start import start_thread
+from moorage.errors import LocalFailure
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import ParamSpec
@@ -43,18 +46,28 @@ class DaemonExecutor(ThreadPoolExecutor):
 
         Raises:
             RuntimeError: the executor was shut down.
+            LocalFailure: the executor has no thread, and the system cannot start one.
         """
         outcome: Future[T] = Future()
         with self._lock:
             if self._is_shut_down:
                 raise RuntimeError("The executor was shut down and runs no more functions.")
-            self._jobs.put((outcome, lambda: fn(*args, **kwargs)))
             if self._threads_free:
                 self._threads_free -= 1
             elif self._threads_started < self._limit:
-                Thread(target=self._run_jobs, name=self._name, daemon=True).start()
-                self._threads_started += 1
+                self._start_thread()
+            self._jobs.put((outcome, lambda: fn(*args, **kwargs)))
         return outcome
+
+    def _start_thread(self) -> None:
+        """Start another thread; without one, a thread that is already running does the work."""
+        try:
+            start_thread(Thread(target=self._run_jobs, name=self._name, daemon=True))
+        except LocalFailure:
+            if not self._threads_started:
+                raise
+        else:
+            self._threads_started += 1
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - as the base class
         """End each thread after the submitted functions have run, without waiting for that."""

@@ -9,6 +9,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from moorage.adapters.concurrency.thread_start import start_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -22,13 +24,16 @@ class DaemonWorker:
 
     Args:
         name: the name of the thread.
+
+    Raises:
+        LocalFailure: the system has no more threads.
     """
 
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]] | None] = (
             SimpleQueue()
         )
-        Thread(target=self._run_jobs, name=name, daemon=True).start()
+        start_thread(Thread(target=self._run_jobs, name=name, daemon=True))
 
     def run(self, function: Callable[[], T]) -> asyncio.Future[T]:
         """Return a future; the function starts when all functions submitted before it have ended.

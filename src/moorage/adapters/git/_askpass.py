@@ -17,6 +17,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from moorage.adapters.concurrency.thread_start import start_thread
 from moorage.domain.values.patterns import late_pattern
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def askpass(remote: GitRemote) -> Generator[str]:
         program.write_text(f'#!/bin/sh\nexec {shlex.join(parts)} "$1"\n')
         program.chmod(0o700)
         thread = Thread(target=_serve, args=(listener, remote), daemon=True)
-        thread.start()
+        start_thread(thread)
         try:
             yield str(program)
         finally:

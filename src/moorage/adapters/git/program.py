@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from moorage.adapters.concurrency.thread_start import start_thread
 from moorage.adapters.git._askpass import askpass
 from moorage.domain.secrets.value_mask import masked_text, value_mask
 from moorage.errors import AttemptTimeout, ConfigurationError, LocalFailure
@@ -67,7 +68,7 @@ def run_git(
     Raises:
         AttemptTimeout: the command took too long.
         ConfigurationError: there is no such program.
-        LocalFailure: there is no space for the temporary files.
+        LocalFailure: there is no space for the temporary files, or the system has no more threads.
     """
     with ExitStack() as stack:
         home = ""
@@ -142,9 +143,11 @@ def _run_to_end(
             path="program",
             remedy="Install git, or set the path of its program.",
         )
-    readers = [_Reader(stream) for stream in (process.stdout, process.stderr) if stream]
+    streams = [stream for stream in (process.stdout, process.stderr) if stream]
+    readers: list[_Reader] = []
     is_late = False
     try:
+        readers += map(_Reader, streams)
         process.wait(timeout)
     except subprocess.TimeoutExpired:
         is_late = True
@@ -154,6 +157,8 @@ def _run_to_end(
             os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
         outputs = [reader.data() for reader in readers]
+        for stream in streams:
+            stream.close()
     if is_late:
         raise AttemptTimeout(
             f"The program git did not end within {timeout:.0f} seconds.",
@@ -169,7 +174,7 @@ class _Reader:
         self._stream = stream
         self._kept = bytearray()
         self._thread = Thread(target=self._read, daemon=True)
-        self._thread.start()
+        start_thread(self._thread)
 
     def data(self) -> bytes:
         """Wait for the end of the stream, and return the bytes that were kept."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 
 from moorage.adapters.concurrency.forking import ForkSafeLock
+from moorage.adapters.concurrency.thread_start import start_thread
 from moorage.adapters.grpc._requests import interrupted
 
 if TYPE_CHECKING:
@@ -164,11 +165,12 @@ class Messages:
         Raises:
             StopIteration: the stream has ended.
             TimeoutError: there was none in time.
+            LocalFailure: the system has no more threads.
         """
         self._until = monotonic() + seconds
         if self._patience is None:
             self._patience = seconds
-            Thread(target=self._watch, name="moorage-grpc-stream", daemon=True).start()
+            start_thread(Thread(target=self._watch, name="moorage-grpc-stream", daemon=True))
         is_over = True
         try:
             message = next(self._call)

@@ -116,7 +116,11 @@ class KafkaProducer:
             producer.close()
 
         # librdkafka may take a second to end its threads, while they look up a host.
-        Thread(target=end, name="moorage-kafka-close", daemon=True).start()
+        try:
+            Thread(target=end, name="moorage-kafka-close", daemon=True).start()
+        except RuntimeError:
+            # The system has no more threads, or the interpreter is ending.
+            end()
 
     def _topic_metadata(self, topic: str, until: float) -> Any:
         """Return the metadata of a topic, waiting until the cluster answers."""

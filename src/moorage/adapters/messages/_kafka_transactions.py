@@ -283,9 +283,14 @@ class KafkaTransactions:
         if producer is not None:
             last_reference = [producer]
             del producer
-            Thread(
+            thread = Thread(
                 target=_end, args=(last_reference,), name="moorage-kafka-close", daemon=True
-            ).start()
+            )
+            try:
+                thread.start()
+            except RuntimeError:
+                # The system has no more threads, or the interpreter is ending.
+                _end(last_reference)
 
 
 def _end(last_reference: list[Any]) -> None:

@@ -10,8 +10,10 @@ import pymongo
 from pymongo import MongoClient, ReadPreference
 from pymongo.errors import PyMongoError
 
+from moorage.adapters.concurrency.thread_start import start_thread
 from moorage.adapters.mongodb._monitor import obstacles_of
 from moorage.domain.connectors.mongodb_failures import unreachable_error
+from moorage.errors import LocalFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,13 +52,19 @@ def ready(client: Any, monitor: Monitor, seconds: float, *, for_writing: bool) -
 
     Raises:
         ConnectionFailed: no server was found in time.
+        LocalFailure: the system has no more threads.
     """
     if monitor.is_ready(client, for_writing=for_writing):
         return
     if monitor.begin_search():
         searches_secondary = not for_writing and client.read_preference != ReadPreference.PRIMARY
         search = _ask_readable if searches_secondary else _find_writable
-        Thread(target=_search, args=(search, client, monitor, seconds), daemon=True).start()
+        thread = Thread(target=_search, args=(search, client, monitor, seconds), daemon=True)
+        try:
+            start_thread(thread)
+        except LocalFailure:
+            monitor.end_search()
+            raise
     monitor.wait_for_search(seconds)
     if not monitor.is_ready(client, for_writing=for_writing):
         raise unreachable_error(obstacles_of(client))
