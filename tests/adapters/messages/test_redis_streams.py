@@ -481,6 +481,8 @@ def test_address_has_everything() -> None:
     [
         (["ResponseError"], "MISCONF no space", PublishFault.BLOCKED),
         (["ResponseError"], "NOREPLICAS Not enough", PublishFault.REJECTED),
+        (["ResponseError"], "BUSY Redis is busy running a script", PublishFault.REJECTED),
+        (["ResponseError"], "UNBLOCKED the stream key no longer exists", PublishFault.STARTING),
         (["ResponseError"], "something else", PublishFault.BROKEN),
         (["BusyLoadingError", "ConnectionError"], "Redis is loading", PublishFault.STARTING),
     ],

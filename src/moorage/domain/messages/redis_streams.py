@@ -39,9 +39,11 @@ _CODES: Final = {
     "OOM": PublishFault.FULL,
     "MISCONF": PublishFault.BLOCKED,
     "NOREPLICAS": PublishFault.REJECTED,
+    "BUSY": PublishFault.REJECTED,
     "READONLY": PublishFault.READ_ONLY,
     "LOADING": PublishFault.STARTING,
     "MASTERDOWN": PublishFault.STARTING,
+    "UNBLOCKED": PublishFault.STARTING,
 }
 """The faults for the first words of Redis error replies."""
 
