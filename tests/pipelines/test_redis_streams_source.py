@@ -187,6 +187,23 @@ async def test_abandoned_entries_go_to_others(private_server: PrivateRedis, serv
     await second.close()
 
 
+async def test_abandoned_entry_after_many_open_ones_is_found(
+    private_server: PrivateRedis, server: Any
+) -> None:
+    """An abandoned entry goes to another member, however many open entries come before it."""
+    await publish(private_server, *(Message(b"1") for _ in range(50)))
+    worker = source(private_server, consumer="busy")
+    await worker.open(fail_on_revocation)
+    *_, last = await worker.poll(MANY)
+    server.xclaim("orders", "workers", "busy", 0, [last.offset], idle=3_600_000)
+    other_worker = source(private_server, consumer="other")
+    await other_worker.open(fail_on_revocation)
+    records = await other_worker.poll(PollLimits(1, 1_000_000, 0.01))
+    assert [last.offset] == [record.offset for record in records]
+    await worker.close()
+    await other_worker.close()
+
+
 async def test_deleted_entries_are_left_out(private_server: PrivateRedis, server: Any) -> None:
     """An entry that was deleted before its second delivery is skipped."""
     await publish(private_server, Message("0"), Message("1"))
@@ -271,6 +288,31 @@ async def test_deleted_group_is_created_again(private_server: PrivateRedis, serv
         await reader.poll(MANY)
     await reader.open(fail_on_revocation)
     assert [b"0"] == [record.payload for record in await reader.poll(MANY)]
+    await reader.close()
+
+
+async def test_source_that_waits_during_a_failover_goes_on(
+    private_server: PrivateRedis, server: Any
+) -> None:
+    """If the server becomes a replica while the source waits for entries, the error is temporary.
+
+    Once the server is a primary again, the source continues.
+    """
+    reader = source(private_server)
+    await reader.open(fail_on_revocation)
+    polling = asyncio.create_task(reader.poll(PollLimits(10, 1_000_000, 60)))
+    await until(lambda: server.info("clients")["blocked_clients"] == 1)
+    try:
+        server.replicaof("127.0.0.1", "1")
+        with pytest.raises(ConnectionFailed) as caught:
+            await polling
+    finally:
+        server.replicaof("NO", "ONE")
+    assert caught.value.retryable
+    await publish(private_server, Message(b"1"))
+    await reader.open(fail_on_revocation)
+    [record] = await reader.poll(MANY)
+    assert b"1" == record.payload
     await reader.close()
 
 

@@ -55,6 +55,9 @@ _TEMPORARY: Final = (
     PublishFault.REJECTED,
 )
 
+_BEGINNING: Final = "0-0"
+"""The position from which Redis examines unacknowledged entries, and to which it returns."""
+
 _USUAL_SIZE: Final = 1_000
 """The bytes of a payload that are assumed before the first record is read."""
 
@@ -177,20 +180,17 @@ class RedisStreamsSource:
         """Take over entries that another group member has abandoned."""
         idle = str(int(self._claim_after * 1000))
         for stream in self.streams:
-            words = [
-                "XAUTOCLAIM",
-                stream,
-                self.group,
-                self.consumer,
-                idle,
-                "0",
-                "COUNT",
-                str(count),
-            ]
-            reply = await self._request(self._polling, words)
-            records = self._records([(stream.encode(), reply[1])], deliveries=2)
-            if records:
-                return records
+            words = ["XAUTOCLAIM", stream, self.group, self.consumer, idle]
+            position = _BEGINNING
+            while True:
+                # Redis examines only some of the entries at a time.
+                reply = await self._request(self._polling, [*words, position, "COUNT", str(count)])
+                records = self._records([(stream.encode(), reply[1])], deliveries=2)
+                if records:
+                    return records
+                position = reply[0].decode()
+                if position == _BEGINNING:
+                    break
         return []
 
     def _records(self, reply: Any, deliveries: int = 1) -> list[SinkRecord]:
