@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import OFFSET_INVALID, TopicPartition
+from confluent_kafka import OFFSET_INVALID, KafkaException, TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,10 +92,24 @@ class LatestStarts:
 
     def _committed(self, places: Sequence[Partition]) -> set[Partition]:
         """Return those partitions of which the group has committed a position."""
-        if not places:
-            return set()
-        positions = self._consumer.committed([*map(position_at, places)], timeout=self._patience)
-        return {(item.topic, item.partition) for item in positions if item.offset >= 0}
+        return {*committed_positions(self._consumer, places, self._patience)} if places else set()
+
+
+def committed_positions(
+    consumer: Any, places: Iterable[Partition], timeout: float
+) -> dict[Partition, int]:
+    """Return the positions that a consumer group has committed, by partition.
+
+    A partition of which it has committed none is left out.
+
+    Raises:
+        KafkaException: the cluster does not state the position of one of the partitions.
+    """
+    items = consumer.committed([*map(position_at, places)], timeout=timeout)
+    for item in items:
+        if item.error is not None:
+            raise KafkaException(item.error)
+    return {(item.topic, item.partition): item.offset for item in items if item.offset >= 0}
 
 
 def position_at(place: Partition, offset: int = OFFSET_INVALID) -> Any:

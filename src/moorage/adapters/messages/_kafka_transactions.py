@@ -17,7 +17,7 @@ from threading import Thread
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer
 
 from moorage.adapters.messages._kafka_cluster import (
     KNOWN_TOPIC,
@@ -26,6 +26,7 @@ from moorage.adapters.messages._kafka_cluster import (
     ClusterWatch,
     options_error,
 )
+from moorage.adapters.messages._kafka_starts import committed_positions, position_at
 from moorage.domain.messages.kafka import headers_to_send, value_to_send
 from moorage.domain.messages.kafka_transactions import (
     open_messages,
@@ -253,15 +254,14 @@ class KafkaTransactions:
     def _stored_positions(self, until: float) -> dict[Partition, int]:
         """Ask the cluster for the group's positions where the outcome of a commit is unknown."""
         consumer = Consumer(dict(self._reading), logger=SILENT)
-        places = [_offset(place, 0) for place in self._doubtful]
         try:
             seconds_left = max(STEP, until - monotonic())
-            stored = consumer.committed(places, timeout=seconds_left)
+            stored = committed_positions(consumer, self._doubtful, seconds_left)
         except KafkaException as error:
             raise _Failed(error.args[0].name()) from None
         finally:
             consumer.close()
-        return {(item.topic, item.partition): max(0, item.offset) for item in stored}
+        return dict.fromkeys(self._doubtful, 0) | stored
 
     def forget(self, places: Iterable[Partition]) -> None:
         """Forget the committed positions of partitions that are now read from another position."""
@@ -298,10 +298,5 @@ def _end(last_reference: list[Any]) -> None:
     last_reference.pop().purge()
 
 
-def _offset(place: Partition, position: int) -> Any:
-    topic, number = place
-    return TopicPartition(topic, int(number or 0), position)
-
-
 def _offsets(positions: Mapping[Partition, int]) -> list[Any]:
-    return [_offset(place, position) for place, position in positions.items()]
+    return [position_at(place, position) for place, position in positions.items()]
