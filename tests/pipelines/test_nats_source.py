@@ -356,6 +356,29 @@ async def test_records_survive_a_new_connection(server: PrivateNats, stream: str
         await reader.close()
 
 
+async def test_messages_of_a_recreated_stream_are_not_taken_for_earlier_ones(
+    server: PrivateNats, stream: str
+) -> None:
+    """A new message is read, even if an unfinished one had its position in the deleted stream."""
+    await publish(server, stream, [Message(b"old")])
+    reader = source(server, stream)
+    await reader.open(Revocations())
+    [old_record] = await read_count(reader, 1)
+    client = await nats.connect(server.url)
+    try:
+        await client.jetstream().delete_stream(stream)
+    finally:
+        await client.close()
+    await asyncio.to_thread(server.add_stream, stream)
+    await publish(server, stream, [Message(b"new")])
+    await reader.open(Revocations())
+    [new_record] = await read_count(reader, 1)
+    assert (old_record.offset, "new") == (new_record.offset, new_record.text)
+    await reader.commit([new_record])
+    assert 0 == await reader.lag()
+    await reader.close()
+
+
 async def test_seeking_replaces_consumer(server: PrivateNats, stream: str) -> None:
     """Seeking replaces the NATS consumer, and records delivered earlier are forgotten."""
     await publish(server, stream, messages(5))

@@ -15,7 +15,7 @@ import asyncio
 from contextlib import suppress
 from json import dumps
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
@@ -48,6 +48,7 @@ from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from moorage.adapters.messages._nats_links import AsyncNatsLink
     from moorage.domain.messages.nats_consumers import ConsumerSettings, Delivery
@@ -91,24 +92,29 @@ _NO_RESPONDERS: Final = "503"
 _USUAL_SIZE: Final = 1_000
 """The bytes of a payload that are assumed before the first message is read."""
 
+_Stored: TypeAlias = "tuple[str, int, datetime | None]"
+"""The stream of a message, its position in it, and the time at which the stream stored it."""
+
 
 class Deliveries:
     """The messages that were delivered, and are neither acknowledged nor returned.
 
     Attributes:
-        waiting: the records that no poll has taken, by the streams and the positions in them.
+        waiting: the records that no poll has taken, by the stream, the position in it, and the time
+            at which the stream stored the message. A stream that is restored from a backup gives
+            the later positions to new messages.
         began: the time when the group got its first consumer, as the server wrote it.
     """
 
     def __init__(self) -> None:
         self.began: str | None = None
-        self.waiting: dict[tuple[str, int], SinkRecord] = {}
-        self._replies: dict[tuple[str, int], tuple[tuple[str, str], str]] = {}
+        self.waiting: dict[_Stored, SinkRecord] = {}
+        self._replies: dict[_Stored, tuple[tuple[str, str], str]] = {}
         self._size = _USUAL_SIZE
 
     def add(self, delivery: Delivery, message: Any) -> None:
         """Add a delivered message; if it is delivered again, update only its reply subject."""
-        key = delivery.stream, delivery.sequence
+        key = delivery.stream, delivery.sequence, delivery.stored_at
         if key not in self._replies:
             record = SinkRecord(
                 message.data,
@@ -166,8 +172,8 @@ class Deliveries:
             self.waiting.pop(key, None)
 
 
-def _key(record: SinkRecord) -> tuple[str, int]:
-    return str(record.partition), int(record.offset or 0)
+def _key(record: SinkRecord) -> _Stored:
+    return str(record.partition), int(record.offset or 0), record.published_at
 
 
 def _by_consumer(replies: Iterable[tuple[tuple[str, str], str]]) -> list[list[str]]:

@@ -2,7 +2,8 @@
 
 Laws:
 
-1. The position of a message in its stream identifies it, however often it is delivered.
+1. The position of a message in its stream, and the time at which the stream stored it, identify it,
+   however often it is delivered.
 2. A status that ends one request for messages says nothing about the consumer, unless it says that
    the consumer does not exist any more.
 """
