@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import nats
 import pytest
+from nats.js.api import Placement
 
 from moorage import (
     AuthenticationFailed,
@@ -14,6 +17,7 @@ from moorage import (
     Message,
     Nats,
     Secret,
+    TopicNotFound,
 )
 from moorage.adapters.messages._nats_links import connect_nats_async
 from moorage.domain.messages.broker_rules import outgoing_messages
@@ -22,6 +26,7 @@ from moorage.domain.messages.publish_failures import Publication, publication_of
 from moorage.testing import TcpProxy
 from tests.support.nats_accounts import account_with_user
 from tests.support.nats_servers import PrivateNats
+from tests.support.ports import free_port
 from tests.support.rabbitmq_servers import LossyProxy
 from tests.support.waiting import wait_until
 
@@ -36,6 +41,46 @@ def private_server() -> Generator[PrivateNats]:
     """Yield a NATS server that the tests share."""
     with PrivateNats() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Generator[list[PrivateNats]]:
+    """Yield the servers of a cluster whose stream "orders" is on the last server, which is dead."""
+    names = ["first", "second", "last"]
+    ports = {name: free_port() for name in names}
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(
+                PrivateNats(
+                    f"server_name: {name}, server_tags: [{name}], cluster {{ name: moorage, listen:"
+                    f' "127.0.0.1:{ports[name]}", routes: ['
+                    + ", ".join(f'"nats://127.0.0.1:{port}"' for port in ports.values())
+                    + "] }"
+                )
+            )
+            for name in names
+        ]
+        placement = Placement(cluster="moorage", tags=["last"])
+        wait_until(lambda: _has_stream_on(servers[0], placement), "electing the cluster's leader")
+        servers[-1].kill()
+        wait_until(lambda: _knows_streams(servers[0]), "electing another leader")
+        yield servers
+
+
+def _has_stream_on(server: PrivateNats, placement: Placement) -> bool:
+    try:
+        server.add_stream("orders", placement=placement)
+    except (nats.errors.Error, TimeoutError):
+        return False
+    return True
+
+
+def _knows_streams(server: PrivateNats) -> bool:
+    try:
+        names: list[str] = server.ask(lambda js: js.find_stream_name_by_subject("orders"))
+    except (nats.errors.Error, TimeoutError):
+        return False
+    return bool(names)
 
 
 @pytest.fixture
@@ -66,6 +111,21 @@ def test_api_has_another_prefix(lab: Callable[..., Lab]) -> None:
     with PrivateNats(jetstream="domain: hub") as server:
         made = lab(server.url, creates_streams=True, api_prefix="$JS.hub.API")
         assert 1 == made.publish("orders", Message(b"1")).offset
+
+
+def test_message_for_a_stream_without_a_leader_is_retried(
+    lab: Callable[..., Lab], cluster: list[PrivateNats]
+) -> None:
+    """If the server of a stream is down, nothing is stored, and the message is sent again.
+
+    A subject that belongs to no stream is still refused at once.
+    """
+    publisher = lab(cluster[0].url)
+    with pytest.raises(ConnectionFailed, match="has no leader for the subject 'orders'") as caught:
+        publisher.publish("orders", Message(b"1"))
+    assert (3, False) == (caught.value.attempts, caught.value.may_have_been_processed)
+    with pytest.raises(TopicNotFound):
+        publisher.publish("nobody", Message(b"1"))
 
 
 def test_user_that_may_not_create_streams(lab: Callable[..., Lab]) -> None:

@@ -36,6 +36,7 @@ from moorage.domain.messages.nats import (
     window_of,
     wire_size,
 )
+from moorage.domain.messages.nats_consumers import names_in
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
 from moorage.domain.messages.read_failures import read_error
 from moorage.domain.secrets.frames import without_frames
@@ -221,6 +222,10 @@ class AsyncNatsLink:
         if is_missing and self._settings.creates_streams:
             await self._create_stream(items[0].topic, until)
             replies = await self._publish_items(items, until)
+        if PublishFault.TOPIC in replies and await self._has_stream(items[0].topic, until):
+            replies = [
+                PublishFault.STARTING if reply is PublishFault.TOPIC else reply for reply in replies
+            ]
         replies = await self._publish_mistaken_items(items, replies, until)
         return [self._result(item, reply) for item, reply in zip(items, replies, strict=True)]
 
@@ -398,6 +403,13 @@ class AsyncNatsLink:
             # Nothing was published, whatever became of the stream.
             fault = PublishFault.STARTING if reply in _UNCLEAR_FAULTS else reply
             raise publish_error(fault, STREAM_RULES, subject)
+
+    async def _has_stream(self, subject: str, until: float) -> bool:
+        """Return whether a stream has the subject, though no server answers for it now."""
+        reply = await self._api("STREAM.NAMES", {"subject": subject}, until)
+        if isinstance(reply, PublishFault):
+            return reply is PublishFault.STARTING
+        return bool(names_in(reply))
 
     async def _read_window(self, stream: str, until: float) -> None:
         reply = await self._api(f"STREAM.INFO.{stream}", None, until)

@@ -3,7 +3,8 @@
 Laws:
 
 1. A message is stored if a stream confirms that, with its name and the message's position.
-2. If nobody answers for a subject, or a stream refuses a message, it was not stored.
+2. If nobody answers for a subject, or a stream refuses a message, it was not stored. The subject
+   may have a stream nevertheless: nobody answers while the servers elect its leader.
 3. A stream recognises an id in all of its subjects. A message is a repeat only if the stored
    message of its id has the same subject.
 4. The server may still be storing another message of the same id when it refuses one for that
