@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.adapters.tenants.sqlite import SqliteTenants
 from moorage.cli.context import Context
 from moorage.cli.host import Host
-from moorage.cli.places import opened_hub
+from moorage.cli.places import opened_async, opened_hub
 from moorage.cli.vaults import open_vault
 from moorage.contracts.email import EmailMessage
 from moorage.domain.state.sealing import KeyRing
@@ -143,3 +144,10 @@ def test_neutralize_empties_the_hosts_tables() -> None:
 
     assert {"calls": 1, "tenants": 1} == result.result["deleted"]
     assert () == outbox.find(EntryQuery()).items
+
+
+async def test_copied_store_refuses_a_pipeline_without_an_environment() -> None:
+    """The hub of a pipeline refuses a store of another environment if its own has no name."""
+    async with opened_async(Context()) as (hub, _):
+        with pytest.raises(CopiedStore, match="this environment is not named"):
+            await hub.manager.run("vat", asyncio.Event().wait)

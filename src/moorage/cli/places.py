@@ -102,9 +102,12 @@ async def opened_async(context: Context) -> AsyncGenerator[tuple[AsyncHub, Any]]
     from moorage.config import hubs  # noqa: PLC0415 - only some commands need it
     from moorage.hub.hub import AsyncHub  # noqa: PLC0415 - only some commands need it
 
-    url = context.configured().store
+    configured = context.configured()
+    url = configured.store
     storage: Any = None if url is None or url == "memory:" else aopen_storage(url)
-    ports = {} if storage is None else {"state": storage}
+    ports: dict[str, Any] = {}
+    if storage is not None:
+        ports = {"state": storage, "environment_id": configured.environment_id or ""}
     async with AsyncExitStack() as cleanup:
         close: Any = getattr(storage, "aclose", None)
         if close is not None:
