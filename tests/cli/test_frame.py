@@ -434,3 +434,19 @@ def test_arbitrary_arguments_end_with_documented_exit_code(arguments: list[str])
     assert "Traceback" not in result.out + result.err
     if result.out and "--json" in arguments and "--" not in arguments and not HELP & {*arguments}:
         assert result.document["ok"] == (result.code == 0)
+
+
+@pytest.mark.parametrize("names_it", ["option", "variable"])
+def test_configuration_in_a_pipe_is_read_once(names_it: str) -> None:
+    """A command that needs its configuration twice reads a pipe only once."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "w") as pipe:
+        pipe.write('[state]\nurl = "sqlite:///state.db"\n[services.shop]\n')
+        pipe.close()
+        path = f"/dev/fd/{reading}"
+        if names_it == "variable":
+            os.environ["MOORAGE_CONFIG"] = path
+        result = command("status", *(("--config", path) if names_it == "option" else ()))
+
+    assert (0, "") == (result.code, result.err)
+    assert "shop" in result.out

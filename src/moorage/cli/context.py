@@ -41,6 +41,7 @@ class Context:
         as_json: True if the output is JSON.
         color: True if terminal output may be coloured.
         host: the program that embeds this command line, if any.
+        pipes: the contents of the configurations that were read from pipes, by their paths.
     """
 
     config: str | None = None
@@ -48,6 +49,7 @@ class Context:
     as_json: bool = False
     color: bool = True
     host: Host | None = None
+    pipes: dict[Path, Mapping[str, Any]] = attrs.field(factory=dict, repr=False)
 
     def source(self) -> Source:
         """Return the configuration from --config, the host, MOORAGE_CONFIG or a parent folder.
@@ -56,11 +58,11 @@ class Context:
             ConfigurationError: no configuration is found, or the path of --config is empty.
         """
         if self.config is not None:
-            return _given_path(self.config)
+            return self._content_of_pipe(_given_path(self.config))
         if self.host is not None:
             return self.host.source
         if path := os.environ.get("MOORAGE_CONFIG"):
-            return Path(path)
+            return self._content_of_pipe(Path(path))
         working_folder = Path.cwd()
         for folder in (working_folder, *working_folder.parents):
             if (folder / _DEFAULT_NAME).is_file():
@@ -70,6 +72,20 @@ class Context:
             path="--config",
             remedy="Pass the path of the configuration with --config, or set MOORAGE_CONFIG.",
         )
+
+    def _content_of_pipe(self, path: Path) -> Source:
+        """Return the content of a pipe, which can be read only once, or the path of a file.
+
+        Raises:
+            ConfigurationError: the content is not a configuration.
+        """
+        if not path.is_fifo():
+            return path
+        if path not in self.pipes:
+            from moorage.config.loading import load  # noqa: PLC0415 - not every command needs it
+
+            self.pipes[path] = load(path).tree
+        return self.pipes[path]
 
     def configuration_name(self) -> str:
         """Return the name of the configuration for output, without its content.
