@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -217,6 +218,23 @@ def test_files_are_brought_back() -> None:
 
     assert (0, "done\n") == (ending.code, ending.out)
     assert "2" == Path("out/sums/total").read_text().strip()
+
+
+def test_unwritable_file_keeps_the_result_of_the_step() -> None:
+    """If an output file cannot be written, the error shows the key that writes it elsewhere."""
+    Path("orders").write_text("a\nb\n")
+    Path("out/sums/total").mkdir(parents=True)
+    words = ("step", "run", "total", "--file", "orders=orders", "--output")
+
+    ending = command(*words, "out")
+    match = re.search("--key ([^,]+),", ending.err)
+
+    assert 1 == ending.code
+    assert "total succeeded after" in ending.err
+    assert "'out/sums/total' cannot be written (Is a directory)" in ending.err
+    assert match is not None
+    assert 0 == command(*words, "elsewhere", "--key", match[1]).code
+    assert "2" == Path("elsewhere/sums/total").read_text().strip()
 
 
 def test_repeat_after_kill_follows_same_run() -> None:

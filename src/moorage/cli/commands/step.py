@@ -18,7 +18,7 @@ from moorage.cli.places import opened_hub
 from moorage.domain.steps.result import StepOutcome, outcome_of
 from moorage.domain.steps.runs import EndReason
 from moorage.domain.steps.step import Workspace
-from moorage.errors import ConfigurationError, ConnectorError, InvalidData
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData, LocalFailure
 from moorage.hub.internals import core_of
 
 if TYPE_CHECKING:
@@ -95,9 +95,10 @@ def run(
             except KeyboardInterrupt:
                 _print_progress(f"The step keeps running on its platform. Its key is {run_key}.")
                 raise
+    ending = _print_end(name, run_key, result, log)
     if output is not None:
-        _write_files(result, output)
-    return _print_end(name, run_key, result, log)
+        _write_files(result, output, run_key)
+    return ending
 
 
 def logs(
@@ -327,12 +328,23 @@ def _make_folder(folder: Path) -> None:
     )
 
 
-def _write_files(result: ExecutionResult, folder: Path) -> None:
-    """Write the output files of a step to a folder."""
+def _write_files(result: ExecutionResult, folder: Path, key: str) -> None:
+    """Write the output files of a step to a folder.
+
+    Raises:
+        LocalFailure: a file cannot be written; the result of the step is stored.
+    """
     for name, content in result.files.items():
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        except OSError as error:
+            raise LocalFailure(
+                f"The step has run, but its file {str(path)!r} cannot be written"
+                f" ({error.strerror}).",
+                remedy=f"Pass another --output, and --key {key}, which does not repeat the run.",
+            ) from None
 
 
 def _print_end(name: str, key: str, result: ExecutionResult, log: _PrintedLog) -> CommandResult:
