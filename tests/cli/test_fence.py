@@ -81,6 +81,19 @@ def test_neutralize_refuses_mistakes(arguments: tuple[str, ...], message: str) -
     assert Credentials.bearer("t") == open_vault(MORE[1]).get("vat", None)
 
 
+def test_neutralize_shows_that_configured_credentials_were_kept() -> None:
+    """Without --credentials, `neutralize` keeps the configured credentials and says so."""
+    file = Path("moorage.toml")
+    table = (
+        '[credentials_from]\nurl = "sqlite:///credentials.db"\nkeys = "secret://env/MOORAGE_KEYS"\n'
+    )
+    file.write_text(file.read_text("utf-8") + table, "utf-8")
+    result = command(*STAGING, "neutralize", "--yes")
+
+    assert "The credentials in the store of [credentials_from] were kept." in result.out
+    assert "were kept" not in command(*STAGING, "neutralize", *MORE, "--yes").out
+
+
 def test_nothing_to_act_with() -> None:
     """If no store of credentials or tenants is configured, `moorage neutralize` is refused."""
     configure('[state]\nurl = "sqlite:///state.db"\n')

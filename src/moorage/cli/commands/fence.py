@@ -12,7 +12,7 @@ from moorage.cli.places import opened_store
 from moorage.cli.vaults import open_vault
 from moorage.errors import ConfigurationError
 from moorage.hub import copied_stores
-from moorage.wiring.store_urls import open_tenants
+from moorage.wiring.store_urls import is_sealed, open_tenants
 
 Store = Annotated[
     str | None, Parameter("--credentials", env_var="MOORAGE_CREDENTIALS", show_env_var=True)
@@ -66,9 +66,15 @@ def neutralize(*, store: Store = None, yes: bool = False, context: Context) -> C
         )
     stores = _stores_to_clear(context, store)
     deleted_counts = {name: copied_stores.neutralize(target) for name, target in stores.items()}
+    lines = [f"{number} {name} deleted" for name, number in deleted_counts.items()]
+    configured_store = context.configured().credentials_from
+    if store is None and configured_store is not None and is_sealed(configured_store.url.reveal()):
+        lines.append(
+            "The credentials in the store of [credentials_from] were kept. To delete them, too,"
+            " repeat the command with --credentials URL."
+        )
     return CommandResult(
-        {"environment": environment, "owner": owner, "deleted": deleted_counts},
-        [f"{number} {name} deleted" for name, number in deleted_counts.items()],
+        {"environment": environment, "owner": owner, "deleted": deleted_counts}, lines
     )
 
 
