@@ -21,7 +21,7 @@ from moorage.cli.host import Host
 from moorage.cli.places import opened_store
 from moorage.contracts.payments import Charge, Money
 from moorage.domain.entries.inbox import InboxEntry
-from moorage.domain.entries.queue import EntryQuery, mark_unknown
+from moorage.domain.entries.queue import EntryQuery, EntryState, mark_unknown
 from moorage.errors import StorageUnavailable
 from moorage.testing.fakes.http_script import Behaviour
 from moorage.testing.fakes.http_server import VendorServer
@@ -195,6 +195,26 @@ def test_calls_are_dropped_and_replayed(outbox: Outbox, capsys: pytest.CaptureFi
     run(capsys, "outbox", "replay", "nobody", "--store", URL, code=1)
 
 
+def test_wrong_id_changes_no_entry(outbox: Outbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """If one of several ids is unknown, no entry changes."""
+    name = put_call(outbox)
+    run(capsys, "outbox", "drop", name, "nobody", "--store", URL, code=1)
+    assert outbox.find(EntryQuery(id=name)).items[0].state is EntryState.WAITING
+
+
+def test_entries_changed_before_an_error_are_shown(
+    outbox: Outbox, server: VendorServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """If an entry cannot be changed, the output shows the entries that were changed before it."""
+    put_call(outbox)
+    run(capsys, "outbox", "run", "--store", URL, "--once")
+    done, waiting = outbox.find(EntryQuery()).items[0].id, put_call(outbox)
+    assert main(["outbox", "drop", waiting, done, "--store", URL]) == 1
+    shown_lines = capsys.readouterr().out.splitlines()
+    assert shown_lines[0] == f"{waiting} is dropped"
+    assert "cannot be cancelled, because it is already done" in shown_lines[1]
+
+
 @pytest.mark.usefixtures("outbox")
 def test_commands_decrypt_calls_with_moorage_keys(
     server: VendorServer, capsys: pytest.CaptureFixture[str]
@@ -244,6 +264,21 @@ def test_objects_of_a_program(outbox: Outbox, capsys: pytest.CaptureFixture[str]
     for app in ("shop_of_mine:nothing", "no_module_of_mine:inbox", "shop_of_mine:outbox", ":"):
         refusal = run(capsys, "inbox", "list", "--app", app, code=2)
         assert refusal["path"] == "--app"
+    app_and_store = ("--app", "shop_of_mine:outbox", "--store", "sqlite:///other.db")
+    assert run(capsys, "outbox", "list", *app_and_store, code=2)["path"] == "--store"
+
+
+def test_app_has_precedence_over_the_variable(
+    outbox: Outbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --app, a command uses this object although a variable names another store."""
+    Path("shop_of_variable.py").write_text(PROGRAM)
+    SqliteOutbox("other.db").migrate()
+    monkeypatch.setenv("MOORAGE_OUTBOX", "sqlite:///other.db")
+    name = put_call(outbox)
+    entries = run(capsys, "outbox", "list", "--app", "shop_of_variable:outbox")["entries"]
+    assert [entry["id"] for entry in entries] == [name]
+    assert run(capsys, "outbox", "list")["entries"] == []
 
 
 @pytest.mark.usefixtures("outbox")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -10,12 +11,13 @@ from cyclopts import Parameter
 
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
+from moorage.cli.exit_codes import code_of, error_as_dict
 from moorage.cli.numbers import Count, Wait
 from moorage.cli.places import import_from_working_folder, opened_hub
 from moorage.config.importing import import_object
 from moorage.domain.entries.chains import predecessor_ids
 from moorage.domain.values.text import with_article
-from moorage.errors import ConfigurationError
+from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from moorage.hub.inbox import EntryQuery, EntryState, HandledWebhooks, WebhookInbox
 from moorage.hub.outbox import DeliveredCalls, Outbox
 from moorage.hub.worker import at_times, stopping, work
@@ -36,8 +38,11 @@ _SETTLE_BATCH: Final = 10
 _COUNTS: Final = ("done", "later", "dead", "unknown")
 _COLUMNS: Final = ("id", "target", "operation", "tenant", "state", "attempts", "due", "error")
 
-OutboxUrl = Annotated[str | None, Parameter("--store", env_var="MOORAGE_OUTBOX", show_env_var=True)]
-InboxUrl = Annotated[str | None, Parameter("--store", env_var="MOORAGE_INBOX", show_env_var=True)]
+_OUTBOX_VARIABLE: Final = "MOORAGE_OUTBOX"
+_INBOX_VARIABLE: Final = "MOORAGE_INBOX"
+
+OutboxUrl = Annotated[str | None, Parameter("--store", env_var=_OUTBOX_VARIABLE, show_env_var=True)]
+InboxUrl = Annotated[str | None, Parameter("--store", env_var=_INBOX_VARIABLE, show_env_var=True)]
 
 
 @Parameter(name="*")
@@ -199,7 +204,7 @@ def replay_outbox(*ids: str, place: OutboxPlace = _OUTBOX, context: Context) -> 
         context: the options that all commands share.
     """
     with opened_outbox(context, place) as (outbox, _):
-        return _change_entries(outbox.replay, ids)
+        return _change_entries(outbox, outbox.replay, ids)
 
 
 def replay_inbox(*ids: str, place: InboxPlace = _INBOX, context: Context) -> CommandResult:
@@ -211,7 +216,7 @@ def replay_inbox(*ids: str, place: InboxPlace = _INBOX, context: Context) -> Com
         context: the options that all commands share.
     """
     with opened_inbox(context, place) as inbox:
-        return _change_entries(inbox.replay, ids)
+        return _change_entries(inbox, inbox.replay, ids)
 
 
 def drop_outbox(*ids: str, place: OutboxPlace = _OUTBOX, context: Context) -> CommandResult:
@@ -223,7 +228,7 @@ def drop_outbox(*ids: str, place: OutboxPlace = _OUTBOX, context: Context) -> Co
         context: the options that all commands share.
     """
     with opened_outbox(context, place) as (outbox, _):
-        return _change_entries(outbox.drop, ids)
+        return _change_entries(outbox, outbox.drop, ids)
 
 
 def drop_inbox(*ids: str, place: InboxPlace = _INBOX, context: Context) -> CommandResult:
@@ -235,7 +240,7 @@ def drop_inbox(*ids: str, place: InboxPlace = _INBOX, context: Context) -> Comma
         context: the options that all commands share.
     """
     with opened_inbox(context, place) as inbox:
-        return _change_entries(inbox.drop, ids)
+        return _change_entries(inbox, inbox.drop, ids)
 
 
 # --- opening inbox and outbox -----------------------------------------------------------
@@ -253,7 +258,8 @@ def opened_outbox(
         audit: the trail that records manual replays and cancellations; by default the configured
             one.
     """
-    outbox = _app_object(context, place.app, Outbox) if place.store is None else None
+    uses_app = _uses_app(place, _OUTBOX_VARIABLE)
+    outbox = _app_object(context, place.app, Outbox) if uses_app else None
     with ExitStack() as stack:
         trail = stack.enter_context(context.audit_trail()) if audit is None else audit
         if outbox is not None:
@@ -274,7 +280,8 @@ def opened_inbox(
         place: the place of the inbox.
         hub: the hub of its webhooks; by default the configured hub is opened.
     """
-    inbox = _app_object(context, place.app, WebhookInbox) if place.store is None else None
+    uses_app = _uses_app(place, _INBOX_VARIABLE)
+    inbox = _app_object(context, place.app, WebhookInbox) if uses_app else None
     if inbox is not None:
         yield inbox
         return
@@ -294,6 +301,23 @@ def _open_store(opens: Callable[[str], Any], url: str | None) -> Generator[Any]:
         )
     with opens(url) as storage:
         yield storage
+
+
+def _uses_app(place: OutboxPlace | InboxPlace, variable: str) -> bool:
+    """Return whether a command uses an object of a program, and not a store's URL.
+
+    --app has precedence over the environment variable with the URL.
+
+    Raises:
+        ConfigurationError: both options are passed.
+    """
+    if place.app is None or place.store is None:
+        return place.store is None
+    if place.store == os.environ.get(variable):
+        return True
+    raise ConfigurationError(
+        "--store and --app cannot be combined.", path="--store", remedy="Pass only one of them."
+    )
 
 
 def _app_object(context: Context, app: str | None, kind: type[Any]) -> Any:
@@ -411,13 +435,40 @@ def _cells(row: dict[str, Any], columns: Sequence[str]) -> list[Any]:
     return [cells[name] for name in columns]
 
 
-def _change_entries(change: Callable[[str], Entry], ids: tuple[str, ...]) -> CommandResult:
+def _change_entries(
+    box: Outbox | WebhookInbox, change: Callable[[str], Entry], ids: tuple[str, ...]
+) -> CommandResult:
+    """Change entries one after another, and return those that were changed.
+
+    Raises:
+        InvalidData: no entry has one of the ids; no entry was changed.
+    """
     if not ids:
         raise ConfigurationError(
             "The ids of the entries are missing.",
             path="ids",
             remedy="Pass the ids that `list` shows.",
         )
-    entries = [_entry_row(change(entry_id)) for entry_id in ids]
-    lines = [f"{row['id']} is {row['state']}" for row in entries]
+    for entry_id in ids:
+        if not box.find(EntryQuery(id=entry_id, limit=1)).items:
+            raise InvalidData(
+                f"No entry has the id {entry_id[:80]!r}, so no entry was changed.",
+                field="id",
+                remedy="Pass ids that `list` shows.",
+            )
+    entries: list[dict[str, Any]] = []
+    lines: list[str] = []
+    try:
+        for entry_id in ids:
+            row = _entry_row(change(entry_id))
+            entries.append(row)
+            lines.append(f"{row['id']} is {row['state']}")
+    except ConnectorError as error:
+        if not entries:
+            raise
+        return CommandResult(
+            {"entries": entries, "error": error_as_dict(error)},
+            [*lines, f"moorage: {error}"],
+            code_of(error),
+        )
     return CommandResult({"entries": entries}, lines)
