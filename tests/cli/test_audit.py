@@ -168,3 +168,12 @@ def test_wrong_configuration_refuses_credentials(trail: Path) -> None:
     )
     with closing(open_audit(f"file://{trail}")) as store:
         assert 0 == AuditTrail(store).verify().records
+
+
+@pytest.mark.usefixtures("trail")
+@pytest.mark.parametrize("number", ["-1", "9223372036854775808"])
+def test_wrong_page_of_records_is_refused(number: str) -> None:
+    """A page begins after the number of a record, which is not too large for any store."""
+    result = command("audit", "list", "--after", number)
+
+    assert (2, True) == (result.code, "after" in result.err)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
-from moorage.domain.values.durations import is_count
+from moorage.domain.values.durations import count, is_count
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.domain.values.text import storable_text
 from moorage.errors import ConfigurationError, InvalidData
@@ -171,6 +171,10 @@ class AuditHead:
     sealed: int = 0
 
 
+_LAST_NUMBER: Final = 2**63 - 1
+"""The largest number of a record that every store can compare."""
+
+
 @attrs.frozen(kw_only=True)
 class AuditQuery:
     """A filter for audit records: a record must meet every condition.
@@ -189,7 +193,12 @@ class AuditQuery:
     since: datetime | None = None
     until: datetime | None = None
     limit: int = attrs.field(default=100, validator=is_count)
-    after: int | None = None
+    after: int | None = attrs.field(default=None)
+
+    @after.validator
+    def _check_after(self, attribute: attrs.Attribute[Any], value: int | None) -> None:
+        if value is not None:
+            count(value, attribute.name, least=0, most=_LAST_NUMBER)
 
     def matches(self, record: AuditRecord) -> bool:
         """Return whether an audit record meets the query's conditions, regardless of its page."""
