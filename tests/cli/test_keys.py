@@ -90,8 +90,13 @@ def test_outcome_must_be_told(vendor: VendorServer) -> None:
     """`moorage keys` needs an outcome, and the vendor's answer if the operation took effect."""
     name = lost_payout(STORES["sqlite"](), vendor)
 
-    assert "either --done or --not-done" in command("keys", "resolve", name, "INV-3").err
-    assert "--answer" in command("keys", "resolve", name, "INV-3", "--done").err
+    for options, message in (
+        ((), "either --done or --not-done"),
+        (("--done",), "--answer"),
+        (("--done", "--answer", "{}", "--status", "99"), "of at least 100"),
+    ):
+        refusal = command("keys", "resolve", name, "INV-3", *options)
+        assert (2, True) == (refusal.code, message in refusal.err)
     with pytest.raises(OutcomeUnknown):
         pay_out(name)
 

@@ -184,5 +184,6 @@ def test_closing_requires_an_outcome() -> None:
     """`moorage payments close` requires exactly one outcome, and the key of a listed payment."""
     configure(WHOLE.format(state="sqlite:///state.db", url="http://127.0.0.1:9"))
     for value in ((), ("--done", "--not-done")):
-        assert "Pass either --done or --not-done." in command("payments", "close", "k", *value).err
+        refusal = command("payments", "close", "k", *value)
+        assert (2, True) == (refusal.code, "Pass either --done or --not-done." in refusal.err)
     assert "No unsettled payment has the key 'k'" in command("payments", "close", "k", "--done").err

@@ -43,5 +43,8 @@ Wait = Annotated[float, Parameter(validator=_number_between(0, _MOST_SECONDS))]
 Count = Annotated[int, Parameter(validator=_number_between(1, 10**9))]
 """A number of things, at least one."""
 
+Status = Annotated[int, Parameter(validator=_number_between(100, 999))]
+"""An HTTP status."""
+
 Port = Annotated[int, Parameter(validator=_number_between(0, _LAST_PORT))]
 """A TCP port; 0 for any free one, where a server listens."""

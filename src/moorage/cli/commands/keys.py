@@ -9,10 +9,10 @@ from moorage.cli.answer import CommandResult
 from moorage.cli.commands.call import read_bytes
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK
-from moorage.cli.numbers import Count
+from moorage.cli.numbers import Status
 from moorage.cli.places import opened_hub
 from moorage.domain.http.response import Response
-from moorage.errors import InvalidData
+from moorage.errors import ConfigurationError
 from moorage.hub.internals import flows_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def resolve(
     done: bool = False,
     not_done: bool = False,
     answer: str | None = None,
-    status: Count = 200,
+    status: Status = 200,
     tenant: str | None = None,
     reason: str = "",
     context: Context,
@@ -48,15 +48,15 @@ def resolve(
         context: the options that all commands share.
     """
     if done is not_done:
-        raise InvalidData(
+        raise ConfigurationError(
             "The outcome of the key is missing.",
-            field="--done",
+            path="--done",
             remedy="Pass either --done or --not-done.",
         )
     if done and answer is None:
-        raise InvalidData(
+        raise ConfigurationError(
             "The answer for repeated calls with this key is missing.",
-            field="--answer",
+            path="--answer",
             remedy="Pass the body of the vendor's answer, such as"
             ' --answer \'{"id": "ch_1"}\' or --answer @answer.json.',
         )
@@ -100,9 +100,9 @@ def _stored_answer(hub: Hub, service: str, text: str, status: int) -> object:
     if known_service is None or known_service.base_url is not None:
         return Response(status, {"Content-Type": content_type}, body)
     if content_type != "application/json":
-        raise InvalidData(
+        raise ConfigurationError(
             f"The result of a function of {service} must be JSON.",
-            field="--answer",
+            path="--answer",
             remedy="Quote the JSON for your shell, or pass a file with --answer @file.",
         )
     return value

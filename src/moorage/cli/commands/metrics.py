@@ -54,6 +54,13 @@ def metrics(
     """
     current_time = datetime.now(UTC)
     length = None if window is None else duration(window, "--window")
+    dimensions = [name for name in by.split(",") if name]
+    if unknown := next((name for name in dimensions if name not in DIMENSIONS), None):
+        raise ConfigurationError(
+            f"Metrics cannot be grouped by {unknown[:40]!r}.",
+            path="--by",
+            remedy=f"Use some of {', '.join(DIMENSIONS)}.",
+        )
     query = FiguresQuery(
         service=service,
         operation=operation,
@@ -61,7 +68,7 @@ def metrics(
         since=current_time - timedelta(seconds=duration(since, "--since")),
         until=current_time + timedelta(seconds=MINUTE),
         window=length,
-        by=[name for name in by.split(",") if name],
+        by=dimensions,
     )
     with opened_metrics(context, store) as metrics_store:
         windows: tuple[WindowFigures, ...] = metrics_store.figures(query)

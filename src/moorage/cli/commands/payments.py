@@ -9,7 +9,7 @@ from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED
 from moorage.cli.numbers import Count
 from moorage.cli.places import opened_hub
-from moorage.errors import InvalidData
+from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import UnsettledPayment, VendorQuestion
@@ -99,9 +99,9 @@ def close(
         context: the options that all commands share.
     """
     if done is not_done:
-        raise InvalidData(
+        raise ConfigurationError(
             "The outcome of the payment is missing.",
-            field="--done",
+            path="--done",
             remedy="Pass either --done or --not-done.",
         )
     context.state()
