@@ -270,7 +270,19 @@ def test_systemd_itself_finds_no_mistake_in_unit(tmp_path: Path) -> None:
         (
             CONFIGURATION.replace("postgresql://${DB_USER}@db/erp", "sqlite:///state.db"),
             ["shop"],
+            "state.url: The store of state is a file, so each pod would have its own state",
+        ),
+        (
+            CONFIGURATION.replace(
+                '"postgresql://${DB_USER}@db/erp"', '["sqlite:///1.db", "sqlite:///2.db"]'
+            ),
+            ["shop"],
             "each pod would have its own state",
+        ),
+        (
+            CONFIGURATION.replace("[connectors", 'keys_url = "sqlite:///keys.db"\n[connectors'),
+            ["shop"],
+            "state.keys_url: The store of state is a file",
         ),
     ],
 )

@@ -45,7 +45,8 @@ class WorkerDeployment:
         variables: the environment variables that must be set.
         optional_variables: the environment variables with a fallback in the configuration.
         secret_files: the files with secrets that the configuration refers to.
-        is_state_a_file: True if the shared state is in a SQLite file.
+        file_store: the setting that keeps shared state in a SQLite file, such as state.url; None
+            if no setting does.
         environment: the environment of the configuration to use, if any.
         port: the port of the worker's metrics and health pages.
     """
@@ -58,7 +59,7 @@ class WorkerDeployment:
     variables: tuple[str, ...]
     optional_variables: tuple[str, ...]
     secret_files: tuple[str, ...]
-    is_state_a_file: bool
+    file_store: str | None
     environment: str | None = None
     port: int = 9464
 
@@ -118,8 +119,6 @@ def worker_deployment(
         check = partial(checked_name, pipeline, "pipeline")
         report.make_or_report(check, path_below("pipelines", key(pipeline)), exact=True)
     report.raise_problems()
-    state = tables.get("state")
-    state_url = state.get("url") if is_object(state) else None
     references = _references(tables)
     return WorkerDeployment(
         name=name,
@@ -130,7 +129,7 @@ def worker_deployment(
         variables=tuple(sorted(references.variables)),
         optional_variables=tuple(sorted(references.optional_variables - references.variables)),
         secret_files=tuple(sorted(references.secret_files)),
-        is_state_a_file=isinstance(state_url, str) and state_url.startswith("sqlite:"),
+        file_store=_file_store(tables.get("state")),
         environment=environment,
         port=port,
     )
@@ -158,11 +157,12 @@ def kubernetes_manifest(deployment: WorkerDeployment, image: str) -> str:
         *((variable, ", optional: true") for variable in deployment.optional_variables),
     ]
     labels = f'{{app.kubernetes.io/name: "{name}", app.kubernetes.io/component: worker}}'
-    if deployment.is_state_a_file:
+    if deployment.file_store is not None:
         raise ConfigurationError(
             "The store of state is a file, so each pod would have its own state.",
-            path="state.url",
-            remedy="Set state.url to a store in Redis, PostgreSQL, MariaDB or MySQL.",
+            path=deployment.file_store,
+            remedy=f"Set {deployment.file_store} to a store in Redis, PostgreSQL, MariaDB or"
+            " MySQL.",
         )
     lines = deployment.text.removesuffix("\n").split("\n")
     config = "\n".join(f"    {line}" if line else "" for line in lines)
@@ -341,6 +341,18 @@ def _quoted_word(text: str) -> str:
     """Return a string as one word of a systemd unit."""
     escaped_text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped_text}"'
+
+
+def _file_store(state: Any) -> str | None:
+    """Return the setting that keeps shared state in a SQLite file; None if there is none."""
+    if not is_object(state):
+        return None
+    for name in ("url", "keys_url"):
+        value = state.get(name)
+        urls = value if is_list(value) else [value]
+        if any(isinstance(url, str) and url.startswith("sqlite:") for url in urls):
+            return f"state.{name}"
+    return None
 
 
 def _drain(table: Any) -> float:
