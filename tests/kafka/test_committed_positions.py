@@ -30,10 +30,10 @@ class Group:
     answers: list[Answer]
 
     def committed(self, places: list[Any], timeout: float) -> list[Answer]:
-        """Return the answers about the partitions that are asked for."""
+        """Return the answers about the partitions of the request."""
         assert timeout == 5
-        wanted = {(place.topic, place.partition) for place in places}
-        return [answer for answer in self.answers if (answer.topic, answer.partition) in wanted]
+        requested = {(place.topic, place.partition) for place in places}
+        return [answer for answer in self.answers if (answer.topic, answer.partition) in requested]
 
     def list_topics(self, topic: str, timeout: float) -> Any:
         """Return the partitions of the topic."""
