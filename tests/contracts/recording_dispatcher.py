@@ -64,7 +64,9 @@ class RecordingDispatcher:
 
     def __attrs_post_init__(self) -> None:
         """Make a wire that records the requests that a rehearsal reports."""
-        self.wire = SimpleNamespace(stop_if_dry_run=self.rehearsed.append)
+        self.wire = SimpleNamespace(
+            stop_if_dry_run=self.rehearsed.append, for_cleanup=lambda: self.wire
+        )
 
     @property
     def directory(self) -> Any:

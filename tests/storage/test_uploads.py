@@ -33,6 +33,7 @@ from moorage.errors import (
     UnsupportedByVendor,
 )
 from moorage.hub.hub import Hub
+from moorage.testing import VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.storage.s3 import S3Sandbox, error_xml
 from tests.storage.labs import (
@@ -129,6 +130,26 @@ def test_awaited_sources_of_the_plain_face(files: Storage) -> None:
 
     with pytest.raises(ConfigurationError):
         files.upload("a", source())
+
+
+def test_upload_that_takes_too_long_leaves_no_parts() -> None:
+    """An upload that exceeds its timeout deletes the parts that it has sent."""
+    clock = VirtualClock()
+
+    def slow_source() -> Iterator[bytes]:
+        for number in range(6):
+            if number == 4:
+                clock.advance(11)
+            yield bytes_of(PART)
+
+    with sandbox(now=clock.utc) as new_sandbox:
+        http, sleeper = SandboxHttpClient(new_sandbox), VirtualSleeper(clock)
+        with Hub([s3_account(new_sandbox)], http=http, clock=clock, sleeper=sleeper) as hub:
+            files = hub.storage()
+            with pytest.raises(DeadlineExceeded):
+                files.upload("a", slow_source(), part_size=PART, at_once=1, timeout=10)
+
+            assert [] == files.list_stale_uploads()
 
 
 class _AwaitedFile:

@@ -61,7 +61,7 @@ class Storage(StorageMethods):
             at_once: maximum number of concurrent parts.
             resume: reference of a started upload; its existing parts are not sent again.
             timeout: seconds for the whole operation; by default each part has its service's
-                timeout.
+                timeout. The deletion of the parts of a failed upload may take five seconds more.
         """
         return run_now(
             self._flows.run(
@@ -346,7 +346,7 @@ class AsyncStorage(AsyncStorageMethods):
             at_once: maximum number of concurrent parts.
             resume: reference of a started upload; its existing parts are not sent again.
             timeout: seconds for the whole operation; by default each part has its service's
-                timeout.
+                timeout. The deletion of the parts of a failed upload may take five seconds more.
         """
         return await self._flows.run(
             StorageFlows.upload,

@@ -75,7 +75,7 @@ class StorageFlows(Flows, StorageContract):
             at_once: maximum number of concurrent parts.
             resume: reference of a started upload; its existing parts are not sent again.
             timeout: seconds for the whole operation; by default each part has its service's
-                timeout.
+                timeout. The deletion of the parts of a failed upload may take five seconds more.
         """
         check_key(key)
         check_kind(options, PutOptions, "options")
@@ -352,7 +352,7 @@ class StorageFlows(Flows, StorageContract):
     # --- uploads -----------------------------------------------------------
 
     async def _put(
-        self, key: str, plan: UploadPlan, vendor: StorageVendor, wire: Wire
+        self, key: str, plan: UploadPlan, vendor: StorageVendor, wire: Any
     ) -> ObjectInfo:
         """Upload in one request if the content fits into one part, otherwise in parts."""
         pieces = plan.pieces(self._dispatcher.calling.core, plan.size())
@@ -368,7 +368,7 @@ class StorageFlows(Flows, StorageContract):
                 return await self._send(vendor, wire, upload, pieces, plan)
             except Exception:
                 with suppress(ConnectorError):
-                    await vendor.abort(wire, upload)
+                    await vendor.abort(wire.for_cleanup(), upload)
                 raise
         finally:
             pieces.close()

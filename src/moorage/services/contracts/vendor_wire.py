@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _SECOND: Final = 1e9
+_CLEANUP: Final = 5.0
+"""Seconds beyond its deadline that a failed operation may take to undo its steps."""
 
 
 class VendorWire:
@@ -155,8 +158,8 @@ class VendorWire:
                 f"{self.vendor} issues credentials for each consent, and no credential store is"
                 " configured that could keep them.",
                 path=f"vendors.{self.account}",
-                remedy=f"{self.vendor} issues credentials for each consent, and no store for"
-                " credentials is configured.",
+                remedy="Set a writable credential store under [credentials_from], or pass one as"
+                " `credentials` to the hub.",
             )
 
     async def consent_credentials(self, consent: str, /) -> Credentials | OAuthCredentials | None:
@@ -336,6 +339,14 @@ class VendorWire:
         if time_left is not None and seconds > time_left:
             raise self._late_error()
         await self._core.sleep(seconds)
+
+    def for_cleanup(self) -> VendorWire:
+        """Return a wire that has five seconds, even after the deadline, to undo earlier steps."""
+        wire = copy(self)
+        if self._deadline is not None:
+            end_time = self._core.nanoseconds() + int(_CLEANUP * _SECOND)
+            vars(wire).update(_deadline=max(self._deadline, end_time))
+        return wire
 
     def _time_left(self) -> float | None:
         if self._deadline is None:
