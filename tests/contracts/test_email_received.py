@@ -238,6 +238,26 @@ def test_text_is_decoded_by_the_charset_that_mail_programs_mean(
 
 
 @pytest.mark.parametrize(
+    "content, text",
+    [
+        (b"\x1b$B3t<02q<R-j-!\x1b(B ok", "株式会社㈱① ok"),
+        (b"\x1b$B-j\x1b(I12\x1b(J~\x1b(B", "㈱ｱｲ~"),
+        (b"\x1b$@-!\r\nabc", "①\r\nabc"),
+        (b"\x1b$B3\xff-!", "\ufffd①"),
+        (b"-j\x1b$B-j" + b"-j" * 300_000, None),
+    ],
+)
+def test_iso_2022_jp_is_decoded_with_the_letters_of_windows(
+    content: bytes, text: str | None
+) -> None:
+    """A text in ISO-2022-JP may have NEC's letters and half-width katakana, if it is not huge."""
+    decoded_text = decode_text(content, "iso-2022-jp")
+
+    assert text in {decoded_text, None}
+    assert (text is None) == decoded_text.startswith("-j\ufffd")
+
+
+@pytest.mark.parametrize(
     "checks, sender, is_authentic",
     [
         (SenderChecks(dmarc=CheckResult.PASSED), None, True),

@@ -12,6 +12,7 @@ from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
 from email.utils import collapse_rfc2231_value, parseaddr, parsedate_to_datetime
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,6 +47,13 @@ read the wider ones (WHATWG Encoding Standard).
 """
 _WIDER: Final = {"euc_kr": "cp949", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
 """Codecs for texts that cannot be read by the stated codec."""
+_JIS: Final = "iso2022_jp"
+_JIS_ESCAPE: Final = re.compile(rb"(\x1b\$[@B]|\x1b\([BIJ]|\r?\n)")
+_JIS_WORDS: Final = frozenset({b"\x1b$@", b"\x1b$B"})
+_JIS_KANA: Final = b"\x1b(I"
+_LONGEST_JIS: Final = 500_000
+"""The bytes of a text up to which its added letters are read, since this takes long."""
+_JIS_LETTERS: Final = 94 * 94
 _ADDRESS: Final = re.compile(
     r'((?:"(?:[^"\\]|\\.)*"|\([^()]*\)|<[^<>]*>|\\.?|[^,;"(<\\])+|["(<])[,;]?'
 )
@@ -189,6 +197,8 @@ def decode_text(content: bytes, charset: str | None) -> str:
         codec = _LATIN.get(codec, codec)
         with suppress(LookupError, UnicodeDecodeError):
             return content.decode(codec)
+        if codec == _JIS and len(content) <= _LONGEST_JIS:
+            return _decode_jis(content)
         if codec != "ascii":
             with suppress(LookupError):
                 return content.decode(_WIDER.get(codec, codec), "replace")
@@ -196,6 +206,36 @@ def decode_text(content: bytes, charset: str | None) -> str:
         return content.decode()
     except UnicodeDecodeError:
         return content.decode("cp1252", "replace")
+
+
+def _decode_jis(content: bytes) -> str:
+    """Decode ISO-2022-JP with the letters that mail adds to it.
+
+    These are the letters of NEC and IBM, such as the sign for a company, and half-width katakana.
+    Each line begins in ASCII.
+    """
+    first_part, *parts = _JIS_ESCAPE.split(content)
+    texts = [first_part.decode("cp932", "replace")]
+    for escape, part in zip(parts[::2], parts[1::2], strict=True):
+        if escape in _JIS_WORDS:
+            pairs = zip(part[::2], part[1::2], strict=False)
+            texts += [_jis_letter(row, cell) for row, cell in pairs]
+            continue
+        is_kana = escape == _JIS_KANA
+        letters = bytes(byte | 0x80 for byte in part) if is_kana else part
+        texts.append((b"" if escape.startswith(b"\x1b") else escape).decode("ascii"))
+        texts.append(letters.decode("cp932", "replace"))
+    return "".join(texts)
+
+
+@lru_cache(maxsize=_JIS_LETTERS)
+def _jis_letter(row: int, cell: int) -> str:
+    """The letter at a place of JIS X 0208, by the Windows variant of Shift JIS."""
+    if not (0x20 < row < 0x7F and 0x20 < cell < 0x7F):
+        return "\ufffd"
+    lead = (row - 0x21 >> 1) + 0x81
+    trail = cell + 0x7E if row % 2 == 0 else cell + (0x1F if cell < 0x60 else 0x20)
+    return bytes((lead if lead < 0xA0 else lead + 0x40, trail)).decode("cp932", "replace")
 
 
 def addresses_in(*texts: str) -> tuple[EmailAddress, ...]:
