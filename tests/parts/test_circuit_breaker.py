@@ -590,3 +590,28 @@ def test_keyed_breakers_need_little_memory() -> None:
 
     assert number == len(breakers)
     assert size < 1_000 * number
+
+
+@pytest.mark.parametrize("key", [None, "acme"], ids=["whole", "keyed"])
+@BOTH
+def test_failed_results_open_the_circuit(use: Callable[..., Any], key: str | None) -> None:
+    """A result that counts as a failure is returned, and opens the circuit like an error."""
+    clock = Clock()
+    whole = CircuitBreaker(
+        CircuitBreakerConfig(failures=2),
+        clock=clock,
+        failed_result=lambda state: state == "down",
+        ignore=Exception,
+    )
+    breaker = whole if key is None else whole.keyed(key)
+    for state in ("down", "up", "down"):
+        assert state == use(breaker, lambda state=state: state)
+    with pytest.raises(CircuitBreakerOpen):
+        use(breaker, lambda: "up")
+
+
+def test_predicate_of_a_circuit_must_be_a_synchronous_function() -> None:
+    """Anything but a synchronous function is refused as a predicate."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        CircuitBreaker(failed_result="down")  # type: ignore[arg-type]  # refused
+    assert "failed_result" == excinfo.value.path

@@ -284,6 +284,71 @@ def test_retries_are_reported(use: Callable[..., Any]) -> None:
     assert 1 == len({event.request_id for event in recorder})
 
 
+FUNCTION_USES = pytest.mark.parametrize(
+    "use",
+    [call_part, call_decorated, called_later, decorated_later],
+    ids=lambda use: use.__name__,
+)
+
+
+@FUNCTION_USES
+@pytest.mark.parametrize("retry_on", [None, ConnectionError], ids=["any error", "some errors"])
+@pytest.mark.parametrize("observed", [False, True], ids=["plain", "observed"])
+def test_failed_results_are_retried(use: Callable[..., Any], retry_on: Any, observed: bool) -> None:
+    """A result that counts as a failure is retried; the last one is returned."""
+    clock, events = Clock(), EventLog()
+    retry = handler(
+        clock,
+        RetryPolicy(3, 1.0, jitter=Jitter.NONE, retry_on=retry_on),
+        failed_result=lambda state: state == "pending",
+        observers=[events] if observed else (),
+    )
+    states = iter(["pending", "done"])
+    assert "done" == use(retry, lambda: next(states))
+    assert [1.0] == clock.slept
+
+    states = iter(["pending"] * 3)
+    assert "pending" == use(retry, lambda: next(states))
+    assert [1.0, 1.0, 2.0] == clock.slept
+    assert [] == list(states)
+
+
+@FUNCTION_USES
+def test_failed_results_leave_errors_as_they_are(use: Callable[..., Any]) -> None:
+    """With a predicate for results, `retry_on` decides about errors as it does without one."""
+    clock = Clock()
+    retry = handler(
+        clock, RetryPolicy(3, 1.0, retry_on=ConnectionError), failed_result=lambda _: False
+    )
+    function = FailingFunction(LookupError("unknown"))
+    with pytest.raises(LookupError, match="unknown"):
+        use(retry, function)
+    assert [] == clock.slept
+
+
+@FUNCTION_USES
+def test_error_of_the_predicate_reaches_the_caller(use: Callable[..., Any]) -> None:
+    """An exception of the predicate is an exception of the attempt."""
+
+    def judge(result: Any) -> bool:
+        return bool(result["state"])
+
+    with pytest.raises(TypeError):
+        use(handler(Clock(), failed_result=judge), lambda: 7)
+
+
+def test_predicate_must_be_a_synchronous_function() -> None:
+    """Anything but a synchronous function is refused as a predicate."""
+
+    async def later(_: Any) -> bool:
+        return True
+
+    for value in ("pending", later):
+        with pytest.raises(ConfigurationError) as excinfo:
+            RetryHandler(failed_result=value)  # type: ignore[arg-type]  # refused
+        assert "failed_result" == excinfo.value.path
+
+
 @EVERY_USE
 def test_zero_delay_does_not_sleep(use: Callable[..., Any]) -> None:
     """With a delay of zero the retry handler does not sleep."""

@@ -16,10 +16,12 @@ from moorage.domain.service.plan import AFTERWARDS, circuit_name
 from moorage.domain.service.settings import Service
 from moorage.domain.state.keys import checked_name, home_of
 from moorage.errors import StorageUnavailable
+from moorage.parts.failed_results import FailedResultError, result_check
 from moorage.parts.guard import Guard
 from moorage.runtime.bridge import (
     NOT_PLAIN,
     can_be_awaited,
+    is_async,
     not_awaitable_error,
     refuse_awaitable,
     run_now,
@@ -66,6 +68,8 @@ class CircuitBreaker(Guard[AdmittedCall]):
         timeout: the maximum seconds of a call; a probe that takes longer no longer counts as in
             progress.
         ignore: exceptions that do not count as failures.
+        failed_result: a function that returns whether a result counts as a failure, although it is
+            returned; by default no result does. It does not apply to `with` blocks.
         observers, clock: the remaining ports.
     """
 
@@ -77,6 +81,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
         storage: StateStorage | AsyncStateStorage | None = None,
         timeout: float | timedelta = 30.0,
         ignore: type[Exception] | Iterable[type[Exception]] = (),
+        failed_result: Callable[[Any], object] | None = None,
         observers: Iterable[Observer] = (),
         clock: Clock | None = None,
     ) -> None:
@@ -85,7 +90,9 @@ class CircuitBreaker(Guard[AdmittedCall]):
         )
         super().__init__(service, storage=storage, observers=observers, clock=clock)
         self._ignore = error_types(ignore, "ignore")
+        self._check = result_check(failed_result)
         self._timed = self._plan.slow is not None
+        self._needs_ticket = self._timed or self._check is not None
         self._question = self._plan.question
         self._span = self._plan.seconds
 
@@ -120,8 +127,8 @@ class CircuitBreaker(Guard[AdmittedCall]):
         flags = function.__code__.co_flags & NOT_PLAIN if type(function) is FunctionType else -1
         if flags == CO_COROUTINE:
             return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # R is the coroutine
-        if flags or self._timed:
-            return super().call(function, *args, **kwargs)
+        if flags or self._needs_ticket:
+            return self._call_with_ticket(function, *args, **kwargs)
         admission = self._ask(self._question, self._span)
         if admission[0]:
             if admission[0] is NEEDS_TOKEN:
@@ -139,8 +146,23 @@ class CircuitBreaker(Guard[AdmittedCall]):
             raise
         return value
 
+    def _call_with_ticket(
+        self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        if self._check is None or not callable(function) or is_async(function):
+            return super().call(function, *args, **kwargs)
+        try:
+            return super().call(self._check.call, function, *args, **kwargs)  # type: ignore[no-any-return]  # the function's result
+        except FailedResultError as failed:
+            return failed.value  # type: ignore[no-any-return]  # the function's result
+
     async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         ask_gate = self._ask_later
+        if self._check is not None:
+            try:
+                return await super()._call_later(self._check.call_later, function, *args, **kwargs)
+            except FailedResultError as failed:
+                return failed.value
         if ask_gate is None or self._timed:
             return await super()._call_later(function, *args, **kwargs)
         admission = ask_gate(self._question, self._span)
@@ -216,6 +238,8 @@ class CircuitBreaker(Guard[AdmittedCall]):
         ticket.permit = ticket.call = None
 
     def _outcome(self, ticket: AdmittedCall, error: BaseException | None) -> Outcome:
+        if isinstance(error, FailedResultError):
+            return Outcome.FAILED
         if isinstance(error, self._ignore):
             return Outcome.GOOD
         if isinstance(error, Exception):
@@ -257,7 +281,9 @@ class _KeyedCircuitBreaker(CircuitBreaker):
         self._whole = whole
         self._key = key
         self._ignore = whole._ignore
+        self._check = whole._check
         self._timed = whole._timed
+        self._needs_ticket = whole._needs_ticket
         self._span = whole._span
         admission_request, name = whole._question, whole._plan.service.name
         self._question = admission_request.through(

@@ -7,12 +7,15 @@ from datetime import timedelta
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
+import attrs
+
 from moorage.domain.observation.events import RetryScheduled
 from moorage.domain.resilience.retry import RetryAfterDelay, RetryPolicy, decide, wait_of
 from moorage.domain.service.settings import Service
 from moorage.domain.values.functions import not_callable
 from moorage.errors import ConnectorError
 from moorage.parts.base import CENTURY, Part, decorate_function
+from moorage.parts.failed_results import FailedResultError, result_check
 from moorage.runtime.bridge import (
     can_be_awaited,
     is_async,
@@ -57,6 +60,9 @@ class RetryHandler(Part):
         policy: the number of attempts and the delays between them.
         name: the name in messages and events.
         timeout: the seconds for all attempts and pauses together; by default no limit.
+        failed_result: a function that returns whether a result counts as a failure; by default no
+            result does. After the last attempt such a result is returned. It does not apply to
+            loops.
         observers, clock, sleeper, async_sleeper, randomness: the remaining ports.
     """
 
@@ -66,6 +72,7 @@ class RetryHandler(Part):
         *,
         name: str = "retry",
         timeout: float | timedelta | None = None,
+        failed_result: Callable[[Any], object] | None = None,
         observers: Iterable[Observer] = (),
         clock: Clock | None = None,
         sleeper: Sleeper | None = None,
@@ -74,7 +81,7 @@ class RetryHandler(Part):
     ) -> None:
         service = Service(
             name,
-            retry=policy or RetryPolicy.default(),
+            retry=_policy(policy or RetryPolicy.default(), failed_result),
             circuit=None,
             timeout=CENTURY if timeout is None else timeout,
         )
@@ -86,6 +93,7 @@ class RetryHandler(Part):
             async_sleeper=async_sleeper,
             randomness=randomness,
         )
+        self._check = result_check(failed_result)
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` until it succeeds or the policy allows no further attempt."""
@@ -93,6 +101,13 @@ class RetryHandler(Part):
             raise not_callable(function, "function")
         if is_async(function):
             return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # R is the coroutine
+        if self._check is not None:
+            try:
+                return self._call_now(  # type: ignore[no-any-return]  # the function's result
+                    functools.partial(self._check.call, function, *args, **kwargs)
+                )
+            except FailedResultError as failed:
+                return failed.value  # type: ignore[no-any-return]  # the function's result
         core = self._sync_core
         if core.observers:
             return self._call_now(functools.partial(function, *args, **kwargs))
@@ -120,6 +135,15 @@ class RetryHandler(Part):
 
     async def _call_later(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         core, plan = self._async_core, self._plan
+        if self._check is not None:
+            step = step_async(
+                functools.partial(self._check.call_later, function, *args, **kwargs), core
+            )
+            call = self._new_call(core)
+            try:
+                return value_of(_signed_ending(core, call, await attempt(core, call, step)))
+            except FailedResultError as failed:
+                return failed.value
         if core.observers:
             call = self._new_call(core)
             step = step_async(functools.partial(function, *args, **kwargs), core)
@@ -154,6 +178,16 @@ class RetryHandler(Part):
 
     def __aiter__(self) -> AsyncAttempts:
         return AsyncAttempts(self._async_core, self._new_call(self._async_core))
+
+
+def _policy(policy: RetryPolicy, failed_result: object) -> RetryPolicy:
+    """Return a policy that also retries results that count as failures."""
+    if failed_result is None or policy.retry_on is None:
+        return policy
+    return attrs.evolve(
+        policy,
+        retry_on=lambda error: isinstance(error, FailedResultError) or policy.retries(error),
+    )
 
 
 def _signed_ending(core: Core, call: Call, ending: Ending) -> Ending:
