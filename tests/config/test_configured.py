@@ -11,6 +11,7 @@ import moorage
 from moorage import (
     Account,
     AsyncHub,
+    AsyncPlatformInThreads,
     CircuitBreakerConfig,
     ConfigurationError,
     RateLimitConfig,
@@ -22,10 +23,13 @@ from moorage import (
 from moorage.config import read_configuration
 from moorage.contracts.sms import SmsMessage
 from moorage.domain.service.settings import BulkheadConfig
+from moorage.testing import MockPlatform
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.sms.twilio import TwilioSandbox
 from moorage.vendors.sms.twilio import Twilio
 from moorage.wiring import store_urls as opening
+from tests.connectors.connector_lab import AsyncRecordingConnector, RecordingConnector
+from tests.reload.world import result_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,6 +184,39 @@ def test_a_hub_closes_the_store_that_was_opened_for_it(
     hub.close()
     assert value is journal.exists()
     store.close()
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_hub_closes_its_store_even_if_a_connector_fails(tmp_path: Path, is_async: bool) -> None:
+    """If closing a connector or a step platform fails, a hub closes everything else too."""
+    configuration = {"state": {"url": f"sqlite:///{tmp_path}/moorage.db"}, "services": {"api": {}}}
+    journal: list[str] = []
+    kind = AsyncRecordingConnector if is_async else RecordingConnector
+    connector: Any = kind("diary", journal, "api")
+    connector.failure = ConnectionResetError("The diary is gone.")
+
+    class FailingPlatform(MockPlatform):
+        def close(self) -> None:
+            journal.append("close platform")
+            raise OSError("The platform is gone.")
+
+    def platform() -> Any:
+        return AsyncPlatformInThreads(FailingPlatform()) if is_async else FailingPlatform()
+
+    async def open_and_close(hub: Any) -> None:
+        await result_of(hub.manager.circuit_state("api"))
+        hub.connectors.add(connector)
+        for name in ("one", "other"):
+            hub.steps.register(name, platform)
+            await result_of(hub.steps.get(name))
+        with pytest.raises(ConnectionResetError):
+            await result_of(hub.close())
+
+    asyncio.run(open_and_close((moorage.aopen if is_async else moorage.open)(configuration)))
+
+    assert ["close diary", "close platform", "close platform"] == journal
+    # SQLite deletes its journal when the last connection is closed.
+    assert not (tmp_path / "moorage.db-wal").exists()
 
 
 def test_a_setting_that_no_service_has() -> None:

@@ -21,6 +21,7 @@ from moorage.domain.service.operation import HttpOperation
 from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError, ConnectorError, LocalFailure
 from moorage.hub._connector_checks_sync import bounded_sync, every_sync
+from moorage.hub.closing import close_all_sync
 from moorage.hub.internals import core_of
 
 if TYPE_CHECKING:
@@ -283,14 +284,7 @@ class Connectors(Uncopyable):
             entries = self._ordered()
             self._entries, self._is_closed = {}, True
             unused = [entry.retire() for entry in reversed(entries)]
-        errors: list[BaseException] = []
-        for connector in unused:
-            try:
-                _close(connector)
-            except BaseException as error:  # noqa: BLE001 - raised below
-                errors.append(error)
-        if errors:
-            raise min(errors, key=lambda error: isinstance(error, Exception))
+        close_all_sync([connector.close for connector in unused if connector is not None])
 
     def _begin_use(self, use: ConnectorUse[Any]) -> Any:
         """Record that a `with` block uses a connector, and return the connector.

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from moorage.domain.secrets.frames import with_careful_constructor, without_arguments_in_errors
+from moorage.hub.closing import close_all_async, close_all_sync
 from moorage.hub.contract_methods import AsyncContractMethods, ContractMethods
 from moorage.hub.hub_base import HubBase
 from moorage.hub.hub_runtime import HubClasses
@@ -297,17 +298,13 @@ class Hub(ContractMethods, HubBase):
         return super()._known_account(name) or run_now(self._live.find_account(name))
 
     def close(self) -> None:
-        """Close the connections that the hub opened itself."""
-        if self._connectors is not None:
-            self._connectors.close()
-        if self._steps is not None:
-            self._steps.close()
-        self.manager.close()
-        if self._runtime.refresher is not None:
-            self._runtime.refresher.close()
-        for resource in (*self._runtime.own_transports(), *self._own):
-            if hasattr(resource, "close"):
-                resource.close()
+        """Close the connections that the hub opened itself.
+
+        All are closed, even if closing one of them fails; then the first error is raised.
+        """
+        close_all_sync(
+            [resource.close for resource in self._resources() if hasattr(resource, "close")]
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -440,18 +437,15 @@ class AsyncHub(AsyncContractMethods, HubBase):
         )
 
     async def close(self) -> None:
-        """Close the connections that the hub opened itself."""
-        if self._connectors is not None:
-            await self._connectors.close()
-        if self._steps is not None:
-            await self._steps.close()
-        await self.manager.close()
-        if self._runtime.refresher is not None:
-            await self._runtime.refresher.close()
-        for resource in (*self._runtime.own_transports(), *self._own):
-            end = getattr(resource, "aclose", None) or getattr(resource, "close", None)
-            if end is not None:
-                await end()
+        """Close the connections that the hub opened itself.
+
+        All are closed, even if closing one of them fails; then the first error is raised.
+        """
+        closers = [
+            getattr(resource, "aclose", None) or getattr(resource, "close", None)
+            for resource in self._resources()
+        ]
+        await close_all_async([close for close in closers if close is not None])
 
     async def __aenter__(self) -> Self:
         return self

@@ -170,6 +170,15 @@ class HubBase(Uncopyable):
             use_flows(self.manager, dispatcher.calling, dry_run=configuration.safety.dry_run)
         return Reloaded(at=self._core.utc(), service="configuration", **changes._asdict())
 
+    def _resources(self) -> list[Any]:
+        """Return the objects that the hub created itself and must close, in this order."""
+        first_resources = (self._connectors, self._steps, self.manager, self._runtime.refresher)
+        return [
+            *(resource for resource in first_resources if resource is not None),
+            *self._runtime.own_transports(),
+            *self._own,
+        ]
+
     def _tell_failed_reload(self, error: ConnectorError) -> None:
         core = self._core
         core.notify(

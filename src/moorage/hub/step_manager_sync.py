@@ -13,6 +13,7 @@ from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.domain.steps.registry import StepStatistics, type_of_step
 from moorage.domain.steps.step import ConnectorType
 from moorage.errors import ConfigurationError
+from moorage.hub.closing import close_all_sync
 from moorage.hub.step_connector_sync import StepConnector
 from moorage.wiring.installed_platforms import made_platform_sync, platform_kind_names
 from moorage.wiring.step_secrets import referenced_secret
@@ -151,11 +152,13 @@ class StepManager:
             return self._statistics.as_numbers(cached=len(self._connectors))
 
     def clear_cache(self) -> None:
-        """Close all connectors; the next use creates them again."""
+        """Close all connectors; the next use creates them again.
+
+        All are closed, even if closing one of them fails; then the first error is raised.
+        """
         with self._lock.current:
             connectors, self._connectors = list(self._connectors.values()), {}
-        for connector in connectors:
-            connector.close()
+        close_all_sync([connector.close for connector in connectors])
 
     def execute(
         self,
