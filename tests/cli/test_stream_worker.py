@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from moorage import CircuitState
 from moorage.cli.context import Context
+from moorage.cli.places import opened_async
 from moorage.cli.stream_pages import StreamPages, served_pages
 from moorage.cli.stream_worker import StreamWorker, pipeline_values
 from moorage.domain.pipelines.changes import changes
@@ -85,6 +87,11 @@ def configure(*tables: str, store: str = "sqlite:///state.db") -> None:
     """Write the configuration file."""
     text = "\n".join([f'[state]\nurl = "{store}"\n', SERVICE, *tables])
     Path("moorage.toml").write_text(text, encoding="utf-8")
+
+
+def configure_default_store() -> None:
+    """Write a configuration without a store, whose service moves money."""
+    Path("moorage.toml").write_text(f"{SERVICE}moves_money = true\n", encoding="utf-8")
 
 
 def write_module(name: str, content: str) -> None:
@@ -295,7 +302,10 @@ async def test_store_that_cannot_be_used_is_refused(
         running = asyncio.create_task(worker.run())
         await wait_until(lambda: count(module, "old"))
         moves = worker.pipelines["moves"]
-        for store in ("sqlite:///absent/state.db", "redis://127.0.0.1:1/0"):
+        for store in (
+            "sqlite:///absent/state.db",
+            "redis://127.0.0.1:1/0",
+        ):
             configure(pipeline("moves", "old"), store=store)
             await worker.reload()
             assert "refused, so the pipelines run on: " in capsys.readouterr().err
@@ -305,6 +315,16 @@ async def test_store_that_cannot_be_used_is_refused(
         assert "reloaded: changed moves" in capsys.readouterr().out
         os.kill(os.getpid(), signal.SIGTERM)
         await running
+
+
+async def test_folder_of_the_default_store_is_created(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The hub of a pipeline creates the folder of the store that payments use by default."""
+    monkeypatch.setenv("MOORAGE_STATE_DIRECTORY", str(tmp_path / "absent" / "moorage"))
+    configure_default_store()
+    async with opened_async(context()) as (hub, _):
+        assert CircuitState.CLOSED is (await hub.manager.circuit_state("erp")).state
 
 
 async def test_unforeseen_failure_of_a_reload_is_refused(

@@ -100,13 +100,16 @@ async def opened_async(context: Context) -> AsyncGenerator[tuple[AsyncHub, Any]]
         context: the global options, which name the configuration.
     """
     from moorage.config import hubs  # noqa: PLC0415 - only some commands need it
+    from moorage.config.default_state import prepare  # noqa: PLC0415 - only some commands need it
     from moorage.hub.hub import AsyncHub  # noqa: PLC0415 - only some commands need it
 
     configured = context.configured()
     url = configured.store
-    storage: Any = None if url is None or url == "memory:" else aopen_storage(url)
-    ports: dict[str, Any] = {}
-    if storage is not None:
+    storage, ports = None, dict[str, Any]()
+    if url is not None and url != "memory:":
+        if configured.state is None:
+            prepare(url)
+        storage = aopen_storage(url)
         ports = {"state": storage, "environment_id": configured.environment_id or ""}
     async with AsyncExitStack() as cleanup:
         close: Any = getattr(storage, "aclose", None)
