@@ -305,6 +305,7 @@ async def test_store_that_cannot_be_used_is_refused(
         for store in (
             "sqlite:///absent/state.db",
             "redis://127.0.0.1:1/0",
+            'sqlite:///state.db"\nkeys_url = "redis://127.0.0.1:1/0',
         ):
             configure(pipeline("moves", "old"), store=store)
             await worker.reload()

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.cli.places import opened_async
 from moorage.config.pipeline_building import build_pipeline
 from moorage.config.pipelines import EndSettings
+from moorage.domain.idempotency.claims import ReadRecord
 from moorage.domain.pipelines.changes import changes
 from moorage.domain.pipelines.control import ReadPipeline, control_key
 from moorage.domain.secrets.frames import error_name
+from moorage.domain.state.keys import state_key
 from moorage.errors import ConfigurationError, ConnectorError
 from moorage.hub.internals import core_of
 from moorage.pipelines.group import PipelineGroup
@@ -56,6 +58,9 @@ _HUB_SETTINGS: Final = (
 _STORE_TIMEOUT: Final = 5.0
 """Seconds in which a new store must answer, so that a reload accepts it."""
 
+_READ_KEY: Final = ReadRecord(state_key("pipeline", "moorage", None, "check"))
+"""A command that only the store of idempotency keys can answer."""
+
 
 class StreamWorker:
     """Runs pipelines of a configuration until a signal ends them, and reloads it on SIGHUP.
@@ -73,7 +78,7 @@ class StreamWorker:
         self._worker = f"{socket.gethostname()}-{os.getpid()}"
         self._hubs: dict[AsyncExitStack, set[str]] = {}
         self._values: dict[str, object] = {}
-        self._store: str | None = None
+        self._stores: tuple[str | None, ...] = ()
         self._group = PipelineGroup({})
         self._hangups = asyncio.Event()
         self._drain = 0.0
@@ -87,7 +92,7 @@ class StreamWorker:
     async def __aenter__(self) -> Self:
         configured = self._context.configured()
         self._values = pipeline_values(configured, self._names)
-        self._store = configured.store
+        self._stores = _stores_of(configured)
         pipelines = await self._new_pipelines(configured, self._values)
         self._group = PipelineGroup(pipelines)
         return self
@@ -138,7 +143,7 @@ class StreamWorker:
             pipelines = await self._new_pipelines(
                 configured,
                 (*difference.changed, *difference.added),
-                checks_store=configured.store != self._store,
+                checks_stores=_stores_of(configured) != self._stores,
             )
         except Exception as error:  # noqa: BLE001 - a mistake in the new configuration must not end the worker
             reason = error if isinstance(error, ConnectorError) else error_name(error)
@@ -149,7 +154,7 @@ class StreamWorker:
         self._note_refusal(None)
         for name in (*difference.removed, *difference.changed, *difference.added):
             await self._group.replace(name, pipelines.get(name))
-        self._values, self._store = values, configured.store
+        self._values, self._stores = values, _stores_of(configured)
         await self._close_unused()
         groups = [
             f"{kind} {', '.join(names)}"
@@ -178,14 +183,15 @@ class StreamWorker:
                 pipeline.reload_error = problem
 
     async def _new_pipelines(
-        self, configured: Configured, names: Iterable[str], *, checks_store: bool = False
+        self, configured: Configured, names: Iterable[str], *, checks_stores: bool = False
     ) -> dict[str, Pipeline | SupervisedPipeline]:
         """Make pipelines with a hub of their configuration, and check that each can be built.
 
         Args:
             configured: the configuration.
             names: the pipelines.
-            checks_store: True if the store of shared state has changed, and must therefore answer.
+            checks_stores: True if the store of shared state, or that of idempotency keys, has
+                changed, so that both must answer.
         """
         settings = {item.name: item for item in configured.pipelines}
         selected = [settings[name] for name in names]
@@ -195,9 +201,11 @@ class StreamWorker:
             hub, storage = await stack.enter_async_context(opened_async(self._context))
             for item in selected:
                 build_pipeline(item, hub, storage)
-            if checks_store and storage is not None:
+            if checks_stores and storage is not None:
                 read = ReadPipeline(control_key(selected[0].name))
                 await storage.execute(read, timeout=_STORE_TIMEOUT)
+            if checks_stores and configured.keys is not None:
+                await core_of(hub.manager).execute(_READ_KEY, _STORE_TIMEOUT)
             self._drain = max(self._drain, *(item.config.drain for item in selected))
             pipelines = {item.name: self._pipeline(item, hub, storage) for item in selected}
             for names_of_hub in self._hubs.values():
@@ -230,6 +238,11 @@ class StreamWorker:
                 del self._hubs[stack]
                 with suppress(ConnectorError):
                     await stack.aclose()
+
+
+def _stores_of(configured: Configured) -> tuple[str | None, ...]:
+    """Return the URLs of the stores of shared state and of idempotency keys."""
+    return configured.store, configured.keys
 
 
 def pipeline_values(configured: Configured, names: tuple[str, ...]) -> dict[str, object]:
