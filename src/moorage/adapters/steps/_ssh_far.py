@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -23,6 +24,15 @@ from pathlib import Path
 from select import select
 from typing import Any, Generator, Optional  # noqa: UP035 - old releases of Python, too
 
+# Errors because of the path itself; a later attempt would fail in the same way.
+_UNREADABLE = {
+    errno.EACCES,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+}
 _PART = 1024 * 1024
 _PAUSE = 0.005
 _START = "import sys;exec(sys.stdin.buffer.read(int(sys.argv[1])))"
@@ -189,8 +199,12 @@ class _Runs:
             if not stat.S_ISREG(facts.st_mode) or facts.st_size > self.request["limit"]:
                 return None
             data: bytes = file.read_bytes()
-        except (OSError, ValueError):
+        except (RuntimeError, ValueError):  # before Python 3.13, a loop of links is the former
             return None
+        except OSError as error:
+            if error.errno in _UNREADABLE:
+                return None
+            raise
         return data
 
     def status(self, folder: Path) -> Optional[dict[str, Any]]:  # noqa: UP045 - old releases of Python, too

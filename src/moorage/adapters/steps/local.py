@@ -25,6 +25,7 @@ import subprocess
 import sys
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from errno import EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM
 from pathlib import Path
 from select import select
 from time import monotonic, sleep
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from moorage.domain.steps.step import Step
 
 _SUPERVISOR: Final = Path(__file__).with_name("_supervisor.py")
+_UNREADABLE: Final = frozenset({EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM})
+"""Errors because of the path itself; a later attempt would fail in the same way."""
+
 _PART: Final = 1024 * 1024
 _PAUSE: Final = 0.005
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -190,18 +194,20 @@ class LocalPlatform:
         timeout: float,  # noqa: ARG002 - files answer at once
         /,
     ) -> bytes | None:
-        """Return a regular file of a run's working directory; None if it does not exist."""
-        work = self._folder / name / "work"
-        try:
-            # A step must not lead us outside by a symbolic link.
-            file = (work / path).resolve(strict=True)
-            is_inside = file.is_relative_to(work.resolve())
-            facts = file.stat()
-            if not is_inside or not stat.S_ISREG(facts.st_mode) or facts.st_size > limit:
+        """Return a regular file of a run's working directory; None if it does not exist.
+
+        Raises:
+            ConnectionFailed: the file cannot be read now.
+        """
+        with _as_failures(name):
+            try:
+                return _content(self._folder / name / "work", path, limit)
+            except RuntimeError:  # before Python 3.13, a loop of symbolic links
                 return None
-            return file.read_bytes()
-        except OSError:
-            return None
+            except OSError as error:
+                if error.errno in _UNREADABLE:
+                    return None
+                raise
 
     def remove(self, name: str, timeout: float, /) -> None:
         """Remove a finished run, with its output."""
@@ -285,6 +291,17 @@ class LocalPlatform:
             labels=description.get("labels", {}),
             metadata={} if started is None else {"pid": started["pid"]},
         )
+
+
+def _content(work: Path, path: str, limit: int) -> bytes | None:
+    """Return a regular file inside a working directory; None if it is not one, or is too large."""
+    # A step must not lead us outside by a symbolic link.
+    file = (work / path).resolve(strict=True)
+    is_inside = file.is_relative_to(work.resolve())
+    facts = file.stat()
+    if not is_inside or not stat.S_ISREG(facts.st_mode) or facts.st_size > limit:
+        return None
+    return file.read_bytes()
 
 
 def _phase(*, is_held: bool, has_begun: bool, has_ended: bool) -> RunPhase:
