@@ -80,6 +80,7 @@ def test_schema_that_is_none(tmp_path: Path) -> None:
     cases: list[tuple[Callable[[], GraphQLSchema], str]] = [
         (lambda: GraphQLSchema.from_sdl("type Query {"), "the text is not valid"),
         (lambda: GraphQLSchema.from_sdl("type Query { a: Nothing }"), "Nothing"),
+        (lambda: GraphQLSchema.from_sdl("type Order { id: ID }"), "Query root type"),
         (lambda: GraphQLSchema.from_introspection(wrong_schema), "introspection is not valid"),
         (lambda: GraphQLSchema.from_introspection({}), "introspection is not valid"),
         (lambda: GraphQLSchema.from_file(tmp_path / "list.json"), "list.json is not valid"),

@@ -31,7 +31,8 @@ class GraphQLSchema:
         self._library = library = _graphql_core()
         try:
             self._schema = make(library)
-        # graphql-core raises TypeError for a schema that contradicts itself.
+            # graphql-core raises TypeError for a schema that contradicts itself.
+            library.assert_valid_schema(self._schema)
         except (library.GraphQLError, TypeError, ValueError, KeyError) as error:
             raise ConfigurationError(
                 f"The GraphQL schema from {source} is not valid: {str(error)[:300]}",
