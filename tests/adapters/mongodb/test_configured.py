@@ -19,6 +19,7 @@ from moorage import (
     Secret,
     Tls,
 )
+from moorage.adapters.mongodb import changes_async, changes_sync
 from moorage.adapters.mongodb._judging import judge
 from moorage.adapters.mongodb._monitor import Progress
 from moorage.adapters.mongodb.connector_async import AsyncMongoConnector
@@ -166,6 +167,35 @@ def test_forked_child_has_its_own_mongodb_client_and_connections(lab: Lab) -> No
     lab.do("count", "orders", {})
     assert 1 == lab.connector.statistics().created
     lab.run(parents.close())
+
+
+def test_forked_child_uses_mongodb_in_an_event_loop_of_its_own(server: PrivateMongo) -> None:
+    """An asynchronous connector that the parent process has used works in a child's event loop."""
+    lab = Lab("async", server.url(database=Lab.new_name()))
+    assert 0 == lab.do("count", "orders", {})
+    parents, loop = lab.connector._client, lab.loop  # noqa: SLF001 - nothing else tells clients apart
+    type(lab.connector)._restart_after_fork(lab.connector)  # noqa: SLF001 - as a fork does
+    lab.loop = asyncio.new_event_loop()
+    assert 0 == lab.do("count", "orders", {})
+    lab.close()
+    assert loop is not None
+    loop.run_until_complete(parents.close())
+    loop.close()
+
+
+def test_update_that_shortens_an_array_reports_its_new_length() -> None:
+    """A change event contains the lengths to which an update has shortened arrays."""
+    update = {
+        "updatedFields": {"total": 1},
+        "removedFields": ["note"],
+        "truncatedArrays": [{"field": "lines", "newSize": 2}, {"field": "tags.0", "newSize": 0}],
+    }
+    for module in (changes_sync, changes_async):
+        change = module._change_of(  # noqa: SLF001 - no test server shortens arrays
+            {"operationType": "update", "_id": {"_data": "82"}, "updateDescription": update}
+        )
+        assert ({"total": 1}, ("note",)) == (change.fields, change.removed)
+        assert {"lines": 2, "tags.0": 0} == change.truncated
 
 
 def test_exceptions_that_no_server_tells() -> None:

@@ -82,6 +82,7 @@ def _change_of(document: dict[str, Any]) -> MongoChange:
         id=key.get("_id"),
         document=document.get("fullDocument"),
         fields=update.get("updatedFields") or {},
-        removed=tuple(update.get("removedFields", ())),
+        removed=tuple(update.get("removedFields") or ()),
+        truncated={item["field"]: item["newSize"] for item in update.get("truncatedArrays") or ()},
         at=document.get("wallTime") or (moment and moment.as_datetime()),
     )

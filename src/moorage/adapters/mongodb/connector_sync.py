@@ -129,6 +129,7 @@ class MongoConnector(MongoCollections):
         # The connections belong to the parent process, which goes on using them.
         self._inherited += [self._client, self._database]
         self._lock = Lock()
+        self._scope = Scope()
         self._monitor = Monitor(self._settings.connections)
         self._client = None
 

@@ -115,6 +115,8 @@ class MongoChange:
             an update if the stream asked for it.
         fields: the fields that an update has set, with their new values.
         removed: the names of the fields that an update has removed.
+        truncated: the new lengths of arrays whose last elements an update has removed, by the names
+            of their fields.
         at: the time of the change by the server's clock, if the server tells it.
     """
 
@@ -125,4 +127,5 @@ class MongoChange:
     document: dict[str, Any] | None = attrs.field(default=None, repr=False)
     fields: dict[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
     removed: tuple[str, ...] = ()
+    truncated: dict[str, int] = attrs.field(factory=dict[str, int])
     at: datetime | None = None
