@@ -25,6 +25,7 @@ from tests.vendors.subjects.mailjet import mailjet_labs
 from tests.vendors.subjects.mailtrap import mailtrap_labs
 from tests.vendors.subjects.postmark import postmark_labs
 from tests.vendors.subjects.resend import resend_labs
+from tests.vendors.subjects.scaleway import scaleway_labs
 from tests.vendors.subjects.sparkpost import sparkpost_labs
 
 Make = Callable[[], EmailLab]
@@ -153,4 +154,5 @@ LABS = {
     "brevo": brevo_labs,
     "mailersend": mailersend_labs,
     "mailtrap": mailtrap_labs,
+    "scaleway": scaleway_labs,
 }

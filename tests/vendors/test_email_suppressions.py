@@ -23,6 +23,7 @@ PATH = {
     "amazon_ses": "/v2/email/suppression/addresses",
     "postmark": "/message-streams/outbound/suppressions",
     "resend": "/suppressions",
+    "scaleway": "/transactional-email/v1alpha1/regions/fr-par/blocklists",
     "sparkpost": "/api/v1/suppression-list",
 }
 REASONS: dict[str, dict[str, RejectReason]] = {
@@ -50,6 +51,11 @@ REASONS: dict[str, dict[str, RejectReason]] = {
         "manual": RejectReason.BLOCKED,
         "odd": RejectReason.OTHER,
     },
+    "scaleway": {
+        "mailbox_full": RejectReason.BOUNCED,
+        "mailbox_not_found": RejectReason.INVALID,
+        "unknown_type": RejectReason.OTHER,
+    },
     "sendgrid": {
         "bounces": RejectReason.BOUNCED,
         "blocks": RejectReason.BLOCKED,
@@ -69,6 +75,15 @@ ADDED: dict[str, tuple[str, str, Any]] = {
     "mailgun": ("POST", "/v3/mail.example.com/unsubscribes", {"address": ADA}),
     "postmark": ("POST", PATH["postmark"], {"Suppressions": [{"EmailAddress": ADA}]}),
     "resend": ("POST", PATH["resend"], {"email": ADA}),
+    "scaleway": (
+        "POST",
+        PATH["scaleway"],
+        {
+            "domain_id": "1e1ad2a5-3b5c-4a3d-9f9e-3b6f1e0c7d11",
+            "emails": [ADA],
+            "type": "mailbox_not_found",
+        },
+    ),
     "sendgrid": ("POST", "/v3/asm/suppressions/global", {"recipient_emails": [ADA]}),
     "sparkpost": (
         "PUT",
@@ -89,6 +104,10 @@ REMOVED: dict[str, list[str]] = {
     ],
     "postmark": [f"POST {PATH['postmark']}/delete"],
     "resend": [f"DELETE {PATH['resend']}/ada%40example.com"],
+    "scaleway": [
+        f"GET {PATH['scaleway']}",
+        f"DELETE {PATH['scaleway']}/id-of-ada%40example.com",
+    ],
     "sendgrid": [
         *(
             f"DELETE /v3/suppression/{name}/ada%40example.com"
@@ -103,6 +122,7 @@ LARGEST = {
     "brevo": 100,
     "mailgun": 1_000,
     "resend": 100,
+    "scaleway": 100,
     "sendgrid": 500,
     "sparkpost": 1_000,
 }
@@ -203,6 +223,7 @@ def test_postmark_uses_the_stream_of_the_account(tmp_path: Path) -> None:
         ("mailgun", {"items": [{}]}),
         ("postmark", {"Suppressions": [{}]}),
         ("resend", {"data": [{}]}),
+        ("scaleway", {"blocklists": [{}]}),
         ("sendgrid", [{}]),
         ("sparkpost", {"results": [{}]}),
     ],

@@ -35,6 +35,10 @@ PLACES: dict[str, tuple[str, Any]] = {
     "mailtrap": ("headers", HEADERS),
     "postmark": ("Headers", PAIRS),
     "resend": ("headers", HEADERS),
+    "scaleway": (
+        "additional_headers",
+        [{"key": name, "value": value} for name, value in HEADERS.items()],
+    ),
     "sendgrid": ("headers", HEADERS),
 }
 

@@ -98,6 +98,7 @@ CHECKS: dict[str, Callable[[str, int, Mapping[str, int]], None]] = {
         ("postmark", "message_bytes", 10 * 1024**2),
         ("resend", "recipients", 50),
         ("resend", "message_bytes", 40 * 1024**2),
+        ("scaleway", "message_bytes", 2_000_000),
         ("sendgrid", "recipients", 1_000),
         ("sendgrid", "message_bytes", 30 * 1024**2),
         ("smtp", "recipients", 100),

@@ -28,7 +28,7 @@ PINGED = (
     "quickbooks",
     *("acrobat_sign", "docusign", "dropbox_sign"),
     *("sendgrid", "postmark", "resend", "mailgun", "mailjet", "sparkpost", "brevo"),
-    "mailersend",
+    *("mailersend", "scaleway"),
     *("easypost", "royalmail", "shippo", "shipengine"),
     *("s3", "azure_blob"),
     *("woocommerce", "ebay", "amazon_sp_api"),

@@ -82,6 +82,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "postmark": "the API token of the server",
     "resend": "the API key, which begins with re_",
     "s3": "the secret access key",
+    "scaleway": "the secret key of the API key",
     "sendgrid": "the API key, which begins with SG.",
     "shipengine": "the API key",
     "shippo": "the API token, which begins with shippo_live_ or shippo_test_",

@@ -66,6 +66,7 @@ VENDOR_CLASSES: Final = {
     "resend": "email.resend:Resend",
     "royalmail": "shipping.royalmail:RoyalMail",
     "s3": "storage.s3:S3",
+    "scaleway": "email.scaleway:Scaleway",
     "scim": "people.scim:Scim",
     "sendgrid": "email.sendgrid:SendGrid",
     "shipengine": "shipping.shipengine:ShipEngine",
