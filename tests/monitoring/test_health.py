@@ -161,6 +161,22 @@ def test_reason_of_a_service(
 
 
 @pytest.mark.parametrize(
+    "reading, command",
+    [
+        ({"circuit": "forced_open"}, "circuit reset vat"),
+        ({"circuit": "forced_open", "region": "eu"}, "circuit reset vat --region eu"),
+        ({"circuit": "forced_open", "tenant": "A & B"}, "circuit reset vat --tenant 'A & B'"),
+        ({"pause": 9.0, "region": "eu", "tenant": "acme"}, "limits reset vat --tenant acme"),
+    ],
+)
+def test_remedy_names_the_region_and_the_tenant(reading: dict[str, Any], command: str) -> None:
+    """The command in a remedy changes the state of the region and tenant that was read."""
+    (result,) = assess_readings(service(**reading)).services
+
+    assert f"`moorage {command}`" in result.reasons[0].remedy
+
+
+@pytest.mark.parametrize(
     "reading",
     [
         {},

@@ -7,6 +7,7 @@ a health that was assessed once can be kept and shown without input or output.
 from __future__ import annotations
 
 from datetime import timedelta
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.idempotency.tenant_records import is_nearly_full
@@ -124,13 +125,14 @@ def _service_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[
 
 def _circuit_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
     name = reading.service
+    options = _option("--region", reading.region) + _option("--tenant", reading.tenant)
     if reading.circuit == "forced_open":
         yield HealthReason(
             name,
             HealthConcern.CIRCUIT_OPEN,
             _UNAVAILABLE,
             "The circuit was opened by hand, so all calls are refused.",
-            f"Run `moorage circuit reset {name}` when calls may continue.",
+            f"Run `moorage circuit reset {name}{options}` when calls may continue.",
         )
     elif reading.circuit == "open":
         retry_delay = reading.retry_after or 0.0
@@ -156,6 +158,11 @@ def _circuit_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
         )
 
 
+def _option(name: str, value: str | None) -> str:
+    """Return an option of a command with its value, quoted for a shell; "" without a value."""
+    return "" if value is None else f" {name} {quote(value)}"
+
+
 def _limit_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[HealthReason]:
     name, wait = reading.service, max(reading.waits, default=0.0)
     if reading.pause:
@@ -164,7 +171,8 @@ def _limit_reasons(reading: ServiceReading, policy: HealthPolicy) -> Iterator[He
             HealthConcern.VENDOR_PAUSE,
             _DEGRADED,
             f"The vendor asked for a pause. {reading.pause:.0f} s of it are left.",
-            f"Wait, or end the pause with `moorage limits reset {name}`.",
+            "Wait, or end the pause with `moorage limits reset"
+            f" {name}{_option('--tenant', reading.tenant)}`.",
             reading.pause,
         )
     elif wait > policy.longest_wait:

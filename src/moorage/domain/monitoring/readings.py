@@ -76,6 +76,7 @@ class ServiceReading:
     Attributes:
         service: the name of the service.
         region: the region; None if the service has none.
+        tenant: the tenant whose state was read; None for the state without a tenant.
         circuit: the state of the circuit; None without a circuit.
         retry_after: seconds until an open circuit admits a probe.
         failures: the number of failures that the circuit has counted.
@@ -89,6 +90,7 @@ class ServiceReading:
 
     service: str
     region: str | None = None
+    tenant: str | None = None
     circuit: str | None = None
     retry_after: float | None = None
     failures: int | None = None

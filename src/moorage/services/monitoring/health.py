@@ -240,7 +240,7 @@ class HealthFlows:
             except StorageUnavailable as error:
                 problem = error.message
             else:
-                return _service_reading(status)
+                return _service_reading(status, self._sources.tenant)
         return ServiceReading(service=plan.service.name, region=plan.region, problem=problem)
 
     async def _count_unsettled(self) -> int:
@@ -284,11 +284,12 @@ class HealthFlows:
         return records
 
 
-def _service_reading(status: ServiceStatus) -> ServiceReading:
+def _service_reading(status: ServiceStatus, tenant: str | None) -> ServiceReading:
     circuit = status.circuit
     return ServiceReading(
         service=status.service,
         region=status.region,
+        tenant=tenant,
         circuit=None if circuit is None else circuit.state.value,
         retry_after=None if circuit is None else circuit.retry_after,
         failures=None if circuit is None else circuit.failures,
