@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from moorage import Credentials, Endpoint, Service
+from moorage import Credentials, Endpoint, Region, Service
 from moorage.config import read_configuration
 from moorage.exporting import describe_requests, openapi, postman
 from moorage.exporting.hiding import ValueHiding
@@ -294,6 +294,25 @@ def test_services_have_endpoints_and_authentication() -> None:
     check_collection(postman(description))
     check_description(openapi(description))
     assert PLANTED not in json.dumps([postman(description), openapi(description)])
+
+
+def test_every_region_of_a_service_is_exported() -> None:
+    """The requests of a service with regions are exported with the URL of each region."""
+    regions = (Region("eu", "https://eu.example"), Region("us", "https://us.example"))
+    service = Service("shop", regions=regions, credentials=Credentials.bearer(PLANTED))
+    configuration = attrs.evolve(read_configuration({}), services=(service,))
+    description = describe_requests(configuration)
+
+    assert [("shop", "shop_eu_url"), ("shop", "shop_us_url")] == [
+        (request.owner, request.server) for request in description.sent
+    ]
+    assert {
+        "shop_credentials": "",
+        "shop_eu_url": "https://eu.example",
+        "shop_us_url": "https://us.example",
+    } == description.variables
+    check_collection(postman(description))
+    check_description(openapi(description))
 
 
 @pytest.mark.parametrize(

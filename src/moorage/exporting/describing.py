@@ -171,10 +171,25 @@ def _own_headers(account: Account) -> dict[str, str]:
 
 
 def _of_service(service: Service) -> Iterable[tuple[DescribedRequest, dict[str, str]]]:
-    if service.base_url is None:
-        return
-    server = variable(service.name, "url")
-    url, secrets = _without_secrets(service.base_url, service.name)
+    for region in service.regions:
+        owner = variable(service.name, region.name)
+        yield from _of_server(service, region.base_url, owner)
+    if service.base_url is not None:
+        yield from _of_server(service, service.base_url, service.name)
+
+
+def _of_server(
+    service: Service, base_url: str, owner: str
+) -> Iterable[tuple[DescribedRequest, dict[str, str]]]:
+    """Yield the requests to one server of a service, with the variables of each.
+
+    Args:
+        service: the service.
+        base_url: the URL of the server.
+        owner: the name that the variables of the server begin with.
+    """
+    server = variable(owner, "url")
+    url, secrets = _without_secrets(base_url, owner)
     headers, query, used_variables = _identity(service)
     for endpoint in service.endpoints or (None,):
         path, slots = _of_endpoint(endpoint, service.name)
