@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -237,6 +238,30 @@ def test_ping_reports_failures() -> None:
     } == result
     assert "hunter2" not in ended_ended.out + people.out
     assert json.loads(ended_ended.out)["ok"] is False
+
+
+def test_ping_reaches_every_region() -> None:
+    """`moorage ping` checks the server of each region, and `check` shows all hosts."""
+    with VendorServer() as server, VendorServer(port="refusing") as unknown_server:
+        configure(
+            f"""
+            [state]
+            url = "sqlite:///state.db"
+            [[services.vat.regions]]
+            name = "eu"
+            base_url = "{server.url}"
+            [[services.vat.regions]]
+            name = "us"
+            base_url = "{unknown_server.url}"
+            """
+        )
+        result, people = command("ping", "--json"), command("ping", "vat")
+        hosts = f"{urlsplit(server.url).netloc}, {urlsplit(unknown_server.url).netloc}"
+
+        assert hosts in command("check").out
+    rows = [(row["service"], row["region"], row["answer"]) for row in result.result["pings"]]
+    assert [("vat", "eu", "reachable"), ("vat", "us", "failed")] == rows
+    assert (1, True) == (people.code, "vat (us)" in people.out)
 
 
 def test_typed_input_is_sent_as_the_body(vat: VendorServer) -> None:

@@ -243,9 +243,12 @@ def _service(service: Service) -> dict[str, Any]:
         "cache": service.cache,
     }
     credentials = "configured" if service.credentials is not None else None
+    base_urls = [region.base_url for region in service.regions]
+    if service.base_url is not None:
+        base_urls.append(service.base_url)
     return {
         "service": service.name,
-        "host": None if service.base_url is None else urlsplit(service.base_url).netloc,
+        "host": ", ".join(urlsplit(url).netloc for url in base_urls) or None,
         "credentials": "from a store" if service.needs_credentials else credentials,
         "protected by": [name for name, is_enabled in protections.items() if is_enabled],
     }

@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -48,6 +49,7 @@ class _Ping:
 
     Attributes:
         service: the name of the service.
+        region: the region; None if the call is not for one region.
         vendor: the vendor's name, if the service belongs to an account.
         proof: the fact that a success proves.
         send: makes the call; None if the service has no harmless call.
@@ -57,6 +59,7 @@ class _Ping:
     vendor: str | None
     proof: str
     send: Callable[[], object] | None
+    region: str | None = None
 
 
 def ping(
@@ -81,7 +84,7 @@ def ping(
             raise ConfigurationError(
                 f"There is no service {unknown_services[0]!r}.",
                 path="NAMES",
-                remedy=f"Use {', '.join(row.service for row in pings) or 'none'}.",
+                remedy=f"Use {', '.join(dict.fromkeys(row.service for row in pings)) or 'none'}.",
             )
         selected_pings = [row for row in pings if not names or row.service in names]
         with ThreadPoolExecutor(_MAX_PARALLEL) as pool, context.progress("answers") as step:
@@ -90,7 +93,7 @@ def ping(
                 rows.append(answer)
                 step(1)
     cells = [
-        (row["service"], row["vendor"], row["answer"], row["milliseconds"], row["says"])
+        (_name_of(row), row["vendor"], row["answer"], row["milliseconds"], row["says"])
         for row in rows
     ]
     all_ok = all(row["ok"] for row in rows)
@@ -107,17 +110,18 @@ def _pings(hub: Hub, accounts: Iterable[Account], timeout: float) -> list[_Ping]
         for account in accounts
         for purpose in account.vendor.services()
     }
-    return [
-        _account_ping(hub, service, *pingable_accounts[name], timeout)
-        if name in pingable_accounts
-        else _connection_ping(service, None, timeout)
-        for name, service in flows_of(hub.manager).plans.services.items()
-    ]
+    pings: list[_Ping] = []
+    for name, service in flows_of(hub.manager).plans.services.items():
+        if name in pingable_accounts:
+            pings += _account_pings(hub, service, *pingable_accounts[name], timeout)
+        else:
+            pings += _connection_pings(service, None, timeout)
+    return pings
 
 
-def _account_ping(
+def _account_pings(
     hub: Hub, service: Service, account: Account, purpose: str, timeout: float
-) -> _Ping:
+) -> list[_Ping]:
     vendor = account.vendor
     request = vendor.ping() if purpose == "" else None
     if request is not None:
@@ -125,21 +129,37 @@ def _account_ping(
         def call() -> object:
             return hub.manager.call(service.name, request, timeout=timeout)
 
-        return _Ping(service.name, vendor.name, "accepted", call)
+        return [_Ping(service.name, vendor.name, "accepted", call)]
     if purpose in vendor.clients():
 
         def token() -> object:
             return run_now(core_of(hub.manager).get_credentials(service.name, None))
 
-        return _Ping(service.name, vendor.name, "token", token)
-    return _connection_ping(service, vendor.name, timeout)
+        return [_Ping(service.name, vendor.name, "token", token)]
+    return _connection_pings(service, vendor.name, timeout)
 
 
-def _connection_ping(service: Service, vendor: str | None, timeout: float) -> _Ping:
-    base = service.base_url
-    if base is None:
-        return _Ping(service.name, vendor, "untried", None)
-    return _Ping(service.name, vendor, "reachable", lambda: _check_connection(base, timeout))
+def _connection_pings(service: Service, vendor: str | None, timeout: float) -> list[_Ping]:
+    """Return a ping of the service's server, or of the server of each region."""
+    base_urls: dict[str | None, str | None] = {
+        region.name: region.base_url for region in service.regions
+    }
+    return [
+        _Ping(
+            service.name,
+            vendor,
+            "untried" if base is None else "reachable",
+            None if base is None else partial(_check_connection, base, timeout),
+            region,
+        )
+        for region, base in (base_urls or {None: service.base_url}).items()
+    ]
+
+
+def _name_of(row: dict[str, Any]) -> str:
+    """Return the name of a service, with its region if it has several."""
+    name: str = row["service"]
+    return name if row["region"] is None else f"{name} ({row['region']})"
 
 
 def _check_connection(base: str, timeout: float) -> None:
@@ -160,7 +180,7 @@ def _check_connection(base: str, timeout: float) -> None:
 
 
 def _ping_row(ping: _Ping) -> dict[str, Any]:
-    names = {"service": ping.service, "vendor": ping.vendor}
+    names = {"service": ping.service, "region": ping.region, "vendor": ping.vendor}
     if ping.send is None:
         return {
             **names,
