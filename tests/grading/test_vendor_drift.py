@@ -185,6 +185,14 @@ def test_names_in_forms_and_bodies_are_recorded() -> None:
     assert {"amount.value", "merchantAccount"} <= adyen.sent[payments]
 
 
+def test_requests_without_a_body_are_recorded() -> None:
+    """A request that declares JSON and has no body is recorded without fields."""
+    usage = facts_of("gls").usage
+    [fields] = [fields for (_, path), fields in usage.sent.items() if "/cancel/" in path]
+
+    assert not fields
+
+
 def test_docstrings_and_sentences_are_no_facts() -> None:
     """Names in a vendor's code are collected, but not docstrings, error messages or sentences."""
     texts = texts_of(modules_of(vendor_class("sinch")))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
+from moorage.domain.http.media_type import is_json
 from moorage.domain.openapi.document import Node
 from moorage.domain.openapi.drift import DescriptionDifferences, Usage, find_drift
 from moorage.domain.values.json_text import is_list, is_object
@@ -162,8 +164,9 @@ def _fields(exchange: Exchange) -> Iterator[str]:
     pairs = parse_qsl(urlsplit(exchange.url).query, keep_blank_values=True)
     body = as_bytes(exchange.request)
     kind = exchange.request.headers.get("content-type") or ""
-    if "json" in kind:
-        yield from _paths(json.loads(body))
+    if is_json(kind):
+        with suppress(ValueError):  # a request may declare JSON and have no body
+            yield from _paths(json.loads(body))
     elif "urlencoded" in kind:
         pairs += parse_qsl(body.decode(), keep_blank_values=True)
     for name, _ in pairs:
