@@ -148,6 +148,17 @@ def test_options_are_sent() -> None:
     assert "4x6" == shipment_body(sized_request)["shipment"]["options"]["label_size"]
 
 
+@pytest.mark.parametrize("is_return", [False, True])
+def test_label_leads_from_sender_to_recipient(*, is_return: bool) -> None:
+    """A label leads from the sender to the recipient, also for a return, which EasyPost turns."""
+    shipment = shipment_body(attrs.evolve(REQUEST, is_return=is_return))["shipment"]
+    route = [shipment["from_address"], shipment["to_address"]]
+    if shipment.get("is_return"):
+        route.reverse()
+
+    assert [address_body(HERE), address_body(THERE)] == route
+
+
 def test_customs_lines_have_totals() -> None:
     """A customs line for EasyPost has the value and weight of all its pieces."""
     item = CustomsItem(

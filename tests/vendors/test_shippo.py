@@ -42,7 +42,7 @@ from moorage.errors import (
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, reply
 from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
-from moorage.vendors.shipping._shippo import shipment_body, transaction_mark
+from moorage.vendors.shipping._shippo import address_body, shipment_body, transaction_mark
 from moorage.vendors.shipping.shippo import Shippo
 
 if TYPE_CHECKING:
@@ -169,6 +169,39 @@ def test_options_are_sent_as_extra() -> None:
         result["metadata"],
         result["address_return"]["zip"],
     )
+
+
+@pytest.mark.parametrize("is_return", [False, True])
+def test_label_leads_from_sender_to_recipient(*, is_return: bool) -> None:
+    """A label leads from the sender to the recipient, also for a return, which Shippo turns."""
+    shipment = shipment_body(attrs.evolve(REQUEST, is_return=is_return))
+    route = [shipment["address_from"], shipment["address_to"]]
+    if shipment.get("extra", {}).get("is_return"):
+        route.reverse()
+
+    assert [address_body(HERE), address_body(THERE)] == route
+
+
+@pytest.mark.parametrize(
+    "provider, is_return, count",
+    [("USPS", True, 1), ("DHL eCommerce", True, 0), ("DHL eCommerce", False, 1)],
+)
+def test_return_has_only_rates_of_carriers_with_return_labels(
+    shop: SandboxHub, provider: str, count: int, *, is_return: bool
+) -> None:
+    """A rate of a carrier without return labels becomes a message, as its label would go astray."""
+    rate = {
+        "object_id": "r1",
+        "provider": provider,
+        "servicelevel": {"token": "ground"},
+        "amount": "5.00",
+        "currency": "USD",
+    }
+    answer = {"object_id": "s1", "rates": [rate], "messages": []}
+    shop.wire.planned["POST /shipments"] = [reply(answer, 201)]
+    result = shop.shipping.get_rates(attrs.evolve(REQUEST, is_return=is_return))
+
+    assert (count, 1 - count) == (len(result.rates), len(result.messages))
 
 
 def test_customs_line_for_shippo_has_value_and_weight_of_all_its_pieces() -> None:

@@ -139,7 +139,7 @@ class RateRequest:
         insurance: insured value.
         signature: signature required at delivery.
         saturday: True to deliver on a Saturday.
-        is_return: True for a customer's return.
+        is_return: True for a customer's return, whose sender is the customer.
         service_point: id of the service point where the recipient collects the shipment.
         reference: text of your own that the vendor stores with the shipment.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.

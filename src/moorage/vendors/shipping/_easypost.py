@@ -120,6 +120,10 @@ def shipment_body(request: RateRequest) -> dict[str, Any]:
         )
     if request.insurance is not None and request.insurance.currency != "USD":
         raise sdk.UnsupportedByVendor("EasyPost insures in USD only.")
+    # EasyPost switches the addresses of a return.
+    sender, recipient = request.sender, request.recipient
+    if request.is_return:
+        sender, recipient = recipient, sender
     customs = request.customs
     options = {
         "label_format": FORMATS[request.label],
@@ -131,8 +135,8 @@ def shipment_body(request: RateRequest) -> dict[str, Any]:
         "invoice_number": customs and customs.invoice_number,
     }
     shipment = {
-        "from_address": address_body(request.sender),
-        "to_address": address_body(request.recipient),
+        "from_address": address_body(sender),
+        "to_address": address_body(recipient),
         "return_address": request.return_to and address_body(request.return_to),
         "parcel": box,
         "customs_info": customs and customs_body(customs),

@@ -90,6 +90,8 @@ _FORMATS: Final = {
 }
 _SIGNATURES: Final = {Signature.ANYBODY: "STANDARD", Signature.ADULT: "ADULT"}
 _CONTENTS: Final = {"returned": "RETURN_MERCHANDISE", "donation": "HUMANITARIAN_DONATION"}
+_RETURNING: Final = frozenset({"fedex", "ups", "usps"})
+"""Carriers of which Shippo makes return labels."""
 _FIELDS: Final = {
     "name": "name",
     "company": "company",
@@ -140,9 +142,13 @@ def shipment_body(request: RateRequest) -> dict[str, Any]:
         "saturday_delivery": request.saturday or None,
         "is_return": request.is_return or None,
     }
+    sender, recipient = request.sender, request.recipient
+    if request.is_return:
+        # Shippo switches the addresses of a return.
+        sender, recipient = recipient, sender
     body = {
-        "address_from": address_body(request.sender),
-        "address_to": address_body(request.recipient),
+        "address_from": address_body(sender),
+        "address_to": address_body(recipient),
         "address_return": request.return_to and address_body(request.return_to),
         "parcels": [_parcel(parcel) for parcel in request.parcels],
         "customs_declaration": request.customs and customs_body(request.customs),
@@ -214,6 +220,11 @@ def read_rates(wire: sdk.Wire, response: sdk.Response, request: RateRequest) -> 
         carrier, service, total = read_offer(rate)
         if id is None or total is None:
             messages.append(CarrierMessage(carrier=carrier, text="A rate could not be read."))
+            continue
+        if request.is_return and carrier not in _RETURNING:
+            # Shippo would print a label to the customer.
+            text = "Shippo makes no return labels of this carrier."
+            messages.append(CarrierMessage(carrier=carrier, text=text))
             continue
         rates.append(
             Rate(
