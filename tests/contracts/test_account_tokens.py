@@ -23,11 +23,12 @@ from moorage.adapters.credentials.memory import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
 )
-from moorage.adapters.state.memory import MemoryStorage
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
 from moorage.contracts.routes import Account, Route
 from moorage.contracts.sms import SmsMessage, SmsReceipt, SmsStatus
 from moorage.contracts.vendor import Vendor
 from moorage.domain.oauth.client import ClientAuthentication, OAuthClient
+from moorage.domain.state.keys import class_of
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
 from moorage.testing.sandboxes.base import (
@@ -172,6 +173,26 @@ async def test_hubs_share_stored_tokens(hub_class: type[Any]) -> None:
         await result_of(hub(hub_class, server, tokens=stored_tokens).sms().send(MESSAGE))
 
     assert 1 == server.token_endpoint.grants
+
+
+@MODES
+@pytest.mark.parametrize("kind", ["state", "claims"])
+async def test_processes_agree_on_a_renewal_in_the_store_of_keys(
+    hub_class: type[Any], kind: str
+) -> None:
+    """A token's renewal is claimed in the store of idempotency keys, in whichever port it is."""
+    keys = set[str]()
+
+    class RecordingStorage(MemoryStorage):
+        def execute(self, command: Any, /, timeout: float | None = None) -> Any:
+            keys.update(command.keys)
+            return super().execute(command, timeout)
+
+    storage = RecordingStorage()
+    ports = {kind: storage if hub_class is Hub else AsyncMemoryStorage(storage)}
+    await result_of(hub(hub_class, HeraldServer(), **ports).sms().send(MESSAGE))
+
+    assert "oauth" in map(class_of, keys)
 
 
 @MODES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -233,7 +234,10 @@ def test_unknown_account_is_refused() -> None:
 
 
 def test_webhooks_of_an_account() -> None:
-    """A verified webhook becomes events; a vendor without webhooks raises an error."""
+    """A verified webhook becomes events; a vendor without webhooks raises an error.
+
+    Deliveries are remembered in the store of idempotency keys, if that is a separate store.
+    """
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     account = Account("pigeon", TextMessageVendor(), webhook_secrets=secret)
     hub = Hub([account, Account("square", MessageVendor())])
@@ -255,6 +259,11 @@ def test_webhooks_of_an_account() -> None:
     assert shared_hub.webhooks("pigeon").verify(headers=signed_headers, body=b"{}")
     with pytest.raises(WebhookRejected):
         shared_hub.webhooks("pigeon").verify(headers=signed_headers, body=b"{}")
+    keys = MemoryStorage()
+    for process in (1, 2):
+        verifier = Hub([account], claims=keys, state=MemoryStorage()).webhooks("pigeon")
+        with nullcontext() if process == 1 else pytest.raises(WebhookRejected):
+            verifier.verify(headers=signed_headers, body=b"{}")
     assert (Ref("pigeon", "pigeon", "L1"),) == hub.events("pigeon", event)
     with pytest.raises(ConfigurationError, match="market sends no webhooks"):
         hub.webhooks("square")

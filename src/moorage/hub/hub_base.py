@@ -76,7 +76,7 @@ class HubBase(Uncopyable):
             accounts=accounts, routes=routes, services=services, safety=safety or Safety()
         )
         self._configuration = configuration
-        self._state = ports.get("state")
+        self._claims = ports.get("claims") or ports.get("state")
         self._http = ports.get("http")
         self._clock = ports.get("clock")
         self._audit: AuditTrail | None = ports.get("audit")
@@ -286,7 +286,7 @@ class HubBase(Uncopyable):
             )
         account_options: dict[str, Any] = {
             "secrets": configured_account.webhook_secrets,
-            "storage": self._state,
+            "storage": self._claims,
             "clock": self._clock,
             self._classes.http: self._http,
             **vendor.webhook_verification(),

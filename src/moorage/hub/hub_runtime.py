@@ -186,9 +186,8 @@ class HubRuntime:
             # Threads that make dispatchers of several tenants at once share one token refresher.
             if self.refresher is None:
                 ports = {name: self._ports[name] for name in _OF_TOKENS if name in self._ports}
-                self.refresher = refresher(
-                    self._client, vault=self._vault, storage=self._ports.get("state"), **ports
-                )
+                claims = self._ports.get("claims") or self._ports.get("state")
+                self.refresher = refresher(self._client, vault=self._vault, storage=claims, **ports)
         return provider(self.refresher, clients, self._ports.get("credentials"))
 
     def _oauth_classes(self) -> tuple[Any, Any]:
