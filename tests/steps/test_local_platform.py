@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def no_free_files() -> Generator[None]:
-    """Let this process open no more files during the block."""
+    """Prevent this process from opening files during the block."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
