@@ -96,6 +96,20 @@ def test_each_mailgun_event_has_its_status(
 
 
 @pytest.mark.parametrize(
+    "severity, type_", [("temporary", "email.deferred"), ("permanent", "email.failed")]
+)
+def test_mail_that_mailgun_sends_again_has_not_failed(severity: str, type_: str) -> None:
+    """A failure has the type of a failed email only if Mailgun does not send the email again."""
+    sandbox, mail_hub = mailgun_hub()
+    result = _event(event="failed", severity=severity)
+    notice = sandbox.event_notice(URL, result, datetime.now(UTC))
+    verifier = mail_hub.webhooks("mail", clock=SystemClock(), secrets=sandbox.signing_key)
+    [webhook] = verifier.verify(**notice.arguments())
+
+    assert (type_, "failed") == (webhook.type, webhook.vendor_type)
+
+
+@pytest.mark.parametrize(
     "payload",
     [
         {"event-data": _event(event="stored")},

@@ -141,6 +141,43 @@ def test_deliveries_in_the_same_second_are_told_apart() -> None:
     assert not any("@" in item for item in ids)
 
 
+@pytest.mark.parametrize(
+    "record, type_",
+    [
+        ({"RecordType": "Bounce", "Type": "HardBounce"}, "email.bounced"),
+        ({"RecordType": "Bounce", "Type": "Transient"}, "email.deferred"),
+        ({"RecordType": "Bounce", "Type": "Blocked"}, "email.rejected"),
+        ({"RecordType": "Bounce", "Type": "Subscribe"}, "email.subscribed"),
+        ({"RecordType": "SpamComplaint", "Type": "SpamComplaint"}, "email.complained"),
+        ({"RecordType": "SubscriptionChange", "SuppressSending": False}, "email.subscribed"),
+        (
+            {
+                "RecordType": "SubscriptionChange",
+                "SuppressSending": True,
+                "SuppressionReason": "HardBounce",
+            },
+            "email.bounced",
+        ),
+        (
+            {
+                "RecordType": "SubscriptionChange",
+                "SuppressSending": True,
+                "SuppressionReason": "ManualSuppression",
+            },
+            "email.unsubscribed",
+        ),
+    ],
+)
+def test_webhook_has_the_type_of_its_event(record: dict[str, Any], type_: str) -> None:
+    """A Postmark webhook and its event agree about what happened, such as a new subscription."""
+    sandbox, mail_hub = postmark_hub()
+    notice = sandbox.event_notice(URL, {"MessageID": "m-1", **record})
+    [webhook] = mail_hub.webhooks("mail", secrets=sandbox.password).verify(**notice.arguments())
+    [event] = mail_hub.events("mail", webhook)
+
+    assert [type_, type_] == [webhook.type, f"email.{event.status}"]
+
+
 def test_manual_suppression_is_a_valid_webhook() -> None:
     """A manual suppression at Postmark is verified, although it is about no email."""
     sandbox, mail_hub = postmark_hub()

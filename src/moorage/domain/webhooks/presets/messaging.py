@@ -95,6 +95,26 @@ _SINCH_STATUSES: Final = {
         ("Aborted", "Cancelled", "Deleted", "Expired", "Failed", "Rejected"), "message.failed"
     ),
 }
+_POSTMARK_BOUNCES: Final = {
+    **dict.fromkeys(("Transient", "DnsError"), "email.deferred"),
+    **dict.fromkeys(
+        (
+            "BadEmailAddress",
+            "Blocked",
+            "DMARCPolicy",
+            "ManuallyDeactivated",
+            "SpamNotification",
+            "Unconfirmed",
+            "VirusNotification",
+        ),
+        "email.rejected",
+    ),
+    **dict.fromkeys(("SMTPApiError", "TemplateRenderingFailed"), "email.failed"),
+    "SpamComplaint": "email.complained",
+    "Subscribe": "email.subscribed",
+    "Unsubscribe": "email.unsubscribed",
+}
+"""Our names for the types of Postmark's bounces that did not bounce."""
 _SPARKPOST_GROUPS: Final = ("message_event", "track_event", "gen_event", "unsubscribe_event")
 
 
@@ -226,10 +246,13 @@ MESSAGING: Final = (
         type="{json:event-data.event}",
         time="{json:event-data.timestamp}",
         data="event-data",
+        outcome="{json:event-data.severity?}",
         types={
             "accepted": "email.queued",
             "delivered": "email.delivered",
             "failed": "email.failed",
+            # Mailgun tries again.
+            "failed:temporary": "email.deferred",
             "opened": "email.opened",
             "clicked": "email.clicked",
             "unsubscribed": "email.unsubscribed",
@@ -304,13 +327,19 @@ MESSAGING: Final = (
         type="{json:RecordType}",
         time="{json:DeliveredAt?}{json:BouncedAt?}{json:ReceivedAt?}{json:ChangedAt?}",
         time_form="iso",
+        # A bounce has a type, and a change of a subscription has the other two fields.
+        outcome="{json:Type?}{json:SuppressSending?}{json:SuppressionReason?}",
         types={
             "Delivery": "email.delivered",
             "Bounce": "email.bounced",
+            **{f"Bounce:{kind}": name for kind, name in _POSTMARK_BOUNCES.items()},
             "SpamComplaint": "email.complained",
             "Open": "email.opened",
             "Click": "email.clicked",
             "SubscriptionChange": "email.unsubscribed",
+            "SubscriptionChange:trueHardBounce": "email.bounced",
+            "SubscriptionChange:trueSpamComplaint": "email.complained",
+            "SubscriptionChange:false": "email.subscribed",
             "Inbound": "email.received",
         },
     ),
