@@ -76,9 +76,9 @@ def api_error(code: int) -> tuple[None, bytes]:
         (PublishFault.PERMISSION, "does not allow the user"),
         (PublishFault.TOPIC, "has no bucket 'keys'"),
         (PublishFault.UNSENT, "did not answer in time"),
-        (("503", b""), "has no bucket 'keys'"),
         (api_error(NO_STREAM), "has no bucket 'keys'"),
         (api_error(next(iter(FULL))), "has no more space"),
+        (api_error(10008), "has no leader for the bucket 'keys'"),
         (api_error(1), "code 1"),
         ((None, b"<html>"), "code 0"),
         (ConnectionFailed("The server is away."), "is away"),
@@ -91,6 +91,26 @@ def test_write_that_server_refuses_raises_error_with_reason_and_remedy(
     with pytest.raises(StorageUnavailable, match=text) as excinfo:
         asyncio.run(bucket(reply).write("$KV.keys.a", b"", 0, "m", monotonic() + 1))
     assert excinfo.value.remedy or reply.__class__ is ConnectionFailed
+
+
+@pytest.mark.parametrize(
+    "information, text",
+    [
+        ((None, b"{}"), "has no leader for the bucket 'keys'"),
+        (api_error(10118), "has no leader for the bucket 'keys'"),
+        (api_error(NO_STREAM), "has no bucket 'keys'"),
+        (("503", b""), "has no JetStream"),
+    ],
+)
+def test_write_that_no_server_takes_raises_error_with_its_reason(
+    information: object, text: str
+) -> None:
+    """A bucket that waits for a new leader is not reported as one that must be restored."""
+    with pytest.raises(StorageUnavailable, match=text) as excinfo:
+        asyncio.run(
+            bucket(("503", b""), information).write("$KV.keys.a", b"", 0, "m", monotonic() + 1)
+        )
+    assert excinfo.value.retryable
 
 
 @pytest.mark.parametrize(

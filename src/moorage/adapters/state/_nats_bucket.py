@@ -12,6 +12,7 @@ from moorage.adapters.state._nats_wire import (
     CONFLICTS,
     EXPECTED,
     FULL,
+    LEADERLESS,
     MARK,
     NO_MESSAGE,
     NO_STREAM,
@@ -100,7 +101,9 @@ class Bucket:
                 raise self._fault(reply)
             return None
         status, data = reply
-        acknowledgement = Refused(NO_STREAM, "") if status is not None else read_reply(data)
+        if status is not None:
+            raise self._refusal(await self._reason_of_silence(until))
+        acknowledgement = read_reply(data)
         if isinstance(acknowledgement, Refused):
             if acknowledgement.code in CONFLICTS:
                 return False
@@ -136,6 +139,11 @@ class Bucket:
     async def close(self) -> None:
         """Close the connection."""
         await self._links.close()
+
+    async def _reason_of_silence(self, until: float) -> Refused:
+        """Return why no server took a write: the bucket is missing, or has no leader."""
+        reply = await self._ask("STREAM.INFO", b"", until)
+        return reply if isinstance(reply, Refused) else Refused(min(LEADERLESS), "")
 
     def _message(self, reply: dict[str, Any] | Refused) -> LastMessage | None:
         if isinstance(reply, Refused):
@@ -200,6 +208,11 @@ class Bucket:
             return self._unavailable(
                 f"has no more space for the bucket {self.name!r}",
                 "Raise max_bytes of the bucket, or the limits of the account.",
+            )
+        if refused.code in LEADERLESS:
+            return self._unavailable(
+                f"has no leader for the bucket {self.name!r}",
+                "Wait for the election. If it does not end, start more servers of the cluster.",
             )
         return self._unavailable(
             f"refused a request (code {refused.code})", "Read the server's log."

@@ -32,6 +32,8 @@ CONFLICTS: Final = frozenset({10070, 10071, 10164})
 """JetStream's codes: another message was stored meanwhile."""
 FULL: Final = frozenset({10023, 10028, 10047, 10077})
 """JetStream's codes: the bucket, the account or the server has no more space."""
+LEADERLESS: Final = frozenset({10008, 10009, 10118})
+"""JetStream's codes: the cluster or the bucket has no leader now."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
