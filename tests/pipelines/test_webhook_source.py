@@ -223,6 +223,39 @@ async def test_cancelled_poll_loses_nothing(hub: AsyncHub) -> None:
         assert [EntryState.WAITING] == await states(inbox)
 
 
+async def test_cancelled_poll_keeps_the_webhooks_it_was_reading(
+    hub: AsyncHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a poll is cancelled between two webhooks, the next poll returns the records of both."""
+    inbox = make_inbox(hub)
+    for number in range(2):
+        await inbox.receive("stripe", **delivery(f"evt_{number}"))
+    flows, reading = inbox_flows_of(inbox), asyncio.Event()
+    confirmed = type(flows).confirmed
+    hangs = True
+
+    async def hang_at_the_second(entry: InboxEntry) -> Sequence[WebhookEvent]:
+        if hangs and entry.id == second.id:
+            reading.set()
+            await asyncio.Event().wait()
+        return await confirmed(flows, entry)
+
+    second = (await inbox.find(EntryQuery())).items[0]
+    monkeypatch.setattr(flows, "confirmed", hang_at_the_second)
+    source = WebhookSource(inbox)
+    await source.open(ignore)
+    polling = asyncio.create_task(source.poll(MANY))
+    await asyncio.wait_for(reading.wait(), PATIENCE)
+    polling.cancel()
+    await asyncio.wait([polling])
+    hangs = False
+    records = [*await source.poll(MANY), *await source.poll(MANY)]
+    assert ["evt_0", "evt_1"] == [record.json()["id"] for record in records]
+    await source.commit(records)
+    assert [EntryState.DONE] * 2 == await states(inbox)
+    await source.close()
+
+
 async def test_store_that_is_away_is_a_temporary_error(hub: AsyncHub) -> None:
     """If the store is unavailable, a poll raises a temporary error and the source can be closed."""
     store = UnsteadyInbox(MemoryInbox())

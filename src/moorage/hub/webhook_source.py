@@ -82,6 +82,7 @@ class WebhookSource:
         self._flows = inbox_flows_of(inbox)
         self._interval = seconds(interval, "interval")
         self._claiming: asyncio.Task[list[tuple[InboxEntry, HeldEntry]]] | None = None
+        self._unread: list[_Delivery] = []
         self._deliveries: dict[str, _Delivery] = {}
         self._by_record: dict[str, _Delivery] = {}
         self._ready: list[SinkRecord] = []
@@ -116,6 +117,13 @@ class WebhookSource:
 
     async def _take_records(self, limit: int) -> None:
         """Claim webhooks and make records of them; a cancelled call is continued by the next."""
+        if not self._unread:
+            await self._claim(limit)
+        while self._unread:
+            await self._deliver(self._unread[0])
+            del self._unread[0]
+
+    async def _claim(self, limit: int) -> None:
         if self._claiming is None:
             self._claiming = asyncio.create_task(self._flows.claim(limit))
         try:
@@ -123,10 +131,8 @@ class WebhookSource:
         finally:
             if self._claiming.done():  # pragma: no branch - a cancelled call raises
                 self._claiming = None
-        deliveries = [_Delivery(entry, lease, set()) for entry, lease in claims]
-        self._deliveries |= {delivery.entry.id: delivery for delivery in deliveries}
-        for delivery in deliveries:
-            await self._deliver(delivery)
+        self._unread = [_Delivery(entry, lease, set()) for entry, lease in claims]
+        self._deliveries |= {delivery.entry.id: delivery for delivery in self._unread}
 
     async def _deliver(self, delivery: _Delivery) -> None:
         """Make records of a webhook; retry later if it cannot be read or confirmed."""
@@ -199,7 +205,7 @@ class WebhookSource:
         self._is_open = False
         claiming_task, self._claiming = self._claiming, None
         deliveries = list(self._deliveries.values())
-        self._deliveries, self._by_record, self._ready = {}, {}, []
+        self._unread, self._deliveries, self._by_record, self._ready = [], {}, {}, []
         with suppress(ConnectorError):
             if claiming_task is not None:
                 claims = await claiming_task
