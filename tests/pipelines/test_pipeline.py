@@ -163,6 +163,17 @@ async def test_first_bad_record_stops_a_pipeline_without_dead_letters(error: Exc
     assert type(error).__name__ in str(pipeline.statistics().last_error)
 
 
+async def test_only_the_beginning_of_a_long_message_is_kept() -> None:
+    """The statistics, which workers report often, contain a long message of a sink in part."""
+    sink = MemorySink(lambda _: ValueError("long " * 100_000))
+    pipeline = Pipeline("orders", MemorySource(make_records(1)), sink, config=config())
+    with pytest.raises(ValueError, match="long"):
+        await run(pipeline)
+    text = str(pipeline.statistics().last_error)
+    assert text.startswith("ValueError: long ")
+    assert len(text) < 1_000
+
+
 async def test_final_error_stops_the_pipeline() -> None:
     """A final error such as a wrong password stops the pipeline, even during a batch."""
     source = MemorySource(make_records(10))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from moorage.domain.observation.call_events import LONGEST_MESSAGE
 from moorage.domain.pipelines.settings import PipelineState, PipelineStatistics
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ class PipelineNumbers:
     def count_failure(self, error: Exception) -> None:
         """Count a failure of the sink, a transform, the dead letters or the source."""
         self.failed += 1
-        self.last_error = f"{type(error).__name__}: {error}"
+        self.note(error)
+
+    def note(self, error: Exception) -> None:
+        """Keep the type and the beginning of the message of the last error."""
+        self.last_error = f"{type(error).__name__}: {error}"[:LONGEST_MESSAGE]
 
     def statistics(self, in_flight: RecordsInFlight) -> PipelineStatistics:
         """Return the counters as a `PipelineStatistics`."""

@@ -163,7 +163,7 @@ class Pipeline:
         except BaseException as error:
             numbers.state = PipelineState.FAILED
             if isinstance(error, Exception):
-                numbers.last_error = f"{type(error).__name__}: {error}"
+                numbers.note(error)
             raise
         finally:
             numbers.lag = None

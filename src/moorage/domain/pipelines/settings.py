@@ -134,7 +134,7 @@ class PipelineStatistics:
         processing_duration: the seconds that their processing took, with its repetitions, added up.
         lag: the records that were not committed when the source was last measured, including those
             that wait in the source; None if the source cannot report it.
-        last_error: the message of the last failure; None if there was none.
+        last_error: the beginning of the last failure's message; None if there was none.
     """
 
     state: PipelineState = PipelineState.READY
