@@ -470,6 +470,16 @@ def test_foreign_numbers_are_tracked(shop: SandboxHub, number: str, status: Trac
     )
 
 
+def test_carrier_has_easyposts_name(shop: SandboxHub) -> None:
+    """A parcel is tracked under EasyPost's name of the carrier, whatever moorage calls it."""
+    for carrier in ("royalmail", "dhl_express", "OnTrac"):
+        shop.shipping.track("EZ1000000001", carrier)
+
+    assert ["RoyalMail", "DHLExpress", "OnTrac"] == [
+        request.json()["tracker"]["carrier"] for request in shop.sandbox.requests
+    ]
+
+
 def test_invalid_number_is_refused(shop: SandboxHub) -> None:
     """EasyPost refuses a number that it cannot track; an invalid number is not even sent."""
     with pytest.raises(VendorRejected) as excinfo:

@@ -56,6 +56,17 @@ def test_tracking_at_shipengine_returns_parcel_most_detailed_status_and_its_even
     assert datetime(2030, 1, 5, tzinfo=UTC) == tracking.estimated_delivery
 
 
+def test_carrier_has_shipengines_name(shop: SandboxHub) -> None:
+    """A parcel is tracked under ShipEngine's name of the carrier, whatever moorage calls it."""
+    for carrier in ("usps", "canadapost", "ups"):
+        shop.sandbox.fail(reply({"status_code": "DE", "events": []}))
+        shop.shipping.track("1", carrier)
+
+    assert ["stamps_com", "canada_post", "ups"] == [
+        dict(request.query)["carrier_code"] for request in shop.sandbox.requests
+    ]
+
+
 def test_shipengine_tracking_without_times_or_places_is_read_as_far_as_possible(
     shop: SandboxHub,
 ) -> None:

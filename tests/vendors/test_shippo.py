@@ -529,6 +529,29 @@ def test_foreign_numbers_are_tracked(
     assert datetime(2030, 1, 5, tzinfo=UTC) == tracking.estimated_delivery
 
 
+@pytest.mark.parametrize(
+    "provider, token",
+    [
+        ("Canada Post", "canada_post"),
+        ("DHL eCommerce", "dhl_ecommerce"),
+        ("NZ Post", "new_zealand_post"),
+        ("OnTrac", "ontrac"),
+    ],
+)
+def test_shipment_is_tracked_under_shippos_name_of_its_carrier(
+    shop: SandboxHub, provider: str, token: str
+) -> None:
+    """A shipment is tracked under Shippo's name of the carrier, whatever moorage calls it."""
+    shipment = shop.buy_label_of_order()
+    for rate in shop.sandbox.rates.values():
+        rate["provider"] = provider
+    for track in shop.sandbox.tracks.values():
+        track["carrier"] = token
+    shop.shipping.track_shipment(shop.shipping.get_shipment(shipment.ref).ref)
+
+    assert f"/tracks/{token}/" in shop.sandbox.requests[-1].path
+
+
 def test_incomplete_tracking(shop: SandboxHub) -> None:
     """Shippo tracking without status, carrier or time is read as far as possible."""
     history = [{"status": "TRANSIT", "status_date": "2030-01-02T00:00:00Z"}, {"status": "NEW"}]

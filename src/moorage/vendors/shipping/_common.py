@@ -79,6 +79,11 @@ def carrier_word(text: str | None) -> str:
     )
 
 
+def by_carrier_word(names: str) -> dict[str, str]:
+    """A vendor's names of carriers, given in one text, by our words for these carriers."""
+    return {carrier_word(name): name for name in names.split()}
+
+
 def service_word(carrier: str, text: str | None) -> str:
     """Return the name of a carrier's service in the same spelling for all vendors."""
     word = _unit_word(text or "")

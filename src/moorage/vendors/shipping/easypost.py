@@ -24,6 +24,7 @@ from moorage.contracts.shipping.tracking import ShippingEvent, Tracking, Trackin
 from moorage.vendors.shipping import _easypost_handovers as handovers
 from moorage.vendors.shipping._common import (
     LABELS,
+    by_carrier_word,
     carrier_word,
     fetched_label,
     label_service,
@@ -60,12 +61,7 @@ _CONVERTED: Final = {
     LabelFormat.ZPL: "label_zpl_url",
     LabelFormat.EPL: "label_epl2_url",
 }
-_CARRIERS: Final = {
-    "usps": "USPS",
-    "ups": "UPS",
-    "fedex": "FedEx",
-    "dhl_express": "DHLExpress",
-}
+_CARRIERS: Final = by_carrier_word("AustraliaPost CanadaPost DHLExpress FedEx RoyalMail UPS USPS")
 
 
 def _auth(_: EasyPost, secret: sdk.Secret) -> sdk.Credentials:

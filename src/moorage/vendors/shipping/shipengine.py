@@ -20,6 +20,7 @@ from moorage.contracts.shipping.tracking import ShippingEvent
 from moorage.vendors.shipping import _shipengine_handovers as handovers
 from moorage.vendors.shipping._common import (
     LABELS,
+    by_carrier_word,
     carrier_word,
     fetched_label,
     filled,
@@ -51,7 +52,9 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.shipments import AddressResult
     from moorage.contracts.shipping.tracking import Tracking
 
-_CARRIERS: Final = {"usps": "stamps_com"}
+_CARRIERS: Final = by_carrier_word(
+    "australia_post canada_post dhl_ecommerce purolator_canada royal_mail rr_donnelley stamps_com"
+)
 _VOIDED_ALREADY: Final = "label_already_voided"
 _LABEL: Final = re.compile(r".*/v1/labels/(se-[A-Za-z0-9-]+)")
 _LONGEST_MARK: Final = 100

@@ -7,7 +7,7 @@ was sent with the purchase, and never repeated.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import quote
 
 import attrs
@@ -25,6 +25,7 @@ from moorage.contracts.shipping.tracking import ShippingEvent, Tracking, Trackin
 from moorage.vendors.shipping import _shippo_handovers as handovers
 from moorage.vendors.shipping._common import (
     LABELS,
+    by_carrier_word,
     fetched_label,
     label_service,
     state_refusal,
@@ -51,6 +52,24 @@ if TYPE_CHECKING:
     from moorage.contracts.address import Address
     from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult
+
+# docs.goshippo.com/docs/tracking/trackingcarriers, read on 30 November 2026.
+_CARRIERS: Final = {
+    **by_carrier_word(
+        "apc_postal australia_post better_trucks canada_post collect_plus correios_br"
+        " correos_espana deutsche_post dhl_benelux dhl_ecommerce dhl_germany dpd_de dpd_uk"
+        " fastway_australia gls_us hermes_uk la_poste mondial_relay new_zealand_post"
+        " nippon_express pitney_bowes poste_italiane royal_mail rr_donnelley"
+    ),
+    "asendia": "asendia_us",
+    "collect": "collect_plus",
+    "correosbr": "correios_br",
+    "correosspain": "correos_espana",
+    "epostglobal": "rr_donnelley",
+    "evriuk": "hermes_uk",
+    "nzpost": "new_zealand_post",
+}
+"""Shippo's names of carriers for tracking, which differ from our words for the carriers."""
 
 
 def _auth(_: Shippo, secret: sdk.Secret) -> sdk.Credentials:
@@ -164,8 +183,9 @@ class Shippo(sdk.ApiVendor):
 
     async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:
         """Track a shipment, even if it was bought elsewhere."""
+        token = _CARRIERS.get(carrier, carrier)
         return read_track(
-            sdk.read_answer(await wire.send(sdk.Request.get(_path("tracks", carrier, number))))
+            sdk.read_answer(await wire.send(sdk.Request.get(_path("tracks", token, number))))
         )
 
     async def track_shipment(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Tracking:
