@@ -385,6 +385,24 @@ def test_missing_ends_and_wrong_names_are_reported() -> None:
     assert ["pipelines.orders"] == [path for path, _ in problems(3)]
 
 
+@pytest.mark.parametrize(
+    "end, table",
+    [
+        ("source", SOURCE),
+        ("sink", {"connector": "events", "topic": "paid"}),
+        ("sink", {"kind": "publish", "connector": "events", "topic": "paid"}),
+        ("dead_letters", {"connector": "events", "topic": "failed"}),
+    ],
+)
+def test_invalid_connector_is_the_only_problem(end: str, table: dict[str, Any]) -> None:
+    """If a pipeline uses a connector with a mistake, only that mistake is reported."""
+    pipeline = {"source": {"function": "shop.orders:after"}, "sink": SINK, end: table}
+
+    assert ["connectors.events.url"] == [
+        path for path, _ in problems(pipeline, events={"kind": "redis-streams", "url": 5})
+    ]
+
+
 def test_mistake_of_a_connector_is_reported_once() -> None:
     """If a pipeline's connector is invalid, only the connector's mistake is reported."""
     wrong_options = {"kind": "redis-streams", "url": "http://x"}

@@ -418,7 +418,7 @@ class _Reader:
         """Return the sink that a table describes."""
         if isinstance(table, EndSettings):
             if isinstance(table.options, PublishSinkOptions):
-                self.publisher(table.options.connector, path)
+                self.is_publisher(table.options.connector, path)
             return self.end(table, sink_kind(table.kind).connector_kinds, path)
         kind = "publish" if "connector" in table else "function"
         options = self.topic(PublishSinkOptions, FunctionSinkOptions, "function", table, path)
@@ -449,13 +449,12 @@ class _Reader:
         """Read a table's topic settings, or settings of class `other` if it names no connector."""
         if "connector" not in table:
             return self.read_own(other, name, table, path)
-        self.publisher(table["connector"], path)
-        if not self.report.has_no_problem(f"{path}.connector"):
+        if not self.is_publisher(table["connector"], path):
             return REPORTED
         return read_table(table_of(topic), table, path, self.report)
 
-    def publisher(self, name: Any, path: str) -> None:
-        """Report a connector that cannot publish messages."""
+    def is_publisher(self, name: Any, path: str) -> bool:
+        """Return whether a connector is valid and can publish messages; report it if it cannot."""
         from moorage.adapters.messages.broker_settings import BrokerSettings  # noqa: PLC0415 - only some configurations have pipelines
 
         connector = self.connector(name, path)
@@ -465,6 +464,8 @@ class _Reader:
                 f"Connectors of the kind {connector.kind.name} cannot publish messages.",
                 "Use a connector to a message broker.",
             )
+            return False
+        return connector is not None
 
     def read_own(self, kind: type[Any], name: str, table: Any, path: str) -> Any:
         """Return a source, sink or dead-letter store that a setting names without a connector."""
