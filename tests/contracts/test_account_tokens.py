@@ -24,6 +24,8 @@ from moorage.adapters.credentials.memory import (
     MemoryCredentialProvider,
 )
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.tenants.memory import AsyncMemoryTenants, MemoryTenants
+from moorage.config.tenants import read_tenant
 from moorage.contracts.routes import Account, Route
 from moorage.contracts.sms import SmsMessage, SmsReceipt, SmsStatus
 from moorage.contracts.vendor import Vendor
@@ -193,6 +195,33 @@ async def test_processes_agree_on_a_renewal_in_the_store_of_keys(
     await result_of(hub(hub_class, HeraldServer(), **ports).sms().send(MESSAGE))
 
     assert "oauth" in map(class_of, keys)
+
+
+@MODES
+async def test_token_is_renewed_after_tenants_are_gone(hub_class: type[Any]) -> None:
+    """The token of a shared account is renewed even if tenants that used it were removed."""
+    clock, server = VirtualClock(), HeraldServer()
+    names = [f"shop{number}" for number in range(70)]
+    tenants: Any = (MemoryTenants if hub_class is Hub else AsyncMemoryTenants)(
+        {name: {} for name in names}
+    )
+    sms_hub = hub(hub_class, server, clock=clock)
+    sms_hub.look_up_tenants(tenants, read_tenant, every=1)
+    for name in (None, *names):
+        await result_of(sms_hub.sms(name).send(MESSAGE))
+    for name in names:
+        await result_of(tenants.remove(name))
+    clock.advance(10)
+    for name in names:
+        with pytest.raises(ConfigurationError, match="not configured"):
+            await result_of(sms_hub.sms(name).send(MESSAGE))
+
+    server.token_endpoint.forget()
+    await result_of(sms_hub.sms().send(MESSAGE))
+    await result_of(tenants.put("late", {}))
+    await result_of(sms_hub.sms("late").send(MESSAGE))
+
+    assert 2 == server.token_endpoint.grants
 
 
 @MODES

@@ -7,7 +7,7 @@ a dispatcher: flows over its services, the directory of its accounts, and their 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.contracts.hub_configuration import HubConfiguration, check_modes
@@ -21,6 +21,8 @@ from moorage.wiring.installed_vendors import names_with_capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeAlias
+    from weakref import ReferenceType
 
     from moorage.contracts.routes import Account, Route
     from moorage.domain.oauth.client import OAuthClient
@@ -28,8 +30,12 @@ if TYPE_CHECKING:
     from moorage.services.calling.attempts import AttemptStep
     from moorage.services.core.core import Core
 
+    _ClientName: TypeAlias = tuple[str, str | None]
+
 _OF_TOKENS: Final = ("http", "observers", "clock", "sleeper", "randomness", "locks")
 """The ports of a hub that its token refresher shares."""
+_FEW_CLIENTS: Final = 64
+"""The number of OAuth clients from which on those of unused dispatchers are dropped."""
 
 
 class HubClasses(NamedTuple):
@@ -78,8 +84,7 @@ class HubRuntime:
         self._vault = vault
         self._ports = ports
         # OAuth clients live as long as a dispatcher refers to them, for the calls that began there.
-        self._clients: WeakValueDictionary[tuple[str, str | None], OAuthClient]
-        self._clients = WeakValueDictionary()
+        self._clients = _LiveClients()
         # Transports, too, live as long as a dispatcher refers to them.
         self._own_transports: WeakValueDictionary[int, Any] = WeakValueDictionary()
         self.refresher: Any = None
@@ -133,8 +138,9 @@ class HubRuntime:
         if clients:
             from moorage.domain.oauth.token_store_names import token_store_name  # noqa: PLC0415 - only for OAuth
 
-            for service, client in clients.items():
-                self._clients[service, token_store_name(client)] = client
+            with self._making.current:
+                for service, client in clients.items():
+                    self._clients.add((service, token_store_name(client)), client)
         return dispatcher
 
     def own_transports(self) -> tuple[Any, ...]:
@@ -200,7 +206,44 @@ class HubRuntime:
         return oauth.OAuthTokenRefresher, tokens.AccountTokens
 
     def _client(self, service: str, store_name: str | None) -> OAuthClient | None:
-        return self._clients.get((service, store_name))
+        return self._clients.find((service, store_name))
+
+
+class _LiveClients:
+    """The OAuth clients of all dispatchers in use, by service and by the name of their tokens.
+
+    The dispatchers of the hub and of tenants may each have a client of their own under one name.
+    """
+
+    def __init__(self) -> None:
+        self._references: dict[_ClientName, list[ReferenceType[OAuthClient]]] = {}
+        self._size, self._largest_size = 0, _FEW_CLIENTS
+
+    def add(self, name: _ClientName, client: OAuthClient) -> None:
+        """Add the client of a new dispatcher; one caller at a time may do so."""
+        if self._size >= self._largest_size:
+            self._drop_unused()
+        self._references.setdefault(name, []).append(ref(client))
+        self._size += 1
+
+    def find(self, name: _ClientName) -> OAuthClient | None:
+        """Return the newest client of this name that a dispatcher still uses, if any."""
+        for reference in reversed(self._references.get(name, ())):
+            client = reference()
+            if client is not None:
+                return client
+        return None
+
+    def _drop_unused(self) -> None:
+        references_in_use = {
+            name: [reference for reference in references if reference() is not None]
+            for name, references in self._references.items()
+        }
+        self._references = {
+            name: references for name, references in references_in_use.items() if references
+        }
+        self._size = sum(map(len, self._references.values()))
+        self._largest_size = max(_FEW_CLIENTS, 2 * self._size)
 
 
 def _routes_of(routes: Iterable[Route], accounts: Mapping[str, Account]) -> Iterable[Route]:
