@@ -183,6 +183,8 @@ def _text_of(event: events.Event) -> str | None:
             return f"pause of {event.delay:g} s"
         case events.RateLimitWaited():
             return f"waits {event.delay:g} s for the limit"
+        case events.BulkheadShrank():
+            return f"bulkhead: {event.limit} places"
         case events.BulkheadWaited():
             return f"has waited {event.delay:g} s for a place"
         case events.CircuitChanged():

@@ -124,6 +124,7 @@ if TYPE_CHECKING:
     from moorage.domain.observation.call_events import CallStarted as CallStarted
     from moorage.domain.observation.call_identity import CallOutcome as CallOutcome
     from moorage.domain.observation.events import AnswerNotStored as AnswerNotStored
+    from moorage.domain.observation.events import BulkheadShrank as BulkheadShrank
     from moorage.domain.observation.events import BulkheadWaited as BulkheadWaited
     from moorage.domain.observation.events import CacheHit as CacheHit
     from moorage.domain.observation.events import CacheMissed as CacheMissed
@@ -179,6 +180,7 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.settings import PipelineReport as PipelineReport
     from moorage.domain.pipelines.settings import PipelineState as PipelineState
     from moorage.domain.pipelines.settings import PipelineStatistics as PipelineStatistics
+    from moorage.domain.resilience.adaptive_limit import AdaptiveLimit as AdaptiveLimit
     from moorage.domain.resilience.budget import RetryBudget as RetryBudget
     from moorage.domain.resilience.circuit import CircuitBreakerConfig as CircuitBreakerConfig
     from moorage.domain.resilience.circuit import CircuitBreakerState as CircuitBreakerState
@@ -554,6 +556,7 @@ _HOME = {
     "CircuitBreakerState": "domain.resilience.circuit",
     "CircuitState": "domain.resilience.circuit",
     "BulkheadConfig": "domain.service.settings",
+    "AdaptiveLimit": "domain.resilience.adaptive_limit",
     "HedgeConfig": "domain.service.settings",
     "CachePolicy": "domain.service.cache_policy",
     # who we are
@@ -587,6 +590,7 @@ _HOME = {
     "AttemptFinished": "domain.observation.call_events",
     "RetryScheduled": "domain.observation.events",
     "RateLimitWaited": "domain.observation.events",
+    "BulkheadShrank": "domain.observation.events",
     "BulkheadWaited": "domain.observation.events",
     "CallRefused": "domain.observation.events",
     "VendorPaused": "domain.observation.events",

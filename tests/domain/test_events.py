@@ -125,6 +125,7 @@ def test_all_event_classes_are_listed() -> None:
         "RetryScheduled",
         "PauseEnded",
         "RateLimitWaited",
+        "BulkheadShrank",
         "BulkheadWaited",
         "CallRefused",
         "VendorPaused",

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from moorage import Bulkhead, BulkheadFull, ConfigurationError
+from moorage import AdaptiveLimit, Bulkhead, BulkheadFull, BulkheadShrank, ConfigurationError
 from moorage.adapters.concurrency.locks import ThreadLocks
 from moorage.adapters.concurrency.semaphore_slots import SlotHolders
 from tests.parts import interrupted
 from tests.parts.world import (
     PATIENCE,
     USES,
+    Clock,
     EventLog,
     FunctionFailure,
     as_async,
@@ -292,7 +293,7 @@ def test_keyed_bulkheads_have_places_for_each_key(use: Callable[..., Any]) -> No
     single_bulkhead, other_bulkhead = bulkhead.keyed("a"), bulkhead.keyed("b")
 
     def call_inside() -> int:
-        with pytest.raises(BulkheadFull, match=r"^v: 1 calls are already running"):
+        with pytest.raises(BulkheadFull, match=r"^v: 1 call is already running"):
             use(other_bulkhead.keyed("a"), lambda: pytest.fail("called"))
         return use(other_bulkhead, int) + use(bulkhead, int)  # type: ignore[no-any-return]  # `use` returns what the function does
 
@@ -302,3 +303,40 @@ def test_keyed_bulkheads_have_places_for_each_key(use: Callable[..., Any]) -> No
     assert [("v", "a", "BulkheadFull")] * 2 == [
         (event.service, event.tenant, event.error) for event in recorder
     ]
+
+
+@EVERY_USE
+@pytest.mark.parametrize("key", [None, "acme"], ids=["whole", "keyed"])
+def test_adaptive_bulkhead_shrinks_for_a_while(use: Callable[..., Any], key: str | None) -> None:
+    """A timeout shrinks the limit of an adaptive bulkhead, which grows again with time."""
+    clock, recorder = Clock(), EventLog()
+    adaptive = AdaptiveLimit(shrink_to=0.5, recovery=30)
+    whole = Bulkhead(4, adaptive=adaptive, clock=clock, observers=[recorder])
+    bulkhead = whole if key is None else whole.keyed(key)
+
+    def depth() -> int:
+        try:
+            return 1 + int(use(bulkhead, depth))
+        except BulkheadFull:
+            return 0
+
+    def time_out() -> None:
+        raise TimeoutError
+
+    assert 4 == depth()
+    with pytest.raises(TimeoutError):
+        use(bulkhead, time_out)
+    assert [1] == [event.limit for event in recorder if isinstance(event, BulkheadShrank)]
+    assert 1 == depth()
+    clock.advance(10)
+    assert 2 == depth()
+    clock.advance(20)
+    assert 4 == depth()
+    with pytest.raises(FunctionFailure):
+        use(bulkhead, raise_failure)
+    assert 4 == depth()
+
+
+def raise_failure() -> None:
+    """Raise an error that is no sign of overload."""
+    raise FunctionFailure

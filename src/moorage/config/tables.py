@@ -34,6 +34,7 @@ from moorage.domain.http.log_content import LogContent
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import HttpMethod
 from moorage.domain.http.timeouts import Timeouts
+from moorage.domain.resilience.adaptive_limit import AdaptiveLimit
 from moorage.domain.resilience.budget import RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig
 from moorage.domain.resilience.lease_messages import WITHOUT_BROKER
@@ -116,7 +117,7 @@ _SETTINGS: Final[Mapping[str, Shape]] = {
     "limits": ListOf(_LIMIT),
     "circuit": AnyOf((table_of(CircuitBreakerConfig), OneOf((OFF,), (None,)))),
     "retry_budget": table_of(RetryBudget),
-    "bulkhead": table_of(BulkheadConfig),
+    "bulkhead": table_of(BulkheadConfig, shapes={"adaptive": table_of(AdaptiveLimit)}),
     "hedge": table_of(HedgeConfig),
     "cache": table_of(CachePolicy),
     "headers": NamedTable(Text()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.domain.observation.events import CallRefused
+from moorage.domain.observation.events import BulkheadShrank, CallRefused
 from moorage.domain.service.settings import BulkheadConfig, Service
 from moorage.domain.state.keys import checked_name, state_key
 from moorage.errors import BulkheadFull
@@ -16,13 +16,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import timedelta
 
+    from moorage.domain.resilience.adaptive_limit import AdaptiveLimit
     from moorage.domain.service.plan import Plan
+    from moorage.ports.clock import Clock
     from moorage.ports.locks import AsyncLocks, Locks
     from moorage.ports.observer import Observer
     from moorage.services.core.core import Core
 
 
-class Bulkhead(Guard[object]):
+class BulkheadSlot:
+    """The slot of a call, or the place of a call that waits for one.
+
+    Attributes:
+        began: the time at which the call began, in nanoseconds; None if it is not measured.
+    """
+
+    __slots__ = ("began",)
+
+    def __init__(self) -> None:
+        self.began: int | None = None
+
+
+class Bulkhead(Guard[BulkheadSlot]):
     """Limits the number of concurrent calls, so that one slow vendor cannot occupy every worker.
 
     Threads and tasks are counted separately: use a bulkhead either synchronously or asynchronously.
@@ -31,8 +46,10 @@ class Bulkhead(Guard[object]):
         max_concurrent: the maximum number of concurrent calls.
         max_waiting: the maximum number of callers that wait for a slot, in order of arrival.
         max_wait: the maximum seconds that each caller waits; by default no limit.
+        adaptive: the rule by which fewer calls are admitted while the called service is overloaded;
+            by default the limit is always `max_concurrent`.
         name: the name in messages; bulkheads with the same name and locks share their slots.
-        observers, locks, async_locks: the remaining ports.
+        observers, clock, locks, async_locks: the remaining ports.
     """
 
     def __init__(
@@ -41,14 +58,18 @@ class Bulkhead(Guard[object]):
         max_waiting: int = 0,
         *,
         max_wait: float | timedelta | None = None,
+        adaptive: AdaptiveLimit | None = None,
         name: str = "bulkhead",
         observers: Iterable[Observer] = (),
+        clock: Clock | None = None,
         locks: Locks | None = None,
         async_locks: AsyncLocks | None = None,
     ) -> None:
-        config = BulkheadConfig(max_concurrent, max_waiting, max_wait)
+        config = BulkheadConfig(max_concurrent, max_waiting, max_wait, adaptive=adaptive)
         service = Service(name, bulkhead=config, circuit=None, retry=None)
-        super().__init__(service, observers=observers, locks=locks, async_locks=async_locks)
+        super().__init__(
+            service, observers=observers, clock=clock, locks=locks, async_locks=async_locks
+        )
         self._config = config
         wait = CENTURY if config.max_wait is None else config.max_wait
         self._wait = wait if config.max_waiting else 0.0
@@ -63,29 +84,45 @@ class Bulkhead(Guard[object]):
         """
         return _KeyedBulkhead(self, checked_name(key, "key"))
 
-    def _ticket(self) -> object:
-        return object()
+    def _ticket(self) -> BulkheadSlot:
+        return BulkheadSlot()
 
-    def _enter(self, ticket: object, /) -> None:
-        if not run_now(self._acquire(self._sync_core, ticket)):
-            raise self._full_error(self._sync_core)
+    def _enter(self, ticket: BulkheadSlot, /) -> None:
+        run_now(self._acquire(self._sync_core, ticket))
 
-    async def _enter_later(self, ticket: object, /) -> None:
-        if not await self._acquire(self._async_core, ticket):
-            raise self._full_error(self._async_core)
+    async def _enter_later(self, ticket: BulkheadSlot, /) -> None:
+        await self._acquire(self._async_core, ticket)
 
-    async def _acquire(self, core: Core, ticket: object) -> bool:
-        return await core.acquire(
-            self._place,
-            ticket,
-            slots=self._config.max_concurrent,
-            queue=self._config.max_waiting,
-            timeout=self._wait,
-        )
+    async def _acquire(self, core: Core, ticket: BulkheadSlot) -> None:
+        """Take a slot, or raise `BulkheadFull` if none becomes free in time."""
+        config, slots = self._config, self._config.max_concurrent
+        if config.adaptive is not None:
+            slots = core.concurrency_limits.limit(self._place, config, core.nanoseconds())
+        if not await core.acquire(
+            self._place, ticket, slots=slots, queue=config.max_waiting, timeout=self._wait
+        ):
+            raise self._full_error(core, slots)
+        if config.adaptive is not None:
+            # The time is noted first, so that an interruption leaves no attempt behind.
+            ticket.began = core.nanoseconds()
+            core.concurrency_limits.begin(self._place, ticket)
 
-    def _leave(self, ticket: object, _: BaseException | None, /) -> None:
+    def _leave(self, ticket: BulkheadSlot, error: BaseException | None, /) -> None:
+        began, ticket.began = ticket.began, None
         for core in self._cores():
             core.release(self._place, ticket)
+            if began is not None:
+                self._end(core, ticket, error, began)
+
+    def _end(
+        self, core: Core, ticket: BulkheadSlot, error: BaseException | None, began: int
+    ) -> None:
+        """Tell the adaptive limit how a call ended."""
+        limit = core.concurrency_limits.end(
+            self._place, self._config, ticket, error, began, core.nanoseconds()
+        )
+        if limit is not None and core.observers:
+            self._new_call(core).emit(core, BulkheadShrank, limit=limit)
 
     def _cores(self) -> Iterator[Core]:
         """The synchronous and the asynchronous core, if this bulkhead has used them."""
@@ -94,12 +131,12 @@ class Bulkhead(Guard[object]):
             if core is not None:
                 yield core
 
-    def _full_error(self, core: Core) -> BulkheadFull:
+    def _full_error(self, core: Core, slots: int) -> BulkheadFull:
         call = self._new_call(core)
         if core.observers:
             call.emit(core, CallRefused, error=BulkheadFull.__name__, retry_after=0.0)
         return BulkheadFull(
-            f"{self._config.max_concurrent} calls are already running.",
+            f"{'1 call is' if slots == 1 else f'{slots} calls are'} already running.",
             service=call.plan.service.name,
         )
 

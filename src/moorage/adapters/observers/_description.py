@@ -20,6 +20,7 @@ from moorage.domain.observation.call_events import (
 )
 from moorage.domain.observation.events import (
     AnswerNotStored,
+    BulkheadShrank,
     BulkheadWaited,
     CacheHit,
     CacheMissed,
@@ -66,6 +67,7 @@ _LEVELS: Final[Mapping[type[Event], int]] = {
     ),
     **dict.fromkeys(
         (
+            BulkheadShrank,
             CallRefused,
             FailedOver,
             RetryScheduled,

@@ -123,6 +123,13 @@ class BulkheadWaited(Event):
 
 
 @frozen(kw_only=True)
+class BulkheadShrank(Event):
+    """The limit of a service's adaptive bulkhead shrank to `limit` calls, because of overload."""
+
+    limit: int
+
+
+@frozen(kw_only=True)
 class CallRefused(Event):
     """moorage refused a call without sending it; `error` is the class of the refusal."""
 

@@ -226,8 +226,9 @@ class Plan:
         self.admission_at_once: Admission | None = (
             self.question.evolve(within=0) if is_asking else None
         )
+        adaptive_limit = None if self.bulkhead is None else self.bulkhead.adaptive
         self.easy = not self.regions and all(
-            setting is None for setting in (self.fallback, self.slow)
+            setting is None for setting in (self.fallback, self.slow, adaptive_limit)
         )
         content = service.log_content
         stores_content = content is not None and content.calls is not LoggedCalls.NONE

@@ -12,6 +12,7 @@ from moorage.domain.http.log_content import LogContent
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import Timeouts, as_method, validate_base_url
 from moorage.domain.http.urls import is_absolute
+from moorage.domain.resilience.adaptive_limit import AdaptiveLimit
 from moorage.domain.resilience.budget import RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig
 from moorage.domain.resilience.rate_limit import RateLimitConfig
@@ -147,6 +148,8 @@ class BulkheadConfig:
         max_concurrent: the largest number of concurrent calls.
         max_waiting: the number of callers that may wait for a free slot.
         max_wait: the maximum number of seconds that a caller waits; by default until its deadline.
+        adaptive: the rule by which fewer calls are admitted while the service is overloaded; by
+            default the limit is always `max_concurrent`.
     """
 
     max_concurrent: int = field(validator=is_count)
@@ -154,9 +157,18 @@ class BulkheadConfig:
     max_wait: float | None = field(
         default=None, converter=optional(plain_seconds), validator=if_given(is_wait)
     )
+    adaptive: AdaptiveLimit | None = field(
+        default=None, validator=if_given(_is_one_of(AdaptiveLimit)), kw_only=True
+    )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a maximum wait if the bulkhead lets no caller wait."""
+        """Refuse a maximum wait without waiting callers, and limits in the wrong order."""
+        if self.adaptive is not None and self.adaptive.min_concurrent > self.max_concurrent:
+            raise ConfigurationError(
+                "adaptive.min_concurrent is more than max_concurrent.",
+                path="adaptive.min_concurrent",
+                remedy="Set min_concurrent to max_concurrent or less.",
+            )
         if self.max_wait is not None and not self.max_waiting:
             raise ConfigurationError(
                 "max_wait is set, but max_waiting is 0, so no caller may wait.",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.observation.events import BulkheadWaited, CallRefused
+from moorage.domain.observation.events import BulkheadShrank, BulkheadWaited, CallRefused
 from moorage.errors import BulkheadFull, ConnectorError
 from moorage.services.calling.attempts import attempt
 
 if TYPE_CHECKING:
     from moorage.domain.service.settings import BulkheadConfig
+    from moorage.services.calling.attempt_result import AttemptResult
     from moorage.services.calling.attempts import AttemptStep, Ending
     from moorage.services.calling.call import Call
     from moorage.services.core.core import Core
@@ -25,17 +26,21 @@ async def in_slot(core: Core, call: Call, step: AttemptStep, bulkhead: BulkheadC
     if bulkhead.max_wait is not None:
         wait = min(wait, bulkhead.max_wait)
     wait_start = core.nanoseconds() if core.observers else None
+    slots = bulkhead.max_concurrent
+    if bulkhead.adaptive is not None:
+        slots = core.concurrency_limits.limit(plan.bulkhead_key, bulkhead, core.nanoseconds())
+        step = _measured(core, step, bulkhead)
     try:
         try:
             is_acquired = await core.acquire(
                 plan.bulkhead_key,
                 call,
-                slots=bulkhead.max_concurrent,
+                slots=slots,
                 queue=bulkhead.max_waiting,
                 timeout=wait,
             )
             if not is_acquired:
-                return None, _bulkhead_error(core, call, bulkhead.max_concurrent)
+                return None, _bulkhead_error(core, call, slots)
             delay = 0.0 if wait_start is None else (core.nanoseconds() - wait_start) / 1e9
             if delay >= _SHORT_WAIT:
                 call.emit(core, BulkheadWaited, delay=delay)
@@ -51,9 +56,31 @@ async def in_slot(core: Core, call: Call, step: AttemptStep, bulkhead: BulkheadC
         raise
 
 
+def _measured(core: Core, step: AttemptStep, bulkhead: BulkheadConfig) -> AttemptStep:
+    """Return a step that also tells the bulkhead's adaptive limit how each attempt ended."""
+    limits = core.concurrency_limits
+
+    async def measured_step(call: Call) -> AttemptResult:
+        key, began, attempt_mark = call.plan.bulkhead_key, core.nanoseconds(), object()
+        error: BaseException | None = None
+        limits.begin(key, attempt_mark)
+        try:
+            result = await step(call)
+            error = result.error
+        finally:
+            now = core.nanoseconds()
+            limit = limits.end(key, bulkhead, attempt_mark, error, began, now)
+        if limit is not None and core.observers:
+            call.emit(core, BulkheadShrank, limit=limit)
+        return result
+
+    return measured_step
+
+
 def _bulkhead_error(core: Core, call: Call, slots: int) -> ConnectorError:
     error: ConnectorError = BulkheadFull(
-        f"The bulkhead is full: {slots} calls are already in progress."
+        "The bulkhead is full:"
+        f" {'1 call is' if slots == 1 else f'{slots} calls are'} already in progress."
     )
     if call.remaining(core) <= 0:
         error = call.deadline_error(error)

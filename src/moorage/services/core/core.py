@@ -10,6 +10,7 @@ from moorage.domain.observation.call_identity import CallIdentity
 from moorage.domain.observation.success_listeners import NO_LISTENERS, SuccessListeners
 from moorage.domain.service.plan import AFTERWARDS
 from moorage.domain.values.frozen_values import Factory, evolve, field, frozen
+from moorage.services.core.concurrency_limits import ConcurrencyLimits
 from moorage.services.core.digests import DigestChallenges
 from moorage.services.core.nonces import Nonces
 from moorage.services.core.refreshes import UnprovenRefreshes
@@ -97,7 +98,8 @@ class Core:
     require in proofs of possession, and `digests` their Digest challenges. `negotiate` makes a
     token for a host, for Negotiate. `refreshes` are renewals whose credential was not accepted yet.
     `renewals` keep claims from expiring. `waiters` are the callers of this process that wait for a
-    limit. `learn` receives the credential of each attempt, if the HTTP client logs what it sends.
+    limit, and `concurrency_limits` the limits of adaptive bulkheads. `learn` receives the
+    credential of each attempt, if the HTTP client logs what it sends.
     `reporter` names the process, anew in a forked child. `observers` is true if there are any, and
     `notify` passes an event to them; `observes_starts`, `observes_attempts` and `observes_ends` are
     true if some observer may want `CallStarted`, or a success's `AttemptFinished` or
@@ -169,6 +171,7 @@ class Core:
     refreshes: UnprovenRefreshes = field(factory=UnprovenRefreshes)
     renewals: Renewals | NoRenewals = field(factory=NoRenewals)
     waiters: Waiters = field(factory=Waiters)
+    concurrency_limits: ConcurrencyLimits = field(factory=ConcurrencyLimits)
     tenant_records: TenantRecords | None = None
     reporter: Callable[[], str]
 
