@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 import tomllib
+import traceback
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,6 +101,7 @@ ours-alone = ours_points:Alone
 [moorage.stores]
 ours = ours_points:store
 broken = ours_points:nothing
+failing = ours_failure:store
 [moorage.webhook_schemes]
 ours = ours_points:scheme
 none = ours_points:text
@@ -114,6 +116,7 @@ text = ours_points:text
 def _own_entry_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Make a package with entry points appear to be installed."""
     (tmp_path / "ours_points.py").write_text(MODULE)
+    (tmp_path / "ours_failure.py").write_text("raise RuntimeError('password=swordfish')")
     metadata_folder = tmp_path / "ours_points-1.0.dist-info"
     metadata_folder.mkdir()
     (metadata_folder / "METADATA").write_text(
@@ -187,6 +190,9 @@ def test_store_of_another_package_is_named_by_its_url() -> None:
         pass
     with pytest.raises(ConfigurationError, match="ours_points:nothing, which cannot be imported"):
         open_storage("broken://here")
+    with pytest.raises(ConfigurationError, match=r"cannot be imported \(RuntimeError\)") as excinfo:
+        open_storage("failing://here")
+    assert "swordfish" not in "".join(traceback.format_exception(excinfo.value))
 
 
 def test_webhook_scheme_of_another_package() -> None:

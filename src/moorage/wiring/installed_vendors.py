@@ -48,7 +48,7 @@ def load_entry_point(point: EntryPoint | BuiltInVendor, path: str) -> Any:
     """
     try:
         return point.load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # noqa: BLE001 - the code of another package may raise anything
         problem = (
             f"The entry point {point.name!r} of {point.group} refers to {point.value}, which"
             f" cannot be imported ({type(error).__name__})."
