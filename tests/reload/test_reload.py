@@ -288,6 +288,33 @@ async def test_tenant_source_cannot_change(
 
 
 @EITHER
+async def test_connectors_are_usable_during_a_reload(is_async: bool) -> None:
+    """While a reload reads its source, the connectors and steps of the hub are usable."""
+    is_reading, may_end = threading.Event(), threading.Event()
+
+    class SlowSource(dict[str, Any]):
+        def items(self) -> Any:
+            is_reading.set()
+            assert may_end.wait(30)
+            return super().items()
+
+    hub = ReloadWorld().open({}, is_async=is_async)
+    with ThreadPoolExecutor() as pool:
+        reloading = pool.submit(lambda: run_reload(hub, SlowSource(), is_async=is_async))
+        assert is_reading.wait(30)
+        assert 0 == len(hub.connectors)
+        assert {} == hub.steps.steps
+        assert not reloading.done()
+        may_end.set()
+        assert () == reloading.result().added
+
+
+def run_reload(hub: Any, source: Any, *, is_async: bool) -> Reloaded:
+    """Reload a hub in this thread, and return the changes."""
+    return asyncio.run(hub.reload(source)) if is_async else hub.reload(source)
+
+
+@EITHER
 async def test_store_of_keys_cannot_change(tmp_path: Path, is_async: bool) -> None:
     """A reload with another store of idempotency keys is refused, and the error names it."""
     first, other = (

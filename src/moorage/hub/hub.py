@@ -78,7 +78,7 @@ class Hub(ContractMethods, HubBase):
     @property
     def connectors(self) -> Connectors:
         """Return the connectors to systems that are not HTTP APIs, by name."""
-        with self._reloading:
+        with self._creating:
             if self._connectors is None:
                 from moorage.hub.connectors_sync import Connectors  # noqa: PLC0415 - few programs need them
 
@@ -89,7 +89,7 @@ class Hub(ContractMethods, HubBase):
     @property
     def steps(self) -> StepManager:
         """Return the manager of steps, which are commands that run elsewhere."""
-        with self._reloading:
+        with self._creating:
             if self._steps is None:
                 from moorage.hub.step_files_sync import StorageFiles  # noqa: PLC0415 - few programs need it
                 from moorage.hub.step_manager_sync import StepManager  # noqa: PLC0415 - few programs need it
@@ -337,7 +337,7 @@ class AsyncHub(AsyncContractMethods, HubBase):
     @property
     def connectors(self) -> AsyncConnectors:
         """Return the connectors to systems that are not HTTP APIs, by name."""
-        with self._reloading:
+        with self._creating:
             if self._connectors is None:
                 from moorage.hub.connectors_async import AsyncConnectors  # noqa: PLC0415 - few programs need them
 
@@ -348,7 +348,7 @@ class AsyncHub(AsyncContractMethods, HubBase):
     @property
     def steps(self) -> AsyncStepManager:
         """Return the manager of steps, which are commands that run elsewhere."""
-        with self._reloading:
+        with self._creating:
             if self._steps is None:
                 from moorage.hub.step_files_async import AsyncStorageFiles  # noqa: PLC0415 - few programs need it
                 from moorage.hub.step_manager_async import AsyncStepManager  # noqa: PLC0415 - few programs need it

@@ -99,6 +99,8 @@ class HubBase(Uncopyable):
 
     def _unlocked(self) -> None:
         self._reloading = threading.RLock()
+        # A reload may read secrets over the network, and must not delay those who use connectors.
+        self._creating = threading.Lock()
 
     def _keep_origin(self, source: Source, read: Callable[[Source], HubConfiguration]) -> None:
         self._origin = Origin(source, read)
