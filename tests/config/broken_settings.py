@@ -425,6 +425,16 @@ NAMES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {"state": {"url": "sqlite:///a.db"}, "log": {"url": "sqlite:///./a.db"}},
         {"log.url": "The store of [state] uses the same file"},
     ),
+    (
+        {
+            "state": {"url": "memory:", "keys_url": "sqlite:///a.db"},
+            "tenants_from": {"url": "sqlite:///a.db", "keys": _KEYS},
+        },
+        {
+            "tenants_from.url": "The store of [state] uses the same file",
+            "state.keys_url": "The store of [tenants_from] uses the same file",
+        },
+    ),
 ]
 
 CONTRADICTIONS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [

@@ -29,12 +29,15 @@ def check_store_files(configured: Configured, passed: Container[str], report: Re
         urls[table] = None if settings is None else settings.url.reveal()
     shards = () if configured.state is None else urls_of_shards(configured.state)
     key_shards = () if configured.keys is None else urls_of_shards(configured.keys)
-    for state in shards or (None,):
-        for table in ("state", "tenants_from", "credentials_from"):
-            _check_alone(table, {"state": state, **urls}, report)
-    places = [
+    states = [
         *(("state", "state.url", shard) for shard in shards),
         *(("claims", "state.keys_url", shard) for shard in key_shards),
+    ]
+    for _, state_place, state in states or [("state", "state.url", None)]:
+        for table in ("state", "tenants_from", "credentials_from"):
+            _check_alone(table, {"state": state, **urls}, state_place, report)
+    places = [
+        *states,
         *((table.removesuffix("_from"), f"{table}.url", url) for table, url in urls.items()),
     ]
     for port, place, url in places:
@@ -43,13 +46,22 @@ def check_store_files(configured: Configured, passed: Container[str], report: Re
             _check_url(url, place, report)
 
 
-def _check_alone(table: str, urls: Mapping[str, str | None], report: Report) -> None:
-    """Report stores that share the file of a store that needs a file of its own."""
+def _check_alone(
+    table: str, urls: Mapping[str, str | None], state_place: str, report: Report
+) -> None:
+    """Report stores that share the file of a store that needs a file of its own.
+
+    Args:
+        table: the table of the store that needs a file of its own.
+        urls: the URLs of all stores by their tables.
+        state_place: the path of the URL in the table [state].
+        report: collects the problems.
+    """
     file = _sqlite_file(urls[table])
     for other_table, url in urls.items():
         if other_table != table and file is not None and _sqlite_file(url) == file:
             report.add(
-                f"{other_table}.url",
+                state_place if other_table == "state" else f"{other_table}.url",
                 f"The store of [{table}] uses the same file.",
                 "Use a separate file for each store.",
             )
