@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from moorage.contracts.address import Address
 
 TYPE: Final = "type"
-"""The related id of a reference that tells the kind of its record."""
+"""The name of the related id by which a reference states the kind of its record."""
 INVOICE: Final = "invoice"
 BILL: Final = "bill"
 JOURNAL: Final = "journal"
@@ -99,7 +99,8 @@ def check_currency(record: InvoiceRecord, payment: InvoicePayment) -> None:
 def check_unpaid(record: InvoiceRecord, total: str, due: str) -> None:
     """Refuse to void an invoice that has payments or credits.
 
-    The numbers of the answer are compared, because the answer may state no currency.
+    The amounts in the response are compared as bare numbers, because the response may state no
+    currency.
 
     Args:
         record: invoice at the vendor.
@@ -141,13 +142,13 @@ def filled_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 def check_has_new_records(
     items: Iterable[sdk.Answer], id_name: str, earlier_ids: set[str], response: sdk.Response
 ) -> None:
-    """Refuse a page with no new records, because such pages would never end.
+    """Refuse a page without new records, because the vendor would send such pages forever.
 
     Args:
         items: records of the page.
         id_name: name of the field with the id of a record.
         earlier_ids: ids on earlier pages, to which those of this page are added.
-        response: the answer that the page is in.
+        response: the response that the page is in.
 
     Raises:
         VendorFailed: the page has no new record.

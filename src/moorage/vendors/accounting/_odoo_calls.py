@@ -1,4 +1,4 @@
-"""Calls to Odoo's models by JSON-RPC, and the errors in their answers.
+"""Calls to Odoo's models by JSON-RPC, and the errors in their responses.
 
 Odoo takes the user's API key in the body of each call. The key is inserted when a call is sent, so
 that no log and no stored request contains it.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PATH: Final = "/jsonrpc"
 _ID: Final = 1
 _KEY_POSITION: Final = 2
-"""The place of the user's key among the arguments of `execute_kw`."""
+"""The position of the user's key among the arguments of Odoo's method `execute_kw`."""
 _EXCEPTIONS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(
         ("AccessDenied", "AccessError", "SessionExpiredException"), sdk.AuthenticationFailed
@@ -28,7 +28,8 @@ _EXCEPTIONS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("UserError", "RedirectWarning", "MissingError"), sdk.VendorRejected),
     **dict.fromkeys(("ValidationError", "ValueError", "TypeError", "KeyError"), sdk.InvalidRequest),
 }
-"""Classes of errors by the last part of an exception's name; any other is a `VendorFailed`.
+"""The class of error for each exception of Odoo, by the last part of its name; for any other
+exception it is `VendorFailed`.
 
 Odoo undoes everything that a call did before an exception.
 """
@@ -53,7 +54,7 @@ class KeyInBody:
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer; Odoo sends errors with a success status."""
+    """The error in a response; Odoo sends errors with a success status."""
     if response.status >= 500 or response.status == 408:
         return None
     error = sdk.error_answer(response).object("error")
@@ -92,10 +93,10 @@ def call(
 
 
 def result_of(response: sdk.Response) -> Any:
-    """The result in the answer to a call.
+    """The result in the response to a call.
 
     Raises:
-        VendorFailed: the answer has no result, or belongs to another call.
+        VendorFailed: the response has no result, or belongs to another call.
     """
     body = sdk.read_answer(response)
     if body.value("id") != _ID or "result" not in body.raw:
@@ -104,7 +105,7 @@ def result_of(response: sdk.Response) -> Any:
 
 
 def records_of(response: sdk.Response) -> list[sdk.Answer]:
-    """The records in the answer to a call.
+    """The records in the response to a call.
 
     Raises:
         VendorFailed: the result is not a list.

@@ -51,7 +51,9 @@ _PAYMENT_STATES: Final = {
     **dict.fromkeys(("not_paid", "partial", "blocked"), InvoiceState.OPEN),
     **dict.fromkeys(("in_payment", "paid", "reversed"), InvoiceState.PAID),
 }
-"""The state of a posted invoice; one that is in payment is covered by payments in the books."""
+"""The invoice state for each of Odoo's payment states of a posted invoice. Odoo says `in_payment`
+when a payment is recorded in the books but not yet matched with the bank.
+"""
 _JOURNAL_STATES: Final = {
     "draft": JournalState.DRAFT,
     "posted": JournalState.POSTED,
@@ -112,7 +114,7 @@ def invoice_values(partner: int, invoice: BookInvoice, currency: int) -> dict[st
             "currency_id": currency,
             "ref": invoice.number,
             "invoice_date": invoice.date.isoformat(),
-            # The terms of the partner would replace the date.
+            # Otherwise the partner's payment terms would replace the date.
             "invoice_payment_term_id": False,
             "invoice_date_due": invoice.due.isoformat(),
             "invoice_line_ids": [[0, 0, _line_values(line)] for line in invoice.lines],

@@ -1,4 +1,4 @@
-"""Conversion of QuickBooks Online's answers and events to values of the contract."""
+"""Conversion of QuickBooks Online's responses and events to values of the contract."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _CODES: Final[Mapping[str, Any]] = {
     **dict.fromkeys((STALE, GONE, _MISSING, "6140", "6190", "6210", "6240"), sdk.VendorRejected),
     "10000": sdk.VendorFailed,
 }
-"""Classes of errors by the code of a fault; other codes go by the type of the fault."""
+"""The class of error for each fault code; for any other code, the type of the fault decides."""
 _TYPES: Final[Mapping[str, Any]] = {
     "validationfault": sdk.InvalidRequest,
     **dict.fromkeys(
@@ -99,7 +99,7 @@ _EVENT_PARTS: Final = 4
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in a fault answer; QuickBooks may send it with a success status."""
+    """The error in a fault response; QuickBooks may send it with a success status."""
     if response.status >= 500 or response.status == 408:
         return None
     body = sdk.error_answer(response)
@@ -129,14 +129,14 @@ def _any_case_text(problem: sdk.Answer, name: str) -> str | None:
 
 
 def entity_of(response: sdk.Response, name: str) -> sdk.Answer:
-    """The only record in an answer."""
+    """The only record in a response."""
     item = sdk.read_answer(response).object(name)
     sdk.required(item.text("Id"), response, f"{name}.Id")
     return item
 
 
 def queried(response: sdk.Response, name: str) -> list[sdk.Answer]:
-    """The records in a query's answer; empty if the answer has no such list."""
+    """The records in a query's response; empty if the response has no such list."""
     body = sdk.read_answer(response)
     if not sdk.is_object(body.value("QueryResponse")):
         raise sdk.malformed(response, "QueryResponse")
@@ -144,7 +144,7 @@ def queried(response: sdk.Response, name: str) -> list[sdk.Answer]:
 
 
 def read_contact(ref: sdk.MakeRef, role: str, item: sdk.Answer) -> ContactRecord:
-    """A customer or vendor in an answer."""
+    """A customer or vendor in a response."""
     return ContactRecord(
         ref=ref(item.text("Id") or "", type=role),
         name=item.text("DisplayName"),
@@ -155,7 +155,7 @@ def read_contact(ref: sdk.MakeRef, role: str, item: sdk.Answer) -> ContactRecord
 
 
 def read_account(item: sdk.Answer) -> LedgerAccount | None:
-    """An account in an answer; None without an id."""
+    """An account in a response; None without an id."""
     id_ = item.text("Id")
     if id_ is None:
         return None
@@ -204,7 +204,7 @@ def _percent(code: sdk.Answer, percents: Mapping[str | None, Decimal | None]) ->
 def read_invoice(
     wire: sdk.Wire, kind: str, response: sdk.Response, *, currency: str | None = None
 ) -> InvoiceRecord:
-    """The invoice or bill in an answer; `currency` is used if the answer has none."""
+    """The invoice or bill in a response; `currency` applies if the response states no currency."""
     item = entity_of(response, ENTITIES[kind])
     currency = item.text("CurrencyRef.value") or currency
     total = sdk.required(item.decimal("TotalAmt"), response, "TotalAmt")
@@ -229,7 +229,7 @@ def read_invoice(
 def read_payment(
     wire: sdk.Wire, invoice: sdk.Ref, amount: sdk.Money, name: str, response: sdk.Response
 ) -> PaymentRecord:
-    """The payment in an answer, after checking that its amount is the sent one."""
+    """The payment in a response, after checking that its amount is the sent one."""
     item = entity_of(response, name)
     if item.decimal("TotalAmt") != amount.amount:
         raise sdk.malformed(response, "TotalAmt equal to the amount that was sent")
@@ -242,7 +242,7 @@ def read_payment(
 
 
 def read_journal(wire: sdk.Wire, response: sdk.Response) -> JournalRecord:
-    """The journal entry in an answer; it is always final, because QuickBooks has no drafts."""
+    """The journal entry in a response; it is always final, because QuickBooks has no drafts."""
     item = entity_of(response, ENTITIES[JOURNAL])
     return JournalRecord(
         ref=wire.ref(item.text("Id") or "", type=JOURNAL),
@@ -253,7 +253,7 @@ def read_journal(wire: sdk.Wire, response: sdk.Response) -> JournalRecord:
 
 
 def read_attachment(wire: sdk.Wire, response: sdk.Response) -> DocumentRecord:
-    """The uploaded file in an answer."""
+    """The uploaded file in a response."""
     for part in sdk.read_answer(response).objects("AttachableResponse"):
         item = part.object("Attachable")
         id_ = sdk.required(item.text("Id"), response, "Attachable.Id")

@@ -1,4 +1,4 @@
-"""Conversion of Xero's answers and events to values of the contract."""
+"""Conversion of Xero's responses and events to values of the contract."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ _STATUSES: Final[Mapping[int, Any]] = {
     403: sdk.AuthenticationFailed,
     429: sdk.RateLimitExceeded,
 }
-"""Errors by status; any other refusal below 500 is a `VendorRejected`."""
+"""The class of error for each HTTP status; any other status below 500 is a `VendorRejected`."""
 _LISTS: Final = ("Invoices", "Contacts", "Payments", "ManualJournals")
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer; Xero sends validation errors with status 400 or 200."""
+    """The error in a response; Xero sends validation errors with status 400 or 200."""
     if response.status >= 500 or response.status == 408:
         return None
     body = sdk.error_answer(response)
@@ -127,14 +127,14 @@ def moment(text: str | None) -> datetime | None:
 
 
 def first_of(response: sdk.Response, name: str) -> sdk.Answer:
-    """The only record in an answer's list."""
+    """The only record in a response's list."""
     for item in sdk.read_answer(response).objects(name):
         return item
     raise sdk.malformed(response, name)
 
 
 def listed(response: sdk.Response, name: str) -> list[sdk.Answer]:
-    """The records in an answer's list."""
+    """The records in a response's list."""
     body = sdk.read_answer(response)
     if not sdk.is_list(body.value(name)):
         raise sdk.malformed(response, name)
@@ -144,7 +144,7 @@ def listed(response: sdk.Response, name: str) -> list[sdk.Answer]:
 def read_contact(
     ref: sdk.MakeRef, role: str, item: sdk.Answer, response: sdk.Response
 ) -> ContactRecord:
-    """A contact in an answer."""
+    """A contact in a response."""
     id_ = sdk.required(item.text("ContactID"), response, "ContactID")
     return ContactRecord(
         ref=ref(id_, type=role),
@@ -157,7 +157,7 @@ def read_contact(
 
 
 def read_account(item: sdk.Answer) -> LedgerAccount | None:
-    """An account in an answer; None if it is archived or has no id."""
+    """An account in a response; None if it is archived or has no id."""
     id_ = item.text("Code") or item.text("AccountID")
     if id_ is None or item.text("Status") not in (None, "ACTIVE"):
         return None
@@ -173,7 +173,7 @@ def read_account(item: sdk.Answer) -> LedgerAccount | None:
 
 
 def read_tax_rate(item: sdk.Answer) -> TaxRate | None:
-    """A tax rate in an answer; None if it has no id."""
+    """A tax rate in a response; None if it has no id."""
     id_ = item.text("TaxType")
     if id_ is None:
         return None
@@ -189,7 +189,7 @@ def read_tax_rate(item: sdk.Answer) -> TaxRate | None:
 
 
 def read_invoice(wire: sdk.Wire, response: sdk.Response) -> InvoiceRecord:
-    """The invoice or bill in an answer."""
+    """The invoice or bill in a response."""
     item = first_of(response, "Invoices")
     kind, word = _KINDS.get(item.text("Type") or ""), item.text("Status")
     id_ = sdk.required(item.text("InvoiceID"), response, "InvoiceID")
@@ -210,7 +210,7 @@ def read_invoice(wire: sdk.Wire, response: sdk.Response) -> InvoiceRecord:
 def read_payment(
     wire: sdk.Wire, invoice: sdk.Ref, payment: InvoicePayment, response: sdk.Response
 ) -> PaymentRecord:
-    """The payment in an answer, after checking that its amount is the sent one."""
+    """The payment in a response, after checking that its amount is the sent one."""
     item = first_of(response, "Payments")
     id_ = sdk.required(item.text("PaymentID"), response, "PaymentID")
     if item.decimal("Amount") != payment.amount.amount:
@@ -221,7 +221,7 @@ def read_payment(
 
 
 def read_journal(wire: sdk.Wire, response: sdk.Response) -> JournalRecord:
-    """The journal entry in an answer."""
+    """The journal entry in a response."""
     item = first_of(response, "ManualJournals")
     id_ = sdk.required(item.text("ManualJournalID"), response, "ManualJournalID")
     word = item.text("Status")
@@ -234,7 +234,7 @@ def read_journal(wire: sdk.Wire, response: sdk.Response) -> JournalRecord:
 
 
 def read_attachment(wire: sdk.Wire, response: sdk.Response) -> DocumentRecord:
-    """The attached file in an answer."""
+    """The attached file in a response."""
     item = first_of(response, "Attachments")
     id_ = sdk.required(item.text("AttachmentID"), response, "AttachmentID")
     return DocumentRecord(ref=wire.ref(id_, type=FILE), name=item.text("FileName"), raw=item.raw)

@@ -1,8 +1,9 @@
 """Odoo: a company's books, by JSON-RPC calls to the models of its Invoicing app.
 
-Odoo has no idempotency keys. So each new record gets a mark derived from the key, and after a lost
-answer the record is looked up by its mark. If it is not found, its outcome stays unknown, and it is
-not created again. Invoices are created as drafts, compared, and only then posted.
+Odoo has no idempotency keys. So each new record gets a mark derived from the key, and if the
+response is lost, the record is looked up by its mark. If it is not found, its outcome stays
+unknown, and it is not created again. Invoices are created as drafts, compared, and only then
+posted.
 """
 
 from __future__ import annotations
@@ -132,8 +133,8 @@ class Odoo(sdk.Vendor):
     ) -> ContactRecord:
         """Create a partner; if it has no number, its reference is a mark derived from the key.
 
-        After a lost answer, a partner with a number is looked up by all its details, because an
-        older one may have the same number and name.
+        If the response is lost, a partner with a number is looked up by all its details, because an
+        older partner may have the same number and name.
         """
         values = contact_values(contact, await self._country(wire, contact))
         condition = [
@@ -224,7 +225,7 @@ class Odoo(sdk.Vendor):
         }
         values = sdk.merged(values, sdk.extra_for(self.name, payment.extra))
         invoices = {"active_model": _MOVES, "active_ids": [whole_id(ref.id, "ref")]}
-        # A form changes nothing in the books, and Odoo removes it by itself.
+        # The form changes nothing in the books, and Odoo deletes it later.
         form = self._call(_PAYMENT_FORM, "create", [values], {"context": invoices}, repeatable=True)
         form_key = None if key is None else sdk.part_key(key, "form")
         form_id: int = await wire.send(form, key=form_key, parse=id_of)
@@ -307,7 +308,7 @@ class Odoo(sdk.Vendor):
         key: str | None,
         condition: list[Any],
     ) -> int:
-        """Create a record; if the answer is lost, look the record up."""
+        """Create a record; if the response is lost, look the record up."""
         request = self._call(model, "create", [values])
         try:
             return await wire.send(request, key=key, parse=id_of)
@@ -321,7 +322,7 @@ class Odoo(sdk.Vendor):
         condition: list[Any],
         unknown_outcome: sdk.OutcomeUnknown,
     ) -> int:
-        """The id of the only record that matches a condition; raise OutcomeUnknown without one."""
+        """Return the id of the only record that matches a condition, or raise OutcomeUnknown."""
         try:
             items = await self._search(wire, model, condition, ("id",))
         except sdk.ConnectorError:
@@ -352,7 +353,7 @@ class Odoo(sdk.Vendor):
         try:
             result_of(await wire.send(self._call(_MOVES, "action_post", [[id_]])))
         except sdk.ConnectorError:
-            # The answer to an earlier, successful attempt may have been lost.
+            # The response to an earlier, successful attempt may have been lost.
             item = await self._read_move(wire, id_)
             if item.text("state") != "posted":
                 raise

@@ -1,8 +1,9 @@
 """QuickBooks Online: a company's books, by version 3 of the Accounting API.
 
 A request with a `requestid` is carried out once, so each creation with a key may be repeated. A
-change names the version of its record, and is sent once more if somebody else changed the record
-meanwhile. Sales invoices have items instead of accounts, and there are no drafts.
+change names the version of its record; if another client has changed the record meanwhile, the
+change is sent once more with the new version. Sales invoices have items instead of accounts, and
+there are no drafts.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ _PAGE: Final = 1_000
 _ROLES: Final = (CUSTOMER, SUPPLIER)
 _INVOICES: Final = (INVOICE, BILL)
 _KEYS: Final = sdk.VendorKeys(
-    # Intuit publishes no time; an hour covers the usual repeats.
+    # Intuit publishes no retention time; an hour covers the usual repeats.
     memory=3_600.0,
     repeat=sdk.RepeatedKey.REPLAYED,
     documentation=("https://blogs.intuit.com/2015/04/06/15346/",),
@@ -294,7 +295,10 @@ class QuickBooks(sdk.ApiVendor):
                 return records
 
     async def _void(self, wire: sdk.Wire, ref: sdk.Ref, operation: str) -> InvoiceRecord:
-        """Void an invoice without payments; retry once if it was changed meanwhile."""
+        """Void an invoice without payments.
+
+        Retry once if another client has changed it meanwhile.
+        """
         path = f"/{ENTITIES[INVOICE].lower()}"
         for attempt in range(2):
             response = await self._read(wire, ref)

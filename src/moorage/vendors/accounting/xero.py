@@ -127,7 +127,7 @@ class Xero(sdk.OAuthVendor):
     token_url: str = "https://identity.xero.com/connect/token"  # noqa: S105 - an address
 
     def settings(self) -> Mapping[str, Any]:
-        """The headers for requests, including the one for the organisation."""
+        """The headers of each request, among them the id of the organisation."""
         return {"headers": {"Accept": "application/json", "Xero-Tenant-Id": self.tenant_id}}
 
     def oauth_settings(self) -> Mapping[str, Any]:
@@ -149,7 +149,7 @@ class Xero(sdk.OAuthVendor):
         return _contact(wire, role, await wire.send(request.evolve(idempotent=True)))
 
     async def find_contacts(self, wire: Wire, query: ContactQuery, /) -> tuple[ContactRecord, ...]:
-        """Search a string, and return contacts with exactly this name, email address or number."""
+        """Search for a string; return contacts with exactly this name, email address or number."""
         term = query.name or query.email or query.number or ""
         contacts: list[ContactRecord] = []
         earlier_ids: set[str] = set()
@@ -203,7 +203,7 @@ class Xero(sdk.OAuthVendor):
         try:
             response = await wire.send(request.evolve(idempotent=True))
         except sdk.VendorRejected:
-            # The answer to an earlier, successful attempt may have been lost.
+            # The response to an earlier, successful attempt may have been lost.
             record = await self.get_invoice(wire, ref)
             if record.state is not InvoiceState.VOID:
                 raise

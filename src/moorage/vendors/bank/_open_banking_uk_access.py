@@ -44,7 +44,9 @@ _IN_URL: Final = ("client_id", "redirect_uri", "response_type", "scope", "state"
 _MOST_BANKS: Final = 256
 _ANY_URL: Final = "https://bank.example"
 _PAGES: Final = {"authorize_url": "authorization_endpoint", "token_url": "token_endpoint"}
-"""The parameters of an authorisation server, by the option that has their URL."""
+"""The name of each endpoint in an authorisation server's metadata, by the option that holds its
+URL.
+"""
 _PROFILE: Final = (
     "https://openbankinguk.github.io/read-write-api-site3/v4.0/profiles/"
     "read-write-data-api-profile.html"
@@ -56,7 +58,9 @@ _KEYS: Final = sdk.VendorKeys(
     header="x-idempotency-key",
 )
 _RETRIES: Final = sdk.RetryPolicy(base_delay=2.0, jitter="equal")
-"""A repeat with the same key has to wait for at least a second."""
+"""The retry policy of payment requests: the bank wants at least a second before the same key is
+sent again.
+"""
 
 
 @attrs.frozen(kw_only=True)

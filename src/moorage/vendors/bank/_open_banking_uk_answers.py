@@ -1,4 +1,4 @@
-"""Reads the answers of banks with the UK's Open Banking API."""
+"""Reads the responses of banks with the UK's Open Banking API."""
 
 from __future__ import annotations
 
@@ -44,19 +44,20 @@ BALANCES: Final[Mapping[str, BalanceKind]] = {
     **sdk.words(BalanceKind.OPENING, "OPBD OpeningBooked"),
     **sdk.words(BalanceKind.FORWARD, "FWAV ForwardAvailable"),
 }
-"""The kinds of balances by their words; the other words are of an unknown kind."""
+"""The kinds of balances by their words; any other word means an unknown kind."""
 ENTRIES: Final[Mapping[str, EntryStatus]] = {
     **sdk.words(EntryStatus.BOOKED, "BOOK Booked"),
     **sdk.words(EntryStatus.PENDING, "PDNG Pending"),
 }
-"""The states of transactions; others, such as rejected ones, are no transactions of the account."""
+"""The states of transactions; transactions with another word, such as rejected ones, are left out.
+"""
 _IBAN: Final = "UK.OBIE.IBAN"
 _BIC: Final = "UK.OBIE.BICFI"
 _SIGNS: Final = {"Credit": 1, "Debit": -1}
 
 
 def read_consent(ref: Ref, response: Response, now: datetime) -> BankConsent:
-    """The consent in an answer; a granted one whose period is over is reported as expired."""
+    """The consent in a response; a granted one whose period is over is reported as expired."""
     data = sdk.read_answer(response).object("Data")
     word = sdk.required(data.text("Status"), response, "Data.Status")
     status = CONSENTS.get(word, ConsentStatus.UNKNOWN)
@@ -73,7 +74,7 @@ def read_consent(ref: Ref, response: Response, now: datetime) -> BankConsent:
 
 
 def read_accounts(response: Response, make_ref: sdk.MakeRef, consent: str) -> Iterable[BankAccount]:
-    """The accounts in an answer, each with its IBAN, or with another number if it has none."""
+    """The accounts in a response, each with its IBAN, or with another number if it has none."""
     for item in _items(response, "Account"):
         id_ = sdk.required(item.text("AccountId"), response, "AccountId")
         numbers = list(item.objects("Account"))
@@ -95,7 +96,7 @@ def read_accounts(response: Response, make_ref: sdk.MakeRef, consent: str) -> It
 
 
 def read_balances(response: Response) -> tuple[CurrentBalance, ...]:
-    """The balances in an answer; the amount of a debit balance is negative."""
+    """The balances in a response; the amount of a debit balance is negative."""
     return tuple(
         CurrentBalance(
             kind=BALANCES.get(item.text("Type") or "", BalanceKind.UNKNOWN),
@@ -111,7 +112,7 @@ def read_balances(response: Response) -> tuple[CurrentBalance, ...]:
 
 
 def read_page(response: Response, *, pending: bool, next_page: Ref | None) -> TransactionPage:
-    """The page of transactions in an answer."""
+    """The page of transactions in a response."""
     read = [
         (ENTRIES[word], _transaction(item, response, ENTRIES[word]))
         for item in _items(response, "Transaction")
@@ -132,7 +133,7 @@ def read_page(response: Response, *, pending: bool, next_page: Ref | None) -> Tr
 
 def _items(response: Response, name: str) -> tuple[Answer, ...]:
     data = sdk.read_answer(response).object("Data")
-    # The list is optional if it is empty; the object around it is not.
+    # The list may be missing if it is empty; the object around it may not.
     if not sdk.is_object(sdk.read_answer(response).value("Data")) or not sdk.is_list(
         data.raw.get(name, [])
     ):

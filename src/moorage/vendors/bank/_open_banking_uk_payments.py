@@ -46,15 +46,20 @@ INITIATIONS: Final[Mapping[str, BankPaymentStatus]] = {
     **sdk.words(BankPaymentStatus.PENDING, "AWAU AUTH AwaitingAuthorisation Authorised"),
     **sdk.words(BankPaymentStatus.REFUSED, "RJCT Rejected"),
 }
-"""The states of payments that were not submitted, by the words for their consents."""
+"""The states of payments that were not submitted, by the bank's word for the state of their
+consent.
+"""
 CONSUMED: Final = frozenset({"COND", "Consumed"})
-"""The words for a consent whose payment was submitted; they do not tell the state of that."""
+"""The bank's words for a consent whose payment was submitted. They do not tell the payment's state.
+"""
 _INSTRUMENTS: Final = {
     ("EUR", False): "UK.OBIE.SEPACreditTransfer",
     ("EUR", True): "UK.OBIE.SEPAInstantCreditTransfer",
     ("GBP", True): "UK.OBIE.FPS",
 }
-"""The requested schemes; for other payments in pounds, the bank chooses one."""
+"""The payment scheme to request, by currency and urgency; for other payments in pounds, the bank
+chooses.
+"""
 _NOT_CARRIED: Final = ("purpose", "ultimate_debtor", "ultimate_creditor")
 """Fields of a payment in euros that version 3.1 does not have."""
 _CLAIM: Final = "http://openbanking.org.uk/"
@@ -92,7 +97,7 @@ def payment_body(consent: str, answer: Answer, response: Response) -> dict[str, 
     """The JSON body of a payment, with the details that the bank has for its consent.
 
     Raises:
-        VendorFailed: the bank's answer does not have the details of the payment.
+        VendorFailed: the bank's response does not have the details of the payment.
     """
     initiation, risk = answer.value("Data.Initiation"), answer.value("Risk")
     if not sdk.is_object(initiation) or not sdk.is_object(risk):
@@ -101,12 +106,12 @@ def payment_body(consent: str, answer: Answer, response: Response) -> dict[str, 
 
 
 def read_initiation(ref: Ref, response: Response) -> BankPayment:
-    """The state of a payment that was not submitted, from an answer about its consent."""
+    """The state of a payment that was not submitted, from a response about its consent."""
     return _read(ref, response, INITIATIONS)
 
 
 def read_payment(ref: Ref, response: Response) -> BankPayment:
-    """The state of a payment, in an answer about it."""
+    """The state of a payment, in a response about it."""
     return _read(ref, response, PAYMENTS)
 
 

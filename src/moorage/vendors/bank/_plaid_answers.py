@@ -1,4 +1,4 @@
-"""Reads the answers of Plaid: consents, accounts, balances and transactions."""
+"""Reads the responses of Plaid: consents, accounts, balances and transactions."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def public_token(answer: Answer) -> str | None:
 
 
 def read_link(ref: Ref, answer: Answer, response: Response, now: datetime) -> BankConsent:
-    """The consent that a link without result asks for: pending, refused or expired."""
+    """The consent behind a link that has no result yet: pending, refused or expired."""
     sdk.required(answer.text("link_token"), response, "link_token")
     expiration = sdk.required(answer.time("expiration"), response, "expiration")
     sessions = list(answer.objects("link_sessions"))
@@ -101,7 +101,7 @@ def read_numbers(response: Response) -> dict[str | None, Answer]:
 
 
 def read_accounts(response: Response) -> tuple[Answer, ...]:
-    """Return the accounts of an answer; raise if the answer has no list of accounts."""
+    """Return the accounts of a response; raise if the response has no list of accounts."""
     answer = sdk.read_answer(response)
     if not sdk.is_list(answer.value("accounts")):
         raise sdk.malformed(response, "accounts")
@@ -123,7 +123,7 @@ def account(item: Answer, number: Answer, ref: Ref) -> BankAccount:
 
 
 def read_balances(response: Response, id_: str) -> tuple[CurrentBalance, ...]:
-    """The balances of an account; what an owner owes is negative."""
+    """The balances of an account; a debt of the owner is negative."""
     item = next((item for item in read_accounts(response) if item.text("account_id") == id_), None)
     if item is None:
         raise sdk.malformed(response, "account")
@@ -146,17 +146,17 @@ def read_balances(response: Response, id_: str) -> tuple[CurrentBalance, ...]:
 def read_page(
     response: Response, ref: Ref, offset: int, last: str | None, *, pending: bool
 ) -> TransactionPage | None:
-    """The page of transactions in an answer, with the position of the next page.
+    """The page of transactions in a response, with the position of the next page.
 
     Args:
-        response: Plaid's answer.
+        response: Plaid's response.
         ref: the account.
-        offset: number of transactions before those of the answer.
+        offset: number of transactions before those of the response.
         last: id of the transaction after which the page begins; None for the first page.
         pending: True to include pending transactions.
 
     Returns:
-        The page, or None if `last` is not in the answer because the transactions have moved.
+        The page, or None if `last` is not in the response because the transactions have moved.
     """
     answer = sdk.read_answer(response)
     if not sdk.is_list(answer.value("transactions")):
@@ -172,11 +172,12 @@ def read_page(
         start = ids.index(last) + 1
         offset, read = offset + start, read[start:]
     if offset + len(read) < total and not all(is_pending for is_pending, _ in read):
-        # The next page finds its beginning by a transaction that does not vanish.
+        # The next page is found by a transaction that will not vanish.
         while read[-1][0]:
             read.pop()
     end = offset + len(read)
-    # An answer without further transactions is the last, unless they have only moved.
+    # A response without further transactions is the last page, unless the transactions have only
+    # moved.
     last = read[-1][1].id if read else last if start > 1 else None
     page = None if last is None or end >= total else f"{end}:{last}"
     return TransactionPage(

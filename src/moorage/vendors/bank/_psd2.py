@@ -39,7 +39,7 @@ BALANCES: Final[Mapping[str, BalanceKind]] = {
     "openingBooked": BalanceKind.OPENING,
     "forwardAvailable": BalanceKind.FORWARD,
 }
-"""The kinds of balances by their words; the other words are of an unknown kind."""
+"""The kinds of balances by their words; any other word means an unknown kind."""
 
 
 def stable_uuid(text: str) -> str:
@@ -56,7 +56,7 @@ def maybe_day(text: str | None) -> date | None:
 
 
 def read_balances(response: sdk.Response) -> tuple[CurrentBalance, ...]:
-    """The balances in an answer; an unreadable amount is an error."""
+    """The balances in a response; an unreadable amount is an error."""
     answer = sdk.read_answer(response)
     if not sdk.is_list(answer.value("balances")):
         raise sdk.malformed(response, "balances")
@@ -88,17 +88,17 @@ def read_page(
     pending: bool,
     next_ref: Callable[[sdk.Answer], sdk.Ref | None] = lambda _: None,
 ) -> TransactionPage:
-    """The page of transactions in an answer.
+    """The page of transactions in a response.
 
     Args:
-        response: the answer.
+        response: the response.
         id_names: names of the fields with the identifier; the first one with a value is used.
         pending: True to return the pending transactions, too.
-        next_ref: takes an answer, and returns the reference of the next page, if there is one.
+        next_ref: takes a response, and returns the reference of the next page, if there is one.
 
     Raises:
-        VendorFailed: the answer has no list of booked transactions, or a transaction has no amount
-            that can be read.
+        VendorFailed: the response has no list of booked transactions, or a transaction has no
+            amount that can be read.
     """
     answer = sdk.read_answer(response)
     if not sdk.is_list(answer.value("transactions.booked")):

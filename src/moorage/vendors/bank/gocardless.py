@@ -43,7 +43,7 @@ _NAMES: Final = {
     "access_token": "access",
     "expires_in": "access_expires",
 }
-"""The names of the token request and of its answer, by those of OAuth."""
+"""GoCardless' names for the fields of a token request and its response, by the names in OAuth."""
 _REQUISITIONS: Final = f"{_API}/requisitions/"
 _SCOPES: Final = ("balances", "details", "transactions")
 _CONSENT_SUMMARIES: Final = (
@@ -51,7 +51,7 @@ _CONSENT_SUMMARIES: Final = (
     "No valid End User Agreement",
     "Account suspended",
 )
-"""The beginnings of refusals that name no type and need a new consent."""
+"""The beginnings of error texts that have no type and mean that a new consent is needed."""
 _DAILY_LIMIT: Final = "RateLimitError"
 _REMAINING_HEADER: Final = "HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_REMAINING"
 _RESET_HEADER: Final = "HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_RESET"
@@ -95,7 +95,8 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
         return sdk.refusal(sdk.ConsentRequired, "GoCardless", response, code, words)
     error = _REFUSALS(request, response)
     if isinstance(error, sdk.RateLimitExceeded) and _is_daily(error, response):
-        # The limit is that of one account at its bank. A time in the error would pause all others.
+        # The limit applies to one account at its bank. A retry time in the error would pause all
+        # accounts.
         error.retryable = False
         seconds = response.header(_RESET_HEADER)
         error.remedy = (
@@ -245,7 +246,7 @@ class GoCardless(sdk.Vendor):
     async def transactions(
         self, wire: sdk.Wire, ref: sdk.Ref, query: TransactionQuery, /, *, after: sdk.Ref | None
     ) -> TransactionPage:
-        """Get all transactions of a period; GoCardless sends them in one answer."""
+        """Get all transactions of a period; GoCardless sends them in a single response."""
         if after is not None:
             raise sdk.InvalidData(
                 "GoCardless sends all transactions at once, so there is no next page.",

@@ -246,7 +246,7 @@ class OpenBankingUk(UkBankAccess):
         try:
             return await self._submit(wire, ref, response, check_funds=not is_consumed)
         except sdk.ConsentRequired:
-            # The bank has a payment of this consent, and does not remember its key any more.
+            # The bank already has a payment for this consent, but no longer remembers its key.
             if is_consumed:
                 return initiated
             raise

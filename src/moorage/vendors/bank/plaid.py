@@ -246,7 +246,7 @@ class Plaid(sdk.ApiVendor):
             exchange = _question("/item/public_token/exchange", public_token=public)
             token = await wire.send(exchange, parse=_read_token)
         except sdk.ConsentRequired:
-            # Another caller may have exchanged the public token meanwhile, which works once.
+            # Another caller may have exchanged the public token meanwhile; it works only once.
             stored = await _stored_consent(wire, ref)
             if stored is None:
                 raise
@@ -266,7 +266,7 @@ async def _stored_consent(wire: Wire, ref: Ref) -> str | BankConsent | None:
 
 
 def _question(path: str, **fields: Any) -> sdk.Request:
-    """Return a request that may be repeated; Plaid uses POST even for reading."""
+    """Return a request that only reads and may be repeated, although Plaid uses POST for it."""
     return sdk.Request.post(path, json=fields).evolve(idempotent=True)
 
 

@@ -1,4 +1,4 @@
-"""Helpers of calendar vendors: references, times, and look-ups after lost answers."""
+"""Helpers of calendar vendors: references, times, and look-ups after lost responses."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ async def created_event(
     creating: Awaitable[CalendarEvent],
     look_up: Callable[[], Awaitable[CalendarEvent | None]],
 ) -> CalendarEvent:
-    """The new event; if the answer was lost, the event that is found in the calendar.
+    """The new event; if the response was lost, the event is looked up in the calendar.
 
     Raises:
-        OutcomeUnknown: the answer was lost, and the event is not in the calendar.
+        OutcomeUnknown: the response was lost, and the event is not in the calendar.
     """
     try:
         return await creating
@@ -55,7 +55,7 @@ async def created_event(
 
 
 def check_kinds(attendees: tuple[Attendee, ...], vendor: str) -> None:
-    """Refuse attendees of a kind that the vendor does not support.
+    """Refuse attendees of the kind `other`, which the vendor does not support.
 
     Raises:
         InvalidData: a kind is `other`.
@@ -88,7 +88,7 @@ def calendar_of(ref: sdk.Ref) -> str:
 def attendee_of(
     email: str | None, name: str | None, kind: AttendeeKind, response: AttendeeResponse
 ) -> tuple[Attendee, ...]:
-    """The attendee in an answer; empty if there is no address."""
+    """The attendee in a response; empty if there is no address."""
     if email is None or not email.strip():
         return ()
     shown_name = None if name is None or not name.strip() else name

@@ -187,7 +187,7 @@ def calendar_of(ref: MakeRef, answer: Answer, response: Response) -> CalendarEnt
 
 
 def read_event(calendar: str, ref: MakeRef, response: Response) -> CalendarEvent:
-    """The event in an answer about one event."""
+    """The event in a response about one event."""
     return event_of(calendar, ref, sdk.read_answer(response), response)
 
 

@@ -87,7 +87,7 @@ class GoogleCalendar(sdk.GoogleVendor):
     async def create(
         self, wire: Wire, ref: Ref, event: NewEvent, /, *, invite: bool, key: str | None
     ) -> CalendarEvent:
-        """Insert an event; if the answer is lost, look the event up."""
+        """Insert an event; if the response is lost, look the event up."""
         check_kinds(event.attendees, "Google Calendar")
         id_ = event_identity(wire, ref, key)
         extra = sdk.extra_for(self.name, event.extra)

@@ -113,7 +113,7 @@ class MicrosoftCalendar(sdk.OAuthVendor):
         invite: bool,  # noqa: ARG002 - Graph always invites
         key: str | None,
     ) -> CalendarEvent:
-        """Create an event; if the answer is lost, look the event up."""
+        """Create an event; if the response is lost, look the event up."""
         check_kinds(event.attendees, "Microsoft Graph")
         id_ = event_identity(wire, ref, key)
         body = sdk.merged(events.event_body(event, id_), sdk.extra_for(self.name, event.extra))
@@ -225,7 +225,7 @@ class MicrosoftCalendar(sdk.OAuthVendor):
         return f"{self._user}/events/{quote(id_, safe='')}"
 
     def _link(self, wire: Wire, answer: Answer, name: str, response: Response) -> Ref | None:
-        """The reference of a link in an answer: its path and query.
+        """The reference of a link in a response: its path and query.
 
         Raises:
             VendorFailed: the link leads to another server.

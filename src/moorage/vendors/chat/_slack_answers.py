@@ -1,4 +1,4 @@
-"""Conversion of Slack's answers and events to values of the contract."""
+"""Conversion of Slack's responses and events to values of the contract."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ ERRORS: Final[Mapping[str, type[Any]]] = {
         ("ratelimited", "rate_limited", "message_limit_exceeded"), sdk.RateLimitExceeded
     ),
 }
-"""Classes of errors by Slack's code; any other code is a refusal.
+"""The class of error for each of Slack's error codes; any other code is a `VendorRejected`.
 
-`fatal_error` and `internal_error` may leave a part of the request carried out.
+After `fatal_error` and `internal_error`, a part of the request may have been carried out.
 """
 _PERSONS: Final = (None, "file_share", "me_message", "thread_broadcast", "bot_message")
-"""The subtypes of events that are about new messages."""
+"""The subtypes of Slack's events about new messages."""
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer; Slack sends most errors with a success status."""
+    """The error in a response; Slack sends most errors with a success status."""
     answer = sdk.error_answer(response)
     code = answer.text("error")
     if response.status >= 500 or answer.flag("ok") is not False or code is None:

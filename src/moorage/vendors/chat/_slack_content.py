@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from moorage.contracts.chat import ChatMessage
 
 _NOTIFICATION: Final = 700
-"""The characters of a notification; each may become five, of the 4,000 that an update may have."""
+"""The largest number of characters in a notification. Escaping may make five of each, and an update
+may have 4,000.
+"""
 
 
 def _escaped_text(text: str) -> str:

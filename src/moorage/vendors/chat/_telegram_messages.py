@@ -1,4 +1,4 @@
-"""Conversion of Telegram's requests and answers to values of the contract, and the reverse."""
+"""Conversion of Telegram's requests and responses to values of the contract, and the reverse."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from moorage.contracts.chat import ChatEvent, ChatMessage, ChatReceipt, ChatStat
 LONGEST: Final = 4_096
 _NAME: Final = re.compile(r"(?<!\w)@(?=\w)")
 _NO_NAME: Final = "@\u2060"
-"""An at sign with a word joiner, which nobody sees, and after which Telegram finds no name."""
+"""An at sign with an invisible word joiner, so that Telegram does not take the following text as a
+user name.
+"""
 _PAUSES: Final = range(10**9)
-"""The pauses in seconds that are believed; another number is damaged."""
+"""The plausible pauses in seconds; a pause out of this range is ignored as damaged."""
 _MESSAGES: Final = ("message", "channel_post")
-"""The fields of an update that are new messages."""
+"""The fields of an update that contain a new message."""
 
 
 _MISSING: Final = re.compile(r"\bmessage to [a-z ]+ not found")
-"""Telegram's words for a message that does not exist; the status is that of a wrong request."""
+"""Telegram's words for a message that does not exist; its status alone only says that the request
+is wrong.
+"""
 
 
 def _error_code_and_text(response: sdk.Response) -> tuple[str | None, str | None]:

@@ -1,8 +1,8 @@
 """Slack: messages in channels, by the Web API with a bot token.
 
-Texts are sent as rich text, in which Slack reads no markup; in the notification it does, so that
-text is escaped. Slack takes no idempotency key, so a message that may have been posted is not
-posted again.
+Texts are sent as rich text, in which Slack interprets no markup. The text of the notification is
+escaped, because Slack interprets markup there. Slack takes no idempotency key, so a message that
+may have been posted is not posted again.
 """
 
 from __future__ import annotations

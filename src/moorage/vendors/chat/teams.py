@@ -1,9 +1,9 @@
 """Microsoft Teams: messages in one channel or chat, by a workflow's webhook.
 
-The workflow takes an Adaptive Card and answers before it posts it, so a message is only accepted,
-and has no id. Texts are text runs, in which Teams reads no Markdown. The signature in the webhook's
-URL is a secret. Workflows take no idempotency key, so a message that may have been accepted is not
-sent again.
+The workflow takes an Adaptive Card and responds before it posts the card, so a message is only
+accepted, and has no id. Texts are text runs, in which Teams reads no Markdown. The signature in the
+webhook's URL is a secret. Workflows take no idempotency key, so a message that may have been
+accepted is not sent again.
 """
 
 from __future__ import annotations

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 LOOK_BACK: Final = 10
-"""Days before the requested one that may have the rates in force."""
+"""The number of days before the requested day in which the rates in force may have been published.
+"""
 
 _INVALID_REQUEST_STATUSES: Final = frozenset({400, 406, 422})
 _COMMON_STATUSES: Final = frozenset({408, 425, 429})
-"""Statuses that mean the same at every service."""
+"""The HTTP statuses that mean the same at every service."""
 
 
 def central_european_day(now: datetime) -> date:
@@ -51,15 +52,15 @@ def parsed_day(text: object) -> date | None:
 
 
 def is_index(code: str) -> bool:
-    """True if a code is an index: it has digits or signs, but currency codes have only letters."""
+    """True if a code names an index: unlike a currency's code, it has digits or signs."""
     return not code.isalpha()
 
 
 def rows_of(response: sdk.Response, delimiter: str, columns: Iterable[str]) -> list[dict[str, str]]:
-    """The rows of a CSV answer by column name; none if the answer is empty.
+    """The rows of a CSV response by column name; none if the response is empty.
 
     Raises:
-        VendorFailed: the answer is not a table with these columns.
+        VendorFailed: the response is not a table with these columns.
     """
     text = response.text.removeprefix("\ufeff")
     if not text.strip():
@@ -121,7 +122,7 @@ class CentralBank(sdk.Vendor):
         """The tables in a response, one per day; empty if the response states that there are none.
 
         Raises:
-            VendorFailed: the answer cannot be read.
+            VendorFailed: the response cannot be read.
         """
 
     async def rates(self, wire: sdk.Wire, day: date | None, /) -> ExchangeRates:

@@ -30,7 +30,7 @@ _SERIES: Final = "D..EUR.SP00.A"
 _COLUMNS: Final = ("FREQ", "CURRENCY", "CURRENCY_DENOM", "EXR_TYPE", "TIME_PERIOD", "OBS_VALUE")
 _CONSTANTS: Final = {"FREQ": "D", "CURRENCY_DENOM": "EUR", "EXR_TYPE": "SP00"}
 _NO_VALUE: Final = frozenset({"", "NaN"})
-"""The values of a day on which a currency was not quoted."""
+"""The texts for a day on which a currency was not quoted."""
 
 
 @attrs.frozen(kw_only=True)
@@ -60,7 +60,7 @@ class Ecb(CentralBank):
         )
 
     def read_tables(self, response: sdk.Response) -> Iterator[ExchangeRates]:
-        """The tables in a CSV answer, one per day."""
+        """The tables in a CSV response, one per day."""
         for day, entries in by_day(_entries(response)).items():
             yield ExchangeRates(
                 base="EUR",

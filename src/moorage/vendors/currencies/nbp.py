@@ -41,7 +41,7 @@ class Nbp(CentralBank):
         )
 
     def read_tables(self, response: sdk.Response) -> Iterator[ExchangeRates]:
-        """The tables in a JSON answer.
+        """The tables in a JSON response.
 
         JSON numbers arrive as floats. The shortest text of a float has exactly the digits that
         were sent if there are at most 15; rates have at most nine.
@@ -51,7 +51,7 @@ class Nbp(CentralBank):
                 raise sdk.malformed(response, "table A")
             rates = list(table.objects("rates"))
             if not rates or len(rates) != len(table.value("rates")):
-                # An older table would be taken for the one in force.
+                # Otherwise an older table would be taken for the one in force.
                 raise sdk.malformed(response, "rates")
             yield ExchangeRates(
                 base="PLN",

@@ -35,7 +35,7 @@ _COLUMNS: Final = (
 )
 _CONSTANTS: Final = {"FREQ": "B", "QUOTE_CUR": "NOK", "TENOR": "SP"}
 _INDICES: Final = frozenset({"TWI"})
-"""Codes that look like a currency, but are of an index of the krone, beside I44."""
+"""Codes that look like a currency but name an index of the krone, besides I44."""
 
 _MULTIPLIER: Final = re.compile("[0-6]")
 _PLAIN: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
@@ -70,7 +70,7 @@ class NorgesBank(CentralBank):
         )
 
     def read_tables(self, response: sdk.Response) -> Iterator[ExchangeRates]:
-        """The tables in a CSV answer, one per day."""
+        """The tables in a CSV response, one per day."""
         for day, entries in by_day(_entries(response)).items():
             yield ExchangeRates(
                 base="NOK",

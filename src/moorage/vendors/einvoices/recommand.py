@@ -38,7 +38,7 @@ _STATES: Final = {
 }
 _UNPROCESSABLE: Final = 422
 _NO_REASON: Final = "No additional context available"
-"""Words of a refusal when Recommand lost the answer of its own access point."""
+"""The texts of a refusal when Recommand lost the response of its own access point."""
 
 
 def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
@@ -67,7 +67,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
 def _sent_invoice(ref: sdk.Ref, fields: sdk.Answer) -> SentInvoice:
     """A sent document, with the state of its Peppol transmission.
 
-    An answer without deliveries is of an older release, whose accepted documents were delivered.
+    A response without deliveries is of an older release, whose accepted documents were delivered.
     """
     transmissions = (
         item for item in fields.objects("deliveries") if item.text("channel") == "peppol"
@@ -86,10 +86,10 @@ def _sent_invoice(ref: sdk.Ref, fields: sdk.Answer) -> SentInvoice:
 
 
 def _fields(response: sdk.Response) -> sdk.Answer:
-    """The fields of a successful answer.
+    """The fields of a successful response.
 
     Raises:
-        VendorFailed: the answer does not state that it is a success.
+        VendorFailed: the response does not state that it is a success.
     """
     fields = sdk.read_answer(response)
     if fields.flag("success") is not True:

@@ -1,4 +1,4 @@
-"""Parsing of Brevo's answers and webhooks."""
+"""Parsing of Brevo's responses and webhooks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import Answer, MakeRef, Response, WebhookEvent, Wire
 
 _EVENTS: Final = {
-    # Brevo also tells it of messages that it blocks thereafter.
+    # After this event, Brevo sends the same event for each message that it blocks.
     "request": EmailStatus.QUEUED,
     "sent": EmailStatus.QUEUED,
     "delivered": EmailStatus.DELIVERED,
@@ -60,9 +60,11 @@ _PERMANENT: Final = {
     "deferred": False,
 }
 _TIMES: Final = ("ts_epoch", "s_epoch", "ts_event")
-"""Fields with the time of an event in UTC; `date` and `ts` are in the account's time zone."""
+"""The fields that state the time of an event in UTC; `date` and `ts` are in the account's time
+zone.
+"""
 _MILLISECONDS: Final = range(10**11, 10**15)
-"""Numbers that count milliseconds since 1970; a smaller one counts seconds."""
+"""The range of numbers that count milliseconds since 1970; a smaller number counts seconds."""
 _CUSTOM: Final = "X-Mailin-custom"
 _COUNTS: Final = {
     "requested": ("requests",),
@@ -124,7 +126,7 @@ def read_page(response: Response) -> list[Answer]:
 
 
 def read_reports(query: StatisticsQuery, rows: list[Answer]) -> EmailStatistics:
-    """Parse the email statistics in an answer."""
+    """Parse the email statistics in a response."""
     counted_pairs: list[tuple[date, EmailCounts]] = []
     for row in rows:
         numbers = {

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from moorage.contracts.email_outcomes import StatisticsQuery
 
 _TAG: Final = "tag_"
-"""Prefix of a tag's name at a vendor that has only names with values."""
+"""Prefix of a tag's name, for a vendor that has only pairs of names and values."""
 _MOST_CONCURRENT: Final = 4
-"""Most requests at once for a bulk whose messages are sent one by one."""
+"""The most requests at a time for a bulk message that is sent in single messages."""
 _IS_TAG: Final = "true"
-"""Value of a tag at such a vendor."""
+"""Value of the pair that stands for a tag, for a vendor that has only pairs of names and values."""
 _METADATA: Final = "word_"
-"""Prefix of a metadata name that the vendor would misinterpret."""
+"""Prefix for the name of a metadata entry that the vendor would misinterpret."""
 _LONGEST_TEXT: Final = 300
 _REDACTION: Final = sdk.Redaction()
 _ANY_TYPE: Final = "application/octet-stream"
@@ -234,17 +234,17 @@ def days_of(
     day: str,
     names: Mapping[str, str | tuple[str, ...]],
 ) -> EmailStatistics:
-    """The statistics in an answer with one row per day.
+    """The statistics in a response with one row per day.
 
     Args:
         query: the query for the statistics.
-        response: the answer.
+        response: the response.
         rows: the path of the rows.
         day: the field of a row with its day.
         names: for each field of the counts, the field of a row, or several that are added up.
 
     Raises:
-        VendorFailed: the answer has no list of rows, or a row has no day.
+        VendorFailed: the response has no list of rows, or a row has no day.
     """
     body = sdk.read_answer(response)
     if not sdk.is_list(body.value(rows)):
@@ -281,8 +281,8 @@ def receipt_of(
 async def delete_scheduled(wire: sdk.Wire, ref: sdk.Ref, path: str, id_: str) -> EmailReceipt:
     """Delete a scheduled message.
 
-    After a lost answer, the request is not repeated: the vendor would refuse to delete the message
-    again.
+    After a lost response, the request is not repeated: the vendor would refuse to delete the
+    message again.
 
     Args:
         wire: sends the request.
@@ -360,7 +360,7 @@ async def one_by_one(
 def check_some_readable(
     results: Sequence[sdk.Result[EmailReceipt]], response: sdk.Response
 ) -> None:
-    """Refuse an answer to a bulk message if no result in it is readable.
+    """Refuse a response to a bulk message if no result in it is readable.
 
     Raises:
         VendorFailed: no recipient's result can be read.

@@ -1,4 +1,4 @@
-"""Parsing of MailerSend's answers and webhooks."""
+"""Parsing of MailerSend's responses and webhooks."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _reasons(warnings: list[sdk.Answer]) -> dict[str, str | None]:
 
 
 def read_analytics(query: StatisticsQuery, response: sdk.Response) -> EmailStatistics:
-    """Parse the email statistics in an answer."""
+    """Parse the email statistics in a response."""
     return days_of(query, response, "data.stats", "date", COUNTS)
 
 

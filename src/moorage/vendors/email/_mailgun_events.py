@@ -25,7 +25,7 @@ _CAUSES: Final = {
     "suppress-unsubscribe": RejectReason.UNSUBSCRIBED,
     "espblock": RejectReason.BLOCKED,
 }
-"""Causes of failures, by Mailgun's reasons."""
+"""The reasons for rejection by the reasons of failure that Mailgun states."""
 _REACTIONS: Final = {
     "complained": RejectReason.SPAM,
     "unsubscribed": RejectReason.UNSUBSCRIBED,
@@ -73,7 +73,7 @@ def bare_message_id(id_: str) -> str:
 def _status(fields: sdk.Answer) -> EmailStatus:
     kind = fields.text("event") or ""
     if kind == "failed":
-        # A recipient on a suppression list was not even tried.
+        # A message to a recipient on a suppression list was not even attempted.
         if (fields.text("reason") or "").startswith(_SUPPRESSED):
             return EmailStatus.REJECTED
         return _FAILED.get(fields.text("severity") or "", EmailStatus.FAILED)

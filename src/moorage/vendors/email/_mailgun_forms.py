@@ -59,7 +59,7 @@ def fits_one(bulk: BulkMessage) -> bool:
         for recipient in recipients
         for word in (*recipient.data.values(), *recipient.metadata.values())
     ]
-    # Mailgun documents variables of recipients for texts and HTML only.
+    # By Mailgun's documentation, recipient variables work only in texts and HTML.
     is_plain = not any(_MARK in text for text in texts) and PLACE.search(amp_html) is None
     return has_one_address and is_plain and not is_filled and len(addresses) == len(recipients)
 
@@ -139,7 +139,7 @@ def _fields(message: EmailMessage, sender: EmailAddress | None) -> dict[str, Any
 
 def _contents(message: EmailMessage) -> dict[str, str]:
     if message.template is not None:
-        # A template has its own content, and Mailgun accepts no other besides.
+        # A template has its own content, and Mailgun accepts no other content with it.
         return {"subject": message.subject} if message.subject else {}
     # Mailgun refuses a message that has only files.
     text = message.text or (None if message.html else " ")

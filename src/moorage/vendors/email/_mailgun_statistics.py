@@ -85,7 +85,7 @@ def _read_rows(fields: sdk.Answer, response: sdk.Response) -> list[sdk.Answer]:
 def _read_metrics(
     query: StatisticsQuery, rows: list[sdk.Answer], response: sdk.Response
 ) -> EmailStatistics:
-    """Parse the email statistics in an answer."""
+    """Parse the email statistics in a response."""
     counted_pairs: list[tuple[date, EmailCounts]] = []
     for row in rows:
         day = sdk.required(row.time("dimensions.0.value"), response, "time")

@@ -1,4 +1,4 @@
-"""Parsing of Mailjet's answers and webhooks."""
+"""Parsing of Mailjet's responses and webhooks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ _EVENTS: Final = {
     "spam": EmailStatus.COMPLAINED,
     "unsub": EmailStatus.UNSUBSCRIBED,
 }
-"""Statuses of events; one that is sent was accepted by the server of the recipient."""
+"""Statuses of events. Mailjet's event `sent` means that the recipient's server accepted the
+message.
+"""
 _CAUSES: Final = {
     **dict.fromkeys(
         ("user unknown", "invalid domain", "no mail host", "typofix"), RejectReason.INVALID
@@ -84,14 +86,14 @@ _REFUSALS: Final = sdk.Refusals(
         "send-0010": sdk.VendorRejected,
     },
     statuses=sdk.error_statuses("400 405 413"),
-    # A message with a sender who is not confirmed is refused with 403 too.
+    # Mailjet also responds with 403 if the sender is not confirmed.
     reading={403: sdk.AuthenticationFailed},
     read=_words_of,
 )
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error of an answer; an answer with status 200 is an error if its message has one."""
+    """The error in a response; status 200 is an error if the message reports one."""
     if response.status != 200:
         return _REFUSALS(request, response)
     message = next(sdk.error_answer(response).objects("Messages"), sdk.as_answer(None))
@@ -124,7 +126,7 @@ def read_rows(response: sdk.Response) -> list[sdk.Answer]:
     """The rows on a page of statistics.
 
     Raises:
-        VendorFailed: the answer has no rows, or a row has no day.
+        VendorFailed: the response has no rows, or a row has no day.
     """
     body = sdk.read_answer(response)
     if not sdk.is_list(body.value("Data")):

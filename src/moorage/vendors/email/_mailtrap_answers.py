@@ -1,4 +1,4 @@
-"""Parsing of Mailtrap's answers and webhooks."""
+"""Parsing of Mailtrap's responses and webhooks."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def read_batch(
     Args:
         wire: makes references.
         sent: the messages by their ids.
-        response: the answer.
+        response: the response.
     """
     entries = list(sdk.read_answer(response).objects("responses"))
     if len(entries) != len(sent):

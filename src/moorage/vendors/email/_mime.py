@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _ASCII: Final = SMTP.clone(max_line_length=998, cte_type="7bit")
 _WIDE: Final = _ASCII.clone(utf8=True)
 _LONGEST_ENCODED_LINE: Final = 76
-"""The limit of RFC 2045 for lines in base64 and quoted-printable; spam filters object to longer."""
+"""The limit of RFC 2045 for lines in base64 and quoted-printable; spam filters object to longer
+lines.
+"""
 _ENDING: Final = re.compile(rb"\r\n|\r|\n")
 _FOLD: Final = re.compile(r"\r\n(?=[ \t])|\r\n\Z")
 
@@ -77,7 +79,7 @@ def _body(message: EmailMessage, policy: EmailPolicy[Any]) -> Mime:
     if message.html is not None:
         _add_images(whole_message, message)
     for file in message.attachments:
-        # An image that no HTML shows is attached under its own name.
+        # An image that no HTML refers to is attached under its own name.
         if file.content_id is None or message.html is None:
             whole_message.add_attachment(file.content, **_content(file), disposition="attachment")
     return whole_message

@@ -47,7 +47,7 @@ _CAUSES: Final = {
     **dict.fromkeys(("Unsubscribe", "ManualSuppression"), RejectReason.UNSUBSCRIBED),
     **dict.fromkeys(("Unconfirmed", "VirusNotification"), RejectReason.OTHER),
 }
-"""Causes of bounces and suppressions, by Postmark's types and reasons."""
+"""The reasons for rejection by Postmark's types of bounces and reasons of suppressions."""
 _PERMANENT: Final = {
     "HardBounce": True,
     "BadEmailAddress": True,

@@ -19,7 +19,7 @@ _EVENTS: Final = {
     "Opened": EmailStatus.OPENED,
     "LinkClicked": EmailStatus.CLICKED,
 }
-"""Statuses by the events that change them; no other event does."""
+"""The message status for each of Postmark's events that changes it."""
 
 
 def read_message(ref: sdk.Ref, response: sdk.Response) -> EmailReceipt:

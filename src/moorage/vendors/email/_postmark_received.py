@@ -37,7 +37,7 @@ def read_received(event: WebhookEvent, fields: Answer, ref: MakeRef) -> Received
         for item in fields.objects("Headers")
         if (name := item.text("Name")) and (value := item.text("Value"))
     ]
-    # Postmark puts the envelope sender first; one further down is the sender's own words.
+    # Postmark puts the real envelope sender first; a later one was written by the sender.
     envelope_sender = None
     if headers and headers[0][0].lower() == _RETURN_PATH:
         envelope_sender = headers.pop(0)[1].strip("<>")
@@ -82,7 +82,7 @@ def _file(item: Answer, shown: Collection[str]) -> ReceivedFile:
 def _checks(message: ReceivedEmail) -> SenderChecks:
     headers = message.headers
     spf = (only_header_value(headers, "received-spf") or "").split(maxsplit=1)
-    # The names of the tests of SpamAssassin that hold.
+    # The names of the SpamAssassin tests that matched.
     tests = set((only_header_value(headers, "x-spam-tests") or "").replace(",", " ").split())
     dkim = CheckResult.FAILED if _BROKEN in tests else CheckResult.UNKNOWN
     is_signed = _SIGNED_BY_SENDER in tests and message.from_ is not None

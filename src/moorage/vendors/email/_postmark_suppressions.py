@@ -34,7 +34,7 @@ def _path(stream: str | None) -> str:
 
 
 async def list_suppressed(wire: sdk.Wire, stream: str | None) -> SuppressionPage:
-    """All suppressed addresses of a stream; Postmark lists them in one answer."""
+    """All suppressed addresses of a stream; Postmark lists them in one response."""
     response = await wire.send(sdk.Request.get(f"{_path(stream)}/dump"))
     return read_page(wire, _ENTRY, sdk.read_answer(response).objects("Suppressions"), response)
 

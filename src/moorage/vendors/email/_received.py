@@ -28,7 +28,7 @@ _RESULTS: Final = {
 }
 _YES_OR_NO: Final = {"yes": True, "no": False}
 _SHOWN: Final = re.compile(r"cid:([^\s\"'<>()]{1,998})", re.IGNORECASE)
-"""A URL of RFC 2392, by which HTML shows a file of the same message."""
+"""A URL (RFC 2392) by which HTML shows a file of the same message."""
 
 
 def check_result(word: str | None) -> CheckResult:

@@ -1,4 +1,4 @@
-"""Parsing of Resend's answers and webhooks."""
+"""Parsing of Resend's responses and webhooks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _STATUSES: Final[dict[int, type[sdk.ConnectorError]]] = {
     422: sdk.InvalidRequest,
     429: sdk.RateLimitExceeded,
 }
-"""Errors for unknown names, by status; any other status is a refusal."""
+"""The class of error by HTTP status, for unknown error names; any other status is a refusal."""
 _EVENTS: Final = {
     "email.scheduled": EmailStatus.SCHEDULED,
     "email.sent": EmailStatus.SENT,
@@ -161,7 +161,7 @@ def _refused_result(wire: sdk.Wire, error: sdk.Answer) -> sdk.InvalidRequest:
 
 
 def read_metrics(query: StatisticsQuery, response: sdk.Response) -> EmailStatistics:
-    """Parse the email statistics in an answer."""
+    """Parse the email statistics in a response."""
     return days_of(query, response, "data", "period", COUNTS)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def read_received(
     fields: sdk.Answer, ref: sdk.Ref, listed: Iterable[sdk.Answer] = (), **stated_fields: Any
 ) -> ReceivedEmail:
-    """Parse a received message, from a webhook (without content) or an answer (with content).
+    """Parse a received message, from a webhook (without content) or a response (with content).
 
     Args:
         fields: fields of the message.

@@ -1,4 +1,4 @@
-"""Parsing of SendGrid's answers: accepted messages, address checks, statistics and errors."""
+"""Parsing of SendGrid's responses: accepted messages, address checks, statistics and errors."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class AcceptedRequest:
         ref: reference of the messages.
         dry: True if the messages were checked and not sent.
         warnings: warnings about the request.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     ref: sdk.Ref
@@ -104,7 +104,7 @@ def read_taken(
 
 
 def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
-    """Parse the answer to an address check."""
+    """Parse the response to an address check."""
     body = sdk.read_answer(response)
     result = body.object("result")
     verdict = sdk.required(result.text("verdict"), response, "result.verdict")
@@ -134,7 +134,7 @@ def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
 def read_statistics(
     query: StatisticsQuery, rows: list[sdk.Answer], response: sdk.Response
 ) -> EmailStatistics:
-    """Parse the email statistics in an answer."""
+    """Parse the email statistics in a response."""
     counted_pairs: list[tuple[Any, EmailCounts]] = []
     for row in rows:
         day = sdk.required(row.time("date"), response, "date")

@@ -30,7 +30,7 @@ _CAUSES: Final = {
     "unsubscribed address": RejectReason.UNSUBSCRIBED,
     "recipient list over package quota": RejectReason.BLOCKED,
 }
-"""Causes of dropped messages, by SendGrid's reasons."""
+"""The reasons for rejection by SendGrid's reasons for dropping a message."""
 _REACTIONS: Final = {
     "spamreport": RejectReason.SPAM,
     "unsubscribe": RejectReason.UNSUBSCRIBED,

@@ -28,7 +28,7 @@ _MOST_TAGS: Final = 10
 
 
 def _arguments(metadata: Mapping[str, str]) -> dict[str, str]:
-    # SendGrid's events have these beside fields of their own.
+    # SendGrid's events contain these values next to its own fields.
     return {vendor_metadata_name(name, is_vendor_field): value for name, value in metadata.items()}
 
 
@@ -62,7 +62,7 @@ def bulk_body(vendor: SendGrid, bulk: BulkMessage) -> dict[str, Any]:
     base = bulk.base
     personalizations = [personalization(recipient) for recipient in bulk.recipients]
     for fields, recipient in zip(personalizations, bulk.recipients, strict=True):
-        # A table in the personalization replaces the one of the whole message.
+        # A table in a personalization replaces the table of the whole message.
         if own_headers := bulk.own_headers(recipient):
             fields["headers"] = _headers(own_headers)
         if base.template is not None:
@@ -132,7 +132,7 @@ def mail_body(
 def _contents(message: EmailMessage) -> list[dict[str, str]]:
     if message.template is not None:
         return []
-    # SendGrid requires this order of the parts, and refuses a message of files alone.
+    # SendGrid requires this order of the parts, and refuses a message that has only files.
     text = message.text or (None if message.html else " ")
     parts = {"text/plain": text, "text/x-amp-html": message.amp_html, "text/html": message.html}
     return [{"type": kind, "value": value} for kind, value in parts.items() if value]

@@ -87,7 +87,7 @@ def raw_body(
     """
     mime = mime_bytes(message, sender_of(message, sender), message_id)
     body = _message_envelope(message, sender, configuration_set) | {
-        # The message itself has this header.
+        # The message itself contains this header.
         "ReplyToAddresses": None,
         "Destination": _destination(message),
         "Content": {"Raw": {"Data": b64encode(mime).decode()}},

@@ -34,7 +34,9 @@ _CAUSES: Final = {
     "Subscription": RejectReason.UNSUBSCRIBED,
 }
 _CODES: Final = ("status", "complaintFeedbackType", "bounceSubType", "delayType")
-"""Fields with the reason of a failure: those of one recipient first, then those of all."""
+"""The names of the fields with the reason of a failure: fields of one recipient first, then fields
+of the whole message.
+"""
 _PARTS: Final = {
     "Bounce": ("bounce", "bouncedRecipients"),
     "Complaint": ("complaint", "complainedRecipients"),
@@ -106,7 +108,7 @@ def read_events(
 
 
 def _status(kind: str, details: Answer) -> EmailStatus:
-    # A recipient on a suppression list was not even tried.
+    # A message to a recipient on a suppression list was not even attempted.
     if kind == "Bounce" and details.text("bounceSubType") in _SUPPRESSED:
         return EmailStatus.REJECTED
     return _STATUSES.get(kind, EmailStatus.UNKNOWN)

@@ -1,4 +1,4 @@
-"""Parsing of SparkPost's answers and webhooks."""
+"""Parsing of SparkPost's responses and webhooks."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ _BY_CLASS: Final = {
     "90": EmailStatus.UNSUBSCRIBED,
     "100": EmailStatus.UNKNOWN,
 }
-"""Statuses of bounces that are none, by their class: SparkPost's own policies, and replies."""
+"""The statuses of events that SparkPost reports as bounces but that are none, by bounce class: its
+own policies, and replies.
+"""
 _PERMANENT: Final = {
     **dict.fromkeys(("10", "25", "30"), True),
     **dict.fromkeys(("20", "21", "22", "23", "24", "40", "70"), False),
@@ -84,7 +86,7 @@ _CAUSES: Final = {
     "90": RejectReason.UNSUBSCRIBED,
     **dict.fromkeys(("60", "80", "100"), None),
 }
-"""Causes of bounces, by their class; replies by a program are no failures."""
+"""The reasons for rejection by bounce class; an automatic reply is no failure."""
 _REACTIONS: Final = {
     "spam_complaint": RejectReason.SPAM,
     "list_unsubscribe": RejectReason.UNSUBSCRIBED,
@@ -98,7 +100,7 @@ _DELAY_EVENT: Final = "delay"
 
 
 def _words_of(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The code and text of an answer's first error."""
+    """The code and text of a response's first error."""
     return _error_of(sdk.error_answer(response), "errors")
 
 
@@ -123,7 +125,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error of an answer; status 200 is an error if no recipient was accepted."""
+    """The error in a response; status 200 is an error if no recipient was accepted."""
     if response.status != 200:
         return _REFUSALS(request, response)
     results = sdk.error_answer(response).object("results")
@@ -144,7 +146,7 @@ def read_receipt(wire: sdk.Wire, message: EmailMessage, response: sdk.Response) 
     id_ = sdk.required(results.text("id"), response, "results.id")
     status = status_of(message)
     rejected_count = results.integer("total_rejected_recipients") or 0
-    # The refused recipients are counted, and not named.
+    # SparkPost counts the refused recipients, but does not name them.
     each_status = EmailStatus.UNKNOWN if rejected_count else status
     _, words = _error_of(results, "rcpt_to_errors")
     return EmailReceipt(
@@ -157,7 +159,7 @@ def read_receipt(wire: sdk.Wire, message: EmailMessage, response: sdk.Response) 
 
 
 def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
-    """Parse the answer to an address check."""
+    """Parse the response to an address check."""
     body = sdk.read_answer(response)
     results = body.object("results")
     verdict = sdk.required(results.text("result"), response, "results.result")
@@ -177,7 +179,7 @@ def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
 
 
 def read_metrics(query: StatisticsQuery, response: sdk.Response) -> EmailStatistics:
-    """Parse the email statistics in an answer."""
+    """Parse the email statistics in a response."""
     return days_of(query, response, "results", "ts", METRICS)
 
 

@@ -25,13 +25,13 @@ def read_page(
     after: sdk.Ref | None = None,
     **words: object,
 ) -> SuppressionPage:
-    """The page of suppressed addresses in an answer.
+    """The page of suppressed addresses in a response.
 
     Args:
         wire: makes references.
         reading: reads an entry.
-        items: entries of the answer.
-        response: the answer.
+        items: entries of the response.
+        response: the response.
         after: reference of the next page.
         **words: values of fields that the entries do not state, such as the reason of the whole
             list.

@@ -164,7 +164,7 @@ class AmazonSes(EmailVendor):
 
 
 def read_sent(response: sdk.Response) -> tuple[str, sdk.Answer]:
-    """The id of an accepted message, with the complete answer."""
+    """The id of an accepted message, with the complete response."""
     fields = sdk.read_answer(response)
     id_ = sdk.required(fields.text("MessageId"), response, "MessageId")
     return id_, fields
@@ -229,7 +229,7 @@ def read_entry(
 
 
 def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
-    """Parse the answer to an address check."""
+    """Parse the response to an address check."""
     body = sdk.read_answer(response)
     validation = body.object("MailboxValidation")
     verdict = sdk.required(
@@ -280,7 +280,7 @@ def _epoch(day: date) -> int:
 
 
 def read_metrics(query: StatisticsQuery, response: sdk.Response) -> EmailStatistics:
-    """Parse the email statistics in an answer."""
+    """Parse the email statistics in a response."""
     body = sdk.read_answer(response)
     error_entry = next(body.objects("Errors"), None)
     if error_entry is not None:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 _MEGABYTE: Final = 1024 * 1024
 _MOST_BYTES: Final = 15 * _MEGABYTE
 _VERSION_OVERHEAD: Final = 1_000
-"""Approximate bytes of one version of a bulk message besides its content."""
+"""Approximate bytes of one recipient's version in a bulk message, besides its content."""
 _PAGE: Final = 30
 _METADATA: Final = "X-Mailin-custom"
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
@@ -67,7 +67,7 @@ _ENDINGS: Final = frozenset(
         *("txt", "wav", "wma", "wmv", "xls", "xlsm", "xlsx", "xml", "zip"),
     }
 )
-"""Endings of the names of files that Brevo sends; it refuses all others."""
+"""The file name endings that Brevo sends; it refuses all others."""
 _SCHEMES: Final = {"bearer": "brevo", "basic": "brevo-basic"}
 
 
@@ -104,7 +104,7 @@ class Brevo(EmailVendor):
         vendor="Brevo",
         codes={"unauthorized": sdk.AuthenticationFailed},
         statuses=sdk.error_statuses("400 405 406 413 422"),
-        # A message may be refused with 403 because of its sender, and not of the key.
+        # Brevo may respond with 403 because of the sender instead of the key.
         reading={403: sdk.AuthenticationFailed},
         mask=masked,
     )
@@ -197,7 +197,7 @@ def bulk_body(vendor: Brevo, bulk: BulkMessage) -> dict[str, Any]:
     """The body of a bulk message: common fields, and those that differ by recipient."""
     common = _personal_fields(bulk.base)
     versions = [
-        # A field that is left out has the common value, so that an empty one becomes a space.
+        # A missing field gets the common value, so an empty value is sent as a space.
         {name: value or " " for name, value in fields.items() if value != common[name]}
         for fields in map(_personal_fields, messages_of(bulk))
     ]
@@ -227,7 +227,7 @@ def _contents(message: EmailMessage) -> dict[str, Any]:
             field="template.id",
             remedy="Pass the number that Brevo shows beside the template, such as '7'.",
         )
-    # A template has its own texts, and Brevo ignores those besides.
+    # A template has its own texts, and Brevo ignores any others.
     params = dict(template.data)
     return {"subject": message.subject, "templateId": int(template.id), "params": params}
 
@@ -256,7 +256,8 @@ def _person(address: EmailAddress) -> dict[str, str]:
     name = address.name
     if not name:
         return {"email": address.wire}
-    # Brevo loses a name that has both a comma, or the like, and letters beyond ASCII.
+    # Brevo loses a name that contains both a special character, such as a comma, and non-ASCII
+    # letters.
     return {
         "email": address.wire,
         "name": ascii_header(name) if _SPECIAL_CHARACTERS.search(name) else name,

@@ -1,8 +1,8 @@
 """MailerSend: email and statistics.
 
 JSON with a bearer token. MailerSend takes no idempotency key, so a message that may have been sent
-is not sent again. Each message of a bulk is sent in its own request, because the endpoint for
-bulks answers before it checks the messages, and returns neither their ids nor the refused
+is not sent again. Each message of a bulk is sent in its own request, because the endpoint for bulk
+messages responds before it checks the messages, and returns neither their ids nor the refused
 recipients.
 """
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _LAST_MOMENT: Final = time(23, 59, 59)
 _MAX_COUNTS: Final = {"cc": 10, "bcc": 10, "reply_to": 1, "tags": 5}
-"""Most entries in fields of a message."""
+"""The most entries in each field of a message."""
 
 
 @sdk.frozen(kw_only=True)

@@ -56,7 +56,7 @@ _SCHEMES: Final = {"events": "mailgun", "received": "mailgun-inbound"}
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """Return the error for an answer whose status code does not reveal it."""
+    """Return the error for a response whose status code does not reveal it."""
     if sdk.is_success(response.status):
         return _greeting_error(response)
     error = sdk.error_answer(response)
@@ -201,7 +201,7 @@ class Mailgun(EmailVendor):
 
 
 def read_id(response: sdk.Response) -> tuple[str, Any]:
-    """The id of an accepted message, with the complete answer."""
+    """The id of an accepted message, with the complete response."""
     fields = sdk.read_answer(response)
     id_ = bare_message_id(fields.text("id") or "")
     if not id_:
@@ -210,7 +210,7 @@ def read_id(response: sdk.Response) -> tuple[str, Any]:
 
 
 def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
-    """Parse the answer to an address check."""
+    """Parse the response to an address check."""
     fields = sdk.read_answer(response)
     verdict = sdk.required(fields.text("result"), response, "result")
     reasons = fields.texts("reason")

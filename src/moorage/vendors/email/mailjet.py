@@ -2,8 +2,8 @@
 
 Mail uses the Send API v3.1, statistics the REST API v3; the API key and its secret are sent as
 basic authentication. Mailjet takes no idempotency key, so a message that may have been sent is not
-sent again. If one of several messages in a request is wrong, it sends the others, but responds with
-the status of an error; so each message of a bulk is sent in its own request. moorage gives each
+sent again. If one of several messages in a request is wrong, Mailjet sends the others but responds
+with an error status; so each message of a bulk is sent in its own request. moorage gives each
 message an id as its `CustomID`, because Mailjet gives each recipient a different `MessageID`.
 """
 
@@ -130,7 +130,7 @@ def mail_body(vendor: Mailjet, message: EmailMessage, id_: str) -> dict[str, Any
             )
     files = [file for file in message.attachments if file.content_id is None]
     images = [file for file in message.attachments if file.content_id is not None]
-    # Mailjet takes the choice only together with HTML, without which nothing is tracked.
+    # Mailjet accepts tracking options only with HTML; without HTML nothing is tracked.
     is_tracked = message.html or message.template
     body = {
         "To": _people(message.to),

@@ -1,9 +1,9 @@
 """Mailtrap: email, on its transactional or its bulk stream.
 
-JSON with a bearer token. Mailtrap gives each recipient of a message an id of its own, so each
-message carries an id of moorage's in its custom variables, which events bring back. It takes no
-idempotency key, so a message that may have been sent is not sent again. A bulk is one request
-with a message and a result for each recipient.
+JSON with a bearer token. Mailtrap gives each recipient of a message a different id. So moorage puts
+an id of its own into each message's custom variables, which events return. It takes no idempotency
+key, so a message that may have been sent is not sent again. A bulk is one request with a message
+and a result for each recipient.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def mail_body(vendor: Mailtrap, message: EmailMessage, id_: str) -> dict[str, An
 def _contents(message: EmailMessage) -> dict[str, Any]:
     template = message.template
     if template is not None:
-        # A template has its own subject and texts, and Mailtrap accepts no others besides.
+        # A template has its own subject and texts, and Mailtrap accepts no others with it.
         return {"template_uuid": template.id, "template_variables": dict(template.data)}
     # Mailtrap refuses a message that has only files.
     text = message.text or (None if message.html else " ")

@@ -231,7 +231,7 @@ def mail_body(vendor: Postmark, message: EmailMessage) -> dict[str, Any]:
 def _contents(message: EmailMessage) -> dict[str, Any]:
     template = message.template
     if template is not None:
-        # A template has its own content, and Postmark accepts no other besides.
+        # A template has its own content, and Postmark accepts no other content with it.
         by_number = template.id.isascii() and template.id.isdigit()
         return {"TemplateId": int(template.id)} if by_number else {"TemplateAlias": template.id}
     # Postmark refuses a message that has only files.
@@ -303,7 +303,7 @@ def read_entries(
 def read_entry(
     wire: sdk.Wire, entry: sdk.Answer, people: tuple[EmailAddress, ...], response: sdk.Response
 ) -> sdk.Result[EmailReceipt]:
-    """Parse one message's result in a bulk answer."""
+    """Parse one message's result in a bulk response."""
     refusal = _refusal(entry, sdk.VendorRejected, service=wire.account)
     if refusal is not None:
         return sdk.Result(error=refusal)

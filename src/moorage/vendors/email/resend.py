@@ -135,7 +135,7 @@ class Resend(EmailVendor):
         self, wire: sdk.Wire, bulk: BulkMessage, key: str | None
     ) -> list[sdk.Result[EmailReceipt]]:
         bodies = [mail_body(self, message) for message in messages_of(bulk)]
-        # Otherwise one wrong message would fail all of them.
+        # Otherwise one invalid message would make the whole batch fail.
         headers = {"x-batch-validation": "permissive"}
         request = sdk.Request.post("/emails/batch", json=bodies, headers=headers)
         parse = partial(read_batch, wire, bulk)
@@ -152,7 +152,7 @@ class Resend(EmailVendor):
         try:
             fields = sdk.read_answer(await wire.send(request.evolve(idempotent=True)))
         except sdk.VendorRejected:
-            # A message that is cancelled may be refused, for example after a lost answer.
+            # A second cancellation may be refused, for example after a lost response.
             receipt = await self.get(wire, ref)
             if receipt.status is not EmailStatus.CANCELED:
                 raise
@@ -175,7 +175,7 @@ class Resend(EmailVendor):
     async def get_received(self, wire: sdk.Wire, ref: sdk.Ref, /) -> ReceivedEmail:
         """Get a received message; its files have expiring URLs."""
         path = f"/emails/receiving/{quote(ref.id, safe='')}"
-        # Images stay apart from the HTML, as they are with other vendors.
+        # Images stay separate from the HTML, as with other vendors.
         response = await wire.send(sdk.Request.get(path, query={"html_format": "cid"}))
         fields = sdk.read_answer(response)
         if fields.text("id") != ref.id:
@@ -231,10 +231,11 @@ def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
 
 def _contents(message: EmailMessage) -> dict[str, Any]:
     if message.template is not None:
-        # A template's subject holds unless another is given; Resend accepts no texts besides.
+        # A template's subject applies unless the message has one; Resend accepts no texts with a
+        # template.
         subject = {"subject": message.subject} if message.subject else {}
         return {"template": _template(message.template.id, message.template.data), **subject}
-    # Resend refuses a message of files alone, and otherwise derives a text from the HTML.
+    # Resend refuses a message that has only files, and otherwise derives a text from the HTML.
     text = message.text or ("" if message.html else " ")
     html = {"html": message.html} if message.html else {}
     return {"subject": message.subject, "text": text, **html}
@@ -262,6 +263,6 @@ def _file(file: Attachment) -> dict[str, str]:
                 field="attachments",
                 remedy=f"Set content_type={_TYPES[ending]!r}, or use another file name.",
             )
-        # Resend derives a type that is not given from the name.
+        # Resend derives a missing content type from the file name.
         fields["content_type"] = file.content_type
     return fields | ({"content_id": file.content_id} if file.content_id else {})

@@ -3,7 +3,7 @@
 Version 3 of the API, JSON with a bearer key. SendGrid takes no idempotency key, so a message that
 may have been sent is not sent again. A bulk message is one request with a personalization for each
 recipient; all of them share one message id. If AMP content has placeholders, each recipient of a
-bulk has a request of their own.
+bulk message gets a separate request.
 """
 
 from __future__ import annotations

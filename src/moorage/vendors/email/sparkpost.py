@@ -1,9 +1,9 @@
 """SparkPost: email, address checks and statistics.
 
 JSON with the bare API key in the `Authorization` header. SparkPost takes no idempotency key, so a
-message that may have been sent is not sent again. Its answer to one transmission for many people
-counts the refused ones without naming them, so each recipient of a bulk has a transmission of their
-own.
+message that may have been sent is not sent again. If one transmission has many recipients, its
+response counts the refused recipients without naming them; so each recipient of a bulk message gets
+a separate transmission.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def mail_body(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
         "open_tracking": message.track_opens,
         "click_tracking": message.track_clicks,
         "start_time": None if message.send_at is None else _time_text(message.send_at),
-        # Otherwise SparkPost would fill in what looks like a placeholder in the texts.
+        # Otherwise SparkPost would replace texts that look like placeholders.
         "perform_substitutions": False if message.template is None else None,
     }
     fields = filled_fields(body) | {"options": filled_fields(options)}

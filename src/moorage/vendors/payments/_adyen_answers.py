@@ -1,4 +1,4 @@
-"""Parsing of Adyen's answers: payments, captures, cancellations, refunds and errors."""
+"""Parsing of Adyen's responses: payments, captures, cancellations, refunds and errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 UNITS: Final = MinorUnits(vendor="adyen", exponents={"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2})
-"""Adyen's minor units, where they differ from ISO 4217."""
+"""Adyen's minor units of the currencies for which they differ from ISO 4217."""
 
 _STATES: Final = {
     "Authorised": PaymentState.AUTHORIZED,
@@ -100,10 +100,10 @@ for _line in _REASONS.strip().splitlines():
 
 _NOT_FOUND: Final = 404
 MISSING: Final = "803"
-"""The code of a stored payment method that Adyen does not know."""
+"""Adyen's error code for a stored payment method that it does not know."""
 _TOO_MANY: Final = 429
 _CARDS: Final = frozenset({"101", "103"})
-"""Codes of errors in the card data, found before the bank was asked."""
+"""The error codes for wrong card data, which Adyen finds before it asks the bank."""
 
 
 def decline_of(code: str | None, words: str | None) -> Decline:
@@ -126,7 +126,7 @@ def read_payment(
 
     Args:
         wire: makes the payment's reference.
-        response: Adyen's answer.
+        response: Adyen's response.
         requested: requested amount, if known.
         payment_reference: reference of the payment so far, if any.
         taken: True if the payment is captured together with its authorisation.
@@ -135,7 +135,7 @@ def read_payment(
     result = sdk.required(body.text("resultCode"), response, "resultCode")
     state, new_reference = _STATES.get(result, PaymentState.UNKNOWN), body.text("pspReference")
     needs_action = state is PaymentState.REQUIRES_ACTION
-    # A payment that continues elsewhere gets Adyen's id only after the buyer returns.
+    # A payment that continues on another page gets Adyen's id only after the buyer returns.
     psp = sdk.required(
         new_reference or (payment_reference.id if needs_action else None), response, "pspReference"
     )

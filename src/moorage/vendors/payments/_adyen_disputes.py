@@ -22,7 +22,7 @@ _KEY: Final = 64
 
 
 async def accept_dispute(wire: sdk.Wire, ref: sdk.Ref, merchant_account: str, key: str) -> Dispute:
-    """Accept a dispute with an idempotency key; Adyen cannot show if it was accepted before."""
+    """Accept a dispute with a key, because Adyen cannot tell whether it was accepted before."""
     body = {"merchantAccountCode": merchant_account, "disputePspReference": ref.id}
     dispute: Dispute = await wire.send(
         sdk.Request.post(_ACCEPT, json=body),
@@ -34,7 +34,7 @@ async def accept_dispute(wire: sdk.Wire, ref: sdk.Ref, merchant_account: str, ke
 
 
 def _accepted_dispute(ref: sdk.Ref, response: sdk.Response) -> Dispute:
-    """Return the accepted dispute; Adyen's answer only states whether it was accepted.
+    """Return the accepted dispute; Adyen's response only states whether it was accepted.
 
     Raises:
         VendorRejected: Adyen answered that it did not accept the dispute.

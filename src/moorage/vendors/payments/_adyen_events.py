@@ -102,7 +102,7 @@ def read_events(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[Paym
             vendor_type=code,
             vendor_state=item.text("success"),
             at=event.time,
-            # The notification may name another payment than the one it changes.
+            # The notification may name a payment other than the one that it changes.
             reference=None
             if original_reference and code not in _DISPUTES
             else item.text("merchantReference"),
@@ -115,7 +115,7 @@ def read_events(event: WebhookEvent, make: MakeRef, *, once: bool) -> tuple[Paym
 def _payment(make: MakeRef, psp: str, original: str | None, money: Money | None) -> Ref:
     if original is None:
         return payment_ref(make, psp, money)
-    # The amount is not the payment's.
+    # This amount is not the payment's amount.
     return make(original, currency=None if money is None else money.currency)
 
 
@@ -134,7 +134,7 @@ def _authorised_fields(
     amounts = {"amount": money, "authorized": money}
     can = item.texts("operations")
     if can and "CAPTURE" not in can:
-        # A payment that cannot be captured was captured before.
+        # A payment that can no longer be captured was captured earlier.
         return {"state": PaymentState.CAPTURED, "captured": money, **amounts}
     return {"state": PaymentState.AUTHORIZED, **amounts}
 

@@ -134,7 +134,7 @@ def _source(source: str) -> dict[str, Any]:
 
 
 def method_of(source: str) -> dict[str, Any]:
-    """The paymentMethod from Adyen's browser form."""
+    """The payment method's fields in the JSON from Adyen's browser form."""
     try:
         method: Any = json.loads(source)
     except ValueError:

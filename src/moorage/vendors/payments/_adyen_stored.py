@@ -1,4 +1,4 @@
-"""Adyen's stored payment methods and payment links: request bodies and answers."""
+"""Adyen's stored payment methods and payment links: request bodies and responses."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def stored_of(ref: sdk.MakeRef, body: sdk.Answer, customer: str) -> StoredMeans 
 
 
 def read_stored(wire: sdk.Wire, customer: str, response: sdk.Response) -> StoredMeans:
-    """Parse the stored payment method in an answer."""
+    """Parse the stored payment method in a response."""
     stored = stored_of(wire.ref, sdk.read_answer(response), customer)
     return sdk.required(stored, response, "id")
 
 
 def removed(ref: sdk.Ref, customer: str, response: sdk.Response | None = None) -> StoredMeans:
-    """The removed payment method; Adyen's answer is empty."""
+    """The removed payment method; Adyen's response is empty."""
     if response is not None and response.body:
         raise sdk.malformed(
             response, problem="has a body, although a successful response must be empty"
@@ -84,8 +84,8 @@ def removed(ref: sdk.Ref, customer: str, response: sdk.Response | None = None) -
 
 
 def was_removed(error: sdk.VendorRejected) -> bool:
-    """True if an earlier attempt with a lost answer has removed the payment method."""
-    # Adyen's keys are for POST, so a repeat is not answered as the removal was.
+    """True if an earlier attempt, whose response was lost, removed the payment method."""
+    # Adyen accepts keys only with POST, so a repeated removal gets another response.
     is_missing = error.status == _MISSING_STATUS or error.vendor_code == MISSING
     return is_missing and error.attempts > 1
 
@@ -113,7 +113,7 @@ def link_body(merchant_account: str, link: LinkRequest) -> dict[str, Any]:
 
 
 def read_link(wire: sdk.Wire, response: sdk.Response) -> PaymentLink:
-    """Parse the payment link in an answer."""
+    """Parse the payment link in a response."""
     body = sdk.read_answer(response)
     status = sdk.required(body.text("status"), response, "status")
     return PaymentLink(

@@ -1,4 +1,4 @@
-"""Parsing of Braintree's answers: transactions, refunds, stored payment methods and errors."""
+"""Parsing of Braintree's responses: transactions, refunds, stored payment methods and errors."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 VENDOR: Final = "Braintree"
 NODE: Final = "node"
-"""The name under which references have Braintree's id for GraphQL."""
+"""The name under which a reference stores Braintree's GraphQL id."""
 AUTHORIZED: Final = "AUTHORIZED"
 VOIDED: Final = "VOIDED"
 MARK: Final = re.compile(r"/[0-9a-f]{16}\Z")
-"""The end of an order id that follows from an idempotency key."""
+"""The form of an order id's end, which is derived from an idempotency key."""
 
 _STATES: Final[Mapping[str, PaymentState]] = {
     **sdk.words(PaymentState.PENDING, "AUTHORIZING SETTLEMENT_PENDING"),
@@ -85,7 +85,9 @@ _STATE_CODES: Final = frozenset(
         *("91538", "91559", "91564", "91565", "91574"),
     }
 )
-"""Codes of validation that say what the state of a transaction or a means does not allow."""
+"""The validation codes for a step that the state of a transaction or a payment method does not
+allow.
+"""
 _STATUSES: Final[Mapping[int, Any]] = {
     400: sdk.InvalidRequest,
     **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
@@ -96,7 +98,7 @@ _TIMEOUTS: Final = frozenset({408, 425})
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer; Braintree sends most errors with a success status."""
+    """The error in a response; Braintree sends most errors with a success status."""
     answer = sdk.error_answer(response)
     if response.status >= 500 or response.status in _TIMEOUTS:
         return None
@@ -147,7 +149,7 @@ def decline_of(transaction: sdk.Answer) -> Decline:
 
 
 def money(body: sdk.Answer, name: str) -> sdk.Money | None:
-    """Return the amount of money in a field of an answer."""
+    """Return the amount of money in a field of a response."""
     return sdk.as_money(body.value(f"{name}.value"), body.value(f"{name}.currencyCode"))
 
 
@@ -226,7 +228,7 @@ def refund_of(ref: sdk.MakeRef, body: sdk.Answer) -> Refund | None:
 
 
 def read_payment(path: str, wire: sdk.Wire, response: sdk.Response) -> Payment:
-    """Parse the transaction at a path in an answer."""
+    """Parse the transaction at a path in a response."""
     return sdk.required(
         payment_of(wire.ref, sdk.read_answer(response).object(f"data.{path}")),
         response,
@@ -235,7 +237,7 @@ def read_payment(path: str, wire: sdk.Wire, response: sdk.Response) -> Payment:
 
 
 def read_refund(path: str, wire: sdk.Wire, response: sdk.Response) -> Refund:
-    """Parse the refund at a path in an answer."""
+    """Parse the refund at a path in a response."""
     return sdk.required(
         refund_of(wire.ref, sdk.read_answer(response).object(f"data.{path}")),
         response,

@@ -90,7 +90,7 @@ async def node_of(wire: sdk.Wire, ref: sdk.Ref, kind: str = "TRANSACTION") -> st
 
 
 def with_node(response: sdk.Response) -> sdk.Response:
-    """Return the answer after checking that it contains the requested GraphQL node.
+    """Return the response after checking that it contains the requested GraphQL node.
 
     Raises:
         VendorRejected: the node does not exist.

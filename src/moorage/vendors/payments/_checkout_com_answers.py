@@ -1,4 +1,4 @@
-"""Parsing of Checkout.com's answers: payments, actions, disputes, cards and errors."""
+"""Parsing of Checkout.com's responses: payments, actions, disputes, cards and errors."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ _UNPROCESSABLE: Final = 422
 
 
 def read_payment(wire: sdk.Wire, requested: sdk.Money | None, response: sdk.Response) -> Payment:
-    """Parse the payment in an answer.
+    """Parse the payment in a response.
 
     Args:
         wire: makes the reference.
-        requested: requested amount, which the answer lacks while the payment is pending.
-        response: the answer.
+        requested: requested amount, which the response lacks while the payment is pending.
+        response: the response.
     """
     body = sdk.read_answer(response)
     key, status = body.text("id"), body.text("status")
@@ -119,7 +119,7 @@ def read_payment(wire: sdk.Wire, requested: sdk.Money | None, response: sdk.Resp
 
 
 def total(body: sdk.Answer, name: str, currency: str) -> sdk.Money | None:
-    """Return a total of a payment, such as "captured"; None if the answer lacks it."""
+    """Return a total of a payment, such as "captured"; None if the response lacks it."""
     return UNITS.read(body.value(f"balances.total_{name}"), currency)
 
 
@@ -211,7 +211,7 @@ def stored_of(ref: sdk.MakeRef, body: sdk.Answer, customer: str) -> StoredMeans 
 
 
 def removed(ref: sdk.Ref, response: sdk.Response | None = None) -> StoredMeans:
-    """The removed payment method; Checkout.com's answer is empty."""
+    """The removed payment method; Checkout.com's response is empty."""
     if response is not None and response.body:
         raise sdk.malformed(
             response, problem="has a body, although a successful response must be empty"
@@ -220,7 +220,7 @@ def removed(ref: sdk.Ref, response: sdk.Response | None = None) -> StoredMeans:
 
 
 def was_removed(error: sdk.VendorRejected) -> bool:
-    """True if an earlier attempt with a lost answer has removed the payment method."""
+    """True if an earlier attempt, whose response was lost, removed the payment method."""
     return error.status == _MISSING and error.attempts > 1
 
 

@@ -68,7 +68,7 @@ def _evidence_body(evidence: DisputeEvidence) -> dict[str, Any]:
 
 
 async def _step(wire: sdk.Wire, ref: sdk.Ref, request: sdk.Request, key: str) -> Dispute:
-    """Execute a step whose answer is empty, then get the dispute's new state."""
+    """Execute a step whose successful response is empty, then get the dispute's new state."""
     await _send(wire, request, key)
     return await get_dispute(wire, ref)
 
@@ -79,7 +79,7 @@ async def _send(wire: sdk.Wire, request: sdk.Request, key: str) -> None:
 
 
 def _check_empty(response: sdk.Response) -> None:
-    """Refuse a successful answer with content, which should be empty."""
+    """Refuse a successful response with content, which should be empty."""
     if response.body:
         raise sdk.malformed(
             response, problem="has a body, although a successful response must be empty"

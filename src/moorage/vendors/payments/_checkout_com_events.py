@@ -31,7 +31,7 @@ from moorage.vendors.payments._common import dispute_event, events_of
 
 _PAYMENT: Final = "pay_"
 _APPROVED: Final = "10"
-"""The beginning of the response codes of successes."""
+"""The first digits of the response codes that mean success."""
 
 _APPROVAL: Final = "payment_approved"
 _DECLINE: Final = "payment_declined"
@@ -56,7 +56,7 @@ _DISPUTES: Final = {
     "dispute_resolved": DisputeState.CLOSED,
 }
 _RETURNED: Final = frozenset({DisputeState.WON, DisputeState.CLOSED, DisputeState.UNKNOWN})
-"""The states in which the buyer has not got the money by the dispute, as far as is known."""
+"""The dispute states in which the buyer, as far as is known, has not got the money back."""
 
 
 def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
@@ -84,7 +84,7 @@ def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
             vendor_type=event.vendor_type,
             vendor_state=code,
             at=body.time("processed_on") or event.time,
-            # A capture and a refund have references of their own.
+            # A capture and a refund have separate references.
             reference=body.text("reference") if is_authorization else None,
             raw=body.raw,
             **changes,
@@ -154,6 +154,6 @@ def _move_changes(event: WebhookEvent, payment: Ref, money: Money, make: MakeRef
         raw=body.raw,
     )
     changes["capture" if kind is Capture else "refund"] = move
-    # A capture by several steps is complete when nothing more is authorised.
+    # A capture in several steps is complete when no authorised amount is left.
     total_state = state_of(total(body, "authorized", money.currency), captured, refunded)
     return changes | {"state": total_state if is_approved and is_known else None}

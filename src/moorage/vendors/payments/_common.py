@@ -64,7 +64,7 @@ async def with_payment_reference(
         wire: makes the reference.
         requested: requested amount, if known.
         sending: sends the request.
-        payment_id: id of the payment, if it is known before the answer.
+        payment_id: id of the payment, if it is known before the response.
     """
     try:
         return await sending
@@ -103,7 +103,7 @@ def short_text(text: str | None, most: int, *, vendor: str, field: str) -> str |
 async def executed_once(step: Awaitable[D], look_up: Callable[[], Awaitable[D]], done: str) -> D:
     """Return the result of a step that the vendor executes once and then refuses to repeat.
 
-    An earlier request, whose answer was lost, may have executed the step.
+    An earlier request, whose response was lost, may have executed the step.
 
     Args:
         step: executes the step.
@@ -123,7 +123,7 @@ async def executed_once(step: Awaitable[D], look_up: Callable[[], Awaitable[D]],
 
 
 def void_of(payment: Payment, *, word: str) -> Void:
-    """The void of a payment, for vendors whose voids have no id.
+    """Return the void of a payment, for vendors whose voids have no id.
 
     Args:
         payment: the payment afterwards.

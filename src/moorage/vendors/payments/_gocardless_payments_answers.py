@@ -1,4 +1,4 @@
-"""Parsing of GoCardless' answers: payments, billing requests, refunds, mandates and payouts."""
+"""Parsing of GoCardless' responses: payments, billing requests, refunds, mandates and payouts."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ _BAD_REQUEST: Final = 400
 
 
 def read_payment(wire: sdk.Wire, response: sdk.Response) -> Payment:
-    """Parse the payment in an answer."""
+    """Parse the payment in a response."""
     payment = payment_of(wire.ref, sdk.read_answer(response).object("payments"))
     if payment is None:
         raise sdk.malformed(response, "id, status, amount or currency")
@@ -115,7 +115,7 @@ def read_payment(wire: sdk.Wire, response: sdk.Response) -> Payment:
 
 
 def read_current(wire: sdk.Wire, response: sdk.Response) -> Payment:
-    """Parse a looked-up payment; its `as_of` is the time of the answer."""
+    """Parse a looked-up payment; its `as_of` is the time of the response."""
     return attrs.evolve(read_payment(wire, response), as_of=answered_at(response))
 
 
@@ -147,7 +147,7 @@ def payment_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payment | None:
 
 
 def read_request(wire: sdk.Wire, response: sdk.Response) -> Payment:
-    """Parse the billing request in an answer, as a payment that waits for the buyer."""
+    """Parse the billing request in a response, as a payment that waits for the buyer."""
     body = sdk.read_answer(response).object("billing_requests")
     key, status = body.text("id"), body.text("status")
     amount = requested_amount(body)
@@ -174,7 +174,7 @@ def requested_amount(body: sdk.Answer) -> sdk.Money | None:
 
 
 def read_flow(response: sdk.Response) -> NextAction:
-    """Parse the page on which the buyer continues to pay."""
+    """Parse the URL of the page on which the buyer continues to pay."""
     body = sdk.read_answer(response).object("billing_request_flows")
     url = body.text("authorisation_url")
     if url is None:
@@ -188,7 +188,7 @@ def read_flow(response: sdk.Response) -> NextAction:
 
 
 def read_refund(wire: sdk.Wire, response: sdk.Response) -> Refund:
-    """Parse the refund in an answer."""
+    """Parse the refund in a response."""
     body = sdk.read_answer(response).object("refunds")
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
@@ -206,7 +206,7 @@ def read_refund(wire: sdk.Wire, response: sdk.Response) -> Refund:
 
 
 def read_mandate(wire: sdk.Wire, response: sdk.Response) -> StoredMeans:
-    """Parse the mandate in an answer."""
+    """Parse the mandate in a response."""
     mandate = mandate_of(wire.ref, sdk.read_answer(response).object("mandates"))
     if mandate is None:
         raise sdk.malformed(response, "id or status")

@@ -18,7 +18,7 @@ R = TypeVar("R")
 C = TypeVar("C", "Payment", "StoredMeans", "Subscription")
 
 LONGEST_KEY: Final = 128
-"""The number of characters of a key."""
+"""The largest number of characters in an idempotency key."""
 
 
 async def send_once(
@@ -69,7 +69,7 @@ async def cancel_object(
             request, key=sdk.key_for_vendor(wire, key, LONGEST_KEY), parse=partial(read, wire)
         )
     except (sdk.VendorRejected, sdk.OutcomeUnknown):
-        # An earlier request may have cancelled it.
+        # An earlier request may have cancelled the object.
         current = await look_up(wire, ref)
         if current.vendor_state != CANCELLED:
             raise

@@ -1,7 +1,7 @@
-"""GoCardless' subscriptions: requests, answers and events.
+"""GoCardless' subscriptions: requests, responses and events.
 
-A subscription charges a mandate on days, and each charge is a payment, by whose webhooks it is
-reported. GoCardless has neither quantities nor cancellations for later.
+A subscription charges a mandate on certain days. Each charge is a payment, and the webhooks of this
+payment report it. GoCardless has neither quantities nor cancellations for later.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ _UNITS: Final = {
     IntervalUnit.MONTH: ("monthly", 12),
     IntervalUnit.YEAR: ("yearly", 1),
 }
-"""For each unit, GoCardless' word, and the most of it between two charges."""
+"""For each unit of time, GoCardless' word for it, and the longest interval between two charges in
+that unit.
+"""
 _STATES: Final = {
     "pending_customer_approval": SubscriptionState.PENDING,
     "customer_approval_denied": SubscriptionState.CANCELED,
@@ -52,7 +54,7 @@ _ACTIONS: Final = {
     "paused": SubscriptionState.PAUSED,
     "resumed": SubscriptionState.ACTIVE,
 }
-"""The state after each event; the other events change none."""
+"""The subscription's state after each event; events not listed here change nothing."""
 
 
 def subscription_fields(request: SubscriptionRequest) -> dict[str, Any]:
@@ -99,7 +101,7 @@ def _interval_words(interval: BillingInterval) -> tuple[str, int]:
 
 
 def read_subscription(wire: sdk.Wire, response: sdk.Response) -> Subscription:
-    """Parse the subscription in an answer."""
+    """Parse the subscription in a response."""
     body = sdk.read_answer(response).object("subscriptions")
     return sdk.required(subscription_of(wire.ref, body, wire.now()), response, "id or status")
 

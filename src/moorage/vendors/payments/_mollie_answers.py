@@ -1,4 +1,4 @@
-"""Parsing of Mollie's answers: payments, captures, refunds, chargebacks and errors."""
+"""Parsing of Mollie's responses: payments, captures, refunds, chargebacks and errors."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _REASONS: Final = {
 
 _ENDED_STATUSES: Final = frozenset({"failed", "canceled", "expired"})
 _DUPLICATE: Final = "duplicate"
-"""Mollie's word for a refund like an earlier one; other conflicts are of keys in use."""
+"""Mollie's word for a refund that repeats an earlier one; other conflicts concern keys in use."""
 _EXPIRES: Final = re.compile(r"([0-9]{2})/([0-9]{2})")
 
 
@@ -81,7 +81,7 @@ def amount_body(amount: sdk.Money) -> dict[str, str]:
 
 
 def read_payment(wire: sdk.Wire, response: sdk.Response) -> Payment:
-    """Parse the payment in an answer."""
+    """Parse the payment in a response."""
     return sdk.required(
         payment_of(wire.ref, sdk.read_answer(response)), response, "id, status or amount"
     )
@@ -140,7 +140,7 @@ def _captured_amount(body: sdk.Answer, status: str, amount: sdk.Money) -> sdk.Mo
 
 
 def money(body: sdk.Answer, name: str) -> sdk.Money | None:
-    """Return the amount of money in a field of an answer."""
+    """Return the amount of money in a field of a response."""
     return sdk.as_money(body.value(f"{name}.value"), body.value(f"{name}.currency"))
 
 
@@ -250,14 +250,14 @@ def dispute_of(ref: sdk.MakeRef, body: sdk.Answer) -> Dispute | None:
 
 
 def read_capture(wire: sdk.Wire, response: sdk.Response) -> Capture:
-    """Parse the capture in an answer."""
+    """Parse the capture in a response."""
     return sdk.required(
         capture_of(wire.ref, sdk.read_answer(response)), response, "id or paymentId"
     )
 
 
 def read_refund(wire: sdk.Wire, response: sdk.Response) -> Refund:
-    """Parse the refund in an answer."""
+    """Parse the refund in a response."""
     return sdk.required(
         refund_of(wire.ref, sdk.read_answer(response)), response, "id, paymentId or status"
     )

@@ -18,7 +18,7 @@ def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[PaymentEvent
         if key is not None and _PAYMENT.fullmatch(key) is not None:
             return (
                 PaymentEvent(
-                    # The payment's id does not tell two events apart.
+                    # The payment's id does not distinguish two of its events.
                     id=None if event.id == key else event.id,
                     ref=ref(key),
                     vendor_type=event.vendor_type,

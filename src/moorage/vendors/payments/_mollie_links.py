@@ -1,4 +1,4 @@
-"""Mollie's payment links: requests and answers."""
+"""Mollie's payment links: requests and responses."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def _changed_link(
 def link_body(link: LinkRequest, **fields: str | None) -> dict[str, Any]:
     """The body that creates a link for one payment; the caller's extra options override it."""
     expires_at = link.expires_at
-    # Mollie stores no reference with a link, so the description begins with it.
+    # Mollie stores no reference with a link, so the link's description begins with it.
     texts = [link.reference, link.description]
     body: dict[str, Any] = {
         "amount": amount_body(link.amount),
@@ -84,7 +84,7 @@ def link_body(link: LinkRequest, **fields: str | None) -> dict[str, Any]:
 
 
 def read_link(wire: Wire, reference: str | None, response: Response) -> PaymentLink:
-    """Parse the payment link in an answer."""
+    """Parse the payment link in a response."""
     body = read_answer(response)
     expires_at = body.time("expiresAt")
     is_archived = required(body.flag("archived"), response, "archived")

@@ -37,7 +37,7 @@ async def listed(
     items = [item for item in results if item is not None]
     following_match = _FROM_PARAMETER.search(body.text("_links.next.href") or "")
     if items and is_before(query, items[-1].created_at):
-        # The newest come first: after one that is too old, all are.
+        # The newest entries come first: after one that is too old, all are too old.
         following_match = None
     return Page(
         tuple(item for item in items if is_within(query, item.created_at)),

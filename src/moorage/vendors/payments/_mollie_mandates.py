@@ -1,4 +1,4 @@
-"""Mollie's mandates: requests and answers."""
+"""Mollie's mandates: requests and responses."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def mandate_of(ref: sdk.MakeRef, body: sdk.Answer, customer: str) -> StoredMeans
 
 
 def read_mandate(wire: sdk.Wire, customer: str, response: sdk.Response) -> StoredMeans:
-    """Parse the mandate in an answer."""
+    """Parse the mandate in a response."""
     mandate = mandate_of(wire.ref, sdk.read_answer(response), customer)
     return sdk.required(mandate, response, "id or status")
 
@@ -125,7 +125,7 @@ def read_mandate(wire: sdk.Wire, customer: str, response: sdk.Response) -> Store
 def revoked_mandate(
     ref: sdk.Ref, customer: str, response: sdk.Response | None = None
 ) -> StoredMeans:
-    """The revoked mandate; Mollie's answer is empty."""
+    """The revoked mandate; Mollie's response is empty."""
     if response is not None and response.body:
         raise sdk.malformed(
             response, problem="has a body, although a successful response must be empty"
@@ -134,5 +134,5 @@ def revoked_mandate(
 
 
 def was_revoked(error: sdk.VendorRejected) -> bool:
-    """True if the mandate is gone: an earlier attempt with a lost answer has revoked it."""
+    """True if an earlier attempt, whose response was lost, revoked the mandate."""
     return error.status == _GONE or (error.status == _MISSING and error.attempts > 1)

@@ -1,7 +1,7 @@
-"""Mollie's subscriptions: requests and answers.
+"""Mollie's subscriptions: requests and responses.
 
-Mollie finds a subscription by its customer, charges on days, and has neither quantities nor
-cancellations for later. Each charge is a payment, by whose webhooks it is reported.
+Mollie finds a subscription by its customer, charges on certain days, and has neither quantities nor
+cancellations for later. Each charge is a payment, and the webhooks of this payment report it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ _UNITS: Final = {
     IntervalUnit.MONTH: (1, "months", 12),
     IntervalUnit.YEAR: (12, "months", 1),
 }
-"""For each unit, Mollie's units in it, Mollie's word, and the most of it between two charges."""
+"""For each unit of time, its length in Mollie's units, Mollie's word, and the longest interval
+between two charges.
+"""
 
 _STATES: Final = {
     "pending": SubscriptionState.PENDING,
@@ -185,6 +187,6 @@ def _interval_of(body: sdk.Answer) -> BillingInterval | None:
 
 
 def _read_subscription(wire: sdk.Wire, response: sdk.Response) -> Subscription:
-    """Parse the subscription in an answer."""
+    """Parse the subscription in a response."""
     subscription = subscription_of(wire.ref, sdk.read_answer(response), wire.now())
     return sdk.required(subscription, response, "id, status or customerId")

@@ -1,4 +1,4 @@
-"""Parsing of PayPal's answers: orders, authorisations, captures and refunds."""
+"""Parsing of PayPal's responses: orders, authorisations, captures and refunds."""
 
 from __future__ import annotations
 
@@ -36,10 +36,12 @@ UNITS: Final = MinorUnits(
     exponents={"HUF": 0, "TWD": 0}
     | {currency: 2 for currency, decimals in EXPONENTS.items() if decimals > 2},
 )
-"""PayPal writes two decimals at most, and none of the forint and the Taiwan dollar."""
+"""The minor units at PayPal, which writes at most two decimals, and no decimals of the forint and
+the Taiwan dollar.
+"""
 
 REFUND_PREFIX: Final = "order-"
-"""Prefix of the `custom_id` of our refunds; the id of the order follows."""
+"""Prefix of the `custom_id` that moorage gives a refund; the id of the order follows."""
 
 _ORDERS: Final = {
     "CREATED": PaymentState.REQUIRES_ACTION,
@@ -151,7 +153,7 @@ def refunded_order(body: Answer) -> str | None:
 
 
 def capture_id(body: Answer) -> str | None:
-    """The capture of a refund, if stated."""
+    """The id of the capture that a refund belongs to, if stated."""
     return body.text("supplementary_data.related_ids.capture_id") or _parent_id(body, "captures")
 
 
@@ -167,7 +169,7 @@ def _link(body: Answer, names: Iterable[str]) -> str | None:
 
 
 def read_payment(wire: Wire, response: Response) -> Payment:
-    """Parse the order in an answer."""
+    """Parse the order in a response."""
     return required(payment_of(wire.ref, read_answer(response)), response, "id, status or amount")
 
 
@@ -186,7 +188,8 @@ def payment_of(make: MakeRef, body: Answer) -> Payment | None:
         key,
         amount,
         authorization=authorization.text("id"),
-        # While more may be captured, the capture of a later refund is unknown.
+        # While further captures are possible, it is unknown which capture a later refund would
+        # concern.
         capture=capture_answers[0].text("id")
         if len(capture_answers) == 1 and _is_final(capture_answers[0])
         else None,

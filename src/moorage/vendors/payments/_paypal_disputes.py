@@ -1,6 +1,6 @@
 """Disputes at PayPal, and responses to them.
 
-The paths, the evidence and the answers are those of customer_disputes_v1.json in
+The paths, the evidence and the responses are those of customer_disputes_v1.json in
 github.com/paypal/paypal-rest-api-specifications at ec4d8f3 (3 February 2024). The description has
 only files in its requests: the part `input`, and the fields of an accepted claim, are those of
 PayPal's published collection of requests. Both were read on 26 November 2026.
@@ -23,7 +23,7 @@ from moorage.vendors.payments._paypal_requests import KEY
 
 _PATH: Final = "/v1/customer/disputes"
 PAGE: Final = 50
-"""The most disputes of a page."""
+"""The largest number of disputes on a page."""
 _MAX_LENGTH: Final = 2_000
 _LONGEST_NUMBER: Final = 255
 _CARRIERS: Final = frozenset({"DHL", "FEDEX", "PARCELFORCE", "ROYAL_MAIL", "TNT", "UPS", "USPS"})
@@ -144,14 +144,14 @@ def _has_evidence(dispute: Dispute, notes: str) -> bool:
 
 
 async def _step(wire: sdk.Wire, ref: sdk.Ref, request: sdk.Request, key: str) -> Dispute:
-    """Execute a step whose answer only has a link, then get the dispute's new state."""
+    """Execute a step whose response only has a link, then get the dispute's new state."""
     repeatable = attrs.evolve(request, idempotent=True)
     await wire.send(repeatable, key=sdk.key_for_vendor(wire, key, KEY), parse=_check_links)
     return await get_dispute(wire, ref)
 
 
 def _check_links(response: sdk.Response) -> None:
-    """Refuse an answer without a link to the dispute."""
+    """Refuse a response without a link to the dispute."""
     if not sdk.is_list(sdk.read_answer(response).raw.get("links")):
         raise sdk.malformed(response, "links")
 

@@ -143,7 +143,7 @@ def _payment(make: sdk.MakeRef, order: str | None, **related: str | None) -> sdk
 
 
 def _of_capture(make: sdk.MakeRef, capture: str | None) -> sdk.Ref | None:
-    """A payment of which only a capture is known; `get` finds the payment by that capture."""
+    """A payment that is known only by a capture's id; `get` finds the payment by that id."""
     return None if capture is None else make(capture, capture=capture)
 
 

@@ -39,7 +39,7 @@ async def capture_payment(
 async def void_payment(wire: Wire, ref: Ref) -> Void:
     """Void an authorised amount; a repeat has no further effect."""
     path = url_of(PAYMENTS, "authorizations", await authorization_id(wire, ref))
-    # It may be sent again, although PayPal takes no key for it.
+    # The request may be sent again, although PayPal takes no key for it.
     request = posted(f"{path}/void").evolve(idempotent=True)
     try:
         response = await wire.send(request)
@@ -65,7 +65,7 @@ async def refund_payment(wire: Wire, ref: Ref, amount: Money | None, key: str) -
 
 
 def read_refund(wire: Wire, payment: Ref | None, response: Response) -> Refund:
-    """Parse the refund in an answer."""
+    """Parse the refund in a response."""
     return required(refund_of(wire.ref, payment, read_answer(response)), response, "id or status")
 
 

@@ -1,4 +1,4 @@
-"""PayPal's payouts to payees: request bodies and answers.
+"""PayPal's payouts to payees: request bodies and responses.
 
 Each payout is a batch with one item, since only a batch has a key. PayPal first accepts the batch,
 and makes its item known a little later. It refuses a batch id that was used in the last 30 days,

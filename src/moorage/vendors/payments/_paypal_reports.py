@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _MAX_PERIOD: Final = timedelta(days=31)
 _LONGEST_PAGE: Final = 500
 _FIRST_DAY: Final = datetime(1999, 1, 1, tzinfo=UTC)
-"""Earliest time of a transaction at PayPal."""
+"""The earliest time for which PayPal reports transactions."""
 
 _PAYMENTS: Final = "T00"
 _WITHDRAWALS: Final = "T04"
@@ -69,7 +69,7 @@ class ReportPage:
     def following(self, query: PaymentQuery, pages: int) -> str | None:
         """The next page, given the number of pages of this report."""
         if self.page < pages:
-            # To the microsecond, so that every page ends where the first one does.
+            # With microseconds, so that every page has the same end as the first page.
             return f"{self.until.astimezone(UTC).isoformat()},{self.page + 1}"
         if query.since is not None and query.since < self.since:
             return f"{_written_time(self.since)},1"
@@ -94,7 +94,7 @@ async def reported(
         for transaction_detail in body.objects("transaction_details")
     )
     results = (item for element in elements if (item := read_one(wire.ref, element)) is not None)
-    # A report includes its last second, with which the next period begins.
+    # A report includes its last second, which is also the first second of the next period.
     edge = query.until if after is None else stretch.until
     items = (
         element

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ORDERS: Final = "/v2/checkout/orders"
 PAYMENTS: Final = "/v2/payments"
 KEY: Final = 108
-"""The number of characters of a key."""
+"""The largest number of characters in an idempotency key."""
 CAPTURE: Final = "CAPTURE"
 AUTHORIZE: Final = "AUTHORIZE"
 LONGEST: Final = {"reference": 127, "statement_descriptor": 22}
@@ -59,7 +59,7 @@ def order_body(charge: Charge, intent: str, return_url: str | None) -> dict[str,
 def _source(charge: Charge, return_url: str | None) -> dict[str, Any]:
     cards = charge.three_ds is ThreeDs.ALWAYS
     if charge.source is None:
-        # The buyer chooses in PayPal's form; the options here apply to whatever they choose.
+        # The buyer chooses the method in PayPal's form; these options apply to any method.
         kind, vault_id = "card" if cards else "paypal", ""
         context = _context(return_url) or {}
     else:

@@ -1,4 +1,4 @@
-"""PayPal's subscriptions: requests, answers and events.
+"""PayPal's subscriptions: requests, responses and events.
 
 Each subscription has a plan of its own, and each plan a product. The buyer approves a subscription
 at PayPal, and approves each change of it again; until then it is charged as before.
@@ -47,7 +47,9 @@ _UNITS: Final = {
     IntervalUnit.MONTH: ("MONTH", 12),
     IntervalUnit.YEAR: ("YEAR", 1),
 }
-"""For each unit, PayPal's word, and the most of it between two charges."""
+"""For each unit of time, PayPal's word for it, and the longest interval between two charges in that
+unit.
+"""
 _STATES: Final = {
     _PENDING: SubscriptionState.PENDING,
     "APPROVED": SubscriptionState.PENDING,
@@ -255,7 +257,7 @@ def _read_id(response: sdk.Response) -> str:
 
 
 def _read_subscription(wire: sdk.Wire, response: sdk.Response) -> Subscription:
-    """Parse the subscription in an answer."""
+    """Parse the subscription in a response."""
     subscription = subscription_of(wire.ref, sdk.read_answer(response), wire.now())
     return sdk.required(subscription, response, "id or status")
 
@@ -326,7 +328,7 @@ def _sequence_of(subscription: Subscription) -> int | None:
 
 
 def _read_approval(response: sdk.Response) -> NextAction | None:
-    """Parse the answer to a change; it may contain a page where the buyer approves the change."""
+    """Parse the response to a change; it may contain a page where the buyer approves the change."""
     return _approval_in(sdk.read_answer(response))
 
 

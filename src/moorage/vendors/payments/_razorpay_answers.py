@@ -1,4 +1,4 @@
-"""Parsing of Razorpay's answers: payments, orders, refunds, disputes, settlements and links."""
+"""Parsing of Razorpay's responses: payments, orders, refunds, disputes, settlements and links."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ _BAD_REQUEST: Final = 400
 
 
 def read_payment(wire: sdk.Wire, response: sdk.Response) -> Payment:
-    """Parse the payment in an answer."""
+    """Parse the payment in a response."""
     payment = payment_of(wire.ref, sdk.read_answer(response))
     if payment is None:
         raise sdk.malformed(response, "id, status, amount or currency")
@@ -203,7 +203,7 @@ def capture_of(payment: Payment) -> Capture:
 
 
 def read_order(wire: sdk.Wire, response: sdk.Response) -> Payment:
-    """Parse the order in an answer, as a payment that waits for the buyer."""
+    """Parse the order in a response, as a payment that waits for the buyer."""
     body = sdk.read_answer(response)
     key, status = body.text("id"), body.text("status")
     amount = UNITS.read(body.value("amount"), body.value("currency"))
@@ -235,7 +235,7 @@ def read_payment_id(response: sdk.Response) -> str:
 
 
 def read_refund(wire: sdk.Wire, response: sdk.Response) -> Refund:
-    """Parse the refund in an answer."""
+    """Parse the refund in a response."""
     refund = refund_of(wire.ref, sdk.read_answer(response))
     return sdk.required(refund, response, "id or status")
 
@@ -318,7 +318,7 @@ def removed(ref: sdk.Ref, response: sdk.Response) -> StoredMeans:
 
 
 def read_link(wire: sdk.Wire, response: sdk.Response) -> PaymentLink:
-    """Parse the payment link in an answer."""
+    """Parse the payment link in a response."""
     return sdk.required(link_of(wire.ref, sdk.read_answer(response)), response, "id or status")
 
 
@@ -366,7 +366,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
         )
     field = error.text("field")
     where = "" if field is None else f" ({field})"
-    # Nothing is wrong with a look-up or removal but that its object does not exist.
+    # For a look-up or a removal, this code means that the object does not exist.
     names_object = request.method in {sdk.HttpMethod.GET, sdk.HttpMethod.DELETE}
     kind = sdk.VendorRejected if names_object else sdk.InvalidRequest
     return kind(f"Razorpay refused the request{where}: {message}", **details)

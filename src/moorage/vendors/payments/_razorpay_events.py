@@ -22,7 +22,7 @@ from moorage.vendors.payments._razorpay_answers import (
 from moorage.vendors.payments._razorpay_subscriptions import subscription_event, subscription_of
 
 _RETURNED: Final = frozenset({DisputeState.WON, DisputeState.CLOSED, DisputeState.UNKNOWN})
-"""The states of a dispute in which, as far as is known, the buyer has not got the money."""
+"""The dispute states in which the buyer, as far as is known, has not got the money back."""
 
 
 def read_events(

@@ -41,7 +41,7 @@ async def create_link(wire: sdk.Wire, link: LinkRequest, url: str | None, key: s
     try:
         created: PaymentLink = await wire.send(repeatable, key=key, parse=partial(read_link, wire))
     except sdk.InvalidRequest:
-        # An earlier request, whose answer was lost, may have created it.
+        # An earlier request, whose response was lost, may have created it.
         response = await wire.send(sdk.Request.get(_LINKS, query={"reference_id": name}))
         items = sdk.read_answer(response).objects("payment_links")
         links = [link_of(wire.ref, item) for item in items]

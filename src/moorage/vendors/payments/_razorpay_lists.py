@@ -66,7 +66,7 @@ async def get_page(
 
 
 def period_fields(query: PaymentQuery) -> dict[str, int | None]:
-    """The parameters of lists that Razorpay filters by time; its list of disputes is not one."""
+    """The parameters of lists that Razorpay filters by time; it does not filter disputes."""
     return {
         "from": None if query.since is None else int(query.since.timestamp()),
         "to": None if query.until is None else int(query.until.timestamp()),
@@ -95,7 +95,7 @@ async def paid_by(wire: sdk.Wire, order: sdk.Ref) -> str | None:
 
 
 async def payment_before(wire: sdk.Wire, ref: sdk.Ref, key: str) -> Payment:
-    """The payment as it was when the idempotency key was used for the first time."""
+    """Get the payment as it was when the idempotency key was first used."""
     request = sdk.Request.get(url_of(PAYMENTS, ref.id))
     parse = partial(read_payment, wire)
     return await wire.send(request, key=sdk.part_key(key, "before"), parse=parse)

@@ -1,4 +1,4 @@
-"""Razorpay's subscriptions: requests, answers and events.
+"""Razorpay's subscriptions: requests, responses and events.
 
 Each subscription has a plan of its own, which states the amount and the interval, and can never be
 changed. So a change of the amount creates another plan, and takes effect at the next charge.
@@ -40,7 +40,7 @@ _PERIODS: Final = {
     IntervalUnit.MONTH: ("monthly", 12),
     IntervalUnit.YEAR: ("yearly", 1),
 }
-"""For each unit, Razorpay's word, and how many of it are in a year."""
+"""For each unit of time, Razorpay's word for it, and the number of such units in a year."""
 _FEWEST_DAYS: Final = 7
 _LONGEST_NAME: Final = 255
 _CREATED: Final = "created"
@@ -76,7 +76,7 @@ async def create_subscription(
     plan_body = _plan_body(request.amount, request.interval, request)
     body = _subscription_body(request)  # refused before anything is sent
     plan_id = await _plan_for(wire, plan_body, key)
-    # An earlier request, whose answer was lost, may have created it.
+    # An earlier request, whose response was lost, may have created it.
     created = await _subscription_to(wire, plan_id)
     if created is None:
         posting = sdk.Request.post(SUBSCRIPTIONS, json={"plan_id": plan_id, **body})
@@ -133,7 +133,7 @@ def list_of(ref: sdk.MakeRef, response: sdk.Response) -> list[Subscription]:
 
 
 async def _plan_for(wire: sdk.Wire, body: dict[str, Any], key: str) -> str:
-    """Create a plan under a key; if the answer is lost, another plan is used."""
+    """Create a plan under a key; if the response is lost, another plan is used."""
     request = sdk.Request.post(_PLANS, json=body)
     plan_id: str = await wire.send(
         request.evolve(idempotent=True), key=sdk.part_key(key, "plan"), parse=_read_plan_id
@@ -252,7 +252,7 @@ def _read_plan_id(response: sdk.Response) -> str:
 
 
 def _read_subscription(wire: sdk.Wire, response: sdk.Response) -> Subscription:
-    """Parse the subscription in an answer."""
+    """Parse the subscription in a response."""
     return sdk.required(
         subscription_of(wire.ref, sdk.read_answer(response)), response, "id or status"
     )

@@ -1,4 +1,4 @@
-"""Parsing of Square's answers: payments, refunds, disputes, payouts and cards on file."""
+"""Parsing of Square's responses: payments, refunds, disputes, payouts and cards on file."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ _REASONS: Final = reason_by_code(
 
 
 def read_payment(wire: sdk.Wire, response: sdk.Response) -> Payment:
-    """Parse the payment in an answer."""
+    """Parse the payment in a response."""
     return sdk.required(
         payment_of(wire.ref, sdk.read_answer(response).object("payment")),
         response,
@@ -132,7 +132,7 @@ def payment_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payment | None:
     total = money(body, "total_money") or money(body, "amount_money")
     if key is None or status is None or total is None:
         return None
-    # Before a partial capture, the payment's amount is reduced to it.
+    # Before a partial capture, the payment's amount is reduced to that part.
     approved = money(body, "approved_money")
     amount = total if approved is None else max(total, approved)
     state = _STATES.get(status, PaymentState.UNKNOWN)
@@ -158,7 +158,7 @@ def payment_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payment | None:
 
 
 def money(body: sdk.Answer, name: str) -> sdk.Money | None:
-    """Return the amount of money in a field of an answer."""
+    """Return the amount of money in a field of a response."""
     return UNITS.read(body.value(f"{name}.amount"), body.value(f"{name}.currency"))
 
 
@@ -213,7 +213,7 @@ def stored_of(ref: sdk.MakeRef, card: sdk.Answer) -> StoredMeans | None:
 
 
 def read_stored(wire: sdk.Wire, response: sdk.Response) -> StoredMeans:
-    """Parse the card on file in an answer."""
+    """Parse the card on file in a response."""
     card = sdk.read_answer(response).object("card")
     return sdk.required(stored_of(wire.ref, card), response, "card with an id")
 
@@ -234,7 +234,7 @@ def payout_item_of(ref: sdk.MakeRef, body: sdk.Answer) -> PayoutItem | None:
         payment=None if payment is None else ref(payment),
         refund=details.text("refund_id"),
         gross=gross,
-        # Square's examples do not settle the sign of the fee, but the two amounts do.
+        # Square's examples leave the sign of the fee open, but the two amounts determine it.
         fee=gross - net if is_whole and gross is not None and net is not None else None,
         net=net,
         at=body.time("effective_at"),
@@ -243,7 +243,7 @@ def payout_item_of(ref: sdk.MakeRef, body: sdk.Answer) -> PayoutItem | None:
 
 
 def read_refund(wire: sdk.Wire, response: sdk.Response) -> Refund:
-    """Parse the refund in an answer."""
+    """Parse the refund in a response."""
     return sdk.required(
         refund_of(wire.ref, sdk.read_answer(response).object("refund")),
         response,

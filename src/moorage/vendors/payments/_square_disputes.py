@@ -71,7 +71,7 @@ async def _step(wire: Wire, ref: Ref, name: str, key: str) -> Dispute:
 
 
 def _check_evidence(response: Response) -> None:
-    """Refuse an answer without the stored evidence."""
+    """Refuse a response without the stored evidence."""
     required(read_answer(response).text("evidence.id"), response, "evidence.id")
 
 

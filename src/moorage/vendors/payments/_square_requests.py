@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 PAYMENTS: Final = "/v2/payments"
 KEY: Final = 45
-"""The number of characters of a key."""
+"""The largest number of characters in an idempotency key."""
 PAGE: Final = 100
-"""The most items of a page."""
+"""The largest number of items on a page."""
 LONGEST: Final = {"note": 500, "reference": 40, "statement_descriptor": 20}
-"""The number of characters of each field."""
+"""The largest number of characters in each field."""
 
 
 def amount_body(amount: sdk.Money) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[
         "autocomplete": autocomplete,
         "reference_id": _text_within_limit(charge.reference, "reference"),
         "location_id": vendor.location_id,
-        # Square stores nothing else with a payment.
+        # Square stores no other text with a payment.
         "note": _text_within_limit("\n".join(filter(None, [charge.description, *note])), "note")
         or None,
         "statement_description_identifier": _text_within_limit(

@@ -1,4 +1,4 @@
-"""Parsing of Stripe's answers."""
+"""Parsing of Stripe's responses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ MINOR: Final = MinorUnits(
     exponents={"ISK": 2, "MGA": 0, "UGX": 2},
     steps={"ISK": 100, "UGX": 100} | dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 10),
 )
-"""The króna and the shilling have no decimals, but Stripe writes them as if they had two."""
+"""Stripe's minor units: it writes the króna and the shilling, which have no decimals, as if they
+had two.
+"""
 
 _STATES: Final = {
     "requires_payment_method": PaymentState.REQUIRES_PAYMENT_METHOD,
@@ -96,7 +98,9 @@ _ITEMS: Final = {
 }
 _DISPUTE_TRANSACTIONS: Final = frozenset({"dispute", "dispute_reversal"})
 _PAYOUT_TRANSACTIONS: Final = frozenset({"payout", "payout_cancel", "payout_failure"})
-"""Transactions of the payout itself, which Stripe lists among those that it pays out."""
+"""The types of balance transactions for the payout itself, which Stripe lists among the
+transactions that it pays out.
+"""
 _ACTIONS: Final = {
     "redirect_to_url": NextActionType.REDIRECT,
     "alipay_handle_redirect": NextActionType.REDIRECT,
@@ -143,12 +147,12 @@ _REASONS: Final = reason_by_code(
 
 
 def read_payment(wire: sdk.Wire, response: sdk.Response) -> Payment:
-    """Parse the payment intent in an answer."""
+    """Parse the payment intent in a response."""
     return sdk.required(payment_of(wire.ref, sdk.read_answer(response)), response, "id or status")
 
 
 def read_refund(wire: sdk.Wire, response: sdk.Response) -> Refund:
-    """Parse the refund in an answer."""
+    """Parse the refund in a response."""
     return sdk.required(refund_of(wire.ref, sdk.read_answer(response)), response, "id or status")
 
 
@@ -298,7 +302,7 @@ def dispute_of(ref: sdk.MakeRef, body: sdk.Answer) -> Dispute | None:
 
 
 def read_dispute(wire: sdk.Wire, response: sdk.Response) -> Dispute:
-    """Parse the dispute in an answer."""
+    """Parse the dispute in a response."""
     return sdk.required(dispute_of(wire.ref, sdk.read_answer(response)), response, "id or status")
 
 

@@ -85,7 +85,7 @@ def _charge_event(ref: sdk.MakeRef, body: sdk.Answer, kind: str) -> PaymentEvent
 
 
 def _failure(charge: sdk.Answer) -> Decline:
-    """Return the reason for a failed charge; the bank's is more specific than Stripe's code."""
+    """Return the reason for a failed charge: the bank's reason, or else Stripe's code."""
     reason, code = charge.text("outcome.reason"), charge.text("failure_code")
     fields = {"decline_code": reason, "code": code, "message": charge.value("failure_message")}
     return decline_of(sdk.as_answer(fields)) or Decline(reason=DeclineReason.OTHER)

@@ -47,7 +47,7 @@ def link_body(link: LinkRequest) -> dict[str, Any]:
 
 
 def _read_link(wire: sdk.Wire, response: sdk.Response) -> PaymentLink:
-    """Parse the payment link in an answer."""
+    """Parse the payment link in a response."""
     body = sdk.read_answer(response)
     is_active = sdk.required(body.flag("active"), response, "active")
     is_paid = (body.integer("restrictions.completed_sessions.count") or 0) > 0

@@ -1,4 +1,4 @@
-"""Stripe's transfers to connected accounts: request bodies and answers."""
+"""Stripe's transfers to connected accounts: request bodies and responses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def transfer_body(transfer: PayeeTransfer) -> dict[str, Any]:
 
 
 def read_transfer(wire: sdk.Wire, response: sdk.Response) -> PayeePayout:
-    """Parse the transfer in an answer; its money is in the payee's balance immediately."""
+    """Parse the transfer in a response; its money is in the payee's balance immediately."""
     body = sdk.read_answer(response)
     is_reversed = sdk.required(body.flag("reversed"), response, "reversed")
     return PayeePayout(

@@ -42,7 +42,7 @@ async def send_once_per_key(
     key: str,
     read: Callable[[sdk.Wire, sdk.Response], R],
 ) -> R:
-    """Send a request that is executed once per idempotency key, and parse its answer."""
+    """Send a request that is executed once per idempotency key, and parse its response."""
     parse: Callable[[sdk.Response], R] = partial(read, wire)
     result: R = await wire.send(
         post(path, body), key=sdk.key_for_vendor(wire, key, KEY), parse=parse

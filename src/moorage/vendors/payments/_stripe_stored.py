@@ -1,4 +1,4 @@
-"""Stripe's stored payment methods: request bodies and answers."""
+"""Stripe's stored payment methods: request bodies and responses."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def setup_body(request: StoreRequest) -> dict[str, Any]:
 
 
 def read_setup(wire: sdk.Wire, response: sdk.Response) -> StoredMeans:
-    """Parse the setup intent in an answer."""
+    """Parse the setup intent in a response."""
     body = sdk.read_answer(response)
     method = body.object("payment_method")
     key = method.text("id") or body.text("payment_method")
@@ -82,5 +82,5 @@ def stored_of(ref: sdk.MakeRef, body: sdk.Answer) -> StoredMeans | None:
 
 
 def read_stored(wire: sdk.Wire, response: sdk.Response) -> StoredMeans:
-    """Parse the payment method in an answer."""
+    """Parse the payment method in a response."""
     return sdk.required(stored_of(wire.ref, sdk.read_answer(response)), response, "id or type")

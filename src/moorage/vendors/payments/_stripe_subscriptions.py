@@ -1,4 +1,4 @@
-"""Stripe's subscriptions: requests, answers and events.
+"""Stripe's subscriptions: requests, responses and events.
 
 A subscription has one price, which is created with the request; Stripe requires a product for it.
 """
@@ -195,7 +195,7 @@ def _interval_of(price: sdk.Answer) -> BillingInterval | None:
 
 
 def _read_subscription(wire: sdk.Wire, response: sdk.Response) -> Subscription:
-    """Parse the subscription in an answer."""
+    """Parse the subscription in a response."""
     return sdk.required(
         subscription_of(wire.ref, sdk.read_answer(response)), response, "id or status"
     )

@@ -1,7 +1,7 @@
 """Adyen: payments, stored payment methods and links, by Checkout API version 72.
 
-Adyen answers captures, cancellations and refunds with `received`: they are pending until a webhook
-reports the result, and cannot be queried. A charge is captured by Adyen as soon as it is
+Adyen responds to captures, cancellations and refunds with `received`: they are pending until a
+webhook reports the result, and cannot be queried. A charge is captured by Adyen as soon as it is
 authorised; no webhook reports that, so it counts as captured when it is authorised.
 """
 
@@ -290,7 +290,7 @@ class Adyen(sdk.Vendor):
         """List a buyer's stored payment methods."""
         response = await wire.send(sdk.Request.get(_STORED, query=self._owner_of(customer)))
         body = sdk.read_answer(response)
-        # Adyen leaves out a list that is empty.
+        # Adyen leaves out an empty list.
         if not sdk.is_list(body.raw.get("storedPaymentMethods", [])):
             raise sdk.malformed(response, "storedPaymentMethods")
         rows = body.objects("storedPaymentMethods")
@@ -339,7 +339,8 @@ class Adyen(sdk.Vendor):
         try:
             return await _link_after(wire, attrs.evolve(request, idempotent=True), key)
         except sdk.InvalidRequest as error:
-            # Adyen ends no link twice, and an earlier attempt whose answer was lost may have.
+            # Adyen refuses to end a link twice, and an earlier attempt may have ended it and lost
+            # the response.
             with suppress(sdk.VendorRejected):
                 link = await self.get_link(wire, ref)
                 if link.state is LinkState.EXPIRED:

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 API_VERSION: Final = "2018-09-10"
 _PAGE: Final = 50
 _MARKED: Final = 2
-"""More payments than a mark can have."""
+"""A page size larger than the number of payments with the same mark."""
 _LIVE: Final = "https://payments.braintree-api.com"
 _TEST: Final = "https://payments.sandbox.braintree-api.com"
 
@@ -170,7 +170,7 @@ class Braintree(sdk.ApiVendor):
         try:
             payment = await wire.send(request, key=key, parse=parse)
         except sdk.VendorRejected:
-            # The answer to an earlier, successful attempt may have been lost.
+            # The response to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
             is_captured = payment.captured == requested_amount
             if earlier_payment.vendor_state != AUTHORIZED or not is_captured:
@@ -208,11 +208,11 @@ class Braintree(sdk.ApiVendor):
                 request.evolve(idempotent=True), key=key, parse=partial(_read_reversal, wire)
             )
         except sdk.VendorRejected:
-            # The answer to an earlier, successful attempt may have been lost.
+            # The response to an earlier, successful attempt may have been lost.
             reversal = await self.get(wire, ref)
             if reversal.vendor_state != VOIDED:
                 raise
-        # A transaction that was settled in the meantime was refunded, and is not voided.
+        # A transaction that was settled in the meantime is refunded instead of voided.
         return void_of(reversal or await self.get(wire, ref), word=VOIDED)
 
     async def refund(
@@ -324,7 +324,7 @@ class Braintree(sdk.ApiVendor):
         return payments[0] if payments else None
 
     async def _payment_before(self, wire: sdk.Wire, ref: sdk.Ref, key: str) -> Payment:
-        """The payment as it was when the idempotency key was used for the first time."""
+        """Get the payment as it was when the idempotency key was first used."""
         request = documents.query(documents.GET, id=await node_of(wire, ref))
         return await wire.send(
             request, key=sdk.part_key(key, "before"), parse=partial(_transaction_in_answer, wire)
@@ -332,12 +332,12 @@ class Braintree(sdk.ApiVendor):
 
 
 def _transaction_in_answer(wire: sdk.Wire, response: sdk.Response) -> Payment:
-    """The transaction in an answer."""
+    """The transaction in a response."""
     return read_payment("node", wire, with_node(response))
 
 
 def _read_reversal(wire: sdk.Wire, response: sdk.Response) -> Payment | None:
-    """The voided transaction in an answer; None if Braintree made a refund instead."""
+    """The voided transaction in a response; None if Braintree made a refund instead."""
     word = sdk.read_answer(response).text("data.reverseTransaction.reversal.__typename")
     if word == "Refund":
         return None

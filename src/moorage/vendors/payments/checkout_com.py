@@ -198,7 +198,7 @@ class CheckoutCom(sdk.ApiVendor):
         try:
             raw, action = await _step(wire, ref, "voids", {}, key)
         except sdk.VendorRejected:
-            # An earlier request may have voided it.
+            # An earlier request may have voided the payment.
             payment = await self.get(wire, ref)
             if payment.vendor_state != "Voided":
                 raise
@@ -306,7 +306,7 @@ def _number_of(after: sdk.Ref) -> int:
 async def _step(
     wire: sdk.Wire, ref: sdk.Ref, name: str, fields: Mapping[str, Any], key: str
 ) -> tuple[Any, sdk.Ref]:
-    """Request a capture, void or refund; return the answer and the action's reference."""
+    """Request a capture, void or refund; return the response and the action's reference."""
     request = sdk.Request.post(url_of(PAYMENTS, ref.id, name), json=fields)
 
     def parse(response: sdk.Response) -> tuple[Any, sdk.Ref]:

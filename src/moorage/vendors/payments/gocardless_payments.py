@@ -87,7 +87,7 @@ _REFUNDS: Final = "/refunds"
 _MANDATES: Final = "/mandates"
 _REQUEST_ID: Final = "BRQ"
 _KEYS: Final = sdk.VendorKeys(
-    # GoCardless publishes no time; an hour covers the usual repeats.
+    # GoCardless publishes no retention time; an hour covers the usual repeats.
     memory=3_600.0,
     repeat=sdk.RepeatedKey.CONFLICT,
     documentation=("https://gocardless.com/blog/idempotency-keys/",),
@@ -197,7 +197,7 @@ class GoCardlessPayments(sdk.ApiVendor):
     ) -> Refund:
         """Refund a collected payment; without an amount, refund all that is not refunded yet."""
         request = sdk.Request.get(url_of(_PAYMENTS, ref.id))
-        # A repeat must confirm the same total.
+        # A repeat must confirm the same total amount.
         first_key = sdk.key_for_vendor(wire, sdk.part_key(key, "before"), LONGEST_KEY)
         payment = await wire.send(request, key=first_key, parse=partial(read_payment, wire))
         refunded_amount = amount or refundable_rest(payment)

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     )
 
 _KEYS: Final = sdk.VendorKeys(
-    # The current page says one hour, an older one a day: the smaller number counts.
+    # Mollie's current page says one hour, an older page a day: the smaller number counts.
     memory=3_600.0,
     repeat=sdk.RepeatedKey.REPLAYED,
     documentation=("https://docs.mollie.com/reference/api-idempotency",),
@@ -181,7 +181,7 @@ class Mollie(sdk.ApiVendor):
                 sdk.Request.delete(_url_of(ref.id)), key=vendor_key, parse=parse
             )
         except sdk.InvalidRequest:
-            # The answer to an earlier, successful attempt may have been lost.
+            # The response to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
             if payment.vendor_state != "canceled":
                 raise

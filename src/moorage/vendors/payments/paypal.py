@@ -1,9 +1,8 @@
 """PayPal: payments by APIs of version 2, disputes, reports, payouts and subscriptions.
 
-A payment is an order; its authorisations, captures and refunds have separate ids. A buyer
-approves an order at PayPal, and `complete` then authorises or captures it; an order with a stored
-means of payment is executed immediately. PayPal remembers its answer to an idempotency key for six
-hours.
+A payment is an order; its authorisations, captures and refunds have separate ids. A buyer approves
+an order at PayPal, and `complete` then authorises or captures it; an order with a stored means of
+payment is executed immediately. PayPal remembers its response to an idempotency key for six hours.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ if TYPE_CHECKING:
 
 _LIVE: Final = "https://api-m.paypal.com"
 _KEYS: Final = sdk.VendorKeys(
-    # Orders are remembered for six hours, and payments for 45 days: the smaller number counts.
+    # PayPal remembers orders for six hours and payments for 45 days: the smaller number counts.
     memory=6 * 3_600.0,
     repeat=sdk.RepeatedKey.REPLAYED,
     documentation=(

@@ -1,7 +1,8 @@
 """Razorpay: payments by Checkout, stored tokens or links, and subscriptions.
 
-Each payment belongs to an order, and an order can be paid once. So a payment whose answer was lost
-is requested again for the same order; if that is refused, the payment of the order is returned.
+Each payment belongs to an order, and an order can be paid once. So if the response to a payment was
+lost, the payment is requested again for the same order; if Razorpay refuses it, the order's
+existing payment is returned.
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ _REFUNDS: Final = "/v1/refunds"
 _ORDER_ID: Final = "order_"
 _REFUND_KEY: Final = "X-Refund-Idempotency"
 _KEYS: Final = VendorKeys(
-    # Razorpay publishes no time; an hour covers the usual repeats. Only refunds have a key.
+    # Razorpay publishes no retention time; an hour covers the usual repeats. Only refunds have a
+    # key.
     memory=3_600.0,
     repeat=RepeatedKey.REPLAYED,
     documentation=("https://razorpay.com/docs/api/refunds/normal-refunds-idempotent/",),
@@ -186,16 +188,16 @@ class Razorpay(ApiVendor):
         order = await wire.send(
             request, key=part_key(key, "order"), parse=partial(read_order, wire)
         )
-        # A payment may be pending for days, and its order takes another one in the meantime.
+        # A payment may be pending for days, and its order accepts another payment in the meantime.
         payment_id = await razorpay_lists.paid_by(wire, order.ref) if order.replayed else None
         if payment_id is None:
             paying = Request.post(RECURRING, json=recurring_fields(charge, order.ref.id))
-            # Without a key, the request is not repeated by itself after a lost answer.
+            # Without a key, the request is not repeated automatically after a lost response.
             sending_coroutine = wire.send(paying, parse=read_payment_id)
             try:
                 payment_id = await with_payment_reference(wire, charge.amount, sending_coroutine)
             except (InvalidRequest, ConnectionFailed, OutcomeUnknown, VendorFailed):
-                # The request may have paid the order although its answer was lost.
+                # The request may have paid the order although its response was lost.
                 payment_id = await razorpay_lists.paid_by(wire, order.ref)
                 if payment_id is None:
                     raise
@@ -245,7 +247,7 @@ class Razorpay(ApiVendor):
         try:
             payment = await wire.send(request, key=key, parse=partial(read_payment, wire))
         except VendorRejected:
-            # The answer to an earlier, successful attempt may have been lost.
+            # The response to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
             if earlier_payment.vendor_state != AUTHORIZED or payment.vendor_state != CAPTURED:
                 raise

@@ -70,7 +70,7 @@ API_VERSION: Final = "2025-08-20"
 _REFUNDS: Final = "/v2/refunds"
 _CARDS: Final = "/v2/cards"
 _KEYS: Final = sdk.VendorKeys(
-    # Square publishes no time; an hour covers the usual repeats.
+    # Square publishes no retention time; an hour covers the usual repeats.
     memory=3_600.0,
     repeat=sdk.RepeatedKey.REPLAYED,
     documentation=(
@@ -162,7 +162,7 @@ class Square(sdk.ApiVendor):
                 wire, sdk.Request.post(url_of(PAYMENTS, ref.id, "complete"), json={}), key
             )
         except sdk.VendorRejected:
-            # The answer to an earlier, successful attempt may have been lost.
+            # The response to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
             if previous_payment.vendor_state != "APPROVED" or payment.captured != requested_amount:
                 raise
@@ -184,7 +184,7 @@ class Square(sdk.ApiVendor):
                 wire, sdk.Request.post(url_of(PAYMENTS, ref.id, "cancel")), key
             )
         except sdk.VendorRejected:
-            # The answer to an earlier, successful attempt may have been lost.
+            # The response to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
             if payment.vendor_state != "CANCELED":
                 raise
@@ -325,7 +325,7 @@ async def _payment_after_move(wire: sdk.Wire, request: sdk.Request, key: str) ->
 
 
 async def _payment_before(wire: sdk.Wire, ref: sdk.Ref, key: str) -> Payment:
-    """The payment as it was when the idempotency key was used for the first time."""
+    """Get the payment as it was when the idempotency key was first used."""
     request = sdk.Request.get(url_of(PAYMENTS, ref.id))
     return await wire.send(
         request, key=sdk.part_key(key, "before"), parse=partial(read_payment, wire)

@@ -1,8 +1,8 @@
 """Stripe: payments, refunds, disputes, payouts, payment methods, links and subscriptions.
 
 Payments are payment intents, sent as forms with nested names, a secret key and a pinned version.
-Stripe remembers its answer to an idempotency key for at least a day. Refunds are read from the
-intent's latest charge, which every answer is requested to include.
+Stripe remembers its response to an idempotency key for at least a day. Refunds are read from the
+intent's latest charge, which every response is requested to include.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 _UNEXPECTED_STATE: Final = "payment_intent_unexpected_state"
 _CANCELED: Final = "canceled"
 _DETACHED: Final = "not attached to a customer"
-"""Stripe's words for a payment method that was detached before."""
+"""Stripe's error text for a payment method that is already detached."""
 _REFUNDS: Final = "/v1/refunds"
 _TRANSFERS: Final = "/v1/transfers"
 API_VERSION: Final = "2025-09-30.clover"

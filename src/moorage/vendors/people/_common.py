@@ -1,4 +1,4 @@
-"""Helpers of people directories: references, look-ups after lost answers, and kinds of phones."""
+"""Helpers of people directories: references, look-ups after lost responses, and kinds of phones."""
 
 from __future__ import annotations
 
@@ -87,13 +87,13 @@ def required_password(password: sdk.Secret | None, vendor: str) -> str:
 async def created_account(
     creating: Awaitable[Person], look_up: Callable[[], Awaitable[Person | None]], person: NewPerson
 ) -> Person:
-    """Return a new person's account; if the answer was lost, look the account up by its names.
+    """Return a new person's account; if the response was lost, look the account up by its names.
 
     An account with the same user name counts as the new one only if it also has your own id of the
-    person, because the user name may belong to somebody else.
+    person, because the user name may belong to another person.
 
     Raises:
-        OutcomeUnknown: the answer was lost, and no such account is known.
+        OutcomeUnknown: the response was lost, and no such account is known.
     """
     try:
         return await creating

@@ -121,17 +121,17 @@ def nickname(user_name: str) -> str:
 
 
 def read_user(ref: MakeRef, response: Response) -> Person:
-    """The person in an answer about one user."""
+    """The person in a response about one user."""
     return user_of(ref, sdk.read_answer(response), response)
 
 
 def read_created(body: Mapping[str, Any], ref: MakeRef, response: Response) -> Person:
-    """The person from the answer about a new user; fields missing in the answer are added.
+    """The person from the response about a new user; fields missing in the response are added.
 
     Args:
         body: fields of the request.
         ref: makes references.
-        response: the answer.
+        response: the response.
     """
     answer = sdk.read_answer(response)
     requested = {name: body[name] for name in SELECT.split(",") if name in body}
@@ -176,7 +176,7 @@ def member_of(ref: MakeRef, answer: Answer, response: Response) -> Member:
 
 
 def next_of(ref: MakeRef, answer: Answer, base_url: str, response: Response) -> Ref | None:
-    """The reference to the next page: the path and query of the link in Microsoft's answer.
+    """The reference to the next page: the path and query of the link in Microsoft's response.
 
     Raises:
         VendorFailed: the link leads to another server.

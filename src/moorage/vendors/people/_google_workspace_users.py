@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _MANAGER: Final = "manager"
 _OWN_ID: Final = "organization"
-"""The type of an external id that is the employee id."""
+"""Google's type of an external id that means the employee id."""
 _PREFERRED: Final = "preferred"
 _REASONS: Final[Mapping[str, type[Any]]] = {
     **dict.fromkeys(
@@ -33,7 +33,9 @@ _STATUSES: Final[Mapping[int, type[Any]]] = {
 _MEMBER_KINDS: Final = {"USER": MemberKind.PERSON, "GROUP": MemberKind.GROUP}
 _FILTERS: Final = {"user_name": "email", "email": "email", "external_id": "externalId"}
 LISTS: Final = sdk.word_set("emails phones title department manager external_id language")
-"""Fields that are parts of lists, whose other entries must be read so that they stay."""
+"""The fields that are entries of a list; the other entries must be read first, so that a change
+keeps them.
+"""
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
@@ -51,10 +53,10 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def check_changed(response: Response) -> None:
-    """Check the answer to a change: it must be the user or member.
+    """Check the response to a change: the response must contain the user or member.
 
     Raises:
-        VendorFailed: the answer is neither, such as the empty object of a proxy.
+        VendorFailed: the response is neither, such as the empty object of a proxy.
     """
     answer = sdk.read_answer(response)
     sdk.required(answer.text("id") or answer.text("email"), response, "id")
@@ -179,7 +181,7 @@ def _languages(language: str | None, current: list[dict[str, Any]]) -> list[dict
 
 
 def read_user(ref: MakeRef, response: Response) -> Person:
-    """The person in an answer about one user."""
+    """The person in a response about one user."""
     return user_of(ref, sdk.read_answer(response), response)
 
 

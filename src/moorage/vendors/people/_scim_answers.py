@@ -1,4 +1,4 @@
-"""Conversion of a SCIM server's answers to values of the contract."""
+"""Conversion of a SCIM server's responses to values of the contract."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def version_of(answer: Answer, response: Response | None = None) -> str | None:
 
 
 def read_person(ref: MakeRef, response: Response) -> Person:
-    """The person in an answer about one account."""
+    """The person in a response about one account."""
     answer = sdk.read_answer(response)
     return person_of(ref, answer, response)
 
@@ -125,7 +125,7 @@ def group_of(ref: MakeRef, answer: Answer, response: Response) -> Group:
 
 
 def read_members(ref: MakeRef, response: Response) -> tuple[Member, ...]:
-    """The members in an answer about a group."""
+    """The members in a response about a group."""
     answer = sdk.read_answer(response)
     sdk.required(answer.text("id"), response, "id")
     return tuple(
@@ -143,7 +143,7 @@ def next_start(response: Response, start: int) -> tuple[list[Answer], int | None
     """The resources on a page, and the next page's start index; None after the last page.
 
     Args:
-        response: the answer.
+        response: the response.
         start: index of the first resource that was requested, from 1 on.
     """
     answer = sdk.read_answer(response)

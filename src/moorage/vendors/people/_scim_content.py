@@ -32,7 +32,9 @@ _PATHS: Final[Mapping[str, tuple[str, ...]]] = {
     "active": ("active",),
 }
 LISTS: Final = frozenset({"emails", "phones"})
-"""Fields whose entries in the directory must be read, so that their other parts stay."""
+"""The fields that are entries of a list; the other entries must be read first, so that a change
+keeps them.
+"""
 _FILTERS: Final = {"user_name": "userName", "email": "emails.value", "external_id": "externalId"}
 
 

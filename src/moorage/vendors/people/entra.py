@@ -88,7 +88,7 @@ class Entra(sdk.OAuthVendor):
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
     ) -> Person:
-        """Create a user and set the manager; if the answer is lost, look the user up."""
+        """Create a user and set the manager; if the response is lost, look the user up."""
         first_password = required_password(password, "Microsoft Entra")
         manager = person.manager
         if manager is not None:

@@ -85,7 +85,7 @@ class GoogleWorkspace(sdk.GoogleVendor):
         response = await wire.send(sdk.Request.get(_USERS, query=pairs))
         answer = sdk.read_answer(response)
         items = (users.user_of(wire.ref, item, response) for item in answer.objects("users"))
-        # Google finds a user name among other addresses too.
+        # Google also searches other addresses for a user name.
         wanted_name = None if query.user_name is None else query.user_name.casefold()
         return PersonPage(
             items=tuple(
@@ -101,7 +101,7 @@ class GoogleWorkspace(sdk.GoogleVendor):
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
     ) -> Person:
-        """Create a user; if the answer is lost, look the user up."""
+        """Create a user; if the response is lost, look the user up."""
         check_named(person, "given_name", "family_name")
         first_password = required_password(password, "Google Workspace")
         manager = await self._manager_address(wire, person.manager)

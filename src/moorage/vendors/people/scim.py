@@ -92,7 +92,7 @@ class Scim(sdk.ApiVendor):
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
     ) -> Person:
-        """Create an account; if the answer is lost, look the account up."""
+        """Create an account; if the response is lost, look the account up."""
         values = values_of(person)
         self._check_manager(wire, values)
         body = resource(values, _EMPTY)
@@ -198,7 +198,7 @@ class Scim(sdk.ApiVendor):
         else:
             body = resource(values, current)
             request = sdk.Request.put(_user(ref), json=body, headers=headers)
-        # A repeat of a change that was made would find another version.
+        # After a change, a repeat of it would find another version.
         await wire.send(request.evolve(idempotent=version is None), parse=sdk.check_done)
 
     def _check_manager(self, wire: Wire, values: Mapping[str, Any]) -> None:

@@ -11,8 +11,9 @@ import attrs
 from moorage import vendor_sdk as sdk
 
 PERIOD: Final = 2_400
-"""Seconds for which a token is used: Apple refuses new ones within 20 minutes, and old ones after
-60."""
+"""Seconds for which a token is used: Apple refuses a new token within 20 minutes of the last one,
+and a token older than 60 minutes.
+"""
 MOST_TOKENS: Final = 256
 
 current_tokens: Final[dict[tuple[str, str, str, int], sdk.Secret]] = {}

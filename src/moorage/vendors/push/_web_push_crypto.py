@@ -35,7 +35,7 @@ _SALT_BYTES: Final = 16
 _SCALAR_BYTES: Final = 48
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _LIFETIME: Final = timedelta(hours=12)
-"""RFC 8292 allows a day; half of it leaves room for wrong clocks."""
+"""The lifetime of a token; RFC 8292 allows a day, and half of it leaves room for wrong clocks."""
 
 
 class Sender(NamedTuple):

@@ -1,8 +1,8 @@
 """Apple Push Notification service: apps on Apple's devices, by provider API version 3.
 
-Apple's servers speak HTTP/2 only. Attempts sign in with a provider token, which one key of a team
-signs. Apple takes no idempotency key: `apns-id` only names a notification, and a repeat would be
-delivered again. So a notification that may have been sent is not sent again.
+Apple's servers speak HTTP/2 only. Each attempt is authenticated by a provider token, which is
+signed with a key of the team. Apple takes no idempotency key: `apns-id` only names a notification,
+and a repeat would be delivered again. So a notification that may have been sent is not sent again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MOST_BYTES: Final = 4_096
 _COLLAPSE_ID: Final = re.compile(r"[!-~]{1,64}")
 _TOKEN: Final = re.compile(r"(?:[0-9a-fA-F]{2}){16,128}")
 _IDS: Final = UUID("6f1c0e1e-3c5a-4a9e-8d7b-9b1f0c2d4e55")
-"""The namespace of the ids of notifications with an idempotency key."""
+"""The namespace in which idempotency keys become ids of notifications."""
 _TIMEOUT: Final = 408
 _ACCEPTED: Final = 200
 _REASONS: Final[Mapping[str, type[Any]]] = {
@@ -71,11 +71,11 @@ _REASONS: Final[Mapping[str, type[Any]]] = {
     ),
     **dict.fromkeys(("TooManyProviderTokenUpdates", "TooManyRequests"), sdk.RateLimitExceeded),
 }
-"""Errors by Apple's reason; any other reason is a refusal."""
+"""The class of error for each of Apple's reasons; any other reason is a `VendorRejected`."""
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """Return the error for an answer, with the time at which Apple found a token invalid."""
+    """Return the error for a response, with the time at which Apple found a token invalid."""
     if response.status < 400 or response.status >= 500 or response.status == _TIMEOUT:
         return None
     answer = sdk.error_answer(response)
@@ -141,12 +141,12 @@ _SECOND: Final = timedelta(seconds=1)
 
 
 def read_receipt(id: str, ref: sdk.MakeRef, response: sdk.Response) -> PushReceipt:
-    """The receipt of an accepted notification; the answer is empty.
+    """The receipt of an accepted notification; the response is empty.
 
     Args:
         id: UUID that the request gave the notification.
         ref: makes a reference.
-        response: the answer.
+        response: the response.
     """
     if response.status != _ACCEPTED:
         raise sdk.malformed(response)

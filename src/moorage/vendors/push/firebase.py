@@ -39,11 +39,13 @@ _CODES: Final[Mapping[str, type[Any]]] = {
     "INTERNAL": sdk.VendorFailed,
     "UNAVAILABLE": sdk.VendorFailed,
 }
-"""Errors by Firebase's code, or else by Google's; any other code is a refusal."""
+"""The class of error for each of Firebase's codes, or else of Google's; any other code is a
+`VendorRejected`.
+"""
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """Return the error for an answer; Firebase's error code takes precedence over the status."""
+    """Return the error for a response; Firebase's error code takes precedence over the status."""
     if sdk.is_success(response.status) or response.status == _TIMEOUT:
         return None
     error = sdk.error_answer(response).object("error")
@@ -114,7 +116,7 @@ def content(message: PushMessage) -> dict[str, Any]:
 
 
 def read_receipt(ref: sdk.MakeRef, response: sdk.Response) -> PushReceipt:
-    """The receipt in the answer to an accepted notification."""
+    """The receipt in the response to an accepted notification."""
     answer = sdk.read_answer(response)
     name = sdk.required(answer.text("name"), response, "name")
     return PushReceipt(ref=ref(name), raw=answer.raw)

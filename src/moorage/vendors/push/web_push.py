@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk import ConnectorError, Request, Response, Secret, Service, Wire
 
 _MOST_BYTES: Final = 3_993
-"""The content of a body of 4,096 bytes, without its head and the tag."""
+"""The most bytes of content in a body of 4,096 bytes, which also has a head and a tag."""
 _FOUR_WEEKS: Final = 28 * 24 * 60 * 60
 _TOPIC: Final = re.compile(r"[A-Za-z0-9_\-]{1,32}")
 _CREATED: Final = 201
@@ -36,11 +36,12 @@ _STATUSES: Final[Mapping[int, type[Any]]] = {
     **dict.fromkeys((404, 410), sdk.DeviceGone),
     429: sdk.RateLimitExceeded,
 }
-"""Errors by status, which alone has the same meaning at each push service."""
+"""The class of error by HTTP status, because only the status means the same at each push service.
+"""
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """Return the error for an answer."""
+    """Return the error for a response."""
     status = response.status
     if sdk.is_success(status) or status >= 500 or status == _TIMEOUT:
         return None
@@ -62,7 +63,7 @@ def content(message: PushMessage) -> dict[str, Any]:
 
 
 def read_accepted(response: Response) -> PushReceipt:
-    """The receipt of an accepted notification; the answer is empty."""
+    """The receipt of an accepted notification; the response is empty."""
     if response.status not in _ACCEPTED:
         raise sdk.malformed(response)
     if response.status != _CREATED:

@@ -1,4 +1,4 @@
-"""Requests to Colissimo and La Poste's tracking, and parsing of their answers, without I/O."""
+"""Requests to Colissimo and La Poste's tracking, and parsing of their responses, without I/O."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _address(address: Address) -> dict[str, Any]:
 
 
 def _answer_parts(response: sdk.Response) -> dict[str, bytes]:
-    """The parts of a multipart answer by their names; empty if the answer has only one part."""
+    """The parts of a multipart response by their names; empty if the response has only one part."""
     boundary = _BOUNDARY.match(response.body)
     parts: dict[str, bytes] = {}
     for part in [] if boundary is None else response.body.split(boundary[1])[1:]:
@@ -115,7 +115,7 @@ def _answer_parts(response: sdk.Response) -> dict[str, bytes]:
 
 
 def _infos(response: sdk.Response, parts: dict[str, bytes]) -> sdk.Answer:
-    """The JSON object in an answer, which may be only one of the answer's parts."""
+    """The JSON object in a response, which may be only one of the response's parts."""
     if "jsonInfos" not in parts:
         return sdk.error_answer(response)
     try:
@@ -125,7 +125,7 @@ def _infos(response: sdk.Response, parts: dict[str, bytes]) -> sdk.Answer:
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer of Colissimo, of La Poste's tracking, or of its gateway."""
+    """The error in a response of Colissimo, of La Poste's tracking, or of its gateway."""
     body = _infos(response, _answer_parts(response))
     problem = next(
         (item for item in body.objects("messages") if item.text("type") == "ERROR"), None

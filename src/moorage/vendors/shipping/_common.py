@@ -108,7 +108,7 @@ def service_code(carrier: str, service: str) -> str:
 
 
 def listed_texts(body: sdk.Answer, path: str) -> tuple[str, ...]:
-    """The strings of a list in an answer, without empty or unencodable ones."""
+    """The strings of a list in a response, without empty or unencodable ones."""
     entries = body.value(path)
     numbers = range(len(entries)) if sdk.is_list(entries) else ()
     return tuple(text for number in numbers if (text := body.text(f"{path}.{number}")))
@@ -177,8 +177,8 @@ def error_object(response: sdk.Response) -> sdk.Answer:
 def state_refusal(error: sdk.VendorRejected) -> sdk.VendorRejected:
     """The error for a step that the current state of an object does not allow.
 
-    All vendors raise this error. Some answer a step that is too late, or names an unknown object,
-    with the status of a malformed request.
+    All vendors raise this error. Some vendors respond to a step that is too late, or that names an
+    unknown object, with the status of a malformed request.
     """
     if type(error) is not sdk.InvalidRequest:
         return error
@@ -198,7 +198,7 @@ def in_order(events: Iterable[TrackingEvent]) -> tuple[TrackingEvent, ...]:
 
 
 def arrival(events: Iterable[TrackingEvent]) -> datetime | None:
-    """The time of arrival: that of the first delivery event that states a time."""
+    """The time of arrival: the time of the first delivery event that states one."""
     times = [event.at for event in events if event.status is TrackingStatus.DELIVERED and event.at]
     return min(times, default=None)
 
@@ -218,7 +218,7 @@ async def fetched_label(wire: sdk.Wire, url: str) -> bytes | None:
 
 
 def country_of(country: str | None, address: Address) -> str:
-    """The country code in an answer, or the given code if there is none."""
+    """The country code in a response, or the given code if there is none."""
     return country if country is not None and _COUNTRY.fullmatch(country) else address.country
 
 
@@ -391,7 +391,7 @@ def address_result(
         valid: the vendor's verdict; None if it has none.
         compared: the address as the vendor returns it without a change, if it differs.
         messages: the vendor's remarks.
-        raw: the vendor's answer.
+        raw: the vendor's response.
     """
     changes = changed_fields(compared or address, suggested) if valid else ()
     verdict = AddressVerdict.CORRECTED if changes else AddressVerdict.VALID

@@ -1,4 +1,4 @@
-"""Parsing of DHL Express's answers, without I/O."""
+"""Parsing of DHL Express's responses, without I/O."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.rates import RateRequest
 
 NO_OFFER: Final = frozenset({"996", "1001", "1004"})
-"""Codes by which DHL reports that it has no product for a shipment."""
+"""DHL's message codes for a shipment for which it has no product."""
 _CODE: Final = re.compile(r"\s*([0-9]{3,6})\s*:")
 _WRITTEN_FORMATS: Final = {
     "PDF": LabelFormat.PDF,
@@ -68,14 +68,14 @@ _STATUSES: Final = {
 }
 _CHARGE_TYPES: Final = ("DUTY", "TAX", "FEE")
 _TOTAL: Final = "TOTAL "
-"""The beginning of the name of a charge that is the sum of others."""
+"""The beginning of the name of a charge that is the total of other charges."""
 _ONCE: Final = (
     "DHL returns a label only in the response to the purchase, and that response was lost."
 )
 
 
 def read_rates(wire: sdk.Wire, response: sdk.Response) -> RateResult:
-    """Parse the rates in an answer, and DHL's messages about them."""
+    """Parse the rates in a response, and DHL's messages about them."""
     body = sdk.read_answer(response)
     if "products" not in body.raw:
         raise sdk.malformed(response, "products")
@@ -139,7 +139,7 @@ def read_duties(
     """Parse the charges on the import of a shipment.
 
     Raises:
-        VendorFailed: the answer lacks an item, or has charges only in another currency.
+        VendorFailed: the response lacks an item, or has charges only in another currency.
     """
     body, customs = sdk.read_answer(response), declared_goods(request)
     currency = customs.value.currency
@@ -309,7 +309,7 @@ def _event(body: sdk.Answer) -> TrackingEvent:
 
 
 def address_query(address: Address) -> dict[str, str]:
-    """The request that checks whether DHL delivers to a place."""
+    """The request for a check of DHL's delivery to a place."""
     return filled(
         {
             "type": "delivery",
@@ -322,7 +322,7 @@ def address_query(address: Address) -> dict[str, str]:
 
 
 def read_address(response: sdk.Response, address: Address) -> AddressResult:
-    """Parse whether DHL delivers to a place, and the place's name as DHL spells it."""
+    """Parse the check of DHL's delivery to a place, with the place's name as DHL spells it."""
     body = sdk.read_answer(response)
     if "address" not in body.raw:
         raise sdk.malformed(response, "address")
@@ -361,7 +361,7 @@ def refused_address(address: Address, error: sdk.VendorRejected) -> AddressResul
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for an answer's status, with DHL's text."""
+    """The error for a response's status, with DHL's text."""
     if sdk.is_success(response.status):
         return None
     try:

@@ -130,7 +130,7 @@ def handover_time(day: date, ready: time, offset: str) -> str:
 
 
 def rates_body(request: RateRequest, account: str, planned: str) -> dict[str, Any]:
-    """The body of the request for a shipment's rates."""
+    """The body of a request for a shipment's rates."""
     customs, insurance = request.customs, request.insurance
     amounts: list[dict[str, Any]] = []
     if customs is not None:

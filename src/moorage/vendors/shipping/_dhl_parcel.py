@@ -1,4 +1,4 @@
-"""Requests to DHL Parcel in Germany and parsing of its answers, without I/O."""
+"""Requests to DHL Parcel in Germany and parsing of its responses, without I/O."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _details(parcel: Parcel) -> dict[str, Any]:
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer: about the only shipment, the whole request, or a parcel's number."""
+    """The error in a response: about the only shipment, the whole request, or a parcel's number."""
     body = error_object(response)
     item = body.object("items.0")
     status = item.object("sstatus") or body.object("status") or body
@@ -210,7 +210,7 @@ def read_order(
 def read_labels(
     ref: sdk.Ref, label: LabelFormat | None, response: sdk.Response
 ) -> tuple[Label, ...]:
-    """Parse the label in an answer; empty if there is none."""
+    """Parse the label in a response; empty if there is none."""
     document = sdk.read_answer(response).object("items.0.label")
     zpl = document.text("zpl2")
     # DHL sends ZPL as it is, and PDF in base64.

@@ -33,4 +33,4 @@ COUNTRIES: Final = _pairs(
     VN:VNM VU:VUT WF:WLF WS:WSM YE:YEM YT:MYT ZA:ZAF ZM:ZMB ZW:ZWE
     """
 )
-"""Codes of ISO 3166-1 with three letters, by those with two."""
+"""The three-letter country codes of ISO 3166-1, by the two-letter codes."""

@@ -21,7 +21,7 @@ _STATUSES: Final = {
 
 
 async def fetch_tracking(wire: sdk.Wire, number: str) -> Tracking:
-    """Fetch the progress of a parcel."""
+    """Fetch the tracking of a parcel."""
     query = {"trackingNumber": number, "service": "parcel-de", "language": "en"}
     request = sdk.Request.get("/track/shipments", query=query)
     return _tracking(number, await wire.send(request, to=TRACKING))

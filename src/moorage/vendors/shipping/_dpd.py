@@ -1,4 +1,4 @@
-"""Requests to DPD's META-API and parsing of its answers, without I/O."""
+"""Requests to DPD's META-API and parsing of its responses, without I/O."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _parcel(parcel: Parcel) -> dict[str, Any]:
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer, which is an object or a list of objects."""
+    """The error in a response, which is an object or a list of objects."""
     if sdk.is_success(response.status):
         return None
     problem = error_object(response)
@@ -111,7 +111,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
 
 
 def bearer_header(response: sdk.Response) -> dict[str, str]:
-    """The header that carries the token from a login's answer."""
+    """The header that carries the token from a login's response."""
     token = sdk.required(response.headers.get(_GRANTED), response, _GRANTED)
     return {"Authorization": f"Bearer {token}"}
 
@@ -161,7 +161,7 @@ def label_body(ref: sdk.Ref, customer: Mapping[str, str]) -> dict[str, Any]:
 def read_labels(
     number: str, label_format: LabelFormat, response: sdk.Response
 ) -> tuple[Label, ...]:
-    """Parse the label in an answer; empty if there is none."""
+    """Parse the label in a response; empty if there is none."""
     content = decoded_base64(sdk.read_answer(response).text("label.base64Data"))
     if content is None:
         return ()

@@ -50,7 +50,7 @@ def item_charges(
     """The charges on each item, from the charges on the lines by number.
 
     Raises:
-        VendorFailed: the answer lacks a line, so that the estimate would be too low.
+        VendorFailed: the response lacks a line, so that the estimate would be too low.
     """
     parts: list[list[ItemDuties]] = [[] for _ in customs.items]
     for number, line in goods_lines(customs).items():

@@ -1,4 +1,4 @@
-"""Requests to EasyPost and parsing of its answers, without I/O."""
+"""Requests to EasyPost and parsing of its responses, without I/O."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def pickup_body(request: PickupRequest) -> dict[str, Any]:
 
 
 async def schedule_pickup(wire: sdk.Wire, request: PickupRequest, /, *, key: str) -> Pickup:
-    """Schedule the cheapest pickup; if the answer is lost, look up whether it is scheduled."""
+    """Schedule the cheapest pickup; if the response is lost, look up whether it is scheduled."""
     pickup_request = sdk.Request.post("/v2/pickups", json=pickup_body(request)).evolve(
         idempotent=True
     )
@@ -75,7 +75,7 @@ async def cancel_pickup(wire: sdk.Wire, ref: sdk.Ref, /) -> Pickup:
 async def create_manifest(
     wire: sdk.Wire, shipments: tuple[sdk.Ref, ...], /, *, key: str
 ) -> Manifest:
-    """Create a scan form; if the answer is lost, look for the form of the first shipment."""
+    """Create a scan form; if the response is lost, look for the form of the first shipment."""
     body = {"scan_form": {"shipments": [{"id": ref.id} for ref in shipments]}}
     try:
         form = await wire.send(

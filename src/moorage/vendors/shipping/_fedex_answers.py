@@ -47,7 +47,7 @@ _DAYS: Final = {"ONE_DAY": 1} | {
 
 
 def read_rates(wire: sdk.Wire, response: sdk.Response) -> RateResult:
-    """Parse the rates in an answer, and FedEx's messages about them."""
+    """Parse the rates in a response, and FedEx's messages about them."""
     body = sdk.read_answer(response)
     offers = body.value("output.rateReplyDetails")
     if offers is None and not body.object("output"):
@@ -97,7 +97,7 @@ def _price(body: sdk.Answer, kind: str) -> sdk.Money | None:
 
 
 def read_alerts(body: sdk.Answer, path: str = "output.alerts") -> tuple[CarrierMessage, ...]:
-    """Parse the additional messages in FedEx's answer."""
+    """Parse the additional messages in FedEx's response."""
     return tuple(
         CarrierMessage(carrier=CARRIER, code=item.text("code"), text=item.text("message"))
         for item in body.objects(path)
@@ -115,7 +115,7 @@ def read_shipment(wire: sdk.Wire, response: sdk.Response) -> Shipment:
     """Parse a bought shipment and its labels.
 
     Raises:
-        VendorFailed: the answer does not identify the shipment.
+        VendorFailed: the response does not identify the shipment.
     """
     body = sdk.read_answer(response)
     sold_shipment = sdk.as_answer(body.value("output.transactionShipments.0"))
@@ -177,7 +177,7 @@ def _labels(piece: sdk.Answer) -> list[Label]:
 
 
 def read_address(response: sdk.Response, address: Address) -> AddressResult:
-    """Parse the answer to an address check."""
+    """Parse the response to an address check."""
     body = sdk.read_answer(response)
     resolved_answer = sdk.as_answer(body.value("output.resolvedAddresses.0"))
     if not resolved_answer:
@@ -234,7 +234,7 @@ def read_cancel(response: sdk.Response) -> str:
     """Parse the cancellation of a shipment.
 
     Raises:
-        VendorFailed: the answer does not confirm it.
+        VendorFailed: the response does not confirm it.
     """
     body = sdk.read_answer(response)
     if body.flag("output.cancelledShipment") is not True:
@@ -243,7 +243,7 @@ def read_cancel(response: sdk.Response) -> str:
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body; FedEx also reports errors with a success status."""
+    """The error in a response's body; FedEx also reports errors with a success status."""
     body = sdk.error_answer(response)
     error = next(body.objects("errors"), None)
     if error is None and sdk.is_success(response.status):

@@ -1,4 +1,4 @@
-"""Parsing of FedEx's tracking answers, and of shipments found by their tracking numbers."""
+"""Parsing of FedEx's tracking responses, and of shipments found by their tracking numbers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ _STATUSES: Final = {
 
 
 def recovered_shipment(wire: sdk.Wire, tracks: list[sdk.Answer], service: str) -> Shipment:
-    """A shipment found after the answer to its purchase was lost; it has numbers but no labels."""
+    """A shipment found after the response to its purchase was lost.
+
+    It has numbers but no labels.
+    """
     numbers = [number for item in tracks if (number := tracking_number(item))]
     warning = CarrierMessage(
         carrier=CARRIER,

@@ -1,4 +1,4 @@
-"""Parsing of GLS's answers, without I/O."""
+"""Parsing of GLS's responses, without I/O."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _CANCELLATIONS: Final = {
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """Return the error for an answer: ShipIT reports it in headers, other APIs in the body."""
+    """Return the error for a response: ShipIT reports it in headers, other APIs in the body."""
     body = error_answer(response)
     if is_success(response.status):
         parcel = body.object("parcels.0")
@@ -138,7 +138,7 @@ def read_shipment(
     track_id = required(parcel.text("TrackID"), response, "TrackID")
     number = required(parcel.text("ParcelNumber"), response, "ParcelNumber")
     printed = body.object("CreatedShipment.PrintData.0")
-    # The description has a list of texts here, and the programs of others read a single text.
+    # DHL's description says a list of texts here, but other programs read a single text.
     content = printed.text("Data") or printed.text("Data.0")
     label = Label(
         format=label_format,
@@ -175,7 +175,7 @@ def found_parcel(mark: str, response: Response) -> tuple[str, str | None]:
 
 
 def read_cancel(ref: Ref, response: Response) -> CancelResult:
-    """Parse the answer to a cancellation.
+    """Parse the response to a cancellation.
 
     Raises:
         VendorRejected: the parcel is on its way.
@@ -192,7 +192,7 @@ def read_cancel(ref: Ref, response: Response) -> CancelResult:
 def read_track(response: Response, number: str) -> Tracking:
     """Parse the progress of a parcel.
 
-    The answer's own number lacks the last digit of the parcel number, so it is not returned.
+    The response's own number lacks the last digit of the parcel number, so it is not returned.
     """
     body = read_answer(response)
     parcel = body.object("parcels.0")

@@ -1,4 +1,4 @@
-"""Requests to PostNord and parsing of its answers, without I/O."""
+"""Requests to PostNord and parsing of its responses, without I/O."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def _item(parcel: Parcel) -> dict[str, Any]:
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """Return the error for an answer of PostNord's gateway, of a request, or of a booking."""
+    """Return the error for a response of PostNord's gateway, of a request, or of a booking."""
     body, kind = sdk.error_answer(response), kind_of(response.status)
     if sdk.is_success(response.status):
         body, kind = body.object(f"{_BOOKING}.errorResponse"), sdk.VendorRejected

@@ -1,4 +1,4 @@
-"""Requests to Royal Mail's Click & Drop and parsing of its answers, without I/O."""
+"""Requests to Royal Mail's Click & Drop and parsing of its responses, without I/O."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _contents(customs: Customs) -> Iterator[dict[str, Any]]:
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """Return the error for an answer: about an order, its label, or the whole request."""
+    """Return the error for a response: about an order, its label, or the whole request."""
     body = error_object(response)
     if sdk.is_success(response.status):
         problem = next((item for path in _PROBLEMS if (item := body.object(path))), None)
@@ -184,7 +184,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
 
 
 def created_order(response: sdk.Response | None) -> str | None:
-    """The number of the order in an answer; None if no order was created."""
+    """The number of the order in a response; None if no order was created."""
     if response is None:
         return None
     return sdk.error_answer(response).text("createdOrders.0.orderIdentifier")
@@ -197,7 +197,7 @@ def read_created(wire: sdk.Wire, service: str, response: sdk.Response) -> Shipme
 
 
 def read_order(wire: sdk.Wire, service: str | None, response: sdk.Response) -> Shipment:
-    """Parse the only order in an answer, without its label.
+    """Parse the only order in a response, without its label.
 
     Raises:
         VendorFailed: there is no order, or there are several.

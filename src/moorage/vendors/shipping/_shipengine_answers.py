@@ -1,4 +1,4 @@
-"""Parsing of ShipEngine's answers, without I/O."""
+"""Parsing of ShipEngine's responses, without I/O."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def _event(body: sdk.Answer) -> TrackingEvent:
 
 
 def read_address(response: sdk.Response, address: Address) -> AddressResult:
-    """Parse the answer to an address check."""
+    """Parse the response to an address check."""
     results = sdk.read_answers(response)
     if not results:
         raise sdk.malformed(response, "address")
@@ -268,7 +268,7 @@ def read_address(response: sdk.Response, address: Address) -> AddressResult:
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body; ShipEngine also reports errors with a success status."""
+    """The error in a response's body; ShipEngine also reports errors with a success status."""
     body = sdk.error_answer(response)
     if sdk.is_success(response.status):
         return _refusal_error(request, response, body)

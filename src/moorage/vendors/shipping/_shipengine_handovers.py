@@ -71,7 +71,7 @@ def pickup_body(request: PickupRequest) -> dict[str, Any]:
 
 
 async def schedule_pickup(wire: sdk.Wire, request: PickupRequest, /, *, key: str) -> Pickup:
-    """Schedule a pickup; if the answer is lost, look for the pickup of these labels."""
+    """Schedule a pickup; if the response is lost, look for the pickup of these labels."""
     body = pickup_body(request)
     try:
         booked = await wire.send(
@@ -105,7 +105,7 @@ async def cancel_pickup(wire: sdk.Wire, ref: sdk.Ref, /) -> Pickup:
 async def create_manifest(
     wire: sdk.Wire, shipments: tuple[sdk.Ref, ...], /, *, key: str
 ) -> Manifest:
-    """Create manifests; if the answer is lost, look for the manifests of these labels."""
+    """Create manifests; if the response is lost, look for the manifests of these labels."""
     labels = [ref.id for ref in shipments]
     try:
         creating = sdk.Request.post("/v1/manifests", json={"label_ids": labels})
@@ -258,7 +258,7 @@ def _manifest_answer(response: sdk.Response) -> sdk.Answer:
 
 
 def _manifests(body: sdk.Answer) -> list[sdk.Answer]:
-    """The manifests in an answer, which may be a list or a single manifest."""
+    """The manifests in a response, which may be a list or a single manifest."""
     return list(body.objects("manifests")) or ([body] if body.text("manifest_id") else [])
 
 

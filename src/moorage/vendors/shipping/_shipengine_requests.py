@@ -98,7 +98,7 @@ def rates_body(request: RateRequest, carriers: Sequence[str], insurer: str) -> d
 def _shipment(request: RateRequest, insurer: str) -> dict[str, Any]:
     customs = request.customs
     body = {
-        # By default, it ships to the address that it considers better.
+        # By default, the vendor ships to the address that it considers better.
         "validate_address": "no_validation",
         "ship_from": address_body(request.sender),
         "ship_to": address_body(request.recipient),

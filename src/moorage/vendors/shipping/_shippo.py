@@ -1,4 +1,4 @@
-"""Requests to Shippo and parsing of its answers, without I/O."""
+"""Requests to Shippo and parsing of its responses, without I/O."""
 
 from __future__ import annotations
 
@@ -308,7 +308,7 @@ def _event(body: sdk.Answer) -> TrackingEvent:
 
 
 def read_address(response: sdk.Response, address: Address) -> AddressResult:
-    """Parse the answer to an address check."""
+    """Parse the response to an address check."""
     body = sdk.read_answer(response)
     fields = {
         field_name: body.text(vendor_field)
@@ -335,7 +335,7 @@ def read_address(response: sdk.Response, address: Address) -> AddressResult:
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body; a failed label purchase has status 201."""
+    """The error in a response's body; a failed label purchase has status 201."""
     try:
         body = sdk.as_answer(response.json())
     except sdk.InvalidData:
@@ -348,7 +348,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
         sentence = f"Shippo could not buy the label: {words or 'no reason is given.'}"
         kind: type[sdk.VendorRejected] = sdk.VendorRejected
     elif response.status == 400 and body.text("detail") is None:
-        # An object with the names of the wrong fields and their errors.
+        # The error is an object with the names of the wrong fields and their errors.
         code, details = next(((name, details) for name, details in body.raw.items()), (None, None))
         words = (
             " ".join(item for item in details if isinstance(item, str))

@@ -46,7 +46,7 @@ def pickup_body(request: PickupRequest, carrier_account: str, key: str) -> dict[
 
 
 async def schedule_pickup(wire: sdk.Wire, request: PickupRequest, /, *, key: str) -> Pickup:
-    """Schedule a pickup; Shippo lists no pickups, so a lost answer leaves the outcome unknown."""
+    """Schedule a pickup; Shippo lists no pickups, so a lost response leaves the outcome unknown."""
     offers = [await _offer(wire, ref) for ref in request.shipments]
     body = pickup_body(request, _common_text(offers, "carrier_account"), key)
     booked = await wire.send(
@@ -77,7 +77,7 @@ async def schedule_pickup(wire: sdk.Wire, request: PickupRequest, /, *, key: str
 async def create_manifest(
     wire: sdk.Wire, shipments: tuple[sdk.Ref, ...], /, *, key: str
 ) -> Manifest:
-    """Create a manifest; if the answer is lost, look for the manifest of these labels."""
+    """Create a manifest; if the response is lost, look for the manifest of these labels."""
     offers = [await _offer(wire, ref) for ref in shipments]
     response = await wire.send(sdk.Request.get(_path("shipments", _text(offers[0], "shipment"))))
     shipment = sdk.read_answer(response)

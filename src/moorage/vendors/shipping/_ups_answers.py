@@ -1,4 +1,4 @@
-"""Parsing of UPS's answers, without I/O."""
+"""Parsing of UPS's responses, without I/O."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ _PEOPLE: Final = "https://www.ups.com/track?tracknum="
 
 
 def read_rates(wire: sdk.Wire, response: sdk.Response) -> RateResult:
-    """Parse the rates in an answer, and UPS's messages about them."""
+    """Parse the rates in a response, and UPS's messages about them."""
     body = sdk.read_answer(response)
     if "RatedShipment" not in body.object("RateResponse").raw:
         raise sdk.malformed(response, "RatedShipment")
@@ -150,7 +150,7 @@ def read_shipment(wire: sdk.Wire, response: sdk.Response, offer: sdk.Ref) -> Shi
 
 
 def read_labels(body: sdk.Answer, path: str, image: str, format: str) -> tuple[Label, ...]:  # noqa: A002 - the vendor's word
-    """The labels in an answer, one for each package."""
+    """The labels in a response, one for each package."""
     labels: list[Label] = []
     for item in body.objects(path):
         format_code = item.text(f"{image}.{format}.Code")
@@ -214,7 +214,7 @@ def read_track(response: sdk.Response, number: str) -> Tracking:
     packages = list(body.object("trackResponse.shipment.0").objects("package"))
     matching_packages = [item for item in packages if item.text("trackingNumber") == number]
     package = next(iter(matching_packages or packages), sdk.as_answer(None))
-    # The newest event comes first, and may have the same second as the one before it.
+    # The newest event comes first; it may have the same second as the event before it.
     newest_events = [_event(activity) for activity in package.objects("activity")]
     events = in_order(reversed(newest_events))
     last_event = newest_events[0] if newest_events else TrackingEvent(status=TrackingStatus.UNKNOWN)
@@ -272,7 +272,7 @@ def _event_time(body: sdk.Answer) -> datetime | None:
 
 
 def read_address(response: sdk.Response, address: Address) -> AddressResult:
-    """Parse the answer to an address check."""
+    """Parse the response to an address check."""
     body = sdk.read_answer(response)
     answer_body = body.object("XAVResponse")
     if not answer_body:
@@ -325,7 +325,7 @@ def _suggested_address(body: sdk.Answer, address: Address, residential: bool | N
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for an answer's code and text."""
+    """The error for a response's code and text."""
     if sdk.is_success(response.status):
         return None
     body = sdk.error_answer(response)

@@ -1,4 +1,4 @@
-"""UPS's landed cost: its request and the parsing of its answer, without I/O."""
+"""UPS's landed cost: its request and the parsing of its response, without I/O."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def read_duties(
 
     Raises:
         VendorRejected: UPS cannot calculate the charges on an item.
-        VendorFailed: the answer lacks an item or an amount, or has another currency.
+        VendorFailed: the response lacks an item or an amount, or has another currency.
     """
     body, customs = sdk.read_answer(response), declared_goods(request)
     currency, shipment = customs.value.currency, body.object("shipment")

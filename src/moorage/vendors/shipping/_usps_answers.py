@@ -1,4 +1,4 @@
-"""Parsing of USPS's answers, without I/O."""
+"""Parsing of USPS's responses, without I/O."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _PEOPLE: Final = "https://tools.usps.com/go/TrackConfirmAction?tLabels="
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for an answer's code and text."""
+    """The error for a response's code and text."""
     if sdk.is_success(response.status):
         return None
     body = sdk.error_answer(response).object("error")
@@ -217,7 +217,7 @@ def _event(body: sdk.Answer) -> TrackingEvent:
 
 
 def read_address(response: sdk.Response, address: Address) -> AddressResult:
-    """Parse the answer to an address check."""
+    """Parse the response to an address check."""
     body = sdk.read_answer(response)
     fields = body.object("address")
     if not fields:

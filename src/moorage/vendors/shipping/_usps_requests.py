@@ -145,7 +145,7 @@ def _measures(request: RateRequest) -> dict[str, int | float]:
         for side in required_dimensions(parcel, 0)
     ]
     weight = convert_measure(parcel.weight, parcel.weight_unit, WeightUnit.POUND, decimals=3)
-    # USPS takes the longest side as the length.
+    # USPS takes the longest side for the length.
     length, width, height = map(as_number, sorted(sides, reverse=True))
     return {"weight": as_number(weight), "length": length, "width": width, "height": height}
 

@@ -1,7 +1,7 @@
 """Colissimo of La Poste: labels by its shipping service, and tracking by La Poste's API Suivi.
 
 Colissimo quotes no prices, takes no idempotency key, and has no search for a label: the outcome of
-a purchase whose answer was lost stays unknown.
+a purchase whose response was lost stays unknown.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Colissimo(sdk.ApiVendor):
         except sdk.VendorRejected as error:
             if error.status != NOT_FOUND:
                 raise
-            # The tracking learns of a label some time after it is bought.
+            # The tracking knows a label only some time after the purchase.
             return tracked_shipment(ref, None)
 
     async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:

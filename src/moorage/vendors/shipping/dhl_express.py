@@ -153,7 +153,7 @@ class DhlExpress(sdk.ApiVendor):
     async def buy(
         self, wire: sdk.Wire, rate: sdk.Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Buy a shipment; if the answer is lost, search for it."""
+        """Buy a shipment; if the response is lost, search for it."""
         request, shipment_mark = required_request(rate_request), search_mark(wire, key)
 
         def buying(day: date) -> sdk.Request:
@@ -190,7 +190,7 @@ class DhlExpress(sdk.ApiVendor):
         label: LabelFormat | None,  # noqa: ARG002 - nothing is sent
         /,
     ) -> tuple[Label, ...]:
-        """Raise an error, because DHL returns the label only in the answer to the purchase."""
+        """Raise an error, because DHL returns the label only in the response to the purchase."""
         raise sdk.UnsupportedByVendor(
             "DHL Express returns a label only in the response to the purchase."
         )
@@ -280,7 +280,7 @@ async def _track_shipment(wire: sdk.Wire, number: str) -> sdk.Answer:
 async def _ask(wire: sdk.Wire, number: str, view: str) -> sdk.Response:
     query = {"trackingView": view, "levelOfDetail": "all"}
     if not number.isdecimal():
-        # The number may be that of a single piece.
+        # The number may be the number of a single piece.
         return await wire.send(
             sdk.Request.get("/tracking", query={"pieceTrackingNumber": number, **query})
         )

@@ -1,7 +1,7 @@
 """DHL Parcel in Germany: labels by the Parcel DE Shipping API, and DHL's tracking of shipments.
 
-DHL Parcel quotes no prices, takes no idempotency key, and has no search for a label: the outcome
-of a purchase whose answer was lost stays unknown. It forgets a shipment once it is deleted, and may
+DHL Parcel quotes no prices, takes no idempotency key, and has no search for a label: the outcome of
+a purchase whose response was lost stays unknown. It forgets a shipment once it is deleted, and may
 forget one that was handed over; the tracking tells which.
 """
 

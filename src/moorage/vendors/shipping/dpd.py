@@ -1,7 +1,7 @@
 """DPD: labels of the group's companies in Europe, by its META-API.
 
 The META-API quotes no prices, takes no idempotency key, and has no search for a label: the outcome
-of a purchase whose answer was lost stays unknown. Each operation begins with a login.
+of a purchase whose response was lost stays unknown. Each operation begins with a login.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Dpd(sdk.ApiVendor):
         self, wire: sdk.Wire, ref: sdk.Ref, label: LabelFormat | None
     ) -> sdk.Response:
         label_format, size = _label_format(ref, label), ref.other("size")
-        # The paper belongs to a label in PDF.
+        # The paper format applies to a label in PDF.
         paper = LabelSize(size) if size and label_format is LabelFormat.PDF else None
         query = label_query(label_format, paper)
         request = sdk.Request.post(

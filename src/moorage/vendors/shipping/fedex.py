@@ -68,7 +68,7 @@ _PICKUPS: Final = (
 _LONGEST_ID: Final = 40
 _DAY: Final = timedelta(days=1)
 _SEARCH_PERIOD: Final = 3 * _DAY
-"""Seconds for which a purchase with a lost answer is searched."""
+"""Seconds for which a purchase with a lost response is searched."""
 
 
 @attrs.frozen(kw_only=True)
@@ -184,7 +184,7 @@ class FedEx(sdk.Vendor):
     async def buy(
         self, wire: sdk.Wire, rate: sdk.Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Buy a shipment; if the answer is lost, search for it."""
+        """Buy a shipment; if the response is lost, search for it."""
         shipment_mark = search_mark(wire, key)
         body = shipment_body(
             required_request(rate_request),
@@ -217,7 +217,7 @@ class FedEx(sdk.Vendor):
         label: LabelFormat | None,  # noqa: ARG002 - nothing is sent
         /,
     ) -> tuple[Label, ...]:
-        """Raise an error, because FedEx returns labels only in the answer to the purchase."""
+        """Raise an error, because FedEx returns labels only in the response to the purchase."""
         raise sdk.UnsupportedByVendor("FedEx returns a label only in the response to the purchase.")
 
     async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:

@@ -1,8 +1,8 @@
 """GLS: labels and tracking in Europe, by the ShipIT and Track And Trace APIs of the GLS Group.
 
 GLS quotes no prices: an account states those of its contract, and GLS says which products it takes
-between two postal codes. It has no idempotency key: a purchase whose answer was lost is searched by
-a reference.
+between two postal codes. It has no idempotency key: a purchase whose response was lost is searched
+by a reference.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Gls(sdk.OAuthVendor):
     async def buy(
         self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Order a label; if the answer is lost, search for it."""
+        """Order a label; if the response is lost, search for it."""
         request, mark = required_request(rate_request), search_mark(wire, key)
         order = label_request(request, rate, self.contact_id, mark, self.zebra_template)
         today = wire.now().date()
@@ -149,11 +149,11 @@ class Gls(sdk.OAuthVendor):
         except sdk.VendorRejected as error:
             if error.vendor_code != UNKNOWN_NUMBER:
                 raise
-            # The tracking may learn of a label some time after it is bought.
+            # The tracking may know a label only some time after the purchase.
             return bought_shipment(ref, await self.get_labels(wire, ref, None))
         is_canceled = tracking.status is TrackingStatus.CANCELED
         labels: tuple[Label, ...] = ()
-        # GLS does not say how long it prints a label again.
+        # GLS does not document for how long it prints a label again.
         with suppress(sdk.VendorRejected):
             labels = () if is_canceled else await self.get_labels(wire, ref, None)
         return attrs.evolve(

@@ -1,7 +1,7 @@
 """PostNord: labels and tracking in the Nordic countries.
 
-PostNord quotes no prices, takes no idempotency key, and has no search for a label: the outcome of
-a purchase whose answer was lost stays unknown.
+PostNord quotes no prices, takes no idempotency key, and has no search for a label: the outcome of a
+purchase whose response was lost stays unknown.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class PostNord(sdk.ApiVendor):
 
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Shipment:
         """Get a shipment's state, without its label."""
-        # The tracking learns of a label some time after it is bought.
+        # The tracking knows a label only some time after the purchase.
         return tracked_shipment(ref, read_tracking(ref.id, await self._track(wire, ref.id)))
 
     async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:

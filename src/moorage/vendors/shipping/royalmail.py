@@ -1,6 +1,6 @@
 """Royal Mail: labels by the API of Click & Drop, for business accounts.
 
-Click & Drop quotes no prices and takes no idempotency key. A purchase whose answer was lost is
+Click & Drop quotes no prices and takes no idempotency key. A purchase whose response was lost is
 found by the reference of its order, to which moorage adds a mark.
 """
 
@@ -74,7 +74,7 @@ class RoyalMail(sdk.ApiVendor):
     async def buy(
         self, wire: sdk.Wire, rate: sdk.Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Create an order with its label; if the answer is lost, search for the order."""
+        """Create an order with its label; if the response is lost, search for the order."""
         request, code = required_request(rate_request), service_code(CARRIER, rate.id)
         own_reference = request.parcels[0].reference or request.reference
         reference = marked_reference(own_reference, search_mark(wire, key))
@@ -90,7 +90,7 @@ class RoyalMail(sdk.ApiVendor):
         except sdk.VendorRejected as error:
             order = created_order(error.response)
             if order is not None:
-                # An order without a label costs nothing, but somebody may print its label by hand.
+                # An order without a label costs nothing, but a person may print its label by hand.
                 with suppress(sdk.ConnectorError):
                     await wire.send(sdk.Request.delete(order_path(order)))
             raise

@@ -109,7 +109,7 @@ class ShipEngine(sdk.ApiVendor):
         self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
         """Get the rates for a shipment."""
-        # A refusal by our own checks comes before any request.
+        # moorage's own checks refuse before any request is sent.
         layout_of(request)
         rates_body(request, (), self.insurer)
         carriers = request.carrier_accounts or self.carriers or await _every_carrier(wire)
@@ -129,7 +129,7 @@ class ShipEngine(sdk.ApiVendor):
         *,
         key: str,
     ) -> Shipment:
-        """Buy a label; if the answer is lost, search for it."""
+        """Buy a label; if the response is lost, search for it."""
         if rate.other("file") is None:
             raise sdk.InvalidData(
                 "The reference does not identify a rate of ShipEngine.",
@@ -195,7 +195,7 @@ class ShipEngine(sdk.ApiVendor):
         body = sdk.read_answer(response)
         if body.flag("approved") is None:
             raise sdk.malformed(response, "approved")
-        # The answer tells that the label is void, but not that the carrier refunds it.
+        # The response states that the label is void, but not that the carrier refunds it.
         voided = await wire.send(sdk.Request.get(_path(ref)), parse=_identified_answer)
         return read_cancellation(ref, voided, status)
 

@@ -140,7 +140,7 @@ class Shippo(sdk.ApiVendor):
         *,
         key: str,
     ) -> Shipment:
-        """Buy a label; if the answer is lost, search for it."""
+        """Buy a label; if the response is lost, search for it."""
         if rate.other("file") is None:
             raise sdk.InvalidData(
                 "The reference does not identify a rate of Shippo.",
@@ -193,7 +193,7 @@ class Shippo(sdk.ApiVendor):
         transaction = await _transaction(wire, ref)
         number, carrier = transaction.text("tracking_number"), ref.other("carrier")
         if number is not None and carrier is None:
-            # Events of a shipment name only its transaction.
+            # The events of a shipment name only its transaction.
             carrier = read_offer(await _offer(wire, transaction))[0]
         if number is None or carrier is None:
             return Tracking(

@@ -110,7 +110,7 @@ class Ups(sdk.OAuthVendor):
     async def buy(
         self, wire: sdk.Wire, rate: sdk.Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Buy a shipment; if the answer is lost, search for it."""
+        """Buy a shipment; if the response is lost, search for it."""
         request, shipment_mark = required_request(rate_request), search_mark(wire, key)
 
         def buying(day: date) -> sdk.Request:
@@ -149,7 +149,7 @@ class Ups(sdk.OAuthVendor):
         except sdk.VendorRejected as error:
             if error.status != _NOT_FOUND:
                 raise
-            # The tracking learns of a label some time after it is bought.
+            # The tracking knows a label only some time after the purchase.
             return bought_shipment(wire, ref.id, await self.get_labels(wire, ref, None))
         void = tracking.status is TrackingStatus.CANCELED
         recovered_label = (

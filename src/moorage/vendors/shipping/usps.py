@@ -56,7 +56,7 @@ _NOT_FOUND: Final = 404
 _PRICES: Final = ("COMMERCIAL", "RETAIL")
 _MAIL_CLASSES: Final = ("USPS_GROUND_ADVANTAGE", "PRIORITY_MAIL", "PRIORITY_MAIL_EXPRESS")
 _KEYS: Final = sdk.VendorKeys(
-    # USPS publishes no time; an hour covers the usual repeats.
+    # USPS publishes no retention time; an hour covers the usual repeats.
     memory=3_600.0,
     repeat=sdk.RepeatedKey.REPLAYED,
     documentation=("https://developers.usps.com/domesticlabelsv3",),
@@ -147,7 +147,7 @@ class Usps(sdk.OAuthVendor):
         except sdk.VendorRejected as error:
             if error.vendor_code != UNKNOWN_NUMBER:
                 raise
-            # The tracking learns of a label some time after it is bought.
+            # The tracking knows a label only some time after the purchase.
             return attrs.evolve(bought_shipment(ref), state=ShipmentState.UNKNOWN)
         return attrs.evolve(
             bought_shipment(ref), vendor_status=tracking.vendor_status, raw=tracking.raw

@@ -1,4 +1,4 @@
-"""Conversion of Amazon's answers to values of the contract."""
+"""Conversion of Amazon's responses to values of the contract."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _SHIPPED_BY_SELLER: Final = "MERCHANT"
 
 
 def _error_code_and_text(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The code and text of an answer's first error."""
+    """The code and text of a response's first error."""
     error = sdk.error_answer(response).object("errors.0")
     return error.text("code"), sdk.masked_words(error.text("message"))
 
@@ -130,10 +130,10 @@ def _address(place: sdk.Answer) -> Address | None:
 
 
 def read_order(ref: sdk.MakeRef, response: sdk.Response, answer: sdk.Answer) -> ShopOrder:
-    """Return the order in an answer of Amazon.
+    """Return the order in a response of Amazon.
 
     Raises:
-        VendorFailed: the answer lacks a field that every order has.
+        VendorFailed: the response lacks a field that every order has.
     """
     id_ = sdk.required(answer.text("orderId"), response, "orderId")
     if not sdk.is_list(answer.value("orderItems")):
@@ -168,10 +168,10 @@ class OrderParcels:
     """The quantities of an order that are left to ship, and the parcels that Amazon knows.
 
     Attributes:
-        marketplace: id of the order's marketplace; None if the answer lacks it.
+        marketplace: id of the order's marketplace; None if the response lacks it.
         left: remaining quantity of each line, by the line's id.
         parcels: reference and tracking number of each parcel.
-        read_at: time of the answer by Amazon's clock; None if it states none.
+        read_at: time of the response by Amazon's clock; None if it states none.
         answer: the order.
         response: the response with the order.
     """
@@ -204,7 +204,7 @@ def read_parcels(response: sdk.Response) -> OrderParcels:
     """Parse the quantities of an order that are left to ship, and its parcels.
 
     Raises:
-        VendorFailed: the answer lacks the lines or their quantities.
+        VendorFailed: the response lacks the lines or their quantities.
     """
     answer = sdk.read_answer(response).object("order")
     if not sdk.is_list(answer.value("orderItems")):
@@ -233,10 +233,10 @@ def read_parcels(response: sdk.Response) -> OrderParcels:
 
 
 def read_item(ref: sdk.MakeRef, response: sdk.Response, marketplace: str) -> ShopItem:
-    """Return a seller's listing in a marketplace from an answer of Amazon.
+    """Return a seller's listing in a marketplace from a response of Amazon.
 
     Raises:
-        VendorFailed: the answer lacks the number or the type of the product.
+        VendorFailed: the response lacks the number or the type of the product.
     """
     answer = sdk.read_answer(response)
     sku = sdk.required(answer.text("sku"), response, "sku")

@@ -44,7 +44,7 @@ def nearest_valid_time(at: datetime) -> datetime:
 async def found_or_unknown(
     unknown_outcome: sdk.OutcomeUnknown, look_up: Callable[[], Awaitable[R | None]]
 ) -> R:
-    """Look up the result of a step at the shop, after the answer to the step was lost.
+    """Look up the result of a step at the shop, after the response to the step was lost.
 
     Args:
         unknown_outcome: error of the step.

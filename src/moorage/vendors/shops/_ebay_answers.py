@@ -1,4 +1,4 @@
-"""Conversion of eBay's answers to values of the contract."""
+"""Conversion of eBay's responses to values of the contract."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _OF_A_REFUND_TOO: Final = frozenset({"PENDING", "FAILED"})
 """Words that are about the payment, or about a refund if there is one."""
 
 _CODES: Final[Mapping[str, Any]] = {
-    # An order or a line that does not exist, and a seller who is suspended.
+    # The code means an unknown order or line, or a suspended seller.
     **dict.fromkeys(("32100", "32200", "32400"), sdk.VendorRejected),
 }
 _STATUSES: Final[Mapping[int, Any]] = {
@@ -50,7 +50,7 @@ _STATUSES: Final[Mapping[int, Any]] = {
 
 
 def _error_code_and_text(response: Response) -> tuple[str | None, str | None]:
-    """The code and text of an answer's first error."""
+    """The code and text of a response's first error."""
     error = sdk.error_answer(response).object("errors.0")
     return error.text("errorId"), _text(error)
 
@@ -65,11 +65,11 @@ REFUSALS: Final = sdk.Refusals(
 
 
 def check_updated(response: Response, offer: str) -> Answer:
-    """Check that an offer was updated; the answer has one status for each updated object.
+    """Check that an offer was updated; the response has one status for each updated object.
 
     Raises:
         VendorRejected: eBay refused a part.
-        VendorFailed: a part failed at eBay, or the answer lacks the offer.
+        VendorFailed: a part failed at eBay, or the response lacks the offer.
     """
     answer = sdk.read_answer(response)
     parts = list(answer.objects("responses"))
@@ -154,10 +154,10 @@ def _line(answer: Answer, response: Response) -> OrderLine:
 
 
 def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
-    """Return the order in an answer of eBay.
+    """Return the order in a response of eBay.
 
     Raises:
-        VendorFailed: the answer lacks a field that every order has.
+        VendorFailed: the response lacks a field that every order has.
     """
     id_ = sdk.required(answer.text("orderId"), response, "orderId")
     summary = answer.object("pricingSummary")

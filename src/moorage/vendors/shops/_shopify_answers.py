@@ -1,4 +1,4 @@
-"""Conversion of Shopify's answers and errors to values of the contract."""
+"""Conversion of Shopify's responses and errors to values of the contract."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ _ORDER_ID: Final = "gid://shopify/Order/"
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer; Shopify sends most errors with a success status."""
+    """The error in a response; Shopify sends most errors with a success status."""
     answer = sdk.error_answer(response)
     if response.status >= 500 or response.status == _TIMEOUT:
         return None
@@ -123,11 +123,11 @@ def _pause(cost: sdk.Answer) -> float | None:
 
 
 def required_object(response: sdk.Response, path: str) -> sdk.Answer:
-    """The object in an answer, which must exist because its id was requested.
+    """The object in a response, which must exist because its id was requested.
 
     Raises:
         VendorRejected: the shop has no object with this id.
-        VendorFailed: the answer does not state whether the object exists.
+        VendorFailed: the response does not state whether the object exists.
     """
     answer = sdk.read_answer(response)
     if answer.object("data").raw.get(path, answer) is None:
@@ -164,7 +164,7 @@ def next_cursor(response: sdk.Response, page: sdk.Answer) -> str | None:
     """The cursor of the next page; None after the last page.
 
     Raises:
-        VendorFailed: the answer does not say whether there is a next page.
+        VendorFailed: the response does not say whether there is a next page.
     """
     has_next = sdk.required(page.flag("pageInfo.hasNextPage"), response, "pageInfo.hasNextPage")
     if not has_next:
@@ -181,7 +181,7 @@ async def all_nodes(
     """The entries of a list, from its first page and all further pages.
 
     Args:
-        response: answer with the first page.
+        response: response with the first page.
         page: first page.
         name: name of the list.
         read_page: reads the page after a cursor.
@@ -253,7 +253,7 @@ def read_order(
     """An order with its lines.
 
     Raises:
-        VendorFailed: the answer lacks a field that every order has.
+        VendorFailed: the response lacks a field that every order has.
     """
     id_ = sdk.required(answer.text("id"), response, "id")
     total = _money(answer, "currentTotalPriceSet.shopMoney")

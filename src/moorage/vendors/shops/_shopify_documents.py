@@ -54,7 +54,7 @@ def _order(lines: int) -> str:
 }}"""
 
 
-# Shopify refuses a query that costs more than 1000 points: one for each object on a full page.
+# Shopify refuses a query that costs more than 1,000 points; a full page costs one point per object.
 ORDERS: Final = f"""query Orders($first: Int!, $after: String, $query: String) {{
   orders(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) {{
     nodes {_order(10)}

@@ -24,7 +24,7 @@ _ENDED_STATUSES: Final = frozenset({"CANCELLED", "ERROR", "FAILURE"})
 
 @attrs.frozen
 class Parcels:
-    """The fulfilments and fulfilment orders of an order, with the answer that contained them."""
+    """The fulfilments and fulfilment orders of an order, with the response that contained them."""
 
     order: Answer
     response: Response
@@ -34,7 +34,7 @@ def read_parcels(response: Response) -> Parcels:
     """The fulfilments and the fulfilment orders of an order.
 
     Raises:
-        VendorFailed: the answer lacks one of them.
+        VendorFailed: the response lacks one of them.
     """
     order = required_object(response, "order")
     for path in ("fulfillments", "fulfillmentOrders.nodes"):
@@ -80,7 +80,7 @@ async def all_parts(
     Args:
         wire: sends the requests for further pages.
         ref: reference of the order.
-        parcels: answer with the first page.
+        parcels: response with the first page.
         key: idempotency key of the parcel, so that a repeat sends the same parcel.
         lines: True to read all lines of the parts that are open.
     """

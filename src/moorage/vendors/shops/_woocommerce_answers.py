@@ -1,4 +1,4 @@
-"""Conversion of WooCommerce's answers to values of the contract."""
+"""Conversion of WooCommerce's responses to values of the contract."""
 
 from __future__ import annotations
 
@@ -96,10 +96,10 @@ def _line(answer: Answer, currency: str, fulfilment: OrderFulfilment) -> OrderLi
 
 
 def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
-    """Return the order in an answer of WooCommerce.
+    """Return the order in a response of WooCommerce.
 
     Raises:
-        VendorFailed: the answer lacks a field that every order has.
+        VendorFailed: the response lacks a field that every order has.
     """
     id_ = sdk.required(answer.text("id"), response, "id")
     status = sdk.required(answer.text("status"), response, "status")
@@ -122,7 +122,7 @@ def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
         tax=sdk.as_money(answer.value("total_tax"), currency),
         shipping=sdk.as_money(answer.value("shipping_total"), currency),
         discount=sdk.as_money(answer.value("discount_total"), currency),
-        # Taxes have fields of their own, also if customers see prices with tax.
+        # Taxes are in separate fields, even if customers see prices with tax.
         prices_include_tax=False,
         email=answer.text("billing.email"),
         billing_address=_address(answer.object("billing")),

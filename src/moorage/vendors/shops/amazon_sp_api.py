@@ -2,8 +2,8 @@
 
 Orders are read by version 2026-01-01 of the Orders API, parcels confirmed by its version v0, and
 listings changed by version 2021-08-01 of the Listings Items API. Amazon takes no idempotency key,
-but a number for each parcel of an order; a parcel with the number of an earlier parcel replaces
-it. So the number is derived from the key, and a parcel whose answer was lost is looked up by the
+but a number for each parcel of an order; a parcel with the number of an earlier parcel replaces it.
+So the number is derived from the key, and a parcel whose response was lost is looked up by the
 number.
 """
 
@@ -177,7 +177,7 @@ class AmazonSpApi(sdk.ApiVendor):
         if token_of_next is not None:
             next_cursor = {"since": _utc_text(since), "token": token_of_next}
         elif token is not None and orders:
-            # Orders that changed since the first page was read are not in its period.
+            # Orders that changed after the first page was read are outside of its period.
             until = answer.time("lastUpdatedBefore") or max(changes)
             next_cursor = {
                 "since": _utc_text(nearest_valid_time(until) + _MILLISECOND),
@@ -381,7 +381,7 @@ def _parcel_of(
 
 
 def _read_confirmed(ref: Ref, reference: str, response: Response) -> FulfilmentReceipt:
-    """The receipt of a confirmed parcel; the answer is empty."""
+    """The receipt of a confirmed parcel; the response is empty."""
     if response.status != 204:
         raise sdk.malformed(response, "status 204")
     return _receipt(ref, reference, {"packageReferenceId": reference})

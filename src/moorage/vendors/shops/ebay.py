@@ -1,7 +1,7 @@
 """eBay: a seller's orders, stock and prices, by the Fulfillment and Inventory APIs.
 
 eBay takes no idempotency key. Before a parcel is reported, the existing parcels of the order are
-read; a parcel whose answer was lost is looked up by its tracking number. eBay counts a line as
+read; a parcel whose response was lost is looked up by its tracking number. eBay counts a line as
 shipped as soon as one piece of it is, and refunds the buyer when a paid order is cancelled, so
 moorage offers neither partial shipments nor cancellations.
 """
@@ -184,7 +184,7 @@ class Ebay(sdk.ApiVendor):
 
 @attrs.frozen
 class _Order:
-    """The lines of an order, with the answer that contained them."""
+    """The lines of an order, with the response that contained them."""
 
     answer: Answer
     response: Response
@@ -204,7 +204,7 @@ def _read_lines(response: Response) -> _Order:
 
     Raises:
         VendorRejected: the order is cancelled.
-        VendorFailed: the answer lacks the lines.
+        VendorFailed: the response lacks the lines.
     """
     answer = sdk.read_answer(response)
     if not sdk.is_list(answer.value("lineItems")):

@@ -1,7 +1,7 @@
 """Shopify: a shop's orders, stock and prices, by the GraphQL Admin API.
 
 Shopify takes an idempotency key for changes of stock, but none for fulfilments. A parcel whose
-answer was lost is looked up by its tracking number; without a tracking number, its outcome is
+response was lost is looked up by its tracking number; without a tracking number, its outcome is
 unknown.
 """
 
@@ -156,7 +156,7 @@ class Shopify(sdk.ApiVendor):
         try:
             response = await wire.send(request.evolve(idempotent=True))
         except sdk.VendorRejected:
-            # A repeat after a lost answer is refused, since the order is cancelled by then.
+            # After a lost response a repeat is refused, because the order is already cancelled.
             order = required_object(await wire.send(look_up), "order")
             if order.text("cancelledAt") is None:
                 raise

@@ -1,4 +1,4 @@
-"""Conversion of Acrobat Sign's answers and events to values of the contract."""
+"""Conversion of Acrobat Sign's responses and events to values of the contract."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STATUSES: Final[Mapping[str, EnvelopeStatus]] = {
         OUT_FOR_APPROVAL
         """,
     ),
-    # The word tells the role of the last person.
+    # The word states the role of the last person.
     **sdk.words(EnvelopeStatus.COMPLETED, "SIGNED APPROVED DELIVERED ACCEPTED FORM_FILLED"),
     "DOCUMENTS_NOT_YET_PROCESSED": EnvelopeStatus.PROCESSING,
     "EXPIRED": EnvelopeStatus.EXPIRED,
@@ -164,7 +164,7 @@ def read_agreement(ref: Ref, response: Response) -> tuple[Answer, str | None]:
 
 
 def read_list(name: str, response: Response) -> tuple[Answer, ...]:
-    """The entries of a list, which must be in the answer."""
+    """The entries of a list, which must be in the response."""
     answer = sdk.read_answer(response)
     if not isinstance(answer.raw.get(name), list):
         raise sdk.malformed(response, name)
@@ -242,7 +242,7 @@ def _signer_state(group: Answer, member: Answer, events: Sequence[Answer]) -> Si
 def envelope_of(
     ref: Ref, agreement: Answer, sets: Sequence[Answer], events: Sequence[Answer]
 ) -> Envelope:
-    """The state of an agreement, from the answers to three requests."""
+    """The state of an agreement, from the responses to three requests."""
     events = sorted(events, key=lambda event: event.text("date") or "")
     status = status_of(agreement, events)
     signers = tuple(_signer_state(*pair, events) for pair in members_in(sets))

@@ -130,7 +130,7 @@ def _locale(language: str) -> str | None:
 
 
 def _participants(request: SignatureRequest) -> list[dict[str, Any]]:
-    # Adobe takes only orders without gaps.
+    # Adobe accepts only orders without gaps.
     orders = sorted({signer.order or 1 for signer in request.signers})
     return [
         {

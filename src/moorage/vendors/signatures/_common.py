@@ -33,14 +33,14 @@ async def sent_once(
     send: Callable[[], Awaitable[SignatureReceipt]],
     look_up: Callable[[], Awaitable[SignatureReceipt | None]],
 ) -> SignatureReceipt:
-    """Send an envelope and return its receipt; if the answer is lost, look the envelope up.
+    """Send an envelope and return its receipt; if the response is lost, look the envelope up.
 
     Args:
         send: sends the envelope under its key.
         look_up: finds the envelope by its mark; None if the vendor does not have it yet.
 
     Raises:
-        OutcomeUnknown: the answer was lost, and the envelope was not found.
+        OutcomeUnknown: the response was lost, and the envelope was not found.
     """
     try:
         return await send()
@@ -85,10 +85,10 @@ def embedded_signer(envelope: Envelope, email: str) -> SignerState:
 
 
 def read_pdf(response: sdk.Response) -> SignedFile:
-    """The PDF in an answer.
+    """The PDF in a response.
 
     Raises:
-        VendorFailed: the answer is not a PDF.
+        VendorFailed: the response is not a PDF.
     """
     if not response.body.startswith(_PDF):
         raise sdk.malformed(response, "PDF")

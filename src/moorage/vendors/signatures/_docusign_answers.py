@@ -1,4 +1,4 @@
-"""Conversion of DocuSign's answers and events to values of the contract."""
+"""Conversion of DocuSign's responses and events to values of the contract."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STATUSES: Final[Mapping[str, EnvelopeStatus]] = {
     **sdk.same(EnvelopeStatus, "created sent completed declined voided processing"),
     "delivered": EnvelopeStatus.VIEWED,
-    # Everybody signed, but DocuSign has not completed the envelope.
+    # All persons have signed, but DocuSign has not completed the envelope.
     "signed": EnvelopeStatus.PROCESSING,
     "timedout": EnvelopeStatus.EXPIRED,
 }
@@ -67,7 +67,7 @@ NOT_VOIDABLE: Final = "ENVELOPE_CANNOT_VOID_INVALID_STATE"
 def _error_code_and_text(response: Response) -> tuple[str | None, str | None]:
     answer = sdk.error_answer(response)
     code = answer.text("errorCode")
-    # The words may contain an address; the code may be in other letters.
+    # The text may contain an address; the code may differ in capital letters.
     return code and code.upper(), sdk.masked_words(answer.text("message"))
 
 
@@ -84,7 +84,7 @@ REFUSALS: Final = sdk.Refusals(
 
 
 def status_at(answer: Answer, path: str) -> EnvelopeStatus:
-    """The state of an envelope, from the status text at this path in the answer."""
+    """The state of an envelope, from the status text at this path in the response."""
     return STATUSES.get((answer.text(path) or "").lower(), EnvelopeStatus.UNKNOWN)
 
 
@@ -103,7 +103,7 @@ def read_receipt(ref: MakeRef, response: Response) -> SignatureReceipt:
 def read_change(ref: Ref, status: EnvelopeStatus | None, response: Response) -> SignatureReceipt:
     """The receipt after an envelope was changed.
 
-    DocuSign may state errors of single parts in a successful answer.
+    DocuSign may state errors of single parts in a successful response.
     """
     answer = sdk.read_answer(response)
     id_ = sdk.required(answer.text("envelopeId"), response, "envelopeId")

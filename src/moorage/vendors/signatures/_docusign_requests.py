@@ -129,7 +129,7 @@ def _tab(place: SignaturePlace) -> dict[str, Any]:
             "anchorUnits": "pixels",
             "anchorXOffset": str(place.x),
             "anchorYOffset": str(place.y),
-            # An envelope without the place of a signature is refused, and not sent.
+            # An envelope with a signature that has no position is refused, and not sent.
             "anchorIgnoreIfNotPresent": "false",
         }
     return {

@@ -1,4 +1,4 @@
-"""Conversion of Dropbox Sign's answers and events to values of the contract."""
+"""Conversion of Dropbox Sign's responses and events to values of the contract."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def read_envelope(ref: sdk.Ref, response: sdk.Response) -> Envelope:
 
 
 def request_in(envelope: Envelope) -> sdk.Answer:
-    """The signature request in an answer."""
+    """The signature request in a response."""
     return sdk.as_answer(envelope.raw).object("signature_request")
 
 

@@ -1,7 +1,7 @@
 """Adobe Acrobat Sign: agreements by the REST API v6.
 
 Documents are uploaded first, which sends nothing. Acrobat Sign takes no idempotency key, so an
-agreement has the key's mark as its external id; after a lost answer the agreement is looked up by
+agreement has the key's mark as its external id; after a lost response the agreement is looked up by
 this mark, and is never sent again.
 """
 
@@ -105,7 +105,7 @@ class AcrobatSign(sdk.ApiVendor):
     async def send(
         self, wire: sdk.Wire, request: SignatureRequest, /, *, key: str | None
     ) -> SignatureReceipt:
-        """Upload the documents and send an agreement; if the answer is lost, look it up."""
+        """Upload the documents and send an agreement; if the response is lost, look it up."""
         check_expiry(request, wire.now().date())
         check_request(request)
         mark = None if key is None else mark_of(wire, key)

@@ -1,7 +1,7 @@
 """DocuSign: envelopes by the eSignature REST API v2.1.
 
 DocuSign takes no idempotency key. An envelope has a transaction id instead, which is derived from
-the key; after a lost answer the envelope is looked up by this id, and is never sent again.
+the key; after a lost response the envelope is looked up by this id, and is never sent again.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Docusign(sdk.ApiVendor):
     async def send(
         self, wire: sdk.Wire, request: SignatureRequest, /, *, key: str | None
     ) -> SignatureReceipt:
-        """Create and send an envelope; if the answer is lost, look it up."""
+        """Create and send an envelope; if the response is lost, look it up."""
         today = wire.now().date()
         check_expiry(request, today)
         mark = None if key is None else mark_of(wire, key)

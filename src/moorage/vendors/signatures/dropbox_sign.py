@@ -1,7 +1,7 @@
 """Dropbox Sign: signature requests by the API v3.
 
-Dropbox Sign takes no idempotency key. A request has the key's mark in its metadata instead; after
-a lost answer the request is looked up by this mark, and is never sent again.
+Dropbox Sign takes no idempotency key. A request has the key's mark in its metadata instead; after a
+lost response the request is looked up by this mark, and is never sent again.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class DropboxSign(sdk.ApiVendor):
     async def send(
         self, wire: sdk.Wire, request: SignatureRequest, /, *, key: str | None
     ) -> SignatureReceipt:
-        """Send a signature request; if the answer is lost, look it up."""
+        """Send a signature request; if the response is lost, look it up."""
         check_expiry(request, wire.now().date())
         path = request_path(request)
         if self.client_id is None and request.signers[0].embedded:

@@ -1,4 +1,4 @@
-"""Request bodies and answers for verification codes at Infobip."""
+"""Request bodies and responses for verification codes at Infobip."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CODE: Final = sdk.Reading(
     status=_code_status,
     vendor_status=sdk.text("smsStatus", "callStatus"),
 )
-"""The answer to a request that sends a code."""
+"""The response to a request that sends a code."""
 
 
 def code_body(vendor: Infobip, request: VerificationRequest) -> dict[str, str | None]:

@@ -29,7 +29,7 @@ class CodeMaskingClassifier:
     response was read, because an entered code may equal one of the vendor's own error codes.
 
     Attributes:
-        classify: classifier of the answers.
+        classify: classifier of the responses.
     """
 
     classify: Callable[[Request, Response], ConnectorError | None]
@@ -86,7 +86,7 @@ def needed_option(value: str | None, name: str, vendor: str, meaning: str) -> st
 
 
 def read_fields(_: MakeRef, response: Response) -> Answer:
-    """The fields of an answer, for an operation that converts them itself."""
+    """The fields of a response, for an operation that converts them itself."""
     return sdk.read_answer(response)
 
 

@@ -1,6 +1,6 @@
 """Amazon SNS: text messages and opt-outs.
 
-The Query API of 2010-03-31, with forms signed by AWS SigV4 and answers in XML. SNS takes no
+The Query API of 2010-03-31, with forms signed by AWS SigV4 and responses in XML. SNS takes no
 idempotency key, so a message that may have been sent is not sent again. It can neither query nor
 cancel a message, and reports the outcome only to CloudWatch logs.
 """

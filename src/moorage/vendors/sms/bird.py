@@ -62,7 +62,7 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "rate_limit_error": sdk.RateLimitExceeded,
     "too_early_error": sdk.VendorFailed,
 }
-"""Errors by the type that an answer names."""
+"""Errors by the type that a response names."""
 _OTHERWISE: Final[Mapping[int, Kind]] = {
     401: sdk.AuthenticationFailed,
     429: sdk.RateLimitExceeded,
@@ -245,7 +245,7 @@ class Bird(sdk.ApiVendor):
         if (status is VerificationStatus.APPROVED) != bool(fields.flag("success")):
             status = VerificationStatus.UNKNOWN
         if state.text("id") != ref.id:
-            # A newer verification of the number, or one of another number.
+            # A newer verification of the same number, or the verification of another number.
             status = VerificationStatus.ENDED
         return Verification(
             ref=ref,

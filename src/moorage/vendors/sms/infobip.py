@@ -61,7 +61,7 @@ _GROUPS: Final = {
     "REJECTED": SmsStatus.REJECTED,
 }
 _NAMES: Final = sdk.words(
-    # Infobip calls all of them intermediate: the operator has the message, the handset has not.
+    # Infobip calls these states intermediate: the operator has the message, the handset does not.
     SmsStatus.SENT,
     "PENDING_WAITING_DELIVERY PENDING_ENROUTE DELIVERED_TO_OPERATOR",
 )
@@ -417,7 +417,7 @@ class Infobip(sdk.ApiVendor):
         try:
             return await self.cancel_bulk(wire, ref)
         except sdk.VendorRejected:
-            # A bulk that is already cancelled may be refused, for example after a lost answer.
+            # A second cancellation of a bulk may be refused, for example after a lost response.
             receipt: SmsReceipt = await self.get_bulk(wire, ref)
             if receipt.status is not SmsStatus.CANCELED:
                 raise

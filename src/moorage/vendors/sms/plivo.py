@@ -138,7 +138,7 @@ class Plivo(sdk.ApiVendor):
         sdk.Refusals(
             vendor="Plivo",
             statuses=sdk.error_statuses("400 405 422"),
-            # A country that the account may not send to is refused with 403 too.
+            # Plivo also responds with 403 for a country that the account may not send to.
             reading={403: sdk.AuthenticationFailed},
             mask=without_numbers,
         )
@@ -177,7 +177,7 @@ class Plivo(sdk.ApiVendor):
         reads=sdk.Reading(
             SmsReceipt,
             ref=sdk.ref_at("message_uuid"),
-            # The "delivered" of a received message means that it was delivered to us.
+            # For a received message, "delivered" means that it was delivered to us.
             status=sdk.when(
                 lambda fields: fields.text("message_direction") == "inbound",
                 SmsStatus.RECEIVED,
@@ -194,7 +194,7 @@ class Plivo(sdk.ApiVendor):
         "/v1/Number/{id}",
         to="lookups",
         query={"type": "carrier"},
-        # Plivo is asked in international form, whatever the country.
+        # The number is sent to Plivo in international form, whatever the country.
         check=partial(check_number, field="number"),
         refused=_unknown_number,
         reads=sdk.Reading(
@@ -236,7 +236,7 @@ class Plivo(sdk.ApiVendor):
         vendor_status=sdk.text("Status"),
         sender=sdk.when(_is_incoming, international("From")),
         to=sdk.when(_is_incoming, international("To")),
-        # An MMS has its text in `Body`.
+        # An MMS has its text in the field `Body`.
         text=sdk.text("Text", "Body"),
         media=_media,
         error_code=sdk.text("ErrorCode", none=_NO_ERROR),

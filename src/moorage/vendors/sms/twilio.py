@@ -99,7 +99,7 @@ def template_form(vendor: Twilio, message: TemplateMessage) -> dict[str, Any]:
         **origin,
         "ContentSid": message.template,
         "ContentVariables": (
-            # In one order, so that a repeat with the same values has the same body.
+            # In a fixed order, so that a repeat with the same values has the same body.
             json.dumps(dict(message.variables), sort_keys=True) if message.variables else None
         ),
         "StatusCallback": message.callback_url,
@@ -334,7 +334,7 @@ class Twilio(sdk.ApiVendor):
         try:
             return await self.request_cancel(wire, ref)
         except sdk.VendorRejected as refusal:
-            # A message that is already cancelled is refused too, for example after a lost answer.
+            # A second cancellation is refused, for example after a lost response.
             if refusal.vendor_code != _SETTLED_CODE:
                 raise
             receipt = await self.get(wire, ref)

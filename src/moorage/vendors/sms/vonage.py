@@ -1,6 +1,6 @@
 """Vonage: text messages, number look-ups and verification codes.
 
-Messages use the SMS API, which always answers HTTP 200 and reports every part of a message
+Messages use the SMS API, which always responds with HTTP 200 and reports every part of a message
 separately. Look-ups use Number Insight, at its standard level. The API key and its secret are sent
 as basic authentication. Vonage takes no idempotency key, so a message that may have been sent is
 not sent again. It can neither query nor cancel a message: delivery receipts report the outcome.
@@ -107,7 +107,7 @@ _VERIFY_REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body; Vonage nearly always answers with status 200."""
+    """The error in a response's body; Vonage nearly always responds with status 200."""
     if request.path.startswith(_VERIFY):
         return _VERIFY_REFUSALS(request, response)
     if not sdk.is_success(response.status):
@@ -124,7 +124,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
         return refusal(kind, "Vonage", response, status, _NUMBER_WORDS(body))
     parts = list(body.objects("messages"))
     status = _status(parts[0]) if parts else None
-    # If some part was accepted, something was done, and the whole is not a refusal.
+    # If some part was accepted, the request had an effect, so the whole is not a refusal.
     if status is None or any(_status(part) == _TAKEN_STATUS for part in parts):
         return None
     kind = _KINDS.get(status, sdk.VendorRejected)

@@ -1,4 +1,4 @@
-"""Parsing of Azure Blob Storage's answers: blobs, blocks and errors."""
+"""Parsing of Azure Blob Storage's responses: blobs, blocks and errors."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
 
 
 def _failure_details(request: sdk.Request, response: sdk.Response) -> tuple[str | None, str | None]:
-    """The code and text of a failure; if the answer has no body, the code from its header."""
+    """The code and text of a failure; if the response has no body, the code from its header."""
     code = response.header("x-ms-error-code")
     if code is None and request.method == "HEAD" and response.status == 404:
         code = "BlobNotFound"
@@ -72,7 +72,7 @@ def _failure_details(request: sdk.Request, response: sdk.Response) -> tuple[str 
 
 def _failure(code: str, words: str | None, response: sdk.Response) -> sdk.ConnectorError:
     """The error for an Azure error code."""
-    # The first line is followed by the request's id and time, which the headers have too.
+    # After the first line, the text has the request's id and time, which the headers have too.
     first_line = (words or "").partition("\n")[0].strip()
     message = _REDACTION.words(first_line, _MAX_LENGTH) if first_line else None
     status = response.status
@@ -128,10 +128,10 @@ class DelegationKey:
 
 
 def delegation_key(response: sdk.Response) -> DelegationKey:
-    """Parse the key in an answer.
+    """Parse the key in a response.
 
     Raises:
-        VendorFailed: the answer contains no key.
+        VendorFailed: the response contains no key.
     """
     root_element = root(response, "UserDelegationKey")
     fields = {
@@ -139,7 +139,7 @@ def delegation_key(response: sdk.Response) -> DelegationKey:
     }
     key = sdk.Secret(root_element.text("Value") or "")
     if not _is_key(key) or not all(fields.values()):
-        # The answer may contain the key, and an error would show it.
+        # The response may contain the key, which an error would then show.
         raise sdk.malformed(response.evolve(body=b""), "Value")
     return DelegationKey(key, fields)
 
@@ -155,7 +155,7 @@ def _is_key(key: sdk.Secret) -> bool:
 
 
 def info(wire: sdk.Wire, key: str, headers: sdk.Headers, **overrides: Any) -> ObjectInfo:
-    """A blob's properties, from an answer's headers."""
+    """A blob's properties, from a response's headers."""
     fields: dict[str, Any] = {
         "size": byte_count(headers.get("content-length")),
         "checksums": _checksums(headers),
@@ -198,7 +198,10 @@ def put(
 
 
 def _checksums(headers: sdk.Headers) -> tuple[Checksum, ...]:
-    """The checksum of the whole blob; if a range was requested, an answer may state another one."""
+    """The checksum of the whole blob.
+
+    If a range was requested, a response may state another one.
+    """
     is_partial = "content-range" in headers
     md5 = headers.get("x-ms-blob-content-md5") or (
         None if is_partial else headers.get("content-md5")

@@ -211,13 +211,13 @@ def restated_headers(path: str, copied: ObjectInfo, options: PutOptions) -> list
     """The headers that repeat a blob's properties in a request for a copy."""
     if_match_headers = without_empty({"If-Match": copied.etag and quoted_etag(copied.etag)})
     md5 = next((checksum.base64 for checksum in copied.checksums), None)
-    # Properties that are not stated here are removed, but the checksum must stay.
+    # Properties that the request does not state are removed, but the checksum must stay.
     content = without_empty({**_content(options), _MD5: md5})
     requests = [
         Request.put(path, query={"comp": "properties"}, headers={**content, **if_match_headers})
     ]
     if not options.metadata:
-        # Azure gives a copy without metadata the metadata of its source.
+        # If a copy has no metadata, Azure gives it the metadata of its source.
         requests.append(Request.put(path, query={"comp": "metadata"}))
     return requests
 
@@ -227,7 +227,7 @@ def restated_headers(path: str, copied: ObjectInfo, options: PutOptions) -> list
 
 def delegation(now: datetime, until: datetime) -> Request:
     """The request for a user delegation key; if it is repeated, Azure returns the same key."""
-    # It is valid from before now, in case our clock is ahead, and for a week at most.
+    # The signature is valid from some time ago, in case our clock is ahead, for at most a week.
     key_start = max(now - _CLOCK_TOLERANCE, until - _LONGEST_KEY_LIFETIME)
     times = xml_element("Start", moment(key_start)) + xml_element("Expiry", moment(until))
     body = f'<?xml version="1.0" encoding="utf-8"?><KeyInfo>{times}</KeyInfo>'.encode()

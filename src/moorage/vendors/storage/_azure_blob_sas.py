@@ -26,7 +26,7 @@ class Grant:
         url: URL of the blob.
         resource: name of the blob in signatures.
         version: version of the API.
-        options: allowed operation, and headers of the answers.
+        options: allowed operation, and headers of the responses.
         until: time of expiry.
     """
 

@@ -156,7 +156,7 @@ def identified(info: ObjectInfo, response: sdk.Response) -> ObjectInfo:
 
 
 def without_content(response: sdk.Response) -> None:
-    """Check that a successful answer has no body.
+    """Check that a successful response has no body.
 
     Raises:
         VendorFailed: there is one, such as the page of a proxy or a captive portal.
@@ -177,17 +177,17 @@ def opened(
     """Return an object whose headers have arrived and whose body can be read.
 
     Args:
-        arriving: the answer.
+        arriving: the response.
         info: the object's properties, from the headers.
         options: options of the download.
-        etag_is_certain: False if compatible servers leave out the ETag. Then only an HTML answer
-            must have an ETag.
+        etag_is_certain: False if compatible servers leave out the ETag. Then only an HTML
+            response must have an ETag.
 
     Raises:
-        VendorFailed: the answer has no ETag, or is not the requested range.
+        VendorFailed: the response has no ETag, or is not the requested range.
     """
     if arriving.status == 304:
-        # Such an answer describes the object by its ETag, if at all.
+        # Such a response describes the object at most by its ETag.
         known_etag = None if options.if_none_match == "*" else options.if_none_match
         content_type = info.content_type if "content-type" in arriving.headers else None
         info = attrs.evolve(
@@ -196,7 +196,7 @@ def opened(
         return OpenedObject(info=info, length=0, modified=False, arriving=arriving)
     start, length = 0, info.size
     if arriving.status == 206 or options.range is not None:
-        # A vendor that sends all of an object instead of the range sends other bytes.
+        # If a vendor sends the whole object instead of the range, the bytes are different.
         sent_range = content_range(arriving.headers)
         if sent_range is None:
             arriving.settle()
@@ -207,7 +207,7 @@ def opened(
         arriving.settle()
         raise sdk.malformed(sdk.Response(arriving.status, arriving.headers), "ETag")
     if info.content_encoding is not None:
-        # The bytes are decompressed in transit, and have another length.
+        # The bytes are decompressed on the way, so their number differs.
         length = None
     return OpenedObject(info=info, start=start, length=length, arriving=arriving)
 

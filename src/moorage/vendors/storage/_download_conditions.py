@@ -38,7 +38,7 @@ def is_wanted(stored: ObjectInfo, options: GetOptions) -> bool:
 
 
 class EmptyAnswer:
-    """A vendor's answer without a body."""
+    """A vendor's response without a body."""
 
     status = 304
     headers = Headers()

@@ -1,4 +1,4 @@
-"""Parsing of Google Cloud Storage's answers: objects, uploads and errors."""
+"""Parsing of Google Cloud Storage's responses: objects, uploads and errors."""
 
 from __future__ import annotations
 
@@ -101,10 +101,10 @@ def info(wire: sdk.Wire, resource: sdk.Answer, key: str) -> ObjectInfo:
 
 
 def stored(wire: sdk.Wire, response: sdk.Response, key: str) -> ObjectInfo:
-    """Parse the object in an answer.
+    """Parse the object in a response.
 
     Raises:
-        VendorFailed: the answer contains no object.
+        VendorFailed: the response contains no object.
     """
     return identified(wire, sdk.read_answer(response), response, key)
 
@@ -137,10 +137,10 @@ def _checksums(*, crc32c: str | None, md5: str | None) -> tuple[Checksum, ...]:
 
 
 def opened(wire: sdk.Wire, key: str, headers: sdk.Headers) -> ObjectInfo:
-    """The properties of a downloaded object, from the answer's headers.
+    """The properties of a downloaded object, from the response's headers.
 
     They state less than the object's resource: headers such as the content type may describe the
-    answer instead of the stored object.
+    response instead of the stored object.
     """
     sums = dict(_HASH.findall(",".join(headers.get_all("x-goog-hash"))))
     version = headers.get("x-goog-generation")
@@ -201,7 +201,7 @@ def session(response: sdk.Response) -> str:
     """The id of a started upload.
 
     Raises:
-        VendorFailed: the answer contains none.
+        VendorFailed: the response contains none.
     """
     _, _, query = (response.header("location") or "").partition("?")
     return sdk.required(dict(parse_qsl(query)).get("upload_id"), response, "Location")
@@ -211,7 +211,7 @@ def stored_size(response: sdk.Response) -> int | None:
     """The number of bytes that Google has stored; None if the object is complete.
 
     Raises:
-        VendorFailed: the answer states the number in an unknown format.
+        VendorFailed: the response states the number in an unknown format.
     """
     override = response.header("x-http-status-code-override")
     if response.status != _RESUME_INCOMPLETE and override != str(_RESUME_INCOMPLETE):

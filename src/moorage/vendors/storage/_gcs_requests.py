@@ -169,7 +169,7 @@ def listed_buckets(project: str, token: str | None, prefix: str | None = None) -
 def create_bucket(project: str, name: str, location: str | None) -> Request:
     """The request that creates a bucket."""
     resource = {"name": name} if location is None else {"name": name, "location": location}
-    # A repeat finds the bucket in the project.
+    # A repeat finds the existing bucket in the project.
     request = Request.post(_BUCKETS, query={"project": project}, json=resource)
     return request.evolve(idempotent=True)
 

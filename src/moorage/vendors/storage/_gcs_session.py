@@ -54,7 +54,7 @@ class Chunks:
 
 
 class Session:
-    """An upload's progress; if an answer is lost, the progress is requested from Google.
+    """An upload's progress; if a response is lost, the progress is requested from Google.
 
     Args:
         wire: sends the requests.
@@ -106,7 +106,7 @@ class Session:
         return cut
 
     async def _pause_before_retry(self, idle: int) -> None:
-        """Pause before a retry, except the first, which follows an answer of Google's at once."""
+        """Pause before a retry, except the first, which follows a response of Google's at once."""
         if self.object is None and idle > 1:
             await self._wire.sleep(2.0 ** (idle - 2))
 
@@ -114,7 +114,7 @@ class Session:
         try:
             response = await self._wire.send(request)
         except sdk.VendorRejected as error:
-            # A server that does not know the header answers 308 instead of 200.
+            # A server that does not support the header responds with 308 instead of 200.
             if error.response is None or error.status != 308:
                 raise
             response = error.response
@@ -140,7 +140,7 @@ def _nothing_comes() -> sdk.VendorFailed:
 
 
 async def sent(session: Session, pieces: Pieces) -> tuple[sdk.Response, int, str]:
-    """Send the remaining bytes; return the final answer, the length and the MD5.
+    """Send the remaining bytes; return the final response, the length and the MD5.
 
     Raises:
         VendorFailed: Google reports the object as complete too early.

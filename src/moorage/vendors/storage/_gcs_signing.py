@@ -102,7 +102,7 @@ def signed_headers(options: UrlOptions) -> dict[str, str]:
 
 
 def _response_parameters(options: UrlOptions) -> dict[str, str]:
-    """The query parameters of a signed URL that set headers of the answer."""
+    """The query parameters of a signed URL that set headers of the response."""
     if options.method not in {"GET", "HEAD"}:
         return {}
     response_headers = {

@@ -1,4 +1,4 @@
-"""Parsing of S3's answers: objects, uploads and errors."""
+"""Parsing of S3's responses: objects, uploads and errors."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _BUCKET: Final = frozenset({"NoSuchBucket", "InvalidBucketName"})
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """Return the error in an answer's body; the body may report a failure despite status 200."""
+    """Return the error in a response's body; the body may report a failure despite status 200."""
     if sdk.is_success(response.status) and b"<Error>" not in response.body[:1_000]:
         return None
     code, words, region = _failure_details(request, response)
@@ -55,7 +55,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
         return None
     status = response.status
     if code in _MISSING and _replaces(request):
-        # What is missing is the object to replace: it is not the one of the condition.
+        # The object to be replaced is missing, so it is not the object of the condition.
         code, status = "PreconditionFailed", 412
     return failure(
         code,
@@ -76,7 +76,7 @@ def _replaces(request: sdk.Request) -> bool:
 def _failure_details(
     request: sdk.Request, response: sdk.Response
 ) -> tuple[str | None, str | None, str | None]:
-    """The code, text and region of a failure; an answer to HEAD has only a status."""
+    """The code, text and region of a failure; a response to HEAD has only a status."""
     try:
         error = sdk.read_xml(response.body)
     except sdk.NotXmlError:
@@ -139,7 +139,7 @@ def failure(
 
 
 def checksums(headers: sdk.Headers) -> tuple[Checksum, ...]:
-    """The checksums in an answer."""
+    """The checksums in a response."""
     checksums_sent = (
         Checksum.from_base64(algorithm, headers.get(f"x-amz-checksum-{algorithm}"))
         for algorithm in ChecksumAlgorithm
@@ -148,7 +148,7 @@ def checksums(headers: sdk.Headers) -> tuple[Checksum, ...]:
 
 
 def info(wire: sdk.Wire, key: str, headers: sdk.Headers, **overrides: Any) -> ObjectInfo:
-    """An object's properties, from an answer's headers."""
+    """An object's properties, from a response's headers."""
     metadata = {
         name.lower().removeprefix(_META): plain_word(value)
         for name, value in headers.pairs
@@ -257,7 +257,7 @@ def uploads(
         return results, None
     marker = plain(listing.text("NextKeyMarker"), encoded=is_encoded)
     if not marker:
-        # It would lead back to the beginning, for ever.
+        # Otherwise the link would lead back to the beginning, forever.
         raise sdk.malformed(response, "NextKeyMarker")
     return results, {
         "key-marker": marker,

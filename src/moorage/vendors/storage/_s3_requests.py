@@ -130,7 +130,7 @@ def complete(key: str, upload: str, parts: Sequence[Part], options: PutOptions) 
         body=f'<CompleteMultipartUpload xmlns="{_NAMESPACE}">{body}'
         "</CompleteMultipartUpload>".encode(),
     )
-    # A repeat reports that the upload does not exist, and then the object is checked.
+    # A repeat reports that the upload does not exist, so the object is checked instead.
     return request.evolve(idempotent=True)
 
 

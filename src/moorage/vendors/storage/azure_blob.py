@@ -190,7 +190,7 @@ class AzureBlob(sdk.Vendor):
         try:
             response = await wire.send(request)
         except sdk.VendorRejected as error:
-            # An earlier attempt whose answer was lost may have broken the condition.
+            # An earlier attempt, whose response was lost, may have made the condition false.
             if error.status != 412 or error.attempts < 2:
                 raise
             return await self._stored_if_equal(wire, key, error, checksum)
@@ -418,7 +418,7 @@ class AzureBlob(sdk.Vendor):
         try:
             response = await wire.send(requests.commit(path, names, options, block_upload.kept))
         except sdk.VendorRejected as error:
-            # An earlier attempt whose answer was lost may have broken the condition.
+            # An earlier attempt, whose response was lost, may have made the condition false.
             if error.status != 412 or await self._committed(wire, path) != names:
                 raise
             return await self.head(wire, upload.key, version=None)

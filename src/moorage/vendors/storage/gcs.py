@@ -112,7 +112,7 @@ class Gcs(sdk.GoogleVendor):
         try:
             response = await wire.send(request)
         except sdk.VendorRejected as error:
-            # An earlier attempt whose answer was lost may have broken the condition.
+            # An earlier attempt, whose response was lost, may have made the condition false.
             if error.status != 412 or error.attempts < 2:
                 raise
             return await self._stored_if_equal(wire, key, data, error)
@@ -288,7 +288,7 @@ class Gcs(sdk.GoogleVendor):
         try:
             await wire.send(requests.create_bucket(project, name, self.location))
         except sdk.VendorRejected as error:
-            # Google has one status for a bucket of the project and for one of somebody else.
+            # Google has the same status for a bucket in the project and a bucket of another user.
             if error.status != 409:
                 raise
             buckets = await self._buckets(wire, prefix=name)

@@ -151,7 +151,7 @@ class Grant:
         key: key of the file.
         method: allowed HTTP method.
         expires_at: time of expiry.
-        content_type, content_disposition: headers of the answer; for a PUT, the required content
+        content_type, content_disposition: headers of the response; for a PUT, the required content
             type of the request.
     """
 

@@ -1,7 +1,7 @@
 """Amazon S3, and other vendors with the same API.
 
 The API of 2006-03-01, signed with SigV4. Every body is hashed before it is sent, and its checksum
-is sent along, part by part. An answer of status 200 that contains an error is treated as an error.
+is sent along, part by part. A response of status 200 that contains an error is treated as an error.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class S3(Vendor):
         try:
             response = await wire.send(requests.put(key, data, options, fields))
         except VendorRejected as error:
-            # An earlier attempt whose answer was lost may have broken the condition.
+            # An earlier attempt, whose response was lost, may have made the condition false.
             if error.status != 412 or error.attempts < 2:
                 raise
             return await self._stored_if_equal(wire, key, error, checksum=checksum)
@@ -322,7 +322,7 @@ class S3(Vendor):
         try:
             response = await wire.send(request)
         except VendorRejected as error:
-            # The upload is missing if an earlier attempt completed it and its answer was lost.
+            # The upload is missing if an earlier attempt completed it and lost its response.
             is_missing = error.vendor_code == _NO_UPLOAD
             if error.status == 412 and not is_missing:
                 is_missing = await self._is_missing(wire, upload)

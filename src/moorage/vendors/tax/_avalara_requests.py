@@ -157,7 +157,7 @@ def return_body(
 
     Raises:
         InvalidData: the invoice does not have a line of the reversal.
-        VendorFailed: the answer is not about the invoice.
+        VendorFailed: the response is not about the invoice.
     """
     invoice = sdk.read_answer(response)
     if invoice.text("code") != ref.id or invoice.text("type") != INVOICE:

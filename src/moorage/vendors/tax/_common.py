@@ -26,16 +26,16 @@ def as_lines(parts: Iterable[str | None]) -> str | None:
 
 
 def check_answered(response: sdk.Response, requested: str, answered: str | None, name: str) -> None:
-    """Refuse an answer that is about a VAT number other than the requested one.
+    """Refuse a response that is about a VAT number other than the requested one.
 
     Args:
-        response: the answer.
+        response: the response.
         requested: number that was to be checked.
-        answered: number that the answer is about.
+        answered: number that the response is about.
         name: name of that field at the vendor.
 
     Raises:
-        VendorFailed: the numbers differ, or the answer names none.
+        VendorFailed: the numbers differ, or the response names none.
     """
     if answered is None or answered.upper() != requested:
         raise sdk.malformed(response, f"{name} equal to the requested number")

@@ -33,7 +33,7 @@ _EXEMPTIONS: Final = {
 
 
 class Records(NamedTuple):
-    """A type of record at TaxJar (orders or refunds), with its path and its name in answers."""
+    """A type of record at TaxJar (orders or refunds), with its path and its name in responses."""
 
     path: str
     name: str
@@ -109,7 +109,7 @@ def refund_body(
 
     Raises:
         InvalidData: the order does not have a line of the reversal.
-        VendorFailed: the answer is not about the order.
+        VendorFailed: the response is not about the order.
     """
     order = sdk.read_answer(response).object(ORDERS.name)
     if order.text("transaction_id") != ref.id:

@@ -54,7 +54,8 @@ _LEVELS: Final = {
     "CIT": JurisdictionLevel.CITY,
     "STJ": JurisdictionLevel.DISTRICT,
 }
-"""Levels by the words of `jurisdictionType`, and of `jurisType`, which older answers have alone."""
+"""Levels by the words of `jurisdictionType`, and of `jurisType`, which older responses have alone.
+"""
 
 
 def _read_refusal(response: sdk.Response) -> tuple[str | None, str | None]:
@@ -116,7 +117,7 @@ class Avalara(sdk.ApiVendor):
     async def calculate(self, wire: sdk.Wire, sale: TaxableSale, /) -> TaxCalculation:
         """Calculate the tax of an order."""
         check_decimals("AvaTax", sale.currency)
-        # A calculation changes nothing, so it may be repeated although it is a POST.
+        # A calculation changes nothing, so it may be repeated although it uses POST.
         request = sdk.Request.post(CREATE, json=order_body(self.company, sale))
         return read_calculation(wire, await wire.send(request.evolve(idempotent=True)), sale)
 
@@ -142,7 +143,7 @@ class Avalara(sdk.ApiVendor):
 
 
 def read_calculation(wire: sdk.Wire, response: sdk.Response, sale: TaxableSale) -> TaxCalculation:
-    """The tax of a sale, from AvaTax's answer.
+    """The tax of a sale, from AvaTax's response.
 
     Raises:
         VendorFailed: a line or an amount is missing, or the amounts are not those of the sale.

@@ -1,9 +1,9 @@
 """Brønnøysund Register Centre: VAT numbers of Norway.
 
 The open API of the register of legal entities, which takes no credentials. A Norwegian VAT number
-is the number of an entity, which is marked as registered for VAT or not. The register answers an
-unknown entity with a bare HTTP 404, just like a wrong URL. So a search must confirm that there is
-no such entity.
+is the number of an entity, which is marked as registered for VAT or not. The register responds to
+an unknown entity with a bare HTTP 404, just like a wrong URL. So a search must confirm that there
+is no such entity.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Brreg(sdk.HttpVendor):
             return VatCheck(number=number, valid=False, checked_at=wire.now(), raw=raw)
         fields = sdk.read_answer(response)
         check_answered(response, id_, fields.text(_ID), _ID)
-        valid = False  # as of an entity that was deleted
+        valid = False  # which is also the response for a deleted entity
         if fields.text("slettedato") is None:
             name = "registrertIMvaregisteret"
             valid = sdk.required(fields.flag(name), response, name)

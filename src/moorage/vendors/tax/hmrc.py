@@ -1,7 +1,7 @@
 """HMRC: VAT numbers of the United Kingdom.
 
 Version 2 of the API "Check a UK VAT number" with the client credentials of an application. HMRC
-answers an unknown number with HTTP 404 and a special code.
+responds to an unknown number with HTTP 404 and a special code.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Hmrc(sdk.OAuthVendor):
     modes = sdk.url_modes(live=_LIVE, test=_TEST)
     refusals = sdk.Refusals(
         vendor="HMRC",
-        # The requester is not registered; other refusals with 403 are about the application.
+        # The requester is not registered; any other refusal with 403 concerns the application.
         codes_at={403: {"INVALID_REQUEST": sdk.InvalidRequest}},
         statuses=sdk.error_statuses("400", login="401 403"),
         mask=without_numbers,

@@ -2,7 +2,7 @@
 
 Calculations are objects that Stripe keeps for some time; a sale is recorded from one of them. Forms
 have nested names, amounts are whole numbers of minor units, and those of a reversal are negative.
-Stripe remembers its answer to an idempotency key for at least a day.
+Stripe remembers its response to an idempotency key for at least a day.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class StripeTax(sdk.ApiVendor):
 
     async def calculate(self, wire: sdk.Wire, sale: TaxableSale, /) -> TaxCalculation:
         """Create a calculation, and read each line's tax."""
-        # A calculation changes no report, so it may be repeated although it is a POST.
+        # A calculation changes no report, so it may be repeated although it uses POST.
         request = _post(_CALCULATIONS, sale_form(sale)).evolve(idempotent=True)
         response = await wire.send(request)
         body = sdk.read_answer(response)

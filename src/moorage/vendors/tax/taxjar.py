@@ -137,7 +137,7 @@ class TaxJar(sdk.ApiVendor):
     async def calculate(self, wire: sdk.Wire, sale: TaxableSale, /) -> TaxCalculation:
         """Get the tax of an order."""
         _check_sale(wire, sale)
-        # A calculation changes nothing, so it may be repeated although it is a POST.
+        # A calculation changes nothing, so it may be repeated although it uses POST.
         request = sdk.Request.post("/v2/taxes", json=sale_body(sale)).evolve(idempotent=True)
         return read_calculation(wire, await wire.send(request), sale)
 
@@ -176,7 +176,7 @@ def _check_sale(wire: sdk.Wire, sale: TaxableSale) -> None:
 
 
 def read_calculation(wire: sdk.Wire, response: sdk.Response, sale: TaxableSale) -> TaxCalculation:
-    """The tax of a sale, from TaxJar's answer.
+    """The tax of a sale, from TaxJar's response.
 
     Raises:
         VendorFailed: a line or an amount is missing, or the amounts are not those of the sale.

@@ -53,7 +53,7 @@ _MATCHES: Final = {"VALID": TraderMatch.MATCH, "INVALID": TraderMatch.MISMATCH}
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """Return the error in an answer's body, regardless of the status; None if there is none."""
+    """Return the error in a response's body, regardless of the status; None if there is none."""
     body = sdk.error_answer(response)
     problem = next(body.objects("errorWrappers"), sdk.Answer({}))
     verdict = body.text("userError")
@@ -152,14 +152,14 @@ class Vies(sdk.HttpVendor):
             " requester out.",
         )
         body = check_body(number, requester, trader)
-        # A check changes nothing, so it may be repeated although it is a POST.
+        # A check changes nothing, so it may be repeated although it uses POST.
         request = sdk.Request.post("/check-vat-number", json=body).evolve(idempotent=True)
         response = await wire.send(request, endpoint=number.prefix)
         fields = sdk.read_answer(response)
         valid = sdk.required(fields.flag("valid"), response, "valid")
         verdict = "VALID" if valid else "INVALID"
         if fields.value("errorWrappers") or (fields.value("userError") or verdict) != verdict:
-            # Such an answer may be an outage in a form that is not known.
+            # Such a response may be an outage in an unknown form.
             raise sdk.malformed(
                 response, "verdict that agrees with its userError and errorWrappers"
             )
