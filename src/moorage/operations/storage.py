@@ -155,8 +155,8 @@ class Storage(StorageMethods):
             key: key of the object, or its reference.
             method: GET, HEAD, PUT or DELETE.
             expires: seconds until the URL expires; at most a week.
-            content_type: content type of the answer; for a PUT, of the request.
-            content_disposition: content disposition of the answer.
+            content_type: content type of the response; for a PUT, of the request.
+            content_disposition: content disposition of the response.
             timeout: seconds for reading the credentials.
         """
         return run_now(
@@ -436,8 +436,8 @@ class AsyncStorage(AsyncStorageMethods):
             key: key of the object, or its reference.
             method: GET, HEAD, PUT or DELETE.
             expires: seconds until the URL expires; at most a week.
-            content_type: content type of the answer; for a PUT, of the request.
-            content_disposition: content disposition of the answer.
+            content_type: content type of the response; for a PUT, of the request.
+            content_disposition: content disposition of the response.
             timeout: seconds for reading the credentials.
         """
         return await self._flows.run(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _OWNER: Final = state_key("fence", "moorage", None, "home")
 _EVER: Final = 100 * 365 * 86_400 * 1_000_000
 _RESTS: Final = 9
-"""The pause between failed checks of the environment, as a multiple of the last one's duration."""
+"""The pause after a failed check of the environment, as a multiple of that check's duration."""
 
 
 class EnvironmentGuard:
@@ -50,7 +50,8 @@ class EnvironmentGuard:
         """Check that the store belongs to this environment, until one check has succeeded.
 
         Args:
-            timeout: seconds for the store to answer; without an answer the owner counts as unknown.
+            timeout: seconds for the store to respond; without a response the owner counts as
+                unknown.
 
         Raises:
             CopiedStore: the store belongs to another environment.

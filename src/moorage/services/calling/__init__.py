@@ -1,1 +1,1 @@
-"""The steps of one call to a service, from its arguments to the answer."""
+"""The steps of one call to a service, from its arguments to the response."""

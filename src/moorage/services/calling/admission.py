@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _MIN_SECONDS: Final = 0.05
-"""Seconds for the store to confirm a caller's turn shortly before the deadline."""
+"""The seconds that the store gets to confirm a caller's turn shortly before the deadline."""
 
 _NEVER: Final = (ConnectorError, "The call was not refused.")
 _REFUSALS: Final[tuple[tuple[type[ConnectorError], str], ...]] = (
@@ -61,13 +61,14 @@ async def be_admitted(
 ) -> Permit | None:
     """Wait until an attempt may be sent, and return its permit; raise an error if refused.
 
-    `first` is the answer to the first question. The caller that holds `first` gives it back if this
-    function raises, because an interruption may come before the function's first line.
+    `first` is the store's reply to the first request for admission. If this function raises, its
+    caller gives the granted tokens back, because an interruption may come before the function's
+    first line.
     """
     if first[0] is not Answer.NEEDS_TOKEN:
         return await _wait_for_turn(core, call, question, first)
     token = call.token = core.token()
-    # The store may have granted the probe's lease although its answer never arrives.
+    # The store may have granted the lease of the probe although its reply was lost.
     later_admission: Admitted = (Answer.GO, 0, lease_of(token), ())
     try:
         later_admission = await core.execute(question.evolve(token=token), call.left(core))
@@ -92,7 +93,7 @@ async def _wait_for_turn(
 ) -> Permit | None:
     """Wait for the time at which an admitted attempt may be sent.
 
-    The caller that holds `admitted` removes the waiting caller from the queue afterwards.
+    Afterwards, the function that passed `admitted` removes the waiting caller from the queue.
     """
     answer, wait, permit, tickets = admitted
     if answer is not Answer.GO:
@@ -109,7 +110,7 @@ async def _wait_for_turn(
         else:
             core.waiters.join_again(waiter, due_at)
         tickets = await wait_for_turn(core, waiter)
-        # The wait may end exactly at the deadline; the caller's turn has come nevertheless.
+        # The wait may end exactly at the deadline, but the caller's turn has come.
         seconds_left = max(_MIN_SECONDS, call.remaining(core) / 1e9)
         answer, wait = await core.execute(Confirm(question.gates, tickets, permit), seconds_left)
         if answer is not Answer.GO:

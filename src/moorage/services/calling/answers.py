@@ -1,4 +1,4 @@
-"""Encryption of the answers that are stored for idempotency keys."""
+"""Encryption of the results that are stored for idempotency keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from moorage.ports.cipher import Cipher
 
 Answer: TypeAlias = "tuple[str, Any]"
-"""The kind of an answer, and its content."""
+"""The kind of a stored result, and its content."""
 
 _SEALED: Final = "sealed"
 
@@ -22,7 +22,7 @@ def seal_answer(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> 
     """Encode a response for storage under an idempotency key; encrypt it if there is a cipher.
 
     Raises:
-        InvalidData: there is a cipher, but the answer does not consist of plain values.
+        InvalidData: there is a cipher, but the result does not consist of plain values.
     """
     if cipher is None:
         return answer
@@ -33,7 +33,7 @@ def open_answer(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> 
     """Decode the response stored for an idempotency key, and decrypt it if necessary.
 
     Raises:
-        ConnectorError: the answer is encrypted, and cannot be decrypted here.
+        ConnectorError: the result is encrypted, and cannot be decrypted here.
     """
     kind, content = stored
     if kind != _SEALED:

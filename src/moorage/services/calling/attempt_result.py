@@ -13,7 +13,7 @@ class AttemptResult(NamedTuple):
     Attributes:
         value: value of a success.
         error: error of a failure; None after a success.
-        pause: seconds that the vendor asked all callers to wait.
+        pause: seconds for which the vendor asked all callers to wait.
         repeats: True if the request is sent again as the same attempt, for example with a renewed
             credential.
         refused: True if the attempt was not admitted.

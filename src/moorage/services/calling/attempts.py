@@ -1,8 +1,8 @@
 """The attempts of a call, repeated until one succeeds or no retry is allowed.
 
-Every attempt is admitted first and judged afterwards. A success through a closed circuit is not
-recorded; every other outcome is recorded immediately. An interrupted attempt counts as neither
-success nor failure: it gives back its tokens and slots, and is never retried.
+Every attempt must be admitted before, and its outcome is classified afterwards. A success through a
+closed circuit is not recorded; every other outcome is recorded immediately. An interrupted attempt
+counts as neither success nor failure: it gives back its tokens and slots, and is never retried.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ async def retry_failed_attempt(  # noqa: PLR0917 - the facts of an attempt
 ) -> Ending:
     """Retry a call whose first attempt was made by the fast path and failed.
 
-    `since` is the signature from before the attempt, for `Call.weigh_effects`.
+    `since` is a number that was drawn from `signatures` before the attempt, for
+    `Call.weigh_effects`.
     """
     call.leave()
     call.weigh_effects(error, since)
@@ -134,7 +135,7 @@ async def retry_call(core: Core, call: Call, step: AttemptStep, result: AttemptR
         else:
             other_region_result = await other_regions.attempt(core, call, step)
             if other_region_result is None:
-                # No other region admits the attempt, so the call stays in its region.
+                # No other region admits the attempt, so the call stays in its own region.
                 may_change_region, waited_seconds = False, pause
                 continue
             result = other_region_result
@@ -192,8 +193,8 @@ async def make_attempt(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be rea
 ) -> AttemptResult:
     """Make one attempt: get it admitted, run the step, and record the outcome.
 
-    `grants` contains the answer to `question` if the store has answered it already. In that case
-    the caller of this function gives the grants back after an interruption.
+    `grants` contains the store's reply to `question` if there is one already. Then the caller of
+    this function gives the granted tokens back after an interruption.
     """
     plan = call.plan
     permit: Permit | None = None
@@ -289,8 +290,8 @@ def sizes_of(request: Request | None) -> tuple[HttpMethod | None, int | None]:
 def _give_back(core: Core, call: Call, permit: Permit | None, outcome: Outcome) -> None:
     """Release the permit and the grants of an interrupted attempt.
 
-    The outcome of a probe counts once, however often it is reported, so a known outcome is reported
-    again. The outcome of another attempt may be counted already, and is not reported again.
+    The outcome of a probe counts only once, so it can safely be reported again. The outcome of any
+    other attempt may be counted already, so it is not reported again.
     """
     if call.token:
         lease = permit or lease_of(call.token)
@@ -317,7 +318,8 @@ async def _mark_claim_sent(
     """Check that the claim still belongs to this caller, and mark its key as sent."""
     may_leave = False
     try:
-        # A caller that had to wait may have been paused, or have lost its connection to the store.
+        # A caller that had to wait may have been suspended, or may have lost its connection to the
+        # store.
         still_held = await core.renewals.holds(claim, call.left(core))
         mark_command = MarkSent(claim.key, claim.fence, call.target or call.plan.target)
         may_leave = still_held and (
@@ -362,7 +364,8 @@ def _outcome(
 ) -> Outcome:
     """Return the outcome for the circuit breaker, and emit the event that reports the attempt.
 
-    An attempt that was never sent, for example without credentials, says nothing about the service.
+    An attempt that was never sent, for example without credentials, does not show the state of the
+    service.
     """
     outcome = Outcome.GOOD if error is None else health(error) if left else Outcome.NEUTRAL
     if began is None:
@@ -416,7 +419,7 @@ async def _record_outcome(
     try:
         new_mode = await core.execute(report, call.recording_seconds(core))
     except StorageUnavailable:
-        # The call has ended; an unreachable store must not replace its result by an error.
+        # The call has ended, so an unreachable store must not replace its result by an error.
         return 0
     if new_mode is not None and core.observers:
         call.emit(core, CircuitChanged, state=new_mode, circuit=circuit_name(call.plan))

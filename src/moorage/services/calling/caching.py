@@ -114,7 +114,7 @@ class SentLookup(NamedTuple):
     Attributes:
         lookup: the look-up.
         request: the request without credentials and validators.
-        validated: the stored answer that the request asks the service to confirm, if any.
+        validated: the cached response that the request asks the service to confirm, if any.
     """
 
     lookup: CacheLookup
@@ -123,7 +123,7 @@ class SentLookup(NamedTuple):
 
 
 class CachedExchange(Exchange):
-    """The step of a call that answers from the cache, and sends the request only if necessary."""
+    """The step of a call that takes the response from the cache, or else sends the request."""
 
     __slots__ = (
         "_arrival",
@@ -143,12 +143,11 @@ class CachedExchange(Exchange):
         self._policy = policy
         self._stored_answer: Response | None = None
         self.conditional = False
-        # The look-up, while its request is sent.
+        # The cache look-up of the request that is being sent.
         self._lookup: CacheLookup | None = None
-        # Of each of the concurrent requests of a hedged read: its latest request, if it was looked
-        # up.
+        # The latest looked-up request of each concurrent request of a hedged read.
         self._sent_lookups: dict[Call, SentLookup | None] = {}
-        # The latest answer to a request that was looked up.
+        # The latest response to a request that was looked up.
         self._arrival: tuple[Request, Response, datetime] | None = None
 
     async def run_attempts(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
@@ -187,7 +186,7 @@ class CachedExchange(Exchange):
             self._arrival = request, response, core.utc()
             return response
         if not confirms(entry, response):
-            # The answer confirms another version, so the attempt is repeated unconditionally.
+            # The response confirms another version, so the attempt is repeated unconditionally.
             lookup.entry = None
             return AttemptResult(error=_other_version_error(response), repeats=call.replayable)
         if core.observers:
@@ -208,7 +207,7 @@ class CachedExchange(Exchange):
                 self._credentials = await self._current(call)
             inquiry = self._cache_inquiry(request)
         except ConnectorError:
-            # The attempt itself will report this error.
+            # The attempt itself will raise this error.
             return None
         if request is not self._request and not is_cacheable_request(request):
             return None
@@ -247,7 +246,7 @@ class CachedExchange(Exchange):
 
     def _caller_digest(self, request: Request) -> bytes:
         service = self._plan.service
-        # A caller may have a credential for each region; all of them together identify the caller.
+        # A caller may have a credential for each region; only all of them identify the caller.
         credentials = (
             self._credentials,
             service.credentials,
@@ -256,7 +255,7 @@ class CachedExchange(Exchange):
         return caller_digest(request, fingerprint_of(credentials), self._policy)
 
     async def _cached_ending(self, call: Call, entry: CacheEntry) -> Ending:
-        """Return a stored answer as the call's result."""
+        """Return a cached response as the call's result."""
         core = self._core
         if core.observers:
             is_stale = entry.age >= entry.lifetime
@@ -269,7 +268,7 @@ class CachedExchange(Exchange):
         return result.value, result.error
 
     def _needs_no_hook(self, call: Call, response: Response) -> bool:
-        """Return whether a stored answer is a success that no hook of the service processes."""
+        """Return whether a cached response is a success that no hook of the service processes."""
         plan = self._plan
         return (
             response.status < _REDIRECTION
@@ -299,7 +298,7 @@ class CachedExchange(Exchange):
     async def _ask(
         self, call: Call, lookup: CacheLookup, attempts: Callable[[], Flow[Ending]]
     ) -> Ending:
-        """Send the request; if it fails, return the stored response as far as the policy allows."""
+        """Send the request; if it fails, return the cached response, if the policy allows that."""
         core = self._core
         if core.observers:
             call.emit(core, CacheMissed, stale=lookup.entry is not None)
@@ -310,7 +309,7 @@ class CachedExchange(Exchange):
             value, error = await attempts()
         finally:
             self.conditional = False
-            # A call refers to this object, so a reference back would keep both in memory.
+            # A call refers to this object; a reference back would be a cycle.
             self._sent_lookups.clear()
         if error is None or (isinstance(error, VendorRejected) and not error.retryable):
             await self._store(call, lookup)
@@ -349,7 +348,10 @@ class CachedExchange(Exchange):
         return request.with_headers(decision.validators)
 
     async def _store(self, call: Call, lookup: CacheLookup) -> None:
-        """Replace the stored response by the new one; only remove it if that is not cacheable."""
+        """Replace the cached response by the new one.
+
+        If that is not cacheable, only remove the old one.
+        """
         exchange_seconds = (self._core.nanoseconds() - lookup.at) / 1e9
         arrival, policy, caller = self._arrival, self._policy, lookup.who
         if (
@@ -386,7 +388,7 @@ class CacheInvalidation:
         step.transforms = (*step.transforms, self._note_effect)
 
     async def run_attempts(self, call: Call, attempts: Callable[[], Flow[Ending]]) -> Ending:
-        """Make the attempts, then remove the cached answers that may now be outdated."""
+        """Make the attempts, then remove the cached responses that may now be outdated."""
         value, error = await attempts()
         if self._sent is not None and (error is None or call.may_have_acted):
             for key in self._changed_keys(self._sent, None if value is None else value.headers):
@@ -398,7 +400,7 @@ class CacheInvalidation:
         return request
 
     def _changed_keys(self, request: Request, headers: Headers | None) -> list[str]:
-        """Return the cache keys of the written URL and of URLs in the answer's headers."""
+        """Return the cache keys of the written URL and of URLs in the response's headers."""
         keys = [_key(self._plan, request)]
         url = named_url(self._plan.service, request)
         for name in _NAMED_BY:

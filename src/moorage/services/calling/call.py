@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 Parse: TypeAlias = "Callable[[Response], object]"
-"""A function that reads a successful answer, and raises an error if it cannot be read."""
+"""A function that reads a successful response, and raises an error if it cannot be read."""
 
 
 class AttemptWrapper(Protocol):
@@ -57,7 +57,7 @@ class OutOfTimeError(Exception):
 
 
 _NEARLY_ALL: Final = 0.9
-"""The share of an operation's timeout above which its step is taken for the whole operation."""
+"""The share of an operation's timeout above which a step counts as the whole operation."""
 
 signatures: Final = itertools.count(1)
 """Consecutive numbers in the order in which errors are signed."""
@@ -72,7 +72,7 @@ class Call:
         attempt_started: start of the attempt that the fast path made, in nanoseconds of the local
             clock; None once its end is recorded.
         beginning: event that reported the start of the latest attempt, if an observer receives it.
-        bytes_in: size of the body of the latest attempt's answer, if it was read.
+        bytes_in: size of the body of the latest attempt's response, if it was read.
         content: latest request and response, if the integration log stores them.
         contract: operation of a contract that it belongs to, if any.
         ended: True if the observers were notified of its end.
@@ -81,12 +81,12 @@ class Call:
             limit.
         http_operation: HTTP operation whose request it sends, if any.
         listeners: observers that it notifies as long as no attempt fails.
-        streams: True if the answer is read as a stream, for as long as the call has time.
+        streams: True if the response is read as a stream, for as long as the call has time.
         replayable: True if the request can be sent again.
         request: request that it sends, if any.
         repeatable: True if sending it twice has the same effect as sending it once.
-        cached: True if an earlier call stored the answer.
-        cache: the step around its attempts that caches answers.
+        cached: True if an earlier call stored the response.
+        cache: the step around its attempts that caches responses.
         claim: the call's idempotency claim, while the call has one.
         identity: the call's correlation id and start, once they are needed.
         target: the name of vendor and account in the claim; None to use each plan's own.
@@ -94,14 +94,14 @@ class Call:
         undecided: True while another region may admit the attempt that one region refused.
         subject: id of the person whose data the call is about.
         sent: credential that the last attempt sent.
-        witness: records the credential of each attempt, for the function that parses the answers.
+        witness: records the credential of each attempt, for the function that parses the responses.
         keeps_permit, keeps_place: True if the permit or the bulkhead slot outlives the attempts,
             because a stream still uses it.
         token: number of this call's probe lease, once it has requested one.
         permit, outcome: permit and outcome that a stream reports at its end.
         written_by: latest time to record the latest attempt, in nanoseconds of the local clock; 0
             before the recording begins.
-        parse: reads a successful answer; an answer that it cannot read is a failed attempt.
+        parse: reads a successful response; a response that it cannot read is a failed attempt.
     """
 
     ended = False
@@ -149,8 +149,8 @@ class Call:
     def is_open_ended(self) -> bool:
         """True if an attempt may use all the remaining time, and holds its probe permit until then.
 
-        A function that cannot be cancelled may, if the call has more time than its service gives;
-        an HTTP client ends an attempt earlier.
+        This is the case for a function that cannot be cancelled, if the call has more time than its
+        service's timeout; an HTTP client ends an attempt earlier.
         """
         return self.streams or (
             self.request is None and self.deadline - self.started > self.plan.span
@@ -197,9 +197,9 @@ class Call:
     def weigh_effects(self, error: Exception, since: int | None = None) -> None:
         """Record whether an error proves that the latest attempt had no effect.
 
-        An error of another call can arrive through a user's function. An error of another call
-        proves nothing about this attempt: `since` is a signature from before the function began,
-        and errors signed later are ignored.
+        A user's function may raise an error of another call, which proves nothing about this
+        attempt. `since` is a number that was drawn from `signatures` before the function began;
+        errors that were signed later have higher numbers, and are ignored.
         """
         is_of_this_attempt = since is None or getattr(error, "_signature", 0) <= since
         if is_of_this_attempt and not may_have_acted(error):
@@ -346,7 +346,7 @@ class Call:
 
     def sign(self, core: Core, error: ConnectorError) -> None:
         """Add the service, the operation and the call's id to its final error."""
-        # These two fields are no part of the error's public interface.
+        # These two fields are not part of the error's public interface.
         vars(error).update(_signature=next(signatures), _acted=self.may_have_acted)
         if self.may_have_acted:
             error.may_have_been_processed = True

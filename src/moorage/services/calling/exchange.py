@@ -57,7 +57,8 @@ class FirstAttempt(NamedTuple):
     """The part of a request's first attempt that the fast path has made.
 
     Attributes:
-        ending: the answer, or the error that the attempt failed with; None if nothing was sent yet.
+        ending: the response, or the error that the attempt failed with; None if nothing was
+            sent yet.
         sent: the credential that was sent; None if no credential was sent.
         credentials: the credentials that the provider returned, if it was asked.
     """
@@ -82,7 +83,7 @@ _REFUSED_PROOFS: Final = {
 
 
 class Exchange:
-    """The step of a call that sends one request and classifies its answer."""
+    """The step of a call that sends one request and classifies the response."""
 
     __slots__ = (
         "_challenged",
@@ -97,7 +98,7 @@ class Exchange:
     )
 
     conditional = False
-    """Whether requests are changed by more than the functions in `transforms`."""
+    """True if requests are changed by more than the functions in `transforms`."""
 
     def __init__(
         self, core: Core, call: Call, request: Request, first: FirstAttempt | None = None
@@ -121,7 +122,8 @@ class Exchange:
         self._first = first if first is not None and first.ending is not None else None
         self._core = core
         self._request = call.request = request
-        # The URL is joined now if joining can fail; otherwise later, as stored answers need no URL.
+        # The URL is joined now if joining can fail; otherwise later, because cached responses need
+        # no URL.
         is_early = plan.base_url is not None and not plan.request_transforms
         is_early = is_early and not is_sure_to_leave(plan, request)
         self._url = join_url(plan.base_url or "", request) if is_early else None
@@ -158,7 +160,7 @@ class Exchange:
     async def send(self, call: Call) -> Response | AttemptResult:
         """Send the request; return the response with any status, or the result of a failure.
 
-        Return the attempt's result if no answer can be used.
+        If no response can be used, return the result of the attempt.
         """
         if self._first is not None and self._first.ending is not None:
             return self._answer_of_attempt(call, self._first.ending, self._first.sent)
@@ -188,7 +190,7 @@ class Exchange:
     def _answer_of_attempt(
         self, call: Call, ending: Ending, sent: SentCredentials | None
     ) -> Response | AttemptResult:
-        """Return the answer of the fast path's attempt, or the result of its failure."""
+        """Return the response of the fast path's attempt, or the result of its failure."""
         response, error = ending
         self._first = None
         if error is None and not isinstance(response, Response):
@@ -205,13 +207,12 @@ class Exchange:
         return call.mask_credential(response)
 
     def read_challenge(self, call: Call, status: int, headers: Headers) -> AttemptResult | None:
-        """Remember the nonce or challenge in an answer that the next requests must include.
+        """Remember the nonce or challenge in a response that the next requests must include.
 
         Proofs of possession (RFC 9449, section 9) need a nonce, and Digest (RFC 7616) a challenge.
-        A request without the server's nonce proves that nothing was done, and does not discredit
-        the
-        credential: the same attempt is then repeated. A second such answer in a row is treated like
-            any other answer.
+        A request without the server's nonce proves that nothing was done, and does not
+        discredit the credential, so the same attempt is repeated. A second such response in a
+        row is treated like any other response.
         """
         plan, core = call.plan, self._core
         if self._credentials is not None and is_success(status):
@@ -243,7 +244,9 @@ class Exchange:
         return AttemptResult(error=error, repeats=call.replayable)
 
     def _proof_refusal(self, call: Call, status: int, headers: Headers) -> ProofRefusal | None:
-        """Return why a response rejects the token's proof of possession; None if it accepts it.
+        """Return why a response rejects the token's proof of possession.
+
+        None if it accepts the proof.
 
         Return None if it accepts.
         """
@@ -254,14 +257,14 @@ class Exchange:
         return refusal_of(headers)
 
     def record_missing_answer(self, call: Call, error: ConnectorError) -> None:
-        """Record that a request failed with this error before an answer arrived."""
+        """Record that a request failed with this error before a response arrived."""
         self._challenged = False
         call.weigh_effects(error)
 
     async def prepare(self, call: Call) -> tuple[tuple[Request, str, Timeouts], Request | None]:
         """Return the transformed and authorised request with its timeouts.
 
-        The second value is the request that belongs to the answer, if the sent request contains
+        The second value is the request to store in the response, if the sent request contains
         secrets. Nothing is stored here, because hedged reads may be in progress at the same time.
         """
         core, plan, request = self._core, call.plan, self._request
@@ -278,7 +281,7 @@ class Exchange:
         claim = call.claim if core.renewals.renews else None
         if claim is not None and not await core.renewals.holds(claim, call.left(core)):
             raise refusal(core, call, Answer.FENCED, 0)
-        # Nothing is awaited from here on: the URL may contain secrets, which no frame should show.
+        # No code below awaits: the URL may contain secrets, which no stack frame may show.
         url = self._url or join_url(base, request)
         plain_request, unsigned = None, request
         operation = call.http_operation
@@ -361,7 +364,7 @@ class Exchange:
         return result
 
     def _judge_answer(self, call: Call, response: Response) -> AttemptResult:
-        """Return the result for an answer, and the pause that the vendor requests."""
+        """Return the result for a response, and the pause that the vendor requests."""
         plan = call.plan
         classify_hook, operation = plan.classify, call.http_operation
         error = None
@@ -382,7 +385,7 @@ class Exchange:
             return success_result(response, self.pause_after(call, response.headers))
         if operation is not None and self._replace(call, operation, error):
             return AttemptResult(error=error, repeats=True)
-        # A vendor's refusal proves that nothing was done; an error of a hook does not.
+        # A vendor's refusal proves that nothing was done; an error from a hook does not.
         if isinstance(error, (*REFUSED, RateLimitExceeded)):
             call.record_no_effect()
         wait = retry_after(response.headers, self._core.utc())
@@ -440,7 +443,7 @@ class Exchange:
         return as_credentials(await self._await_in_time(call, credentials_lookup))
 
     async def _token(self, call: Call, base_url: str) -> bytes:
-        """Return the negotiator's token for the host of a base URL."""
+        """Return the Kerberos negotiator's token for the host of a base URL."""
         origin = origin_of(base_url)
         host = "" if origin is None else origin[1]
         token = await self._await_in_time(call, self._core.negotiate(host))
@@ -492,7 +495,7 @@ class Exchange:
         Return None if the credential was renewed a short time ago and the service has accepted none
         since.
         """
-        # A cached exchange may itself hold the lock of its answer's revalidation.
+        # A cached exchange may itself hold the revalidation lock of its response.
         core, plan, lock_holder = self._core, call.plan, object()
         timeout = max(0.0, call.remaining(core) / 1e9)
         try:
@@ -519,7 +522,7 @@ class LateExchange:
     """An HTTP exchange that is prepared only when its first attempt begins.
 
     It is used only if making the exchange cannot fail, so that a mistake in a request is always
-    found before its key is claimed.
+    found before its idempotency key is claimed.
     """
 
     __slots__ = ("_core", "_exchange", "_request")

@@ -73,7 +73,7 @@ class FastPathSteps(CallLifecycle):
     def __init__(self, core: Core, services: Iterable[Service]) -> None:
         super().__init__(core, services)
         self._keys = KeyProtection(core)
-        # An awaited store may delay the attempt, and tracing observers need the call's state.
+        # An asynchronous store may delay the attempt, and tracing observers need the call's state.
         self.observes_without_state = (
             core.late_id is not None and not core.waits and not core.observes_attempt_starts
         )
@@ -116,7 +116,7 @@ class FastPathSteps(CallLifecycle):
 
     def begin_observed(self, plan: Plan) -> CallIdentity:
         """Return the identity of a new call of the fast path that has no options and no key."""
-        # The same as in `_name`, without its frame.
+        # The same as `_name`, without its stack frame.
         core = self.core
         start_time = core.nanoseconds()
         identity = CallIdentity(start_time, core.wall(), core.late_id)
@@ -204,7 +204,7 @@ class FastPathSteps(CallLifecycle):
         """Continue a call whose first attempt was refused or must wait for a limit."""
         core = self.core
         if call.hurried and grants and (grants[0][0] or grants[0][1]):
-            # The admission was requested without waiting, so there is nothing to give back.
+            # The admission was requested without waiting, so there is no turn to give back.
             return await self.finish(call, step)
         try:
             try:
@@ -236,7 +236,8 @@ class FastPathSteps(CallLifecycle):
     ) -> Ending:
         """Continue a call whose first attempt was made by the fast path and failed.
 
-        `since` is a signature from before the attempt, for `Call.weigh_effects`.
+        `since` is a number that was drawn from `signatures` before the attempt, for
+        `Call.weigh_effects`.
         """
         try:
             try:
@@ -251,7 +252,7 @@ class FastPathSteps(CallLifecycle):
             raise
 
     async def finish(self, call: Call, step: AttemptStep) -> Ending:
-        """Make all attempts of a call that the fast path started and cannot finish."""
+        """Make all attempts of a call that the fast path has started but cannot finish."""
         return await self._finish(call, None, step)
 
     async def finish_under_key(self, call: Call, protection: KeyedUse, step: AttemptStep) -> Ending:
@@ -293,20 +294,20 @@ class FastPathSteps(CallLifecycle):
     def release_key(self, call: Call, protection: KeyedUse, owner: int, fence: int) -> None:
         """Release the idempotency key of a fast-path call that was interrupted.
 
-        `fence` is the fencing number of its claim; 0 if the store's answer never arrived.
+        `fence` is the fencing number of its claim; 0 if the store's reply was lost.
         """
         if not fence:
             from moorage.domain.resilience.key_admission import (  # noqa: PLC0415 - few programs use keys
                 WithdrawUnsent,
             )
 
-            # The store may have claimed the key although its answer never arrived.
+            # The store may have claimed the key although its reply was lost.
             self.core.post(WithdrawUnsent(protection.at, owner, ttl=protection.rules.ttl))
         else:
             self.core.post(giving_up_command(call, held_claim(call, protection, fence)))
 
     async def finish_sending(self, call: Call, request: Request) -> Ending:
-        """Make all attempts to send a request that the fast path started and cannot finish."""
+        """Make all attempts to send a request that the fast path has started but cannot finish."""
         call.repeatable = is_repeatable(call.plan, request)
         return await self._finish(call, None, Exchange(self.core, call, request))
 
@@ -383,7 +384,7 @@ class FastPathSteps(CallLifecycle):
         if core.late_id is None:
             Call(plan, began, plan.span).sign(core, error)
         else:
-            # The same as in `Call.sign`, for an error that names its service already.
+            # The same as `Call.sign`, for an error that already names its service.
             vars(error).update(
                 _signature=next(signatures), _acted=False, _request_id=(core.id_of, began)
             )

@@ -59,7 +59,7 @@ class GuardedCache:
         self._probe.restart_after_fork()
 
     async def find(self, call: Call, key: str) -> StoredAnswers | None:
-        """Look up the answers stored under a cache key."""
+        """Look up the responses stored under a cache key."""
         if self._find_now is not None:
             return self._find_now(key)
         time_left = max(0.0, call.remaining(self._core) / 1e9)
@@ -75,7 +75,7 @@ class GuardedCache:
         return await self._guarded_use(call, _FOREVER, self._store, key, mark, entries, seconds)  # type: ignore[no-any-return]  # as the port says
 
     async def delete(self, call: Call, key: str) -> None:
-        """Remove the answers stored under a cache key."""
+        """Remove the responses stored under a cache key."""
         await self._guarded_use(call, _FOREVER, self._delete, key)
 
     async def _guarded_use(
@@ -100,7 +100,8 @@ class GuardedCache:
         except OutOfTimeError:
             error = _too_late(wait_limit)
             if left < wait_limit:
-                # The call had no time left for the cache, which says nothing about its health.
+                # The call had no time left for the cache, which does not mean that the cache is
+                # unhealthy.
                 self._end_probe(outage)
                 return None
         except ConnectorError as failure:

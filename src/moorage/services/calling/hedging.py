@@ -38,7 +38,10 @@ class HedgedAttempts:
         self._inner = inner
 
     async def __call__(self, call: Call) -> AttemptResult:
-        """Return the first successful answer; if all requests fail, the result of the first one."""
+        """Return the first successful response.
+
+        If all requests fail, the result of the first one.
+        """
         lead = call.concurrent_call()
         extras = [call.concurrent_call(number) for number in range(1, self._config.max_extra + 1)]
         lead_results: list[AttemptResult] = []

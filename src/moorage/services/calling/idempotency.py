@@ -59,9 +59,9 @@ _NOT_SENT: Final = (
     "moorage sent nothing now, and knows of no earlier request with this idempotency key."
 )
 _LOST_ANSWER: Final = ("lost", None)
-"""The answer to store under a key if the real answer cannot be stored."""
+"""The placeholder to store under a key if the real result cannot be stored."""
 local_owners: Final = itertools.count(2**52 + 1)
-"""Numbers for the owners of claims in this process's memory, which no random number equals."""
+"""Numbers for the owners of claims in this process's memory; no random owner number equals them."""
 _UNCLAIMED: Final = (
     IdempotencyConflict,
     IdempotencyInProgress,
@@ -78,13 +78,13 @@ class KeyRules:
     Attributes:
         target: the vendor and account that receive the key.
         remembered: microseconds for which the request may be sent again under the key; 0 for never.
-        honoured: True if the vendor honours keys, so that it answers a repeat like the first
-            request.
+        honoured: True if the vendor honours keys, so that a repeat gets the same response as
+            the first request.
         refuses: True if the vendor rejects a repeated key. An error response after a lost response
             then leaves the outcome unknown.
-        ttl: microseconds for which an answer is replayed.
-        encode, decode: convert an answer to its stored form, and back.
-        lookup: describes the thing to look up when the outcome of a key is unknown.
+        ttl: microseconds for which a stored result is replayed.
+        encode, decode: convert a result to its stored form, and back.
+        lookup: describes the object to look up when the outcome of a key is unknown.
         nothing_done: foreign exceptions that prove that nothing was done.
     """
 
@@ -107,8 +107,8 @@ class KeyedUse(NamedTuple):
         at: key of its state in the store.
         fingerprint: fingerprint of the payload.
         rules: rules for keys of this use.
-        reach: the actions that the caller is allowed: some callers only look up a lost answer and
-            send nothing new.
+        reach: the actions that the caller is allowed: some callers only look up the result of a
+            lost response, and send nothing new.
     """
 
     key: str
@@ -130,7 +130,7 @@ class NotSentError(ConnectorError):
 async def run_once_for_key(
     core: Core, call: Call, once: KeyedUse, act: Callable[[], Awaitable[Ending]]
 ) -> Ending:
-    """Claim the key and run `act`, or return the stored answer of an earlier call.
+    """Claim the key and run `act`, or return the stored result of an earlier call.
 
     Raises:
         IdempotencyConflict, IdempotencyInProgress, OutcomeUnknown: the key's state forbids the
@@ -152,7 +152,7 @@ async def run_once_for_key(
     except _UNCLAIMED:
         raise
     except BaseException:
-        # The store may have made the claim although its answer never arrived.
+        # The store may have made the claim although its reply was lost.
         core.post(giving_up_command(call, claim) if claim else Withdraw(once.at, owner, ttl=ttl))
         raise
 
@@ -162,8 +162,8 @@ async def run_with_claim(
 ) -> Ending:
     """Run `act` while holding the idempotency key's claim, and store the result under the key.
 
-    The caller that made the claim gives it up if this function raises, because an interruption may
-    come before the function's first line.
+    If this function raises, its caller gives up the claim, because an interruption may come before
+    the function's first line.
     """
     call.claim = claim
     try:
@@ -199,7 +199,7 @@ def claim_at_once(core: Core, call: Call, once: KeyedUse, owner: int) -> KeyAdmi
     try:
         answer: KeyAdmitted | None = core.ask(admission_request, None)  # type: ignore[misc]  # it has one
     except ConnectorError:
-        # The ordinary steps meet the same error and handle it.
+        # The regular path gets the same error, and handles it.
         return None
     return answer
 
@@ -275,7 +275,7 @@ async def _claim(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[Cl
         except StorageUnavailable:
             if busy_claim is None:
                 raise
-            # The holder's answer may still arrive once the store can be reached again.
+            # The holder's result may still arrive once the store can be reached again.
             claim_result, lease = busy_claim, 0
         if claim_result.verdict is Verdict.RUN or claim_result.verdict is Verdict.REPLAY:
             return claim_result, start_time + lease * 1000
@@ -287,7 +287,7 @@ async def _claim(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[Cl
             case Verdict.UNKNOWN:
                 raise _unknown_error(once, claim_result.wait)
             case Verdict.BUSY:
-                # The holder may have died; then the key can be claimed when its lease is over.
+                # The holder may have died; then the key can be claimed when its lease has expired.
                 pause = min(
                     look_interval * (0.5 + core.fraction() / 2), claim_result.wait / SECOND + _AFTER
                 )
@@ -337,7 +337,7 @@ async def _ask(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[Clai
 def _claim_of(core: Core, call: Call, once: KeyedUse, owner: int, target: str) -> Claim:
     """Return the command that claims an idempotency key until the end of the call."""
     rules = once.rules
-    # The lease is rounded up, so that no claim ends before its holder's time.
+    # The lease is rounded up, so that no claim ends before its holder's deadline.
     term = -(-max(0, call.remaining(core)) // 1000) + _MARGIN
     return Claim(
         once.at,
@@ -360,7 +360,7 @@ def _in_progress_error(core: Core, wait: int) -> IdempotencyInProgress:
 
 
 def replay_answer(core: Core, call: Call, once: KeyedUse, stored: Any) -> Ending:
-    """Return the stored answer of an earlier call as this call's result."""
+    """Return the stored result of an earlier call as this call's result."""
     call.replayed = True
     if core.observers:
         call.emit(core, IdempotencyReplayed)
@@ -394,7 +394,7 @@ def replay_answer(core: Core, call: Call, once: KeyedUse, stored: Any) -> Ending
 async def complete_key(
     core: Core, call: Call, once: KeyedUse, claim: HeldClaim, value: Any
 ) -> Ending:
-    """Store the successful answer under its idempotency key, and return the result of the call."""
+    """Store the successful result under its idempotency key, and return the result of the call."""
     try:
         answer = ("value", once.rules.encode(value))
     except Exception as error:  # noqa: BLE001 - copying a user's value may raise anything
@@ -452,7 +452,7 @@ async def _store_answer(
         else:
             settle_result = _settle_at_once(core, call, command, core.ask)
     except InvalidData as error:
-        # A store outside this process can only store plain values.
+        # A store outside this process can store only plain values.
         _notify_not_stored(core, call, error)
         return (
             None
@@ -466,7 +466,7 @@ async def _store_answer(
     if settle_result.held and core.tenant_records is not None and tenant is not None:
         core.tenant_records.count_answer(core, tenant, sealed_answer, ttl=claim.ttl)
     if not (settle_result.held or settle_result.done):
-        # The request had its effect nevertheless, and observers are told that its answer is lost.
+        # The request took effect nevertheless, and observers are told that its response is lost.
         _notify_not_stored(
             core, call, StorageUnavailable("The store has lost the claim on the idempotency key.")
         )
@@ -477,7 +477,7 @@ async def _settle_claim(core: Core, call: Call, command: Settle) -> SettleResult
     try:
         return await core.execute(command, call.recording_seconds(core))  # type: ignore[no-any-return]  # as Settle says
     except BaseException:
-        # Settling may be repeated; the caller's knowledge of the key must not be lost.
+        # Settling may be repeated, but the caller must not lose the key.
         core.post(command)
         raise
 
@@ -496,9 +496,9 @@ def _settle_at_once(
 def _is_final(error: Exception, call: Call, once: KeyedUse) -> TypeGuard[VendorRejected]:
     """Return whether the service refused the request so clearly that no retry can help.
 
-    After an attempt with a lost answer, only a vendor that honours keys can refuse for good, or a
-    refusal that is conclusive. A conflict may mean that a vendor that honours keys is still working
-    on that attempt.
+    If the response to an attempt was lost, a later refusal is final only if the vendor honours
+    keys, or if the refusal is conclusive. A conflict may mean that such a vendor is still working
+    on the earlier attempt.
     """
     if not isinstance(error, VendorRejected) or error.retryable:
         return False

@@ -1,4 +1,4 @@
-"""Protection of calls by idempotency keys: the allowed repeats, and the stored answers."""
+"""Protection of calls by idempotency keys: the allowed repeats, and the stored results."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class KeyProtection:
             key: the idempotency key.
             code: the fingerprint of its payload.
             use: the way in which the key is used.
-            response: True if the answer is a `Response`.
+            response: True if the result is a `Response`.
             repeatable: True if the call is known to be repeatable without a key.
             operation: the operation that the call performs; it may know how its results are stored.
         """
@@ -101,7 +101,8 @@ class KeyProtection:
         elif repeatable:
             vendor_memory = service.idempotency_ttl
             if memory is not None and not vendor_honours_keys:
-                # The request carries the key, so it may be repeated while the vendor knows the key.
+                # The request contains the key, so it may be repeated while the vendor remembers the
+                # key.
                 vendor_memory = min(vendor_memory, memory)
         return KeyRules(
             target=service.name,

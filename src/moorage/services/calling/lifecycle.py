@@ -64,7 +64,7 @@ class CallLifecycle(ManualOperations):
         """Check before the first call that the shared store belongs to this environment.
 
         The store may use half of the call's time for this check. The other half is for the call
-        itself, which continues even if the store does not answer.
+        itself, which continues even if the store does not respond.
         """
         if guard.passed:
             return None
@@ -74,7 +74,7 @@ class CallLifecycle(ManualOperations):
             if timeout is not None:
                 time_limit = seconds(timeout, "timeout")
             elif request is None or isinstance(request, Request):
-                # A copied database is refused before any mistake in the call itself.
+                # A copied database is refused before mistakes in the call itself are reported.
                 with suppress(InvalidData):
                     time_limit = self.plans.find(service, tenant, endpoint, request).seconds
             await guard.check(time_limit / 2)

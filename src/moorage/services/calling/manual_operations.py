@@ -86,7 +86,8 @@ class ManualOperations:
     """The manual operations of a manager, which send nothing to a service.
 
     Attributes:
-        of_requests: services that receive only requests, so that the answer of a key is a Response.
+        of_requests: services that receive only requests, so that the result under a key is a
+            Response.
     """
 
     of_requests: frozenset[str] = frozenset()
@@ -145,7 +146,7 @@ class ManualOperations:
             plan, rule = self._with_circuit(service, tenant, endpoint, region)
             state_before = None
             if core.audit is not None:
-                # An unreachable store of one part must not prevent the change of the other parts.
+                # If the store of one part is unreachable, the other parts must still be changed.
                 with suppress(StorageUnavailable):
                     state_before = {"state": (await read_circuit(core, rule, plan)).state.value}
             manual_act = ManualAct(
@@ -175,7 +176,7 @@ class ManualOperations:
         actor: str | None = None,
         reason: str = "",
     ) -> float:
-        """End the pause of a service's rate limits that a vendor's answer caused.
+        """End the pause of a service's rate limits that a vendor's response caused.
 
         Granted calls stay granted, and no tokens are returned.
 
@@ -234,7 +235,7 @@ class ManualOperations:
             idempotency_key: the key.
             done: True if the effect happened. False releases the key for use; that is refused while
                 the request may still be in progress.
-            answer: answer that repeats of the key get; a Response if the key belongs to a request.
+            answer: result that repeats of the key get; a Response if the key belongs to a request.
             tenant: tenant of the key.
             actor: person who performs the action, for the audit trail; by default the system's
                 user.
@@ -242,11 +243,11 @@ class ManualOperations:
 
         Returns:
             True if this settled the key. False if nothing was changed: the key was never used or
-            has expired, its answer is stored already (perhaps by `settle_payments`), a call is
+            has expired, its result is stored already (perhaps by `settle_payments`), a call is
             using it, or, with `done=False`, its request may still be in progress.
 
         Raises:
-            InvalidData: the key belongs to a request, and the answer is not a Response.
+            InvalidData: the key belongs to a request, and `answer` is not a Response.
         """
         if done and service in self.of_requests and not isinstance(answer, Response):
             raise InvalidData(

@@ -32,7 +32,8 @@ class Plans:
     Attributes:
         services: services by name.
         easy: plans of functions that the fast path may call, by service, tenant and endpoint.
-        easy_alone: those without tenant and endpoint, by service: one name is found faster.
+        easy_alone: the plans of functions without tenant and endpoint, by service, because a
+            look-up by one name is faster.
         direct: plans of requests that the fast path may send.
         environment_guard: the store's guard; until it has passed, no fast path is used.
     """
@@ -57,7 +58,7 @@ class Plans:
                 )
             self.services[service.name] = service
             for endpoint in (None, *service.endpoints):
-                # A mistake in any endpoint is reported now, not at the first call.
+                # A mistake in any endpoint is reported now instead of at the first call.
                 name = None if endpoint is None else endpoint.name
                 plan = self._compiled[service.name, name] = Plan(service, None, endpoint)
                 _prepare_gates(plan, core)
@@ -132,7 +133,8 @@ class Plans:
             if tenant is not None:
                 plan = plan.for_tenant(tenant)
             if self.environment_guard is not None and not self.environment_guard.passed:
-                # Before the guard has passed, a plan may be inspected, but no call may use it.
+                # Before the environment guard has passed, a plan may be inspected, but not used for
+                # a call.
                 return plan
             core = self._core
             can_enter = plan.bulkhead is None or core.slots is not None
@@ -140,7 +142,7 @@ class Plans:
                 self.easy[key] = plan
                 if key == (service, None, None):
                     self.easy_alone[service] = plan
-                # The endpoint is determined anew for each request that does not name one.
+                # For a request that names no endpoint, the endpoint is determined each time.
                 if plan.plain and (endpoint_settings is not None or not settings.endpoints):
                     self.direct[key] = plan
             # The plan is added here last, so that a plan dropped here is in no other index.

@@ -55,7 +55,7 @@ class Route:
         self, core: Core, call: Call, step: AttemptStep, *, on_fast_path: bool
     ) -> AttemptResult:
         """Make the first attempt, in the preferred region that admits it."""
-        # The request of a key that was sent before stays in the key's region.
+        # If a request was sent before under its key, it stays in the region of the key.
         plans = self._other_plans(core, call) or (call.plan,)
         request_admission = _planned_admission if on_fast_path else _first_admission
         result = await self.attempt_in_any_region(core, call, plans, request_admission, step)
@@ -106,7 +106,7 @@ class Route:
     ) -> AttemptResult:
         """Make the attempt in the first region that admits it, or return the shortest rejection."""
         refusals: list[ConnectorError] = []
-        # A refusal by one circuit does not end the call.
+        # A refusal by one circuit breaker does not end the call.
         call.undecided = True
         for plan in plans:
             call.plan = plan

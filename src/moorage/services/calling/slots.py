@@ -50,7 +50,7 @@ async def in_slot(core: Core, call: Call, step: AttemptStep, bulkhead: BulkheadC
             if not call.keeps_place:
                 core.release(plan.bulkhead_key, call)
     except BaseException:
-        # An interruption may have come during the line above, and slots have no lease that ends.
+        # An interruption may arrive in the line above, and a slot has no lease that ends.
         if not call.keeps_place:
             core.release(plan.bulkhead_key, call)
         raise

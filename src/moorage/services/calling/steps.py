@@ -51,7 +51,7 @@ Single: TypeAlias = (
 )
 """Sends one request to a service, for a tenant and to an endpoint.
 
-It returns the answer, or a `Result` with an error.
+It returns the response, or a `Result` with an error.
 """
 
 _NOTHING: Final[Any] = object()
@@ -83,15 +83,15 @@ class CallOperations(FastPathSteps):
         request_id: str | None = None,
         subject: str | None = None,
     ) -> Response:
-        """Send a request to a service through its protections, and return the answer.
+        """Send a request to a service through its protections, and return the response.
 
         Args:
             service: name of a configured service.
             request: request to send; its path is appended to the service's `base_url`.
             tenant: tenant whose credentials, limits, circuit and keys to use.
             endpoint: endpoint whose settings apply; by default the first matching endpoint.
-            idempotency_key: identifies one effect: a repeat returns the same answer and has no
-                second effect. A repeated answer has `replayed` set.
+            idempotency_key: identifies one effect: a repeat returns the same response and has
+                no second effect. A repeated response has `replayed` set.
             timeout: seconds for the whole call, in place of the service's.
             request_id: correlation id, in place of a new one.
             subject: id of the person whose data the call is about, for searches in the log.
@@ -124,7 +124,7 @@ class CallOperations(FastPathSteps):
             code = None
             if idempotency_key is not None:
                 compare = request_fingerprint if self.core.compares_bytes else fingerprint
-                # The body gets no local name, because a traceback would show it with this frame.
+                # The body has no local name, because a traceback would show it with this frame.
                 if isinstance(request.body, bytes) and len(request.body) > _LARGE:
                     code = await self._large_fingerprint(call, request, compare)
                 else:
@@ -139,7 +139,7 @@ class CallOperations(FastPathSteps):
     async def exchange(
         self, service: str, operation: HttpOperation[R], payload: object, options: dict[str, Any]
     ) -> R:
-        """Send the request of an HTTP operation, and return the parsed answer.
+        """Send the request of an HTTP operation, and return the parsed response.
 
         Raises:
             InvalidData: a payload is given, although a repeated key is compared with the request.
@@ -228,7 +228,7 @@ class CallOperations(FastPathSteps):
         request_id: str | None = None,
         subject: str | None = None,
     ) -> Stream:
-        """Send a request, and return as soon as the headers of the answer arrive.
+        """Send a request, and return as soon as the headers of the response arrive.
 
         The body is read afterwards in pieces, within the same deadline. Retries end at the
         headers: a body that breaks off is not requested again. Response transforms and fallbacks
@@ -357,8 +357,8 @@ class CallOperations(FastPathSteps):
     ) -> Self:
         """Return a copy of these operations that parses each response with the given function.
 
-        `parse` reads a successful answer. If it cannot read an answer, the attempt has failed with
-        an unknown outcome, and the answer is not stored under the key. `witness` records the
+        `parse` reads a successful response. If it cannot read a response, the attempt has failed
+        with an unknown outcome, and the response is not stored under the key. `witness` records the
         credentials that are sent, and `use` is the way in which a key is used. `contract` is the
         operation of a contract that the calls belong to.
         """

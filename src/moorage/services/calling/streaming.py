@@ -33,7 +33,7 @@ _ERROR_BODY = 65_536
 
 
 class StreamingExchange(Exchange):
-    """The step that sends a request and returns the answer's body as a stream."""
+    """The step that sends a request and returns the response's body as a stream."""
 
     __slots__ = ("_at", "_call", "_opened")
 
@@ -87,7 +87,8 @@ class StreamingExchange(Exchange):
         (request, url, attempt), plain_request = await self.prepare(call)
         self._at = url if plain_request is None else join_url(base, plain_request)
         try:
-            # The attempt's time limit applies to the headers and each piece, the deadline to all.
+            # The attempt's time limit applies to the headers and to each piece; the deadline, to
+            # all of them.
             is_abandoned = call.remaining(core) / 1e9
             steps = attempt.within(attempt.total or is_abandoned)
             timeouts = attrs.evolve(
@@ -126,12 +127,12 @@ class Stream:
 
     @property
     def status(self) -> int:
-        """The status code of the answer."""
+        """The status code of the response."""
         return self._incoming.status
 
     @property
     def headers(self) -> Headers:
-        """The headers of the answer."""
+        """The headers of the response."""
         return self._incoming.headers
 
     async def read(self) -> bytes:
@@ -158,7 +159,7 @@ class Stream:
             outcome, failure = Outcome.FAILED, http_failure(error)
         except BaseException as error:
             self.settle()
-            error.__traceback__ = None  # the frames below contain the bytes that were read
+            error.__traceback__ = None  # the inner frames contain the bytes that were read
             raise
         call.mask(failure)
         call.sign(core, failure)
@@ -216,7 +217,7 @@ def _checked_incoming(incoming: AsyncIncoming) -> AsyncIncoming:
 
 
 async def _beginning_of_body(incoming: AsyncIncoming) -> bytes:
-    """Return as much of a failed answer's body as is needed for the vendor's message.
+    """Return as much of a failed response's body as is needed for the vendor's message.
 
     Raises:
         ConnectorError: the HTTP client cannot read it.

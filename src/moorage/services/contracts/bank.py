@@ -1,4 +1,7 @@
-"""The completion of bank consents and payments, for which some vendors need the URL returned to."""
+"""The completion of bank consents and payments.
+
+Some vendors need the URL that the owner returned to.
+"""
 
 from __future__ import annotations
 

@@ -49,14 +49,16 @@ _ELSEWHERE: Final = (
     RateLimitExceeded,
     RetryBudgetExhausted,
 )
-"""Errors after which another vendor may still succeed."""
+"""Errors after which an operation may still succeed at another vendor."""
 _REPEATS: Final[Mapping[UnknownOutcome | None, bool]] = {
     UnknownOutcome.REPEATED: True,
     UnknownOutcome.LOOKED_UP: False,
 }
-"""True if a lost request may be resent, by what the vendor declares about unknown outcomes."""
+"""For each declaration of a vendor about unknown outcomes, whether a lost request may be sent
+again.
+"""
 _NO_VALUES: Final = frozenset({"extra", "source"})
-"""Fields whose refusal ends the operation instead of trying another vendor."""
+"""The argument names whose refusal ends the operation, instead of trying another vendor."""
 
 
 def is_certainly_undone(error: ConnectorError, wire: VendorWire) -> bool:
@@ -72,9 +74,8 @@ def is_certainly_undone(error: ConnectorError, wire: VendorWire) -> bool:
 def is_argument_refusal(error: ConnectorError, wire: VendorWire) -> bool:
     """Return whether the vendor's adapter refused an argument before anything was sent.
 
-    Another vendor may accept the argument. Two kinds of refusals do not count: that of a wrong
-    option of a single vendor, which is the caller's mistake, and that of a source that was already
-    read.
+    Another vendor may accept the argument. Two kinds of refusals do not count: a wrong option for a
+    single vendor, which is the caller's mistake, and a source that was already read.
     """
     if wire.begun or not isinstance(error, (InvalidData, UnsupportedByVendor)):
         return False
@@ -226,9 +227,9 @@ class Dispatcher:
     ) -> R:
         """Execute an operation at the first of several accounts that accepts it.
 
-        The next account is tried only if the previous one did nothing. If the last account refuses
-        an argument that an unavailable account had accepted, the unavailable account's error is
-        raised, and an effect with a key returns to that account.
+        The next account is tried only if the previous one did nothing. If an unavailable account
+        had accepted an argument that the last account refuses, the error of the unavailable account
+        is raised, and an effect with a key returns to the unavailable account.
         """
         unavailable: tuple[Account, ConnectorError] | None = None
         *earlier_accounts, last_account = accounts

@@ -84,7 +84,8 @@ class EmailFlows(Flows, EmailContract):
     async def _batch(self, operation: RoutingRequest, key: str | None) -> int:
         """Return the number of recipients per request; repeats with the same key keep that number.
 
-        So the chunks of a key stay the same, even if another vendor has been configured since.
+        So a repeat has the same chunks as the first call, even if another vendor has been
+        configured since.
         """
         accounts = self._dispatcher.directory.choose(operation)
         size = min(account.vendor.limits.get("batch", _USUAL) for account in accounts)
@@ -111,7 +112,7 @@ class EmailFlows(Flows, EmailContract):
         async def call_vendor(vendor: Any, wire: Any) -> list[Result[EmailReceipt]]:
             results = await receipt_results(vendor, wire)
             if results and not any(result.ok for result in results) and not wire.begun:
-                # No message was sent, so another vendor may accept what this one refused.
+                # No message was sent, so another vendor may still accept the message.
                 refused_receipts[:] = results
                 results[0].unwrap()
             return results

@@ -32,7 +32,7 @@ def required_key(key: str | None) -> str:
 
 
 def _optional_key(key: str | None) -> str | None:
-    """Return the key unchanged, because the operation that uses the key checks it."""
+    """Return the key unchanged, because the operation that uses it checks it."""
     return key
 
 
@@ -112,7 +112,7 @@ class Flows(Contract):
 
     @classmethod
     def _account_flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """Return a method for operations at a named account, or at that of the earlier pages."""
+        """Return a method for operations at a named account, or at the earlier pages' account."""
         is_page = operation.target is Target.PAGE
 
         @wraps(operation.plan)

@@ -137,7 +137,7 @@ class KeyOwnership:
                 self._core.post(release_claim(claim.key, claim.fence, ttl=self._ttl))
 
     async def _record_first(self, number: int, account: str, *, movable: bool) -> tuple[str, bool]:
-        """Store the first owner of the key under this number, unless an owner is already stored."""
+        """Store the key's first owner under this fencing number, unless an owner is stored."""
         recorded_at = self._state_key("place", str(number))
         claim_result, _ = await self._claim_key(recorded_at)
         if claim_result.verdict is Verdict.RUN:
@@ -187,7 +187,7 @@ class KeyOwnership:
             claim_result = await self._execute(claim, new)
             if claim_result.verdict is not Verdict.BUSY:
                 return claim_result, start_time + lease * 1000
-            # The holder may have died; then the record can be claimed when its lease is over.
+            # The holder may have died; then the record can be claimed when its lease has expired.
             longest_pause = min(pause, claim_result.wait / SECOND + _AFTER)
             if core.nanoseconds() + longest_pause * 1e9 >= self._patience:
                 raise IdempotencyInProgress(

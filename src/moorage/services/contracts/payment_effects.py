@@ -96,8 +96,8 @@ class PaymentEffects:
     Args:
         dispatcher: dispatcher with the store and the accounts.
         tenant: tenant of the operations.
-        reach: the actions that the operations may take: some callers only look up a lost answer and
-            send nothing new.
+        reach: the actions that the operations may take: some callers only look up the result of
+            a lost response, and send nothing new.
     """
 
     def __init__(self, dispatcher: Dispatcher, tenant: str | None, reach: AllowedActions) -> None:
@@ -144,7 +144,7 @@ class PaymentEffects:
         memory = min(service.idempotency_ttl for service in services)
         registration = await self._registration(request, accounts, key, (span, memory))
         if not registration.same:
-            # Another payload under an open key would be sent without a record of its own.
+            # Another payload under an open key would be sent without a record.
             raise IdempotencyConflict(
                 "This idempotency key was already used for a different payment."
             )
@@ -210,7 +210,7 @@ class PaymentEffects:
         try:
             packed_bytes = pack((request.values, request.options))
         except InvalidData:
-            # Options for other vendors may be of any type; then a person must settle the payment.
+            # Options for other vendors may be of any type; then a person has to settle the payment.
             packed_bytes = b""
         names = tuple(account.name for account in accounts)
         content = _seal_payload(core, self._tenant, key, packed_bytes)
@@ -242,7 +242,7 @@ class PaymentEffects:
         """Return the stored receipt of a payment that was settled as done, marked as a replay.
 
         Raises:
-            PaymentDeclined: the payment that was found is one that the vendor declined.
+            PaymentDeclined: the vendor declined the payment that was found.
         """
         receipt = stored_receipt(self._core, self._tenant, key, registered.answer)
         error = declined_error(operation, receipt)
@@ -288,7 +288,7 @@ def effect_record(core: Core, what: Any) -> EffectRecord:
             return record
         values, options = unpack(packed_bytes)
     except ConnectorError as error:
-        # The record is encrypted with a key that is missing here, or written by another release.
+        # The record is encrypted with a key that this process lacks, or another release wrote it.
         return record._replace(unreadable=error)
     return record._replace(request=Request(operation, values, options))
 

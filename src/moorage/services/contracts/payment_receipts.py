@@ -1,4 +1,4 @@
-"""The receipt of a payment operation that a person has closed as done."""
+"""The receipt of a payment operation that a person has settled as done."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ async def receipt_of(
         return subscription
     parent = report.payment
     if operation in {"capture", "void"} and parent is None:
-        parent = ref  # the request that names the payment cannot be read here
+        parent = ref  # the request that names the payment is not available here
     if operation == "refund":
         if PaymentsCapability.LOOK_UP_REFUND in capabilities:
             return await flows.get_refund(ref)

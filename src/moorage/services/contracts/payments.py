@@ -57,7 +57,7 @@ _FOLLOWING_OPERATIONS: Final = frozenset({"capture", "void", _REFUND})
 _STEPS: Final = frozenset(
     {"accept_dispute", "submit_evidence", "change_subscription", "cancel_subscription"}
 )
-"""Steps that a vendor refuses once a dispute was answered, or a subscription is over."""
+"""The steps that a vendor refuses once a dispute has been answered, or a subscription has ended."""
 _FIRST_REFUNDS: Final = "payments.refund"
 CLOCK_SKEW: Final = timedelta(minutes=1)
 """The maximum time by which a vendor's clock may be behind this machine's clock."""
@@ -85,8 +85,8 @@ class PaymentsFlows(Flows, PaymentsContract):
     Args:
         dispatcher: sends the operations to vendors.
         tenant: tenant of the operations.
-        reach: the actions that the operations may take: some callers only look up a lost answer and
-            send nothing new.
+        reach: the actions that the operations may take: some callers only look up the result of
+            a lost response, and send nothing new.
     """
 
     def __init__(
@@ -245,10 +245,10 @@ class PaymentsFlows(Flows, PaymentsContract):
     async def _look_up(
         self, lost: Unsettled, unknown: ConnectorError, timeout: float | None
     ) -> Payment:
-        """Find the vendor's payment for a request without an answer, by reference and amount.
+        """Find the vendor's payment for a request without a response, by reference and amount.
 
-        A match settles its key. If there is no match, nothing is known, because the vendor may not
-        list the payment yet; several matches are ambiguous.
+        A match settles its key. Without a match the outcome stays unknown, because the vendor may
+        not list the payment yet. Several matches are ambiguous.
 
         Args:
             lost: the lost request.

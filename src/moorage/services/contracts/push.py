@@ -39,7 +39,7 @@ class PushFlows(Flows, PushContract):
             timeout: seconds for each notification.
             at_once: maximum number of concurrent notifications.
         """
-        # This comes first, because the check of a stored call ends at the first use of the hub.
+        # First, because a stored call is checked only until the first use of the hub.
         batch = as_list(messages, "messages")
         return await call_for_each(
             self._dispatcher.calling.core,

@@ -118,7 +118,7 @@ class ShippingFlows(Flows, ShippingContract):
             at_once: maximum number of concurrent purchases.
         """
         checked_key(idempotency_key)
-        # This comes first, because the check of a stored call ends at the first use of the hub.
+        # First, because a stored call is checked only until the first use of the hub.
         batch = as_list(items, "items")
         return await call_for_each(
             self._dispatcher.calling.core,
@@ -258,7 +258,7 @@ async def _bought_shipment(
     """Buy a shipment; for an unknown outcome, the error says whether the label can be found.
 
     Raises:
-        OutcomeUnknown: the answer was lost, and the vendor did not find a label.
+        OutcomeUnknown: the response was lost, and the vendor did not find a label.
     """
     try:
         return await vendor.buy(wire, rate, request, key=key)

@@ -1,4 +1,4 @@
-"""The text-message operations that need more than one request."""
+"""The text message operations that need more than one request."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SmsFlows(Flows, SmsContract):
             timeout: seconds for each message.
             at_once: maximum number of concurrent messages.
         """
-        # This comes first, because the check of a stored call ends at the first use of the hub.
+        # First, because a stored call is checked only until the first use of the hub.
         batch = as_list(messages, "messages")
         return await call_for_each(
             self._dispatcher.calling.core,

@@ -294,8 +294,8 @@ class StorageFlows(Flows, StorageContract):
             key: key of the object, or its reference.
             method: GET, HEAD, PUT or DELETE.
             expires: seconds until the URL expires; at most a week.
-            content_type: content type of the answer; for a PUT, of the request.
-            content_disposition: content disposition of the answer.
+            content_type: content type of the response; for a PUT, of the request.
+            content_disposition: content disposition of the response.
             timeout: seconds for reading the credentials.
         """
         options = UrlOptions(

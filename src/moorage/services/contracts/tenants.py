@@ -129,7 +129,7 @@ class TenantDispatchers:
         if cached_tenant.base is not base:
             self._build(cached_tenant, base, tenant)
         if cached_tenant.error is not None:
-            # Each caller gets an error object of its own.
+            # Each caller gets its own error object.
             raise copy(cached_tenant.error)
         return cached_tenant.dispatcher
 
@@ -139,7 +139,7 @@ class TenantDispatchers:
         lookup = self._lookup
         end_time = now + lookup.every
         if cached is not None:
-            # Callers that come during the look-up continue with the known tables.
+            # Callers that arrive during the look-up use the existing tables.
             cached.until = end_time
         try:
             version = await lookup.version(tenant)
@@ -150,7 +150,7 @@ class TenantDispatchers:
             if cached is None:
                 raise
             return cached
-        # Until the new dispatcher exists, a search for an account finds the old one.
+        # Until the new dispatcher exists, looking up an account returns the old one.
         dispatcher = None if cached is None else cached.dispatcher
         tenant_entry = _CachedTenant(version, tables, end_time, dispatcher)
         self._cached.add(tenant, tenant_entry)
@@ -165,7 +165,8 @@ class TenantDispatchers:
                 dispatcher = base
         except ConnectorError as wrong_value:
             error = without_frames(wrong_value)
-        # The order matters: a reader that sees the new base assumes that the rest fits it.
+        # The order matters: a reader that sees the new base assumes that the other attributes match
+        # it.
         cached.error, cached.dispatcher, cached.base = error, dispatcher, base
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 _PAUSE: Final = 60.0
-"""Seconds until an operation of unknown outcome is looked up again for the first time."""
+"""Seconds until an operation of unknown outcome is looked up for the second time."""
 _SHARE: Final = 0.1
 """The share of an operation's age after which it is looked up again."""
 _LONGEST_PAUSE: Final = 3_600.0
@@ -78,7 +78,10 @@ class UnsettledEffect:
         )
 
     def _listed_within(self, accounts: list[Account]) -> float | None:
-        """Return the seconds after which all vendors list a payment; None if one never does."""
+        """Return the seconds after which all vendors list a payment.
+
+        None if a vendor never lists it.
+        """
         if not (accounts and self.is_charge and _all_list(accounts)):
             return None
         return max(account.vendor.listed_within for account in accounts)
@@ -127,7 +130,8 @@ class UnsettledEffect:
     def check_readable(self) -> None:
         """Refuse to settle an operation whose stored request this process cannot read.
 
-        The vendor's stored answer cannot be read either, and may prove that the operation was done.
+        The vendor's stored response cannot be read either, and may prove that the operation was
+        done.
 
         Raises:
             ConfigurationError: the request cannot be read.

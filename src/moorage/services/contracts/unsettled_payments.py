@@ -77,7 +77,9 @@ _BY_DOUBT: Final = (
     Inconclusive.SEVERAL_LISTED,
     Inconclusive.NOT_LISTED,
 )
-"""Reasons for a failed look-up, the most doubtful first; the first one found is reported."""
+"""The reasons for a failed look-up, the most doubtful first. Of several reasons, the first is
+reported.
+"""
 
 _Result: TypeAlias = "tuple[Inconclusive, ConnectorError | None]"
 
@@ -355,8 +357,8 @@ class UnsettledFlows:
         """Return whether the stored error of the key proves that no payment was made.
 
         Raises:
-            InvalidData: the stored answer says that the operation was done.
-            ConnectorError: the stored answer cannot be read.
+            InvalidData: the stored result says that the operation was done.
+            ConnectorError: the stored result cannot be read.
         """
         if effect.record.request is None or not effect.accounts(dispatcher):
             return False
@@ -461,7 +463,7 @@ def _manual_act(
 
 
 def _result_of(unknown: ConnectorError, error: ConnectorError) -> _Result:
-    """Return the reason why looking a payment up at an account proved nothing, and the error.
+    """Return the reason why a look-up at an account proved nothing, and the error.
 
     Args:
         unknown: the error that the look-up raises if the account cannot be searched.

@@ -115,7 +115,7 @@ class VendorWire:
         """Return a reference to an object at this account, made from the vendor's id.
 
         Raises:
-            VendorFailed: the vendor answered with an id that is not valid in a reference.
+            VendorFailed: the vendor sent an id that is not valid in a reference.
         """
         nonempty = {name: value for name, value in related.items() if value}
         try:
@@ -163,7 +163,7 @@ class VendorWire:
             )
 
     async def consent_credentials(self, consent: str, /) -> Credentials | OAuthCredentials | None:
-        """Return the stored credentials of a consent; None without any."""
+        """Return the stored credentials of a consent; None if none are stored."""
         self.require_consent_store()
         try:
             credentials = await self._core.get_credentials(
@@ -195,7 +195,7 @@ class VendorWire:
         """Send a request to a service of the account; return its response, parsed by `parse`.
 
         Raises:
-            ConfigurationError: the request has a key, but no `parse` that reads its answer.
+            ConfigurationError: the request has a key, but no `parse` that reads its response.
         """
         if key is not None and parse is None:
             raise ConfigurationError(
@@ -219,11 +219,11 @@ class VendorWire:
                 subject=self._subject,
             )
         except ConnectorError as error:
-            # A later step may find the effect of an attempt whose answer was lost.
+            # A later step may find the effect of an attempt whose response was lost.
             is_unknown = isinstance(error, OutcomeUnknown) or bool(vars(error).get("_acted"))
             self.acted = self.acted or (is_unknown and not request.method.safe)
             if isinstance(error, OutcomeUnknown):
-                # Without an attempt, the effect is of an earlier call.
+                # Without an attempt, an earlier call had the effect.
                 self._earlier_effects.append(not error.attempts)
             raise
         if key is not None:
@@ -232,7 +232,7 @@ class VendorWire:
         return response if parse is None else parse(response)
 
     async def open(self, request: Request, *, to: str = "", endpoint: str | None = None) -> Stream:
-        """Send a request, and return as soon as the headers of the answer arrive."""
+        """Send a request, and return as soon as the headers of the response arrive."""
         self.stop_if_dry_run(f"{request.method} {shown_path(request)}")
         self.begun = True
         return await self._calling.reading(None, self._sent, contract=self._contract).stream(
@@ -300,7 +300,7 @@ class VendorWire:
     def replayed(self) -> bool:
         """True if each step with an idempotency key has repeated a step of an earlier call.
 
-        The step got the stored answer, or its outcome was unknown before and nothing was sent.
+        Such a step got the stored result, or its outcome was unknown before and nothing was sent.
         """
         steps = (*self._replays, *self._earlier_effects)
         return bool(steps) and all(steps)
@@ -314,7 +314,7 @@ class VendorWire:
         """In a dry run, stop before anything is sent, and report the request.
 
         Raises:
-            DryRun: this is a rehearsal.
+            DryRun: this is a dry run.
         """
         if self._rehearses is not None:
             raise held_back_error(

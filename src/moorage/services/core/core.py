@@ -1,4 +1,4 @@
-"""The ports of a manager as async functions, or ordinary functions if they never wait."""
+"""The ports of a manager as async functions, or as ordinary functions if they never wait."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def seconds_left(core: Core, until: int) -> float:
-    """Return the seconds until a time of the local clock, as the time limit of a store.
+    """Return the seconds until a time of the local clock, as a time limit for the store.
 
     A record that must be written gets a moment even if no time is left.
     """
@@ -52,7 +52,7 @@ def seconds_left(core: Core, until: int) -> float:
 
 
 def _wall_clock(utc: Callable[[], datetime]) -> Callable[[], int]:
-    """Return a wall clock in nanoseconds since the Unix epoch, from one that returns datetimes."""
+    """Return a wall clock in nanoseconds since the Unix epoch, made from a clock of datetimes."""
     return lambda: (utc() - _EPOCH) // _MICROSECOND * 1_000
 
 
@@ -92,7 +92,7 @@ class Core:
     the functions that take and release a slot of a bulkhead without waiting; None if the locks
     cannot decide immediately whether a slot is free. `settle` receives the result of a user's
     function: the async manager awaits an awaitable, the sync one refuses it. `copy` makes an
-        independent copy of a user's value. `cache` stores answers. `store_credentials`
+        independent copy of a user's value. `cache` stores HTTP responses. `store_credentials`
     stores the credentials of a consent; None if the credential provider cannot store any. `nonces`
     are the values that servers
     require in proofs of possession, and `digests` their Digest challenges. `negotiate` makes a
@@ -111,7 +111,8 @@ class Core:
     such observers. `watch_pools` gives the observers of connection pools a source of their numbers,
     and `watch_pipeline` those of pipelines another pipeline. `wall` is `utc` as nanoseconds since
     the Unix epoch. `late_id` makes the correlation id of a call that started at a given time, in
-    milliseconds since then, when somebody reads it; None if `new_id` has to make it at the start.
+    milliseconds since then, when the id is first read; None if `new_id` has to make it at the
+    start.
     `stores_content` is true if there is an integration log, which stores the requests and responses
     of some services. `audit` records a manual action; None if there is no audit trail.
     `run_computation` runs a long computation without blocking an event loop. `tenant_records`
@@ -204,7 +205,7 @@ class Core:
     def claims_at_once(self) -> bool:
         """True if the store can claim a key and admit an attempt in one step, without waiting.
 
-        A store whose claims are renewed outlives this process.
+        A store that needs renewed claims outlives this process, and cannot do so.
         """
         return not (self.ask is None or self.waits or self.separate_keys or self.renewals.renews)
 
@@ -236,6 +237,6 @@ class Core:
         if request_id is not None:
             identity.request_id = request_id
         elif self.late_id is None:
-            # The host's function for ids may depend on the task or thread that calls it.
+            # The host's id function may depend on the task or thread that calls it.
             identity.request_id = self.new_id()
         return identity

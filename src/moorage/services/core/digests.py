@@ -1,4 +1,4 @@
-"""The Digest authentication challenges of servers, to be answered by the next requests."""
+"""The Digest authentication challenges of servers; the next requests respond to them."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class DigestChallenges:
         return (challenge, number) if number <= self._last_count else None
 
     def remember_challenge(self, base_url: str, status: int, headers: Headers) -> bool | None:
-        """Remember the Digest challenge in an answer, or the nonce for the next request.
+        """Remember the Digest challenge in a response, or the nonce for the next request.
 
         Returns:
-            None if the answer does not refuse the request with a challenge that can be responded
-            to; True if it does and another response may be accepted; False if it refuses a response
-            to this same nonce.
+            None if the server did not send a challenge to which moorage can respond; True if it
+            did, and another attempt may be accepted; False if it refused an attempt with this
+            same nonce.
         """
         from moorage.domain.auth.digest import digest_challenge, next_nonce  # noqa: PLC0415 - loads OpenSSL
 

@@ -42,7 +42,7 @@ def wrong_answer_error(answer: object, expected: str) -> ConnectionFailed:
 
 
 def unusable_head_error(status: object, headers: object) -> ConnectionFailed:
-    """Return the error for an HTTP client's response with a wrong status or wrong headers."""
+    """Return the error for an HTTP client's response with an invalid status or headers."""
     types = f"{type(status).__name__} and {type(headers).__name__}"
     return ConnectionFailed(
         f"The HTTP client returned a response with a status and headers of the types {types}.",

@@ -22,8 +22,8 @@ class OutageProbe:
         node: node of the store; empty if its nodes are not distinguished.
 
     Attributes:
-        outage: current outage; None while the store answers.
-        answered: time of the last answer, in nanoseconds of the local clock; None without one.
+        outage: current outage; None while the store responds.
+        answered: time of the last reply, in nanoseconds of the local clock; None without a reply.
     """
 
     def __init__(self, core: Core, name: str, node: str = "") -> None:
@@ -44,7 +44,7 @@ class OutageProbe:
         return True
 
     def restart_after_fork(self) -> None:
-        """Allow a caller of a forked child to probe: its parent's prober is not in the child."""
+        """Allow callers of a forked child to probe, because the parent's prober is not in it."""
         if self.outage is not None:
             self.outage.turn[:] = [None]
 
@@ -58,7 +58,7 @@ class OutageProbe:
         """Record that the store did not respond, so that its outage begins or continues."""
         core, current_outage = self._core, self.outage
         if current_outage is not None and current_outage is not before:
-            # Another caller noticed the outage first.
+            # Another caller has noticed the outage first.
             return
         now = core.nanoseconds()
         outage = extended_outage(before, copy(error), now, core.fraction(), took=now - began)

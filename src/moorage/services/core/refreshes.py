@@ -13,7 +13,7 @@ _NO_REFRESHES: Final = Refreshes()
 class UnprovenRefreshes:
     """The renewals of each service's credential since the service last accepted it.
 
-    If an entry is forgotten, the credential may be renewed once too often.
+    If an entry is dropped, the credential may be renewed once too often.
     """
 
     __slots__ = ("_known",)

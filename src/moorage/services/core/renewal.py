@@ -152,7 +152,7 @@ class Renewals(_RenewalRounds[HeldClaim]):
             timeout: maximum seconds for the store; None for its own limit.
 
         Raises:
-            StorageUnavailable: the store did not answer.
+            StorageUnavailable: the store did not respond.
         """
         if self._nanoseconds() >= held.until and not held.lost:
             await self._renew([held], timeout)
@@ -221,7 +221,7 @@ class EntryRenewals(_RenewalRounds[HeldEntry]):
             timeout: maximum seconds for the store; None for its own limit.
 
         Raises:
-            StorageUnavailable: the store did not answer.
+            StorageUnavailable: the store did not respond.
         """
         if self._nanoseconds() >= held.until:
             await self._renew([held], timeout)

@@ -51,18 +51,18 @@ _MAX_TAKEN: Final = 8_192
 """The maximum number of keys whose places a process remembers."""
 
 _NEWLY_RECORDED: Final = (Verdict.RUN, Verdict.ASK_AGAIN)
-"""The verdicts after which the life of a key's record begins, or begins anew."""
+"""The verdicts after which the lifetime of a key's record begins, for the first time or again."""
 
 
 class NewRecord(Enum):
     """The condition under which a claim may create a new record."""
 
     IN_BOUND = "in bound"
-    """It may, if the tenant is not at its bound."""
+    """A new record is allowed if the tenant is below its limit."""
     ALWAYS = "always"
-    """It may, because an existing record needs it."""
+    """A new record is allowed, because an existing record needs it."""
     NEVER = "never"
-    """It may not; without a record, the verdict is `ABSENT`."""
+    """A new record is not allowed; without a record, the verdict is `ABSENT`."""
 
 
 class _ReservedPlace(NamedTuple):
@@ -80,7 +80,7 @@ class _ReservedPlace(NamedTuple):
 
 
 class _Refusal(NamedTuple):
-    """The slots that are reserved for a tenant's records with the same lifetime.
+    """The store's refusal to reserve places for a tenant's records with the same lifetime.
 
     Attributes:
         ask_again_at: the time at which the process may ask the store again.
@@ -173,7 +173,7 @@ class TenantRecords:
         try:
             place = await self._reserve_place(claim, stock)
         except StorageUnavailable as error:
-            # The key may be on another node than the count, and existing keys need no place.
+            # The key and the count may be on different nodes, and an existing key needs no place.
             failure = error
         if place is None:
             if claim.new is NewRecord.ALWAYS:
@@ -185,7 +185,7 @@ class TenantRecords:
         try:
             claim_result = await core.execute(command, claim.time_left())
         except BaseException:
-            # The store may have made the record, and a repeat of the call needs no other place.
+            # The store may have created the record, and a repeat of the call needs no second place.
             self._keep_place(claim, place, made=False)
             raise
         if claim_result.verdict in _NEWLY_RECORDED:
@@ -256,7 +256,7 @@ class TenantRecords:
         answer: Reservation = await core.execute(command, claim.time_left())
         self._warn(claim, answer)
         if not answer.granted:
-            # However many calls are refused, a process asks the store once a second at most.
+            # However many calls are refused, a process asks the store at most once a second.
             pause = min(answer.wait, SECOND)
             stock.refusal = _Refusal(now + pause * 1000, answer.used, now + answer.wait * 1000)
             return None
@@ -290,7 +290,7 @@ class TenantRecords:
         key = (claim.tenant, claim.life)
         stock = self._stocks.get(key)
         if stock is not None:
-            # The stocks that are in use are dropped last. Another thread may have dropped this one.
+            # The stocks in use are dropped last. Another thread may have dropped this stock.
             with suppress(KeyError):
                 self._stocks.move_to_end(key)
             return stock
@@ -299,7 +299,7 @@ class TenantRecords:
             (old_tenant, _), old_stock = self._stocks.popitem(last=False)
             unused: Counter[int] = Counter()
             with suppress(IndexError):
-                # One at a time, since another thread may be taking places too.
+                # One by one, because another thread may be taking places at the same time.
                 while True:
                     unused[old_stock.places.popleft().end] += 1
             _give_back(claim.core, old_tenant, unused)

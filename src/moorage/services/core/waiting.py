@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 _Key: TypeAlias = "tuple[Gates, tuple[int, ...], type]"
-"""The limits, a call's cost for each, and the class of the tickets: local or the store's."""
+"""The limits, a call's cost for each, and the class of its tickets: local or the store's."""
 
 _numbers: Final = itertools.count(1)
 

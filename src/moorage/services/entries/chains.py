@@ -46,7 +46,7 @@ class ChainProcessing(EntryProcessing[OutboxEntry]):
     async def _advance_chains(self, stop: StopSignal | None) -> list[ProcessedEntry[OutboxEntry]]:
         """Release or abandon calls that wait for others in a chain; return the abandoned calls.
 
-        Each round looks at up to a thousand of them, and the next round continues from there.
+        Each round inspects up to a thousand waiting calls, and the next round continues from there.
         """
         results: list[ProcessedEntry[OutboxEntry]] = []
         for _ in range(_MOST_PAGES):
@@ -149,7 +149,7 @@ def refuse_parts_of_answers(values: Iterable[Any]) -> None:
     """Refuse arguments that refer to another call's result where none exists yet.
 
     Raises:
-        InvalidData: an argument stands for a part of an answer.
+        InvalidData: an argument stands for a part of another call's result.
     """
     if any(isinstance(value, FromAnswer) for value in values):
         raise InvalidData(

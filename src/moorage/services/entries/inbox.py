@@ -54,7 +54,7 @@ class Senders:
         verify: returns the events of a genuine and fresh delivery to an account.
         confirm: requests the link that confirms a subscription.
         meaning: converts a webhook to events of the contracts.
-        accepted: returns the text that an account's vendor expects as the answer.
+        accepted: returns the text that an account's vendor expects in the response.
         only_hints: returns whether an account's vendor sends the same webhook for each change of an
             object, so that no delivery is a repeat.
     """
@@ -123,8 +123,8 @@ class InboxFlows(EntryClaims[InboxEntry]):
     ) -> InboxEntry:
         """Verify and store a webhook; return its entry, or the existing entry of a repeat.
 
-        Answer the sender with the result of `reply` when this method has returned. A delivery that
-        only tests the endpoint, such as a challenge or an empty batch, is answered and not stored.
+        When this method has returned, send the result of `reply` to the sender. A delivery that
+        only tests the endpoint, such as a challenge or an empty batch, is not stored.
 
         Args:
             account: account of the vendor that sent it.
@@ -193,7 +193,7 @@ class InboxFlows(EntryClaims[InboxEntry]):
         return self.reply(entry)
 
     def reply(self, entry: InboxEntry) -> WebhookReply:
-        """Return the HTTP answer to the sender of a stored webhook."""
+        """Return the HTTP response to the sender of a stored webhook."""
         return entry.reply or WebhookReply.text(self._senders.accepted(entry.account))
 
     async def handle(
@@ -280,7 +280,7 @@ class InboxFlows(EntryClaims[InboxEntry]):
 
 
 def _no_subject(_: object) -> None:
-    """Return None for every event: by default, no event is linked to a person."""
+    """Return None, because by default no event is linked to a person."""
 
 
 def _digest(name: bytes) -> str:

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from moorage.services.entries.store import EntryStore
 
 _PAGE: Final = 100
-"""The number of outbox calls of unknown outcome that a worker reads in one round."""
+"""The number of outbox calls with unknown outcome that a worker reads in one round."""
 
 _WORST: Final = (
     ErrorConsequence.DOUBT,
@@ -78,7 +78,8 @@ class _UnknownCallsCursor:
     Attributes:
         after: the position at which the next page begins.
         seen: ids and fencing tokens of the calls that the current pass over the list has looked up.
-        known: the same for the current and the previous pass; these calls are not looked up again.
+        known: ids and fencing tokens of the calls that the current or the previous pass has
+            looked up; these calls are not looked up again.
     """
 
     after: str | None = None
@@ -358,7 +359,7 @@ class OutboxFlows(ChainProcessing):
             with suppress(OverflowError):
                 return now + not_before
         elif isinstance(not_before, datetime) and not_before.utcoffset() is not None:
-            # A store could write a time after the year 9999 in UTC, but never read it again.
+            # A store could write a time after the year 9999 in UTC, but could never read it again.
             with suppress(OverflowError):
                 return not_before.astimezone(UTC)
         raise InvalidData(
@@ -412,7 +413,8 @@ class OutboxFlows(ChainProcessing):
             work, limit, utc, ids, stop, concurrency=concurrency
         )
         if ids is None:
-            # The results must be returned even if the store fails now; the next round reports that.
+            # The results must be returned even if the store fails now; the next round reports the
+            # failure.
             with suppress(StorageUnavailable):
                 await flows._settle_unknown_calls(payments, results, limit, stop)  # noqa: SLF001 - a copy of this
         return DeliveredCalls(worked=(*given_up, *results))
@@ -426,11 +428,12 @@ class OutboxFlows(ChainProcessing):
     ) -> None:
         """Settle calls of unknown outcome for which an outcome has been stored since.
 
-        Nothing is sent for them. Each round looks at another page of the calls of unknown outcome.
+        No request is sent to a vendor. Each round inspects another page of the calls of unknown
+        outcome.
         """
         if len(worked) >= limit or self._must_stop(stop):
             return
-        # Entries that were given up are read too, because stores have one index for both states.
+        # Entries that were given up are read too, because stores use one index for both states.
         query = EntryQuery(target=KIND, states=STUCK, limit=_PAGE, after=self._look.after)
         page = await self.store.find(query)
         unknown_calls = [

@@ -56,7 +56,7 @@ E = TypeVar("E", bound=Entry)
 Work: TypeAlias = "Callable[[E], Awaitable[Any]]"
 
 _SLOW: Final = 50_000_000
-"""Nanoseconds; after longer work, results are written without waiting for others."""
+"""Nanoseconds; after work that took longer, results are written at once instead of together."""
 
 _PLAIN: Final = b"\0"
 _SEALED: Final = b"\1"
@@ -80,7 +80,7 @@ class ProcessedEntry(Generic[E]):
     Attributes:
         entry: the stored entry; if another worker has taken it, the entry that would have been
             stored.
-        answer: result of the work, if it is done.
+        answer: the value that the work returned, if it is done.
         error: exception of the work, if it failed.
     """
 
@@ -144,7 +144,7 @@ class _Result(Generic[E]):
 
     Attributes:
         entry: the entry as it was taken.
-        answer: result of the work, if it is done.
+        answer: the value that the work returned, if it is done.
         error: exception of the work, if it failed.
         fate: next state of the entry.
         requested_wait: minimum seconds to wait before another attempt.
@@ -360,7 +360,7 @@ class EntryProcessing(EntryManagement[E]):
                     for entry in await self.store.due(limit - earlier_count)
                 ]
                 await concurrency.run(steps, stops)
-            # Another worker took these entries, so asking for them again would be pointless.
+            # Another worker took these entries, so requesting them again would be pointless.
             if len(results) == earlier_count:
                 break
         return results
@@ -382,8 +382,8 @@ class EntryProcessing(EntryManagement[E]):
         assert self.store.claim is not None  # noqa: S101 - for the type checker
         size = max(self._pace.batch, concurrency.at_once)
         claimed_entries = await self.store.claim(min(size, limit), lease, self._retry.max_attempts)
-        # The store's time does not count: if many workers keep it busy, smaller batches would give
-        # it even more to do.
+        # The store's own time does not count: when many workers keep the store busy, smaller
+        # batches would add to its load.
         start_time = self.core.nanoseconds()
         leases = {
             entry.id: self._renewals.hold(entry, lease)
@@ -493,7 +493,10 @@ class EntryProcessing(EntryManagement[E]):
         ]
 
     async def _claim_one(self, entry: E, lease: float) -> list[E]:
-        """Claim a due entry and return it; return nothing if another worker has claimed it."""
+        """Claim a due entry and return it.
+
+        Return an empty list if another worker has claimed it.
+        """
         now = await self.store.now()
         if await self._is_held(entry, now):
             return []
@@ -534,11 +537,11 @@ class EntryProcessing(EntryManagement[E]):
             with self._tracing.processing(self._name, taken):
                 return _Result(taken, answer=await work(taken))
         except PartlyDoneError as part:
-            # Under another key the part that was done would be done again.
+            # With another key, the completed part would be executed again.
             error, consequence = part.error, ErrorConsequence.NEVER
         except Exception as failed_value:  # noqa: BLE001 - stored with the entry
             error, consequence = failed_value, self._judge(failed_value)
-        # The error's retry time is by the caller's clock, so only the difference is used.
+        # The error's retry time follows the caller's clock, so only the difference is used.
         requested_wait = cap_wait(wait_of(error, utc()), longest_pause(self._retry, error))
         return _Result(taken, error=error, fate=consequence, requested_wait=requested_wait)
 
@@ -552,7 +555,9 @@ class EntryProcessing(EntryManagement[E]):
                 await self._overwritten_entries(attrs.evolve(result, entry=entry))
 
     async def settled(self, entry: E, outcome: Result[Any]) -> list[ProcessedEntry[E]]:
-        """Settle an entry with an unknown outcome; return nothing if another worker settled it.
+        """Settle an entry with an unknown outcome.
+
+        Return nothing if another worker settled it first.
 
         Args:
             entry: the entry as it is stored.

@@ -23,8 +23,8 @@ E = TypeVar("E", bound=Entry)
 class EntryStore(Generic[E]):
     """The operations of a store of entries, as async functions.
 
-    A store that takes several entries together has `claim` and `settle` too. `bounded` makes the
-    same operations for a caller with a deadline, if the store accepts a time limit.
+    A store that can claim several entries together also has `claim` and `settle`. `bounded` returns
+    the same operations for a caller with a deadline, if the store accepts a time limit.
     """
 
     now: Callable[[], Flow[datetime]]

@@ -44,12 +44,12 @@ if TYPE_CHECKING:
     from moorage.services.monitoring.service_status import ServiceStatus
 
 _TIMEOUT: Final = 2.0
-"""Seconds that the store of shared state may take to answer a health check."""
+"""Seconds that the store of shared state may take to respond to a health check."""
 _AT_ONCE: Final = 16
 _STATE: Final = "state"
 _KEYS: Final = "claims"
 _ABSENT: Final = ReadRecord(state_key("health", "moorage", None, "check"))
-"""A command that only the store of idempotency keys can answer, if it is reachable."""
+"""A command that only a reachable store of idempotency keys can execute."""
 
 
 @attrs.frozen(kw_only=True)
@@ -219,7 +219,7 @@ class HealthFlows:
         sources, core, name = self._sources, self.core, probe.service
         calling = sources.calling()
         if name not in calling.plans.services:
-            # The configuration was reloaded, and has no such service any more.
+            # The configuration was reloaded, and no longer contains this service.
             return
         error = await make_probe(calling, probe, self._requests[name], sources.step, sources.tenant)
         state = state_after(probe, self._states[name], error, self._now(), core.fraction())
@@ -260,7 +260,7 @@ class HealthFlows:
         try:
             return len(await unknown_calls(sources.calling(), sources.find_calls, _TIMEOUT))
         except ConnectorError:
-            # A log that cannot be read says nothing about keys.
+            # An unreadable log tells nothing about the keys.
             return 0
 
     async def _count_records(

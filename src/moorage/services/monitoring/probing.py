@@ -66,7 +66,7 @@ async def make_probe(
         if request is not None:
             await probe_calls.call(probe.service, request, tenant=tenant, endpoint=ENDPOINT)
         else:
-            function: Any = probe.function  # a probe without a request has a function
+            function: Any = probe.function  # a probe without a request contains a function
             value_of(
                 await probe_calls.run(
                     probe.service, step(function), tenant=tenant, endpoint=ENDPOINT

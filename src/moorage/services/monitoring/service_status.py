@@ -59,7 +59,9 @@ class BudgetStatus:
 
 @attrs.frozen(kw_only=True)
 class ServiceStatus:
-    """The current state of a service's protections; None or empty for those it lacks.
+    """The current state of a service's protections.
+
+    A protection that the service lacks is None or empty.
 
     Attributes:
         service: name of the service.
@@ -117,7 +119,7 @@ def plans_of(
 
     Args:
         operations: the flows that calls go through.
-        tenant: the tenant whose plans they are.
+        tenant: the tenant that the plans belong to.
         services: the names of the services; by default all.
     """
     plans = operations.plans
@@ -135,10 +137,10 @@ async def service_status(core: Core, plan: Plan, timeout: float | None = None) -
     Args:
         core: the ports.
         plan: the plan of the service or region.
-        timeout: seconds that the store may take for each answer; by default the store's own limit.
+        timeout: seconds that the store may take for each reply; by default the store's own limit.
 
     Raises:
-        StorageUnavailable: the store does not answer.
+        StorageUnavailable: the store does not respond.
     """
     gates = plan.gates
     circuit: CircuitBreakerState | None = None

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from moorage.services.calling.steps import CallOperations
 
 RECENT: Final = timedelta(days=7)
-"""The age of the calls that are looked through."""
+"""The maximum age of the calls that are searched."""
 
 _MOST: Final = 100
-"""The number of log entries that are looked through, because each key is read from the store."""
+"""The maximum number of log entries that are searched, because each key is read from the store."""
 
 _PAYMENTS: Final = f"{KIND}."
 

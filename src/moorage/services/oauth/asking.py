@@ -1,4 +1,4 @@
-"""Requests to an authorisation server, with retries and a limit on the size of its answers."""
+"""Requests to an authorisation server, with retries and a limit on the size of its responses."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class ServerInquiry:
     Attributes:
         endpoint: name of the endpoint.
         make_parameters: makes the parameters of the request; called for each attempt.
-        read: interprets the answer to a request that was sent at a given time.
+        read: interprets the response to a request that was sent at a given time.
         refusal: makes the error for a response that is not a success.
-        repeatable: True if it may be sent again after a lost answer.
+        repeatable: True if it may be sent again after a lost response.
     """
 
     endpoint: str
@@ -104,7 +104,7 @@ class AuthorizationServerRequests:
             await core.sleep(delay)
 
     async def _send_inquiry(self, inquiry: ServerInquiry, until: int) -> Any:
-        """Send a request to the authorisation server once, and return the answer or the error."""
+        """Send a request to the authorisation server once, and return the response or the error."""
         core, client = self._core, self._client
         time_left = (until - core.nanoseconds()) / _SECOND
         if time_left <= 0:

@@ -197,7 +197,7 @@ class Renewal:
             if isinstance(result, _GrantEnd):
                 if held_credentials is None or isinstance(client.grant, Consent):
                     raise self._consent_error(owner, result.reason)
-                # The configured refresh token may still be valid, or may have been replaced.
+                # The configured refresh token may be valid still, or may have been replaced.
                 held_credentials, is_again = (
                     attrs.evolve(held_credentials, refresh_token=None),
                     False,
@@ -230,7 +230,7 @@ class Renewal:
 
         The reason is a `_ClaimWait` or a `_GrantEnd`.
 
-        Return None if an answer that may have contained a token was lost.
+        Return None if a response that may have contained a token was lost.
         """
         result = await self._claim(owner, client, held, patience, again=again)
         if not isinstance(result, _RenewalClaim):
@@ -252,8 +252,8 @@ class Renewal:
     ) -> _RenewalClaim | _ClaimWait | _GrantEnd | None:
         """Claim a token's renewal; return the claim, or how long another process may own it.
 
-        Return None if the token was sent and its answer was lost. The store may take until
-        `patience`, in nanoseconds of the local clock.
+        Return None if the token was sent and the response was lost. The store may take until
+        `patience`, a time in nanoseconds of the local clock.
         """
         core, renewal = self._core, self._pace.renewal
         key = claim_key(owner, client, held, again=again)
@@ -277,7 +277,7 @@ class Renewal:
         if claim_verdict is Verdict.RUN:
             claim = HeldClaim(key, fence, ttl=REMEMBERED, until=start_time + lease * 1000)
             return _RenewalClaim(claim, claim_end, again)
-        # A token that is sent during another holder's request may end the grant.
+        # Sending the token during another holder's request may end the grant.
         return _ClaimWait(wait / 10**6) if wait else None
 
     async def _newer_credential(self, owner: Owner, stale: OAuthCredentials | None) -> Any:
@@ -305,7 +305,7 @@ class Renewal:
         """Under a claim, read the stored token again, request a new one, and store it.
 
         `stale` is the token that was stored before the claim, and `held` is that token with the
-        refresh token to send. Return None if the answer was lost and may have contained a token.
+        refresh token to send. Return None if the response was lost and may have contained a token.
         """
         core, start_time = self._core, self._core.nanoseconds()
         refresh_token = single_use_token(client, held)
@@ -316,7 +316,7 @@ class Renewal:
                 await self._question(owner, client, held) if newer_credential is None else None
             )
         except ConnectorError:
-            # Nothing was sent, so nobody need wait until this claim expires.
+            # Nothing was sent, so no caller has to wait until this claim expires.
             await self._release_claim(claimed)
             raise
         if token_question is None:
@@ -456,7 +456,7 @@ class Renewal:
             return
         self._reusable_tokens[owner] = refresh_token
         if claimed.again:
-            # The refresh token does not rotate, so the first request's outcome is irrelevant.
+            # The refresh token does not rotate, so the outcome of the first request is irrelevant.
             first_claim = claim_key(owner, question.client, stale, again=False)
             resolve = Resolve(first_claim, done=False, ttl=_SHORT_TTL)
             await core.execute(resolve, seconds_left(core, claimed.until))

@@ -98,7 +98,8 @@ class Revocation:
                 await self._settle(release_claim(claim.key, claim.fence, ttl=_SHORT_TTL), end_time)
                 raise
             if single_use_token(client, token) is None:
-                # The next token has the same claim key, so the claim is released and not completed.
+                # The next token has the same claim key, so the claim is released instead of
+                # completed.
                 await self._settle(release_claim(claim.key, claim.fence, ttl=_SHORT_TTL), end_time)
             else:
                 await self._settle(
@@ -120,7 +121,7 @@ class Revocation:
                 raise no_client_error(owner[0])
             claim = await self._claim(owner, client, token, end_time, again=False)
             if claim.verdict is Verdict.UNKNOWN and not claim.wait:
-                # The token was sent and its answer lost; the server may have processed it.
+                # The token was sent and the response was lost; the server may have processed it.
                 claim = await self._claim(owner, client, token, end_time, again=True)
             if not claim.wait and await self._is_current(owner, token, claim):
                 return token, claim
@@ -140,7 +141,7 @@ class Revocation:
         try:
             is_current: bool = await self._stored(owner) == token
         except ConnectorError:
-            # Nothing was sent, so nobody need wait until this claim expires.
+            # Nothing was sent, so no caller has to wait until this claim expires.
             await self._release(claim)
             raise
         if not is_current:
@@ -179,7 +180,7 @@ class Revocation:
             ),
             seconds_left(self._core, until),
         )
-        # The earlier holder of a granted claim does not matter if it has sent nothing.
+        # If it has sent nothing, the earlier holder of a granted claim does not matter.
         return _RevocationClaim(
             claim_verdict, key, fence, 0 if claim_verdict is Verdict.RUN else wait / 10**6
         )

@@ -26,7 +26,7 @@ class _Refusal:
 
     Attributes:
         answer: the reason.
-        ask_again: the time after which the store is used again.
+        ask_again: the time after which the store is asked again.
         end: the first time at which a call may be granted; None if only a person can end the
             refusal.
         gates: the protections of the refused call.
@@ -89,7 +89,7 @@ class Refusals:
         if not isinstance(command, Admission):
             self._forget(command)
             return await self._execute(command, timeout)
-        # A wait begins when the store decides, which is not before this time.
+        # A wait begins when the store decides, which is never before this time.
         now = self._nanoseconds()
         if self._refusals and (refusal := self._known_refusal(command, now)) is not None:
             return refusal

@@ -131,7 +131,7 @@ class StoreFallback:
         return probe
 
     def _record_answer(self, probe: OutageProbe, outage: Outage | None) -> None:
-        """Record that a node of the store responded, and thus that the store is reachable."""
+        """Record that a node of the store responded, and is thus reachable."""
         probe.answered = self._core.nanoseconds()
         if outage is not None:
             probe.record_recovery(outage)
@@ -152,12 +152,13 @@ class StoreFallback:
             core.post(self._without_unreadable_states(report))
 
     def _result_without_store(self, command: Command[Any]) -> Any:
-        # Permits of the store stay valid, but the store does not learn how these calls end.
+        # Permits from the store stay valid, but the store does not learn how these calls end.
         if isinstance(command, Confirm):
             return GO, 0
         if isinstance(command, (Report, GiveBack)):
             if not command.once:
-                # A probe's outcome is worth reporting late, because its slot is taken until then.
+                # A probe's result is worth a late report, because the probe's slot is occupied
+                # until then.
                 self._core.post(command)
             return None
         answer = self._local(with_local_shares(command))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _KEPT_NANOSECONDS: Final = 5_000_000_000
 _MOST_KEYS: Final = 1_000
 _MOST_SUBSTITUTES: Final = 3
-"""The number of substitutes of one state, each for the case that the one before is unreadable."""
+"""The maximum number of substitutes of one state; each replaces one that is unreadable too."""
 
 
 def _last_substitute(key: str) -> str:
@@ -68,8 +68,8 @@ class StateSubstitutes:
         """Record the unreadable states of a command; return True if each has a substitute.
 
         `sent_command` is the command that the store received. An error that names no key may
-        concern any of the keys that have no substitute. A substitute that is unreadable has a
-        substitute of its own, but not without end.
+        concern any of the keys that have no substitute. An unreadable substitute gets another
+        substitute, up to a maximum number.
         """
         unreadable_keys = {
             key: sent_key

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from moorage.contracts.wire import Wire
 
 _IN_A_ROW: Final = 3
-"""Number of consecutive broken connections without a new byte after which a download fails."""
+"""The number of consecutive broken connections, without a new byte, after which a download fails.
+"""
 
 
 class DownloadSession:
@@ -24,7 +25,7 @@ class DownloadSession:
     Args:
         vendor, wire: source of the bytes.
         options: options of the download.
-        opened: first answer of the vendor.
+        opened: first response of the vendor.
         resumes: True if the vendor can send the rest of an object.
     """
 

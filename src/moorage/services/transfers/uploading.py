@@ -255,7 +255,7 @@ class UploadSession:
 
     async def _send_next_part(self) -> bool:
         """Send the next part of the upload; return False if no part is left."""
-        # Only this frame refers to the part, so its memory is free before the next part is read.
+        # No other frame refers to the part, so its memory is free before the next part is read.
         number, data = await self._next_part()
         if not data:
             return False

@@ -49,7 +49,7 @@ Get: TypeAlias = "Callable[[str, str | None, str | None], Flow[Sequence[Secret]]
 
 _TIMEOUTS: Final = Timeouts(connect=5.0, total=10.0)
 _TIMEOUT: Final = 10 * 10**9
-"""Nanoseconds for claiming the events of one webhook; vendors hardly wait longer for an answer."""
+"""Nanoseconds for claiming the events of one webhook; vendors hardly wait longer for a response."""
 _KEPT_FOR: Final = 3_600 * 10**9
 _MOST_KEPT: Final = 1_000
 _MAX_BYTES: Final = 65_536
@@ -214,7 +214,7 @@ class WebhookReceiver:
 
     async def _certificate_key(self, address: str) -> Key:
         pattern = self._endpoint.scheme.certificate_url or ""
-        # A pattern with an alternative may allow more than its beginning suggests.
+        # A pattern with an alternative may match more than its beginning suggests.
         if not address.startswith("https://") or re.fullmatch(pattern, address) is None:
             raise rejection_error(
                 WebhookReason.CERTIFICATE,
@@ -226,7 +226,7 @@ class WebhookReceiver:
             return cached_key[1]
         content = await self._fetched(address)
         key = self._certified_key(content)
-        # The number of cached certificates is bounded, because only the vendor can add one.
+        # The number of cached certificates is limited, because only the vendor can add one.
         self._certificates[address] = (now, key)
         return key
 
