@@ -61,7 +61,7 @@ class UlidIds:
             milliseconds: the moment, in milliseconds since the Unix epoch; moments before it count
                 as 0.
         """
-        # Many ids share their millisecond, and another thread replaces this pair as a whole.
+        # Many ids share a millisecond; another thread replaces this pair only as a whole.
         known_milliseconds, letters = self._time
         if known_milliseconds != milliseconds:
             letters = str(self._encode(max(0, milliseconds).to_bytes(6, "big") + bytes(10)))[:10]
@@ -69,7 +69,7 @@ class UlidIds:
         try:
             return letters + self._ready.pop()
         except IndexError:
-            # Each letter stands for five bits, and the other three of its byte are dropped.
+            # Each letter encodes five bits; the other three bits of its byte are dropped.
             ready_ids = os.urandom(16 * _IDS).translate(_LETTER_OF_BYTE).decode("ascii")
             self._ready += [ready_ids[start : start + 16] for start in range(16, 16 * _IDS, 16)]
             return letters + ready_ids[:16]

@@ -126,7 +126,7 @@ def _file(files: ExitStack, content: bytes) -> str:
 
 def _encrypted_key(key: Secret, own_password: Secret | None, password: Secret) -> bytes:
     """Return a private key encrypted with a new password, so that no file contains it in clear."""
-    # Few have a key that is in no file.
+    # Few clients have a key that is in no file.
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - costs milliseconds
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - costs milliseconds
 
@@ -139,7 +139,7 @@ def _encrypted_key(key: Secret, own_password: Secret | None, password: Secret) -
             serialization.BestAvailableEncryption(password.reveal_bytes()),
         )
     except (TypeError, ValueError, UnsupportedAlgorithm):
-        # What cryptography says may show some of the key.
+        # The error text of cryptography may show parts of the key.
         raise ConfigurationError(
             "The private key is malformed, or the password does not decrypt it.",
             path="key",

@@ -103,7 +103,8 @@ class AuditSql:
             f"INSERT INTO {self.heads} (id, number, hash, sealed) VALUES (1, 0, '{GENESIS}', 0)"  # noqa: S608 - quoted names, and a constant of ours
         )
         if self.kind == "mysql":
-            # INSERT IGNORE would share the lock of the row, and two transactions would deadlock.
+            # INSERT IGNORE would hold a shared lock on the row, and two transactions could
+            # deadlock.
             return f"{insert} ON DUPLICATE KEY UPDATE id = id"
         return f"{insert} ON CONFLICT DO NOTHING"
 

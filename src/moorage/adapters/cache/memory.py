@@ -77,7 +77,7 @@ class MemoryCache:
         return len(self._entries)
 
     def __bool__(self) -> bool:
-        # An empty cache is a cache: `given or default` must not put another in its place.
+        # An empty cache is false: `cache or default` would replace it.
         return True
 
     @property
@@ -117,7 +117,7 @@ class MemoryCache:
             if last_change > mark:
                 return False
             if size > self._max_bytes:
-                # It would drive out all others, and itself.
+                # An entry this large would drive out all other entries.
                 self._store(key, _TRACE)
                 return False
             self._store(key, _CachedEntry(0, now, now + round(seconds * _SECOND), size, entries))

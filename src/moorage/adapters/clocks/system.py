@@ -26,7 +26,7 @@ def boot_clock(number: int | None) -> Callable[[], int]:
     counter = partial(time.clock_gettime_ns, number)
     try:
         counter()
-    except OSError:  # a kernel, or a sandbox around one, that does not know it
+    except OSError:  # the kernel, or a sandbox around it, does not know this clock
         return time.monotonic_ns
     return counter
 

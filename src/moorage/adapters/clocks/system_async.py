@@ -26,7 +26,7 @@ class AsyncioSleeper:
         end = time.monotonic_ns() + remaining_nanoseconds
         while True:
             await asyncio.sleep(min(remaining_nanoseconds / _SECOND, _MAX_SLEEP))
-            # Event loops round their timers, some of them down.
+            # Event loops round their timers, some of them down, so the task may wake too early.
             remaining_nanoseconds = end - time.monotonic_ns()
             if remaining_nanoseconds <= 0:  # pragma: no branch - depends on the loop's timers
                 return

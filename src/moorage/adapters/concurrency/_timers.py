@@ -107,7 +107,8 @@ class _TimerWheel:
                 tasks.add(timeout.task)
                 timeout.expired = True
                 timeout.task.cancel()
-        # Not before: to make a bucket may replace all buckets by those that are not empty.
+        # After the loop above, because making a bucket may replace all buckets by the non-empty
+        # ones.
         for timeout in later_timeouts:
             timeout.move(self.bucket(0.0))
         if self._ticks:

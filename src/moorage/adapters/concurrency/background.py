@@ -89,7 +89,7 @@ class _AwaitedWork(Generic[R]):
                 return self._result
             raise CancelledError if isinstance(error, asyncio.CancelledError) else error
         finally:
-            # Else the traceback holds this frame, and the frame the exception.
+            # Otherwise the traceback would refer to this frame, and the frame to the exception.
             del error
 
     async def _finish(self) -> None:
@@ -133,7 +133,7 @@ def background_loop() -> asyncio.AbstractEventLoop:
             raise
         loop = _loops.setdefault(process, new_loop)
         if loop is not new_loop:
-            # Another thread has stored its loop first; all connections must belong to the same one.
+            # Another thread stored its loop first; all connections must belong to the same loop.
             new_loop.call_soon_threadsafe(new_loop.stop)
     return loop
 

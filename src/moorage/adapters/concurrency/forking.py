@@ -98,8 +98,8 @@ def record_imported_modules(modules: Iterable[str]) -> None:
     _modules_before_fork.update(modules)
 
 
-# A handler cannot be removed, so there is one for all owners. It is registered here, because a
-# module is imported once, and a function may be called by two threads at the same time.
+# A fork handler cannot be removed, so one handler serves all owners. It is registered here, because
+# a module is imported once, but a function may be called by two threads at the same time.
 if hasattr(os, "register_at_fork"):  # pragma: no branch - only Windows cannot fork
     os.register_at_fork(after_in_child=partial(record_imported_modules, sys.modules))
     os.register_at_fork(

@@ -54,7 +54,8 @@ class Heartbeat:
 
     def _restart_after_fork(self) -> None:
         self._lock = Lock()
-        # Held during the interval. Releasing it ends the interval, also from a signal handler.
+        # The lock is held during the interval; releasing it ends the interval, even in a signal
+        # handler.
         self._interval = Lock()
         self._interval.acquire()
         self._stopped = False
@@ -73,7 +74,7 @@ class Heartbeat:
                 thread = Thread(target=self._loop, name=self._name, daemon=True)
                 _at_exit()
                 _running_heartbeats[self] = None
-                # Set before the start, because the thread may end before the next line.
+                # Set before the start, because the thread may end before the next line runs.
                 self._thread = thread
                 try:
                     thread.start()
@@ -83,7 +84,7 @@ class Heartbeat:
 
     def hurry(self) -> None:
         """End the current waiting time now; if the job is running, skip the next waiting time."""
-        with suppress(RuntimeError):  # the interval has ended already
+        with suppress(RuntimeError):  # the interval has already ended
             self._interval.release()
 
     def stop(self) -> None:
@@ -104,7 +105,7 @@ class Heartbeat:
                     self._work()
                 continue
             self._thread = None
-            # A caller of `wake` before the last line has seen a thread, and relies on it.
+            # A caller of `wake` before the last line saw a running thread, and relies on it.
             if not self._has_work():
                 return
             with self._lock:
@@ -126,7 +127,8 @@ def threads_may_run(modules: Mapping[str, Any] = sys.modules) -> bool:
 
 @cache
 def _at_exit() -> None:
-    # A handler cannot be removed, so there is one for all, registered with the first.
+    # A fork handler cannot be removed, so one handler serves all owners; the first owner registers
+    # it.
     atexit.register(stop_all)
 
 

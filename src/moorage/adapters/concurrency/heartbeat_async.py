@@ -62,7 +62,7 @@ class AsyncHeartbeat:
             self._set_timer(loop)
 
     def _set_timer(self, loop: AbstractEventLoop) -> None:
-        # In a new context, because the work is not done for the first caller.
+        # In a new context, because the work belongs to all callers, not to the first one.
         loop.call_later(self._every, self._on_timer, loop, context=Context())
 
     def _on_timer(self, loop: AbstractEventLoop) -> None:

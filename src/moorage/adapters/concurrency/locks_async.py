@@ -49,7 +49,7 @@ class AsyncioLocks:
                     _set(signal)
                 else:
                     loop.call_soon_threadsafe(_set, signal)
-            except RuntimeError:  # the loop is closed, so its task cannot enter
+            except RuntimeError:  # the loop is closed, so its task cannot continue
                 self._slots.leave(waiter)
 
         waiter = Waiter(name, holder, wake)

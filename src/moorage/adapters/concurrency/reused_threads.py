@@ -82,7 +82,8 @@ class ReusedThreads:
         while (job := worker.job) is not None:
             worker.job = None
             job.run()
-            # It is free before its caller goes on, whose next job then needs no further thread.
+            # The thread counts as free before its caller continues, so the caller's next job can
+            # reuse it.
             self._free_workers.append(worker)
             job.finish()
             del job

@@ -172,7 +172,7 @@ class SlotHolders:
                     waiter.state = WAITING
             if not has_room:
                 return
-            # There are more slots than before, and the queue comes first.
+            # There are more slots than before; the waiting callers come first.
             self.settle(name)
 
     def leave(self, waiter: Waiter) -> None:

@@ -166,7 +166,7 @@ class _TaskRenewal(_Renewal):
         self._finished = True
         while self._waiting:
             loop, signal = self._waiting.popleft()
-            with suppress(RuntimeError):  # a closed loop waits for nothing
+            with suppress(RuntimeError):  # a closed event loop waits for nothing
                 loop.call_soon_threadsafe(_set, signal)
 
 

@@ -66,7 +66,7 @@ class _Read:
     def end(self, credentials: object, error: Exception | None = None) -> None:
         """Record the result."""
         self._credentials = credentials
-        # A traceback would be shared by all callers, and would keep this object alive.
+        # All callers would share the traceback, and it would keep this object alive.
         self._error = copy(error) if isinstance(error, ConnectorError) else error
         self.is_ended = True
 
@@ -78,7 +78,7 @@ class _Read:
         try:
             raise copy(error) if isinstance(error, ConnectorError) else error
         finally:
-            # Else the traceback holds this frame, and the frame the error.
+            # Otherwise the traceback would refer to this frame, and the frame to the error.
             del self, error
 
 
@@ -235,7 +235,7 @@ class CachedCredentials(_CachedProvider[CredentialProvider, ThreadLocks]):
             return credentials
         finally:
             self._locks.release(read.lock, reader)
-            del read  # else an error's traceback holds this frame, and the frame the error
+            del read  # otherwise its traceback keeps this frame, and the frame the error
 
     def _read_from_provider(self, service: str, tenant: str | None, read: _Read) -> Any:
         """Call the provider, cache the credentials, and return them to all waiting callers."""
@@ -256,7 +256,7 @@ class CachedCredentials(_CachedProvider[CredentialProvider, ThreadLocks]):
             cache.end_read(owner, read, credentials)
             return credentials
         finally:
-            del read  # else an error's traceback holds this frame, and the frame the error
+            del read  # otherwise its traceback keeps this frame, and the frame the error
 
     def has(self, service: str, tenant: str | None, /) -> bool:
         """Return whether there are credentials of a service and tenant."""
@@ -310,7 +310,7 @@ class AsyncCachedCredentials(_CachedProvider[AsyncCredentialProvider, "AsyncioLo
             return credentials
         finally:
             self._locks.release(read.lock, reader)
-            del read  # else an error's traceback holds this frame, and the frame the error
+            del read  # otherwise its traceback keeps this frame, and the frame the error
 
     async def _read_from_provider(self, service: str, tenant: str | None, read: _Read) -> Any:
         """Call the provider, cache the credentials, and return them to all waiting callers."""
@@ -331,7 +331,7 @@ class AsyncCachedCredentials(_CachedProvider[AsyncCredentialProvider, "AsyncioLo
             cache.end_read(owner, read, credentials)
             return credentials
         finally:
-            del read  # else an error's traceback holds this frame, and the frame the error
+            del read  # otherwise its traceback keeps this frame, and the frame the error
 
     async def has(self, service: str, tenant: str | None, /) -> bool:
         """Return whether there are credentials of a service and tenant."""

@@ -34,7 +34,7 @@ class _Environment(Source):
         variable = self._variable(service, tenant)
         if variable is None or variable not in os.environ:
             return None
-        # In a secret, because frames show their locals.
+        # Wrapped in a `Secret`, because crash reports show the locals of a frame.
         text = Secret(os.environ[variable])
         return read_credentials_text(text, f"The environment variable {variable}")
 

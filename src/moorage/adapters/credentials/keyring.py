@@ -143,7 +143,8 @@ class _Passwords:
             failure = _keyring_error(error)
         else:
             return
-        # Out here, or it would carry along the frames of the keyring, which hold the password.
+        # Raised outside the handler, so that it does not carry the keyring's frames with the
+        # password.
         raise failure
 
     async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:

@@ -163,7 +163,7 @@ class Engine:
         in_child(self, Engine._restart_after_fork)
 
     def _restart_after_fork(self) -> None:  # pragma: no cover - runs in children only
-        # The connections are the parent's.
+        # The connections belong to the parent process.
         pools, self._pools = self._pools, {}
         for pool in pools.values():
             for link in pool.links:
@@ -290,7 +290,8 @@ class Engine:
             return await work(link)
         except (NotExecuted, FateUnknown) as failure:
             if failure.lost:
-                # The server was restarted or is unreachable, so others are probably lost too.
+                # The server was restarted or is unreachable, so the other connections are probably
+                # lost too.
                 pool.clear()
             raise
         finally:
@@ -320,7 +321,7 @@ class Engine:
             return
         pool.idle.append((monotonic(), link))
         if self._closed:
-            # The store was closed while the connection was on its way back.
+            # The store was closed while this connection was being returned to the pool.
             pool.clear()
             return
         if not pool.expires:
@@ -348,7 +349,7 @@ class Engine:
             time_left = until - monotonic()
             if time_left <= 0:
                 raise refusal
-            # Each refused connection costs the server a process.
+            # Each connection attempt costs the server a process, even if it is refused.
             await self.runtime.sleep(min(time_left, _PAUSE_OF_A_FULL_SERVER * random()))  # noqa: S311 - random, so that retries do not collide
 
     async def _open(self, pool: LinkPool, until: float) -> Link:
@@ -367,7 +368,7 @@ class Engine:
             raise self.runtime.late_error(slow=opening.reached)
         pool.round_trip = opening.round_trip
         if until - monotonic() < _MIN_ROUND_TRIPS * opening.round_trip:
-            # The transaction would be interrupted, and the connection lost.
+            # Otherwise the transaction would be interrupted, and the connection lost.
             self._return_link(pool, link)
             raise self.runtime.late_error(slow=True)
         return link
@@ -408,7 +409,8 @@ class Engine:
         if self._checked:
             return
         if version is None and self._create_missing:
-            # The tables are missing or being created by another process, which this waits for.
+            # The tables are missing, or another process is creating them; the next step waits for
+            # that.
             await self.runtime.create()
             version = await link.prepare(self._timeout, monotonic() + patience)
         if version is None:

@@ -100,7 +100,7 @@ class SyncRun:
         cursor = self._cursor
         for statement in _queries(statements, at_once=self.at_once):
             connection, seconds_left = self._connection, max(until - monotonic(), _MIN_TIMEOUT)
-            # The driver reads these attributes before it sends and before it reads a packet.
+            # The driver reads these attributes before it sends a packet and before it reads one.
             connection._read_timeout = connection._write_timeout = seconds_left  # noqa: SLF001 - no other timeout for one statement
             self._reader.until = monotonic() + seconds_left
             cursor.execute(statement)
@@ -196,7 +196,7 @@ class MysqlLink:
         idle_timeout = ceil(max(2 * timeout, STALLED))
         settings = (
             f"SET SESSION time_zone = '+00:00', autocommit = 0, innodb_lock_wait_timeout = {wait}"
-            # A stopped process with locked rows must not block all others.
+            # A suspended process that holds row locks must not block all others.
             f" /*M! , max_statement_time = {wait}, idle_transaction_timeout = {idle_timeout} */"
         )
         statements = (

@@ -164,7 +164,7 @@ class LinkPool:
         self.look_at = monotonic() + _LOOK_SECONDS
         self.late_openings: list[PendingConnection] = []
         self.round_trip = 0.0
-        # Reentrant, because a signal handler may use the store.
+        # A reentrant lock, because a signal handler may use the store.
         self.lock = RLock()
         self.batches: dict[bytes, Any] = {}
         self.detached: set[object] = set()

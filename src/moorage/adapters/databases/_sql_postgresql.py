@@ -58,9 +58,10 @@ _MARK: Final = (
 )
 _FLUSH: Final = (b"moorage_flush", _MARK)
 _COUNT_OF_CONNECTIONS: Final = (
-    # Everybody may read these numbers; of other users' rows in pg_stat_activity only few columns.
-    # A view such as pg_stat_database would scan a table. Without sequential scans the planner gives
-    # that the highest cost, and PostgreSQL compiles the query: 80 ms of a core instead of 0.2 ms.
+    # All users may read these numbers, but only few columns of other users' rows in
+    # pg_stat_activity. A view such as pg_stat_database would scan a table. With sequential scans
+    # disabled, the planner rates such a scan as most expensive, and PostgreSQL compiles the query:
+    # 80 ms of a core instead of 0.2 ms.
     b"SELECT connections + greatest(3, most / 20) >= most"
     b" FROM (SELECT current_setting('max_connections')::int"
     b" - current_setting('superuser_reserved_connections')::int AS most) AS limits,"
@@ -118,7 +119,8 @@ class Statements:
         self.forget: Statement = (
             b"moorage_forget",
             f"DELETE FROM {states} WHERE id IN (SELECT id FROM {states}"  # noqa: S608 - quoted names; values are parameters
-            # An index cannot be used with `clock_timestamp()`, which changes within a statement.
+            # An index cannot be used with `clock_timestamp()`, whose value changes within a
+            # statement.
             " WHERE expires <= (extract(epoch FROM statement_timestamp()) * 1000000)::bigint"
             " ORDER BY expires LIMIT $1::bigint FOR UPDATE SKIP LOCKED)".encode(),
         )
@@ -195,7 +197,7 @@ class PostgresLink:
             "synchronous_commit": "off",
             "lock_timeout": wait,
             "statement_timeout": wait,
-            # A stopped process with locked rows must not block all others.
+            # A suspended process that holds row locks must not block all others.
             "idle_in_transaction_session_timeout": idle_timeout,
             "default_transaction_isolation": "read committed",
             "default_transaction_read_only": "off",
@@ -203,7 +205,7 @@ class PostgresLink:
             # Few rows are selected by their keys, so statistics cannot improve the plan.
             "plan_cache_mode": "force_generic_plan",
             "enable_seqscan": "off",
-            # Compilation takes longer than any statement of the store.
+            # Compiling a statement takes longer than executing any statement of the store.
             "jit": "off",
         }
         assignments = ", ".join(
@@ -212,9 +214,9 @@ class PostgresLink:
         configured_setting = b"COALESCE(NULLIF(current_setting('synchronous_commit'), 'off'), 'on')"
         setup = (b"", b"SELECT %b, %b" % (configured_setting, assignments.encode()))
         if self._pg.transaction_status != _IDLE:
-            # A listener for new connections may have left a transaction open.
+            # The listener for new connections of the pool may have left a transaction open.
             await self._round_trip([(COMMIT, ())], until)
-        # The settings remain, whether the tables exist or not.
+        # The settings of the session remain, even if creating the tables fails.
         version = [(self._statements.version, ())]
         setup_result, version_result = await self._round_trip([(setup, ())], until, then=version)
         self._durability = setup_result.get_value(0, 0) or b"on"
@@ -439,7 +441,8 @@ class PooledPostgresLink(PostgresLink):
         if first[0][0] is BEGIN:
             first = [(_BEGIN_POOLED, ()), (self._settings_statement, ()), *first[1:]]
         elif self._settings and self._pg.transaction_status == _IDLE:
-            # Statements without BEGIN are one transaction until their end is marked.
+            # Statements that are sent without BEGIN form one transaction until the synchronisation
+            # point.
             first = [(self._settings_statement, ()), *first]
         await super()._send([first, *other_parts], reply, until)
 
@@ -479,7 +482,7 @@ class _Reply:
         failure, result_count = self.failure, len(self.results)
         if failure is None or not failure.error_field(_CODE):
             return True
-        # After the commit, only the wait for the disk can fail.
+        # After the commit, the only step that can fail is the wait for the disk.
         return result_count > commit or (lost and result_count == commit)
 
 

@@ -105,7 +105,7 @@ class ThreadRuntime:
     def later(self, seconds: float, act: Callable[[], None]) -> None:
         timer = Timer(seconds, act)
         timer.daemon = True
-        # Without another thread, idle connections are closed later.
+        # If no other thread can be started, idle connections are closed later.
         with suppress(RuntimeError):
             timer.start()
 
@@ -204,8 +204,8 @@ class LoopRuntime:
 
         loop = asyncio.get_running_loop()
         try:
-            # A waiter of SQLAlchemy's pool cannot be woken from another loop, so each loop has its
-            # pool.
+            # A waiter of SQLAlchemy's pool cannot be woken from another event loop, so each loop
+            # has a pool.
             opener = self._openers.get(loop) or self._openers.setdefault(
                 loop, self._source.opener()
             )

@@ -146,7 +146,7 @@ class Source:
             self.pools_transactions = _pools_transactions(url, path)
             url = url.difference_update_query(["pool_mode"])
         new_engine = _async_engine if is_async else create_engine
-        # Another session would not know a prepared statement.
+        # Another session would not know this connection's prepared statements.
         unprepared = {"prepare_threshold": None} if self.pools_transactions else {}
         bounds = _bounds(self.kind, url, timeout)
         try:
@@ -247,7 +247,7 @@ def _open_directly(engine: Engine, bounds: dict[str, Any], kind: str) -> Any:
     driver_arguments, driver_options = dialect.create_connect_args(engine.url)
     options = {**driver_options, **bounds}
     if kind == "mysql":
-        # Allow several statements per query, and skip the query of a setting that is set anyway.
+        # Allow several statements per query, and skip the query that sets a default.
         flags = options.get("client_flag", 0) | MULTI_STATEMENTS
         options |= {"client_flag": flags, "autocommit": None}
     return dialect.get_driver_connection(dialect.connect(*driver_arguments, **options))

@@ -83,7 +83,7 @@ class AsyncTransactions(Transactions):
             async with AsyncEngine(self._source.bounded).begin() as connection:
                 return await connection.run_sync(begin_and_run)
 
-        # In a separate task, so that only the code that can shut its connection down cancels it.
+        # Runs in a separate task, so that only code that can shut its connection down cancels it.
         task = asyncio.ensure_future(trip())
         task.add_done_callback(_retrieve_exception)
         try:
@@ -127,7 +127,7 @@ class _Watchdog:
 
     def _interrupt(self) -> None:
         with self._lock:
-            # A block that has ended has removed it.
+            # The attribute is None if the block has already ended.
             connection = self._connection
             if connection is not None:  # pragma: no branch - a timer that is stopped too late
                 _hang_up(connection)

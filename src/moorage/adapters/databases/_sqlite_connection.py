@@ -14,6 +14,6 @@ class OwnedConnection(sqlite3.Connection):
     """
 
     def __del__(self) -> None:
-        # A file that could not be opened has left a connection that was never begun.
+        # If the file cannot be opened, SQLite leaves a connection that was never initialised.
         with suppress(sqlite3.Error):
             self.close()

@@ -30,7 +30,7 @@ APPLICATION: Final = int.from_bytes(b"moor", "big")
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
-        # With row numbers, so that a state which keeps its size is overwritten in its place.
+        # The table has row numbers, so a state that keeps its size is overwritten in place.
         "CREATE TABLE state (key TEXT UNIQUE, value BLOB NOT NULL, until INTEGER NOT NULL)",
         "CREATE INDEX state_until ON state (until)",
         "CREATE TABLE clock (boot TEXT, origin INTEGER NOT NULL, latest INTEGER NOT NULL)",

@@ -42,7 +42,7 @@ class Pool:
         self._closed = False
         around_fork(self, Pool._pause, Pool._resume)
         in_child(self, Pool._restart_after_fork)
-        # Otherwise Python would warn of unclosed connections when it collects a reference cycle.
+        # Otherwise Python would warn about unclosed connections when it collects a reference cycle.
         finalize(self, _close_connections, self.idle)
 
     def open(self, connect: Callable[[], Link]) -> Link:
@@ -69,7 +69,7 @@ class Pool:
             return
         self.idle.append(link)
         if link.stale or self._closed:
-            # The pool was cleared while the connection was on its way back.
+            # The pool was emptied while this connection was being returned.
             _close_connections(self.idle)
 
     def clear(self) -> None:
@@ -93,7 +93,7 @@ class Pool:
             self.clear()
 
     def _resume(self) -> None:
-        # Another thread may have paused the pool for a fork of its own.
+        # Another thread may have paused the pool for its own fork.
         if self._pauser == get_ident():
             self._pauser = None
             self._opening.release()
@@ -101,7 +101,7 @@ class Pool:
     def _restart_after_fork(self) -> None:
         self._opening = Lock()
         self._pauser = None
-        # Closing them in the child would not be safe either.
+        # Closing the connections in the child would not be safe either.
         self._inherited += self._open_links()
         self.idle.clear()
 

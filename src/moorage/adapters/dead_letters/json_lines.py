@@ -138,7 +138,7 @@ class DeadLetterFile:
             StorageUnavailable: the file cannot be read.
         """
         with self._translating_errors():
-            # In this order: the ids leave their file after the letters have left theirs.
+            # The order matters: the journal loses an id only after the file has lost its letter.
             done_ids = _complete_lines(_content(self._journal_path))
             lines = _content(self._path).splitlines()
         entries = [entry for line in lines if (entry := letter_of(line)) is not None]

@@ -83,7 +83,7 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
 
     async def _wait(self, seconds: float) -> bool:
         engine, end = self._engine, monotonic() + seconds
-        # The end of a short wait may come before a new connection has its first reply.
+        # A short wait may end before a new connection gets its first reply.
         end_time = engine.until(None) + seconds
 
         async def listen(link: Any) -> bool:

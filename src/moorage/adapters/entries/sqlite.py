@@ -64,7 +64,7 @@ class _FileClock:
         origin = self._origin
         if origin is None:
             origin = await self._stored_origin(execute, self._boot)
-            if not isinstance(execute, HostTransaction):  # which may roll the row back
+            if not isinstance(execute, HostTransaction):  # the caller may roll the row back
                 self._origin = origin
         return moment(origin + self._clock.nanoseconds() // 1_000)
 

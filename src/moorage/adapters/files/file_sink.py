@@ -117,6 +117,6 @@ class FileSink(RotatingSink):
 
 def _csv_line(values: Sequence[object]) -> bytes:
     text = io.StringIO()
-    # With this end of a row, every version of Python quotes values that contain "\r" or "\n".
+    # With this line terminator, every version of Python quotes values that contain "\r" or "\n".
     csv.writer(text, lineterminator="\r\n").writerow(values)
     return text.getvalue().removesuffix("\r\n").encode() + b"\n"

@@ -66,7 +66,8 @@ class Connections:
         """Return an idle connection, or open one."""
         with self._lock.current:
             if self._process != os.getpid():
-                # Both processes would speak on one socket; closing it here would end the other's.
+                # Both processes would use the same socket; closing it here would end the parent's
+                # connection.
                 self._process, self._idle = os.getpid(), []
             connection = self._idle.pop() if self._idle else None
         if connection is not None:
@@ -113,7 +114,7 @@ class Connections:
             protocol, {**of_url, **self._options.options}, self._options.secrets
         )
         if protocol == "smb":
-            # Without it the server refuses a file that another caller reads.
+            # Without this option, the server refuses a file that another caller is reading.
             options = {"share_access": "rwd", **options}
         root = kind._strip_protocol(url)  # noqa: SLF001 - fsspec's own way to read a URL
         filesystem = kind(skip_instance_cache=True, **options)

@@ -80,7 +80,7 @@ def opening_error(error: Exception) -> ConnectorError:
         )
     cause = error.__cause__
     if isinstance(error, ValueError) and isinstance(cause, OSError):
-        # smbprotocol raises this for a server that cannot be reached.
+        # smbprotocol raises this error for an unreachable server.
         return filesystem_error(cause, changed=False)
     if isinstance(error, (TypeError, ValueError)):
         return ConfigurationError(
@@ -149,7 +149,7 @@ def _status_of(error: Exception, names: set[str]) -> int | None:
         match = _FTP_CODE.match(str(error))
         return int(match[0]) if match else None
     if "SMBException" in names:
-        return None  # its `status` is a number of SMB
+        return None  # its `status` is an SMB status code
     for attribute in ("status_code", "status"):
         value = getattr(error, attribute, None)
         if isinstance(value, int):

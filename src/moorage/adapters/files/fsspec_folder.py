@@ -164,7 +164,7 @@ class FsspecFolder:
         folder, upload = self._upload(id_, key)
         sizes = {(number, digest): size for number, size, digest in self.parts(id_, key)}
         entry = self._store(key, self._pieces_of_parts(folder, parts, sizes), upload["kept"])
-        with suppress(Exception):  # the file is complete; what is left is a stale upload
+        with suppress(Exception):  # the file is complete; the remaining parts are a stale upload
             self._remove_upload(folder)
         return entry
 
@@ -226,7 +226,7 @@ class FsspecFolder:
         """Rename a file, atomically if the filesystem supports that."""
         fsspec: Any = import_module("fsspec")  # an optional dependency without types
         move = getattr(getattr(self._filesystem, "client", None), "move", None)
-        if move is not None:  # WebDAV's own, where `mv` copies
+        if move is not None:  # WebDAV's own method, because fsspec's `mv` copies the file
             move(path, target, overwrite=True)
         elif self._filesystem.mv.__func__ is fsspec.AbstractFileSystem.mv:
             self._filesystem.cp_file(path, target)
@@ -253,7 +253,7 @@ class FsspecFolder:
             try:
                 self._filesystem.mkdir(path, create_parents=False)
             except Exception:
-                # Another process may have made it meanwhile.
+                # Another process may have created it in the meantime.
                 if self._look_up(path) is None:
                     raise
 

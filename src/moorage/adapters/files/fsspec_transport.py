@@ -172,7 +172,7 @@ class _Job:
                 return self._result
             raise failure
         finally:
-            # Else the traceback holds this frame, and the frame the error.
+            # Otherwise the traceback would refer to this frame, and the frame to the error.
             del failure
 
     def run(self) -> None:

@@ -180,7 +180,7 @@ class RecordFile:
                 text = place.after(offset, line).text()
                 records.append(_record(line, columns, text))
         remainder = data[offset - place.offset :]
-        if remainder:  # a quoted value without an end, in a file to which nothing is appended
+        if remainder:  # a quoted value without an end, in a file that no longer grows
             text = place.after(offset + len(remainder), remainder).text()
             records.append(SourceRecord(remainder, content_type="text/csv", offset=text))
         return records
@@ -254,7 +254,7 @@ def _rows(data: bytes) -> list[list[str]]:
     try:
         return list(csv.reader(io.StringIO(text, newline="")))
     except csv.Error:
-        # A field is longer than `csv.field_size_limit`, which is the same for the whole process.
+        # The field is longer than `csv.field_size_limit`, a limit for the whole process.
         return _large_rows(text)
 
 
@@ -282,7 +282,8 @@ def _record(line: bytes, columns: list[str], offset: str) -> SourceRecord:
 
 
 def _file_id(path: Path) -> str:
-    # All files are in one folder, and the number of its device may change when a machine restarts.
+    # Only the inode number: all files are in one folder, and its device number may change at a
+    # reboot.
     return str(path.stat().st_ino)
 
 

@@ -69,7 +69,7 @@ class RotatingSink(ABC):
         self._age = seconds(age, "age")
         self._clock = clock
         self._lock = Lock()
-        # Without a write buffer, so that a failed write leaves nothing that is written later.
+        # Unbuffered, so that a failed write leaves no data that a later write would send.
         self._file: FileIO | None = None
         self._end = 0
         self._path = self._folder
@@ -161,7 +161,7 @@ class RotatingSink(ABC):
         try:
             _write_all(file, b"".join(lines))
         except OSError:
-            with suppress(OSError):  # otherwise the next use of the file tries it again
+            with suppress(OSError):  # otherwise the next use of the file tries again
                 self._intact_file()
             raise
         self._end = file.tell()
@@ -169,7 +169,7 @@ class RotatingSink(ABC):
         if self._end >= self._size or (
             self._most_records is not None and self._written >= self._most_records
         ):
-            # The lines are written, so the next flush may report a failure of this step.
+            # The lines are written; if this step failed, the next flush may report it.
             with suppress(OSError):
                 self._complete()
 

@@ -52,7 +52,7 @@ class WholeFile:
             self._file = open(self._temporary_path, "xb", opener=_open_private)
             keep_access(self._file.fileno(), self._path)
         except BaseException:
-            # Whatever interrupts this, such as Ctrl-C: no `__exit__` follows.
+            # Any interruption, such as Ctrl-C, because `__exit__` is not called after it.
             self._temporary_path.unlink(missing_ok=True)
             raise
         return self

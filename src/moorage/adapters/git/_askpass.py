@@ -58,7 +58,7 @@ def askpass(remote: GitRemote) -> Generator[str]:
         try:
             yield str(program)
         finally:
-            # It wakes the thread, which `close` does not.
+            # `shutdown` wakes the waiting thread; `close` alone would not.
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
 

@@ -243,7 +243,8 @@ class GitMirror:
         arguments = [
             *("fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head"),
             *("--no-auto-maintenance", "--no-recurse-submodules", "--", self.source.url),
-            # The mirror follows the source, whatever it does; only the target is guarded.
+            # Fetch without restrictions, because the mirror follows the source; only the target is
+            # protected.
             *(f"+{pattern}:{pattern}" for pattern in self.refs),
         ]
         ending = self._git(arguments, timeout, self.source)
@@ -281,7 +282,8 @@ class GitMirror:
             command = ("for-each-ref", "--format=%(refname) %(objectname)", "--")
             arguments = [*command, *refs[start : start + _AT_ONCE]]
             ending = run_git(self.program, arguments, timeout, folder=str(self.folder))
-            # No other line break ends a line: some are allowed in the names of refs.
+            # No other character ends a line, because names of refs may contain some line
+            # separators.
             lines = ending.out.split("\n")
             objects.update(dict(line.split(" ", 1) for line in lines if line))
         return objects

@@ -152,7 +152,7 @@ def _run_to_end(
     except subprocess.TimeoutExpired:
         is_late = True
     finally:
-        # Whatever git has started ends with it, also if this thread is interrupted.
+        # Processes that git has started end with it, even if this thread is interrupted.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()

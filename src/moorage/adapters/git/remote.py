@@ -113,7 +113,7 @@ class GitRemote:
         """Return the `ssh` command that `git` runs; a `GitMirror` passes it on."""
         parts = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
         if self.known_hosts is not None:
-            # The quotes keep a path with spaces one file.
+            # With quotes, a path that contains spaces counts as one file.
             parts += ["-o", f'UserKnownHostsFile="{self.known_hosts}"']
             parts += ["-o", "GlobalKnownHostsFile=/dev/null"]
         if self.identity is not None:

@@ -182,7 +182,7 @@ class Messages:
         finally:
             self._until = inf
             if is_over:
-                # Otherwise the thread would outlive a stream that is read to its end.
+                # Otherwise the thread would outlive a stream that was read to its end.
                 self._ended.set()
         return message
 

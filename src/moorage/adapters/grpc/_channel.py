@@ -99,9 +99,9 @@ class ChannelSettings:
     def arguments(self) -> list[tuple[str, Any]]:
         """Return the channel options for grpcio."""
         options: dict[str, Any] = {
-            # The manager repeats calls; a library that does so too would multiply them.
+            # Only the manager repeats calls; retries by the library would multiply them.
             "grpc.enable_retries": 0,
-            # Channels do not share connections, so that a closed one has none.
+            # Channels share no connections, so that closing one closes its connections.
             "grpc.use_local_subchannel_pool": 1,
             "grpc.initial_reconnect_backoff_ms": 100,
             "grpc.max_reconnect_backoff_ms": 2000,

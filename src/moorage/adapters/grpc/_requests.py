@@ -62,7 +62,7 @@ def serialized(method: GrpcMethod[Any, Any], limit: int, request: Any) -> bytes:
         raise
     except Exception:  # noqa: BLE001 - whatever the function of the user raises
         data = None
-    # Raised outside the handler: the text of a foreign exception may contain the request.
+    # Raised outside the handler, because the text of grpc's exception may contain the request.
     if not isinstance(data, bytes):
         raise InvalidData(
             f"The request of {method.name} could not be serialized.",

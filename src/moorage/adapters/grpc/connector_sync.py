@@ -411,7 +411,7 @@ class GrpcConnector(Uncopyable):
     ) -> Any:
         """Send a call with its credentials; send it again once if the server refuses stale ones."""
         until, tenant = monotonic() + attempt.timeout, attempt.tenant
-        # The attempt itself says that it could not connect, before the manager ends it.
+        # The attempt gives up a little early, so that its own error reports the failed connection.
         margin = min(_ATTEMPT_MARGIN, attempt.timeout / 10)
         channel = self._connected_channel(attempt.timeout - margin)
         self._handed_out += 1
@@ -511,7 +511,8 @@ class GrpcConnector(Uncopyable):
         if self._is_closed:
             raise closed_error()
         connections = self._current.connections
-        # A channel that could not connect waits before it tries again, and the manager has waited.
+        # A channel that failed to connect pauses before it tries again, but the manager has paused
+        # already.
         channel, state, is_new = self._current.usable()
         if is_new:
             self._callables = {}
@@ -520,7 +521,7 @@ class GrpcConnector(Uncopyable):
         if is_doubted or not is_ready:
             self._connect(channel, min(timeout, self.settings.connect_timeout), is_doubted)
         if not (is_ready and connections):
-            # Callers that wait for one connection count it once.
+            # Several callers that waited for the same connection count it once.
             self._current.count_connection(connections)
         return channel
 

@@ -206,7 +206,7 @@ def _writer(descriptor: Any, pool: Any) -> Callable[[Any], bytes]:
         except EncodeError:
             place = ", because a required field is missing"
         except (ArithmeticError, AttributeError, TypeError, ValueError, RecursionError):
-            # protobuf raises them for some values of a wrong type or size.
+            # protobuf raises these exceptions for some values of a wrong type or size.
             pass
         else:
             return data

@@ -115,7 +115,7 @@ class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):  # type: ignore[type-
         """Protect a call with a stream of requests."""
         code = getattr(request_iterator, "ag_code", None)
         if code is not None and code.co_name == _WRITTEN:
-            # The requests come only after this function has returned, and the answer after them.
+            # The requests and the response are only available after this function has returned.
             refusal = InvalidData(
                 "A protected call with a single response cannot receive its requests through"
                 " `write`.",

@@ -180,7 +180,8 @@ class _ProtectedAnswers:
     def __init__(self, call: Any, answers: Iterator[Any], messages: Messages) -> None:
         self._call = call
         self._answers = answers
-        # A program that reads no further does not say so.
+        # A program that stops reading early does not report it, so garbage collection closes the
+        # stream.
         self._close = weakref.finalize(self, messages.close)
 
     def __iter__(self) -> Iterator[Any]:

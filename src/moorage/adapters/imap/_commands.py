@@ -76,7 +76,8 @@ class ImapCommands(AsyncWireLink):
 
     async def accepts_tls(self, until: float) -> bool:
         """Ask the server to start TLS; return False if it refused or sent unexpected data."""
-        # An authentication that an unencrypted greeting claims could come from anybody.
+        # A greeting without TLS could come from an attacker, so its claim of authentication is
+        # ignored.
         if self._is_authenticated:
             return False
         reply = await self.reply_to(["STARTTLS"], until, is_preparation=True)
@@ -238,7 +239,7 @@ class ImapCommands(AsyncWireLink):
             if reply.tag == tag:
                 return reply
             if reply.tag == "+":
-                # A challenge after the last answer reports a refusal, and needs an empty answer.
+                # A challenge after the last reply reports a refusal, and expects an empty reply.
                 await self._send([chunks.pop(0) if chunks else b"\r\n"], until)
             elif reply.status == "BYE":
                 raise ConnectionResetError

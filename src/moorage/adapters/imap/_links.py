@@ -144,7 +144,8 @@ class AsyncImapLink(ImapCommands):
     async def select(self, folder: str, until: float) -> OpenFolder:
         """Open a folder; if it is open already, ask the server for changes."""
         if self.selected is not None and self.selected.folder == folder:
-            # A server passes over the uids of messages that it has not told of on this connection.
+            # A server reports uids of new messages on this connection only after a command such as
+            # NOOP.
             await self.command(["NOOP"], until, is_preparation=True)
             return self.selected
         self.selected = None

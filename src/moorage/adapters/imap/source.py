@@ -120,7 +120,7 @@ class ImapSource:
             self._processed.clear()
             await revoked(None)
         self._selected = selected
-        # What was read and not delivered is read again.
+        # Messages that were read but not delivered are read again.
         self._waiting.clear()
         self._ready.clear()
 
@@ -154,7 +154,7 @@ class ImapSource:
         if not self._ready:
             if self._round is None:
                 self._round = asyncio.ensure_future(self._fill(limits))
-            # A poll that is cancelled leaves the round to the next one.
+            # A cancelled poll leaves its search for the next poll.
             await asyncio.wait([self._round], timeout=max(0.0, limits.wait))
             if self._round is not None and self._round.done():
                 finished, self._round = self._round, None
@@ -196,7 +196,7 @@ class ImapSource:
         """Search for messages that have neither been delivered nor processed."""
         previous_uids = set(self._processed)
         result = await link.search(self.folder, self._condition, monotonic() + _REPLY_TIMEOUT)
-        # A message that was marked, or released, while the server looked may be in its answer.
+        # The search result may contain messages that were marked or released during the search.
         known_uids = self._delivered.union(self._waiting, self._processed)
         self._waiting.extend(uid for uid in result.uids if uid not in known_uids)
         self._processed -= previous_uids.difference(result.uids)

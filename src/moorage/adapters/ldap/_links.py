@@ -232,7 +232,7 @@ class AsyncLdapLink(AsyncWireLink):
         except BaseException as error:  # noqa: BLE001 - judged, and raised again
             failure = self.interrupted(error, has_effect=False)
         else:
-            # The caller's own limit is no failure.
+            # Reaching the caller's own limit is no failure.
             if result.code == SUCCESS or (
                 result.code == _TOO_MANY and request.limit == len(entries) > 0
             ):

@@ -78,7 +78,7 @@ class Ldap:
         """Refuse settings that allow no connection, or only an insecure one."""
         self.address()
         if self.password is not None and not self.password.reveal_bytes():
-            # RFC 4513, 5.1.2: servers take a name without a password for an anonymous login.
+            # RFC 4513, 5.1.2: a server treats a name without a password as an anonymous login.
             raise ConfigurationError(
                 "The password is empty. LDAP servers accept any user without a password.",
                 path="password",

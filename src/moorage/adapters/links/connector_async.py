@@ -74,7 +74,7 @@ class AsyncLinkOperation(Generic[R]):
             return await self._work(end_of(attempt.timeout))
         except Exception as error:  # noqa: BLE001 - as below
             failure = error
-        # The frames hold passwords and values.
+        # The stack frames contain passwords and values.
         raise without_frames(failure)
 
     def translate_error(self, error: Exception, /) -> ConnectorError | None:

@@ -216,7 +216,7 @@ class LinkPool(Uncopyable, Generic[L]):
             if is_made:
                 break
         for link in decision.retired:
-            with suppress(Exception):  # it is gone in any case
+            with suppress(Exception):  # the connection is lost in any case
                 link.close()
         return decision
 
@@ -230,7 +230,7 @@ class LinkPool(Uncopyable, Generic[L]):
 
     def restart_after_fork(self) -> None:
         """Start with an empty pool in a forked child."""
-        # Closing a link, or collecting it as garbage, could end the connection of the parent.
+        # Closing a link, or its garbage collection, could end the parent's connection.
         self._inherited.append(self._state)
         self._section = Lock()
         self._state = LinkPoolState(closed=self._state.closed)

@@ -114,7 +114,7 @@ class SharedLink(Uncopyable, Generic[L]):
         if record is None:
             return
         if not record.users:
-            with suppress(Exception):  # it is gone in any case
+            with suppress(Exception):  # the connection is lost in any case
                 record.link.leave(_CLOSING_SECONDS)
         self._retire(record)
 
@@ -205,7 +205,7 @@ class SharedLink(Uncopyable, Generic[L]):
 
     def restart_after_fork(self) -> None:
         """Discard the parent's link in a forked child, so that the child opens its own."""
-        # Closing the link, or collecting it as garbage, could end the connection of the parent.
+        # Closing the link, or its garbage collection, could end the parent's connection.
         self._inherited.append(self._record)
         self._record = None
         self._section = RLock()
@@ -244,5 +244,5 @@ class SharedLoan(Generic[L]):
 
 
 def _close(record: _Record[L]) -> None:
-    with suppress(Exception):  # it is gone in any case
+    with suppress(Exception):  # the connection is lost in any case
         record.link.close()

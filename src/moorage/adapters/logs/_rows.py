@@ -126,7 +126,7 @@ def _plain_success(item: IntegrationLog | SuccessFacts) -> _PlainSuccess | None:
     which saves most of the work.
     """
     if isinstance(item, tuple):
-        return *item[:-1], 1, None  # with content, a call takes no fast path
+        return *item[:-1], 1, None  # a log with content excludes the fast path
     facts: CallFacts | None = facts_of(item)
     if facts is None:
         return None

@@ -269,7 +269,7 @@ class _Rows:
         """Return the conditions of a query as SQL, and the values for their placeholders."""
         conditions, values = _conditions_of(query, self.sql.kind)
         if self.sql.kind == "sqlite":
-            # SQLite, which has no statistics, might take the index of another field.
+            # SQLite has no statistics here, and might choose the index of another field.
             window_conditions = _conditions_of(window, self.sql.kind)[0]
             conditions = [
                 f"+({condition})"

@@ -105,7 +105,7 @@ class MemoryIntegrationLogger:
                 lock.release()
             return 0
 
-        # A `write` of a subclass must not be bypassed.
+        # The method `write` of a subclass must not be bypassed.
         is_own = getattr(self.write, "__func__", None) is MemoryIntegrationLogger.write
         return write_facts if is_own else write_entry
 
@@ -145,7 +145,7 @@ class MemoryIntegrationLogger:
             for number, item, size in items
         ]
         kept_items: deque[_Item] = deque(made_entries)
-        # A finaliser may have written an entry meanwhile, which must not be lost.
+        # A finaliser may have written an entry in the meantime; that entry must not be lost.
         if number == self._number:
             self._items = kept_items
         return made_entries

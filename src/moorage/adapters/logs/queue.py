@@ -109,7 +109,7 @@ class LogQueue:
         in_child(self, LogQueue._restart_after_fork)
 
     def _restart_after_fork(self) -> None:
-        # Entries that the parent has queued are stored by the parent.
+        # The parent process stores the entries that it has queued.
         self._waiting: deque[_Item] = deque()
         self._bytes = 0
         self._hurries = False

@@ -233,7 +233,7 @@ def _send_envelope(
         raise _connection_error(error) from None
     refusals = [(code, words) for _, code, words in answers if code not in _ACCEPTED]
     if len(refusals) == len(answers):
-        # The mildest refusal counts, as a temporary one is not final.
+        # The mildest refusal counts, because a temporary one is not final.
         raise _refusal(*min(refusals))
     return {
         recipient: [code, _code(code, words), _redacted_text(words)]
@@ -277,7 +277,7 @@ def _connection_error(error: Exception) -> ConnectorError:
         return _refusal(error.smtp_code, _as_bytes(error.smtp_error))
     if is_exhaustion(error):
         return resource_error("The mail server", reason_of(error))
-    # A retry would meet the same certificate, or the same server without TLS.
+    # A retry would get the same certificate, or the same server without TLS.
     is_lasting = isinstance(error, (ssl.SSLCertVerificationError, smtplib.SMTPNotSupportedError))
     return ConnectionFailed(
         f"The mail server could not be reached ({type(error).__name__}).",

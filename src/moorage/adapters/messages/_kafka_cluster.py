@@ -28,7 +28,7 @@ _FINAL: Final = frozenset(
     {PublishFault.HOST, PublishFault.PASSWORD, PublishFault.REFUSED, PublishFault.TLS}
 )
 
-# librdkafka's own messages name users and addresses, and would go to the standard error stream.
+# librdkafka's own messages contain users and addresses, and would go to standard error.
 SILENT: Final = logging.Logger("moorage.kafka")  # noqa: LOG001 - outside the tree of loggers
 SILENT.disabled = True
 

@@ -82,7 +82,8 @@ class KafkaProducer:
             self._is_open = False
             is_used = self._is_used
         if is_used:
-            # Whoever uses it gets the reports of the purged messages, and ends it then.
+            # The thread that uses the producer gets the reports of the purged messages, and then
+            # ends it.
             self._producer.purge(blocking=False)
         else:
             self._end()
@@ -206,7 +207,7 @@ class KafkaProducer:
         try:
             self._producer.poll(seconds)
         except (KafkaException, SystemError):
-            # librdkafka raises a fatal error here, and then cannot run the reports' functions.
+            # librdkafka raises a fatal error here, and then cannot call the delivery callbacks.
             with self._section:
                 self._is_open = False
 
@@ -262,7 +263,7 @@ def _error_of(report: _Report, topic: str) -> ConnectorError:
 def _refusal(name: str, topic: str) -> ConnectorError:
     """Return the error for a message that librdkafka did not queue, by the error's name."""
     fault = delivery_fault(name)
-    # It was not sent, whatever the reason.
+    # The message was not sent, whatever the reason.
     fault = PublishFault.INVALID if fault in _SENT else fault
     return publish_error(fault, RULES, topic, code=name)
 

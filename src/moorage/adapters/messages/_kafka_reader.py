@@ -184,7 +184,8 @@ class KafkaReader:
                 self._resume()
                 has_some = bool(self._buffer) or self._poll(min(seconds_left, STEP))
                 if has_some and room > len(self._buffer):
-                    # What waits in memory; a rebalance in between removes what it makes void.
+                    # These messages wait in memory; a rebalance in between removes the ones that it
+                    # makes invalid.
                     self._add(self._consumer.consume(room - len(self._buffer), timeout=0))
             self._raise_failure()
             if not seconds_left or (self._buffer and room > 0):
@@ -280,7 +281,7 @@ class KafkaReader:
         moved = [item for item in partitions if _partition_of(item) in self._positions]
         for item in moved:
             item.offset = self._positions.pop(_partition_of(item))
-        # librdkafka remembers that a partition was paused when it went to another member.
+        # librdkafka keeps a partition paused even after another member has owned it.
         consumer.resume(partitions)
         if moved:
             assign = consumer.incremental_assign if self._is_cooperative else consumer.assign
@@ -302,7 +303,7 @@ class KafkaReader:
         self._report_revoked(places)
         if not self.is_stopped and self._is_committing_itself:
             self._store_done()
-            # Without a position to commit this is an error; another one means a repeat.
+            # With no position to commit, this raises; another error only means that records repeat.
             with suppress(KafkaException):
                 self._consumer.commit(asynchronous=False)
         self._held.difference_update(places)
@@ -339,7 +340,7 @@ class KafkaReader:
         self._commit_starts(done)
         if done:
             self._uncommitted.add(done)
-            # A partition that is lost in this moment has no place for a position any more.
+            # A partition that is lost at this moment accepts no position any more.
             with suppress(KafkaException):
                 self._consumer.store_offsets(offsets=_positions(done))
         self._commit_due()

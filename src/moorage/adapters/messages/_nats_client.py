@@ -92,17 +92,18 @@ class NatsClient(Client):
         self._current_server = server
         seconds = self.options["connect_timeout"]
         await self._transport.connect(server.uri, buffer_size=_BUFFER, connect_timeout=seconds)
-        # A silent server would otherwise be waited for.
+        # Otherwise closing would wait for a silent server.
         self._raise_cancellation()
 
     def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> Any:  # noqa: FBT001, FBT002 - the method of nats-py, which is a coroutine in newer releases
-        # Otherwise a server, or somebody before it, could have the password sent without TLS.
+        # Otherwise a server or an attacker in between could request the password without TLS.
         if initial_connection and self._insists_on_tls:
             info["tls_required"] = True
         return super()._process_info(info, initial_connection)
 
     async def _process_pong(self) -> None:
-        # nats-py would stop reading at the answer to a ping whose caller no longer waits for it.
+        # Otherwise nats-py would stop reading at the reply to a ping whose caller has stopped
+        # waiting.
         if self._pongs and self._pongs[0].done():
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()

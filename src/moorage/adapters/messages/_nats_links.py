@@ -167,7 +167,8 @@ class AsyncNatsLink:
         self.version = f"NATS {version.major}.{version.minor}.{version.patch}"
         self._inbox = client.new_inbox()
         await client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
-        # The first reply proves that the subscription was sent, and the second that it was judged.
+        # The first reply proves that the subscription was sent; the second, that the server checked
+        # it.
         for _ in range(2):
             await self.ping(seconds)
         if not self._gets_replies:
@@ -246,7 +247,7 @@ class AsyncNatsLink:
         self._listener = end
         self._ended.add_done_callback(lambda _: end())
         prefix: str = self._client.new_inbox()
-        # Messages beyond these limits would be dropped; requests limit what arrives.
+        # nats-py would drop messages beyond these limits; the pull requests limit what arrives.
         client: Any = self._client
         try:
             self._subscription = await client.subscribe(
@@ -372,7 +373,7 @@ class AsyncNatsLink:
         reply = f"{self._inbox}.{self._count}"
         future: asyncio.Future[Any] = self._loop.create_future()
         try:
-            # Without a buffer of nats-py's, this does not wait for anything.
+            # nats-py's write buffer is disabled, so this call never waits.
             await self._client.publish(subject, payload, reply=reply, headers=headers or None)
         except nats_errors.Error:
             return PublishFault.UNSENT
@@ -390,7 +391,7 @@ class AsyncNatsLink:
             if late_futures:
                 for key in [key for key, item in self._waiting.items() if item[1] in late_futures]:
                     del self._waiting[key]
-                # Bytes that still wait here shall not be sent when nobody expects it any more.
+                # Bytes in this buffer must not be sent after their caller has left.
                 self._is_stuck = self._is_stuck or self._client.has_unsent()
 
     async def _create_stream(self, subject: str, until: float) -> None:
@@ -400,7 +401,7 @@ class AsyncNatsLink:
         )
         reply = await self._api(f"STREAM.CREATE.{name}", config, until)
         if isinstance(reply, PublishFault):
-            # Nothing was published, whatever became of the stream.
+            # Nothing was published, whatever happened to the stream.
             fault = PublishFault.STARTING if reply in _UNCLEAR_FAULTS else reply
             raise publish_error(fault, STREAM_RULES, subject)
 

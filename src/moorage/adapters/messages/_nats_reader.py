@@ -272,7 +272,7 @@ class NatsReader:
         for consumer in self._consumers.values():
             if consumer.until <= now:
                 if consumer.token is not None:
-                    # A server says nothing to a request for a consumer that does not exist.
+                    # A server sends no reply to a request for a consumer that does not exist.
                     raise unavailable(consumer.name)
                 await self._pull(consumer, count, self._lifetime(until - now))
             wake = min(wake, consumer.until)
@@ -374,7 +374,8 @@ class NatsReader:
             for subject in subjects:
                 await self._link.send(subject, _PROGRESS)
         if self._settings.exclusive:
-            # A worker that requests nothing for some time would lose the consumer to another.
+            # A worker that sends no request for some time would lose the consumer to another
+            # worker.
             await self._request(1, monotonic() + self._settings.ack_wait)
 
     async def seek(self, place: Partition, offset: Offset) -> None:
@@ -395,7 +396,7 @@ class NatsReader:
                 " source has read.",
             )
         config = self._settings.config(consumer.name, consumer.subject, int(offset))
-        # The request ends with the consumer, which is no failure then.
+        # Deleting the consumer ends the pending request; this is no failure.
         consumer.token, consumer.until = None, 0.0
         code: int | None = None
         for _ in range(_ATTEMPTS):
@@ -404,7 +405,7 @@ class NatsReader:
             if code is None:
                 break
         else:
-            # Another worker creates it with the old settings each time.
+            # Another worker recreates the consumer with the old settings each time.
             raise api_error(code or 0, consumer.stream, consumer.name)
         self._deliveries.forget(consumer.stream, consumer.name)
 
@@ -429,7 +430,7 @@ class NatsReader:
         pulling = [item for item in self._consumers.values() if item.token is not None]
         if not pulling:
             return
-        # nats-py stops reading if this is cancelled.
+        # nats-py stops reading if this call is cancelled.
         listening = asyncio.ensure_future(self._link.stop_listening())
         await asyncio.wait({listening}, timeout=until - monotonic())
         if not listening.done():

@@ -107,7 +107,7 @@ class AioPikaLink:
         transport = connection.transport.connection
         properties: dict[str, Any] = transport.server_properties or {}
         self.version: str | None = f"RabbitMQ {properties.get('version', '')}".strip()
-        # aiormq waits silently while RabbitMQ blocks the connection; nothing else tells it.
+        # aiormq waits silently while RabbitMQ blocks the connection; no other event reports it.
         self._unblocked: Any = getattr(transport, "_Connection__connection_unblocked", None)
 
     def is_connected(self) -> bool:
@@ -144,7 +144,8 @@ class AioPikaLink:
         id = item.id
         if id is None or not self._settings.mandatory:
             return await self._publish_now(item)
-        # RabbitMQ returns a message with its id only, so no two of an id are on the way together.
+        # RabbitMQ returns a message with only its id, so no two messages of one id may be in
+        # flight.
         while (earlier := self._publishing.get(id)) is not None:
             await asyncio.wait([earlier])
         done = self._publishing[id] = self._loop.create_future()
@@ -190,7 +191,8 @@ class AioPikaLink:
     ) -> list[Result[PublishReceipt]]:
         """Publish messages one after another, and wait for all confirmations together."""
         ids = [item.id for item in items if item.id is not None]
-        # A message with the id of an earlier one waits for it, and the others keep their places.
+        # A message that repeats an earlier id waits for the earlier message; the order stays the
+        # same.
         has_repeats = len(set(ids)) < len(ids)
         tasks: list[asyncio.Task[PublishReceipt]] = []
         for item in items:
@@ -201,7 +203,7 @@ class AioPikaLink:
         def expire() -> None:
             late_tasks.extend(task for task in tasks if task.cancel())
 
-        # One timer for all messages: one for each would cost more than what is done with them.
+        # One timer for all messages, because a timer each would cost more than sending them.
         timer = self._loop.call_later(timeout, expire)
         try:
             answers = await asyncio.gather(*tasks, return_exceptions=True)
@@ -250,7 +252,7 @@ class AioPikaLink:
         message = item.message
         mode = aio_pika.DeliveryMode
         headers: dict[str, Any] = {
-            # Its encoder takes no bytes.
+            # aiormq's encoder does not accept bytes.
             name: value if isinstance(value, str) else bytearray(value)
             for name, value in headers_of(message, RULES)
         }

@@ -66,10 +66,11 @@ def _fault(error: BaseException, *, is_connecting: bool) -> PublishFault | None:
         if code in _CONNECTING:
             return _CONNECTING[code]
         if type(error).__name__ == "InvalidFrameError" and "OpenOk" in str(error.args):
-            # aiormq does not expect the refusal of a virtual host.
+            # aiormq does not expect that the server refuses a virtual host.
             return PublishFault.NAMESPACE
         if _is_of_library(error) and "StreamLostError" in str(error.args):
-            # pika guesses that a lost connection was a refusal, which RabbitMQ tells with a code.
+            # pika takes some lost connections for refusals, but RabbitMQ reports a refusal with a
+            # code.
             return PublishFault.UNSENT
     if code in _CODES:
         return _CODES[code]

@@ -51,7 +51,7 @@ def readable_header(content: bytes) -> bytes:
     return head.ljust(len(content) - 1, b"\0") + content[-1:]
 
 
-# The messages of a queue mostly have the same properties.
+# Most messages of a queue have the same properties.
 @lru_cache(maxsize=64)
 def _flagged_properties(flags: int) -> tuple[tuple[int, int], ...]:
     """Return the flag and the kind of each property that a message has."""
@@ -72,7 +72,7 @@ def _is_readable(value: bytes, kind: int) -> bool:
     if kind == _TIME:
         return int.from_bytes(value) <= _LATEST
     if kind == _OCTET or (value.isascii() and (kind == _TEXT or b"T" not in value)):
-        # Only times, which have the letter T, and texts that are not UTF-8 cannot be decoded.
+        # Only times (type T) and texts that are not UTF-8 cannot be decoded.
         return True
     try:
         if kind == _TEXT:

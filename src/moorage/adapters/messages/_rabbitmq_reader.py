@@ -93,7 +93,7 @@ class RabbitMqReader:
         self._wire = wire
         self._name = token_hex(8)
         self._buffer: deque[tuple[str, Any]] = deque()
-        # A set that knows its order: the tags of the deliveries that a poll has taken.
+        # An ordered set: the delivery tags that a poll has taken and that are not settled.
         self._unsettled: dict[int, None] = {}
         self._queues: list[str] = []
         self._arrived = asyncio.Event()

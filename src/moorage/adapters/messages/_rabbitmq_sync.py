@@ -126,7 +126,7 @@ class PikaLink:
             answers.append(channel)
             channel.close()
 
-        # A connection that was idle learns here that it was blocked or released meanwhile.
+        # An idle connection learns here that it was blocked or released in the meantime.
         _run_once(self._connection.ioloop)
         if self._is_blocked:
             return
@@ -149,7 +149,7 @@ class PikaLink:
     ) -> list[Result[PublishReceipt]]:
         """Publish messages one after another, and wait for all confirmations together."""
         until = monotonic() + timeout
-        # A connection that was idle learns here that it was blocked or closed meanwhile.
+        # An idle connection learns here that it was blocked or closed in the meantime.
         if self._end is None and self._arrivals.poll(0):
             _run_once(self._connection.ioloop)
         if self._end is not None:
@@ -171,7 +171,7 @@ class PikaLink:
         ]
         self._faults.clear()
         if self._unconfirmed:
-            # A late confirmation would be taken for one of the next messages.
+            # A late confirmation would be attributed to one of the next messages.
             self.close()
         return results
 
@@ -182,7 +182,7 @@ class PikaLink:
         if connection is None:
             return
         loop = connection.ioloop
-        with suppress(Exception):  # it is gone in any case
+        with suppress(Exception):  # the connection is lost in any case
             if connection.is_open:
                 connection.close()
                 _run_once(loop)
@@ -190,7 +190,7 @@ class PikaLink:
                 reason = ConnectionClosedByClient(200, "closed")
                 connection._terminate_stream(reason)  # noqa: SLF001 - pika waits for the broker otherwise
             _run_once(loop)
-        with suppress(Exception):  # it is gone in any case
+        with suppress(Exception):  # the connection is lost in any case
             loop.deactivate_poller()
             loop.close()
 
@@ -223,7 +223,7 @@ class PikaLink:
             message_id=message_id,
             delivery_mode=2 if self._settings.persistent else 1,
         )
-        # A message that pika cannot encode is not sent, and RabbitMQ does not count it.
+        # If pika cannot encode a message, it is not sent, and RabbitMQ does not count it.
         self._channel.basic_publish(
             self._settings.exchange,
             item.topic,
@@ -247,7 +247,8 @@ class PikaLink:
             if now >= until:
                 raise TimeoutError
             if until < self._wakes_at:
-                # A timer for each message would cost more than the message: pika keeps ended ones.
+                # A timer per message would cost more than the message, because pika keeps ended
+                # timers.
                 self._wakes_at = until
                 loop.call_later(until - now, self._on_wake)
             loop.poll()
@@ -343,7 +344,8 @@ class _Connection(SelectConnection):  # type: ignore[misc]  # pika has no types
             start = end
             confirm = self.on_confirmation
             if confirm and type(getattr(frame, "method", None)) in _CONFIRMATIONS:
-                # pika would look the function up in tables, which costs more than the frame.
+                # pika would look up the function in tables, which costs more than sending the
+                # frame.
                 confirm(frame)
                 continue
             self._process_frame(frame)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]  # pika has no types
@@ -406,7 +408,7 @@ class _SocketLoop(IOLoop):  # type: ignore[misc]  # pika has no types
 
 def _run_once(loop: Any) -> None:
     """Run pika's event loop once, without waiting."""
-    # A callback instead of a timer would wake the loop through a socket, which costs more.
+    # A timer would wake the event loop through a socket, which costs more than a callback.
     loop.call_later(0, _do_nothing)
     loop.poll()
     loop.process_timeouts()

@@ -23,8 +23,8 @@ _HEADER_FRAME: Final = b"\x02"
 _START_SIZE: Final = 6
 """The bytes of a frame between its kind and its content."""
 
-# aiormq logs a traceback for each lost connection, which the callers learn from their errors. In a
-# program without log handlers, Python would print it.
+# aiormq logs a traceback for each lost connection, although the callers get errors. Without log
+# handlers, Python would print that traceback.
 logging.getLogger("aiormq").addHandler(logging.NullHandler())
 
 

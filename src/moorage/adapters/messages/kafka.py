@@ -145,7 +145,7 @@ class Kafka(BrokerSettings):
             **self.client_options(),
             "enable.idempotence": True,
             "acks": "all",
-            # The connector purges the messages when the time of their call is over.
+            # The connector purges the messages when the deadline of their call has passed.
             "message.timeout.ms": 0,
         }
 

@@ -128,7 +128,8 @@ class KafkaSource:
             "group.id": group,
             "auto.offset.reset": start,
             "partition.assignment.strategy": assignor,
-            # Only positions that are stored are committed, and those of done records are.
+            # librdkafka commits only stored positions, and moorage stores the positions of done
+            # records.
             "enable.auto.commit": transactional_id is None,
             "enable.auto.offset.store": False,
             "enable.partition.eof": False,

@@ -271,7 +271,7 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
                 return await link.publish(item, max(0.0, until - monotonic()))
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = self._judged(error)
-        # The frames of the client library hold the message and the credentials.
+        # The client library's stack frames contain the message and the credentials.
         raise without_frames(failure)
 
     async def _send_batch(

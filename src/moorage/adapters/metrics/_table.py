@@ -62,7 +62,7 @@ class MetricSql:
         """The SQL statement that inserts or replaces the metrics of one window and series."""
         marks, names = ", ".join("?" * len(COLUMNS)), ", ".join(COLUMNS)
         if self.kind == "mysql":
-            # MySQL and MariaDB have no common way to name the new value of an update.
+            # MySQL and MariaDB have no common syntax for the new value in an update.
             return f"REPLACE INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted names; values are parameters
         changes = ", ".join(f"{name} = excluded.{name}" for name in (*COUNTS, "durations"))
         return (
@@ -186,7 +186,7 @@ class MetricTable:
         numbers = [row[0] for row in rows]
         if not numbers:
             return []
-        # Always as many values, so that a server prepares one statement.
+        # A fixed number of values, so that the server prepares one statement.
         return [(self._sql.delete, numbers + numbers[-1:] * (_BATCH - len(numbers)))]
 
 

@@ -77,7 +77,7 @@ class FiguresRecorder:
         in_child(self, FiguresRecorder._restart_after_fork)
 
     def _restart_after_fork(self) -> None:
-        # The parent stores the figures that it has recorded.
+        # The parent process stores the figures that it has recorded.
         self._recording = RecordedMetrics(*self._limits)
         self._unsettled = UnstoredMetrics(self._limits[1])
         self._token = os.urandom(10).hex()

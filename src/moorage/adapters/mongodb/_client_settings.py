@@ -63,7 +63,7 @@ class ClientSettings:
         settings: dict[str, Any] = {
             "appname": "moorage",
             "serverSelectionTimeoutMS": milliseconds,
-            # It is shorter, so that the reason is known when the search for a server ends.
+            # A shorter timeout, so that the reason is known when the search for a server ends.
             "connectTimeoutMS": max(1, milliseconds * 3 // 4),
             "uuidRepresentation": "standard",
             **self.options,
@@ -128,7 +128,7 @@ def _refusing() -> Generator[None]:
     """Convert the driver's exceptions to an error that does not reveal any setting."""
     try:
         with catch_warnings():
-            # pymongo goes on without an option that it does not understand.
+            # pymongo only warns about an option that it does not understand.
             simplefilter("error", UserWarning)
             yield
     except (PyMongoError, ValueError, TypeError, OSError, UserWarning):

@@ -67,7 +67,8 @@ async def ready(client: Any, monitor: Monitor, seconds: float, *, for_writing: b
             if for_writing or client.read_preference == ReadPreference.PRIMARY:
                 await client.is_primary
             else:
-                # Only an operation waits for the servers that the read preference allows.
+                # Only an operation waits until a server that the read preference allows is
+                # available.
                 await client.admin.command("ping", read_preference=client.read_preference)
     if not monitor.is_ready(client, for_writing=for_writing):
         raise unreachable_error(obstacles_of(client))
@@ -81,7 +82,8 @@ async def cancelled_until_it_ends(operation: Awaitable[R]) -> R:
     except asyncio.CancelledError:
         while not task.done():
             task.cancel()
-            # The caller may be cancelled again too; without it, the operation would go on alone.
+            # The caller may be cancelled again; without this loop, the operation would run on
+            # alone.
             with suppress(asyncio.CancelledError):
                 await asyncio.wait((task,), timeout=_CANCEL_INTERVAL)
         if not task.cancelled():

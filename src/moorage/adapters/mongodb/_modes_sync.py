@@ -85,6 +85,6 @@ def _find_writable(client: Any, _: float) -> None:
 
 
 def _ask_readable(client: Any, seconds: float) -> None:
-    # Only an operation waits for the servers that the read preference allows.
+    # Only an operation waits until a server that the read preference allows is available.
     with pymongo.timeout(seconds):
         client.admin.command("ping", read_preference=client.read_preference)

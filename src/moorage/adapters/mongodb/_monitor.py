@@ -78,7 +78,7 @@ class Monitor(ConnectionPoolListener):
         servers = client.topology_description
         known_servers = self._known_servers
         if known_servers[0] is not servers:
-            # The driver replaces a description that has changed, so each is judged once.
+            # The driver replaces a description when it changes, so each one is judged once.
             is_readable = servers.has_readable_server(client.read_preference)
             known_servers = servers, servers.has_writable_server(), is_readable
             self._known_servers = known_servers

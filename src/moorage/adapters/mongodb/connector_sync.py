@@ -126,7 +126,7 @@ class MongoConnector(MongoCollections):
         in_child(self, MongoConnector._restart_after_fork)
 
     def _restart_after_fork(self) -> None:
-        # The connections belong to the parent process, which goes on using them.
+        # The connections belong to the parent process, which still uses them.
         self._inherited += [self._client, self._database]
         self._lock = Lock()
         self._scope = Scope()

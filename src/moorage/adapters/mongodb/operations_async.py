@@ -65,7 +65,7 @@ class AsyncMongoOperation(Generic[R]):
 
     async def perform(self, attempt: OperationAttempt, /) -> R:
         """Make one attempt of the operation."""
-        # A transaction changes nothing before its commit, which is known by its name.
+        # A transaction changes nothing before its commit, a command of that name.
         progress = Progress(has_effect=self.is_plain and not self.safe, is_whole=self.is_whole)
         return await self.connector.attempt(
             self.run, attempt.timeout, progress, for_writing=not self.safe
@@ -127,5 +127,5 @@ class AsyncMongoTransaction:
             return await operation.run(self._database, self._session)
         except Exception as error:  # noqa: BLE001 - judged, and raised again
             failure = self._connector.judged(error, cast("Progress", CURRENT.get()))
-        # The frames of the driver hold the values.
+        # The driver's stack frames contain the values.
         raise without_frames(failure)

@@ -263,7 +263,7 @@ class AsyncMqttLink:
             TimeIsUp: no bytes came before the deadline.
             ConnectionError: the connection or the session ended.
         """
-        # A broker that sends without end must not be read without end.
+        # A broker that sends endlessly must not be read endlessly.
         if monotonic() >= until:
             raise DeadlinePassed
         session = self.session
@@ -290,7 +290,7 @@ class AsyncMqttLink:
         if not self._is_torn and not self.session.is_ended:
             self.session.leave()
             farewell = self.flush(0.0)
-            with suppress(Exception):  # it is gone in any case
+            with suppress(Exception):  # the connection is lost in any case
                 farewell.send(None)
             farewell.close()
         self._wire.close()

@@ -137,7 +137,7 @@ class MqttReader:
 
     async def _finish(self) -> None:
         """Send all acknowledgements, and wait briefly for the broker to receive them."""
-        # A broker that insists on the order can only end the connection, which ends here.
+        # A broker that insists on the message order can only end the connection, as happens here.
         for offset in list(self._unsettled):
             if offset in self._done:
                 self._acknowledge(offset)

@@ -99,7 +99,7 @@ class _Client(Client):
             CallbackAPIVersion.VERSION2, reconnect_on_failure=False, manual_ack=True, **options
         )
         self._session = session
-        # With a bound, paho would queue what exceeds it.
+        # With a limit, paho would queue the messages that exceed it.
         self.max_inflight_messages = 0
 
     def forget(self, number: int) -> None:
@@ -138,25 +138,25 @@ class _Client(Client):
     def acknowledge(self, number: int, qos: int) -> None:
         """Acknowledge a received message; with QoS 2 this frees its packet id."""
         if qos == 1:
-            # paho would queue the four bytes, and take them from its queue again.
+            # paho would queue the four bytes first, and then take them from its queue.
             self._session.memory.outgoing += _PUBACK.pack(PacketTypes.PUBACK << 4, 2, number)
         elif qos == _EXACTLY_ONCE:
             super()._send_pubrec(number)
 
     def _handle_on_message(self, message: Any) -> None:
-        # paho would look for the functions of each topic first, under two locks.
-        # A topic that is not UTF-8 raises here, which ends the session.
+        # paho would first look for callbacks of each topic, under two locks. A topic that is not
+        # UTF-8 raises an error here, which ends the session.
         self._session.messages.append((message.topic, message))
 
     def _handle_publish(self) -> MQTTErrorCode:
         result = super()._handle_publish()
-        # paho keeps a message of QoS 2 until the broker has released its number.
+        # paho keeps a QoS 2 message until the broker has released its packet id.
         self._session.messages.extend((item.topic, item) for item in self._in_messages.values())
         self._in_messages.clear()
         return result
 
     def _send_pubrec(self, mid: int) -> MQTTErrorCode:
-        del mid  # `acknowledge` sends it
+        del mid  # `acknowledge` sends the acknowledgement
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _handle_pubrel(self) -> MQTTErrorCode:
@@ -239,7 +239,7 @@ class MqttSession:
                 properties.SessionExpiryInterval = subscription.expiry
                 properties.ReceiveMaximum = subscription.prefetch
             connect_options = {"clean_start": subscription is None, "properties": properties}
-        # The host and the port are those of the link's connection.
+        # The host and port are those of the link's own connection.
         client.connect("broker", 1, settings.keepalive, **connect_options)
 
     def publish(self, item: OutgoingMessage) -> int | None:
@@ -266,7 +266,7 @@ class MqttSession:
         filters = subscription.filters
         topic_filters: list[Any] = [(item, subscription.qos) for item in filters]
         if self._is_v5:
-            # A message that the broker has retained comes with a new subscription only.
+            # The broker sends a retained message only with a new subscription.
             options = SubscribeOptions(qos=subscription.qos, retainHandling=1)
             topic_filters = [(item, options) for item in filters]
         self._client.subscribe(topic_filters)

@@ -86,7 +86,7 @@ class MqttSource:
             )
         self.topics = tuple(topics)
         self.client_id = client_id
-        # The settings' own QoS and retaining are those of a publisher; they check this QoS too.
+        # The settings' `qos` and `retain` are for publishers; replacing `qos` validates it, too.
         self._settings = attrs.evolve(settings, qos=qos, retain=False)
         expiry = NEVER
         if session_expiry is not None:

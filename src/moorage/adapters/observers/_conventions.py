@@ -112,5 +112,5 @@ def ending_of_operation(event: AttemptFinished) -> dict[str, Any]:
 
 
 def _batch(target: DatabaseTarget) -> int | None:
-    # By the conventions a batch of one statement is none.
+    # By OpenTelemetry's conventions, a batch of one statement does not count as a batch.
     return None if target.batch_size == 1 else target.batch_size

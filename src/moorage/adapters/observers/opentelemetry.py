@@ -190,7 +190,7 @@ class OpenTelemetryObserver:
         if isinstance(event, CallStarted):
             self._call_started(event, call)
             return
-        # Without an SDK no call has a trace, and looking for its spans would be most of the work.
+        # Without an SDK no call has a trace, and looking for spans would take most of the time.
         spans = None if call.trace_id is None else self._calls.get(call)
         if isinstance(event, CallFinished):
             if spans is not None:
@@ -227,7 +227,8 @@ class OpenTelemetryObserver:
         span = self._tracer.start_span(self._call_name, start_time=_time(call.started_at))
         context = span.get_span_context()
         if not context.is_valid:
-            # There is no SDK, and the caller has no trace to continue: nothing to end or send.
+            # There is no SDK, and the caller has no trace to continue, so there is no span to end
+            # or send.
             return
         call.trace_id = self._trace.format_trace_id(context.trace_id)
         if span.is_recording():

@@ -151,7 +151,7 @@ class _Metrics:
 
     def successes(self, ends: _CallSeries, attempts: Any) -> _Successes:
         """Return the queue of a series' successful calls, which a read of the metrics empties."""
-        # Other processes read the files of the multiprocess mode, so there nothing waits.
+        # In multiprocess mode, other processes read the files, so no value may wait in memory.
         successes = _Successes(ends, attempts, 1 if self.is_shared else _MOST_PENDING)
         self._successes.append(successes)
         return successes
@@ -331,7 +331,7 @@ class _Successes:
             pending = self._pending
             durations = pending[:]
             number = len(durations)
-            # Other threads only append, so these are still the first ones.
+            # Other threads only append, so the copied durations are still the first ones.
             del pending[:number]
         if not number:
             return
@@ -504,7 +504,8 @@ class PrometheusObserver:
             metrics["log_entries_lost_total"].inc(event.entries)
             return
         if isinstance(event, TenantRecordsNearBound):
-            # A tenant's name would add a series, and no event says when it is no longer near.
+            # A tenant's name would add a series, and no event reports that the tenant is back below
+            # the limit.
             metrics["tenant_records_near_bound_total"].inc()
             return
         if isinstance(event, CircuitChanged):

@@ -125,13 +125,14 @@ class RedisStreamsSource:
             await self.close()
             raise
         if not self._was_open:
-            # What a member of the same name left behind; later this would be our own work.
+            # Entries that an earlier member of the same name left; later they would look like our
+            # own.
             self._backlog = dict.fromkeys(self.streams, "0")
             self._was_open = True
         self._next_claim = monotonic()
 
     async def _create_group(self, stream: str) -> None:
-        # A stream that was deleted while the source reads it has only new entries.
+        # If a stream is deleted while the source reads it, its entries are all new.
         start = "0" if self._was_open else self._start
         words = ["XGROUP", "CREATE", stream, self.group, start, "MKSTREAM"]
         await self._request(self._telling, words, harmless="BUSYGROUP")
@@ -162,7 +163,7 @@ class RedisStreamsSource:
         reply = await self._request(
             self._polling, [*self._read_command(count), "STREAMS", stream, position]
         )
-        # Entries that were deleted meanwhile have an id here, and no record.
+        # Entries that were deleted in the meantime have an id in the reply, but no record.
         ids = [item[0].decode() for _, entries in _stream_pairs(reply) for item in entries]
         return self._records(reply, deliveries=2), ids[-1] if ids else None
 

@@ -56,7 +56,7 @@ class AvroCodec:
             )
         self._writer = _fastavro_schema(writer)
         self._reader = None if reader is None else _fastavro_schema(reader)
-        # The compiled functions end the process when data of a recursive schema nest deeply.
+        # The compiled functions crash the process if data of a recursive schema is deeply nested.
         is_deep = dangers.is_recursive
         reading: Any = slow_reading if is_deep else fastavro
         writing: Any = slow_writing if is_deep else fastavro

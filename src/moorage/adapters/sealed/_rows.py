@@ -110,7 +110,7 @@ class SqlRows:
         selected_rows = await self._run(
             lambda link: self._with_timeouts(link).execute(query).fetchall()
         )
-        # A row that was moved gets the id of its place, so that it cannot be decrypted.
+        # A row that was moved gets the id of its new location, so decrypting it fails.
         return [
             Row(id_, subject if _id(subject) == id_ else id_, sealed_text)
             for id_, subject, sealed_text in selected_rows

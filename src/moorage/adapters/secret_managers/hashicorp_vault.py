@@ -205,7 +205,8 @@ class HashiCorpVault:
         credentials = Credentials.api_key(token, header=_TOKEN)
         answer = await wire.send(self.address, self._get("/v1/auth/token/lookup-self"), credentials)
         if answer.status in _LOGIN_REFUSED:
-            # Its policies may not allow the lookup; the first request shows whether it is valid.
+            # The token's policies may forbid the look-up; the first request shows whether the token
+            # is valid.
             return credentials
         if not answer.ok:
             raise failure_error(self.where, answer, None, "")
@@ -243,7 +244,7 @@ class HashiCorpVault:
         return Request.post(path, headers=headers, body=content.reveal_bytes())
 
     def _headers(self) -> Headers:
-        # Vault's own proxies require the first header, which a page in a browser cannot send.
+        # Vault's proxies require this header, which a page in a browser cannot send.
         headers = Headers({"X-Vault-Request": "true"})
         if self.namespace is None:
             return headers

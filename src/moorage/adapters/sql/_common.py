@@ -149,7 +149,7 @@ class CommonConnector(Uncopyable):
             limits,
             system,
             is_async=self._is_async and system != "sqlite",
-            # A database in memory is gone with its connection.
+            # An in-memory database is lost with its connection.
             lifetime=inf if self._is_memory else lifetime,
             checks_idle=check_idle,
         )
@@ -228,7 +228,7 @@ class CommonConnector(Uncopyable):
         self, session: Session, statement: Statement, parameters: Mapping[str, Any], batch: int
     ) -> Any:
         """Start a read-only transaction, and return the rows of a query as a stream."""
-        # MySQL's limit would hold for the whole stream, and not for each batch.
+        # MySQL's limit would apply to the whole stream instead of each batch.
         session.open(is_limited=self.database.system != "mysql")
         session.begin(None, read_only=True)
         return session.run(statement, parameters, batch)
@@ -264,7 +264,7 @@ class Steps:
 
 def ping(session: Session) -> None:
     """Check that the server responds; for SQLite, check that the file is a database."""
-    # SQLite reads no file for a statement that concerns none of its tables.
+    # SQLite reads no file for a statement that uses no table.
     is_file = session.database.system == "sqlite"
     session.control("PRAGMA schema_version" if is_file else "SELECT 1")
 

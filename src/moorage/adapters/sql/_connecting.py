@@ -82,7 +82,7 @@ def make_engine(
         )
     settings: dict[str, Any] = {
         "isolation_level": "AUTOCOMMIT",
-        # Transactions are ended by the connector, so a returned connection needs no ROLLBACK.
+        # The connector itself ends transactions, so a returned connection needs no ROLLBACK.
         "pool_reset_on_return": None,
         "hide_parameters": True,
     }
@@ -269,7 +269,7 @@ def _connect_in_time(
 
 
 def _demand_tls(connection: Any, _: object) -> None:
-    # Older releases of PyMySQL go on without TLS if the server does not offer it.
+    # Older releases of PyMySQL continue without TLS if the server does not offer it.
     if not connection._secure:  # noqa: SLF001 - PyMySQL has no other way
         connection.close()
         raise sql_error(SqlFault("mysql", "2026"), SqlPhase.CONNECTING)

@@ -138,7 +138,7 @@ class Session:
         else:
             database.links.give_back(link)
         if database.is_closed:
-            # The connector was closed while this connection was on its way back.
+            # The connector was closed while this connection was being returned.
             database.close_idle()
 
     def run(
@@ -170,7 +170,7 @@ class Session:
         result = self._result(statement, parameters)
         if statement.safe or self.is_open:
             return self._fetch_within_bounds(result)
-        # The statement has had its effect before its rows are read.
+        # The statement has taken effect before its rows are read.
         self.phase = SqlPhase.SENT
         rows = self._fetch_within_bounds(result)
         self.phase = SqlPhase.UNDONE
@@ -182,7 +182,7 @@ class Session:
         return self._fetch_within_bounds(result) if result.returns_rows else result.rowcount
 
     def _result(self, statement: Statement, parameters: Mapping[str, Any]) -> CursorResult[Any]:
-        # The drivers of MySQL would read the whole result before they give its first row.
+        # MySQL's drivers would read the whole result before they return its first row.
         is_streamed = self.database.system == "mysql" and statement.safe
         return self.run(statement, parameters, _ROWS_AT_ONCE if is_streamed else None)
 
@@ -245,7 +245,7 @@ class Session:
     def roll_back(self) -> None:
         """Roll back the open transaction, if the connection still works."""
         if self.is_open and not self.connection.invalidated:
-            # SQLite refuses to roll back what it has rolled back itself.
+            # SQLite refuses to roll back a transaction that it has rolled back itself.
             if self.database.system != "sqlite" or cast("SqlLink", self.link).has_transaction():
                 self.control("ROLLBACK")
             self.is_open = False
@@ -288,7 +288,7 @@ class Session:
     def abort(self) -> None:
         """Roll back after a failure, or close the connection if that fails."""
         if self._is_disordered or self.phase is SqlPhase.CONNECTING:
-            # SQLAlchemy does not see the statement that failed, and would lend the connection on.
+            # SQLAlchemy does not notice the failed statement, and would reuse the connection.
             self.close(broken=True)
             return
         try:
@@ -322,10 +322,10 @@ class Database:
         in_child(self, Database._restart_after_fork)
 
     def _restart_after_fork(self) -> None:
-        # The connections belong to the parent process, which goes on using them.
+        # The connections belong to the parent process, which still uses them.
         self.links.abandon()
         for session in self.holders:
-            # A connection that was found lost just before the fork has nothing to detach.
+            # A connection that was found broken just before the fork cannot be detached.
             with suppress(SQLAlchemyError):
                 session.connection.detach()
         self.engine.dispose(close=False)
@@ -513,7 +513,7 @@ def _wrong_names(
     statement: str, names: frozenset[str], parameters: Mapping[str, Any]
 ) -> InvalidData:
     missing_names = sorted(names - parameters.keys())
-    # A name of a parameter may come from outside, so unknown names are counted and not shown.
+    # A parameter name may come from user input, so unknown names are counted, not shown.
     unknown_count = len(parameters.keys() - names)
     sentence = f"lacks the parameters {', '.join(missing_names)}" if missing_names else ""
     if unknown_count:

@@ -83,7 +83,7 @@ class SqlLink:
         """Set the server's statement timeout in milliseconds, if it has changed."""
         if self.limit == milliseconds:
             return
-        # What the server was told is not known if this fails.
+        # If setting the limit fails, the server's current limit is unknown.
         self.limit = None
         cursor = self.connection.connection.cursor()
         try:
@@ -114,7 +114,7 @@ class SqlLink:
             case "sqlite":
                 return driver.in_transaction  # type: ignore[no-any-return]  # sqlite3's
             case _:
-                # An error has no status of the transaction, but the answer to a ping has it.
+                # An error does not contain the transaction status, but the reply to a ping does.
                 return self.answers() and bool(driver.server_status & _IN_TRANSACTION_OF_MYSQL)
 
     def may_have_large_values(self) -> bool:
@@ -166,7 +166,7 @@ class SqlLinks:
         self._idle: list[SqlLink] = []
         self._created, self._taken = count(1), count(1)
         self.created = self.taken = 0
-        # SQLAlchemy warns of an asynchronous connection that is collected while it is lent.
+        # SQLAlchemy warns if an asynchronous connection is garbage-collected while checked out.
         finalize(self, _detach, self._idle)
 
     @property

@@ -60,7 +60,7 @@ class PunctualConnection(Connection[Any]):
                     descriptor, reading | (select.POLLOUT if awaited_state & _WRITE else 0)
                 )
                 seconds_left = until - monotonic()
-                # A server that sends without end must not be read without end.
+                # A server that sends endlessly must not be read endlessly.
                 events = poll.poll(ceil(seconds_left * 1000)) if seconds_left > 0 else []
                 if not events:
                     break

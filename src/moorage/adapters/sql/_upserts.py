@@ -66,7 +66,7 @@ def _or_update(system: str, insertion: Any, names: Sequence[str], key: Sequence[
         return insertion
     other_names = [name for name in names if name not in key]
     if system == "mysql":
-        # An update of a key with itself is how MariaDB leaves a row as it is.
+        # In MariaDB, an update that sets a key to itself leaves the row unchanged.
         return insertion.on_duplicate_key_update(
             {name: insertion.inserted[name] for name in other_names or key}
         )

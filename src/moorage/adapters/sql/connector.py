@@ -185,7 +185,7 @@ class SqlConnector(CommonConnector):
         if not self._is_memory:
             self.database.close_idle()
         elif self._places.acquire(blocking=False):
-            # SQLite crashes if its only connection is closed in the middle of a statement.
+            # SQLite crashes if its only connection is closed during a statement.
             self.database.close_idle()
             self._places.release()
 
@@ -411,7 +411,7 @@ class AsyncSqlConnector(CommonConnector):
                 attempt = greenlet_spawn(database.attempt, session, work)
             return await _within(seconds_left - _REPORT_SECONDS, session, attempt)
         except ConnectorError:
-            # Some releases of SQLAlchemy and its drivers raise an error of theirs instead.
+            # Some releases of SQLAlchemy and its drivers raise their own error instead.
             if task.cancelling() > cancellations:
                 raise asyncio.CancelledError from None
             raise
@@ -423,7 +423,8 @@ class AsyncSqlConnector(CommonConnector):
         database = self.database
         database.waiting += 1
         try:
-            # It gives up a little before the attempt is cancelled, to say who holds what.
+            # The wait ends shortly before the attempt is cancelled, so that the error can name the
+            # holders.
             async with asyncio.timeout(max(0.0, timeout * 0.98)):
                 await places.acquire()
         except TimeoutError:

@@ -171,7 +171,7 @@ class OutboxTable:
         records = await self._read(window)
         if not records:
             [row] = await self._access.query(_SNAPSHOT)
-            # A replica may only be behind for a moment.
+            # A replica may lag behind only for a moment.
             has_gone_back = not row.is_replica and (
                 _next_transaction(row.snapshot) < _next_transaction(window.now)
             )

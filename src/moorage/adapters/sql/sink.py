@@ -152,7 +152,7 @@ class SqlSink:
                 await self._write(records[: len(rows)], rows)
             except VendorRejected:
                 if len(rows) == 1:
-                    # A record is not at fault for a table that somebody has changed.
+                    # A record is not to blame for a table whose structure was changed.
                     await self._check_table()
                 raise
         if problem is None:

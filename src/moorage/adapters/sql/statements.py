@@ -189,7 +189,8 @@ def _is_literal(text: str, frame: FrameType | None) -> bool:
     while frame is not None:
         if _is_constant(text, frame.f_code.co_consts):
             return True
-        # Before Python 3.12 a comprehension is a function, and its literals are its caller's.
+        # Before Python 3.12, a comprehension is a separate function, but its literals count as the
+        # caller's.
         frame = frame.f_back if frame.f_code.co_name in _COMPREHENSIONS else None
     return False
 

@@ -163,7 +163,7 @@ def _run_judged(session: Session, work: Callable[[], Any]) -> Any:
     except Exception as error:  # noqa: BLE001 - judged, and raised again
         failure = session.failure(error)
     session.note_failure(failure)
-    # The frames of the driver hold the values.
+    # The driver's stack frames contain the values.
     raise failure
 
 
@@ -213,14 +213,14 @@ class _Rows:
         session = self._session
         try:
             if session.is_open and session.database.system == "mysql":
-                # Its protocol has no way to skip the rest of the rows.
+                # The driver's protocol cannot skip the remaining rows.
                 session.forget_unread_rows()
             elif session.is_open:
                 try:
                     session.end_waits_at(monotonic() + _CLOSING_SECONDS)
                     session.roll_back()
                 finally:
-                    # The end of the transaction, or of the session, has closed the server's cursor.
+                    # The end of the transaction or session has already closed the server's cursor.
                     self._result.close()
         except Exception:  # noqa: BLE001 - then the connection is closed, which frees it too
             session.close(broken=True)
@@ -266,7 +266,7 @@ class AsyncRowStream(_Rows):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # At the end of the time the connection is closed, which frees it too.
+        # If closing takes too long, the connection is closed, which also frees the cursor.
         with suppress(_TimeIsOverError):
             await _in_time(_CLOSING_SECONDS, self._stop)
 

@@ -147,7 +147,8 @@ class SqsRequests:
             answer = await self.send(signed, url, Timeouts(total=seconds_left))
             if not answer.ok:
                 error = _refusal(answer, queue)
-                # Only other keys can help a refused key; a permission is lacking with all of them.
+                # Only a refused key can be replaced by another key; a missing permission is missing
+                # for all keys.
                 if isinstance(error, AuthenticationFailed) and not _lacks_permission(error):
                     raise error
             return answer

@@ -123,7 +123,7 @@ class Channels(_Channels):
                 if is_new:
                     self._set_pause(AWAY)
                     return None
-                # The broker was replaced, and other connections are to the same dead one.
+                # The broker was replaced, so all other connections lead to the dead broker.
                 continue
             except BaseException:
                 self._discard(channel)
@@ -216,7 +216,7 @@ class AsyncChannels(_Channels):
         self._of_loops: dict[asyncio.AbstractEventLoop, LoopChannel] = {}
 
     def _close_all(self) -> None:
-        # The loops of the parent process do not run here.
+        # The parent's event loops do not run in this process.
         self._of_loops.clear()
 
     async def ask(self, end: bytes, within: int, timeout: float | None) -> Reply | None:

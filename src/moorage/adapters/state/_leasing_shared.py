@@ -70,7 +70,7 @@ class Leasing:
         self._execute = with_timeout(storage.execute, 1)
 
     def __getattr__(self, name: str) -> Any:
-        # What the store declares and does besides, such as `durable`, `node_of` and `housekeep`.
+        # Other attributes of the store, such as `durable`, `node_of` and `housekeep`.
         return getattr(self.__dict__["_storage"], name)
 
     def __repr__(self) -> str:
@@ -101,7 +101,8 @@ class Leasing:
         if reply.granted:
             return AT_ONCE
         if reply.wait is None or waited + reply.wait <= command.within:
-            # The broker's store is away; or the limit's queue is longer than the broker waits.
+            # The broker's store is unreachable, or the limit's queue is longer than the broker may
+            # wait.
             return None
         return Answer.LIMITED, reply.wait, None, ()
 

@@ -8,7 +8,7 @@ case, `execute` decides it from the beginning: a state that does not exist yet, 
 limit, a wait, a probe, a clock that was set back, a state that changed meanwhile.
 """
 
-# It is a part of the store, in a module that loads when calls are made.
+# This code belongs to the store, but its module is loaded only when calls are made.
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class Bucket:
         """Purge the expired among the bucket's next `limit` states, and return their number."""
         await self.prepare(until)
         if self._position is None:
-            # Each process begins somewhere else, so that many do not read the same messages.
+            # Each process begins at another message, so that not all read the same ones.
             state = await self._ask("STREAM.INFO", b"", until)
             if isinstance(state, Refused):
                 raise self._refusal(state)
@@ -130,7 +130,7 @@ class Bucket:
                 break
             self._position = record.revision + 1
             if is_expired(record.value, self.clock.now()):
-                # A newer write of the same key stays.
+                # A newer write of the same key is kept.
                 query = {"filter": record.subject, "seq": record.revision + 1}
                 await self._ask("STREAM.PURGE", dumps(query).encode(), until)
                 purged += 1

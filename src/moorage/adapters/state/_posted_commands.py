@@ -50,7 +50,7 @@ class PostedCommands:
         in_child(self, PostedCommands._restart_after_fork)
 
     def _restart_after_fork(self) -> None:
-        # A command that the parent process has posted is executed by the parent.
+        # The parent process executes the commands that it has posted.
         self.queue: deque[Command[Any]] = deque(maxlen=MAX_POSTED)
         self.task: asyncio.Task[None] | None = None
 
@@ -95,7 +95,7 @@ class PostedCommands:
                 except StateUnavailable:
                     continue
                 except StorageUnavailable:
-                    # The others would wait without success too; the next command tries again.
+                    # The other commands would fail as well; the next command tries again.
                     if not command.once:
                         queue.appendleft(command)
                     return

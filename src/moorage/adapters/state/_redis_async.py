@@ -47,7 +47,7 @@ class AsyncServerConnection:
         if self._connection is not None:
             now = asyncio.get_running_loop().time()
             if now - self._used > _IDLE_CHECK:
-                # The loop notices in its next iteration what has arrived.
+                # The event loop notices arrived data only in its next iteration.
                 await asyncio.sleep(0)
             self._used = now
             if not await self._is_interrupted():
@@ -200,7 +200,7 @@ class AsyncClusterConnection:
             raise
         except asyncio.CancelledError:
             if is_sent:
-                # It did not answer in time, perhaps because another node has replaced it.
+                # The node did not respond in time, perhaps because another node has replaced it.
                 self._silent = node
             raise
 

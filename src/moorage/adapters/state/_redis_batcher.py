@@ -130,7 +130,7 @@ class Batcher:
         try:
             return await self._in_time(future, timeout)
         except asyncio.CancelledError:
-            # Its reply may have arrived in the same iteration of the loop.
+            # The reply may have arrived in the same iteration of the event loop.
             if not future.cancelled() and future.exception() is None:
                 self._return_unread(call, command, future.result())
             raise
@@ -144,7 +144,7 @@ class Batcher:
         try:
             answer, error = await self._in_time(future, timeout)
         except asyncio.CancelledError:
-            # Its answer may have been decided in the same iteration of the loop.
+            # The result may have been set in the same iteration of the event loop.
             if not future.cancelled() and future.exception() is None:
                 self._return_undelivered(command, future.result())
             raise

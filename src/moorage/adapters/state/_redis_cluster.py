@@ -144,7 +144,7 @@ class ClusterPool:
             node = look_up()
             if node is None or node in self._lost:
                 self._load_from_any(until)
-                # If no other node has replaced the lost one, it is tried again.
+                # If no other node has replaced the lost one, the lost one is tried again.
                 self._lost -= {look_up()}
         finally:
             self._loading.release()
@@ -156,7 +156,7 @@ class ClusterPool:
         for number, node in enumerate(nodes):
             now = monotonic()
             try:
-                # One share of the time remains for the request itself.
+                # One share of the time is left for the request itself.
                 seconds_per_node = (until - now) / (len(nodes) - number + 1)
                 ranges = self._pool(node).command(now + seconds_per_node, *_SLOTS)
             except (UnsentError, redis_errors.RedisError, OSError) as error:

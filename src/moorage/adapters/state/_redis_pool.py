@@ -88,7 +88,7 @@ class PooledConnection:
 
     def _check(self) -> None:
         with suppress(redis_errors.ResponseError):
-            # A user without permission for INFO works without this check.
+            # If the user has no permission for INFO, this check is skipped.
             self._server.check(self.command("INFO"))
         self._server.checked = True
 
@@ -169,7 +169,8 @@ class ConnectionPool:
             connection.bound(until)
             replies = use(connection)
         except (UnsentError, redis_errors.ConnectionError, redis_errors.ReadOnlyError):
-            # The server is gone or no longer the primary, so the other connections are useless too.
+            # The server is unreachable or no longer the primary, so all other connections are
+            # useless too.
             connection.close()
             self.close()
             raise

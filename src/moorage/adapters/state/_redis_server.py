@@ -55,7 +55,7 @@ _ASYNC_API: Final[Any] = SimpleNamespace(
 _FIXED_SETTINGS: Final = {
     "decode_responses": False,
     "health_check_interval": 0,
-    # Clients before 5 only support this version, and do not accept its number.
+    # redis-py before 5 supports only this version of the protocol, and rejects its number.
     **({"protocol": 2} if int(redis.__version__.partition(".")[0]) >= 5 else {}),
 }
 _IGNORED_SETTINGS: Final = (
@@ -151,7 +151,7 @@ class RedisServer:
             if scheme == "unix":
                 plain_text = url
             is_supported = kind in ("", "cluster") or (kind == "sentinel" and self._service)
-            # A slash in a password would end the host, and the rest would appear in messages.
+            # A slash in a password would end the host name, and messages would show the rest.
             has_stray_at = scheme != "unix" and "@" in parts.path + parts.fragment
             if has_stray_at or not is_supported:
                 raise ValueError(kind)  # noqa: TRY301 - reported like every other invalid address
@@ -171,7 +171,7 @@ class RedisServer:
             _check_database(database, self._settings, is_cluster=kind == "cluster")
         self.is_cluster = kind == "cluster"
         name, colon, _ = user.partition(":")
-        # Without a colon, the name may be a password.
+        # Without a colon, the user name may be a password.
         masked_login = "" if not separator else f"{name}:***@" if colon else "***@"
         self.address = f"{parts.scheme}://{masked_login}{hosts}{parts.path}"
         self._set_tls(ca, tls=scheme == "rediss")
@@ -222,7 +222,7 @@ class RedisServer:
         pool = client.connection_pool
         self._settings = _adopted_settings(pool.connection_kwargs)
         self._class = pool.connection_class
-        # The connections of a client of Sentinel need the client itself.
+        # Connections from a Sentinel client need that client.
         self._client = client
         client_settings = self._settings
         shown_address = (
@@ -246,7 +246,7 @@ class RedisServer:
             for name, value in settings.items()
             if name.startswith(("ssl", "socket_")) or name in _FIXED_SETTINGS
         }
-        # The Sentinels are tried one after another, then the primary; each has an equal share.
+        # The Sentinels are tried one after another, then the primary; each gets the same time.
         seconds_per_node = timeout / (len(self.nodes) + 1)
         sentinel_settings["socket_timeout"] = sentinel_settings["socket_connect_timeout"] = (
             seconds_per_node
@@ -265,7 +265,7 @@ class RedisServer:
         pool = client.connection_pool
         kind = (dialling_concurrently if self._is_async else with_deadline)(pool.connection_class)
         connection = kind(**pool.connection_kwargs)
-        # The connection needs both as long as it lives.
+        # The connection needs both objects as long as it lives.
         connection.sentinel_clients = client, sentinels
         return connection
 
@@ -288,7 +288,7 @@ class RedisServer:
         settings["socket_timeout"] = self.timeout
         tls = {"ssl": True} if self._tls else {}
         nodes = [clusters.ClusterNode(host, port) for host, port in self.nodes]
-        # The client repeats nothing, because not every command is repeatable.
+        # The client retries nothing, because not every command may be repeated.
         settings["retry"] = no_retry = self._driver.retry(NoBackoff(), 0)
         client = clusters.RedisCluster(startup_nodes=nodes, **settings, **tls)
         client.retry, client.cluster_error_retry_attempts = no_retry, 0

@@ -87,7 +87,7 @@ class _TimedTcpConnection(Connection):
                     new_socket.setsockopt(socket.IPPROTO_TCP, option, value)
             new_socket.settimeout(_time_left(seconds))
             new_socket.connect(socket_address)
-            # A TLS handshake uses this as the timeout of all its steps together.
+            # A TLS handshake uses this timeout for all its steps together.
             new_socket.settimeout(_time_left(self.until - monotonic()))
         except BaseException:
             new_socket.close()

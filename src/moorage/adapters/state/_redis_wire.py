@@ -123,7 +123,8 @@ class ScriptCalls:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix.encode()
-        # By identity; each entry holds its object, so that no other object gets the same id.
+        # Keyed by identity; each entry holds its object, so that no other object can get the same
+        # id.
         self._admissions: dict[int, tuple[Admission, ScriptCall]] = {}
         self._gates: dict[int, tuple[Gates, _Packed]] = {}
         self._circuits: dict[int, tuple[CircuitRule, bytes]] = {}
@@ -281,7 +282,7 @@ def _store(cache: dict[int, tuple[K, V]], key: K, value: V) -> tuple[K, V]:
 def _packed_gate(rule: CircuitRule) -> bytes:
     config = rule.config
     times = rule.width, rule.span, rule.keep_for, rule.longest, config.probes
-    # The record of a state that this rule wrote begins with these bytes.
+    # A record that this rule wrote begins with these bytes.
     record_start = _RECORD_HEAD + pack_values((rule.grid,))
     return (
         _GATE.pack(rule.timed, config.shadow, *times, rule.grid, len(record_start)) + record_start
@@ -449,7 +450,7 @@ def arguments(batch: Batch, now: bytes = _SERVER_TIME) -> tuple[Sequence[bytes],
     values = [now]
     for call, times in _runs(batch):
         indexes = [positions.setdefault(key, len(positions) + 1) for key in call.keys]
-        # A single byte, half an index, means no keys.
+        # A single byte, which is half an index, means that there are no keys.
         packed_indexes = struct.pack(f">{len(indexes)}H", *indexes) or b"\0"
         values += (packed_indexes, b"%d" % times, call.packed)
     return list(positions), values

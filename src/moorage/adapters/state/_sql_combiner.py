@@ -251,7 +251,7 @@ class Combiner:
         except StorageUnavailable as error:
             now, last_reply = monotonic(), engine.last_reply
             silent_nanoseconds = None if last_reply is None else int((now - last_reply) * 1e9)
-            # A server that answered other callers recently is reachable, but slow.
+            # A server that answered other callers recently is slow, but reachable.
             error.slow = error.slow or is_slow(
                 int((now - start_time) * 1e9), end_time - start_time, silent_nanoseconds
             )
@@ -264,7 +264,7 @@ class Combiner:
             pending_command = _PendingCommand(command, row_keys, until)
             await self._join(self._engine.pool(), pending_command)
             if pending_command.error is not None:
-                # Only the waiting caller may keep a reference to the error.
+                # Only the waiting caller may hold a reference to the error.
                 error, pending_command.error = pending_command.error, None
                 raise error
             if not pending_command.retry:
@@ -330,7 +330,7 @@ class Combiner:
 
     def _start_detached(self, pool: LinkPool, batch: _Batch) -> bool:
         """Execute a batch in the background, if the system can do that."""
-        # Its callers may all leave, so this set keeps a reference to it.
+        # All callers of the task may leave, so this set keeps a reference to it.
         pool.detached.add(batch)
         batch.running = self._runtime.start_detached(self._run_batch(pool, batch))
         return batch.running is not None
@@ -362,7 +362,7 @@ class Combiner:
         while True:
             rows, now = await link.lock(row_keys.ids, batch.until)
             if 0 < len(rows) < len(row_keys.ids):
-                # The existing rows may be newer than the missing ones.
+                # The existing rows may be newer than the rows that were missing.
                 await _insert_missing(link, row_keys, rows, now, batch.until)
                 continue
             written_rows = _decide(self._close_and_collect(pool, batch), row_keys, rows, now)
@@ -397,7 +397,7 @@ class Combiner:
                 if not pending_command.abandoned
             ]
             if batch.detached:
-                # Callers leave at their own deadlines, and all others are answered.
+                # Each caller leaves at its own deadline; all remaining callers get a result.
                 batch.until = max(
                     (
                         batch.until,
@@ -414,7 +414,7 @@ class Combiner:
             batch.closed = True
             for id_ in batch.row_keys.ids:
                 if pool.batches.get(id_) is batch:
-                    # A signal handler that used the store just now has removed it already.
+                    # A signal handler that just used the store may already have removed it.
                     pool.batches.pop(id_, None)
             following_batch = batch.following
             while following_batch is not None:
@@ -514,7 +514,7 @@ async def _commit(link: Link, batch: _Batch, written: Sequence[Row], *, is_new: 
         if pending_command.error is None
     )
     if not written:
-        # An answer about a claim must not depend on data that a crash could still lose.
+        # The result of a claim must not depend on data that a crash could still lose.
         await link.leave(end_time, durable=is_durable)
     elif is_new:
         return await link.add(written[0], batch.row_keys.names[0], end_time, durable=is_durable)

@@ -164,7 +164,7 @@ class Engine:
         """Copy the write-ahead log into the file, and delete expired states."""
         self.writes = 0
         with suppress(ConnectorError):
-            # The slow write to the disk happens first, while others can still write.
+            # The slow write to the disk comes first, while other processes can still write.
             self.flush(self.flush.ticket())
             self._with_link(self._copy_journal)
             self.housekeep(_MAX_PRUNED)
@@ -234,7 +234,7 @@ class Engine:
         except ConfigurationError as error:
             if self._clock_file is None:
                 raise
-            # The file was valid before, so this is an outage.
+            # The file was valid before, so this error is an outage.
             raise StorageUnavailable(error.message, remedy=error.remedy) from None
         if link.identity != self._clock_file:
             try:
@@ -261,7 +261,7 @@ class Engine:
         try:
             was_moved = self.file.identity() != link.identity
         except ConnectorError:
-            was_moved = True  # the next connection raises the reason
+            was_moved = True  # the next connection raises the actual error
         if was_moved:
             self._pool.clear()
         return was_moved

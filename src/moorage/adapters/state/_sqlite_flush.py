@@ -48,7 +48,7 @@ class Flush:
     @property
     def is_needed(self) -> bool:
         """Return whether a durable commit may not be on disk yet."""
-        # Read twice: a flush that fails in between sets it again.
+        # Read twice, because a flush that fails in between sets the value again.
         return self.is_pending or self._lock.locked() or self.is_pending
 
     def __call__(self, ticket: int) -> None:
@@ -72,7 +72,7 @@ class Flush:
         try:
             journal = os.open(f"{Path(self._path).resolve()}-wal", os.O_RDWR)
         except FileNotFoundError:
-            return  # it was copied into the file before it was deleted
+            return  # SQLite copied it into the file before it deleted it
         try:
             flush_data(journal)
             status = os.fstat(journal)

@@ -259,7 +259,7 @@ class _Kind:
             return self._step_after_refusal(wait)
         while wait:
             if wait > LONGEST_WAIT + within:
-                # A pause began meanwhile.
+                # A pause began in the meantime.
                 self._broker.give_back(GiveBack(self._gates, tickets))
                 return self._step_after_refusal(wait)
             sent_at, wait = await self._confirmed_wait(wait, tickets)
@@ -338,7 +338,7 @@ class _Connection(asyncio.Protocol):
         if kind_of_question is None:
             self.reply(Reply(number, granted=False))
             return
-        # The question may be answered before its call has a number.
+        # The broker may answer the question before the call has a number.
         self._calls[number] = kind_of_question, 0
         call = kind_of_question.ask(self, question)
         if number in self._calls:

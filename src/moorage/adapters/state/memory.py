@@ -77,14 +77,14 @@ class MemoryStorage:
         in_child(self, MemoryStorage._restart_after_fork)
 
     def _restart_after_fork(self) -> None:
-        # In a forked child, a thread that no longer exists may have held the old lock.
+        # In a forked child, a thread that does not exist there may hold the old lock.
         self._lock = new_section_lock()
 
     def __len__(self) -> int:
         return len(self._cells)
 
     def __bool__(self) -> bool:
-        # An empty store is a store: `storage or default` must not replace it.
+        # An empty store is false: `storage or default` would replace it.
         return True
 
     def now(self) -> int:
@@ -98,7 +98,7 @@ class MemoryStorage:
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> Answer:
         """Run one command on its states, and return the reply."""
-        # Many calls run this, so the usual cases of few existing states have their own code.
+        # This code is hot, so the usual cases of few existing states have separate code.
         cells, keys = self._cells, command.keys
         if len(keys) == 1:
             (key,) = keys
@@ -164,7 +164,7 @@ class MemoryStorage:
         first_key, second_key = command.keys
         while True:
             try:
-                # Not `get`: between two calls another thread could come.
+                # Not `get`, because another thread could run between two calls.
                 first_state, second_state = cells[first_key], cells[second_key]
             except KeyError:
                 return self._apply_any(command)
@@ -245,7 +245,7 @@ class MemoryStorage:
     def _apply_last_new(self, command: Command[Answer]) -> Answer:
         """Run a command on two or three states; only the last state does not exist yet."""
         cells, counts, keys = self._cells, self._counts, command.keys
-        # Of two keys, the first is the middle one too.
+        # With two keys, the first one is also the middle one.
         first_key, middle_key, new_key = keys[0], keys[-2], keys[-1]
         name = class_of(new_key)
         try:
@@ -323,7 +323,7 @@ class MemoryStorage:
                 with self._lock:
                     ids += current_ids
                     if ids == expected_ids and (not new_keys or counts == counts_before):
-                        # One instruction, however many keys.
+                        # One bytecode instruction, whatever the number of keys.
                         cells |= changed_states
                         counts |= counts_after
                         return answer

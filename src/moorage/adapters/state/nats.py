@@ -157,7 +157,7 @@ class _NatsStorageCore(ABC):
                 return lost_answers[record.mark]
             revision = 0 if record is None else record.revision
             if lost_answers and revision != lost_after and command.once:
-                # Another write came after the lost one, or instead of it.
+                # Another write followed the lost one, or replaced it.
                 raise bucket.unconfirmed()
             state = unpack(record.value, key) if record is not None and record.value else None
             (new_state,), answer = command.apply((state,), bucket.clock.now())
@@ -225,7 +225,7 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
         in_child(self, NatsStorage._restart_after_fork)
 
     def _restart_after_fork(self) -> None:
-        # A command that the parent has posted is executed by the parent.
+        # The parent process executes the commands that it has posted.
         self._posted: deque[Command[Any]] = deque(maxlen=MAX_POSTED)
         self._is_unavailable = False
 
@@ -275,7 +275,7 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
             try:
                 run_now(self._execute(command, seconds_until(until)))
             except StateUnavailable:
-                # The others have states of their own.
+                # The other keys have separate states.
                 continue
             except StorageUnavailable:
                 if not command.once:

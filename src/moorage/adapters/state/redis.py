@@ -172,7 +172,7 @@ class RedisStorage(_Store, ContextClosable):
     def post(self, command: Command[Any], /) -> None:
         """Run a command without waiting for its reply; retry a failure with the next command."""
         try:
-            # A closed store would open a connection that is never closed.
+            # A closed store would open a connection that is never closed again.
             self._require_open()
             self._posted.append(command)
             if not self._unavailable:
@@ -239,7 +239,7 @@ class RedisStorage(_Store, ContextClosable):
             self._send_posted(until)
             return
         waiting: list[Command[Any]] = []
-        with suppress(IndexError):  # another thread may take the last one
+        with suppress(IndexError):  # another thread may have taken the last one
             for _ in range(len(self._posted)):
                 command = self._posted.popleft()
                 is_lost = pool.is_lost(self._script_calls.key(command.keys[0]))
@@ -260,7 +260,7 @@ class RedisStorage(_Store, ContextClosable):
         posted_calls, other_commands = self._due_commands()
         try:
             while posted_calls:
-                # In a cluster, each may need another node.
+                # In a cluster, each key may be on another node.
                 batch = posted_calls[:1] if self._server.is_cluster else posted_calls
                 self._execute_with_repeat([call for _, call in batch], until)
                 posted_calls = posted_calls[len(batch) :]

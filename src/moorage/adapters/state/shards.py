@@ -87,7 +87,7 @@ class _Shards:
         """Return the names of the shard, and of its node, that store a command's keys."""
         shard, former_shard = self._location(command)
         if former_shard is not None:
-            # Both must be there, so their outages are told apart from those of one shard.
+            # Both stores are needed, so their outages are reported apart from those of a shard.
             return f"{former_shard}, {shard}"
         node_of = getattr(self._stores[shard], "node_of", None)
         node = "" if node_of is None else node_of(command)
@@ -119,7 +119,7 @@ class ShardedStorage(_Shards, ContextClosable):
         in_child(self, ShardedStorage._restart_after_fork)
 
     def _restart_after_fork(self) -> None:
-        # A command that the parent has posted is executed by the parent.
+        # The parent process executes the commands that it has posted.
         self._waiting: dict[Location, deque[Command[Any]]] = {}
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
@@ -133,7 +133,7 @@ class ShardedStorage(_Shards, ContextClosable):
     def _settle_waiting(self, location: Location, end_time: float) -> None:
         """Run queued commands for these shards, within the time limit of the next command."""
         waiting, end_time = self._waiting[location], min(end_time, monotonic() + _SETTLE_SECONDS)
-        with suppress(IndexError):  # another thread may take the last one
+        with suppress(IndexError):  # another thread may have taken the last one
             for _ in range(len(waiting)):
                 if monotonic() >= end_time or not self._settle(
                     waiting.popleft(), location, end_time

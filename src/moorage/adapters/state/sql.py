@@ -153,7 +153,7 @@ class SqlStorage(_SqlStorageCore, ContextClosable):
         in_child(self, SqlStorage._restart_after_fork)
 
     def _restart_after_fork(self) -> None:
-        # A command that the parent has posted is executed by the parent.
+        # The parent process executes the commands that it has posted.
         self._posted: deque[Command[Any]] = deque(maxlen=MAX_POSTED)
         self._unavailable = False
 
@@ -164,7 +164,7 @@ class SqlStorage(_SqlStorageCore, ContextClosable):
         if self._posted:
             outage = self._send(end_time)
             if outage is not None:
-                # The new command would wait just as long without success.
+                # The new command would wait as long, with the same failure.
                 raise outage
         was_inside, thread_state.now = getattr(thread_state, "now", False), True
         try:
@@ -199,8 +199,8 @@ class SqlStorage(_SqlStorageCore, ContextClosable):
 
     def _send(self, until: float | None = None) -> StorageUnavailable | None:
         """Run the queued commands, unless this thread is running another command."""
-        # A finaliser or signal handler may post while this thread holds row locks, and would
-        # deadlock.
+        # A finaliser or signal handler may post a command while this thread holds row locks; it
+        # would deadlock.
         posted_commands, thread_state = self._posted, self._inside
         if getattr(thread_state, "now", False):
             return None
@@ -211,11 +211,10 @@ class SqlStorage(_SqlStorageCore, ContextClosable):
                 try:
                     run_now(self._combiner.execute(command, seconds_until(until)))
                 except StateUnavailable:
-                    # The others have states of their own.
+                    # The other keys have separate states.
                     continue
                 except StorageUnavailable as error:
-                    # The other commands would wait without success too; the next command tries
-                    # again.
+                    # The other commands would fail as well; the next command tries again.
                     if not command.once:
                         posted_commands.appendleft(command)
                     self._unavailable = True

@@ -73,7 +73,7 @@ class SqliteStorage(ContextClosable):
         in_child(self, SqliteStorage._restart_after_fork)
 
     def _restart_after_fork(self) -> None:
-        # A command that the parent process has posted is executed by the parent.
+        # The parent process executes the commands that it has posted.
         self._posted: deque[Command[Any]] = deque(maxlen=MAX_POSTED)
 
     def __repr__(self) -> str:
@@ -252,7 +252,7 @@ class AsyncSqliteStorage(AsyncContextClosable):
             except DatabaseBusy:
                 from asyncio import sleep  # noqa: PLC0415 - synchronous programs do not need asyncio
 
-                # The lock is usually held for a shorter time than any timer of a loop.
+                # The lock is usually held for less time than the shortest timer of an event loop.
                 await sleep(pause if pause > _SHORTEST_TIMER else 0)
         raise engine.file.locked()
 

@@ -158,7 +158,7 @@ class CloudRuns:
         if run is not None and not run.status.is_over:
             self._cloud.end(run, EndReason.STOPPED, timeout)
             with self._lock.current:
-                # The next look asks the cloud.
+                # The next status request asks the cloud.
                 self._seen.pop(name, None)
 
     def runs(self, timeout: float, /) -> Sequence[RunStatus]:

@@ -136,7 +136,7 @@ class CloudApi:
         try:
             return run_now(self._session.do(send_authorised))
         except StorageUnavailable as error:
-            # Only the login raises it, so nothing was sent to the service itself.
+            # Only the login raises this error, so nothing was sent to the service itself.
             problem: ConnectorError = ConnectionFailed(
                 f"The credentials for {self.name} are not available: {error.message}",
                 may_have_been_processed=False,

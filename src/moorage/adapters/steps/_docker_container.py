@@ -118,7 +118,7 @@ def files_of(spec: RunSpec) -> bytes:
         for name, secret in spec.secrets.items():
             _add(tar, f"{_SECRETS}/{name}", secret.reveal_bytes(), 0o444)
         end = tar.offset + _END_OF_ARCHIVE
-    # Podman stops reading at the end of the archive, and takes further blocks for a failure.
+    # Podman stops reading at the end of the archive, and treats further blocks as an error.
     return archive.getvalue()[:end]
 
 

@@ -55,7 +55,7 @@ class Watchdog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # One with a task has left this process, and its child goes on.
+        # An exchange that has a task belongs to the parent process, where its child goes on.
         self._process.kill()
         with self._process:
             pass
@@ -69,7 +69,7 @@ class Watchdog:
         pipe, answer = self._process.stdin, self._process.stdout
         assert pipe is not None  # noqa: S101 - it was asked for
         assert answer is not None  # noqa: S101 - so was this
-        with suppress(OSError), pipe:  # One that has ended gives no answer.
+        with suppress(OSError), pipe:  # A container that has ended gives no answer.
             pipe.write("\0".join(map(str, task)).encode())
         poll = select.poll()
         poll.register(answer, select.POLLIN)

@@ -117,7 +117,8 @@ class DockerLogs:
                         self._engine.answer("GET", path, timeout, query=query)
                     )
                     if answer.status in _GONE_STATUSES:
-                        # Another follower removes the container; the next look finds none.
+                        # Another follower removes the container; the next status request finds
+                        # none.
                         return LogChunk(b"", mark, is_last=False)
                     if answer.status >= _REFUSED:
                         raise refusal(answer.status, answer.read(_PART))
@@ -134,7 +135,7 @@ class DockerLogs:
             ):
                 reading.check(self._latest(name, stream, timeout))
         except ConnectionFailed:
-            # Whole entries that arrived before the connection broke are not lost.
+            # Complete entries that arrived before the connection broke are kept.
             if not reading.size:
                 raise
             return LogChunk(reading.take(), reading.mark, is_last=False, has_gap=reading.has_gap)
@@ -240,7 +241,7 @@ class _LogPosition:
 
     def begin(self, answer: http.client.HTTPResponse) -> None:
         """Start reading from the Engine's answer."""
-        # Podman cuts lines anywhere, and shows the end of each of them.
+        # Podman splits long lines anywhere, and marks the end of each line.
         self._loses_ends = not is_of_podman(answer)
         self._entries = entries(answer)
         self._is_sought = bool(self._first)
@@ -302,7 +303,7 @@ class _LogPosition:
         elif self._loses_ends and entry.time < self.since:
             self.has_gap = True
         else:
-            # Others of the same time are gone.
+            # The other lines with the same timestamp were removed from the log.
             self.has_gap = self.has_gap or self._skipped > 0
             self._later = "later" if self.since else ""
             self.since, self._count, self._skipped = entry.time, 1, 0

@@ -216,7 +216,7 @@ def phase_of(facts: Mapping[str, Any]) -> RunPhase:
     """Return the phase of a run, from its container's description."""
     state = facts["State"]
     phase = _PHASES.get(state["Status"], RunPhase.RUNNING)
-    # The Engine could not run the program, or must not.
+    # The Engine could not, or was not allowed to, run the program.
     is_over = state["ExitCode"] in _CANNOT_RUN or is_tombstone(facts)
     return RunPhase.ENDED if phase is RunPhase.STARTING and is_over else phase
 

@@ -35,7 +35,7 @@ _BAD_REQUEST: Final = 400
 _PODMAN_REFUSALS: Final = {
     b"already in use": _CONFLICT,
     b"cannot be removed without force": _CONFLICT,
-    # The container was removed while Podman was answering.
+    # The container was removed while Podman was responding.
     b"no such container": _MISSING,
     b"command that was not found": _BAD_REQUEST,
     b"OCI permission denied": _BAD_REQUEST,

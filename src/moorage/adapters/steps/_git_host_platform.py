@@ -243,7 +243,7 @@ class GitHostRuns:
             is_of_host = isinstance(error, (ConnectionFailed, VendorFailed))
             may_run = is_of_host and error.may_have_been_processed
             if may_run and not isinstance(error, _NOTHING_SENT):
-                # The run is looked for by its name.
+                # The run is looked up by its name.
                 return
             with suppress(ConnectorError):
                 self._host.give_back(spec.name, timeout)
@@ -251,7 +251,7 @@ class GitHostRuns:
         if number is not None:
             with self._lock.current:
                 self._numbers[spec.name] = number
-            # Without the number in the note, the run is found by its name.
+            # If the note contains no number, the run is looked up by its name.
             with suppress(ConnectorError):
                 self._host.change(spec.name, lambda note: _with_number(note, number), timeout)
 

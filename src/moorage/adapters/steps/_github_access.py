@@ -105,13 +105,13 @@ class AppAccess:
 
     def renew(self, refused: Secret, /) -> bool:
         """Drop a refused token, so that the next request fetches a new one."""
-        # Without the lock, which another thread may hold until GitHub answers. At worst a new
-        # token is dropped, and the next request fetches one more.
+        # Without the lock, because another thread may hold it until GitHub responds. At worst a new
+        # token is dropped, and the next request fetches another one.
         token = self._token
         if token is not None and token[0] == refused:
             self._token = None
             return True
-        # Another thread has forgotten it already.
+        # Another thread has already removed it.
         return token is None
 
     def _fetched(self, api: GitHostApi, timeout: float, now: datetime) -> tuple[Secret, datetime]:

@@ -63,7 +63,7 @@ def status_of(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatu
     is_cut_short = is_settled or is_late or (problem is not None and _THROTTLED not in problem)
     is_reading = reader is not None and "terminated" not in reading
     if code == 0 and is_reading and not is_cut_short:
-        # The files of a success are part of its run.
+        # The run of a successful step must include its files.
         phase, code = RunPhase.RUNNING, None
     reason = None
     if phase is RunPhase.ENDED:
@@ -127,14 +127,15 @@ def _phase(
     if end_state is not None:
         return RunPhase.ENDED, end_state["exitCode"]
     if is_late:
-        # The pod ends at its limit before its container, and old clusters never tell of its end.
+        # The pod ends at its time limit before its container, and old clusters never report its
+        # end.
         is_dying = bool(container) and not is_settled
         return (RunPhase.RUNNING, None) if is_dying else (RunPhase.ENDED, _KILLED)
     if is_settled or state.get("phase") in {"Failed", "Unknown"}:
         return RunPhase.LOST, None
     if state.get("phase") == "Running" or "running" in container.get("state", {}):
         return RunPhase.RUNNING, None
-    # A registry that asks for a pause is asked again by the cluster.
+    # If an image registry asks for a pause, the cluster tries again by itself.
     if "waiting" in container.get("state", {}) and problem and _THROTTLED not in problem:
         return RunPhase.ENDED, CANNOT_START
     return RunPhase.STARTING, None

@@ -116,7 +116,7 @@ class Cluster:
             ) from None
         finally:
             connection.close()
-        # The API itself never redirects; a proxy before it may lead to its login page.
+        # The API itself never redirects; a proxy in front of it may redirect to its login page.
         if answer.status >= 300 and answer.status not in allowed:
             raise refusal(answer.status, data, pause)
         return answer.status, data

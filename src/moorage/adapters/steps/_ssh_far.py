@@ -169,7 +169,7 @@ class _Runs:
         (self.folder / "stop.new").write_text(str(self.request["grace"]))
         (self.folder / "stop.new").replace(self.folder / "stop")
         with _lock(self.folder, is_shared=True) as lock:
-            # The supervisor holds the lock, so the number is still its own.
+            # The supervisor still holds the lock, so the process id still belongs to it.
             if lock is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(status["pid"], signal.SIGTERM)
@@ -192,7 +192,7 @@ class _Runs:
         """Return a regular file of the working directory; None if it does not exist."""
         work = self.folder / "work"
         try:
-            # A step must not lead us outside by a symbolic link.
+            # A symbolic link in a step's folder must not lead outside of it.
             file = (work / self.request["path"]).resolve(strict=True)
             file.relative_to(work.resolve())
             facts = file.stat()
@@ -209,7 +209,7 @@ class _Runs:
 
     def status(self, folder: Path) -> Optional[dict[str, Any]]:  # noqa: UP045 - old releases of Python, too
         """Return the status of a run as plain values."""
-        # The exit code is recorded before the lock is released, so the lock is looked at first.
+        # The exit code is written before the lock is released, so the lock is checked first.
         if not folder.is_dir():
             return None
         with _lock(folder, is_shared=True) as lock:
@@ -249,7 +249,7 @@ def _lock(folder: Path, *, is_shared: bool = False) -> Generator[Optional[int], 
     try:
         file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except FileNotFoundError:
-        # The run was removed meanwhile.
+        # The run was removed in the meantime.
         yield None
         return
     try:

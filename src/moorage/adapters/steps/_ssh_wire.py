@@ -113,7 +113,7 @@ class RemoteHost:
                 answer = json.loads(connection.receive_framed(deadline))
                 data = connection.receive_framed(deadline)
             except BaseException:
-                # What is still under way would be taken for the next answer.
+                # A reply that is still on its way would be taken for the next reply.
                 self._close_connection()
                 raise
         finally:
@@ -290,7 +290,7 @@ def failure_of(target: Target, code: int | None, text: str, *, is_greeted: bool)
 def _end(process: subprocess.Popen[bytes], files: Sequence[IO[bytes]], owner: int) -> None:
     for file in files:
         file.close()
-    # After a fork, the connection belongs to the other process.
+    # After a fork, the connection belongs to the parent process.
     if owner == os.getpid():
         process.kill()
         process.wait()

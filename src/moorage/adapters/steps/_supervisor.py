@@ -30,7 +30,7 @@ def main() -> None:
     try:
         task = json.loads(sys.stdin.buffer.read())
     except ValueError:
-        # The starting process died in the middle, so nothing was started.
+        # The process that started the step died before it could start anything.
         return
     if os.fork():
         os._exit(0)
@@ -56,8 +56,8 @@ class _Supervisor:
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(_SUBREAPER, 1, 0, 0, 0)
         self.write_secrets()
-        # Written before the fork: whoever finds it without an exit code knows that the step may
-        # have begun.
+        # Written before the fork: without an exit code, this file tells that the step may have
+        # begun.
         self.record("started", {"pid": os.getpid(), "at": time.time()})
         start_time = time.monotonic()
         self.child = os.fork()

@@ -183,7 +183,8 @@ class _AzureContainers:
             )
 
     def begin(self, spec: RunSpec, timeout: float, /) -> CloudRun:
-        # While the first group of a name starts, another request for it is a conflict.
+        # While the first group of a name is starting, another request for this name conflicts with
+        # it.
         self._ask("PUT", spec.name, timeout, body=self._container_group(spec), allowed=_CONFLICT)
         run = self.find(spec.name, None, timeout)
         if run is None:
@@ -209,7 +210,7 @@ class _AzureContainers:
         path = f"{run.note.name}/containers/{_CONTAINER}/logs"
         answer = self._ask("GET", path, timeout, allowed=_NO_LOG)
         if answer.status in _NO_LOG:
-            # The container has not begun, or never will.
+            # The container has not started, or never will.
             return LogChunk(b"", mark, is_settled)
         return self.api.read(_log, answer, mark, is_last=is_settled)
 
@@ -220,7 +221,7 @@ class _AzureContainers:
             answer = self.api.ask("GET", self._settings.endpoint, path, timeout, query=query)
             page, path = self.api.read(self._listed, answer)
             names += page
-            # The link to the next page has all parameters.
+            # The link to the next page contains all parameters.
             query = {}
         runs = (self.find(name, None, timeout) for name in names)
         return [run for run in runs if run is not None]

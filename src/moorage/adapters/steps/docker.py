@@ -193,7 +193,7 @@ class DockerPlatform:
         self._latest_answers.forget(spec.name)
         until = monotonic() + timeout
         while (status := self._begun_by_others(spec.name, until, timeout)) is None:
-            # The watchdog begins while the container is created.
+            # The watchdog starts while the container is being created.
             with self._limits.watchdog() as watchdog:
                 created = self._create(spec, timeout)
                 if created is not None:
@@ -204,7 +204,7 @@ class DockerPlatform:
                 raise ConnectionFailed(f"The container {spec.name} did not start in time.")
             sleep(_PAUSE)
         if status.phase is RunPhase.RUNNING and self._limits.has_no_record(id_of(status)):
-            # Its watchdog died with its files, or has files that this process does not see.
+            # The watchdog died together with its files, or this process cannot see its files.
             with self._limits.watchdog() as watchdog:
                 self._limits.keep(watchdog, id_of(status), spec.step, timeout)
         return status
@@ -273,11 +273,13 @@ class DockerPlatform:
                 if not self._delete(container, timeout) and self._states.was_started(
                     container, timeout
                 ):
-                    # It runs, or it has ended and was removed: then there is nothing to bury.
+                    # The container runs, or it has ended and was removed, so there is nothing to
+                    # clean up.
                     tombstone = {}
             elif status is not None or not tombstone:
                 break
-            # Also if its starter removed it, who may start another, unless the name is in use.
+            # Even if the process that started it has removed it; it may start another one under a
+            # free name.
             if tombstone and self._is_buried(name, tombstone, timeout):
                 return
             status = self.status(name, timeout)
@@ -310,7 +312,7 @@ class DockerPlatform:
             items: dict[str, dict[str, Any]] = {
                 str(item["Names"][0]).removeprefix("/"): item
                 for item in json.loads(content)
-                if item["Names"]  # The Engine forgets the name before it removes the container.
+                if item["Names"]  # The Engine frees the name before it removes the container.
             }
             drafts = {name: int(item["Created"]) for name, item in items.items() if _is_draft(name)}
         if drafts:

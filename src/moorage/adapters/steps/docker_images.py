@@ -150,7 +150,7 @@ class DockerImages:
                 "POST", "/build", timeout, query=query, body=archive, headers=headers
             ) as answer:
                 id = _built_image_id(answer, until, query["t"], self._login, log)
-        # Raised outside the exchange, which takes an OSError for a failure of the connection.
+        # Raised outside the exchange, which would treat an OSError as a broken connection.
         if isinstance(id, Exception):
             raise id
         return {"image": query["t"], "id": id}

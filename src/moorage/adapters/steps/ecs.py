@@ -209,7 +209,7 @@ class _Ecs:
         except InvalidRequest as error:
             if error.vendor_code != _CONFLICT:
                 raise
-            # Another step was started under this name; its fingerprint tells them apart.
+            # Another step was started under this name; the fingerprint distinguishes them.
             answer = None
         run = None if answer is None else self.ecs.api.read(self._started, answer)
         run = run or self.find(spec.name, None, timeout)
@@ -254,7 +254,7 @@ class _Ecs:
         except InvalidRequest as error:
             if error.vendor_code != _NO_STREAM:
                 raise
-            # The container has not begun, or never will.
+            # The container has not started, or never will.
             return LogChunk(b"", mark, is_settled)
         return self._logs.api.read(_chunk, answer, mark, is_settled=is_settled)
 

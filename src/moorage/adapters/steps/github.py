@@ -95,7 +95,7 @@ class _GitHub:
         self._refs = f"{settings.claims}/{settings.scope}/"
         self._notes: dict[str, RunNote] = {}
         self._tree: str | None = None
-        # The job whose log was read in part, and its log, which does not change any more.
+        # The job whose log was partly read, and its log, which is final.
         self._unread: tuple[int, bytes] | None = None
 
     def check(self, step: Step, /) -> None:
@@ -140,7 +140,7 @@ class _GitHub:
                 f" refs/{self._refs}*."
             )
         except ConnectorError as error:
-            # The answer may be lost, and the claim made all the same.
+            # The response may be lost although the claim was made.
             problem = error
         claim = self.claim_of(note.name, timeout)
         if claim is None:
@@ -221,7 +221,7 @@ class _GitHub:
         return None
 
     def run(self, note: RunNote, number: int, timeout: float, /) -> HostedRun | None:  # noqa: ARG002 - as of all hosts
-        # A person may repeat the run; that is another attempt.
+        # If a person runs it again, that counts as another attempt.
         path = f"/actions/runs/{number}/attempts/1"
         answer = self._ask("GET", path, timeout, allowed=_MISSING)
         if answer.status == NOT_FOUND:
@@ -267,7 +267,7 @@ class _GitHub:
     def log(self, number: int, mark: str, timeout: float, /, *, is_over: bool) -> LogChunk:
         """Return a part of the logs; `mark` is a job's number and a position in its log."""
         if not is_over:
-            # GitHub has the log of a job when the job has ended.
+            # GitHub offers a job's log only after the job has ended.
             return LogChunk(b"", mark, is_last=False)
         jobs = sorted(self._jobs(number, timeout), key=lambda job: (job["started_at"], job["id"]))
         first, _, place = mark.partition(":")
@@ -286,7 +286,7 @@ class _GitHub:
     def _job_log(self, job: int, timeout: float) -> bytes:
         """Return the log of a finished job."""
         path = f"{self._root}/actions/jobs/{job}/logs"
-        # A job that never ran has no log, and an old one's is deleted.
+        # A job that never ran has no log, and the log of an old job is deleted.
         answer = self._api.download(path, timeout, allowed=_GONE_STATUSES)
         return b"" if answer.status in _GONE_STATUSES else self._api.masked(answer.data, timeout)
 
@@ -320,7 +320,7 @@ class _GitHub:
             except ConnectorError as error:
                 if error.retryable:
                     raise
-                # The right `checks: read` is missing.
+                # The permission `checks: read` is missing.
             return exit_code_in([note["message"] or "" for note in notes])
         return exit_code_in([])
 

@@ -158,7 +158,7 @@ class GitHubRepository:
                 path = f"{self._root}/releases"
                 release = self._api.ask("POST", path, timeout, body=body).json()
             except InvalidRequest as error:
-                # Somebody else may have been faster.
+                # Another process may have created it first.
                 refusal = error
                 release = self._by_tag(body["tag_name"], timeout)
             if refusal is not None and release is None:

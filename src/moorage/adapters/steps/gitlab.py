@@ -180,7 +180,7 @@ class _GitLab:
         try:
             return Claim(note, self._ask("POST", "/labels", timeout, body=body).now)
         except ConnectorError as error:
-            # The label exists, or the answer is lost and it was made all the same.
+            # The label exists, or it was created and the response was lost.
             problem = error
         claim = self.claim_of(note.name, timeout)
         if claim is None:
@@ -289,7 +289,7 @@ class _GitLab:
         if is_forced:
             for job in self._jobs(number, timeout):
                 if job["status"] == "canceling":
-                    # Only a maintainer may do this; others wait for the runner.
+                    # Only a maintainer may do this; for other users the job waits for a runner.
                     path, allowed = f"/jobs/{job['id']}/cancel", frozenset({403})
                     self._ask("POST", path, timeout, body={"force": True}, allowed=allowed)
 

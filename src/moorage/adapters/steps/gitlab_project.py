@@ -144,7 +144,8 @@ class GitLabProject:
         try:
             status = self._api.ask("POST", path, timeout, body=body).json()
         except VendorRejected as error:
-            # GitLab refuses to report a state twice, and some changes, as from running to pending.
+            # GitLab refuses to report the same state twice, and some transitions, such as running
+            # to pending.
             current_state = _REFUSED_CHANGE.match(error.vendor_message or "")
             if current_state is None or current_state[1] != body["state"]:
                 raise

@@ -231,7 +231,8 @@ class KubernetesPlatform:
             "terminationGracePeriodSeconds": ceil(step.grace),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            # Otherwise the program is process 1, which no signal ends that it does not handle.
+            # Otherwise the program would be process 1, which ignores signals that it does not
+            # handle.
             "shareProcessNamespace": True,
             "securityContext": {
                 "runAsNonRoot": True,
@@ -308,7 +309,7 @@ class KubernetesPlatform:
             )
         job = json.loads(content)
         if data and code not in _MISSING and not condition_of(job):
-            # Whoever created the Job may have died before this.
+            # The process that created the Job may have died before this step.
             secret = self._secret(spec.name, data, job["metadata"]["uid"])
             path = f"{self._core}/secrets"
             self._cluster.ask("POST", path, timeout, body=secret, allowed=conflict)
@@ -353,12 +354,12 @@ class KubernetesPlatform:
         path = f"{self._core}/pods/{pod['metadata']['name']}/log"
         code, content = self._cluster.ask("GET", path, timeout, query=query, allowed=_NO_LOG)
         if code in _NO_LOG:
-            # The container has not begun, or never will.
+            # The container has not started, or never will.
             return LogChunk(b"", mark, is_over)
         parts: list[bytes] = []
         size = 0
         for entry in entries(content, is_complete=is_over):
-            # The cluster begins with the whole second of the mark.
+            # The cluster returns log lines from the whole second of this time on.
             if nanoseconds_of(entry.time) < first:
                 continue
             if entry.time == since and skipped:

@@ -128,7 +128,7 @@ class LocalPlatform:
                     if lock is not None and not (folder / "started").exists():
                         self._spawn(spec, folder, lock, deadline)
                 status = self._status(folder)
-                # Another process may be starting the run, or looking at it, or may remove it.
+                # Another process may start, inspect or remove the run at the same time.
                 if status is not None and status.phase is not RunPhase.STARTING:
                     return status
                 if monotonic() >= deadline:
@@ -171,7 +171,7 @@ class LocalPlatform:
             (folder / "stop.new").write_text(str(grace))
             (folder / "stop.new").replace(folder / "stop")
             with _lock(folder, is_shared=True) as lock:
-                # The supervisor holds the lock, so the number is still its own.
+                # The supervisor still holds the lock, so the process id still belongs to it.
                 if lock is None:
                     with suppress(ProcessLookupError):
                         os.kill(status.metadata["pid"], signal.SIGTERM)
@@ -271,7 +271,7 @@ class LocalPlatform:
                 raise ConnectionFailed("The supervisor of the step ended before it began.")
 
     def _status(self, folder: Path) -> RunStatus | None:
-        # The exit code is recorded before the lock is released, so the lock is looked at first.
+        # The exit code is written before the lock is released, so the lock is checked first.
         if not folder.is_dir():
             return None
         with _lock(folder, is_shared=True) as lock:
@@ -336,7 +336,7 @@ def _lock(folder: Path, *, is_shared: bool = False) -> Generator[int | None]:
     try:
         file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except FileNotFoundError:
-        # The run was removed meanwhile.
+        # The run was removed in the meantime.
         yield None
         return
     try:

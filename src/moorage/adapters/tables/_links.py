@@ -59,7 +59,7 @@ def _literal_text(value: Value) -> str:
     if isinstance(value, str):
         return f"_utf8mb4 x'{value.encode().hex()}'"
     if isinstance(value, float):
-        return f"{value!r}{'' if 'e' in repr(value) else 'e0'}"  # without `e` it would be a decimal
+        return f"{value!r}{'' if 'e' in repr(value) else 'e0'}"  # otherwise it would be a decimal
     return str(int(value))
 
 

@@ -115,7 +115,7 @@ class SqlTables(Generic[S]):
         with exclusive_creation(connection, self._sql.base_name):
             is_mariadb = getattr(connection.dialect, "is_mariadb", False)
             if self._source.kind == "mysql":
-                # A driver turns each note into a warning.
+                # The driver turns each note of the server into a warning.
                 connection.exec_driver_sql("SET sql_notes = 0")
             for definition in self._sql.definitions(mariadb=is_mariadb):
                 run_now(definition.create(run_statement(connection)))

@@ -142,7 +142,7 @@ class EntrySql:
         """The SQL statement that inserts a row, unless its id exists."""
         marks, names = ", ".join("?" * len(COLUMNS)), ", ".join(COLUMNS)
         if self.kind == "mysql":
-            # ON DUPLICATE KEY would also lock the gap, and block inserts of other ids.
+            # ON DUPLICATE KEY would also lock the gap, and block inserts with other ids.
             return f"INSERT IGNORE INTO {self.table} ({names}) VALUES ({marks})"  # noqa: S608 - quoted names; values are parameters
         return f"INSERT INTO {self.table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - quoted names; values are parameters
 
@@ -241,8 +241,8 @@ class EntrySql:
         Pauses are counted, because the planner expects that a join with them leaves few entries,
         and then it would sort all due entries.
         """
-        # As a parameter, the number would not tell the planner that few entries are wanted. Few
-        # different numbers share prepared statements.
+        # As a parameter, the number would not tell the planner that only few entries are wanted. As
+        # few different numbers occur, the prepared statements are shared.
         window = max(_WINDOW, 1 << (2 * limit - 1).bit_length())
         table, due_condition = self.table, f"due <= {_STATEMENT_TIME['postgresql']}"
         order = "ORDER BY priority DESC, number LIMIT"
@@ -337,7 +337,7 @@ class EntrySql:
         columns = {"number": NUMBER_KINDS[self.kind]}
         columns |= {name: self._column_kind(name) for name in COLUMNS}
         if self.kind == "postgresql":
-            # Rows change three times and then rest, so dead versions are removed early.
+            # A row changes three times and then rests, so its dead versions are removed early.
             options = " WITH (autovacuum_vacuum_scale_factor = 0.01, fillfactor = 80)"
         if self.kind == "mysql":
             columns["pending"] = "BOOLEAN AS (due IS NOT NULL) VIRTUAL"

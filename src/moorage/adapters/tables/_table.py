@@ -165,7 +165,8 @@ class EntryTable(Generic[E]):
                 (query, (micros(now), limit)), keep_open=True, writes=True
             )
         else:
-            # The clock is read last: a lease must not begin before the previous one ended.
+            # The clock is read last, because a lease must not begin before the previous lease
+            # ended.
             statements: tuple[Statement, ...] = ((query, (limit,)), (self._sql.now, ()))
             candidates_result, clock = await execute(*statements, keep_open=True, writes=True)
             now = moment(clock.rows[0][0])
@@ -297,7 +298,7 @@ def _conditions_of(query: EntryQuery) -> tuple[list[str], list[Value]]:
     if query.ids is not None:
         locations.append(f"id IN ({', '.join('?' * len(ids))})" if ids else "1 = 0")
     if query.states is not None:
-        # Literals, so that the database recognises the partial index.
+        # Literals instead of parameters, so that the database recognises the partial index.
         states = ", ".join(f"'{state.value}'" for state in sorted(query.states))
         locations.append(f"state IN ({states})" if states else "1 = 0")
     if query.waits_beyond is not None:

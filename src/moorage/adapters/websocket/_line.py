@@ -260,7 +260,7 @@ class Line:
 
     def restart_after_fork(self) -> None:
         """Drop the connection in a forked child."""
-        # Collecting it as garbage could end the connection of the parent.
+        # Its garbage collection could end the parent's connection.
         self._inherited.append(self._session)
         self._session = None
         self._waiting = 0

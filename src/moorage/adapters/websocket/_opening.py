@@ -117,7 +117,7 @@ async def open_connection(
         failure = _failure(error)
     finally:
         del url, headers
-    # The frames of the library hold the headers.
+    # The library's stack frames contain the headers.
     raise failure
 
 

@@ -70,7 +70,7 @@ class ThreadRequest:
                 return None if arrival is None else arrival.value
             raise error
         finally:
-            # Else the traceback holds this frame, and the frame the error.
+            # Otherwise the traceback would refer to this frame, and the frame to the error.
             del error, arrival
 
     def done(self) -> bool:

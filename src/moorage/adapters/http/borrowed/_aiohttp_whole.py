@@ -282,8 +282,8 @@ async def _is_idle(connection: aiohttp.connector.Connection) -> bool:
     assert protocol is not None  # noqa: S101 - it has just been taken
     sock = transport.get_extra_info("socket")
     if sock is None or is_readable(sock):
-        # The event loop has not noticed yet what arrived: the end of the connection, bytes that
-        # nobody requested, or tickets of TLS.
+        # The event loop has not yet noticed new data: the connection's end, unexpected bytes, or
+        # TLS tickets.
         try:
             for _ in range(LOOP_ITERATIONS):
                 await sleep(0)
@@ -306,7 +306,7 @@ class _WholeRequest(aiohttp.ClientRequest):
             method.value,
             address,
             headers=encoded_headers(fields_to_send(request, host)),
-            # aiohttp adds a Content-Type to a body.
+            # Otherwise aiohttp would add a Content-Type to the body.
             skip_auto_headers=(
                 None if body is None and method in _WITHOUT_BODY else AUTOMATIC_HEADERS
             ),

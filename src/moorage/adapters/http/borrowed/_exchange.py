@@ -160,7 +160,7 @@ class BorrowedExchange(Exchange, LibraryErrors):
 
     async def start(self, request: Request, target: str, host: str) -> None:
         """Send the request, and read the status and header fields of its response."""
-        # Memory views, because crash reporters print locals, and a view does not show its bytes.
+        # Memory views, because crash reports show locals, and a view does not show its bytes.
         head, upload = memoryview(encode_head(request, target, host)), None
         if isinstance(request.body, BodyStream):
             upload = await self._open_body(request.body, framed=False)
@@ -207,7 +207,7 @@ class BorrowedExchange(Exchange, LibraryErrors):
             raise self._error_of_head(error, sent=exchange.sent) from None
 
     def __del__(self) -> None:
-        # The exchange was not closed. The library would keep its connection reserved.
+        # The exchange was not closed, so the library would keep its connection reserved.
         if isinstance(self._pool, LibraryExchangePool) and isinstance(self._wire, LibraryExchange):
             self._pool.lost.append(self._wire)
         super().__del__()

@@ -90,7 +90,7 @@ class _Httpx2Exchange(LibraryExchange):
                 else ExceptionMeaning.NOT_HTTP
             )
         if isinstance(error, httpx2.TimeoutException) and self.connecting:
-            # Such as a proxy that opens no tunnel; which timeout passes first varies.
+            # For example a proxy that refuses a tunnel; which of the timeouts ends first varies.
             return ExceptionMeaning.NOT_REACHED_IN_TIME  # pragma: no cover - depends on timing
         return next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
 
@@ -219,7 +219,7 @@ class SyncHttpx2Exchange(_Httpx2Exchange, SyncLibraryExchange):
         self._hung_up = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
-                # Not SSLSocket's method, which would drop its state while another thread reads.
+                # Not SSLSocket's own method, which would drop its state while another thread reads.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def _trace(self, name: str, info: dict[str, Any]) -> None:
@@ -230,7 +230,7 @@ class SyncHttpx2Exchange(_Httpx2Exchange, SyncLibraryExchange):
         self._drop_duplicate()
         self._socket = sock = stream.get_extra_info("socket")
         if self.connecting:
-            # During the TLS handshake the socket is wrapped, and the new one is not accessible.
+            # The TLS handshake wraps the socket, and the new socket is not accessible.
             self._socket = self._duplicate = socket.socket(
                 sock.family, sock.type, sock.proto, fileno=socket.dup(sock.fileno())
             )

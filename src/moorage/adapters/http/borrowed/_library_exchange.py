@@ -375,7 +375,7 @@ class SyncLibraryExchange(LibraryExchange):
                 if not timer.expired:
                     raise
             else:
-                # A response that ended because we hung up may look complete.
+                # A response may look complete although it ended only because this side hung up.
                 if not self._hung_up:
                     return result
         raise DeadlinePassed if timer.expired else ResponseCutOff

@@ -94,7 +94,7 @@ class Connections:
                 failure = gateway.refused(origin, int(refusal[1]))
             else:
                 failure = system_error(error)
-        # Raised after the handling of urllib3's error, which may show the proxy's password.
+        # Raised outside the handler, because urllib3's error may show the proxy's password.
         raise failure
 
     def give(self, wire: Urllib3Wire, keep: float) -> None:
@@ -258,7 +258,7 @@ class Urllib3Wire:
         """Shut the connection down in both directions, which wakes a waiting reader."""
         sock = self._sock.socket if isinstance(self._sock, SSLTransport) else self._sock
         with contextlib.suppress(OSError):
-            # Not SSLSocket's method, which would drop its state while another thread reads.
+            # Not SSLSocket's own method, which would drop its state while another thread reads.
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def close(self) -> None:

@@ -66,7 +66,7 @@ class Watchdog:
             timer.at = at
             self._timers.add(timer)
             if self._wakes == -inf:
-                # Without a thread, this call fails, and the next one tries again.
+                # If no thread can be started, this call fails, and the next call tries again.
                 start_thread(Thread(target=self._run, name="moorage watchdog", daemon=True))
                 self._wakes = at
             elif at < self._wakes:

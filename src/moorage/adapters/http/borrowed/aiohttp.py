@@ -124,7 +124,7 @@ class _LibraryClient(LoopLibraryClient):
         self, session: aiohttp.ClientSession, settings: ConnectionSettings, *, owned: bool
     ) -> None:
         self._session = session
-        # The host's session shares its connections only, not its cookies and defaults.
+        # The host's session shares only its connections, not its cookies and defaults.
         self._own_session = own_session = aiohttp.ClientSession(
             connector=session.connector,
             connector_owner=False,
@@ -183,7 +183,7 @@ def _own_session(
 
 def _check(session: aiohttp.ClientSession, *, allow_unverified: bool) -> None:
     """Refuse a session that does not verify certificates."""
-    trust = getattr(session.connector, "_ssl", True)  # not public otherwise
+    trust = getattr(session.connector, "_ssl", True)  # not available by a public name
     if not allow_unverified and (
         trust is False or (isinstance(trust, ssl.SSLContext) and not verifies(trust))
     ):

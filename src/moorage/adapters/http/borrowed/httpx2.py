@@ -190,7 +190,7 @@ class _TransportSource:
         for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - not public otherwise
             pool = getattr(transport, "_pool", None)
             if pool is None:
-                continue  # its certificates are checked when it connects
+                continue  # its certificates are checked when a connection is opened
             context = pool._ssl_context  # noqa: SLF001 - not public otherwise
             if not self.allow_unverified and context is not None and not verifies(context):
                 raise unverified_tls_error("client")
@@ -265,7 +265,7 @@ class _AsyncLibraryClient(LoopLibraryClient):
 
 
 def _transport_of(client: Any, origin: Origin) -> Any:
-    # The client itself would store cookies.
+    # httpx's own client would store cookies.
     return client._transport_for_url(url_of(origin))  # noqa: SLF001 - not public otherwise
 
 

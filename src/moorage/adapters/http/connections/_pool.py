@@ -50,7 +50,7 @@ class Pool:
         self._keep_alive = keep_alive
         self._origin_pools: dict[Origin, _OriginPool] = {}
         self._spare_pool: _OriginPool | None = (
-            None  # an empty one for reuse, as origins come back soon
+            None  # an empty pool for reuse, because an origin often returns soon
         )
         self._lost: deque[tuple[Origin, object]] = deque()
         self._lock = Lock()
@@ -107,14 +107,14 @@ class Pool:
         waiter = None
         with self._lock:
             origin_pool = self._origin_pools.get(origin)
-            if origin_pool is not None:  # otherwise the holder did not even reach the queue
+            if origin_pool is not None:  # otherwise the holder never reached the queue
                 if origin_pool.queue or holder not in origin_pool.holders:
                     waiter = origin_pool.pass_on(holder)
                 else:
                     origin_pool.holders.remove(holder)
                 if wire is not None and not self._closed:
-                    # One second less than the vendor's time, so that it does not close just as we
-                    # send.
+                    # One second less than the vendor's limit, so that the vendor does not close it
+                    # as we send.
                     keep_seconds = (
                         self._keep_alive if idle is None else min(self._keep_alive, idle - 1)
                     )
@@ -179,7 +179,7 @@ class Pool:
 
     def _return_lost(self) -> None:
         while self._lost:
-            with contextlib.suppress(IndexError):  # another thread took it first
+            with contextlib.suppress(IndexError):  # another thread has taken it first
                 self.give(*self._lost.popleft())
 
     def _drain(self, now: float) -> list[Wire]:

@@ -88,7 +88,7 @@ class Gateway:
     async def _tunnel(self, wire: Wire, origin: Origin, until: float) -> None:
         reader = ResponseReader(_LIMITS, to_head=True)  # a response to CONNECT has no body
         try:
-            # A memory view, because it does not show its bytes in a crash report.
+            # A memory view, because a crash report does not show its bytes.
             await wire.send(memoryview(self._connect_request(origin)), until)
             while reader.head is None:
                 data = await wire.receive(until)

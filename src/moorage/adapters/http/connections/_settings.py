@@ -115,7 +115,7 @@ class PoolSettings:
         """Complete a subclass's docstring with the arguments of its base class."""
         super().__init_subclass__()
         inherited_class = next(base for base in cls.__mro__[1:] if issubclass(base, PoolSettings))
-        # Without docstrings, as under `python -OO`, there is nothing to complete.
+        # Without docstrings, as under `python -OO`, there is no docstring to complete.
         cls.__doc__ = cls.__doc__ and _with_arguments(cls.__doc__, inherited_class.__doc__ or "")
 
 

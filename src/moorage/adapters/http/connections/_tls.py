@@ -21,7 +21,7 @@ def http_context(tls: Tls) -> ssl.SSLContext:
     """Return the TLS context for these settings: trusted authorities and client certificate."""
     context = context_for(tls)
     context.set_alpn_protocols(["http/1.1"])
-    # A connection that is cut must not make half a response look complete (RFC 9112, 9.8).
+    # A broken connection must not make half a response look complete (RFC 9112, 9.8).
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     return context
 
@@ -87,7 +87,7 @@ class TlsWire:
                 await self._flush(until)
                 await self._fill(until)
             except ssl.SSLError:
-                # Send the reason to the other side, if it still listens.
+                # Send the reason to the other side, in case it still listens.
                 with contextlib.suppress(OSError, DeadlinePassed):
                     await self._flush(until)
                 raise

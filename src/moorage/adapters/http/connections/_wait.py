@@ -12,7 +12,7 @@ from moorage.adapters.http.connections._wire import DeadlinePassed
 if TYPE_CHECKING:
     import socket
 
-_MAX_WAIT: Final = 86_400.0  # the maximum wait that all systems accept
+_MAX_WAIT: Final = 86_400.0  # the longest wait that every operating system accepts
 
 
 def by_poll(sock: socket.socket, until: float, *, writing: bool) -> None:
@@ -30,7 +30,7 @@ def by_poll(sock: socket.socket, until: float, *, writing: bool) -> None:
 def by_select(sock: socket.socket, until: float, *, writing: bool) -> None:
     """Block the thread until the socket is ready, using select on systems without poll."""
     reading_sockets, writing_sockets = ([], [sock]) if writing else ([sock], [])
-    # Windows reports a connection that failed as exceptional.
+    # Windows reports a failed connection as exceptional.
     while not any(
         select.select(reading_sockets, writing_sockets, writing_sockets, _remaining_seconds(until))
     ):

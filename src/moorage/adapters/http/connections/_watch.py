@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import socket
 
 _ONE_SHOT: Final = 1 << 30
-_TIMER_SLACK: Final = 0.001  # seconds that a timer is set late, so that it need not fire twice
+_TIMER_SLACK: Final = 0.001  # seconds by which a timer is set late, so that it need not fire twice
 
 
 class EpollWatch:
@@ -34,7 +34,7 @@ class EpollWatch:
     writable: ClassVar[int] = 0x004 | _ONE_SHOT
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Nothing here may keep the loop alive, because the loop keeps this object.
+        # No attribute may keep the loop alive, because the loop keeps this object.
         self._epoll = select.epoll()
         self._waiting: dict[int, tuple[asyncio.Future[bool], float]] = {}
         # The times of the pending timers, each earlier than the one before.

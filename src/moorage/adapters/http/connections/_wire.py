@@ -137,7 +137,7 @@ class SocketWire:
     def __init__(self, network: Network, sock: socket.socket) -> None:
         self._network = network
         self._sock = sock
-        self._expects_bytes = False  # a request was sent, so its response cannot have arrived yet
+        self._expects_bytes = False  # a request was just sent, so its response cannot have arrived
         self.written = 0
 
     async def send(self, data: bytes | memoryview, until: float) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request
 
 USER_AGENT: Final = "moorage"
-AUTHENTICATION_REQUIRED: Final = 407  # by a proxy
+AUTHENTICATION_REQUIRED: Final = 407  # true for a response that a proxy sent
 _TYPICALLY_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 BODILESS: Final = frozenset({204, 304})
@@ -111,7 +111,7 @@ def encode_head(
         proxy_field: returns the line that authenticates at a proxy.
     """
     fields = fields_to_send(request, host)
-    # From here on nothing raises, because the locals hold secrets in plain text.
+    # No code below raises an error, because the locals contain secrets in plain text.
     lines = [f"{name}: {value}\r\n" for name, value in fields]
     if proxy_field is not None and "proxy-authorization" not in request.headers:
         lines.append(proxy_field())
@@ -197,11 +197,11 @@ class ResponseReader:
         self._to_head = to_head
         self._buffer = bytearray()
         self._pieces: list[bytes] = []
-        self._remaining = 0  # bytes that are missing of the body or of the current chunk
-        self._searched = 0  # bytes of the buffer that were searched for the end of the head
+        self._remaining = 0  # bytes still missing from the body or the current chunk
+        self._searched = 0  # number of buffered bytes already searched for the end of the head
         self._size = 0  # bytes of the body so far
-        self._interim_bytes = 0  # bytes of interim heads
-        # A function, because a bound method would be a reference cycle for each response.
+        self._interim_bytes = 0  # bytes of interim responses' heads
+        # A function, because a bound method would create a reference cycle per response.
         self._step: Callable[[ResponseReader], bool] = ResponseReader._head
 
     def feed(self, data: bytes) -> None:
@@ -305,7 +305,7 @@ class ResponseReader:
         pairs: list[tuple[str, str]] = []
         for line in lines:
             name, colon, value = line.partition(":")
-            if line.startswith((" ", "\t")) and pairs:  # folded: RFC 9112, 5.2
+            if line.startswith((" ", "\t")) and pairs:  # a folded header line (RFC 9112, 5.2)
                 name, value_so_far = pairs.pop()
                 continuation = line.lstrip(" \t")
                 pairs.append((name, f"{value_so_far} {continuation}"))
@@ -367,7 +367,7 @@ class ResponseReader:
         if match is None:
             raise NotHttp("has a malformed chunk")
         size = int(match[1], 16)
-        del match  # the match would prevent a change of the buffer's size
+        del match  # a match would keep the buffer from changing its size
         self._count_bytes(size)
         start = end + 2
         if size and buffer.startswith(b"\r\n", start + size):  # the usual case: the whole chunk

@@ -100,7 +100,7 @@ class Clients:
         settings = self._settings
         try:
             builder = self._new_builder()
-            for coding in _AUTOMATIC_DECOMPRESSION:  # ours has limits
+            for coding in _AUTOMATIC_DECOMPRESSION:  # moorage's own decompression limits the size
                 builder = getattr(builder, coding)(False)
             builder = (
                 builder.default_headers([_ACCEPT_ENCODING])
@@ -118,9 +118,9 @@ class Clients:
                 builder = builder.http2(True).http2_max_header_list_size(settings.max_head)
             builder = builder.no_proxy() if proxy is None else builder.proxy(_proxy_of(proxy))
             return self._secured(builder, settings.tls).build()
-        except RuntimeError as error:  # it noticed a fork without Python's hooks
+        except RuntimeError as error:  # the library noticed a fork that bypassed Python's hooks
             raise ProcessForked from error
-        except ValueError:  # which may show some of a key
+        except ValueError:  # the library's text may show parts of a key
             raise ConfigurationError(
                 "The library pyreqwest does not accept the certificates, the key or the proxy.",
                 path="tls",
@@ -176,7 +176,7 @@ def identity_of(tls: Tls | None) -> Secret | None:
     certificate = _content(tls.certificate)
     if tls.key is None and tls.password is None:
         return Secret(certificate)
-    # Few clients have a certificate.
+    # Clients with a certificate are rare.
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - costs milliseconds
 
     if tls.key is None:

@@ -38,7 +38,7 @@ class PyreqwestEngine(Engine):
         check_installed()
         if settings.guard is not None:
             raise _guard_refused()
-        super().__init__(network, settings)  # which also tries the certificates
+        super().__init__(network, settings)  # this also tests the certificates
         self._identity = identity_of(settings.tls)
         self._http2 = http2
         self._all_clients: list[Clients] = []
@@ -113,7 +113,7 @@ class PyreqwestEngine(Engine):
 
 
 def _guard_refused() -> ConfigurationError:
-    # A client of pyreqwest accepts addresses for a name, but never other ones later.
+    # A client of pyreqwest accepts addresses for a name once, and cannot change them later.
     return ConfigurationError(
         "The library pyreqwest resolves host names itself, so the guard could not check their"
         " addresses.",

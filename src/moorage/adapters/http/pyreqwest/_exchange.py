@@ -62,14 +62,14 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
         max_body: the maximum number of bytes of the body, if there is one.
     """
 
-    # Most exchanges leave these as they are.
-    _abandoned = False  # whether nobody waits for the response any more
-    _aborted = False  # whether the response was closed before its end
+    # Class attributes, because most exchanges never change these values.
+    _abandoned = False  # True if no caller waits for the response any more
+    _aborted = False  # True if the response was closed before its end
     _ended = False
     _inflater: Decompressor | None = None
     _outgoing: Any = None  # pyreqwest's context of the response, once the head has arrived
     _pool: Pool | None = None
-    _pulling = False  # whether the source of the body is being read
+    _pulling = False  # True while the source of the body is being read
     _reader: Any = None
     _source_error: Exception | None = None
 
@@ -111,7 +111,8 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
             pool = self._pool = self._engine.pool()
             if not pool.claim(self._origin, self._holder):
                 await self._wait_for_slot(pool)
-            # While a body is sent, pyreqwest would count that as the server's silence.
+            # No read timeout, because pyreqwest would count the sending of a body as the server's
+            # silence.
             read_timeout = timeouts.read if pieces is None else None
             gateway = self._gateway
             client = runtime.clients.find(
@@ -212,7 +213,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
     def _end_of_body(self) -> None:
         """Start the response's read timeout, because the whole body was sent."""
         if self._abandoned:
-            raise DeadlinePassed  # which makes pyreqwest cancel the request
+            raise DeadlinePassed  # dropping the context makes pyreqwest cancel the request
         self._runtime.bound(self._timeouts.read, "read")
 
     async def _enter(self, outgoing: Any) -> None:

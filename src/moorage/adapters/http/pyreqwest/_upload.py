@@ -38,7 +38,7 @@ class _NextPiece:
         self._steps: Generator[Any, Any, bytes] | None = None
 
     def __await__(self) -> Generator[Any, Any, bytes]:
-        # `anext` with a default asks again at each step.
+        # With a default value, `anext` would call the iterator again at each step.
         if self._steps is None:
             self._steps = self._pieces.__anext__().__await__()
         return self._steps

@@ -22,7 +22,7 @@ def run_later(flow: Coroutine[Any, Any, _Result]) -> Coroutine[Any, Any, _Result
 
 def leave_async(outgoing: Any) -> None:
     """Drop a response that was not read to its end."""
-    # It never suspends, although it is a coroutine.
+    # The coroutine never suspends.
     with contextlib.suppress(Exception, StopIteration):
         outgoing.__aexit__(None, None, None).send(None)
 

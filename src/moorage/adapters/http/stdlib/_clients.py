@@ -41,7 +41,7 @@ class ClientOfEngine(ABC):
             warnings.warn(
                 f"TLS certificates are not verified ({self.unverified.because}). Your secrets"
                 " are sent to any server that answers.",
-                stacklevel=4,  # the caller of the constructor, which `careful` wraps
+                stacklevel=4,  # the caller of the constructor, beyond the wrapper `careful`
             )
 
     @abstractmethod

@@ -177,7 +177,7 @@ class Engine:
             for other_scope in list(self._pools):
                 if self.network.gone(other_scope):
                     abandoned_pool = self._pools.pop(other_scope, None)
-                    if abandoned_pool is not None:  # otherwise another thread removed it first
+                    if abandoned_pool is not None:  # otherwise another thread has removed it first
                         abandoned_pool.abandon()
             pool = self._pools.setdefault(scope, self.new_pool())
         if self._closed:

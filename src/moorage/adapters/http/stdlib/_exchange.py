@@ -292,8 +292,8 @@ class Exchange(ExchangeBase):
             self._pool = None
 
     def __del__(self) -> None:
-        # The exchange was not closed. The socket closes the connection, and warns. An exchange that
-        # was interrupted in its constructor has no pool yet.
+        # The exchange was not closed. The socket closes the connection with a warning. If the
+        # constructor was interrupted, the exchange has no pool yet.
         pool = getattr(self, "_pool", None)
         if pool is not None:
             pool.lose(self._origin, self._holder)

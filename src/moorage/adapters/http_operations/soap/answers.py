@@ -177,7 +177,7 @@ def _new_fault(fault: Any, space: str) -> SoapFault:
     while code is not None and len(codes) < _MOST_SUBCODES:
         codes.append(_local(_text(code.find(f"{space}Value"))))
         code = code.find(f"{space}Subcode")
-    # Some services write the codes of SOAP 1.1.
+    # Some SOAP 1.2 services use the fault codes of SOAP 1.1.
     codes = [part for item in codes for part in item.split(".")]
     texts = fault.findall(f"{space}Reason/{space}Text")
     english = [text for text in texts if (text.get(_LANGUAGE) or "").startswith("en")]

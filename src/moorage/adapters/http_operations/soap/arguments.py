@@ -89,7 +89,7 @@ def argument_error(path: str, problem: str) -> InvalidData:
 def _members(kind: Any, values: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     """Convert a mapping to the values of a complex type for zeep."""
     members = members_of(kind)
-    # zeep makes up such names for wildcards and repeated groups.
+    # zeep invents such names for wildcards and repeated groups.
     is_open = not hasattr(kind, "elements") or any(name.startswith("_") for name in members)
     result: dict[str, Any] = {}
     for name, value in values.items():
@@ -198,7 +198,7 @@ def _moment_converter(kind: type[Any], excluded: type[Any] | None = None) -> Cal
         if isinstance(value, kind) and (excluded is None or not isinstance(value, excluded)):
             return value
         if isinstance(value, str):
-            return value  # the schema tells if it is right
+            return value  # the schema decides whether the value is valid
         expected = f"{with_article(kind.__name__)} or its text in the form of ISO 8601"
         raise _UnfitError(f"is {with_article(type(value).__name__)}, not {expected}")
 

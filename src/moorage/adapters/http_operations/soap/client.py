@@ -113,7 +113,7 @@ class Soap:
         security = self.security
         headers = self._http_headers(description)
         is_safe = name in self.safe
-        parse = AnswerReader(envelope_in)  # so that each answer is parsed once
+        parse = AnswerReader(envelope_in)  # so that each response is parsed once
         refusal = partial(_refusal, parse)
         return HttpOperation(
             name=name,
@@ -262,7 +262,7 @@ def _read(described: Any, wsdl: Wsdl, parse: ParseEnvelope, response: Response) 
             response, problem="contains a different element than the WSDL declares"
         )
     if wsdl.validator is not None and body is not None and len(body):
-        # zeep would return None for a string that is no value of its type.
+        # zeep would return None for a text that is not a value of its type.
         problem = wsdl.validator.problem(body[0], only_values=True)
         if problem is not None:
             raise unreadable_answer_error(

@@ -118,7 +118,7 @@ class _Sources:
 
     def _rewritten(self, url: str, element: Any) -> bytes:
         library = etree()
-        # A copy of the element alone would lose the prefixes that only its texts use.
+        # A copy of only this element would lose the namespace prefixes that its texts use.
         schema = library.fromstring(library.tostring(element, with_tail=False))
         if any(_is_huge(item) for item in schema.iter()):
             raise ValueError(_TOO_MANY_REPETITIONS)

@@ -41,7 +41,7 @@ def parsed(body: bytes) -> Any:
         scanner.Parse(text, True)
         return library.fromstring(text, parser)
     except (expat.ExpatError, library.XMLSyntaxError, LookupError, ValueError):
-        # Python raises errors of its own for an encoding that is unknown, or not allowed in XML.
+        # Python raises errors of other types for an encoding that is unknown or not allowed in XML.
         raise NotXmlError from None
 
 
