@@ -537,7 +537,7 @@ _HOME = {
     "HealthSignals": "adapters.observers.health_signals",
     "HealthState": "domain.monitoring.health",
     "Probe": "domain.monitoring.probes",
-    # work that is written down first
+    # work that is stored before it is done
     "WebhookInbox": "hub.inbox",
     "AsyncWebhookInbox": "hub.inbox",
     "Outbox": "hub.outbox",
@@ -559,7 +559,7 @@ _HOME = {
     "AdaptiveLimit": "domain.resilience.adaptive_limit",
     "HedgeConfig": "domain.service.settings",
     "CachePolicy": "domain.service.cache_policy",
-    # who we are
+    # the product and its version
     "AuthMethod": "domain.auth.methods",
     "Credentials": "domain.auth.methods",
     "OAuthCredentials": "domain.auth.methods",
@@ -576,12 +576,12 @@ _HOME = {
     "Proxy": "domain.http.transport",
     "HttpPoolStatistics": "domain.http.transport",
     "OutgoingGuard": "domain.http.outgoing",
-    # what is shown
+    # masking of secrets
     "Redaction": "domain.http.redaction",
     "LogContent": "domain.http.log_content",
     "LoggedCalls": "domain.http.log_content",
     "Personal": "domain.secrets.personal",
-    # what is told and recorded
+    # events, logs and figures
     "Event": "domain.observation.events",
     "CallStarted": "domain.observation.call_events",
     "CallFinished": "domain.observation.call_events",

@@ -144,7 +144,8 @@ class ConnectorError(Exception):
         attempts: int = 0,
         request_id: str | None = None,
     ) -> None:
-        # What is not given is the class's: an open circuit refuses many calls a second.
+        # Arguments that are not passed have the class's defaults, because an open circuit refuses
+        # many calls a second.
         self.args = (message,)
         if remedy is not None:
             self.remedy = remedy
@@ -166,7 +167,7 @@ class ConnectorError(Exception):
         """The correlation id of the call."""
         known_text = self._request_id
         if isinstance(known_text, tuple):
-            # An open circuit refuses many calls a second, and few who are refused ask for the id.
+            # An open circuit refuses many calls a second, and few of their callers read the id.
             text_function, argument = known_text
             self._request_id = known_text = text_function(argument)
         return known_text
@@ -189,7 +190,8 @@ class ConnectorError(Exception):
         """The time from which a retry makes sense, with a time zone, if it is known."""
         due_time = self.due
         if isinstance(due_time, tuple):
-            # Few who are refused ask when to come back, and a date takes longer than the refusal.
+            # Few refused callers read the retry time, and computing a date takes longer than the
+            # refusal.
             moment, number = due_time
             self.due = due_time = moment(number)
         elif due_time is not None and due_time.tzinfo is None:

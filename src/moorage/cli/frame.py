@@ -56,7 +56,7 @@ def run(
         code = call.run()
         sys.stdout.flush()
     except OSError as error:
-        # The reader closed the pipe; the interpreter must not flush the rest at exit.
+        # The reader has closed the pipe; the interpreter must not flush the rest at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             return exit_codes.CLOSED_PIPE
@@ -118,7 +118,7 @@ class _Call:
             return exit_request.code if isinstance(exit_request.code, int) else exit_codes.FAILED
         if isinstance(answer, CommandResult):
             return answer.code
-        # Help, version and completion succeed, unless a command is missing.
+        # Help, version and completion exit with 0, unless a command is missing.
         return exit_codes.INVALID_USE if self._names_no_command else exit_codes.OK
 
     def _launch(self, app: App, tokens: tuple[str, ...], context: Context) -> object:
@@ -206,7 +206,7 @@ def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) 
                 groups[command].default(_import_object(import_path))
             continue
         group, _, name = command.rpartition(" ")
-        # The named command shows its full help.
+        # A command that is named shows its full help.
         command_help = None if command == requested_command else summary
         groups[group].command(import_path, name=name, help=command_help)
     app.meta.suppress_keyboard_interrupt = False

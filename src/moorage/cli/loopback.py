@@ -81,7 +81,7 @@ class LoopbackListener:
                     target = self._answer(
                         connection, min(deadline, time.monotonic() + _CLIENT_TIMEOUT)
                     )
-            except OSError:  # no connection, or a broken connection
+            except OSError:  # there is no connection, or it broke
                 continue
             if target is not None:
                 return target

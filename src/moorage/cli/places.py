@@ -75,7 +75,7 @@ def open_hub(
             ports["state"] = cleanup.enter_context(opened_store(state))
             ports["environment_id"] = context.configured().environment_id or ""
         with warnings.catch_warnings():
-            # `moorage check` reports these warnings.
+            # The command `moorage check` reports these warnings.
             warnings.simplefilter("ignore", hubs.ConfigurationWarning)
             hub, configured = hubs.open_hub(
                 context.source(),
@@ -116,7 +116,7 @@ async def opened_async(context: Context) -> AsyncGenerator[tuple[AsyncHub, Any]]
         if close is not None:
             cleanup.push_async_callback(close)
         with warnings.catch_warnings():
-            # `moorage check` reports these warnings.
+            # The command `moorage check` reports these warnings.
             warnings.simplefilter("ignore", hubs.ConfigurationWarning)
             hub, _ = hubs.open_hub(
                 context.source(),

@@ -114,7 +114,7 @@ def _read_state(url: str) -> None:
 
 def _read_key(url: str) -> None:
     with opened_store(url) as store:
-        # No process holds the key, so releasing it changes nothing.
+        # No process holds this key, so releasing it changes nothing.
         store.execute(Withdraw(own_key("key", _NAME, None, _NAME), 0, ttl=0))
 
 

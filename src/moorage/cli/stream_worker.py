@@ -117,7 +117,7 @@ class StreamWorker:
             ):
                 return await self._group.run()
         except Exception:
-            # The message of the error, which is printed last, does not name the pipeline.
+            # The error's message, which is printed last, does not contain the name of the pipeline.
             for name in self._group.failed:
                 print(f"moorage: The pipeline {name!r} failed.", file=sys.stderr, flush=True)
             raise

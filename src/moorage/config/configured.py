@@ -418,14 +418,15 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
         report.make_or_report(period, "log.keep_days", exact=True)
     environment_id = state.get("environment_id") or environment
     if environment_id is not None:
-        # The first call checks that the store belongs to the environment of this name.
+        # The first call checks that the store belongs to the environment with this name.
         check = partial(checked_name, environment_id, "environment")
         report.make_or_report(check, "state.environment_id", exact=True)
     records_per_tenant = state.get("records_per_tenant")
     if records_per_tenant is not None:
         read_count = partial(count, records_per_tenant, "records_per_tenant")
         report.make_or_report(read_count, "state.records_per_tenant", exact=True)
-    # The keys of payments need a store that survives a crash, unless they have one of their own.
+    # Payments' idempotency keys need a store that survives a crash, unless they have a separate
+    # store.
     store_is_needed = (
         state_url is None
         and keys_url is None
@@ -537,7 +538,7 @@ def follow_references(
         tables = dict(provider_tables)
         order = ordered_providers(provider_tables, report)
         for name in [*order, *(name for name in provider_tables if name not in order)]:
-            # A provider may need secrets of its own, from providers that are opened before it.
+            # A provider may need secrets from other providers, which must be opened first.
             path = path_below(_SECRETS, key(name))
             table = References(variables, providers, report, provider_tables).follow_references(
                 provider_tables[name], path

@@ -147,7 +147,7 @@ def http_settings(fields: Mapping[str, Any], folder: Path, report: Report) -> Ht
     if "tls" in fields:
         tls = dict(fields["tls"])
         if not report.has_no_problem("http.tls.certificate"):
-            # Without it, the key would seem to belong to no certificate.
+            # Without this check, the key would not seem to belong to any certificate.
             tls = {name: value for name, value in tls.items() if name not in {"key", "password"}}
         options["tls"] = report.make_or_report(partial(_tls, tls, folder), "http.tls")
     if "proxy" in fields:

@@ -293,7 +293,8 @@ def _warn(configured: Configured) -> None:
     if configured.warnings:
         places = ", ".join(problem.path for problem in configured.warnings)
         first_problem = configured.warnings[0]
-        # The frames up to the caller: this function, `open_hub`, `refusing`, and `open` itself.
+        # The stack frames up to the caller: this function, `open_hub`, `refusing`, and `open`
+        # itself.
         warn(
             f"{configured.file}: {places}: {first_problem.found} {first_problem.remedy}",
             ConfigurationWarning,

@@ -57,7 +57,7 @@ class _Scanner:
         self._text = text
         self._at = 0
         self._ends = [match.start() for match in re.finditer("\n", text)]
-        self._counts: dict[str, int] = {}  # of the tables [[…]] so far, by path
+        self._counts: dict[str, int] = {}  # number of tables [[…]] so far, by path
 
     def document(self) -> None:
         """Read a TOML string: settings, and the headers of tables."""

@@ -103,7 +103,7 @@ def _path(source: Any) -> Path:
 
 def _content(file: Path) -> bytes:
     try:
-        # The size of a pipe or a device is known only by reading it.
+        # Only reading a pipe or a device shows its size.
         with file.open("rb") as opened_file:
             content = opened_file.read(_MAX_BYTES + 1)
     except OSError as error:

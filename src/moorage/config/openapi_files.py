@@ -47,7 +47,7 @@ def parsed_description(file: Path) -> object:
         ConfigurationError: the file cannot be read.
     """
     try:
-        # The size of a pipe or a device is known only by reading it.
+        # Only reading a pipe or a device shows its size.
         with file.open("rb") as opened_file:
             content = opened_file.read(_MAX_BYTES + 1)
     except OSError as error:

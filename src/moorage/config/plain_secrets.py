@@ -83,5 +83,5 @@ def _shape_of_field(shape: Shape | None, name: str) -> Shape | None:
         return None if field is None else field.shape
     if not isinstance(shape, NamedTable):
         return None
-    # A header is a secret if its name says so.
+    # Whether a header is a secret follows from its name.
     return SecretText() if isinstance(shape.of, Text) and is_sensitive(str(name)) else shape.of

@@ -229,7 +229,7 @@ def _refusals(field: attrs.Attribute[Any], value: Any) -> tuple[Problem, ...]:
     except ConnectorError as error:
         return problems_of(error)
     except AttributeError:
-        pass  # The validator reads other fields too, so it runs when all of them are there.
+        pass  # The validator reads other fields too, so it runs after all of them are set.
     except (ArithmeticError, LookupError, TypeError, ValueError):
         return (_INVALID,)
     return ()

@@ -44,7 +44,7 @@ def ordered_providers(tables: Mapping[Any, Any], report: Report) -> tuple[str, .
         try:
             return tuple(TopologicalSorter(dependencies).static_order())
         except CycleError as error:
-            # Each name in the error is needed by the next; the last repeats the first.
+            # Each provider in the error needs the next one; the last repeats the first.
             cycle: list[str] = error.args[1][::-1]
         _report_cycle(cycle, needed_providers, report)
         dependencies = _without_cycles(cycle, dependencies)

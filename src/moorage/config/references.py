@@ -140,7 +140,7 @@ class References:
         provider, name = parts[1], parts[2]
         read_secret = self._providers.get(provider)
         if read_secret is None and provider in self._tables:
-            # The problem is reported at the provider's table.
+            # The error points to the provider's table.
             return Problem("", "", "")
         if read_secret is None:
             return Problem(

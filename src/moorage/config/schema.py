@@ -142,7 +142,8 @@ class _Writer:
         schema: Schema = {"type": "object", "additionalProperties": self.of(shape.of)}
         if not (isinstance(shape.of, TableByKind) and shape.of.named):
             return schema
-        # An account with the name of a vendor is at that vendor, unless its kind says otherwise.
+        # An account that has the name of a vendor is at that vendor, unless its `kind` names
+        # another.
         any_kind = schema["additionalProperties"]
         return {
             **schema,

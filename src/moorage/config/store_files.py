@@ -117,7 +117,7 @@ def _problem_of_written_file(file: Path) -> tuple[str, str] | None:
         remedy = "Create the directory; moorage creates the file in it."
         return f"The directory of {file} does not exist.", remedy
     if not os.access(folder, os.W_OK | os.X_OK):
-        # SQLite creates further files beside its own.
+        # SQLite creates further files next to the database.
         remedy = "Give this user write permission on the directory, or use another directory."
         return f"This user may not create files in the directory of {file}.", remedy
     if file.exists() and not os.access(file, os.R_OK | os.W_OK):

@@ -155,7 +155,7 @@ def _toml_reason(message: str) -> Reason:
     location = _ERROR_PLACE.search(message)
     place = "" if location is None else f" ({location['place']})"
     matching_rows = [row for row in _TOML_REASONS if message.startswith(row[0])]
-    # The longest match counts, as a message may begin like a shorter one.
+    # The longest match counts, because one message may be the beginning of another.
     beginning, cause, remedy = max(
         matching_rows, key=lambda row: len(row[0]), default=("", "the syntax is invalid", CORRECT)
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _BARE_KEY: Final = late_pattern(r"[A-Za-z0-9_-]+")
-# Up to the last @ before the next URL, because a password may contain an unencoded @.
+# Up to the last @ before the next URL, because a password may contain an @ that is not encoded.
 _USER_INFO: Final = late_pattern(r"(?<=://)(?:(?!://)\S)+(?=@)")
 _USER: Final = late_pattern(r"((?:\$\{[^}]*\}|[^:])*)(?::(.*))?", re.DOTALL)
 """A user and a password; the colon in ${NAME:-fallback} does not separate them."""
@@ -71,7 +71,7 @@ def without_password(text: str) -> str:
 
 def _masked_user(match: re.Match[str]) -> str:
     user, password = _USER.fullmatch(match[0]).groups("")  # type: ignore[union-attr]  # matches any text
-    # Without a user and a password, the text before an @ is a host with its port and path.
+    # Without user and password, the text before an @ is a host with its port and path.
     is_password = password and not re.search(r"[/?#]", user) and not _PORT.match(password)
     return MASK if is_password and not is_reference(password) else match[0]
 
@@ -155,7 +155,7 @@ def _number_text(value: float) -> str:
 
 
 def _text(value: str) -> str:
-    # The escapes of JSON are those of TOML, except for the last control character. A lone
-    # surrogate is written as an escape, which a reader of TOML refuses.
+    # TOML has the same escapes as JSON, except for the control character DEL. A lone surrogate is
+    # written as an escape, which TOML readers refuse.
     text = value.encode("utf-8", "backslashreplace").decode()
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -51,7 +51,7 @@ def _is_price(_: object, attribute: attrs.Attribute[Any], value: object) -> None
         not isinstance(value, Decimal)
         or not value.is_finite()
         or value <= 0
-        # The exact ratio of such a number would take gigabytes.
+        # The exact ratio of such a number would need gigabytes of memory.
         or abs(value.adjusted()) > _LARGEST_EXPONENT
     ):
         raise InvalidData(
@@ -250,7 +250,7 @@ def _round_fraction(value: Fraction, rounding: str) -> int:
         fraction = "5"
     else:
         fraction = "25" if doubled < value.denominator else "75"
-    # Of the whole part only the last digit matters; it stays small, as amounts of money are.
+    # Only the last digit of the whole part matters, so it is kept as small as amounts of money are.
     last_digit = whole_part % 10
     equivalent = Decimal(f"{'-' if value < 0 else ''}{last_digit}.{fraction}")
     rounded_units = Money.from_minor(1, "EUR").times(equivalent, rounding=rounding).minor

@@ -204,7 +204,7 @@ def changes(
 
 
 def _declare(effect: Effect, target: Target, verb: str, needs: str | None) -> OperationDecorator:
-    # Flows replace an operation by a method with the promised type.
+    # Flows replace an operation by a method of the promised type.
     declare: Any = partial(ContractOperation, effect=effect, target=target, verb=verb, needs=needs)
     return cast("OperationDecorator", declare)
 

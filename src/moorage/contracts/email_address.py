@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _CONTROL: Final = late_pattern("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _WRITTEN: Final = late_pattern(r"\s*(?:\"([^\"]*)\"|([^<\"]*?))\s*<([^<>]*)>\s*")
-# The allowed letters are given by exclusion, since ranges of so many letters compile slowly.
+# Allowed letters are described by exclusion, because ranges of so many letters compile slowly.
 _ATOM: Final = r"[^\x00- \"(),.:;<>@\[\\\]\x7f-\xa0]+"
 _FORBIDDEN: Final = r"./:-@\[-`{-\xa0\U00010000-\U0010ffff"
 _ENDS: Final = rf"[^\x00-\-{_FORBIDDEN}]"
@@ -77,7 +77,7 @@ def _encoded_domain(domain: str) -> str | None:
         )
     except UnicodeError:
         return None
-    # Normalisation has turned some letter into an "@", a comma or a bracket.
+    # Unicode normalisation has turned some letter into an "@", a comma or a bracket.
     return encoded if _KNOWN.fullmatch(encoded) else None
 
 

@@ -170,10 +170,10 @@ def received_email(headers: Iterable[tuple[str, str]], ref: Ref, **fields: Any) 
 
 def header_text(value: object) -> str:
     """The text of a header field: unfolded, and its encoded words decoded."""
-    # Bytes beyond ASCII are surrogates here.
+    # Bytes beyond ASCII are represented by surrogates here.
     encoded_text = str(value)[:_LONGEST_HEADER].encode("utf-8", "surrogateescape")
     text = _UNSAFE.sub(" ", re.sub(r"\r?\n[ \t]*", " ", decode_text(encoded_text, None)))
-    # Python's reader looks for the end of each encoded word up to the end of the text.
+    # Python's parser searches for the end of each encoded word up to the end of the text.
     text = " ".join(text.splitlines())
     whole_part, end, remainder = text.rpartition("?=")
     if "=?" not in whole_part:
@@ -242,7 +242,7 @@ def addresses_in(*texts: str) -> tuple[EmailAddress, ...]:
     """The valid addresses in header values, each once."""
     addresses: dict[str, EmailAddress] = {}
     for text in texts:
-        # Python's reader of lists drops all addresses if one is malformed.
+        # Python's parser of address lists drops all addresses if one of them is malformed.
         for match in islice(_ADDRESS.finditer(text[:_LONGEST_HEADER]), _MOST_ADDRESSES):
             address = _address(_GROUP.sub("", match[1].strip(), count=1))
             if address is not None:
@@ -254,7 +254,7 @@ def _address(text: str) -> EmailAddress | None:
     try:
         name, email = parseaddr(text[:_LONGEST_ADDRESS])
     except RecursionError:
-        # Python's reader calls itself for each phrase without an address.
+        # Python's parser recurses for each phrase without an address.
         return None
     return valid_address(email, name)
 

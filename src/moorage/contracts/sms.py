@@ -337,7 +337,7 @@ def is_gsm(text: str) -> bool:
 def segments(text: str) -> int:
     """The number of parts into which a text is split, by its alphabet and length."""
     if is_gsm(text):
-        # An extended letter takes two places, which must be in the same part.
+        # A character of the extension table takes two places, which must be in the same part.
         return _parts([2 if letter in _EXTENDED else 1 for letter in text], 160, 153)
     return _parts([len(letter.encode("utf-16-le")) // 2 for letter in text], 70, 67)
 

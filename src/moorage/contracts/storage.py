@@ -377,7 +377,7 @@ class Part:
             return False
         if self.checksum is not None:
             return self.checksum.fits(data)
-        # An ETag is opaque, but if it equals the MD5 of these bytes, these are the stored bytes.
+        # An ETag is opaque; but if it equals the MD5 of these bytes, the stored bytes are the same.
         return Checksum.of(ChecksumAlgorithm.MD5, data).value == self.etag
 
 

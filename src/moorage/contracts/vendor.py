@@ -143,7 +143,8 @@ class Vendor:
             ConfigurationError: the capabilities do not agree with the methods of the class.
         """
         super().__init_subclass__(**options)
-        # The tests check our own vendors, so that a hub loads no declaration before its first use.
+        # The test suite checks moorage's own vendors, so a hub need not load a declaration before
+        # its first use.
         is_ours = cls.__module__.startswith("moorage.vendors.")
         if not is_ours and hasattr(cls, "name") and hasattr(cls, "kinds"):
             from moorage.contracts.capabilities import (  # noqa: PLC0415 - it needs this module

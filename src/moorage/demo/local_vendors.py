@@ -169,7 +169,7 @@ class LocalNetwork:
         for sandbox in self._vendors.all:
             server = self._open.enter_context(sandbox.serving())
             self._servers |= dict.fromkeys(sandbox.hosts, server.url)
-            if sandbox is self._vendors.shippo:  # Shippo's label files have a host of their own
+            if sandbox is self._vendors.shippo:  # Shippo has a separate host for label files
                 self._vendors.shippo.files = server.url
         return self
 

@@ -59,7 +59,7 @@ class DemoStory:
         self.an_invoice_abroad()
         BackOfficeStory(self.vendors, self.hub, self.narrator).tell()
         self.a_database_and_a_queue()
-        if sys.platform == "linux":  # the only system whose processes can be steps
+        if sys.platform == "linux":  # Linux is the only system whose processes can be steps
             self.a_killed_program()
         self.another_vendor()
         self.hub.close()

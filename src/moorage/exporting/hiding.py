@@ -58,7 +58,8 @@ class ValueHiding:
         """Return a text in which known values are replaced by the names of their variables."""
         for value, name in sorted(self.known.items(), key=lambda item: -len(item[0])):
             if value in text:
-                # The variable's own name may contain another value, which stays as it is.
+                # The variable's own name may contain another secret's value; the name stays
+                # unchanged.
                 return self.put(name).join(self.text(part) for part in text.split(value))
         return text
 

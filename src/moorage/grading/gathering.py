@@ -128,7 +128,7 @@ def _outcome(
         sandbox = cast("Sandbox", fixture.sandbox)
         if fault is not None:
             sandbox.fail(fault)
-        # Sandboxes that check the time of a request use the real one.
+        # Sandboxes that check a request's time use the real time.
         clock = VirtualClock(datetime.now(UTC))
         error: Exception | None = None
         result: Any = None

@@ -140,7 +140,7 @@ class RunReader:
                 raise self._running(status)
             if not is_new:
                 is_running = status.phase is RunPhase.RUNNING
-                # A platform that reported an end too early is not asked again at once.
+                # If a platform reported an end too early, it is not asked again at once.
                 ended = self._pause(name, rounds, can_wait=is_running and not ended)
 
     def _has_waited(self, began: int, patience: float | None) -> bool:

@@ -53,7 +53,7 @@ def open_channel(hub: Hub | AsyncHub, settings: ChannelSettings) -> Channel:
         case "chat":
             return ChatChannel(hub, settings)
         case "function":
-            function: Any = settings.function  # such settings have a function
+            function: Any = settings.function  # such settings contain a function
             return function  # type: ignore[no-any-return]  # checked when it is called
         case _:
             return log_notification
@@ -236,5 +236,5 @@ class ChatChannel:
 
 
 def _key(delivery: AlertDelivery, name: str) -> str:
-    # After a lost answer, a retry sends a new message: an alert sent twice is better than none.
+    # If the response is lost, a retry sends a new message: an alert sent twice is better than none.
     return f"alert/{delivery.id}/{delivery.failures}/{name}"

@@ -268,7 +268,7 @@ def figures_of(hub: Hub | AsyncHub, rules: tuple[AlertRule, ...]) -> Figures:
                 path="metrics.url",
                 remedy="Configure [metrics], or give AlertRunner `figures`.",
             )
-    # No rule needs figures of calls.
+    # No rule needs the figures of calls.
     return partial(_from_log, log, utc)
 
 

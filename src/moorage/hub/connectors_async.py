@@ -144,7 +144,7 @@ class AsyncConnectors(Uncopyable):
     def __getitem__(self, name: str) -> Any:
         entry = self._enabled_entry(name)
         connector = _connector_of(entry)
-        # A connector that was replaced while it was created has opened nothing, and is dropped.
+        # A connector that was replaced during its creation has opened nothing, and is dropped.
         return connector if self._entries.get(name) is entry else self[name]
 
     def __contains__(self, name: object) -> bool:

@@ -264,7 +264,8 @@ class AsyncHealthMonitor(_Monitor):
         while self._tasks:
             task = self._tasks.pop()
             task.cancel()
-            # Awaiting the task itself would confuse our own cancellation with the task's.
+            # Awaiting the task directly would confuse the cancellation of this caller with that of
+            # the task.
             await asyncio.wait([task])
 
     async def _keep_checking(self) -> None:

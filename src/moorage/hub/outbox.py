@@ -303,7 +303,7 @@ def _core(
     *,
     is_async: bool,
 ) -> Core:
-    # Of an outbox's ports, only the audit trail has to wait.
+    # Of all ports of an outbox, only the audit trail has to be awaited.
     ports = Ports(cipher=cipher, clock=clock, ids=ids, randomness=randomness, audit=audit)
     core = sync_core(ports).core
     return attrs.evolve(core, audit=audit_verb(audit, is_async=is_async))

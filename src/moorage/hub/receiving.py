@@ -88,7 +88,8 @@ async def from_asgi(
     ]
     headers_by_name = dict(headers)
     size = _size(headers_by_name.get("content-length"), limit)
-    # Not a list: of a body that arrives a few bytes at a time, it is many times as large.
+    # Not a list, which would need many times the memory for a body that arrives a few bytes at a
+    # time.
     received = bytearray()
     has_more = True
     while has_more:

@@ -182,7 +182,8 @@ class ConfigurationWatch(_WatchedFile):
             self._start()
 
     def _wake_watcher(self, _number: int, _frame: FrameType | None) -> None:
-        # A signal handler must do nothing else, whatever the main thread is doing.
+        # A signal handler may do nothing else, because it may interrupt any code of the main
+        # thread.
         self._bell.put(True)
 
     def _watch_file(self, bell: SimpleQueue[bool]) -> None:
@@ -246,7 +247,8 @@ class AsyncConfigurationWatch(_WatchedFile):
         while self._tasks:
             task = self._tasks.pop()
             task.cancel()
-            # Awaiting the task itself would confuse our own cancellation with the task's.
+            # Awaiting the task directly would confuse the cancellation of this caller with that of
+            # the task.
             await asyncio.wait([task])
 
     def _restore_handlers(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -123,7 +123,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` once, if the circuit admits the call."""
-        # The body of `is_async`, inlined because a function call would add a tenth to the time.
+        # The body of `is_async`, inlined because a call of it would take ten percent longer.
         flags = function.__code__.co_flags & NOT_PLAIN if type(function) is FunctionType else -1
         if flags == CO_COROUTINE:
             return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # R is the coroutine
@@ -132,7 +132,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
         admission = self._ask(self._question, self._span)
         if admission[0]:
             if admission[0] is NEEDS_TOKEN:
-                # No permit was taken: a caller that may become a probe asks again with a ticket.
+                # No permit was taken: a caller that may become a probe asks again, with a ticket.
                 return super().call(function, *args, **kwargs)
             raise self._refusal(self._sync_core, admission)
         try:
@@ -168,7 +168,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
         admission = ask_gate(self._question, self._span)
         if admission[0]:
             if admission[0] is NEEDS_TOKEN:
-                # As in `call`.
+                # As in the method `call`.
                 return await super()._call_later(function, *args, **kwargs)
             raise self._refusal(self._async_core, admission)
         try:
@@ -263,7 +263,8 @@ class CircuitBreaker(Guard[AdmittedCall]):
         try:
             new_mode = core.ask(report, AFTERWARDS)
         except StorageUnavailable:
-            # The function has returned; an unreachable store must not replace its result.
+            # The function has returned, so an unreachable store must not replace its result by an
+            # error.
             return
         if new_mode is not None and core.observers:
             call = self._new_call(core)

@@ -65,7 +65,7 @@ class Guard(Part, ABC, Generic[T]):
             type(function) is FunctionType
             and function.__code__.co_flags & NOT_PLAIN == CO_COROUTINE
         ):
-            # As `is_async` finds below, in less time.
+            # A faster form of the check `is_async` below.
             return self._call_later(function, *args, **kwargs)  # type: ignore[return-value]  # R is the coroutine
         if not callable(function):
             raise not_callable(function, "function")
@@ -183,7 +183,7 @@ class _EnteredEntry(_UsedEntry[T]):
     """
 
     def __del__(self) -> None:
-        # An interruption came before the first line of `__exit__`, or during its last one.
+        # An interruption arrived before the first line of `__exit__`, or during its last line.
         self._leave(self._ticket, GeneratorExit())
 
 

@@ -252,7 +252,7 @@ class Idempotency(Part):
         )
 
     async def _stored_ending(self, core: Core, key: str, payload: object) -> Ending:
-        # With this reach no step is ever run.
+        # With this argument, the step is never executed.
         return await self._run_once(
             core, key, cast("AttemptStep", None), payload, AllowedActions.STORED
         )

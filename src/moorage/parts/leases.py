@@ -61,7 +61,7 @@ class Leases:
         in_child(self, Leases._forget_all)
 
     def _forget_all(self) -> None:
-        # What a parent holds is the parent's to spend.
+        # The parent process may still spend the tokens that it holds.
         self._held.clear()
         self._lock = threading.Lock()
 

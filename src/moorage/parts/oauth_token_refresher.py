@@ -361,7 +361,7 @@ class AsyncOAuthTokenRefresher(_Refresher):
     def _forget_task(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # the exception may have no other reader
+            task.exception()  # no other code may read the exception
 
     @documented_by(OAuthTokenRefresher.get)
     async def get(self, service: str, tenant: str | None, /) -> Any:  # noqa: D102 - documented by its twin

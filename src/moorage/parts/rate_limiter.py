@@ -108,7 +108,7 @@ class RateLimiter(Guard[None]):
         self._leases = Leases(service.limits, lease) if count(lease, "lease") > 1 else None
         self._questions: BoundedCache[tuple[str | None, int, int], Admission] = BoundedCache(_KEYS)
         self._parts = common_parts(service.limits)
-        # Processes that start at the same time start with different parts.
+        # Processes that start at the same time begin with different parts.
         self._turns = itertools.count(os.getpid())
         admission_request = self._question_for(None, 1)
         self._question = admission_request if self._parts == 1 and self._leases is None else None
@@ -187,7 +187,7 @@ class RateLimiter(Guard[None]):
                 except BaseException:
                     withdraw(core, admission_request.gates, admission)
                     raise
-        # Granted tokens are spent, so nothing has to be given back from here on.
+        # Granted tokens are spent, so no later step has to return them.
         awaitable = function(*args, **kwargs)
         if type(awaitable) is not CoroutineType and not can_be_awaited(awaitable):
             raise not_awaitable_error(function)

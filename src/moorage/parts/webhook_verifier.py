@@ -99,7 +99,7 @@ class WebhookVerifier(Part):
         provider = _provider_in(secrets)
         fixed_secrets = () if provider is not None else read_secrets(secrets)
         settings = _Parameters(parameters or {})
-        # A crash report shows the arguments of the frame that raises.
+        # A crash report shows the arguments of the frame that raises an error.
         del secrets, parameters
         chosen_scheme = scheme if isinstance(scheme, WebhookScheme) else webhook_scheme(scheme)
         service = Service(name or chosen_scheme.name, circuit=None, retry=None)
@@ -196,7 +196,7 @@ class WebhookVerifier(Part):
         """
         sync_receiving = self._sync_receiving
         if self._unclaimed:
-            # There is nothing to wait for, so no flow is needed.
+            # No step waits here, so no flow is needed.
             events = sync_receiving.verify_on_fast_path(headers, body, tenant)
             if events is not None:
                 sync_receiving.notify_received(events, tenant)

@@ -120,7 +120,8 @@ class BatchDelivery:
         remaining_runs = deque(_runs_of_one_record(runs))
         transformed_runs: list[PendingRun] = []
         is_complete, was_stopped = True, False
-        # Only the record in progress counts as begun, so that a stop and a revocation wait for it.
+        # Only the record in progress counts as begun, so that stopping and revoking wait only for
+        # it.
         self.in_flight.put_back(remaining_runs)
         while remaining_runs:
             if is_stopped() and not was_stopped:

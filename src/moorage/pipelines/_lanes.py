@@ -90,10 +90,10 @@ class Lane:
         """Deliver batches until the lane has no more records, or is stopped and needs no more."""
         while batch := await self._next_batch():
             if not await self._delivery.deliver(batch, is_stopped=self._is_stopped):
-                # Later records of the same keys must not overtake those that were left.
+                # Later records must not overtake unfinished records with the same key.
                 return
             self._delivered(self, batch)
-            # Waiting for the next batch must not keep this one in memory.
+            # While the worker waits for the next batch, this batch must not stay in memory.
             del batch
 
     async def _next_batch(self) -> list[PendingRun]:

@@ -75,7 +75,7 @@ class SharedFetches(Generic[V]):
         try:
             return await asyncio.shield(current_fetch.task)
         except ConnectorError as error:
-            # Each task gets its own error, because a shared one would collect all tracebacks.
+            # Each task gets its own error, because a shared error would collect all tracebacks.
             raise copy(error) from None
 
     def _begin(self, key: Hashable, fetch: Callable[[], Awaitable[V]]) -> _Fetch[V]:

@@ -203,7 +203,8 @@ class Pipeline:
             self._stopping.set()
             self._ending.stop()
             self._numbers.state = PipelineState.DRAINING
-            # Without a record, the source could not commit later ones that other lanes have begun.
+            # Without a record here, the source could not commit later records that other lanes have
+            # begun.
             self._lanes.stop({} if self._failure else self._in_flight.begun_until())
             reading.cancel()
             _, unfinished_lanes = await asyncio.wait(lanes, timeout=self._config.drain)
@@ -230,7 +231,7 @@ class Pipeline:
         try:
             await work
         except PipelineStopping:
-            # A record of this lane stays open, so none after it needs to be processed.
+            # A record of this lane stays open, so the records after it need not be processed.
             self._lanes.stop({})
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -262,7 +263,7 @@ class Pipeline:
                 return
             self._numbers.received += len(records)
             self._lanes.put(self._in_flight.admit(records))
-            # Waiting for the next records must not keep these in memory.
+            # While the worker waits for the next records, these records must not stay in memory.
             del records
 
     async def _open(self) -> None:
@@ -322,7 +323,7 @@ class Pipeline:
             await asyncio.sleep(seconds)
             records = self._in_flight.open_records()
             if records:
-                # The next attempt comes soon; if it fails too, records are delivered again.
+                # The next attempt follows soon; if it fails too, records are delivered again.
                 with suppress(ConnectorError):
                     async with self._committing:
                         await self._source.extend(records)

@@ -106,7 +106,7 @@ class DeadLetterTopic:
             for name, value in zip(_NAMES, values, strict=True)
             if value is not None
         ]
-        # A record that was read from a topic of dead letters has such headers already.
+        # A record from a topic of dead letters has such headers already.
         attributes = [pair for pair in record.attributes if pair[0].lower() not in _HEADERS]
         message = attrs.evolve(message_of(record), headers=(*attributes, *headers))
         operation = self.publisher.publish(self.topic, message)

@@ -135,13 +135,14 @@ def signals_call(
             loop.add_signal_handler(number, function)
             earlier_handlers[number] = earlier_handler
             if at_once is not None:
-                # The loop is notified through its file descriptor, whatever the handler is.
+                # The event loop is notified through its file descriptor, whatever the signal
+                # handler is.
                 signal.signal(number, handler)
     try:
         yield
     finally:
         for number, earlier_handler in earlier_handlers.items():
             loop.remove_signal_handler(number)
-            # A handler of a program that embeds Python is None, and cannot be set again.
+            # The handler is None if a program that embeds Python set it, and cannot be set again.
             with suppress(TypeError):
                 signal.signal(number, earlier_handler)

@@ -193,7 +193,7 @@ class SchemaDecoder(_SchemaTransform):
         except SchemaNotFound:
             complete = None
         except VendorRejected as error:
-            # The record is not to blame if the registry refuses the request.
+            # If the registry refuses the request, the record is not to blame.
             raise ConfigurationError(
                 f"The schema registry refused to return a schema: {error.message}",
                 path="registry",

@@ -63,7 +63,7 @@ class SupervisedPipeline:
         self._worker = worker
         self._interval = interval
         self._stopping = asyncio.Event()
-        # One value, because another thread may read the numbers between two runs.
+        # A single value, because another thread may read the numbers between two batches.
         self._runs: tuple[Pipeline | None, PipelineStatistics] = (None, PipelineStatistics())
         self._is_paused = False
 

@@ -66,7 +66,8 @@ def run_now(flow: Coroutine[Any, Any, R]) -> R:
     try:
         flow.send(None)
     except StopIteration as stop:
-        # A name for the value would be held by this frame, and that by the exception, in a circle.
+        # With a local name for the value, this frame and the exception would form a reference
+        # cycle.
         return stop.value  # type: ignore[no-any-return]  # what the coroutine returned
     flow.close()
     raise SuspendedError(
@@ -141,7 +142,7 @@ def guarded_port(
         try:
             raise _public_error(failure, convert, is_async=False)
         finally:
-            # Else the traceback holds this frame, and the frame the error.
+            # Otherwise the traceback would refer to this frame, and the frame to the error.
             del failure
 
     return guarded_call
@@ -161,7 +162,7 @@ def guarded_async(
         try:
             raise _public_error(failure, convert, is_async=True)
         finally:
-            # Else the traceback holds this frame, and the frame the error.
+            # Otherwise the traceback would refer to this frame, and the frame to the error.
             del failure
 
     return guarded_call
@@ -227,7 +228,7 @@ def incoming_as_async(
 
     async def lifted_call(*args: P.args, **kwargs: P.kwargs) -> AsyncIncoming:
         incoming: Any = verb(*args, **kwargs)
-        # The flow refuses what is not an answer, and says of which type it is.
+        # The flow refuses a value that is not awaitable, and names its type.
         return _AsyncIncoming(incoming) if hasattr(incoming, "read") else incoming
 
     return lifted_call
@@ -396,14 +397,14 @@ def rest_within(
             except BaseException as error:  # noqa: BLE001 - thrown into the coroutine
                 thrown_error = error
             else:
-                if answer is None:  # all that asyncio ever answers
+                if answer is None:  # asyncio sends no other value
                     return (yield from steps)  # type: ignore[no-any-return]  # what it returned
             try:
                 item = steps.send(answer) if thrown_error is None else steps.throw(thrown_error)
             except StopIteration as stop:
                 return stop.value  # type: ignore[no-any-return]  # what the coroutine returned
             finally:
-                # Else the traceback holds this frame, and the frame the error.
+                # Otherwise the traceback would refer to this frame, and the frame to the error.
                 del thrown_error
     except cancelled_class:
         if not end():
@@ -483,7 +484,7 @@ def step_async(function: Callable[[], Any], core: Core) -> AttemptStep:
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
             call.weigh_effects(error, signature)
             return AttemptResult(error=error)
-        # It has run, so this is no refusal: what it did is done.
+        # The function has run, so the error must not claim that nothing was done.
         raise not_awaitable_error(function)
 
     return step

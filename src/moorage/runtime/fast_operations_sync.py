@@ -84,7 +84,7 @@ def perform(
         call_ending = run_now(flows.follow(call, permit, failure, step, next_signature))
         return value_of(call_ending)  # type: ignore[no-any-return]  # the operation's
     finally:
-        # Else the traceback holds this frame, and the frame the error.
+        # Otherwise the traceback would refer to this frame, and the frame to the error.
         del call_ending, failure
 
 

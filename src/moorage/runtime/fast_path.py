@@ -144,7 +144,7 @@ def admit_first_attempt(
     except BaseException as error:
         end_refused_call(flows, plan, began, call, error, request)
         raise
-    # In place: between the answer and the caller no function is called that could be interrupted.
+    # Inline, so that no function call between the grant and the caller can be interrupted.
     if admission[0] > NEEDS_TOKEN and call is None and not flows.core.observers:
         raise flows.refused(plan, began, admission)
     return admission

@@ -77,7 +77,7 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
         start_time = core.nanoseconds() if identity is None else identity.started
     permit = None
     if plan.admission is not None:
-        # The same as `admit`, without its frame.
+        # The same as `admit`, without its stack frame.
         answer = plan.ask
         try:
             if answer is None:  # only event loops a store
@@ -108,7 +108,7 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
                 raise
         permit = admission[2]
     call_ending = None
-    # Without observers, nothing needs a time of its own.
+    # Without observers, no event needs a separate time.
     attempt_start = start_time
     is_reported = False
     try:
@@ -144,7 +144,7 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
     try:
         return value_of(call_ending)  # type: ignore[no-any-return]  # the function's
     finally:
-        # Else the traceback holds this frame, and the frame the error.
+        # Otherwise the traceback would refer to this frame, and the frame to the error.
         del call_ending
 
 
@@ -170,7 +170,7 @@ def run_in_slot(
         finally:
             release(bulkhead_key, holder)
     except BaseException as error:
-        # An interruption may have come into the line above, and a slot has no lease.
+        # An interruption may arrive in the line above, and a slot has no lease that ends.
         release(bulkhead_key, holder)
         flows.notify_interruption(call, error)
         raise
@@ -188,7 +188,7 @@ def call(  # noqa: C901 - a frame less for every call
     start_time = core.nanoseconds() if state is None else state.started
     sent_request: Request | None
     sent_request, url = outgoing_request(flows, plan, start_time, request, state)
-    # Nothing is called before this is inside the `try`, so no interruption comes between.
+    # No function is called before the `try` begins, so no interruption can come in between.
     try:
         grants = (
             []
@@ -198,7 +198,7 @@ def call(  # noqa: C901 - a frame less for every call
             else [run_now(request_admission(flows, plan, start_time, state, request))]
         )
     except BaseException:
-        url = ""  # which no error is to show
+        url = ""  # the traceback must not show it
         raise
     first_end: Ending | None = None
     leading_attempt: FirstAttempt | None = None
@@ -248,12 +248,12 @@ def call(  # noqa: C901 - a frame less for every call
         flows.return_grants(plan, grants)
         flows.notify_interruption(state or call_after_attempt(plan, start_time, request), error)
         url = ""
-        error.__traceback__ = None  # the frames below hold what was sent
+        error.__traceback__ = None  # the inner frames contain the sent data
         raise
     try:
         return value_of(call_ending)  # type: ignore[no-any-return]  # a Response
     finally:
-        # Else the traceback holds this frame, and the frame the error.
+        # Otherwise the traceback would refer to this frame, and the frame to the error.
         del call_ending, first_end, leading_attempt
 
 
@@ -269,7 +269,7 @@ def _with_credentials(
     except ConnectorError as error:
         outcome = None, FirstAttempt((None, error), None, None)
     except BaseException:
-        state.attempt_started = None  # nothing has left
+        state.attempt_started = None  # nothing was sent
         raise
     return outcome
 
@@ -296,7 +296,7 @@ def call_tracked(
         finally:
             release(plan.bulkhead_key, state)
     except BaseException as error:
-        # An interruption may have come into the line above, and a slot has no lease.
+        # An interruption may arrive in the line above, and a slot has no lease that ends.
         release(plan.bulkhead_key, state)
         flows.notify_interruption(state, error)
         raise
@@ -338,12 +338,12 @@ def call_keyed(  # noqa: PLR0917 - those of `call`, and its key
         flows.release_key(state, protection, owner, fence)
         flows.return_grants(plan, grants)
         flows.notify_interruption(state, error)
-        error.__traceback__ = None  # the frames below hold what was sent
+        error.__traceback__ = None  # the inner frames contain the sent data
         raise
     try:
         return value_of(call_ending)  # type: ignore[no-any-return]  # a Response
     finally:
-        # Else the traceback holds this frame, and the frame the error.
+        # Otherwise the traceback would refer to this frame, and the frame to the error.
         del call_ending
 
 
@@ -389,7 +389,7 @@ def _send_with_claim(  # noqa: PLR0917 - all that `call_keyed` has
         step = Exchange(core, call, request, leading_attempt)
         return run_now(flows.continue_claimed(call, protection, fence, grants, step))
     except BaseException:
-        # It may have left before an interruption.
+        # The request may have been sent before the interruption.
         if will_be_sent and not call.attempts:
             call.leave()
         raise
@@ -429,7 +429,7 @@ def run_keyed(  # noqa: PLR0917 - those of `run`, and its key
     try:
         return value_of(call_ending)  # type: ignore[no-any-return]  # the function's
     finally:
-        # Else the traceback holds this frame, and the frame the error.
+        # Otherwise the traceback would refer to this frame, and the frame to the error.
         del call_ending
 
 

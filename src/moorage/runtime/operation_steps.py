@@ -68,7 +68,7 @@ def operation_async(operation: AsyncOperation[Any], core: Core) -> AttemptStep:
             return AttemptResult(error=attempt_timeout_error())
         except Exception as error:  # noqa: BLE001 - carried, not swallowed
             return _failed_attempt(operation, call, error, signature)
-        # It has been performed, so this is no refusal: its effect has happened.
+        # The operation has been performed, so the error must not claim that nothing was done.
         raise not_awaitable_error(operation.perform)
 
     return step
@@ -115,7 +115,7 @@ def fast_plan(
             plan = plans.get((service, tenant, None))
             if plan is not None and plan.service.has_endpoint(operation.name):
                 return None
-    except TypeError:  # a name that is none, which the flow refuses
+    except TypeError:  # not a valid name; the flow refuses it
         return None
     return None if plan is None or plan.bulkhead is not None else plan
 
@@ -139,8 +139,8 @@ def fast_exchange_plan(
     try:
         plan = plans.get((service, tenant, operation.name if endpoint is None else endpoint))
         if plan is None and endpoint is None:
-            plan = plans.get((service, tenant, None))  # there only if the service has no endpoints
-    except TypeError:  # a name that is none, which the flow refuses
+            plan = plans.get((service, tenant, None))  # exists only if the service has no endpoints
+    except TypeError:  # not a valid name; the flow refuses it
         return None
     return None if plan is None or plan.bulkhead is not None else plan
 

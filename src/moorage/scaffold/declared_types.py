@@ -338,7 +338,7 @@ def is_word(kind: Any) -> bool:
 def _field(name: str, kind: Any, *, required: bool) -> ValueField:
     is_union = get_origin(kind) in {Union, UnionType}
     types = get_args(kind) if is_union else (kind,)
-    # The first type of a union is the one that others are converted to.
+    # Other types of a union are converted to its first type.
     used_type, *other_types = (item for item in types if item is not NoneType)
     others = any(map(attrs.has, other_types))
     is_optional = NoneType in types

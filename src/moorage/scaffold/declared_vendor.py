@@ -243,7 +243,7 @@ def sent_field(expression: str, field: ValueField) -> dict[str, str]:
             if is_object
             else f"None if {expression} is None else {sent_value}"
         )
-    # A parameter is called `from_`, since Python has a keyword of that name.
+    # A parameter `from` is called `from_`, because `from` is a Python keyword.
     return {field.name.rstrip("_"): sent_value}
 
 
@@ -335,7 +335,7 @@ def _is_readable(kind: Any) -> bool:
 
 
 def _word_row(name: str, kind: Any) -> str:
-    # Most enumerations have a word for what is not known.
+    # Most enumerations have a member for unknown values.
     member = "UNKNOWN" if "UNKNOWN" in kind.__members__ else _first_word(kind).name
     of = f"of=sdk.same({kind.__name__})"
     arguments = [f'"{name}"', of, f"otherwise={kind.__name__}.{member}"]

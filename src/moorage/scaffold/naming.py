@@ -59,7 +59,7 @@ def rename_template(text: str, name: str) -> str:
 
     def replacement(match: re.Match[str]) -> str:
         word = spellings[match[0]]
-        # Names with dashes and host names cannot have underscores.
+        # Names with dashes and host names must not contain underscores.
         return word.replace("_", "-") if _DASHED.match(text, match.end()) else word
 
     return _SPELLINGS.sub(replacement, text)

@@ -142,7 +142,7 @@ class _Server:
     def _check_token(self, text: str) -> None:
         scheme, _, token = text.partition(" ")
         digest = sha256(token.strip().encode("utf-8", "surrogatepass")).digest()
-        # All digests are compared, so that the time does not depend on which one matches.
+        # All digests are compared, so that the time does not reveal which one matches.
         is_known = [compare_digest(digest, token_digest) for token_digest in self._digests]
         if scheme.lower() != "bearer" or not any(is_known):
             challenge = (("WWW-Authenticate", "Bearer"),)

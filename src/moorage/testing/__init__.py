@@ -102,7 +102,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits.checks import waiting_at_most as waiting_at_most
 
 _HOME: Final = {
-    # time and chance that a test decides about
+    # virtual time and random numbers
     "VirtualClock": "fakes.clock",
     "VirtualSleeper": "fakes.clock",
     "AsyncVirtualSleeper": "fakes.clock",
@@ -114,7 +114,7 @@ _HOME: Final = {
     "ScriptedHttpClient": "fakes.http",
     "AsyncScriptedHttpClient": "fakes.http",
     "UnexpectedRequest": "fakes.http",
-    # a network that fails
+    # a network with faults
     "FaultNetwork": "fakes.faults",
     "AsyncFaultNetwork": "fakes.faults",
     "FaultSchedule": "fakes.faults",
@@ -148,7 +148,7 @@ _HOME: Final = {
     # exchanges that were recorded
     "Cassette": "cassettes.cassette",
     "NotRecorded": "cassettes.cassette",
-    # what happened
+    # recorded events
     "RecordingObserver": "fakes.observer",
     "MemoryBroker": "fakes.message_broker",
     "StoredMessage": "fakes.message_broker",
@@ -161,7 +161,7 @@ _HOME: Final = {
     # running a conformance kit
     "name_of": "kits.checks",
     "waiting_at_most": "kits.checks",
-    # what every adapter of a port must do: modules
+    # the conformance kits of the ports, as modules
     "contract_conformance": "kits",
     "accounting_conformance": "kits",
     "bank_conformance": "kits",

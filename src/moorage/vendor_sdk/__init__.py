@@ -251,7 +251,7 @@ _HOME = {
     "delete": "vendor_sdk.operations",
     "filled_path": "vendor_sdk.operations",
     "form_pairs": "vendor_sdk.operations",
-    # answers
+    # responses
     "Answer": "vendor_sdk.answers",
     "as_answer": "vendor_sdk.answers",
     "check_done": "vendor_sdk.answers",

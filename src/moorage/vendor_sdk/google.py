@@ -86,7 +86,7 @@ def google_account(credentials: Secret) -> GoogleAccount:
         }
         account = GoogleAccount(**fields)
     except (AttributeError, TypeError, ValueError):
-        pass  # raised below, where no frame contains the key
+        pass  # raised below, where no stack frame contains the key
     else:
         return account
     raise _no_key_error()

@@ -30,7 +30,7 @@ class AccountTokens:
         others: CredentialProvider | None,
     ) -> None:
         self._tokens = tokens
-        # Whoever looks a client up finds it as long as this is here.
+        # While this object exists, looking up a client finds it.
         self._known = {name: (token_store_name(client), client) for name, client in clients.items()}
         self._others: Any = NoCredentials() if others is None else others
         # Only the host's provider stores credentials of consents.
@@ -60,7 +60,7 @@ class AsyncAccountTokens:
         others: AsyncCredentialProvider | None,
     ) -> None:
         self._tokens = tokens
-        # Whoever looks a client up finds it as long as this is here.
+        # While this object exists, looking up a client finds it.
         self._known = {name: (token_store_name(client), client) for name, client in clients.items()}
         self._others: Any = others
         self.rotate = getattr(others, "rotate", None)

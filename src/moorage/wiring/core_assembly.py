@@ -119,8 +119,8 @@ def sync_core(ports: Ports) -> WiredCore:
     )
     core = _with_cache(core, ports, lambda verb: as_async(guarded_port(verb, cache_failure)))
     core, claims = with_stores(core, ports, state, sync_store_verbs)
-    # Beside a real exchange the watch costs nothing. A client of the host's may be a fast stand-in,
-    # and is watched wherever the flow sends, as with the first call of each service.
+    # Next to a real exchange the watch costs nothing. A client of the host may be a fast stand-in,
+    # so it is watched wherever the flow sends, for example at the first call of each service.
     fast_send = send if defaults.is_ours(http) else client_send
     return WiredCore(core, http, fast_send, claims, _sync_credential_verbs, waits=False)
 
@@ -267,7 +267,7 @@ def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
     """Return the core with a cache: the application's, or one in the memory of this process."""
     cache, find_now = ports.cache, None
     if cache is None:
-        # Memory never makes a task wait.
+        # A store in memory never makes a task wait.
         cache, guard = defaults.LazyAdapter(lambda: defaults.memory_cache(ports.clock)), as_async
         find_now = _verb(cache, "find", "cache")
     find_answers, store, delete = (

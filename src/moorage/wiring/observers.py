@@ -100,7 +100,7 @@ class Observers:
         )
         self._usual_listeners = self._listeners_with(())
         self._listeners: dict[tuple[tuple[type[Event], ...], ...], SuccessListeners] = {}
-        # Replaced as a whole, by any thread.
+        # Only replaced as a whole, so that any thread may do so.
         self._latest: tuple[list[tuple[type[Event], ...]], SuccessListeners] = ([], NO_LISTENERS)
 
     def __bool__(self) -> bool:
@@ -162,7 +162,7 @@ class Observers:
             listeners: the listeners that the call had when it started.
             facts: the facts of the end of the call and of its attempt.
         """
-        # As in `notify_observers`.
+        # As in the function `notify_observers`.
         frame = self._here.frame
         attempt_ends, end_listeners, event = listeners.attempt_ends, listeners.ends, None
         if frame[0] is not None:
@@ -368,7 +368,7 @@ def _is_no_failure(event: Event) -> bool:
 
 def _accepted_events(observer: Observer) -> tuple[tuple[type[Event], ...], bool]:
     """Return the event classes that an observer accepts, and whether it wants only failures."""
-    # Read statically first, because a stand-in may have every attribute that it is asked for.
+    # Looked up statically first, because a mock may have every attribute that is requested.
     plain_observer = getattr(observer, "__func__", observer)
     kinds: Any = (Event,)
     if inspect.getattr_static(plain_observer, "event_classes", None) is not None:
@@ -496,7 +496,7 @@ def _success_writer(log: Any) -> Callable[[SuccessFacts], int] | None:
 
 def _current_trace() -> str | None:
     """Return the id of the current OpenTelemetry trace; empty without one."""
-    # Never imported here: a caller that has a trace has imported it.
+    # Not imported here: a caller with a trace has imported the module.
     contexts: Any = sys.modules.get("opentelemetry.context")
     found_context = None if contexts is None else contexts.get_current()
     trace: Any = sys.modules.get("opentelemetry.trace") if found_context else None

@@ -135,7 +135,7 @@ def _open_store(url: str, prefix: str, options: dict[str, Any]) -> Any:
     path = _sqlite_file(url)
     if path is not None:
         return _class("state.sqlite", f"{prefix}SqliteStorage")(path, **options)
-    # A driver may be named, as SQLAlchemy does: postgresql+psycopg.
+    # The scheme may name a driver, as in SQLAlchemy: postgresql+psycopg.
     scheme = url.partition("://")[0]
     open_served = None if scheme in _HOMES else _opener_of_scheme(scheme)
     if open_served is not None:
@@ -238,7 +238,7 @@ def _hosts_and_path(rest: str, *, is_database: bool) -> str:
     authority = _PATH_START.split(rest, maxsplit=1)[0]
     user, at, _ = authority.rpartition("@")
     if is_database and not at and ":" in authority:
-        # In the address of a database a password may contain slashes and question marks.
+        # A password in a database URL may contain slashes and question marks.
         user, at, _ = rest.partition("@") if "@" in rest else ("", "", "")
     return rest[len(user + at) :].partition("?")[0]
 

@@ -102,7 +102,7 @@ def sync_store_verbs(state: Any) -> dict[str, Any]:
 def async_store_verbs(state: Any) -> dict[str, Any]:
     """Return an asynchronous store's methods, which convert exceptions foreign to moorage."""
     if _is_memory(state):
-        # Memory never makes a task wait.
+        # A store in memory never makes a task wait.
         shared_store = getattr(state, "shared", state)
         return sync_store_verbs(shared_store)
     execute = with_timeout(state.execute, 1)
@@ -139,7 +139,7 @@ def with_stores(
             core,
             renewals=renewals,
             compares_bytes=compares_bytes,
-            # A claim has a tag of its own, so the store may have it on another node.
+            # A claim has its own hash tag, so the store may keep it on another node.
             separate_keys=not getattr(state, "mixes_tags", False),
         )
         return core, state
@@ -212,7 +212,7 @@ def _with_separate_keys(core: Core, claims: Core, *, register: Core) -> Core:
     def post(command: Any) -> None:
         core_for(command).post(command)
 
-    # Only what guards attempts is asked at once, and that is no claim.
+    # Only the protections of attempts are asked at once, and a claim is not one of them.
     return evolve(core, execute=execute, post=post, separate_keys=True)
 
 

@@ -261,7 +261,7 @@ def follow_calls(
                 if shown_calls == count:
                     break
     except KeyboardInterrupt:
-        pass  # Ctrl-C is the usual end
+        pass  # Ctrl-C is the usual way to end this command
     finally:
         signal.signal(signal.SIGTERM, previous_handler)
     return CommandResult({"shown": shown_calls}, [f"{shown_calls} shown"])

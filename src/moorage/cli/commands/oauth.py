@@ -55,7 +55,7 @@ def login(
     """
     parameters = dict(_pair(pair) for pair in parameter)
     vault = open_vault(client.credentials, migrate=migrate)
-    # An error must come before the person is asked.
+    # Errors must be raised before the person is asked to act.
     vault.has(client.service, client.tenant)
     endpoints = {
         "authorization_endpoint": authorize_url,

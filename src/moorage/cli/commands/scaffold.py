@@ -305,7 +305,7 @@ def _deployment(name: str, port: int, context: Context) -> WorkerDeployment:
         name,
         source.tree,
         source.file.read_text("utf-8"),
-        # Units and manifests cannot contain every possible file name.
+        # Unit files and manifests cannot contain every file name.
         file=f"moorage{source.file.suffix}",
         environment=context.environment,
         port=port,

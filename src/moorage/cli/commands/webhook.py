@@ -156,7 +156,7 @@ def listen(
         while not broken_pipes and (count is None or received_webhooks < count):
             listener.handle_request()
     if broken_pipes:
-        # The reader closed the pipe.
+        # The reader has closed the pipe.
         raise broken_pipes[0]
     return CommandResult(
         {"seen": received_webhooks, "genuine": genuine_webhooks},

@@ -270,7 +270,7 @@ def read_datev(body: bytes) -> DatevBatch:
     for line, row in rows:
         if row:
             bookings.append(_read_row(row, f"line {line}", header, columns))
-            # One locked booking locks the whole batch.
+            # One locked booking makes the whole batch locked.
             header["is_locked"] |= row[_LOCKED - 1] == "1"
     return DatevBatch(**header, bookings=tuple(bookings))
 

@@ -231,7 +231,7 @@ def _transaction(item: _Details, total: Money, count: int, *, reversal: bool) ->
         signed_amount: Money | None = amount if credit else -amount
     else:
         signed_amount = total if count == 1 else None
-    # A payment that comes back has the parties of the first one.
+    # A returned payment states the parties of the original payment.
     is_return = reversal or item.transaction.return_reason is not None
     counterparty = item.debtor if credit is not is_return else item.creditor
     return evolve(item.transaction, amount=signed_amount, counterparty=counterparty)

@@ -239,7 +239,7 @@ class _Index:
             is_whole: False if the payments of the entry do not add up to its amount.
         """
         reason, items = self._match_payment(entry, transaction, is_whole=is_whole)
-        # A tuple is in the order of the list already.
+        # A tuple has the order of the list already.
         ordered_matches = (
             items
             if isinstance(items, tuple)

@@ -199,7 +199,7 @@ def _account(field: _Field) -> StatementAccount:
 def _day(field: _Field, text: str) -> date:
     year, month, day = int(text[:2]), int(text[2:4]), int(text[4:])
     year += 1900 if year >= _OLD_YEARS else 2000
-    if month == 2 and day in {29, 30}:  # banks that count 30 days a month have these value dates
+    if month == 2 and day in {29, 30}:  # banks that count 30 days per month use such value dates
         day = min(day, monthrange(year, month)[1])
     try:
         return date(year, month, day)

@@ -71,7 +71,7 @@ class CreditorReference:
 def _is_creditor_id(_: object, __: object, value: Any) -> None:
     match = _CREDITOR_ID.fullmatch(value) if isinstance(value, str) else None
     if match is not None and match[1] in COUNTRIES:
-        # The business code in places five to seven does not count, nor do signs.
+        # Neither the business code in positions five to seven nor signs count.
         counted = match[0][:4] + _NOT_COUNTED.sub("", match[0][7:])
         if len(counted) > 4 and are_right(counted):
             return

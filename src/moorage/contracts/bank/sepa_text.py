@@ -25,7 +25,7 @@ def _pairs(text: str) -> dict[str, str]:
 
 _LETTERS: Final = {
     **_pairs("ä=ae ö=oe ü=ue ß=ss æ=ae ø=o å=a œ=oe đ=d ð=d þ=th ł=l ħ=h ı=i ŋ=ng ŧ=t"),
-    # Greek and Cyrillic, as passports write them.
+    # Greek and Cyrillic letters, transliterated as in passports.
     **_pairs("α=a β=v γ=g δ=d ε=e ζ=z η=i θ=th ι=i κ=k λ=l μ=m ν=n ξ=x ο=o π=p ρ=r σ=s τ=t"),
     **_pairs("υ=y φ=f χ=ch ψ=ps ω=o"),
     "ς": "s",
@@ -99,7 +99,7 @@ def _latin(character: str) -> str:
         return replacement
     if character.isspace():
         return " "
-    # An accent is a mark after its letter in this form; a ligature is its letters.
+    # In this form an accent is a mark after its letter, and a ligature becomes its letters.
     parts = [
         part for part in unicodedata.normalize("NFKD", character) if not unicodedata.combining(part)
     ]

@@ -169,7 +169,7 @@ def read_iso_20022(
     reading = _ParserHandlers(messages, readers)
     try:
         for number, piece in enumerate(pieces(source, largest)):
-            # White space must not precede the declaration, and some transfers add it.
+            # White space must not precede the XML declaration, but some transfers add it.
             reading.parser.Parse(piece if number else piece.lstrip(b" \t\r\n"), False)
         reading.parser.Parse(b"", True)
     except expat.ExpatError as error:
@@ -177,7 +177,7 @@ def read_iso_20022(
             f"The file is not well-formed XML: it is damaged or cut off at line {error.lineno}."
         )
     except (LookupError, ValueError):
-        # Python's errors for an encoding that is unknown, or that XML does not allow.
+        # The types of Python's errors for an encoding that is unknown or that XML does not allow.
         reading.refuse("The file names an encoding that moorage cannot read.")
     del reading.parser  # its handlers are methods, so that each keeps the other alive
     return reading.message, reading.top.needed("Document")
@@ -225,7 +225,7 @@ class _ParserHandlers:
             self._check_message(namespace, local_name)
             self._space = namespace
         elif namespace != self._space:
-            # Supplementary data of another standard may have elements of the same names.
+            # Supplementary data of other standards may use the same element names.
             local_name = f"{namespace} {local_name}"
         node = Node(local_name, self.parser.CurrentLineNumber, attributes or None)
         parent = self._stack[-1]
@@ -258,7 +258,7 @@ class _ParserHandlers:
             except InvalidData as error:
                 error.field = f"{self.place()}/{error.field}"
                 raise
-            # The elements of the part do not count any longer.
+            # The elements of the part that was just read no longer count.
             self._elements = self._starts[-1]
             node.children = node.texts = node.attributes = None
         self._stack.pop()
@@ -267,7 +267,7 @@ class _ParserHandlers:
 
     def _text(self, text: str) -> None:
         node = self._stack[-1]
-        # White space between elements is not a text of theirs.
+        # White space between child elements is not part of an element's text.
         if node.children is None:
             if node.texts is None:
                 node.texts = []

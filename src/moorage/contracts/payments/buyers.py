@@ -113,7 +113,8 @@ def _may_be_charged(error: BaseException) -> bool:
         return True
     details = vars(error)
     if isinstance(error, (InvalidData, ConfigurationError)):
-        # Before a call this is a wrong argument; after it, perhaps an answer that cannot be read.
+        # Before a call this value is a wrong argument; after a call, it may be an unreadable
+        # response.
         return "_signature" in details or bool(details.get("_acted"))
     if isinstance(error, DeadlineExceeded) and "_acted" not in details:
         return True

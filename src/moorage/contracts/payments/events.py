@@ -195,7 +195,7 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
         before,
         captures=captures,
         refunds=refunds,
-        # A capture reduces the authorised amount, whenever it is reported.
+        # A capture reduces the authorised amount, even if it is reported late.
         authorized=(update.captures and update.authorized) or before.authorized,
         captured=_total(before.captured, before.captures, captures),
         refunded=_total(before.refunded, before.refunds, refunds),

@@ -55,7 +55,7 @@ def unknown_page(view: PageContext) -> Page:
     ]
     for name in view.reader.boxes:
         if view.reader.count(name, EntryQuery(states={EntryState.UNKNOWN})).number:
-            # The filter and the page of one queue say nothing about another one.
+            # The filter and the page of one queue do not apply to another queue.
             fields = {"box": name, **(view.fields if view.get("box") == name else {})}
             queue_view = view._replace(fields=fields)
             sections.append(queue_section(queue_view, EntryState.UNKNOWN))

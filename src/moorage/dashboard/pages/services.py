@@ -178,7 +178,7 @@ def _unknown_keys(view: PageContext) -> list[Node]:
     try:
         calls = view.reader.unknown_calls()
     except ConnectorError:
-        # The section of the latest failures says that the log cannot be read.
+        # The section with the latest failures already reports that the log cannot be read.
         return []
     if not calls:
         return []

@@ -135,7 +135,7 @@ def _read_credentials(written: object) -> tuple[AnyCredentials | None, str, str]
             return credentials, problem, remedy
     except InvalidData as error:
         problem = error.message
-        # Other fields of a table depend on each other, so the remedy describes the whole table.
+        # Other fields of the table depend on each other, so the remedy describes the whole table.
         remedy = error.remedy if error.field in _SECRETS else _REMEDY
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
         problem = "A field of the credential has an invalid value."
@@ -235,5 +235,5 @@ def _stored_value(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, StrEnum):
         return value.value
-    # The rest are signing methods, and JSON values, where a tuple becomes a list.
+    # The remaining values are signing methods, and JSON values, in which a tuple becomes a list.
     return _table(value) if isinstance(value, get_args(Signing)) else value

@@ -265,7 +265,7 @@ def _values_of(
         *distinctive_values(names.credentials_in_head(url, headers)),
         *distinctive_values(secret_segments(base_url)),
     }
-    # A part that has parts of its own, such as a scheme, is no secret.
+    # A part that itself has parts, such as a scheme, is no secret.
     single_line_values = {value for value in values if _SINGLE.fullmatch(value)}
     words = [
         *(values - single_line_values),

@@ -82,7 +82,8 @@ class StoreCachedAnswers:
         """Return the new state, and True if the answers were stored."""
         entry = _present_values(states[0], now)
         if self.mark != (0 if entry is None else entry[2]):
-            # The command was sent twice after a lost reply: it has stored this content itself.
+            # The command was sent twice after a lost reply: this content is from its first
+            # execution.
             return states, entry is not None and entry[3] == self.content
         return ((now, self.keep_for, _next_mark(states[0], now), self.content),), True
 
@@ -109,7 +110,7 @@ def _present_values(state: State | None, now: int) -> tuple[int, int, int, bytes
         return None
     state_time, keep_for, mark, content = state
     age = reading_time(state_time, now)[0] - state_time
-    # After a large step back of the clock, the age is unknown, so the state counts as expired.
+    # If the clock was set back far, the age is unknown, so the state counts as expired.
     return None if not 0 <= age < keep_for else (age, keep_for, mark, content)
 
 

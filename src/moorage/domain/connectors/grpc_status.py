@@ -56,13 +56,14 @@ def details_of(metadata: Iterable[tuple[str, str | bytes]]) -> GrpcDetails:
             result = GrpcDetails()
     pushback, pause = trailers.get(_PUSHBACK), trailers.get(_RETRY_AFTER)
     if pushback is None:
-        # Proxies copy the HTTP header here; only seconds are read, since dates would need a clock.
+        # Proxies copy the HTTP header here; only seconds are read, because a date would need a
+        # clock.
         if result.retry_after is None and _is_number(pause):
             return attrs.evolve(result, retry_after=float(pause[:9]))
         return result
     if _is_number(pushback):
         return attrs.evolve(result, retry_after=int(pushback[:12]) / 1000)
-    # By gRPC's specification, any pushback that is not a number asks not to retry.
+    # By gRPC's specification, a pushback that is not a number asks for no retry.
     return attrs.evolve(result, no_retry=True)
 
 

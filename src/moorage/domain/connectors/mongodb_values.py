@@ -122,7 +122,7 @@ def _stages_error() -> InvalidData:
 
 def _as_mapping(value: Any, field: str) -> Mapping[str, Any]:
     mapping: Any = value.document if isinstance(value, MongoOperators) else value
-    if not isinstance(mapping, (dict, Mapping)):  # a dict is quick to tell
+    if not isinstance(mapping, (dict, Mapping)):  # a fast check for the usual case, a dict
         raise InvalidData(
             f"A value of the type {type(mapping).__name__} is not a mapping.",
             field=field,

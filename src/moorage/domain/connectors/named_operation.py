@@ -75,7 +75,7 @@ class NamedOperation:
             problem = "contains itself, or is nested too deeply"
         except UnicodeError:
             problem = "contains a text that cannot be written, such as half of a surrogate pair"
-        # Raised outside of the handlers, because the text of the exception may have an argument.
+        # Raised outside the handlers, because the exception's text may contain an argument.
         raise InvalidData(
             f"An argument of the operation {self.name!r} {problem}.",
             field="arguments",

@@ -351,7 +351,7 @@ def _meaning(fault: SqlFault, phase: SqlPhase) -> _ErrorMeaning:
         _ErrorMeaning.LOST,
         _ErrorMeaning.REFUSED,
     }:
-        # Drivers report several causes under the same code while they connect.
+        # While drivers connect, they report several causes under the same code.
         by_words = next((kind for words, kind in _WORDS if words in fault.words), None)
         return by_words or meaning or _ErrorMeaning.LOST
     if meaning is not None:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _LONGEST_ERROR: Final = 500
 _MAX_LENGTH: Final = 255
-_LONGEST_NUMBER: Final = 18  # which every database has room for
+_LONGEST_NUMBER: Final = 18  # every database can store this number
 _HIGHEST: Final = 32_767
 _MONTH: Final = 31 * 86_400.0
 

@@ -111,7 +111,7 @@ def claims_due(claims: Iterable[HeldClaim], now: int, *, by_tag: bool) -> list[l
     With `by_tag`, all keys of a group have the same tag, the part of a key in braces. Some stores
     choose the node of a key by its tag.
     """
-    # If a key has two holders, only the later one can still hold it.
+    # If two callers seem to hold a key, only the later one can still hold it.
     latest = {claim.key: claim for claim in claims}
     selected_claims = [claim for claim in latest.values() if claim.until <= now + _SOON]
     if not by_tag:

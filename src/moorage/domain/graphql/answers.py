@@ -412,5 +412,5 @@ def _object(value: object) -> Mapping[str, Any]:
 def _number(value: object) -> float | None:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return None
-    # An integer of JSON may be too large for a float.
+    # A JSON integer may be too large for a float.
     return float(max(-_LARGEST_NUMBER, min(value, _LARGEST_NUMBER)))

@@ -40,7 +40,7 @@ _HEADERS: Final = Headers(
 )
 _KEPT_DOCUMENTS: Final = 500
 
-# Parsing a GraphQL document is the slowest step of an operation, and programs have few of them.
+# Parsing a GraphQL document is an operation's slowest step, and a program has few documents.
 _document: Final = lru_cache(_KEPT_DOCUMENTS)(read_document)
 
 
@@ -169,7 +169,7 @@ class GraphQL:
             whole_body = {**body, **self._reference(document), "query": document.text}
             return self._request(whole_body, idempotent=is_query)
 
-        parse = AnswerReader(body_of)  # so that each answer is parsed once
+        parse = AnswerReader(body_of)  # so that each response is parsed once
         is_automatic = self.persisted is not None and self.persisted.is_automatic
         return HttpOperation(
             name=name or document.name or kind,

@@ -77,7 +77,7 @@ class GraphQLMessages:
     parameters: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self.opening()  # parameters that cannot be written are refused now
+        self.opening()  # parameters that cannot be encoded are refused now
 
     @property
     def subprotocols(self) -> tuple[str, ...]:

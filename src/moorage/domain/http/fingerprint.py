@@ -151,7 +151,7 @@ def _parse_body(body: bytes) -> object:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError  # A repeated key makes it no JSON to compare by.
+        raise ValueError  # A repeated key makes the text unsuitable for comparison as JSON.
     return members
 
 

@@ -99,7 +99,7 @@ class Headers(Mapping[str, str]):
     a secret cannot be pickled; a copy is the same object.
     """
 
-    # Without fields of attrs, because `attrs.asdict` and pretty-printers would show their values.
+    # Not attrs fields, because `attrs.asdict` and pretty-printers would show the header values.
     __slots__ = ("_first", "pairs")
 
     pairs: tuple[tuple[str, str], ...]

@@ -10,7 +10,8 @@ from moorage.domain.values.patterns import late_pattern
 
 _CHARSET = late_pattern(r';\s*charset\s*=\s*"?([^";\s]+)', re.IGNORECASE)
 
-# Python treats these codecs as charsets too, but they are notations, some slow or with warnings.
+# Python treats these codecs as charsets too, but they are other encodings, some slow or with
+# warnings.
 _NOT_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape"})
 
 

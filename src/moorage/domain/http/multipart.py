@@ -73,7 +73,7 @@ def multipart(form: Pairs, files: FilesInput) -> tuple[str, Body]:
 
 
 def _as_files(files: FilesInput) -> Iterator[tuple[str, FormFile]]:
-    file_fields = cast("Any", files)  # whatever its type says, it is what a user gave
+    file_fields = cast("Any", files)  # whatever its type, it is a value that a user passed
     try:
         pairs = [
             (name, file)
@@ -149,7 +149,8 @@ def _join_segments(segments: list[Body]) -> Body:
 
 
 def _open_part(segments: list[Body]) -> Chunks:
-    # All segments are opened now, because the first alone does not show if any must be awaited.
+    # All parts are opened now, because the first one alone does not show whether any part must be
+    # awaited.
     delimiter = cast("bytes", segments[0])
     open_parts = [
         (segment.open(), _BoundaryCheck(delimiter)) if isinstance(segment, BodyStream) else segment

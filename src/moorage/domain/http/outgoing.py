@@ -84,7 +84,8 @@ _LAST_PORT: Final = 65_535
 def _networks(networks: str | Iterable[str]) -> tuple[Network, ...]:
     network_list = [networks] if isinstance(networks, str) else list(networks)
     try:
-        # A number would be read as an address near 0.0.0.0, and bytes as several of them.
+        # A number would be parsed as an address near 0.0.0.0, and bytes as a network of several
+        # addresses.
         if any(isinstance(item, (int, bytes)) for item in network_list):
             raise ValueError  # noqa: TRY301 - it has the same answer
         return tuple(map(ip_network, network_list))

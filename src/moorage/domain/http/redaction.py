@@ -90,7 +90,7 @@ def _folded_names(names: str | Iterable[str]) -> frozenset[str]:
 
 def _paths(paths: str | Iterable[str | tuple[str, ...]]) -> frozenset[tuple[str, ...]]:
     path_list = [paths] if isinstance(paths, str) else paths
-    # Paths of another redaction, of which this one is a changed copy, are split already.
+    # The paths of the redaction of which this one is a changed copy are already split.
     return frozenset(
         tuple(path.lower().split(".")) if isinstance(path, str) else path for path in path_list
     )
@@ -171,7 +171,7 @@ class Redaction:
             redact = self._form
         elif is_json(content_type):
             redact = self._json
-        # Undeclared UTF-16 text would escape the rules, because zeros separate its characters.
+        # Undeclared UTF-16 text would escape the rules, because zero bytes separate its characters.
         window = body[: (limit + _MARGIN) * _LONGEST_CHARACTER]
         return _cut_and_redact(decode_body(window, content_type).replace("\0", ""), limit, redact)
 
@@ -299,7 +299,7 @@ def _without_keys(text: str) -> str:
 
 
 def _redact_match(match: re.Match[str]) -> str:
-    # The segments of a path are shorter, and names have no digits between their letters.
+    # The parts of a path are shorter, and names have no digits between their letters.
     pieces = _PIECES.findall(match[0])
     is_hidden = any(not piece.isalpha() and not piece.isdigit() for piece in pieces)
     return MASK if is_hidden else match[0]
@@ -323,6 +323,6 @@ def _decoded_text(piece: str) -> str:
 def _cut_and_redact(text: str, limit: int, redact: Callable[[str], str]) -> str:
     if len(text) <= limit:
         return redact(text)
-    # A secret at the cut is found because the rules also see a margin behind the cut.
+    # A secret at the cut is found because the rules also read some bytes beyond the cut.
     redacted_text = redact(text[: limit + _MARGIN])
     return f"{redacted_text[: max(0, min(limit, len(redacted_text) - _MARGIN))]}…"

@@ -260,7 +260,7 @@ class Request:
 
     def with_only_headers(self, headers: Headers) -> Request:
         """Return this request with these headers instead of its own."""
-        # Each authorised or signed request is copied here; valid fields are not validated again.
+        # Each authorised or signed request is copied here; its fields are not validated again.
         if type(self) is not Request:
             return evolve(self, headers=headers)
         request: Any = _new(_NewRequest)

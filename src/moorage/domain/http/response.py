@@ -76,7 +76,8 @@ class Response:
         Raises:
             InvalidData: the body is not JSON.
         """
-        # The decoder's error contains the whole document, so it must not become the context.
+        # The decoder's error contains the whole document, so it must not become the error's
+        # context.
         try:
             return decode_json(self.body)
         except (ValueError, RecursionError):

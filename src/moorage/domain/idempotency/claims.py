@@ -340,7 +340,7 @@ class Settle:
             if is_late or (fence == self.fence and stage in (CLAIMED, SENT)):
                 ended_entry = _ended_entry(entry, self.fence, self.stage, self.ttl, self.answer)
                 return (ended_entry,), _STILL_HELD
-            # Abandoning a claim that was never sent has freed its key.
+            # A claim that was never sent was abandoned, which has freed its key.
             is_held = fence == self.fence and stage == (FREE if self.stage == SENT else self.stage)
             return with_times_moved_back(CLAIMS, states, now), SettleResult(
                 is_held, stage == DONE, answer

@@ -29,7 +29,8 @@ def payload_fingerprint(payload: object) -> bytes:
     try:
         text = json.dumps(_plain_value(payload))
     except (TypeError, ValueError, RecursionError) as error:
-        # A value that cannot be compared raises its type's name; other errors might quote a value.
+        # For a value that cannot be compared, the error names its type; other errors might quote
+        # the value.
         note = f": it holds a {error.args[0]}" if type(error) is _UnknownError else ""
         raise InvalidData(
             f"A payload of type {type(payload).__name__} cannot be compared with a later"

@@ -110,7 +110,7 @@ class Reserve:
     """
 
     __slots__ = ("bound", "forced", "keys", "life", "number")
-    # A repeat reserves places twice. They stay unused, and end like all others.
+    # A repeated command reserves places twice. The unused places expire like all others.
     once = False
     durable = True
 
@@ -148,7 +148,7 @@ class ReturnPlaces:
     """The command that returns reserved places for which no record was made."""
 
     __slots__ = ("end", "keys", "number")
-    # A repeat would return places of other callers too.
+    # A repeated command would also return other callers' places.
     once = True
     durable = True
 
@@ -253,7 +253,7 @@ def _state(time: int, ends: dict[int, int]) -> State:
     sorted_ends = sorted(end for end, number in ends.items() if number)
     excess_count = max(0, len(sorted_ends) - _MOST_ENDS)
     if excess_count:
-        # The earliest places end later than they have to, so that none ends before its record.
+        # The earliest places expire last, so that no place expires before its record.
         merged_places = sum(ends[end] for end in sorted_ends[: excess_count + 1])
         sorted_ends = sorted_ends[excess_count:]
         ends = {**ends, sorted_ends[0]: merged_places}

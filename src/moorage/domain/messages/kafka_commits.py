@@ -34,7 +34,7 @@ class UncommittedPositions(Generic[P]):
         self._done: dict[P, int] = {}
         self._sent: dict[P, int] = {}
         self._committed: dict[P, int] = {}
-        # The uncommitted and the unsent records of each partition, as they are in the sums.
+        # The records of each partition that are uncommitted or unsent, as counted in the sums.
         self._counted: dict[P, tuple[int, int]] = {}
 
     def add(self, positions: Mapping[P, int]) -> None:

@@ -142,7 +142,7 @@ class OutgoingMessage(NamedTuple):
     id: str | None = None
 
 
-# The constructor of a named tuple is a function in Python, which costs three times as much.
+# A named tuple's constructor is a Python function, which costs three times as much.
 _NEW_ITEM: Final[Callable[[tuple[str, Message, str | None]], OutgoingMessage]] = partial(
     tuple.__new__,  # pyright: ignore[reportUnknownMemberType]  # a stub without parameters
     OutgoingMessage,

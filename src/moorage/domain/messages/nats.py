@@ -60,24 +60,24 @@ _DENIED: Final = re.compile(r"permissions violation for (publish|subscription) t
 
 _CODES: Final = {
     10008: PublishFault.STARTING,  # the cluster's metadata are not available
-    10009: PublishFault.STARTING,  # this server does not lead
+    10009: PublishFault.STARTING,  # this server is not the leader
     10118: PublishFault.STARTING,  # the stream is offline
-    10023: PublishFault.FULL,  # the account's resources
-    10028: PublishFault.FULL,  # the server's memory
-    10047: PublishFault.FULL,  # the server's disk
-    10077: PublishFault.FULL,  # the number or the bytes of the stream's messages
-    10035: PublishFault.NAMESPACE,  # no JetStream for the account
+    10023: PublishFault.FULL,  # the account's resources are used up
+    10028: PublishFault.FULL,  # the server's memory is used up
+    10047: PublishFault.FULL,  # the server's disk is used up
+    10077: PublishFault.FULL,  # the stream has reached its limit of messages or bytes
+    10035: PublishFault.NAMESPACE,  # JetStream is not enabled for the account
     10039: PublishFault.NAMESPACE,
-    10076: PublishFault.NAMESPACE,  # no JetStream at the server
+    10076: PublishFault.NAMESPACE,  # JetStream is not enabled at the server
     10054: PublishFault.TOO_LARGE,
-    10097: PublishFault.TOO_LARGE,  # its headers
-    10060: PublishFault.CONFLICT,  # another stream than the expected one
+    10097: PublishFault.TOO_LARGE,  # the message's headers are too large
+    10060: PublishFault.CONFLICT,  # the stream is not the expected one
     10063: PublishFault.CONFLICT,
-    10070: PublishFault.CONFLICT,  # another last id
-    10071: PublishFault.CONFLICT,  # another last position
+    10070: PublishFault.CONFLICT,  # the last message id is not the expected one
+    10071: PublishFault.CONFLICT,  # the last position is not the expected one
     10164: PublishFault.CONFLICT,
-    10109: PublishFault.READ_ONLY,  # a sealed stream
-    10158: PublishFault.LOST,  # a message of this id is being stored
+    10109: PublishFault.READ_ONLY,  # the stream is sealed
+    10158: PublishFault.LOST,  # a message with the same id is being stored
 }
 """The faults for the error codes of JetStream."""
 

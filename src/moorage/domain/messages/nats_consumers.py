@@ -233,7 +233,7 @@ def read_delivery(subject: str) -> Delivery | None:
     words = subject.split(".")
     if words[:2] != _ACK_PREFIX:
         return None
-    # Newer servers add the domain and the account.
+    # Newer servers add the domain and the account to the subject.
     fields = words[2:] if len(words) == 9 else words[4:]
     try:
         stream, consumer, count, sequence, _, stored_at, *_ = fields

@@ -80,7 +80,7 @@ def as_of(health: Health, now: datetime, longest_age: float) -> Health:
 
 def unreadable_health(error: Exception, now: datetime) -> Health:
     """Return the health after a check that failed: unknown, with the error as the reason."""
-    # The text of a foreign exception may hold a secret.
+    # The text of a foreign exception may contain a secret.
     text = error.message if isinstance(error, ConnectorError) else f"{type(error).__name__}."
     reason = HealthReason(
         "health",

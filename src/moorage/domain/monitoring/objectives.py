@@ -163,7 +163,7 @@ class Compliance:
 
     @property
     def _allowed_share(self) -> Fraction:
-        # Fractions are exact; with floats, one of ten would be more than 10 % of ten.
+        # Fractions are exact; with floats, 1/10 would count as more than 10 % of ten.
         return 1 - Fraction(str(self.target))
 
 

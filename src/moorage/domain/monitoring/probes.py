@@ -222,7 +222,7 @@ def failure_of(error: Exception) -> str | None:
         return None
     if isinstance(error, ConnectorError):
         return error.message
-    # The text of a foreign exception may hold a secret.
+    # The text of a foreign exception may contain a secret.
     return f"{type(error).__name__}."
 
 

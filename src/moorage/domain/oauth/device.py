@@ -103,7 +103,7 @@ def _consent(response: Response, asked_at: datetime) -> DeviceConsent | None:
 def _whole_seconds(value: object, otherwise: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
         return otherwise
-    # No polling happens after the code has expired, so larger numbers make no difference.
+    # Polling ends when the code expires, so larger numbers make no difference.
     return float(min(value, _LONGEST_LIFE))
 
 

@@ -87,7 +87,8 @@ class JwtBearer:
 
     def parameters(self, context: SigningContext, _: Secret | None) -> Parameters:
         """Return the parameters of a token request, with an assertion that is newly signed."""
-        # The client's assertion in the same request may have the same issuer, but needs another id.
+        # The client's assertion in the same request may have the same issuer, but it needs another
+        # id.
         context = context._replace(nonce=f"{context.nonce}-grant")
         assertion = self.signing.token(self.key, context)
         return (("grant_type", _JWT_BEARER), ("assertion", assertion.reveal()))

@@ -131,7 +131,7 @@ class CallContent:
             if lower_name in _SHOWN_HEADERS and value != MASK:
                 unsent_value = sent.text(value)
                 is_id = lower_name in _ID_HEADERS and _ID.fullmatch(unsent_value) is not None
-                # The rules for free text would mistake a long id for a token.
+                # The rules for free text would take a long id for a token.
                 masked_value = (
                     mask_keys(unsent_value)
                     if is_id
@@ -145,7 +145,7 @@ class CallContent:
         kind, limit = headers.get("content-type"), self._rules.max_body
         if not (is_text(kind) and _is_readable(body, kind)):
             return f"<{len(body)} bytes of {essence(kind)[:80] or 'an unknown type'}>"
-        # A secret at the cut is found because the mask also sees a margin behind the cut.
+        # A secret at the cut is found because the mask also reads some bytes beyond the cut.
         window = body[: (limit + _MARGIN) * _LONGEST_CHARACTER]
         text = mask_keys(sent.text(decode_body(window, kind).replace("\0", "")))
         body_bytes = text.encode(errors="replace")

@@ -75,7 +75,7 @@ _OUTCOMES: Final[Mapping[IntegrationStatus, Outcome]] = {
 }
 _OUTCOMES_OF_ERRORS: Final = {
     "CircuitBreakerOpen": Outcome.CIRCUIT_OPEN,
-    "RetryBudgetExhausted": Outcome.FAILED,  # its last attempt has failed
+    "RetryBudgetExhausted": Outcome.FAILED,  # the last attempt of the call has failed
 }
 
 

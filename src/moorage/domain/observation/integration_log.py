@@ -159,7 +159,8 @@ class IntegrationLog(LateFields):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            # A reader of one field of an entry usually reads most of them, so all are computed.
+            # A reader of one field usually reads most fields of the entry, so all of them are
+            # computed.
             if name not in _POSITIONS:
                 return super().__getattr__(name)
             values = _computed_values(self._facts)

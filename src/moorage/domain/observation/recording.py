@@ -184,7 +184,8 @@ class UnstoredMetrics:
         self._parts = 0
         self._windows: dict[int, tuple[int, dict[Key, CallTally]]] = {}
         self._unstored: dict[int, dict[Key, int]] = {}
-        # Not simply the newest minute: a clock that was ahead for a while has left later ones.
+        # Not just the newest minute, because a clock that was ahead for a while leaves later
+        # minutes.
         self._current: int | None = None
         self.lost = 0
 

@@ -84,7 +84,7 @@ class Sketch:
         count = self.count
         if not count:
             return None
-        # A float's error is subtracted, which could otherwise round up to the next duration.
+        # The float's rounding error is subtracted, which could otherwise lead to the next duration.
         rank = max(1, math.ceil(count * percent / 100 * (1 - 2**-50)))
         if rank == count:
             return self.longest / 1e9

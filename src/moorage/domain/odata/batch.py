@@ -69,7 +69,8 @@ class BatchContent:
             if position >= len(parts) and not is_stopped:
                 is_stopped = True
                 if not results or results[-1].error is None:
-                    # A service stops only at a failure, so the missing operations may have run.
+                    # A service stops only at a failure, so the missing operations may have been
+                    # executed.
                     raise unreadable_answer_error(
                         response, problem="has fewer parts than the batch has operations"
                     )
@@ -96,7 +97,8 @@ def batch_of(
             field="entries",
             remedy="Split the operations into several batches.",
         )
-    # Equal operations give equal bytes, because a repeated key is compared with them.
+    # Equal operations must give equal bytes, because they are compared when an idempotency key is
+    # repeated.
     parts: list[bytes] = []
     for group in groups:
         if isinstance(group, tuple):

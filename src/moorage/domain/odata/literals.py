@@ -173,12 +173,12 @@ def _number(value: object) -> str | None:
 
 
 def _decimal(value: Decimal) -> str | None:
-    # As a float, a number beyond 1E+308 would be infinite.
+    # A float could not represent a number beyond 1E+308.
     if value.is_nan():
         return "NaN"
     if value.is_infinite():
         return "INF" if value > 0 else "-INF"
-    # A number with an exponent is an Edm.Double, which has fewer digits.
+    # A number with an exponent is an Edm.Double, which has less precision.
     return f"{value:f}" if abs(value.adjusted()) <= _MOST_DIGITS else None
 
 

@@ -171,7 +171,7 @@ def _query(client: OData, values: Mapping[str, Any]) -> Any:
         raise _argument_error(
             "next", "not a link of a page", "Pass the `next` value of the page."
         ) from None
-    # The operation's performer compares the link's origin with that of the service.
+    # The code that sends the operation compares the link's origin with the service's.
     return client.next_page(ODataPage((), next_link=next_link, page_size=size, url=origin))
 
 

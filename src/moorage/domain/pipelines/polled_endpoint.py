@@ -310,7 +310,7 @@ def _text(value: object) -> str | None:
     """Return an id or a key as a string; None if the value is not a valid string or number."""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
-    # Python writes no longer numbers in decimal digits.
+    # Python converts no longer numbers to decimal digits.
     if isinstance(value, int) and value.bit_length() > _MAX_LENGTH:
         return None
     text = str(value)

@@ -58,7 +58,7 @@ class PolledPosition(NamedTuple):
             if self.mark is not None:
                 fields |= {"pages": self.pages, "mark": self.mark}
         else:
-            # Records come in the order of their times, so the next worker begins with the newest.
+            # The records come in time order, so the next worker begins with the newest one.
             fields = {"newest": self.newest, "known": dict(self.remembered)}
         return f"{self.delivered:015}/{json.dumps(fields, separators=(',', ':'))}"
 

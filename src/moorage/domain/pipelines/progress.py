@@ -75,7 +75,7 @@ class PendingRun:
         count = len(self.sizes)
         if count == 1:
             return [self]
-        # Records that are not made yet are made together here.
+        # Records that have not been created yet are created together here.
         self.records = self.outputs = [*self.records]
         return self.split(range(1, count))
 
@@ -96,9 +96,9 @@ class PartitionProgress:
 
     def __init__(self, commits: Literal["each", "prefix"]) -> None:
         self._is_prefix = commits == "prefix"
-        # The positions of the first record that was not taken, and of the next one to be admitted.
+        # The positions of the first record not yet taken, and of the next one to be admitted.
         self._first = self._next = 0
-        # All runs that were admitted and not yet taken, by the position of their first record.
+        # All batches that were admitted and not yet taken, by the position of their first record.
         self._pending: dict[int, PendingRun] = {}
         self._settled: list[PendingRun] = []
 

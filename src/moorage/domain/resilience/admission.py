@@ -121,7 +121,7 @@ class Gates:
     ) -> None:
         self._alone: dict[tuple[int, ...], Gates] = {}
         self.shares = tuple(shares)
-        # Every command of a shared store needs this, and comparing a fraction is slow.
+        # Every command of a shared store needs this value, and comparing fractions is slow.
         self.grants_alone = None not in self.shares
         self.circuit = circuit
         self.circuit_key = circuit_key
@@ -331,8 +331,8 @@ class Admission:
         limits_start = 1 if gates.circuit else 0
         next_index = limits_start + len(gates.limits)
 
-        # First all protections are read without taking anything. If the clock was set back and time
-        # stands still, it has to catch up before a wait begins.
+        # First, all protections are read without taking anything. If the clock was set back, time
+        # stands still until it has caught up; only then does a wait begin.
         presents = [
             rule.present(state, now)
             for rule, state in zip(gates.limits, states[limits_start:next_index], strict=True)

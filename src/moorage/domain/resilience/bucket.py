@@ -251,7 +251,7 @@ class TokenBucket:
         if pause_extension <= 0:
             return bucket
         runs = runs[self._ended_run_count(runs, level_time - time_shift + 1) :]
-        # Behind a queue that another rule granted, `at` is in the future.
+        # Behind a queue that another rule has granted, `at` is in the future.
         level_time = max(at, level_time)
         at, level = level_time + pause_extension, 0
         if runs:
@@ -405,7 +405,7 @@ class TokenBucket:
 
     def _ended_run_count(self, runs: Runs, now: int) -> int:
         """Return the number of runs of grants that ended before `now`."""
-        # A loop, not a generator: an interruption while a generator closes would be swallowed.
+        # A loop, not a generator: an interruption while a generator closes would be lost.
         for count, run in enumerate(runs):
             if run[2] >= now:
                 return count
@@ -450,7 +450,7 @@ class TokenBucket:
             remaining_live,
             idle_tokens,
         )
-        # What was spent until now was spent before all that is behind a grant in the future.
+        # Tokens spent until now were spent before the ones after a grant in the future.
         spent_tokens = spent_tokens if due else 0
         later_run = (*point, end, final, highest, lowest, spent_tokens, remaining_live, idle_tokens)
         return (

@@ -53,7 +53,7 @@ class BudgetRule:
     __slots__ = ("floor", "parts", "period", "whole")
 
     def __init__(self, budget: RetryBudget) -> None:
-        # The ratio is taken as written in decimal, and rounded down: 0.29 is 29 of 100.
+        # The ratio counts as its decimal text, rounded down: 0.29 means 29 of 100.
         part = Fraction(int(Fraction(str(budget.ratio)) * _MILLION), _MILLION)
         self.parts, self.whole = part.numerator, part.denominator
         self.floor = budget.floor

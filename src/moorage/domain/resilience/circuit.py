@@ -150,7 +150,7 @@ def _record_after(fields: Any) -> Record:
 
 
 def _is_kept(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
-    # Each of these is an item of the stored state.
+    # Each of these values is an item of the stored state.
     count(value, attribute.name, most=_MOST_KEPT)
 
 
@@ -318,7 +318,7 @@ class CircuitRule:
         self.empty_record = Record(self.grid)
         self.open_for = micros(config.open_for)
         self.longest = max(self.open_for, micros(config.open_at_most))
-        # A call's result is counted even if it arrives an hour after the call.
+        # The result of a call counts even if it arrives an hour after the call began.
         self.keep_for = self.within + self.width + HOUR if self.timed else self.within + DAY
         # The share is in millionths, because as a float 0.07 * 100 is more than 7.
         self.failure_share = max(1, round((config.failure_rate or 0) * _MILLION))

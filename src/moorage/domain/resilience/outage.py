@@ -70,7 +70,7 @@ def extended_outage(
     """
     probes = 0 if before is None else before.probes + 1
     pause = min(_LONGEST_PAUSE, _FIRST_PAUSE << min(probes, _MOST_STEPS))
-    # Processes that lost the store at the same time must not all return at the same time.
+    # Processes that lost the store together must not all return to it together.
     end_time = now + max(int(pause * (0.5 + draw / 2)), took)
     return Outage(error, now if before is None else before.since, end_time, probes)
 
@@ -152,7 +152,8 @@ def with_local_shares(command: Command[Any]) -> Command[Any]:
             gates = command.gates.alone(command.costs)
             if gates is command.gates:
                 return command
-            # A limit in parts has two rules here: one for its part, and one for the whole.
+            # A limit that is split into parts has two rules here: one for its part, one for the
+            # whole.
             costs = command.costs * 2 if command.gates.wholes else command.costs
             return command.evolve(gates=gates, costs=costs)
         case Confirm(gates=gates) if (local_gates := gates.alone()) is not gates:

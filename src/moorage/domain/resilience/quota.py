@@ -30,7 +30,7 @@ Quota: TypeAlias = "tuple[int, int, int, int, int, int, Later]"
 
 LATER: Final = 100
 
-# The year is counted from March, so that a leap day ends it; an era is 400 years.
+# The year begins in March, so that a leap day is its last day; an era is 400 years.
 _MARCH_OF_YEAR_0: Final = 719_468
 _JANUARY: Final = 10
 _DECEMBER: Final = 12
@@ -180,7 +180,8 @@ class CalendarQuota:
             (start_time, max(0, count - ticket[2]) if start_time == period_start else count)
             for start_time, count in later_pause
         )
-        # A later period that does not follow the one before it means that those between are full.
+        # If a later period does not directly follow the one before, the periods between them are
+        # full.
         while (
             later_pause
             and not later_pause[-1][1]

@@ -278,7 +278,7 @@ _SPREAD: Final[dict[Jitter, Callable[[float, float, float], float]]] = {
     Jitter.NONE: lambda full, _, __: full,
     Jitter.FULL: lambda full, _, draw: draw * full,
     Jitter.EQUAL: lambda full, _, draw: full * (1 + draw) / 2,
-    # The delay is limited to four fifths of the cap first, so that it varies near the cap too.
+    # The delay is first limited to four fifths of the cap, so that it varies near the cap too.
     Jitter.QUARTER: lambda full, cap, draw: min(full, cap / 1.25) * (0.75 + draw / 2),
 }
 """The delay after jitter, from the full delay, the upper limit and a random number."""

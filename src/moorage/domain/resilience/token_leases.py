@@ -142,11 +142,11 @@ def after_grant(lease: TokenLease, number: int, sent: int, now: int, most: int) 
         now: the time.
         most: the maximum number of calls of one request.
     """
-    # Calls that wait are served however long the answer took.
+    # Waiting calls are served however long the reply took.
     lease, admitted_calls = _serve_waiting(
         lease._replace(tokens=number, until=sent + LEASE, pending=0, due=0)
     )
-    # No other call is left if there are tokens left, so the next step grants nothing.
+    # If tokens are left, no call is waiting any more, so the next step grants nothing.
     return next_step(lease, now, most)._replace(granted=admitted_calls)
 
 

@@ -169,7 +169,7 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        # A schema that is only a name may stand without quotation marks.
+        # A schema that is only a name may be written without quotation marks.
         return text.strip()
 
 

@@ -69,7 +69,7 @@ class JsonDocuments:
     def _target(self, reference: str) -> Any:
         document, _, fragment = reference.partition("#")
         part = self.others.get(document) if document else self.root
-        # References within another document would begin there.
+        # References inside another document would start there.
         if document and (fragment or "$ref" in json.dumps(part)):
             return None
         if not fragment:

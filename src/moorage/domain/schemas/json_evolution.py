@@ -390,7 +390,7 @@ def _bounds(
     plain_bound, excluded_bound = part.get(inclusive, none), part.get(exclusive, none)
     if isinstance(
         excluded_bound, bool
-    ):  # Draft 4 says with a flag that the other bound is exclusive.
+    ):  # In draft 4, a boolean says that the other bound is exclusive.
         return [(plain_bound, sign if excluded_bound else 0)]
     return [(plain_bound, 0), (excluded_bound, sign if exclusive in part else 0)]
 

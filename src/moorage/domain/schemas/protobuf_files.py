@@ -69,7 +69,7 @@ class ProtobufFiles:
         files: dict[str, bytes] = {}
         for name, part in complete.parts:
             new_files = _files(part.text)
-            # An import has the path under which the registry names the reference.
+            # An import has the path by which the registry names the reference.
             path, own_file = new_files.popitem()
             files.update(
                 {
@@ -148,10 +148,11 @@ def _files(text: str) -> dict[str, bytes]:
     """Decode the files in Base64 of one descriptor or of a set, each after its imports."""
     try:
         data = b64decode(text, validate=True)
-        # A set has only its files. A file has a path in the same place, and further fields.
+        # A FileDescriptorSet has only files, while a file has a path in the same field, and further
+        # fields.
         is_file = any(number != _PATH for number, _ in message_fields(data))
         files = {_text(data, _PATH): data} if is_file else files_of_set(data)
-        if "" in files:  # Registries may leave the path out.
+        if "" in files:  # Registries may leave out the path.
             files = {"schema.proto": data + text_field(_PATH, "schema.proto")}
         for file in in_import_order(files):
             list(_messages(file))

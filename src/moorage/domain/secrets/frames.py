@@ -54,7 +54,7 @@ def without_frames(error: E) -> E:
         seen_ids.add(id(current_error))
         current_error.__traceback__ = None
         remaining_errors += [current_error.__cause__, current_error.__context__]
-        remaining_errors += getattr(current_error, "exceptions", ())  # of a group
+        remaining_errors += getattr(current_error, "exceptions", ())  # true for an exception group
     return error
 
 

@@ -112,7 +112,7 @@ def _named_error(error: Exception, value: Any, options: Mapping[str, Any]) -> Ex
     if not options.keys() <= fields.keys():
         return error
     for name, option in options.items():
-        # An error about two options names one of them, and the other may have a wrong type.
+        # An error about two options names one of them; the other one may have the wrong type.
         own_error = None if name == named_option else _own_error(fields[name], value, option)
         if isinstance(own_error, ConnectorError):
             if first_name(own_error) != name:

@@ -111,7 +111,7 @@ class StreamMask:
                 end = start
                 break
             if stop > at:
-                # A part that a secret shares with the one before has its mask already.
+                # Characters that two secrets share are masked already.
                 is_masked = start < at and at > seen_length
                 masked_parts.append(text[at:start] + (b"" if is_masked else _MASK))
                 masked_parts.append(b"\n" * text.count(b"\n", max(at, start), stop))
@@ -119,7 +119,7 @@ class StreamMask:
         end = max(end, at)
         masked_parts.append(text[at:end])
         self._held = text[end:]
-        # A line break may follow the first characters of a secret, which are shown already.
+        # A line break may follow the first characters of a secret, which were passed on already.
         self._before = text[max(0, end - 2 * SHORTEST) : end]
         return b"".join(masked_parts)
 
@@ -234,7 +234,7 @@ def _escaped_forms(text: bytes) -> Iterator[bytes]:
         form = json.dumps(words, ensure_ascii=ascii_only)[1:-1].encode()
         yield form
         yield form.replace(b"/", b"\\/")
-        # A document inside another one is escaped twice.
+        # A document inside another document is escaped twice.
         yield json.dumps(form.decode(), ensure_ascii=ascii_only)[1:-1].encode()
     yield escape(words, quote=False).encode()
     yield escape(words).encode()

@@ -38,7 +38,7 @@ def _is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
 
 
 def _names(value: Iterable[str]) -> tuple[str, ...]:
-    # `Headers` refuses invalid names; a single string is a single name.
+    # `Headers` refuses invalid names; a lone string counts as one name.
     names = (value,) if isinstance(value, str) else value
     return tuple(sorted(map(str.lower, Headers((name, "") for name in names))))
 

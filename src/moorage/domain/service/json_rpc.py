@@ -71,7 +71,7 @@ class JsonRpc:
             repeatable: whether calling it twice has the same effect as calling it once; by default
                 if it is safe.
         """
-        parse = AnswerReader(_body_of)  # so that each answer is parsed once
+        parse = AnswerReader(_body_of)  # so that each response is parsed once
         arguments = parameters if is_object(parameters) else list(parameters)
         body = {"jsonrpc": "2.0", "id": _ID, "method": method, "params": arguments}
         return HttpOperation(

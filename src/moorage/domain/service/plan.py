@@ -323,7 +323,7 @@ def _of_tenant(plan: Plan, tenant: str) -> Plan:
     new_plan.bulkhead_key = new_home + plan.bulkhead_key[len(old_home) :]
     new_plan.home = new_home
     new_plan.refresh_key = new_home + plan.refresh_key[len(old_home) :]
-    # A part's number stands in the braces, behind the service.
+    # The number of a part is in the braces, after the service.
     new_plan.gates = plan.gates.moved(old_home[:-1], new_home[:-1])
     new_plan.question = plan.question.through(new_plan.gates)
     new_plan.admission = plan.admission and new_plan.question

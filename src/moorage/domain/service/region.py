@@ -39,7 +39,7 @@ def _name_of_region(value: object) -> str:
 
 def _is_credentials(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, (Credentials, OAuthCredentials)):
-        # The value itself is not shown: it may be a secret.
+        # The value is not shown, because it may be a secret.
         raise ConfigurationError(
             f"The value is {with_article(type(value).__name__)}, not Credentials.",
             path=attribute.name,

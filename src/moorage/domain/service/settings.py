@@ -90,7 +90,7 @@ def _is_number(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
 def _is_one_of(*kinds: type) -> Validator:
     def check_value(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, kinds):
-            # The value itself is not shown: it may be a credential in the wrong place.
+            # The value is not shown, because it may be a credential in the wrong place.
             raise ConfigurationError(
                 f"The value is {with_article(type(value).__name__)}, not"
                 f" {with_article(kinds[0].__name__)}.",

@@ -73,7 +73,7 @@ class XmlRpc:
         Raises:
             InvalidData: a parameter cannot be written in XML-RPC.
         """
-        parse = AnswerReader(_answer_of)  # so that each answer is parsed once
+        parse = AnswerReader(_answer_of)  # so that each response is parsed once
         return HttpOperation(
             name=name or method,
             request=Request(
@@ -144,7 +144,7 @@ def _error_class(code: object) -> type[AuthenticationFailed | VendorFailed | Ven
     if code in _FAILED:
         return VendorFailed
     if isinstance(code, str):
-        # Odoo's older API puts the text of an unexpected exception in this place.
+        # Odoo's older API reports an unexpected exception by its text in place of the code.
         return VendorRejected if code.startswith("warning --") else VendorFailed
     return InvalidRequest if code in _NOT_UNDERSTOOD else VendorRejected
 

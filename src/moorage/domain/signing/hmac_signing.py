@@ -245,7 +245,8 @@ class _Filler:
 
 def _placeholder_names(template: str) -> Iterator[tuple[str, str | None, str]]:
     for literal, name, spec, conversion in Formatter().parse(template):
-        # Conversions are not supported: the placeholder is kept as written, and is an unknown name.
+        # Conversions such as `!r` are not supported: the placeholder is kept, and is an unknown
+        # name.
         yield literal, f"{name}!{conversion}" if conversion else name, spec or ""
 
 

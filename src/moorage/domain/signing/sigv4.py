@@ -41,7 +41,7 @@ _UNSIGNED = "UNSIGNED-PAYLOAD"
 _HASH = "x-amz-content-sha256"
 _TOKEN = "X-Amz-Security-Token"  # noqa: S105 - the name of a field
 _OWN_HEADERS = ("authorization", "x-amz-date", "x-amz-security-token")
-# Headers that proxies on the way add or change.
+# Headers that proxies may add or change.
 _NEVER_SIGNED = frozenset(
     {
         "accept-encoding",
@@ -252,7 +252,7 @@ def _text_to_sign(stamp: str, scope: str, canonical: str) -> bytes:
     """Return the text to sign for a request in canonical form."""
     import hashlib  # noqa: PLC0415 - loads OpenSSL
 
-    # The hash covers the bytes that are sent: header values are Latin-1, all else is ASCII.
+    # The hash covers the sent bytes: header values are Latin-1, everything else is ASCII.
     digest = hashlib.sha256(canonical.encode("latin-1")).hexdigest()
     return f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode()
 

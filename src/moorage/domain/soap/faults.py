@@ -80,5 +80,5 @@ def _error_class(fault: SoapFault, status: int) -> type[ConnectorError]:
         return AuthenticationFailed
     if codes & _NOT_UNDERSTOOD:
         return InvalidRequest
-    # A code that SOAP does not define does not say whether the operation was performed.
+    # A fault code that SOAP does not define leaves open whether the operation was performed.
     return VendorRejected if fault.code in _SENDER else VendorFailed

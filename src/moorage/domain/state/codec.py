@@ -101,7 +101,7 @@ _remembered = lru_cache(_REMEMBERED)(unpack_values)
 
 def _remaining_values(packed: bytes, count: int) -> tuple[Any, ...]:
     # While a service works, its states differ only in their integers. The answer in a claim may be
-    # a list, which must not be shared.
+    # a list, which two states must not share.
     if count >= _RULED and len(packed) <= _SHORT:
         return _remembered(packed)
     return unpack_values(packed)

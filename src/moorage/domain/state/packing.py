@@ -123,7 +123,7 @@ def _int(value: int) -> bytes:
 
 
 def _text(value: str) -> bytes:
-    # Python allows half of a surrogate pair in a str; Unicode does not.
+    # Python allows a lone surrogate in a str; Unicode does not.
     text = value.encode("utf-8", "surrogatepass")
     size = len(text)
     return (

@@ -169,7 +169,7 @@ def log_chunk(entries: Iterable[Mapping[str, Any]], mark: str, *, is_last: bool)
     time, _, insert_id = mark.partition("#")
     lines: list[bytes] = []
     for entry in entries:
-        # Entries of one time are in the order of their ids.
+        # Log entries with the same time are ordered by their ids.
         if entry["timestamp"] == time and entry["insertId"] <= insert_id:
             continue
         lines.append(_line(entry))

@@ -38,7 +38,7 @@ def deployment_of(service: Mapping[str, Any], deployment: str) -> dict[str, Any]
 def _deployment_fields(deployment: Mapping[str, Any]) -> dict[str, Any]:
     state = deployment.get("rolloutState")
     if state is None:
-        # Behind a classic load balancer, ECS tells the numbers of tasks only.
+        # Behind a classic load balancer, ECS reports only the numbers of tasks.
         is_done = deployment["runningCount"] >= deployment["desiredCount"]
         state = "COMPLETED" if is_done else "IN_PROGRESS"
     return {

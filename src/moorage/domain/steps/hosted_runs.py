@@ -104,7 +104,7 @@ class RunNote:
             fields["claimed_at"] = datetime.fromisoformat(fields["claimed_at"])
             note = cls(**fields)
         except (ValueError, LookupError, TypeError, RecursionError):
-            # Somebody else has an object of this name.
+            # An object with this name belongs to another user.
             return None
         return note if _has_valid_fields(note) else None
 

@@ -38,7 +38,7 @@ _SCRIPT: Final = (
     "[ $again ] && end\n"
     "(sleep $limit; kill -USR1 $$; sleep $grace; kill -KILL $pid) >/dev/null 2>&1 &\n"
     "wait $pid; code=$?\n"
-    # A signal interrupts the shell's wait; 127 is the code of a command that it waited for before.
+    # A signal interrupts the shell's wait; 127 is then the exit code of an earlier command.
     "while [ $again ]; do again=; wait $pid; next=$?; [ $next = 127 ] || code=$next; done\n"
     f"[ $over ] && exit {LIMIT_CODE}\n"
     "exit $code"
@@ -59,7 +59,7 @@ def with_shell_limit(run: CloudRun) -> CloudRun:
     if status.started_at is not None and status.ended_at is not None:
         seconds = (status.ended_at - status.started_at).total_seconds()
         if seconds < run.note.timeout - _LAG:
-            # The command has an exit code of the same number.
+            # The command itself may have exited with the same code.
             return run
     timed_out_status = attrs.evolve(status, exit_code=KILLED, reason=EndReason.DEADLINE)
     return run._replace(status=timed_out_status)

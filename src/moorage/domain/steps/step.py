@@ -508,7 +508,7 @@ def check_no_secret_shown(step: Step, secrets: Mapping[str, Secret]) -> None:
     """Refuse a step whose command or environment contains the value of one of its secrets."""
     texts = [*step.command, *step.environment.values(), step.name, step.image or ""]
     for name, secret in secrets.items():
-        # Short values occur by chance.
+        # A short value may occur by chance.
         is_shown = len(secret.reveal_bytes()) >= 4 and any(
             secret.reveal_bytes() in text.encode("utf-8", "surrogatepass") for text in texts
         )

@@ -46,7 +46,7 @@ def _folded_bytes(data: bytes, state: int) -> bytes:
     bits, size = int.from_bytes(data, "little") ^ state, 8 * len(data)
     for power in range((size // _LONG).bit_length() - 1, -1, -1):
         first_shift, second_shift, third_shift = (place << power for place in _PLACES)
-        # A remainder below a fourth is left for the next power, for which it is a half.
+        # A remainder below a fourth is left to the next power, for which it is one half.
         while size - third_shift >= max(8, third_shift >> 2 if power else 8):
             step_size = min(size - third_shift, first_shift) & ~7
             front = bits & ((1 << step_size) - 1)

@@ -64,7 +64,7 @@ def bounded_seconds(patience: float, timeout: float | None) -> float:
 
 def micros(value: float) -> int:
     """Return checked seconds as integer microseconds, rounded up so that no wait ends early."""
-    # The float's error is subtracted, which could otherwise round up by a microsecond.
+    # The float's rounding error is subtracted, which could otherwise add a microsecond.
     return math.ceil(value * SECOND * (1 - 2**-53))
 
 

@@ -179,7 +179,8 @@ def _with_slots(kind: type, body: dict[str, Any], names: Sequence[str]) -> Any:
     body["__slots__"] = tuple(slots)
     body["__qualname__"] = kind.__qualname__
     new_kind: Any = type(kind)(kind.__name__, kind.__bases__, body)
-    # Methods with `super()` refer to the class by a cell, which has the one without slots.
+    # Methods with `super()` refer to the class by a cell, which still contains the class without
+    # slots.
     for function in _functions(body):
         if "__class__" in function.__code__.co_freevars:
             place = function.__code__.co_freevars.index("__class__")

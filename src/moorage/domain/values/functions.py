@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def not_callable(value: object, field: str) -> ConfigurationError:
     """Return the error for a value that should be a function and is not callable."""
-    # The value itself is not shown: it may be a credential in the wrong place.
+    # The value is not shown, because it may be a credential in the wrong place.
     return ConfigurationError(
         f"The value must be callable, but {with_article(type(value).__name__)} is not.",
         path=field,

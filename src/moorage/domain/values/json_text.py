@@ -34,7 +34,8 @@ def decode_json(body: bytes) -> Any:
     """
     start = body[:2]
     if start[:1] in _OPENING and start[1:] != b"\0":
-        # The usual case has no byte order mark, no zero of a wider encoding and no white space.
+        # In the usual case there is no byte order mark, no zero byte of a wider encoding and no
+        # white space.
         text = body.decode("utf-8", "surrogatepass")
         value, end = _DECODER.raw_decode(text)
         if end == len(text) or not text[end:].strip(_BLANK):

@@ -42,7 +42,7 @@ class WeakTable(Generic[K, V]):
 
     def items(self) -> list[tuple[K, V]]:
         """Return the objects that are in the table now, with their values."""
-        # The copy is made in one step, in which no other thread runs.
+        # The copy is made in one step, during which no other thread runs.
         entries = self._values.copy().items()
         return [(key, value) for reference, value in entries if (key := reference()) is not None]
 

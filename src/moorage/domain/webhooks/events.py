@@ -25,7 +25,8 @@ class _LazyFields:
     if not TYPE_CHECKING:  # pragma: no branch - a type checker would take every name for a field
 
         def __getattr__(self, name: str) -> object:
-            # Python calls this only for unset attributes, so never for an event read at once.
+            # Python calls this only for unset attributes, so never for an event that was read at
+            # once.
             if name not in _SETTERS:
                 raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
             reader, values, body, tenant = self._later
@@ -90,7 +91,7 @@ class WebhookEvent(_LazyFields):
         return self.reply is not None or self.confirm is not None
 
 
-# A frozen object can only be filled in with its slots' setters.
+# Only the setters of its slots can fill in a frozen object.
 _SETTERS: Final[dict[str, Callable[[object, object], None]]] = {
     field.name: getattr(WebhookEvent, field.name).__set__ for field in attrs.fields(WebhookEvent)
 }

@@ -72,14 +72,15 @@ def form_parts(body: bytes) -> tuple[FormPart, ...]:
         if line_ending == b"--":
             return tuple(parts)
         if line_ending != b"\r\n":
-            # The text only begins like the boundary, so a reader that checks less would split it.
+            # The text begins like the boundary, so a less strict parser would split it here.
             raise _unreadable_error()
         start += 2
 
 
 def _url_parts(body: bytes) -> tuple[FormPart, ...]:
     try:
-        # Python 3.11 reads escapes of bytes only as ASCII, so each byte is a letter here.
+        # Python 3.11 interprets escapes of bytes only as ASCII, so each byte is treated as a
+        # character.
         text = str(body, "latin-1")
         pairs = parse_qsl(
             text, keep_blank_values=True, max_num_fields=MOST_PARTS, encoding="latin-1"

@@ -57,7 +57,7 @@ def _parse_enclosed(text: str) -> dict[str, Any]:
         document = str(a2b_base64("".join(text.split()), strict_mode=True), "utf-8")
     except (BinasciiError, ValueError):
         document = ""
-    # The text that a challenge makes us sign must not be usable as a document.
+    # A challenge must not make us sign a text that is also a valid document.
     if not document.lstrip(" \t\r\n").startswith("<"):
         raise rejection_error(WebhookReason.MALFORMED, "The enclosed document cannot be read.")
     fields: dict[str, Any] = {"document": document}

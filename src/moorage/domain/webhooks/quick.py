@@ -265,7 +265,7 @@ def _base64(state: Any) -> str:
 
 _WRITERS: Final[dict[WebhookEncoding, Callable[[Any], str]]] = {
     WebhookEncoding.HEX: lambda state: state.hexdigest(),
-    # The full verifier decides about capital letters.
+    # The full verifier handles capital letters.
     WebhookEncoding.HEX_ANY_CASE: lambda state: state.hexdigest(),
     WebhookEncoding.BASE64: _base64,
     WebhookEncoding.BASE64URL: lambda state: _base64(state).translate(_URL_SAFE),

@@ -189,7 +189,8 @@ class WebhookScheme:
 
     def _covers_template(self, template: Template) -> bool:
         signed_places = {place for item in self.signs for place in item.places}
-        # Fields that are joined without a separator could be split differently, into another id.
+        # Fields that are joined without a separator could also be split differently, which would
+        # give the same id.
         return not self.each_signed and all(
             place in signed_places
             or (not self.is_forgeable and place.startswith(("json:", "root:", "form:")))

@@ -137,8 +137,8 @@ def read_cii_root(root: XmlElement) -> Invoice:
     place = ElementPlace(f"/{root.name}", text_at(settlement, "InvoiceCurrencyCode"))
     invoice: Invoice = read_value(Invoice, _DOCUMENT, root, place)
     totals = invoice.stated_totals or Totals()
-    # CII may leave out a total VAT of zero, but UBL needs it. Any other missing total is an error
-    # of the sender, which BR-CO-15 reports.
+    # CII may omit a total VAT of zero, but UBL requires it. Any other missing total is the sender's
+    # mistake, which rule BR-CO-15 reports.
     if (
         totals.vat is None
         and totals.breakdown

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from moorage.vendor_sdk.xml_text import XmlElement
 
-# The event that makes VAT due: UNTDID 2475, and the same event in UNTDID 2005 as in the model.
+# The event that makes VAT due: the code of UNTDID 2475, and the code of UNTDID 2005 in the model.
 _EVENTS: Final = {"5": "3", "29": "35", "72": "432"}
 _EVENT_CODES: Final = {code: event for event, code in _EVENTS.items()}
 _TAX: Final[tuple[Node, ...]] = (

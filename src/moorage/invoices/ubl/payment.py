@@ -76,7 +76,7 @@ def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> No
         for node in _MEANS:
             node.read(element, means, inner_place)
         if not means["accounts"] and len(elements) > 1 and means.get("code") in CREDIT_TRANSFERS:
-            means["accounts"] = (PayeeAccount(),)  # one whose number is missing
+            means["accounts"] = (PayeeAccount(),)  # a payment account without a number
         payment["accounts"] += means["accounts"]
         merge_fields(payment, means, _ONCE, inner_place, " (UBL-SR-44, UBL-SR-47)")
         is_coded = is_coded and means.get("code") is not None
@@ -107,7 +107,7 @@ def _write_payment(value: Any, currency: str | None) -> Iterator[str]:
     for number, account in enumerate(accounts or [()]):
         means = SimpleNamespace(
             code=payment.code,
-            text=None if number else payment.text,  # UBL-SR-46 allows one
+            text=None if number else payment.text,  # the rule UBL-SR-46 allows only one
             due_date=due_date,
             payment_reference=value.payment_reference,
             card=None if number else _with_network(payment.card),

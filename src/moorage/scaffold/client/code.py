@@ -140,7 +140,7 @@ def _class_lines(declaration: ObjectClass) -> Iterator[str]:
         yield from _field_lines(field)
     if declaration.other is not None:
         other = _local_annotation(declaration.other)
-        # A class that is defined below cannot be named in an expression.
+        # An expression cannot name a class that is defined below it.
         value = Group("attrs.field", ("factory=dict[str, Any]", "repr=False"))
         yield from assigned_field("other_fields", f"Mapping[str, {other}]", value)
 

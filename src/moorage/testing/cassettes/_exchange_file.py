@@ -227,7 +227,8 @@ def _content(body: bytes, headers: Headers, scrubber: Scrubber, *, sent: bool) -
         if sent or _body(content) != inflated_body:
             return content | {"coding": "gzip"}
     elif sent and coding.lower() != "identity":
-        # What is in there cannot be seen, so it is not shown; to be told apart is enough.
+        # The content is not readable, so it is not shown; a hash is enough to distinguish two
+        # bodies.
         return {"sha256": sha256(body).hexdigest(), "bytes": len(body)}
     if essence(kind).startswith("multipart/"):
         edge = b"boundary" if sent else None

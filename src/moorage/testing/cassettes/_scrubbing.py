@@ -109,7 +109,7 @@ class Scrubber:
 
     def url(self, url: str) -> str:
         """Return a URL with its secrets masked, for a cassette."""
-        # A value of the query that may be a key is told from another one by its hash.
+        # A query value that may be a key is replaced by its hash, to distinguish different values.
         redacted_url = self._redaction.query(masked_text(url, self._masks()[0]))
         return self.plain(with_short_query(redacted_url))
 
@@ -126,7 +126,7 @@ class Scrubber:
         header_pairs = [(name, _no_user(self.plain(value))) for name, value in headers.pairs]
         shown_headers = self._redaction.headers(Headers(header_pairs))
         refusal = refusal_of(headers)
-        # Whoever replays it decides by this, and it tells nothing.
+        # This value is not secret, and the replay of the recording needs it.
         return shown_headers if refusal is None else shown_headers.with_header(*challenge(refusal))
 
     def text(self, text: str, content_type: str | None) -> str:

@@ -30,7 +30,7 @@ def read_head(file: BinaryIO) -> RequestHead | None:
     if not line:
         return None
     method, target, version = line.split(" ")
-    # Python before 3.12 asks proxies for a tunnel in the old version.
+    # Before version 3.12, Python requests tunnels with HTTP/1.0.
     is_supported = version == "HTTP/1.1" or (method, version) == ("CONNECT", "HTTP/1.0")
     if not is_supported or not method.isalpha() or not target.isprintable():
         raise ValueError("This is not a request.")

@@ -74,7 +74,7 @@ class TcpServer:
 
     def _serve(self, connection: socket.socket) -> None:
         with connection:
-            # A request that is none ends the connection.
+            # Bytes that are not a request end the connection.
             with suppress(OSError, ValueError, LookupError):
                 if isinstance(connection, ssl.SSLSocket):
                     connection.do_handshake()

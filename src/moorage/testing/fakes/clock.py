@@ -151,8 +151,8 @@ class AsyncVirtualSleeper:
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Advance the clock whenever all tasks are waiting and at least one of them sleeps."""
-        # No public interface tells whether a loop has more to do; every loop of asyncio's own
-        # keeps what it has to do under this name.
+        # No public interface tells whether a loop has more to do; all event loops of asyncio keep
+        # their pending callbacks under this name.
         ready_callbacks: Any = getattr(loop, "_ready", None)
         if ready_callbacks is None:
             raise ConfigurationError(

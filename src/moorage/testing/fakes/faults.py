@@ -387,7 +387,8 @@ def _draw_fault(draw: float, rates: Mapping[Fault, float]) -> Fault | None:
 
 
 def _hung_up() -> ConnectionFailed:
-    # The same for a lost request and a lost answer, since nobody on this side can tell.
+    # The same error for a lost request and a lost response, because the client cannot distinguish
+    # them.
     return ConnectionFailed("The vendor closed the connection without an answer.")
 
 

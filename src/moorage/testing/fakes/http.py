@@ -170,7 +170,7 @@ class FakeVendor:
         if isinstance(answer, Response):
             response = answer
         elif isinstance(answer, BaseException):
-            # Whoever catches an error adds to it, so each gets one of its own.
+            # Each call gets its own error object, because code that catches an error may change it.
             raise copy(answer) if isinstance(answer, ConnectorError) else answer
         else:
             response = answer(request, url)

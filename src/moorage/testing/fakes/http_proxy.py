@@ -113,7 +113,7 @@ class ProxyServer:
         """Stop the proxy: close all connections, and wait for its threads."""
         self._leaving = True
         with contextlib.suppress(OSError), socket.create_connection(self.address):
-            pass  # which wakes whoever waits at the door
+            pass  # this wakes the thread that accepts connections
         self._threads[0].join()
         for sock in self._sockets:
             _hang_up(sock)
@@ -141,7 +141,7 @@ class ProxyServer:
             self._start(self._serve, sock)
 
     def _serve(self, sock: socket.socket) -> None:
-        # Whoever leaves is free to.
+        # A client may disconnect at any time.
         with contextlib.suppress(OSError, EOFError, ValueError, InvalidData):
             file = sock.makefile("rb")
             head = read_head(file)

@@ -22,7 +22,7 @@ FieldsInput: TypeAlias = "Mapping[str, str] | Iterable[tuple[str, str]]"
 Handler: TypeAlias = "Callable[[ReceivedRequest], Behaviour]"
 
 _NO_BODY: Final = frozenset({204, 304})
-_brief: Final = Repr()  # of bodies, which may be large
+_brief: Final = Repr()  # the delay between pieces of bodies, which may be large
 
 
 def _pairs(fields: FieldsInput) -> Fields:

@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Behaviour", "Handler", "ReceivedRequest", "VendorServer"]
 
-_ANY_PATH: Final = ""  # no path, so any path
+_ANY_PATH: Final = ""  # None stands for any path
 _LOCALHOST: Final = "127.0.0.1"
 _QUEUE: Final = 128
 _LET_IN_WITHIN: Final = 0.02  # seconds
-_NO_GOODBYE: Final = struct.pack("ii", 1, 0)  # linger, for no time
+_NO_GOODBYE: Final = struct.pack("ii", 1, 0)  # SO_LINGER with no time, which resets the connection
 
 
 class VendorServer:
@@ -183,7 +183,7 @@ class VendorServer:
         if self._threads and not self._leaving.is_set():
             self._leaving.set()
             with contextlib.suppress(OSError), socket.create_connection(self.address):
-                pass  # which wakes whoever waits at the door
+                pass  # this wakes the thread that accepts connections
             self._threads[0].join()
         for sock in self._sockets:
             with contextlib.suppress(OSError):
@@ -225,7 +225,7 @@ class VendorServer:
     def _serve(self, sock: socket.socket, connection: int) -> None:
         file = sock.makefile("rb")
         try:
-            # Whoever leaves is free to, and whoever does not speak HTTP is not spoken to.
+            # A client may disconnect at any time, and gets no response if it does not speak HTTP.
             with contextlib.suppress(OSError, EOFError, ValueError, InvalidData):
                 if isinstance(sock, ssl.SSLSocket):
                     sock.do_handshake()
@@ -236,7 +236,7 @@ class VendorServer:
                     while self._converse(sock, file, connection):
                         pass
         finally:
-            # A handler of the test may raise any error, of which the client must not wait for more.
+            # The test's handler may raise any error; the client must then not wait for more data.
             file.close()
             sock.close()
             with self._changed:

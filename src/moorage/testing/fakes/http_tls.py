@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-# Strict clients ask an authority whether it may vouch for others.
+# Strict clients check whether an authority may sign other authorities.
 _VOUCHING: Final = x509.KeyUsage(
     key_cert_sign=True,
     crl_sign=True,

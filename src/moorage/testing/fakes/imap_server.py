@@ -97,7 +97,7 @@ class ImapServer(TcpServer):
             uid = self._stored(folder, content, tuple(flags))
             for client in self._clients:
                 if client.idle_tag is not None:
-                    # A socket without room wakes its reader already.
+                    # A socket whose buffer is full wakes its reader anyway.
                     with suppress(BlockingIOError):
                         client.waker.send(b"!")
             return uid

@@ -99,7 +99,7 @@ class TcpProxy:
         self.restore()
         self.cut_connections()
         _shut_down(self._listener)
-        # A thread that accepts or serves a connection may start another one.
+        # A thread that accepts or serves a connection may start another thread.
         while threads := self._running_threads():
             for thread in threads:
                 thread.join()

@@ -320,7 +320,7 @@ def forked_child_has_connections_of_its_own(subject: ConnectorSubject) -> None:
     connector = subject.make(lab.manager)
     try:
         asyncio.run(lab.read(connector))
-        # The child ends before the parent goes on, and closes what it inherited.
+        # The child ends before the parent continues, and closes its inherited connections.
         problem = in_child(lambda: _child(lab, connector))
         require(not problem, f"In a forked child: {problem}")
         for _ in range(3):
@@ -345,7 +345,7 @@ def in_child(run: Callable[[], object]) -> str:
     """Run a function in a forked child process, and return the text of its exception."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        # Newer Pythons warn of other threads, which this check does not use in the child.
+        # Newer versions of Python warn about other threads, which the child does not use here.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:  # pragma: no cover - runs in the child, which coverage does not see

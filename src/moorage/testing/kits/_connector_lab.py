@@ -118,7 +118,7 @@ class Lab:
     def __init__(self, subject: ConnectorSubject, *, is_async: bool) -> None:
         self.subject = subject
         self.is_async = is_async
-        # A check looks at single attempts, so nothing is repeated and no circuit opens.
+        # A check inspects single attempts, so nothing is repeated and no circuit breaker opens.
         service = Service(
             subject.service, base_url=subject.base_url, retry=RetryPolicy.none(), circuit=None
         )

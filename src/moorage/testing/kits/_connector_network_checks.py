@@ -104,7 +104,7 @@ async def connection_cut_at_each_point(lab: Lab) -> None:
                     is_done = True
                     count = await lab.effects(name)
                     require(count == 1, f"A write that succeeded had {count} effects.")
-        # The last of the two is the one whose connection is open, which needs fewer responses.
+        # The last of the two has an open connection, so it needs fewer responses.
         if is_done and responses:
             return
     raise AssertionError(f"A write still fails after {_MOST_RESPONSES} responses.")

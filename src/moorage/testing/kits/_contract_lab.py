@@ -147,7 +147,7 @@ async def require_unsupported(
         lab: the vendor under test, to which nothing has been sent.
         calls: capabilities, each with a call that needs it.
     """
-    names_with_capabilities(lab.contract, frozenset())  # takes a while when it is first called
+    names_with_capabilities(lab.contract, frozenset())  # the first call takes longer
     for capability, call in calls:
         if capability in lab.capabilities:
             continue

@@ -215,7 +215,7 @@ class Checks:
         )
         for number, scope in enumerate(scopes):
             await store.add(self._entry(number, **scope))
-        offered_numbers = {0, 1, 2, 4}  # the entry 3 waits for the one before it in its lane
+        offered_numbers = {0, 1, 2, 4}  # entry 3 waits for the entry before it in its lane
         for pause, offered in (
             ({"target": "billing"}, {4}),
             ({"target": "BILLING"}, offered_numbers),

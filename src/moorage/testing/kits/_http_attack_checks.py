@@ -96,7 +96,7 @@ async def a_decompression_bomb_is_refused(clients: Clients) -> None:
             if "," not in coding:
                 await failure_of(call, VendorFailed, because=f"its body was a bomb in {coding}")
                 continue
-            # Who undoes no coding within another hands the body over as it came.
+            # A client that does not undo nested codings returns the body as it arrived.
             answer = await _answer_or_refusal(call)
             require(answer is None or answer.body == packed_bytes, f"A bomb went off: {coding}.")
 

@@ -94,7 +94,7 @@ async def streams_are_sent(clients: Clients) -> None:
         for length in (150_003, None):
             body = BodyStream.of(lambda: chunks, length=length)
             request = Request.put("/", body=body)
-            for _ in range(2):  # a function that opens the body can be asked again
+            for _ in range(2):  # a function that opens the body can be called again
                 await client.send(request, vendor.url, PATIENT)
                 received_webhook = vendor.requests[-1]
                 require(

@@ -195,7 +195,7 @@ class Lab(ContractLab[PaymentsSubject]):
 
     async def after_webhooks(self, payment: Payment, *, backwards: bool = False) -> Payment:
         """Return the payment after its webhooks were handled, in order or in reverse order."""
-        # The same events are read repeatedly here.
+        # The same events are read several times here.
         verifier = self.verifier(replay_guard=False)
         events = [
             event

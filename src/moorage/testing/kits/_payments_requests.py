@@ -82,7 +82,7 @@ async def _keys_of_moving_requests(make: Open, prefix: str) -> list[str | None]:
             order = lab.order(lab.subject.asks)
             intent: Payment = await lab("create_intent", order, idempotency_key=key("j"))
             request_count = _is_sent_once(lab, request_count, "create_intent")
-            # A vendor may let it expire instead.
+            # A vendor may let the link expire instead.
             with suppress(VendorRejected, UnsupportedByVendor):
                 await lab("void", intent.ref, idempotency_key=key("k"))
             request_count = _is_sent_once(lab, request_count, "void")

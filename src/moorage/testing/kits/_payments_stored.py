@@ -123,7 +123,7 @@ async def links_are_created_once(make: Open) -> None:
                 await lab("create_link", request, idempotency_key=key)
             except InvalidData:
                 lab.sandbox.forget_faults()
-                continue  # the vendor cannot write the amount, and has said so
+                continue  # the vendor cannot represent the amount, and has reported that
             except ConnectionFailed:
                 pass
             else:

@@ -189,7 +189,7 @@ def one_name_is_one_run(subject: PlatformSubject) -> None:
 
 def _start_together(subject: PlatformSubject, spec: RunSpec) -> None:
     with ThreadPoolExecutor(_STARTS) as threads:
-        # All at once, each takes as long as all of them together.
+        # Concurrently, so that all of them take only as long as the slowest.
         timeout = 4 * _TIMEOUT
         starts = [
             threads.submit(partial(subject.make().start, spec, timeout)) for _ in range(_STARTS)

@@ -214,7 +214,8 @@ def require_decision(
     """Check that a command's reply was right at some time between its start and its end."""
     answer, later_states = outcome
     earliest_time, latest_time = between
-    # What was written tells when; what left no trace may have happened at any moment between.
+    # A write shows its time; an operation without a write may have happened at any moment in
+    # between.
     written_at = {
         state[0]
         for state, old_state in zip(later_states, before, strict=True)

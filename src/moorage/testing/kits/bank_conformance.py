@@ -566,7 +566,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
         ref = await lab.account()
         for number, (refusal, kind, code) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
-            # Twice, since a refused token is replaced by a new one.
+            # Two responses, because a refused token is replaced by a new one.
             lab.sandbox.fail(answer, answer)
             error = await lab.refused(kind, lab("balances", ref), f"Refusal {number}")
             lab.sandbox.forget_faults()

@@ -169,7 +169,7 @@ async def in_thread(call: Callable[[], Answer]) -> Answer:
             give = partial(_set_answer, answer, call())
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             give = partial(_fail, answer, error)
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, so no task waits any more
             loop.call_soon_threadsafe(give)
 
     Thread(target=copy_context().run, args=(run,), daemon=True).start()

@@ -97,7 +97,7 @@ async def cancelling_ends_a_sleep(sleepers: AsyncSleepers) -> None:
     """Cancelling a sleeping task ends its sleep, and the task gets the cancellation."""
     _, sleeper = sleepers()
     task = asyncio.ensure_future(sleeper.sleep(86_400.0))
-    # The task starts to sleep, and is cancelled before a virtual clock could jump.
+    # The task starts to sleep, and is cancelled before a virtual clock could advance.
     asyncio.get_running_loop().call_soon(task.cancel)
     await asyncio.wait([task])
     require(task.cancelled(), "A cancelled sleep ended without a cancellation error.")

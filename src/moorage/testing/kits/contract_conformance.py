@@ -112,7 +112,7 @@ class ContractSubject:
         kind: Any = self.kind
         options = (getattr(self.vendor, field.name) for field in attrs.fields(kind))
         texts = [value.reveal() for value in options if isinstance(value, Secret)]
-        # The secrets in a file of JSON occur in no request as they are there.
+        # The secrets inside a JSON file do not appear in requests in that form.
         return tuple(text for text in texts if not text.startswith("{"))
 
 

@@ -140,7 +140,7 @@ async def tags_and_metadata_arrive(factory: Factory) -> None:
         )
         require(is_arrived, "Metadata is lost.")
     if EmailCapability.TAGS in capabilities:
-        # The subject has the word as well, with a capital letter.
+        # The subject also contains the word, with a capital letter.
         require(
             last_text.count("invoice") > first_text.count("invoice"),
             "A tag is lost when the message has metadata.",
@@ -159,7 +159,7 @@ async def files_and_images_arrive(factory: Factory) -> None:
         ),
     )
     await lab.hub.email().send_transactional(mail)
-    # What the HTML calls an image by is all that some vendors keep of its names.
+    # Some vendors keep only the name by which the HTML refers to an image.
     items = {item.content_id or item.filename: item for item in lab.delivered[0].items}
     for file in mail.attachments:
         item = items.get(file.content_id or file.filename)
@@ -173,7 +173,7 @@ async def files_and_images_arrive(factory: Factory) -> None:
     send_empty = lab.hub.email().send_transactional(message(attachments=(empty,)))
     raised_error = await raised_error_of(send_empty)
     if isinstance(raised_error, InvalidData):
-        # Some vendors take no empty file.
+        # Some vendors accept no empty file.
         return
     require(raised_error is None, f"An empty file ended with {raised_error!r}.")
     contents = [item.content for item in lab.delivered[-1].items]

@@ -120,7 +120,7 @@ class _WaitingStep:
             if self._inside == self._expected:
                 self._full.set()
         is_met = await self._full.wait()
-        await asyncio.sleep(0.001)  # long enough to be seen by one who should not be here
+        await asyncio.sleep(0.001)  # long enough to be noticed if it runs although it should not
         with self._guard:
             self._inside -= 1
         return is_met

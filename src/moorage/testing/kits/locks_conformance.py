@@ -254,7 +254,7 @@ async def _joins(locks: AsyncLocks, ahead: int) -> _SlotCaller:
     guest = _SlotCaller(locks)
     end = time.monotonic() + patience()
     while time.monotonic() < end:
-        # With so many in line this is refused, which is known by its being refused too soon.
+        # With so long a queue the caller is refused, and the early refusal proves that.
         start = time.monotonic()
         acquisition = locks.acquire(_NAME, object(), slots=1, queue=ahead + 1, timeout=_BRIEFLY)
         require(

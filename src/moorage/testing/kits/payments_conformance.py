@@ -384,7 +384,7 @@ async def amounts_in_webhooks_are_exact(make: Open) -> None:
             try:
                 await lab("charge", lab.order(amount=amount), idempotency_key="k-1")
             except (InvalidData, VendorRejected):
-                continue  # the vendor cannot write or charge it, and has said so
+                continue  # the vendor cannot represent or charge it, and has reported that
             lab.subject.happen()
             for notice in lab.sandbox.sent:
                 for webhook in lab.verifier(replay_guard=False).verify(**notice.arguments()):

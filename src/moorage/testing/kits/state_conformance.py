@@ -544,7 +544,7 @@ async def waits_end_with_the_callers_timeout(stores: Stores) -> None:
     threads.append(start_thread("patient", Write({key: "later"})))
     threads.append(start_thread("pressed", Write({key: "later"}), _PRESSED))
     threads[-1].join(patience() / 2)
-    # Who would give up at the same time, not minding who is asked, does so by now.
+    # A caller that would give up at the same time has given up by now.
     threads[-2].join(_PRESSED)
     previous_errors = dict(end_errors)
     hold.free.set()

@@ -86,7 +86,7 @@ async def an_outage_is_no_verdict(make: Open) -> None:
     async with make() as lab:
         total = len(lab.subject.outages) + len(_OUTAGES)
     for count in range(total):
-        async with make() as lab:  # a new one, whose circuits are closed
+        async with make() as lab:  # a new vendor object, whose circuit breakers are closed
             answer, kind = (*lab.subject.outages, *_OUTAGES)[count]
             for number in (lab.subject.number, lab.subject.unknown[0]):
                 lab.sandbox.fail(answer)
@@ -182,7 +182,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
     """Each error response raises the right error, with the vendor's code and answer."""
     async with make() as lab:
         for count, (answer, kind, code) in enumerate(lab.subject.refusals):
-            # Twice, since a refused token is replaced by a new one.
+            # Two responses, because a refused token is replaced by a new one.
             lab.sandbox.fail(answer, answer)
             error = await lab.refused(kind, lab.check(), f"Refusal {count}")
             lab.sandbox.forget_faults()

@@ -308,7 +308,7 @@ class Sandbox:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # A class with a constructor of its own, or derived from one, keeps it.
+        # A class keeps a constructor that it defines or inherits.
         written = (kind for kind in cls.__mro__ if "__attrs_attrs__" not in vars(kind))
         if next(kind for kind in written if "__init__" in vars(kind)) is Sandbox:
             attrs.define(

@@ -97,8 +97,8 @@ COMMERCE: Final = (
         time_form="iso",
         data="data",
     ),
-    # Dropbox Sign's signature covers only the time in seconds and the type, which two webhooks may
-    # have in common. So each is only a hint to get the request.
+    # Dropbox Sign's signature covers only the type and the time in seconds, which two webhooks may
+    # share. So each webhook is only a hint to get the signature request.
     WebhookScheme(
         name="dropbox-sign",
         body="either",

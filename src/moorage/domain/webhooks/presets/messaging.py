@@ -41,7 +41,7 @@ def _twilio(name: str, **fields: Any) -> WebhookScheme:
 def _plivo(name: str, version: str, **fields: Any) -> WebhookScheme:
     return WebhookScheme(
         name=name,
-        # The second signature is by the main account, if a subaccount sent the message.
+        # The second signature is made by the main account, if a subaccount sent the message.
         signature=(
             f"{{header:X-Plivo-Signature-{version}?}}",
             f"{{header:X-Plivo-Signature-Ma-{version}?}}",
@@ -69,14 +69,14 @@ def _sns(name: str, algorithm: str, version: str) -> WebhookScheme:
         signs="{lines:Message,MessageId,Subject,SubscribeURL,Timestamp,Token,TopicArn,Type}",
         algorithm=algorithm,
         encoding="base64",
-        # Anybody can create a topic, and Amazon signs the messages of all topics.
+        # Any user can create a topic, and Amazon signs the messages of all topics.
         requires={"{json:SignatureVersion}": version, "{json:TopicArn}": "{topic_arn}"},
         certificate="{json:SigningCertURL}",
         certificate_url=r"https://sns\.[a-z]{2}(?:-[a-z]+)+-[0-9]\.amazonaws\.com(?:\.cn)?"
         r"/SimpleNotificationService-[0-9a-zA-Z]{16,64}\.pem",
         timestamp="{json:Timestamp}",
         timestamp_form="iso",
-        # The time is that of publishing, and SNS retries for up to an hour.
+        # The timestamp is the time of publishing, and SNS retries for up to an hour.
         tolerance=3_900,
         id="{json:MessageId}",
         type="{json:Type}",
@@ -124,7 +124,7 @@ def _of_sparkpost(field: str) -> str:
 
 
 def _sparkpost(name: str, **fields: Any) -> WebhookScheme:
-    # SparkPost signs nothing: it sends what it was given for the header.
+    # SparkPost signs nothing: it sends the credentials that it was given in the header.
     return WebhookScheme(
         name=name,
         signature="{header:Authorization}",
@@ -229,8 +229,8 @@ MESSAGING: Final = (
         # SendGrid retries for three days.
         tolerance=3 * _DAY + 3_600,
     ),
-    # Without a security policy SendGrid signs no received mail: the URL that it is given contains a
-    # user name and a password.
+    # Without a security policy, SendGrid does not sign received mail: its URL contains a user name
+    # and a password.
     _sendgrid_inbound(
         "sendgrid-inbound-basic", signature="{header:Authorization}", algorithm="basic"
     ),
@@ -275,7 +275,7 @@ MESSAGING: Final = (
     WebhookScheme(
         name="mailersend",
         signature="{header:Signature}",
-        # Webhooks about other things than messages have no id.
+        # Webhooks that are not about messages have no id.
         id="{json:type}.{json:data.id?}",
         type="{json:type}",
         time="{json:created_at?}",
@@ -316,13 +316,13 @@ MESSAGING: Final = (
             "unsubscribe": "email.unsubscribed",
         },
     ),
-    # Postmark signs nothing: the URL that it is given contains a user name and a password.
+    # Postmark signs nothing: the webhook's URL contains a user name and a password.
     WebhookScheme(
         name="postmark",
         signature="{header:Authorization}",
         algorithm="basic",
-        # Times are in whole seconds, in which one message can reach many recipients; and a manual
-        # suppression of a person has no message id.
+        # Times are in whole seconds, and one message can reach many recipients in a second. A
+        # suppression by hand has no message id.
         id="{json:RecordType}.{json:MessageID?}.{body_sha256}",
         type="{json:RecordType}",
         time="{json:DeliveredAt?}{json:BouncedAt?}{json:ReceivedAt?}{json:ChangedAt?}",
@@ -343,8 +343,8 @@ MESSAGING: Final = (
             "Inbound": "email.received",
         },
     ),
-    # Mailjet signs nothing, and its events have no id: one of the same second is told apart by its
-    # place in the body.
+    # Mailjet signs nothing, and its events have no id: events of the same second are distinguished
+    # by their positions in the body.
     WebhookScheme(
         name="mailjet",
         signature="{header:Authorization}",
@@ -365,14 +365,13 @@ MESSAGING: Final = (
     _sparkpost("sparkpost", algorithm="basic"),
     # The bearer token that the authorization server issues to SparkPost.
     _sparkpost("sparkpost-oauth2", algorithm="token", prefix="Bearer "),
-    # Brevo signs nothing: it sends the token of the webhook, or the user name and the password of
-    # the URL that it is given.
+    # Brevo signs nothing: it sends the webhook's token, or the user name and password in its URL.
     _brevo("brevo", algorithm="token", prefix="Bearer "),
     _brevo("brevo-basic", algorithm="basic"),
     _sns("aws-sns", "rsa-v1_5-sha256", "2"),
     # Topics that were never set to version 2 still sign with SHA-1.
     _sns("aws-sns-sha1", "rsa-v1_5-sha1", "1"),
-    # For an account whose signature method is SHA-256 HMAC; that is chosen in the dashboard.
+    # For an account that uses the signature method SHA-256 HMAC, which is chosen in the dashboard.
     WebhookScheme(
         name="vonage",
         signature="{json:sig}",
@@ -406,7 +405,7 @@ MESSAGING: Final = (
     ),
     # Plivo's version 2 signature does not cover the body.
     _plivo("plivo-v2", "V2", signs="{url_without_query}{header:X-Plivo-Signature-V2-Nonce}"),
-    # Infobip's signature by HMAC is not described, so its webhooks come with a user and a password.
+    # Infobip's HMAC signature is not documented, so its webhooks carry a user name and a password.
     WebhookScheme(
         name="infobip",
         signature="{header:Authorization}",

@@ -23,7 +23,7 @@ def _paypal(name: str, host: str) -> WebhookScheme:
         certificate_url=f"https://{host.replace('.', chr(92) + '.')}{_PAYPAL}",
         timestamp="{header:PayPal-Transmission-Time}",
         timestamp_form="iso",
-        # The time is that of the first attempt, and PayPal retries for three days.
+        # The timestamp is the time of the first attempt, and PayPal retries for three days.
         tolerance=3 * _DAY + 3_600,
         id="{json:id}",
         type="{json:event_type}",
@@ -159,7 +159,7 @@ PAYMENTS: Final = (
         body="form",
         signature="{query:token}",
         algorithm="token",
-        # The id is that of the payment, which can change more than once.
+        # The id is the payment's id, and a payment can change more than once.
         only_hints=True,
         id="{json:id}",
         type="payment.changed",
@@ -223,7 +223,7 @@ PAYMENTS: Final = (
     WebhookScheme(
         name="braintree",
         signature="{form:bt_signature}",
-        # Some form parsers drop the line break at the end of the field.
+        # Some form parsers drop the line break at the end of a field.
         signs=("{form:bt_payload}", "{form:bt_payload}\n"),
         algorithm="hmac-sha1",
         separator="&",

@@ -39,14 +39,14 @@ STANDARDS: Final = (
         secret_prefix="",
     ),
     standard("svix", "svix"),
-    # A token in a header, on which both sides have agreed.
+    # A token in a header; both sides have agreed on it.
     WebhookScheme(
         name="bearer-token", signature="{header:Authorization}", prefix="Bearer ", algorithm="token"
     ),
-    # A token in the URL, which appears in the logs of every proxy on the way.
+    # A token in the URL; the logs of every proxy on the way contain it.
     WebhookScheme(name="url-token", signature="{query:token}", algorithm="token"),
     WebhookScheme(name="basic-auth", signature="{header:Authorization}", algorithm="basic"),
-    # The TLS proxy passes on the client's certificate (RFC 9440), and drops headers of that name
+    # The TLS proxy passes on the client's certificate (RFC 9440), and drops headers of this name
     # from clients. The secret is the SHA-256 of the certificate.
     WebhookScheme(
         name="client-certificate",

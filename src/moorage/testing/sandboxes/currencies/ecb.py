@@ -81,7 +81,7 @@ class EcbSandbox(CurrencySandbox):
             for currency, price in _with_suspended(day, prices)
             if currencies is None or currency in currencies
         ]
-        if not rows:  # the real service does not answer 404, as its pages say
+        if not rows:  # contrary to its documentation, the real service does not respond with 404
             return Response(200, _HEADERS)
         # The service groups rows by series, and not by day.
         text = "\n".join([_COLUMNS + (",OBS_STATUS" if is_full else ""), *sorted(rows), ""])

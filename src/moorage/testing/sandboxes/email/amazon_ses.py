@@ -329,7 +329,7 @@ def _fill_template(text: str | None, data: dict[str, Any]) -> str | None:
 
 
 def _refusal(status: int, name: str, message: str) -> base.Refusal:
-    # The name comes as AWS writes it, with what is around it.
+    # The name is written as AWS writes it, including its surroundings.
     header = f"{name}:http://internal.amazon.com/coral/com.amazon.sesv2/"
     return base.refusal({"message": message}, status, x_amzn_ErrorType=header)
 

@@ -234,7 +234,7 @@ def _check_magic(emails: list[str]) -> None:
 def _unsubscribe_headers(url: str | None) -> dict[str, str]:
     if url is None:
         return {}
-    # MailerSend adds the header for one click itself.
+    # MailerSend itself adds the header for one-click unsubscription.
     one_click = {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
     return {"List-Unsubscribe": f"<{url}>"} | one_click
 

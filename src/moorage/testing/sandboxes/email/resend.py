@@ -343,7 +343,7 @@ def _check_people(body: dict[str, Any]) -> None:
 def _delivery_event(body: dict[str, Any], id_: str) -> DeliveredEmail:
     sender, name = read_address(body["from"])
     html = body.get("html")
-    # A text that is left out is made of the HTML; one that is empty is none.
+    # A missing text is derived from the HTML; an empty text means no text.
     text = body.get("text", html and re.sub(r"<[^>]*>", "", html))
     return DeliveredEmail(
         id=id_,

@@ -338,7 +338,7 @@ class CheckoutComSandbox(base.Sandbox):
 
     def _refund(self, request: base.SandboxRequest, id: str) -> Response:
         fields, payment = check_fields(request.json(), REFUND), self._payment(id)
-        # An accepted capture is decided before a later refund of it.
+        # An accepted capture takes effect before a later refund of it.
         captured_amount = payment.captured + payment.capturing
         if captured_amount == 0:
             raise base.Refusal(error(403))

@@ -394,7 +394,7 @@ class MollieSandbox(base.Sandbox):
         if amount == remaining_amount:
             payment |= {"status": "paid", "paidAt": self._moment()}
         self._send_webhook(payment)
-        # Mollie takes note of it first, and captures a little later.
+        # Mollie first accepts the capture, and executes it a little later.
         return base.reply({**capture, "status": "pending"}, 201)
 
     def _refund(self, request: base.SandboxRequest, id: str) -> Response:
@@ -456,7 +456,7 @@ class MollieSandbox(base.Sandbox):
             },
         }
         mandate = self.debits[key]
-        # Only an answer about one mandate links to its documentation.
+        # Only a response about a single mandate links to its documentation.
         documentation = link(f"{DOCUMENTATION}/create-mandate", "text/html")
         links = {**mandate["_links"], "documentation": documentation}
         return base.reply({**mandate, "_links": links}, 201)

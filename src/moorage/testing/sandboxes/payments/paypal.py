@@ -239,7 +239,7 @@ class PayPalSandbox(PayPalLedger):
             raise unprocessable("AUTH_CAPTURE_CURRENCY_MISMATCH")
         if authorization["status"] == "CAPTURED" or _is_order_closed(order):
             raise unprocessable("AUTHORIZATION_ALREADY_CAPTURED")
-        # PayPal allows a little more than was set aside.
+        # PayPal allows slightly more than the authorised amount.
         if (captured_amount + amount).minor * 100 > authorized_amount.minor * 115:
             raise unprocessable("MAX_CAPTURE_AMOUNT_EXCEEDED")
         is_final = bool(body.get("final_capture", False))

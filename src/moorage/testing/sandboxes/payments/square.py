@@ -264,7 +264,7 @@ class SquareSandbox(base.Sandbox):
             ]
             end = int(offset) + limit
             page, name = matches[int(offset) : end], request.path.rpartition("/")[2]
-            # Square leaves out a list that is empty.
+            # Square leaves out an empty list.
             body: dict[str, Any] = {name: page} if page else {}
             return base.reply({**body, "cursor": str(end)} if len(matches) > end else body)
 

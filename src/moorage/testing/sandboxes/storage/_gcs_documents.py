@@ -92,7 +92,7 @@ def resource_of(body: bytes) -> dict[str, Any]:
 def related_parts(request: SandboxRequest, spool: Spool) -> tuple[bytes, bytes, str]:
     """Return the two parts of a multipart upload, and the second part's content type."""
     kind, _, boundary = request.headers.get("content-type", "").partition("; boundary=")
-    # A parser of mail would mend line ends, which are the file's own.
+    # An email parser would change the line endings, which belong to the file.
     parts = (b"\r\n" + spool.content()).split(f"\r\n--{boundary}".encode())
     if kind != "multipart/related" or len(parts) != 4 or not parts[3].startswith(b"--"):
         raise ErrorAnswer("badContent", 400, "Malformed multipart body.")

@@ -161,7 +161,7 @@ def sums_of(request: SandboxRequest) -> list[tuple[str, str]]:
 def checked_sums(request: SandboxRequest, spool: Spool) -> None:
     sums = sums_of(request)
     if request.method == "POST" and "uploadId" in dict(request.query):
-        return  # those are of the object
+        return  # these headers describe the object
     if len(sums) > 1:
         raise ErrorAnswer("InvalidRequest", 400, "Expecting a single x-amz-checksum- header.")
     md5 = request.headers.get("content-md5")

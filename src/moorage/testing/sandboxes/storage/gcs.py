@@ -326,7 +326,7 @@ class GcsSandbox(SpoolingSandbox):
             self.live, prefix=prefix, delimiter=delimiter, marker=marker, size=page_size
         )
         page: dict[str, Any] = {"kind": "storage#objects"}
-        # What there is none of is left out.
+        # Lists and fields without a value are left out.
         if listing.keys:
             page["items"] = [self.live[key].resource for key in listing.keys]
         if listing.folders:

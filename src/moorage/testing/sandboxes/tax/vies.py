@@ -161,7 +161,7 @@ class ViesSandbox(base.Sandbox):
         if disclosed is not None:
             town = f"{disclosed['PostalCode']} {disclosed['City']}"
             address = f"\n{disclosed['Street']}\n{town}\n"
-        # A requester without its member state counts as none, and VIES does not say so.
+        # Without the requester's member state VIES ignores the requester, and does not report that.
         proof = ""
         if has_requester and "requesterMemberStateCode" in body:
             proof = f"WAPIAAAA{self.number():08d}"
