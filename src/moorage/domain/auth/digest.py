@@ -67,7 +67,7 @@ class DigestChallenge:
 def digest_challenge(
     headers: Headers, *, algorithms: Collection[str] | None = None
 ) -> DigestChallenge | None:
-    """Return the strongest Digest challenge of an answer to which this client can respond, if any.
+    """Return the strongest Digest challenge of a response to which this client can respond, if any.
 
     `algorithms` are the names of the allowed hashes; by default all hashes that this machine
     supports.
@@ -80,7 +80,7 @@ def digest_challenge(
 
 
 def next_nonce(headers: Headers) -> str | None:
-    """Return the nonce that an answer announces for the next request, if any."""
+    """Return the nonce that a response announces for the next request, if any."""
     nonce = read_parameters(headers.get("authentication-info", "")).get("nextnonce")
     return nonce or None
 

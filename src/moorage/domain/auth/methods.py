@@ -355,7 +355,7 @@ def proves_key(credentials: Credentials | OAuthCredentials | None) -> bool:
 
 
 def responds(credentials: Credentials | OAuthCredentials | None) -> bool:
-    """Return whether credentials answer the server's HTTP Digest challenge."""
+    """Return whether credentials respond to the server's HTTP Digest challenge."""
     return isinstance(credentials, Credentials) and credentials.method is AuthMethod.DIGEST
 
 

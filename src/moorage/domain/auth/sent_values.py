@@ -2,7 +2,7 @@
 
 They are the credential of the attempt, every value of the request whose name suggests a credential,
 the values that the service's `Redaction` names, and the other secrets of the account. They are
-collected only when a part of the vendor's answer is stored.
+collected only when a part of the vendor's response is stored.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=ConnectorError)
 
 LARGEST_BODY: Final = 65_536
-"""Bytes of a failed answer's body that are stored; secrets are searched in all of them."""
+"""Bytes of a failed response's body that are stored; secrets are searched in all of them."""
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _ELEMENT: Final = late_pattern(r"<([\w.:\-]{1,80})(?:\s[^<>]{0,1000})?>([^<]{6,4000})<")

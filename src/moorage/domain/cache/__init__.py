@@ -1,1 +1,1 @@
-"""Rules for storing HTTP answers in a cache and reusing them."""
+"""Rules for storing HTTP responses in a cache and reusing them."""

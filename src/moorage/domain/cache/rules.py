@@ -1,12 +1,12 @@
-"""The rules of RFC 9111 and RFC 5861 for reusing an answer in a client's cache.
+"""The rules of RFC 9111 and RFC 5861 for reusing a response in a client's cache.
 
-A cache keeps several answers for one URL of a service and a tenant. They differ in `selected_by`: a
-digest of the caller (the credential, and every header that may carry one) and of the request
-headers that the answer varies by. So no answer is ever given to another caller, and the rules are
-those of a private cache: `private` answers are kept, and `s-maxage` and `proxy-revalidate` are
-ignored.
+A cache keeps several responses for one URL of a service and a tenant. They differ in `selected_by`:
+a digest of the caller (the credential, and every header that may carry one) and of the request
+headers that the response varies by. So no response is ever given to another caller, and the rules
+are those of a private cache: `private` responses are kept, and `s-maxage` and `proxy-revalidate`
+are ignored.
 
-Ages are durations. An answer is as old as its headers say when it is received, and ages by the
+Ages are durations. A response is as old as its headers say when it is received, and ages by the
 clock of the cache that stores it.
 """
 
@@ -43,9 +43,9 @@ _DIRECTIVE = re.compile(
 _DELTA = re.compile(r"[0-9]+")
 
 _CACHEABLE: Final = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414})
-"""HTTP statuses of answers that may be cached without an explicit lifetime."""
+"""HTTP statuses of responses that may be cached without an explicit lifetime."""
 _UNCACHEABLE: Final = frozenset({206, 304, 401, 403, 407, 408, 421, 425, 429})
-"""HTTP statuses of answers that are never cached, such as parts and refusals."""
+"""HTTP statuses of responses that are never cached, such as parts and refusals."""
 _FIRST_SERVER_ERROR: Final = 500
 _LIFETIMES: Final = ("max-age", "stale-while-revalidate", "stale-if-error")
 _CONDITIONS: Final = frozenset(
@@ -60,7 +60,7 @@ _HOP_BY_HOP: Final = frozenset(
 _OF_THE_BODY: Final = frozenset(
     {"content-encoding", "content-length", "content-range", "content-type"}
 )
-"""Headers of a 304 answer that describe the 304 itself and not the cached answer."""
+"""Headers of a 304 response that describe only that response and not the cached one."""
 _OF_THE_MESSAGE: Final = frozenset({"age", "date"})
 """Headers that only tell when a message was made."""
 _NO_DIRECTIVES: Final[Mapping[str, str]] = MappingProxyType({})
@@ -71,13 +71,13 @@ _FIELD: Final = 64
 
 @attrs.frozen
 class CacheEntry:
-    """An HTTP answer in the cache, with its age and lifetime.
+    """An HTTP response in the cache, with its age and lifetime.
 
     Attributes:
-        response: the answer, without the fields that must not be reused.
-        lifetime: the seconds for which the answer is fresh.
+        response: the response, without the fields that must not be reused.
+        lifetime: the seconds for which the response is fresh.
         age: the entry's age in seconds.
-        varies_by: the names of the request headers that the answer depends on.
+        varies_by: the names of the request headers that the response depends on.
         selected_by: a digest of the caller and of the caller's values of these headers.
     """
 
@@ -121,16 +121,16 @@ class _NewEntry(CacheEntry):
 _new: Final = object.__new__
 
 Entries: TypeAlias = "tuple[CacheEntry, ...]"
-"""The cached answers of one URL, the newest first."""
+"""The cached responses of one URL, the newest first."""
 
 
 class StoredAnswers(NamedTuple):
     """The result of a cache look-up: the stored HTTP responses with the same cache key.
 
     Attributes:
-        mark: identifies the content that was read, so that an answer is stored only if nothing has
-            changed since.
-        entries: the answers, with their present ages.
+        mark: identifies the content that was read, so that a response is stored only if nothing
+            has changed since.
+        entries: the responses, with their current ages.
         unreadable: the name of the error that reading the content raised, if it did.
     """
 
@@ -141,7 +141,7 @@ class StoredAnswers(NamedTuple):
 
 @attrs.frozen
 class FreshAnswer:
-    """The decision to return the cached answer, because it is fresh."""
+    """The decision to return the cached response, because it is fresh."""
 
 
 _SERVE_FRESH: Final = FreshAnswer()
@@ -149,12 +149,13 @@ _SERVE_FRESH: Final = FreshAnswer()
 
 @attrs.frozen
 class StaleAnswer:
-    """The decision to ask the service to confirm the cached answer.
+    """The decision to ask the service to confirm the cached response.
 
     Attributes:
         validators: conditional headers for the request; without any the request is sent unchanged.
-        while_revalidating: whether the cached answer may be used while another call revalidates it.
-        if_error: whether the cached answer may be used if the service cannot be reached or fails.
+        while_revalidating: whether the cached response may be used while another call
+            revalidates it.
+        if_error: whether the cached response may be used if the service cannot be reached or fails.
     """
 
     validators: Headers
@@ -164,7 +165,7 @@ class StaleAnswer:
 
 @attrs.frozen
 class NoCachedAnswer:
-    """The decision to ask the service, because no cached answer can be used."""
+    """The decision to ask the service, because no cached response can be used."""
 
 
 Decision: TypeAlias = FreshAnswer | StaleAnswer | NoCachedAnswer
@@ -190,7 +191,7 @@ def _directives(text: str) -> Mapping[str, str]:
 
 
 def varies_by(response: Response) -> tuple[str, ...] | None:
-    """Return the request headers that an answer depends on; None for `Vary: *`."""
+    """Return the request headers that a response depends on; None for `Vary: *`."""
     names = _listed_names(response.headers, "vary")
     return None if "*" in names else tuple(sorted(names))
 
@@ -228,7 +229,7 @@ def caller_digest(request: Request, known_by: bytes, policy: CachePolicy) -> byt
 
 
 def selection_digest(request: Request, who: bytes, names: Iterable[str]) -> bytes:
-    """Return a digest of the caller and of the request headers on which the answer depends."""
+    """Return a digest of the caller and of the request headers on which the response depends."""
     parts = [who]
     for name in names:
         values = request.headers.get_all(name)
@@ -237,7 +238,7 @@ def selection_digest(request: Request, who: bytes, names: Iterable[str]) -> byte
 
 
 def newest_match(entries: Entries, request: Request, who: bytes) -> CacheEntry | None:
-    """Return the newest cached answer that fits the request and its caller."""
+    """Return the newest cached response that fits the request and its caller."""
     for entry in entries:
         if entry.selected_by == selection_digest(request, who, entry.varies_by):
             return entry
@@ -248,7 +249,7 @@ class CacheInquiry:
     """The cache lookup of one request, which computes each digest once.
 
     Attributes:
-        key: the key of the answers for its URL.
+        key: the key of the responses for its URL.
         who: the digest of the caller.
     """
 
@@ -261,7 +262,7 @@ class CacheInquiry:
         self._selectors: dict[tuple[str, ...], bytes] = {}
 
     def matching(self, entries: Entries) -> CacheEntry | None:
-        """Return the newest cached answer that fits this request and its caller."""
+        """Return the newest cached response that fits this request and its caller."""
         for entry in entries:
             names = entry.varies_by
             selected_by = self._selectors.get(names)
@@ -275,7 +276,7 @@ class CacheInquiry:
 
 
 def is_cacheable_request(request: Request) -> bool:
-    """Return whether the cache may answer a request or store its answer.
+    """Return whether the cache may answer a request or store its response.
 
     It may if the request is for a whole resource that its URL and headers identify, and if the
     headers do not forbid it.
@@ -320,7 +321,7 @@ def entries_to_store(
 ) -> Entries:
     """Return the cache entries to store for a URL: the new one, and as many others as fit.
 
-    A stale answer is dropped once it can neither be revalidated nor be used in case of an error.
+    A stale response is dropped once it can neither be revalidated nor be used in case of an error.
     """
     entries: list[CacheEntry] = []
     room = policy.max_bytes
@@ -332,7 +333,7 @@ def entries_to_store(
 
 
 def usable_seconds(entry: CacheEntry, policy: CachePolicy) -> float:
-    """Return the seconds for which a cached answer may still be used, fresh or stale."""
+    """Return the seconds for which a cached response may still be used, fresh or stale."""
     directives = cache_control(entry.response.headers)
     graces = [_delta(directives.get(grace, "")) for grace in _LIFETIMES[1:]]
     if "stale-if-error" not in directives:
@@ -343,7 +344,7 @@ def usable_seconds(entry: CacheEntry, policy: CachePolicy) -> float:
 
 
 def refreshed_response(entry: CacheEntry, not_modified: Response) -> Response:
-    """Return the cached answer with the new headers of a 304 answer."""
+    """Return the cached response with the new headers of a 304 response."""
     dropped_names = _HOP_BY_HOP | _OF_THE_BODY | _listed_names(not_modified.headers, "connection")
     new_headers = Headers(
         [pair for pair in not_modified.headers.pairs if pair[0].lower() not in dropped_names]
@@ -368,7 +369,7 @@ def confirms(entry: CacheEntry, not_modified: Response) -> bool:
 
 
 def received_answer(entry: CacheEntry, request: Request) -> Response:
-    """Return a cached answer as the caller receives it, with an `Age` header."""
+    """Return a cached response as the caller receives it, with an `Age` header."""
     headers, age = entry.response.headers, _age_header(int(entry.age))
     headers = headers.joined(age) or headers.without("Age").joined(age) or headers
     body = b"" if request.method is HttpMethod.HEAD else entry.response.body
@@ -444,7 +445,7 @@ def _storable(response: Response, policy: CachePolicy) -> bool:
 
 
 def _storable_headers(headers: Headers) -> Headers:
-    """Return those headers of an answer that a cache may store.
+    """Return those headers of a response that a cache may store.
 
     Fields of the connection, and fields that `no-cache` names, may not.
     """
@@ -495,6 +496,6 @@ def _may_serve_stale(
 def _delta(text: str) -> float:
     """Parse the number of seconds in a `Cache-Control` directive.
 
-    A string that is not a number counts as 0, which makes an answer stale.
+    A string that is not a number counts as 0, which makes a response stale.
     """
     return min(float(text), _MAX_SECONDS) if _DELTA.fullmatch(text) else 0.0

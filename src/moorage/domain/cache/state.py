@@ -1,11 +1,11 @@
-"""The stored form of cached answers, and the commands that read and change it.
+"""The stored form of cached responses, and the commands that read and change it.
 
 Laws:
 
-1. An answer is stored only if nothing changed under its key since it was looked up. So an answer
-   that was under way during a write is not stored, and neither is an older answer that arrives
+1. A response is stored only if nothing changed under its key since it was looked up. So a response
+   that was under way during a write is not stored, and neither is an older response that arrives
    late.
-2. A deleted entry leaves a tombstone, for longer than an answer can be under way.
+2. A deleted entry leaves a tombstone, for longer than a response can be under way.
 3. The age of an entry is measured by the store's clock, from its last write.
 
 A state is `(seen, keep_for, mark, content)`. Each write has a new mark; empty content is a
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import State, States
 
 LONGEST_FLIGHT: Final = 120.0
-"""Seconds; an answer that took longer to arrive is not cached."""
+"""Seconds; a response that took longer to arrive is not cached."""
 
 _TRACE: Final = round(LONGEST_FLIGHT * SECOND)
 _FORMAT: Final = 1
@@ -45,7 +45,7 @@ class CachedAnswers(NamedTuple):
 
 
 class ReadCachedAnswers:
-    """The command that reads the cached answers under a key."""
+    """The command that reads the cached responses under a key."""
 
     __slots__ = ("keys",)
     once = False
@@ -65,7 +65,7 @@ class ReadCachedAnswers:
 
 
 class StoreCachedAnswers:
-    """The command that stores cached answers if the stored version mark is unchanged."""
+    """The command that stores cached responses if the stored version mark is unchanged."""
 
     __slots__ = ("content", "keep_for", "keys", "mark")
     once = False
@@ -79,7 +79,7 @@ class StoreCachedAnswers:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return the new state, and True if the answers were stored."""
+        """Return the new state, and True if the responses were stored."""
         entry = _present_values(states[0], now)
         if self.mark != (0 if entry is None else entry[2]):
             # The command was sent twice after a lost reply: this content is from its first
@@ -119,15 +119,15 @@ def _next_mark(state: State | None, now: int) -> int:
 
 
 def pack_entries(entries: Entries) -> bytes:
-    """Return cached answers as bytes, which the caller must encrypt before storing them."""
+    """Return cached responses as bytes, which the caller must encrypt before storing them."""
     return pack_values((_FORMAT, *(attrs.astuple(entry, recurse=False) for entry in entries)))
 
 
 def unpack_entries(packed: bytes) -> Entries:
-    """Return the cached answers in bytes that `pack_entries` returned.
+    """Return the cached responses in bytes that `pack_entries` returned.
 
     Raises:
-        InvalidData: the bytes are not packed answers.
+        InvalidData: the bytes are not packed responses.
     """
     try:
         kind, *entries = unpack_values(packed)

@@ -1,8 +1,8 @@
 """The meaning of gRPC status codes: the error, and whether the call may have been processed.
 
-A status proves little about the request. Proxies answer with UNAVAILABLE too, and its text may be
-one that the server received from another server. So a call counts as unsent only if this side knows
-that there was no connection, and never because of an error's text.
+A status proves little about the request. Proxies also respond with UNAVAILABLE, and the status may
+repeat the text of a third server. So a call counts as unsent only if this side knows that there was
+no connection, and never because of an error's text.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ _CAUSES: Final = (
         True,
     ),
 )
-"""Words of the library for a failed connection, with their meanings; the first that occurs counts.
+"""Words in grpc's error text for a failed connection, with their meanings; the first match counts.
 
 They choose the words of an error, and whether a retry may help. The phase has decided the rest.
 """
@@ -254,7 +254,7 @@ def request_too_large_error(size: int, limit: int) -> InvalidRequest:
 
 
 def unreadable_answer_error(method: str) -> VendorFailed:
-    """Return the error for an answer that is not a message of the expected type."""
+    """Return the error for a response that is not a message of the expected type."""
     return VendorFailed(
         f"The response of {method} does not match the type that the method declares.",
         remedy="Check that the program and the server use the same definition of the method.",

@@ -1,4 +1,4 @@
-"""Requests and answers of gRPC server reflection, and the import order of protobuf files.
+"""Requests and responses of gRPC server reflection, and the import order of protobuf files.
 
 Laws:
 
@@ -45,10 +45,10 @@ def question_of_file(name: str) -> bytes:
 
 
 def services_of(answer: bytes) -> tuple[str, ...]:
-    """Return the full names of the services in the answer to a `LIST_SERVICES` request.
+    """Return the full names of the services in the response to a `LIST_SERVICES` request.
 
     Raises:
-        VendorFailed: the answer cannot be read.
+        VendorFailed: the response cannot be read.
     """
     try:
         _check_error(answer)
@@ -65,12 +65,12 @@ def services_of(answer: bytes) -> tuple[str, ...]:
 
 
 def files_of(answer: bytes) -> dict[str, bytes]:
-    """Return the files in a reflection answer, by name; each is a `FileDescriptorProto`.
+    """Return the files in a reflection response, by name; each is a `FileDescriptorProto`.
 
     The result is empty if the server does not know the file or the symbol.
 
     Raises:
-        VendorFailed: the answer cannot be read.
+        VendorFailed: the response cannot be read.
     """
     try:
         if not _check_error(answer):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class ConnectorVersions:
-    """The versions of the library and of the server, as far as they are known.
+    """The versions of the library and of the server; None if unknown.
 
     Attributes:
         library: the name and the version of the library, such as "psycopg 3.2.1".
@@ -33,8 +33,8 @@ class ConnectorHealth:
     Attributes:
         connector: the name of the connector.
         at: the moment.
-        state: `HEALTHY` if the server answered in time, `UNAVAILABLE` if it did not answer,
-            `UNKNOWN` if it was not asked, for example because the connector is disabled.
+        state: `HEALTHY` if the server responded in time, `UNAVAILABLE` if it did not respond,
+            `UNKNOWN` if it was not checked, for example because the connector is disabled.
         seconds: the time that the server took to answer; None if it did not.
         text: the problem, as a sentence; None if the connector is healthy. It never contains a
             secret.
@@ -50,5 +50,5 @@ class ConnectorHealth:
 
     @property
     def is_healthy(self) -> bool:
-        """True if the server answered in time."""
+        """True if the server responded in time."""
         return self.state is HealthState.HEALTHY

@@ -4,7 +4,7 @@ Laws:
 
 1. A command that the server answers with NO or BAD had no effect, except that flags and moves of
    several messages may be partly done.
-2. If a change was sent and no answer came, it may have happened.
+2. If a change was sent and no response came, it may have happened.
 3. No error quotes the server, because its words may hold a value.
 """
 

@@ -1,4 +1,4 @@
-"""The errors for requests whose answer never came, or could not be read."""
+"""The errors for requests whose response never came, or could not be read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def connection_lost(*, has_effect: bool) -> ConnectionFailed:
-    """Return the error for a connection to a server that ended before the answer came.
+    """Return the error for a connection to a server that ended before the response came.
 
     Args:
         has_effect: whether the request may have changed something.
@@ -46,7 +46,7 @@ class Interruptions:
 
     Attributes:
         answer: an answer of the protocol in sentences, such as "reply of IMAP".
-        slow: the sentence that says what to do about slow operations.
+        slow: the sentence that advises what to do about slow operations.
     """
 
     answer: str
@@ -57,7 +57,7 @@ class Interruptions:
         return timed_out(self.slow, has_effect=has_effect)
 
     def malformed(self, *, has_effect: bool, is_preparation: bool = False) -> ConnectorError:
-        """Return the error for an answer that cannot be parsed, or is larger than the limit.
+        """Return the error for a response that cannot be parsed, or is larger than the limit.
 
         Args:
             has_effect: whether the request may have changed something.

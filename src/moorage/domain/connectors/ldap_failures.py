@@ -43,7 +43,7 @@ IS_TRUE: Final = 6
 WRONG_PASSWORD: Final = 49
 
 _SUBCODE: Final = late_pattern(r"\bdata ([0-9a-f]{1,8})\b", re.IGNORECASE)
-"""The number in which Active Directory says why it refused a password."""
+"""The code by which Active Directory explains the refusal of a password."""
 
 _IDENTITY: Final[dict[int, tuple[str, str]]] = {
     WRONG_PASSWORD: (

@@ -183,7 +183,7 @@ def values_bytes(attribute: str, values: object) -> tuple[bytes, ...]:
     """Return the values of an attribute as bytes, given one value or several.
 
     Raises:
-        InvalidData: one of them cannot be sent.
+        InvalidData: one of the values cannot be sent.
     """
     if isinstance(values, Sequence) and not isinstance(values, (str, bytes)):
         items = cast("Sequence[object]", values)
@@ -296,7 +296,7 @@ class LdapSearchResult:
 
     Attributes:
         entries: the entries, in the order of the server.
-        references: the URLs of other servers that hold a part of what was searched. They are not
+        references: the URLs of other servers that hold a part of the searched entries. They are not
             followed.
     """
 

@@ -1,7 +1,7 @@
 """LDAP's messages as bytes: requests are written, responses are read.
 
-The subset of BER is the one of RFC 4511: definite lengths of at most four bytes. Parsing a
-malformed response always raises `ValueError`; nothing is read beyond its end.
+Only the subset of BER that RFC 4511 requires is supported: definite lengths of at most four bytes.
+Parsing a malformed response always raises `ValueError`; nothing is read beyond its end.
 """
 
 from __future__ import annotations
@@ -260,7 +260,7 @@ def _sizes(data: bytes | bytearray, place: int) -> tuple[int, int] | None:
 
 
 def message_size(data: bytes | bytearray, largest: int) -> int | None:
-    """Return the size of the first message in received bytes; None if it is not known yet.
+    """Return the size of the first message in received bytes; None if the size is not known yet.
 
     Raises:
         ValueError: the bytes are not an LDAP message, or the message is too large.

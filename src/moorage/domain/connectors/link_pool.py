@@ -2,7 +2,7 @@
 
 A caller asks for a link under an operation's name, and gets a *lease*: a slot of the pool, with a
 link in it or without one yet. A caller without a link opens one. All functions are pure: they take
-a state and the time in seconds, and return a new state and what follows from it.
+a state and the time in seconds, and return the new state and the actions to take.
 
 The laws of this file, for every sequence of decisions:
 
@@ -110,7 +110,7 @@ class Lease(NamedTuple):
     Attributes:
         operation: the name of the operation that uses the slot.
         since: the time at which the caller got the slot.
-        record: the link in the slot; None while the caller opens one.
+        record: the link in the slot; None while the caller opens a link.
     """
 
     operation: str
@@ -211,7 +211,10 @@ def new_link(config: PoolConfig, now: float, link: Any, draw: float) -> OpenLink
 def fill_slot(
     state: LinkPoolState, config: PoolConfig, now: float, holder: object, record: OpenLink
 ) -> tuple[LinkPoolState, PoolDecision]:
-    """Put a new connection into the caller's slot; close it if the caller has gone."""
+    """Put a new connection into the caller's slot.
+
+    If the caller has left, the connection must be closed.
+    """
     del config, now
     lease = state.leases.get(holder)
     if lease is None:
@@ -230,7 +233,7 @@ def needs_test(state: LinkPoolState, config: PoolConfig, now: float, record: Ope
 def replace_broken_link(
     state: LinkPoolState, config: PoolConfig, now: float, holder: object
 ) -> tuple[LinkPoolState, PoolDecision]:
-    """Replace the caller's broken connection by another idle one, if there is any.
+    """Replace the caller's broken connection by an idle one, if there is any.
 
     Every other idle link is tested before it is used, because the server may have restarted.
     """
@@ -255,8 +258,8 @@ def give_back(
 ) -> tuple[LinkPoolState, PoolDecision]:
     """End a caller's use or wait; give its connection or slot to the next waiting caller.
 
-    Does nothing if the holder has neither. So a caller that was interrupted can end its lease
-    again.
+    Does nothing if the holder has neither a link nor a slot. So a caller that was interrupted can
+    end its lease again.
 
     Args:
         state: the state before.
@@ -424,7 +427,7 @@ def _lend_idle(
 def _sweep_idle(
     state: LinkPoolState, config: PoolConfig, now: float
 ) -> tuple[LinkPoolState, tuple[Any, ...]]:
-    """Return the pool's state without expired idle connections, and the expired ones to close.
+    """Return the pool's state without expired idle connections, and the connections to close.
 
     As many links as the minimum stay, unless their lifetime is over.
     """

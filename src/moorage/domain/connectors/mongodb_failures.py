@@ -4,8 +4,8 @@ Laws:
 
 1. A change of one document that the server reports as failed did not happen. A change of several
    documents may have happened in part.
-2. Inside a transaction nothing remains without its commit. Only a lost answer to the commit leaves
-   the outcome open.
+2. Inside a transaction nothing remains without its commit. Only a lost response to the commit
+   leaves the outcome open.
 3. No error quotes the driver, because its text may hold a password or a value.
 """
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 class MongoPhase(Enum):
     """The progress of a MongoDB operation when it failed.
 
-    `CONNECTING`: nothing was sent. `UNDONE`: what was sent changes nothing. `SENT`: what was sent
-    may have its effect although no answer came.
+    `CONNECTING`: nothing was sent. `UNDONE`: the sent commands change nothing. `SENT`: the sent
+    commands may have taken effect although no reply arrived.
     """
 
     CONNECTING = "connecting"
@@ -270,7 +270,7 @@ def timeout_error(phase: MongoPhase) -> AttemptTimeout:
 
 
 def not_replicated_error(*, in_time: bool) -> ConnectionFailed:
-    """Return the error for a change that was made but too few servers confirmed."""
+    """Return the error for a change that was made, but that too few servers have confirmed."""
     kind = ConnectionFailed if in_time else AttemptTimeout
     return kind(
         "The change was made, but too few servers of the replica set confirmed it.",
@@ -302,7 +302,7 @@ def unsendable_values_error() -> InvalidRequest:
 
 
 def unreadable_values_error(phase: MongoPhase) -> VendorFailed:
-    """Return the error for an answer with values that the MongoDB driver cannot read."""
+    """Return the error for a response with values that the MongoDB driver cannot read."""
     return VendorFailed(
         "The server's answer contains a value that the driver cannot read, such as a date after"
         " the year 9999.",

@@ -21,7 +21,7 @@ from moorage.errors import InvalidData
 
 _MOST_LEVELS: Final = 100
 _SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
-"""The types of most values, which are quick to tell."""
+"""The types of most values, for a fast check."""
 _JAVASCRIPT: Final = frozenset({"$where", "$function", "$accumulator"})
 _CHANGES: Final = frozenset(
     {
@@ -36,8 +36,8 @@ _WRITING_STAGES: Final = frozenset({"$out", "$merge"})
 class MongoOperators:
     """A mapping whose names may be operators, such as `MongoOperators({"$gt": 100})`.
 
-    The values in it are values again: another mapping with operators inside it needs a mark of its
-    own. Never make one from untrusted data.
+    Its values are not marked: a nested mapping with operators needs a separate mark. Never mark
+    untrusted data.
 
     Attributes:
         document: the operators, by name.

@@ -23,14 +23,14 @@ class NamedOperation:
 
     Attributes:
         name: the operation's name within the connector, such as "query".
-        about: what it does, as one sentence.
+        about: a sentence that describes the operation.
         arguments: the names of its arguments, with a description of each.
         required: the names of the arguments without which it cannot be run.
         any_arguments: whether the operation accepts further arguments, which only the foreign
             system knows.
         build: makes the operation from arguments of plain JSON: strings, numbers, booleans, None,
-            lists and mappings. It raises `InvalidData` for arguments that it cannot use, and opens
-            no connection.
+            lists and mappings. The function raises `InvalidData` for invalid arguments, and
+            opens no connection.
         render: converts the result of the operation to plain JSON.
     """
 

@@ -23,7 +23,7 @@ class OperationForm:
     """The description of a connector's method that makes an operation.
 
     Attributes:
-        about: what the operation does, as one sentence.
+        about: a sentence that describes the operation.
         required: the arguments without which it cannot be made, with a description of each.
         optional: the other arguments, with a description of each.
         positional: the names of the method's positional-only arguments.
@@ -72,7 +72,7 @@ def wrong_argument_error(name: str, words: str) -> InvalidData:
 
     Args:
         name: the name of the argument.
-        words: what to give, such as "a number".
+        words: the expected kind of value, such as "a number".
     """
     return InvalidData(
         f"The argument {name!r} has the wrong form.", field=name, remedy=f"Pass {words}."
@@ -85,7 +85,8 @@ def check_type(name: str, value: Any, types: Mapping[str, tuple[type[Any], str]]
     Args:
         name: the name of the argument.
         value: its value.
-        types: the type of each argument, and what to give in words; arguments that are not in the
+        types: the type of each argument, and its description in words; arguments that are not
+            in the
             table may have any type.
     """
     kind, words = types.get(name, (None, ""))

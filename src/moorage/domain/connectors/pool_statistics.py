@@ -17,7 +17,7 @@ class PoolStatistics:
     Attributes:
         created: the number of connections that were opened since the pool began.
         reused: the number of times that a caller got a connection that was open already.
-        idle: the number of open connections that nobody uses now.
+        idle: the number of open connections that are not in use.
         active: the number of connections that callers use now.
         waiting: the number of callers that wait for a connection now.
         maximum: the largest number of connections that the pool opens; None if it is unlimited.

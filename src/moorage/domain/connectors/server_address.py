@@ -69,7 +69,7 @@ class AddressForm:
         title: the name of the server in sentences.
         ports: the usual ports by scheme.
         encrypted: the scheme that asks for TLS.
-        remedy: the sentence that shows what a URL looks like.
+        remedy: the sentence that shows the form of a URL.
         path: the pattern of the path in a URL, not decoded and without its first slash.
     """
 
@@ -86,7 +86,7 @@ class AddressForm:
 
         Args:
             url: the URL, which may contain a user and a password.
-            password: the password, which takes precedence over the one in the URL.
+            password: the password, which takes precedence over a password in the URL.
             tls: the files of TLS, which only an encrypted connection can use.
 
         Raises:

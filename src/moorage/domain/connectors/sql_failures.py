@@ -5,8 +5,8 @@ Laws:
 1. A statement that the server reports as failed changed nothing: outside a transaction only the
    statement was undone, and inside one the connector undoes everything. This holds for tables with
    transactions; MyISAM has none.
-2. A lost connection leaves the outcome unknown only if the lost answer was the answer to a write
-   outside a transaction, or to a COMMIT.
+2. A lost connection leaves the outcome unknown only if the lost response was the response to a
+   write outside a transaction, or to a COMMIT.
 3. No error quotes the driver, because its text may hold a password or a value.
 """
 
@@ -35,7 +35,7 @@ class SqlPhase(Enum):
     """The progress of a database operation when it failed.
 
     `CONNECTING`: nothing was sent. `UNDONE`: what was sent has no effect without a COMMIT that was
-    not sent. `SENT`: what was sent may have its effect although no answer came.
+    not sent. `SENT`: what was sent may have its effect although no response came.
     """
 
     CONNECTING = "connecting"
@@ -109,7 +109,7 @@ _POSTGRESQL: Final = (
     ("0A", _ErrorMeaning.STATEMENT),
     ("25", _ErrorMeaning.STATEMENT),
 )
-"""Prefixes of PostgreSQL's SQLSTATE codes, longer ones of a class first."""
+"""Prefixes of PostgreSQL's SQLSTATE codes; within a class, longer prefixes come first."""
 
 _MYSQL: Final = {
     **dict.fromkeys((1044, 1045, 1698, 1251, 1275, 1862), _ErrorMeaning.PASSWORD),
@@ -370,8 +370,8 @@ def server_time_limit(seconds: float) -> float:
     """Return the time limit in seconds that the database server gets for an attempt's statements.
 
     It ends 10 to 50 milliseconds before the attempt, so that the server's own report arrives: only
-    that proves that nothing happened. It is a multiple of 40 milliseconds, so that calls with the
-    same timeout share it, and a connection is told of it once.
+    that proves that nothing happened. It is a multiple of 40 milliseconds, so that calls with
+    nearly the same timeout share it, and it is set once per connection.
     """
     if seconds >= _FINE:
         return int((seconds - _MARGIN) / _GRID) * _GRID

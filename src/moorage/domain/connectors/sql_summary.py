@@ -1,7 +1,8 @@
 """The summary of a SQL statement: only its commands and tables.
 
-OpenTelemetry's conventions for databases group spans by it. It is read from tokens without a
-grammar of SQL, so an unusual statement may get a shorter summary, but never one with a value.
+OpenTelemetry's conventions for databases group spans by it. It is made from the tokens of the
+statement without a grammar of SQL, so an unusual statement may get a shorter summary, but a summary
+never contains a value.
 """
 
 from __future__ import annotations

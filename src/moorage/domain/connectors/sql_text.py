@@ -78,7 +78,8 @@ class SqlText:
         text: the text.
         parameters: the names of its parameters.
         lists: the names of the parameters that stand after IN, each for a list of values.
-        reads: True if the statement begins like a query, and no part of it begins like a change. A
+        reads: True if the statement begins like a query, and contains no clause that begins
+            like a change. A
             function that it calls may still change something.
         has_double_quotes: True if a name is in double quotes, which MySQL reads as a value.
     """

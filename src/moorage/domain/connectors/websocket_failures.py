@@ -40,7 +40,8 @@ class Closure:
     """The end of a WebSocket connection: the code, the reason, and which side ended it.
 
     Attributes:
-        code: the code of the server, or that of the client if it ended the connection; 1006 if the
+        code: the server's code, or the client's code if the client ended the connection; 1006
+            if the
             connection broke off.
         reason: the reason that the server gave.
         by_client: True if the client ended the connection, because of a message that breaks the
@@ -94,7 +95,7 @@ def opening_error(fault: OpeningFault) -> ConnectionFailed:
 
 
 def refused_opening(status: int, retry_after: float | None) -> ConnectorError:
-    """Return the error for a WebSocket server whose HTTP answer has a status other than 101.
+    """Return the error for a WebSocket server whose HTTP response has a status other than 101.
 
     Args:
         status: the status of HTTP.

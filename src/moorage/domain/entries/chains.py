@@ -53,7 +53,7 @@ def joined_ids(ids: Iterable[str | Entry]) -> str | None:
     """Return the ids of predecessors as one string for the store; None without predecessors.
 
     Raises:
-        InvalidData: there are too many ids, or one of them is not the id of an entry.
+        InvalidData: there are too many ids, or one is not the id of an entry.
     """
     if isinstance(ids, (str, Entry)):
         raise InvalidData(

@@ -28,7 +28,8 @@ class InboxEntry(Entry):
     """A verified webhook in the inbox.
 
     Attributes:
-        reply: the answer to a handshake, or the answer that the vendor expects to this webhook; it
+        reply: the response to a handshake, or the response that the vendor expects to this
+            webhook; it
             is not stored.
     """
 

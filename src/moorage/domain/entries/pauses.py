@@ -1,7 +1,7 @@
 """Pauses: an operator stops workers from taking entries, without changing the entries.
 
-1. A pause is itself an entry of the store, in the state `PAUSED`. So it survives restarts, and the
-   workers of all processes see it.
+1. A pause is itself an entry of the store, in the state `PAUSED`. So a pause survives restarts, and
+   the workers of all processes see it.
 2. It covers the entries whose target, tenant and subject are those that it names; a field that it
    does not name may have any value.
 3. A store offers no entry that a pause covers. The entry stays as it is: it is due again when the

@@ -63,7 +63,8 @@ class EntryState(StrEnum):
     check. `DEAD` work failed for good. `DROPPED` work was cancelled by a person. A `PAUSED` entry
     keeps workers from taking the entries that it covers. A `BLOCKED` entry waits until the entries
     before it in its chain are done. `UNDOING` work failed for good, and the entries before it are
-    still to be undone. A `PREPARED` entry would undo another one, and is not needed yet.
+    still to be undone. A `PREPARED` entry undoes another entry if that becomes necessary; it is not
+    needed yet.
     """
 
     WAITING = "waiting"
@@ -95,7 +96,7 @@ class ErrorConsequence(StrEnum):
 SETTLED: Final = frozenset(
     {EntryState.DONE, EntryState.DEAD, EntryState.DROPPED, EntryState.PREPARED}
 )
-"""The states in which an entry needs neither a worker nor a person any more."""
+"""The states in which an entry needs no worker and no person any more."""
 
 OPEN: Final = frozenset(
     {
@@ -186,7 +187,8 @@ class Entry:
         target: the account, contract or service that it is for.
         operation: the operation to call, or the kind of event that arrived.
         tenant, subject: the tenant, and the person whose data the entry holds.
-        lane: entries of one lane are taken one after another, in the order of their numbers.
+        lane: entries with the same lane are processed one after another, in the order of their
+            numbers.
         added_at: the time at which it was added.
         content: the packed payload, encrypted if there is a cipher; the `repr` does not show it.
         number: the entry's position among all entries; the store assigns it.
@@ -197,7 +199,7 @@ class Entry:
         priority: entries with a higher priority are taken first; within a lane the order of numbers
             stays.
         fence: the fencing number: it grows with each change, so that a late worker is refused.
-        attempts: the number of times it was taken since it was added or replayed.
+        attempts: the number of times a worker has taken it since it was added or replayed.
         turn: the number of idempotency keys that it has used up at vendors.
         error: the error of the last attempt; empty if there was none.
         settled_at: the time at which it was done, given up, dropped or found unknown.
@@ -351,7 +353,7 @@ class EntryPage(Generic[E]):
     def of(entries: Iterable[F], limit: int) -> EntryPage[F]:
         """Return a page with the first `limit` of these entries.
 
-        More than `limit` of them mean another page.
+        If there are more than `limit`, there is another page.
 
         Args:
             entries: the first matching entries, newest first: at least `limit` + 1 if there are so
@@ -374,7 +376,7 @@ def with_trace(entry: E, trace: TraceContext | None) -> E:
 
 
 def arrive(entry: E, now: datetime) -> E:
-    """Return a new entry as the store adds it: due now, or at the later time that it states.
+    """Return a new entry as the store adds it: due now, or at the later time that the entry states.
 
     A pause is never due, and neither is an entry that waits for others.
     """
@@ -385,10 +387,10 @@ def arrive(entry: E, now: datetime) -> E:
 
 
 def entries_to_take_together(offered: Sequence[E]) -> Sequence[E]:
-    """Return those of the offered due entries that one worker may take together.
+    """Return the due entries that one worker may take together.
 
-    An entry whose last worker died is taken alone. If it kills this worker too, no other entry
-    loses one of its attempts.
+    An entry whose last worker died is taken alone: if it kills this worker too, no other entry
+    loses an attempt.
     """
     for place, entry in enumerate(offered):
         if entry.state is EntryState.CLAIMED:
@@ -397,7 +399,7 @@ def entries_to_take_together(offered: Sequence[E]) -> Sequence[E]:
 
 
 def take_entry(entry: E, now: datetime, lease: float, most: int) -> E:
-    """Return the entry that a worker took: as claimed, or as given up without attempts left."""
+    """Return the entry that a worker took: claimed, or given up if it has no attempts left."""
     if entry.attempts >= most:
         return give_up(entry, now, entry.error or "Every worker that took the entry died.")
     return attrs.evolve(
@@ -410,7 +412,7 @@ def take_entry(entry: E, now: datetime, lease: float, most: int) -> E:
 
 
 def next_batch(size: int, count: int, seconds: float) -> int:
-    """Return how many entries a worker should take next, from the duration of its last ones.
+    """Return how many entries a worker should take next, from the duration of its last entries.
 
     The number grows only while the work is quick. So a slow call makes few others wait, and few
     results are lost if a process dies.
@@ -426,7 +428,7 @@ def next_batch(size: int, count: int, seconds: float) -> int:
 
 
 def give_back(entry: E, now: datetime) -> E:
-    """Return the entry after a worker released it without having begun it."""
+    """Return the entry after a worker has released it without processing it."""
     return attrs.evolve(
         entry,
         state=EntryState.WAITING,
@@ -478,7 +480,7 @@ def cancel_entry(entry: E, now: datetime) -> E:
 def replay_entry(entry: E, now: datetime) -> E:
     """Return the entry ready to be processed again, with its attempts counted from zero.
 
-    It waits for the entries before it in its chain again.
+    It waits again for the entries before it in its chain.
     """
     is_chained = entry.predecessors is not None
     return attrs.evolve(
@@ -550,8 +552,8 @@ def lane_of(*parts: str | None, digest: Callable[[bytes], str]) -> str:
 def lane_number(store: str, lane: str) -> int:
     """Return a 32-bit number for a lane (entries that keep their order), for database locks.
 
-    If two lanes have the same number, one of them sometimes waits for the other; nothing worse can
-    happen.
+    If two lanes have the same number, an entry of one lane may wait for an entry of the other lane;
+    nothing worse can happen.
     """
     return crc32(f"{store}/{lane}".encode("utf-8", "surrogatepass"))
 

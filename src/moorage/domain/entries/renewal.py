@@ -28,8 +28,8 @@ ENTRY_LEASE: Final = LEASE / SECOND
 FILE_LEASE: Final = 10.0
 """Seconds that a worker's lease lasts in a file that allows one writing transaction at a time.
 
-While a handler of the host holds the file's lock, nothing can be renewed. It is renewed from the
-moment on when a sixth of it is over, so a transaction of seven seconds ends before the lease does.
+While a handler of the host holds the file's lock, nothing can be renewed. It is renewed once a
+sixth of it has passed, so a transaction of seven seconds ends before the lease does.
 """
 
 UNRENEWED: Final = 300.0
@@ -47,7 +47,7 @@ class HeldClaim:
 
     Attributes:
         key, fence: the key and fencing number of the claim.
-        ttl: the lifetime of its answer in microseconds.
+        ttl: the lifetime of its stored result in microseconds.
         until: the time at which its lease may have ended, in nanoseconds of the local clock.
         lost: whether its renewal failed, or it belongs to the parent of this forked process.
     """

@@ -1,1 +1,1 @@
-"""GraphQL documents, the requests that send them, and the meaning of their answers."""
+"""GraphQL documents, the requests that send them, and the meaning of their responses."""

@@ -1,4 +1,4 @@
-"""The answers of GraphQL services: results, problems of fields, and errors."""
+"""The responses of GraphQL services: results, problems of fields, and errors."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class GraphQLProblem:
 
     Attributes:
         message: the service's own description.
-        code: the code in `extensions`, or otherwise the type of the problem, if there is one.
+        code: the code in `extensions`, or else the problem's type, if there is one.
         path: the names and list positions that lead to the field; empty if the problem is not about
             a field.
         extensions: the service's additional data.
@@ -125,7 +125,7 @@ class GraphQLPage:
 
         Args:
             variables: the variables of the query for this page.
-            cursor: the name of the variable that says after which cursor a page begins.
+            cursor: the name of the variable for the cursor after which a page begins.
 
         Raises:
             InvalidData: the next page would be this page again, so the pages would never end.
@@ -150,7 +150,7 @@ class GraphQLAnswer:
         data: the result. A field that the service could not compute is None.
         problems: the reasons why fields are missing.
         extensions: the service's additional data, such as the cost of the query.
-        replayed: whether this is the stored answer of an earlier call with the same key.
+        replayed: whether this is the stored response of an earlier call with the same key.
     """
 
     data: Mapping[str, Any] = attrs.field(repr=False)
@@ -159,7 +159,7 @@ class GraphQLAnswer:
     replayed: bool = False
 
     def whole_data(self) -> Mapping[str, Any]:
-        """Return the answer's data; raise an error if the service reported any problem.
+        """Return the response's data; raise an error if the service reported any problem.
 
         Raises:
             VendorRejected: the service reported a problem, so that the data may lack fields.
@@ -198,10 +198,10 @@ class GraphQLAnswer:
 
 
 def body_of(response: Response) -> Mapping[str, Any]:
-    """Return the JSON object in an answer.
+    """Return the JSON object in a response.
 
     Raises:
-        VendorFailed: the answer is not a JSON object.
+        VendorFailed: the response is not a JSON object.
     """
     try:
         body = response.json()
@@ -213,10 +213,10 @@ def body_of(response: Response) -> Mapping[str, Any]:
 
 
 def read_answer(response: Response, parse: _Parse = body_of) -> GraphQLAnswer:
-    """Return the GraphQL result in a successful HTTP answer.
+    """Return the GraphQL result in a successful HTTP response.
 
     Raises:
-        VendorFailed: the answer is not a GraphQL answer.
+        VendorFailed: the response is not a GraphQL response.
     """
     body = parse(response)
     data = body.get("data")
@@ -252,9 +252,9 @@ def refusal_of(response: Response, parse: _Parse = body_of) -> ConnectorError | 
 
 
 def refusal_of_mutation(response: Response, parse: _Parse = body_of) -> ConnectorError | None:
-    """Return the error of a GraphQL mutation's answer that has no result.
+    """Return the error of a GraphQL mutation's response that has no result.
 
-    A problem without a code whose answer has the member `data` arose while the mutation was
+    A problem without a code whose response has the member `data` occurred while the mutation was
     executed. Such a problem does not show whether the mutation took effect, so the error leaves
     that open.
     """
@@ -313,11 +313,11 @@ def _refusal_of(
     *,
     by_code: bool = True,
 ) -> ConnectorError:
-    """Return the error for a GraphQL answer's problems, by the first problem with a known code.
+    """Return the error for a GraphQL response's problems, by the first problem with a known code.
 
     Args:
         problems: the problems, at least one.
-        response: the answer, if available.
+        response: the response, if available.
         otherwise: the class of the error if no problem has a usual code.
         by_code: whether a usual code decides the class of the error.
     """

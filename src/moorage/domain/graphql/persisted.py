@@ -21,7 +21,7 @@ _DOCUMENT_ID: Final = "documentId"
 
 @attrs.frozen
 class PersistedDocuments:
-    """The setting for how requests name persisted documents: by hash or by id.
+    """The setting for the way in which requests name persisted documents: by hash or by id.
 
     Attributes:
         is_automatic: True if the service learns a document from the first request that has its

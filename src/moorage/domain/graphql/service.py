@@ -101,7 +101,7 @@ class GraphQL:
     ) -> HttpOperation[GraphQLAnswer]:
         """Return an operation for a GraphQL mutation, which changes data of the service.
 
-        If its answer is lost, it is repeated only under an idempotency key that the service
+        If its response is lost, it is repeated only under an idempotency key that the service
         honours.
 
         Args:

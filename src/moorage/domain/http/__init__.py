@@ -1,1 +1,1 @@
-"""HTTP requests, answers and their parts."""
+"""HTTP requests, responses and their parts."""

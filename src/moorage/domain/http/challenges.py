@@ -25,7 +25,7 @@ LONGEST: Final = 16_384
 
 
 class Challenge(NamedTuple):
-    """An authentication challenge in a server's answer, such as `Digest realm="shop"`.
+    """An authentication challenge in a server's response, such as `Digest realm="shop"`.
 
     Attributes:
         scheme: the name of the authentication scheme, in lower case.
@@ -39,7 +39,7 @@ class Challenge(NamedTuple):
 
 
 def read_challenges(headers: Headers) -> tuple[Challenge, ...]:
-    """Return the authentication challenges of an answer, up to the first malformed one."""
+    """Return the authentication challenges of a response, up to the first malformed one."""
     return tuple(
         challenge
         for value in headers.get_all("www-authenticate")

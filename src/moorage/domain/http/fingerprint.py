@@ -21,7 +21,7 @@ SAME_FINGERPRINT: Final = bytes.fromhex(
 )
 """The digest of no parts, for records under one key that are all alike.
 
-It is written out, because computing it would load OpenSSL.
+It is a literal, because computing it would load OpenSSL.
 """
 
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -117,7 +117,7 @@ def _canonical(body: bytes) -> bytes:
 
 
 def _canonical_body(body: bytes) -> bytes | None:
-    """Return a body as canonical JSON; None if that would change one of its values.
+    """Return a body as canonical JSON; None if a value would change.
 
     If the written text equals the body, no number was rounded and no repeated key was lost.
     """

@@ -204,7 +204,7 @@ class Headers(Mapping[str, str]):
         return _checked_headers(self.pairs + others.pairs, self._first | others._first)
 
     def without(self, *names: str) -> Headers:
-        """Return these headers without those that have the given names."""
+        """Return these headers without the headers of the given names."""
         dropped_names = {
             lower_name for name in names if (lower_name := name.lower()) in self._first
         }

@@ -46,8 +46,8 @@ class LogContent:
 
     Attributes:
         calls: the calls whose last request and response are stored.
-        max_body: the maximum number of bytes of each body that are stored; an entry says if there
-            were more.
+        max_body: the maximum number of bytes of each body that are stored; the log entry states
+            if the body was longer.
     """
 
     calls: LoggedCalls = field(default=LoggedCalls.FAILURES, converter=_as_calls)

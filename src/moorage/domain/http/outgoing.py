@@ -198,7 +198,7 @@ def _embedded_address(address: Address) -> Address:
 
 
 def _special_address_kind(address: Address) -> str | None:
-    """Return the special kind of an address, such as loopback; None for a public one."""
+    """Return the special kind of an address, such as loopback; None for a public address."""
     if isinstance(address, IPv4Address):
         return next(
             (description for network, description in _INTERNAL_NETWORKS if address in network), None

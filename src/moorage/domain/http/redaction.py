@@ -1,4 +1,4 @@
-"""Redaction: secrets in requests and answers are masked before they are shown or stored.
+"""Redaction: secrets in requests and responses are masked before they are shown or stored.
 
 A value is masked for its name, such as `client_secret`, or for its content, such as a card number.
 Names are found in headers, queries, forms, JSON, XML and plain text. No function here raises or
@@ -118,7 +118,7 @@ def _kinds(personal: Iterable[Personal | str]) -> tuple[Personal, ...]:
 @with_careful_constructor
 @frozen(kw_only=True)
 class Redaction:
-    """The names of a service's fields to mask, in addition to the usual ones.
+    """The names of a service's fields to mask, in addition to the fields that are always masked.
 
     Attributes:
         header_names: headers.
@@ -129,8 +129,9 @@ class Redaction:
         patterns: regular expressions whose matches are masked anywhere. They must be fast on
             hostile text.
         personal: kinds of personal data to mask anywhere; all kinds by default.
-        secrets: further secrets of the account. The vendor's answers to failed calls are searched
-            for them, whether or not the request carried them. Secret options of the vendor are
+        secrets: further secrets of the account. The vendor's responses to failed calls are
+            searched for them, whether or not the request carried them. Secret options of the vendor
+            are
             included automatically.
     """
 

@@ -259,7 +259,7 @@ class Request:
         return self.with_only_headers(Headers([*pairs, *added_headers.pairs]))
 
     def with_only_headers(self, headers: Headers) -> Request:
-        """Return this request with these headers instead of its own."""
+        """Return this request with these headers in place of all its headers."""
         # Each authorised or signed request is copied here; its fields are not validated again.
         if type(self) is not Request:
             return evolve(self, headers=headers)

@@ -41,7 +41,7 @@ class Response:
         reason: the reason phrase, if the protocol has one.
         url: the URL that answered.
         elapsed: seconds from sending to the last byte.
-        replayed: whether this is the stored answer of an earlier call with the same key.
+        replayed: whether this is the stored response of an earlier call with the same key.
         cached: whether it comes from the cache: because it is fresh, because the service confirmed
             it, or because the service could not be reached.
     """
@@ -102,9 +102,9 @@ class Response:
         return response  # type: ignore[no-any-return]  # its class was just set
 
     def as_cached(self, headers: Headers, body: bytes) -> Response:
-        """Return this response marked as a cached answer, with the given headers and body.
+        """Return this response marked as a cached response, with the given headers and body.
 
-        The cache of answers uses it.
+        Only the response cache calls this method.
         """
         if type(self) is not Response:
             return evolve(self, headers=headers, body=body, cached=True)

@@ -30,7 +30,7 @@ class Timeouts:
 
     Attributes:
         connect: the longest time to connect to the host, TLS included.
-        read: the longest wait for the next piece of the answer.
+        read: the longest wait for the next piece of the response.
         write: the longest wait for sending the next piece of the body.
         pool: the longest wait for a connection from the pool.
         total: the longest time for the whole attempt.

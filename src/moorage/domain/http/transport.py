@@ -299,7 +299,7 @@ class HttpPoolStatistics:
     """The numbers of used and free connections in a client's pool, for metrics.
 
     Attributes:
-        active: the number of exchanges under way.
+        active: the number of exchanges in progress.
         idle: the number of idle connections, or None if the client does not report it.
         waiting: the number of callers that wait for a connection.
         limit: the largest number of concurrent exchanges with one origin.

@@ -124,7 +124,7 @@ def is_absolute(path: str) -> bool:
 
 
 def origin_of(url: str) -> Origin | None:
-    """Return the scheme, host and port of a URL; None if one of them is missing."""
+    """Return the scheme, host and port of a URL; None if the scheme or the host is missing."""
     split_url = _split_origin(url)
     return None if split_url is None else split_url[0]
 

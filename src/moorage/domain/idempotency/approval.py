@@ -1,6 +1,6 @@
 """Approval by two people: the first proposes an outcome, the second confirms it.
 
-The proposal is kept beside the register of open effects, so that every process sees it. Laws:
+The proposal is stored next to the register of open effects, so that every process sees it. Laws:
 
 1. There is at most one proposal for an operation; a later one replaces it.
 2. A proposal expires after `LIFE`.

@@ -1,4 +1,4 @@
-"""Rules for idempotency keys: a caller claims a key, acts, and stores the answer.
+"""Rules for idempotency keys: a caller claims a key, acts, and stores the result.
 
 Laws:
 
@@ -67,7 +67,7 @@ Entry: TypeAlias = "tuple[int, int, int, bytes | Fingerprint, int, int, int, int
 class Verdict(Enum):
     """The store's decision about a caller's claim; `RUN` permits the caller to send its request.
 
-    `ABSENT` answers a claim that may not make a new record.
+    `ABSENT` is the reply to a claim that may not make a new record.
     """
 
     RUN = "run"
@@ -80,14 +80,14 @@ class Verdict(Enum):
 
 
 class AllowedActions(Enum):
-    """The actions that a call is allowed: send, send again, or only get the stored answer."""
+    """The actions that a call is allowed: send, send again, or only get the stored result."""
 
     FRESH = "fresh"
     """The call may send the request, whether or not it was sent before."""
     AGAIN = "again"
     """The call may only send a request that was sent before."""
     STORED = "stored"
-    """The call may not send anything, and only gets the stored answer."""
+    """The call may not send anything; it only gets the stored result."""
 
 
 @frozen(kw_only=True)
@@ -98,7 +98,7 @@ class KeyUse:
         round: the number of times that the key's effect was settled as never done; each round has
             its own claim.
         reach: the actions that the caller is allowed.
-        repeats: whether a request whose answer was lost may be sent again: always (True), never
+        repeats: whether a request whose response was lost may be sent again: always (True), never
             (False), or according to the service's idempotency settings (None).
     """
 
@@ -126,7 +126,7 @@ TABLE: Final = (
 
 
 class ClaimResult(NamedTuple):
-    """The store's answer to a claim of an idempotency key: the decision and its reasons.
+    """The store's reply to a claim of an idempotency key: the decision and its reasons.
 
     Attributes:
         verdict: the decision.
@@ -134,7 +134,7 @@ class ClaimResult(NamedTuple):
         wait: microseconds. For BUSY, the rest of the other holder's lease; for UNKNOWN, the time
             for which the lost request may still be under way; for RUN, the time for which a
             previous holder, whose lease is over, may still be at work.
-        answer: the stored answer.
+        answer: the stored result.
     """
 
     verdict: Verdict
@@ -271,7 +271,7 @@ class Renew:
 
     @property
     def rules(self) -> tuple[Claims, ...]:
-        """Return the rules that tell the store which stored claims are still valid."""
+        """Return the rules by which the store decides which stored claims are still valid."""
         return CLAIMS * len(self.keys)
 
     @refusing_unreadable_states
@@ -313,7 +313,7 @@ def _renewed_entry(entry: Entry, fence: int, lease: int, ttl: int) -> Entry | No
 class Settle:
     """The command that ends a claim, if the claim still has the fencing number `fence`.
 
-    An answer settles the key even under an older number, because the effect has happened.
+    A result settles the key even under an older fencing number, because the effect has happened.
     """
 
     __slots__ = ("answer", "fence", "keys", "stage", "ttl")
@@ -351,14 +351,14 @@ class Settle:
 
 
 def store_answer(key: str, fence: int, answer: object, *, ttl: int) -> Settle:
-    """Return the command that stores a claim's answer and settles its idempotency key."""
+    """Return the command that stores a claim's result and settles its idempotency key."""
     return Settle(key, fence, DONE, ttl=ttl, answer=answer)
 
 
 def release_claim(key: str, fence: int, *, ttl: int) -> Settle:
     """Return the command that frees an idempotency key whose claim certainly had no effect.
 
-    A holder whose verdict was `ASK_AGAIN` must not use it, because the holder before it may have
+    A holder whose verdict was `ASK_AGAIN` must not use it, because the previous holder may have
     acted.
     """
     return Settle(key, fence, FREE, ttl=ttl)
@@ -393,7 +393,7 @@ class WriteRecordOfHolder:
 
     @property
     def rules(self) -> tuple[Claims, ...]:
-        """Return the rules that tell the store which stored claims and records are still valid."""
+        """Return the rules by which the store decides which claims and records are still valid."""
         return CLAIMS * len(self.keys)
 
     @refusing_unreadable_states
@@ -455,9 +455,9 @@ class MarkSent:
 
 
 class Resolve:
-    """The command that settles an idempotency key after a look-up: as answered or as not done.
+    """The command that settles an idempotency key after a look-up, as done or as not done.
 
-    It settles the key as never done only if no request under the key can still be under way.
+    It settles the key as never done only if no request under the key can still be in progress.
     """
 
     __slots__ = ("answer", "done", "keys", "ttl")
@@ -537,7 +537,7 @@ class WriteRecordOnce:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Return the record stored now: the command's own, or an earlier one."""
+        """Return the record that is stored now: the command's own record, or an earlier one."""
         entry = unexpired(states[0], now)
         if entry is not None and entry[2] == DONE:
             return states, entry[10]
@@ -648,7 +648,7 @@ def unexpired(state: State | None, now: int) -> Entry | None:
 
 
 class Claims:
-    """The rule that tells the store whether a stored claim is still valid."""
+    """The rule by which the store decides whether a stored claim is still valid."""
 
     present = staticmethod(unexpired)
 

@@ -2,8 +2,8 @@
 
 Laws:
 
-1. A key is in one place only. It stays on its former shard as long as it can matter there. When it
-   cannot, a mark takes its place, and from then on the key is on its new shard.
+1. A key is in one place only. It stays on its former shard as long as it can affect a call there.
+   When it cannot, a mark takes its place, and from then on the key is on its new shard.
 2. A process that knows only the former shards cannot read the mark, so it refuses the key.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import Command, State, States, TimedRule
 
 MARK_LASTS: Final = 7 * DAY
-"""Microseconds within which all processes must know the new shards, once one of them does."""
+"""Microseconds within which all processes must know the new shards, once one process knows them."""
 
 _REFRESHED: Final = DAY
 _MOVED: Final = "moved"
@@ -30,7 +30,7 @@ _PLACES: Final = 4
 class ExecuteOnFormerShard:
     """A command executed on its states' former shard, as long as the states are needed there.
 
-    Otherwise the states are marked as moved. The answer is `(True, answer)`, or `(False, None)` if
+    Otherwise the states are marked as moved. The reply is `(True, result)`, or `(False, None)` if
     the command has to be executed on the new shard.
     """
 
@@ -61,7 +61,7 @@ class ExecuteOnFormerShard:
 
 
 def _related_keys(key: str) -> tuple[str, ...]:
-    """Return the keys of the states that must be stored on the same shard as this one.
+    """Return the keys of all states that must be stored on the same shard as this one.
 
     One command uses the turn of a key and the account that owns it.
     """

@@ -16,8 +16,8 @@ _LEFT_OUT = ("_acted", "_final", "_signature", "response")
 def pack_refusal(error: ConnectorError) -> bytes:
     """Pack an error for the store: its classes' names, its arguments and its fields.
 
-    The vendor's whole answer is not stored. Fields of a host's own classes are stored only if they
-    hold plain values.
+    The vendor's response itself is not stored. Fields of a host's own classes are stored only if
+    they hold plain values.
     """
     names = tuple(_name(kind) for kind in type(error).__mro__ if issubclass(kind, ConnectorError))
     args = error.args if _is_plain(error.args) else (error.message,)

@@ -46,7 +46,7 @@ _MOST_ENDS: Final = 256
 """The maximum number of different end times in a state."""
 
 _ANSWER_BYTES: Final = 4_096
-"""The bytes of an answer for which a place has room."""
+"""The bytes of a stored result that fit into one place."""
 
 MOST_AT_ONCE: Final = 256
 """The maximum number of places that one caller reserves at once."""
@@ -69,7 +69,7 @@ def rounded_life(life: int) -> int:
 
 
 def further_places(answer: tuple[object, ...]) -> int:
-    """Return how many extra records a large answer counts as in the tenant's limit.
+    """Return the number of extra records that a large result counts for in the tenant's limit.
 
     A value that only a store in memory can hold takes none, since its size is unknown.
     """
@@ -81,7 +81,7 @@ def further_places(answer: tuple[object, ...]) -> int:
 
 
 class Reservation(NamedTuple):
-    """The store's answer to a request for places for records, within the tenant's limit.
+    """The store's reply to a request for places for records, within the tenant's limit.
 
     Attributes:
         granted: the number of places that the caller has now; 0 if the tenant is at its bound.
@@ -168,7 +168,7 @@ class ReturnPlaces:
 
 
 class CountRecords:
-    """The command that counts how many of a tenant's places for records are in use."""
+    """The command that counts the places for records that a tenant uses."""
 
     __slots__ = ("keys",)
     once = False
@@ -225,7 +225,7 @@ def has_room_again(used: int, bound: int) -> bool:
 
 
 class _Reservations:
-    """The rule that tells the store which of a tenant's stored reservations are still valid."""
+    """The rule by which the store decides which of a tenant's reservations are still valid."""
 
     @staticmethod
     def present(state: State | None, now: int) -> State | None:
@@ -238,7 +238,7 @@ _RULES: Final = (_Reservations(),)
 
 
 def _reservation_ends(state: State | None, now: int) -> tuple[int, dict[int, int]]:
-    """Return the current time, and how many reserved places expire at which time."""
+    """Return the current time, and the numbers of reserved places by their expiry times."""
     if state is None:
         return now, {}
     seen_at, _, stored_ends = state

@@ -2,7 +2,7 @@
 
 An effect is registered before its first request leaves, and removed as soon as its outcome is
 known. An effect that remains belongs to a process that is still at work, has died, or lost the
-answer.
+response.
 
 Laws:
 
@@ -17,11 +17,11 @@ Laws:
    holder that the vendor must list what was done. That time is measured by the store's clock.
 
 The state of an effect is `(seen, keep_for, stage, number, since, until, again, round, fingerprint,
-what, answer)`: `until` is when its last holder's time is over, `again` when it may be looked up
-next. The `answer` of an open effect is None until the vendor was asked about it in vain, and then
-`(searched, asked, count, result, error)`: the longest idle time after which a look-up began that
-found nothing, the time and the number of questions to the vendor, and the result of the last one.
-The state of a shard is `(seen, keep_for, names)`.
+what, answer)`: `until` is the end of its last holder's time, `again` the time of the next possible
+look-up. The `answer` of an open effect is None until a look-up at the vendor has failed, and then
+`(searched, asked, count, result, error)`: the longest time without activity after which a look-up
+found nothing, the time of the last look-up, the number of look-ups, and the last result. The state
+of a shard is `(seen, keep_for, names)`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ SETTLED: Final = 1
 FREED: Final = 2
 
 KEPT: Final = 366 * 86_400_000_000
-"""Microseconds for which the register keeps open operations and those a person has settled."""
+"""Microseconds for which the register stores open operations, and operations that a person has
+settled.
+"""
 
 _SHARDS: Final = 16
 _GONE_TTL: Final = 1
@@ -71,7 +73,7 @@ def _account_names(contract: str, tenant: str | None, key: str) -> tuple[str, st
 
 
 class Registration(NamedTuple):
-    """The answer to a registration: the operation's number and state in the register.
+    """The reply to a registration: the operation's number and state in the register.
 
     Attributes:
         number: the number to remove the effect with; 0 if another payload has the key.
@@ -98,8 +100,8 @@ class RegisterOperation:
     """The command that registers an operation that lasts at most `span` microseconds.
 
     The claims of the effect's key exist for at least `memory` microseconds; an effect that stayed
-    open longer is not requested again. `what` describes the request, so that a process that finds
-    the effect open can repeat it.
+    open longer is not requested again. `what` describes the request, so that any process can repeat
+    the operation while it is open.
     """
 
     __slots__ = ("fingerprint", "keys", "memory", "span", "what")
@@ -200,8 +202,8 @@ class EndHolding:
     """The command with which a caller that sent nothing stops delaying look-ups by others.
 
     Other holders keep their time. Without this command, repeats that send nothing would keep others
-    from settling the effect. Only the last holder may use it, because only that holder knows for
-    how long (`held`) earlier holders may be at work.
+    from settling the effect. Only the last holder may use it, because only the last holder knows
+    how long (`held`) earlier holders may still work.
     """
 
     __slots__ = ("held", "keys", "number")
@@ -295,10 +297,10 @@ class SettleOperation:
 
 
 class LookupReservation(NamedTuple):
-    """The answer to a caller that asks to look up an operation's outcome.
+    """The reply to a caller that wants to look up an operation's outcome.
 
     Attributes:
-        ours: whether this caller may look the effect up now.
+        ours: whether this caller may look up the outcome now.
         number: the number of its last registration.
         idle: microseconds since the time of its last holder ended.
     """
@@ -355,9 +357,9 @@ class LatestLookup(NamedTuple):
 class RecordLookup:
     """The command that records that a look-up at the vendor did not settle an operation.
 
-    With `absent`, a look-up found nothing. `reserved` is the answer to the `ReserveLookup` with
-    which the look-up began: its finding counts only if the operation was not registered again since
-    then, because a request may have left in the meantime.
+    With `absent`, a look-up found nothing. `reserved` is the reply to the `ReserveLookup` with
+    which the look-up began. The look-up's result counts only if the operation was not registered
+    again in the meantime, because a request may have been sent.
     """
 
     __slots__ = ("absent", "error", "keys", "reserved", "result")
@@ -398,7 +400,7 @@ def is_absent(searched: int | None, listed_within: int) -> bool:
     Args:
         searched: microseconds from the end of its last holder's time to the beginning of the latest
             look-up that found nothing; None if no look-up found nothing.
-        listed_within: microseconds in which the vendor lists what it has done.
+        listed_within: microseconds within which the vendor lists a completed operation.
     """
     return searched is not None and searched >= listed_within
 

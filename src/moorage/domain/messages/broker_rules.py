@@ -98,7 +98,7 @@ class BrokerRules:
     special: Mapping[str, BrokerRules] = attrs.field(factory=dict[str, "BrokerRules"])
 
     def of(self, topic: object) -> BrokerRules:
-        """Return the rules for a topic; at some brokers they depend on how its name ends."""
+        """Return the rules for a topic; at some brokers they depend on the ending of its name."""
         for name_ending, rules in self.special.items():
             if isinstance(topic, str) and topic.endswith(name_ending):
                 return rules
@@ -171,7 +171,7 @@ def check_message(message: Message, rules: BrokerRules) -> None:
 def check_messages(messages: Iterable[Message], rules: BrokerRules) -> None:
     """Refuse messages if the broker cannot accept one of them.
 
-    A message that has only a payload can only be too large.
+    A message with only a payload can violate only the size limit.
     """
     for message in messages:
         if (
@@ -323,7 +323,7 @@ def outgoing_messages(
 def with_trace(
     message: Message, rules: BrokerRules, trace_headers: Sequence[tuple[str, str]]
 ) -> Message:
-    """Return the message with those trace headers added that it does not have yet.
+    """Return the message with the trace headers that it lacks.
 
     A header that it has already is not replaced. If the trace headers would break a rule of the
     broker, they are left out.
@@ -347,7 +347,7 @@ def batches(
 ) -> Iterator[Sequence[OutgoingMessage]]:
     """Split messages into batches of a size that the broker accepts.
 
-    A message that exceeds the bound on the bytes of a batch is a batch of its own.
+    A message that exceeds the size limit of a batch becomes a separate batch.
     """
     sizes = [
         size_of(message) if message.headers or message.key is not None else len(message.payload)

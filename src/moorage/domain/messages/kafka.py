@@ -2,9 +2,9 @@
 
 Laws:
 
-1. A message that the client took and the cluster did not acknowledge may be stored, whatever the
-   client says: a message that was sent once, and waits to be sent again after its connection was
-   lost, is reported like a message that was never sent.
+1. A message that the client accepted and the cluster did not acknowledge may be stored, whatever
+   the client reports: a message that was sent once, and waits to be sent again after its connection
+   was lost, is reported like a message that was never sent.
 2. A code with which the cluster refuses a message proves that it was not stored.
 """
 
@@ -186,7 +186,10 @@ def connecting_fault(events: Sequence[tuple[str, str]]) -> PublishFault:
 
 
 def value_to_send(message: Message) -> bytes | None:
-    """Return the value of a Kafka message; None if it deletes its key, as its headers say."""
+    """Return the value of a Kafka message.
+
+    None if the headers state that the message deletes its key.
+    """
     is_tombstone = not message.payload and any(name == TOMBSTONE for name, _ in message.headers)
     return None if is_tombstone else message.payload
 

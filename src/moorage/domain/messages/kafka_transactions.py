@@ -62,7 +62,7 @@ def positions_after(messages: Sequence[SourcedMessage[P]]) -> dict[P, int]:
 
 
 def open_positions(positions: Mapping[P, int], committed: Mapping[P, int]) -> dict[P, int]:
-    """Return the positions that are after the committed ones."""
+    """Return the positions that are ahead of the committed positions."""
     return {
         place: position
         for place, position in positions.items()
@@ -122,7 +122,7 @@ def transaction_error(name: str, topic: str | None = None) -> ConnectorError:
 
 
 def unknown_outcome() -> ConnectorError:
-    """Return the error for a transaction whose commit was requested and not answered."""
+    """Return the error for a transaction whose commit was requested but not confirmed."""
     return ConnectionFailed(
         "The response to the commit of a transaction was lost.",
         remedy="The pipeline asks Kafka for the outcome of the transaction before it continues.",

@@ -153,7 +153,7 @@ _OTHER_SERVER: Final = frozenset({0x9C, 0x9D})
 
 
 def is_failure(code: int) -> bool:
-    """Return whether a code in an MQTT acknowledgement means that the message was refused."""
+    """Return whether an MQTT acknowledgement's code means that the message was refused."""
     return code >= _FIRST_FAILURE
 
 

@@ -1,4 +1,4 @@
-"""Subscriptions of MQTT clients, and the meaning of the broker's answers to them."""
+"""Subscriptions of MQTT clients, and the meaning of the broker's responses to them."""
 
 from __future__ import annotations
 

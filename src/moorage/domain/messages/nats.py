@@ -144,7 +144,7 @@ def stored_subject(data: bytes) -> str | None:
 
 
 def in_own_subject(item: OutgoingMessage) -> OutgoingMessage:
-    """Return a message with an id that no message of another subject of its stream has."""
+    """Return a message with an id that no message of another subject in its stream has."""
     return item._replace(id=f"{item.id}/{item.topic}")
 
 
@@ -207,7 +207,7 @@ def new_stream(subject: str, *, window: float | None, replicas: int) -> tuple[st
 
 
 def window_of(info: dict[str, Any]) -> float | None:
-    """Return for how many seconds a stream remembers message ids, given its description."""
+    """Return the seconds for which a stream remembers message ids, from its description."""
     config: Any = info.get("config")
     window = config.get("duplicate_window") if is_object(config) else None
     return window / _NANOSECONDS if isinstance(window, int) else None

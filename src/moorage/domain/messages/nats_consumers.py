@@ -83,8 +83,7 @@ class ConsumerSettings:
         start: the messages that a new group reads: "all", or the "new" ones, stored after it began.
         ack_wait: the seconds after which an unacknowledged message is delivered again.
         max_deliveries: the maximum number of deliveries of a message; None for no limit.
-        max_unacknowledged: the number of messages that a consumer has delivered and that nobody has
-            acknowledged, at most.
+        max_unacknowledged: the largest number of delivered messages that are not acknowledged.
         exclusive: whether a consumer delivers to one worker at a time.
     """
 
@@ -265,7 +264,7 @@ def record_fields(headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def ends_consumer(description: str) -> bool:
-    """Return whether a status message means that the consumer cannot be read any more."""
+    """Return whether a status message means that the consumer can no longer be read."""
     return any(words in description.lower() for words in _GONE_TEXTS)
 
 

@@ -174,7 +174,7 @@ _REFUSED: Final[
         "Check the broker's log.",
     ),
 }
-"""Failures that a broker reports; a remedy of None stands for that of the error class."""
+"""Failures that a broker reports; with None, the error class's own remedy is used."""
 
 _NO_REPEAT: Final = frozenset({PublishFault.HOST, PublishFault.TLS})
 
@@ -270,7 +270,7 @@ def complete_results(
 def batch_error(results: Results[PublishReceipt]) -> Exception | None:
     """Return the error of a batch if none of its messages was stored; None otherwise.
 
-    If one of the messages may be stored, the error is that message's.
+    If any message may be stored, the error is that message's error.
     """
     errors = results.errors
     if len(errors) < len(results):

@@ -31,8 +31,8 @@ def attributes_and_key(
 ) -> tuple[list[tuple[str, str | bytes]], str | bytes | None]:
     """Return the attributes and the key of a record, from a RabbitMQ message's headers.
 
-    A header that is neither a string nor bytes becomes JSON, such as those that RabbitMQ adds to
-    dead letters.
+    A header that is neither a string nor bytes, such as a header that RabbitMQ adds to dead
+    letters, becomes JSON.
     """
     attributes: list[tuple[str, str | bytes]] = []
     key: str | bytes | None = None
@@ -52,7 +52,7 @@ def _text(value: object) -> str | bytes:
 
 
 def deliveries(headers: Mapping[str, Any], *, was_delivered: bool) -> int:
-    """Return how often a message was delivered, as far as known, including this delivery."""
+    """Return the known number of a message's deliveries, including this one."""
     count = headers.get(DELIVERY_COUNT)
     if isinstance(count, int):
         return count + 1

@@ -1,10 +1,10 @@
-"""The JSON protocol of Amazon SQS: entries of requests, and the meaning of answers.
+"""The JSON protocol of Amazon SQS: entries of requests, and the meaning of responses.
 
 Laws:
 
 1. A result belongs to the message at the position that the entry's id names.
-2. A message counts as stored only if the digests in the answer match the sent message.
-3. No error quotes the answer, because it may repeat a part of the message.
+2. A message counts as stored only if the digests in the response match the sent message.
+3. No error quotes the response, because it may repeat a part of the message.
 """
 
 from __future__ import annotations
@@ -148,12 +148,12 @@ def batch_entries(items: Sequence[OutgoingMessage]) -> list[dict[str, Any]]:
 
 
 def digest_of_body(payload: bytes) -> str:
-    """Return the digest of a message's body that the SQS answer must contain."""
+    """Return the digest of a message's body that the SQS response must contain."""
     return hashlib.md5(payload, usedforsecurity=False).hexdigest()
 
 
 def digest_of_attributes(attributes: Mapping[str, Mapping[str, str]]) -> str:
-    """Return the digest of message attributes that the SQS answer must contain."""
+    """Return the digest of message attributes that the SQS response must contain."""
     content = bytearray()
     for name in sorted(attributes):
         attribute = attributes[name]
@@ -172,7 +172,7 @@ def _with_length(value: bytes) -> bytes:
 def result_of(
     item: OutgoingMessage, answer: Mapping[str, Any], at: datetime
 ) -> Result[PublishReceipt]:
-    """Return the receipt in an SQS answer; an error if the answer is about another message."""
+    """Return the receipt in an SQS response; an error if the response is about another message."""
     message, id_ = item.message, answer.get("MessageId")
     attributes = attributes_of(message)
     expected = {"MD5OfMessageBody": digest_of_body(message.payload)}
@@ -204,7 +204,7 @@ def batch_results(
 ) -> tuple[Result[PublishReceipt], ...]:
     """Return a result for each message of an SQS batch.
 
-    A message that the answer does not mention may be stored.
+    A message that the response does not mention may be stored.
     """
     stored_entries = _entries_by_id(answer.get("Successful"))
     failures = _entries_by_id(answer.get("Failed"))
@@ -293,9 +293,9 @@ def refusal_of(code: str, words: str, queue: str, *, status: int) -> ConnectorEr
 
     Args:
         code: the code, with or without its namespace.
-        words: the text of the answer, which is searched for known causes and never shown.
+        words: the text of the response, which is searched for known causes and never shown.
         queue: the queue that the message was for.
-        status: the status of the answer.
+        status: the status of the response.
     """
     name = code.rpartition("#")[2].partition(":")[0].rpartition(".")[2]
     if name in _THROTTLED or status == 429:

@@ -81,7 +81,7 @@ EMPTY: Final = AlertBook()
 class EvaluateAlerts:
     """The command that evaluates all alert rules, unless another process is doing so.
 
-    Its answer is the deliveries to make now; None if another process is evaluating.
+    Its result is the deliveries to make now; None if another process is evaluating.
     """
 
     once = False

@@ -1,4 +1,4 @@
-"""Finds alert rules whose settings contradict each other or have no effect."""
+"""Finds alert rules whose settings are contradictory or have no effect."""
 
 from __future__ import annotations
 

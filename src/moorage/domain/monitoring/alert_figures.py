@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class FigureQuery:
-    """A query for the metrics of those calls that an alert rule watches.
+    """A query for the metrics of the calls that an alert rule watches.
 
     Attributes:
         service, operation, tenant: the exact value.
@@ -96,7 +96,7 @@ def from_figures(rule: AlertRule, figures: tuple[CallFigures, ...]) -> Measureme
 
 
 def from_health(rule: AlertRule, health: Health) -> tuple[Measurement, ...]:
-    """Return a health rule's measured values: one for each part that has a problem."""
+    """Return a health rule's measured values, one for each part that has a problem."""
     found_measurements: dict[str, Measurement] = {}
     for reason in health.all_reasons:
         if reason.concern.value != rule.when or rule.service not in {None, reason.part}:

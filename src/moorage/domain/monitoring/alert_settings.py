@@ -59,8 +59,8 @@ class ChannelSettings:
         service: For a webhook, the service that it is sent to.
         path: For a webhook, the path of the request.
         secrets: For a webhook, the secrets that sign it, the newest first.
-        to: For email and SMS, the recipients; for a chat, the channels there, by default that of
-            the account.
+        to: For email and SMS, the recipients; for a chat, the names of its channels; by default
+            the account's channel.
         tenant: For email, SMS and a chat, the tenant whose account sends.
         function: For a function, the function that is called with an `AlertDelivery`.
     """
@@ -128,7 +128,7 @@ class AlertSettings:
     """The alert rules, and the channels for their notifications.
 
     Attributes:
-        rules: The rules, each with a name of its own.
+        rules: The rules, each with a unique name.
         channels: The channels, by names of your choice; by default one that logs.
         every: Seconds between two evaluations.
     """

@@ -93,7 +93,8 @@ class AlertRule:
         concern, `service` is the affected part.
         above: The alert is active while the figure is above this.
         below: The alert is active while the figure is below this.
-        clear: The threshold at which a firing alert ends, if it differs from the first one; so a
+        clear: The threshold at which a firing alert ends, if it differs from the threshold at
+            which the alert begins; so a
             metric that swings around one threshold does not fire again and again.
         window: Seconds over which calls are counted.
         short_window: Seconds of the second window of `burn_rate`, in which the budget must burn
@@ -128,7 +129,7 @@ class AlertRule:
     channels: tuple[str, ...] = field(default=(), converter=_texts)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse conditions that contradict each other, or that can never or always be met."""
+        """Refuse conditions that are contradictory, or that are never or always true."""
         defaults = {field.name: field.default for field in fields_of(AlertRule)}
         changed_settings = {
             name for name, default in defaults.items() if getattr(self, name) != default
@@ -329,7 +330,7 @@ def next_alerts(
     """Return the alerts after new measurements, and the notifications to send about them.
 
     Args:
-        rules: the rules. Alerts of rules that are gone are dropped.
+        rules: the rules. Alerts of rules that no longer exist are dropped.
         measured: the measurements by the name of the rule; a rule that could not be measured is
             missing.
         alerts: the alerts before.

@@ -131,7 +131,7 @@ class Health:
 
     @property
     def all_reasons(self) -> tuple[HealthReason, ...]:
-        """The reasons for the health of all services, then those of stores and queues."""
+        """The reasons for the health of all services, and then of the stores and queues."""
         service_reasons = tuple(reason for service in self.services for reason in service.reasons)
         return service_reasons + self.reasons
 
@@ -192,7 +192,7 @@ class HealthPolicy:
 
 @frozen(kw_only=True)
 class Backlog:
-    """The entries of an inbox or outbox that wait too long or need a person's decision.
+    """The entries of an inbox or outbox that have waited too long or need a person's decision.
 
     Attributes:
         dead: the number of entries that were given up.

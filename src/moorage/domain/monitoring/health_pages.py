@@ -1,4 +1,4 @@
-"""The HTTP answers of liveness and readiness checks, for any web server."""
+"""The HTTP responses to liveness and readiness checks, for any web server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _READING: Final = frozenset({"GET", "HEAD"})
 
 @attrs.frozen
 class HealthAnswer:
-    """The HTTP answer of a liveness or readiness check.
+    """The HTTP response to a liveness or readiness check.
 
     Attributes:
         status: the status code.
@@ -42,10 +42,11 @@ class HealthAnswer:
 
 
 def health_answer(method: str, path: str, read: Callable[[], Health]) -> HealthAnswer:
-    """Return the answer to the HTTP request of a liveness or readiness check.
+    """Return the response to the HTTP request of a liveness or readiness check.
 
-    `/live` answers 200 as long as the process answers at all. `/ready` and `/health` answer 200 if
-    requests should be sent to this process, and otherwise 503; `/health` gives all reasons too.
+    `/live` responds with 200 as long as the process responds at all. `/ready` and `/health` respond
+    with 200 if requests should be sent to this process, and otherwise with 503; `/health` gives all
+    reasons too.
 
     Args:
         method: the HTTP method.

@@ -61,7 +61,7 @@ class Objective:
         operation: The operation that it is for; all operations by default.
         tenant: The tenant that it is for; all tenants by default.
         by: The dimensions whose values each have to comply: some of service, operation and tenant.
-        availability: The share of calls that the vendor has to answer, such as 0.999.
+        availability: The share of calls to which the vendor has to respond, such as 0.999.
         latency: The seconds within which calls have to end, such as 0.8.
         within: The share of calls that have to end within the latency.
     """
@@ -153,7 +153,9 @@ class Compliance:
 
     @property
     def burn(self) -> float | None:
-        """The share of the error budget that the last day's failures would use; 1 means all of it.
+        """The share of the error budget that the last day's failures would use.
+
+        1 means the whole budget.
 
         None if there are no calls.
         """

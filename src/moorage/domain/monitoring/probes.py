@@ -64,7 +64,7 @@ class Probe:
     """A harmless call to a service, repeated at intervals to test whether it works.
 
     A probe counts against the rate limits of its service, because the vendor counts it too, but
-    never waits for them: it is left out if a limit is used up. It is not repeated.
+    never waits for them: if a limit is used up, the probe is skipped. It is not repeated.
 
     Attributes:
         service: The name of the service.
@@ -199,8 +199,8 @@ def state_after(
     Args:
         probe: the probe.
         state: the probe's state before.
-        error: the error that it ended with, if any. An error that says nothing about the service,
-            such as a rate limit that is used up, changes nothing but the time of the next probe.
+        error: the error that it ended with, if any. An error that does not concern the service,
+            such as an exhausted rate limit, changes only the time of the next probe.
         now: the time at its end.
         draw: a random number from 0 to 1.
     """

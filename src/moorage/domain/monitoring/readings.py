@@ -57,7 +57,7 @@ class Signals:
     """The current problems that events of a process have reported.
 
     Attributes:
-        outages: the reason as a sentence, by the name of the store that does not answer.
+        outages: the reason as a sentence, by the name of the store that does not respond.
         tokens: the token that could not be renewed, by service.
         lost_entries: the number of entries that the integration log has lost.
         near_bound: the idempotency records of tenants when they came near their bound.
@@ -81,7 +81,7 @@ class ServiceReading:
         retry_after: seconds until an open circuit admits a probe.
         failures: the number of failures that the circuit has counted.
         waits: seconds to wait for each rate limit.
-        pause: seconds that are left of a pause that the vendor asked for.
+        pause: remaining seconds of a pause that the vendor asked for.
         retries: true if the retry budget allows a retry, or there is none.
         problem: the reason why the state could not be read, as a sentence; None if it was read.
         probe: the last result of its probe, if it has one.
@@ -112,9 +112,9 @@ class HealthReadings:
         unsettled: the number of payments with an unknown outcome.
         unknown_keys: the number of other idempotency keys with an unknown outcome, as far as the
             integration log has recent calls under them.
-        outages: the reason as a sentence, by the name of the store that does not answer.
+        outages: the reason as a sentence, by the name of the store that does not respond.
         lost_entries: the number of entries that the integration log has lost.
-        expiries: certificates and secrets whose end is known.
+        expiries: certificates and secrets with a known expiry time.
         records: the idempotency records of tenants that have been near their bound.
     """
 

@@ -53,7 +53,7 @@ class HealthSettings:
     Attributes:
         policy: the rules of the assessment.
         probes: the probes, at most one for each service.
-        expiries: certificates and secrets whose end is known.
+        expiries: certificates and secrets with a known expiry time.
     """
 
     policy: HealthPolicy = field(factory=HealthPolicy)

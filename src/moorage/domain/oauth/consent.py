@@ -84,7 +84,7 @@ def begin_consent(
         redirect_uri: the URL to which the person is to return.
         now: the time.
         lifetime: the time within which the person must return.
-        draw: returns a new random number of 52 bits, which nobody can guess, at each call.
+        draw: returns a new, unpredictable random number of 52 bits at each call.
         scope: the scopes to request, if not the client's.
         parameters: additional parameters of the URL, such as `prompt` or `login_hint`.
     """
@@ -115,7 +115,7 @@ def consent_query(
         redirect_uri: the URL to which the person is to return.
         now: the time.
         lifetime: the time within which the person must return.
-        draw: returns a new random number of 52 bits, which nobody can guess, at each call.
+        draw: returns a new, unpredictable random number of 52 bits at each call.
         scope: the scopes to request, if not the client's.
         response_type: the values with which the person is to return.
     """
@@ -199,7 +199,7 @@ def read_callback(
 
 
 def no_token_error(answer: Refused | ConnectorError) -> tuple[ConnectorError, float | None]:
-    """Return the error for an answer without a token, and the seconds to wait, if any."""
+    """Return the error for a response without a token, and the seconds to wait, if any."""
     if isinstance(answer, Refused) and answer.why is Refusal.GONE:
         return AuthorizationRequired(
             f"The person did not give consent ({answer.words}).", remedy=_BEGIN_AGAIN

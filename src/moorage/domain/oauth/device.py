@@ -128,12 +128,12 @@ class PollingPace:
     def at_first(cls, interval: float) -> PollingPace:
         """Return the first pauses, from the polling interval that the server demands.
 
-        The first poll waits too, since a person needs some time in any case.
+        The first poll waits too, because a person always needs some time.
         """
         return cls(interval, interval)
 
     def after(self, answer: Refused | ConnectorError) -> PollingPace | None:
-        """Return the pauses after an answer without a token.
+        """Return the pauses after a response without a token.
 
         Return None if no further poll can bring a token.
         """

@@ -1,4 +1,4 @@
-"""Discovery of an authorisation server: the request for its metadata, and the answer."""
+"""Discovery of an authorisation server: the request for its metadata, and the response."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def metadata_request() -> Request:
 
 
 def read_metadata(issuer: str, response: Response) -> AuthorizationServer | None:
-    """Return the server that an answer describes; None if the answer is not metadata.
+    """Return the server that a response describes; None if the response is not metadata.
 
     A redirect is not metadata, and neither is a web page that a site shows for every URL.
 
     Raises:
-        VendorFailed: the answer describes another server, or one that cannot be used.
+        VendorFailed: the response describes another server, or one that cannot be used.
     """
     if response.status != 200:
         return None

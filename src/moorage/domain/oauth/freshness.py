@@ -59,7 +59,7 @@ class EarlyRenewal:
     leeway: float = attrs.field(default=10.0, converter=plain_seconds, validator=_check_margin)
 
     def span(self, credentials: OAuthCredentials, now: datetime, draw: float) -> Span:
-        """Return for how long credentials need no renewal, and for how long they are valid.
+        """Return the time for which credentials need no renewal, and their whole lifetime.
 
         `draw` in [0, 1) spreads the renewals of processes.
         """

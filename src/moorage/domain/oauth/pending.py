@@ -60,7 +60,7 @@ def _moment(value: datetime | str) -> datetime:
 class PendingConsent:
     """The data of a consent, stored while the person is at the authorisation server.
 
-    Store it where only that person's session finds it: for example the text of `sealed` in a
+    Store it where only the person's session can read it: for example the text of `sealed` in a
     cookie, or the values of `table` in a session on the server.
 
     Attributes:

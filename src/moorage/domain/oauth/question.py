@@ -91,7 +91,7 @@ def claim_key(
 
 
 def is_lost(answer: Refused | ConnectorError) -> bool:
-    """Return whether the server may have granted a token in an answer that was lost."""
+    """Return whether the server may have granted a token in a response that was lost."""
     if isinstance(answer, Refused):
         return answer.why is Refusal.LOST
     return answer.may_have_been_processed

@@ -1,4 +1,4 @@
-"""Revocation of a token (RFC 7009): the request, and the meaning of the answer."""
+"""Revocation of a token (RFC 7009): the request, and the meaning of the response."""
 
 from __future__ import annotations
 

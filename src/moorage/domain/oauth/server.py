@@ -67,17 +67,18 @@ class AuthorizationServer:
 
     Attributes:
         token_endpoint: the URL from which tokens are requested.
-        issuer: the server's name for itself; an answer in the name of another issuer is refused.
+        issuer: the server's name for itself; a response in the name of another issuer is refused.
         authorization_endpoint: the URL to which a person is sent to give consent.
         device_authorization_endpoint: the URL from which a device requests a code for a person.
         revocation_endpoint: the URL at which tokens are revoked.
         mtls_endpoint_aliases: the endpoints for clients with a TLS certificate (RFC 8705).
         token_endpoint_auth_methods_supported: the supported ways to authenticate, if known.
         code_challenge_methods_supported: the supported methods of PKCE, if known.
-        authorization_response_iss_parameter_supported: whether it names itself when it sends a
-            person back (RFC 9207).
+        authorization_response_iss_parameter_supported: whether the server states its issuer
+            name when it sends a person back (RFC 9207).
         own_names: the server's own names for parameters of token requests and for fields of
-            answers, by OAuth's names, such as {"access_token": "access"}; a parameter with an empty
+            responses, by OAuth's names, such as {"access_token": "access"}; a parameter with an
+            empty
             name is not sent.
     """
 

@@ -1,8 +1,8 @@
 """Parses the authorisation server's response to a token request: a token, or an error.
 
-Answers of servers vary: `expires_in` is a string or missing, `token_type` has any case, an error
-has status 200, or a refresh token is empty. A missing lifetime means an unknown one, never zero and
-never infinite.
+Responses of servers vary: `expires_in` is a string or missing, `token_type` has any case, an error
+has status 200, or a refresh token is empty. A missing lifetime means that the lifetime is unknown,
+neither zero nor infinite.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.client import OAuthClient
 
 LARGEST: Final = 1_048_576
-"""The maximum size of a token answer in bytes; tokens with a person's groups are long."""
+"""The maximum size of a token response in bytes; tokens with a person's groups are long."""
 
 _MAX_LENGTH: Final = 300
 _LIFE: Final = 10 * 365 * 86_400.0
@@ -60,7 +60,7 @@ class Refusal(Enum):
 
     GONE: the grant has ended, and a person must give consent again. LATER: the server does not work
     at the moment. NONCE: the DPoP proof must contain the nonce that the server sent. PENDING: the
-    person has not decided yet. LOST: there was an answer, but the token in it cannot be read.
+    person has not decided yet. LOST: there was a response, but the token in it cannot be read.
     WRONG: the request cannot succeed until the configuration is corrected.
     """
 
@@ -83,7 +83,7 @@ class Refused:
         wait: the seconds to wait before another request.
         vendor_wait: the seconds that the server asked for, which may be unreasonable.
         nonce: the nonce that the next DPoP proof must contain.
-        refresh_token: the refresh token of an answer without an access token; it may replace the
+        refresh_token: the refresh token of a response without an access token; it may replace the
             one that was sent.
     """
 
@@ -104,7 +104,7 @@ class Refused:
 @with_careful_constructor
 @attrs.frozen(kw_only=True)
 class Granted:
-    """A granted token, with the other values in the same answer.
+    """A granted token, with the other values in the same response.
 
     Attributes:
         credentials: the access token, the refresh token and their expiry.
@@ -126,12 +126,12 @@ def read_token(
     """Return the token in a response of the token endpoint, or the error.
 
     Args:
-        response: the answer.
+        response: the response.
         client: the client that sent the request.
         asked_at: the time at which the request was sent, by the local clock; so a token expires
             early rather than late, whatever the server's clock says.
-        held: the credentials so far; their refresh token stays in use unless the answer contains
-            another.
+        held: the credentials so far; their refresh token stays in use unless the response
+            contains another.
         hidden: secrets of the request that must not be shown, even if the server repeats them.
     """
     members = _members(response)

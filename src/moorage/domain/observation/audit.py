@@ -319,7 +319,7 @@ def extended_chain(
 
     Args:
         head: the end of the chain.
-        acts: the acts, at least one.
+        acts: the acts to append, at least one.
         keys: the keys of seals; without them there is no seal.
         every: the number of records between two seals.
     """

@@ -1,8 +1,8 @@
 """The redacted request and response of a call, for the integration log.
 
 Every value goes through the rules of the service's `Redaction`, and through the mask of the
-credentials that were sent. Keys of vendors with a known prefix are masked wherever they stand.
-Values of headers are shown only for headers on a list of harmless ones.
+credentials that were sent. Vendors' keys with a known prefix are masked everywhere. Values of
+headers are shown only for headers on a list of harmless ones.
 """
 
 from __future__ import annotations

@@ -41,13 +41,13 @@ class CallFinished(Event):
     """A call has ended.
 
     `error` is the name of the error's class, None after a success; `status` the last HTTP status.
-    `replayed` means that a repeated key got the stored answer, and `cached` that the answer came
-    from the cache. `internal` means that the error is this program's own or its machine's, and says
-    nothing about the service. `subject` is the person whose data the call was about. `outcome` is
-    the outcome of this call's own attempts: for a replayed or cached answer the vendor did nothing.
-    `error_message` is the error's message and the vendor's message, without secrets. `method` and
-    `route` are as in `AttemptStarted`. `trace_id` is the id of the trace that the call belongs to,
-    from the caller's OpenTelemetry context or from the request's header `traceparent`.
+    `replayed` means that a repeated key got the stored response, and `cached` that the response
+    came from the cache. `internal` means that the error is this program's own or its machine's, and
+    says nothing about the service. `subject` is the person whose data the call was about. `outcome`
+    is the outcome of this call's own attempts: for a replayed or cached response the vendor did
+    nothing. `error_message` is the error's message and the vendor's message, without secrets.
+    `method` and `route` are as in `AttemptStarted`. `trace_id` is the id of the trace that the call
+    belongs to, from the caller's OpenTelemetry context or from the request's header `traceparent`.
     """
 
     started_at: datetime
@@ -103,7 +103,7 @@ class AttemptStarted(Event):
 class AttemptFinished(Event):
     """One attempt has ended; `slow` is true if it exceeded the circuit's `slow_call`.
 
-    `bytes_in` is the size of the answer's body, if it was read, and `outcome` the outcome at the
+    `bytes_in` is the size of the response's body, if it was read, and `outcome` the outcome at the
     vendor. `vendor_code` is the error code of the foreign system, such as an SQLSTATE. The
     remaining attributes are those of `AttemptStarted`.
     """

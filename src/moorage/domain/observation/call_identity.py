@@ -26,8 +26,8 @@ class CallOutcome(enum.Enum):
     """The effect that a call or attempt had at the vendor: none, done, or unknown.
 
     `NOTHING`: the vendor certainly did nothing for it, for example because nothing was sent.
-    `DONE`: the vendor answered that it did the work. `UNKNOWN`: the vendor may have done the work,
-    but no answer confirmed it.
+    `DONE`: the vendor answered that it did the work. `UNKNOWN`: the vendor may have done the
+    work, but no response confirmed it.
     """
 
     NOTHING = "nothing"

@@ -193,7 +193,7 @@ class IdempotencyReplayed(Event):
 
 @frozen(kw_only=True)
 class AnswerNotStored(Event):
-    """A call had its effect, but its answer could not be stored for repeated calls."""
+    """A call had its effect, but its response could not be stored for repeated calls."""
 
     error: str
 
@@ -212,9 +212,9 @@ class TenantRecordsNearBound(Event):
 
 @frozen(kw_only=True)
 class CacheHit(Event):
-    """A call was answered from the cache, `age` seconds after the service gave the answer.
+    """A call was answered from the cache, `age` seconds after the service gave the response.
 
-    With `stale` the answer has expired, and was used because the service cannot be reached or
+    With `stale` the response has expired, and was used because the service cannot be reached or
     failed, because another call is revalidating it, or because the request allows it.
     """
 
@@ -224,9 +224,9 @@ class CacheHit(Event):
 
 @frozen(kw_only=True)
 class CacheMissed(Event):
-    """No cached answer could be used, so the service is called.
+    """No cached response could be used, so the service is called.
 
-    With `stale` there is an expired answer, which the service may confirm.
+    With `stale` there is an expired response, which the service may confirm.
     """
 
     stale: bool
@@ -234,7 +234,7 @@ class CacheMissed(Event):
 
 @frozen(kw_only=True)
 class CacheRevalidated(Event):
-    """The service confirmed that a cached answer, `age` seconds old, is still valid."""
+    """The service confirmed that a cached response, `age` seconds old, is still valid."""
 
     age: float
 

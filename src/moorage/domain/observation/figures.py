@@ -42,7 +42,7 @@ class Outcome(Enum):
     """The outcome of a call, as metrics count it.
 
     Attributes:
-        SUCCESS: the call succeeded, or was answered from the cache or with a stored answer.
+        SUCCESS: the call succeeded, or was answered from the cache or with a stored response.
         REJECTED: the vendor answered that this request is wrong, such as a declined card.
         FAILED: the call failed, and certainly did nothing or may be repeated.
         UNKNOWN: the effect of the call is not known yet.

@@ -120,7 +120,7 @@ class IntegrationLog(LateFields):
         started_at, duration: the time at which it began, and its duration in seconds.
         attempts: the number of attempts to call the vendor.
         error: the class of the error that it ended with.
-        http_status, vendor_code: the status and error code of the vendor's last answer.
+        http_status, vendor_code: the status and error code of the vendor's last response.
         idempotency_key: the idempotency key of the call.
         region: the region in which it ended, if its service has several.
         subject: the person whose data it was about, if the caller named one.

@@ -1,1 +1,1 @@
-"""OData v4: filters, requests, answers and batches."""
+"""OData v4: filters, requests, responses and batches."""

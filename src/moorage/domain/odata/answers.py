@@ -1,4 +1,4 @@
-"""The answers of OData services: entities, pages, values and errors."""
+"""The responses of OData services: entities, pages, values and errors."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _NO_CONTENT: Final = 204
 
 @attrs.frozen
 class ODataEntity:
-    """An entity in the answer of an OData service.
+    """An entity in the response of an OData service.
 
     Attributes:
         data: the entity's properties; empty if the service answered without content.
         etag: the version of the entity, for `update` and `delete`; None if the service states none.
         id: the URL of the entity; None if the service states none.
-        replayed: whether this is the stored answer of an earlier call with the same key.
+        replayed: whether this is the stored response of an earlier call with the same key.
     """
 
     data: Mapping[str, Any] = attrs.field(repr=False)
@@ -99,7 +99,7 @@ class ODataPage:
 
 @attrs.frozen
 class ODataProblem:
-    """The error that an OData service describes in its answer.
+    """The error that an OData service describes in its response.
 
     Attributes:
         code: the code of the service.
@@ -122,7 +122,7 @@ class ODataProblem:
 
 
 def json_in(response: Response) -> Any:
-    """Return the JSON value in an answer; None if the answer is not JSON."""
+    """Return the JSON value in a response; None if the response is not JSON."""
     try:
         return response.json()
     except InvalidData:
@@ -132,10 +132,10 @@ def json_in(response: Response) -> Any:
 def read_page(
     response: Response, parse: Parse = json_in, *, page_size: int | None = None
 ) -> ODataPage:
-    """Return the page of entities in a successful answer.
+    """Return the page of entities in a successful response.
 
     Raises:
-        VendorFailed: the answer is not a page of entities.
+        VendorFailed: the response is not a page of entities.
     """
     body = _body_of(response, parse)
     items = body.get("value")
@@ -154,10 +154,10 @@ def read_page(
 
 
 def read_entity(response: Response, parse: Parse = json_in) -> ODataEntity:
-    """Return the entity in a successful answer, which may have no content.
+    """Return the entity in a successful response, which may have no content.
 
     Raises:
-        VendorFailed: the content of the answer is not an entity.
+        VendorFailed: the content of the response is not an entity.
     """
     data: Mapping[str, Any]
     data = {} if response.status == _NO_CONTENT or not response.body else _body_of(response, parse)
@@ -179,7 +179,7 @@ def read_value(response: Response, parse: Parse = json_in) -> Any:
     A collection or a primitive value is returned without the object around it.
 
     Raises:
-        VendorFailed: the answer has other content than JSON.
+        VendorFailed: the response has other content than JSON.
     """
     if response.status == _NO_CONTENT or not response.body:
         return None
@@ -189,10 +189,10 @@ def read_value(response: Response, parse: Parse = json_in) -> Any:
 
 
 def read_count(response: Response) -> int:
-    """Return the number of entities in the answer to an OData `$count` request.
+    """Return the number of entities in the response to an OData `$count` request.
 
     Raises:
-        VendorFailed: the answer is not a number.
+        VendorFailed: the response is not a number.
     """
     text = response.text.strip().removeprefix("\ufeff")
     if not text.isascii() or not text.isdecimal() or len(text) > 20:
@@ -205,7 +205,7 @@ def read_nothing(_: Response) -> None:
 
 
 def refusal_of(response: Response, parse: Parse = json_in) -> ConnectorError | None:
-    """Return the error that an OData service reports within an answer of status 200."""
+    """Return the error that an OData service reports within a response of status 200."""
     problem = _error_in(response, parse)
     if problem is None:
         return None

@@ -35,7 +35,7 @@ _LONGEST_HEAD: Final = 65_536
 
 @attrs.frozen
 class BatchContent:
-    """The content of an OData batch, and the parsing of its answer.
+    """The content of an OData batch, and the parsing of its response.
 
     Attributes:
         body: the content.
@@ -54,8 +54,8 @@ class BatchContent:
         """Return the result of each operation in the batch.
 
         Raises:
-            VendorFailed: the answer is not a batch answer, or lacks parts though no operation
-                failed.
+            VendorFailed: the response is not a batch response, or lacks parts though no
+                operation failed.
         """
         parts = _parts(response, response.header("content-type"), response.body)
         if len(parts) > len(self._groups):

@@ -381,7 +381,7 @@ class _JsonReader(Protocol[R_co]):
 
 
 def _json_operation(name: str, request: Request, read: _JsonReader[R]) -> HttpOperation[R]:
-    """Return an operation whose answer is JSON, which is parsed once."""
+    """Return an operation whose response is JSON, which is parsed once."""
     parse = AnswerReader(json_in)
     return _operation(name, request, partial(read, parse=parse), partial(refusal_of, parse=parse))
 

@@ -67,7 +67,7 @@ class Change:
 
     @property
     def breaks(self) -> bool:
-        """True if requests may fail, or if their answers may no longer be readable."""
+        """True if requests may fail, or if their responses may no longer be readable."""
         return self.kind not in _HARMLESS
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Uses = Callable[[str], bool]
 
 _MAX_DEPTH: Final = 12
-"""The largest number of names in a path; no vendor's answer is read deeper."""
+"""The largest number of names in a path; no vendor's response is read deeper."""
 
 _MOST_SCHEMAS: Final = 100_000
 """The largest number of visits to schemas in an operation; they may lead to each other."""
@@ -34,7 +34,7 @@ _METHODS: Final = frozenset({"delete", "get", "head", "patch", "post", "put"})
 
 
 class FieldSide(StrEnum):
-    """The part of a request or an answer that contains a field."""
+    """The part of a request or a response that contains a field."""
 
     HEADER = "header"
     QUERY = "query"
@@ -44,7 +44,7 @@ class FieldSide(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Field:
-    """A field of a request or an answer, as the API description states it.
+    """A field of a request or a response, as the API description states it.
 
     Attributes:
         types: JSON types of its values; empty if any type is allowed.

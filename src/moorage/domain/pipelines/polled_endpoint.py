@@ -1,4 +1,4 @@
-"""An HTTP endpoint that lists records: the requests to it, and the parsing of its answers."""
+"""An HTTP endpoint that lists records: the requests to it, and the parsing of its responses."""
 
 from __future__ import annotations
 
@@ -101,22 +101,23 @@ def _optional() -> Any:
 class PolledEndpoint:
     """An HTTP endpoint that a pipeline polls for new records.
 
-    A field of an answer or of a record is a path with dots, such as data.orders.
+    A field of a response or of a record is a path with dots, such as data.orders.
 
     Attributes:
         service: the name of the service, whose protections apply.
         path: the path of the endpoint below the service's base URL.
         query: parameters of every request.
-        items: the field of the answer with the list of records; by default the answer is the list.
+        items: the field of the response with the list of records; by default the response is
+            the list.
         id: the field of a record with its id, a string or a number. Repeated records are recognised
             by it.
         key: the field of a record with its key. Records with the same key are processed in their
             order.
-        next_page: the field of the answer with the cursor, or the URL, of the next page.
+        next_page: the field of the response with the cursor, or the URL, of the next page.
         link_header: whether the header Link has the URL of the next page.
         cursor: the query parameter for the cursor in `next_page`; without it, `next_page` is a URL.
-        since: the query parameter for the time from which on records are wanted. The answer must
-            list them in the order of their times, the oldest first.
+        since: the query parameter for the time from which on records are wanted. The response
+            must list them in the order of their times, the oldest first.
         time: the field of a record with the time of its last change, for `since`.
         time_format: how times are written: iso, seconds or milliseconds since 1970.
         overlap: seconds before the newest known time from which on records are wanted again,
@@ -190,7 +191,7 @@ class PolledEndpoint:
 
 
 class PolledItem(NamedTuple):
-    """A record in an answer of a polled endpoint.
+    """A record in a response of a polled endpoint.
 
     Attributes:
         value: the record.
@@ -265,10 +266,10 @@ def since_of(endpoint: PolledEndpoint, newest: int | None) -> int | None:
 
 
 def read_page(endpoint: PolledEndpoint, response: Response) -> PolledPage:
-    """Return the records and the next page's address from an answer of a polled endpoint.
+    """Return the records and the next page's address from a response of a polled endpoint.
 
     Raises:
-        VendorFailed: the answer is not JSON, or lacks a field.
+        VendorFailed: the response is not JSON, or lacks a field.
     """
     try:
         body = response.json()
@@ -349,7 +350,7 @@ def _next_page(endpoint: PolledEndpoint, body: Any, response: Response) -> str |
 
 
 def _absolute(url: str, response: Response) -> str:
-    """Return the URL of the next page, which may be relative to the answer's URL.
+    """Return the URL of the next page, which may be relative to the response's URL.
 
     Raises:
         VendorFailed: the value is not a URL.

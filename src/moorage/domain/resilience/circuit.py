@@ -4,7 +4,7 @@ Laws:
 
 1. While half open, at most `probes` unexpired leases exist, those of earlier openings included.
 2. A report that belongs to an earlier generation changes only its own lease.
-3. A success is not recorded: admission counts the call, and only failures and slow answers are
+3. A success is not recorded: admission counts the call, and only failures and slow responses are
    recorded. The failure rate is failures / max(calls, failures).
 4. A cancelled call is neutral: its count is taken back, its lease ends, and nothing else changes.
 
@@ -114,11 +114,11 @@ class Record(NamedTuple):
 
     Attributes:
         grid: the width of the slots, in microseconds, or, negated, in calls.
-        fails, slow, cancelled: failures, slow answers and cancelled calls in the current slot.
+        fails, slow, cancelled: failures, slow responses and cancelled calls in the current slot.
         times: the times of the last failures in the window, at most `failures` of them.
         rows: failures in a row: first number, last number, number of failures (the other calls were
             cancelled).
-        past: earlier slots of the window, packed: end, base, calls, failures, slow answers.
+        past: earlier slots of the window, packed: end, base, calls, failures, slow responses.
         who: the reporters of the last failures, with the time of each reporter's last failure.
         streak: the number of openings so far, counted from 0 once it stays closed for a window.
         since: the time at which it last closed after an opening.
@@ -180,7 +180,7 @@ class CircuitBreakerConfig:
             starts again at zero.
         consecutive_failures: the number of failures in a row that opens the circuit, with up to a
             day between two failures. This rule suits services that are called a few times an hour.
-        slow_call: the number of seconds after which an answer counts as slow.
+        slow_call: the number of seconds after which a response counts as slow.
         slow_call_rate: the share of slow calls in the window that opens the circuit.
         open_for: the number of seconds for which the circuit stays open the first time.
         open_growth: the factor by which the open time grows each time the circuit opens again.
@@ -561,7 +561,7 @@ class CircuitRule:
         return calls >= config.minimum_calls and failures * _MILLION >= self.failure_share * calls
 
     def _has_too_many_slow_calls(self, circuit: Circuit) -> bool:
-        """Return whether the counted slow answers suffice to open the circuit."""
+        """Return whether the counted slow responses suffice to open the circuit."""
         calls, failures, slow_calls = self._window(circuit)
         calls = max(calls, failures, slow_calls)
         return (
@@ -676,7 +676,7 @@ class CircuitRule:
         )
 
     def _window(self, circuit: Circuit) -> tuple[int, int, int]:
-        """Return the numbers of calls, failures and slow answers that the circuit counts now."""
+        """Return the numbers of calls, failures and slow responses that the circuit counts now."""
         state_time, _, _, _, _, total, base, record = circuit
         window_start = (state_time if self.timed else total) - self.span
         calls, failures, slow_calls = total - base - record.cancelled, record.fails, record.slow

@@ -1,4 +1,4 @@
-"""The classification of an HTTP answer as a success, or as the error it stands for."""
+"""The classification of an HTTP response as a success, or as the error it stands for."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def is_success(status: int) -> bool:
 def classify(
     response: Response, redaction: Redaction = _USUAL, *, safe: bool = True, keyed: bool = False
 ) -> ConnectorError | None:
-    """Return the error that an answer's HTTP status stands for; None for a success.
+    """Return the error that a response's HTTP status stands for; None for a success.
 
     Args:
-        response: the answer.
+        response: the response.
         redaction: masks the text that the error quotes.
         safe: whether the request's method changes nothing. After another method some responses
             prove neither success nor failure.
-        keyed: whether the request has an idempotency key to which the vendor repeats its answer.
+        keyed: whether the request has an idempotency key to which the vendor repeats its response.
             Then a conflict without a reason may be with an earlier request of this key, which is
             under way.
     """
@@ -102,7 +102,7 @@ def classify(
 
 
 def is_json_as_promised(request: Request, response: Response) -> bool:
-    """Return whether an answer's body is JSON, if its headers or the request require that.
+    """Return whether a response's body is JSON, if its headers or the request require that.
 
     An empty body passes. In a body of more than 64 KiB only the two ends are checked. A shorter
     body passes if its two ends match, it closes all brackets and it is UTF-8. Any other body is
@@ -155,7 +155,7 @@ def unreadable_answer_error(
     *,
     problem: str = "does not match the vendor's own description",
 ) -> VendorFailed:
-    """Return the error for a successful answer that cannot be read, or lacks a required field."""
+    """Return the error for a successful response that cannot be read, or lacks a required field."""
     description = problem if missing is None else f"has no {missing}"
     return VendorFailed(
         f"The answer (HTTP {response.status}) {description}.",
@@ -167,10 +167,10 @@ def unreadable_answer_error(
 
 
 def as_unreadable(raised: Exception, response: Response) -> ConnectorError:
-    """Return the error for an exception that a vendor's parser raised on a successful answer.
+    """Return the error for an exception that a vendor's parser raised on a successful response.
 
-    An error of this package stays as it is. Any other exception means that the answer could not be
-    read.
+    An error of this package stays as it is. Any other exception means that the response could not
+    be read.
     """
     if isinstance(raised, InvalidData):
         return unreadable_answer_error(response)
@@ -208,7 +208,7 @@ def vendor_code_and_message(
 def _code_and_message(
     codes: list[Any], body: dict[str, Any], words: tuple[str, ...], redaction: Redaction
 ) -> tuple[str | None, str | None]:
-    """Find the vendor's error code and message among the strings of its answer."""
+    """Find the vendor's error code and message among the strings of its response."""
     texts = [text for code in codes if (text := _printable_text(code, redaction))]
     message = next(
         (text for name in words if (text := _printable_text(body.get(name), redaction))), None

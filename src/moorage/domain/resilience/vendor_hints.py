@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.headers import Headers
 
 LONGEST_PAUSE: Final = 3600.0
-"""The default for the longest pause in seconds that an answer can impose."""
+"""The default for the longest pause in seconds that a response can impose."""
 
 _MAX_SECONDS = FOREVER / SECOND
 _LARGEST_NUMBER = 2**53
@@ -73,7 +73,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def retry_after(headers: Headers, now: datetime) -> float | None:
-    """Return the longest wait in seconds that any header of an answer demands."""
+    """Return the longest wait in seconds that any header of a response demands."""
     now = _vendors_now(headers, now)
     waiting_numbers = [parse_retry_after(headers.get(name), now) for name in _SECONDS_FIELDS]
     for name in _MILLISECONDS_FIELDS:

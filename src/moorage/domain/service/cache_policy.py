@@ -46,24 +46,27 @@ def _names(value: Iterable[str]) -> tuple[str, ...]:
 @with_careful_constructor
 @frozen(kw_only=True)
 class CachePolicy:
-    """The cache settings of a service: answers are reused as far as HTTP allows.
+    """The cache settings of a service: responses are reused as far as HTTP allows.
 
     The service's own cache headers are obeyed; these settings decide the rest.
 
     Attributes:
-        heuristic: sets a lifetime for an answer that states none: this share of the time between
-            the answer's `Last-Modified` and its receipt. With 0, such an answer is never fresh.
+        heuristic: sets a lifetime for a response that states none: this share of the time
+            between the response's `Last-Modified` and its receipt. With 0, such a response is
+            never fresh.
         heuristic_limit: the maximum in seconds of a lifetime that `heuristic` sets.
-        default_lifetime: the lifetime in seconds of a successful answer that states none; a longer
+        default_lifetime: the lifetime in seconds of a successful response that states none; a
+            longer
             lifetime from `heuristic` takes precedence.
-        stale_if_error: the number of seconds after its lifetime during which an answer may replace
-            an error of the service, if neither the answer nor the request states another number.
-        keep_stale: the number of seconds after its lifetime for which an answer is stored, if the
-            service can confirm that the answer is still valid.
-        max_bytes: the maximum number of bytes of all answers that are stored for one URL; a larger
-            answer is not stored.
-        max_variants: the maximum number of answers that are stored for one URL, if its answers
-            depend on headers or credentials.
+        stale_if_error: the number of seconds after its lifetime during which a response may
+            replace an error of the service, if neither the response nor the request states another
+            number.
+        keep_stale: the number of seconds after its lifetime for which a response is stored, if
+            the service can confirm that the response is still valid.
+        max_bytes: the maximum number of bytes of all responses that are stored for one URL; a
+            larger response is not stored.
+        max_variants: the maximum number of responses that are stored for one URL, if its
+            responses depend on headers or credentials.
         varies_by: the request headers that answers depend on, even if the service names none.
         max_wait: the number of seconds that a call waits for the cache before it continues without
             it. A synchronous manager waits for the cache's own timeout, then skips the cache for a

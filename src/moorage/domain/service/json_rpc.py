@@ -111,10 +111,10 @@ def _body_of(response: Response) -> Mapping[str, Any]:
 
 
 def read_result(response: Response, parse: _Parse = _body_of) -> Any:
-    """Return the result in a successful JSON-RPC answer.
+    """Return the result in a successful JSON-RPC response.
 
     Raises:
-        VendorFailed: the answer is not a JSON-RPC answer, or belongs to another call.
+        VendorFailed: the response is not a JSON-RPC response, or belongs to another call.
     """
     body = parse(response)
     if "result" not in body:
@@ -133,7 +133,7 @@ def refusal_of(response: Response, parse: _Parse = _body_of) -> ConnectorError |
 
 
 def error_of(problem: Mapping[str, Any], **details: Any) -> ConnectorError:
-    """Return the moorage error for the `error` object of a JSON-RPC answer.
+    """Return the moorage error for the `error` object of a JSON-RPC response.
 
     Args:
         problem: the `error` object.
@@ -164,7 +164,7 @@ def _error_class(
 
 
 def _read_any(response: Response) -> None:
-    """Read an answer, which may be an error; raise if it is not JSON-RPC."""
+    """Read a response, which may be an error; raise if it is not JSON-RPC."""
     body = _body_of(response)
     if "result" not in body and not is_object(body.get("error")):
         raise unreadable_answer_error(response, "result")

@@ -63,11 +63,13 @@ class HttpOperation(Generic[T]):
         name: the name in events, errors and logs, such as "orders.list". An endpoint of the service
             with this name applies to the operation.
         request: the request. Its `idempotent` determines whether it may be repeated.
-        read: reads the result from a successful answer. An answer from which it raises counts as
-            lost, and is not stored under an idempotency key. It may be called several times.
-        refusal: returns the error that an answer stands for although its status is that of a
+        read: reads the result from a successful response. A response from which it raises
+            counts as lost, and is not stored under an idempotency key. It may be called several
+            times.
+        refusal: returns the error that a response stands for although its status is that of a
             success; None if it stands for none. It may be called several times.
-        failure: returns the error that an answer stands for whose status is that of a failure; None
+        failure: returns the error that a response stands for whose status is that of a failure;
+            None
             if the status alone decides.
         replacement: returns the request to send immediately, in the same attempt, after an error
             that proves that nothing happened; None to send no other. At most one is sent, and only
@@ -75,8 +77,8 @@ class HttpOperation(Generic[T]):
         attempt_body: makes the body of one attempt from the request's own body, for parts that must
             be new each time, such as the nonce of a WS-Security token; None to send the request's
             own body. A repeated idempotency key is compared with the request's own body.
-        secrets: the secret values that the request contains. They are masked wherever an answer
-            repeats them.
+        secrets: the secret values that the request contains. They are masked wherever a
+            response repeats them.
         system: the kind of the foreign system, such as "graphql".
         safe: whether the operation changes nothing there; by default the request's method decides.
     """
@@ -111,7 +113,7 @@ class HttpOperation(Generic[T]):
 class AnswerReader(Generic[T]):
     """Reads the responses of one call; reading the last response again gives the same value.
 
-    A call reads an answer to see whether it is readable, and its caller to get the result.
+    A call reads a response to see whether it is readable, and its caller to get the result.
     """
 
     __slots__ = ("_last", "_read")
@@ -121,7 +123,7 @@ class AnswerReader(Generic[T]):
         self._last: tuple[Response, T] | None = None
 
     def __call__(self, response: Response) -> T:
-        """Return the result in a successful answer; raise what the operation's `read` raises."""
+        """Return the result in a successful response; raise what the operation's `read` raises."""
         last_target = self._last
         if last_target is not None and last_target[0] is response:
             return last_target[1]

@@ -74,14 +74,14 @@ class Plan:
         admission_at_once: the same for an attempt that is not to wait, which is granted nothing
             that it would have to wait for.
         slack: the nanoseconds that may be missing from the time of a first attempt.
-        slow: the nanoseconds from which on an answer counts as slow.
+        slow: the nanoseconds from which on a response counts as slow.
         easy: whether the fast path may make an attempt itself.
         parts: for limits in parts, the plans of all parts, of which each call draws one; this plan
             is then that of the first part or another. Each part has its own circuit and budget.
         slots: the functions that acquire and release a slot of the bulkhead without waiting, for
             every tenant; None without a bulkhead, or if the locks may have to wait.
-        plain: whether a request needs no port before it is sent except the credential provider, its
-            answer is judged by its status alone, and neither is stored.
+        plain: whether a request needs no port before it is sent except the credential provider,
+            its response is judged by its status alone, and neither is stored.
         provided: whether the credentials of each request come from the credential provider.
         dresses: whether headers or credentials are added to a request.
         fixed_headers: the headers of the service and of its fixed credentials, unless these are in
@@ -94,7 +94,7 @@ class Plan:
         regions: for a service in several regions, the plan of each, by name; this plan is then for
             none of them.
         target: the name of the vendor and account in idempotency claims.
-        cache: the cache policy, if answers are cached.
+        cache: the cache policy, if responses are cached.
         log_content: the requests and responses that the integration log stores, if any.
         cache_wait: the seconds to wait for the cache; 0 if no endpoint of the service has a cache,
             so that not even a write needs to invalidate it.

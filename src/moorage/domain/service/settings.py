@@ -183,7 +183,7 @@ class HedgeConfig:
     """The settings of hedging: a read is sent again if the response does not arrive soon.
 
     Attributes:
-        delay: the number of seconds without an answer after which the read is sent again.
+        delay: the number of seconds without a response after which the read is sent again.
         max_extra: the maximum number of extra requests for one read.
     """
 
@@ -372,7 +372,7 @@ class Service:
         retry_budget: the share of calls that may be retries; None for no limit.
         bulkhead: the largest number of concurrent calls; None for no limit.
         hedge: the rules for sending a slow read again; None for never.
-        cache: the rules for reusing answers, within those of HTTP; None for no cache.
+        cache: the rules for reusing responses, within those of HTTP; None for no cache.
         fallback: a function of the error, whose result is returned when a call has finally failed.
         credentials: the credentials of the service.
         needs_credentials: whether the credential provider supplies the credentials instead.
@@ -388,13 +388,13 @@ class Service:
         idempotency_memory: the number of seconds for which the vendor certainly remembers a key;
             required if `honours_keys` is true. Otherwise the number applies to keys that a request
             has elsewhere than in the header.
-        idempotency_replays: whether the vendor answers a repeated key with the first answer. If
+        idempotency_replays: whether the vendor answers a repeated key with the first response. If
             false, an error response to a repeat does not show whether the first request was
             processed.
         idempotency_across_regions: whether all regions of the vendor share the remembered keys. If
             false, moorage repeats a request that may have been processed in the same region only.
-        idempotency_ttl: the number of seconds for which moorage stores an answer and returns it
-            for the same key.
+        idempotency_ttl: the number of seconds for which moorage stores a response and returns
+            it for the same key.
         moves_money: whether the service's idempotency keys must survive a crash. If true, moorage
             refuses a store that may lose keys, unless `volatile_keys` is set.
         volatile_keys: whether a crash may lose keys, so that money may move twice. Set it only in
@@ -402,7 +402,7 @@ class Service:
             `[state]`.
         max_limit_wait: the longest wait in seconds for a rate limit; a call that would wait longer
             is refused. By default a call waits as long as its deadline allows.
-        max_pause: the longest pause in seconds that an answer of the vendor can impose on all
+        max_pause: the longest pause in seconds that a response of the vendor can impose on all
             callers, regardless of its `Retry-After` or of the reset of its rate limit.
         redaction: values to mask in the vendor's texts, besides the values that are always masked.
         log_content: the requests and responses that the integration log stores, redacted; None for

@@ -108,10 +108,10 @@ def _answer_of(response: Response) -> tuple[bool, Any]:
 
 
 def read_result(response: Response, parse: _Parse = _answer_of) -> Any:
-    """Return the result in a successful XML-RPC answer.
+    """Return the result in a successful XML-RPC response.
 
     Raises:
-        VendorFailed: the answer is not an XML-RPC answer.
+        VendorFailed: the response is not an XML-RPC response.
     """
     is_fault, value = parse(response)
     if is_fault:
@@ -162,4 +162,4 @@ def _read_any(response: Response) -> None:
 
 
 def _refuse_nothing(_: Response) -> None:
-    """Return None even for a fault, because any answer shows that the service works."""
+    """Return None even for a fault, because any response shows that the service works."""

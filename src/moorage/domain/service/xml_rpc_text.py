@@ -74,10 +74,11 @@ def method_call(method: str, parameters: Sequence[Any]) -> bytes:
 
 
 def method_response(body: bytes) -> tuple[bool, Any]:
-    """Return whether an XML-RPC answer is a fault, and the value that it contains.
+    """Return whether an XML-RPC response is a fault, and the value that it contains.
 
     Raises:
-        NotXmlRpcError: the answer is not an XML-RPC answer, has a DTD, or is too large or too deep.
+        NotXmlRpcError: the response is not an XML-RPC response, has a DTD, or is too large or
+            too deep.
     """
     root = _parse_tree(body)
     if root.name != "methodResponse" or len(root.children) != 1:

@@ -35,7 +35,7 @@ _TOO_MANY: Final = 429
 
 @attrs.frozen(kw_only=True)
 class SoapFault:
-    """The fault in the answer of a SOAP service.
+    """The fault in the response of a SOAP service.
 
     Attributes:
         code: the code, such as "Client" or "Receiver", without its prefix.

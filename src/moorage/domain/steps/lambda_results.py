@@ -74,10 +74,10 @@ def event_of(payload: object, most: int) -> bytes:
 
 
 def result_of(answer: Response, *, is_queued: bool) -> LambdaResult:
-    """Return the result in an answer of Lambda.
+    """Return the result in a response of Lambda.
 
     Raises:
-        ValueError: the answer does not have the form that Lambda documents.
+        ValueError: the response does not have the form that Lambda documents.
     """
     request_id = answer.header("x-amzn-requestid")
     if is_queued:

@@ -61,9 +61,10 @@ class WebhookEvent(_LazyFields):
             not needed.
         tenant: the tenant of the endpoint.
         confirm: the link that confirms a subscription, which `confirm` follows.
-        reply: the answer to send immediately, without handling the event; None unless it is a
+        reply: the response to send immediately, without handling the event; None unless it is a
             handshake.
-        answer: the answer to send once the event is accepted, if the vendor expects a certain one.
+        answer: the response to send once the event is accepted, if the vendor expects a certain
+            one.
         body: the bytes of the request.
         claim: the event's identity for the replay guard; None if there is no guard.
     """

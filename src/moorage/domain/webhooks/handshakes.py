@@ -23,7 +23,7 @@ UNSIGNED: Final = frozenset({Handshake.META, Handshake.BRAINTREE, Handshake.ADOB
 """The handshakes that are unsigned GET requests."""
 
 ADOBE_HEADER: Final = "x-adobesign-clientid"
-"""The header whose value each answer to Adobe Acrobat Sign repeats."""
+"""The header whose value each response to Adobe Acrobat Sign repeats."""
 
 _WORD: Final = re.compile(r"[A-Za-z0-9_\-]{1,256}")
 _SNS_LINK: Final = re.compile(

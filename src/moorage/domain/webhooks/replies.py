@@ -1,4 +1,4 @@
-"""The HTTP answers for the senders of webhooks."""
+"""The HTTP responses for the senders of webhooks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class WebhookReply:
 
     @classmethod
     def json(cls, value: object) -> WebhookReply:
-        """Return an answer in JSON."""
+        """Return a response in JSON."""
         return cls(200, encode_json(value), "application/json")
 
 
