@@ -15,8 +15,8 @@ def check_capabilities(vendor: type[Vendor]) -> None:
     """Refuse a vendor whose capabilities do not agree with its methods.
 
     A class may inherit or override methods without stating their capabilities, so a subclass can
-    switch off a feature. A class with `__getattr__` may have any method. Kinds that are no contract
-    of moorage are not checked.
+    switch off a feature. A class with `__getattr__` may have any method. Kinds of vendors that are
+    not a contract of moorage are not checked.
 
     Raises:
         ConfigurationError: the class has a method without the capability that its callers need, a

@@ -51,7 +51,7 @@ class ChatCapability(StrEnum):
 
 
 class ChatStatus(StrEnum):
-    """The vendor's answer to an operation on a message.
+    """The status of a message, by the vendor's response to an operation on it.
 
     `accepted` means that the vendor took the message, but does not say if it appears in the chat.
     """
@@ -113,12 +113,12 @@ class ChatMessage:
 
     Attributes:
         channel: the vendor's id or name of the channel; by default that of the account. A reply
-            has none, since it goes to the channel of the message that it answers.
+            has none, since it goes to the channel of the original message.
         text: text of the message.
         title: headline above the text.
         fields: values with a label each, such as `{"Order": "1042"}`, shown below the text.
         buttons: buttons that open a page.
-        silent: True to notify nobody with a sound.
+        silent: True to notify people without a sound.
         send_at: time of sending; by default now.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
@@ -178,11 +178,11 @@ def check_fits(message: ChatMessage, limits: Mapping[str, int]) -> None:
 
 @frozen(kw_only=True)
 class ChatReceipt:
-    """The vendor's answer about a message.
+    """The receipt of a message: the vendor's response about the message.
 
     Attributes:
-        ref: reference of the message at the vendor; None if the vendor gives it no id. Then it can
-            be neither answered, edited nor deleted.
+        ref: reference of the message at the vendor; None if the vendor gives it no id. Then the
+            message cannot be replied to, edited or deleted.
         status: outcome of the operation.
         at: the vendor's time of the message, if the vendor states it.
         replayed: True if this is the stored answer of an earlier call with the same key.
@@ -198,11 +198,11 @@ class ChatReceipt:
 
 @frozen(kw_only=True)
 class ChatEvent:
-    """A message that somebody wrote in a chat, as the vendor's webhook reports it.
+    """A message that a person or program wrote in a chat, as the vendor's webhook reports it.
 
     Attributes:
         id: unique id of the event.
-        ref: reference of the message at the vendor, which `reply` answers.
+        ref: reference of the message at the vendor; pass it to `reply` to reply to the message.
         channel: the vendor's id of the channel.
         sender: the vendor's id of the person or the program that wrote it.
         automatic: True if a program wrote it, such as your own.

@@ -34,7 +34,7 @@ class CurrenciesCapability(StrEnum):
     """An optional feature of a vendor of exchange rates."""
 
     HISTORY = "history"
-    """The vendor has the rates of earlier days, and not only the latest ones."""
+    """The vendor has the rates of earlier days, and not only the latest rates."""
 
 
 def _is_code(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -67,8 +67,8 @@ class ExchangeRate:
     """A quotation as its vendor publishes it: `units` of `currency` cost `price`.
 
     The price is in `price_currency`. So "1 EUR costs 1.0847 USD" is a quotation of EUR, and "100
-    JPY cost 6.5123 NOK" is one of JPY. No number is inverted or divided, because the result would
-    have to be rounded.
+    JPY cost 6.5123 NOK" is a quotation of JPY. No number is inverted or divided, because the result
+    would have to be rounded.
 
     Attributes:
         units: number of units that cost the price, such as 1 or 100.
@@ -118,8 +118,9 @@ class ExchangeRate:
 class ExchangeRates:
     """The official rates of one day: a quotation for each foreign currency.
 
-    Conversions are exact until their one rounding at the end. They do not depend on the direction
-    in which the vendor quotes, and they go through `base` if neither currency is the base.
+    Conversions are exact until their one rounding at the end. Conversions do not depend on the
+    direction in which the vendor quotes, and they go through `base` if neither currency is the
+    base.
 
     Attributes:
         base: ISO 4217 code of the vendor's currency, which is a side of every quotation.
@@ -163,7 +164,7 @@ class ExchangeRates:
         """The exact number of units of `into` that one unit of `currency` is worth.
 
         Raises:
-            InvalidData: the vendor has no rate of one of them on that day.
+            InvalidData: the vendor has no rate of one of the currencies on that day.
         """
         return self._in_base(currency, "currency") / self._in_base(into, "into")
 
@@ -263,7 +264,7 @@ class CurrenciesVendor(Protocol):
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         """The rates of the given day, or of the latest earlier day that has rates.
 
-        The vendor looks back at most ten days. It refuses a day that has not begun where it is, and
-        a day before its first rates, and it never returns the rates of a later day.
+        The vendor looks back at most ten days. The vendor refuses a day that has not begun at its
+        place, and a day before its first rates, and it never returns the rates of a later day.
         """
         ...

@@ -64,7 +64,7 @@ class Target(Enum):
     REFERENCE = "reference"
     """The first argument is a reference: its account is used, and the vendor gets the reference."""
     ACCOUNT = "account"
-    """The keyword `account` names an account; without it the routes choose one."""
+    """The keyword `account` names an account; without it, the routes choose the account."""
     KEY = "key"
     """The first argument is a key, or a reference with an account; the vendor gets the key."""
     PAGE = "page"
@@ -81,7 +81,7 @@ class Requirements(Generic[R]):
     """The properties of an operation by which routing chooses its account.
 
     Attributes:
-        needs: capabilities that the vendor needs for these arguments, beside the operation's own.
+        needs: capabilities that the vendor needs for these arguments, besides the operation's own.
         country: ISO 3166 code of the country, for routes by country.
         currency: ISO 4217 code of the currency, for routes by currency.
         recipients: addresses that the operation sends to; the configuration may forbid them.
@@ -109,7 +109,7 @@ class ContractOperation:
         positional: names of the vendor's positional parameters.
         named: names of the vendor's keyword parameters, except for its `key`.
         keyed: True if the operation accepts an idempotency key.
-        requires_key: True if it cannot be called without one.
+        requires_key: True if the operation cannot be called without an idempotency key.
         needs: capabilities without which no vendor can do it, as a set of one or none.
     """
 
@@ -212,13 +212,13 @@ def _declare(effect: Effect, target: Target, verb: str, needs: str | None) -> Op
 class Contract:
     """The base class of declarations.
 
-    The docstring of a declaration is that of its synchronous class for users.
+    The docstring of a declaration is used for its synchronous class for users.
 
     Attributes:
         kind: name of the contract in configurations, such as "sms".
         capabilities: optional features of its vendors.
         event: class of its events; None if its vendors report none.
-        values: modules whose classes a store may keep, beside the declaration's own module.
+        values: modules whose classes a store may keep, besides the declaration's own module.
         flows: operations that are flows in `services.contracts`, with their effects.
         flow_verbs: methods of vendors that only flows call, with the capability without which a
             vendor lacks the method.

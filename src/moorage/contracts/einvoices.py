@@ -301,8 +301,8 @@ class SentInvoice:
         official_number: number that a national system gave the invoice, such as KSeF's.
         reason: reason of a rejection or a failure, if the vendor states it.
         at: time of the state, if the vendor states it.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -322,8 +322,8 @@ class RecipientCheck:
     Attributes:
         address: electronic address of the recipient.
         document_type: type of the document.
-        can_receive: True if the recipient can receive it, False if not; None if the vendor gives
-            the same answer for a recipient who cannot and for a failed look-up.
+        can_receive: True if the recipient can receive it, False if not; None if the vendor does
+            not distinguish a recipient who cannot receive it from a failed look-up.
         raw: the vendor's complete answer.
     """
 
@@ -344,7 +344,7 @@ class ReceivedInvoice:
         vendor_type: the vendor's own word for the type of the document.
         at: time of arrival, if the vendor states it.
         document: XML document; None in a list.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -362,7 +362,7 @@ class EinvoiceInbox:
 
     Attributes:
         invoices: the invoices, without their documents.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     invoices: tuple[ReceivedInvoice, ...]

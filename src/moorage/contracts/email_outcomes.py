@@ -81,7 +81,7 @@ class RecipientOutcome:
 
 @frozen(kw_only=True)
 class EmailReceipt:
-    """The vendor's answer about a message.
+    """The receipt of a message: the vendor's response about the message.
 
     Attributes:
         ref: reference of the message at the vendor.
@@ -125,7 +125,7 @@ class AddressCheck:
         disposable: True for an address of a throw-away service.
         role: True for the address of a department instead of a person.
         mx: True if the domain accepts mail.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     email: str = field(repr=False)
@@ -220,7 +220,7 @@ class EmailStatistics:
         query: the request.
         rows: counts, in order of time.
         totals: sum of all rows.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     query: StatisticsQuery

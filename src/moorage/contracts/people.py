@@ -137,7 +137,7 @@ class NewPerson:
         department: name of the department.
         manager: reference of the manager's account in the same directory.
         external_id: your own id of the person, such as the employee number. Without one,
-            moorage cannot recognise the account after the answer to its creation was lost.
+            moorage cannot recognise the account after the response to its creation was lost.
         language: preferred language, such as "de" or "de-CH".
         time_zone: time zone, such as "Europe/Berlin".
         active: False to create an account with which nobody can sign in yet.
@@ -308,7 +308,7 @@ class Person:
         language: preferred language.
         time_zone: time zone.
         version: version of the account, for `change`; None if the vendor compares no versions.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -350,7 +350,7 @@ class Group:
         ref: reference of the group.
         name: name that people see, if the directory has one.
         email: email address of the group, if it has one.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -379,7 +379,7 @@ class Member:
     Attributes:
         ref: reference of the person's account, or of the group that is the member.
         kind: kind of the member.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

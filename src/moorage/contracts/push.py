@@ -383,8 +383,8 @@ class PushReceipt:
 
     Attributes:
         ref: reference of the notification at the vendor; None if the vendor gives it no id.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref | None

@@ -51,7 +51,8 @@ class UrlOptions:
     Attributes:
         method: GET, HEAD, PUT or DELETE.
         expires: seconds until the URL expires.
-        content_type, content_disposition: headers of the answer; for a PUT, headers of the request.
+        content_type, content_disposition: headers of the response; for a PUT, headers of the
+        request.
     """
 
     method: HttpMethod = field(default=HttpMethod.GET, converter=as_method)

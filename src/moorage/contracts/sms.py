@@ -204,7 +204,7 @@ class Price:
 
 @frozen(kw_only=True)
 class SmsReceipt:
-    """The vendor's answer about a message.
+    """The receipt of a message: the vendor's response about the message.
 
     Attributes:
         ref: reference of the message at the vendor.
@@ -243,7 +243,7 @@ class NumberCheck:
         line: type of line.
         carrier: telephone company.
         reasons: the vendor's reasons why the number is invalid.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     number: str | None = field(repr=False)

@@ -284,7 +284,7 @@ class ObjectInfo:
         metadata: as given at the upload.
         version: id of this version, if the vendor keeps versions.
         storage_class: the vendor's name of the storage class.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -312,7 +312,7 @@ class ListPage:
         objects: objects whose keys have no delimiter after the prefix.
         prefixes: folders: the other keys, cut after the first delimiter.
         next_cursor: cursor of the next page; None at the end.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     objects: tuple[ObjectInfo, ...]
@@ -328,7 +328,7 @@ class Container:
     Attributes:
         name: name of the container.
         created_at: time of its creation, if the vendor states it.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     name: str
@@ -345,7 +345,7 @@ class Upload:
         key: key of the future object.
         id: the vendor's id of the upload.
         started_at: time of its start, if the vendor states it.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

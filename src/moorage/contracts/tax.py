@@ -169,7 +169,7 @@ class TraderMatches:
 
 @frozen(kw_only=True)
 class VatCheck:
-    """A register's answer about a VAT number. An unavailable register raises an error instead.
+    """A register's response about a VAT number.
 
     Attributes:
         number: the number that was checked.

@@ -256,7 +256,7 @@ class TaxCalculation:
         shipping: the tax of the shipping; None for a sale without shipping.
         tax: the whole tax.
         expires_at: time until which the calculation can be recorded; None if there is no limit.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -366,8 +366,8 @@ class TaxRecord:
         reverses: reference of the reversed sale; None for a sale.
         tax: recorded tax; negative for a reversal.
         recorded_at: time of the record, if the vendor states it.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

@@ -31,7 +31,7 @@ def _arguments(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
 
 @attrs.frozen
 class FromAnswer:
-    """A placeholder for a part of the answer to the call that is to be undone.
+    """A placeholder for a part of the result of the call that is to be undone.
 
     Attributes:
         path: the name of the part, such as `ref`; dots lead to parts of parts.
@@ -40,10 +40,10 @@ class FromAnswer:
     path: str = attrs.field(validator=_check_words)
 
     def of(self, answer: object) -> Any:
-        """Return the part of an answer that this placeholder stands for.
+        """Return the part of a result that this placeholder stands for.
 
         Raises:
-            InvalidData: the answer has no such part.
+            InvalidData: the result has no such part.
         """
         part: Any = answer
         for name in self.path.split("."):
@@ -63,11 +63,12 @@ class FromAnswer:
 
 @attrs.frozen
 class Undo:
-    """The call that undoes another one, if a later call of the same chain fails for good.
+    """The call that undoes another call, if a later call of the same chain fails for good.
 
     Attributes:
         contract, verb: the operation, such as "payments" and "refund".
-        values: the arguments by position; `FromAnswer("ref")` stands for a part of the answer.
+        values: the arguments by position; `FromAnswer("ref")` stands for a part of the other
+            call's result.
         options: the arguments by name.
     """
 
@@ -77,7 +78,7 @@ class Undo:
     options: Mapping[str, Any] = attrs.field(factory=dict, validator=_arguments)
 
     def arguments_of(self, answer: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the values and options of the undoing call, given the other call's answer."""
+        """Return the values and options of the undoing call, given the other call's result."""
         return (
             tuple(_fill_in(value, answer) for value in self.values),
             {name: _fill_in(value, answer) for name, value in self.options.items()},

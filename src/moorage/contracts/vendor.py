@@ -79,7 +79,7 @@ class VendorKeys:
     Attributes:
         memory: seconds for which the vendor certainly remembers a key; the smallest number if its
             documents differ.
-        repeat: answer to a repeated key that the vendor remembers.
+        repeat: response to a repeated key that the vendor remembers.
         documentation: addresses of the pages that say so.
         header: header that carries the key; None if the body carries it.
     """

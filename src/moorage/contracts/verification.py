@@ -75,7 +75,7 @@ class VerificationRequest:
 
 @frozen(kw_only=True)
 class Verification:
-    """The vendor's answer about a verification, without the code.
+    """The state of a verification by the vendor's response, without the code.
 
     Attributes:
         ref: reference of the verification at the vendor.

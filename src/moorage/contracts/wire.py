@@ -34,12 +34,12 @@ class Wire(Protocol):
     """The functions that a vendor's operation may await, in sync and async programs alike.
 
     Each step is a call of its own under the protections of the account's services; all of them
-    share the operation's deadline. `to` names one of the vendor's services, "" the main one.
-    `send` raises the error that the vendor's `classify` makes of the answer.
+    share the operation's deadline. `to` names one of the vendor's services, "" the main one. `send`
+    raises the error that the vendor's `classify` makes of the response.
 
-    `send` returns the answer, or the result of `parse`. A request with a `key` has its effect
-    once, however often it is sent. It needs a `parse`: if `parse` raises for a successful answer,
-    the answer is not stored under the key, and the outcome is unknown. `parse` may be called
+    `send` returns the response, or the result of `parse`. A request with a `key` has its effect
+    once, however often it is sent. It needs a `parse`: if `parse` raises for a successful response,
+    the response is not stored under the key, and the outcome is unknown. `parse` may be called
     several times.
     """
 
@@ -106,7 +106,7 @@ class Wire(Protocol):
     async def open(
         self, request: Request, *, to: str = "", endpoint: str | None = None
     ) -> StreamedResponse:
-        """Send a request, and return as soon as the headers of the answer arrive."""
+        """Send a request, and return as soon as the headers of the response arrive."""
         ...
 
     async def execute(

@@ -56,12 +56,12 @@ class Chat:
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> ChatReceipt:
-        """Answer a message in its thread, in the same channel.
+        """Reply to a message in its thread, in the same channel.
 
         Args:
-            ref: reference of the message to answer.
-            message: answer; it names no channel.
-            idempotency_key: identifies this answer: a repeat returns the same receipt.
+            ref: reference of the message to reply to.
+            message: reply; it names no channel.
+            idempotency_key: identifies this reply: a repeat returns the same receipt.
             timeout: seconds for the whole operation.
         """
         return run_now(
@@ -124,12 +124,12 @@ class AsyncChat:
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> ChatReceipt:
-        """Answer a message in its thread, in the same channel.
+        """Reply to a message in its thread, in the same channel.
 
         Args:
-            ref: reference of the message to answer.
-            message: answer; it names no channel.
-            idempotency_key: identifies this answer: a repeat returns the same receipt.
+            ref: reference of the message to reply to.
+            message: reply; it names no channel.
+            idempotency_key: identifies this reply: a repeat returns the same receipt.
             timeout: seconds for the whole operation.
         """
         return await self._flows.run(

@@ -321,12 +321,12 @@ class Payments:
         idempotency_key: str,
         timeout: float | None = None,
     ) -> Dispute:
-        """Answer a dispute with evidence, which is sent to the buyer's bank at once.
+        """Respond to a dispute with evidence, which is sent to the buyer's bank at once.
 
         Args:
             ref: reference of the dispute.
             evidence: evidence that the payment was right.
-            idempotency_key: identifies this answer: a repeat sends no second one.
+            idempotency_key: identifies this response: a repeat sends no second one.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -882,12 +882,12 @@ class AsyncPayments:
         idempotency_key: str,
         timeout: float | None = None,
     ) -> Dispute:
-        """Answer a dispute with evidence, which is sent to the buyer's bank at once.
+        """Respond to a dispute with evidence, which is sent to the buyer's bank at once.
 
         Args:
             ref: reference of the dispute.
             evidence: evidence that the payment was right.
-            idempotency_key: identifies this answer: a repeat sends no second one.
+            idempotency_key: identifies this response: a repeat sends no second one.
             timeout: seconds for the whole operation.
 
         Raises:

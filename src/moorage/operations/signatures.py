@@ -45,8 +45,8 @@ class Signatures:
 
         Args:
             request: documents or template, signers and texts.
-            idempotency_key: identifies this envelope: a repeat returns the same receipt, and after
-                a lost answer the envelope is looked up by it.
+            idempotency_key: identifies this envelope: a repeat returns the same receipt, and
+                after a lost response the envelope is looked up by it.
             timeout: seconds for the whole operation.
         """
         return run_now(
@@ -150,8 +150,8 @@ class AsyncSignatures:
 
         Args:
             request: documents or template, signers and texts.
-            idempotency_key: identifies this envelope: a repeat returns the same receipt, and after
-                a lost answer the envelope is looked up by it.
+            idempotency_key: identifies this envelope: a repeat returns the same receipt, and
+                after a lost response the envelope is looked up by it.
             timeout: seconds for the whole operation.
         """
         return await self._flows.run(

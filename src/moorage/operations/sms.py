@@ -202,7 +202,7 @@ class Sms:
     ) -> Verification:
         """Check a code that somebody entered, which uses up an attempt.
 
-        moorage never repeats a check: after a lost answer, ask for the code again.
+        moorage never repeats a check: after a lost response, ask for the code again.
 
         Args:
             ref: reference of the verification.
@@ -386,7 +386,7 @@ class AsyncSms:
     ) -> Verification:
         """Check a code that somebody entered, which uses up an attempt.
 
-        moorage never repeats a check: after a lost answer, ask for the code again.
+        moorage never repeats a check: after a lost response, ask for the code again.
 
         Args:
             ref: reference of the verification.

@@ -33,7 +33,7 @@ class LedgerAccount:
         account_class: part of the chart that the account belongs to.
         vendor_type: the vendor's own word for the type of the account.
         currency: ISO 4217 code of the currency, if the account has its own.
-        raw: the vendor's complete answer about the account.
+        raw: the vendor's complete response about the account.
     """
 
     id: str
@@ -56,7 +56,7 @@ class TaxRate:
         on_sales: True if sales invoices can have it; None if unknown.
         on_purchases: True if bills can have it; None if unknown.
         active: False if new lines cannot have it.
-        raw: the vendor's complete answer about the tax.
+        raw: the vendor's complete response about the tax.
     """
 
     id: str

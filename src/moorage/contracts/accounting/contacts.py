@@ -31,7 +31,7 @@ class Contact:
     Attributes:
         name: name of the person or business, under which the books list it.
         role: customer or supplier.
-        number: your own number of it, such as a customer number.
+        number: your own number of the contact, such as a customer number.
         email: email address.
         phone: telephone number.
         tax_number: VAT or tax number.
@@ -97,8 +97,8 @@ class ContactRecord:
         number: your own number of the contact, if the vendor keeps one.
         email: email address, if known.
         active: False if the contact is archived; None if the vendor does not state it.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

@@ -23,7 +23,7 @@ _HEADER: Final = ("EXTF", "700", "21", "Buchungsstapel", "13")
 _ORIGINS: Final = frozenset({"EXTF", "DTVF"})
 """The first field of a file from another program, and of an export from a program of DATEV."""
 _VERSIONS: Final = frozenset(map(str, range(7, 14)))
-"""Versions that are read; each added columns behind those of the version before."""
+"""The versions of the format; each version adds columns after the earlier ones."""
 _LEAST_COLUMNS: Final = 116
 _HEADER_LENGTH: Final = 31
 _HEADER_TEXTS: Final = frozenset({1, 4, 8, 9, 10, 17, 18, 22, 24, 27, 30, 31})
@@ -34,7 +34,7 @@ _BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-"""UTF-32 comes first, because its mark begins with that of UTF-16."""
+"""The byte order marks. UTF-32 comes first, because its mark begins with the mark of UTF-16."""
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _MOST_EMPTY_LINES: Final = 1_000
 

@@ -131,7 +131,7 @@ class DatevBooking:
         document2: second number, such as the due date as TTMMJJ (Belegfeld 2).
         text: text of at most 60 characters.
         cost_center, cost_center2: cost centres.
-        currency: currency of the amount, if not that of the batch.
+        currency: currency of the amount, if it differs from the batch's currency.
         exchange_rate: rate of a foreign currency.
         base_amount: amount of a foreign currency in the currency of the batch.
         vat_id: the EU country and VAT identifier of the destination.
@@ -204,8 +204,8 @@ class DatevBatch:
         fiscal_year: first day of the fiscal year, in which all bookings are.
         first, last: first and last day of the bookings.
         bookings: the bookings, at most 99999.
-        account_length: number of digits of a ledger account; those of customers and suppliers have
-            one more.
+        account_length: number of digits of a ledger account; the numbers of customers and
+            suppliers have one digit more.
         title: title of the batch.
         initials: two capital letters of the person who made it.
         is_locked: True if the bookings cannot be changed at DATEV.
@@ -244,7 +244,7 @@ class DatevBatch:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse days outside of the fiscal year, too many bookings and too long accounts."""
+        """Refuse days outside of the fiscal year, too many bookings, and long account numbers."""
         if not self.fiscal_year <= self.first <= self.last <= year_end(self.fiscal_year):
             raise InvalidData(
                 "The period of the batch must be within the fiscal year, and must not end before"

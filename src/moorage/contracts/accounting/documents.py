@@ -56,8 +56,8 @@ class DocumentRecord:
     Attributes:
         ref: reference of the file.
         name: name of the file, as the vendor stores it.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

@@ -44,8 +44,8 @@ class InvoiceKind(OneOf, field="kind"):
 class InvoiceState(StrEnum):
     """The state of an invoice or a bill in the books.
 
-    An invoice is paid if payments and credits in the books cover its whole total; an open one may
-    be paid in part.
+    An invoice is paid if payments and credits in the books cover its whole total; an open invoice
+    may be paid in part.
     """
 
     DRAFT = "draft"
@@ -113,7 +113,7 @@ class BookInvoice:
         lines: the invoice's lines; at least one.
         number: number of the invoice; by default the vendor gives one. A bill has the number of
             the supplier.
-        final: False to write a draft that somebody approves later.
+        final: False to write a draft that a person approves later.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
@@ -224,8 +224,8 @@ class InvoiceRecord:
         total: total with tax; None if the vendor does not state its currency.
         due_amount: amount that is still to be paid; None if the vendor does not state it.
         updated_at: time of its last change, if the vendor states it.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

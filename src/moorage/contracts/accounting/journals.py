@@ -95,8 +95,8 @@ class JournalRecord:
         state: state of the entry.
         vendor_state: the vendor's own word for the state, if it has one.
         number: number of the entry, if the vendor gives one.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

@@ -38,7 +38,7 @@ class InvoicePayment:
         amount: amount that was paid, in the currency of the invoice.
         account: bank or cash account, by the `id` of a `LedgerAccount`.
         date: date of the payment.
-        reference: text that names the payment, such as that of the bank statement.
+        reference: text that names the payment, such as the text in the bank statement.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
@@ -59,8 +59,8 @@ class PaymentRecord:
         ref: reference of the payment.
         invoice: reference of the invoice or bill that it pays.
         amount: amount of the payment.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

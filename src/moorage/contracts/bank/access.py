@@ -30,7 +30,7 @@ class ConsentStatus(StrEnum):
 
     `pending` means that the owner has not decided, or that another owner has to agree too.
     `suspended` means that the vendor stopped the access after errors. `unknown` means that moorage
-    does not know the vendor's word; it is not a consent.
+    does not know the vendor's word for the state; it is not a consent.
     """
 
     PENDING = "pending"
@@ -45,10 +45,10 @@ class ConsentStatus(StrEnum):
 class BalanceKind(StrEnum):
     """The kind of an account's balance, such as booked or available.
 
-    `booked` is the sum of the booked entries, `available` what can be spent, `expected` the booked
-    and the pending entries together, `opening` the booked balance at the beginning of the period,
-    and `forward` what can be spent on a later day. `unknown` is any other kind, whose name is in
-    `vendor_kind`.
+    `booked` is the sum of the booked entries, `available` the amount that can be spent, `expected`
+    the booked and the pending entries together, `opening` the booked balance at the beginning of
+    the period, and `forward` the amount that can be spent on a later day. `unknown` is any other
+    kind, whose name is in `vendor_kind`.
     """
 
     BOOKED = "booked"
@@ -93,8 +93,8 @@ class ConsentRequest:
 
     Attributes:
         return_url: https:// address to which the owner returns after the decision.
-        institution: the vendor's id of the bank, if the vendor serves several banks; by
-            default that of the account in the configuration.
+        institution: the vendor's id of the bank, if the vendor serves several banks; by default
+            the bank of the account in the configuration.
         accounts: IBANs of the accounts; without any, the owner chooses them at the bank.
         days: number of days for which the consent is to be valid; the bank may shorten it.
         language: two letters of the language in which the owner is addressed.
@@ -124,8 +124,8 @@ class BankConsent:
         link: URL of the page on which the owner agrees; None if there is none, or it is no
             longer available.
         valid_until: last day of the consent, if the vendor states it.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -151,11 +151,12 @@ class BankAccount:
         iban: account number; None if the account has another kind of number.
         number: account number as the bank writes it.
         bic: code of the bank.
-        currency: currency of the account; None if it has several, or the vendor does not state it.
+        currency: currency of the account; None if the account has several, or the vendor does
+            not state it.
         name: name of the account.
         owner: name of its owner.
         vendor_status: the vendor's own word for the state of the account.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

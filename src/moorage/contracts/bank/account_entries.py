@@ -67,7 +67,7 @@ class TransactionPage:
         booked: booked transactions, in the vendor's order.
         pending: pending transactions, if the query requests them. They may change and disappear.
         next: reference to pass as `after` for the next page; None after the last.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     booked: tuple[AccountTransaction, ...] = ()

@@ -32,7 +32,8 @@ _STRUCTURES: Final[dict[str, str]] = dict(
     """,
     )
 )
-"""The structure after the check digits, by country: n are digits, a capitals, c either of them.
+"""The structure of an IBAN after the check digits, by country: n is a digit, a a capital letter, c
+either.
 
 The source is SWIFT's IBAN registry; neighbouring parts of one class are added up.
 """

@@ -43,7 +43,7 @@ def _as_account(value: Any) -> Any:
 
 
 def _is_transfer(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse a value that is neither a payment in euros nor one in pounds."""
+    """Refuse a value that is not a payment in euros or in pounds."""
     if not isinstance(value, SterlingTransfer):
         check_kind(value, CreditTransfer, attribute.name)
 
@@ -86,13 +86,14 @@ class BankPayment:
     """A payment that was started at a bank.
 
     Attributes:
-        ref: reference of the payment. `finish_payment` may add to it, so store that of its result.
+        ref: reference of the payment. `finish_payment` may extend the reference, so store the
+            one in its result.
         status: state of the payment.
         vendor_status: the bank's own word for the status.
         link: URL of the page on which the owner approves the payment; None if there is none,
             or it is no longer available.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the bank's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the bank's complete response.
     """
 
     ref: Ref

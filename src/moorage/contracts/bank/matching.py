@@ -97,7 +97,7 @@ class PaymentMatch:
     Attributes:
         entry: entry of the statement.
         transaction: payment in it.
-        items: items in the order of the list: those that a matched payment settles, or the
+        items: items in the order of the list: the items that a matched payment settles, or the
             candidates of an ambiguous payment.
         reason: reason of the decision.
     """

@@ -267,7 +267,10 @@ def _entry(field: _Field, details: _Field | None, currency: str) -> StatementEnt
 
 
 def _reference(text: str) -> str | None:
-    """Return the customer's or the bank's reference; None if a word says that there is none."""
+    """Return the customer's or the bank's reference.
+
+    None if a word in the field means that there is no reference.
+    """
     first_part = text[:_REFERENCE_LENGTH].strip().removesuffix("+")
     return None if first_part in _POINTERS else text.strip()
 

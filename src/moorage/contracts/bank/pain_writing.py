@@ -1,7 +1,7 @@
 """Writers of SEPA files: credit transfers (`pain.001`) and direct debits (`pain.008`).
 
-Equal values give identical files. Element order, lengths and codes are those of ISO 20022, as
-the European Payments Council's guidelines for customers narrow them.
+Equal values give identical files. Element order, lengths and codes follow ISO 20022, as restricted
+by the European Payments Council's guidelines for customers.
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ _LETTERS: Final = {
 class Characters(OneOf, field="characters"):
     """The treatment of characters that are not in SEPA's Latin set.
 
-    `refuse` raises an error that names the field. `transliterate` writes them in Latin letters,
-    and a dot for those that have none.
+    `refuse` raises an error that names the field. `transliterate` replaces them by Latin letters,
+    and by a dot if there is no equivalent.
     """
 
     REFUSE = "refuse"

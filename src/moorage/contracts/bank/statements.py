@@ -23,9 +23,9 @@ _REMEDY: Final = (
 class StatementKind(OneOf, field="kind"):
     """The kind of a statement.
 
-    A `statement` has the entries that were booked between two balances. A `report` states what
-    happened during the day, and a `notification` reports single entries. The entries of both may
-    appear again in a statement.
+    A `statement` has the entries that were booked between two balances. A `report` covers the
+    current day so far, and a `notification` reports single entries. The entries of both may appear
+    again in a statement.
     """
 
     STATEMENT = "statement"
@@ -53,7 +53,7 @@ class StatementAccount:
 
     Attributes:
         number: number as the bank wrote it.
-        iban: IBAN; None if the number is a national one.
+        iban: IBAN; None if the account has only a national number.
         bic: code of the bank, where the file has it.
     """
 
@@ -162,7 +162,7 @@ class StatementEntry:
         code: the bank's code of the kind of transaction: `PMNT/RCDT/ESCT` of ISO 20022, or
             MT940's three letters.
         bank_code: the bank's own code, such as `NTRF+166` in Germany.
-        reversal: True if the entry undoes another one, such as a returned direct debit.
+        reversal: True if the entry undoes another entry, such as a returned direct debit.
         has_charges: True if the bank states charges, which it may have deducted from the payments.
         text: text of the bank on the entry.
         batch: batch of payments whose sum the entry is; None if the bank states no batch.
@@ -207,7 +207,7 @@ class Statement:
     """A statement of an account.
 
     Attributes:
-        id: the bank's identifier of it.
+        id: the bank's identifier of the statement.
         kind: statement, report or notification.
         account: the account.
         currency: currency of the account; None if the file does not state it.

@@ -35,8 +35,8 @@ class BankCapability(StrEnum):
 class BankVendor(Protocol):
     """The operations of a vendor of bank accounts; its `capabilities` list the optional ones.
 
-    A vendor that needs the URL to which an owner returned is a `FinishingVendor` too, and a
-    `PaymentFinishingVendor` if it needs the URL for payments.
+    A vendor that needs the URL to which an owner returned for consents is also a `FinishingVendor`,
+    and a vendor that needs it for payments is also a `PaymentFinishingVendor`.
     """
 
     async def start_consent(

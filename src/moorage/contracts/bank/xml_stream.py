@@ -142,7 +142,7 @@ class Node:
         return text in {"true", "1"}
 
     def wrong(self, path: str, fault: str, remedy: str = _REMEDY) -> NoReturn:
-        """Raise an error that says that this element of the file is wrong."""
+        """Raise an error that names this element of the file as invalid."""
         node = self.node(path) or self
         raise InvalidData(
             f"The element {path} near line {node.line} {fault}.", field=path, remedy=remedy

@@ -59,7 +59,7 @@ class AttendeeKind(OneOf, field="kind"):
 
 
 class AttendeeResponse(StrEnum):
-    """The answer of an attendee; `unknown` if moorage does not know the vendor's status."""
+    """The reply of an attendee; `unknown` if moorage does not know the vendor's status."""
 
     NONE = "none"
     ACCEPTED = "accepted"
@@ -82,7 +82,7 @@ def check_address(value: object, field: str) -> None:
     """Refuse any value except the email address of a person or a room.
 
     Raises:
-        InvalidData: the value is not an address, or has a name beside it.
+        InvalidData: the value is not an address, or contains a name too.
     """
     check_text(value, field)
     try:
@@ -100,7 +100,7 @@ class Attendee:
         email: email address.
         name: name, as others see it.
         kind: role of the attendee.
-        response: answer of the attendee. It is read only, and not sent.
+        response: reply of the attendee. It is read only, and not sent.
     """
 
     email: str = field(validator=is_filled, repr=False)
@@ -193,8 +193,8 @@ class EventChanges:
     Attributes:
         title, description, location, recurrence: new values, with the meaning that they have in
             `NewEvent`.
-        start, end: new times; give both, or neither.
-        attendees: complete list of attendees; those who stay keep their answers.
+        start, end: new times; change both or neither of them.
+        attendees: complete list of attendees; those who stay keep their replies.
         clear: names of fields to empty, such as ["location"].
     """
 
@@ -265,20 +265,20 @@ class CalendarEvent:
     Attributes:
         ref: reference of the event.
         title: title.
-        start: begin: a date for whole days, otherwise a moment in the event's time zone, or in UTC
-            if the vendor's name of the zone is not known.
+        start: beginning: a date for whole days, otherwise a moment in the event's time zone, or
+            in UTC if moorage does not know the vendor's name of the zone.
         end: end, of the same kind. The end of whole days is the day after the last one.
         status: state of the event.
         description: text about the event, as the vendor has it; it may be HTML.
         location: name or address of the place.
         organizer: email address of the organizer.
-        attendees: people and rooms that are invited, with their answers.
-        recurrence: value of the RRULE; None for a single event, and for a rule that cannot be
-            written as one.
+        attendees: people and rooms that are invited, with their replies.
+        recurrence: value of the RRULE; None for a single event, and for a series that no rule
+            can express.
         series: reference of the series, if this is one of its occurrences.
         meeting_url: URL of the online meeting.
         version: version of the event, for `update`; None if the vendor compares no versions.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -316,8 +316,8 @@ class CalendarEntry:
         name: name of the calendar.
         time_zone: IANA name of its time zone, if the vendor states it.
         primary: True for the default calendar of its owner.
-        writable: True if the account may write events; None if the vendor does not say.
-        raw: the vendor's complete answer.
+        writable: True if the account may write events; None if the vendor does not state it.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -347,7 +347,7 @@ class EventChange:
 
     Attributes:
         ref: reference of the event.
-        event: the event as it is now; None if it is gone.
+        event: the event as it is now; None if the event was deleted.
     """
 
     ref: Ref
@@ -371,7 +371,7 @@ class ChangePage:
 
 @frozen(kw_only=True)
 class BusyTime:
-    """A time at which somebody is not free.
+    """A time at which a person or a room is not free.
 
     Attributes:
         start: begin, in UTC.

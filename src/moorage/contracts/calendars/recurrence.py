@@ -70,7 +70,8 @@ class RecurrenceRule:
         """Parse the value of an RRULE, without the name RRULE before it.
 
         Raises:
-            InvalidData: the text is not such a rule, or has a part that is not known here.
+            InvalidData: the text is not a recurrence rule, or has a part that moorage does not
+                support.
         """
         check_text(text, field)
         parts = _parts(str(text), field)
@@ -116,7 +117,7 @@ class RecurrenceRule:
         return ";".join(f"{name}={value}" for name, value in parts.items() if value)
 
     def check_start(self, start: date | datetime) -> None:
-        """Refuse an `until` before the start, or one that has a time if the start has none.
+        """Refuse an `until` before the start, or an `until` with a time if the start has none.
 
         Raises:
             InvalidData: the rule does not fit the start.

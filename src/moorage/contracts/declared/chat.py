@@ -52,12 +52,12 @@ class ChatContract(Contract):
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> Requirements[ChatReceipt]:
-        """Answer a message in its thread, in the same channel.
+        """Reply to a message in its thread, in the same channel.
 
         Args:
-            ref: reference of the message to answer.
-            message: answer; it names no channel.
-            idempotency_key: identifies this answer: a repeat returns the same receipt.
+            ref: reference of the message to reply to.
+            message: reply; it names no channel.
+            idempotency_key: identifies this reply: a repeat returns the same receipt.
             timeout: seconds for the whole operation.
         """
         return _requirements(message, is_new=False)

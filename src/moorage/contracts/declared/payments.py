@@ -304,12 +304,12 @@ class PaymentsContract(Contract):
         idempotency_key: str,
         timeout: float | None = None,
     ) -> Requirements[Dispute]:
-        """Answer a dispute with evidence, which is sent to the buyer's bank at once.
+        """Respond to a dispute with evidence, which is sent to the buyer's bank at once.
 
         Args:
             ref: reference of the dispute.
             evidence: evidence that the payment was right.
-            idempotency_key: identifies this answer: a repeat sends no second one.
+            idempotency_key: identifies this response: a repeat sends no second one.
             timeout: seconds for the whole operation.
 
         Raises:

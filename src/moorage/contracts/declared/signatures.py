@@ -50,8 +50,8 @@ class SignaturesContract(Contract):
 
         Args:
             request: documents or template, signers and texts.
-            idempotency_key: identifies this envelope: a repeat returns the same receipt, and after
-                a lost answer the envelope is looked up by it.
+            idempotency_key: identifies this envelope: a repeat returns the same receipt, and
+                after a lost response the envelope is looked up by it.
             timeout: seconds for the whole operation.
         """
         check_kind(request, SignatureRequest, "request")

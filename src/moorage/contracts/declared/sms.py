@@ -195,7 +195,7 @@ class SmsContract(Contract):
     ) -> Requirements[Verification]:
         """Check a code that somebody entered, which uses up an attempt.
 
-        moorage never repeats a check: after a lost answer, ask for the code again.
+        moorage never repeats a check: after a lost response, ask for the code again.
 
         Args:
             ref: reference of the verification.

@@ -169,11 +169,12 @@ def state_of(
 
 
 def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
-    """The payment after an event or a newer answer, even if it arrives late.
+    """The payment after an event or a newer response, even if it arrives late.
 
     Args:
         before: the known payment.
-        update: an event or an answer; for an event with a complete payment, that payment is used.
+        update: an event or a payment from a response; for an event with a complete payment,
+            that payment is used.
 
     Raises:
         InvalidData: the event is of another payment.

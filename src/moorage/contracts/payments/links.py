@@ -94,8 +94,8 @@ class PaymentLink:
         reference: your own name of the payment.
         expires_at: time from which the page accepts no payment.
         created_at: time of creation.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

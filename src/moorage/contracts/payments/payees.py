@@ -57,8 +57,8 @@ class PayeePayout:
         reference: your own name of the transfer.
         reason: the vendor's reason of a failure.
         created_at: time of creation.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

@@ -45,7 +45,7 @@ class PayoutItem:
         net: amount that the payout contains: `gross` without `fee`.
         description: the vendor's text.
         at: time of the transaction.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     id: str

@@ -69,8 +69,8 @@ class StoredMeans:
         means: the means of payment; its `stored` is the `source` of a later charge.
         next_action: step that the buyer has to take first.
         created_at: time of creation.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

@@ -180,8 +180,8 @@ class Subscription:
         ends_at: time at which the subscription ends or has ended.
         created_at: time of creation.
         next_action: step in which the buyer consents to the subscription, or to a change of it.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

@@ -95,8 +95,8 @@ class Capture:
         reason: the vendor's reason of a failure.
         at: time of the capture, if the vendor states it.
         after: the payment after the capture, where the vendor returns it.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -123,8 +123,8 @@ class Refund:
         amount: refunded amount.
         reason: the vendor's reason of a failure.
         at: time of the refund, if the vendor states it.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -148,8 +148,8 @@ class Void:
         state: state of the void; `pending` if requested and not yet done.
         vendor_state: the vendor's own word for the state.
         after: the payment after the void, where the vendor returns it.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -176,7 +176,7 @@ class Payment:
         client_token: token for the vendor's SDK in the browser.
         means: means of payment.
         reference: our own name of the payment, as stored by the vendor.
-        captures, refunds: single captures and refunds that the vendor's answer or event contains.
+        captures, refunds: single captures and refunds that the vendor's response or event contains.
             Some vendors list all of them with each payment, others none, so an empty tuple proves
             nothing: `refunded` is the total, and no operation lists the refunds of a payment. Keep
             the reference of each `Refund` that `refund()` returns, and pass it to `get_refund()`.
@@ -185,8 +185,8 @@ class Payment:
         created_at: time of creation.
         authorized_until: time at which the authorisation expires.
         as_of: time at which this state was current, by the vendor's clock.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -245,8 +245,8 @@ class Dispute:
         reason: the vendor's own word for the reason.
         respond_by: deadline for evidence.
         created_at: time of creation.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -273,7 +273,7 @@ class Payout:
         arrives: expected date of arrival.
         reason: the vendor's reason of a failure.
         created_at: time of creation.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

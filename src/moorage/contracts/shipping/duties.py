@@ -62,7 +62,7 @@ class DutiesEstimate:
         taxes: taxes on the whole shipment.
         fees: fees for the whole shipment, such as those of the customs broker.
         messages: messages of the vendor.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     goods: Money

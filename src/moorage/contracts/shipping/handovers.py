@@ -105,8 +105,8 @@ class Pickup:
         earliest, latest: times between which the driver comes, if the vendor states them.
         cost: price, if the vendor states it.
         messages: messages of the carrier.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -140,8 +140,8 @@ class Manifest:
         vendor_status: the vendor's own word for the state.
         documents: URLs of the forms to print. Anybody with such a URL can read the form.
         messages: messages of the carrier.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -171,7 +171,7 @@ class ServicePoint:
         address: address of the place, with its name.
         kind: kind of the place.
         distance: distance from the searched address in metres.
-        raw: the vendor's complete answer, such as with opening hours.
+        raw: the vendor's complete response, such as with opening hours.
     """
 
     id: str
@@ -189,7 +189,7 @@ class ServicePointResult:
     Attributes:
         points: the service points, the nearest first.
         messages: messages of the carriers.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     points: tuple[ServicePoint, ...]

@@ -37,7 +37,7 @@ KIND: Final = "shipping"
 class ShippingCapability(StrEnum):
     """An optional feature of a shipping vendor.
 
-    `RATES`: the vendor quotes prices. `FIND_LOST_LABEL`: if the answer to a purchase is lost, the
+    `RATES`: the vendor quotes prices. `FIND_LOST_LABEL`: if the response to a purchase is lost, the
     vendor finds the label again; without it, the outcome of such a purchase stays unknown.
     `DUTIES`: the vendor estimates the duties and taxes on an import. `PAPERLESS_CUSTOMS` and
     `INVOICE_UPLOAD`: the vendor sends the invoice to customs electronically, its own or yours.
@@ -230,7 +230,7 @@ class Rate:
         guaranteed: True if the date is guaranteed; None if unknown.
         carrier_account: account at the carrier.
         rate_request: the shipment that the rate is for; a reference alone does not contain it.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -257,8 +257,8 @@ class RateResult:
         rates: rates, in the vendor's order.
         messages: messages of the carriers.
         ref: reference of the shipment; None if the vendor stores none before it is bought.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     rates: tuple[Rate, ...]

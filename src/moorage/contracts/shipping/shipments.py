@@ -47,7 +47,7 @@ class ShipmentRequest:
         rate_request: the shipment.
         choose: rule that chooses the rate; the cheapest by default. A vendor without rates needs
             a rule that names one service and no other limit.
-        recoverable: True to buy only at a vendor that finds a label whose answer was lost.
+        recoverable: True to buy only at a vendor that finds a label whose response was lost.
     """
 
     rate_request: RateRequest = field(validator=is_a(RateRequest))
@@ -102,8 +102,8 @@ class Shipment:
         labels: labels to print, one for each parcel.
         documents: URLs of further documents, such as a customs invoice.
         warnings: warnings of the carrier.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -139,8 +139,8 @@ class CancelResult:
         state: state of the cancellation.
         vendor_status: the vendor's own word for the state.
         refund: refunded amount, if the vendor states it.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -171,7 +171,7 @@ class AddressResult:
         changes: names of the fields in which the two differ.
         messages: messages of the vendor.
         residential: True for a home, False for a business, None if unknown.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     verdict: AddressVerdict

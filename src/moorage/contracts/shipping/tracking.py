@@ -76,7 +76,7 @@ class Tracking:
         delivered_at: time of delivery.
         signed_by: name of the person who signed for it.
         url: page where people can track the shipment.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     number: str | None

@@ -25,7 +25,7 @@ class ShopItem:
         title: name of the item.
         price: usual price.
         stock: quantity that can be sold, over all locations; None if the shop does not count it.
-        raw: the vendor's complete answer about it.
+        raw: the vendor's complete response about it.
     """
 
     ref: Ref
@@ -56,7 +56,7 @@ class StockReceipt:
     Attributes:
         ref: reference of the item.
         quantity: quantity that can be sold now.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -71,7 +71,7 @@ class PriceReceipt:
     Attributes:
         ref: reference of the item.
         price: usual price now.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

@@ -81,7 +81,7 @@ class Fulfilment:
 
     Attributes:
         tracking_number: the carrier's number of the parcel. It identifies the parcel after a
-            lost answer; without one, such an answer raises `OutcomeUnknown`.
+            lost response; without one, such a response raises `OutcomeUnknown`.
         carrier: name of the carrier, as the buyer is to read it.
         tracking_url: address of the carrier's page about the parcel.
         lines: lines that are in the parcel; by default everything that is not shipped yet.
@@ -111,8 +111,8 @@ class FulfilmentReceipt:
         id: the vendor's id of the fulfilment; None if the vendor gives it none.
         completion: done if the shop shows the items as shipped.
         vendor_status: the vendor's own word for that.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -125,7 +125,7 @@ class FulfilmentReceipt:
 
 @frozen(kw_only=True)
 class CancelReceipt:
-    """The shop's answer about the cancellation of an order.
+    """The shop's response to the cancellation of an order.
 
     Attributes:
         ref: reference of the order at the vendor.
@@ -148,8 +148,8 @@ class ShopRefund:
         ref: reference of the order at the vendor.
         id: the vendor's id of the refund.
         amount: refunded amount.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

@@ -115,7 +115,7 @@ class ShopOrder:
         note: text that the buyer wrote with the order.
         created_at: time of the order.
         updated_at: time of its last change.
-        raw: the vendor's complete answer about it.
+        raw: the vendor's complete response about it.
     """
 
     ref: Ref

@@ -54,14 +54,14 @@ class SignerStatus(StrEnum):
 
 @frozen(kw_only=True)
 class SignatureReceipt:
-    """The vendor's answer to a change of an envelope.
+    """The vendor's response to a change of an envelope.
 
     Attributes:
         ref: reference of the envelope at the vendor.
         status: state of the envelope; None if the vendor does not state it.
         at: the vendor's time of the change, if the vendor states it.
-        replayed: True if this is the stored answer of an earlier call with the same key.
-        raw: the vendor's complete answer.
+        replayed: True if this is the stored response of an earlier call with the same key.
+        raw: the vendor's complete response.
     """
 
     ref: Ref
@@ -107,7 +107,7 @@ class Envelope:
         created_at: time of its creation.
         completed_at: time of the last signature.
         expires_at: time from which nobody can sign any more.
-        raw: the vendor's complete answer.
+        raw: the vendor's complete response.
     """
 
     ref: Ref

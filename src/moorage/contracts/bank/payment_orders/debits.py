@@ -164,7 +164,8 @@ class DirectDebitFile:
 
     Attributes:
         message_id: your identifier of the file. Banks refuse a second file with the same one, so
-            keep it with your collection run and write the same file again after a lost answer.
+            keep it with your collection run and write the same file again if you do not know
+            whether the bank received it.
         created: time at which the run was made, to the second.
         initiator: name of the party that sends the file.
         batches: direct debits by account, day, scheme and sequence type.

@@ -50,7 +50,7 @@ class SterlingTransfer:
         creditor_account: account that is paid.
         reference: reference for the creditor, at most 18 characters, because Faster Payments has
             no more.
-        instruction_id: identifier for your bank only; by default one is derived from the
+        instruction_id: identifier for your bank only; by default it is derived from the
             idempotency key.
     """
 
