@@ -11,6 +11,7 @@ import threading
 from contextlib import redirect_stdout
 from queue import Queue
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -292,3 +293,16 @@ def test_watch_ends_without_error_when_its_reader_leaves() -> None:
 
     assert [name, name] == [line["services"][0]["service"] for line in fields]
     assert CLOSED_PIPE == codes.get(timeout=120)
+
+
+def test_status_of_an_unreachable_store_is_an_error() -> None:
+    """`moorage status` shows no circuit as closed if the store of the circuits is unreachable."""
+    with VendorServer(port="refusing") as server:
+        host = urlsplit(server.url).netloc
+        configure(
+            f'[state]\nurl = "redis://{host}/0"\n[services.vat]\nbase_url = "https://vat.example"\n'
+        )
+        result = command("status")
+
+    assert (1, "") == (result.code, result.out)
+    assert f"{host}/0 cannot be reached" in result.err
