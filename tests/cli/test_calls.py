@@ -13,6 +13,7 @@ import pytest
 
 from moorage.adapters.ciphers.aes_gcm import generate_keys
 from moorage.testing import VendorServer
+from moorage.testing.fakes.http_script import Behaviour
 from moorage.testing.sandboxes.payments.paypal import PayPalSandbox
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from tests.support.command import command, run_typed
@@ -238,6 +239,31 @@ def test_ping_reports_failures() -> None:
     } == result
     assert "hunter2" not in ended_ended.out + people.out
     assert json.loads(ended_ended.out)["ok"] is False
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"rate": NaN}',
+        '{"rate": 1e999}',
+        '{"rate": 1e-99999999999999999999}',
+        '{"amount": 12345678901234567.89}',
+        "[" * 100_000 + "]" * 100_000,
+    ],
+    ids=["nan", "infinite", "tiny", "precise", "deep"],
+)
+def test_body_that_json_would_change_is_shown_as_text(vat: VendorServer, body: str) -> None:
+    """`moorage call` shows a response as text if its numbers or its depth exceed those of JSON."""
+    answer = Behaviour(200, {"Content-Type": "application/json"}, body.encode())
+    vat.queue(answer, answer)
+
+    result, people = (
+        command("call", "vat", "GET", "/x", "--json"),
+        command("call", "vat", "GET", "/"),
+    )
+
+    assert (0, body) == (result.code, result.result["body"])
+    assert people.out.endswith(f"\n\n{body}\n")
 
 
 def test_ping_reaches_every_region() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
+from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,12 +97,14 @@ def _result(response: Response, redaction: Redaction) -> CommandResult:
     kind = response.header("content-type")
     text = redaction.body(response.body, kind, _MAX_BODY) if response.body else ""
     body: Any = text
+    body_text = text
     if is_json(kind):
-        try:
-            body = json.loads(text)
-        except ValueError:  # invalid JSON despite its content type
-            body = text
-    body_text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
+        # A body whose numbers would change is shown as text, like one that is not JSON.
+        with suppress(ValueError, ArithmeticError, RecursionError):
+            value = json.loads(text, parse_float=_exact_float, parse_constant=_exact_float)
+            if not isinstance(value, str):
+                body_text = json.dumps(value, indent=2, ensure_ascii=False)
+            body = value
     fields = [[name, value] for name, value in headers.pairs]
     result = {
         "status": response.status,
@@ -115,6 +120,18 @@ def _result(response: Response, redaction: Redaction) -> CommandResult:
     return CommandResult(
         result, [*lines, *(["", body_text] if body_text else [])], OK if response.ok else FAILED
     )
+
+
+def _exact_float(text: str) -> float:
+    """Return the number that a text stands for.
+
+    Raises:
+        ValueError: a float would be another number, or JSON has no such number.
+    """
+    value = float(text)
+    if not math.isfinite(value) or Decimal(text) != Decimal(repr(value)):
+        raise ValueError(text)
+    return value
 
 
 def _headers(json_body: str | None, header: tuple[str, ...]) -> Headers:
