@@ -234,7 +234,8 @@ class Context:
             elif sys.stdout.isatty():
                 from moorage.cli import drawing  # noqa: PLC0415 - only for terminals
 
-                drawing.console(color=self.color).print(drawing.rich_table(part))
+                screen = drawing.console(color=self.color)
+                screen.print(drawing.drawn_table(part, screen.width))
             else:
                 print(terminal_text("\n".join(part.lines())))
 

@@ -15,7 +15,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from moorage.cli.drawing import console, rich_table
+from moorage.cli.drawing import console, drawn_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -38,7 +38,7 @@ def show_page(read_table: Callable[[], Table], interval: float, *, color: bool) 
     with _keys() as wait_for_key, Live(console=screen, screen=True, auto_refresh=False) as live:
         while True:
             footer = Text(f"{time.strftime('%H:%M:%S')}   q to quit", style="dim")
-            live.update(Group(rich_table(read_table()), footer), refresh=True)
+            live.update(Group(drawn_table(read_table(), screen.width), footer), refresh=True)
             if wait_for_key(interval) in _QUIT_KEYS:
                 return
 
