@@ -46,6 +46,19 @@ def test_dhl_tracking_event_without_time_or_place_is_read_as_far_as_possible(
     assert (TrackingStatus.UNKNOWN, None, None) == (event.status, event.at, event.location)
 
 
+def test_last_of_two_events_of_the_same_second_is_the_state(shop: SandboxHub) -> None:
+    """If DHL sends the newest event first, the first of equal time is the state."""
+    events = [
+        {"typeCode": code, "date": f"2030-01-0{day}", "time": "09:00:00", "GMTOffset": "+00:00"}
+        for code, day in (("OK", 5), ("WC", 5), ("PU", 4))
+    ]
+    shop.sandbox.fail(reply({"shipments": [{"shipmentTrackingNumber": "1", "events": events}]}))
+    tracking = shop.shipping.track("1", "dhl_express")
+
+    assert TrackingStatus.DELIVERED is tracking.status
+    assert ["PU", "WC", "OK"] == [event.vendor_status for event in tracking.events]
+
+
 def test_only_dhl_numbers_are_tracked(shop: SandboxHub) -> None:
     """Other carriers' numbers are refused before sending, and unknown ones are refused by DHL."""
     with pytest.raises(UnsupportedByVendor):

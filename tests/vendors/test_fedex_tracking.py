@@ -100,6 +100,20 @@ def test_delivery_time_from_the_event(shop: SandboxHub) -> None:
     assert datetime(2030, 1, 5, 9, tzinfo=UTC) == shop.shipping.track("7", "FedEx").delivered_at
 
 
+def test_events_of_the_same_minute_are_in_order(shop: SandboxHub) -> None:
+    """FedEx sends the newest event first, also among events of the same minute."""
+    events = [
+        {"eventType": "DP", "date": "2030-01-05T09:00:00+00:00"},
+        {"eventType": "AR", "date": "2030-01-05T09:00:00+00:00"},
+        {"eventType": "PU", "date": "2030-01-04T09:00:00+00:00"},
+    ]
+    shop.wire.planned[TRACK] = [tracked(scanEvents=events), tracked(scanEvents=events[::-1])]
+
+    for _ in range(2):
+        tracking = shop.shipping.track("7", "FedEx")
+        assert ["PU", "AR", "DP"] == [event.vendor_status for event in tracking.events]
+
+
 def test_unknown_number_is_refused_unless_just_bought(shop: SandboxHub) -> None:
     """FedEx refuses an unknown number; if its label was just bought, its status is unknown."""
     shipment = shop.buy_label_of_order()

@@ -188,10 +188,17 @@ def state_refusal(error: sdk.VendorRejected) -> sdk.VendorRejected:
 
 
 def in_order(events: Iterable[TrackingEvent]) -> tuple[TrackingEvent, ...]:
-    """The events ordered by time; those without a time come first."""
+    """The events ordered by time; those without a time come first.
+
+    Events of the same time are in the order of all events, which some vendors send newest first.
+    """
+    given_events = list(events)
+    times = [event.at for event in given_events if event.at is not None]
+    if times and times[0] > times[-1]:
+        given_events.reverse()
     return tuple(
         sorted(
-            events,
+            given_events,
             key=lambda event: (event.at is not None, (event.at and event.at.timestamp()) or 0),
         )
     )
