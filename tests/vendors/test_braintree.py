@@ -441,6 +441,30 @@ def test_part_and_then_rest_of_a_payment_are_refunded(shop: SandboxHub) -> None:
     assert payment.ref.id == looked_up.payment.id
 
 
+def test_rest_of_a_payment_excludes_refunds_that_are_not_settled(shop: SandboxHub) -> None:
+    """The rest of a payment is without the parts whose refunds Braintree has not settled yet."""
+    payment = shop.settled()
+    shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
+    rest = shop.payments.refund(payment.ref, idempotency_key="r-2")
+
+    assert EUROS - PART == rest.amount
+    with pytest.raises(VendorRejected, match="already refunded completely"):
+        shop.payments.refund(payment.ref, idempotency_key="r-3")
+    assert 2 == len(shop.sandbox.refunds)
+
+
+def test_lost_refund_of_the_rest_is_found_by_its_mark(shop: SandboxHub) -> None:
+    """If a lost refund of the rest is repeated, it is returned although nothing is left."""
+    payment = shop.settled()
+    shop.sandbox.fail(None, None, Lost())
+    with pytest.raises(OutcomeUnknown):
+        shop.payments.refund(payment.ref, idempotency_key="r-1")
+    refund = shop.payments.refund(payment.ref, idempotency_key="r-1")
+
+    assert [refund.ref.id] == [item["legacyId"] for item in shop.sandbox.refunds.values()]
+    assert EUROS == refund.amount
+
+
 def test_refund_before_settlement_is_refused(shop: SandboxHub) -> None:
     """Only a settled payment can be refunded."""
     with pytest.raises(VendorRejected) as excinfo:

@@ -226,7 +226,6 @@ class Braintree(sdk.ApiVendor):
         key: str,
     ) -> Refund:
         """Refund a settled payment; without an amount, refund all that is not refunded yet."""
-        refunded_amount = amount or refundable_rest(await self._payment_before(wire, ref, key))
         order_id = f"refund/{mark_of(wire, key)}"
         search = documents.query(
             documents.SEARCH_REFUNDS, input={"orderId": {"is": order_id}}, first=_MARKED
@@ -235,6 +234,7 @@ class Braintree(sdk.ApiVendor):
         refunds = [item for node in nodes if (item := refund_of(wire.ref, node)) is not None]
         if refunds:
             return attrs.evolve(refunds[0], payment=ref)
+        refunded_amount = amount or _refundable(await self._payment_before(wire, ref, key))
         fields = {"amount": str(refunded_amount.amount), "orderId": order_id}
         if reason is not None:
             fields["description"] = reason.value.replace("_", " ")
@@ -329,6 +329,15 @@ class Braintree(sdk.ApiVendor):
         return await wire.send(
             request, key=sdk.part_key(key, "before"), parse=partial(_transaction_in_answer, wire)
         )
+
+
+def _refundable(payment: Payment) -> sdk.Money:
+    """The amount that is neither refunded yet nor in a refund that Braintree has not settled."""
+    refunded = payment.refunded
+    for refund in payment.refunds:
+        if refunded is not None and refund.amount is not None and refund.state is MoveState.PENDING:
+            refunded += refund.amount
+    return refundable_rest(attrs.evolve(payment, refunded=refunded))
 
 
 def _transaction_in_answer(wire: sdk.Wire, response: sdk.Response) -> Payment:
