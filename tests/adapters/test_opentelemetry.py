@@ -25,6 +25,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from moorage import (
     AttemptFinished,
     AttemptStarted,
+    BulkheadShrank,
     BulkheadWaited,
     CallFinished,
     CallOutcome,
@@ -199,6 +200,7 @@ def test_emitted_names_are_registered() -> None:
         refusing_manager.call("erp", READ)
     telemetry.observer(LogEntriesLost(at=datetime.now(UTC), service="log", entries=3, total=3))
     telemetry.observer(VendorPaused(at=datetime.now(UTC), service="erp", delay=3.0))
+    telemetry.observer(BulkheadShrank(at=datetime.now(UTC), service="erp", limit=3))
 
     attributes = {name for span in telemetry.spans() for name in span.attributes}
     for metric in telemetry.metrics().values():

@@ -20,6 +20,7 @@ from prometheus_client.openmetrics import exposition
 
 from moorage import (
     AttemptFinished,
+    BulkheadShrank,
     CallFinished,
     CircuitBreakerOpen,
     ConfigurationError,
@@ -80,6 +81,8 @@ def test_calls_are_counted() -> None:
         "moorage_circuit_state", {"service": "erp", "circuit": "erp"}
     )
     assert 1 == value("moorage_outcomes_total", outcome="unknown")
+    observer(BulkheadShrank(at=datetime(2026, 1, 1, tzinfo=UTC), service="erp", limit=3))
+    assert 1 == value("moorage_bulkhead_shrinks_total")
 
 
 def test_events_without_a_call_are_counted() -> None:

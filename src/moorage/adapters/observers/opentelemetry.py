@@ -41,6 +41,7 @@ from moorage.domain.observation.call_events import (
 )
 from moorage.domain.observation.call_identity import CallOutcome
 from moorage.domain.observation.events import (
+    BulkheadShrank,
     BulkheadWaited,
     CallRefused,
     CircuitChanged,
@@ -408,6 +409,10 @@ class OpenTelemetryObserver:
             self._instruments["moorage.retry.count"].add(1, _attributes(event, _OF_METRICS))
         elif isinstance(event, VendorPaused):
             self._instruments["moorage.pause.duration"].record(event.delay, attributes)
+        elif isinstance(event, BulkheadShrank):
+            self._instruments["moorage.bulkhead.shrink.count"].add(
+                1, _attributes(event, _OF_METRICS)
+            )
         elif isinstance(event, CallRefused):
             attributes["error.type"] = event.error
             self._instruments["moorage.refusal.count"].add(1, attributes)

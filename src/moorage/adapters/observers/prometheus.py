@@ -34,6 +34,7 @@ from moorage.domain.observation.call_events import (
 )
 from moorage.domain.observation.call_identity import CallOutcome
 from moorage.domain.observation.events import (
+    BulkheadShrank,
     BulkheadWaited,
     CallRefused,
     CircuitChanged,
@@ -364,7 +365,8 @@ class PrometheusObserver:
     """
 
     event_classes = (
-        *(AttemptFinished, CallFinished, CallRefused, CircuitChanged, ConnectorChecked),
+        *(AttemptFinished, BulkheadShrank, CallFinished, CallRefused, CircuitChanged),
+        ConnectorChecked,
         *(LogEntriesLost, RetryScheduled, RateLimitWaited, BulkheadWaited, VendorPaused),
         TenantRecordsNearBound,
     )
@@ -522,6 +524,8 @@ class PrometheusObserver:
         pair = self._labels(event.service, event.operation or "")
         if isinstance(event, CallRefused):
             metrics.series("refusals_total", *pair, event.error).inc()
+        elif isinstance(event, BulkheadShrank):
+            metrics.series("bulkhead_shrinks_total", *pair).inc()
         elif isinstance(event, VendorPaused):
             metrics.series("vendor_pause_seconds_total", *pair).inc(event.delay)
         elif isinstance(event, (BulkheadWaited, RateLimitWaited, RetryScheduled)):
