@@ -282,6 +282,35 @@ def test_connections_that_are_refused(file: EntryLab, server: EntryLab) -> None:
             server.outbox().within(automatic)
 
 
+class Psycopg2Connection:
+    """A connection of psycopg with the attributes that psycopg2 has."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self.cursor, self.commit = connection.cursor, connection.commit
+        self.autocommit = connection.autocommit
+
+    def get_transaction_status(self) -> int:
+        """Return 0 if the connection has no transaction."""
+        return int(self._connection.info.transaction_status)
+
+
+def test_autocommit_of_psycopg2_is_respected(tmp_path: Path) -> None:
+    """A psycopg2 connection in autocommit mode is refused unless a transaction is open."""
+    with (
+        entry_lab("postgresql", tmp_path) as server,
+        psycopg.connect(server.url, autocommit=True) as automatic,
+    ):
+        store, connection = server.outbox(), Psycopg2Connection(automatic)
+        with pytest.raises(ConfigurationError, match="commits every statement by itself"):
+            store.within(connection)
+        automatic.execute("BEGIN")
+        store.within(connection).add(entry("never"))
+        automatic.rollback()
+
+        assert server.count() == 0
+
+
 @pytest.mark.parametrize("of", ["connection", "engine", "session"])
 def test_autocommit_of_sqlalchemy_is_refused(lab: EntryLab, of: str) -> None:
     """A SQLAlchemy connection or session in AUTOCOMMIT mode cannot roll an entry back."""

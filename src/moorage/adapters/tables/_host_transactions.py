@@ -188,6 +188,8 @@ def _is_autocommit(connection: Any) -> bool:
     is_automatic = getattr(connection, "autocommit", None) is True
     if hasattr(connection, "pgconn"):
         return is_automatic and int(connection.pgconn.transaction_status) == 0
+    if hasattr(connection, "get_transaction_status"):  # psycopg2
+        return is_automatic and connection.get_transaction_status() == 0
     if hasattr(connection, "get_autocommit") and hasattr(connection, "server_status"):
         is_in_transaction = connection.server_status & _MYSQL_IN_TRANSACTION
         return bool(connection.get_autocommit()) and not is_in_transaction
