@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -28,9 +29,11 @@ from moorage import (
     LocalFailure,
     Secret,
     Service,
+    VendorFailed,
     VendorRejected,
 )
 from moorage.adapters.git._askpass import answer_to
+from moorage.adapters.git.mirror import MirrorReport
 from moorage.adapters.git.program import LARGEST_OUTPUT, run_git
 from tests.git.git_lab import (
     GIT,
@@ -110,6 +113,64 @@ def test_ref_given_by_its_full_name_is_mirrored_alone(tmp_path: Path, source: Re
     assert ["refs/heads/other"] == list(target.refs())
     with pytest.raises(FileNotFound, match="refs/heads/none"):
         attrs.evolve(mirror, refs=("refs/heads/none",)).run(LIMIT)
+
+
+def test_mirror_of_an_empty_repository_changes_nothing(tmp_path: Path) -> None:
+    """If no ref of the source matches, an empty target stays empty, and that is no failure."""
+    source, target = (bare_repository(tmp_path / name) for name in ("source.git", "target.git"))
+    mirror = GitMirror(
+        folder=tmp_path / "m", source=local_remote(source), target=local_remote(target)
+    )
+    assert MirrorReport({}, 0) == mirror.run(LIMIT)
+    assert MirrorReport({}, 0) == attrs.evolve(mirror, prunes=True).run(LIMIT)
+
+
+def test_files_of_a_killed_git_are_removed_when_they_are_old(
+    tmp_path: Path, source: Repository
+) -> None:
+    """Locks and unfinished packs that a killed git has left do not stop a mirror for ever."""
+    target = bare_repository(tmp_path / "target.git")
+    folder = tmp_path / "m"
+    mirror = GitMirror(folder=folder, source=local_remote(source), target=local_remote(target))
+    mirror.run(LIMIT)
+    git("update-ref", "-d", "refs/tags/v1", folder=source.folder)
+    source.commit("two")
+    left_files = [
+        folder / name
+        for name in ("refs/heads/main.lock", "packed-refs.lock", "objects/pack/tmp_pack_a")
+    ]
+    for file in left_files:
+        file.touch()
+    with pytest.raises(VendorFailed, match=r"\.lock': File exists") as excinfo:
+        mirror.run(LIMIT)
+    assert "removed after 10 minutes" in str(excinfo.value.remedy)
+    for file in left_files:
+        os.utime(file, (0, 0))
+
+    mirror.run(LIMIT)
+
+    assert source.refs()["refs/heads/main"] == target.refs()["refs/heads/main"]
+    assert not any(file.exists() for file in left_files)
+
+
+@pytest.mark.parametrize("names", [["HEAD"], ["HEAD", "refs"], ["HEAD", "refs", "config.lock"]])
+def test_folder_in_which_git_was_killed_is_completed(
+    tmp_path: Path, source: Repository, names: list[str]
+) -> None:
+    """A folder that was not initialised completely is initialised again."""
+    target = bare_repository(tmp_path / "target.git")
+    folder = tmp_path / "m"
+    git("init", "--bare", str(folder), folder=tmp_path)
+    for file in [*folder.iterdir()]:
+        if file.name not in names:
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+    if "config.lock" in names:
+        (folder / "config.lock").touch()
+        os.utime(folder / "config.lock", (0, 0))
+
+    GitMirror(folder=folder, source=local_remote(source), target=local_remote(target)).run(LIMIT)
+
+    assert source.refs() == target.refs()
 
 
 def test_lost_commits_need_force(tmp_path: Path, source: Repository) -> None:

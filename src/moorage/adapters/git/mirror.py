@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
@@ -39,6 +40,12 @@ _FORBIDDEN: Final = (".lock", "..", "@{")
 _SHOWN_CHARACTERS: Final = 1000
 _LISTED: Final = 20
 _AT_ONCE: Final = 500
+_LEFT_AFTER: Final = 600.0
+"""Seconds after which a lock or an unfinished pack belongs to a git that was killed."""
+
+_LOCKED: Final = ".lock': File exists"
+_NOTHING_TO_PUSH: Final = "No refs in common and none specified; doing nothing."
+"""What git says if no ref matches and the target is empty, and then fails."""
 
 _REFUSALS: Final[tuple[tuple[type[ConnectorError], tuple[str, ...], str], ...]] = (
     (
@@ -103,6 +110,11 @@ _REFUSALS: Final[tuple[tuple[type[ConnectorError], tuple[str, ...], str], ...]] 
         VendorRejected,
         ("The requested URL returned error: 30", "unable to update url base from redirection"),
         "Set the new URL, because the repository has moved.",
+    ),
+    (
+        VendorFailed,
+        (_LOCKED,),
+        "Wait for the other git to end. A lock of a killed git is removed after 10 minutes.",
     ),
 )
 """The errors that texts of `git` stand for, the most certain first."""
@@ -211,7 +223,7 @@ class GitMirror:
             )
         try:
             self._prepare(max(1.0, deadline - monotonic()))
-            self._fetch(max(1.0, deadline - monotonic()))
+            self._fetch(deadline)
             return self._push(max(1.0, deadline - monotonic()))
         finally:
             self._lock.release()
@@ -221,7 +233,9 @@ class GitMirror:
         return MirrorOperation(self)
 
     def _prepare(self, timeout: float) -> None:
-        if (self.folder / "HEAD").exists():
+        self._remove_left_files("*.lock", "objects/pack/tmp_*")
+        # `git init` creates this folder last.
+        if (self.folder / "objects" / "info").exists():
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -239,7 +253,18 @@ class GitMirror:
             remedy="Choose an empty folder that this user may write to.",
         )
 
-    def _fetch(self, timeout: float) -> None:
+    def _remove_left_files(self, *patterns: str) -> bool:
+        """Remove old files that a killed git has left, and return whether there were any."""
+        latest = time() - _LEFT_AFTER
+        is_any = False
+        for path in (path for pattern in patterns for path in self.folder.glob(pattern)):
+            with suppress(OSError):
+                if path.stat().st_mtime < latest:
+                    path.unlink()
+                    is_any = True
+        return is_any
+
+    def _fetch(self, deadline: float) -> None:
         arguments = [
             *("fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head"),
             *("--no-auto-maintenance", "--no-recurse-submodules", "--", self.source.url),
@@ -247,7 +272,9 @@ class GitMirror:
             # protected.
             *(f"+{pattern}:{pattern}" for pattern in self.refs),
         ]
-        ending = self._git(arguments, timeout, self.source)
+        ending = self._git(arguments, max(1.0, deadline - monotonic()), self.source)
+        if _LOCKED in ending.err and self._remove_left_files("refs/**/*.lock"):
+            ending = self._git(arguments, max(1.0, deadline - monotonic()), self.source)
         if ending.code:
             raise _failure("The source", ending)
 
@@ -264,6 +291,8 @@ class GitMirror:
         refused_updates = [update for update in updates if update.flag == "!"]
         if refused_updates:
             raise _refusal(refused_updates)
+        if _NOTHING_TO_PUSH in ending.err:
+            return MirrorReport({}, 0)
         if ending.code:
             raise _failure("The target", ending)
         changed_refs = [update for update in updates if update.flag != "="]
