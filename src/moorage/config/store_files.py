@@ -29,7 +29,7 @@ def check_store_files(configured: Configured, passed: Container[str], report: Re
         urls[table] = None if settings is None else settings.url.reveal()
     shards = () if configured.state is None else urls_of_shards(configured.state)
     key_shards = () if configured.keys is None else urls_of_shards(configured.keys)
-    states = [
+    states: list[tuple[str, str, str | None]] = [
         *(("state", "state.url", shard) for shard in shards),
         *(("claims", "state.keys_url", shard) for shard in key_shards),
     ]
