@@ -510,6 +510,36 @@ def test_alerts_are_posted_into_named_channels_of_chat() -> None:
     assert ["[warning] open: vat"] * 2 == texts
 
 
+def test_outage_of_the_store_is_reported_through_accounts() -> None:
+    """An alert about the store's outage is mailed, texted and posted without a key in the store."""
+    mail, texts, chat = SendGridSandbox(), VonageSandbox(), SlackSandbox()
+    tables = {
+        "vendors": {
+            "sendgrid": {"credentials": mail.api_key, "sender": "ops@example.com"},
+            "vonage": {
+                "api_key": texts.api_key,
+                "credentials": texts.api_secret,
+                "sender": "ACME",
+            },
+            "slack": {"credentials": chat.token, "channel": "orders"},
+        },
+        "alerts": {
+            "rules": [{"name": "store", "when": "store_unreachable"}],
+            "channels": {
+                "mail": {"kind": "email", "to": "ada@example.com"},
+                "texts": {"kind": "sms", "to": "+447700900000"},
+                "chat": {"kind": "chat"},
+            },
+        },
+    }
+    client = SandboxHttpClient(mail, texts, chat)
+    with moorage.open(tables, http=client, state=BrokenStorage()) as hub:
+        delivered = AlertRunner(hub).evaluate().delivered
+
+    assert {"mail", "texts", "chat"} == {item.channel for item in delivered}
+    assert ["[warning] store: state"] == [message.subject for message in mail.delivered]
+
+
 def test_function_as_a_channel_and_a_removed_channel(caplog: pytest.LogCaptureFixture) -> None:
     """A function can be a channel; pending alerts of a removed channel are written to the log."""
     deliveries: list[AlertDelivery] = []

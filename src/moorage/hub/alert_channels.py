@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from moorage.domain.http.requests import Request
 from moorage.domain.monitoring.alert_settings import webhook_problem
 from moorage.domain.monitoring.alerts import Change, Severity
 from moorage.domain.webhooks.sending import WebhookSigner
-from moorage.errors import ConfigurationError, InvalidData, Problem
+from moorage.errors import ConfigurationError, InvalidData, Problem, StorageUnavailable
 from moorage.hub.internals import core_of, flows_of
 
 if TYPE_CHECKING:
@@ -176,10 +177,8 @@ class EmailChannel:
         """Send a notification as an email message."""
         notification, settings = delivery.notification, self.settings
         message = EmailMessage(to=settings.to, subject=notification.subject, text=notification.text)
-        sending = self.hub.email(settings.tenant).send_transactional(
-            message, idempotency_key=_key(delivery, "mail")
-        )
-        await await_if_needed(sending)
+        send = partial(self.hub.email(settings.tenant).send_transactional, message)
+        await _send(send, _key(delivery, "mail"))
 
 
 @attrs.frozen
@@ -203,11 +202,9 @@ class SmsChannel:
         notification, settings = delivery.notification, self.settings
         text = f"{notification.subject}\n{notification.text}"[:_LONGEST_SMS]
         for number, recipient in enumerate(settings.to):
-            sending = self.hub.sms(settings.tenant).send(
-                SmsMessage(to=recipient, text=text),
-                idempotency_key=_key(delivery, f"sms-{number}"),
-            )
-            await await_if_needed(sending)
+            message = SmsMessage(to=recipient, text=text)
+            send = partial(self.hub.sms(settings.tenant).send, message)
+            await _send(send, _key(delivery, f"sms-{number}"))
 
 
 @attrs.frozen
@@ -228,11 +225,17 @@ class ChatChannel:
         title, text = notification.subject[:_LONGEST_TITLE], notification.text[:_LONGEST_POST]
         channels: tuple[str | None, ...] = settings.to or (None,)
         for number, channel in enumerate(channels):
-            sending = self.hub.chat(settings.tenant).send(
-                ChatMessage(title=title, text=text, channel=channel),
-                idempotency_key=_key(delivery, f"chat-{number}"),
-            )
-            await await_if_needed(sending)
+            message = ChatMessage(title=title, text=text, channel=channel)
+            send = partial(self.hub.chat(settings.tenant).send, message)
+            await _send(send, _key(delivery, f"chat-{number}"))
+
+
+async def _send(send: Callable[..., Any], key: str) -> None:
+    """Send a message under an idempotency key, or without it while no store can hold the key."""
+    try:
+        await await_if_needed(send(idempotency_key=key))
+    except StorageUnavailable:
+        await await_if_needed(send())
 
 
 def _key(delivery: AlertDelivery, name: str) -> str:
