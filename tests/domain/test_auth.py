@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import traceback
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta, timezone
@@ -166,6 +167,33 @@ def test_api_key_is_in_the_path_of_relative_urls_only() -> None:
         authorise(Request.get("https://x.example/a"), Credentials.api_key("k", path="/{key}"))
 
 
+@pytest.mark.parametrize(
+    "body, sent_body",
+    [
+        (b"{}", b'{"key":"a\\"b"}'),
+        (b" { } ", b'{"key":"a\\"b"}'),
+        (b'{"to":1}', b'{"to":1,"key":"a\\"b"}'),
+        (b'{\n  "key": "another"\n}\n', b'{\n  "key": "another","key":"a\\"b"}'),
+    ],
+)
+def test_api_key_is_the_last_field_of_the_body(body: bytes, sent_body: bytes) -> None:
+    """An API key in the body is its last field, so that no earlier one can replace it."""
+    request = Request.post("/send", body=body)
+
+    sent_request = authorise(request, Credentials.api_key('a"b', body="key"))
+
+    assert sent_body == sent_request.body
+    assert 'a"b' == json.loads(sent_body)["key"]
+    assert request == sent_request.evolve(body=body)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"a=b", b"{", iter([b"{", b"}"])])
+def test_api_key_in_the_body_needs_an_object(body: Any) -> None:
+    """A request whose body is not a JSON object is refused if the API key belongs in the body."""
+    with pytest.raises(InvalidData, match="JSON object"):
+        authorise(Request.post("/send", body=body), Credentials.api_key("k", body="key"))
+
+
 @pytest.mark.parametrize("credentials", EVERY)
 def test_repr_and_pickle_hide_secrets(credentials: Credentials | OAuthCredentials) -> None:
     """The repr of credentials shows no secret or user name, and they cannot be pickled."""
@@ -193,6 +221,7 @@ def test_repr_and_pickle_hide_secrets(credentials: Credentials | OAuthCredential
         (lambda: Credentials.api_key(HIDDEN_SECRET, header=""), "headers"),
         (lambda: Credentials.api_key(HIDDEN_SECRET, header="a", query="b"), "query"),
         (lambda: Credentials.api_key(HIDDEN_SECRET, path="/{key}", query="b"), "path"),
+        (lambda: Credentials.api_key(HIDDEN_SECRET, path="/{key}", body="b"), "body"),
         (lambda: Credentials.api_key(HIDDEN_SECRET, path="/bot"), "name"),
         (lambda: Credentials.api_key(HIDDEN_SECRET, path="{key}"), "name"),
         (lambda: Credentials.api_key(HIDDEN_SECRET, path="/{key}/a?b"), "name"),

@@ -237,6 +237,7 @@ UNSIGNED = {
     AuthMethod.API_KEY_HEADER,
     AuthMethod.API_KEY_QUERY,
     AuthMethod.API_KEY_PATH,
+    AuthMethod.API_KEY_BODY,
     AuthMethod.OAUTH2,
     AuthMethod.MTLS,
     AuthMethod.NEGOTIATE,

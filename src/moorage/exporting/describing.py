@@ -35,6 +35,7 @@ _COMPUTED: Final = frozenset(
         AuthMethod.DIGEST,
         AuthMethod.NEGOTIATE,
         AuthMethod.API_KEY_PATH,
+        AuthMethod.API_KEY_BODY,
     }
 )
 """The methods for which no fixed value of a header or the query can be written down."""

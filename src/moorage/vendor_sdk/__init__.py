@@ -113,6 +113,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.api_vendor import api_key as api_key
     from moorage.vendor_sdk.api_vendor import basic as basic
     from moorage.vendor_sdk.api_vendor import bearer as bearer
+    from moorage.vendor_sdk.api_vendor import body_key as body_key
     from moorage.vendor_sdk.api_vendor import key_modes as key_modes
     from moorage.vendor_sdk.api_vendor import path_key as path_key
     from moorage.vendor_sdk.api_vendor import query_key as query_key
@@ -224,6 +225,7 @@ _HOME = {
     "basic": "vendor_sdk.api_vendor",
     "api_key": "vendor_sdk.api_vendor",
     "path_key": "vendor_sdk.api_vendor",
+    "body_key": "vendor_sdk.api_vendor",
     "query_key": "vendor_sdk.api_vendor",
     "url_modes": "vendor_sdk.api_vendor",
     "key_modes": "vendor_sdk.api_vendor",

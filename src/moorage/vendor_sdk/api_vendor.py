@@ -76,6 +76,11 @@ def path_key(path: str) -> Callable[[Any, Secret], Credentials]:
     return lambda _, secret: Credentials.api_key(secret, path=path)
 
 
+def body_key(field: str) -> Callable[[Any, Secret], Credentials]:
+    """Return the `auth` for a vendor that takes its secret in a field of each JSON body."""
+    return lambda _, secret: Credentials.api_key(secret, body=field)
+
+
 @frozen
 class QueryKey:
     """The `auth` for a vendor that takes its secret in the query and nowhere else.

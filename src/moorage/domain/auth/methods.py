@@ -14,6 +14,7 @@ from moorage.domain.http.urls import is_absolute
 from moorage.domain.secrets.frames import with_careful_constructor, without_arguments_in_errors
 from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
 from moorage.domain.values.frozen_values import Factory, field, frozen
+from moorage.domain.values.json_text import encode_json
 from moorage.domain.values.text import brief_repr
 from moorage.errors import InvalidData
 
@@ -39,6 +40,7 @@ class AuthMethod(StrEnum):
     API_KEY_HEADER = "api_key_header"
     API_KEY_QUERY = "api_key_query"
     API_KEY_PATH = "api_key_path"
+    API_KEY_BODY = "api_key_body"
     OAUTH2 = "oauth2"
     MTLS = "mtls"
     NEGOTIATE = "negotiate"
@@ -63,7 +65,13 @@ _SIGNED_METHODS = frozenset(
 _WITHOUT_SECRET = frozenset({AuthMethod.NONE, AuthMethod.MTLS, AuthMethod.NEGOTIATE})
 _WITH_USERNAME = frozenset({AuthMethod.BASIC, AuthMethod.DIGEST})
 _WITH_STEPS = frozenset(
-    {AuthMethod.API_KEY_QUERY, AuthMethod.API_KEY_PATH, AuthMethod.DIGEST, AuthMethod.NEGOTIATE}
+    {
+        AuthMethod.API_KEY_QUERY,
+        AuthMethod.API_KEY_PATH,
+        AuthMethod.API_KEY_BODY,
+        AuthMethod.DIGEST,
+        AuthMethod.NEGOTIATE,
+    }
 )
 _WEBHOOK_PREFIX = "whsec_"
 _SHORTEST_KEY = 24
@@ -72,6 +80,7 @@ _USUAL_NAMES = {
     AuthMethod.API_KEY_HEADER: "X-API-Key",
     AuthMethod.API_KEY_QUERY: "api_key",
     AuthMethod.API_KEY_PATH: f"/{_KEY_PLACE}",
+    AuthMethod.API_KEY_BODY: "api_key",
 }
 _KEY_SEGMENT = re.compile(r"(?:/[A-Za-z0-9._~\-]*)*/[A-Za-z0-9._~\-]*\{key\}[A-Za-z0-9._~\-]*")
 
@@ -141,8 +150,8 @@ class Credentials:
         method: the way in which requests carry the credentials.
         username: the user name, for Basic and Digest only.
         secret: the password, token or key; plain text given here becomes a `Secret`.
-        name: the header or query parameter that carries an API key; or the beginning of the path
-            with the key in it, such as "/bot{key}".
+        name: the header, query parameter or field of the JSON body that carries an API key; or the
+            beginning of the path with the key in it, such as "/bot{key}".
         signing: the way to sign requests, where the secret is a key that is not sent.
         expires_at: the time at which the credentials expire, in UTC, if known.
     """
@@ -206,21 +215,27 @@ class Credentials:
         header: str | None = None,
         query: str | None = None,
         path: str | None = None,
+        body: str | None = None,
         expires_at: datetime | None = None,
     ) -> Credentials:
-        """Return credentials that send a key in a header, in a query parameter or in the path.
+        """Return credentials that send a key in a header, the query, the path or the body.
 
         The header is `X-API-Key` unless another is named. `path` is the beginning of each
-        request's path, with the key in it, such as "/bot{key}".
+        request's path, with the key in it, such as "/bot{key}". `body` is a field of each
+        request's JSON body.
         """
         key = as_secret(key)
-        if sum(place is not None for place in (header, query, path)) > 1:
+        named_places = {"header": header, "query": query, "path": path, "body": body}
+        fields = [field for field, place in named_places.items() if place is not None]
+        if len(fields) > 1:
             raise InvalidData(
-                "An API key can be sent in a header, in the query or in the path, but only in"
-                " one of these.",
-                field="query" if path is None else "path",
-                remedy="Pass exactly one of header, query and path.",
+                "An API key can be sent in a header, in the query, in the path or in the body, but"
+                " only in one of these.",
+                field=fields[-1],
+                remedy="Pass exactly one of header, query, path and body.",
             )
+        if body is not None:
+            return cls(method=AuthMethod.API_KEY_BODY, secret=key, name=body, expires_at=expires_at)
         if path is not None:
             return cls(method=AuthMethod.API_KEY_PATH, secret=key, name=path, expires_at=expires_at)
         if query is not None:
@@ -338,6 +353,8 @@ def authorise(request: Request, credentials: Credentials | OAuthCredentials) -> 
         return request.with_header(name, secret.reveal())
     if credentials.method is AuthMethod.API_KEY_PATH:
         return request.evolve(path=_path_with_key(request.path, name, secret))
+    if credentials.method is AuthMethod.API_KEY_BODY:
+        return request.evolve(body=_body_with_key(request.body, name, secret))
     other_pairs = [pair for pair in request.query if pair[0] != name]
     return request.evolve(query=[*other_pairs, (name, secret.reveal())])
 
@@ -444,6 +461,21 @@ def _path_with_key(path: str, beginning: str, key: Secret) -> str:
     return f"{beginning.replace(_KEY_PLACE, quote(key.reveal(), safe=':'))}/{path.lstrip('/')}"
 
 
+def _body_with_key(body: object, name: str, key: Secret) -> bytes:
+    """Return a request's JSON object with the API key as its last field."""
+    text = body.strip() if isinstance(body, bytes) else b""
+    if not (text.startswith(b"{") and text.endswith(b"}")):
+        raise InvalidData(
+            "This service expects its key in the body, and the body of the request is not a JSON"
+            " object.",
+            field="body",
+            remedy="Pass the fields of the request as json={…}, which may be empty.",
+        )
+    field, other_fields = encode_json({name: key.reveal()}), text[1:-1].rstrip()
+    # Nothing else is parsed, since a body may have large files.
+    return b"{" + other_fields + b"," + field[1:] if other_fields.strip() else field
+
+
 def _with_authorization(request: Request, scheme: str, token: str) -> Request:
     return request.with_header("Authorization", f"{scheme} {token}")
 
@@ -460,8 +492,8 @@ def _check_credentials(credentials: Credentials) -> None:
         raise InvalidData(
             f"The method {method} {'needs a' if name is None else 'takes no'} name.",
             field="name",
-            remedy="Pass a name only for API keys: the name of the header or query parameter"
-            " that carries the key.",
+            remedy="Pass a name only for API keys: the name of the header, query parameter or field"
+            " of the body that carries the key.",
         )
     if method is AuthMethod.API_KEY_PATH and _KEY_SEGMENT.fullmatch(name or "") is None:
         raise InvalidData(

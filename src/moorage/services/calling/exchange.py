@@ -291,7 +291,10 @@ class Exchange:
                 request,
                 self._with_authentication(request, url, base, credentials, token),
             )
-            if (request.path, request.query) != (unsigned_request.path, unsigned_request.query):
+            if request.body is not unsigned_request.body or (request.path, request.query) != (
+                unsigned_request.path,
+                unsigned_request.query,
+            ):
                 plain_request, url = unsigned_request, join_url(base, request)
         redaction, secrets = plan.service.redaction, _secrets_of(operation)
         sent_credentials = SentCredentials(
