@@ -60,6 +60,16 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
             "body.requests[1].from is not known.",
         }
     ),
+    # Mandrill's own description has these fields of a message, and `website` only as an example.
+    "mandrill": frozenset(
+        {
+            "body.diag is not known.",
+            "body.message.metadata has no website.",
+            "body.reject is not known.",
+            "body.resends is not known.",
+            "body.subaccount is not known.",
+        }
+    ),
     # Microsoft documents the query of a calendar view, which its metadata lack, and the names of
     # this action's parameters with small initials.
     "microsoft_calendar": frozenset(

@@ -23,6 +23,7 @@ from tests.vendors.subjects.mailersend import mailersend_labs
 from tests.vendors.subjects.mailgun import mailgun_labs
 from tests.vendors.subjects.mailjet import mailjet_labs
 from tests.vendors.subjects.mailtrap import mailtrap_labs
+from tests.vendors.subjects.mandrill import mandrill_labs
 from tests.vendors.subjects.postmark import postmark_labs
 from tests.vendors.subjects.resend import resend_labs
 from tests.vendors.subjects.scaleway import scaleway_labs
@@ -154,5 +155,6 @@ LABS = {
     "brevo": brevo_labs,
     "mailersend": mailersend_labs,
     "mailtrap": mailtrap_labs,
+    "mandrill": mandrill_labs,
     "scaleway": scaleway_labs,
 }

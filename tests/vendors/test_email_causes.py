@@ -15,6 +15,7 @@ from moorage.vendors.email.mailersend import MailerSend
 from moorage.vendors.email.mailgun import Mailgun
 from moorage.vendors.email.mailjet import Mailjet
 from moorage.vendors.email.mailtrap import Mailtrap
+from moorage.vendors.email.mandrill import Mandrill
 from moorage.vendors.email.postmark import Postmark
 from moorage.vendors.email.resend import Resend
 from moorage.vendors.email.sendgrid import SendGrid
@@ -47,6 +48,7 @@ VENDORS: dict[str, tuple[Vendor, Callable[[Payload], tuple[Any, Any]]]] = {
     "mailgun": (Mailgun(domain="a.example"), _mailgun),
     "mailjet": (Mailjet(api_key="k"), lambda fields: ({"MessageID": 1, **fields}, None)),
     "mailtrap": (Mailtrap(), lambda fields: ({"message_id": "1", **fields}, None)),
+    "mandrill": (Mandrill(), lambda fields: ({"_id": "1", **fields}, None)),
     "postmark": (Postmark(), lambda fields: ({"MessageID": "1", **fields}, None)),
     "resend": (
         Resend(),
@@ -90,6 +92,11 @@ CAUSES: list[tuple[str, Payload, RejectReason | None]] = [
     ("mailjet", {"event": "open"}, None),
     ("mailtrap", {"event": "reject"}, RejectReason.BLOCKED),
     ("mailtrap", {"event": "suspension"}, None),
+    ("mandrill", {"event": "hard_bounce"}, RejectReason.BOUNCED),
+    ("mandrill", {"event": "reject"}, RejectReason.BLOCKED),
+    ("mandrill", {"event": "reject", "msg": {"reject": {"reason": "spam"}}}, RejectReason.SPAM),
+    ("mandrill", {"event": "unsub"}, RejectReason.UNSUBSCRIBED),
+    ("mandrill", {"event": "deferral"}, None),
     ("postmark", {"RecordType": "Bounce", "Type": "BadEmailAddress"}, RejectReason.INVALID),
     ("postmark", {"RecordType": "Bounce", "Type": "Transient"}, None),
     (
@@ -141,6 +148,7 @@ def test_failure_reason_is_same_word_at_every_vendor(
         ("mailgun", {"event": "opened", "client-info": {"user-agent": "Mail/1"}}),
         ("mailjet", {"event": "open", "agent": "Mail/1"}),
         ("mailtrap", {"event": "open", "user_agent": "Mail/1"}),
+        ("mandrill", {"event": "open", "user_agent": "Mail/1"}),
         ("postmark", {"RecordType": "Open", "UserAgent": "Mail/1"}),
         ("resend", {"type": "email.clicked", "click": {"userAgent": "Mail/1"}}),
         ("sendgrid", {"event": "open", "useragent": "Mail/1"}),

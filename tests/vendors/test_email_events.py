@@ -106,6 +106,13 @@ def _mailtrap(request: SandboxRequest) -> WebhookEvent:
     return _webhook_event({**fields, **words})
 
 
+def _mandrill(request: SandboxRequest) -> WebhookEvent:
+    message = request.json()["message"]
+    words = {name: message[name] for name in ("metadata", "tags")}
+    fields = {"event": "send", "_id": "1", "ts": 1772366400}
+    return _webhook_event({**fields, "msg": {"email": WRITTEN, **words}})
+
+
 def _webhook_event(payload: dict[str, Any], data: Any = None) -> WebhookEvent:
     return WebhookEvent(vendor="x", id="1", type="x", vendor_type="x", payload=payload, data=data)
 
@@ -117,6 +124,7 @@ WEBHOOKS: dict[str, Callable[[SandboxRequest], WebhookEvent]] = {
     "mailgun": _mailgun,
     "mailjet": _mailjet,
     "mailtrap": _mailtrap,
+    "mandrill": _mandrill,
     "postmark": _postmark,
     "resend": _resend,
     "sendgrid": _sendgrid,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ADA = "ada@example.com"
 PATH = {
     "amazon_ses": "/v2/email/suppression/addresses",
+    "mandrill": "/api/1.0/rejects",
     "postmark": "/message-streams/outbound/suppressions",
     "resend": "/suppressions",
     "scaleway": "/transactional-email/v1alpha1/regions/fr-par/blocklists",
@@ -39,6 +40,14 @@ REASONS: dict[str, dict[str, RejectReason]] = {
         "bounces": RejectReason.BOUNCED,
         "complaints": RejectReason.SPAM,
         "unsubscribes": RejectReason.UNSUBSCRIBED,
+    },
+    "mandrill": {
+        "hard-bounce": RejectReason.BOUNCED,
+        "soft-bounce": RejectReason.BOUNCED,
+        "spam": RejectReason.SPAM,
+        "unsub": RejectReason.UNSUBSCRIBED,
+        "custom": RejectReason.BLOCKED,
+        "odd": RejectReason.OTHER,
     },
     "postmark": {
         "HardBounce": RejectReason.BOUNCED,
@@ -73,6 +82,11 @@ REASONS: dict[str, dict[str, RejectReason]] = {
 ADDED: dict[str, tuple[str, str, Any]] = {
     "amazon_ses": ("PUT", PATH["amazon_ses"], {"EmailAddress": ADA, "Reason": "COMPLAINT"}),
     "mailgun": ("POST", "/v3/mail.example.com/unsubscribes", {"address": ADA}),
+    "mandrill": (
+        "POST",
+        f"{PATH['mandrill']}/add",
+        {"email": ADA, "key": "md-sandbox-key-7f3a9c"},
+    ),
     "postmark": ("POST", PATH["postmark"], {"Suppressions": [{"EmailAddress": ADA}]}),
     "resend": ("POST", PATH["resend"], {"email": ADA}),
     "scaleway": (
@@ -102,6 +116,7 @@ REMOVED: dict[str, list[str]] = {
     "mailgun": [
         f"DELETE /v3/mail.example.com/{name}/ada%40example.com" for name in REASONS["mailgun"]
     ],
+    "mandrill": [f"POST {PATH['mandrill']}/delete"],
     "postmark": [f"POST {PATH['postmark']}/delete"],
     "resend": [f"DELETE {PATH['resend']}/ada%40example.com"],
     "scaleway": [
@@ -221,6 +236,7 @@ def test_postmark_uses_the_stream_of_the_account(tmp_path: Path) -> None:
         ("amazon_ses", {"SuppressedDestinationSummaries": [{"Reason": "BOUNCE"}]}),
         ("brevo", {"contacts": [{}]}),
         ("mailgun", {"items": [{}]}),
+        ("mandrill", [{}]),
         ("postmark", {"Suppressions": [{}]}),
         ("resend", {"data": [{}]}),
         ("scaleway", {"blocklists": [{}]}),

@@ -33,6 +33,7 @@ PLACES: dict[str, tuple[str, Any]] = {
     "mailersend": ("list_unsubscribe", URL),
     "mailjet": ("Messages.0.Headers", HEADERS),
     "mailtrap": ("headers", HEADERS),
+    "mandrill": ("message.headers", HEADERS),
     "postmark": ("Headers", PAIRS),
     "resend": ("headers", HEADERS),
     "scaleway": (

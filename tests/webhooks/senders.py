@@ -31,6 +31,7 @@ from tests.webhooks.signing import (
     mac,
     mailgun,
     mailgun_inbound,
+    mandrill,
     over_body,
     paypal,
     plaid,
@@ -479,6 +480,7 @@ SENDERS = [
             lambda n: {"events": [{"event": "delivery", "event_id": f"e{n}"}]},
         ),
     ),
+    Sender(name="mandrill", send=mandrill),
     Sender(
         name="brevo",
         send=with_token({"Authorization": f"Bearer {TOKEN}"}, _brevo_event),

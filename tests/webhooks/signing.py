@@ -162,6 +162,19 @@ def twilio(name: str) -> Callable[[datetime, int], SentWebhook]:
     return send
 
 
+def mandrill(_: datetime, number: int) -> SentWebhook:
+    """Return a webhook of Mandrill, which signs the URL and the only field of the form."""
+    events = [{"event": "send", "_id": f"m{number}", "ts": 1772366400}]
+    text = as_json(events).decode()
+    return SentWebhook(
+        headers={
+            "X-Mandrill-Signature": b64(mac(SECRET, f"{URL}mandrill_events{text}", "sha1")),
+            "Content-Type": FORM,
+        },
+        body=urlencode({"mandrill_events": text}).encode(),
+    )
+
+
 def plivo(version: str) -> Callable[[datetime, int], SentWebhook]:
     """Return a function that makes Plivo webhooks; they sign URL, nonce and, in version 3, form."""
 

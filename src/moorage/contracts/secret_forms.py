@@ -77,6 +77,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "mailgun": "the API key of the account or the domain",
     "mailjet": "the secret key of the API key",
     "mailtrap": "the API token of the account",
+    "mandrill": "the API key of the account",
     "mollie": "the API key, which begins with live_ or test_",
     "plivo": "the auth token of the account",
     "postmark": "the API token of the server",

@@ -49,6 +49,7 @@ VENDOR_CLASSES: Final = {
     "mailgun": "email.mailgun:Mailgun",
     "mailjet": "email.mailjet:Mailjet",
     "mailtrap": "email.mailtrap:Mailtrap",
+    "mandrill": "email.mandrill:Mandrill",
     "microsoft_calendar": "calendars.microsoft_calendar:MicrosoftCalendar",
     "mollie": "payments.mollie:Mollie",
     "nbp": "currencies.nbp:Nbp",

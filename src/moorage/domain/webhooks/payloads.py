@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from moorage.domain.webhooks.scheme import WebhookScheme
 
 _ENCLOSED: Final = "bt_payload"
-_JSON_FIELDS: Final = frozenset({"json", "payload"})
+_JSON_FIELDS: Final = frozenset({"json", "mandrill_events", "payload"})
 """The names of a form's only field in which JSON stands."""
 _XML_FIELDS: Final = {
     name: re.compile(rf"<{name}(?: [^>]*)?>([^<]{{1,200}})</{name}>")

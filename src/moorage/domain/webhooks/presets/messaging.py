@@ -316,6 +316,32 @@ MESSAGING: Final = (
             "unsubscribe": "email.unsubscribed",
         },
     ),
+    # Mandrill's events have the id of their message, and none of their own: one of the same second
+    # is told apart by its place in the body. Changes of its lists have a type instead of an event.
+    WebhookScheme(
+        name="mandrill",
+        signature="{header:X-Mandrill-Signature}",
+        signs="{url}{sorted_form}",
+        algorithm="hmac-sha1",
+        encoding="base64",
+        body="form",
+        items=".",
+        type="{json:event?}{json:type?}",
+        time="{json:ts?}",
+        types={
+            "send": "email.sent",
+            "deferral": "email.deferred",
+            "delivered": "email.delivered",
+            "hard_bounce": "email.bounced",
+            "soft_bounce": "email.bounced",
+            "open": "email.opened",
+            "click": "email.clicked",
+            "spam": "email.complained",
+            "unsub": "email.unsubscribed",
+            "reject": "email.rejected",
+            "inbound": "email.received",
+        },
+    ),
     # Postmark signs nothing: the webhook's URL contains a user name and a password.
     WebhookScheme(
         name="postmark",
