@@ -60,8 +60,8 @@ class Sampler:
                         at=self._next, service="pay", tenant="acme", used=80, bound=100
                     )
                 )
-                self.observer(BulkheadShrank(at=self._next, service="erp", limit=3))
                 self._pools.waiting = 2
+            self.observer(BulkheadShrank(at=self._next, service="erp", limit=3))
             if self._next in {START + 2 * STEP, START + 5 * STEP, START + 8 * STEP}:
                 state = "unavailable" if self._next == START + 5 * STEP else "healthy"
                 self.observer(
