@@ -1,7 +1,7 @@
 """Fakes, virtual time and conformance kits, for tests of programs that use moorage.
 
-A test sets the time, the random numbers, the answers of a vendor and the faults of the network. It
-patches nothing, because each fake implements a port. The author of an adapter tests it with the
+A test sets the time, the random numbers, the responses of a vendor and the faults of the network.
+It patches nothing, because each fake implements a port. The author of an adapter tests it with the
 conformance kit of its port. Pytest finds the fixtures of `moorage.testing.pytest_plugin` by itself.
 
 What is exported here is loaded when it is first used. This layer may import everything except the

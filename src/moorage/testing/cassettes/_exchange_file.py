@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from moorage.testing.cassettes._scrubbing import Scrubber
 
 Content: TypeAlias = "dict[str, Any]"
-"""A body: as `json` where that gives the same bytes again, else as `text`, else as `base64`."""
+"""A body: stored as `json` if that restores the same bytes, else as `text`, else as `base64`."""
 
 VERSION: Final = 1
 

@@ -57,7 +57,7 @@ _KEPT_NAMES: Final = frozenset({
     "x-correlation-id", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
     "x-http-method-override", "x-idempotency-key", "x-request-id", "x-requested-with",
 })  # fmt: skip
-"""Headers of a request that are written down as they are."""
+"""Headers of a request that are written to the cassette unmasked."""
 
 
 class Scrubber:

@@ -23,7 +23,7 @@ before it is compared, so it may have other credentials. Read a new file before 
 rule finds everything.
 
 A request matches a recorded one if method, path, parameters and body are equal; the host is not
-compared. Equal requests get their answers in the order of the recording.
+compared. Equal requests get their responses in the order of the recording.
 """
 
 from __future__ import annotations
@@ -389,7 +389,7 @@ def _all_of(answered: RecordedResponse, url: str) -> Response:
 
 
 def _unread_rest_error(answered: RecordedResponse) -> NotRecorded | None:
-    """Return the error raised after the recorded part of a response; None if it is complete."""
+    """Return the error to raise after the recorded part of a response; None if it is complete."""
     if answered.whole:
         return None
     return NotRecorded(

@@ -51,7 +51,7 @@ class TcpServer:
                     connection.shutdown(socket.SHUT_RDWR)
 
     def _answer_requests(self, connection: socket.socket) -> None:
-        """Answer the requests on one connection until the connection ends."""
+        """Respond to the requests on one connection until the connection ends."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:

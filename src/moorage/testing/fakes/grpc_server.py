@@ -127,11 +127,11 @@ class GrpcServer:
         Args:
             path: the method, such as "/shop.Orders/Get".
             function: takes a request, or the iterator of a stream of requests. It returns the
-                answer, or an iterable of a stream of answers, and may raise `GrpcStatus`.
+                response, or an iterable of a stream of responses, and may raise `GrpcStatus`.
             request: the generated class of requests; by default requests are JSON.
-            answer: the generated class of answers; by default answers are JSON.
+            answer: the generated class of responses; by default responses are JSON.
             streams_requests: whether a call sends a stream of requests.
-            streams_answers: whether a call receives a stream of answers.
+            streams_answers: whether a call receives a stream of responses.
         """
         read = json.loads if request is None else request.FromString
         write = _json if answer is None else answer.SerializeToString

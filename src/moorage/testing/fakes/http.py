@@ -42,7 +42,7 @@ Behaviour: TypeAlias = Callable[[Request, str], Response]
 Answer: TypeAlias = Response | BaseException | Behaviour
 
 PIECE: Final = 1024
-"""How many bytes of a body come at once, unless the client was told otherwise."""
+"""The number of bytes of a body that arrive at once, unless the client was given another number."""
 
 
 class UnexpectedRequest(ConfigurationError):
@@ -96,11 +96,11 @@ class FakeVendorRequest:
 class FakeVendor:
     """A fake vendor in memory, with scripted responses and a record of its requests.
 
-    An answer is a response, an error to raise, or a function of the request and its URL that
-    returns or raises one of them. The vendor is scripted by the methods of `VendorServer`: each
-    queued answer is given once, in order, answers for a path before those for any path; `always`
-    sets the answer while none is queued. A request without an answer raises `UnexpectedRequest`.
-    Several threads may send requests concurrently.
+    A scripted answer is a response, an error to raise, or a function of the request and its URL
+    that returns a response or raises an error. The vendor is scripted by the methods of
+    `VendorServer`: each queued answer is given once, in order, answers for a path before those for
+    any path; `always` sets the answer while none is queued. A request without an answer raises
+    `UnexpectedRequest`. Several threads may send requests concurrently.
 
     Args:
         answers: the answer to every request, or several answers to queue.

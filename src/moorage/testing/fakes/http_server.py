@@ -12,7 +12,7 @@ with VendorServer() as vendor:
     print(vendor.requests[0].method)  # → GET
 ```
 
-It listens at 127.0.0.1 on a free port. A request without a scripted answer gets status 501.
+It listens at 127.0.0.1 on a free port. A request without a scripted response gets status 501.
 """
 
 from __future__ import annotations

@@ -41,9 +41,9 @@ _NO_FOLDER: Final = "NO [NONEXISTENT] no such folder"
 class _Client:
     """The state of one connection: its socket, and its open folder.
 
-    `waker` is written to when a message arrives while the client waits. `last_uid` is that of
-    the last message that the client has searched. `idle_tag` is the tag of its command IDLE while
-    it waits for new messages.
+    `waker` is a socket to which a byte is written when a message arrives while the client waits.
+    `last_uid` is the uid of the last message that the client has searched. `idle_tag` is the tag of
+    the command IDLE while the client waits for new messages.
     """
 
     connection: socket.socket
@@ -130,8 +130,8 @@ class ImapServer(TcpServer):
     def _watch(self, client: _Client, wakeups: socket.socket) -> None:
         """Notify a client of new messages until it sends something.
 
-        The thread of a connection alone writes to it: Two threads cannot write to and read from TLS
-        concurrently.
+        Only the connection's own thread writes to it, because two threads cannot read from and
+        write to TLS concurrently.
         """
         while True:
             with self.lock:
@@ -314,7 +314,7 @@ def _test(words: deque[Any]) -> Callable[[ImapMessage], bool]:
     """Parse the next condition of a search, and return a test for it.
 
     Raises:
-        ValueError: it is unknown.
+        ValueError: the condition is unknown.
     """
     word = words.popleft()
     if is_list(word):

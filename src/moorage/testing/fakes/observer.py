@@ -33,7 +33,7 @@ class FailingObserver:
     """An observer that raises an error for each event.
 
     Attributes:
-        told: number of events that it received.
+        told: number of events that the observer received.
     """
 
     def __init__(self, error: Exception | None = None) -> None:

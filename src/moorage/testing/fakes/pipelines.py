@@ -204,7 +204,7 @@ class MemorySink:
     Attributes:
         records: the records that it took, in this order.
         batches: the number of records in each batch that it received, including failed batches.
-        flushes: how often it was flushed.
+        flushes: number of flushes so far.
         is_open: whether it is open.
 
     Args:

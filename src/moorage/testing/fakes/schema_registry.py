@@ -35,7 +35,7 @@ class SchemaRegistryServer(VendorServer):
     """A schema registry in memory, served during its `with` block.
 
     Responses that are queued as for a `VendorServer` come first, such as a failure or a lost
-    answer.
+    response.
 
     Args:
         compatibility: the promise of each subject, such as "backward"; by default none, so that
@@ -162,9 +162,9 @@ def _schema(document: Any) -> Schema:
     """Return the schema in a request's body.
 
     Raises:
-        ConnectorError: a value in it is impossible.
+        ConnectorError: a value in the schema is invalid.
         KeyError: there is no such type of schemas, or a field is missing.
-        ValueError: it is not an object.
+        ValueError: the body is not a JSON object.
     """
     if not is_object(document):
         raise ValueError(document)

@@ -46,8 +46,8 @@ class SoapServerFault(Exception):
 class SoapServer(VendorServer):
     """A SOAP server with functions as operations, which runs during its `with` block.
 
-    A request to any path is one of SOAP; a GET for the WSDL gets it with the server's own address.
-    Responses that are queued as for a `VendorServer` come first, such as a failure.
+    A request to any path counts as a SOAP request; a GET for the WSDL returns it with the server's
+    own address. Responses that are queued as for a `VendorServer` come first, such as a failure.
 
     Args:
         wsdl: the path of the WSDL.

@@ -48,7 +48,7 @@ class AccountingSubject:
 
     Attributes:
         vendor: an account at the sandbox, whose books are in euros.
-        sandbox: the sandbox, which tells how many records the books have.
+        sandbox: the sandbox, which counts the records in the books.
         sale: fields of a line of a sales invoice: account or item, and a tax of 20%.
         purchase: fields of a line of a bill: account or item, and a tax of 20%.
         bank: the bank account, as payments name it.
@@ -57,9 +57,10 @@ class AccountingSubject:
             none.
         refusals: error responses to a contact, each with the class of the error that it must raise
             and the vendor's code that the error must keep.
-        pause: an answer by which the vendor asks for a pause, and the seconds of the pause; None
+        pause: a response by which the vendor asks for a pause, and the seconds of the pause; None
             for the seconds if the vendor states none.
-        strange: an answer about an invoice in an unknown state; None if its answers name no states.
+        strange: a response about an invoice in an unknown state; None if its responses name no
+            states.
         option: an option of invoices in the vendor's own words, and its value.
         secrets: texts that no repr, error, event or log entry may contain, such as a token.
         webhook_secret: secret of the vendor's webhooks; None if it sends none.
@@ -144,7 +145,8 @@ OTHER_DOCUMENT: Final = BookDocument(name="other.pdf", content=b"%PDF-1.7 anothe
 async def creations(lab: Lab) -> Mapping[str, tuple[str, Callable[..., Any], Callable[..., Any]]]:
     """Return calls of all operations that create a record in the books.
 
-    Each has the kind of the record, a function that calls it, and one with other content.
+    Each entry has the kind of the record, a function that makes the call, and a function that makes
+    it with other content.
     """
     customer = await lab.contact()
     invoice = await lab("create_invoice", customer, lab.invoice())

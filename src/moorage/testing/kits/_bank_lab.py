@@ -66,19 +66,19 @@ class BankSubject:
         sandbox: the sandbox.
         refusals: error responses to a request for an account's balances, each with the error that
             it must raise, and the vendor's code that the error must keep.
-        daily: answers by which the vendor says that an account was read too often today.
-        consents: answers about a consent, with the status that each must become.
-        payments: answers about a payment, with the status that each must become.
-        initiations: answers about a payment that the vendor has not submitted yet, with the status
-            that each must become.
-        damaged: operations, such as "balances", each with an answer that must not be read, such as
-            one with an amount that is no amount.
+        daily: responses by which the vendor says that an account was read too often today.
+        consents: responses about a consent, with the status that each must become.
+        payments: responses about a payment, with the status that each must become.
+        initiations: responses about a payment that the vendor has not submitted yet, with the
+            status that each must become.
+        damaged: operations, such as "balances", each with a response that must not be read,
+            such as one with an amount that is no amount.
         secrets: texts that no repr, error, event or log entry may contain, such as a token.
         institution: the vendor's id of a bank; None if the vendor is one bank.
         balance_words: the vendor's own words for the booked and the available balance.
-        has_other_balances: False if the balances are fields of fixed names, so that no other kind
-            can be answered.
-        unstated: optional fields that no answer of the vendor has, and which must be None or
+        has_other_balances: False if the balances are fields with fixed names, so that no other
+            kind can occur.
+        unstated: optional fields that no response of the vendor has, and which must be None or
             empty: of accounts, of balances and of transactions, such as "owner".
     """
 

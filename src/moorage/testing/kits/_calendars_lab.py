@@ -43,11 +43,11 @@ class CalendarsSubject:
 
     Attributes:
         vendor: an account at the sandbox.
-        sandbox: the sandbox, which tells what the calendar keeps.
+        sandbox: the sandbox, which shows the events in the calendar.
         refusals: error responses to a creation, each with the error that it must raise.
-        pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
-        rules: recurrence rules that the vendor has, as they are read back.
-        refused_rules: recurrence rules that the vendor does not have.
+        pause: a response by which the vendor asks for a pause, and the seconds of the pause.
+        rules: recurrence rules that the vendor supports, as they are read back.
+        refused_rules: recurrence rules that the vendor does not support.
         secrets: texts that no repr, error, event or log entry may contain, such as a token.
     """
 

@@ -37,22 +37,23 @@ class ChatSubject:
 
     Attributes:
         vendor: an account at the sandbox, with a usual channel if it needs one.
-        sandbox: the sandbox, which tells what people see in the chats.
+        sandbox: the sandbox, which shows the messages that people see in the chats.
         channel: a channel of the sandbox, as messages name it.
         refusals: error responses of the vendor, each with the error that it must raise and, as an
             optional third item, the vendor's code that the error must keep.
-        uncertain: answers after which the message may have been posted.
-        pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
+        uncertain: responses after which the message may have been posted.
+        pause: a response by which the vendor asks for a pause, and the seconds of the pause.
         option: an option in the vendor's own words, and its value.
         secrets: texts that no repr, error, event or log entry may contain, such as a token.
         webhook_secret: secret of the vendor's webhooks; None if it sends none.
         strange_secret: another secret of the same form.
         receive: makes the webhook of a message with this text that a person wrote.
-        answers_empty: True if the answer to a message is empty, so that an empty body is a success.
+        answers_empty: True if the response to a message is empty, so that an empty body is a
+            success.
         requests: fields of a message, each with values that its request must have, by the path of
             their names; None for a name that it must not have.
-        answers: operations, such as "send", each with an answer of the vendor, and the fields that
-            the operation must read from it.
+        answers: operations, such as "send", each with a response of the vendor, and the fields
+            that the operation must read from it.
     """
 
     vendor: Vendor

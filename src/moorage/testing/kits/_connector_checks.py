@@ -143,7 +143,7 @@ async def health_is_good(lab: Lab) -> None:
 async def operations_leave_nothing_behind(lab: Lab) -> None:
     """Check that thousands of operations leak no memory or other resources.
 
-    That is: no connections, file descriptors, threads, tasks and memory.
+    They must leak no connections, file descriptors, threads, tasks or memory.
     """
     resources_before = await _held_after_a_first_connector(lab)
     async with lab.connector() as connector:
@@ -197,7 +197,7 @@ async def _growth_of(lab: Lab, connector: Any) -> MemoryGrowth:
 async def _held_after_a_first_connector(lab: Lab) -> ProcessResources:
     """Return the resources in use after a first connector was used and closed.
 
-    A library may keep something for the whole process, such as an event loop.
+    A library may keep an object for the whole process, such as an event loop.
     """
     async with lab.connector() as connector:
         await _read_many(lab, connector, 1)
@@ -208,7 +208,7 @@ async def _held_after_a_first_connector(lab: Lab) -> ProcessResources:
 async def _read_many(lab: Lab, connector: Any, number: int) -> None:
     """Perform many reads; use the manager only if the operations are HTTP requests.
 
-    Synchronous ones are performed in one thread, because a tracer keeps memory for each thread.
+    Synchronous reads are performed in one thread, because a tracer keeps memory for each thread.
     """
     attempt = OperationAttempt(1, _LONG)
 

@@ -60,7 +60,7 @@ class Refusal:
     Attributes:
         make: makes a connector with the wrong setting; takes a manager.
         error: the class of the error.
-        because: a word that the error's message contains, such as "host".
+        because: a word that the error's message must contain, such as "host".
         base_url: the wrong address of the service, of a connector whose operations are HTTP
             requests.
     """

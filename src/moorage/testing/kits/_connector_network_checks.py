@@ -44,7 +44,7 @@ async def silent_server_ends_at_the_deadline(lab: Lab) -> None:
 
 
 async def silent_host_ends_at_the_deadline(lab: Lab) -> None:
-    """Check that an operation ends at its deadline when a new connection gets no answer."""
+    """Check that an operation ends at its deadline when a new connection gets no response."""
     async with lab.connector() as connector:
         _network(lab).withhold()
         error = await lab.late_error_of(
@@ -73,7 +73,8 @@ async def connection_cut_at_each_point(lab: Lab) -> None:
     """For every point at which a connection can break, check the error that a write raises.
 
     The connection is cut instead of the first response, then instead of the second one, and so on
-    until the write succeeds. An error that denies the write is wrong if the write happened.
+    until the write succeeds. An error that says that nothing was written is wrong if the write has
+    taken effect.
     """
     write = lab.subject.write
     if write is None:
@@ -111,7 +112,7 @@ async def connection_cut_at_each_point(lab: Lab) -> None:
 
 
 async def _check_outcome(lab: Lab, name: str, error: ConnectorError, where: str) -> None:
-    """Check that an error does not deny a write that has taken effect."""
+    """Check that an error does not say "nothing done" if the write has taken effect."""
     count = await lab.effects(name)
     require(count <= 1, f"{where}: the write had {count} effects.")
     require(

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _HANG_TIMES: Final = 10.0
 """The multiple of the usual patience after which an operation counts as hanging.
 
-No check measures how fast an operation is, and a first call on a busy machine loads modules for
-long.
+No check measures the speed of an operation, and on a busy machine the first call takes long to load
+modules.
 """
 _OF_MANY: Final = frozenset({"send_bulk", "create_many"})
 _REPEATED: Final = "repeated.address@example.com"
@@ -108,10 +108,10 @@ class ContractLab(ABC, Generic[AnySubject]):
         """Return the error of an operation, which must fail with an error of a certain class.
 
         Args:
-            kind: the class of the error, which has exactly this one; `ConnectorError` for any; or
-                a union of classes, of which it is one.
+            kind: the exact class of the error; `ConnectorError` for any class; or a union of
+                the possible classes.
             doing: the operation.
-            step: what it does, as the beginning of a sentence.
+            step: the operation in words, as the beginning of a sentence.
         """
         try:
             result = await doing
@@ -145,7 +145,7 @@ async def require_unsupported(
 
     Args:
         lab: the vendor under test, to which nothing has been sent.
-        calls: capabilities, each with a call that needs it.
+        calls: capabilities, each with a call that requires it.
     """
     names_with_capabilities(lab.contract, frozenset())  # the first call takes longer
     for capability, call in calls:
@@ -194,7 +194,7 @@ def require_words(error: ConnectorError, refusal: Response, step: str) -> None:
 
 
 def uncertain_answers(refusal: Response) -> tuple[Response, ...]:
-    """Return answers after which the request may have been executed.
+    """Return responses after which the request may have been executed.
 
     Args:
         refusal: an error response of the vendor. A response with HTTP 408 contains the same words.

@@ -33,11 +33,11 @@ class EinvoicesSubject:
 
     Attributes:
         vendor: an account at the sandbox.
-        sandbox: the sandbox, which tells what was delivered.
+        sandbox: the sandbox, which shows the delivered invoices.
         recipient: the recipient of the kit's invoices, in the vendor's own words.
         refusals: error responses to an invoice, each with the error that it must raise, and the
             vendor's code that the error must keep.
-        uncertain: answers after which the invoice may have been sent.
+        uncertain: responses after which the invoice may have been sent.
         deliver: delivers a sent invoice, and returns the webhook that reports it, if there is one;
             None if the vendor delivers before it answers.
         option: an option in the vendor's own words, and its value.
@@ -46,8 +46,8 @@ class EinvoicesSubject:
             None if the vendor sends none.
         words: the vendor's words for states, with the state that each must become.
         requests: operations, each with its arguments and the JSON body that its request must have.
-        answers: operations, each with its arguments, an answer of the vendor, and the fields that
-            must be read from it.
+        answers: operations, each with its arguments, a response of the vendor, and the fields
+            that must be read from it.
         malformed: operations that only read, each with its arguments.
         login_count: number of requests that each operation sends first, such as a login.
         send_count: number of further requests before the one that sends the invoice.
@@ -86,7 +86,10 @@ class Lab(RecordedLab[EinvoicesSubject]):
     def fail(
         self, answer: Response | Lost | AlteredAnswer | None, *, operation: str = "send"
     ) -> None:
-        """Give this response to an operation's main request; earlier requests get normal ones."""
+        """Give this response to an operation's main request.
+
+        Earlier requests get normal responses.
+        """
         subject = self.subject
         count = subject.login_count + (subject.send_count if operation == "send" else 0)
         self.sandbox.fail(*[None] * count, answer)

@@ -25,9 +25,10 @@ class EmailLab:
         delivered: the delivered messages.
         refuse: makes the sandbox refuse the next call, or the next message of a bulk, as one too
             many.
-        lose: makes the sandbox accept the next message and lose its answer; returns the address to
+        lose: makes the sandbox accept the next message and lose its response; returns the
+            address to
             send that message to.
-        malform: makes the sandbox accept the next message with a malformed answer; None if it
+        malform: makes the sandbox accept the next message with a malformed response; None if it
             cannot.
         codes: the vendor's own codes for "auth", "throttled", "outage" and "refused".
         secret: the secret part of the account's credentials.

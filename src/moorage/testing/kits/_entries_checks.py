@@ -203,7 +203,7 @@ class Checks:
     async def paused_entries_are_not_offered(self, factory: Factory) -> None:
         """While an entry is paused, `due` does not return it, and nobody can claim it.
 
-        Lanes keep their order meanwhile, and a pause itself is never offered.
+        Lanes keep their order during a pause, and the pause's own entry is never offered.
         """
         store = factory()
         scopes = (

@@ -20,10 +20,11 @@ _clear_caches: Final = cast(
     "Callable[[], object]",
     getattr(sys, "_clear_internal_caches", None) or getattr(sys, "_clear_type_cache", gc.collect),
 )
-"""Clears Python's caches of attribute look-ups; the function has a new name since Python 3.13.
+"""A function that clears Python's caches of attribute look-ups; since Python 3.13 it has a new
+name.
 
-The caches keep thousands of names. A program that composes a name for each look-up fills them, and
-this is not a leak.
+The caches keep thousands of names. A program that looks up ever new names fills the caches, which
+is not a leak.
 """
 
 

@@ -25,16 +25,16 @@ Lab: TypeAlias = tuple[VendorServer, AsyncHttpClient]
 Failure = TypeVar("Failure", bound=ConnectorError)
 
 PATIENCE: Final = 20.0
-"""After so many seconds whatever should have happened never will."""
+"""Seconds after which an expected event counts as missing."""
 
 BRIEFLY: Final = 0.15
-"""Seconds of a timeout that is meant to pass."""
+"""Seconds of a timeout that is meant to expire."""
 
 GRACE: Final = 0.5
 """Seconds by which a client may be late."""
 
 PATIENT: Final = Timeouts(total=PATIENCE)
-"""Timeouts that are not meant to pass."""
+"""Timeouts that are not meant to expire."""
 
 
 GZIP: Final = 31

@@ -38,7 +38,7 @@ _ACCEPTED: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
 
 
 async def a_dispute_is_accepted_once(make: Open) -> None:
-    """Accepting a dispute closes it, even if the vendor's answer is lost."""
+    """Accepting a dispute closes it, even if the vendor's response is lost."""
     async with make() as lab:
         if PaymentsCapability.ACCEPT_DISPUTE in lab.capabilities:
             ref = await _new_dispute(lab)
@@ -68,7 +68,10 @@ async def evidence_arrives(make: Open) -> None:
 
 
 async def a_dispute_is_looked_up(make: Open) -> None:
-    """A dispute looked up by reference equals the listed one; an unreadable answer is an error."""
+    """A dispute looked up by reference equals the listed one.
+
+    An unreadable response is an error.
+    """
     async with make() as lab:
         if PaymentsCapability.LOOK_UP_DISPUTE in lab.capabilities:
             ref = await _new_dispute(lab)
@@ -84,7 +87,10 @@ async def a_dispute_is_looked_up(make: Open) -> None:
 
 
 def _is_same(dispute: Dispute, listed: Dispute) -> bool:
-    """True if a listed and a looked-up dispute are equal; the listed one may lack its payment."""
+    """True if a listed and a looked-up dispute are equal.
+
+    The listed dispute may lack its payment.
+    """
     if listed.payment is None:
         listed = attrs.evolve(listed, payment=dispute.payment)
     return dispute == listed
@@ -99,7 +105,7 @@ async def _new_dispute(lab: Lab) -> Ref:
 
 
 async def _after_a_lost_answer(lab: Lab, operation: str, ref: Ref, *values: Any) -> Dispute:
-    """Return the result of a repeated operation whose first answer was lost."""
+    """Return the result of a repeated operation whose first response was lost."""
     missing_call = lab(operation, ref, *values, idempotency_key=None)
     await lab.refused(InvalidData, missing_call, "A step without a key")
     lab.sandbox.fail(Lost())

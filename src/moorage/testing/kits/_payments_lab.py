@@ -235,10 +235,11 @@ class Lab(ContractLab[PaymentsSubject]):
     async def with_status(
         self, word: str, operation: str, *arguments: Any, in_all: bool = False, **named: Any
     ) -> Any:
-        """Return an operation's result after replacing the state in the vendor's last answer.
+        """Return an operation's result after replacing the state in the vendor's last response.
 
-        `in_all` is True if each answer has it, so that the order of requests does not matter.
-        The operation runs twice: first unchanged, to learn the word and the number of requests.
+        `in_all` is True if each response has it, so that the order of requests does not matter. The
+        operation runs twice: first unchanged, to find out the vendor's word and the number of
+        requests.
         """
         request_count = len(self.sandbox.requests)
         keys = [named.pop("idempotency_key", None), named.pop("other_key", None)]
@@ -258,7 +259,7 @@ class Lab(ContractLab[PaymentsSubject]):
             self.sandbox.forget_faults()
 
     async def despite(self, operation: str, *arguments: Any, step: int, **named: Any) -> None:
-        """Run an operation whose `step`-th answer is unreadable, and then repeat the operation."""
+        """Run an operation whose `step`-th response is unreadable, and then repeat it."""
         named["idempotency_key"] += f"-{step}"
         self.sandbox.fail(
             *[SlowAnswer(0.0)] * step, AlteredAnswer(partial(with_body, b"<html></html>"))
@@ -273,7 +274,7 @@ class Lab(ContractLab[PaymentsSubject]):
 
 
 def _answer_with_status(before: str, word: str, response: Response) -> Response:
-    """Return the answer with each status word of the vendor replaced by another word."""
+    """Return the response with each status word of the vendor replaced by another word."""
     return response.evolve(body=encode_json(_replace_in(response.json(), before, word)))
 
 

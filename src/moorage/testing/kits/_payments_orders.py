@@ -34,7 +34,7 @@ LINES: Final = (
     ),
     LineItem("Delivery", Money("5.90", "EUR")),
 )
-"""Lines whose sum is the amount of the usual order."""
+"""Order lines whose sum is the amount of the usual order."""
 _WORDS: Final = {
     PaymentsCapability.BILLING_ADDRESS: (b"Skalitzer", b"Berlin", b"10999"),
     PaymentsCapability.SHIPPING_ADDRESS: (b"Augusta", b"Lisboa", b"11001"),

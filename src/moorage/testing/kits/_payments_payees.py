@@ -28,7 +28,7 @@ def transfer_to(payee: str) -> PayeeTransfer:
 
 
 async def a_payee_is_paid_once(make: Open) -> None:
-    """A payout is sent once per idempotency key, even after a lost answer, and can be looked up."""
+    """A payout is sent once per key, even after a lost response, and can be looked up."""
     async with make() as lab:
         if PaymentsCapability.PAYEES not in lab.capabilities:
             return

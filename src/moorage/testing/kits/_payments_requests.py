@@ -22,7 +22,7 @@ Call: TypeAlias = Callable[[], Awaitable[Any]]
 _PART: Final = Money("50.00", "EUR")
 _SHORT: Final = "k"
 _LONG: Final = "a-key-of-an-order-" * 14 + "no"
-"""A prefix that makes a key of 255 characters, the longest, with one letter more."""
+"""A prefix of 254 characters: one more letter makes the longest allowed key, of 255 characters."""
 
 
 async def each_step_carries_its_key(make: Open) -> None:

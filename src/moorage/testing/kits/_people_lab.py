@@ -39,12 +39,12 @@ class PeopleSubject:
             end in @example.com.
         refusals: error responses of the vendor, each with the error that it must raise and, as an
             optional third item, the vendor's code that the error must keep.
-        pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
+        pause: a response by which the vendor asks for a pause, and the seconds of the pause.
         option: an option of a new account in the vendor's own words, and its value.
         secrets: texts that no repr, error, event or log entry may contain, such as a token.
         requests: fields of a new person, each with values that the request must have, by the path
             of their names; None for a name that it must not have.
-        answers: answers about an account, each with fields that must be read from it.
+        answers: responses about an account, each with fields that must be read from it.
     """
 
     vendor: Vendor

@@ -34,7 +34,9 @@ _LONG: Final = 1_000_000
 _SECRET: Final = "Kp4-wJ8zq-VvR2-s3cr3t"  # noqa: S105 - of a check
 
 _LINE: Final = late_pattern(rb"(?:line \d+|once|x+|end|out|err|torn)")
-"""The lines that scripts of the checks print, apart from those of a platform."""
+"""The form of the lines that the checks' scripts print, to distinguish them from a platform's own
+lines.
+"""
 
 _serials = count(1)
 
@@ -43,9 +45,9 @@ class PlatformLimit(Enum):
     """A guarantee of `Platform` that some platforms cannot give, and the weaker check for it."""
 
     ONE_OUTPUT = "one output"
-    """Both outputs are one text, which is read as standard output; the other one is empty."""
+    """All output is in one stream; the other stream is empty."""
     OTHER_LINES = "other lines"
-    """Lines of the platform stand around those of the step, and bytes are kept as text only."""
+    """The output also contains lines of the platform, and bytes are kept only as text."""
     NO_CODE_AFTER_STOP = "no code after a stop"
     """The exit code of a run that was stopped, or that took too long, may be 137 instead."""
     OTHER_VARIABLES = "other variables"
@@ -70,7 +72,7 @@ class PlatformSubject:
     """A platform to be checked; its steps can run `sh` and the usual small programs.
 
     Attributes:
-        make: makes an object of the platform; all of them are of the same platform.
+        make: makes an object of the platform; all of them belong to the same platform.
         image: the image of the steps; None if the platform has none.
         prefix: the beginning of the names of runs, by which a leftover is recognised.
         step: returns the step that runs a shell script, given the further arguments of `Step`; by

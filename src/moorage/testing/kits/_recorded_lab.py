@@ -31,7 +31,7 @@ class RecordedLab(ContractLab[AnySubject]):
 
     Attributes:
         account_name: the name of the account in the hub.
-        logs_content: True if the log has the content of requests and answers.
+        logs_content: True if the log has the content of requests and responses.
         log: the log.
         observer: the observer of the hub.
     """

@@ -64,12 +64,12 @@ def require_no_stutter(name: str, requests: Sequence[SandboxRequest]) -> None:
 
 
 def require_known_references(result: Any, requests: Sequence[SandboxRequest]) -> None:
-    """Check that references contain only ids that occur in the vendor's answers or in requests.
+    """Check that references contain only ids that occur in the vendor's responses or in requests.
 
-    A result without an answer of the vendor is not checked, nor is the reference of a next page.
+    A result without a response of the vendor is not checked, nor is the reference of a next page.
 
     Args:
-        result: the result of an operation, whose `raw` fields are the vendor's answers.
+        result: the result of an operation, whose `raw` fields are the vendor's responses.
         requests: the requests that reached the sandbox.
     """
     references: list[Ref] = []

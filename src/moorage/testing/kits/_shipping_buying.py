@@ -303,7 +303,7 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
 
 
 async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
-    """If the answer to a purchase is lost, repeating its idempotency key buys no second label.
+    """If the response to a purchase is lost, repeating its idempotency key buys no second label.
 
     A vendor that finds lost labels returns the first one. At another vendor the outcome stays
     unknown, and the error tells the caller to look for the label.

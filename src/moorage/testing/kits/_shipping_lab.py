@@ -113,8 +113,8 @@ class Line:
     Attributes:
         whole: False while no request passes.
         files: False while no download of a label passes.
-        refusal: the answer to the next purchase, given once.
-        lost: number of purchases after which an answer is lost, and the connection cut.
+        refusal: the response to the next purchase, given once.
+        lost: number of purchases after which a response is lost, and the connection cut.
         dropped: number of purchases after which a request is lost, and the connection cut.
         purchases: number of requests to buy a label that were made while requests passed.
     """

@@ -37,7 +37,7 @@ async def an_order_is_cancelled_once(make: Open) -> None:
 
 
 async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
-    """If the answer to a cancellation is lost, repeating the cancellation succeeds."""
+    """If the response to a cancellation is lost, repeating the cancellation succeeds."""
     for step in range(2):
         async with make() as lab:
             if ShopsCapability.CANCEL not in lab.capabilities:

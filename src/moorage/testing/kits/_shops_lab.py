@@ -40,7 +40,7 @@ class ShopsSubject:
         location: a location of the sandbox; None if the vendor has none.
         refusals: error responses to a request for an order, each with the error that it must raise,
             and the vendor's code that the error must keep.
-        answers: answers about an order, with the fields of `ShopOrder` to be read from each.
+        answers: responses about an order, with the fields of `ShopOrder` to be read from each.
         secrets: texts that no repr, error, event or log entry may contain, such as a token.
         report: makes the webhook about an order; None if the vendor sends none.
         webhook_secret: secret of the vendor's webhooks; None if it sends none.
@@ -97,7 +97,7 @@ class Lab(RecordedLab[ShopsSubject]):
 
 
 async def has_succeeded(doing: Awaitable[Any]) -> bool:
-    """Return True if an operation succeeded, False if its answer was lost."""
+    """Return True if an operation succeeded, False if its response was lost."""
     try:
         await doing
     except (OutcomeUnknown, ConnectionFailed):

@@ -47,9 +47,9 @@ class SignaturesSubject:
         sandbox: the sandbox.
         refusals: error responses of the vendor, each with the error that it must raise, and
             the vendor's code that the error must keep.
-        pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
-        unknown_word: takes the id of an envelope, and makes answers to `get` with unknown states:
-            one answer, or one for each request.
+        pause: a response by which the vendor asks for a pause, and the seconds of the pause.
+        unknown_word: takes the id of an envelope, and makes responses to `get` with unknown states:
+            one response, or one for each request.
         option: an option in the vendor's own words, and its value.
         events: for each event, the vendor's word, True if it is about one signer, and the type
             that it must become.

@@ -62,12 +62,13 @@ class SmsSubject:
         template: the vendor's name or id of a template that the sandbox knows.
         read: the vendor's word for a message from a template that was read, if it has one.
         to: the number of the recipient.
-        unknown: an answer to a message with an unknown status; None if answers have no status.
+        unknown: a response to a message with an unknown status; None if responses have no status.
         wordless: True if the vendor has no word for the status of an accepted message.
         requests: fields of a message, such as `{"validity": timedelta(hours=1)}`, each with values
             that its request must have, by name; None for a name that it must not have.
-        answers: operations, such as "get", each with an answer of the vendor, and the fields that
-            the operation must read from it, such as `{"status": SmsStatus.SENT, "segments": 2}`.
+        answers: operations, such as "get", each with a response of the vendor, and the fields
+            that the operation must read from it, such as `{"status": SmsStatus.SENT, "segments":
+            2}`.
         words: the vendor's words in webhooks, each with its meaning.
     """
 

@@ -1,4 +1,4 @@
-"""Checks of the requests of SMS operations, and of how answers are parsed."""
+"""Checks of the requests of SMS operations, and of how responses are parsed."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ async def each_request_is_sent_once(make: Open) -> None:
 async def each_message_carries_its_key(make: Open) -> None:
     """Check that each message has its own idempotency key, which is the same in every process.
 
-    A key that is too long for the vendor is shortened, and stays different from other keys with
-    the same beginning.
+    A key that is too long for the vendor is replaced by a shorter one, which differs from those of
+    other keys with the same beginning.
     """
     first_keys, second_keys = await _sent_keys(make), await _sent_keys(make)
     require(first_keys == second_keys, "Another process sends other keys for the same messages.")
@@ -173,7 +173,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of a vendor's answer is parsed, with its status words and units converted."""
+    """Each field of a vendor's response is parsed, with its status words and units converted."""
     async with make() as lab:
         receipt: SmsReceipt = await lab("send", lab.message())
         arguments = {

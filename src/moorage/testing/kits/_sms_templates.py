@@ -90,7 +90,7 @@ async def a_template_is_sent_once(make: Open) -> None:
 
 
 async def a_lost_template_is_unknown(make: Open) -> None:
-    """After a lost answer the outcome is unknown, and a call with the same key sends nothing."""
+    """After a lost response the outcome is unknown, and a call with the same key sends nothing."""
     async with make() as lab:
         if not _channels(lab) or lab.honours_keys():
             return

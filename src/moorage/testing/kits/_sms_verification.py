@@ -45,7 +45,7 @@ async def _check_code(lab: Lab, verification: Verification, code: str) -> Verifi
 
 
 async def a_right_code_is_approved_once(make: Open) -> None:
-    """A wrong code leaves the verification pending, and the right one is approved once."""
+    """A wrong code leaves the verification pending, and the right code is approved once."""
     async with make() as lab:
         if not _has_codes(lab):
             return
@@ -100,7 +100,7 @@ async def a_code_is_sent_once(make: Open) -> None:
 
 
 async def a_lost_check_is_not_repeated(make: Open) -> None:
-    """A check whose answer is lost is not repeated, because each check counts as an attempt."""
+    """A check whose response is lost is not repeated, because each check counts as an attempt."""
     async with make() as lab:
         if not _has_codes(lab):
             return

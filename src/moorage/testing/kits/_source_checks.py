@@ -43,7 +43,7 @@ _LOST: Final = "A pipeline does not carry every record."
 
 
 async def messages_arrive_in_order(subject: SourceSubject) -> None:
-    """Messages arrive with all fields, and in order among those with the same key."""
+    """Messages arrive with all fields, and messages with the same key arrive in order."""
     async with open_reader(subject) as reader:
         messages = numbered_messages(range(30), content_type="text/plain")
         await subject.publish(messages)
@@ -159,7 +159,7 @@ async def opening_again_loses_nothing(subject: SourceSubject) -> None:
 
 
 async def cancelled_polls_lose_nothing(subject: SourceSubject) -> None:
-    """Records read by a cancelled poll are delivered by a later one."""
+    """Records that a cancelled poll has read are delivered by a later poll."""
     async with open_reader(subject) as reader:
         messages = numbered_messages(range(20))
         for number, message in enumerate(messages):

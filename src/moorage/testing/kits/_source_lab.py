@@ -78,7 +78,7 @@ class Reader:
 
     Attributes:
         source: the source.
-        held: the records that were delivered and neither committed nor revoked.
+        held: the records that were delivered, but neither committed nor revoked.
         void: number of times that all deliveries became void.
     """
 
@@ -88,7 +88,7 @@ class Reader:
         self.void = 0
 
     async def open(self) -> None:
-        """Open the source; fail the check if that takes too long."""
+        """Open the source; fail the check if opening takes too long."""
         await wait_soon(self.source.open(self._revoked), "The source does not open.")
 
     async def _revoked(self, partitions: Sequence[Partition] | None) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import States
 
 KEEP: Final = object()
-"""In place of what to write: leave the state as it is."""
+"""A marker in place of a value: the state is left unchanged."""
 
 Seen: TypeAlias = "tuple[int, States]"
 """The input of a command: the store's time, and the states."""
@@ -32,7 +32,7 @@ _LONG: Final = 2_000
 
 
 class Write:
-    """A command that writes a value under each of its keys, and returns an answer.
+    """A command that writes a value under each of its keys, and returns a result.
 
     It takes a moment, so that other commands interleave if the store lets them.
     """
@@ -102,7 +102,7 @@ class BlockingCommand:
 class Append:
     """A command that appends its number to the states of some keys, and reads those of others.
 
-    Its answer is the time, and the states as they were before it appended to them.
+    Its result is the time, and the states before it appended to them.
     """
 
     __slots__ = ("_number", "_written", "keys")
@@ -125,7 +125,7 @@ class Append:
 
 @attrs.frozen
 class AppendResult:
-    """The result of an `Append`: its number, keys and answer, and the times of start and end."""
+    """The outcome of an `Append`: its number, keys and result, and the times of start and end."""
 
     number: int
     keys: tuple[str, ...]

@@ -27,14 +27,14 @@ SHORT: Final = SECOND // 5
 _SECONDS_OF_TURNS: Final = 2.0
 """Seconds for which threads take turns as often as possible.
 
-On a busy machine each turn may take milliseconds, and so many turns would take minutes.
+On a busy machine each turn may take milliseconds, so a fixed number of turns would take minutes.
 """
 
 
 class Subject:
     """A state store under test, with a function that advances its time.
 
-    Its methods are coroutines; those of a synchronous store never suspend.
+    Its methods are coroutines; the functions of a synchronous store never suspend.
     """
 
     def __init__(self, made: Any, *, is_async: bool) -> None:
@@ -98,4 +98,6 @@ def _in_threads(flows: Sequence[Flow]) -> None:
 
 
 Stores: TypeAlias = Callable[..., Subject]
-"""Returns the store under test; a check at the bound says how many states it may hold."""
+"""Returns the store under test; a check of the limit passes the number of states that the store may
+hold.
+"""

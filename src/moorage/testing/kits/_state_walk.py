@@ -1,4 +1,4 @@
-"""Random commands like those that services send, and the answers that each may have."""
+"""Random commands like those that services send, and the possible results of each."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class CommandWalk:
         self._claims: list[tuple[str, int]] = []
 
     def draw(self) -> Command[Any]:
-        """Draw a command, which often uses values from earlier answers."""
+        """Draw a command, which often uses values from earlier results."""
         draws: tuple[Callable[[], Command[Any]], ...] = (
             *[self._admission] * 8,
             *[self._claim] * 4,

@@ -38,12 +38,12 @@ class TaxCalculationSubject:
         recorded: returns what the sandbox's reports have: the reference of each sale and reversal,
             with the recorded tax, which is negative for a reversal.
         reversed_nets: returns what the reversals in these reports took back without tax, as
-            negative amounts by their references; None if the reports do not tell.
+            negative amounts by their references; None if the reports do not show this.
         refusals: error responses to a calculation, each with the error that it must raise, and the
             vendor's code that the error must keep.
-        others: successful answers to a calculation that are not about the sale, such as ones with
-            another amount or currency.
-        answers: successful answers about a sale, each with the sale, and the fields of
+        others: successful responses to a calculation that are not about the sale, such as ones
+            with another amount or currency.
+        answers: successful responses about a sale, each with the sale, and the fields of
             `TaxCalculation` that must be read from it.
         requests: sales, each with the names and values that the request must have.
         sent: returns the names and values of a request, flat.

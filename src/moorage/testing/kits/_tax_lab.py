@@ -43,10 +43,10 @@ class TaxSubject:
         business: the fields of `VatCheck` that the register tells about that number, such as
             `{"name": "Harbour Ltd"}`.
         unknown: numbers that are not in use according to the register.
-        other: a successful answer about another number, which must not be taken for an answer
-            about `number`.
-        outages: answers by which the vendor says that it cannot check a number now, with the error
-            that each must become, which may be retried.
+        other: a successful response about another number, which must not be taken for a
+            response about `number`.
+        outages: responses by which the vendor says that it cannot check a number now, with the
+            error that each must become, which may be retried.
         refusals: error responses of the vendor, each with the error that it must raise, and
             the vendor's code that the error must keep.
         requester: a number that gets proofs, if the vendor gives any.
@@ -56,7 +56,7 @@ class TaxSubject:
             credentials.
         requests: arguments of a check, each with the path of its request, or the values that its
             JSON body must have, by name; None for a name that it must not have.
-        answers: successful answers about `number`, each with arguments of the check, and the
+        answers: successful responses about `number`, each with arguments of the check, and the
             fields of `VatCheck` that must be read from it.
     """
 

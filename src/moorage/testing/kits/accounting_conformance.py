@@ -1,7 +1,8 @@
 """Checks that every accounting vendor must pass.
 
-The most important ones are about repeats and totals: a key writes once even if requests or answers
-are lost, and an invoice whose total the vendor calculates differently does not stay in the books.
+The most important ones are about repeats and totals: a key writes once even if requests or
+responses are lost, and an invoice whose total the vendor calculates differently does not stay in
+the books.
 
 Each check takes a function that makes a new `AccountingSubject`: the vendor, its sandbox, and what
 the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
@@ -300,7 +301,7 @@ async def _repeat(doing: Any, name: str) -> Any:
 
 
 async def a_lost_answer_writes_once(make: Open) -> None:
-    """If an answer is lost, the record is found or unknown; no idempotency key writes twice."""
+    """If a response is lost, the record is found or unknown; no idempotency key writes twice."""
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
             count_before, skipped = lab.count(records), lab.subject.positions.get(name, 0)
@@ -312,7 +313,7 @@ async def a_lost_answer_writes_once(make: Open) -> None:
 
 
 async def an_unreadable_answer_writes_once(make: Open) -> None:
-    """An unreadable answer is no success, and its idempotency key never writes twice."""
+    """An unreadable response is no success, and its idempotency key never writes twice."""
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
             skipped = lab.subject.positions.get(name, 0)
@@ -372,7 +373,7 @@ async def an_outage_is_no_success(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each error response raises the right error with the vendor's answer, and writes nothing."""
+    """Each error response raises the right error with the vendor's response, and writes nothing."""
     async with make() as lab:
         for number, (refusal, kind, code) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)

@@ -67,7 +67,7 @@ _MALFORMED: Final = (b"{}", b"[]", b"null", b"<html></html>")
 _JSON: Final = {"Content-Type": "application/json"}
 _READS: Final = ("balances", "transactions")
 _AMOUNTS: Final = (("7", "73", "JPY"), ("1.126", "73.605", "KWD"), ("9" * 18, "0.01", "EUR"))
-"""The amounts of two balances, the second of which is negative, and their currency."""
+"""The amounts of two balances, the second one negative, and their currency."""
 
 Factory: TypeAlias = Callable[[], BankSubject]
 Check: TypeAlias = Callable[[Factory], None]
@@ -153,7 +153,7 @@ async def a_key_starts_one_consent(make: Open) -> None:
 
 
 async def a_lost_consent_is_unknown(make: Open) -> None:
-    """If a consent's answer is lost, its outcome is unknown, and no second consent starts."""
+    """If a consent's response is lost, its outcome is unknown, and no second consent starts."""
     async with make() as lab:
         lab.sandbox.fail(*[None] * (await _requests_of_start(lab) - 1), Lost())
         for _ in range(2):
@@ -225,7 +225,7 @@ async def balances_are_exact(make: Open) -> None:
 
 
 def _with_texts(texts: Mapping[str, str], response: Response) -> Response:
-    """Return an answer with other amounts and currencies, written as texts or as numbers.
+    """Return a response with other amounts and currencies, written as texts or as numbers.
 
     An amount is replaced with however many zeros it ends in; its sign stays.
     """
@@ -362,7 +362,7 @@ async def pending_transactions_are_apart(make: Open) -> None:
 
 
 async def an_unknown_word_is_no_consent(make: Open) -> None:
-    """Each status word of the vendor is converted; an unknown one never means consent."""
+    """Each status word of the vendor is converted; an unknown word never means consent."""
     async with make() as lab:
         ref = (await lab.start()).ref
         for answer, status in lab.subject.consents:
@@ -401,7 +401,7 @@ async def a_payment_is_initiated_once(make: Open) -> None:
 
 
 async def a_lost_payment_is_never_repeated(make: Open) -> None:
-    """A payment with a lost or unreadable answer is never initiated again.
+    """A payment with a lost or unreadable response is never initiated again.
 
     It stays unknown, unless the vendor recognises its key: then a repeat returns the payment.
     """
@@ -434,7 +434,7 @@ def _recognises_keys(lab: Lab) -> bool:
 async def _require_one_effect(
     lab: Lab, operation: Callable[[], Awaitable[BankPayment]], fault: Any
 ) -> None:
-    """Check that a payment with a lost or unreadable answer is made once, even when repeated."""
+    """Check that a payment with a lost or unreadable response is made once, even when repeated."""
     lab.sandbox.fail(fault)
     if not _recognises_keys(lab):
         for _ in range(2):
@@ -474,7 +474,7 @@ async def a_payment_is_finished_once(make: Open) -> None:
 
 
 async def a_lost_submission_is_made_good(make: Open) -> None:
-    """If the answer to a submission is lost, finishing the payment again submits it only once."""
+    """If the response to a submission is lost, finishing the payment again submits it only once."""
     async with make() as lab:
         if BankCapability.PAY not in lab.capabilities:
             return
@@ -527,7 +527,7 @@ async def a_sterling_payment_is_exact(make: Open) -> None:
 
 
 async def an_unknown_word_is_no_success(make: Open) -> None:
-    """Each payment status word is converted; an unknown one never means success."""
+    """Each payment status word is converted; an unknown word never means success."""
     async with make() as lab:
         if BankCapability.PAY not in lab.capabilities:
             return
@@ -545,7 +545,7 @@ async def an_unknown_word_is_no_success(make: Open) -> None:
 
 
 async def a_damaged_answer_is_an_error(make: Open) -> None:
-    """An answer that is empty or has an invalid amount raises an error."""
+    """A response that is empty or has an invalid amount raises an error."""
     async with make() as lab:
         consent = (await lab.granted()).ref
         account: Ref = (await lab("accounts", consent))[0].ref
@@ -561,7 +561,7 @@ async def a_damaged_answer_is_an_error(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each error response raises the right error, with the vendor's code and answer."""
+    """Each error response raises the right error, with the vendor's code and response."""
     async with make() as lab:
         ref = await lab.account()
         for number, (refusal, kind, code) in enumerate(lab.subject.refusals):

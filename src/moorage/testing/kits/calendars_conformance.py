@@ -170,7 +170,7 @@ async def a_key_writes_once(make: Open) -> None:
 
 
 async def a_lost_creation_is_found(make: Open) -> None:
-    """After a lost answer the event is looked up; if it is missing, the outcome is unknown."""
+    """After a lost response the event is looked up; if it is missing, the outcome is unknown."""
     async with make() as lab:
         await lab.write("Another")
         lab.sandbox.fail(Lost())
@@ -384,7 +384,7 @@ async def an_online_meeting_has_a_url(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each error response raises the right error with the vendor's answer, and is not retried."""
+    """Each error response raises the right error with the vendor's response, and is not retried."""
     async with make() as lab:
         await lab("calendars")
         for number, (refusal, kind) in enumerate(lab.subject.refusals):
@@ -402,7 +402,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def malformed_answers_are_errors(make: Open) -> None:
-    """An answer without required fields is an error, never an empty result."""
+    """A response without required fields is an error, never an empty result."""
     async with make() as lab:
         ref = (await lab.write()).ref
         operations: dict[str, Callable[[], Any]] = {"get": lambda: lab("get", ref)}

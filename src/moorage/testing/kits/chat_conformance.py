@@ -212,7 +212,7 @@ async def a_message_is_deleted(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each error response raises the right error with the vendor's answer, and posts nothing."""
+    """Each error response raises the right error with the vendor's response, and posts nothing."""
     async with make() as lab:
         for number, (answer, kind, *codes) in enumerate(lab.subject.refusals):
             for key in (None, f"k-{number}"):
@@ -252,7 +252,7 @@ async def an_uncertain_failure_is_unknown(make: Open) -> None:
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:
-    """A message whose answer is lost has an unknown outcome, and is not posted again."""
+    """A message whose response is lost has an unknown outcome, and is not posted again."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         for _ in range(2):
@@ -262,7 +262,7 @@ async def a_lost_answer_is_unknown(make: Open) -> None:
 
 
 async def an_unreadable_success_is_unknown(make: Open) -> None:
-    """An unreadable answer is not reported as a success, and the message is not posted again."""
+    """An unreadable response is not reported as a success, and the message is not posted again."""
     async with make() as lab:
         bodies = (b"<html></html>",) if lab.subject.answers_empty else (b"", *_MALFORMED)
         for number, body in enumerate(bodies):

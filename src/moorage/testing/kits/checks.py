@@ -24,7 +24,7 @@ Factory = TypeVar("Factory")
 _patience: Final = ContextVar("patience", default=20.0)
 
 OTHER_SECRET: Final = "whsec_YW5vdGhlci1zZWNyZXQtYWxzby1sb25nLWVub3VnaA=="  # noqa: S105 - of no use elsewhere
-"""A webhook secret of somebody else, which is valid as a text and for Standard Webhooks."""
+"""A webhook secret of another user, valid as a text and for Standard Webhooks."""
 
 
 def name_of(check: Callable[..., object]) -> str:
@@ -50,7 +50,7 @@ _BUSY_TRIES: Final = 12
 
 
 def withheld_seconds(wall: float, used: float) -> float:
-    """Return how many seconds longer a short sleep took because the machine was busy.
+    """Return by how many seconds a short sleep was prolonged because the machine was busy.
 
     The nap's own length, the CPU time that the process used meanwhile, and a timer's usual
     lateness are subtracted.
@@ -62,7 +62,7 @@ def withheld_seconds(wall: float, used: float) -> float:
 class Control:
     """Measures how long a busy machine kept this process from running during a check.
 
-    A thread naps again and again, and adds up how late it wakes. Subtract this from a measured
+    A thread sleeps briefly again and again, and sums up its delays. Subtract this from a measured
     wall time before comparing it with a bound.
 
     Attributes:
@@ -148,7 +148,8 @@ async def wait_soon(awaited: Awaitable[Answer], sentence: str, *, times: float =
 
     Args:
         awaited: the event.
-        sentence: what went wrong if it does not happen; the error adds how long the check waited.
+        sentence: the error message if the condition does not become true; the error adds the
+            time that the check waited.
         times: a multiple of the usual time to wait, for work that takes long on a busy machine.
     """
     limit = patience() * times
@@ -233,7 +234,7 @@ class AsyncView:
 
     Args:
         adapter: the adapter.
-        threads: run each call in a thread of its own, so that one call may wait for another.
+        threads: True to run each call in a separate thread, so that one call may wait for another.
         unchanged: names of attributes, and of methods that are synchronous in both ports.
     """
 

@@ -26,7 +26,7 @@ def test_connector(check):
 - `FORK_CHECKS` are for synchronous connectors whose library survives a fork.
 
 `ASYNC_CHECKS` and `ASYNC_NETWORK_CHECKS` are coroutine functions for asynchronous connectors. Each
-check takes a `ConnectorSubject`, and makes connectors of its own.
+check takes a `ConnectorSubject`, and creates its own connectors.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ LabCheck: TypeAlias = "Callable[[Lab], Coroutine[Any, Any, None]]"
 
 
 def _async_check(check: LabCheck) -> AsyncCheck:
-    """Convert a check to one of an asynchronous connector."""
+    """Convert a check to a check of an asynchronous connector."""
 
     @wraps(check)
     async def run(subject: ConnectorSubject) -> None:
@@ -70,7 +70,7 @@ def _async_check(check: LabCheck) -> AsyncCheck:
 
 
 def _sync_check(check: LabCheck) -> Check:
-    """Convert a check to one of a synchronous connector."""
+    """Convert a check to a check of a synchronous connector."""
 
     @wraps(check)
     def run(subject: ConnectorSubject) -> None:

@@ -2,7 +2,7 @@
 
 They use the contract's declared operations and its scenarios, so a new contract has them without
 further code. Each check takes a function that makes a new `ContractSubject`. `CHECKS` go through
-`Hub`, and `ASYNC_CHECKS` through `AsyncHub`. A contract with rules of its own adds checks of a
+`Hub`, and `ASYNC_CHECKS` through `AsyncHub`. A contract with special rules adds checks that take a
 `DeclaredLab`.
 """
 
@@ -183,7 +183,7 @@ Open: TypeAlias = Callable[[], DeclaredLab]
 
 
 def require_declared_parameters(kind: type[Vendor], operation: ContractOperation) -> None:
-    """Fail the check unless a vendor's method takes what an operation's declaration promises."""
+    """Fail the check unless a vendor's method accepts an operation's declared parameters."""
     method: Any = inspect.getattr_static(kind, operation.verb).__get__("vendor", kind)
     named = {**dict.fromkeys(operation.named), **({"key": None} if operation.keyed else {})}
     try:
@@ -305,7 +305,7 @@ async def secrets_are_not_shown(make: Open) -> None:
 
 
 async def damaged_webhooks_are_no_errors(make: Open) -> None:
-    """A webhook with damaged data yields no event, and raises no errors but those of moorage."""
+    """A webhook with damaged data yields no event, and raises only errors of moorage."""
     async with make() as lab:
         vendor = lab.subject.vendor
         for data in _DAMAGED:
@@ -328,7 +328,7 @@ async def _failure(
 ) -> ConnectorError | None:
     """Return the error of the contract's first scenario if its first request gets this response.
 
-    None if a further request made up for the answer, such as one with a new token.
+    None if the vendor overcame the response by another request, such as one with a new token.
     """
     async with make() as lab:
         lab.sandbox.fail(answer)

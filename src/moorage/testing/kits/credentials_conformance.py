@@ -137,7 +137,7 @@ async def owners_have_separate_credentials(factory: AsyncFactory) -> None:
 
 
 async def stale_credentials_are_renewed(factory: AsyncFactory) -> None:
-    """Refreshing outdated credentials requests new ones, stores them and returns them."""
+    """Refreshing outdated credentials requests new credentials, stores them and returns them."""
     renewals = Renewals()
     provider = factory(renewals)
     await provider.rotate("stripe", "acme", OLD)
@@ -161,7 +161,7 @@ async def replaced_credentials_are_not_renewed(factory: AsyncFactory) -> None:
 
 
 async def concurrent_callers_share_one_renewal(factory: AsyncFactory) -> None:
-    """If many callers renew credentials concurrently, one of them does so for all."""
+    """If many callers renew credentials concurrently, one caller does so for all."""
     renewals = Renewals(waits=True)
     provider = factory(renewals)
     await provider.rotate("stripe", None, OLD)

@@ -59,10 +59,10 @@ class CurrenciesSubject:
             sandbox's own numbers.
         day_in_force: returns the last day up to a day that has a table at the sandbox.
         close_on: removes the sandbox's tables of some days.
-        no_rates: answers by which the vendor says that it has no rates.
+        no_rates: responses by which the vendor says that it has no rates.
         refusals: error responses of the vendor, each with the error that it must raise.
-        answers: days, each with an answer of the vendor, the day and the source that its result
-            must have, and the exact value of one unit of currencies in the base.
+        answers: days, each with a response of the vendor, the day and the source that its
+            result must have, and the exact value of one unit of currencies in the base.
     """
 
     vendor: Vendor
@@ -117,7 +117,7 @@ _Open: TypeAlias = Callable[[], _Lab]
 
 
 async def a_day_has_exactly_its_rates(make: _Open) -> None:
-    """A day's rates are exactly the published ones, in the right direction."""
+    """A day's rates are exactly the published rates, in the right direction."""
     async with make() as lab:
         for day in _WORKDAYS if lab.has_history else ():
             result = await lab.rates(day)
@@ -144,7 +144,7 @@ async def a_holiday_has_the_rates_before(make: _Open) -> None:
 
 
 async def rates_are_searched_ten_days_back(make: _Open) -> None:
-    """On a day without rates, those of up to ten days earlier apply, or an error is raised."""
+    """If a day has no rates, the rates of up to ten days earlier apply, or an error is raised."""
     async with make() as lab:
         if not lab.has_history:
             return
@@ -200,7 +200,7 @@ async def history_is_refused_without_the_capability(make: _Open) -> None:
 
 
 async def no_rates_are_an_error(make: _Open) -> None:
-    """An answer without rates is an error, never an empty table."""
+    """A response without rates is an error, never an empty table."""
     async with make() as lab:
         for number, answer in enumerate(lab.subject.no_rates):
             lab.sandbox.fail(answer)
@@ -208,7 +208,7 @@ async def no_rates_are_an_error(make: _Open) -> None:
 
 
 async def a_malformed_answer_is_no_success(make: _Open) -> None:
-    """A successful answer that cannot be read is an error."""
+    """A successful response that cannot be read is an error."""
     async with make() as lab:
         for body in _MALFORMED:
             for kind in ("application/json", "text/csv"):
@@ -217,7 +217,7 @@ async def a_malformed_answer_is_no_success(make: _Open) -> None:
 
 
 async def a_refusal_has_its_type(make: _Open) -> None:
-    """Each error response raises the right error, with the vendor's answer."""
+    """Each error response raises the right error, with the vendor's response."""
     async with make() as lab:
         for number, (answer, kind) in enumerate(lab.subject.refusals):
             lab.sandbox.fail(answer)
@@ -231,7 +231,7 @@ async def a_refusal_has_its_type(make: _Open) -> None:
 
 
 async def answers_are_read_exactly(make: _Open) -> None:
-    """Each example answer is parsed to exactly its day, source and rates."""
+    """Each example response is parsed to exactly its day, source and rates."""
     async with make() as lab:
         for day, answer, result_day, source, values in lab.subject.answers:
             lab.sandbox.fail(answer)

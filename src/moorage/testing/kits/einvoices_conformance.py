@@ -155,7 +155,7 @@ async def unsupported_features_are_refused(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each error response raises the right error with the vendor's answer, and sends nothing."""
+    """Each error response raises the right error with the vendor's response, and sends nothing."""
     async with make() as lab:
         for number, (refusal, kind, code) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
@@ -183,7 +183,7 @@ async def an_uncertain_failure_is_unknown(make: Open) -> None:
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:
-    """After a lost or unreadable answer, the outcome is unknown, and nothing is sent again."""
+    """After a lost or unreadable response, the outcome is unknown, and nothing is sent again."""
     async with make() as lab:
         faults: list[Lost | AlteredAnswer] = [Lost()]
         faults += [AlteredAnswer(partial(with_body, body)) for body in _MALFORMED]
@@ -206,7 +206,7 @@ async def an_unreadable_success_is_none(make: Open) -> None:
 
 
 async def a_recipient_is_looked_up(make: Open) -> None:
-    """A known recipient can receive invoices; an unknown one is never reported as able to."""
+    """A known recipient can receive invoices; an unknown recipient is never reported as able to."""
     async with make() as lab:
         if EinvoiceCapability.LOOK_UP not in lab.capabilities:
             return
@@ -246,7 +246,7 @@ async def an_invoice_arrives(make: Open) -> None:
 
 
 def _other_document(lab: Lab) -> bytes:
-    """Return a document with another number than the usual one."""
+    """Return a document with another number than the usual document."""
     return lab.subject.sandbox.document.replace(b"2041", b"2042")
 
 
@@ -313,7 +313,7 @@ async def events_are_accepted_if_proven(make: Open) -> None:
 
 
 async def a_state_is_told_by_its_word(make: Open) -> None:
-    """Each state word of the vendor is converted; an unknown one never means success."""
+    """Each state word of the vendor is converted; an unknown word never means success."""
     async with make() as lab:
         reports, deliver = lab.subject.reports, lab.subject.deliver
         if reports is None or deliver is None:
@@ -349,7 +349,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of a vendor's answer is parsed, and its words are converted."""
+    """Each field of a vendor's response is parsed, and its words are converted."""
     async with make() as lab:
         for operation, arguments, answer, expected_fields in lab.subject.answers:
             lab.fail(answer, operation=operation)

@@ -293,7 +293,7 @@ async def failures_have_their_types(factory: Factory) -> None:
 
 
 async def an_unreadable_success_is_an_error(factory: Factory) -> None:
-    """A successful answer without content raises a vendor error, and is not retried."""
+    """A successful response without content raises a vendor error, and is not retried."""
     lab = factory()
     if lab.malform is None:
         return
@@ -365,7 +365,10 @@ async def a_large_bulk_goes_in_chunks(factory: Factory) -> None:
 
 
 async def a_repeated_bulk_sends_missing_chunks(factory: Factory) -> None:
-    """A failed chunk of a bulk does not affect other chunks; a repeat sends only missing ones."""
+    """A failed chunk of a bulk does not affect other chunks.
+
+    A repeat sends only the missing chunks.
+    """
     lab = factory()
     count = lab.vendor.limits["batch"] + 1
     lab.refuse()

@@ -12,8 +12,8 @@ def test_gather(check):
     check(ThreadGather)
 ```
 
-`CHECKS` are for `Gather`. `ASYNC_CHECKS` are for `AsyncGather`, and awaited. Each takes a function
-that makes one.
+`CHECKS` are for `Gather`. `ASYNC_CHECKS` are for `AsyncGather`, and awaited. Each check takes a
+function that makes an object to check.
 """
 
 from __future__ import annotations

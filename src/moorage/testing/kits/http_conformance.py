@@ -23,8 +23,8 @@ asynchronous, need clients of a certain kind:
 - `PROXY_CHECKS`: one that creates it from a `moorage.Proxy` and a `moorage.Tls`;
 - `GUARD_CHECKS`: one that creates it from a `moorage.OutgoingGuard` and a `moorage.Tls`.
 
-`FAILURES` is the table of failures; each row is such a check too. It has the problem, the class of
-the error, and whether the request may have been processed.
+`FAILURES` is the table of failures; each row is also a check. It has the problem, the class of the
+error, and whether the request may have been processed.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ _SHARED_CHECKS: Final = _timed_checks(
 
 
 def _sync_function(check: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
-    """Convert a check of an asynchronous HTTP client to one of a synchronous client."""
+    """Convert a check of an asynchronous HTTP client to a check of a synchronous client."""
 
     @wraps(check)
     def run_sync(factory: Callable[..., HttpClient]) -> None:

@@ -56,7 +56,7 @@ def _view(factory: Factory) -> AsyncIntegrationLogger:
 
 
 def entry(number: int) -> IntegrationLog:
-    """Return a log entry that is different for each number; every third one has all fields."""
+    """Return a log entry that is different for each number; every third entry has all fields."""
     sync_log = IntegrationLog(
         id=f"call-{number:04}",
         service=("stripe", "adyen")[number % 2],
@@ -166,7 +166,9 @@ async def new_entries_do_not_shift_pages(factory: AsyncFactory) -> None:
 
 
 async def a_page_ends_at_the_scan_limit(factory: AsyncFactory) -> None:
-    """A page ends after `scan_limit` entries and says so; the next page continues at that point.
+    """A page ends after `scan_limit` entries and states that.
+
+    The next page continues at that point.
 
     `page_of` in `moorage.domain.observation.log_pages` defines this rule. A log may have an index
     of the failures alone, or have none.

@@ -139,7 +139,7 @@ async def first_come_first_served(factory: AsyncFactory) -> None:
 
 
 async def new_callers_do_not_overtake(factory: AsyncFactory) -> None:
-    """A released slot goes to the longest waiting caller, not to a new one."""
+    """A released slot goes to the longest waiting caller, not to a new caller."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     guest = await _joins(locks, 0)

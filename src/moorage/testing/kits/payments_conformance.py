@@ -212,7 +212,7 @@ async def a_buyer_may_be_asked_to_confirm(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each error response raises the right error, and charges nobody."""
+    """Each error response raises the right error, and charges no buyer."""
     async with make() as lab:
         for number, (refusal, kind) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
@@ -245,7 +245,10 @@ async def a_failure_is_an_unknown_outcome(make: Open) -> None:
 
 
 async def a_lost_answer_charges_nothing_twice(make: Open) -> None:
-    """A payment with a lost answer is unknown; repeating its idempotency key charges only once."""
+    """A payment with a lost response is unknown.
+
+    Repeating its idempotency key charges only once.
+    """
     async with make() as lab:
         lab.sandbox.fail(Lost())
         charge_call = lab("charge", lab.order(), idempotency_key="k-1")
@@ -264,7 +267,10 @@ async def a_lost_answer_charges_nothing_twice(make: Open) -> None:
 
 
 async def an_unreadable_success_charges_nothing_twice(make: Open) -> None:
-    """A payment with an unreadable answer is unknown; a repeat with its key returns the receipt."""
+    """A payment with an unreadable response is unknown.
+
+    A repeat with its key returns the receipt.
+    """
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
             key = f"k-{number}"
@@ -283,7 +289,7 @@ async def an_unreadable_success_charges_nothing_twice(make: Open) -> None:
 
 
 async def an_unreadable_step_is_completed_once(make: Open) -> None:
-    """If a step's answer is unreadable, repeating the idempotency key completes the operation."""
+    """If a step's response is unreadable, repeating the idempotency key completes the operation."""
     async with make() as lab:
         part = Money("50.00", "EUR")
         for step in range(_STEPS):
@@ -409,7 +415,7 @@ async def another_account_takes_over(make: Open) -> None:
 
 
 async def a_possible_payment_stays_at_its_account(make: Open) -> None:
-    """A payment with a lost answer is never tried at another vendor, even after a reload."""
+    """A payment with a lost response is never tried at another vendor, even after a reload."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         charge_call = lab("charge", lab.order(), idempotency_key="k-1")
@@ -424,7 +430,10 @@ async def a_possible_payment_stays_at_its_account(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """The caller's extra options for this vendor are sent; those for other vendors are ignored."""
+    """The caller's extra options for this vendor are sent.
+
+    Options for other vendors are ignored.
+    """
     async with make() as lab:
         option, word = lab.subject.option
         extra_options = {lab.subject.vendor.name: option, "another": {"other-option": "1"}}

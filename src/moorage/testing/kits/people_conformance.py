@@ -335,7 +335,7 @@ async def a_member_joins_once(make: Open) -> None:
 
 
 async def a_missing_group_is_an_error(make: Open) -> None:
-    """Nobody can be added to, or removed from, a missing group or another directory's group."""
+    """No person can be added to, or removed from, a missing group or another directory's group."""
     async with make() as lab:
         if PeopleCapability.GROUPS not in lab.capabilities:
             return
@@ -377,7 +377,7 @@ async def unsupported_features_are_refused(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each error response raises the right error with the vendor's answer, and creates nothing."""
+    """Each error response raises the right error with the response, and creates nothing."""
     async with make() as lab:
         for number, (refusal, kind, *codes) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
@@ -401,7 +401,7 @@ async def a_pause_is_obeyed(make: Open) -> None:
 
 
 async def a_lost_creation_is_found(make: Open) -> None:
-    """After a lost answer, an account is found by its names and not created twice."""
+    """After a lost response, an account is found by its names and not created twice."""
     async with make() as lab:
         unreadable = [AlteredAnswer(partial(with_body, body)) for body in _MALFORMED]
         faults: tuple[Lost | AlteredAnswer, ...] = (Lost(), *unreadable)
@@ -451,7 +451,7 @@ async def an_uncertain_failure_is_unknown(make: Open) -> None:
 
 
 async def unreadable_answers_are_no_values(make: Open) -> None:
-    """An unreadable answer raises VendorFailed."""
+    """An unreadable response raises VendorFailed."""
     async with make() as lab:
         ref = (await lab.create()).ref
         for body in _MALFORMED:
@@ -468,7 +468,10 @@ async def unreadable_answers_are_no_values(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """The caller's extra options for this vendor are sent; those for other vendors are ignored."""
+    """The caller's extra options for this vendor are sent.
+
+    Options for other vendors are ignored.
+    """
     async with make() as lab:
         own_options = dict([lab.subject.option])
         extra = {lab.subject.vendor.name: own_options, "another": {"other": "1"}}
@@ -498,7 +501,7 @@ async def requests_have_their_values(make: Open) -> None:
 
 
 async def answers_are_read(make: Open) -> None:
-    """Each answer is parsed as the vendor's documentation defines."""
+    """Each response is parsed as the vendor's documentation defines."""
     async with make() as lab:
         ref = (await lab.create()).ref
         for answer, fields in lab.subject.answers:

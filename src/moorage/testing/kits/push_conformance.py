@@ -64,8 +64,8 @@ class PushSubject:
         vendor: an account at the sandbox.
         sandbox: the sandbox, which records what each device received.
         refusals: error responses of the vendor, each with the error that it must raise.
-        pause: an answer by which the vendor asks for a pause, and the seconds of the pause.
-        unreadable: an answer with the status of a success that does not confirm anything.
+        pause: a response by which the vendor asks for a pause, and the seconds of the pause.
+        unreadable: a response with the status of a success that does not confirm anything.
         secrets: texts that no repr, error, event or log entry may contain, such as a private key.
     """
 
@@ -185,7 +185,7 @@ async def a_doubtful_outcome_is_unknown(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each error response raises the right error with the vendor's answer, and is not retried."""
+    """Each error response raises the right error with the vendor's response, and is not retried."""
     async with make() as lab:
         for number, (refusal, kind) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
@@ -203,7 +203,10 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def each_device_has_its_outcome(make: Open) -> None:
-    """Each notification of a batch has its own outcome; a lost one is not reported as sent."""
+    """Each notification of a batch has its own outcome.
+
+    A lost notification is not reported as sent.
+    """
     async with make() as lab:
         sandbox = lab.subject.sandbox
         await lab("send", lab.message())

@@ -220,7 +220,10 @@ async def an_address_is_checked(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """The caller's extra options for this vendor are sent; those for other vendors are ignored."""
+    """The caller's extra options for this vendor are sent.
+
+    Options for other vendors are ignored.
+    """
     async with make() as lab:
         options, seen_bytes = lab.subject.option
         extra_options = {lab.subject.vendor.name: options, "another": {"other_option": "1"}}

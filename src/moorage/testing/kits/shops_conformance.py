@@ -1,7 +1,7 @@
 """Checks for every shop vendor.
 
-The most important ones are about repeats: whichever answer is lost, a parcel is shipped once and a
-refund is paid once. Other checks make sure that no order is lost between pages, and that no
+The most important ones are about repeats: whichever response is lost, a parcel is shipped once and
+a refund is paid once. Other checks make sure that no order is lost between pages, and that no
 unknown word of the vendor is read as a success.
 
 Each check takes a function that makes a new `ShopsSubject`: the vendor, its sandbox, and what the
@@ -70,7 +70,7 @@ Open: TypeAlias = Callable[[], Lab]
 _JSON: Final = {"Content-Type": "application/json"}
 _MALFORMED: Final = (b"{}", b"null", b"", b"<html></html>", b'{"data": {"order": {}}}')
 _MOST_STEPS: Final = 6
-"""The number of requests, at most, of which each may lose its answer."""
+"""The number of requests, at most, of which each may lose its response."""
 
 
 async def an_order_is_read_in_full(make: Open) -> None:
@@ -124,7 +124,7 @@ async def pages_lose_no_order(make: Open) -> None:
 
 
 async def _list_orders(lab: Lab, changed: list[str]) -> list[ShopOrder]:
-    """Read all pages of orders, and change the given ones after the first page."""
+    """Read all pages of orders, and change the given orders after the first page."""
     orders: list[ShopOrder] = []
     page: OrderPage = await lab("orders", OrderQuery(limit=2))
     for id_ in changed:
@@ -176,7 +176,7 @@ async def a_parcel_leaves_once(make: Open) -> None:
 
 
 async def a_lost_answer_ships_nothing_twice(make: Open) -> None:
-    """Whichever answer is lost, a parcel is shipped once, and only then reported as shipped."""
+    """Whichever response is lost, a parcel is shipped once, and only then reported as shipped."""
     for step in range(_MOST_STEPS):
         for with_lines in (False, True):
             async with make() as lab:
@@ -196,7 +196,7 @@ async def a_lost_answer_ships_nothing_twice(make: Open) -> None:
 
 
 async def a_parcel_without_number_is_uncertain(make: Open) -> None:
-    """Without a tracking number, a lost answer never leads to a second parcel.
+    """Without a tracking number, a lost response never leads to a second parcel.
 
     A vendor may refuse such a parcel before it is sent.
     """
@@ -245,7 +245,7 @@ async def a_part_is_shipped(make: Open) -> None:
 
 
 async def a_refund_is_paid_once(make: Open) -> None:
-    """Whichever answer is lost, a refund is paid exactly once, and a repeat returns it."""
+    """Whichever response is lost, a refund is paid exactly once, and a repeat returns it."""
     for step in range(-1, _MOST_STEPS):
         async with make() as lab:
             if ShopsCapability.REFUND not in lab.capabilities:
@@ -314,7 +314,7 @@ async def stock_and_price_are_set(make: Open) -> None:
 
 
 async def stock_is_compared(make: Open) -> None:
-    """Setting the stock fails if the current stock is not the expected one."""
+    """Setting the stock fails if the current stock differs from the expected stock."""
     async with make() as lab:
         if ShopsCapability.COMPARE_STOCK not in lab.capabilities:
             return
@@ -342,7 +342,7 @@ async def an_unknown_order_is_refused(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each error response raises the right error, with the vendor's code and answer."""
+    """Each error response raises the right error, with the vendor's code and response."""
     async with make() as lab:
         for count, (refusal, kind, code) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
@@ -352,7 +352,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_malformed_answer_is_no_success(make: Open) -> None:
-    """For every operation, a successful answer without content is an error."""
+    """For every operation, a successful response without content is an error."""
     async with make() as lab:
         order, item = await lab.order(1), await lab.item()
         for answer in uncertain_answers(lab.subject.refusals[0][0]):

@@ -124,7 +124,7 @@ async def a_failed_request_is_not_repeated(make: Open) -> None:
 
 
 async def a_lost_answer_is_looked_up(make: Open) -> None:
-    """After a lost answer the envelope is looked up by its idempotency key, and not sent again."""
+    """After a lost response the envelope is looked up by its key, and not sent again."""
     async with make() as lab:
         lab.fail(Lost())
         receipts = [await lab("send", request(), idempotency_key="k-1") for _ in range(2)]
@@ -173,7 +173,7 @@ async def an_uncertain_failure_is_unknown(make: Open) -> None:
 
 
 async def an_unreadable_success_is_no_success(make: Open) -> None:
-    """An unreadable answer is not reported as a success, and nothing is sent twice."""
+    """An unreadable response is not reported as a success, and nothing is sent twice."""
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
             lab.fail(Response(200, _JSON, body))
@@ -251,7 +251,7 @@ async def an_unknown_word_is_unknown(make: Open) -> None:
 
 
 async def an_answer_is_about_its_envelope(make: Open) -> None:
-    """An answer about another envelope is an error."""
+    """A response about another envelope is an error."""
     async with make() as lab:
         ref = await _send_request(lab)
         lab.fail_with_unknown_word("another-envelope")
@@ -354,7 +354,7 @@ async def unsupported_features_are_refused(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each error response raises the right error with the vendor's answer, and sends nothing."""
+    """Each error response raises the right error with the vendor's response, and sends nothing."""
     async with make() as lab:
         for number, (refusal, kind, code) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
@@ -382,7 +382,10 @@ async def a_pause_is_obeyed(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """The caller's extra options for this vendor are sent; those for other vendors are ignored."""
+    """The caller's extra options for this vendor are sent.
+
+    Options for other vendors are ignored.
+    """
     async with make() as lab:
         name, option = lab.subject.option
         extra = {lab.subject.vendor.name: {name: option}, "another": {"other_option": "1"}}

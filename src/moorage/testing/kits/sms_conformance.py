@@ -64,7 +64,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_message_is_sent(make: Open) -> None:
-    """A message is sent once; its receipt has its state and the vendor's whole answer."""
+    """A message is sent once; its receipt has its state and the vendor's whole response."""
     async with make() as lab:
         receipt: SmsReceipt = await lab("send", lab.message())
         require(lab.subject.sent() == 1, "One message was not sent once.")
@@ -179,7 +179,7 @@ async def a_scheduled_text_can_be_cancelled(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each error response raises the right error, with the vendor's answer."""
+    """Each error response raises the right error, with the vendor's response."""
     async with make() as lab:
         for number, (answer, kind, *codes) in enumerate(lab.subject.refusals):
             for key in (None, f"k-{number}"):
@@ -209,7 +209,7 @@ async def an_outage_is_no_refusal(make: Open) -> None:
 
 
 async def a_malformed_answer_is_no_success(make: Open) -> None:
-    """A successful answer without content is an error, and nothing is sent again."""
+    """A successful response without content is an error, and nothing is sent again."""
     async with make() as lab:
         for body in _MALFORMED:
             lab.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body))
@@ -220,7 +220,7 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
 
 
 async def an_unreadable_success_is_unknown(make: Open) -> None:
-    """After an unreadable answer the outcome is unknown, and nothing is sent twice."""
+    """After an unreadable response the outcome is unknown, and nothing is sent twice."""
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
             lab.sandbox.fail(AlteredAnswer(partial(with_body, body)))
@@ -241,7 +241,7 @@ async def an_unreadable_success_is_unknown(make: Open) -> None:
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:
-    """After a lost answer the outcome is unknown, and a call with the same key sends nothing."""
+    """After a lost response the outcome is unknown, and a call with the same key sends nothing."""
     async with make() as lab:
         if any(
             service.idempotency_header is not None
@@ -270,7 +270,10 @@ async def an_unknown_status_is_kept(make: Open) -> None:
 
 
 async def each_message_of_a_batch_has_its_result(make: Open) -> None:
-    """A refused message of a batch does not affect others; a repeat sends only the missing ones."""
+    """A refused message of a batch does not affect others.
+
+    A repeat sends only the missing messages.
+    """
     async with make() as lab:
         answer, kind = lab.subject.refusals[0][:2]
         messages = [lab.message(f"Number {number}.") for number in range(3)]
@@ -303,7 +306,10 @@ async def each_message_of_a_batch_has_its_result(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """The caller's extra options for this vendor are sent; those for other vendors are ignored."""
+    """The caller's extra options for this vendor are sent.
+
+    Options for other vendors are ignored.
+    """
     async with make() as lab:
         extra_options = {
             lab.subject.vendor.name: dict([lab.subject.option]),

@@ -26,9 +26,10 @@ def test_store_at_its_bound(check):
 
 `CHECKS` take a function that returns a store; others may use the same store, because each check
 uses its own keys. `TIMED_CHECKS` take a function that returns a store, and a function that makes
-the store's time pass: `time.sleep`, or that of a virtual clock. `BOUNDED_CHECKS` take a function
-with one argument, the number of unexpired states that the empty store may hold. `ASYNC_CHECKS`,
-`ASYNC_TIMED_CHECKS` and `ASYNC_BOUNDED_CHECKS` are for `AsyncStateStorage`, and awaited.
+the store's time pass: `time.sleep`, or the `advance` of a virtual clock. `BOUNDED_CHECKS` take a
+function with one argument, the number of unexpired states that the empty store may hold.
+`ASYNC_CHECKS`, `ASYNC_TIMED_CHECKS` and `ASYNC_BOUNDED_CHECKS` are for `AsyncStateStorage`, and
+awaited.
 
 A store whose `claims_only` is True takes `CLAIM_CHECKS` and `TIMED_CLAIM_CHECKS` instead of the
 first two, or `ASYNC_CLAIM_CHECKS` and `ASYNC_TIMED_CLAIM_CHECKS`.

@@ -234,7 +234,7 @@ async def ranges_are_exact(factory: Factory) -> None:
 
 
 async def conditions_hold_when_reading(factory: Factory) -> None:
-    """`if_none_match` skips an unchanged object, and `if_match` refuses a changed one."""
+    """`if_none_match` skips an unchanged object, and `if_match` refuses a changed object."""
     storage, key = factory().storage, _key()
     etag = (await storage.upload(key, b"first")).etag
     unchanged_download = await storage.download(key, if_none_match=etag)

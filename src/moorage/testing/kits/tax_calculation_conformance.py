@@ -1,7 +1,7 @@
 """Checks for every tax calculation vendor.
 
 The most important ones are about money: the parts of a calculation add up, a sale is recorded once
-with the calculated tax, whichever answer is lost, and an answer about another sale is never
+with the calculated tax, whichever response is lost, and a response about another sale is never
 accepted.
 
 Each check takes a function that makes a new `TaxCalculationSubject`: the vendor, its sandbox, and
@@ -53,7 +53,7 @@ _AMOUNTS: Final = tuple(
     )
 )
 _MOST_STEPS: Final = 3
-"""The number of requests, at most, of which each may lose its answer."""
+"""The number of requests, at most, of which each may lose its response."""
 
 Factory: TypeAlias = Callable[[], TaxCalculationSubject]
 Check: TypeAlias = Callable[[Factory], None]
@@ -135,7 +135,7 @@ async def amounts_are_exact(make: Open) -> None:
 
 
 async def a_sale_is_recorded_once(make: Open) -> None:
-    """Whichever answer is lost, a sale is recorded once with its tax; a repeat returns it."""
+    """Whichever response is lost, a sale is recorded once with its tax; a repeat returns it."""
     for step in range(-1, _MOST_STEPS):
         async with make() as lab:
             if TaxCapability.RECORDS not in lab.capabilities:
@@ -189,7 +189,7 @@ async def a_reference_is_recorded_once(make: Open) -> None:
 
 
 async def a_part_is_reversed_once(make: Open) -> None:
-    """Whichever answer is lost, a part of a sale is reversed once, with negative tax."""
+    """Whichever response is lost, a part of a sale is reversed once, with negative tax."""
     for step in range(-1, _MOST_STEPS):
         async with make() as lab:
             if TaxCapability.REVERSALS not in lab.capabilities:
@@ -280,7 +280,7 @@ async def a_reversal_fits_its_sale(make: Open) -> None:
 
 
 async def a_malformed_answer_is_no_tax(make: Open) -> None:
-    """An answer without content, or about another sale, is an error and never a tax of zero."""
+    """A response without content, or about another sale, is an error and never a tax of zero."""
     for body in _MALFORMED:
         async with make() as lab:
             lab.sandbox.fail(Response(200, _JSON, body))
@@ -310,7 +310,7 @@ async def unsupported_features_are_refused(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each error response raises the right error, with the vendor's code and answer."""
+    """Each error response raises the right error, with the vendor's code and response."""
     async with make() as lab:
         for count, (answer, kind, code) in enumerate(lab.subject.refusals):
             lab.sandbox.fail(answer)
@@ -344,7 +344,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of a vendor's answer is parsed, and its codes become the contract's values."""
+    """Each field of a vendor's response is parsed, and its codes become the contract's values."""
     async with make() as lab:
         for answer, sale, expected_fields in lab.subject.answers:
             lab.sandbox.fail(answer)

@@ -96,7 +96,7 @@ async def an_outage_is_no_verdict(make: Open) -> None:
 
 
 async def a_malformed_answer_is_no_verdict(make: Open) -> None:
-    """A successful answer without content is an error, neither valid nor invalid."""
+    """A successful response without content is an error, neither valid nor invalid."""
     for body in _MALFORMED:
         async with make() as lab:
             lab.sandbox.fail(Response(200, _JSON, body))
@@ -114,7 +114,7 @@ async def a_wrong_address_is_no_verdict(make: Open) -> None:
 
 
 async def an_answer_is_about_its_number(make: Open) -> None:
-    """An answer about another number is an error."""
+    """A response about another number is an error."""
     async with make() as lab:
         lab.sandbox.fail(lab.subject.other)
         await lab.refused(VendorFailed, lab.check(), "An answer about another number")
@@ -179,7 +179,7 @@ async def unsupported_features_are_refused(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each error response raises the right error, with the vendor's code and answer."""
+    """Each error response raises the right error, with the vendor's code and response."""
     async with make() as lab:
         for count, (answer, kind, code) in enumerate(lab.subject.refusals):
             # Two responses, because a refused token is replaced by a new one.
@@ -217,7 +217,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of a vendor's answer is parsed, and its codes become the contract's values."""
+    """Each field of a vendor's response is parsed, and its codes become the contract's values."""
     async with make() as lab:
         for answer, options, expected_fields in lab.subject.answers:
             lab.sandbox.fail(answer)

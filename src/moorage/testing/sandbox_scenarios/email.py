@@ -82,7 +82,7 @@ async def look_up(vendor: ScenarioVendor) -> Any:
 
 
 async def list_suppressions(vendor: ScenarioVendor) -> Any:
-    """List the suppressed addresses, and remove one that is not suppressed."""
+    """List the suppressed addresses, and remove an address that is not suppressed."""
     page = await vendor("suppressions")
     await vendor("remove_suppression", "ada@example.com")
     return page.items == ()

@@ -220,8 +220,8 @@ async def subscribe(
         vendor: runs the operations.
         quantity: number of pieces.
         at_period_end: True to cancel at the end of the period.
-        source: True to use a stored means of payment, False if the buyer provides one; by default
-            True if the fixture has a stored one.
+        source: True to use a stored means of payment, False if the buyer provides one; by
+            default True if the fixture has a stored means.
     """
     values = vendor.fixture.vendor_values
     consent = values.get("consent")

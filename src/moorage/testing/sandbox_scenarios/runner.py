@@ -41,7 +41,10 @@ class ScenarioVendor:
         return await await_if_needed(getattr(self.operations, operation)(*arguments, **named))
 
     async def ref(self, operation: str, *arguments: Any, **named: Any) -> Ref:
-        """Return the reference in an operation's result; without a result, an invented one."""
+        """Return the reference in an operation's result.
+
+        Without a result, an invented reference.
+        """
         if not self.is_supported:
             return Ref.parse(f"{self.name}:{self.name}:1")
         ref: Ref = (await self(operation, *arguments, **named)).ref

@@ -121,7 +121,7 @@ async def buy_label(vendor: ScenarioVendor, key: str = "1") -> Ref:
 
 
 async def recoverable_label(vendor: ScenarioVendor) -> Any:
-    """Buy a label that can be found if its answer is lost."""
+    """Buy a label that can be found if its response is lost."""
     request = purchase(vendor, parcel(vendor), recoverable=True)
     return (await vendor("create_shipment", request, idempotency_key="1")).state
 

@@ -70,7 +70,7 @@ async def balance(vendor: ScenarioVendor) -> Any:
 
 
 async def opt_outs(vendor: ScenarioVendor) -> Any:
-    """List the opt-outs, remove those of one number, and check that none are left."""
+    """List the opt-outs, remove the opt-outs of one number, and check that none are left."""
     page = await vendor("opt_outs")
     await vendor("remove_opt_out", PHONE)
     found_opt_outs = await vendor("find_opt_outs", PHONE, account=vendor.name)

@@ -129,7 +129,7 @@ class Notice:
         return attrs.asdict(self)
 
     def deliver(self, timeout: float = 10.0) -> int:
-        """Send the webhook to its URL, and return the status of the answer.
+        """Send the webhook to its URL, and return the status of the response.
 
         Args:
             timeout: seconds for the application to answer.
@@ -197,9 +197,9 @@ class Replays:
         conflict: makes the error response to a key that was used for another request before; if
             None, the content of a repeated request does not matter.
         headers: fields that are added to a repeated response.
-        refusals: tells which error responses are replayed, besides successes; by default none.
+        refusals: decides which error responses are replayed, besides successes; by default none.
         header: header that carries the key, for `once`.
-        by_path: True if each path has keys of its own, for `once`.
+        by_path: True if each path has its own keys, for `once`.
         longest: number of characters that a key may have, for `once`.
         invalid: makes the error response to a key that is empty or too long, for `once`; if None,
             every key is accepted.
@@ -218,7 +218,7 @@ class Replays:
         """Return an idempotency key's stored response, or execute the request and store it.
 
         Args:
-            key: the idempotency key, with anything else that tells keys apart at the vendor.
+            key: the idempotency key, with anything else that distinguishes keys at the vendor.
             content: the content of the request, which must be equal to that of the first request
                 with the key.
             execute: executes the request.
@@ -241,7 +241,7 @@ class Replays:
         """Return a route handler that repeats the first response for each idempotency key.
 
         Args:
-            handle: executes a request without a key, and the first one with a key.
+            handle: executes a request without a key, and the first request with a key.
         """
 
         def respond(request: SandboxRequest, **names: str) -> Response:
@@ -280,9 +280,8 @@ class Sandbox:
     The annotated names with a value in a subclass become fields and arguments of its constructor,
     as by `attrs.define`, unless it has an `__init__`; `state_field` makes a field without argument.
     A subclass declares its `routes`: patterns, such as `"POST /v1/things/{id}"`, each with the
-    method that executes it. The method takes the request, and the values of the braces by name.
-    It needs no lock of its own: requests are executed one at a time. `check_access` is called
-    first.
+    method that executes it. The method takes the request, and the values of the braces by name. It
+    needs no lock, because requests are executed one at a time. `check_access` is called first.
 
     Attributes:
         hosts: the names under which the real vendor is reached.
@@ -360,9 +359,9 @@ class Sandbox:
     def fail(
         self, *answers: Response | ConnectorError | Lost | SlowAnswer | AlteredAnswer | None
     ) -> None:
-        """Answer the next requests with these responses, errors or faults, one each.
+        """Respond to the next requests with these responses, errors or faults, one each.
 
-        A value of None answers its request as usual.
+        For a value of None, the sandbox responds to the request as usual.
 
         Raises:
             InvalidData: a value is none of these, such as a bare status.
@@ -408,7 +407,7 @@ class Sandbox:
             return planned.change(response) if isinstance(planned, AlteredAnswer) else response
 
     def at(self, path: str) -> Sandbox:
-        """Return the sandbox for a path: one from `mounts`, or this one."""
+        """Return the sandbox for a path: a sandbox from `mounts`, or this one."""
         return self.mounts.get(path, self)
 
     def route(self, method: str, path: str) -> str | None:
@@ -418,7 +417,7 @@ class Sandbox:
         return next((route for route, pattern, _ in table if pattern.fullmatch(line)), None)
 
     def delay(self) -> float:
-        """Return by how many seconds the next response is delayed."""
+        """Return the seconds by which the next response is delayed."""
         with self._lock:
             planned = self._next[0] if self._next else None
             return planned.seconds if isinstance(planned, SlowAnswer) else 0.0
@@ -444,7 +443,7 @@ class Sandbox:
             yield server
 
     def behave(self, received: ReceivedRequest) -> Behaviour:
-        """Return the behaviour by which a local server answers this request like the sandbox."""
+        """Return the behaviour by which a local server responds like the sandbox."""
         url = urlsplit(received.target)
         request = SandboxRequest(
             received.method,

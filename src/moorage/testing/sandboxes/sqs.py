@@ -1,6 +1,6 @@
 """A local sandbox that imitates sending to Amazon SQS.
 
-Only the named queues exist. The limits on messages are those of SQS.
+Only the named queues exist. The limits on messages are the same as at SQS.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ class BankSandbox(Sandbox, ABC):
         return 0
 
     def submitted_count(self) -> int:
-        """Return the number of payments that the bank was told to execute."""
+        """Return the number of payments that the bank was asked to execute."""
         return self.payment_count()
 
 

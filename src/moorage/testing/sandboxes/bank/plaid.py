@@ -38,7 +38,7 @@ _NO_RESULTS: Final[Mapping[str, Any]] = {
     ),
     "payroll_income_results": (),
 }
-"""The results of a session with products other than those that moorage asks for."""
+"""The results of a session with products that moorage does not request."""
 LINK: Final[Mapping[str, Any]] = {
     "client_name!": str,
     "language!": str,

@@ -63,7 +63,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
 
     Attributes:
         tokens: the endpoint that grants access tokens.
-        items: all events, cancelled ones too, by id.
+        items: all events by id, including cancelled ones.
         busy: busy times by address.
     """
 

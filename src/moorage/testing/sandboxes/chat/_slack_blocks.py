@@ -1,4 +1,4 @@
-"""Slack's message blocks: their rules, and how people see them."""
+"""Slack's message blocks: their rules, and their appearance to people."""
 
 from __future__ import annotations
 

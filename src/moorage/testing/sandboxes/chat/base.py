@@ -60,7 +60,7 @@ def without_markdown(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def as_dict(value: Any) -> dict[str, Any]:
-    """Return a JSON object; an empty one for any other value."""
+    """Return a JSON object; an empty dictionary for any other value."""
     return value if is_object(value) else {}
 
 

@@ -122,13 +122,13 @@ class SlackSandbox(ChatSandbox):
         thread: str | None = None,
         subtype: str | None = None,
     ) -> base.Notice:
-        """Show a message that somebody wrote in the channel `orders`, and send its event.
+        """Show a message that a person wrote in the channel `orders`, and send its event.
 
         Args:
             text: text of the message, in Slack's markup.
             url: address of the application.
-            sender: id of the user; one that begins with B is a bot.
-            thread: timestamp of the message that it answers.
+            sender: id of the user; an id that begins with B is a bot.
+            thread: timestamp of the message to which it replies.
             subtype: Slack's word for a special kind of message.
         """
         stamp = self._stamp()

@@ -102,7 +102,7 @@ class TelegramSandbox(ChatSandbox):
     def receive(
         self, text: str, *, url: str = "", sender: int = 7, bot: bool = False, edited: bool = False
     ) -> base.Notice:
-        """Show a message that somebody wrote in the group, and send its update.
+        """Show a message that a person wrote in the group, and send its update.
 
         Args:
             text: text of the message.

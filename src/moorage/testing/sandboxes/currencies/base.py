@@ -64,7 +64,7 @@ class CurrencySandbox(Sandbox, ABC):
         self._closed: set[date] = set(self.holidays)
 
     def publish(self, day: date, prices: Mapping[str, str]) -> None:
-        """Publish a table with these currency prices instead of the usual ones."""
+        """Publish a table with these currency prices instead of the usual prices."""
         self._published[day] = dict(prices)
         self._closed.discard(day)
 
@@ -88,7 +88,7 @@ class CurrencySandbox(Sandbox, ABC):
         return {currency: _price_of_day(price, day) for currency, price in self.prices.items()}
 
     def day_in_force(self, day: date) -> date:
-        """Return the latest day, at most this one, for which the bank published a table."""
+        """Return the latest day, up to this one, for which the bank published a table."""
         candidate = min(day, max(self.today(), *self._published, date.min))
         while not self.table(candidate):
             candidate -= timedelta(days=1)

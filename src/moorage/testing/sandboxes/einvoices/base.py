@@ -27,7 +27,7 @@ DOCUMENT: Final = (
     ' xmlns:cbc="urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2">'
     "<cbc:ID>Größe-2041</cbc:ID></Invoice>"
 ).encode()
-"""A document that is recognised as an invoice, without the content of one."""
+"""A document that is recognised as an invoice, but has no invoice content."""
 FA3: Final = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     '<Faktura xmlns="http://crd.gov.pl/wzor/2025/06/25/13775/">'
@@ -35,7 +35,7 @@ FA3: Final = (
     "<Podmiot2><DaneIdentyfikacyjne><NIP>5252248481</NIP></DaneIdentyfikacyjne></Podmiot2>"
     "<Fa><P_2>Łódź-2041</P_2><RodzajFaktury>VAT</RodzajFaktury></Fa></Faktura>"
 ).encode()
-"""A document that is recognised as an FA(3) file, without the content of one."""
+"""A document that is recognised as an FA(3) file, but has no invoice content."""
 URL: Final = "https://erp.example/hooks/einvoices"
 TOKEN: Final = "for-einvoice-webhooks-of-the-sandbox-only"
 

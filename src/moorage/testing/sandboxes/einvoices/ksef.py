@@ -1,7 +1,8 @@
 """A local sandbox that imitates KSeF's API 2.0.
 
 It decrypts tokens and invoices as KSeF does, and compares their sizes and digests. An invoice waits
-until `deliver` checks it; a second one of the same seller, kind and number is then a duplicate.
+until `deliver` checks it; a second invoice with the same seller, kind and number is then a
+duplicate.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ _PARTICIPANT: Final = {
 
 @attrs.define(kw_only=True)
 class Submission:
-    """A submitted document, and the answer of the recipient's access point."""
+    """A submitted document, and the response of the recipient's access point."""
 
     recipient: str
     document: bytes

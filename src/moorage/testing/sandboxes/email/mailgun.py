@@ -95,7 +95,7 @@ class MailgunSandbox(EmailSandbox):
         api_key: credentials that requests must have.
         domain: the sending domain.
         templates: the names of the existing templates.
-        page: number of rows of statistics that an answer may have.
+        page: number of rows of statistics that a response may have.
     """
 
     hosts = ("api.mailgun.net", "api.eu.mailgun.net")

@@ -2,8 +2,8 @@
 
 Magic addresses: refused@example.com is refused, and greylisted@example.com is refused temporarily.
 A message to throttled@example.com exceeds the rate limit. For outage@example.com the server closes
-the connection; for lost@example.com it closes the connection after it has accepted the message,
-but before it answers. Senders at unverified.example are refused.
+the connection; for lost@example.com it closes the connection after it has accepted the message, but
+before it replies. Senders at unverified.example are refused.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class SmtpSandbox:
         delivered: the accepted messages.
         envelopes: the sender and the recipients of each accepted message.
         said: the commands that the server received, without secrets.
-        refusals: answers to the next recipients, one for each.
+        refusals: responses to the next recipients, one for each.
         greeting, invitation, taken: the server's replies to a new connection, to DATA, and to a
             message.
         leaves_at: the command at which the server closes the connection; None to never close it.
@@ -126,7 +126,7 @@ class _Conversation(StreamRequestHandler):
         return sandbox
 
     def handle(self) -> None:
-        """Answer SMTP commands until the client leaves."""
+        """Respond to SMTP commands until the client disconnects."""
         sandbox = self.sandbox
         self.sender: str | None = None
         self.recipients: list[str] = []

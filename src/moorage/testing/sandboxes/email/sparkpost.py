@@ -171,7 +171,7 @@ class SparkPostSandbox(EmailSandbox):
 
         Args:
             url: the address of the webhook.
-            *events: the events, such as `{"message_event": {...}}`; an empty one is a test.
+            *events: the events, such as `{"message_event": {...}}`; an empty list is a test.
             oauth2: True to send the bearer token in place of the name and the password.
         """
         password = b64encode(self.password.encode()).decode()

@@ -39,7 +39,7 @@ PAYMENT: Final[dict[str, type]] = {
     **typed(int, "captureDelayHours fraudOffset"),
     **typed(list, "lineItems splits subMerchants"),
 }
-"""The fields of a payment, and what each is."""
+"""The fields of a payment, each with its description."""
 
 DETAILS: Final[dict[str, type]] = {
     "authenticationData": dict,

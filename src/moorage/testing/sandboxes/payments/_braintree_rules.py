@@ -44,13 +44,13 @@ _AMOUNT: Final = re.compile(r"[0-9]{1,10}(?:\.[0-9]{2})?")
 _MAGIC: Final = re.compile(r"fake-(?:processor-declined|gateway-rejected)-([0-9A-Z_]+)-nonce")
 _NONCES: Final = frozenset({"fake-valid-nonce", "fake-valid-visa-nonce"})
 VAULTED: Final = "paymentmethod_vaulted"
-"""The id of a means in the vault that can be charged."""
+"""The id of a payment method in the vault that can be charged."""
 
 
 def errors(
     name: str | None, message: str, class_: str, code: str | None = None, status: int = 200
 ) -> Refusal:
-    """Return Braintree's answer with an error."""
+    """Return Braintree's response with an error."""
     details = {"errorType": "developer_error", "errorClass": class_}
     details |= {} if code is None else {"legacyCode": code}
     error = {"message": message, "extensions": details}

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import SandboxRequest
 
 _UNITS: Final = {"weekly": (7, 52), "monthly": (30, 12), "yearly": (365, 1)}
-"""For each unit, its days, and the most of it between two charges."""
+"""For each unit of time, its length in days, and the longest interval between two charges in that
+unit.
+"""
 _ENDED: Final = frozenset({"cancelled", "finished", "customer_approval_denied"})
 _DAYS_TO_CHARGE: Final = 3
 _MOST_CHANGES: Final = 10

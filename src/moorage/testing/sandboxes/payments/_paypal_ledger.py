@@ -22,7 +22,7 @@ _DAYS: Final = 29 * 86_400
 _DECLINES: Final = "declined-"
 
 Resource = dict[str, Any]
-"""An order, or what was done under it, as PayPal shows it."""
+"""An order, or an authorisation, capture or refund of it, as PayPal shows it."""
 
 
 class PayPalLedger(Sandbox):

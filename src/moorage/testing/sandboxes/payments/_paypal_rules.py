@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 Rule: TypeAlias = Any
-"""The most letters of a text, the words that it may be, a type, or rules of what is in it."""
+"""A rule for a value: the largest number of letters, the allowed words, a type, or rules for its
+parts.
+"""
 
 _VALUE: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _WHOLE_CURRENCIES: Final = frozenset({"HUF", "JPY", "TWD"})
@@ -128,7 +130,7 @@ def unprocessable(issue: str) -> Refusal:
 
 
 def checked_body(body: object, rule: Rule) -> dict[str, Any]:
-    """Return a valid body; refuse one with an unknown field or a broken rule."""
+    """Return a valid body; refuse a body with an unknown field or a broken rule."""
     field_problem = next(_field_problems(body, rule, ""), None)
     if field_problem is not None:
         raise Refusal(refusal(400, "INVALID_REQUEST", *field_problem))

@@ -120,7 +120,7 @@ def check_lines(fields: Mapping[str, str]) -> None:
 
 
 def link_items(fields: Mapping[str, str], key: str) -> Iterator[dict[str, Any]]:
-    """Return a payment link's lines with totals; there must be at least one."""
+    """Return a payment link's lines with totals; there must be at least one item."""
     number = 0
     while not number or f"line_items[{number}][quantity]" in fields:
         price = f"line_items[{number}][price_data]"

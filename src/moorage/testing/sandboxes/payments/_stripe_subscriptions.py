@@ -148,7 +148,7 @@ class StripeSubscriptions:
         return stripe_reply(subscription)
 
     def cancel(self, _: dict[str, str], id: str) -> Response:
-        """Cancel a subscription; a repeat is answered with "not found"."""
+        """Cancel a subscription; a repeat gets the response "not found"."""
         subscription = resource_in(self.subscriptions, id)
         if subscription["status"] == "canceled":
             text = f"No such subscription: '{id}'"

@@ -157,7 +157,7 @@ class AdyenSandbox(Sandbox):
 
         Args:
             psp: the payment's PSP reference.
-            word: the outcome, as one of Adyen's words.
+            word: the outcome, in Adyen's words.
         """
         payment = self.payments[psp]
         token = f"X{self.number():012d}!{word}"

@@ -235,7 +235,7 @@ class CheckoutComSandbox(base.Sandbox):
             raise invalid_data("source_id_invalid")
 
     def _decided(self, payment: CheckoutComPayment) -> dict[str, Any]:
-        """Return the answer for a new payment whose authorisation is decided."""
+        """Return the response for a new payment whose authorisation is decided."""
         action = payment.actions[-1]
         body = self._shown(payment)
         del body["requested_on"], body["payment_type"]

@@ -1,10 +1,10 @@
 """A local sandbox that imitates GoCardless' payments.
 
-The mandate `MD_SANDBOX` is active in euros, and `MD_CANCELLED` cannot be charged; `authorise` makes
-further ones. `visit` acts as the buyer at the page of a billing request. `settle` carries out the
-steps that take some days at GoCardless: it submits, collects and pays payments and refunds, and
-returns their webhooks. `submit`, `fail_payment` and `charge_back` do single steps, and `renew`
-charges a subscription.
+The mandate `MD_SANDBOX` is active in euros, and `MD_CANCELLED` cannot be charged; `authorise`
+creates further mandates. `visit` acts as the buyer at the page of a billing request. `settle`
+carries out the steps that take some days at GoCardless: it submits, collects and pays payments and
+refunds, and returns their webhooks. `submit`, `fail_payment` and `charge_back` do single steps, and
+`renew` charges a subscription.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _PATH: Final = re.compile(
     r"(?:\[(?P<filter>.+)\])?(?:\.(?P<sub>[A-Za-z]\w*))?"
 )
 _EXACT: Final = frozenset({"externalId", "id", "value"})
-"""Attributes whose letters' case matters."""
+"""Attributes that are compared with regard to upper and lower case."""
 
 
 class SyntaxProblemError(Exception):

@@ -62,7 +62,7 @@ class PeopleSandbox(Sandbox, ABC):
 
 
 def as_dict(value: Any) -> dict[str, Any]:
-    """Return a JSON object; an empty one for any other value."""
+    """Return a JSON object; an empty dictionary for any other value."""
     return value if is_object(value) else {}
 
 

@@ -57,7 +57,7 @@ _DEFAULT: Final = (
     "surname",
     "userPrincipalName",
 )
-"""The fields that answers have without $select."""
+"""The fields that responses contain without $select."""
 _LINK: Final = {"@odata.id!": str}
 _NICKNAME: Final = re.compile(r"[!#-'*+\-./0-9=?A-Z^_`a-z{|}~]{1,64}")
 _VALUE: Final = r"'((?:[^']|'')*)'"
@@ -73,7 +73,7 @@ class EntraSandbox(PeopleSandbox):
     Attributes:
         client_secret: client secret of the application.
         users: all users, by id.
-        managers: id of the manager of each user who has one, by the user's id.
+        managers: id of each user's manager, by the user's id.
         tokens: the token endpoint.
     """
 

@@ -69,7 +69,7 @@ class EasyPostSandbox(base.Sandbox):
     Attributes:
         api_key: credentials that requests must have.
         webhook_secret: secret with which its webhooks are signed.
-        files: host of the label files; by default that of EasyPost.
+        files: host of the label files; by default the URL of EasyPost.
         shipments, trackers, labels: the stored objects, by id; labels are by path.
         pickups, forms: the pickups and the scan forms, by id.
     """

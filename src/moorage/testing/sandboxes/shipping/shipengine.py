@@ -92,7 +92,7 @@ class ShipEngineSandbox(base.Sandbox):
 
     Attributes:
         api_key: credentials that requests must have.
-        files: host of the label files; by default that of ShipEngine.
+        files: host of the label files; by default the URL of ShipEngine.
         carriers: the ids of the carriers' accounts that are connected.
         shipments, rates, labels, tracks, contents: the stored objects, by id; tracks by number,
             contents of labels by path.

@@ -23,7 +23,7 @@ SERVICES: Final = (
 """Each service of USPS: in our word, in EasyPost's, in Shippo's, its price and its days."""
 
 NO_RATES: Final = "00000"
-"""Parcels to this postal code are carried by nobody."""
+"""A postal code to which no carrier ships parcels."""
 NO_LABEL: Final = "00001"
 """Parcels to this postal code are offered, and then refused by the carrier."""
 UNKNOWN_CITY: Final = "Nowhere"
@@ -37,11 +37,11 @@ LABEL_TEXTS: Final = {
     "zpl": b"^XA^FDsandbox label^FS^XZ ",
     "epl": b"N\nA50,50,0,1,1,1,N,sandbox label\n",
 }
-"""How a label of each format begins."""
+"""The first bytes of a label in each format."""
 
 
 IMPORT_FEE: Final = 15
-"""What customs charge for each shipment, in the major unit of its currency."""
+"""The customs fee for each shipment, in the major unit of its currency."""
 _CLOTHES: Final = "61"
 _DUTY_RATES: Final = {_CLOTHES: Decimal("0.12")}
 _OTHER_RATE: Final = Decimal("0.04")
@@ -63,7 +63,7 @@ def _share(value: Money, rate: Decimal) -> Money:
 
 
 def number(value: Any) -> Decimal:
-    """Return a number sent as text or number; NaN if it is neither."""
+    """Return a number sent as text or number; NaN for any other value."""
     try:
         return Decimal(str(value))
     except ArithmeticError:
@@ -107,7 +107,7 @@ def label_content(
         labels: the labels by path.
         path: path of the label.
         secret: header of the vendor's credentials.
-        missing: status of the answer if there is no such label.
+        missing: status of the response if there is no such label.
     """
     if secret in request.headers:
         raise Refusal(Response(400, body=b"Only one auth mechanism allowed."))

@@ -89,7 +89,7 @@ class ShippoSandbox(base.Sandbox):
     Attributes:
         token: credentials that requests must have.
         webhook_secret: secret with which its webhooks are signed.
-        files: host of the label files; by default that of Shippo.
+        files: host of the label files; by default the URL of Shippo.
         shipments, rates, transactions, refunds, tracks, labels: the stored objects, by id; tracks
             by number, labels by path.
         pickups, manifests: the pickups and the manifests, by id.

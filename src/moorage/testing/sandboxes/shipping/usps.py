@@ -1,7 +1,7 @@
 """A local sandbox that imitates USPS.
 
 USPS does not deliver to the ZIP code 00000; for 00001 it offers a label, and then refuses it; the
-city Nowhere is unknown; a parcel of more than 70 pounds gets no rates. Its answer has rates for
+city Nowhere is unknown; a parcel of more than 70 pounds gets no rates. Its response has rates for
 flat-rate envelopes and for books too.
 """
 
@@ -93,7 +93,7 @@ class UspsSandbox(base.Sandbox):
     Attributes:
         client_id, client_secret: credentials that get access tokens.
         crid, mid, account_number: numbers of the paying business.
-        labels: the answers to bought labels, by idempotency key.
+        labels: the responses to bought labels, by idempotency key.
         tracks: the tracking of parcels, by number.
         tokens: the endpoint that grants access tokens.
         payments: the granted authorizations of payments.

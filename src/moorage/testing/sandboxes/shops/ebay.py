@@ -1,7 +1,7 @@
 """A local sandbox that imitates eBay's Fulfillment and Inventory APIs, with one seller.
 
-The item `ROPE-10` has a published offer; that of `ROPE-20` is neither published nor priced. As at
-eBay, a line counts as shipped as soon as one piece of it is in a parcel.
+The item `ROPE-10` has a published offer; the offer of `ROPE-20` is neither published nor priced. As
+at eBay, a line counts as shipped as soon as one piece of it is in a parcel.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class EbaySandbox(ShopSandbox):
         return ()
 
     def stock(self) -> int:
-        """Return the listed quantity, which is the smaller one of the item's and the offer's."""
+        """Return the listed quantity: the smaller of the item's and the offer's quantity."""
         total = self._items[SKU]["availability"]["shipToLocationAvailability"]["quantity"]
         return min(int(total), int(self._offers["8001"]["availableQuantity"]))
 

@@ -67,7 +67,7 @@ class ShopifySandbox(ShopSandbox):
     Attributes:
         token: access token that requests must have.
         webhook_secret: client secret of the app, which webhooks are signed with.
-        points: points that are left in the bucket.
+        points: remaining points in the bucket.
     """
 
     hosts = ("harbour-goods.myshopify.com",)
@@ -419,7 +419,7 @@ class ShopifySandbox(ShopSandbox):
 
 
 def _cost_of(field: Field) -> int:
-    """The points of a field by Shopify's rules, for full pages: one for each object."""
+    """The points of a field by Shopify's rules, for full pages: one point for each object."""
     if not field.selection:
         return 0
     costs = {inner.name: _cost_of(inner) for inner in field.selection}

@@ -81,12 +81,12 @@ class StoredEnvelope:
 
     @property
     def is_declined(self) -> bool:
-        """True if somebody has declined."""
+        """True if a signer has declined."""
         return any(person.declined is not None for person in self.persons)
 
     @property
     def is_open(self) -> bool:
-        """True while somebody can still sign."""
+        """True while a signer can still sign."""
         is_over = self.is_complete or self.is_declined or self.is_expired
         return not is_over and self.void_reason is None
 
@@ -163,7 +163,7 @@ class SignaturesSandbox(Sandbox, ABC):
 
 
 def as_dict(value: Any) -> dict[str, Any]:
-    """Return a JSON object; an empty one for any other value."""
+    """Return a JSON object; an empty dictionary for any other value."""
     return value if is_object(value) else {}
 
 

@@ -34,7 +34,7 @@ FIELDS: Final = words(
     "Action Message MessageDeduplicationId MessageGroupId MessageStructure PhoneNumber Subject"
     " TargetArn TopicArn Version"
 )
-"""What a message may be published with, besides its attributes."""
+"""The allowed fields of a published message, besides its attributes."""
 _ATTRIBUTES: Final = {
     "AWS.MM.SMS.EntityId": ("String", r".+"),
     "AWS.MM.SMS.OriginationNumber": ("String", r"\+?[0-9]{5,14}"),

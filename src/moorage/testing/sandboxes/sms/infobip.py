@@ -49,7 +49,7 @@ MESSAGE: Final[dict[str, Shape]] = {
         "delivery": {"intermediateReport": bool, "notify": bool, "url": str},
     },
 }
-"""What a message may be sent with, and as what."""
+"""The allowed fields of a message, with their types."""
 _REQUEST: Final[dict[str, Shape]] = {
     "messages!": [MESSAGE],
     "options": {
@@ -81,7 +81,7 @@ _TEMPLATE_REQUEST: Final[dict[str, Shape]] = {
         }
     ],
 }
-"""What a message from a template may be sent with, and as what."""
+"""The allowed fields of a message from a template, with their types."""
 _SEEN: Final = "SEEN"
 """The word with which `report` makes the webhook about a message that its recipient has read."""
 _BULK_STATUSES: Final = words("PENDING PAUSED PROCESSING CANCELED FINISHED FAILED")

@@ -46,7 +46,7 @@ FIELDS: Final[dict[str, type | tuple[type, ...]]] = {
     "message_expiry": int,
     "trackable": bool,
 }
-"""What a message may be sent with, and as what."""
+"""The allowed fields of a message, with their types."""
 _MAX_LENGTH: Final = 1600
 _MOST_MEDIA: Final = 10
 

@@ -65,7 +65,7 @@ class SentCodes:
         return self._sent[id_].to
 
     def attempts_left(self, id_: str) -> int:
-        """Return how many more wrong codes are allowed."""
+        """Return the number of wrong codes that are still allowed."""
         return self._sent[id_].attempts_left
 
     def latest_id(self, to: str) -> str | None:

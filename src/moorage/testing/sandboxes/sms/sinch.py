@@ -44,7 +44,7 @@ FIELDS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
     },
     "mt_media": {**_COMMON, "body": dict, "strict_validation": bool},
 }
-"""What a batch of each type may be sent with, and as what."""
+"""The allowed fields of a batch of each type, with their types."""
 _MEDIUM: Final[dict[str, type | tuple[type, ...]]] = typed(str, "message subject url")
 _REPORTS: Final = words("none summary full per_recipient per_recipient_final")
 _CODES: Final = {

@@ -2,8 +2,8 @@
 
 Magic numbers: a message to +4477009000NN is refused with the status NN, so +447700900001 is
 throttled and +447700900005 an internal error; of a message to +4477009001NN, the first part is
-accepted, and all other parts are refused with the status NN. A look-up of +4477009000NN answers
-with the status NN.
+accepted, and all other parts are refused with the status NN. A look-up of +4477009000NN returns the
+status NN.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ HEADERS: Final = {
     "metadata": {_SCOPE},
     "get": {"x-ms-range"},
 }
-"""What each operation takes, besides metadata where it takes that."""
+"""The headers that each operation accepts, besides metadata where it accepts them."""
 _WITH_METADATA: Final = {"put", "copy", "blocklist", "metadata"}
 _META: Final = "x-ms-meta-"
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -199,7 +199,7 @@ def may_write(request: SandboxRequest, blob: Blob | None) -> None:
 
 
 def is_wanted(request: SandboxRequest, blob: Blob) -> bool:
-    """Return False if the answer to a GET must be 304; raise 412 if a condition fails."""
+    """Return False if the response to a GET must be 304; raise 412 if a condition fails."""
     fields = request.headers
     modified_time = blob.modified.replace(microsecond=0)
     unmodified_since, modified_since = (

@@ -91,7 +91,7 @@ class Session:
     made: StoredObject | None = None
     aborted: bool = False
     taken: int | None = None
-    """How many bytes of the next chunk come before the connection breaks."""
+    """The number of bytes of the next chunk that arrive before the connection breaks."""
 
     def take(self, spool: Spool, content_range: str) -> bool:
         """Append a chunk to the upload; return whether it was the last."""

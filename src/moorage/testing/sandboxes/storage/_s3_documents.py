@@ -171,7 +171,7 @@ def checked_sums(request: SandboxRequest, spool: Spool) -> None:
 
 
 def is_fresh(request: SandboxRequest, stored: StoredContent) -> bool:
-    """Return False if the answer to a GET must be 304; raise 412 if a condition fails."""
+    """Return False if the response to a GET must be 304; raise 412 if a condition fails."""
     fields = request.headers
     modified_time = stored.modified.replace(microsecond=0)
     if_match, if_none_match = fields.get("if-match"), fields.get("if-none-match")

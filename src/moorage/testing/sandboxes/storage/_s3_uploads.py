@@ -42,7 +42,7 @@ class UploadSandbox(SpoolingSandbox):
     """The S3 sandbox's stored objects and multipart uploads."""
 
     page: int = 1000
-    """How many parts or uploads a page of a list has at most."""
+    """The largest number of parts or uploads on a page of a list."""
 
     def __init__(
         self, bucket: str, least_part: int, now: Callable[[], datetime], *, versioned: bool

@@ -1,4 +1,4 @@
-"""The tax rates of all sandboxes, so that all of them calculate the same results.
+"""The tax rates of all sandboxes, so that they all calculate the same results.
 
 The rates are invented: New Jersey 7 %; California 6 % and 0.25 % for the county; Texas 6.25 %, 2 %
 for the city and 1 % for the district; Finland, France, Germany and Japan each a standard rate that

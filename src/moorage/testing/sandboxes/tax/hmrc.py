@@ -1,8 +1,8 @@
 """A local sandbox that imitates HMRC's API "Check a UK VAT number", version 2.0.
 
 Two numbers of HMRC's own test data are registered, 553557881 and 146295999727; `register` adds
-others. Magic numbers: 000000429 is answered as if there had been too many requests, and 000000500
-as if HMRC had failed.
+others. Magic numbers: 000000429 gets the response to too many requests, and 000000500 the response
+of an outage at HMRC.
 """
 
 from __future__ import annotations

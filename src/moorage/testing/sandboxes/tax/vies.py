@@ -1,7 +1,7 @@
 """A local sandbox that imitates VIES.
 
 Magic numbers: a number of zeros that ends in a code of VIES's own test service gets that service's
-answer to the code, in every member state: 201 INVALID_INPUT, 202 INVALID_REQUESTER_INFO, 300
+response to the code, in every member state: 201 INVALID_INPUT, 202 INVALID_REQUESTER_INFO, 300
 SERVICE_UNAVAILABLE, 301 MS_UNAVAILABLE, 302 TIMEOUT, 400 VAT_BLOCKED, 401 IP_BLOCKED, 500 and 501
 GLOBAL_MAX_CONCURRENT_REQ(_TIME), 600 and 601 MS_MAX_CONCURRENT_REQ(_TIME). Such a number has the
 form of its country, such as DE000000301 or ATU00000301. DE136695976 and FR40303265045 are
@@ -56,7 +56,7 @@ class ViesSandbox(base.Sandbox):
     """A sandbox of VIES: VAT number checks, and the member states' status.
 
     Attributes:
-        unavailable: prefixes of the member states whose registers do not answer.
+        unavailable: prefixes of the member states whose registers do not respond.
         proofs: the consultation numbers that were given, in order.
     """
 
