@@ -33,21 +33,20 @@ from tests.support.shared_modules import (
 _providers: Any = importlib.import_module("hypothesis.internal.conjecture.providers")
 _providers.is_local_module_file = lambda _path: False
 
-# A slow or busy machine is not a failing property, so nothing here has a deadline, and examples may
-# take their time to be drawn. A fifth of the usual examples is enough for each run at home, which
-# draws others every time, and for other interpreters and older dependencies: what they break, they
-# break for most examples.
+# A slow or busy machine does not break a property, so examples have no deadline, and drawing them
+# may take long. Local runs, and runs with other interpreters and older dependencies, try a fifth of
+# the usual examples: they draw new examples every time, and a mistake breaks most examples.
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=20
 )
-# The same examples on every run: a red build is red again on the next try.
+# The same examples on every run, so that a failed build fails again on the next try.
 settings.register_profile("brief", settings.get_profile("default"), derandomize=True)
-# The search through the properties that a release must survive.
+# The thorough search for counter-examples that a release must pass.
 settings.register_profile("ci", settings.get_profile("brief"), max_examples=100, print_blob=True)
-# Its first half, which each change must survive. Further examples would be the same every time, and
-# runs at home draw others.
+# The first half of that search, which each change must pass. Further examples would be the same
+# every time, and local runs draw other ones.
 settings.register_profile("half", settings.get_profile("ci"), max_examples=50)
-# A mutant only has to be noticed; nobody reads its smallest counter-example.
+# A mutant only has to be detected; its smallest counter-example is not needed.
 settings.register_profile(
     "mutants",
     settings.get_profile("ci"),
@@ -58,13 +57,13 @@ settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "brief" if os.environ.get("CI") else "default")
 )
 
-# What a shell starts in the background ignores Ctrl-C, and so does all that it starts: some tests
-# interrupt what they start.
+# Background processes of a shell ignore Ctrl-C, and so do their children, but some tests interrupt
+# processes that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A default TLS context reads all the authorities of the machine, which takes 30 ms each time. No
-# test trusts any of them, so one authority that signs nothing stands for all.
+# A default TLS context reads all authorities of the machine, which takes 30 ms each time. No test
+# trusts any of them, so a single unused authority replaces them.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "authority.pem")
 
 
@@ -83,24 +82,25 @@ def _memory_folder() -> Path | None:
     folder.mkdir(exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         return None
-    # A server that root starts runs as another user, whose folder is below this one.
+    # If root starts a server, it runs as another user, who must reach the folder below this one.
     folder.chmod(0o711)
     return folder
 
 
-# Processes that tests start, and workers, inherit both.
+# Processes that tests start, and test workers, inherit both variables.
 if "TMPDIR" not in os.environ and (_folder := _memory_folder()) is not None:
     os.environ["TMPDIR"] = str(_folder)
     tempfile.tempdir = None
-# Nothing of a test outlives a crash of a server, so PostgreSQL need not wait for its disk either.
+# No data of a test must survive a crash, so PostgreSQL need not wait for its disk.
 os.environ.setdefault("PGOPTIONS", "-c synchronous_commit=off")
 
-# What moves money without naming a store keeps its keys in a file: not in this user's home.
+# If a program moves money and names no store, its keys are in a file; that must not be in this
+# user's home.
 os.environ["MOORAGE_STATE_DIRECTORY"] = tempfile.mkdtemp(prefix="moorage-state-")
 atexit.register(shutil.rmtree, os.environ["MOORAGE_STATE_DIRECTORY"], ignore_errors=True)
 
-# Loaded here, not from its entry point (pyproject.toml disables that), because
-# coverage is running by now and sees the plugin's import-time lines.
+# Loaded here instead of from its entry point (which pyproject.toml disables), because coverage runs
+# by now and sees the lines that run at the plugin's import.
 pytest_plugins = (
     ["moorage.testing.pytest_plugin"]
     if importlib.util.find_spec("moorage")
@@ -109,11 +109,11 @@ pytest_plugins = (
     else []
 )
 
-# Packages of others, which bring their own tests.
+# Folders of other packages, which have their own tests.
 collect_ignore_glob = ["packages/*"]
 
 
-# Whatever is collected stays until the end, so that there is nothing to look for meanwhile.
+# Collected objects stay until the end, so the garbage collector need not look at them.
 gc.disable()
 
 
@@ -242,7 +242,8 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 4
 
 
-# Coverage sees each fifth example of a property; the others only repeat its lines.
+# With coverage, only each fifth example of a property runs, because the others repeat the same
+# lines.
 TRACED_SHARE = 5
 
 

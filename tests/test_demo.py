@@ -30,7 +30,7 @@ from moorage.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-# calls, answered, attempts, arrived, effects
+# the columns: calls, answered, attempts, arrived, effects
 FIGURES = {
     "An order": (6, 6, 6, 6, 3),
     "A declined card": (2, 1, 2, 2, 1),
@@ -178,7 +178,7 @@ def test_demo_runs_as_a_module(whole: Output, tmp_path: Path) -> None:
         check=False,
     )
     assert (0, "") == (demo.returncode, demo.stderr), demo.stdout + demo.stderr
-    # Two phones are sent to at once, so the lines about them come in any order.
+    # Two phones get messages at the same time, so the lines about them come in any order.
     expected, actual = (
         sorted(text.partition("\nFinished in")[0].splitlines())
         for text in (whole.text, demo.stdout)

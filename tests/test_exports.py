@@ -88,7 +88,7 @@ def test_exports_are_documented(name: str) -> None:
     words = inspect.getdoc(export)
 
     assert words
-    # attrs and enum write something themselves where the author has not.
+    # attrs and enum generate a docstring if the author has written none.
     assert not words.startswith(f"{name}(")
     assert words != Enum.__doc__
 

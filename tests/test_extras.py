@@ -95,7 +95,7 @@ EXTRAS: dict[str, UnusedExtra] = {
     ),
 }
 OF_REQUESTS: dict[str, UnusedExtra] = {
-    # The key of a function forbids it to be repeated, but a GET may always be.
+    # The key of a function forbids repeating it, but a GET may always be repeated.
     "key": UnusedExtra(keys=True),
     "cache": UnusedExtra(service={"cache": CachePolicy()}),
     # A failed read is hedged at once.

@@ -53,7 +53,7 @@ def test_interrupted_call_frees_its_queue_slot(key: str | None) -> None:
             break
         strikes += 1
         manager.run("v", int)
-        # What was waited for is spent; what was not is there for the next.
+        # Tokens that callers waited for are spent; the others are left for the next caller.
         assert clock.nanoseconds() <= 1e9 or due_times != [0]
     assert strikes > 50
 

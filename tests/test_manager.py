@@ -271,11 +271,12 @@ def test_observers_must_be_iterable(manager_class: Any, wrong: Any) -> None:
     assert "observers" == excinfo.value.path
 
 
-# From Python 3.12 on the frames behind a traceback keep those that called them, and what they held.
+# Since Python 3.12, the frames in a traceback keep their callers' frames alive, and the objects in
+# them.
 FOREIGN = (ValueError("foreign"),) if sys.version_info < (3, 12) else ()
 
 
-# Here and not with the services, because mutants are called through frames of their own.
+# Here instead of with the services, because mutants are called through frames of their own.
 @sync_and_async
 async def test_error_leaves_no_cycle(world: World) -> None:
     """An error is freed as soon as nobody refers to it, as no traceback frame keeps it."""

@@ -197,7 +197,8 @@ def test_observer_can_be_notified_by_several_threads_at_once() -> None:
         observers.notify(event)
 
     def tell_in_a_thread() -> list[str | None]:
-        # Its number may be that of the thread that notifies the observer in the parent.
+        # The thread's number may be that of the thread that notifies the observer in the parent
+        # process.
         thread = threading.Thread(target=notify_started, args=["of the child"])
         thread.start()
         thread.join()

@@ -9,8 +9,8 @@ import pytest
 
 import moorage
 
-# Clients, drivers, loops and thread pools: what a process that only imports us
-# must not pay for.
+# Clients, drivers, event loops and thread pools, which a process that only imports moorage must not
+# load.
 HEAVY = {
     "aiohttp",
     "asyncio",
@@ -38,8 +38,8 @@ HEAVY = {
     "urllib3",
 }
 
-# The child starts bare (-I -S): no `site` has loaded anything that would hide
-# what we load, and no coverage hook runs.
+# The child starts without `site` (-I -S), which would load modules that hide what moorage loads,
+# and no coverage hook runs.
 PROBE = """
 import sys
 sys.path[:] = sys.argv[1:]

@@ -17,7 +17,7 @@ CONTRACTS = (
     *("shipping", "signatures", "sms", "storage", "tax"),
 )
 
-# Modules that no program needs before its first call. A prefix stands for all below it.
+# Modules that no program needs before its first call; a prefix means all modules below it.
 LATER = (
     "attr",
     "asyncio",

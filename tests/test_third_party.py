@@ -55,7 +55,8 @@ def _python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("somebody")
     venv.create(folder / "venv")
     python = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    # What is installed here is installed there, pip too; the package itself comes by pip alone.
+    # The packages that are installed here are installed there, including pip; the package itself is
+    # installed by pip alone.
     run = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     foreign_path = Path(
         subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()

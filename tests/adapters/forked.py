@@ -15,7 +15,8 @@ def in_a_child(ask: Callable[[], object]) -> Any:
     """Run a function in a forked child process and return its result."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        # Newer Pythons warn of a fork beside other threads, such as those of a test runner.
+        # Newer versions of Python warn about a fork while other threads run, such as a test
+        # runner's.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:  # pragma: no cover - runs in the child, which coverage does not see

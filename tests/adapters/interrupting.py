@@ -80,7 +80,7 @@ def main(rounds: int) -> None:
                 continue
             if is_inside:
                 locks.release("a", holder)
-    # At its end the interpreter handles signals no more, and the last alarm would kill it.
+    # At its end, the interpreter handles no signals any more, and the last alarm would kill it.
     signal.setitimer(signal.ITIMER_REAL, 0)
     print(timer.struck, len(places.names()))  # noqa: T201 - this is the answer
 

@@ -144,8 +144,8 @@ def threads(storm: InterruptedStore) -> None:
         pass
 
     def call_until_over() -> None:
-        # In a frame of its own: where a loop goes round, some releases of Python let an
-        # interruption pass by the `try` around it.
+        # A separate frame, because at the end of a loop's round some releases of Python let an
+        # interruption bypass the surrounding `try`.
         while not is_over:
             storm.work()
 

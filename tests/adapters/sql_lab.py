@@ -180,7 +180,7 @@ class Lab:
         word = "SELECT pg_terminate_backend(:n)" if self.kind == "postgresql" else "KILL :n"
         backends = self.backends()
         for number in backends:
-            with contextlib.suppress(SQLAlchemyError):  # the connection has ended already
+            with contextlib.suppress(SQLAlchemyError):  # the connection has already ended
                 self.run(word, n=number)
         return len(backends)
 

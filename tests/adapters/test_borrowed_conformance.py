@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
 
-# A connection that a vendor does not read from, aiohttp closes only when all is read, or its loop
-# has ended: what is left of it then is nobody's fault.
+# aiohttp closes a connection from which the vendor does not read only when all data are read, or
+# when its loop has ended. So what is left of the connection here is not the client's fault.
 LEAVES = {
     "aiohttp": (
         pytest.mark.filterwarnings("ignore::ResourceWarning"),

@@ -255,7 +255,7 @@ def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
             heartbeat.wake()
             while work.left:  # noqa: ASYNC110 - it is plain work
                 await asyncio.sleep(OFTEN)
-            # Long enough for the timer to find nothing wanted.
+            # Long enough for the timer to find no waiting caller.
             loop = asyncio.get_running_loop()
             while loop in heartbeat._loops:  # noqa: ASYNC110, SLF001 - a look inside
                 await asyncio.sleep(OFTEN)

@@ -177,7 +177,7 @@ async def test_reused_file_number_is_a_new_socket(pair: Pair) -> None:
     with pytest.raises(DeadlinePassed):
         await watch.ready(loop, own_socket, monotonic() + SOON, watch.readable)
     number = own_socket.detach()
-    copied_socket = os.dup(number)  # as in a child that was forked in between
+    copied_socket = os.dup(number)  # as in a child process that was forked in between
     mine, other_socket = socket.socketpair()
     with mine, other_socket:
         os.dup2(mine.fileno(), number)

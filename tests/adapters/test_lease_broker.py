@@ -893,5 +893,5 @@ def test_error_says_so_if_broker_folder_has_no_space_for_socket(folder: Path) ->
         patch.setattr(Path, "rename", raise_disk_full)
         with pytest.raises(ConfigurationError, match="No space left on device"):
             BrokerSocket(folder / "b.sock", 0o600)
-    # The lock and the descriptors are free again.
+    # The lock and the file descriptors are free again.
     BrokerSocket(folder / "b.sock", 0o600).close()

@@ -297,7 +297,7 @@ async def test_forked_child_begins_with_an_empty_pool(make: MakeLab) -> None:
     lease, used_link = await lab.take()
     other, idle = await lab.take()
     await lab.end(other)
-    forking.restart_in_child()  # as in a child
+    forking.restart_in_child()  # as in a child process
     gc.collect()
     await lab.end(lease)
 
@@ -311,7 +311,7 @@ async def test_fork_during_a_test_of_a_link(make: MakeLab) -> None:
     """A child forked during its parent's ping does not continue with that connection."""
 
     def fork() -> None:
-        forking.restart_in_child()  # as in a child
+        forking.restart_in_child()  # as in a child process
         raise OSError
 
     lab = make()
@@ -330,7 +330,7 @@ async def test_closed_pool_stays_closed_in_a_child(make: MakeLab) -> None:
     """A pool that was closed before a fork stays closed in the child."""
     lab = make()
     await lab.run(lab.pool.close)
-    forking.restart_in_child()  # as in a child
+    forking.restart_in_child()  # as in a child process
 
     with pytest.raises(LocalFailure, match="is closed"):
         await lab.take()
@@ -391,7 +391,7 @@ def test_decision_is_made_again_when_another_caller_was_faster() -> None:
 
     def now() -> float:
         if moments:
-            moments.pop()()  # another caller, while this one is deciding
+            moments.pop()()  # another caller, while this caller is deciding
         return 0.0
 
     pool = LinkPool(server.connect, PoolConfig(maximum=2), now=now)

@@ -71,7 +71,8 @@ def test_slots_are_not_granted_to_a_closed_loop() -> None:
     loop = asyncio.new_event_loop()
     loop.run_until_complete(locks.acquire("a", holder, slots=1, queue=0, timeout=0))
     pending_lock = locks.acquire("a", object(), slots=1, queue=9, timeout=20)
-    # Driven by hand up to its wait: a task would complain about the loop's end in its own way.
+    # Run by hand up to its wait, because a task would complain differently about the end of the
+    # loop.
     loop.call_soon(pending_lock.send, None)
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()

@@ -73,7 +73,7 @@ class World:
         self.store = MemoryStorage(self.clock)
         self.ask: Ask = self.store.execute
         if prepared:
-            # Tenants share a prepared admission, and none of their states.
+            # Tenants share a prepared admission, but not its states.
             self.ask = self.store.prepare(question(protections, cost, tenant="another"))
         self.admission = question(protections, cost)
         self.permits: list[Any] = []

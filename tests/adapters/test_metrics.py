@@ -182,7 +182,7 @@ def test_old_windows_become_longer_ones(metrics_lab: Lab) -> None:
     second.flush()
     assert 1 == second.housekeep(NOON + timedelta(days=2))
     assert 19 == calls(first)
-    hours = 6 if metrics_lab.kind == "memory" else 7  # another roll-up is another row of a table
+    hours = 6 if metrics_lab.kind == "memory" else 7  # each roll-up is a separate row of a table
     assert hours == second.housekeep(NOON + timedelta(days=40))
     assert [(DAY, 10), (DAY, 9)] == [
         (window.seconds, window.figures.calls) for window in first.figures(FiguresQuery())

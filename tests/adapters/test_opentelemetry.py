@@ -277,7 +277,7 @@ def test_outcomes_are_exported() -> None:
             manager.call("erp", READ)
 
     outcomes: dict[int, list[Any]] = {}
-    spans: Any = telemetry.spans_out.get_finished_spans()  # in order of their end
+    spans: Any = telemetry.spans_out.get_finished_spans()  # in the order in which they end
     for span in spans:
         outcomes.setdefault(span.context.trace_id, []).append(span.attributes["moorage.outcome"])
     assert [

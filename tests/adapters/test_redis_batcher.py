@@ -157,7 +157,7 @@ def test_reply_in_same_loop_iteration_as_caller_deadline_reaches_caller() -> Non
         batcher = batcher_on(connection)
         connection.released.set()
         call = ScriptCall((b"k",), b"", lambda answer: answer, once=True)
-        # The batch gets its timeout from the second caller, since the first one has none.
+        # The batch gets its timeout from the second caller, since the first caller has none.
         return [*await asyncio.gather(batcher.send(call, 0.0), batcher.send(call, PATIENT))]
 
     assert ["reply", "reply"] == asyncio.run(run_batches())

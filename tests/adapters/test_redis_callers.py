@@ -233,7 +233,7 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(server: PrivateRedis)
                     await asyncio.sleep(0)
                 task.cancel()
                 await asyncio.wait([task])
-                # The reply to this command comes after that to the cancelled one.
+                # The reply to this command comes after the reply to the cancelled command.
                 await store.execute(Count(new_key()))
                 wait = (await store.execute(question))[1]
                 if task.cancelled():

@@ -330,5 +330,5 @@ def test_cancelled_claim_gives_nothing_back(server: PrivateRedis) -> None:
                 verdicts.add((await store.execute(claim(key))).verdict)
         return verdicts
 
-    # The claim belongs to the same owner whether the first one arrived or not.
+    # The claim belongs to the same owner, whether the first attempt arrived or not.
     assert {Verdict.RUN} == asyncio.run(verdicts_of_claims())

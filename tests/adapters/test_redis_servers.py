@@ -640,7 +640,7 @@ def test_parts_of_a_limit_are_on_several_nodes(cluster: list[PrivateRedis]) -> N
     ):
         for number in range(300):
             with suppress(RateLimitExceeded):
-                # The key of a call may be on another node than its part.
+                # The key of a call may be on another node than the part that it uses.
                 manager.run(service.name, int, idempotency_key=str(number))
                 granted += 1
         nodes = {store.node_of(part.question) for part in Plan(service, None, None).parts}

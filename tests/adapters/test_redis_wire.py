@@ -71,7 +71,7 @@ def test_subclass_of_admission_runs_its_own_apply_in_python(store: RedisStorage)
             return states, (Answer.LIMITED, 1, None, ())
 
     command = new_admission()
-    command.__class__ = UnsentAdmission  # as an admission itself takes a shorter one
+    command.__class__ = UnsentAdmission  # an admission itself uses a shorter timeout
     assert Answer.LIMITED is store.execute(command)[0]
 
 

@@ -90,7 +90,7 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
 
     results = asyncio.run(waits_of_cancelled())
     assert results  # some tasks were cancelled in time, however fast this machine is
-    # A server that is slow for a moment may miss that a slot was given back.
+    # A server that is slow for a moment may not notice that a slot was returned.
     assert sorted(results)[len(results) // 2] <= SECOND
 
 
@@ -349,14 +349,14 @@ def test_the_victim_of_a_deadlock_tries_again(lab: Lab, sql_store: SqlStorage) -
     own_thread = threading.Thread(target=sql_store.execute, args=(Append(2, *keys),))
     with lab.engine.connect() as connection:
         if lab.kind == "postgresql":
-            # The other transaction is the victim, because it waits first.
+            # The other transaction is aborted, because it began to wait first.
             connection.execute(sqlalchemy.text("SET deadlock_timeout = '1min'"))
         for step in (order[1], "wait", order[0]):
             if step == "wait":
                 own_thread.start()
                 lab.until_somebody_waits()
             else:
-                # The transaction that has written more is not the victim.
+                # The transaction that has written more is not aborted.
                 statement = f"UPDATE {lab.table} SET expires = expires + 1 WHERE name = :name"
                 connection.execute(sqlalchemy.text(statement), {"name": step})
         connection.rollback()

@@ -208,7 +208,7 @@ def test_more_clients_than_connections_are_all_served() -> None:
         while waiting:
             await store.execute(Append(number, f"{{client-{number}}}:other:x"), 120.0)
             waiting.discard(number)
-            # As of a client that also has other work, and uses its connection from time to time.
+            # For example a client that also has other work, and uses its connection only sometimes.
             await asyncio.sleep(0.25)
 
     async def serve(url: str) -> None:

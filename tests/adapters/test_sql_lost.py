@@ -281,7 +281,7 @@ def test_store_can_be_used_in_one_event_loop_after_another(lab: Lab) -> None:
             return (await store.execute(ReadCommand(key)))[1]
 
     with warnings.catch_warnings():
-        # A transport that its loop has left behind complains when it is collected.
+        # A transport that its ended loop has left complains when it is garbage-collected.
         warnings.simplefilter("ignore", ResourceWarning)
         for number in range(3):
             asyncio.run(_append(store, number, key))
@@ -308,7 +308,7 @@ def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
         await store.execute(ReadCommand(key))
 
     with warnings.catch_warnings():
-        # A transport that its loop has left behind complains when it is collected.
+        # A transport that its ended loop has left complains when it is garbage-collected.
         warnings.simplefilter("ignore", ResourceWarning)
         threads = [
             threading.Thread(target=asyncio.run, args=(append(number),)) for number in range(2)

@@ -368,7 +368,7 @@ def test_a_reply_is_not_read_after_its_time(ends: tuple[socket.socket, socket.so
         _sock = local_socket
         _rfile = local_socket.makefile("rb")
 
-    connection = Connection()  # it closes the reader with itself
+    connection = Connection()  # closing it closes the reader too
     reader = _TimedReader(connection)
     with pytest.raises(TimeoutError):
         reader.readinto(bytearray(1))

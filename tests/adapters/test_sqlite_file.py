@@ -200,7 +200,7 @@ def test_empty_file_is_initialised(path: Path, store: SqliteStorage) -> None:
 
 def test_a_file_system_that_cannot_be_shared_is_refused() -> None:
     """A file system without shared memory, which the write-ahead log needs, is refused."""
-    cursor = sqlite3.connect(":memory:").cursor()  # which has no shared memory either
+    cursor = sqlite3.connect(":memory:").cursor()  # a file that also has no shared memory
 
     with pytest.raises(ConfigurationError, match="processes cannot share files"):
         files.StateFile("state.db")._enable_wal(cursor.execute)  # noqa: SLF001 - no such disk is here
@@ -313,7 +313,7 @@ def test_read_only_file_is_reported(path: Path, store: SqliteStorage) -> None:
     with SqliteStorage(path) as old_storage:
         old_storage.execute(Put("old", "a"))
     content = bytearray(path.read_bytes())
-    # A file whose format for writing is unknown is read-only, even to the superuser.
+    # A file whose write format is unknown is read-only, even to the superuser.
     path.write_bytes(bytes([*content[:18], 3, *content[19:]]))
     with pytest.raises(StorageUnavailable, match="has no permission to write"):
         store.execute(Put("new", "a"))

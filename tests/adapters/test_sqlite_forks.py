@@ -145,7 +145,7 @@ def test_file_can_be_opened_after_forks_in_two_threads(
 
     monkeypatch.setattr(_sqlite_pool, "_FORK_WAIT", 0.001)
     store.execute(Put("old", "a"))
-    # Only this pool pauses: threads of other tests may wait for theirs.
+    # Only this pool pauses, because threads of other tests may wait for their pools.
     pool: Any = engine_of(store)._pool  # noqa: SLF001 - nobody else can tell when
     pause, resume, opening = pool._pause, pool._resume, pool._opening  # noqa: SLF001 - as above
 

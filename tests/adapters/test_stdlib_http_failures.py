@@ -116,7 +116,7 @@ def test_invalid_setting_is_refused(kind: Callable[..., object], name: str, valu
 def test_passing_both_tls_and_ssl_context_is_refused(kind: Callable[..., object]) -> None:
     """Passing both `tls` and `ssl_context` is refused."""
     context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2  # some builds of Python allow older ones
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # some builds of Python allow older versions
     with pytest.raises(ConfigurationError, match="both `tls` and `ssl_context`") as excinfo:
         kind(tls=Tls(), ssl_context=context)
 

@@ -180,7 +180,7 @@ folder = "."
 """
     Path("moorage.toml").write_text(text, encoding="utf-8")
     ending = command("stream", "run")
-    # The second answer has no times, which ends the pipeline.
+    # The second response has no times, which ends the pipeline with an error.
     assert "no time of a record" in ending.err
     [path] = Path().glob("orders-*.jsonl")
     assert orders == [json.loads(line) for line in path.read_text("utf-8").splitlines()]

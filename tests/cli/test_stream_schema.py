@@ -36,7 +36,7 @@ def _files() -> None:
     Path("long.avsc").write_text("long")
     Path("any.json").write_text("{}")
     Path("binary.avsc").write_bytes(b"\xff")
-    # A set of one file, order.proto, with an empty message named Order.
+    # A file set with one file, order.proto, which has an empty message named Order.
     Path("order.protoset").write_bytes(b'\n\x16\n\x0border.proto"\x07\n\x05Order')
     Path("schemas/orders-value").mkdir(parents=True)
     Path("schemas/orders-value/1.avsc").write_text("long")

@@ -90,7 +90,7 @@ def problems_of_command_line(path: Path) -> list[dict[str, str]]:
 @pytest.fixture
 def folder_of_everybody() -> Iterator[Path]:
     """Return a folder in which every user can read and write."""
-    with TemporaryDirectory(dir="/tmp") as name:  # Other users cannot reach pytest's.
+    with TemporaryDirectory(dir="/tmp") as name:  # Other users cannot reach pytest's own folder.
         folder = Path(name)
         folder.chmod(0o777)
         yield folder

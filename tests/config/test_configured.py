@@ -131,7 +131,7 @@ def test_configured_hub_works() -> None:
     assert "twilio" == hub.sms().send(MESSAGE).ref.account
     with pytest.raises(moorage.VendorRejected):
         hub.manager.call("api", Request.get("/nowhere"))
-    # A store passed as an argument takes precedence over the file's.
+    # A store that is passed as an argument takes precedence over the file's store.
     moorage.open({"state": {"url": "nowhere:"}}, state=opening.open_storage("memory:"))
 
 

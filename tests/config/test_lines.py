@@ -116,7 +116,7 @@ def test_every_setting_of_json_has_a_line(tree: dict[str, Any]) -> None:
     settings = list(paths(tree))
     assert set(settings) == set(lines)
     assert max(lines.values()) <= text.count("\n")
-    if len(lines) == len(settings):  # paths show different control characters alike
+    if len(lines) == len(settings):  # control characters look alike in paths
         assert sorted(lines.values()) == list(lines.values())
 
 

@@ -151,7 +151,7 @@ def test_wrong_tables_are_refused_with_their_path(table: Any, path: str, message
     """`moorage check` and `moorage.open` report a wrong connector table with the same path."""
     ((actual_path, actual), *other_problems) = problems({"mine": table})
 
-    # Settings that could not be converted to the newest version have none of its fields.
+    # Settings that cannot be converted to the newest version contain none of its fields.
     assert (message == "The value is not valid here.") == bool(other_problems)
     assert f"connectors.mine.{path}".rstrip(".") == actual_path
     assert message in actual

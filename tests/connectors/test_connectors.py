@@ -388,7 +388,7 @@ def test_forked_child_makes_connector_that_parent_was_making() -> None:
 
     def use_in_child() -> str:
         names.append("in the child")
-        signal.alarm(60)  # a child that waits for its parent's thread ends
+        signal.alarm(60)  # otherwise a child process waits for its parent's thread
         return str(connectors["diary"].name)
 
     def build() -> RecordingConnector:

@@ -174,7 +174,7 @@ def subject(
     return connector_conformance.ConnectorSubject(
         make=make_connector,
         read=lambda _, text: service.read(text),
-        # The representation of a GraphQL answer leaves its data out.
+        # The repr of a GraphQL result does not show its data.
         echoes=service.kind in {JSON_RPC, XML_RPC},
         write=lambda _, text: service.write(text),
         count=service.count,

@@ -146,7 +146,7 @@ def record_operation(flows: Any, use: OperationCall) -> RecordingDispatcher:
 
     async def use_flows_of() -> None:
         result = await use(flows(dispatcher, "acme"))
-        if isinstance(result, list):  # of many, each has its own ending
+        if isinstance(result, list):  # each of the many vendors ends differently
             (operation,) = result
             raise operation.error
 

@@ -51,7 +51,7 @@ def test_every_moment_exists_in_its_zone(moment: datetime, zone: str) -> None:
     local = moment.astimezone(ZoneInfo(zone))
 
     assert time_exists(local)
-    # Python takes an ambiguous time for unequal to every time of another zone.
+    # Python treats an ambiguous time as unequal to every time in another zone.
     start = event(start=local, end=local + timedelta(days=2)).start
     assert isinstance(start, datetime)
     assert moment == start.astimezone(UTC)

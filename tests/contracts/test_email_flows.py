@@ -84,7 +84,7 @@ def test_changed_vendor_keeps_a_bulks_chunks() -> None:
 
     assert 120 == sum(result.ok for result in first)
     assert all(result.ok for result in second)
-    # The first chunk had its place written down when it was refused.
+    # The first chunk was recorded when it was refused.
     assert 1_120 == len({message.to for message in [*post.sendgrid.delivered, *post.ses.delivered]})
     assert 1_120 == len(post.sendgrid.delivered) + len(post.ses.delivered)
 
@@ -116,7 +116,7 @@ def test_larger_chunk_is_split_for_a_smaller_vendor(key: str | None) -> None:
     """A chunk made for a larger vendor is split for a vendor that accepts fewer messages."""
     post = MailHubs()
     if key is not None:
-        # A call that is cut off at once has still stored the size of its chunks.
+        # A call that is interrupted at once has still stored the size of its chunks.
         post.hub("sendgrid").email().send_bulk(_bulk(0), idempotency_key=key)
     refused_response = Response(400, {"x-amzn-ErrorType": "BadRequestException"}, b"{}")
     post.ses.fail(refused_response)

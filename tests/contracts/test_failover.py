@@ -314,7 +314,7 @@ def test_concurrent_callers_of_a_key_wait() -> None:
 
     assert "one" == hub.sms().send(MESSAGE, idempotency_key="k1").ref.account
     assert 1 == len(busy_vendor.letters)
-    # Two accounts, two seconds each.
+    # Two accounts with two seconds each.
     assert 3 < (hubs.clock.nanoseconds() - start_time) / 1e9 <= 4
     assert "one" == other_hub.sms().send(MESSAGE, idempotency_key="k1").ref.account
 

@@ -24,7 +24,7 @@ from tests.contracts.vendor_sets import vendor_set, vendor_sets
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Repeats lines that other tests cover one by one.
+# Repeats lines that other tests cover individually.
 pytestmark = pytest.mark.untraced
 
 WORDS = [

@@ -153,7 +153,8 @@ def test_price_is_exact() -> None:
         ("a" * 307, 3),
         ("€" * 80, 1),
         ("€" * 81, 2),
-        # A letter of two places is never torn apart: 152 and one of two make a part of 152.
+        # A character of two places is never split: 152 places and such a character make a part of
+        # 152.
         ("a" * 152 + "€" + "a" * 152, 3),
         ("ж" * 70, 1),
         ("ж" * 71, 2),

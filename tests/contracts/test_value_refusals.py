@@ -130,7 +130,7 @@ class RefusingVendor(RecordingVendor):
         async def refuse(wire: Any, *_: Any, **__: Any) -> Any:
             if self.first:
                 await wire.send(Request.get("/letters/1"))
-            # Each call has an error of its own, which is signed with its account.
+            # Each call has its own error, which names its account.
             raise copy(self.error)
 
         return refuse

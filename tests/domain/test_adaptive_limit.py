@@ -103,7 +103,7 @@ def test_limit_stays_within_its_bounds(
         reduction = shrunk or reduction
         after = limit_at(rule, largest, reduction, now)
         assert smallest <= after <= before <= largest
-        # A clock that steps back does not let the limit fall below what it was shrunk to.
+        # If a clock steps back, the limit does not fall below the value that it was reduced to.
         assert limit_at(rule, largest, reduction, now - 10**12) >= smallest
 
 

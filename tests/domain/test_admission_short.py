@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.resilience.circuit import Permit
 
-# Excluded from coverage runs, which other tests of these lines serve.
+# Excluded from coverage runs, because other tests cover these lines.
 pytestmark = pytest.mark.untraced
 
 LIMITS = [

@@ -77,7 +77,7 @@ def test_leaving_opens_a_gap_that_an_arrival_closes(rule: TokenBucket) -> None:
     whole_queue, tickets = a_queue(rule, (1, 1, 1, 1))
     cut_queue = rule.refund(whole_queue, tickets[1])
     assert [0.0, 0.0, [1.0, 1.0], [2.0, 4.0]] == readable_state(cut_queue)
-    # Behind the queue there is one token more, since the gap's token was not used.
+    # Behind the queue there is one more token, because the token of the gap was not used.
     assert [2, 5] == [(rule.earliest(cut_queue, cost, NOON) - NOON) // SECOND for cost in (1, 2)]
     assert whole_queue == rule.grant(cut_queue, 1, NOON + 2 * SECOND, refundable=True)[0]
     assert [0.0, 0.0, [2.0, 4.0]] == readable_state(rule.refund(cut_queue, tickets[0]))

@@ -30,7 +30,7 @@ from tests.support.examples import examples
 if TYPE_CHECKING:
     from moorage.domain.resilience.circuit import Permit
 
-# Excluded from coverage runs, which other tests of these lines serve.
+# Excluded from coverage runs, because other tests cover these lines.
 pytestmark = pytest.mark.untraced
 
 CONFIGS = [
@@ -164,7 +164,7 @@ class Model:
                 rows[-1].append(call)
             else:
                 rows.append([])
-        # The circuit keeps at most eight runs of failures, and may miss a further one.
+        # The circuit keeps at most eight series of failures, and may miss a further one.
         self.crowded = self.crowded or sum(map(bool, rows)) > 8
         return [sum(call.status == "failed" for call in row) for row in rows]
 

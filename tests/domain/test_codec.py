@@ -87,7 +87,7 @@ def test_unchanged_bytes_are_reused() -> None:
     assert fast_state == full_state
     mangled = stored_bytes[:-1] + bytes(
         (stored_bytes[-1] ^ 0xFF,)
-    )  # what is taken over is not looked at
+    )  # parts that are reused are not inspected
     for later_state in (fast_state, full_state):
         assert (
             pack(later_state, previous_state, mangled)[-1] == mangled[-1] != pack(later_state)[-1]

@@ -32,7 +32,7 @@ from tests.support.examples import examples
 if TYPE_CHECKING:
     from moorage.domain.idempotency.claims import ClaimResult, SettleResult
 
-# Excluded from coverage runs, which other tests of these lines serve.
+# Excluded from coverage runs, because other tests cover these lines.
 pytestmark = pytest.mark.untraced
 
 

@@ -125,7 +125,7 @@ def test_first_region_follows_the_weights(weights: list[int], seed: int) -> None
 
     for region in regions:
         share = region.weight / sum(weights)
-        # Six standard deviations: exceeded by chance twice in a thousand million runs.
+        # Six standard deviations, which chance exceeds twice in a thousand million runs.
         assert abs(firsts[region.name] - draws * share) <= 6 * math.sqrt(
             draws * share * (1 - share)
         )

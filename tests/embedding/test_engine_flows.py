@@ -138,7 +138,7 @@ def _celery_close() -> Iterator[Any]:
     from engine_flows import celery_engine  # noqa: PLC0415 - optional
 
     celery_engine.app.conf.result_backend = "cache+memory://"
-    # A worker whose logging somebody else sets up leaves that of later tests as it is.
+    # If other code sets up a worker's logging, the logging of later tests stays unchanged.
     signals.setup_logging.connect(_keep_logging)
     try:
         with start_worker(celery_engine.app, perform_ping_check=False, pool="solo"):

@@ -151,7 +151,7 @@ def test_each_change_is_found_once(odoo: OdooServer, *, tables: bool) -> None:
         first_changes, position = observe(ChangePosition(latest=NOON))
         no_changes, position = observe(position)
         odoo.put_invoice(1, 0, "2026-03-01 12:00:00.900000", state="paid")
-        # A long transaction began before the last look, and ended after it.
+        # A long transaction began before the last read, and ended after it.
         odoo.put_invoice(3, 5, "2026-03-01 11:55:00.000000")
         later_changes, position = observe(position)
         no_later_changes, _ = observe(position)

@@ -218,7 +218,7 @@ def test_late_batch_skips_entries_of_other_workers(
 
     def handle_number(number: int) -> None:
         if number == 3:
-            clock.advance(60)  # the store's own clock goes on, which others take by
+            clock.advance(60)  # the store's own clock, by which other workers claim, goes on
             (entry,) = store.find(EntryQuery(id=names[5])).items
             store.swap(take_entry(entry, store.now() - timedelta(days=1), 60.0, 9), entry.fence)
 

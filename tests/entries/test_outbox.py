@@ -115,7 +115,7 @@ def test_a_key_is_the_same_in_every_release(shop: Shop) -> None:
 def test_invalid_calls_are_refused_at_once(shop: Shop, call: tuple[Any, ...], words: str) -> None:
     """An invalid call is refused when it is added to the outbox, and nothing is stored."""
     if call[:2] == ("payments", "refund"):
-        # Where a thing is can only be told with the configuration.
+        # A location can only be shown with the configuration.
         _put_and_fail(shop, call)
         return
     with pytest.raises(InvalidData, match=words):

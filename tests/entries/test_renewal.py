@@ -166,7 +166,7 @@ def test_a_dead_worker_is_replaced_when_its_lease_is_over() -> None:
         shared_inbox.pause(2e-6)
         assert [] == taken_entries
         taken_entries.extend(other_process.work())
-        # The rest never happens: this one is dead.
+        # The rest of this coroutine never runs, because this worker is dead.
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -87,7 +87,7 @@ class StoreWalk:
             answer = verb(*values)
             if name == "swap" and answer and values[0].state is EntryState.CLAIMED:
                 self._leased(values[0])
-            # A call whose worker dies here after the answer counts as done.
+            # A call whose worker dies here, after the response, counts as done.
             if name == "swap" and answer and values[0].state is EntryState.DONE:
                 self.finished.add(values[0].id)
             self._step()
@@ -96,7 +96,7 @@ class StoreWalk:
         return step
 
     def _leased(self, entry: Any) -> None:
-        # Whoever had it before is gone or has given it back.
+        # The previous holder is dead or has released the entry.
         lease_end = self.leases.get(entry.id)
         assert lease_end is None or lease_end <= self.clock.utc(), "one at a time"
         assert self.clock.utc() + timedelta(seconds=LEASE) == entry.due, "for as long as a lease"

@@ -50,7 +50,7 @@ class StoreLocation:
 
     def open(self) -> Any:
         """Open the synchronous store."""
-        # Each process imports what it needs and no more.
+        # Imported here, so that each process imports only what it needs.
         if self.kind == "shards":
             from moorage.adapters.state.shards import ShardedStorage  # noqa: PLC0415 - one of them is enough
 
@@ -134,7 +134,7 @@ class AsyncRecordingStore(RecordingStore):
 @contextmanager
 def _record_command(command: Command[Any], *, posted: bool = False) -> Generator[dict[str, Any]]:
     """Record a store command while it runs, if the test records commands."""
-    # An admission has short cuts, which are classes of their own.
+    # An admission has variants for the fast path, which are separate classes.
     kind = Admission if isinstance(command, Admission) else type(command)
     trip = {"what": kind.__name__, "began": now(), "posted": posted, "failed": True}
     try:

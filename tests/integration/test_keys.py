@@ -104,7 +104,7 @@ def test_processes_act_once_per_key_while_a_shard_is_added(
     ]
     history = calls(pool.work(*jobs))
     refusals = [call for call in history if call["outcome"] != "good"]
-    # A caller whose machine stands still for longer than its lease loses its claim.
+    # A caller whose machine is suspended for longer than its lease loses its claim.
     assert {call["outcome"] for call in refusals} <= {"StateUnavailable", "IdempotencyInProgress"}
     assert {f"key {number}": 1 for number in range(6)} == effects
     assert {call["value"] for call in history if call["outcome"] == "good"} == {

@@ -200,7 +200,7 @@ def test_lease_of_a_dead_probe_ends(
 ) -> None:
     """The slot of a killed probe becomes free after the deadline of its attempt and a margin."""
     dead_process = _process_of_set(killed_processes, kind, request)
-    if dead_process.retry_after is None:  # only on a machine that stood still for seconds
+    if dead_process.retry_after is None:  # only on a machine that was suspended for seconds
         assert dead_process.refused - dead_process.asked > LEASE * 1e9
     else:
         assert 0 < dead_process.retry_after <= LEASE + 0.001

@@ -42,7 +42,7 @@ def test_no_window_exceeds_the_rate_limit(
     assert ["good"] * 60 == [call["outcome"] for call in history]
     grants = [_grant(call) for call in history]
     assert BURST >= burst_of(grants, RATE)
-    # What the vendor sees is as spread as the ways from the grants to it.
+    # The vendor sees the calls spread by the delays between the grants and their arrivals.
     arrivals = [call["starts"][0] for call in history]
     way = max(
         arrival - granted_at for arrival, (granted_at, _) in zip(arrivals, grants, strict=True)
@@ -50,7 +50,7 @@ def test_no_window_exceeds_the_rate_limit(
     assert BURST + RATE * way / SECOND >= burst_of(
         [(arrival, arrival) for arrival in arrivals], RATE
     )
-    # Nobody leaves before the grant.
+    # No call leaves before its grant.
     assert all(
         arrival >= granted_at for arrival, (granted_at, _) in zip(arrivals, grants, strict=True)
     )

@@ -148,7 +148,8 @@ def _survives(
     losses_before, start_time = shop.heard(StorageLost), now()
     requests = shop.call()
     losses, duration = shop.heard(StorageLost) - losses_before, (now() - start_time) / 1e9
-    # Now and then somebody looks for it and pays, and each time that is told; nobody else does.
+    # Sometimes one caller probes the store and loses time, and each probe is reported; no other
+    # caller waits.
     assert 1 <= losses == sum(trip["failed"] and not trip["posted"] for trip in requests)
     assert losses <= 1 + duration / SOONEST
     assert not any(trip["ended"] - trip["began"] > PATIENCE * 1e9 for trip in requests)
@@ -158,7 +159,7 @@ def _survives(
     assert "during" not in shop.effects
     back()
     shop.recover()
-    # What was late has not become anybody else's answer.
+    # The late reply was not taken for another caller's reply.
     keys = [f"key {number}" for number in range(10)]
     assert [f"effect 0 of {key}" for key in keys] == [shop.pay(key) for key in keys]
     assert [f"effect 0 of {key}" for key in keys] == [shop.pay(key) for key in keys]
@@ -267,7 +268,7 @@ def test_any_lost_reply_leaves_the_key_correct_async(
                 proxy.cut_after(number)
                 with suppress(StorageUnavailable):
                     assert f"effect of {key}" == await pay(manager, key)
-                # Meanwhile the store tries to send what was posted.
+                # Meanwhile the store tries to send the posted commands.
                 await asyncio.sleep(0.05)
                 proxy.restore()
                 assert f"effect of {key}" == await pay(manager, key, timeout=10)
@@ -310,7 +311,7 @@ def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: s
             time.sleep(0.02)
             proxy.cut_after(number)
             manager.run(service.name, lambda: None)
-            # Now the store is away for certain, whatever it was asked.
+            # Now the store is certainly unreachable, for every command.
             proxy.cut_connections()
             manager.run(service.name, lambda: None)
             proxy.restore()

@@ -211,7 +211,7 @@ def test_key_stays_in_its_region(
     eu.queue(HANGS_UP)
     first_service = service(name, eu, standby_region, retry=None, circuit=None)
     first = Job(scenario="call", services=(first_service,), state=location, path="/orders", key="k")
-    # For the second process the other region comes first.
+    # The second process prefers the other region.
     turned_service = attrs.evolve(
         first_service, regions=(Region("us", standby_region.url), Region("eu", eu.url, tier=2))
     )

@@ -117,7 +117,7 @@ def end_of_the_lease(location: StoreLocation, service: Service) -> int:
         target=service.name,
         remembered=0,
     )
-    # Another payload is a conflict, so what is asked changes nothing.
+    # Another payload is a conflict, so this claim changes nothing.
     with location.open() as store:
         assert Verdict.CONFLICT is store.execute(claim).verdict
         remaining = int(store.execute(_RemainingLease(claim.keys)))

@@ -145,7 +145,7 @@ def test_each_command_commits_one_transaction_in_postgresql(
         commits_before = query_value(commit_query)
         with location.open() as store, ConnectorManager([service], state=store) as manager:
             _call(manager, name, kind, times)
-        # A connection's numbers are complete when it has ended.
+        # The statistics of a connection are complete when it has ended.
         wait_until(idle, "the end of all connections")
         return query_value(commit_query) - commits_before
 
@@ -155,7 +155,7 @@ def test_each_command_commits_one_transaction_in_postgresql(
             store.migrate()
         wait_until(idle, "the end of all connections")
         run(1)
-        # Now and then the database has work of its own, which is less than one for each call.
+        # Sometimes the database does work of its own, but less than once per call.
         assert len(TRIPS[kind]) + flushed == (run(SOME + MANY) - run(SOME)) // MANY
     finally:
         query_value(f"DROP DATABASE {database}")

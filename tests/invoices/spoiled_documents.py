@@ -108,7 +108,7 @@ def documents(profile: str, syntax: str) -> Iterator[tuple[str, bytes]]:
                 f"{kind} breaking {rule} by change {number} of {path}",
                 write(invoice, PROFILES[profile]),
             )
-        except InvalidData:  # the syntax cannot carry it
+        except InvalidData:  # the syntax has no element for it
             continue
 
 

@@ -131,7 +131,7 @@ def test_same_documents_are_accepted(profile: str, syntax: str) -> None:
         official = _fatal_rules(rules)
         violated = violations[name]
         if violated is None or official == {_STOPPED}:
-            continue  # both refuse it, or a reader does before any rule
+            continue  # both refuse it, or a parser does before any rule
         fatal = {rule for rule, is_fatal in violated.items() if is_fatal}
         table = REFUSED_HERE if fatal else ACCEPTED_HERE
         if bool(official) != bool(fatal):

@@ -422,7 +422,7 @@ def test_alerts_are_logged_by_default(severity: str, caplog: pytest.LogCaptureFi
         monitor = HealthMonitor(hub)
         runner = fire(hub, {}, severity, monitor)
         hub.manager.set_circuit("vat", CircuitState.CLOSED)
-        monitor.check()  # now, and not in ten seconds
+        monitor.check()  # immediately, not after ten seconds
         runner.evaluate()
 
     records = [record for record in caplog.records if record.name == "moorage.alerts"]

@@ -20,7 +20,7 @@ from tests.support.proofs import pem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Excluded from coverage runs, which other tests of these lines serve.
+# Excluded from coverage runs, because other tests cover these lines.
 pytestmark = pytest.mark.untraced
 
 SHARED = "a secret that both sides know"

@@ -179,7 +179,7 @@ async def test_claim_names_the_server(world: World) -> None:
 
     await oauth_world.refresher().get(*OWNER)
 
-    is_seen = world.mode != ASYNC  # where nothing happens on the way to the store
+    is_seen = world.mode != ASYNC  # no other request runs on the way to the store
     requests = world.store.commands
     assert [TOKENS] * is_seen == [
         request.target for request in requests if isinstance(request, MarkSent)
@@ -321,7 +321,7 @@ async def test_first_claim_is_settled_if_the_token_stays(
     assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
 
     first = claim_key(OWNER, client(), PAST, again=False)
-    is_seen = world.mode != ASYNC  # where nothing happens on the way to the store
+    is_seen = world.mode != ASYNC  # no other request runs on the way to the store
     assert (is_seen and stays and lost) == any(
         isinstance(command, Resolve) and command.keys == (first,)
         for command in world.store.commands

@@ -211,7 +211,7 @@ async def test_late_claim_uses_the_stored_token(world: World) -> None:
             oauth_world.vault.kept[OWNER] = token(2)
 
     world.store.meanwhile = stores_late
-    if world.mode == ASYNC:  # where nothing happens on the way to the store
+    if world.mode == ASYNC:  # no other request runs on the way to the store
         oauth_world.vendor.answers(grants(2))
     result = await refresher.get(*OWNER)
 

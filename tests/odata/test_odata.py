@@ -215,7 +215,7 @@ def test_credentials_never_follow_a_link_to_another_host() -> None:
             with pytest.raises(VendorFailed, match="another origin") as excinfo:
                 ERP.next_page(first)
             assert not excinfo.value.retryable
-            # The manager refuses it too, for whoever makes the operation without its page.
+            # The manager also refuses it if the operation is made without its page.
             with pytest.raises(InvalidData, match="another origin"):
                 caller.perform(ERP.next_page(page), credentials)
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 UNTIDY = pytest.mark.filterwarnings(
-    # A coroutine is dropped that was interrupted before its first line,
+    # A coroutine that is interrupted before its first line is dropped,
     "ignore:coroutine .* was never awaited",
-    # or the interruption comes while a generator is closed, where Python swallows it.
+    # or the interruption arrives while a generator closes, where Python loses it.
     "ignore::pytest.PytestUnraisableExceptionWarning",
 )
 
@@ -37,7 +37,8 @@ def interrupt_at(
     """
     points = _PointCounter(point, look)
     previous_trace = sys.gettrace()
-    # A collection may run anybody's finalisers, and these have points of their own.
+    # A garbage collection may run other objects' finalisers, which have interruption points of
+    # their own.
     gc.disable()
     sys.settrace(points.trace)
     try:
@@ -80,7 +81,7 @@ class _PointCounter:
                 if looped or (name.startswith("CALL") and not (went_on and name in _INLINED)):
                     self._point()
         else:
-            # A call that raises is not followed by a look for signals.
+            # After a call that raises, Python does not check for signals.
             self._last.pop(frame, None)
         return self.trace
 

@@ -62,7 +62,7 @@ class SignalStorm:
         """Run an action that a signal may interrupt; return whether it was interrupted."""
         try:
             signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, longest))
-            # No signal is handled between a plain assignment and the one that follows it.
+            # Python handles no signal between a plain assignment and the statement after it.
             self._armed = True
             action()
             self._armed = False
@@ -149,7 +149,7 @@ def interrupt_waits(storm: SignalStorm) -> None:
     while storm.is_running():
         start_time = clock.nanoseconds()
         if storm.through(random.choice([limiter.acquire, limiter.reserve]), 1e-4):
-            # A second has passed if it had slept already; and nobody else is there.
+            # If it had slept already, a second has passed; and no other caller is there.
             slept = (clock.nanoseconds() - start_time) / 1e9
             storm.left += limiter.reserve().delay + slept > 1
         clock.advance(9)
@@ -182,8 +182,8 @@ def retries(storm: SignalStorm) -> None:
 
 def main(kind: str) -> None:
     """Run one kind of interruption, and print the permits that were not returned."""
-    # A coroutine that is interrupted before its first line is dropped, of which Python warns;
-    # and what is raised while a generator is closed is lost.
+    # Python warns about a coroutine that is interrupted before its first line, and loses an error
+    # that is raised while a generator closes.
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda _: None
     storm = SignalStorm()

@@ -76,7 +76,7 @@ ERRORS = (FunctionFailure, StopAsyncIteration, GeneratorExit, KeyboardInterrupt,
     "use, error",
     [
         *((use, error) for use in USES for error in ERRORS),
-        # No coroutine can raise it.
+        # No coroutine can raise this exception.
         *((use, StopIteration) for use in SYNC),
     ],
     ids=lambda value: value.__name__,

@@ -250,7 +250,7 @@ def test_failed_revocation_keeps_the_token(
             hub.revoke()
 
         assert CRM == excinfo.value.service
-        # Where the answer was lost it was taken back, though nobody knows.
+        # If the response was lost, the token was revoked although no process knows that.
         with suppress(AuthorizationRequired):
             hub.get()
         assert [400 if kind is ConnectionFailed else 200] == [

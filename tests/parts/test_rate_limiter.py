@@ -226,7 +226,7 @@ def test_a_reservation_is_given_back_once(limiter_use: LimiterUse) -> None:
     assert 2.0 == limiter.reserve().delay
     first.cancel()
 
-    # Its place is free again, before the one that has come behind it.
+    # Its place in the queue is free again, before the caller that came after it.
     assert 1.0 == limiter.reserve().delay
 
 

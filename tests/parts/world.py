@@ -152,7 +152,8 @@ def run_threads(size: int, visit: Callable[[int], object]) -> list[Any]:
     return results
 
 
-# Each way of using a guard: given the part and a plain function, it does what calling does.
+# Each way to use a guard: a function that takes the part and a plain function, and has the effect
+# of calling it.
 
 
 def call_part(part: Any, function: Callable[[], Any]) -> Any:

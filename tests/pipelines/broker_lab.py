@@ -159,7 +159,7 @@ async def check_restarted_broker(
     await until(lambda: len({record.identity for record in sink.records}) == 200)
     pipeline.stop()
     await running
-    # The first attempt after a failure comes at once.
+    # The first attempt after a failure follows at once.
     assert len(attempts) - 2 <= (attempts[-1] - attempts[0]) / SHORTEST_PAUSE + 1
 
 

@@ -81,7 +81,7 @@ async def test_torn_line_harms_no_other(tmp_path: Path) -> None:
     for size in range(1, len(content)):
         path.write_bytes(content + content[:size])
         await file.add(letter())
-        # The last cut leaves out nothing but the line break.
+        # The last truncation leaves out only the line break.
         assert (3 if size == len(content) - 1 else 2) == len(file.letters())
     path.write_bytes(b'[]\n{"payload": 1}\n' + content.replace(b'"orders"', b"1", 1) + content)
     assert 2 == len(file.letters())

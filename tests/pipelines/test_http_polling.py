@@ -149,7 +149,7 @@ async def test_source_continues_in_the_middle_of_a_page() -> None:
     first = await HttpPolling(Shop(cursor_pages(pages)), options).after(None)
     restarted = HttpPolling(Shop(cursor_pages(pages)), options)
     assert [2, 3, 4] == ids(await drained_records(restarted, first[0].offset))
-    # The same source may also read it again.
+    # The same source may read the record again.
     assert [3, 4] == ids(await drained_records(restarted, first[1].offset))
 
 
@@ -195,7 +195,7 @@ async def test_links_lead_from_page_to_page(header: str, path: str | None) -> No
     records = await polling.after(None)
     await polling.after(records[-1].offset)
     assert [path or "/orders"] == [request.path for request in shop.requests[1:]]
-    # An ETag does not cover links in headers.
+    # An ETag does not cover the links in headers.
     assert "if-none-match" not in shop.requests[1].headers
 
 
@@ -229,7 +229,7 @@ async def test_times_move_with_an_overlap() -> None:
     assert ["2026-01-01", "2026-03-01T10:00:20Z", "2026-03-01T10:00:20Z"] == [
         dict(request.query)["from"] for request in shop.requests
     ]
-    # A worker that begins at a position asks anew, and recognises what is known there.
+    # A worker that begins at a position requests the records again, and recognises the known ones.
     assert [1] == ids(
         await HttpPolling(shop, endpoint(since="from", time="at", overlap=10)).after(
             new_records[0].offset
@@ -357,7 +357,7 @@ async def test_unchanged_answer_is_not_sent_again() -> None:
         (request.headers.get("if-none-match"), request.headers.get("if-modified-since"))
         for request in shop.requests[:2]
     ]
-    # From another position all records are wanted.
+    # From another position, all records are wanted.
     await polling.after(None)
     assert "if-none-match" not in shop.requests[-1].headers
 

@@ -230,7 +230,7 @@ async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assi
     async def note_revoked(partitions: Sequence[Partition] | None) -> None:
         assert partitions is not None
         lost.extend(partitions)
-        # Longer than the reader's thread waits at once.
+        # Longer than the longest single wait of the reader's thread.
         await asyncio.sleep(0.3)
         await first.commit([record for record in records if record.place in partitions])
 
@@ -245,7 +245,7 @@ async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assi
     await publish(cluster, *numbered_records(200))
     rest: list[SinkRecord] = []
     async with asyncio.timeout(120):
-        # A member that is given all partitions once more may read everything before the other.
+        # If a member gets all partitions again, it may read everything before the other member.
         while not other_records or len({(r.place, r.offset) for r in rest + other_records}) < 200:
             rest += await first.poll(MANY)
             other_records += await second.poll(MANY)
@@ -254,7 +254,7 @@ async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assi
     positions: dict[Partition, int] = defaultdict(int)
     for record in records:
         positions[record.place] += 1
-    # While a group rebalances, the mock cluster refuses commits, so that records may come again.
+    # While a group rebalances, the mock cluster refuses commits, so records may be delivered again.
     for place in moved:
         assert positions[place] >= min(
             int(r.offset or 0) for r in other_records if r.place == place
@@ -705,7 +705,7 @@ async def test_member_outlives_an_outage(cluster: KafkaCluster) -> None:
     """After an outage a source continues as the same member, so that the group does not wait."""
     await publish(cluster, *numbered_records(10))
     sink = MemorySink()
-    # The group would wait for a member that comes back as another.
+    # The group would wait for a member that rejoins under another id.
     endless = {"session.timeout.ms": 290_000}
     pipeline = Pipeline(
         "orders",

@@ -201,7 +201,7 @@ async def test_lost_answer_of_a_commit(
 
     def lose_answer(number: int) -> bool:
         seen.append(number)
-        # A new producer has begun once the worker gave the answer up.
+        # A new producer has started when the worker gives up waiting for the reply.
         return number == END_TXN and seen.count(END_TXN) > 1 == seen.count(INIT_PRODUCER_ID)
 
     if is_carried_out:

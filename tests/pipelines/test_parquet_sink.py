@@ -226,7 +226,7 @@ async def test_full_disk_loses_and_repeats_nothing(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
-        # The part is larger than this, so its Parquet cannot be written either.
+        # The file is larger than the limit, so it cannot be written as Parquet either.
         assert (tmp_path / name).stat().st_size > 20_000
         with pytest.raises(StorageUnavailable):
             await sink.close()
@@ -290,7 +290,7 @@ async def test_killed_process_leaves_whole_files(tmp_path: Path) -> None:
     numbers = [row["n"] for row in _rows(folder)]
     flushed = int(position.read_text())
     assert set(range(flushed)) <= set(numbers)
-    # A batch that was written and not flushed in time may be there twice: one at each kill.
+    # A batch that was written but not flushed may occur twice, once for each kill.
     assert len(numbers) <= flushed + 30
     assert {".parquet"} == {path.suffix for path in folder.iterdir()}
 

@@ -182,7 +182,7 @@ def test_stray_quote_of_csv_costs_no_more_than_other_text(tmp_path: Path) -> Non
     assert [] == RecordFile(path, "csv", size=4_000_000).after(None)
     seconds = process_time() - started_at
 
-    assert seconds < 10  # it took minutes
+    assert seconds < 10  # the import would take minutes
 
 
 def test_unterminated_quote_of_finished_csv_is_not_dropped(tmp_path: Path) -> None:

@@ -422,7 +422,8 @@ def test_killed_worker_loses_nothing(private_server: PrivateRedis, server: Any) 
     assert (0, b"") == (worker.returncode, errors)
     attempts = [int(server.get(key)) for key in server.scan_iter("attempts/*")]
     assert messages == len(attempts)
-    # Each of three deaths repeats at most the batches of three lanes, and what awaited its commit.
+    # Each of three deaths repeats at most the batches of three lanes, and the records that awaited
+    # their commit.
     assert sum(attempts) - messages <= 3 * 200
     assert max(attempts) <= 4
 

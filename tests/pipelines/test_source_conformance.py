@@ -160,7 +160,7 @@ async def test_mqtt_source_passes_source_conformance_kit(
         def make_source() -> MqttSource:
             return MqttSource(settings, [topic], client_id=topic, qos=qos)
 
-        # The broker keeps messages only for a client that it knows.
+        # The broker keeps messages only for clients that it knows.
         first = make_source()
         await first.open(Revocations())
         await first.close()

@@ -84,7 +84,7 @@ async def test_webhooks_are_records(hub: AsyncHub) -> None:
     assert [EntryState.CLAIMED] == await states(inbox)
     await source.commit([record])
     assert [EntryState.DONE] == await states(inbox)
-    # A second commit, as after another worker has taken it, changes nothing.
+    # A second commit, as if another worker had taken the webhook, changes nothing.
     await source.commit([record])
     await source.close()
 
@@ -142,7 +142,7 @@ async def test_webhook_with_several_events_is_done_with_the_last(hub: AsyncHub) 
     entry = await inbox.receive("stripe", **delivery("evt_1"))
     [event] = inbox.webhooks(entry)
     events = (event, attrs.evolve(event, payload=b"no JSON", type="", vendor_type="other"), event)
-    flows: Any = inbox_flows_of(inbox)  # no vendor sends this one
+    flows: Any = inbox_flows_of(inbox)  # no vendor sends this webhook
     flows.webhooks = lambda _: events
     source = WebhookSource(inbox)
     await source.open(ignore)

@@ -199,7 +199,7 @@ async def test_check_is_repeated_until_the_store_replies(is_async: bool) -> None
     failing_state.is_away = False
 
     async def until_known() -> None:
-        # After a look in vain nobody looks again for some time.
+        # After a failed check, the store is not checked again for some time.
         while len(world.sent) < 100_000:
             await result_of(manager.call("vat", GET))
 

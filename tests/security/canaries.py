@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 _TESTS: Final = str(Path(__file__).parents[1])
-_DEEP: Final = 5  # as far as error trackers look into values
+_DEEP: Final = 5  # as deep as error trackers look into values
 _MARKS: Final = ("cnry", *(base64.b64encode(part).decode() for part in (b"cnr", b"nry", b"ry-")))
 """One of these is in whatever a canary is in, so that most texts are looked at only briefly."""
 
@@ -48,7 +48,7 @@ class Canaries:
         for form in (text, quote(text, safe=""), repr(text)[1:-1]):
             self._forms[form] = name
         for shift in range(3):
-            # Wherever it begins among other bytes, this much of its base64 is the same.
+            # Wherever it begins among other bytes, this part of its base64 text is the same.
             encoded_secret = base64.b64encode(b"\0" * shift + plain_bytes).decode()
             self._forms[encoded_secret[4 * (shift > 0) : -4]] = name
         return text
@@ -108,7 +108,7 @@ def _contents_of(value: Any) -> Iterator[tuple[str, object]]:
     elif isinstance(value, (Sequence, AbstractSet)) and not isinstance(value, (str, bytes)):
         yield from ((f"[{index}]", part) for index, part in enumerate(value))
     elif attrs.has(type(value)):
-        # As rich does, whatever the class' own `repr` says.
+        # As the library rich does, whatever the class's own `repr` returns.
         for field in attrs.fields(type(value)):
             if field.repr:
                 yield f".{field.name}", getattr(value, field.name, None)

@@ -423,7 +423,7 @@ async def _renewals(day: Observations, vendor: VendorServer) -> None:
             f'[services.shop]\nsecret = "{add_secret("file-unknown")}"\nsurprise = 1',
         )
     ):
-        secrets = day.folder.parent / f"file-{number}.toml"  # holds them on purpose
+        secrets = day.folder.parent / f"file-{number}.toml"  # holds secrets on purpose
         secrets.write_text(secrets_file)
         secrets.chmod(0o600)
         provider = day.pick(FileCredentialProvider, AsyncFileCredentialProvider)(secrets)

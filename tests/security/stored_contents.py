@@ -87,7 +87,7 @@ class Redis:
     def contents(self) -> Iterator[Held]:
         """Return the whole content of the store."""
         with contextlib.closing(redis.Redis.from_url(self._url)) as opened_redis:
-            client: Any = opened_redis  # whose types are those of an awaited one too
+            client: Any = opened_redis  # its types are those of an awaited result too
             for key in client.scan_iter(f"{self._prefix}*", count=1_000):
                 kind = client.type(key).decode()
                 yield f"{kind} {key!r}", (key, _READ[kind](client, key))

@@ -47,7 +47,7 @@ def test_calls_show_no_secret(mode: str, tmp_path: Path) -> None:
         results += canaries.search(f"file {file}", content)
 
     assert [] == results
-    # It was a day worth looking at.
+    # There were enough errors to inspect.
     errors = [value for _, value in day.seen if isinstance(value, Exception)]
     assert _EXPECTED <= {type(error).__name__ for error in errors}
     expected_errors = (ConnectorError, ForeignError, TimeoutError)
@@ -168,7 +168,7 @@ def frame_of_ours(held, error):
     raise error
 """
 _made: dict[str, Any] = {}
-# In a file elsewhere, as the frames of tests are not looked at.
+# In another file, because the frames of tests are not inspected.
 exec(compile(_NOT_OF_TESTS, "elsewhere.py", "exec"), _made)  # noqa: S102 - four lines up
 frame_of_ours: Callable[[object, Exception], None] = _made["frame_of_ours"]
 

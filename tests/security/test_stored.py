@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from moorage.ports.cipher import Cipher
 
-# Repeats lines that other tests cover one by one.
+# Repeats lines that other tests cover individually.
 pytestmark = pytest.mark.untraced
 
 
@@ -136,7 +136,7 @@ def test_no_store_holds_a_secret(mode: str, stores: Any, tmp_path: Path) -> None
     )
 
     assert [] == result
-    # There was something to look at.
+    # There were stored values to inspect.
     assert contents_held >= 20
     outcomes = {type(value).__name__ for _, value in day.seen}
     assert {"Response", "InvalidRequest", "VendorFailed", "CircuitBreakerOpen"} <= outcomes

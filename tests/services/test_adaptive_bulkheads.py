@@ -39,7 +39,7 @@ async def test_throttled_call_shrinks_the_bulkhead_for_a_while(world: World) -> 
     world.vendor.answers(429)
     with pytest.raises(RateLimitExceeded):
         await manager.call("vat", GET)
-    # A single call was in progress, so the limit is the smallest.
+    # A single call was in progress, so the limit has its smallest value.
     assert 2 == limit()
     assert [2] == [event.limit for event in world.events if isinstance(event, BulkheadShrank)]
     world.clock.advance(30)

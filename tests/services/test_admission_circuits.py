@@ -61,7 +61,7 @@ async def test_circuit_opens_between_attempts(world: World) -> None:
 
     assert 2 == len(world.vendor.requests) == excinfo.value.attempts
     assert VendorFailed is type(excinfo.value.__cause__)
-    # It did not even wait for what would be refused.
+    # The call did not even wait for an attempt that would be refused.
     assert [1.0] == world.sleeper.slept
     assert START + timedelta(seconds=31) == excinfo.value.retry_at
 

@@ -116,7 +116,7 @@ async def test_backoff_gets_the_previous_delay(world: World) -> None:
     with pytest.raises(VendorFailed):
         await world.manager(vat(retry=policy)).call("vat", GET)
 
-    # Half way from 2 to three times the last.
+    # Half way between 2 and three times the last delay.
     assert [4.0, 7.0, 11.5] == world.sleeper.slept
 
 
@@ -331,7 +331,7 @@ async def test_all_calls_of_service_share_its_retry_budget(world: World) -> None
 
     errors: list[Any] = [await _error(manager.call("vat", GET)) for _ in range(10)]
 
-    # Two are free, one is earned by ten calls.
+    # Two retries are free, and ten calls earn another one.
     assert 13 == len(world.vendor.requests)
     assert VendorFailed is type(errors[0])
     assert RetryBudgetExhausted is type(errors[-2])

@@ -386,7 +386,7 @@ async def test_calls_leave_no_cycles(world: World) -> None:
     gc.disable()
     earlier_ids = {
         id(live_object) for live_object in gc.get_objects()
-    }  # what other tests may let go of meanwhile
+    }  # memory that other tests may release meanwhile
     try:
         await calls()
         gc.set_debug(gc.DEBUG_SAVEALL)

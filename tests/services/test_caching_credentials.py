@@ -244,7 +244,7 @@ async def test_transform_that_changes_the_request(world: World) -> None:
         vat(request_transforms=lambda request: request.evolve(path=next(paths)))
     )
 
-    # Looked for /a, and sent to /b; looked for /a, and sent there; and found there.
+    # A look-up for /a and a request to /b; a look-up for /a and a request to /a; then a hit.
     bodies = [(await manager.call("vat", GET)).body for _ in range(3)]
 
     assert [b"first", b"second", b"second"] == bodies
@@ -260,7 +260,7 @@ async def test_transform_that_makes_a_request_bypass_the_cache(world: World) -> 
         vat(request_transforms=lambda request: request.with_header(next(header), "1"))
     )
 
-    # Kept; asked for a part though it is fresh; stale, and kept anew; asked for a part.
+    # Stored; requested in part although it is fresh; stale, and stored anew; requested in part.
     cached_flags = [(await manager.call("vat", GET)).cached for _ in range(2)]
     world.clock.advance(60)
     cached_flags += [(await manager.call("vat", GET)).cached for _ in range(2)]
@@ -339,7 +339,7 @@ async def test_validators_match_the_sent_request(world: World) -> None:
     await manager.call("vat", GET)
     world.clock.advance(60)
 
-    # Looked for in German, and sent in French.
+    # Looked up in German, but sent in French.
     assert not (await manager.call("vat", GET)).cached
     assert [None, None] == [request.header("if-none-match") for request in world.vendor.requests]
 

@@ -103,7 +103,7 @@ def test_broken_download_is_resumed() -> None:
     """A broken download resumes at its offset, for the same version of the object."""
     other_info = attrs.evolve(INFO, content_type="x/y")
     first = some_bytes(10, DATA[10:30], CUT_LINE, length=50)
-    second = some_bytes(30, DATA[30:35], length=30, info=other_info)  # ends early, without a word
+    second = some_bytes(30, DATA[30:35], length=30, info=other_info)  # ends early, without an error
     third = some_bytes(35, DATA[35:60], length=25, info=other_info)
     download, vendor = download_of(first, second, third, options=GetOptions(version="v1"))
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from tests.support.modes import World
 
-# Repeats lines that other tests cover one by one.
+# Repeats lines that other tests cover individually.
 pytestmark = pytest.mark.untraced
 
 SECRET = "kX9/vQ2+pL7wZ4=mN8tR3-canary"

@@ -288,7 +288,7 @@ async def test_repeat_waits_for_the_first_caller(world: World) -> None:
     assert (True, b"charged") == (second.replayed, second.body)
     assert not (await running_charge.result()).replayed
     assert 1 == len(world.vendor.requests)
-    # Each look is later than the one before, and none much later.
+    # Each look-up is later than the one before, but not much later.
     assert [0.00375, 0.0075, 0.015, 0.03] == world.sleeper.slept[:4]
     assert max(world.sleeper.slept) <= 0.25
 
@@ -360,7 +360,7 @@ async def test_repeat_past_its_deadline_does_not_run(world: World, late: float, 
 @sync_and_async
 async def test_concurrent_repeats_act_once(world: World) -> None:
     """Many concurrent calls with one idempotency key have one effect."""
-    # Waiting threads move the virtual time on while the first one is still at work.
+    # Waiting threads advance the virtual time while the first thread is still at work.
     manager = world.manager(bank(limits=RateLimitConfig(1000), timeout=10_000_000))
     calls: list[int] = []
 

@@ -276,7 +276,7 @@ def test_interruption_is_neutral(mode: str, error: type[BaseException]) -> None:
     for world, manager, place in every_interruption(mode, error, prepare_call):
         state = world.drive(manager.circuit_state("bank"))
         is_unheard = place == "before the store's answer arrives"
-        # A count whose reply was lost is not known to have been made.
+        # If the reply to a count was lost, the count may not have been stored.
         assert (2 if is_unheard else 1, 0) == (state.calls, state.failures), place
 
 
@@ -296,7 +296,7 @@ def test_interrupted_wait_frees_its_slot(mode: str, error: type[BaseException]) 
     worlds = every_interruption(mode, error, prepare_call)
     assert "before sleeping" in {place for _, _, place in worlds}
     for world, manager, place in worlds:
-        # A request whose reply was lost, or that may have left, has used its slot.
+        # A request that may have been sent has used its slot, even if its reply was lost.
         answer_lost = (
             place == "before the store's answer arrives" and world.points.count(place) == 1
         )

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from tests.support.virtual_ports import SentRequest
 
-# Repeats lines that other tests cover one by one.
+# Repeats lines that other tests cover individually.
 pytestmark = pytest.mark.untraced
 
 GET = Request.get("/rates", query={"country": "DE"})

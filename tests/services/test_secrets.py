@@ -28,7 +28,7 @@ from moorage import (
 from tests.support.modes import World, sync_and_async
 from tests.support.virtual_ports import PiecewiseBody
 
-# Repeats lines that other tests cover one by one.
+# Repeats lines that other tests cover individually.
 pytestmark = pytest.mark.untraced
 
 CANARIES = ("cnry-header", "cnry-query", "cnry-body", "cnry-token", "cnry-answer", "cnry-foreign")

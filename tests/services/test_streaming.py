@@ -190,7 +190,7 @@ async def test_deadline_covers_the_body(world: World) -> None:
         await stream.read()
 
     assert ("shop", True) == (excinfo.value.service, excinfo.value.may_have_been_processed)
-    # The reader may be slow, which is no fault of the vendor.
+    # The reader may be slow, which is not the vendor's fault.
     assert (CircuitState.CLOSED, 0, 0) == await state(manager)
 
 

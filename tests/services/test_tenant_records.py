@@ -151,7 +151,8 @@ async def test_retries_of_a_key_count_once(world: World) -> None:
         world.vendor.answers(Response(503))
         with pytest.raises(ConnectorError, match="503"):
             await charge(manager, key="k", tenant="acme")
-        # Its place covers some of these repeats; then it takes another, and returns the first.
+        # The call's place covers some of these repeats; then it takes another place, and returns
+        # the first.
         world.clock.advance(3_600 * (number % 3))
         assert 1 == records_used(world)
 
@@ -164,7 +165,7 @@ async def test_retries_of_a_key_count_once(world: World) -> None:
 async def test_retries_at_the_bound_count_once_in_a_while(world: World) -> None:
     """At the maximum, repeats of a freed idempotency key add at most one record in each period."""
     manager = world.manager(key_aware_bank(), records_per_tenant=1)
-    # The place beyond the bound replaces the one within it; its own end is not known.
+    # The place beyond the limit replaces the place within it; its own end is not known.
     for wait, count in ((0, 1), (0, 1), (7_200, 1), (0, 1), (7_200, 2), (0, 2)):
         world.clock.advance(wait)
         world.vendor.answers(Response(503))

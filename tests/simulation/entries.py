@@ -180,7 +180,7 @@ class Outbox:
         elif entry.state is EntryState.CLAIMED:
             self._check_claim(who, entry)
         elif who != (claimant := self.claims[entry.id][-1].who):
-            # Who died of it as often as it may be tried had it last, and somebody gives it up.
+            # Its last holder died of it and had no attempts left, and another worker gives it up.
             if entry.attempts < TRIES:
                 self.broken.append(f"{who} writes its result over {claimant}'s")
         elif (entry.id, fence) in self.refused:
@@ -198,7 +198,8 @@ class Outbox:
     def _check_claim(self, who: str, entry: Entry) -> None:
         previous_entry = self.rows[entry.id]
         if previous_entry.state is EntryState.CLAIMED:
-            # Whoever looked when the lease was over may be overtaken by a renewal that is too late.
+            # A worker that looked when the lease was over may be overtaken by a renewal that
+            # arrives too late.
             claimed_at = self.looks.get((who, entry.id), self.claims[entry.id][-1].at)
             lease_end = claimed_at + timedelta(seconds=LEASE)
             if self.now() < lease_end:

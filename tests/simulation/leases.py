@@ -254,7 +254,8 @@ def broken_law(world: LeaseWorld) -> str | None:
     if highest > allowed + 1e-6:
         return f"A window has {highest:.2f} calls beyond the rate, and {allowed:.2f} are allowed."
     for begin, end in world.pauses:
-        # Calls that began to wait before the pause may be served by tokens that were on their way.
+        # Calls that began to wait before the pause may be served by tokens that were already
+        # granted.
         if any(begin + latest < time < end for time in world.uses):
             return "A call was admitted during a pause."
     for call, answers in world.answered.items():

@@ -94,7 +94,7 @@ class CommandWitness:
         (old_value,), (new_value,) = states, after
         if old_value[3] == command.permit[0]:
             return
-        # Old counts leave the window by themselves; a new one would also change the times.
+        # Old counts leave the window by themselves; a new count would also change the times.
         rolled = {"leases": (), "past": b"", "fails": 0, "slow": 0, "cancelled": 0}
         reports = old_value[7]._replace(**rolled), old_value[2:4]
         expected_reports = new_value[7]._replace(**rolled), new_value[2:4]

@@ -184,7 +184,7 @@ def test_waiting_tasks_move_up(arrivals: list[float], patience: Patience, burst:
     assert used_count >= 0.9 * RATE * SPAN * 3 / 4
     for first, time in enumerate(departure_times):
         for last_index in range(first, min(first + 4 * RATE, len(departure_times))):
-            # The store counts in microseconds, and a task leaves one microsecond after its grant.
+            # The store counts in microseconds, so a task leaves a microsecond after its grant.
             assert last_index - first + 1 <= burst + RATE * (
                 departure_times[last_index] - time + 1e-6
             )

@@ -57,7 +57,7 @@ def test_every_planted_bug_is_found(bug: PlantedBug) -> None:
             try:
                 check(simulate(seed))
             except AssertionError:
-                # Either a law was broken, or the simulated world did not end.
+                # A law was broken, or the simulated world did not end.
                 return
     pytest.fail(f"{bug.name} was not found in {PATIENCE} schedules")
 

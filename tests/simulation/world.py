@@ -283,7 +283,7 @@ class World:
         value: Any = None
         if turn is not None and turn.what != "begins" and self.strikes("cancel"):
             if self.dice.randrange(2):
-                # The cancelled step takes effect all the same; only its answer is lost.
+                # The cancelled step takes effect all the same; only its result is lost.
                 with suppress(ConnectorError):
                     turn.act()
             worker.cancelled_at = turn.what
@@ -534,8 +534,8 @@ class Vendor:
         if trouble == 1 or world.strikes("refuse"):
             await SchedulerStep(f"{region} refuses the connection", _raise_refused)
         await SchedulerStep("request leaves", lambda: None)
-        # An order names itself in its body: so effects can be told apart even where the vendor
-        # knows no keys.
+        # The body of an order contains its name, so that effects can be distinguished even if the
+        # vendor supports no keys.
         body = json.loads(request.body) if isinstance(request.body, bytes) else {}
         request_key = request.headers.get("Idempotency-Key")
         duration = world.dice.choice((1_000, 20_000, 200_000))

@@ -79,7 +79,7 @@ def scripted_engine(
         def do_GET(self) -> None:
             listed_requests.append(f"{self.command} {self.path}")
             status, value = remaining.pop(0) if len(remaining) > 1 else remaining[0]
-            # The Engine writes JSON without blanks.
+            # The Engine writes JSON without white space.
             content = json.dumps(value, separators=(",", ":")).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))

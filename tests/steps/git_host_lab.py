@@ -57,7 +57,7 @@ def https_server(
 
     class Handler(BaseHTTPRequestHandler):
         def setup(self) -> None:
-            # The handshake is not for the thread that accepts connections.
+            # The thread that accepts connections must not do the handshake.
             self.request.settimeout(60)
             self.request = context.wrap_socket(self.request, server_side=True)
             super().setup()

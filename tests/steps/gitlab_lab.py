@@ -237,7 +237,7 @@ class FakeGitLab:
 
         def add(text: bytes) -> None:
             stamp = b"2030-01-02T03:04:05.123456Z 01O " if self.has_stamps else b""
-            # A trace is shown as text.
+            # A job trace is shown as text.
             clean = text.decode("utf-8", "replace").encode()
             self.traces[number] += stamp + clean + b"\n"
 

@@ -67,7 +67,7 @@ class StrictApi:
             (key.split(" ")[0], key.split(" ")[1].strip("/").split("/"), key)
             for key in self.operations
         ]
-        # A parameter of several parts must not take those of a longer path.
+        # A parameter with several segments must not match those of a longer path.
         self._shapes = sorted(shapes, key=lambda shape: -len(shape[1]))
 
     def operation(self, method: str, path: str) -> tuple[str, dict[str, str]] | None:

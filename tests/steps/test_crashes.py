@@ -61,7 +61,7 @@ def test_key_finds_same_run_with_its_exit_code_and_each_line_once_after_kill(
     tmp_path: Path,
 ) -> None:
     """After kill -9, the key leads to the same run, with its exit code and each line once."""
-    # It waits after each thousand lines, so that it has not ended when its program is killed.
+    # The step waits after each thousand lines, so that it has not ended when its program is killed.
     script = (
         "i=1; while [ $i -le 3000 ]; do echo line $i; echo error $i >&2;"
         f" if [ $((i % 1000)) -eq 0 ]; then until [ -e {tmp_path}/go$i ]; do sleep 0.05; done; fi;"

@@ -114,7 +114,7 @@ def watchdogs(folder: Path) -> dict[int, tuple[str, ...]]:
     """Return the task of each watchdog that has a record in a folder, by process id."""
     records = {record.stat().st_ino: record for record in folder.iterdir()}
     locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
-    # Others that wait for a lock have an arrow in their lines.
+    # Other processes that wait for a lock have an arrow in their lines.
     holders = {int(parts[5].split(":")[2]): int(parts[4]) for parts in locks if "->" not in parts}
     return {
         holders[inode]: tuple(record.read_text().split("\0"))
@@ -328,7 +328,8 @@ def test_stop_that_races_with_start_always_ends_run_as_stopped(socket: str) -> N
             stop = threads.submit(platform.stop, spec.name, 0.0, 60.0)
             stop.result()
             start.exception()
-            # A start that found the container removed is repeated, as its operation is.
+            # A start that finds the container removed is repeated, because its operation is
+            # repeatable.
             platform.start(spec, 60.0)
             assert platform.wait(spec.name, 120.0)
             status = platform.status(spec.name, 60.0)

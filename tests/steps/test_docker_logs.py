@@ -259,7 +259,7 @@ def test_dropped_entries_are_a_gap(socket: str, script: str, size: int, *, has_g
             _, facts = client.ask("GET", f"/containers/{name}/json", 60.0)
             is_over = b'"Status":"exited"' in facts
             chunk = logs.read(name, "stdout", mark, 60.0, is_over=is_over)
-            # The next part comes over a connection of its own, and finds that others were dropped.
+            # The next part uses a new connection, and reports that other lines were dropped.
             logs.forget(name)
             if not is_over and mark:
                 client.ask("POST", f"/containers/{name}/wait", 120.0)
@@ -292,7 +292,7 @@ def test_rotated_log_has_each_line_once(socket: str) -> None:
         logs, content, mark, is_last = DockerLogs(client), b"", "", False
         while not is_last:
             chunk = logs.read(name, "stdout", mark, 60.0, is_over=True)
-            # The next part comes over a connection of its own.
+            # The next part uses a new connection.
             logs.forget(name)
             content, mark, is_last = content + chunk.data, chunk.mark, chunk.is_last
     finally:

@@ -133,7 +133,7 @@ def test_limit_holds_although_we_are_dead(socket: str, tmp_path: Path) -> None:
     assert status is not None
     assert status.started_at is not None
     assert status.ended_at is not None
-    # The limit is 4 seconds, and the grace one.
+    # The limit is 4 seconds, and the grace period is one second.
     assert status.ended_at - status.started_at < timedelta(seconds=4 + 1 + 5)
     output, _ = worker(socket, tmp_path, script, 4.0).communicate(timeout=120)
     assert output.startswith("137 deadline")
@@ -151,7 +151,7 @@ def test_memory_limit_is_a_failure(socket: str) -> None:
     result = connector(socket).execute_step(step)
 
     assert 137 == result.exit_code
-    if not is_podman(socket):  # Podman 4.3 does not learn of it where the cgroups have version 1.
+    if not is_podman(socket):  # With cgroups version 1, Podman 4.3 does not learn of it.
         assert EndReason.OUT_OF_MEMORY.value == result.metadata["reason"]
 
 
@@ -512,7 +512,7 @@ def test_cut_connections_lose_no_line(socket: str, tmp_path: Path) -> None:
     result = connector(f"{tmp_path}/p").execute_step(step, log=lambda line: lines.append(line.text))
 
     assert result.is_success
-    # Podman 4.3 adds a line break wherever it has read a part of a line.
+    # Podman 4.3 adds a line break after each partial line that it has read.
     separator = "" if is_podman(socket) else "\n"
     expected = [f"line {number}" for number in range(1, 10_001)]
     assert separator.join(expected) == separator.join(lines)
@@ -536,7 +536,7 @@ class CuttingProxy:
             Thread(target=self._relay, args=(client,), daemon=True).start()
 
     def _relay(self, client: Socket) -> None:
-        # A client that waits for the end of a run goes away before the answer comes.
+        # A client that waits for the end of a run disconnects before the response arrives.
         with client, Socket(AF_UNIX) as engine, suppress(OSError):
             engine.connect(self._target)
             request = client.recv(65536)

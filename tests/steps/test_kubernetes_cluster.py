@@ -248,7 +248,7 @@ def evict(pod: str) -> None:
     path = f"/api/v1/namespaces/{settings().namespace}/pods/{pod}/eviction"
     try:
         administrator().ask("POST", path, 30.0, body=body)
-    except VendorRejected:  # Clusters since 1.25 know the newer version only.
+    except VendorRejected:  # Clusters since 1.25 support only the newer version.
         administrator().ask("POST", path, 30.0, body={**body, "apiVersion": "policy/v1"})
 
 

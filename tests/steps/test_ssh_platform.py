@@ -113,7 +113,7 @@ def test_cut_connections_lose_no_line(server: Sshd, tmp_path: Path) -> None:
     proxy = CuttingProxy(server.port, tmp_path / "all-cut")
     server.know(proxy.port)
     lines: list[str] = []
-    # The lines go on until all connections have been cut, however busy the machine is.
+    # The lines continue until all connections have been cut, however busy the machine is.
     script = (
         f"i=0; until [ $i -ge 10000 ] && [ -e {proxy.all_cut} ]; do i=$((i+1)); echo line $i;"
         f" [ $((i % 100)) -eq 0 ] && [ ! -e {proxy.all_cut} ] && sleep 0.6; done; echo $i in all"
@@ -163,7 +163,7 @@ class CuttingProxy:
         self._server.close()
 
     def _carry(self, client: socket) -> None:
-        # Either side may be gone already.
+        # Either side may have disconnected already.
         with suppress(OSError), client, create_connection(("127.0.0.1", self._target)) as server:
             Thread(target=self._upload, args=(client, server), daemon=True).start()
             bytes_left = 5_000
@@ -172,7 +172,7 @@ class CuttingProxy:
                     if number % 2:
                         client.sendall(data[:bytes_left])
                         break
-                    # Every other connection is cut between two answers.
+                    # Every second connection is cut between two replies.
                     Timer(0.05, cut, (client,)).start()
                     bytes_left = 1 << 40
                 bytes_left -= len(data)

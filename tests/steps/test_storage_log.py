@@ -227,7 +227,7 @@ def test_lines_that_were_read_are_stored_before_platform_failure_reaches_caller(
 def test_killed_program_stores_each_line_once(tmp_path: Path) -> None:
     """After each kill -9, the next follower continues after the last stored byte."""
     last = 3000
-    # It waits after each thousand lines, so that it has not ended when its program is killed.
+    # The step waits after each thousand lines, so that it has not ended when its program is killed.
     script = (
         f"i=1; while [ $i -le {last} ]; do echo line $i; echo error $i >&2;"
         f" if [ $((i % 1000)) -eq 0 ]; then until [ -e {tmp_path}/go$i ]; do sleep 0.05; done; fi;"

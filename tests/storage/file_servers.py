@@ -19,7 +19,7 @@ from wsgidav.wsgidav_app import WsgiDAVApp
 from moorage.vendors.storage.fsspec import Fsspec
 
 with warnings.catch_warnings():
-    # Its loop is of the standard library up to Python 3.11, which deprecated it there.
+    # Up to Python 3.11 its loop is the standard library's, which is deprecated there.
     warnings.simplefilter("ignore", DeprecationWarning)
     from pyftpdlib.authorizers import DummyAuthorizer
     from pyftpdlib.handlers import FTPHandler

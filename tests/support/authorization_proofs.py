@@ -144,7 +144,7 @@ class ClientAuthenticator:
     def _by_name(self, call: Call) -> tuple[Client, str]:
         name = call.optional_parameter("client_id")
         if name is None:
-            # RFC 7521, section 4.1: whoever brings an assertion need not be a client.
+            # RFC 7521, section 4.1: the bearer of an assertion need not be a client.
             if call.optional_parameter("assertion") is not None:
                 return NOBODY, "none"
             raise _refuse_client("the client does not authenticate")

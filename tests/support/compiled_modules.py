@@ -35,7 +35,7 @@ def compile_modules(root: Path, modules: Sequence[str]) -> None:
     count = os.cpu_count() or 1
     shares = [share for start in range(count) if (share := modules[start::count])]
     collect = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider"]
-    # An empty value lets Python write what it compiles, even where the environment forbids it.
+    # With an empty value, Python writes compiled files even if the environment forbids it.
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     processes = [
         subprocess.Popen(

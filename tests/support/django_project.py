@@ -108,7 +108,7 @@ def _created_postgres() -> dict[str, Any]:
     with psycopg.connect(postgres_url(), autocommit=True) as link:
         link.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     atexit.register(_drop_postgres, name)
-    # Nothing of a test outlives a crash.
+    # No data of a test must survive a crash.
     return _database_settings(postgres_url(), name) | {
         "OPTIONS": {"options": "-c synchronous_commit=off"}
     }

@@ -38,7 +38,7 @@ class PrivateDovecot:
 
     def __init__(self, *lines: str) -> None:
         self.port, self.secure_port = free_port(), free_port()
-        # Sockets of Dovecot have long names, and its processes are other users.
+        # Dovecot's sockets have long names, and its processes run as other users.
         self._place = TemporaryDirectory(prefix="dc-", dir="/tmp")
         self.folder = folder = Path(self._place.name)
         folder.chmod(0o755)

@@ -121,7 +121,7 @@ class KafkaCluster:
                 assert message is not None, f"{len(messages)} of {count} messages came"
                 assert message.error() is None, message.error()
                 messages.append(message)
-            # Nothing more may follow.
+            # No further data may follow.
             messages += consumer.consume(1, timeout=0.3)
         finally:
             consumer.close()

@@ -72,7 +72,7 @@ class World:
     def __init__(self, mode: str) -> None:
         self.mode = mode
         self.is_awaited = mode != SYNC
-        # A clock may begin anywhere, zero included.
+        # A clock may begin at any time, including zero.
         self.clock = Clock(0 if mode == DISTANT else 10**12)
         self.chance = PredictableRandomness()
         self.store = Store(self)

@@ -108,7 +108,7 @@ def end_client(client: Client) -> None:
     """Disconnect a client, end its thread, and close its sockets."""
     client.disconnect()
     client.loop_stop()
-    # paho closes the pair of sockets that wakes its thread only when the object is collected.
+    # paho closes the sockets that wake its thread only when the object is garbage-collected.
     client._reset_sockets()  # noqa: SLF001 - no public method closes it
 
 

@@ -101,7 +101,7 @@ class PrivateNats:
 
         async def read(js: Any) -> list[Any]:
             state = (await js.stream_info(stream)).state
-            # The first number of a stream without messages is that of none.
+            # If a stream has no messages, its first number belongs to no message.
             numbers = range(state.first_seq, state.last_seq + 1) if state.messages else ()
             return [await js.get_msg(stream, number) for number in numbers]
 

@@ -20,7 +20,7 @@ import types
 from pathlib import Path
 
 _PRINTS = re.compile(r"# → (.*)$", re.MULTILINE)
-_TIMEOUT = 120.0  # seconds for a command in the background to say what the page shows
+_TIMEOUT = 120.0  # seconds within which a background command must show the text that the page shows
 
 
 class StepMismatch(Exception):
@@ -33,7 +33,7 @@ class Shell:
     def __init__(self) -> None:
         self.environment = dict(os.environ)
         self.folder = str(Path.cwd())
-        self._notes = Path.home()  # which nobody else has
+        self._notes = Path.home()  # a port that no other program uses
 
     def run(self, command: str, shown: list[str], status: int) -> None:
         """Run a command, and compare its output and exit status with the page."""

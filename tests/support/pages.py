@@ -50,7 +50,7 @@ _MAKE = re.compile(r"^make(?: (\S+))?")
 _SUPPORT = Path(__file__).parent
 
 
-_TIMEOUT = 1800.0  # seconds for all steps of a page; only what hangs takes so long
+_TIMEOUT = 1800.0  # seconds for all steps of a page; only a hanging step takes so long
 _PORT = re.compile(r"127\.0\.0\.1:\d|start\(\d|--port \d")
 _INSTALL_OFFLINE = (
     "env --unset=PYTHONPATH python -m pip install --quiet --no-build-isolation --no-deps --no-index"
@@ -334,6 +334,6 @@ def _run_steps(environment: Environment, folder: Path, steps: Path) -> None:
         outgoing_bytes, errors = reader.communicate(timeout=_TIMEOUT)
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(reader.pid, signal.SIGKILL)  # with what runs in the background
+            os.killpg(reader.pid, signal.SIGKILL)  # including commands in the background
     if reader.returncode or errors or outgoing_bytes:
         raise PageRuleBroken(f"{errors.decode()}{outgoing_bytes.decode()}")

@@ -29,7 +29,7 @@ class PrivatePgBouncer:
         self._server = sqlalchemy.make_url(postgres_url())
         password = f" password={self._server.password}" if self._server.password else ""
         address = f"host={self._server.host} port={self._server.port or 5432}"
-        # It refuses to run as root.
+        # pgbouncer refuses to run as root.
         user = ["user = nobody"] if os.getuid() == 0 else []
         settings = [
             "[databases]",
@@ -42,7 +42,7 @@ class PrivatePgBouncer:
             "auth_type = any",
             "pool_mode = transaction",
             "max_client_conn = 500",
-            # PGOPTIONS of the tests' environment
+            # the PGOPTIONS in the tests' environment
             "ignore_startup_parameters = options",
             f"default_pool_size = {sessions}",
         ]

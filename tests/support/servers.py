@@ -111,7 +111,7 @@ def rabbitmq_url() -> str:
 
 def rabbitmq_programs() -> tuple[str, str]:
     """Return the programs that start and control private RabbitMQ servers."""
-    # The programs of Debian give up the rights of the user who starts them; these do not.
+    # Debian's programs drop the rights of the user who starts them; these programs do not.
     folders = os.pathsep.join(["/usr/lib/rabbitmq/bin", os.environ.get("PATH", "")])
     server = shutil.which("rabbitmq-server", path=folders)
     control = shutil.which("rabbitmqctl", path=folders)

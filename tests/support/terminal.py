@@ -62,7 +62,7 @@ class Terminal:
         assert ready_files, f"it says no more: {self.seen!r}"
         try:
             message = os.read(self._line, 65_536)
-        except OSError:  # as Linux says that the other side has hung up
+        except OSError:  # Linux's way to report that the other side has hung up
             return False
         self.seen += message.decode(errors="replace")
         return bool(message)

@@ -313,7 +313,7 @@ def test_client_is_authenticated_by_its_certificate(tmp_path: Path, known_by: st
         assert [(401, 'Bearer error="invalid_token"')] * 2 == [
             refusal_of(item.open(token)) for item in (unknown_caller, other_caller)
         ]
-        # Both certificates have the same name, and are told apart by their thumbprints only.
+        # Both certificates have the same name, and differ only by their thumbprints.
         assert (200 if known_by == "subject" else 401) == other_caller.token(CLIENT).status
         assert "tls_client_auth" == server.requests[0].method
 

@@ -11,8 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-# More than any address space has room for. A system that promises memory it does not have gives a
-# thread any stack that fits there.
+# More than any address space has room for, because a system that promises memory beyond what it has
+# gives a thread any smaller stack.
 _TOO_LARGE: Final = 1 << 60
 
 

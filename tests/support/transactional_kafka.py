@@ -431,7 +431,7 @@ class TransactionalKafka:
                 number = request.i32()
                 place = group, str(topic), number
                 with self._lock:
-                    # Newer versions answer that the position is not stable; readers ask again.
+                    # Newer versions reply that the position is not stable, and readers ask again.
                     while not self._is_closed and any(
                         place in transaction.offsets for transaction in self._transactions.values()
                     ):
@@ -445,7 +445,7 @@ class TransactionalKafka:
 
     def _prepare(self, group: _Group) -> None:
         if group.state == "preparing":
-            return  # who has joined already waits for the others
+            return  # a member that has joined already waits for the others
         group.state = "preparing"
         group.first_join = monotonic()
         for member in group.members.values():
@@ -541,7 +541,7 @@ class TransactionalKafka:
             ):
                 if id_ in group.members:
                     group.members[id_].seen = monotonic()
-                # The leader may have gone before it gave the assignment.
+                # The leader may have left before it gave the assignment.
                 if group.has_silent_member():
                     self._prepare(group)
                 self._lock.wait(0.02)

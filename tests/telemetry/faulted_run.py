@@ -330,7 +330,7 @@ class FaultedRun:
             record = await self._call("pay", order, _charge(order), key=order)
             value += 1
             if record.error is not None:
-                # One caller in three makes a new key for the second try, which is a mistake.
+                # One caller in three makes a new key for the second attempt, which is a mistake.
                 key = f"{order}-again" if self.dice.random() < 0.33 else order
                 await self._call("pay", order, _charge(order), key=key)
                 value += 1

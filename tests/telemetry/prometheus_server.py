@@ -58,7 +58,7 @@ class Prometheus:
                 data = None
             if data:
                 return data
-            time.sleep(0.05)  # another process is at work
+            time.sleep(0.05)  # the metrics come from another process
         raise AssertionError(f"{path} stays empty")
 
 

@@ -119,7 +119,7 @@ class LedgerLink:
         try:
             answer = self.ask(password.reveal(), deadline)
         except ConnectionFailed:
-            # Its frames hold the password.
+            # The stack frames contain the password.
             answer = ""
         if answer != "welcome":
             self.close()
@@ -177,7 +177,7 @@ class AsyncLedgerLink:
         try:
             answer = await link.ask(password.reveal())
         except ConnectionFailed:
-            # Its frames hold the password.
+            # The stack frames contain the password.
             answer = ""
         finally:
             if not link.is_welcome:

@@ -177,7 +177,7 @@ class LeaksDescriptorsConnector(Ledger):
 
     def close(self) -> None:
         super().close()
-        # Many, because what earlier tests left open may be closed meanwhile.
+        # Many, because connections that earlier tests left open may be closed meanwhile.
         leaked.extend(os.dup(0) for _ in range(20))
 
 

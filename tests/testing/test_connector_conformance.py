@@ -184,7 +184,7 @@ def test_network_checks_demand_a_network(server: LedgerServer) -> None:
         kit.NETWORK_CHECKS[0](subject_of(server, None, Ledger))
 
 
-# The mistakes: each is a connector that is right but for one habit.
+# The mistakes: each is a connector that is correct except for one habit.
 
 
 PLAIN: list[tuple[type[Ledger], Any, str]] = [

@@ -404,7 +404,7 @@ def test_failed_handshakes_are_survived() -> None:
     """A failed TLS handshake closes only its own connection; the server keeps running."""
     server, _ = tls_pair("vendor.example")
     with VendorServer(tls=server) as vendor:
-        with contextlib.suppress(OSError):  # in whichever way it notices
+        with contextlib.suppress(OSError):  # whichever way it notices the closed connection
             exchange_bytes(vendor)
         with connect(vendor) as sock, pytest.raises(ssl.SSLCertVerificationError):
             ssl.create_default_context().wrap_socket(sock, server_hostname="vendor.example")

@@ -99,7 +99,7 @@ def test_idle_reports_message_that_arrived_since_search(mailbox: Mailbox) -> Non
         mailbox.server.add(MAIL)
         send_command("c UID SEARCH ALL", b"c OK")
         mailbox.server.add(MAIL)
-        # Another folder is none of the client's business.
+        # A message in another folder does not concern the client.
         mailbox.server.add(MAIL, folder="Drafts")
         send_command("d IDLE", b"+")
         assert b"* 2 EXISTS\r\n" == lines.readline()

@@ -123,7 +123,7 @@ class _LifoLocks(AsyncioLocks):
     async def acquire(
         self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
-        if queue != 99:  # who does not come to stay
+        if queue != 99:  # a caller that leaves the queue again
             return await super().acquire(
                 name, holder, slots=slots, queue=queue - len(self._line), timeout=timeout
             )

@@ -366,7 +366,7 @@ def open_banking_uk() -> BankSubject:
     sandbox = OpenBankingUkSandbox()
     words = {
         **dict.fromkeys(("AWAU", "AwaitingAuthorisation"), ConsentStatus.PENDING),
-        # The owner has agreed, and has not returned.
+        # The owner has agreed, but has not returned yet.
         **dict.fromkeys(("AUTH", "Authorised"), ConsentStatus.PENDING),
         **dict.fromkeys(("RJCT", "Rejected"), ConsentStatus.REFUSED),
         **dict.fromkeys(("CANC", "Revoked"), ConsentStatus.REVOKED),

@@ -67,7 +67,7 @@ def test_repeated_webhook_is_handled_once(name: str) -> None:
         assert 200 == attacked.inbox.answer("main", **sent.arguments()).status
     attacked.inbox.handle()
 
-    # Mollie's webhooks name a payment and no event, so each of them may report another change.
+    # Mollie's webhooks name a payment but no event, so each of them may report another change.
     assert len(handled) == len(attacked.sent) * (2 if name in UNSIGNED else 1)
     assert len(handled) == len(set(handled))
 

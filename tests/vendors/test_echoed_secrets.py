@@ -80,7 +80,7 @@ BODIES: Final = {
 def echo(secret: str, status: int, body: str) -> Response:
     """Return a response that repeats a secret in its body, headers and reason."""
     kind, make = BODIES[body]
-    line = "".join(secret.splitlines())  # a header has no room for the lines of a key in PEM
+    line = "".join(secret.splitlines())  # a header cannot contain the lines of a PEM key
     headers = {"Content-Type": kind, "X-Echo": line, "Location": f"https://x.example/{line}"}
     return Response(status, headers, make(secret), reason=f"No {line}")
 
@@ -241,7 +241,7 @@ def test_no_secret_of_the_account_is_shown(name: str, tmp_path: Path) -> None:
             result = error
             errors.append(error)
         except AssertionError:
-            result = None  # The scenario cannot go on after an answer that says nothing.
+            result = None  # The scenario cannot continue after an empty response.
         seen = "\n".join(map(revealed_text, [result, *observer.events]))
         observer.events.clear()
         assert [] == [secret for secret in [*secrets, *client.tokens] if secret in seen]

@@ -138,9 +138,9 @@ def test_shipment_has_at_most_as_many_parcels(vendor: str, parcels: int) -> None
 
 HOUR = 3_600.0
 KEYS = {
-    # These vendors publish no time, and moorage counts on an hour.
+    # These vendors publish no retention time, and moorage assumes an hour.
     **dict.fromkeys(("gocardless_payments", "quickbooks", "razorpay", "square", "usps"), HOUR),
-    # Bird publishes three hours, and users of Xero report six minutes: moorage counts on less.
+    # Bird publishes three hours, and users of Xero report six minutes; moorage assumes less.
     **dict.fromkeys(("checkout_com", "resend", "stripe", "stripe_tax"), 24 * HOUR),
     "adyen": 7 * 24 * HOUR,
     "bird": 2 * HOUR,

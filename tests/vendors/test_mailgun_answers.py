@@ -78,7 +78,7 @@ def test_time_to_retry_is_read_from_mailgun_text(when: str, at: datetime | None)
     assert excinfo.value.by_vendor
     assert words == excinfo.value.vendor_message
     if at is not None:
-        # The pause is capped at an hour; Mailgun's own value is in the error too.
+        # The pause is limited to an hour; the error also has Mailgun's own value.
         retry_at, message = excinfo.value.retry_at, excinfo.value.vendor_retry_after
         assert retry_at is not None
         assert message is not None

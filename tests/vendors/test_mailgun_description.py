@@ -109,7 +109,7 @@ def test_requests_match_the_description(template: TemplateRef | None) -> None:
         cc="carol@example.com",
         bcc="dan@example.com",
         html='<img src="cid:logo">',
-        # Their description names one header and one word, and any may stand for it.
+        # Mailgun's description names one header and one word; any other name is allowed too.
         headers={"X-My-Header": "INV-2041"},
         metadata={"my-var": "7"},
         attachments=[

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from moorage.testing.sandboxes.fixture import SandboxFixture
 
-# Repeats lines that other tests cover one by one.
+# Repeats lines that other tests cover individually.
 pytestmark = pytest.mark.untraced
 
 VENDORS = ["stripe", "adyen", "paypal", "square", "mollie"]

@@ -245,7 +245,7 @@ def test_payment_and_refund_have_the_times_of_their_creation(make: Factory) -> N
     if isinstance(outcome, UnsupportedByVendor):
         assert "adyen" == name_of(make)
     else:
-        # Checkout.com's answer to a refund has no time.
+        # Checkout.com's response to a refund has no time.
         assert (True, "checkout_com" != name_of(make)) == outcome
 
 

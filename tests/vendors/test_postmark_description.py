@@ -104,6 +104,6 @@ def test_requests_match_the_description(template: TemplateRef | None) -> None:
         problem
         for request in sandbox.requests
         for problem in problems(text, request.method, request.path, json.loads(request.body))
-        # It requires both names of a template, and says that one is enough.
+        # The description requires both names of a template, but states that one is enough.
         if not problem.endswith("has no TemplateAlias.")
     }

@@ -106,7 +106,7 @@ REQUESTS: Final = {
             "format": "csvdata|jsondata|structurespecificdata",
         },
     ),
-    # The URL that the currency updates of an accounting program ask for.
+    # The URL that an accounting program's currency updates request.
     "nbp": RequestForm(rf"/api/exchangerates/tables/A/{DAY}/{DAY}/", {"format": "json|xml"}),
     # The client mcp-nb 0.1.0, and scripts that read the same series.
     "norges_bank": RequestForm(

@@ -26,7 +26,7 @@ from moorage.wiring.installed_vendors import vendor_class, vendor_names
 if TYPE_CHECKING:
     from moorage import ConnectorError
 
-# Repeats lines that other tests cover one by one.
+# Repeats lines that other tests cover individually.
 pytestmark = pytest.mark.untraced
 
 OVER_HTTP: Final = sorted(set(vendor_names()) - {"smtp", "local_files", "fsspec"})

@@ -425,7 +425,7 @@ def test_lost_answer_of_a_bulk() -> None:
     mail_hub.email().send_bulk(bulk, idempotency_key="news", at_once=1)
     results = mail_hub.email().send_bulk(bulk, idempotency_key="news", at_once=1)
 
-    # The requests of a bulk run at the same time, so that either answer may be the lost one.
+    # The requests of a bulk message run at the same time, so either response may be the lost one.
     assert {OutcomeUnknown, type(None)} == {type(result.error) for result in results}
     assert 2 == len(sandbox.delivered)
 

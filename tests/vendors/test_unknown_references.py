@@ -28,37 +28,37 @@ from moorage.wiring.installed_vendors import vendor_class, vendor_names
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Repeats lines that other tests cover one by one.
+# Repeats lines that other tests cover individually.
 pytestmark = pytest.mark.untraced
 
 SUCCESS: Final = "success"
 RESULTS: Final[dict[tuple[str, str], object]] = {
-    # What is gone already needs not be removed.
+    # An object that does not exist need not be removed.
     ("bank", "revoke_consent"): SUCCESS,
     ("calendars", "cancel"): SUCCESS,
     ("chat", "delete"): SUCCESS,
     ("people", "delete"): SUCCESS,
     ("storage", "abort_upload"): SUCCESS,
-    # The owner can be asked again.
+    # The owner can be asked for consent again.
     ("bank", "accounts"): ConsentRequired,
     ("bank", "finish_consent"): ConsentRequired,
     ("bank", "get_consent"): ConsentRequired,
-    # A verification that the vendor does not know is over.
+    # A verification that the vendor does not know has ended.
     ("sms", "check_verification"): SUCCESS,
 }
 """Results of operations on an unknown object; of all others it is `VendorRejected`."""
 DIFFERENCES: Final[dict[tuple[str, str], object]] = {
-    # These vendors answer an unknown object and a removed one alike.
+    # These vendors send the same response for an unknown object and for a removed one.
     ("braintree", "remove_means"): SUCCESS,
     ("dhl_parcel", "cancel"): SUCCESS,
     ("royalmail", "cancel"): SUCCESS,
-    # These do not say that the object is unknown.
+    # These vendors do not report that the object is unknown.
     ("adyen", "accept_dispute"): AuthenticationFailed,
     ("fedex", "track_shipment"): SUCCESS,
     ("storecove", "get"): SUCCESS,
     ("stripe", "payout_items"): SUCCESS,
     ("xero", "create_invoice"): InvalidRequest,
-    # The related ids of these references name the object.
+    # The related ids in these references name the object.
     ("open_banking_uk", "get_payment"): SUCCESS,
     ("shopify", "set_stock"): SUCCESS,
 }
@@ -133,7 +133,7 @@ async def results_of(kind: str, name: str, folder: Path) -> dict[str, object]:
             try:
                 await scenario(vendor)
             except VendorRejected:
-                # A call with the changed reference reached the object of the scenario.
+                # A call with the changed reference has reached the scenario's object.
                 assert name in {vendor for vendor, _ in DIFFERENCES}, scenario
             finally:
                 fixture.close()

@@ -137,7 +137,7 @@ def test_note_is_written_once(lost: int) -> None:
     sandbox.fail(*([None] * lost), Lost())
     with hub(sandbox) as shop:
         for _ in range(2):
-            with suppress(ConnectorError):  # the repeat must succeed
+            with suppress(ConnectorError):  # this second attempt must succeed
                 shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
         receipt = shop.shops().fulfil(ref(order), PARCEL, idempotency_key="k")
 

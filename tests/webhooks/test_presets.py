@@ -20,7 +20,7 @@ from tests.webhooks.signing import HEX, SECRET, SentWebhook, adyen_item, as_json
 from tests.webhooks.world import IN_BOTH, NOW, Receiver
 from tools import presets
 
-# Excluded from coverage runs, which other tests of these lines serve.
+# Excluded from coverage runs, because other tests cover these lines.
 pytestmark = pytest.mark.untraced
 
 EACH = pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.name)

@@ -28,7 +28,7 @@ def test_waiting_worker_wakes_on_commit(server: EntryLab) -> None:
     """A waiting worker wakes when entries are committed, and not when they are rolled back."""
     store = server.outbox()
     can = server.kind == "postgresql"
-    assert store.wait(0.01) is can  # the first wait cannot know if entries came before it
+    assert store.wait(0.01) is can  # the first wait cannot know whether entries arrived earlier
     assert not store.wait(0.01)
     with Session(server.engine) as session:
         store.within(session).add(entry("never"))

@@ -378,7 +378,7 @@ def test_a_cancelled_call_leaves_the_connection_clean(server: LabServer) -> None
             lab.connector.stream(COUNT, {**slow, "at": 0}),
         ):
             task = asyncio.ensure_future(lab.manager.perform("lab", operation))
-            # Let the task run until it waits for the server.
+            # Let the task run up to its wait for the server.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             assert 1 == lab.connector.statistics().active

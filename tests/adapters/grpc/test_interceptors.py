@@ -140,7 +140,7 @@ def test_all_kinds_of_calls_pass(stubs: Callable[..., Stubs]) -> None:
     answer = made.call(ECHO, {"name": "a"}, timeout=7.0, metadata=(("trace", "t"),))
 
     assert ("a", "t") == (answer["name"], answer["metadata"]["trace"])
-    # gRPC rounds the time that it sends.
+    # gRPC rounds the timeout that it sends.
     assert 0 < answer["left"] < 7.5
     assert [{"number": 0}, {"number": 1}, {"number": 2}] == made.answers(COUNT, {})
     assert [] == made.answers(COUNT, {"answers": 0})
@@ -202,8 +202,8 @@ def test_a_stream_of_requests_is_sent_once(stubs: Callable[..., Stubs]) -> None:
     made = stubs(safe=[COLLECT])
     name = f"once-{id(made)}"
     requests = iter([failing_request(name, "RESOURCE_EXHAUSTED"), {"name": "rest"}])
-    # grpc.aio was seen to replace the server's status by one of its own when a request could not
-    # be written any more.
+    # grpc.aio sometimes replaces the server's status by its own status if a request could no longer
+    # be written.
     with pytest.raises((RateLimitExceeded, VendorFailed)):
         made.call(COLLECT, requests)
     assert 1 == made.call(ECHO, {"do": "count", "of": name, "name": ""})["count"]

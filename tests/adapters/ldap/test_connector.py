@@ -198,7 +198,7 @@ def test_pages_and_limit(settings: Ldap, *, pages: bool) -> None:
         assert names == found(directory, has_attribute("uid"), pages=pages)
         assert 10 == len(found(directory, has_attribute("uid"), limit=10, pages=pages))
         assert 3 == len(found(directory, has_attribute("uid"), limit=3, pages=pages))
-        # The connection is in order after a search that ended before its last page.
+        # The connection can be used again after a search that ended before its last page.
         assert names == found(directory, has_attribute("uid"), pages=pages)
         assert 1 == connector.statistics().created
 

@@ -115,7 +115,7 @@ def test_asynchronous_mqtt_connector_passes_each_check_of_conformance_kit(
     """The asynchronous MQTT connector passes each check of the conformance kit."""
 
     async def run() -> None:
-        # An event loop's selector has a file descriptor that does not belong to the connector.
+        # The selector of an event loop has a file descriptor that does not belong to the connector.
         watch_in(asyncio.get_running_loop())
         await check(setting.subject(protocol, is_async=True))
 

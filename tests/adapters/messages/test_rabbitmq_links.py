@@ -124,7 +124,7 @@ def test_partial_socket_write_is_continued() -> None:
             arrived += len(far_socket.recv(4_000_000))
         while arrived < 4_000_000:
             arrived += len(far_socket.recv(4_000_000))
-        # Nothing waits for being written any more, so the loop does not call the handler.
+        # No data waits to be written any more, so the loop does not call the handler.
         loop.call_later(0, rest.clear)
         loop.poll()
         loop.remove_handler(near_socket.fileno())

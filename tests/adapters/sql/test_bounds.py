@@ -87,7 +87,7 @@ def test_result_in_a_transaction_is_bounded(labs: Callable[..., Lab], system: st
         return 1
 
     if system == "sqlite":
-        # Its result ends with its cursor, so that the transaction can go on.
+        # The result ends with its cursor, so that the transaction can continue.
         assert 1 == lab.transaction(run_transaction)
         return
     with pytest.raises(InvalidRequest):

@@ -118,7 +118,7 @@ def test_deadlock_repeats_the_whole_transaction(
         lab.execute(INSERT, id=number, note="a")
     table = f"{lab.query(SCHEMA)[0].name}.moorage_orders"
     other = Administrator("mariadb")
-    # MariaDB ends the one of two transactions that has changed fewer rows.
+    # Of two transactions, MariaDB aborts the one that has changed fewer rows.
     other.ask("START TRANSACTION")
     other.ask(f"UPDATE {table} SET note = 'other' WHERE id > 1")
     threads: list[Thread] = []

@@ -164,7 +164,7 @@ def server_subject(
             because="TLS",
         ),
     }
-    # The shared PostgreSQL server may accept everybody without a password.
+    # The shared PostgreSQL server may accept any user without a password.
     demanding = database.url(*direct) if guarded is None else guarded
     refusals["wrong password"] = kit.Refusal(
         make=make_connector(demanding, password=Secret(WRONG)), error=AuthenticationFailed

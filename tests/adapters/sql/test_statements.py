@@ -220,7 +220,7 @@ def test_literals_are_accepted_wherever_they_stand() -> None:
     """A string literal is accepted as a statement in a function, dict or loop, or on many lines."""
     table = {"find": Query("SELECT id FROM orders WHERE id = :id", name="find")}
     queries = [
-        # The strings in the loop are constants of this function's code.
+        # The strings in the loop are constants in this function's code.
         Query(text, name="loop")
         for text in ("SELECT id FROM orders", "SELECT total FROM orders")
     ]

@@ -106,7 +106,7 @@ def test_statement_with_unreadable_answer_may_have_been_executed(
     """
     server = proxy[1]
     ((first,),) = lab.perform(lab.connector.query(SESSION[lab.system]))
-    # It is a packet without content, which comes when a packet of this number is due.
+    # An empty packet, which arrives when a packet with this number is expected.
     server.traps = {b"INSERT INTO moorage_orders": b"\0\0\0\1"}
     # The asynchronous driver waits for the rest of the packet.
     error = error_of(lambda: lab.perform(lab.connector.execute(INSERT, id=-1, note="a"), timeout=1))

@@ -437,7 +437,7 @@ def test_connection_after_a_fork_in_the_same_event_loop(server: Server) -> None:
     async def use_connector() -> tuple[int, int]:
         async with AsyncWebSocketConnector(server.url) as connector:
             inherited = await connector.line.session(30.0)
-            connector.line.restart_after_fork()  # as in a child
+            connector.line.restart_after_fork()  # as in a child process
             assert 0 == connector.statistics().size
             await connector.open(30.0)
             assert inherited.is_open

@@ -209,7 +209,7 @@ def test_grants_send_their_registered_type() -> None:
     kind, assertion = bearer.parameters(NOON, None)
     assert ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer") == kind
     assert "assertion" == assertion[0]
-    # The grant's assertion has an id that no other token of the request has.
+    # The grant's assertion has an id that no other token in the request has.
     context = NOON._replace(nonce="n-1-grant")
     assert bearer.signing.token(bearer.key, context).reveal() == assertion[1]
 

@@ -23,8 +23,8 @@ from moorage.domain.signing.context import SigningContext, Target
 from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.errors import ConfigurationError, InvalidData
 
-# All cases of the published suite but `get-header-value-multiline`: a header folded over several
-# lines is obsolete, and no request of ours can have one.
+# All cases of the published suite except `get-header-value-multiline`: a header folded over several
+# lines is obsolete, and moorage's requests cannot contain one.
 VECTORS = json.loads(Path(__file__).with_name("sigv4_vectors.json").read_text(encoding="utf-8"))
 SUITE_KEY = Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 SUITE_TIME = datetime(2015, 8, 30, 12, 36, tzinfo=UTC)
@@ -44,12 +44,12 @@ def _suite(case: dict[str, Any]) -> tuple[AwsSigV4, Request, str]:
         session_token=case["token"],
         sign_session_token=not case["late"],
         normalise_path=case["normalise"],
-        # The suite has its paths as they are before percent-encoding.
+        # The suite contains its paths without percent-encoding.
         encode_path_twice=False,
     )
     path, space, query_part = case["path"].partition(" ")
     path = f"{path}%20{query_part}" if space else path
-    is_relative = "/." in path  # such a path is refused in a request, so only the URL has it
+    is_relative = "/." in path  # a request refuses such a path, so only the URL contains it
     request = Request(
         case["method"],
         "/" if is_relative else path,

@@ -25,7 +25,7 @@ class Harbour:
     def pilot(self) -> object:
         """The pilot, computed at the first use."""
         if not self.others:
-            # As if another thread had come in between, which computes the value first.
+            # Simulates another thread that comes in between and computes the value first.
             self.others.append(None)
             self.others[0] = self.pilot
         return object()

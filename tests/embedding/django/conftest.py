@@ -12,7 +12,7 @@ from tests.support.django_project import MARIADB, POSTGRES, SQLITE, configure, m
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-# Models can be imported only where there is a project.
+# Models can be imported only if a Django project is configured.
 configure()
 
 

@@ -48,7 +48,7 @@ def test_call_inside_a_write_transaction(shop: Shop) -> None:
 
     time_before = shortest_duration("INV-1")
     with transaction.atomic():
-        User.objects.all().delete()  # the host has the lock of its file now
+        User.objects.all().delete()  # the host holds the lock of its file now
         inside = shortest_duration("INV-2")
 
     assert 40 == shop.charges
@@ -86,7 +86,7 @@ def test_no_secret_on_an_error_page(shop: Shop) -> None:
     configuration = {"vendors": {"stripe": {"credentials": "sk_test_" + "wrong" * 5}}}
     with override_settings(MOORAGE={**shop.settings, "CONFIGURATION": configuration}, DEBUG=True):
         hub()
-        # What the test itself knows is not what is looked for.
+        # Values that the test itself holds are not searched for.
         configuration.clear()
         page = _page_of(_charge_in_a_view)
 

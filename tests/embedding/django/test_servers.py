@@ -164,7 +164,7 @@ def test_charge_survives_a_rollback(vendor: StripeSandbox, environment: dict[str
         def logged() -> int:
             return int(client.send(Request.get(location), location, PATIENT).body)
 
-        # Each worker writes what waits there a second after the response, at the latest.
+        # Each worker writes its waiting entries at most a second after the response.
         wait_until(logged, "entry in the log")
 
     assert 1 == charges(vendor)

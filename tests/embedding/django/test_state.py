@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-# The kit and the core are measured over the core's own stores, and thousands of commands over an
-# ORM take three times as long while they are measured.
+# Coverage of the kit and the core is measured with the core's own stores, and thousands of commands
+# over an ORM take three times as long while they are measured.
 pytestmark = pytest.mark.untraced
 
 

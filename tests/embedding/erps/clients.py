@@ -33,7 +33,7 @@ def django_client() -> Any:
         vendor_calls.pay(models.Attempt.objects.create(invoice=invoice, number=1, **attempt_fields))
         transaction.set_rollback(True)
     assert not models.Attempt.objects.exists()
-    # What the same form sends again.
+    # The data that the same form sends again.
     vendor_calls.pay(models.Attempt.objects.create(invoice=invoice, number=1, **attempt_fields))
     return Client(enforce_csrf_checks=True)
 

@@ -118,7 +118,7 @@ def webhooks(site: RunningErp) -> None:
     assert {400, 401, 403} >= {deliver(forged_notice), deliver(changed_notice)}
     assert [200] * 3 == [deliver(item) for item in (result[-1], result[-1], result[0])]
     with site.reject_payments():
-        site.office()  # where the handler fails
+        site.office()  # the handler of this webhook fails
         assert "under way" in site.buyer.get("/acme/invoices/A-1003/").text
 
     waiting = site.replay()
@@ -127,7 +127,7 @@ def webhooks(site: RunningErp) -> None:
     assert "It is paid" in site.buyer.get("/acme/invoices/A-1003/").text
     site.office()
     assert 1 == site.mailed.count("Receipt A-1003")
-    assert 1 == site.mailed.count("Receipt brisk-1")  # which was rolled back once
+    assert 1 == site.mailed.count("Receipt brisk-1")  # its transaction was rolled back once
     site.street.stripe.emit_event("invented.lately", {"id": "x_1", "object": "invention"})
     assert 200 == deliver(site.street.stripe.sent[-1])
 
@@ -153,7 +153,7 @@ def database_restart(site: RunningErp) -> None:
     """After the database has closed all connections, the next pages and payments succeed."""
     site.close_connections()
 
-    for _ in range(4):  # several workers of the server
+    for _ in range(4):  # the server has several workers
         assert 200 == site.buyer.get("/acme/customers/").status
     site.close_connections()
     charged_before = site.charged

@@ -367,7 +367,7 @@ def test_end_of_a_request_writes_the_log(database_url: str) -> None:
     """If no thread writes the log, the end of a request writes the queued entries."""
     with closing(Shop(database_url)) as shop:
         shop.moored.migrate()
-        shop.client().get("/nothing")  # nothing was opened yet
+        shop.client().get("/nothing")  # no store was opened yet
         stores = shop.moored.stores
         log = log_in(stores._own_database, threads=False)  # noqa: SLF001 - asking the log would write it
         stores.__dict__["log"] = log

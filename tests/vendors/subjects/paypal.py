@@ -34,7 +34,7 @@ def paypal() -> PaymentsSubject:
     sandbox = PayPalSandbox()
     refusals: tuple[tuple[Response, type[ConnectorError]], ...] = (
         (paypal_refusal(429, "RATE_LIMIT_REACHED"), RateLimitExceeded),
-        # After a 401 it is asked for another token, and goes on.
+        # After a 401 the sandbox is asked for another token, and goes on.
         (paypal_refusal(403, "NOT_AUTHORIZED", "PERMISSION_DENIED"), AuthenticationFailed),
         (paypal_refusal(400, "INVALID_REQUEST", "INVALID_STRING_LENGTH", "/x"), InvalidRequest),
         (paypal_refusal(422, "UNPROCESSABLE_ENTITY", "DUPLICATE_INVOICE_ID"), VendorRejected),

@@ -28,7 +28,7 @@ def resend_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
 
     def make_subject() -> EmailLab:
         sandbox = ResendSandbox()
-        # All the attempts of one call.
+        # All attempts of one call.
         throttled = [reply({"name": "rate_limit_exceeded", "message": "Too many."}, 429)] * 3
         custom = resend_vendor(sandbox)
         return EmailLab(
