@@ -52,7 +52,7 @@ def _codes() -> Iterator[str]:
 
 
 def _command(app: App, words: str) -> Iterator[str]:
-    # A command that is a group too is complete only if the arguments name it.
+    # The command is also a group, so it is complete only if the arguments name a command in it.
     whole_app = build([words], None) if words in GROUPS else app
     custom = reduce(getitem, words.split(), whole_app)
     yield f"## moorage {words}\n"

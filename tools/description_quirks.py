@@ -81,7 +81,8 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
             "body.startTime is not known.",
         }
     ),
-    # Mollie's description has these fields of mandates and cards, which its library's types lack.
+    # Mollie's description has these fields of mandates and cards, but its library's types lack
+    # them.
     "mollie": frozenset(
         {
             "body._embedded.mandates[0].customerId is not known.",
@@ -194,7 +195,7 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
             "body has no api_key.",
         }
     ),
-    # Each documented example has these fields, and files are sent with their own media type.
+    # Each documented example has these fields, and files are sent with their own media types.
     "xero": frozenset(
         {
             "The body is not described.",
@@ -203,8 +204,8 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
             "body.Status is not known.",
         }
     ),
-    # The newest file that could be had is of August 2023; these fields and moves are later, as
-    # Stripe's library has them. Tokens of cards are documented, but not described.
+    # The newest available file is of August 2023; these fields and moves are newer, and Stripe's
+    # library has them. Card tokens are documented, but not described.
     "stripe": frozenset(
         {
             "body has no current_period_end.",

@@ -27,7 +27,7 @@ _SETTINGS = {
     "iptables": False,
     "ip6tables": False,
     "ip-forward": False,
-    # A machine without the right to raise limits cannot give the Engine's usual number.
+    # A machine that may not raise limits cannot provide the Engine's usual number.
     "default-ulimits": {"nofile": {"Name": "nofile", "Hard": 20000, "Soft": 20000}},
 }
 
@@ -56,7 +56,7 @@ def docker_engine() -> Generator[str]:
         _add_image(configured_socket, Path(busybox))
         yield configured_socket
         return
-    # The paths of sockets are short.
+    # The path of a socket must be short.
     folder = Path(mkdtemp(prefix="dk-", dir="/var/tmp"))
     (folder / "engine.json").write_text(json.dumps(_SETTINGS))
     socket = f"{folder}/docker.sock"

@@ -54,7 +54,7 @@ def problem_of(module: str, name: str = "") -> str:
             import_module(f"{module}.{name}")
     except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
         cause: BaseException = error
-        # The error that names the extra of a missing package.
+        # The error message that names the extra of a missing package.
         while isinstance(cause.__cause__, ImportError):
             cause = cause.__cause__
         return f"{type(cause).__name__}: {cause}"
@@ -101,6 +101,6 @@ def report(package: str, installed: frozenset[str]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    # The environment has this file alone, and none of the other tools.
+    # The environment contains only this file, and none of the other tools.
     ArgumentParser(prog="python tools/extras_probe.py", description=__doc__).parse_args()
     json.dump(report("moorage", frozenset(metadata.packages_distributions())), sys.stdout)

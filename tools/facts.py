@@ -281,5 +281,5 @@ def _other_word(word: str) -> str:
 
 
 def _other_text(text: str) -> str:
-    # A pattern that begins a text goes on matching what begins with it.
+    # A pattern that matches the beginning of a text also matches all texts with that beginning.
     return f"x{text}" if text.endswith("x") else f"{text}x"

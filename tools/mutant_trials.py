@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 WORK = Path("mutants")
 
-# Its words for what became of a mutant.
+# The tool's words for the fate of a mutant.
 KILLED, SURVIVED, TIMEOUT, UNTESTED, UNTRIED = (
     "killed",
     "survived",
@@ -369,7 +369,7 @@ class Trials:
         signal.signal(signal.SIGINT, self._hurry)
         _read_constants()
         gc.collect()
-        gc.freeze()  # children share what they do not write to
+        gc.freeze()  # forked children share memory that they do not write to
         with TemporaryDirectory() as homes:
             self._homes = Path(homes)
             self._try_all(Tests(items, self._measured(items)))
@@ -425,7 +425,7 @@ class Trials:
     def _end_one(self) -> None:
         child, status = os.wait()
         _, note_fate = self._running.pop(child)
-        # Whatever its tests have left running.
+        # Processes that its tests have left running.
         with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(status)

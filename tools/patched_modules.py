@@ -182,7 +182,7 @@ class _Patches:
         for cell, other in zip(old.__closure__ or (), new.__closure__ or (), strict=True):
             self.patched(cell, other)
         for name in old.__globals__.keys() & new.__globals__.keys():
-            # What attrs makes has globals of its own, with validators and converters.
+            # Functions that attrs generates have their own globals, with validators and converters.
             if name.startswith(("attr_dict", "__attr_")):
                 old.__globals__[name] = self.patched(old.__globals__[name], new.__globals__[name])
         return old

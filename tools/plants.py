@@ -297,7 +297,7 @@ class _MistakePlanter(SourceEdits):
         """Yield edits that send a request twice."""
         parent = self.parents[node]
         if self.text(node.func) == "wire.send" and isinstance(parent, ast.Await):
-            # What has a key is answered from memory under it: the first goes without one.
+            # An element with a key is cached under it: the first one has no key.
             text = keyless = self.text(node)
             for keyword in node.keywords:
                 if keyword.arg == "key":

@@ -16,7 +16,7 @@ _SECTIONS: Final = {"Args": "Parameters", "Attributes": "Attributes", "Raises": 
 _ITEM: Final = re.compile(r"([*\w][\w*., ]*): (.*)", re.DOTALL)
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 
-# Classes that moorage makes and users only hold, so their constructors are left out.
+# Classes that moorage creates and users only receive, so their constructors are left out.
 _HELD: Final = frozenset(
     {
         "AsyncDownload",
@@ -95,7 +95,7 @@ def _describe_class(name: str, value: type[Any]) -> Iterator[str]:
     if shape and name not in _HELD:
         yield f"```text\n{shape}\n```"
     yield _prose(value)
-    initializer: Any = value.__init__  # its docstring is all that is read
+    initializer: Any = value.__init__  # only its docstring is read
     is_ours = getattr(initializer, "__module__", "").startswith("moorage")
     if is_ours and initializer.__doc__ and not attrs.has(value):
         yield _prose(initializer)
@@ -134,7 +134,7 @@ def _of_call(name: str, value: Callable[..., Any]) -> str:
     options = [
         parameter.replace(annotation=_ShownAnnotation.of(parameter)) for parameter in options
     ]
-    # Laid out by `Signature` itself, so that `/` and `*` stand where they belong.
+    # `Signature` itself lays it out, so that `/` and `*` are in the right places.
     line = str(signature.replace(parameters=options, return_annotation=inspect.Signature.empty))
     line = _ADDRESS.sub("", f"{name}{line}{returns}")
     if len(line) <= 90 or not options:

@@ -140,7 +140,8 @@ def build(target: Path, texts: Mapping[str, str], whole: Section) -> None:
     from sphinx.search.en import SearchEnglish  # noqa: PLC0415 - only the build needs it
     from sphinx.util.docutils import docutils_namespace  # noqa: PLC0415 - only the build needs it
 
-    # Most words of a page are on other pages too: this saves an eighth of the build's time.
+    # Most words of a page are on other pages too, so this cache saves an eighth of the build's
+    # time.
     languages["en"] = type("English", (SearchEnglish,), {"stem": cache(SearchEnglish.stem)})
     shutil.rmtree(target, ignore_errors=True)
     with TemporaryDirectory() as folder, docutils_namespace():
@@ -165,7 +166,7 @@ def build(target: Path, texts: Mapping[str, str], whole: Section) -> None:
         )
         highlighter: Any = getattr(app.builder, "highlighter")  # noqa: B009 - of HTML builders only
         highlighter.get_formatter = cache(highlighter.get_formatter)
-        # Before the theme's own handler, which has the priority 500.
+        # Runs before the theme's own handler, which has the priority 500.
         app.connect("html-page-context", partial(_with_side_bar, whole), 400)
         app.connect("html-page-context", _with_search)
         app.build()
@@ -194,7 +195,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "copybutton_exclude": ".linenos, .gp, .go",
     "pygments_style": "a11y-high-contrast-light",
     "highlight_language": "text",
-    # A message of an error is found in its own spelling only.
+    # An error message is found only in its own spelling.
     "smartquotes": False,
     "suppress_warnings": ["misc.highlighting_failure"],
     "nitpicky": True,

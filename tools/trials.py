@@ -283,7 +283,7 @@ def give_bytecode(plant: Plant, functions: Sequence[FunctionType]) -> bool:
     try:
         for function in matches:
             function.__code__ = code
-    except ValueError:  # it has other variables of an enclosing scope
+    except ValueError:  # it has different variables of an enclosing scope
         return False
     return bool(matches)
 
@@ -319,7 +319,8 @@ class _Session:
                 return Path(folder) / f"{Path(plant.path).stem}-{plant.first}-{plant.last}"
 
             def work_for(plant: Plant) -> Callable[[], int]:
-                # What caught a mistake in a function most likely catches the next one there.
+                # The test that caught a mistake in a function most likely catches the next one
+                # there.
                 likely = catching_tests[plant.path, plant.inside]
                 tests = tests_for(plant, watch)
                 tests.sort(key=lambda test: likely.index(test) if test in likely else len(likely))

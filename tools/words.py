@@ -40,12 +40,13 @@ OPENINGS: Final = {
     "likewise": "the noun; a sentence must not continue another docstring",
 }
 
-# Names of values that say which verb made them, not which thing they are.
+# Names that say which verb made a value, not what the value is.
 VERBS: Final = frozenset(
     {"asked", "told", "given", "known", "found", "said", "kept", "own", "wanted", "meant"}
 )
 
-# Adjectives, adverbs and participles that say nothing of the local value which they name alone.
+# Adjectives, adverbs and participles that do not say what a local value is if they alone are its
+# name.
 BARE: Final = frozenset(
     {
         "above",
@@ -70,7 +71,7 @@ BARE: Final = frozenset(
     }
 )
 
-# Names of the elements of a loop that say nothing of what these are.
+# Names of a loop's elements that do not say what the elements are.
 ELEMENTS: Final = frozenset({"one", "each"})
 
 # Functions besides the classes of errors that take a message, with its position.
@@ -92,7 +93,7 @@ METAPHORS: Final = {
     "shelves": "entry stores",
 }
 
-# The same, where a docstring needs more than one word to be sure.
+# The same for docstrings, where more than one word is needed to be sure.
 PHRASES: Final = {
     r"\Aone (?:that|of|or|which|who|whose)": "the noun with its article",
     r"\A(?:the same(?=,)|as (?:above|before))": "the whole sentence again, with its noun",

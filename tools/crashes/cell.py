@@ -191,7 +191,7 @@ class _Cell:
         if point in IN_HOST:
             self._inject(host, host)
         host.wait_until_ended()
-        if not self._has_order():  # whoever ordered tries again
+        if not self._has_order():  # the user who ordered tries again
             self._start(_host, site, None, self._hours).wait_until_ended()
         if point not in IN_HOST:
             worker = self._start(_worker, site, point)

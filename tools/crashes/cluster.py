@@ -56,7 +56,7 @@ class Cluster:
         self._folder = Path(tempfile.mkdtemp(prefix="moorage-crashes-"))
         if self._user is not None:
             shutil.chown(self._folder, self._user)
-        # No outgoing connection may be given the port while the server is stopped.
+        # No outgoing connection may get this port while the server is stopped.
         self._port = free_port()
 
     def __enter__(self) -> Self:

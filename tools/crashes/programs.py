@@ -163,7 +163,7 @@ def host(site: CaseSite, gate: CrashPoint, hours: int) -> None:
     """Store an order and the call for it in one transaction."""
     case = site.case
     outbox = Outbox(SqlOutbox(site.database), clock=ShiftedClock(hours))
-    # A host that loses its database tells its user, who tries again.
+    # If a host loses its database, it tells its user, who tries again.
     with suppress(psycopg.OperationalError), psycopg.connect(site.database) as connection:
         connection.execute("INSERT INTO orders VALUES ('ORDER-2')")
         inner_outbox = outbox.within(connection)
@@ -223,7 +223,7 @@ def worker(site: CaseSite, gate: CrashPoint) -> None:
 def successor(site: CaseSite, hours: int, harness: Connection) -> None:
     """Process outbox entries and payments until nothing changes, then report the final state."""
     clock = ShiftedClock(hours)
-    Vendor.listed_within = 0.0  # a sandbox lists what it has done at once
+    Vendor.listed_within = 0.0  # a sandbox lists its effects at once
     hub = moorage.open(site.configuration, clock=clock)
     outbox = Outbox(SqlOutbox(site.database), retry=_RETRY, clock=clock)
     for _ in range(_POLLS):
