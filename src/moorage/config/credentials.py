@@ -104,7 +104,7 @@ def _table() -> Table:
     descriptions = field_descriptions(Credentials)
     fields = {**_optional(oauth.fields), **_optional(plain_table.fields)}
     fields["method"] = evolve(fields["method"], default=AuthMethod.BEARER.value)
-    fields["secret_base64"] = Field(SecretText(), f"In base64: {descriptions['secret']}")
+    fields["secret_base64"] = Field(SecretText(), f"In base64: {descriptions.get('secret', '')}")
     return Table(
         "credentials", "The credentials that moorage sends to a service.", fields, _parse_table
     )

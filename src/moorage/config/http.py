@@ -92,7 +92,7 @@ def _proxy_table() -> Table:
             " user name and password.",
             required=True,
         ),
-        "bypass": Field(ListOf(Text()), descriptions["bypass"]),
+        "bypass": Field(ListOf(Text()), descriptions.get("bypass", "")),
     }
     return Table("proxy", "The proxy through which requests are sent.", fields)
 
