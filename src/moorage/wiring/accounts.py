@@ -73,22 +73,32 @@ def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
     return tuple(
         _with_secrets(
             _with_account_settings(service, account, service_name(account.name, service_key)),
-            (account, services),
+            account.settings,
+            secrets,
         )
         for account in accounts
         for services in (made_of(account.vendor, _services, account_path(account)),)
+        for secrets in (_distinct(secrets_in((account, services))),)
         for service_key, service in services.items()
     )
 
 
-def _with_secrets(service: Service, owners: object) -> Service:
-    """Return the service, set to mask all secrets of its owners."""
-    secrets: list[Secret] = []
-    for secret in secrets_in((owners, service)):
-        if secret not in secrets:
-            secrets.append(secret)
+def _with_secrets(
+    service: Service, settings: Iterable[str], account_secrets: Iterable[Secret]
+) -> Service:
+    """Return the service, set to mask its account's secrets and those made from its settings."""
+    values = [getattr(service, name) for name in settings]
+    secrets = _distinct((*account_secrets, *secrets_in(values)))
     redaction = evolve(service.redaction, secrets=secrets)
     return evolve(service, redaction=redaction) if secrets else service
+
+
+def _distinct(secrets: Iterable[Secret]) -> list[Secret]:
+    distinct: list[Secret] = []
+    for secret in secrets:
+        if secret not in distinct:
+            distinct.append(secret)
+    return distinct
 
 
 def _with_account_settings(service: Service, account: Account, name: str) -> Service:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.values.frozen_values import fields_of, has_fields
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import attrs
 
+_WITHOUT_PARTS: Final = frozenset({str, bytes, bool, int, float, type(None)})
+
 
 def secrets_in(value: object) -> Iterator[Secret]:
     """Yield the secrets in a value: itself, its items, and the fields of an attrs object.
@@ -20,6 +22,8 @@ def secrets_in(value: object) -> Iterator[Secret]:
     A value that contains itself would be searched without end; configurations never contain
     themselves.
     """
+    if type(value) in _WITHOUT_PARTS:
+        return
     if isinstance(value, Secret):
         yield value
     elif has_fields(type(value)):
