@@ -35,7 +35,7 @@ class OtherProcess:
         lease: int = 21_000_000,
     ) -> None:
         self._store = world.store.memory
-        self._key = claim_key(OWNER, client(), stale, again=again)
+        self._key = claim_key(OWNER, client(), stale, use="again" if again else "first")
         claim = Claim(
             self._key,
             fingerprint=b"oauth",

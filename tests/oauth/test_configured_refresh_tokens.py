@@ -66,22 +66,39 @@ async def test_scope_is_requested_with_every_refresh_token(world: World) -> None
     assert ["read", "read"] == [form["scope"] for form in oauth_world.token_requests()]
 
 
-@pytest.mark.parametrize("ending", [[GONE], [CUT_OFF, CUT_OFF]], ids=["refused", "lost twice"])
 @sync_and_async
 async def test_configured_refresh_token_is_used_when_its_replacement_has_ended(
-    world: World, ending: list[Any]
+    world: World,
 ) -> None:
     """If the stored refresh token no longer works, the configured one, maybe newer, is sent."""
     oauth_world = OAuthWorld(world, token(1, ago=2 * HOUR))
     renewed = {"crm": client(grant=RefreshToken("rt-7"))}
-    oauth_world.vendor.answers(*ending, grants(8))
+    oauth_world.vendor.answers(GONE, grants(8))
 
     result = await oauth_world.refresher(renewed).get(*OWNER)
 
     assert Secret("at-8") == result.access_token
     assert result == oauth_world.kept
-    assert [*["rt-1"] * len(ending), "rt-7"] == oauth_world.shown_refresh_tokens()
+    assert ["rt-1", "rt-7"] == oauth_world.shown_refresh_tokens()
     assert ["TokenRenewed"] == world.event_names()
+
+
+@pytest.mark.parametrize("number, ending", [(2, []), (8, [GONE])], ids=["valid", "ended"])
+@sync_and_async
+async def test_replacement_with_lost_answers_is_sent_before_the_configured_refresh_token(
+    world: World, number: int, ending: list[Any]
+) -> None:
+    """After lost answers, the configured refresh token is sent only if its replacement ended."""
+    oauth_world = OAuthWorld(world, token(1, ago=2 * HOUR))
+    refresher = oauth_world.refresher({"crm": client(grant=RefreshToken("rt-7"))})
+    oauth_world.vendor.answers(CUT_OFF, CUT_OFF, *ending, grants(number))
+    await error_of(refresher.get(*OWNER))
+    world.clock.advance(22)
+
+    result = await refresher.get(*OWNER)
+
+    assert Secret(f"at-{number}") == result.access_token
+    assert ["rt-1"] * 3 + ["rt-7"] * len(ending) == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async

@@ -265,18 +265,71 @@ async def test_unrotated_refresh_token_is_repeated_after_a_lost_answer(world: Wo
 
 
 @sync_and_async
-async def test_two_lost_answers_end_the_grant(world: World) -> None:
-    """After two lost token responses the refresh token is not sent again; consent is required."""
+async def test_two_lost_answers_postpone_the_next_request(world: World) -> None:
+    """After two lost token responses, calls fail until the refresh token may be sent again."""
     oauth_world = OAuthWorld(world, PAST)
     refresher, other_refresher = oauth_world.refresher(), oauth_world.refresher()
     oauth_world.vendor.answers(CUT_OFF, CUT_OFF)
 
     for item in (refresher, refresher, other_refresher):
-        error = await error_of(item.get(*OWNER), AuthorizationRequired)
+        error = await error_of(item.get(*OWNER))
         assert "lost" in str(error)
         assert "crm" == error.service
+        assert error.retryable
+        assert 20 < (error.retry_at - world.clock.utc()).total_seconds() < 22
 
     assert ["rt-1", "rt-1"] == oauth_world.shown_refresh_tokens()
+    assert "ConsentNeeded" not in world.event_names()
+
+
+@sync_and_async
+async def test_lost_answers_of_an_outage_do_not_end_the_grant(world: World) -> None:
+    """After an outage that loses many token responses, the same refresh token is renewed."""
+    oauth_world = OAuthWorld(world, PAST)
+    refreshers = oauth_world.refresher(), oauth_world.refresher()
+    oauth_world.vendor.answers(*[CUT_OFF] * 5, grants(2))
+
+    for refresher in refreshers * 2:
+        await error_of(refresher.get(*OWNER))
+        await error_of(refresher.get(*OWNER))
+        world.clock.advance(22)
+
+    assert Secret("at-2") == (await refreshers[0].get(*OWNER)).access_token
+    assert ["rt-1"] * 6 == oauth_world.shown_refresh_tokens()
+    world.clock.advance(3600)
+    oauth_world.vendor.answers(grants(3))
+    assert Secret("at-3") == (await refreshers[1].get(*OWNER)).access_token
+
+
+@sync_and_async
+async def test_outage_without_rotation_leaves_no_claim(world: World) -> None:
+    """If the refresh token stays after an outage, the next renewal is sent at once."""
+    oauth_world = OAuthWorld(world, PAST)
+    refresher, other_refresher = oauth_world.refresher(), oauth_world.refresher()
+    oauth_world.vendor.answers(CUT_OFF, CUT_OFF, grants(2, refresh_token=None))
+    await error_of(refresher.get(*OWNER))
+    world.clock.advance(22)
+    assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
+
+    world.clock.advance(7200)
+    oauth_world.vendor.answers(CUT_OFF, grants(3))
+    assert Secret("at-3") == (await other_refresher.get(*OWNER)).access_token
+    assert ["rt-1"] * 5 == oauth_world.shown_refresh_tokens()
+
+
+@sync_and_async
+async def test_outage_after_a_rotation_needs_consent(world: World) -> None:
+    """If the server ends the grant at a later use, no process sends the refresh token again."""
+    oauth_world = OAuthWorld(world, PAST)
+    refresher, other_refresher = oauth_world.refresher(), oauth_world.refresher()
+    oauth_world.vendor.answers(CUT_OFF, CUT_OFF, answers({"error": "invalid_grant"}, 400))
+    await error_of(refresher.get(*OWNER))
+    world.clock.advance(22)
+
+    for item in (refresher, other_refresher):
+        await error_of(item.get(*OWNER), AuthorizationRequired)
+
+    assert ["rt-1"] * 3 == oauth_world.shown_refresh_tokens()
     assert "ConsentNeeded" in world.event_names()
 
 
@@ -320,7 +373,7 @@ async def test_first_claim_is_settled_if_the_token_stays(
 
     assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
 
-    first = claim_key(OWNER, client(), PAST, again=False)
+    first = claim_key(OWNER, client(), PAST, use="first")
     is_seen = world.mode != ASYNC  # no other request runs on the way to the store
     assert (is_seen and stays and lost) == any(
         isinstance(command, Resolve) and command.keys == (first,)

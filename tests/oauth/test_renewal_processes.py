@@ -8,7 +8,6 @@ import attrs
 import pytest
 
 from moorage import (
-    AuthorizationRequired,
     ConnectionFailed,
     Credentials,
     Secret,
@@ -146,15 +145,16 @@ async def test_crash_after_the_request_is_repeated_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_second_crash_needs_consent(world: World) -> None:
-    """A refresh token that two crashed processes may have sent is not sent again."""
+async def test_token_of_two_crashed_processes_is_sent_again(world: World) -> None:
+    """A refresh token that two crashed processes may have sent is sent once their time is over."""
     oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world).asks()
     OtherProcess(world, again=True).asks()
     world.clock.advance(30)
+    oauth_world.vendor.answers(grants(2))
 
-    await error_of(oauth_world.refresher().get(*OWNER), AuthorizationRequired)
-    assert [] == oauth_world.token_requests()
+    assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
+    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async

@@ -265,7 +265,7 @@ def test_lost_renewal_is_revoked(mode: str) -> None:
         hub = Hub(mode, server)
         hub.keep(stale=True)
         server.order(lost_answer(), lost_answer())
-        with pytest.raises(AuthorizationRequired):
+        with pytest.raises(CredentialRefreshFailed, match="lost"):
             hub.get()
         request_count = len(server.requests)
         hub.revoke()
@@ -353,7 +353,7 @@ def _hold_claim(
 ) -> Claim:
     """Claim the renewal in the role of another process, for a number of seconds."""
     command = Claim(
-        claim_key((CRM, None), office.client, stored, again=again),
+        claim_key((CRM, None), office.client, stored, use="again" if again else "first"),
         fingerprint=GRANT,
         owner=7,
         lease=int(lease * 10**6),

@@ -9,8 +9,10 @@ import pytest
 from moorage import Consent, OAuthCredentials, Secret, TokenExchange
 from moorage.domain.oauth.question import (
     TokenQuestion,
+    TokenUse,
     claim_key,
     is_lost,
+    lost_renewal_error,
     renewal_error,
     slow_renewal_error,
 )
@@ -52,16 +54,16 @@ def test_claim_key_depends_on_the_refresh_token() -> None:
     asking_client = client(grant=Consent())
     other_credentials = OAuthCredentials(access_token="a", refresh_token="r-2")
     names = [
-        claim_key(OWNER, asking_client, HELD_TOKENS, again=False),
-        claim_key(OWNER, asking_client, HELD_TOKENS, again=True),
-        claim_key(OWNER, asking_client, other_credentials, again=False),
-        claim_key(("crm", None), asking_client, HELD_TOKENS, again=False),
-        claim_key(("erp", "acme"), asking_client, HELD_TOKENS, again=False),
+        claim_key(OWNER, asking_client, HELD_TOKENS, use="first"),
+        claim_key(OWNER, asking_client, HELD_TOKENS, use="again"),
+        claim_key(OWNER, asking_client, other_credentials, use="first"),
+        claim_key(("crm", None), asking_client, HELD_TOKENS, use="first"),
+        claim_key(("erp", "acme"), asking_client, HELD_TOKENS, use="first"),
     ]
 
     assert len(names) == len(set(names))
     renewed_credentials = OAuthCredentials(access_token="b", refresh_token="r-1")
-    assert names[0] == claim_key(OWNER, asking_client, renewed_credentials, again=False)
+    assert names[0] == claim_key(OWNER, asking_client, renewed_credentials, use="first")
     assert not any("r-1" in name for name in names)
 
 
@@ -72,20 +74,18 @@ def test_claim_keys_are_stable_across_versions() -> None:
     """The key under which a token renewal is claimed never changes, because stores keep it."""
     asking_client = client(grant=Consent())
 
-    first, second_key = (
-        claim_key(OWNER, asking_client, HELD_TOKENS, again=is_repeat) for is_repeat in (False, True)
-    )
-    assert FIRST == first
-    assert FIRST.removesuffix("first") + "again" == second_key
+    uses: tuple[TokenUse, ...] = ("first", "again", "later")
+    keys = [claim_key(OWNER, asking_client, HELD_TOKENS, use=use) for use in uses]
+    assert [FIRST.removesuffix("first") + use for use in uses] == keys
 
 
 def test_claim_key_without_refresh_token_is_the_clients() -> None:
     """Without a refresh token, all renewals of an OAuth client use the same key for their claim."""
-    assert claim_key(OWNER, client(), HELD_TOKENS, again=False) == claim_key(
-        OWNER, client(), None, again=False
+    assert claim_key(OWNER, client(), HELD_TOKENS, use="first") == claim_key(
+        OWNER, client(), None, use="first"
     )
-    assert claim_key(OWNER, client(), None, again=False) != claim_key(
-        OWNER, client(client_id="other"), None, again=False
+    assert claim_key(OWNER, client(), None, use="first") != claim_key(
+        OWNER, client(client_id="other"), None, use="first"
     )
 
 
@@ -149,3 +149,11 @@ def test_renewal_timeout_error_is_retryable_and_has_a_remedy() -> None:
     assert error.retryable
     assert "crm" == error.service
     assert "Try again, or set a longer timeout." == error.remedy
+
+
+def test_lost_answers_are_explained() -> None:
+    """The error after lost answers permits a repetition, and says what may be lost."""
+    error = lost_renewal_error("crm")
+    assert ("crm", True) == (error.service, error.retryable)
+    assert "answers to the latest token requests were lost" in error.message
+    assert "whether a person must authorise the application again" in error.remedy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
 
@@ -25,6 +25,13 @@ GRANT: Final = b"oauth"
 
 REMEMBERED: Final = 30 * 86_400 * 10**6
 """Microseconds for which the result of using a refresh token is remembered."""
+
+TokenUse: TypeAlias = Literal["first", "again", "later"]
+"""The uses of a refresh token: the first, its repetition after a lost answer, all further ones."""
+
+FIRST_USE: Final = "first"
+REPEATED_USE: Final = "again"
+LATER_USE: Final = "later"
 
 
 @attrs.frozen
@@ -78,16 +85,16 @@ def claim_key(
     client: OAuthClient,
     held: OAuthCredentials | None,
     *,
-    again: bool,
+    use: TokenUse,
 ) -> str:
     """Return the key under which one process claims the renewal of this token.
 
-    The first use of a refresh token and its repetition have different keys.
+    The first use of a refresh token, its repetition and all later uses have different keys.
     """
     shown_secret = single_use_token(client, held)
     content = client.client_id.encode() if shown_secret is None else shown_secret.reveal_bytes()
     name = sha256(GRANT + content).hexdigest()[:32]
-    return state_key("oauth", *owner, name, "again" if again else "first")
+    return state_key("oauth", *owner, name, use)
 
 
 def is_lost(answer: Refused | ConnectorError) -> bool:
@@ -120,6 +127,17 @@ def renewal_error(
     )
     failed_error.vendor_retry_after = answer.vendor_wait
     return failed_error, answer.wait
+
+
+def lost_renewal_error(service: str | None) -> CredentialRefreshFailed:
+    """Return the error for a refresh token that waits for its next use after lost answers."""
+    return CredentialRefreshFailed(
+        "The authorisation server's answers to the latest token requests were lost.",
+        service=service,
+        retryable=True,
+        remedy="Try again later. If the server has replaced the refresh token, the next request"
+        " shows whether a person must authorise the application again.",
+    )
 
 
 def slow_renewal_error(service: str | None) -> CredentialRefreshFailed:

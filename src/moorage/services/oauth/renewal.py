@@ -5,8 +5,9 @@ Laws:
 1. A refresh token is sent by one holder at a time, under a claim in shared state. The claim is
    marked before the request leaves, and renewed while the holder lives. A holder that dies before
    the mark is replaced immediately. A token that a dead holder may have sent, or whose answer was
-   lost, is sent once more after its request must have ended, and never again; after that a person
-   must authorise the application again. A refresh token that the last renewal did not change may be
+   lost, is sent once more after its request must have ended. If that answer is lost too, the token
+   is sent at most once in the time of a whole renewal, until the server grants a token or states
+   that the grant has ended. A refresh token that the last renewal did not change may be
    sent at any time: its claim is not marked, and a holder that dies with it is replaced
    immediately. A configured refresh token may be sent at any time too, until the server replaces
    it, and again when its replacement has ended.
@@ -37,11 +38,15 @@ from moorage.domain.idempotency.claims import (
 from moorage.domain.oauth.client import ClientAuthentication
 from moorage.domain.oauth.grants import Consent, TokenExchange
 from moorage.domain.oauth.question import (
+    FIRST_USE,
     GRANT,
+    LATER_USE,
     REMEMBERED,
+    REPEATED_USE,
     TokenQuestion,
     claim_key,
     is_lost,
+    lost_renewal_error,
     renewal_error,
     single_use_token,
     slow_renewal_error,
@@ -63,10 +68,11 @@ from moorage.errors import (
 from moorage.services.core.core import seconds_left
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from moorage.domain.oauth.client import OAuthClient
     from moorage.domain.oauth.freshness import EarlyRenewal
+    from moorage.domain.oauth.question import TokenUse
     from moorage.domain.resilience.retry import RetryPolicy
     from moorage.domain.secrets.secret import Secret
     from moorage.services.core.core import Core, Flow
@@ -79,6 +85,11 @@ _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.25
 _MARGIN: Final = 1.0
 _SHORT_TTL: Final = 3_600 * 10**6
+_EARLIER_USES: Final[Mapping[TokenUse, tuple[TokenUse, ...]]] = {
+    FIRST_USE: (),
+    REPEATED_USE: (FIRST_USE,),
+    LATER_USE: (FIRST_USE, REPEATED_USE),
+}
 
 
 @attrs.frozen
@@ -112,7 +123,7 @@ class _RenewalClaim(NamedTuple):
 
     claim: HeldClaim
     until: int
-    again: bool
+    use: TokenUse
 
 
 class _ClaimWait(NamedTuple):
@@ -181,32 +192,29 @@ class Renewal:
         Return None if another process is renewing it, and the caller has no time to wait.
         """
         core, start_time, pause = self._core, self._core.nanoseconds(), _FIRST_PAUSE
-        held_credentials, is_again = stale, False
+        held_credentials = stale
+        use: TokenUse = FIRST_USE
         end_time = start_time + int(
             (self._pace.renewal if patience is None else patience) * _SECOND
         )
         while True:
-            result = await self._renew(
-                owner, client, stale, held_credentials, end_time, again=is_again
-            )
+            result = await self._renew(owner, client, stale, held_credentials, end_time, use=use)
             if result is None:
-                if not is_again:
-                    is_again = True
-                    continue
-                result = _GrantEnd("the response with the latest token was lost")
+                use = REPEATED_USE if use == FIRST_USE else LATER_USE
+                continue
             if isinstance(result, _GrantEnd):
                 if held_credentials is None or isinstance(client.grant, Consent):
                     raise self._consent_error(owner, result.reason)
                 # The configured refresh token may be valid still, or may have been replaced.
-                held_credentials, is_again = (
-                    attrs.evolve(held_credentials, refresh_token=None),
-                    False,
-                )
+                held_credentials = attrs.evolve(held_credentials, refresh_token=None)
+                use = FIRST_USE
                 continue
             if not isinstance(result, _ClaimWait):
                 return result
             if patience is None:
                 return None
+            if use == LATER_USE:
+                raise self._lost_error(owner, result.seconds)
             pause = min(result.seconds, pause)
             if core.nanoseconds() + pause * _SECOND > end_time:
                 raise slow_renewal_error(owner[0])
@@ -224,7 +232,7 @@ class Renewal:
         held: OAuthCredentials | None,
         patience: int,
         *,
-        again: bool,
+        use: TokenUse,
     ) -> Any:
         """Claim a token's renewal and renew the token; return it, or the reason for a failure.
 
@@ -232,10 +240,11 @@ class Renewal:
 
         Return None if a response that may have contained a token was lost.
         """
-        result = await self._claim(owner, client, held, patience, again=again)
+        result = await self._claim(owner, client, held, patience, use=use)
         if not isinstance(result, _RenewalClaim):
             return result
-        self._core.renewals.keep(result.claim)
+        if use != LATER_USE:
+            self._core.renewals.keep(result.claim)
         try:
             return await self._use_claim(owner, client, stale, held, result)
         finally:
@@ -248,7 +257,7 @@ class Renewal:
         held: OAuthCredentials | None,
         patience: int,
         *,
-        again: bool,
+        use: TokenUse,
     ) -> _RenewalClaim | _ClaimWait | _GrantEnd | None:
         """Claim a token's renewal; return the claim, or how long another process may own it.
 
@@ -256,9 +265,11 @@ class Renewal:
         `patience`, a time in nanoseconds of the local clock.
         """
         core, renewal = self._core, self._pace.renewal
-        key = claim_key(owner, client, held, again=again)
+        key = claim_key(owner, client, held, use=use)
         start_time, term = core.nanoseconds(), int((renewal + _MARGIN) * 10**6)
-        claim_end, lease = start_time + int(renewal * _SECOND), core.renewals.lease(term)
+        claim_end = start_time + int(renewal * _SECOND)
+        # The claim of a later use also keeps the distance to the next use, so it is not shortened.
+        lease = term if use == LATER_USE else core.renewals.lease(term)
         claim_verdict, fence, wait, _ = await core.execute(
             Claim(
                 key,
@@ -276,7 +287,7 @@ class Renewal:
             return _GrantEnd("the authorisation has ended")
         if claim_verdict is Verdict.RUN:
             claim = HeldClaim(key, fence, ttl=REMEMBERED, until=start_time + lease * 1000)
-            return _RenewalClaim(claim, claim_end, again)
+            return _RenewalClaim(claim, claim_end, use)
         # Sending the token during another holder's request may end the grant.
         return _ClaimWait(wait / 10**6) if wait else None
 
@@ -322,11 +333,7 @@ class Renewal:
         if token_question is None:
             await self._release_claim(claimed)
             return newer_credential
-        mark_command = MarkSent(claimed.claim.key, claimed.claim.fence, client.at("token_endpoint"))
-        if not repeatable and not (
-            await core.renewals.holds(claimed.claim, seconds_left(core, claimed.until))
-            and await core.execute(mark_command, seconds_left(core, claimed.until))
-        ):
+        if not repeatable and not await self._may_send(client, claimed):
             raise slow_renewal_error(owner[0])
         answer, attempts = await self._final_answer(token_question, claimed, repeatable=repeatable)
         if isinstance(answer, Granted):
@@ -345,16 +352,45 @@ class Renewal:
             await self._store_token(owner, token_question, stale, rotated_credentials, claimed)
             raise renewal_error(owner[0], answer)[0]
         if is_lost(answer) and not repeatable:
-            await core.execute(
-                abandon_claim(claimed.claim.key, claimed.claim.fence, ttl=REMEMBERED),
-                seconds_left(core, claimed.until),
-            )
+            await self._record_loss(owner, client, held, claimed)
             return None
         await self._release_claim(claimed)
         error, wait = renewal_error(owner[0], answer)
         if wait is not None:
             error.due = core.utc() + timedelta(seconds=wait)
         raise error
+
+    async def _record_loss(
+        self,
+        owner: Owner,
+        client: OAuthClient,
+        held: OAuthCredentials | None,
+        claimed: _RenewalClaim,
+    ) -> None:
+        """Record that an answer was lost; return if the token may be sent again immediately."""
+        core = self._core
+        if claimed.use != LATER_USE:
+            await core.execute(
+                abandon_claim(claimed.claim.key, claimed.claim.fence, ttl=REMEMBERED),
+                seconds_left(core, claimed.until),
+            )
+        if claimed.use == FIRST_USE:
+            return
+        if claimed.use == REPEATED_USE:
+            # Nothing is sent under this claim: it keeps the distance to the next use.
+            await self._claim(owner, client, held, claimed.until, use=LATER_USE)
+        raise self._lost_error(owner, self._pace.renewal + _MARGIN)
+
+    async def _may_send(self, client: OAuthClient, claimed: _RenewalClaim) -> bool:
+        """Mark the claim as sent, unless it is a later use's, which lasts for a whole request."""
+        core = self._core
+        if claimed.use == LATER_USE:
+            return claimed.until - core.nanoseconds() >= self._pace.request * _SECOND
+        mark_command = MarkSent(claimed.claim.key, claimed.claim.fence, client.at("token_endpoint"))
+        return bool(
+            await core.renewals.holds(claimed.claim, seconds_left(core, claimed.until))
+            and await core.execute(mark_command, seconds_left(core, claimed.until))
+        )
 
     async def _question(
         self, owner: Owner, client: OAuthClient, stale: OAuthCredentials | None
@@ -455,11 +491,17 @@ class Renewal:
             self._reusable_tokens.pop(owner, None)
             return
         self._reusable_tokens[owner] = refresh_token
-        if claimed.again:
-            # The refresh token does not rotate, so the outcome of the first request is irrelevant.
-            first_claim = claim_key(owner, question.client, stale, again=False)
-            resolve = Resolve(first_claim, done=False, ttl=_SHORT_TTL)
+        # The refresh token does not rotate, so the outcomes of earlier requests are irrelevant.
+        for use in _EARLIER_USES[claimed.use]:
+            earlier_claim = claim_key(owner, question.client, stale, use=use)
+            resolve = Resolve(earlier_claim, done=False, ttl=_SHORT_TTL)
             await core.execute(resolve, seconds_left(core, claimed.until))
+
+    def _lost_error(self, owner: Owner, wait: float) -> CredentialRefreshFailed:
+        """Return the error for a refresh token that is sent again after `wait` seconds."""
+        error = lost_renewal_error(owner[0])
+        error.due = self._core.utc() + timedelta(seconds=wait)
+        return error
 
     async def _release_claim(self, claimed: _RenewalClaim) -> None:
         """Release the claim on a renewal, so that another process can renew immediately."""

@@ -15,10 +15,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage.domain.auth.methods import OAuthCredentials
-from moorage.domain.idempotency.claims import Claim, Verdict, release_claim, store_answer
+from moorage.domain.idempotency.claims import Claim, Resolve, Verdict, release_claim, store_answer
 from moorage.domain.oauth.question import (
+    FIRST_USE,
     GRANT,
     REMEMBERED,
+    REPEATED_USE,
     claim_key,
     single_use_token,
     slow_renewal_error,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.idempotency.claims import Settle
     from moorage.domain.oauth.client import OAuthClient
+    from moorage.domain.oauth.question import TokenUse
     from moorage.services.core.core import Core, Flow
     from moorage.services.oauth.renewal import Owner, RenewalTimeLimits, Vault
 
@@ -101,6 +104,9 @@ class Revocation:
                 # The next token has the same claim key, so the claim is released instead of
                 # completed.
                 await self._settle(release_claim(claim.key, claim.fence, ttl=_SHORT_TTL), end_time)
+            elif claim.verdict is Verdict.UNKNOWN:
+                resolve = Resolve(claim.key, done=True, ttl=REMEMBERED)
+                await core.execute(resolve, seconds_left(core, end_time))
             else:
                 await self._settle(
                     store_answer(claim.key, claim.fence, None, ttl=REMEMBERED), end_time
@@ -119,10 +125,10 @@ class Revocation:
             token = await self._stored(owner)
             if not isinstance(token, OAuthCredentials):
                 raise no_client_error(owner[0])
-            claim = await self._claim(owner, client, token, end_time, again=False)
+            claim = await self._claim(owner, client, token, end_time, use=FIRST_USE)
             if claim.verdict is Verdict.UNKNOWN and not claim.wait:
                 # The token was sent and the response was lost; the server may have processed it.
-                claim = await self._claim(owner, client, token, end_time, again=True)
+                claim = await self._claim(owner, client, token, end_time, use=REPEATED_USE)
             if not claim.wait and await self._is_current(owner, token, claim):
                 return token, claim
             pause = min(claim.wait or pause, pause)
@@ -165,9 +171,9 @@ class Revocation:
         token: OAuthCredentials,
         until: int,
         *,
-        again: bool,
+        use: TokenUse,
     ) -> _RevocationClaim:
-        key, lease = claim_key(owner, client, token, again=again), self._pace.renewal + _MARGIN
+        key, lease = claim_key(owner, client, token, use=use), self._pace.renewal + _MARGIN
         claim_verdict, fence, wait, _ = await self._core.execute(
             Claim(
                 key,
