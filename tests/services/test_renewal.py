@@ -424,3 +424,63 @@ def test_claims_without_renewal_last_their_whole_term() -> None:
     renewals.keep(claim)
     renewals.stop_renewing(claim)
     assert (35, True) == (renewals.lease(35), run_plain(renewals.holds(claim, 1.0)))
+
+
+class StoreOfTwoNodes:
+    """A store with the nodes "a" and "b", of which some commands get no answer in time."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+        self.lost: Callable[[str], bool] = lambda key: key.startswith("{a")
+
+    async def execute(self, command: Any, timeout: float | None) -> tuple[bool, ...]:
+        """Confirm each claim, or let the time limit pass."""
+        if any(map(self.lost, command.keys)):
+            self._clock.advance(timeout or 0.0)
+            raise STORE_DOWN
+        return (True,) * len(command.keys)
+
+    def node_of(self, command: Any) -> str:
+        """Return the node of a command's keys."""
+        return str(command.keys[0][1])
+
+
+@sync_and_async
+async def test_node_without_answers_does_not_end_the_claims_of_others(world: World) -> None:
+    """While a node does not respond, the claims on other nodes never lapse, however many it has."""
+    store, shared_world = StoreOfTwoNodes(world.clock), SharedWorld(world)
+    renewals = Renewals(
+        store.execute,
+        world.clock.nanoseconds,
+        by_tag=True,
+        heartbeat=shared_world.heart_of,
+        node_of=store.node_of,
+    )
+    now = world.clock.nanoseconds
+    claims = {
+        node: [
+            HeldClaim(f"{{{node}{number}}}", 1, ttl=TTL, until=now() + CLAIM_LEASE)
+            for number in range(20)
+        ]
+        for node in "ab"
+    }
+
+    async def beat(times: int) -> None:
+        for _ in range(times):
+            world.clock.advance(RENEWAL / 1e6)
+            assert all(claim.until > now() for claim in claims["b"])
+            await shared_world.hearts[0].beat()
+
+    for claim in claims["a"] + claims["b"]:
+        renewals.keep(claim)
+    await beat(10)
+    assert not any(claim.until > now() for claim in claims["a"])
+
+    # One state of the node cannot be read in time, but its others can.
+    store.lost = lambda key: key == "{a7}"
+    await beat(4)
+    assert [7] == [number for number, claim in enumerate(claims["a"]) if claim.until < now()]
+
+    store.lost = lambda key: False
+    await beat(2)
+    assert all(claim.until > now() for claim in claims["a"])

@@ -38,6 +38,7 @@ def claim_renewals(core: Core, store: Any, clock: Any, *, is_async: bool) -> Ren
                 core.nanoseconds,
                 by_tag=not getattr(store, "mixes_tags", False),
                 heartbeat=_async_heartbeat if is_async else _sync_heartbeat,
+                node_of=getattr(store, "node_of", None),
             )
             in_child(renewals, Renewals.stop_after_fork)
             _renewals_of_stores[id(store), id(clock)] = renewals

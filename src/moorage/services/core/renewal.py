@@ -10,15 +10,15 @@ Laws:
    took an entry, the entry's version refuses the first worker's result.
 3. One command renews many claims, or many entries where a store settles several together. A failed
    command is repeated in halves within the same round, so that one unreadable state affects no
-   other claim.
+   other claim. The claims on a node that does not respond are renewed after all others.
 4. A failure here never reaches a call or a handler.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from moorage.domain.entries.renewal import (
     CLAIM_LEASE,
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from moorage.services.entries.store import EntryStore
 
 H = TypeVar("H", HeldClaim, HeldEntry)
+
+_SILENCE: Final = RENEWAL * 1000 // 2
+"""Nanoseconds after which a failed renewal means that a node does not respond."""
 
 
 class Heartbeat(Protocol):
@@ -72,6 +75,8 @@ class _RenewalRounds(ABC, Generic[H]):
         heartbeat: Callable[[Callable[[], Flow[None]], Callable[[], bool]], Heartbeat],
     ) -> None:
         self._nanoseconds = nanoseconds
+        self._silent_nodes: set[str] = set()
+        self._silent: WeakKeyDictionary[H, int] = WeakKeyDictionary()
         self._held: WeakValueDictionary[int, H] = WeakValueDictionary()
         self._heartbeat = heartbeat(self.round, lambda: len(self._held) > 0)
 
@@ -87,14 +92,35 @@ class _RenewalRounds(ABC, Generic[H]):
     async def round(self) -> None:
         """Renew the leases that are due now."""
         start_time = self._nanoseconds()
-        groups = self._groups(start_time)
+        end_time = start_time + RENEWAL * 1000
+        groups, last_groups = self._groups(start_time), list[list[H]]()
         while groups:
             group = groups.pop()
-            try:
-                await self._renew(group, RENEWAL / SECOND)
-            except StorageUnavailable:
-                if self._nanoseconds() < start_time + RENEWAL * 1000:
-                    groups += split_in_half(group)
+            if self._silent_nodes and self._node(group) in self._silent_nodes:
+                last_groups.append(group)
+            else:
+                groups += await self._try(group, end_time)
+        # Those that waited in vain come last, so that one of them does not stop the others.
+        last_groups.sort(key=lambda group: -max(self._silent.get(held, 0) for held in group))
+        while last_groups and self._nanoseconds() < end_time:
+            last_groups += await self._try(last_groups.pop(), end_time)
+
+    async def _try(self, group: list[H], end_time: int) -> list[list[H]]:
+        """Renew a group of leases; after a failure, return the groups to try before `end_time`."""
+        start_time = self._nanoseconds()
+        try:
+            await self._renew(group, RENEWAL / SECOND)
+        except StorageUnavailable:
+            now, node = self._nanoseconds(), self._node(group)
+            if node and now >= start_time + _SILENCE:
+                self._silent_nodes.add(node)
+                self._silent.update(dict.fromkeys(group, now))
+            return split_in_half(group) if now < end_time else []
+        if self._silent_nodes:
+            self._silent_nodes.discard(self._node(group))
+            for held in group:
+                self._silent.pop(held, None)
+        return []
 
     def stop_after_fork(self) -> None:
         """Stop renewing all leases in a forked child: they belong to its parent process."""
@@ -107,6 +133,10 @@ class _RenewalRounds(ABC, Generic[H]):
     @abstractmethod
     def _groups(self, now: int) -> list[list[H]]:
         """Return the leases that are due now, in groups; the last group is renewed first."""
+
+    def _node(self, group: list[H]) -> str:  # noqa: ARG002 - of other stores
+        """Return the node of the store that has these leases; empty if there is only one."""
+        return ""
 
     @abstractmethod
     async def _renew(self, group: Iterable[H], timeout: float | None) -> None:
@@ -121,6 +151,7 @@ class Renewals(_RenewalRounds[HeldClaim]):
         nanoseconds: local clock.
         by_tag: True if the keys of one command must have the same tag.
         heartbeat: makes the runner of rounds, from the round and a test for held claims.
+        node_of: names the node with the keys of a command, if nodes can fail separately.
 
     Attributes:
         renews: True, since a claim is held only while it is renewed.
@@ -133,10 +164,12 @@ class Renewals(_RenewalRounds[HeldClaim]):
         *,
         by_tag: bool,
         heartbeat: Callable[[Callable[[], Flow[None]], Callable[[], bool]], Heartbeat],
+        node_of: Callable[[Command[Any]], str] | None = None,
     ) -> None:
         super().__init__(nanoseconds, heartbeat)
         self._execute = execute
         self._by_tag = by_tag
+        self._node_of = node_of
 
     renews = True
 
@@ -167,16 +200,23 @@ class Renewals(_RenewalRounds[HeldClaim]):
     def _groups(self, now: int) -> list[list[HeldClaim]]:
         return claims_due(self._all_claims(), now, by_tag=self._by_tag)
 
+    def _node(self, group: list[HeldClaim]) -> str:
+        return "" if self._node_of is None else self._node_of(_renew_command(group))
+
     async def _renew(self, group: Iterable[HeldClaim], timeout: float | None) -> None:
         claims = list(group)
         start_time = self._nanoseconds()
-        command = Renew([(claim.key, claim.fence, claim.ttl) for claim in claims], lease=LEASE)
+        command = _renew_command(claims)
         for claim, is_held in zip(claims, await self._execute(command, timeout), strict=True):
             if is_held:
                 claim.until = max(claim.until, start_time + CLAIM_LEASE)
             else:
                 claim.lost = True
                 self.stop_renewing(claim)
+
+
+def _renew_command(claims: Iterable[HeldClaim]) -> Renew:
+    return Renew([(claim.key, claim.fence, claim.ttl) for claim in claims], lease=LEASE)
 
 
 class EntryRenewals(_RenewalRounds[HeldEntry]):
