@@ -134,6 +134,8 @@ def test_capabilities_of_an_intent() -> None:
 class RecordingPaymentVendor:
     """A vendor that records its calls, and returns a payment if the test passes one."""
 
+    states_refunds = True
+
     def __init__(self, amount: Money | None, *, looks: bool = True) -> None:
         self.capabilities = frozenset({PaymentsCapability.LOOK_UP} if looks else ())
         self._payment = Payment(ref=REF, state=PaymentState.AUTHORIZED, amount=amount)

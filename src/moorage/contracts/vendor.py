@@ -121,6 +121,8 @@ class Vendor:
         listed_within: seconds after which a payment that was made is certainly on the vendor's
             list. If a look-up does not find a payment by then, a person has to decide. By default
             an hour.
+        states_refunds: False if a payment that is looked up does not state what was refunded of
+            it. Then `refund` without an amount is refused after the first refund.
     """
 
     name: ClassVar[str]
@@ -133,6 +135,7 @@ class Vendor:
     idempotency: ClassVar[VendorKeys | None] = None
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = _NO_OUTCOMES
     listed_within: ClassVar[float] = 3_600.0
+    states_refunds: ClassVar[bool] = True
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Check a vendor class's capabilities, and wrap its constructor.

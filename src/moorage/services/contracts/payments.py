@@ -205,8 +205,8 @@ class PaymentsFlows(Flows, PaymentsContract):
             VendorRejected: the caller must state the amount.
         """
         whole_amount = stated_amount(ref)
-        checkable = whole_amount is None or PaymentsCapability.LOOK_UP in vendor.capabilities
-        if checkable or self._dispatcher.safety.dry_run:
+        can_look_up = PaymentsCapability.LOOK_UP in vendor.capabilities and vendor.states_refunds
+        if whole_amount is None or can_look_up or self._dispatcher.safety.dry_run:
             return
         calling = self._dispatcher.calling
         key_ownership = KeyOwnership(

@@ -15,14 +15,14 @@ from moorage.contracts.payments import (
     Money,
     Payment,
     PaymentsCapability,
+    PaymentState,
     advance,
     told_buyer,
 )
 from moorage.contracts.routes import Account, Route
+from moorage.contracts.vendor import UnknownOutcome
 from moorage.domain.values.json_text import encode_json, is_list, is_object
-from moorage.errors import (
-    ConnectorError,
-)
+from moorage.errors import ConnectorError, OutcomeUnknown
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.testing.kits._contract_lab import (
     ContractLab,
@@ -38,6 +38,7 @@ from moorage.testing.sandboxes.base import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from types import UnionType
 
     from moorage.contracts.payments import Customer, PaymentEvent, StoreRequest
     from moorage.contracts.vendor import Vendor
@@ -160,6 +161,15 @@ class Lab(ContractLab[PaymentsSubject]):
         keys = [request.headers.get(name) for name in headers if name is not None]
         return next((key for key in keys if key is not None), None)
 
+    def unanswered(self, kind: type[ConnectorError]) -> type[ConnectorError] | UnionType:
+        """Return the error of a charge without an answer, which may have been made.
+
+        For a vendor at which the charge must be looked up, it may be `OutcomeUnknown`, too.
+        """
+        outcomes = self.subject.vendor.unknown_outcomes
+        is_looked_up = outcomes.get("charge") is UnknownOutcome.LOOKED_UP
+        return kind | OutcomeUnknown if is_looked_up else kind
+
     def is_sign_in(self, request: SandboxRequest) -> bool:
         """Return whether a request only fetches an access token."""
         return b"grant_type=" in request.body
@@ -192,6 +202,18 @@ class Lab(ContractLab[PaymentsSubject]):
             parameters: Mapping[str, str] = self.subject.vendor.webhook_verification()["parameters"]
             options["parameters"] = dict.fromkeys(parameters, "another")
         return self.hub.webhooks(FIRST, http=SandboxHttpClient(self.sandbox), **options)
+
+    def check_refunded(self, payment: Payment, refunded: Money) -> None:
+        """Check the refunds that a captured payment states after refunds of this total.
+
+        A vendor that does not state refunds must not state a total either.
+        """
+        if not self.subject.vendor.states_refunds:
+            require(payment.refunded is None, f"It states a refund of {payment.refunded}.")
+            return
+        require(payment.state is PaymentState.PARTIALLY_REFUNDED, f"It is {payment.state}.")
+        require(payment.refunded == refunded, f"{payment.refunded} was given back.")
+        require(payment.refundable == EUROS - refunded, f"{payment.refundable} is left.")
 
     async def after_webhooks(self, payment: Payment, *, backwards: bool = False) -> Payment:
         """Return the payment after its webhooks were handled, in order or in reverse order."""

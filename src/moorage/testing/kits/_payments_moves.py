@@ -123,17 +123,13 @@ async def money_is_refunded_in_parts(make: Open) -> None:
                 "The refund has another amount, or no raw data.",
             )
         payment = await lab.settled(payment)
-        require(payment.state is PaymentState.PARTIALLY_REFUNDED, f"It is {payment.state}.")
-        require(payment.refunded == part * 2, f"{payment.refunded} was given back.")
-        require(payment.refundable == EUROS - part * 2, f"{payment.refundable} is left.")
+        lab.check_refunded(payment, part * 2)
         try:
             further_refund: Refund = await lab("refund", payment.ref, EUROS, idempotency_key="r-3")
         except VendorRejected:
             return
         require(further_refund.state is MoveState.PENDING, "More slots were returned than taken.")
-        require(
-            (await lab.settled(payment)).refunded == part * 2, "More was refunded than the amount."
-        )
+        lab.check_refunded(await lab.settled(payment), part * 2)
 
 
 async def a_forbidden_operation_is_refused(make: Open) -> None:

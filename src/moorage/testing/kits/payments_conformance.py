@@ -237,7 +237,8 @@ async def a_failure_is_an_unknown_outcome(make: Open) -> None:
         for number, answer in enumerate(answers):
             lab.sandbox.fail(answer)
             charge_call = lab("charge", lab.order(), idempotency_key=f"k-{number}")
-            error = await lab.refused(VendorFailed, charge_call, f"{answer.body!r}")
+            kinds = lab.unanswered(VendorFailed)
+            error = await lab.refused(kinds, charge_call, f"{answer.body!r}")
             require(
                 told_buyer(error).outcome is BuyerOutcome.UNKNOWN,
                 "An unknown outcome is reported as known.",
@@ -252,7 +253,8 @@ async def a_lost_answer_charges_nothing_twice(make: Open) -> None:
     async with make() as lab:
         lab.sandbox.fail(Lost())
         charge_call = lab("charge", lab.order(), idempotency_key="k-1")
-        error = await lab.refused(ConnectionFailed, charge_call, "A lost answer")
+        kinds = lab.unanswered(ConnectionFailed)
+        error = await lab.refused(kinds, charge_call, "A lost answer")
         require(
             told_buyer(error).outcome is BuyerOutcome.UNKNOWN,
             "An unknown outcome is reported as known.",
@@ -300,7 +302,7 @@ async def an_unreadable_step_is_completed_once(make: Open) -> None:
             await lab.despite("refund", payment.ref, part, step=step, idempotency_key=f"r-{step}")
             payment_state = await lab.settled(payment)
             require(payment_state.captured == EUROS, f"{payment_state.captured} was captured.")
-            require(payment_state.refunded == part, f"{payment_state.refunded} was given back.")
+            lab.check_refunded(payment_state, part)
             if PaymentsCapability.VOID not in lab.capabilities:
                 continue
             voided_payment: Payment = await lab.held(f"v-{step}")
@@ -419,7 +421,7 @@ async def a_possible_payment_stays_at_its_account(make: Open) -> None:
     async with make() as lab:
         lab.sandbox.fail(Lost())
         charge_call = lab("charge", lab.order(), idempotency_key="k-1")
-        await lab.refused(ConnectionFailed, charge_call, "A lost answer")
+        await lab.refused(lab.unanswered(ConnectionFailed), charge_call, "A lost answer")
         lab.configure(SECOND, FIRST)
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
         require(payment.ref.account == FIRST, "Another account took over.")
@@ -460,21 +462,15 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         if PaymentsCapability.AUTHORIZE in lab.capabilities:
             await lab("capture", payment.ref, EUROS, idempotency_key="k-2")
         lab.subject.happen()
-        await lab("refund", payment.ref, Money("50.00", "EUR"), idempotency_key="k-3")
+        part = Money("50.00", "EUR")
+        await lab("refund", payment.ref, part, idempotency_key="k-3")
         lab.subject.happen()
         for backwards in (False, True):
             payment_state = await lab.after_webhooks(payment, backwards=backwards)
-            require(
-                payment_state.state is PaymentState.PARTIALLY_REFUNDED,
-                f"It is {payment_state.state}.",
-            )
             require(payment_state.captured == EUROS, f"{payment_state.captured} was captured.")
-            require(
-                payment_state.refunded == Money("50.00", "EUR"),
-                f"{payment_state.refunded} came back.",
-            )
+            lab.check_refunded(payment_state, part)
         payment_state = await lab.after_webhooks(await lab.after_webhooks(payment))
-        require(payment_state.refunded == Money("50.00", "EUR"), "A repeated webhook counts twice.")
+        lab.check_refunded(payment_state, part)
         strange_verifier = lab.verifier(strange=True)
         believing = in_thread(lambda: strange_verifier.verify(**lab.sandbox.sent[0].arguments()))
         await lab.refused(WebhookRejected, believing, "A webhook with a forged signature")
