@@ -35,6 +35,11 @@ class Town(BaseModel):
     post_code: str
     home: str = Field(alias="its_home")
 
+class Stamp(BaseModel):
+    trans_id: str = field(metadata={"name": "transId", "required": True, **OTHERS})
+    at: Optional[str] = field(default=None, metadata={"type": "Element"})
+    by: Optional[str] = field(default=None, metadata=OTHERS)
+
 class Card(Base):
     kind: Kind = Field(description="The kind.")
     _secret: ClassVar[int] = 1
@@ -63,6 +68,8 @@ CARD = {"id": "1", "kind": "card", "paid": "2031-05-06", "note": 1}
         ("Card", CARD, []),
         ("Card", {"id": "1"}, ["body has no kind."]),
         ("Town", {"postCode": "8900", "its_home": 1}, ["body.its_home is no string."]),
+        ("Stamp", {"transId": 1, "at": 2}, ["body.transId is no string.", "body.at is no string."]),
+        ("Stamp", {"by": "a"}, ["body has no transId."]),
         ("Card", {**CARD, "id": 1}, ["body.id is no string."]),
         ("Card", {**CARD, "kind": "cat"}, ["body.kind cannot be 'cat'."]),
         ("Card", {**CARD, "holder": None, "expiresAt": None}, []),

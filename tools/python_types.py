@@ -170,8 +170,25 @@ def _has_default(value: ast.expr | None) -> bool:
 
 
 def _alias(field: ast.AnnAssign) -> str | None:
-    """Return a field's JSON name, if it differs."""
+    """Return a field's JSON name, if it differs.
+
+    Classes generated from an XML Schema have the name in their metadata.
+    """
     for node in ast.walk(field):
         if isinstance(node, ast.keyword) and node.arg in {"alias", "serialization_alias"}:
             return str(ast.literal_eval(node.value))
+        if isinstance(node, ast.keyword) and node.arg == "metadata":
+            name = _literal_entries(node.value).get("name")
+            return None if name is None else str(name)
     return None
+
+
+def _literal_entries(node: ast.expr) -> dict[str, object]:
+    """Return the entries of a dictionary in source code whose values are literals."""
+    if not isinstance(node, ast.Dict):
+        return {}
+    return {
+        str(ast.literal_eval(key)): value.value
+        for key, value in zip(node.keys, node.values, strict=True)
+        if key is not None and isinstance(value, ast.Constant)
+    }
