@@ -262,6 +262,13 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         },
     ),
     (
+        _account("authorize_net", login_id="a|b", transaction_key="c", currency="euro", **_OWN),
+        {
+            "vendors.authorize_net.login_id": "not an API login id",
+            "vendors.authorize_net.currency": "such as USD",
+        },
+    ),
+    (
         _account("razorpay", credentials="a", key_id="a", return_url="/paid", **_OWN),
         {
             "vendors.razorpay.key_id": "begins with rzp_live_",

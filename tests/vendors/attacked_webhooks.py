@@ -19,6 +19,7 @@ from moorage.contracts.payments import Charge, Money, PaymentsCapability
 from moorage.errors import ConnectorError
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from tests.vendors.payments_subjects import adyen, stripe
+from tests.vendors.subjects.authorize_net import authorize_net
 from tests.vendors.subjects.checkout_com import checkout_com
 from tests.vendors.subjects.gocardless_payments import gocardless_payments
 from tests.vendors.subjects.mollie import mollie
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 VENDORS: Final[dict[str, Callable[[], PaymentsSubject]]] = {
     "adyen": adyen,
+    "authorize_net": authorize_net,
     "checkout_com": checkout_com,
     "gocardless_payments": gocardless_payments,
     "mollie": mollie,

@@ -19,6 +19,7 @@ from moorage.testing.sandboxes.payments.adyen import AdyenSandbox
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.vendors.payments.adyen import Adyen
 from moorage.vendors.payments.stripe import Stripe
+from tests.vendors.subjects.authorize_net import authorize_net
 from tests.vendors.subjects.braintree import braintree
 from tests.vendors.subjects.checkout_com import checkout_com
 from tests.vendors.subjects.gocardless_payments import gocardless_payments
@@ -123,4 +124,5 @@ SUBJECTS = [
     gocardless_payments,
     razorpay,
     braintree,
+    authorize_net,
 ]

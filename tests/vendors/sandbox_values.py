@@ -34,6 +34,10 @@ _SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
         *("APPROVED", "DECLINED", "NOT_ENOUGH_BALANCE", "CARD_EXPIRED", "CVC_DECLINED", "FRAUD"),
         *("BLOCK_CARD", "PENDING", "CHALLENGE"),
     ),
+    "authorize_net": (
+        *("nonce-ok", "nonce-held", "nonce-code-2", "nonce-code-8", "nonce-code-27"),
+        *("nonce-code-44", "8000001/9000001"),
+    ),
     "braintree": (
         *("fake-valid-nonce", "fake-processor-declined-2000-nonce"),
         *("fake-processor-declined-2001-nonce", "fake-processor-declined-2004-nonce"),

@@ -62,8 +62,8 @@ READS: Final = (
 )
 """Endings of URLs to which POST requests change nothing."""
 
-READ_CALLS: Final = (b'"search_read"', b'"query":"query ')
-"""Parts of the bodies of the calls of Odoo and GraphQL that only read.
+READ_CALLS: Final = (b'"search_read"', b'"query":"query ', b'{"get')
+"""Parts of the bodies of the calls of Odoo, GraphQL and Authorize.Net that only read.
 
 Such a call may follow a call that changes something.
 """

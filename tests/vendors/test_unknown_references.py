@@ -49,6 +49,7 @@ RESULTS: Final[dict[tuple[str, str], object]] = {
 """Results of operations on an unknown object; of all others it is `VendorRejected`."""
 DIFFERENCES: Final[dict[tuple[str, str], object]] = {
     # These vendors send the same response for an unknown object and for a removed one.
+    ("authorize_net", "remove_means"): SUCCESS,
     ("braintree", "remove_means"): SUCCESS,
     ("dhl_parcel", "cancel"): SUCCESS,
     ("royalmail", "cancel"): SUCCESS,

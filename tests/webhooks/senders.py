@@ -212,6 +212,19 @@ SENDERS = [
         ),
     ),
     Sender(
+        name="authorize-net",
+        send=over_body(
+            "X-ANET-Signature",
+            lambda body: f"sha512={mac(SECRET, body, 'sha512').hex()}",
+            lambda number: {
+                "notificationId": f"n-{number}",
+                "eventType": "net.authorize.payment.authcapture.created",
+                "eventDate": "2031-05-06T07:08:09.7722007Z",
+                "payload": {"entityName": "transaction", "id": "60020981676"},
+            },
+        ),
+    ),
+    Sender(
         name="checkout-com",
         send=over_body(
             "Cko-Signature",

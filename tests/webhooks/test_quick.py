@@ -38,8 +38,8 @@ from tests.webhooks.signing import SECRET, SentWebhook, b64, mac, millis, stamp
 from tests.webhooks.world import IN_BOTH, NOW, Receiver
 
 SHORT = (
-    "checkout-com", "easypost", "github", "gitlab", "intercom", "mailersend", "paddle", "paystack",
-    "razorpay", "shippo", "shopify", "standard-webhooks", "stripe", "svix",
+    "authorize-net", "checkout-com", "easypost", "github", "gitlab", "intercom", "mailersend",
+    "paddle", "paystack", "razorpay", "shippo", "shopify", "standard-webhooks", "stripe", "svix",
     "woocommerce",
 )  # fmt: skip
 GITHUB, STRIPE = BY_NAME["github"], BY_NAME["stripe"]

@@ -14,6 +14,7 @@ VENDOR_CLASSES: Final = {
     "amazon_sns": "sms.amazon_sns:AmazonSns",
     "amazon_sp_api": "shops.amazon_sp_api:AmazonSpApi",
     "apns": "push.apns:Apns",
+    "authorize_net": "payments.authorize_net:AuthorizeNet",
     "avalara": "tax.avalara:Avalara",
     "azure_blob": "storage.azure_blob:AzureBlob",
     "berlin_group": "bank.berlin_group:BerlinGroup",
