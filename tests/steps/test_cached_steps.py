@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,9 @@ import attrs
 import pytest
 
 from moorage import (
+    AsyncConnectorManager,
+    AsyncPlatformInThreads,
+    AsyncStepConnector,
     ConfigurationError,
     ConnectorManager,
     IdempotencyConflict,
@@ -186,6 +190,23 @@ def test_equal_step_is_not_run_again(mode: str, tmp_path: Path) -> None:
     assert execute(step).metadata["cached"]
     execute(step, idempotency_key="c", environment={"MONTH": "2030-02"})
     assert "x\nx\n" == counter.read_text()
+
+
+def test_results_are_cached_in_memory_without_a_store() -> None:
+    """Without a store, a connector reuses the results of its own earlier steps."""
+    platform, step = MockPlatform(), Step("build", ["make"], cache=3600)
+    connector = StepConnector(platform, ConnectorManager([Service("steps")]))
+    results = [connector.execute_step(step) for _ in range(2)]
+
+    async def execute_twice() -> list[ExecutionResult]:
+        manager = AsyncConnectorManager([Service("steps")])
+        async_connector = AsyncStepConnector(AsyncPlatformInThreads(platform), manager)
+        return [await async_connector.execute_step(step) for _ in range(2)]
+
+    results += asyncio.run(execute_twice())
+
+    assert [None, True, None, True] == [result.metadata.get("cached") for result in results]
+    assert 2 == len(platform.started)
 
 
 @modes

@@ -11,6 +11,7 @@ from moorage.errors import ConnectorError
 from moorage.hub._step_answers_sync import store_sync, stored_sync
 from moorage.hub.internals import ports_of
 from moorage.parts.idempotency import Idempotency
+from moorage.wiring.defaults import memory_storage
 
 if TYPE_CHECKING:
     from moorage.domain.steps.result import ExecutionResult
@@ -28,7 +29,9 @@ class StepCache:
     """
 
     def __init__(self, manager: ConnectorManager, service: str, kind: ConnectorType) -> None:
-        self._ports = ports_of(manager)
+        ports = ports_of(manager)
+        self._ports = ports
+        self._storage = ports.claims or ports.state or memory_storage(ports.clock)
         self._service = service
         self._kind = kind
 
@@ -56,7 +59,7 @@ class StepCache:
     def _results(self, age: float) -> Idempotency:
         return Idempotency(
             name=f"{self._service}.cached",
-            storage=self._ports.claims or self._ports.state,
+            storage=self._storage,
             ttl=age,
             cipher=self._ports.cipher,
             clock=self._ports.clock,
