@@ -236,7 +236,7 @@ def test_unknown_account_is_refused() -> None:
 def test_webhooks_of_an_account() -> None:
     """A verified webhook becomes events; a vendor without webhooks raises an error.
 
-    Deliveries are remembered in the store of idempotency keys, if that is a separate store.
+    Deliveries are remembered in the store of idempotency keys, or in the memory of the hub.
     """
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     account = Account("pigeon", TextMessageVendor(), webhook_secrets=secret)
@@ -255,10 +255,11 @@ def test_webhooks_of_an_account() -> None:
     with pytest.raises(WebhookRejected):
         verifier.verify(headers={}, body=b"{}")
     signed_headers = WebhookSigner(secret).sign(b"{}", id="m1", at=datetime.now(UTC)).pairs
-    shared_hub = Hub([account], state=MemoryStorage())
-    assert shared_hub.webhooks("pigeon").verify(headers=signed_headers, body=b"{}")
-    with pytest.raises(WebhookRejected):
-        shared_hub.webhooks("pigeon").verify(headers=signed_headers, body=b"{}")
+    for ports in ({"state": MemoryStorage()}, {}):
+        shared_hub = Hub([account], **ports)
+        assert shared_hub.webhooks("pigeon").verify(headers=signed_headers, body=b"{}")
+        with pytest.raises(WebhookRejected):
+            shared_hub.webhooks("pigeon").verify(headers=signed_headers, body=b"{}")
     keys = MemoryStorage()
     for process in (1, 2):
         verifier = Hub([account], claims=keys, state=MemoryStorage()).webhooks("pigeon")

@@ -20,6 +20,7 @@ from moorage.hub.internals import core_of, ports_of, use_flows
 from moorage.hub.origin import Origin
 from moorage.services.contracts.live_configuration import LiveConfiguration
 from moorage.services.contracts.tenants import TenantDispatchers, TenantLookup
+from moorage.wiring.defaults import memory_storage
 from moorage.wiring.tenants import tenant_verbs
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ class HubBase(Uncopyable):
             accounts=accounts, routes=routes, services=services, safety=safety or Safety()
         )
         self._configuration = configuration
-        self._claims = ports.get("claims") or ports.get("state")
+        self._claims = (
+            ports.get("claims") or ports.get("state") or memory_storage(ports.get("clock"))
+        )
         self._http = ports.get("http")
         self._clock = ports.get("clock")
         self._audit: AuditTrail | None = ports.get("audit")
