@@ -198,6 +198,40 @@ def test_listener_reads_bodies_of_every_form(
     assert [b"hello world"] * bodies == received
 
 
+@pytest.mark.parametrize(
+    "fields, url",
+    [
+        ("Host: a:1", "http://a:1/hook?x=1"),
+        ("Host: a\r\nX-Forwarded-Proto: https", "https://a/hook?x=1"),
+        ("Host: a\r\nX-Forwarded-Proto: HTTPS, http", "https://a/hook?x=1"),
+        ("Host: a\r\nX-Forwarded-Proto: ftp", "http://a/hook?x=1"),
+        (
+            "Host: 127.0.0.1:1\r\nX-Forwarded-Host: b.example\r\nX-Forwarded-Proto: https",
+            "https://b.example/hook?x=1",
+        ),
+    ],
+)
+def test_listener_verifies_the_url_of_its_tunnel(fields: str, url: str) -> None:
+    """A signed URL is the one that the sender requested from the tunnel to the listener."""
+    urls: list[str] = []
+
+    def verify(webhook: dict[str, Any]) -> int:
+        urls.append(webhook["url"])
+        return 200
+
+    with Listener(0, verify) as listener:
+        thread = threading.Thread(target=listener.handle_request)
+        thread.start()
+        with socket.create_connection(("127.0.0.1", listener.server_port)) as client:
+            client.sendall(
+                f"POST /hook?x=1 HTTP/1.1\r\n{fields}\r\nContent-Length: 0\r\n\r\n".encode()
+            )
+            client.recv(1_000)
+        thread.join()
+
+    assert [url] == urls
+
+
 class Output:
     """The output of a running command, line by line."""
 

@@ -42,13 +42,19 @@ class _Request(BaseHTTPRequestHandler):
                 {
                     "headers": self.headers.items(),
                     "body": body,
-                    "url": f"http://{self.headers.get('host', _HOST)}{self.path}",
+                    "url": self._url(),
                     "method": self.command,
                 }
             )
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def _url(self) -> str:
+        """Return the URL that the sender requested, which a tunnel to this server reports."""
+        protocol = self.headers.get("x-forwarded-proto", "http").partition(",")[0].strip().lower()
+        host = self.headers.get("x-forwarded-host", self.headers.get("host", _HOST))
+        return f"{'https' if protocol == 'https' else 'http'}://{host}{self.path}"
 
     def _body(self) -> bytes | None:
         """Return the body; None if it is malformed, or larger than the limit."""
