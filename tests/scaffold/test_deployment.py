@@ -299,6 +299,15 @@ def test_mistakes_are_named(text: str, arguments: list[str], message: str) -> No
     assert not Path("shop").exists()
 
 
+def test_byte_order_mark_of_the_configuration_is_left_out() -> None:
+    """A manifest has no byte order mark, which a YAML document may not contain."""
+    text = Path("moorage.toml").read_text("utf-8")
+    Path("moorage.toml").write_text(text, "utf-8-sig")
+
+    assert text == manifest()["ConfigMap"]["data"]["moorage.toml"]
+    assert "\ufeff" not in Path("shop/shop.yaml").read_text("utf-8")
+
+
 def test_file_has_a_plain_name() -> None:
     """Whatever the configuration file is called, the worker reads `/etc/NAME/moorage.toml`."""
     Path("moorage.toml").rename("our shop%.toml")

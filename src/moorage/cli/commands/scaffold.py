@@ -304,7 +304,7 @@ def _deployment(name: str, port: int, context: Context) -> WorkerDeployment:
     return worker_deployment(
         name,
         source.tree,
-        source.file.read_text("utf-8"),
+        source.file.read_text("utf-8-sig"),
         # Unit files and manifests cannot contain every file name.
         file=f"moorage{source.file.suffix}",
         environment=context.environment,
