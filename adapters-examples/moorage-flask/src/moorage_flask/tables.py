@@ -39,8 +39,11 @@ _LIKE_BYTES: Final[dict[str, Any]] = {
     f"{kind}_{option}": value
     for kind in _MYSQL
     for option, value in (("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
-}
-"""To MySQL and MariaDB "acme" is "ACME" otherwise."""
+} | {"mariadb_collate": "utf8mb4_nopad_bin"}
+"""To MySQL and MariaDB "acme" is "ACME" otherwise, and to MariaDB "acme" is "acme ".
+
+A URL that begins with `mysql` may lead to either of them, which have no such collation in common.
+"""
 
 _BEGINNING: Final = 190
 """So many characters of a text are indexed where a database cannot index all of it."""
