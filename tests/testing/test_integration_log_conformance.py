@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 
 import attrs
 import pytest
@@ -88,12 +89,54 @@ class _ShortSightedLog(AsyncMemoryIntegrationLogger):
         return summarise((await self.find(query)).items)
 
 
+class _CoarseLog(AsyncMemoryIntegrationLogger):
+    """A faulty log that stores times in milliseconds."""
+
+    def write(self, entry: IntegrationLog, /) -> None:
+        microsecond = entry.started_at.microsecond // 1_000 * 1_000
+        super().write(
+            attrs.evolve(entry, started_at=entry.started_at.replace(microsecond=microsecond))
+        )
+
+
+class _SkippingLog(AsyncMemoryIntegrationLogger):
+    """A faulty log whose pages continue before the time of the last entry of the page before."""
+
+    async def find(self, query: LogQuery, /) -> LogPage:
+        page_query = attrs.evolve(query, after=None)
+        if query.after is not None:
+            page_query = attrs.evolve(page_query, until=datetime.fromisoformat(query.after))
+        page = await super().find(page_query)
+        return page if page.next is None else attrs.evolve(page, next=_cursor_of(page))
+
+
+def _cursor_of(page: LogPage) -> str:
+    return page.items[-1].started_at.isoformat()
+
+
+class _CarelessLog(AsyncMemoryIntegrationLogger):
+    """A faulty log that ignores the case of letters and spaces at the end of a tenant's name."""
+
+    def write(self, entry: IntegrationLog, /) -> None:
+        super().write(attrs.evolve(entry, tenant=_plain(entry.tenant)))
+
+    async def find(self, query: LogQuery, /) -> LogPage:
+        return await super().find(attrs.evolve(query, tenant=_plain(query.tenant)))
+
+
+def _plain(tenant: str | None) -> str | None:
+    return None if tenant is None else tenant.strip().lower()
+
+
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
         (kit.entries_are_kept_as_they_are, _ForgetfulLog, "was found"),
         (kit.entries_are_kept_as_they_are, _DoublingLog, "1 entries were written, and 2"),
         (kit.entries_are_kept_as_they_are, _LosingLog, "Of 1 entries, 0 can be read"),
+        (kit.times_are_exact, _CoarseLog, "where call-0000 matches"),
+        (kit.entries_of_one_moment_are_paged, _SkippingLog, " found "),
+        (kit.values_are_compared_exactly, _CarelessLog, "has one entry, and its query found"),
         (kit.the_newest_come_first, _OldestFirstLog, "match"),
         (kit.the_newest_come_first, _EndlessLog, "from its only page to another"),
         (kit.pages_have_each_entry_once, _EndlessLog, "leads on after its last entry"),

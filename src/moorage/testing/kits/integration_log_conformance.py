@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from itertools import product
 from threading import Thread
@@ -129,6 +129,57 @@ async def entries_are_kept_as_they_are(factory: AsyncFactory) -> None:
         require(
             entries == (written_entry,),
             f"{written_entry!r} was written, and {entries!r} was found.",
+        )
+
+
+async def times_are_exact(factory: AsyncFactory) -> None:
+    """Times are stored and compared to the microsecond, whatever their time zone."""
+    log = factory()
+    zone = timezone(timedelta(hours=5, minutes=30))
+    moments = [_START + timedelta(microseconds=number) for number in (0, 1, 2, 999_999)]
+    entries = [
+        attrs.evolve(entry(number), started_at=moment.astimezone(zone))
+        for number, moment in enumerate(moments)
+    ]
+    for log_entry in entries:
+        log.write(log_entry)
+    await _shows(log, len(entries))
+    for number, log_entry in enumerate(entries):
+        found_entries = (await log.find(LogQuery(id=log_entry.id))).items
+        require(
+            found_entries == (log_entry,),
+            f"{log_entry!r} was written, and {found_entries!r} was found.",
+        )
+        query = LogQuery(since=moments[number], until=moments[number] + timedelta(microseconds=1))
+        ids = [item.id for item in (await log.find(query)).items]
+        require(ids == [log_entry.id], f"{query!r} found {ids}, where {log_entry.id} matches.")
+
+
+async def entries_of_one_moment_are_paged(factory: AsyncFactory) -> None:
+    """Pages contain each entry once, even if several calls began at the same time."""
+    log = factory()
+    written_ids = {entry(number).id for number in range(12)}
+    for number in range(12):
+        log.write(attrs.evolve(entry(number), started_at=_START))
+    await _shows(log, 12)
+    ids = [item.id for item in (await log.find(LogQuery())).items]
+    require({*ids} == written_ids, f"Entries of one moment were written, and {ids} were found.")
+    for limit in (1, 5, 12):
+        await require_pages(log.find, LogQuery(), ids, limit)
+
+
+async def values_are_compared_exactly(factory: AsyncFactory) -> None:
+    """Entries match a query only if a value is equal, including case, accents and spaces."""
+    log = factory()
+    tenants = ("acme", "ACME", "acme ", "acm\u00e9", "acme%", "acm_")
+    for number, tenant in enumerate(tenants):
+        log.write(attrs.evolve(entry(number), tenant=tenant))
+    await _shows(log, len(tenants))
+    for number, tenant in enumerate(tenants):
+        ids = [item.id for item in (await log.find(LogQuery(tenant=tenant))).items]
+        require(
+            ids == [entry(number).id],
+            f"The tenant {tenant!r} has one entry, and its query found {ids}.",
         )
 
 
@@ -282,6 +333,9 @@ async def _shows(log: AsyncIntegrationLogger, expected: int) -> None:
 
 _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     entries_are_kept_as_they_are,
+    times_are_exact,
+    entries_of_one_moment_are_paged,
+    values_are_compared_exactly,
     the_newest_come_first,
     pages_have_each_entry_once,
     new_entries_do_not_shift_pages,
