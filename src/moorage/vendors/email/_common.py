@@ -37,6 +37,7 @@ _IS_TAG: Final = "true"
 _METADATA: Final = "word_"
 """Prefix for the name of a metadata entry that the vendor would misinterpret."""
 _LONGEST_TEXT: Final = 300
+_LONGEST_WORD: Final = 75
 _REDACTION: Final = sdk.Redaction()
 _ANY_TYPE: Final = "application/octet-stream"
 TYPES_BY_ENDING: Final = {
@@ -97,7 +98,8 @@ def ascii_header(text: str) -> str:
         return text
     from email.header import Header  # noqa: PLC0415 - most headers are ASCII
 
-    return Header(text, "utf-8").encode(linesep="")
+    # An encoded word has at most 75 characters, one fewer than a line.
+    return Header(text, "utf-8", maxlinelen=_LONGEST_WORD).encode(linesep="")
 
 
 def in_base64(file: Attachment) -> str:
