@@ -30,6 +30,12 @@ class NumberedCommand:
         return states, None
 
 
+class RepeatableCommand(NumberedCommand):
+    """A store command whose repetition changes nothing."""
+
+    once = False
+
+
 class SlowStore:
     """A fake store that runs commands one by one when the test allows it, and can fail."""
 
@@ -125,6 +131,24 @@ def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
     asyncio.run(store.posts.settle())
 
     assert ([2, 3], [1, 2, 3], [2, 3]) == (queued_posts, store.begun, store.done)
+
+
+def test_repeatable_command_of_an_ended_loop_is_executed_again() -> None:
+    """The next loop repeats the command that the end of a loop interrupted, if that is harmless."""
+
+    async def begin() -> SlowStore:
+        store = SlowStore()
+        store.may.clear()
+        store.posts.post(RepeatableCommand(1))
+        store.post(2)
+        await run_other_tasks()
+        return store
+
+    store = asyncio.run(begin())
+    store.may.set()
+    asyncio.run(store.posts.settle())
+
+    assert ([1, 1, 2], [1, 2]) == (store.begun, store.done)
 
 
 def test_no_command_is_lost_if_task_for_posted_commands_is_cancelled_before_it_starts() -> None:

@@ -101,6 +101,11 @@ class PostedCommands:
                     return
                 except Exception:  # noqa: BLE001, S112 - no caller waits for it
                     continue
+                except BaseException:
+                    # The loop ends, so it is unknown whether the store has executed the command.
+                    if not command.once:
+                        queue.appendleft(command)
+                    raise
         finally:
             if self.task is task:
                 self.task = None
