@@ -152,6 +152,20 @@ def test_variable_creates_missing_tables(monkeypatch: pytest.MonkeyPatch) -> Non
     assert ["local_files"] == [account.name for account in result.accounts]
 
 
+def test_variable_that_fits_two_names_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable whose name fits two services is refused, and changes neither of them."""
+    monkeypatch.setenv("MOORAGE_SERVICES__MY_SHOP__TIMEOUT", "3")
+    services = {name: {"base_url": "https://shop.example"} for name in ("my-shop", "my_shop")}
+
+    with pytest.raises(ConfigurationError) as excinfo:
+        read_configuration({"services": services})
+    monkeypatch.delenv("MOORAGE_SERVICES__MY_SHOP__TIMEOUT")
+    assert 2 == len(read_configuration({"services": services}).services)
+
+    assert "services.my-shop" == excinfo.value.path
+    assert "MOORAGE_SERVICES__MY_SHOP__TIMEOUT sets my-shop or my_shop" in excinfo.value.message
+
+
 def test_unknown_setting_of_a_route_explains_how_to_fail_over() -> None:
     """An unknown route setting, such as `fallback`, is refused with advice to list the vendors."""
     with pytest.raises(ConfigurationError, match="set `vendor` to a list") as refused:

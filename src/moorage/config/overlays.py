@@ -109,7 +109,8 @@ def with_variables(
                     nearest=f"{_PREFIX}{_SEPARATOR.join([nearest.upper(), *parts[1:]])}",
                 )
             continue
-        assignment = _Assignment(_value(variables[variable]), f"{OF_VARIABLE}{variable}", origins)
+        origin = f"{OF_VARIABLE}{variable}"
+        assignment = _Assignment(_value(variables[variable]), origin, origins, report)
         tree = assignment.at(tree, shape, parts, "")
     return tree
 
@@ -130,6 +131,7 @@ class _Assignment(NamedTuple):
     value: Any
     origin: str
     origins: dict[str, str]
+    report: Report
 
     def at(self, tree: Any, shape: Shape | None, parts: list[str], path: str) -> Any:
         """Return the configuration with the value set at the path that a variable names."""
@@ -139,9 +141,17 @@ class _Assignment(NamedTuple):
         if not is_object(tree):
             self.origins[path] = self.origin
         table: dict[str, Any] = tree if is_object(tree) else {}
-        names = [*(shape.fields if isinstance(shape, Table) else ()), *table]
-        names_by_normalized_name = {_normalize(name): name for name in names}
-        name = names_by_normalized_name.get(_normalize(parts[0]), parts[0].lower())
+        names = dict.fromkeys([*(shape.fields if isinstance(shape, Table) else ()), *table])
+        matches = [name for name in names if _normalize(name) == _normalize(parts[0])]
+        if len(matches) > 1:
+            self.report.add(
+                path_below(path, key(matches[0])),
+                f"It is unclear whether {self.origin} sets {' or '.join(map(key, matches))}.",
+                "Unset the variable, or choose names that differ in more than capital letters,"
+                " hyphens and underscores.",
+            )
+            return tree
+        name = matches[0] if matches else parts[0].lower()
         subtree = self.at(
             table.get(name), _inner_shape(shape, name), parts[1:], path_below(path, key(name))
         )
