@@ -17,8 +17,8 @@ import attrs
 import pytest
 from pyarrow import parquet
 
-from moorage import IntegrationLog, IntegrationStatus, LogPage
-from moorage.adapters.logs.export import write_parquet
+from moorage import IntegrationLog, IntegrationStatus, LogPage, StorageUnavailable
+from moorage.adapters.logs.export import export, write_parquet
 from moorage.cli import main
 from moorage.cli.commands.logs import follow_calls, list_of
 from moorage.cli.context import Context
@@ -254,6 +254,43 @@ def test_export_to_file_that_cannot_be_written_is_refused_as_usage_error(
     """An export to a file that cannot be written is refused as a usage error."""
     error = run(capsys, "export", "--output", "missing/calls.csv", code=2)
     assert "cannot be written" in json.dumps(error)
+
+
+@pytest.mark.parametrize("file_format", ["csv", "jsonl", "parquet"])
+def test_failed_export_leaves_the_earlier_file(file_format: str) -> None:
+    """If the log fails during an export, the earlier file is unchanged, and no other one stays."""
+
+    def entries() -> Iterator[IntegrationLog]:
+        yield entry(0)
+        raise StorageUnavailable("The log is away.")
+
+    Path("earlier").write_text("earlier")
+    Path("earlier").chmod(0o640)
+    Path("calls").symlink_to("earlier")
+    files = sorted(Path.cwd().iterdir())
+    with pytest.raises(StorageUnavailable):
+        export(file_format, entries(), Path("calls"))
+
+    assert "earlier" == Path("calls").read_text()
+    assert files == sorted(Path.cwd().iterdir())
+
+    assert 1 == export(file_format, [entry(0)], Path("calls"))
+    assert Path("calls").is_symlink()
+    assert 0o640 == Path("earlier").stat().st_mode & 0o777
+    assert b"earlier" != Path("earlier").read_bytes()
+    assert files == sorted(Path.cwd().iterdir())
+
+
+def test_export_to_a_pipe() -> None:
+    """An export to a pipe writes into the pipe."""
+    os.mkfifo("calls")
+    texts: list[str] = []
+    reader = Thread(target=lambda: texts.append(Path("calls").read_text("utf-8")))
+    reader.start()
+    assert 1 == export("jsonl", [entry(0)], Path("calls"))
+    reader.join(60)
+
+    assert entry(0).id == json.loads(texts[0])["id"]
 
 
 def follow(*words: str) -> subprocess.Popen[str]:

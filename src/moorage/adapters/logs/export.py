@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import islice
+from secrets import token_hex
+from stat import S_IMODE
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import attrs
@@ -16,7 +20,7 @@ from moorage.domain.values.text import storable_text
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from moorage.domain.observation.integration_log import IntegrationLog, LogQuery
@@ -98,16 +102,42 @@ def export(format: str, entries: Iterable[IntegrationLog], path: Path) -> int:  
         entries: the entries to write.
         path: the path of the file.
 
+    An existing file is unchanged until all entries are written.
+
     Raises:
-        ConfigurationError: pyarrow is not installed, which Parquet needs. The file is unchanged.
+        ConfigurationError: pyarrow is not installed, which Parquet needs.
         OSError: the file cannot be written.
     """
     if format == "parquet":
         _parquet()
-        with path.open("wb") as file:
-            return write_parquet(entries, file)
-    with path.open("w", encoding="utf-8", newline="") as text_file:
-        return _TEXT_FORMATS[format](entries, text_file)
+    with _replaced_at_end(path) as part:
+        if format == "parquet":
+            with part.open("wb") as file:
+                return write_parquet(entries, file)
+        with part.open("w", encoding="utf-8", newline="") as text_file:
+            return _TEXT_FORMATS[format](entries, text_file)
+
+
+@contextmanager
+def _replaced_at_end(path: Path) -> Generator[Path]:
+    """Yield the path of a new file, which replaces the file at the end of the block.
+
+    A pipe or a device cannot be replaced, nor can a file in a folder that is not writable; its own
+    path is yielded.
+    """
+    place = path.resolve()
+    is_special = path.exists() and not path.is_file()
+    if is_special or not os.access(place.parent, os.W_OK | os.X_OK):
+        yield path
+        return
+    part = place.with_name(f".moorage-{token_hex(8)}.part")
+    try:
+        yield part
+        if place.exists():
+            part.chmod(S_IMODE(place.stat().st_mode))
+        part.replace(place)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 _TEXT_FORMATS: Final[Mapping[str, Callable[[Iterable[IntegrationLog], IO[str]], int]]] = {
