@@ -60,14 +60,14 @@ def sqs_refusal(code: str, text: str = "", status: int = 400) -> Response:
 
 @IN_BOTH_MODES
 def test_message_is_stored_with_its_attributes(is_async: bool) -> None:
-    """Text, headers, content type, delay and key of a message arrive in the SQS queue."""
+    """Text, headers, content type, whole seconds of delay and key of a message arrive in SQS."""
     queues = sandbox()
     message = Message(
         "Grüße",
         key="tenant-7",
         headers={"trace": "a1", "blob": b"\x00\xff"},
         content_type="text/plain",
-        delay=3.0,
+        delay=2.2,
     )
     with sandbox_lab(queues, is_async=is_async) as lab:
         receipt = lab.publish(QUEUE, message)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode, b64encode
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -134,7 +135,7 @@ def entry_of(item: OutgoingMessage) -> dict[str, Any]:
     if attributes:
         fields["MessageAttributes"] = attributes
     if message.delay:
-        fields["DelaySeconds"] = round(message.delay)
+        fields["DelaySeconds"] = ceil(message.delay)
     if message.key is not None:
         fields["MessageGroupId"] = message.key.decode()
     if item.id is not None and is_fifo(item.topic):
