@@ -1,4 +1,4 @@
-"""Lost answers at Authorize.Net, and the lists in which their transactions are found."""
+"""Lost responses at Authorize.Net, and the lists in which their transactions are found."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage.contracts.payments import (
+    BuyerOutcome,
     DeclineReason,
     MoveState,
     PaymentQuery,
     PaymentState,
     SettledAs,
+    told_buyer,
 )
 from moorage.contracts.ref import Ref
-from moorage.errors import OutcomeUnknown, PaymentDeclined, VendorFailed
+from moorage.errors import ConnectionFailed, OutcomeUnknown, PaymentDeclined, VendorFailed
 from moorage.testing.sandboxes.base import AlteredAnswer, Lost
-from moorage.testing.sandboxes.payments._authorize_net_rules import answer, unsuccessful
+from moorage.testing.sandboxes.payments._authorize_net_rules import answer, error, unsuccessful
 from tests.vendors.authorize_net_account import EUROS, PART, SandboxHub, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from moorage.contracts.payments import Payment
+    from moorage.domain.http.requests import Response
+    from moorage.errors import ConnectorError
 
 DAY = 86_400.0
 
@@ -37,7 +41,7 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 def lose_a_charge(shop: SandboxHub, **fields: Any) -> None:
-    """Charge a payment with the key "k", whose answer is lost."""
+    """Charge a payment with the key "k", whose response is lost."""
     shop.sandbox.fail(Lost())
     with pytest.raises(OutcomeUnknown):
         shop.payments.charge(order(**fields), idempotency_key="k")
@@ -65,7 +69,7 @@ def test_lost_charge_is_found_by_its_mark(shop: SandboxHub) -> None:
 
 
 def test_first_charge_asks_for_no_list(shop: SandboxHub) -> None:
-    """A charge whose answer arrives is one request."""
+    """A charge whose response arrives is one request."""
     shop.pay()
 
     assert 1 == len(shop.sandbox.requests)
@@ -93,7 +97,7 @@ def test_transaction_without_the_mark_is_another_one(shop: SandboxHub) -> None:
 
 
 def test_lost_decline_is_found(shop: SandboxHub) -> None:
-    """A decline whose answer was lost is found by its mark."""
+    """A decline whose response was lost is found by its mark."""
     lose_a_charge(shop, source="nonce-code-8")
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.payments.charge(order(source="nonce-code-8"), idempotency_key="k")
@@ -115,6 +119,50 @@ def test_lost_charge_that_is_not_listed_is_not_made_again(shop: SandboxHub) -> N
     payment = shop.payments.charge(order(), idempotency_key="k")
     assert PaymentState.CAPTURED is payment.state
     assert 1 == len(shop.sandbox.transactions)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ConnectionFailed("Nobody is there.", may_have_been_processed=False),
+        error("E00011", "Access denied. You do not have the appropriate permissions.").response,
+        error("E00040", "The record cannot be found.").response,
+    ],
+    ids=["unreachable", "denied", "refused"],
+)
+@pytest.mark.parametrize("step", [0, 1], ids=["list", "details"])
+def test_failed_look_up_leaves_the_outcome_open(
+    shop: SandboxHub, step: int, failure: Response | ConnectorError
+) -> None:
+    """If the look-up of a lost charge fails, nobody is told that nothing was charged."""
+    lose_a_charge(shop)
+    shop.sandbox.fail(*[None] * step, failure)
+    with pytest.raises(OutcomeUnknown) as excinfo:
+        shop.payments.charge(order(), idempotency_key="k")
+
+    assert BuyerOutcome.UNKNOWN is told_buyer(excinfo.value).outcome
+    assert 1 == len(shop.sandbox.transactions)
+    assert PaymentState.CAPTURED is shop.payments.charge(order(), idempotency_key="k").state
+
+
+def test_failed_look_up_of_a_duplicate_leaves_the_outcome_open(shop: SandboxHub) -> None:
+    """If the transaction that a duplicate names cannot be read, the outcome stays unknown."""
+    payment = shop.pay()
+    denied = error("E00011", "Access denied.").response
+    shop.sandbox.fail(unsuccessful("11", {"transId": payment.ref.id}), denied)
+    with pytest.raises(OutcomeUnknown) as excinfo:
+        shop.payments.charge(order(), idempotency_key="k")
+
+    assert BuyerOutcome.UNKNOWN is told_buyer(excinfo.value).outcome
+
+
+def test_retry_after_a_lost_response_does_not_charge_again() -> None:
+    """With retries, a charge whose response is lost is not sent again."""
+    shop = SandboxHub(retried=True)
+    with shop.hub:
+        lose_a_charge(shop)
+
+        assert 1 == len(shop.sandbox.requests) == len(shop.sandbox.transactions)
 
 
 def test_lost_refund_is_found_by_its_mark(shop: SandboxHub) -> None:
@@ -278,7 +326,7 @@ def test_declined_payment_in_a_list_has_no_amount(shop: SandboxHub) -> None:
 
 
 def test_list_without_transactions_is_an_error_if_it_is_not_empty(shop: SandboxHub) -> None:
-    """An answer with neither transactions nor a success is an error, and no empty list."""
+    """A response with neither transactions nor a success is an error, and no empty list."""
 
     def change(_: object) -> Any:
         return answer({}, ("Perhaps", "I00001", "Successful."))

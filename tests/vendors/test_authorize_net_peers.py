@@ -1,6 +1,6 @@
-"""Answers and field orders that other programs know of Authorize.Net.
+"""Responses and field orders that other programs know of Authorize.Net.
 
-The answers are those in the tests of Authnet-JSON (stymiee/authnetjson 17546b0, Apache 2.0) and,
+The responses are those in the tests of Authnet-JSON (stymiee/authnetjson 17546b0, Apache 2.0) and,
 from XML, of Active Merchant (activemerchant/active_merchant, MIT). The order of fields is that of
 the classes of python-authorizenet 0.3.0 (MIT), and that of Authorize.Net's own message in issue 106
 of AuthorizeNet/sample-code-csharp.
@@ -144,13 +144,13 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 def answer(content: Any) -> Response:
-    """Return an answer as Authorize.Net sends it, which begins with a byte order mark."""
+    """Return a response as Authorize.Net sends it, which begins with a byte order mark."""
     headers = {"Content-Type": "application/json; charset=utf-8"}
     return Response(200, headers, codecs.BOM_UTF8 + encode_json(content))
 
 
 def refused(code: str, text: str, **fields: str) -> Response:
-    """Return the answer about a transaction that ended with an error."""
+    """Return the response about a transaction that ended with an error."""
     transaction_fields = {
         "responseCode": "3",
         "authCode": "",
@@ -165,7 +165,7 @@ def refused(code: str, text: str, **fields: str) -> Response:
 
 
 def test_published_approval_is_read(shop: SandboxHub) -> None:
-    """A published answer to a charge is a captured payment."""
+    """A published response to a charge is a captured payment."""
     shop.sandbox.fail(answer(APPROVED))
     payment = shop.pay()
 
@@ -177,7 +177,7 @@ def test_published_approval_is_read(shop: SandboxHub) -> None:
 
 
 def test_published_review_is_pending(shop: SandboxHub) -> None:
-    """The answer about a payment that is held for review is pending."""
+    """The response about a payment that is held for review is pending."""
     held = {**APPROVED["transactionResponse"], "responseCode": "4"}
     shop.sandbox.fail(answer({**APPROVED, "transactionResponse": held}))
 
@@ -236,7 +236,7 @@ def test_published_repeat_of_a_capture_is_no_capture(shop: SandboxHub, code: str
 
 
 def test_published_void_is_read(shop: SandboxHub) -> None:
-    """A published answer to a repeated void is a void."""
+    """A published response to a repeated void is a void."""
     payment = shop.hold()
     message = {"code": "310", "description": "This transaction has already been voided."}
     repeat = {**APPROVED["transactionResponse"], "messages": [message]}

@@ -45,7 +45,9 @@ def authorize_net() -> PaymentsSubject:
         (unsuccessful("13", {}), AuthenticationFailed),
         (unsuccessful("16", {}), VendorRejected),
         (unsuccessful("39", {}), VendorRejected),
+        (reply({}, 400), InvalidRequest),
         (reply({}, 401), AuthenticationFailed),
+        (reply({}, 403), AuthenticationFailed),
         (reply({}, 429), RateLimitExceeded),
     )
     return PaymentsSubject(

@@ -1,4 +1,4 @@
-"""Parsing of Authorize.Net's answers: transactions, refunds and payment profiles."""
+"""Parsing of Authorize.Net's responses: transactions, refunds and payment profiles."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ _BRANDS: Final = {"AmericanExpress": "amex", "DinersClub": "diners"}
 
 
 def read_transaction(response: sdk.Response) -> sdk.Answer:
-    """The transaction in the answer to a request for one.
+    """The transaction in the response to a request for one.
 
     Raises:
-        VendorFailed: the answer has no transaction with an id and a response code.
+        VendorFailed: the response has no transaction with an id and a response code.
     """
     transaction = sdk.read_answer(response).object("transactionResponse")
     if transaction_id(transaction) is None or transaction.text("responseCode") is None:
@@ -83,10 +83,10 @@ def read_transaction(response: sdk.Response) -> sdk.Answer:
 
 
 def read_details(response: sdk.Response) -> sdk.Answer:
-    """The details of a transaction in an answer, with the reference id of its request.
+    """The details of a transaction in a response, with the reference id of its request.
 
     Raises:
-        VendorFailed: the answer has no transaction with an id and a status.
+        VendorFailed: the response has no transaction with an id and a status.
     """
     answer = sdk.read_answer(response)
     transaction = answer.object("transaction")
@@ -101,7 +101,7 @@ def has_mark(details: sdk.Answer, mark: str) -> bool:
 
 
 def is_done_before(transaction: sdk.Answer) -> bool:
-    """True if an answer says that the requested change was made before, and not now.
+    """True if a response says that the requested change was made before, and not now.
 
     Authorize.Net approves a second capture and a second void; only the message's code differs.
     """
@@ -112,13 +112,13 @@ def is_done_before(transaction: sdk.Answer) -> bool:
 def charged_payment(
     wire: sdk.Wire, charge: Charge, done: PaymentState, response: sdk.Response
 ) -> Payment:
-    """Parse the answer to a charge or an authorisation.
+    """Parse the response to a charge or an authorisation.
 
     Args:
         wire: makes the reference.
         charge: the charge.
         done: state of the payment if it is approved.
-        response: the answer.
+        response: the response.
     """
     transaction = read_transaction(response)
     word = transaction.text("responseCode") or ""
@@ -217,7 +217,7 @@ def _payment(
 def new_refund(
     wire: sdk.Wire, payment: sdk.Ref, amount: sdk.Money, response: sdk.Response
 ) -> Refund:
-    """Parse the answer to a refund."""
+    """Parse the response to a refund."""
     transaction = read_transaction(response)
     word = transaction.text("responseCode") or ""
     states = {APPROVED: MoveState.PENDING, _HELD: MoveState.PENDING, **_REFUNDS}
@@ -250,7 +250,7 @@ def refund_of(ref: sdk.MakeRef, currency: str, details: sdk.Answer) -> Refund:
 
 
 def move_state(transaction: sdk.Answer) -> MoveState:
-    """The state of a capture or a void that Authorize.Net answered."""
+    """The state of a capture or a void in a response."""
     states = {APPROVED: MoveState.SUCCEEDED, _HELD: MoveState.PENDING}
     return states.get(transaction.text("responseCode") or "", MoveState.UNKNOWN)
 

@@ -57,7 +57,7 @@ _TIMEOUTS: Final = frozenset({408, 425})
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer; Authorize.Net sends errors with a success status."""
+    """The error in a response; Authorize.Net sends errors with a success status."""
     if response.status >= 500 or response.status in _TIMEOUTS:
         return None
     answer = sdk.error_answer(response)
@@ -120,7 +120,7 @@ def declined_error(
 
 
 def transaction_id(transaction: sdk.Answer) -> str | None:
-    """The id of the transaction in an answer; None if Authorize.Net made none."""
+    """The id of the transaction in a response; None if Authorize.Net made none."""
     id_ = transaction.text("transId")
     return None if id_ == _NO_TRANSACTION else id_
 

@@ -119,10 +119,10 @@ async def _batches(wire: sdk.Wire, start: datetime, end: datetime) -> list[str]:
 
 
 def _rows(response: sdk.Response, page: int, size: int) -> tuple[list[sdk.Answer], bool]:
-    """The transactions in an answer, and whether there are more.
+    """The transactions in a response, and whether there are more.
 
     Raises:
-        VendorFailed: the answer has neither transactions nor the message that there are none.
+        VendorFailed: the response has neither transactions nor the message that there are none.
     """
     answer = sdk.read_answer(response)
     if not sdk.is_list(answer.value("transactions")):

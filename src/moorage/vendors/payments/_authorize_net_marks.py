@@ -31,21 +31,26 @@ async def sent_or_earlier(
     Raises:
         OutcomeUnknown: an earlier attempt may have made a transaction, which is not found.
     """
+    outcome_error: sdk.OutcomeUnknown
     try:
         return await sending
     except sdk.OutcomeUnknown as unknown:
         # Only if nothing was sent now, an earlier attempt was.
-        details = None if unknown.attempts else await _marked_details(wire, mark, invoice)
-        if details is None:
+        if unknown.attempts:
             raise
-        return details
+        outcome_error, look_up = unknown, _marked_details(wire, mark, invoice)
     except sdk.VendorRejected as refused:
         if refused.vendor_code != DUPLICATE:
             raise
-        details = await _duplicated_details(wire, refused, mark)
-        if details is None:
-            raise _unknown_error() from refused
-        return details
+        outcome_error, look_up = _unknown_error(), _duplicated_details(wire, refused, mark)
+    try:
+        details = await look_up
+    except sdk.ConnectorError as error:
+        # A look-up that fails must not hide that there may be a transaction.
+        raise outcome_error from error
+    if details is None:
+        raise outcome_error
+    return details
 
 
 async def _marked_details(wire: sdk.Wire, mark: str, invoice: str | None) -> sdk.Answer | None:

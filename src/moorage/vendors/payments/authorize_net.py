@@ -179,7 +179,7 @@ class AuthorizeNet(sdk.HttpVendor):
         request = transaction(fields).evolve(idempotent=True)
         answer: sdk.Answer = await wire.send(request, key=key, parse=read_transaction)
         if is_done_before(answer):
-            # The answer to an earlier, successful attempt may have been lost.
+            # The response to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
             is_captured = payment.captured == requested_amount
             if earlier_payment.vendor_state != AUTHORIZED or not is_captured:

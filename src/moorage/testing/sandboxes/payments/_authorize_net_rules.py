@@ -1,4 +1,4 @@
-"""The request rules of Authorize.Net's sandbox, and its answers."""
+"""The request rules of Authorize.Net's sandbox, and its responses."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ _PLACES: Final = Decimal("0.01")
 
 
 def answer(fields: Mapping[str, Any], message: tuple[str, str, str] = SUCCESS) -> Response:
-    """Return an answer with its message; Authorize.Net begins it with a byte order mark."""
+    """Return a response with its message; Authorize.Net begins it with a byte order mark."""
     result, code, text = message
     messages = {"resultCode": result, "message": [{"code": code, "text": text}]}
     body = codecs.BOM_UTF8 + encode_json({**fields, "messages": messages})
@@ -145,7 +145,7 @@ def error(code: str, text: str) -> Refusal:
 
 
 def unsuccessful(code: str, fields: Mapping[str, Any]) -> Response:
-    """Return the answer about a transaction that was declined, or ended with an error.
+    """Return the response about a transaction that was declined, or ended with an error.
 
     Args:
         code: the code of the reason.
