@@ -169,7 +169,7 @@ class TraderMatches:
 
 @frozen(kw_only=True)
 class VatCheck:
-    """A register's response about a VAT number.
+    """A register's response about a VAT number; an unavailable register raises an error.
 
     Attributes:
         number: the number that was checked.

@@ -23,7 +23,7 @@ _HEADER: Final = ("EXTF", "700", "21", "Buchungsstapel", "13")
 _ORIGINS: Final = frozenset({"EXTF", "DTVF"})
 """The first field of a file from another program, and of an export from a program of DATEV."""
 _VERSIONS: Final = frozenset(map(str, range(7, 14)))
-"""The versions of the format; each version adds columns after the earlier ones."""
+"""The supported versions of the format; each version adds columns after the earlier ones."""
 _LEAST_COLUMNS: Final = 116
 _HEADER_LENGTH: Final = 31
 _HEADER_TEXTS: Final = frozenset({1, 4, 8, 9, 10, 17, 18, 22, 24, 27, 30, 31})

@@ -45,7 +45,7 @@ class PlatformLimit(Enum):
     """A guarantee of `Platform` that some platforms cannot give, and the weaker check for it."""
 
     ONE_OUTPUT = "one output"
-    """All output is in one stream; the other stream is empty."""
+    """Both outputs are one text, which is read as standard output; standard error is empty."""
     OTHER_LINES = "other lines"
     """The output also contains lines of the platform, and bytes are kept only as text."""
     NO_CODE_AFTER_STOP = "no code after a stop"

@@ -86,7 +86,7 @@ async def schedule_pickup(wire: sdk.Wire, request: PickupRequest, /, *, key: str
 
 
 async def cancel_pickup(wire: sdk.Wire, ref: sdk.Ref, /) -> Pickup:
-    """Cancel a pickup; one that is already cancelled is returned."""
+    """Cancel a pickup; a cancelled pickup is returned."""
     path = f"/v1/pickups/{quote(ref.id, safe='')}"
     try:
         response = await wire.send(sdk.Request.delete(path))

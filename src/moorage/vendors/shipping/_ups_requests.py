@@ -308,7 +308,7 @@ def _total(request: RateRequest, customs: Customs) -> dict[str, str] | None:
 
 
 def plain_code(code: str | None) -> str | None:
-    """A customs tariff number without dots and spaces; None if nothing is left of it."""
+    """A customs tariff number without dots and spaces; None if no character is left."""
     return re.sub(r"[^A-Za-z0-9]", "", code or "") or None
 
 

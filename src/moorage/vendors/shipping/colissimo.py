@@ -75,7 +75,7 @@ class Colissimo(sdk.ApiVendor):
     tracking_url: str = "https://api.laposte.fr"
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The two services, one for labels and one for tracking, each with its own key."""
+        """The two services: for labels and for tracking, each with a separate key."""
         key = self.tracking_key
         credentials = None if key is None else sdk.Credentials.api_key(key, header="X-Okapi-Key")
         suivi = sdk.Service(

@@ -95,7 +95,7 @@ class DhlParcel(sdk.ApiVendor):
     tracking_url: str = "https://api-eu.dhl.com"
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The service for labels, and the one for tracking, which takes the API key alone."""
+        """The services for labels and for tracking; the latter needs only the API key."""
         key = sdk.Credentials.api_key(self.api_key, header=_KEY)
         tracking = sdk.Service(
             f"{CARRIER}-{TRACKING}", self.tracking_url, credentials=key, classify=classify

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.shipments import AddressResult, Label
 
 _OF_RATE: Final = "SHIPMENT.RATE."
-"""How the codes begin by which EasyPost refuses a rate, such as one that has expired."""
+"""The beginning of the codes by which EasyPost refuses a rate, for example an expired rate."""
 _CONVERTED: Final = {
     LabelFormat.PDF: "label_pdf_url",
     LabelFormat.ZPL: "label_zpl_url",

@@ -134,7 +134,7 @@ class FedEx(sdk.Vendor):
         return "" if self.tracking_client_id is None else _TRACKING
 
     def mode(self) -> sdk.Mode | None:
-        """Return live or test mode, as the options say; None if unknown."""
+        """Return live or test mode, according to the options; None if unknown."""
         return sdk.mode_of_url(
             self._api_url, live="https://apis.fedex.com", test="https://apis-sandbox.fedex.com"
         )

@@ -36,7 +36,7 @@ _PAYMENTS: Final[Mapping[str, OrderPayment]] = {
     "FAILED": OrderPayment.FAILED,
 }
 _OF_A_REFUND_TOO: Final = frozenset({"PENDING", "FAILED"})
-"""Words that are about the payment, or about a refund if there is one."""
+"""The words that concern the payment, or a refund if there is one."""
 
 _CODES: Final[Mapping[str, Any]] = {
     # The code means an unknown order or line, or a suspended seller.

@@ -96,7 +96,7 @@ _IMPERSONAL: Final = {
     SignatureEventType.VOIDED,
     SignatureEventType.EXPIRED,
 }
-"""Events about all signers, whose person is only the last one who did something."""
+"""Events about all signers; the person in them is only the last one who acted."""
 
 
 def _error_code_and_text(response: Response) -> tuple[str | None, str | None]:

@@ -85,7 +85,10 @@ def _person(signer: Signer, request: SignatureRequest) -> dict[str, Any]:
 
 
 def _email(request: SignatureRequest) -> dict[str, Any] | None:
-    """A signer's email in the requested language, with its subject and text; None without one."""
+    """A signer's email in the requested language, with its subject and text.
+
+    None without an address.
+    """
     if request.language is None:
         return None
     language = _LANGUAGES.get(request.language, request.language.replace("-", "_"))

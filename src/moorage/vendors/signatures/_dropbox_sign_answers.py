@@ -30,7 +30,7 @@ _FLAGS: Final = {
     "is_declined": EnvelopeStatus.DECLINED,
     "is_complete": EnvelopeStatus.COMPLETED,
 }
-"""The flags of a request, the most important one first: one with an error is not complete."""
+"""The flags of a request, most important first: a request with an error is not complete."""
 
 SIGNER_STATUSES: Final[Mapping[str, SignerStatus]] = {
     **sdk.same(SignerStatus, "signed declined expired"),
@@ -94,7 +94,7 @@ def status_of(request: sdk.Answer) -> EnvelopeStatus:
 
 
 def awaited_signatures(request: sdk.Answer) -> list[sdk.Answer]:
-    """The signatures that are due now: those whose turn it is by the signing order."""
+    """The signatures that are due now by the order of signing."""
     signatures = [
         item for item in request.objects("signatures") if item.text("status_code") == _AWAITING
     ]

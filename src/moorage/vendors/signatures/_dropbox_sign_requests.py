@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _WIDTH: Final = 160
 _HEIGHT: Final = 40
-"""The size of a signature in Dropbox Sign's pixels, of which an inch has 80."""
+"""The height of a signature in Dropbox Sign's pixels, 80 to the inch."""
 
 
 def request_path(request: SignatureRequest) -> str:

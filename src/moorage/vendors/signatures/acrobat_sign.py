@@ -144,7 +144,7 @@ class AcrobatSign(sdk.ApiVendor):
         return SignatureReceipt(ref=ref, status=status, raw=raw)
 
     async def void(self, wire: sdk.Wire, ref: sdk.Ref, reason: str | None, /) -> SignatureReceipt:
-        """Cancel an agreement; one that its sender has already cancelled counts as voided."""
+        """Cancel an agreement; if its sender has already cancelled it, it counts as voided."""
         agreement, version = await _agreement(wire, ref)
         if agreement.text("status") == CANCELLED:
             envelope = await _envelope(wire, ref, agreement)

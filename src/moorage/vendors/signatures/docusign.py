@@ -169,7 +169,7 @@ class Docusign(sdk.ApiVendor):
         )
 
     async def void(self, wire: sdk.Wire, ref: sdk.Ref, reason: str | None, /) -> SignatureReceipt:
-        """Void an envelope; one that is already void counts as voided."""
+        """Void an envelope; an envelope that is already void counts as voided."""
         body = {"status": "voided", "voidedReason": reason or _NO_REASON}
         request = sdk.Request.put(self._path(ref), json=body)
         read = partial(read_change, ref, EnvelopeStatus.VOIDED)

@@ -48,7 +48,7 @@ async def opt_outs_of(wire: sdk.Wire, number: str, /) -> tuple[OptOut, ...]:
 
 
 async def opt_in(wire: sdk.Wire, number: str, /) -> None:
-    """Remove a number's opt-outs; Bird keeps those that the number's owner requested."""
+    """Remove a number's opt-outs; Bird keeps the opt-outs that the number's owner requested."""
     entries, response = await _entries(wire, {"destination": number})
     ids = [id_ for entry in entries if (id_ := entry.text("id")) is not None]
     if len(ids) < len(entries):

@@ -65,7 +65,7 @@ _NAMES: Final = sdk.words(
     SmsStatus.SENT,
     "PENDING_WAITING_DELIVERY PENDING_ENROUTE DELIVERED_TO_OPERATOR",
 )
-"""Names that say more than their group does."""
+"""Names of statuses that are more precise than their groups."""
 _BULKS: Final = {
     **sdk.words(SmsStatus.SCHEDULED, "PENDING PAUSED"),
     "PROCESSING": SmsStatus.QUEUED,
@@ -122,7 +122,7 @@ def template_body(vendor: Infobip, message: TemplateMessage, id_: str) -> dict[s
     Args:
         vendor: the account.
         message: the message, whose options in `extra` are merged into the message itself.
-        id_: the id of the message, which an SMS in its place gets too.
+        id_: the id of the message; an SMS that replaces it gets the same id.
 
     Raises:
         InvalidData: a sender is missing, or a variable has the name of a field of Infobip's.
@@ -268,7 +268,7 @@ _BULK: Final = sdk.Reading(
 
 
 def read_log(ref: sdk.MakeRef, response: sdk.Response) -> SmsReceipt | None:
-    """The receipt in a message's log; None if Infobip has no log of it."""
+    """The receipt in a message's log; None if Infobip's log does not contain the message."""
     entries = list(sdk.read_answer(response).objects("results"))
     if not entries:
         return None

@@ -56,9 +56,9 @@ _VERIFICATIONS: Final = {
     **sdk.words(VerificationStatus.ENDED, "canceled max_attempts_reached deleted failed expired"),
 }
 _ENDED_CODES: Final = ("20404", "60202")
-"""A verification that Twilio has deleted, and one with too many checks."""
+"""The codes for a verification that Twilio has deleted, and for one with too many checks."""
 _OF_NUMBER: Final = "60202 60203"
-"""Too many checks or codes of one number, which say nothing about others."""
+"""The codes for too many checks or codes of one number, which do not concern other numbers."""
 _TEMPLATE: Final = re.compile("HX[0-9a-fA-F]{32}")
 _MESSAGE: Final = "/2010-04-01/Accounts/{account_sid}/Messages/{id}.json"
 

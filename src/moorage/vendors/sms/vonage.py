@@ -85,7 +85,7 @@ _VERIFICATIONS: Final = {"completed": VerificationStatus.APPROVED}
 _CHANNELS: Final = {VerificationChannel.SMS: "sms", VerificationChannel.CALL: "voice"}
 _WRONG_CODE: Final = "Invalid Code"
 _ENDED_STATUSES: Final = (404, 410)
-"""A verification that is over or unknown, and one with too many checks."""
+"""The statuses for a verification that is over or unknown, and for one with too many checks."""
 _NO_NUMBER: Final = "3"
 _LOOKED_UP: Final = frozenset({"0", _NO_NUMBER, "43", "44", "45"})
 """Successful look-ups; the last three lack a part that could not be read at that moment."""

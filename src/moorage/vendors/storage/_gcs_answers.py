@@ -21,7 +21,7 @@ _RETRYABLE_REASONS: Final = frozenset(
     {"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"}
 )
 _KEPT: Final = frozenset({"objectUnderActiveHold", "retentionPolicyNotMet"})
-"""Reasons of a 403 that is no refusal of the credentials."""
+"""The reasons of a 403 that does not refuse the credentials."""
 _RESUME_INCOMPLETE: Final = 308
 """Status by which Google asks for the rest of an upload; it is no redirect."""
 

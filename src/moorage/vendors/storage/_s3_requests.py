@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 _FIRST_REGION: Final = "us-east-1"
-"""The region in which S3 creates a bucket without a location; it refuses to have it stated."""
+"""The region in which S3 creates a bucket without a location; S3 refuses requests that state it."""
 _ACLS: Final = {Visibility.PRIVATE: "private", Visibility.PUBLIC: "public-read"}
 
 

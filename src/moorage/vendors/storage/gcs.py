@@ -301,7 +301,7 @@ class Gcs(sdk.GoogleVendor):
                 ) from error
 
     async def delete_container(self, wire: sdk.Wire, name: str, /) -> None:
-        """Delete a bucket; Google refuses to delete one with objects."""
+        """Delete a bucket; Google refuses to delete a bucket with objects."""
         try:
             without_content(await wire.send(requests.delete_bucket(name)))
         except sdk.VendorRejected as error:

@@ -398,7 +398,7 @@ class S3(Vendor):
                 raise
 
     async def delete_container(self, wire: Wire, name: str, /) -> None:
-        """Delete a bucket; S3 refuses to delete one with objects."""
+        """Delete a bucket; S3 refuses to delete a bucket with objects."""
         try:
             without_content(await wire.send(Request.delete(f"/{name}"), to=_BUCKETS))
         except VendorRejected as error:

@@ -26,7 +26,7 @@ ORDER: Final = "SalesOrder"
 INVOICE: Final = "SalesInvoice"
 RETURN: Final = "ReturnInvoice"
 INCLUSIVE: Final = "inclusive"
-"""The related id of a record's reference that tells that the prices of its sale contain the tax."""
+"""The name of the related id that states that the prices of a recorded sale contain the tax."""
 SHIPPING: Final = "shipping"
 """The number of the line with the price of the shipment."""
 _FREIGHT: Final = "FR020100"
@@ -35,7 +35,7 @@ _LONGEST: Final = 50
 _REASON: Final = "Calculated before"
 _COMMITTED: Final = "Committed"
 _FINAL_DOCUMENT: Final = 300
-"""The number of the refusal of a document whose code has a final one."""
+"""AvaTax's error number for a document whose code belongs to a final document."""
 _USES: Final = {TaxExemption.RESALE: "G", TaxExemption.GOVERNMENT: "A", TaxExemption.OTHER: "L"}
 _PLACE: Final = ("line1", "line2", "line3", "city", "region", "postalCode", "country")
 

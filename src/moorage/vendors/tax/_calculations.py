@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _DECIMALS: Final = 2
 
 CURRENCY: Final = "currency"
-"""The related id of a record's reference that tells its currency."""
+"""The name of the related id that states the currency of a recorded sale."""
 
 
 def street_of(address: Address) -> str | None:
@@ -58,7 +58,7 @@ def check_decimals(vendor: str, currency: str) -> None:
 
 
 def currency_at(ref: sdk.Ref, reversal: TaxReversal) -> str:
-    """The currency of a recorded sale; a reversal must have the same one.
+    """The currency of a recorded sale; a reversal must have the same currency.
 
     Raises:
         InvalidData: the reference does not name a recorded sale, or a part is in another currency.

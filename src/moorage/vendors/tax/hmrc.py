@@ -30,7 +30,7 @@ _LOOK_UP: Final = "/organisations/vat/check-vat-number/lookup"
 _NOT_FOUND: Final = (404, "NOT_FOUND")
 _DIGITS: Final = re.compile("[0-9]{9}(?:[0-9]{3})?")
 _BUSINESS: Final = 9
-"""The digits that name the business; three more name a part of it."""
+"""The digits that name the business; three more digits name a part of it."""
 _ADDRESS: Final = ("line1", "line2", "line3", "line4", "line5", "postcode")
 
 
