@@ -551,7 +551,7 @@ def test_the_sandbox_is_strict() -> None:
 
 
 CLIENT_ID = b'{"xAdobeSignClientId": "UB7E5BXCXY"}'
-"""The answer that Adobe expects, with the client id of the sandbox's webhooks."""
+"""The response that Adobe expects, with the client id of the sandbox's webhooks."""
 
 
 def inbox_of(sandbox: AcrobatSignSandbox) -> WebhookInbox:

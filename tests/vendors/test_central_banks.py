@@ -236,7 +236,7 @@ TABLE: Final[dict[str, Any]] = {
     ],
 )
 def test_unreadable_answer_is_an_error(name: str, answer: Response) -> None:
-    """An answer with an unexpected number, day, currency or series raises VendorFailed."""
+    """A response with an unexpected number, day, currency or series raises VendorFailed."""
     sandbox = BANKS[name][1]()
     sandbox.fail(answer)
     with hub_of(name, sandbox) as hub, pytest.raises(VendorFailed) as excinfo:

@@ -138,7 +138,7 @@ def test_card_that_is_gone_was_removed(attempts: int, status: int, *, expected: 
 
 
 def test_card_removed_at_a_later_attempt() -> None:
-    """If the first answer to a removal is lost, the retry reports the card as removed."""
+    """If the first response to a removal is lost, the retry reports the card as removed."""
     shop = SandboxHub(retried=True)
     with shop.hub:
         shop.sandbox.store("cus_ada")
@@ -423,7 +423,7 @@ def test_disputes_are_listed_in_pages(shop: SandboxHub) -> None:
 def test_answer_without_required_field_is_failure_of_vendor(
     shop: SandboxHub, operation: str, argument: Any
 ) -> None:
-    """An answer without a required field is a failure of the vendor."""
+    """A response without a required field is a failure of the vendor."""
     body = b'{"data": {}, "instruments": {}}'
     shop.sandbox.fail(
         AlteredAnswer(lambda _: Response(200, {"Content-Type": "application/json"}, body))

@@ -79,7 +79,7 @@ DELIVERED: Final[dict[str, Any]] = {
         "url": "https://www.laposte.fr/outils/suivre-vos-envois?code=EW112720413FR",
     },
 }
-"""The form of a recorded answer of the API Suivi, with shorter texts."""
+"""The form of a recorded response of the API Suivi, with shorter texts."""
 RECORDED: Final = (
     "--uuid:07a458a8-bd7d-45ab-8349-865ac38f9b6e\r\n"
     "Content-Type: application/json;charset=UTF-8\r\n"

@@ -1,6 +1,7 @@
 """Colissimo's requests and responses use only names that other programs also use.
 
-The names are those of the requests and answers of karrio, and of La Poste's own plugin for Magento.
+The names are those of the requests and responses of karrio, and of La Poste's own plugin for
+Magento.
 """
 
 from __future__ import annotations

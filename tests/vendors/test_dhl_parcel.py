@@ -94,7 +94,7 @@ TRACKED: Final[dict[str, Any]] = {
         }
     ]
 }
-"""The form of a documented answer, with shorter texts."""
+"""The form of a documented response, with shorter texts."""
 
 
 class Shop:
@@ -339,7 +339,7 @@ def test_refusal_of_a_malformed_request_names_the_field(shop: Shop) -> None:
 def test_status_of_the_shipment_decides(
     shop: Shop, answer: Response, kind: type[ConnectorError], code: str | None, words: str
 ) -> None:
-    """A refused shipment in a successful answer is a refusal, and statuses are the codes."""
+    """A refused shipment in a successful response is a refusal, and statuses are the codes."""
     shop.sandbox.fail(answer)
     with pytest.raises(kind, match=words) as caught:
         shop.buy()
@@ -360,7 +360,7 @@ def test_label_is_fetched_again_in_another_format(shop: Shop) -> None:
 
 
 def test_answer_without_a_label_is_a_failure_of_get_label(shop: Shop) -> None:
-    """An answer that has no label is not returned as a label."""
+    """A response that has no label is not returned as a label."""
     ref = shop.buy().ref
     item = {"shipmentNo": ref.id, "sstatus": {"title": "OK", "status": 200}}
     shop.sandbox.fail(reply({"items": [item]}))
@@ -509,7 +509,7 @@ def test_words_of_the_tracking(shop: Shop, word: str, status: TrackingStatus) ->
 
 
 def test_tracking_without_a_status_cannot_be_read(shop: Shop) -> None:
-    """A tracking answer without a shipment is a failure."""
+    """A tracking response without a shipment is a failure."""
     shop.sandbox.fail(reply({"shipments": []}))
     with pytest.raises(VendorFailed, match="statusCode"):
         shop.shipping.track("1", "dhl_parcel")

@@ -1,4 +1,4 @@
-"""Answers to disputes (evidence or acceptance) in the requests to each payment vendor."""
+"""Responses to disputes (evidence or acceptance) in the requests to each payment vendor."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ def test_paypal_dispute_that_is_not_accepted_is_refused() -> None:
 
 
 def test_paypal_answer_without_a_link_is_no_success() -> None:
-    """A PayPal answer without the link to the dispute is a failure."""
+    """A PayPal response without the link to the dispute is a failure."""
     shop = SandboxHub(paypal)
     ref = shop.new_dispute()
     shop.sandbox.fail(AlteredAnswer(with_content))
@@ -406,7 +406,7 @@ def test_checkout_com_answer_with_content_is_no_success() -> None:
 
 
 def test_square_evidence_without_an_id_is_no_success() -> None:
-    """A Square answer without the id of the stored evidence is a failure."""
+    """A Square response without the id of the stored evidence is a failure."""
     shop = SandboxHub(square)
     ref = shop.new_dispute()
     shop.sandbox.fail(AlteredAnswer(with_content))

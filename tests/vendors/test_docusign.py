@@ -1,4 +1,4 @@
-"""DocuSign's requests and answers, in the form of its documentation."""
+"""DocuSign's requests and responses, in the form of its documentation."""
 
 from __future__ import annotations
 
@@ -289,7 +289,7 @@ def test_states_of_envelopes(word: str | None, status: EnvelopeStatus) -> None:
 
 
 def test_an_envelope_is_read_in_full() -> None:
-    """The times, the reasons and the signers of an envelope are read from DocuSign's answer."""
+    """The times, the reasons and the signers of an envelope are read from DocuSign's response."""
     hub, sandbox = hub_and_sandbox()
     signer = {
         **ADA,
@@ -606,7 +606,7 @@ def test_the_sandbox_refuses_an_unsigned_assertion(assertion: str) -> None:
 
 
 def test_a_page_of_another_host_is_no_answer() -> None:
-    """An answer with a success status but without JSON is a failure of DocuSign."""
+    """A response with a success status but without JSON is a failure of DocuSign."""
     hub, sandbox = hub_and_sandbox()
     sandbox.fail(Response(200, body=b"<html></html>"))
     with hub, pytest.raises(VendorFailed):

@@ -1,4 +1,4 @@
-"""DPD: logins, labels, lost answers and error responses."""
+"""DPD: logins, labels, lost responses and error responses."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ RECORDED: Final[dict[str, Any]] = {
     "parcelBarcodes": [{"parcel": "0987654321", "barcode": "0987654321000", "reference": "REF001"}],
     "label": {"base64Data": "JVBERi0xLjQKJeLjz9MNCg==", "media-type": "application/pdf"},
 }
-"""An answer that another program expects of the META-API."""
+"""A response that another program expects of the META-API."""
 
 
 class Shop:
@@ -271,7 +271,7 @@ def test_answer_that_another_program_expects_has_number_and_label(shop: Shop) ->
 
 
 def test_answer_without_a_label_is_a_purchase(shop: Shop) -> None:
-    """If the answer has a parcel number and no label, the shipment is bought without a label."""
+    """If the response has a parcel number and no label, the shipment is bought without a label."""
     shop.lose(reply({"shipmentId": "1", "parcelIds": ["2"]}))
     bought = shop.buy()
 

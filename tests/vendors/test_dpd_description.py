@@ -1,4 +1,4 @@
-"""DPD's requests and answers use only the field names of DPD's API description.
+"""DPD's requests and responses use only the field names of DPD's API description.
 
 The names are those of the description "META-API Shipment" 2.30.48 of 2025-11-18.
 """

@@ -1,4 +1,4 @@
-"""Dropbox Sign's requests and answers, in the form of its documentation."""
+"""Dropbox Sign's requests and responses, in the form of its documentation."""
 
 from __future__ import annotations
 

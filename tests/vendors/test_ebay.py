@@ -404,7 +404,7 @@ def test_requests_of_stock_and_price() -> None:
 def test_part_that_failed_is_an_error(
     parts: list[dict[str, Any]], error: type[ConnectorError]
 ) -> None:
-    """If one part of a stock change fails or is missing from the answer, an error is raised."""
+    """If one part of a stock change fails or is missing from the response, an error is raised."""
     sandbox = EbaySandbox()
     sandbox.fail(reply({"responses": parts}))
     with hub(sandbox) as shop, pytest.raises(error):

@@ -237,7 +237,7 @@ def test_only_documents_of_the_company_are_listed() -> None:
 
 @pytest.mark.parametrize("documents", [None, {}, "x", 3])
 def test_answer_without_a_list_is_no_empty_inbox(documents: object) -> None:
-    """If the answer has no list of documents, an error is raised, not an empty inbox returned."""
+    """If the response has no list of documents, an error is raised, not an empty inbox returned."""
     sandbox = RecommandSandbox()
     sandbox.fail(reply({"success": True, "documents": documents}))
     with recommand_hub(sandbox) as hub, pytest.raises(VendorFailed, match="documents"):

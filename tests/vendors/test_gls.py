@@ -87,7 +87,8 @@ DELIVERED: dict[str, Any] = {
         },
     ],
 }
-"""The form of a recorded answer, whose parcel number has one digit less than the requested one."""
+"""The form of a recorded response, whose parcel number has one digit less than the requested one.
+"""
 
 
 class Shop:
@@ -288,7 +289,7 @@ def test_label_may_be_a_text_or_a_list(shop: Shop) -> None:
 
 
 def test_lost_label_is_found_by_its_mark(shop: Shop) -> None:
-    """After a lost answer the label is searched for by its mark, and printed again."""
+    """After a lost response the label is searched for by its mark, and printed again."""
     shop.sandbox.fail(None, Lost())
     bought = shop.buy()
     [search] = shop.bodies(f"{BACKEND}/tracking/parcels")

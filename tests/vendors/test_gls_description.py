@@ -108,7 +108,7 @@ SHAPES: Final[dict[str, tuple[Shape | None, Shape]]] = {
     "/track-and-trace-v1/tracking/simple/": (None, TRACKED),
     _SHIPMENTS: (ORDER, CREATED),
 }
-"""The names of requests and answers, by the beginning of the path; the longer ones come first."""
+"""The names of requests and responses, by the beginning of the path; the longer ones come first."""
 
 
 class RecordingClient(SandboxHttpClient):

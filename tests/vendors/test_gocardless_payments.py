@@ -188,7 +188,7 @@ def test_retry_after_lost_answer_returns_first_payment() -> None:
 
 
 def test_failed_look_up_after_lost_answer_leaves_outcome_unknown() -> None:
-    """A payment whose answer was lost stays open if looking it up cannot even connect."""
+    """A payment whose response was lost stays open if looking it up cannot even connect."""
     shop = SandboxHub(retried=True)
     with shop.hub:
         unsent = [ConnectionFailed("down", may_have_been_processed=False) for _ in range(3)]
@@ -567,7 +567,7 @@ def test_mode_by_the_address(url: str, mode: Mode | None) -> None:
 def test_unreadable_answers_are_failures(
     shop: SandboxHub, use: Callable[[SandboxHub, Ref], object]
 ) -> None:
-    """A successful answer without its content is a failure of the vendor."""
+    """A successful response without its content is a failure of the vendor."""
     shop.sandbox.fail(reply({"nothing": {}}))
     with pytest.raises(VendorFailed):
         use(shop, Ref("gocardless_payments", "main", "PM1"))

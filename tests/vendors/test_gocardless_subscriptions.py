@@ -1,4 +1,4 @@
-"""Subscriptions at GoCardless, in its requests, answers and webhooks."""
+"""Subscriptions at GoCardless, in its requests, responses and webhooks."""
 
 from __future__ import annotations
 
@@ -381,7 +381,7 @@ def test_renewal_moves_day_of_next_charge_by_interval() -> None:
 
 
 def test_answer_that_is_no_subscription_is_an_error() -> None:
-    """An answer that is not a subscription is a failure of the vendor."""
+    """A response that is not a subscription is a failure of the vendor."""
     account = shop()
     created = account.subscribe()
     account.sandbox.fail(reply({"subscriptions": []}))

@@ -1,4 +1,4 @@
-"""Google Calendar: its requests, its answers and its error responses."""
+"""Google Calendar: its requests, its responses and its error responses."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def hub_at(sandbox: GoogleCalendarSandbox) -> Hub:
 
 
 def read(**fields: Any) -> Any:
-    """Return the event that is read from an answer with these fields."""
+    """Return the event that is read from a response with these fields."""
 
     def ref(id: str, /, **related: str | None) -> Ref:
         return Ref("google_calendar", "calendars", id).with_related(**related)

@@ -190,7 +190,7 @@ def test_token_of_another_business_is_refused() -> None:
 @pytest.mark.parametrize("step", range(5))
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"[7]", b"null"])
 def test_unreadable_login_sends_nothing(step: int, body: bytes) -> None:
-    """If a login answer cannot be read, an error is raised and no invoice is sent."""
+    """If a login response cannot be read, an error is raised and no invoice is sent."""
     sandbox = KsefSandbox()
     sandbox.fail(*[None] * step, Response(200, {"Content-Type": "application/json"}, body))
     with hub_at(sandbox) as hub, pytest.raises(VendorFailed):

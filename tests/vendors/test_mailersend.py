@@ -346,7 +346,7 @@ def test_text_of_mailersend_error_has_all_its_sentences() -> None:
     "response", [Response(503, body=b"x"), Response(403), reply({"message": "x"}, 408)]
 )
 def test_other_answers_are_judged_by_status(response: Response) -> None:
-    """A MailerSend answer without a message is judged by its status."""
+    """A MailerSend response without a message is judged by its status."""
     assert None is REFUSALS(Request.post("/"), response)
 
 

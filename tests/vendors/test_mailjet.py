@@ -226,7 +226,7 @@ def test_message_with_template_is_accepted() -> None:
 
 
 def answer_with_error(code: str | None) -> dict[str, Any]:
-    """Return an answer that reports an error for its only message."""
+    """Return a response that reports an error for its only message."""
     error = {"ErrorMessage": "no"} | ({} if code is None else {"ErrorCode": code})
     return {"Messages": [{"Status": "error", "Errors": [error]}]}
 
@@ -268,7 +268,7 @@ def test_key_that_may_not_read_statistics_is_refused_as_unauthorized() -> None:
 
 
 def test_success_with_an_error_is_a_refusal() -> None:
-    """An answer with status 200 that reports an error for its message raises an error."""
+    """A response with status 200 that reports an error for its message raises an error."""
     raised: Any = classify(Request.post("/v3.1/send"), reply(answer_with_error("mj-0013")))
 
     assert (VendorRejected, "mj-0013", "no") == (
@@ -294,7 +294,7 @@ def test_success_with_an_error_is_a_refusal() -> None:
     ],
 )
 def test_other_answers_are_classified_by_status(response: Response) -> None:
-    """An answer without a Mailjet error is classified by its status."""
+    """A response without a Mailjet error is classified by its status."""
     assert None is classify(Request.post("/v3.1/send"), response)
 
 

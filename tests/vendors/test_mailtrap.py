@@ -252,7 +252,7 @@ def test_bulk_has_at_most_500_messages_in_a_request() -> None:
     ],
 )
 def test_unreadable_bulk_answers(answer: dict[str, Any], text: str) -> None:
-    """An answer without a readable result for any recipient is malformed."""
+    """A response without a readable result for any recipient is malformed."""
     sandbox, mail_hub = mailtrap_hub()
     sandbox.fail(reply(answer))
     results = mail_hub.email().send_bulk(bulk("ada@example.com", "bob@example.com"))

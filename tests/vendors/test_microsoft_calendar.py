@@ -1,4 +1,4 @@
-"""Microsoft's calendars: requests, answers, recurrence and error responses."""
+"""Microsoft's calendars: requests, responses, recurrence and error responses."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def hub_at(sandbox: MicrosoftCalendarSandbox) -> Hub:
 
 
 def read(**fields: Any) -> Any:
-    """Return the event that is read from an answer with these fields."""
+    """Return the event that is read from a response with these fields."""
 
     def ref(id: str, /, **related: str | None) -> Ref:
         return Ref("microsoft_calendar", "calendars", id).with_related(**related)

@@ -1,4 +1,4 @@
-"""Odoo: requests, and the reading of its answers."""
+"""Odoo: requests, and the reading of its responses."""
 
 from __future__ import annotations
 

@@ -291,7 +291,7 @@ def test_id_token_must_belong_to_the_consent(changed: dict[str, str] | None, wor
 
 
 def test_unreadable_token_is_an_error() -> None:
-    """An answer of the token endpoint without an access token raises VendorFailed."""
+    """A response of the token endpoint without an access token raises VendorFailed."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
     consent = bank.start_consent(REQUEST)

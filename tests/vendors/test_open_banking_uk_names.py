@@ -1,8 +1,8 @@
-"""Requests to UK banks, and the sandbox's answers, have the fields of the specification.
+"""Requests to UK banks, and the sandbox's responses, have the fields of the specification.
 
 The fields are those of the data dictionaries of version 4.0, with their number of occurrences. The
 dictionary of consents to payments has `Risk` inside `Data`; the structure of requests, and the
-examples of answers, have it beside `Data`.
+examples of responses, have it beside `Data`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ AROUND: Final = {
     "Meta": "1..1",
     "Meta.TotalPages": "0..1",
 }
-"""The parts of an answer around its data, by the specification's section on their structure."""
+"""The parts of a response around its data, by the specification's section on their structure."""
 TOKENS: Final = {"/", "/token"}
 REQUESTS: Final = {
     "account-access-consents": "OBReadConsent1",
@@ -83,7 +83,7 @@ def problems(value: Any, fields: Mapping[str, str], path: str = "") -> Iterator[
 
 
 def mistakes_in(path: str, request: bytes, answer: bytes) -> list[str]:
-    """Return the mistakes in the fields of a request and its answer."""
+    """Return the mistakes in the fields of a request and its response."""
     kind = kind_of(path)
     mistakes: list[str] = []
     if request:

@@ -162,7 +162,7 @@ def test_fields_of_a_read_message(table: dict[str, Any], fields: dict[str, Any])
 
 
 def test_success_without_an_id_is_malformed() -> None:
-    """A successful Plivo answer that has no message UUID is malformed."""
+    """A successful Plivo response that has no message UUID is malformed."""
     with pytest.raises(VendorFailed, match="no message_uuid"):
         read_message(REFS, reply({"message_state": "queued"}))
 

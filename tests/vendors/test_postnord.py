@@ -77,7 +77,7 @@ BOOKED: Final[dict[str, Any]] = {
         {"printout": {"labelFormat": "PDF", "encoding": "base64", "data": "JVBERi0xLjQK"}}
     ],
 }
-"""The form of an answer that another program has observed."""
+"""The form of a response that another program has observed."""
 TRACKED: Final[dict[str, Any]] = {
     "shipmentId": "00373500454541020957",
     "status": "DELIVERED",
@@ -114,7 +114,7 @@ TRACKED: Final[dict[str, Any]] = {
 
 
 def tracking(*shipments: dict[str, Any], **fields: Any) -> Any:
-    """Return an answer of PostNord's Track & Trace API."""
+    """Return a response of PostNord's Track & Trace API."""
     return reply({"TrackingInformationResponse": {"shipments": [*shipments], **fields}})
 
 
@@ -402,7 +402,7 @@ def test_shipment_that_is_not_tracked_yet_is_unknown(shop: Shop) -> None:
 
 
 def test_parcel_that_postnord_does_not_know_is_refused_with_postnord_fault(shop: Shop) -> None:
-    """An unknown parcel is refused, with PostNord's fault code if the answer has one."""
+    """An unknown parcel is refused, with PostNord's fault code if the response has one."""
     fault = {"faultCode": "T-1", "explanationText": "No shipment found", "paramValues": []}
     shop.sandbox.fail(tracking(compositeFault={"faults": [fault]}))
     with pytest.raises(VendorRejected, match="No shipment found") as caught:

@@ -1,4 +1,4 @@
-"""PostNord's requests and answers use only the field names of PostNord's API descriptions.
+"""PostNord's requests and responses use only the field names of PostNord's API descriptions.
 
 The names are those of the descriptions of the booking 3.5.29.1, and of "PostNord Track & Trace API
 v7 - FindByIdentifier - Public" 1.0.1.

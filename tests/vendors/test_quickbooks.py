@@ -1,4 +1,4 @@
-"""QuickBooks Online: requests, and the reading of its answers."""
+"""QuickBooks Online: requests, and the reading of its responses."""
 
 from __future__ import annotations
 

@@ -627,7 +627,7 @@ def test_each_razorpay_error_has_its_class(
 def test_unreadable_answers_are_failures(
     shop: SandboxHub, use: Callable[[SandboxHub, Ref], object]
 ) -> None:
-    """A successful answer without its content is a failure of the vendor."""
+    """A successful response without its content is a failure of the vendor."""
     ref = Ref("razorpay", "main", "pay_1", {"customer": "cust_ada"})
     shop.sandbox.fail(*[reply({"entity": "nothing"})] * 2)
     with pytest.raises(VendorFailed):

@@ -1,4 +1,4 @@
-"""The fields that vendors' modules read from answers are named in the vendors' descriptions."""
+"""The fields that vendors' modules read from responses are named in the vendors' descriptions."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def undescribed_fields(vendor: str) -> set[str]:
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_read_fields_are_described(vendor: str) -> None:
-    """Each field that is read from an answer is in the vendor's description, or is listed."""
+    """Each field that is read from a response is in the vendor's description, or is listed."""
     lists: dict[str, dict[str, str]] = tomllib.loads(FIELDS.read_text("utf-8"))
     listed = {word for words in lists.values() for word in words.get(vendor, "").split()}
 

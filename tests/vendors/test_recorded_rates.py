@@ -34,8 +34,8 @@ class RecordedAnswer:
     """A response of a central bank that another project recorded.
 
     Attributes:
-        vendor, sandbox: the bank, and the sandbox that gives the answer again.
-        answer: the answer.
+        vendor, sandbox: the bank, and the sandbox that gives the response again.
+        answer: the response.
         day: the day of the rates.
         rates: what one unit of the bank's currency costs in others.
     """
@@ -119,7 +119,7 @@ at_each = pytest.mark.parametrize("name", RECORDINGS)
 
 @at_each
 def test_recorded_answer_is_read(name: str) -> None:
-    """A recorded answer is read as the rates that the bank published."""
+    """A recorded response is read as the rates that the bank published."""
     recording = RECORDINGS[name]
     kind = "application/json" if recording.answer.startswith(b"[") else "text/csv"
     recording.sandbox.fail(Response(200, {"Content-Type": kind}, recording.answer))

@@ -1,4 +1,4 @@
-"""Answers from the tests of tax vendors' own libraries are read."""
+"""Responses from the tests of tax vendors' own libraries are read."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ REFUND: Final = {**ORDER, "transaction_id": "321", "transaction_reference_id": "
 TAKEN: Final = taxjar_says(
     422, "Unprocessable Entity", "Provider tranx already imported for your user account"
 )
-"""TaxJar's answer to an id in use, from the recorded tests of the library solidus_taxjar."""
+"""TaxJar's response to an id in use, from the recorded tests of the library solidus_taxjar."""
 
 
 def order_sale(**fields: Any) -> TaxableSale:

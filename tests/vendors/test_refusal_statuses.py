@@ -1,4 +1,4 @@
-"""Answers 429 and 409 of each vendor: whether they prove that the request had no effect."""
+"""Responses 429 and 409 of each vendor: whether they prove that the request had no effect."""
 
 from __future__ import annotations
 

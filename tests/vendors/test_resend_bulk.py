@@ -31,7 +31,7 @@ def test_bulk_template_data_is_merged() -> None:
 
 
 def test_lost_batch_is_retried_with_its_key() -> None:
-    """After a lost answer a Resend batch is sent again with its key, and delivered once."""
+    """After a lost response a Resend batch is sent again with its key, and delivered once."""
     sandbox, mail_hub = resend_hub()
     sandbox.fail(Lost())
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "b@example.com"])

@@ -270,7 +270,7 @@ def test_refusal_stays_a_refusal_if_its_order_cannot_be_deleted(shop: Shop) -> N
 
 
 def test_lost_label_is_found_by_the_reference_of_its_order(shop: Shop) -> None:
-    """After a lost answer, the order is searched for by its reference, and its label fetched."""
+    """After a lost response, the order is searched for by its reference, and its label fetched."""
     shop.sandbox.fail(Lost())
     bought = shop.buy(reference="a;b")
     reference = shop.orders()[0]["orderReference"]
@@ -298,7 +298,7 @@ def test_order_that_is_not_found_has_an_unknown_outcome(shop: Shop, orders: list
 
 
 def test_label_that_is_no_pdf_is_not_returned(shop: Shop) -> None:
-    """An answer that is not a PDF is not returned as a label."""
+    """A response that is not a PDF is not returned as a label."""
     ref = shop.buy().ref
     shop.sandbox.fail(Response(200, body=b"<html></html>"))
 

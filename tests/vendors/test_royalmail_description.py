@@ -1,4 +1,4 @@
-"""Royal Mail's requests and answers use only the field names of Royal Mail's API description.
+"""Royal Mail's requests and responses use only the field names of Royal Mail's API description.
 
 The names are those of the description "ChannelShipper & Royal Mail Public API" 1.0.0.
 """

@@ -1,4 +1,4 @@
-"""The search after a lost answer matches the vendor's API description."""
+"""The search after a lost response matches the vendor's API description."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ SEARCHES: Final[dict[str, tuple[Callable[[Hub, Any, str], None], str]]] = {
     "ebay": (fulfil, "GET /sell/fulfillment/v1/order/{id}/shipping_fulfillment"),
     "woocommerce": (fulfil, "GET /wp-json/wc/v3/orders/{id}/notes"),
 }
-"""What is done at a vendor, and the search that follows a lost answer."""
+"""What is done at a vendor, and the search that follows a lost response."""
 
 
 def exchanges_with_a_loss(vendor: str, position: int, folder: Path) -> list[Exchange]:

@@ -124,12 +124,12 @@ def order_of(customs: Customs, **fields: Any) -> RateRequest:
 
 
 def dhl_estimate(product: Any, customs: Customs = SHOES, **answer: Any) -> DutiesEstimate:
-    """Return the estimate in an answer of DHL Express."""
+    """Return the estimate in a response of DHL Express."""
     return read_dhl(reply({"products": [product], **answer}), order_of(customs), None)
 
 
 def ups_estimate(shipment: Any) -> DutiesEstimate:
-    """Return the estimate in an answer of UPS."""
+    """Return the estimate in a response of UPS."""
     return read_ups(reply({"shipment": shipment}), order_of(RUBBER), None)
 
 
@@ -144,7 +144,7 @@ def gbp(amount: str) -> Money:
 
 
 def test_published_answer_of_dhl_is_read() -> None:
-    """The sums of DHL's published answer are its totals, not the single fees once more."""
+    """The sums of DHL's published response are its totals, not the single fees once more."""
     estimate = dhl_estimate(DHL_PRODUCT, warnings=["200203: The HS code is not complete."])
 
     assert ("0.00", "534.92", "88.00") == tuple(
@@ -177,7 +177,7 @@ def test_charges_of_dhl_without_totals_are_added_up() -> None:
 
 
 def test_charges_that_dhl_lists_twice_count_once() -> None:
-    """A second list of prices in the same currency repeats the charges of the first one."""
+    """A second list of prices in the same currency repeats the charges of the first list."""
     [prices] = DHL_PRODUCT["detailedPriceBreakdown"]
     charges = [charge for charge in prices["breakdown"] if not charge["name"].startswith("TOTAL")]
     lists = [
@@ -292,7 +292,7 @@ def test_lines_of_one_item_are_added_up() -> None:
     ],
 )
 def test_incomplete_answer_of_dhl_is_no_estimate(product: Any) -> None:
-    """An answer without an item, or with an amount that is not exact, is no estimate."""
+    """A response without an item, or with an amount that is not exact, is no estimate."""
     with pytest.raises(VendorFailed):
         dhl_estimate(product)
 
@@ -442,7 +442,7 @@ def test_request_to_ups_has_the_goods_and_the_freight() -> None:
 
 @pytest.mark.parametrize("hs_code", [None, "", "."])
 def test_request_to_ups_leaves_out_what_nobody_states(hs_code: str | None) -> None:
-    """Without a tariff number, a term or a province that matters, UPS gets none of them."""
+    """Without a tariff number, a term or a relevant province, the request to UPS contains none."""
     goods = Customs(
         items=[attrs.evolve(PENS, hs_code=hs_code)], signer="Ada", contents=Contents.DONATION
     )

@@ -269,7 +269,7 @@ def test_lost_pickup_is_not_mistaken_for_one_of_other_labels() -> None:
 
 @pytest.mark.parametrize("body", JUNK)
 def test_malformed_answers_schedule_nothing(shop: SandboxHub, body: bytes) -> None:
-    """An answer without a pickup or manifest is an error."""
+    """A response without a pickup or manifest is an error."""
     bought = shop.buy_label_of_order()
     answer = Response(200, {"Content-Type": "application/json"}, body)
     shop.line.planned = [(f"POST {PICKUPS[shop.name]}".removesuffix("/"), answer)]
@@ -374,7 +374,7 @@ def test_lost_manifest_that_is_not_found_is_unknown(shop: SandboxHub) -> None:
 
 
 def test_lost_manifest_is_searched_once() -> None:
-    """After a lost answer, ShipEngine is asked once for these labels' manifests."""
+    """After a lost response, ShipEngine is asked once for these labels' manifests."""
     shop = SandboxHub("shipengine")
     bought = shop.buy_label_of_order()
     shop.line.planned = [("POST /v1/manifests", Lost())]

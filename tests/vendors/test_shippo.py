@@ -359,7 +359,7 @@ def test_new_status_is_kept(shop: SandboxHub) -> None:
 
 
 def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
-    """After a lost answer, a Shippo purchase is found by its mark among the transactions."""
+    """After a lost response, a Shippo purchase is found by its mark among the transactions."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned["POST /transactions"] = [Lost()]
     result = shop.shipping.create_shipment(rate, idempotency_key="order-1")
@@ -586,7 +586,7 @@ def test_shipment_is_tracked_by_its_events_reference(shop: SandboxHub) -> None:
 
 
 def test_delivery_time_needs_an_event_with_a_time(shop: SandboxHub) -> None:
-    """Shippo's delivery time is that of the first delivery event with a time."""
+    """Shippo's delivery time is the time of the first delivery event that states one."""
     history = [{"status": "DELIVERED"}, {"status": "DELIVERED", "status_date": "2030-01-02T00:00Z"}]
     shop.sandbox.fail(reply({"tracking_status": history[1], "tracking_history": history}))
 
@@ -594,14 +594,17 @@ def test_delivery_time_needs_an_event_with_a_time(shop: SandboxHub) -> None:
 
 
 def test_country_name_is_no_change(shop: SandboxHub) -> None:
-    """A country's full name in Shippo's response is no correction of the address."""
+    """A country's full name in Shippo's response does not count as a correction of the address."""
     shop.sandbox.fail(reply({"country": "United States"}, 201))
 
     assert AddressVerdict.UNKNOWN is shop.shipping.validate_address(THERE).verdict
 
 
 def test_address_changes_are_listed(shop: SandboxHub) -> None:
-    """Shippo's corrections of an address are listed; an unchecked one has an unknown verdict."""
+    """Shippo's corrections of an address are listed.
+
+    An unchecked address has an unknown verdict.
+    """
     valid_result = {"is_valid": True, "messages": []}
     fields = {
         "street1": "2967 Filbert Drive",

@@ -54,7 +54,7 @@ def variables_of(sandbox: ShopifySandbox) -> dict[str, Any]:
 
 
 def parcels_answer(*parts: tuple[str, int], first: int = 0, more: str | None = None) -> Response:
-    """Return an answer with fulfilment orders that have these statuses and quantities."""
+    """Return a response with fulfilment orders that have these statuses and quantities."""
     nodes = [
         {
             "id": f"part-{number}",
@@ -204,7 +204,7 @@ def test_lines_that_start_again_are_an_error() -> None:
 
 
 def test_look_up_that_fails_leaves_the_parcel_unknown() -> None:
-    """If the look-up after a lost answer is refused, the parcel's outcome is unknown."""
+    """If the look-up after a lost response is refused, the parcel's outcome is unknown."""
     sandbox = ShopifySandbox()
     order = sandbox.add_order(2)
     sandbox.fail(None, Lost(), reply({"errors": "Not Found"}, 404))
@@ -263,7 +263,7 @@ def test_status_of_a_refusal_has_an_error_class(status: int, kind: str) -> None:
 
 
 def test_pause_of_a_throttled_request() -> None:
-    """The error for a throttled request says when Shopify will accept the request."""
+    """The error for a throttled request states when Shopify will accept the request."""
     sandbox = ShopifySandbox()
     sandbox.drain()
     with hub(sandbox) as shop, pytest.raises(RateLimitExceeded) as excinfo:
@@ -398,7 +398,7 @@ def test_incomplete_parcels_are_an_error() -> None:
 
 
 def test_failed_fulfilment_is_not_the_same_parcel() -> None:
-    """A parcel counts as already sent if an active one has its tracking number and its lines."""
+    """A parcel counts as already sent if an active parcel has its tracking number and lines."""
     sandbox = ShopifySandbox()
     order = sandbox.add_order(3)
     line = FulfilledLine(id=order.replace("/Order/", "/LineItem/") + "1", quantity=1)
@@ -445,7 +445,7 @@ def test_price_has_all_its_decimals() -> None:
 
 @pytest.mark.parametrize("name", ["orders", "productVariants"])
 def test_page_without_a_list_is_an_error(name: str) -> None:
-    """An answer without its list is an error, and not an empty page."""
+    """A response without its list is an error, and not an empty page."""
     sandbox = ShopifySandbox()
     page = {"pageInfo": {"hasNextPage": False, "endCursor": None}}
     sandbox.fail(reply({"data": {"shop": {"currencyCode": "EUR"}, name: page}}))

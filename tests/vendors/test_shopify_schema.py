@@ -16,7 +16,7 @@ EXCERPT: Final = Path(__file__).parent / "descriptions" / "shopify.graphql"
 
 
 def test_requests_and_answers_match_the_schema() -> None:
-    """Running each request against Shopify's schema gives the answer that the sandbox gives."""
+    """Running each request against Shopify's schema gives the response that the sandbox gives."""
     schema = graphql.build_schema(EXCERPT.read_text("utf-8"))
     answers: list[object] = []
     results: list[object] = []

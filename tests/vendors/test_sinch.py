@@ -259,7 +259,7 @@ def test_report_about_several_recipients_has_no_state() -> None:
 
 
 def test_success_without_an_id_is_malformed() -> None:
-    """A successful Sinch answer that has no id is malformed."""
+    """A successful Sinch response that has no id is malformed."""
     with pytest.raises(VendorFailed, match="no id"):
         Sinch.send.read(REFS.ref, reply({"canceled": False}, 201))
     with pytest.raises(VendorFailed, match="no batch_id"):
@@ -327,7 +327,7 @@ def test_validity_is_refused() -> None:
 
 
 def test_lost_message_is_not_repeated() -> None:
-    """A message whose answer is lost is not sent again under its key."""
+    """A message whose response is lost is not sent again under its key."""
     sandbox = SinchSandbox()
     sms = hub(sandbox).sms()
     sandbox.fail(Lost())
@@ -450,7 +450,7 @@ def test_events_of_a_report() -> None:
 
 
 def test_reports_have_different_ids() -> None:
-    """Each report of a message has an event id of its own; a repeated webhook has the same id."""
+    """Each report of a message has a different event id; a repeated webhook has the same id."""
     sandbox = SinchSandbox()
     receipt = hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi"))
     notices = [

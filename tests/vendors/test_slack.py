@@ -206,7 +206,7 @@ def test_slack_error_codes_have_these_four_classes() -> None:
 
 
 def test_ok_is_required() -> None:
-    """An answer without `ok` is a failure, even if it contains a message id."""
+    """A response without `ok` is a failure, even if it contains a message id."""
     sandbox = SlackSandbox()
     for answer in ({"channel": "C1", "ts": "1.1"}, {"ok": False, "channel": "C1", "ts": "1.1"}):
         sandbox.fail(reply(answer))
@@ -236,7 +236,7 @@ def test_status_500_is_no_refusal() -> None:
 
 
 def test_ok_is_required_of_each_operation() -> None:
-    """Deletions and scheduled messages also need `ok` in the answer."""
+    """Deletions and scheduled messages also need `ok` in the response."""
     sandbox = SlackSandbox()
     chat = hub(sandbox).chat()
     ref = chat.send(HELLO).ref
@@ -390,7 +390,7 @@ REQUEST_CODES = """
     ],
 )
 def test_code_of_a_refusal_has_an_error_class(codes: str, kind: type[Exception]) -> None:
-    """Each known code of Slack's methods has its class of errors."""
+    """Each known error code of Slack's methods has its class of error."""
     for code in codes.split():
         answer = reply({"ok": False, "error": code})
 

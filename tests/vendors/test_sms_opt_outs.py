@@ -107,7 +107,7 @@ def test_bird_keeps_an_opt_out_by_text_message(tmp_path: Path) -> None:
     ],
 )
 def test_malformed_lists_are_errors(vendor: str, answer: Response, tmp_path: Path) -> None:
-    """An answer without a list of numbers is an error, not an empty list."""
+    """A response without a list of numbers is an error, not an empty list."""
     for operation in ("opt_outs", "find_opt_outs"):
         sandbox, hub = hub_of(vendor, tmp_path)
         sandbox.fail(answer)
@@ -118,7 +118,7 @@ def test_malformed_lists_are_errors(vendor: str, answer: Response, tmp_path: Pat
 
 @pytest.mark.parametrize("answer", ["", "<isOptedOut>perhaps</isOptedOut>"])
 def test_answer_of_sns_about_a_number_is_yes_or_no(answer: str, tmp_path: Path) -> None:
-    """An SNS answer that is neither true nor false is an error."""
+    """An SNS response that is neither true nor false is an error."""
     sandbox, hub = hub_of("amazon_sns", tmp_path)
     name = "CheckIfPhoneNumberIsOptedOut"
     text = f"<{name}Response><{name}Result>{answer}</{name}Result></{name}Response>"

@@ -1,4 +1,4 @@
-"""Messages from templates by WhatsApp and RCS: requests, answers and settings of SMS vendors."""
+"""Messages from templates by WhatsApp and RCS: requests, responses and settings of SMS vendors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,10 @@ def template(**fields: Any) -> TemplateMessage:
 def test_twilio_gets_addresses_with_their_channel(
     fields: dict[str, Any], expected: dict[str, str], tmp_path: Path
 ) -> None:
-    """Twilio gets both addresses with the channel; a pool of senders gets plain ones for RCS."""
+    """Twilio gets both addresses with the channel.
+
+    For RCS, a pool of senders gets plain addresses.
+    """
     hub, sandbox = opened("twilio", tmp_path)
     with hub:
         hub.sms().send_template(template(**fields))
@@ -91,7 +94,7 @@ def test_twilio_repeat_with_variables_in_another_order_is_the_same(tmp_path: Pat
 
 
 def test_twilio_fills_in_the_template(tmp_path: Path) -> None:
-    """Twilio fills in the content template, whose text is in the answer."""
+    """Twilio fills in the content template, whose text is in the response."""
     hub, _ = opened("twilio", tmp_path)
     with hub:
         receipt = hub.sms().send_template(template())
@@ -147,7 +150,7 @@ def infobip_message(folder: Path, **fields: Any) -> Any:
 
 
 def test_infobip_gets_channel_and_template(tmp_path: Path) -> None:
-    """Infobip gets channel, sender and template, and an id that a repeat would have too."""
+    """Infobip gets channel, sender and template, and an id that stays the same in a repeat."""
     message = infobip_message(tmp_path, channel="rcs", language="de")
     second_message = infobip_message(tmp_path, channel="rcs", language="de")
     id_ = message["destinations"][0]["messageId"]
@@ -163,7 +166,7 @@ def test_infobip_gets_channel_and_template(tmp_path: Path) -> None:
 
 
 def test_infobip_sends_an_sms_in_its_place(tmp_path: Path) -> None:
-    """The SMS has a text and a sender of its own, and both messages have the same id."""
+    """The SMS has a separate text and sender, and both messages have the same id."""
     message = infobip_message(tmp_path, sms_fallback="Order Q-17 is ready.", variables=())
 
     channels = [{"channel": name, "to": TO[1:]} for name in ("WHATSAPP", "SMS")]
@@ -262,7 +265,7 @@ def test_infobip_reports_that_a_message_was_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("channel", ["whatsapp", "rcs"])
 def test_twilio_reply_can_be_answered(channel: str, tmp_path: Path) -> None:
-    """The sender of a received message has no channel in front, so a template can answer it."""
+    """The sender of a received message has no channel prefix, so a template can reply to it."""
     hub, sandbox = opened("twilio", tmp_path)
     with hub:
         verifier = hub.webhooks("twilio", secrets=sandbox.auth_token)

@@ -1,4 +1,4 @@
-"""Verification codes of SMS vendors: requests, answers and settings."""
+"""Verification codes of SMS vendors: requests, responses and settings."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_request_of_a_check(vendor: str, tmp_path: Path) -> None:
 def test_answers_to_a_check(
     vendor: str, answer: moorage.Response, status: VerificationStatus, tmp_path: Path
 ) -> None:
-    """Each answer to a check becomes a status; an unknown answer approves nothing."""
+    """Each response to a check becomes a status; an unknown response approves nothing."""
     sandbox, hub = hub_of(vendor, tmp_path)
     sandbox.fail(answer)
     ref = moorage.Ref(vendor, vendor, "ID")
@@ -201,7 +201,7 @@ def test_plivo_names_the_application(tmp_path: Path) -> None:
 
 
 def test_too_many_codes_to_one_number_are_refusal(tmp_path: Path) -> None:
-    """Too many codes to one number raise a rejection, not the account's rate-limit error."""
+    """Too many codes for one number raise a rejection, not the account's rate-limit error."""
     sandbox, hub = hub_of("twilio", tmp_path)
     sandbox.fail(reply({"code": 60203, "message": "Max send attempts reached"}, 429))
     with pytest.raises(VendorRejected):

@@ -138,7 +138,10 @@ def test_each_kind_of_content_has_its_place_in_mime_tree_of_email(
 
 
 def test_email_of_html_alone_has_no_empty_text_beside_it() -> None:
-    """An email with only HTML has no empty text part; an email with only files has one."""
+    """An email with only HTML has no empty text part.
+
+    An email with only files has an empty text.
+    """
     written_bytes = mime_bytes(_message(text=None, html="<p>"), SHOP, "<1@example.com>")
     assert b"text/plain" not in written_bytes
     files_alone = _message(text=None, attachments=[_image()])
@@ -225,7 +228,7 @@ def test_dots_and_long_lines_arrive() -> None:
 
 
 def test_message_id_follows_from_the_key() -> None:
-    """An email's key decides its Message-ID; without a key each one is different."""
+    """An email's key decides its Message-ID; without a key, each id is different."""
     with SmtpSandbox() as single_sandbox, SmtpSandbox() as two:
         for sandbox in (single_sandbox, two):
             email = hub(smtp_vendor(sandbox)).email()

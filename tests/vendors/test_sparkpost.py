@@ -235,7 +235,7 @@ def test_quotes_in_names_are_escaped() -> None:
 
 
 def test_message_with_template_is_accepted() -> None:
-    """A message with a template is accepted; one with an unknown template is refused."""
+    """A message with a template is accepted; a message with an unknown template is refused."""
     sandbox, mail_hub = sparkpost_hub()
     mail_hub.email().send_transactional(mail(template=TemplateRef("welcome")))
     with pytest.raises(VendorRejected) as excinfo:
@@ -292,7 +292,7 @@ def test_refused_recipients_without_a_reason_are_counted() -> None:
 
 
 def test_200_that_accepts_no_recipient_is_refusal() -> None:
-    """A 200 answer that accepts no recipient raises an error with the first reason."""
+    """A 200 response that accepts no recipient raises an error with the first reason."""
     sandbox, mail_hub = sparkpost_hub()
     errors = [{"message": "required field is missing", "description": "address", "code": "1400"}]
     counts = {"id": "1", "total_accepted_recipients": 0, "total_rejected_recipients": 1}
@@ -367,7 +367,7 @@ def test_sparkpost_error_code_decides_its_class_before_status_does(
     ],
 )
 def test_other_answers_are_classified_by_status(response: Response) -> None:
-    """An answer without a SparkPost error is classified by its status."""
+    """A response without a SparkPost error is classified by its status."""
     assert None is classify(Request.post("/"), response)
 
 

@@ -143,7 +143,7 @@ def test_no_option_replaces_a_key(shop: SandboxHub) -> None:
 
 
 def test_error_of_square_rate_limit_says_how_long_to_wait(shop: SandboxHub) -> None:
-    """The error of Square's rate limit says how long to wait."""
+    """The error for Square's rate limit states how long to wait."""
     answer = refusal(429, "RATE_LIMIT_ERROR", "RATE_LIMITED")
     shop.sandbox.fail(answer.evolve(headers={**dict(answer.headers), "Retry-After": "7"}))
 

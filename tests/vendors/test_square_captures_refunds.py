@@ -131,7 +131,7 @@ def test_square_payment_that_was_completed_meanwhile_with_another_amount_is_refu
 
 
 def test_voided_square_payment_stays_voided(shop: SandboxHub) -> None:
-    """A voided Square payment stays voided; voiding a captured one is refused."""
+    """A voided Square payment stays voided; voiding a captured payment is refused."""
     authorization = shop.hold()
     void = shop.payments.void(authorization.ref, idempotency_key=shop.key())
     repeat = shop.payments.void(authorization.ref, idempotency_key=shop.key())

@@ -168,7 +168,7 @@ def test_voided_stripe_authorisation_has_state_voided(shop: SandboxHub) -> None:
 
 
 def test_stripe_authorisation_has_its_expiry_time(shop: SandboxHub) -> None:
-    """A Stripe authorisation has its expiry time, and expires if nobody captures it."""
+    """A Stripe authorisation has an expiry time, and expires if it is not captured."""
     payment = shop.payments.authorize(order(), idempotency_key=shop.key())
     assert payment.authorized_until is not None
     shop.sandbox.lapse(payment.ref.id)
@@ -297,7 +297,7 @@ def test_inquiry_is_not_a_dispute(shop: SandboxHub) -> None:
 
 
 def test_stripe_payouts_are_listed(shop: SandboxHub) -> None:
-    """Stripe payouts are listed, and the event of a failed one has the reason."""
+    """Stripe payouts are listed, and the event of a failed payout has the reason."""
     shop.sandbox.pay_out(10_000, "eur")
     shop.sandbox.pay_out(500, "jpy", "failed")
     failed_payout, moving_payout = shop.payments.payouts().items

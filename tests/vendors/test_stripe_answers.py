@@ -66,7 +66,7 @@ def test_payout_keeps_unknown_word_of_stripe() -> None:
 
 
 def test_dispute_without_a_deadline() -> None:
-    """A Stripe dispute that cannot be answered has no deadline."""
+    """A Stripe dispute to which no response is possible has no deadline."""
     fields = {"id": "du_1", "status": "lost", "evidence_details": {"due_by": 0}}
     dispute = dispute_of(ref, as_answer(fields))
 

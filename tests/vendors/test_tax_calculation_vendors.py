@@ -123,7 +123,7 @@ def test_route_calls_the_vendor_with_the_needed_capability() -> None:
 
 
 def test_an_inclusive_sale_names_the_vendors_that_can() -> None:
-    """A vendor that has no tax-inclusive prices refuses them; the error names one that has."""
+    """A vendor that has no tax-inclusive prices refuses them; the error names a vendor that can."""
     hub, sandbox = hub_of(taxjar)
     with hub, pytest.raises(UnsupportedByVendor) as excinfo:
         hub.tax().calculate(german_sale(inclusive=True))
@@ -332,7 +332,7 @@ def test_a_refund_repeats_the_addresses_of_its_order() -> None:
 
 
 def test_a_reference_of_something_else_is_refused() -> None:
-    """A reference that is not that of a recorded sale is refused before sending."""
+    """A reference to anything but a recorded sale is refused before sending."""
     hub, sandbox = hub_of(taxjar)
     reversal = TaxReversal(reference="CN-1", day=datetime.now(UTC).date())
     with hub, pytest.raises(InvalidData) as excinfo:
@@ -397,7 +397,10 @@ def test_another_document_of_avalara_is_no_record(fields: dict[str, Any]) -> Non
     "fields", [{"type": "ReturnInvoice"}, {"code": "x"}, {"customerVendorCode": None}]
 )
 def test_avalara_reverses_the_invoice_that_it_read(fields: dict[str, Any]) -> None:
-    """Avalara's published test transaction can be reversed; one that differs from it cannot."""
+    """Avalara's published test transaction can be reversed.
+
+    An invoice that differs from it cannot be reversed.
+    """
     hub, sandbox = hub_of(avalara)
     code = "8f8084cb-d8d4-418a-bdbb-131f7254e09b"
     ref = Ref("avalara", "avalara", code, {"currency": "USD"})

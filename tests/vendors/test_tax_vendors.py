@@ -152,7 +152,7 @@ def test_unavailable_member_state_opens_its_own_circuit_only() -> None:
 
 
 def test_failed_vies_check_is_retried_although_it_is_post() -> None:
-    """A failed VIES check is retried although it is a POST, since it changes nothing."""
+    """A failed VIES check is retried although it uses POST, because it changes nothing."""
     vies, clock = ViesSandbox(), VirtualClock()
     vies.fail(tax_subjects.vies_says("MS_UNAVAILABLE"), tax_subjects.vies_says("TIMEOUT"))
     with Hub(
@@ -253,7 +253,7 @@ def test_only_404_or_410_leads_to_search_for_entity(status: int) -> None:
     ],
 )
 def test_contradictory_answer_of_vies_is_no_verdict(fields: dict[str, Any]) -> None:
-    """A VIES answer that contradicts itself gives no verdict, but an error."""
+    """A VIES response that contradicts itself gives no verdict, but an error."""
     sandbox = ViesSandbox()
     sandbox.fail(tax_subjects.vies_answer(**fields))
     with (
@@ -265,7 +265,7 @@ def test_contradictory_answer_of_vies_is_no_verdict(fields: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("name", ["countryCode", "vatNumber"])
 def test_vies_names_the_field_of_another_number(name: str) -> None:
-    """If VIES answers about another number, the error names the field that is different."""
+    """If the response of VIES is about another number, the error names the differing field."""
     for value in ("XX", None):
         sandbox = ViesSandbox()
         sandbox.fail(tax_subjects.vies_answer(**{name: value}))
@@ -387,7 +387,7 @@ def test_messages_name_what_is_wrong() -> None:
     ],
 )
 def test_code_of_vies_has_an_error_class(status: int, code: str, kind: str) -> None:
-    """Each known code of VIES has its class of errors; for any other, the status decides."""
+    """Each known error code of VIES has its class of error; for any other, the status decides."""
     answer = reply({"actionSucceed": False, "errorWrappers": [{"error": code}]}, status)
 
     assert kind == type(classify(Request.post("/check-vat-number"), answer)).__name__

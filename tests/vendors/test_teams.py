@@ -136,7 +136,7 @@ def test_accepted_is_not_sent() -> None:
 
 
 def test_page_of_a_proxy_is_no_success() -> None:
-    """A success with an HTML page is a failure, since no workflow answers so."""
+    """An HTML page with a success status is a failure, since no workflow responds like that."""
     sandbox = TeamsSandbox()
     sandbox.fail(Response(200, body=b"<html></html>"))
     with pytest.raises(VendorFailed):

@@ -11,12 +11,12 @@ from moorage.vendors.chat.teams import read_accepted
 
 @pytest.mark.parametrize("body", [b"", b'{"status": "posted"}', b"[]"])
 def test_workflow_accepts_a_message(body: bytes) -> None:
-    """An empty answer, or a workflow's own object or array, means accepted."""
+    """An empty response, or a workflow's own object or array, means accepted."""
     assert "accepted" == read_accepted(Response(202, body=body)).status
 
 
 @pytest.mark.parametrize("body", [b"null", b"1", b"<html></html>"])
 def test_foreign_answer_is_no_success(body: bytes) -> None:
-    """An answer that no workflow would give is a failure."""
+    """A response that no workflow would send is a failure."""
     with pytest.raises(VendorFailed):
         read_accepted(Response(200, body=body))

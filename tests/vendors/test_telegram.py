@@ -304,7 +304,7 @@ def test_rehearsal_does_not_show_the_token() -> None:
 
 
 def test_token_in_an_answer_is_masked() -> None:
-    """A token that an answer repeats is masked in the error and its response."""
+    """A token that a response repeats is masked in the error and its response."""
     sandbox = TelegramSandbox()
     sandbox.fail(
         reply({"ok": False, "error_code": 400, "description": f"bot{sandbox.token}?"}, 400)
@@ -317,7 +317,7 @@ def test_token_in_an_answer_is_masked() -> None:
 
 
 def test_ok_is_required() -> None:
-    """An answer without `ok` is a failure, even if it contains a message."""
+    """A response without `ok` is a failure, even if it contains a message."""
     sandbox = TelegramSandbox()
     sandbox.fail(reply({"result": {"message_id": 1, "chat": {"id": 1}}}))
     with pytest.raises(VendorFailed, match="has no ok"):

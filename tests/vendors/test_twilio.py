@@ -157,7 +157,7 @@ def test_fields_of_a_read_message(body: dict[str, Any], fields: dict[str, Any]) 
 
 
 def test_success_without_an_id_is_malformed() -> None:
-    """A successful Twilio answer that has no message SID is malformed."""
+    """A successful Twilio response that has no message SID is malformed."""
     with pytest.raises(VendorFailed, match="no sid"):
         read_message(REFS, reply({"status": "queued"}, 201))
 
@@ -295,7 +295,7 @@ def test_twilio_balance_may_have_more_decimals_than_cent() -> None:
 
 
 def test_number_is_looked_up() -> None:
-    """Twilio can look up a national number, too."""
+    """Twilio also looks up a national number."""
     sms = texts(TwilioSandbox())
 
     assert ("+12125551234", "US") == (

@@ -65,7 +65,7 @@ DIFFERENCES: Final[dict[tuple[str, str], object]] = {
     ("open_banking_uk", "get_payment"): SUCCESS,
     ("shopify", "set_stock"): SUCCESS,
 }
-"""Vendors whose result differs from that of their contract's other vendors."""
+"""Vendors whose result differs from the result of the contract's other vendors."""
 ELSEWHERE: Final = {"capture", "complete", "get", "get_refund", "refund", "void"}
 """Operations on payments, which other tests compare in each state of a payment."""
 _NEXT_LETTERS: Final = str.maketrans("0123456789abcdefABCDEF", "3456789012bcdefaBCDEFA")

@@ -34,7 +34,7 @@ SUCCESSES: Final = {
     "ConsentStatus": {"GRANTED"},
     "BankPaymentStatus": {"SETTLED"},
 }
-"""For each set of words those that tell of a success."""
+"""For each set of words, the words that mean success."""
 
 
 def is_success(node: ast.expr) -> bool:

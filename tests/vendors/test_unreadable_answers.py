@@ -75,16 +75,19 @@ def test_answer_without_read_fields_is_no_page_or_list() -> None:
 
 
 class ProxyHttpClient(SandboxHttpClient):
-    """A sandbox's HTTP client that answers each write with the HTML page of a proxy."""
+    """A sandbox's HTTP client that returns a proxy's HTML page as the response to each write."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Return an HTML page for each write; return the sandbox's answer for reads and tokens."""
+        """Return an HTML page for each write.
+
+        Return the sandbox's response for reads and tokens.
+        """
         if request.method.safe or "/token" in url:
             return super().send(request, url, timeouts)
         return Response(200, {"Content-Type": "text/html"}, b"<html>Please sign in.</html>")
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> ScriptedIncoming:
-        """Return the answer of `send` as a stream."""
+        """Return the response of `send` as a stream."""
         return ScriptedIncoming(self.send(request, url, timeouts))
 
 
@@ -115,7 +118,7 @@ KING = PersonChanges(family_name="King")
 def test_page_of_a_proxy_is_no_success(
     name: str, contract: str, calls: dict[str, tuple[object, ...]], tmp_path: Path
 ) -> None:
-    """If a write is answered by an HTML page, it does not count as done."""
+    """If the response to a write is an HTML page, the write does not count as done."""
     fixture, kind = fixture_of(name, tmp_path), cast("Any", vendor_class(name))
     fields = {field.name for field in attrs.fields(kind)}
     vendor = kind(**{key: value for key, value in fixture.options.items() if key in fields})

@@ -67,7 +67,7 @@ def test_other_errors_are_classified_by_status(answer: Response) -> None:
 
 
 def test_one_ups_token_serves_many_requests(shop: SandboxHub) -> None:
-    """One UPS token serves many requests, and a refused token is replaced by a new one."""
+    """One UPS token serves many requests, and a refused token is replaced by a new token."""
     shop.buy_label_of_order()
     shop.buy_label_of_order("order-2")
     assert 1 == shop.sandbox.tokens.grants

@@ -37,7 +37,7 @@ def _shop() -> SandboxHub:
 
 
 def test_rates_have_the_negotiated_price(shop: SandboxHub) -> None:
-    """A UPS rate has the account's negotiated price, and the list price beside it."""
+    """A UPS rate has the account's negotiated price and also the list price."""
     rates = shop.shipping.get_rates(REQUEST).rates
 
     assert [
@@ -133,7 +133,7 @@ def test_label_in_pdf_is_recovered_at_once(shop: SandboxHub) -> None:
 
 
 def test_labels_from_purchase_are_kept_if_ups_recovers_no_labels(shop: SandboxHub) -> None:
-    """If UPS does not return the labels again, those from the purchase are returned."""
+    """If UPS does not return the labels again, the labels from the purchase are returned."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     results = {
         "ShipmentIdentificationNumber": "1Z1",

@@ -127,7 +127,10 @@ def test_address_changes_are_listed(shop: SandboxHub) -> None:
 
 
 def test_ambiguous_and_invalid_addresses(shop: SandboxHub) -> None:
-    """An address that UPS finds ambiguous is unknown; one that UPS cannot find is invalid."""
+    """An address that UPS finds ambiguous is unknown.
+
+    An address that UPS cannot find is invalid.
+    """
     shop.sandbox.fail(reply({"XAVResponse": {"AmbiguousAddressIndicator": "", "Candidate": [{}]}}))
     checked_result = shop.shipping.validate_address(THERE)
     assert (AddressVerdict.UNKNOWN, None, 1) == (

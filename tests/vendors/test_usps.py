@@ -109,7 +109,7 @@ DELIVERED: dict[str, Any] = {
         },
     ],
 }
-"""The form of a recorded answer, with a name added."""
+"""The form of a recorded response, with a name added."""
 
 
 class Shop:
@@ -252,7 +252,7 @@ def test_rate_without_days(shop: Shop) -> None:
 
 
 def test_answer_without_prices_is_malformed(shop: Shop) -> None:
-    """An answer without `pricingOptions` is malformed, and not an empty list of rates."""
+    """A response without `pricingOptions` is malformed, and not an empty list of rates."""
     shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(reply({}))
     with pytest.raises(VendorFailed, match="pricingOptions"):
@@ -281,7 +281,7 @@ def test_label_is_paid_and_bought(shop: Shop) -> None:
 
 
 def test_manifest_may_have_another_mailer() -> None:
-    """The mailer id of the manifest may differ from that of the labels."""
+    """The mailer id of the manifest may differ from the mailer id of the labels."""
     shop = Shop(manifest_mid="902345678")
     shop.buy()
     [payment] = shop.bodies("/payments/v3/payment-authorization")
@@ -383,7 +383,7 @@ def test_error_without_details_has_its_title() -> None:
 
 
 def test_person_name_of_one_word_is_sent_as_last_name_beside_company_name() -> None:
-    """Beside a company name, a person's name of one word is sent as the last name."""
+    """If there is a company name, a person's name of one word is sent as the last name."""
     fields = party(attrs.evolve(HERE, name="Plato"), "sender")
 
     assert ("Plato", "Acme") == (fields["lastName"], fields["firm"])
@@ -410,7 +410,7 @@ def test_shipments_that_usps_cannot_carry(
 
 
 def test_long_reference_is_refused() -> None:
-    """A reference of 30 characters is printed on the label; a longer one is refused."""
+    """A reference of 30 characters is printed on the label; a longer reference is refused."""
     body = label_body(attrs.evolve(REQUEST, reference="r" * 30), OFFER, date(2030, 1, 2))
     [reference] = body["packageDescription"]["customerReference"]
     assert "r" * 30 == reference["referenceNumber"]
@@ -468,7 +468,7 @@ def test_lost_answer_is_requested_again_for_an_hour(
 
 
 def test_price_of_a_label_may_be_missing(shop: Shop) -> None:
-    """A label whose answer has no price counts as bought, and its price is unknown."""
+    """A label whose response has no price counts as bought, and its price is unknown."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     token = reply({"paymentAuthorizationToken": "t"})
     for answer in (token, reply({"trackingNumber": "92", "labelImage": "!"})):
@@ -526,7 +526,7 @@ def test_tracking_has_all_events(shop: Shop) -> None:
 def test_category_of_a_parcel_has_a_status(
     shop: Shop, category: str, status: TrackingStatus
 ) -> None:
-    """Each status category of USPS has its tracking status, and an unknown one has none."""
+    """Each status category of USPS has its tracking status, and an unknown category has none."""
     shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(reply({"statusCategory": category, "trackingEvents": []}))
 
@@ -561,7 +561,7 @@ def test_code_of_an_event_has_a_status(shop: Shop) -> None:
 
 
 def test_parcel_without_events(shop: Shop) -> None:
-    """A parcel may have no events, but an answer without the list of events is malformed."""
+    """A parcel may have no events, but a response without the list of events is malformed."""
     shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(reply({"statusCategory": "Alert", "trackingEvents": []}))
     tracking = shop.shipping.track("92", "usps")
@@ -653,7 +653,7 @@ def test_checked_address_has_each_of_usps_fields(shop: Shop) -> None:
     ],
 )
 def test_verdicts_of_addresses(shop: Shop, answer: Any, verdict: AddressVerdict) -> None:
-    """An address that lacks its apartment is UNKNOWN, and an unconfirmed one is INVALID."""
+    """An address that lacks its apartment is UNKNOWN, and an unconfirmed address is INVALID."""
     shop.shipping.get_rates(REQUEST)
     corrections = [{"code": "32", "text": "More information is needed."}]
     fields = {"streetAddress": "179 N HARBOR DR", "ZIPCode": "90277"}

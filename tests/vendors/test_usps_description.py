@@ -1,4 +1,4 @@
-"""USPS's requests and answers use field names of a library made from USPS's description.
+"""USPS's requests and responses use field names of a library made from USPS's description.
 
 The names are those of the classes of apimatic-usps-sdk 1.0.0 (MIT).
 """
@@ -116,7 +116,7 @@ SHAPES: Final[dict[str, tuple[Shape | None, Shape]]] = {
     "/tracking/v3/tracking": (None, TRACKED),
     "/addresses/v3/address": (None, CHECKED_ADDRESS),
 }
-"""The names of requests and answers, by the beginning of the path."""
+"""The names of requests and responses, by the beginning of the path."""
 
 
 def unknown_names(value: Any, shape: Shape, path: str = "") -> Iterator[str]:

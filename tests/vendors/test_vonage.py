@@ -262,7 +262,7 @@ def test_number_without_a_carrier_is_valid() -> None:
 
 
 def test_number_is_looked_up() -> None:
-    """Vonage can look up a national number, too."""
+    """Vonage also looks up a national number."""
     sms = hub(VonageSandbox()).sms()
 
     assert TO == sms.validate_number("07700900000", country="GB").number

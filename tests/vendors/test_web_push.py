@@ -99,7 +99,7 @@ def test_a_key_belongs_to_its_tenant() -> None:
 
 
 def test_another_content_under_a_key_has_other_encryption_keys() -> None:
-    """If a key is used again for other content, neither salt nor key pair is used again."""
+    """If a key is used again for other content, neither the salt nor the key pair is used again."""
     requests = [sent_notifications("k", {"body": body})[0] for body in ("1", "1", "2")]
     beginnings = [request.body[:86] for request in requests]
 
@@ -169,7 +169,7 @@ def test_only_known_push_services_are_called() -> None:
 
 @pytest.mark.parametrize("status", [200, 202, 203])
 def test_page_of_a_proxy_is_no_acceptance(status: int) -> None:
-    """An HTML page in place of the push service's answer is a failure."""
+    """An HTML page in place of the push service's response is a failure."""
     sandbox = WebPushSandbox()
     sandbox.fail(Response(status, {"Content-Type": "text/html"}, b"<html></html>"))
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
@@ -235,7 +235,7 @@ def test_keys_of_tools_are_accepted() -> None:
 
 
 def test_subscription_is_read_from_a_browsers_json() -> None:
-    """A subscription is read from the browser's JSON; a damaged one is refused."""
+    """A subscription is read from the browser's JSON; a damaged subscription is refused."""
     keys = {"p256dh": POINT, "auth": AUTH}
     fields = {"endpoint": "https://push.example/s/1", "expirationTime": None, "keys": keys}
 

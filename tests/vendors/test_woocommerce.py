@@ -341,7 +341,7 @@ def test_variation_is_below_its_product() -> None:
 
 
 def test_pages_of_items() -> None:
-    """A page of items that is not the last one has a reference to the next page."""
+    """A page of items has a reference to the next page, unless it is the last."""
     sandbox = WooCommerceSandbox()
     link = '<https://shop.example/wp-json/wc/v3/products?page=2>; rel="next"'
     item = {"id": 1, "type": "simple", "parent_id": 0, "sku": "A"}

@@ -1,4 +1,4 @@
-"""Xero: requests, and the reading of its answers."""
+"""Xero: requests, and the reading of its responses."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def sales_invoice(hub: Hub) -> Any:
 
 
 def test_token_is_requested_with_granular_scopes(hub: Hub, sandbox: XeroSandbox) -> None:
-    """Connections of today have a scope for each kind of record, and none for all of them."""
+    """Current connections have a scope for each kind of record, and none for all of them."""
     hub.accounting().accounts()
     (request,) = sandbox.token_endpoint.requests
     scope = dict(request.form)["scope"]
@@ -366,7 +366,7 @@ def test_archived_accounts_are_left_out(status: str | None, is_listed: bool) -> 
 )
 @pytest.mark.parametrize("name", ["Invoices", "Contacts", "Payments", "ManualJournals"])
 def test_record_with_errors_is_refused(name: str, fields: dict[str, Any]) -> None:
-    """If Xero's success contains errors of the record, an error with all of them is raised."""
+    """If Xero's success contains errors about the record, an error with all of them is raised."""
     problems = [{"Message": "No date."}, {"Message": "No name."}]
     answer = reply({name: [{**fields, "ValidationErrors": problems}]})
     refusal = classify(Request.post("/Contacts"), answer)
@@ -442,7 +442,7 @@ def test_class_of_an_account(word: str, account_class: AccountClass) -> None:
 def test_status_of_a_contact(
     hub: Hub, sandbox: XeroSandbox, word: str, active: bool | None
 ) -> None:
-    """A contact is active or not by its status, and an unknown status tells neither."""
+    """A contact is active or inactive by its status; an unknown status leaves this open."""
     contact = {"ContactID": "c", "Name": "Mill Ltd", "ContactStatus": word}
     sandbox.fail(reply({"Contacts": [contact]}))
 
@@ -471,7 +471,7 @@ def test_status_of_a_journal(
 
 
 def test_unknown_state_of_a_journal(hub: Hub, sandbox: XeroSandbox) -> None:
-    """An unknown journal state is UNKNOWN, and an answer without a list raises an error."""
+    """An unknown journal state is UNKNOWN, and a response without a list raises an error."""
     sandbox.fail(reply({"ManualJournals": [{"ManualJournalID": "j", "Status": "FROZEN"}]}))
     line = JournalLine(account="200", debit=Decimal(1))
     lines = [line, JournalLine(account="400", credit=Decimal(1))]
