@@ -33,7 +33,7 @@ class Product:
         version: its version.
         licence: its licence, as an SPDX expression.
         digest: the SHA-256 of the wheel, in hexadecimal digits.
-        requires: the requirements of its metadata, those of extras with their markers.
+        requires: the requirements in its metadata; the requirements of extras have their markers.
         extras: the names of its extras.
     """
 

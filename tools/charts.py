@@ -33,7 +33,7 @@ class ChartBar(NamedTuple):
     """A table row with measured figures.
 
     Attributes:
-        name: what was measured.
+        name: the name of the measured quantity.
         median: microseconds of one call.
         low: the lower end of the interval.
         high: its upper end.

@@ -26,7 +26,7 @@ Json: TypeAlias = Any
 """Any JSON value."""
 
 _BASES: Final = {"Vies on-the-Web Endpoint": "/taxation_customs/vies/rest-api"}
-"""Where the paths of descriptions begin that do not say it."""
+"""The base paths of descriptions that do not state them."""
 _KEPT: Final = ("additionalProperties", "enum", "format", "items", "properties", "readOnly", "type")
 _AMAZON_TYPES: Final = {
     "blob": "string",

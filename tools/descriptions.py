@@ -260,7 +260,7 @@ def _value(description: Description, schema: Json, body: bytes, kind: str | None
 
 
 def _steps(name: str, fields: Json) -> tuple[str, ...]:
-    """Return the parts of a form field's name: `a[b][]` gives `a`, `b` and an empty one.
+    """Return the parts of a form field's name: `a[b][]` gives `a`, `b` and an empty part.
 
     Dots are steps too if the first is a field.
     """
@@ -531,7 +531,7 @@ def operation_of(
 ) -> tuple[Description, Operation] | None:
     """Return the operation that a request calls, with its description; None if there is none.
 
-    Of operations whose paths are the same, the one is returned that fits the request best.
+    Of several operations with the same path, the one that fits the request best is returned.
     """
     method, target = exchange.request.method.value, target_of(exchange)
     for description in descriptions:
@@ -547,8 +547,8 @@ def check(folder: Path) -> tuple[Counter[str], Counter[str]]:
     """Check a vendor against the descriptions in its folder.
 
     Returns:
-        The problems that are no quirks of the descriptions, and the operations that are not
-        described, each with its frequency.
+        The problems except the known quirks of the descriptions, and the operations that are
+        not described, each with its frequency.
     """
     problem_counts, undescribed_counts = compare(folder)
     quirks = QUIRKS.get(folder.name, frozenset())

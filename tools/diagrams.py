@@ -1,8 +1,8 @@
 """Draws the state tables as SVG for the documentation.
 
-The tables are the ones that the code decides by, so a picture cannot fall behind. Each state is a
-column, each row of a table an arrow from its state to the next one. Nothing is fetched and nothing
-is installed for it: the pictures are made of text.
+The pictures are made from the tables that the code itself uses, so they are always up to date. Each
+state is a column, each row of a table an arrow from its state to the next one. Nothing is fetched
+and nothing is installed for it: the pictures are made of text.
 
 `python -m tools.diagrams FOLDER` writes
 them to a folder.
@@ -24,7 +24,7 @@ GAP: Final = 16
 LOOP: Final = 16
 PILL: Final = 92
 CHARACTER: Final = 6.4
-"""How wide a letter of the labels is, about."""
+"""The approximate width of a letter in labels."""
 
 
 class Row(NamedTuple):

@@ -56,7 +56,7 @@ _LOOK_UPS: Final = {
         ("POST", "/wp-json/wc/v3/orders/1/notes"),
     },
 }
-"""Operations that no scenario requests, such as the search after a lost answer."""
+"""Operations that no scenario requests, such as the search after a lost response."""
 _SENTENCE: Final = 3
 """The number of spaces from which a text is a sentence."""
 

@@ -92,7 +92,7 @@ def digest(path: Path) -> str:
 
 
 def product_of(wheel: Path) -> Product:
-    """Return what a bill of materials needs to know of the package in a wheel."""
+    """Return the facts about the package in a wheel that a bill of materials needs."""
     with ZipFile(wheel) as archive:
         (name,) = (path for path in archive.namelist() if path.endswith(".dist-info/METADATA"))
         fields = message_from_string(archive.read(name).decode())

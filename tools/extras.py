@@ -1,8 +1,8 @@
 """Tests each extra alone: `python -m tools.extras [EXTRA …]`.
 
 The wheel is installed in a fresh environment for each extra, and checked as `tools.distribution`
-checks it. There, every module is imported, and whatever moorage names of the installed packages,
-inside of functions too. So an extra that lacks a package fails, although the package is there
+checks it. There, every module is imported, and also every name of an installed package that moorage
+uses, even inside functions. So an extra that lacks a package fails, although the package is there
 when all extras are installed.
 """
 
@@ -47,7 +47,7 @@ def defects(core: Mapping[str, Any], reports: Mapping[str, Mapping[str, Any]]) -
 def uncovered_modules(
     core: Mapping[str, Any], reports: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
-    """Return the modules that cannot be imported with any single extra, and what they lack."""
+    """Return the modules that no single extra makes importable, and their missing packages."""
     absent_packages = dict(core["absent"])
     for report in reports.values():
         absent_packages = {

@@ -25,7 +25,7 @@ NOT_IMPORTED: Final = frozenset({"__main__", "templates"})
 def named_modules(source: str) -> Iterator[tuple[str, str]]:
     """Yield the modules that a source imports at run time, with the imported name or "".
 
-    Imports for the type checker alone are left out. `import_module("name")` counts.
+    Imports that only the type checker reads are left out. `import_module("name")` counts.
     """
     waiting: list[ast.AST] = [ast.parse(source)]
     while waiting:

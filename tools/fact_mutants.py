@@ -62,16 +62,16 @@ OF_TABLES: Final = "test_documented_words.py"
 """The tests that compare each table with documents; no function that uses a table reaches them."""
 
 OF_FIELDS: Final = "test_read_fields.py"
-"""The tests that compare the fields in functions with descriptions, without a call of them."""
+"""The tests that compare field names in functions with descriptions, without calling them."""
 
 ONLY_COPIED: Final = 97
-"""How a trial ends if only the copy of the table differs."""
+"""The result of a trial if only the copy of the table differs."""
 
 ORACLES: Final = ("description", "documents", "kit", "recordings", "tests")
 
 
 def oracle_of(test: str) -> str:
-    """Return what a test compares a vendor with, by its name."""
+    """Return the name of the source that a test compares a vendor with."""
     path, _, name = test.partition("::")
     if "description" in path or "schema" in path or OF_FIELDS in path:
         return "description"
@@ -331,7 +331,7 @@ class _VendorTrials:
 
 
 def main() -> int:
-    """Make the facts wrong, and print those that no test noticed."""
+    """Make the facts wrong, and print the facts that no test noticed."""
     parser = argparse.ArgumentParser(prog="python -m tools.fact_mutants", description=__doc__)
     parser.add_argument("vendors", nargs="*", default=names())
     parser.add_argument("--sample", type=int, default=10_000)

@@ -89,7 +89,7 @@ def _neighbours(folder: Path) -> tuple[ast.Module, ...]:
 
 
 def _label_positions(tree: ast.AST) -> dict[str, set[int]]:
-    """Return the positions of each function's parameter `field`, unless it reads an answer by it.
+    """Return the positions of each function's parameter `field`, unless it names a field to read.
 
     A function reads by it that passes it to a method, as in `answer.text(field)`, or to a function
     of the same module that does.

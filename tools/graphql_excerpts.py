@@ -3,7 +3,7 @@
     python -m tools.graphql_excerpts VENDOR SCHEMA EXCERPT
 
 SCHEMA is the result of an introspection query in JSON, which may be compressed by gzip. EXCERPT
-gets the part of it that the requests of the vendor's scenarios use.
+gets the part of the schema that the requests of the vendor's scenarios use.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Interrupts calls at random moments, and counts slots and keys that stay taken.
 
-A timer raises `KeyboardInterrupt` in the middle of a call, thousands of times, wherever the thread
-happens to be: in the function that is protected, in ours, or in our clean-up. Then we look whether
-the probe's place, the place in the bulkhead or the key has been given back. The manual quotes the
+A timer raises `KeyboardInterrupt` in the middle of a call, thousands of times, at any point: in the
+protected function, in moorage's own functions, or in their clean-up. Then we look whether the
+probe's place, the place in the bulkhead or the key has been given back. The manual quotes the
 figures. `python -m tools.interruptions 20000` takes a minute; it needs a system with `setitimer`.
 """
 
@@ -95,7 +95,7 @@ def _probes_breaker(breaker: CircuitBreaker) -> bool:
 
 
 def breakers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
-    """Yield a probe call through a breaker's `guard`, and a check for a slot left taken."""
+    """Yield a probe call through a breaker's `guard`, and a check for an unreleased slot."""
     while True:
         breaker = CircuitBreaker(PROBING)
         open_circuit(breaker.call)
@@ -108,7 +108,7 @@ def breakers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
 
 
 def bulkheads() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
-    """Yield a call through a bulkhead, and a check for a slot left taken."""
+    """Yield a call through a bulkhead, and a check for a slot that was not released."""
     while True:
         bulkhead = Bulkhead(1)
 

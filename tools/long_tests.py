@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 from tools.command_line import tool_parser
 
 TEST_SHARE: Final = 0.0002
-"""A test is long if one case of it takes more than this share of the whole run."""
+"""A test is long if one case takes more than this share of the whole run."""
 
 FIXTURE_SHARE: Final = 0.01
 """If a case takes more than this share of the whole run, all tests of its module are long.

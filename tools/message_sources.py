@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOLE: Final = "…"
-"""Stands in a message for a value that is known only when it is raised."""
+"""A placeholder in a message for a value that is known only when the error is raised."""
 
 _LEFT_OUT: Final = ("testing/sandboxes/", "testing/kits/", "demo/", "scaffold/")
 _FEW_WORDS: Final = 3
@@ -50,7 +50,7 @@ class Message(NamedTuple):
     Attributes:
         kind: the class of the error.
         text: the message, with `HOLE` for its values.
-        remedy: what to do, if it stands beside the message; empty otherwise.
+        remedy: the advice to the reader, if it is next to the message; empty otherwise.
         module: the path of the module, below the package.
     """
 

@@ -200,7 +200,7 @@ class Row(NamedTuple):
         anchor: its place there.
         kinds: the classes of its errors.
         text: the message.
-        remedies: what to do, as sentences.
+        remedies: sentences with the advice to the reader.
     """
 
     subject: Subject

@@ -1,9 +1,9 @@
 """Creates mutants, and tests each in a fork of a process that has collected the tests.
 
 mutmut makes the mutants. Trying them is done here, because collecting tests anew takes longer than
-the few that notice a mutant. One run without a mutant tells what each test costs and which lines it
-reaches. The nearest tests come first: those that reach what is changed, are quick and reach little
-else.
+the few that notice a mutant. One run without a mutant measures the duration of each test and the
+lines that it reaches. The nearest tests come first: quick tests that reach the changed lines and
+little else.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ NEAR = 1.0
 """Seconds of tests that an explained mutant meets; what nobody explains meets all."""
 
 HANGS = 15.0
-"""Seconds that a test may take beyond three times what it takes without a mutant."""
+"""The seconds that a test may take beyond three times its duration without a mutant."""
 
 LONGEST = 60.0
-"""Seconds that a test may take before it is known how long it does."""
+"""The seconds that a test may take before its usual duration is known."""
 
 REPORTED = 20.0
 SEEN = "seen.pickle"
@@ -84,7 +84,7 @@ class Function:
 
     name: str
     digest: str
-    """Of its source, and of what makes the mutants."""
+    """A digest of the function's source, and of the rules that make the mutants."""
 
 
 @frozen
@@ -102,7 +102,7 @@ class Change:
     span: range = field(default=range(0), eq=False)
     """The lines of the function as it was, in the file that has all mutants."""
     lines: tuple[int, ...] = field(default=(), eq=False)
-    """Those of them that are changed."""
+    """The changed lines of the function."""
 
     def is_wording(self) -> bool:
         """Return whether the mutant changes only the wording of messages."""
@@ -217,7 +217,7 @@ class BaselineMeasurements:
     """The durations of the tests and the lines that they reach, measured without a mutant."""
 
     costs: list[float]
-    """How many seconds each test takes."""
+    """The seconds that each test takes."""
     reached: dict[tuple[str, int], array[int]]
     """The tests that reach a line, by file and line."""
 
@@ -253,7 +253,7 @@ class Tests:
 
     Args:
         items: the tests.
-        seen: what each costs and reaches.
+        seen: the duration of each test, and the lines that it reaches.
     """
 
     def __init__(self, items: list[pytest.Item], seen: BaselineMeasurements) -> None:
@@ -308,11 +308,11 @@ class Tests:
 
 
 def costs_of(tests: Iterable[str], spent: Iterable[tuple[str, str, float]]) -> list[float]:
-    """Return how long each test takes if it runs alone, including its module's setup.
+    """Return the duration of each test if it runs alone, including its module's setup.
 
     Args:
         tests: their names.
-        spent: by test and phase, how many seconds.
+        spent: the seconds, by test and phase.
     """
     calls: dict[str, float] = {}
     setup_seconds: dict[tuple[str, str], float] = {}
@@ -333,7 +333,7 @@ class Trials:
     """A pytest plugin that tests mutants instead of running the tests once.
 
     Attributes:
-        fates: what became of each mutant, by name.
+        fates: the fate of each mutant, by name.
     """
 
     def __init__(
@@ -496,16 +496,16 @@ def fates_of(
     workers: int,
     seconds: float,
 ) -> dict[Change, str]:
-    """Create and test as many mutants as time allows, those with fast tests first.
+    """Create and test as many mutants as time allows, beginning with those that have fast tests.
 
     Ctrl-C ends the time.
 
     Args:
         only: patterns of names; all mutants if there is none.
-        explained: those that may survive.
-        noticed: of these functions every mutant has been noticed before, but those known.
-        workers: how many are tried at once.
-        seconds: how long trying may take.
+        explained: the mutants that may survive.
+        noticed: the functions whose mutants were all noticed before, except known ones.
+        workers: the number of mutants that are tried concurrently.
+        seconds: the time limit of all trials.
     """
     changes = make_mutants(workers)
     targets = [

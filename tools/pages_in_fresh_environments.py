@@ -46,7 +46,7 @@ class Packages(NamedTuple):
     """The packages that a page tells the reader to install.
 
     Attributes:
-        extras: those of moorage.
+        extras: the extras of moorage.
         folders: the names of other packages of this checkout.
         requirements: packages of other projects.
         page: the page's name if it installs a package of its own, which no other page may see.

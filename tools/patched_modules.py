@@ -1,9 +1,10 @@
 """Gives loaded modules the values that they would have after a change of their source.
 
-To import a module anew would leave the old one to whatever imported it before: tests that were
-collected, sandboxes, hubs. So the changed modules are imported beside the old ones, and each value
-of an old module is changed in place until it equals the new one: tables, functions, what functions
-enclose, classes. What cannot be changed, such as a string, is replaced where modules import it.
+If a module were only imported anew, the code that imported it before would keep the old module:
+collected tests, sandboxes, hubs. So the changed modules are imported in addition to the old
+modules, and each value of an old module is changed in place until it equals the new value: tables,
+functions, their closures, classes. A value that cannot be changed, such as a string, is replaced in
+each module that imports it.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def imports_of(prefixes: Sequence[str]) -> dict[tuple[str, str], list[tuple[str,
 
 
 def reimported(names: Sequence[str]) -> dict[str, ModuleType]:
-    """Import modules anew, beside those that are loaded, and return the new ones."""
+    """Import modules anew, in addition to the loaded modules, and return the new modules."""
     loaded = {name: sys.modules.pop(name) for name in names}
     try:
         return {name: importlib.import_module(name) for name in names}
@@ -78,7 +79,7 @@ def patch_modules(
     new_modules: Mapping[str, ModuleType],
     users: Mapping[tuple[str, str], Iterable[tuple[str, str]]],
 ) -> None:
-    """Change the loaded modules of these names in place, and what others import from them."""
+    """Change the loaded modules of these names in place, and the names that others import."""
     patches = _Patches()
     for name, new in new_modules.items():
         old = vars(sys.modules[name])
@@ -98,7 +99,7 @@ class _Patches:
         self._alive: list[object] = []
 
     def patched(self, old: Any, new: Any) -> Any:
-        """Return the old value after it was changed in place, or the new one in its place."""
+        """Return the old value after changing it in place, or the new value as its replacement."""
         if old is new or isinstance(new, ModuleType):
             return old
         place = id(old), id(new)
@@ -155,7 +156,7 @@ class _Patches:
         return old
 
     def wrapper_of(self, names: Sequence[str], old: Any, new: Any) -> Any:
-        """Change what a method wraps, or return the new method."""
+        """Change the function that a method wraps, or return the new method."""
         pairs = [(getattr(old, name), getattr(new, name)) for name in names]
         is_changed = all([self.patched(*pair) is pair[0] for pair in pairs])  # noqa: C419 - all are patched
         return old if is_changed else new
@@ -247,4 +248,4 @@ _METHODS: Final[tuple[tuple[Any, Callable[[_Patches, Any, Any], Any]], ...]] = (
     (property, _Patches.property_of),
     (type(cache(_name_of)), _Patches.cache_of),
 )
-"""How to change a value of a type in place."""
+"""For each type, the function that changes a value of this type in place."""

@@ -1,4 +1,4 @@
-"""Inserts mistakes in a vendor, and prints those that its tests do not notice.
+"""Inserts mistakes in a vendor, and prints the mistakes that its tests do not notice.
 
 `python -m tools.planted mollie plivo` plants each mistake of `tools.plants` in the modules of a
 vendor, one at a time and in memory, and runs the tests that reach the place: the vendor's own and
@@ -41,7 +41,7 @@ LOADED: Final = (
     "moorage.testing.kits.checks",
     "moorage.testing.sandboxes.base",
 )
-"""What every trial needs and no mistake is planted in."""
+"""The modules that every trial needs and that get no mistake."""
 
 
 @frozen
@@ -51,7 +51,7 @@ class Vendor:
     Attributes:
         name: the stem of its module.
         contract: the folder that it is in.
-        paths: its module and the private ones that only it imports.
+        paths: its module, and the private modules that only it imports.
     """
 
     name: str
@@ -110,7 +110,7 @@ def chosen_plants(plants: list[Plant], sample: int, seed: int) -> list[Plant]:
 
 
 def main() -> int:
-    """Insert the mistakes, and print those that no test noticed."""
+    """Insert the mistakes, and print the mistakes that no test noticed."""
     parser = argparse.ArgumentParser(prog="python -m tools.planted", description=__doc__)
     parser.add_argument("vendors", nargs="*", default=names())
     parser.add_argument("--sample", type=int, default=10_000)

@@ -2,7 +2,7 @@
 
 `plants_in` returns one plant per place and mistake: a wrong word in a table, another field, another
 unit, a key that is lost, a status that is reported as done, the last of a batch that is dropped, an
-error that is swallowed. An edit replaces one piece of text, so that a reader sees what was done.
+error that is swallowed. An edit replaces one piece of text, so that a reader sees the change.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ DONE: Final = {
     "EinvoiceStatus": "DELIVERED",
     "PushOutcome": "ACCEPTED",
 }
-"""For each set of words the one that tells of a success."""
+"""For each set of words, the word that means success."""
 
 UNDECIDED: Final = frozenset(
     {
@@ -155,7 +155,7 @@ class SourceEdits:
         return self.data[slice(*self.span(node))].decode()
 
     def span(self, node: ast.AST) -> tuple[int, int]:
-        """Return the first byte of a node, and the one after its last."""
+        """Return the first byte of a node, and the byte after its last one."""
         place = cast("Any", node)  # every node that is asked for has one
         line: int = place.lineno
         end_line: int = place.end_lineno

@@ -33,7 +33,7 @@ class Protection(NamedTuple):
     Attributes:
         page: the name of its page.
         runs: the names of its recorded runs, up to the hyphen.
-        settings: its classes, each with the names of its settings; with none, all of them.
+        settings: its classes, each with the names of its settings; without one, all of them.
     """
 
     page: str

@@ -54,7 +54,7 @@ _SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 class Answer(NamedTuple):
-    """One answer of a scripted vendor.
+    """One response of a scripted vendor.
 
     Attributes:
         status: its status; 0 if it is lost.
@@ -76,8 +76,8 @@ class Recorder:
     """A scripted vendor that records the events of a run.
 
     Attributes:
-        rows: what happened, in order.
-        answers: the answers that the vendor still gives; afterwards it answers 200.
+        rows: the recorded events, in order.
+        answers: the vendor's remaining responses; afterwards it responds with 200.
         clock, sleeper: the virtual time.
 
     Args:
@@ -119,7 +119,7 @@ class Recorder:
             self.rows.append(Row(MOORAGE, str(answer.status), CODE))
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer a request as scripted."""
+        """Return the scripted response to a request."""
         host = LOGIN if url.startswith(_LOGIN_URL) else VENDOR
         answer = _TOKEN if host == LOGIN else self.answers.pop(0) if self.answers else Answer()
         path = urlsplit(url).path
@@ -146,7 +146,7 @@ class Recorder:
     async def open(
         self, request: Request, url: str, timeouts: Timeouts, /
     ) -> AsyncScriptedIncoming:
-        """Answer a request as scripted, with a stream."""
+        """Return the scripted response to a request as a stream."""
         return AsyncScriptedIncoming(await self.send(request, url, timeouts), piece=PIECE)
 
     async def close(self) -> None:
@@ -205,9 +205,9 @@ class Run(NamedTuple):
 
     Attributes:
         name: the name of its picture.
-        title: what happens in it.
+        title: a description of the run.
         play: performs it.
-        answers: the answers of the vendor.
+        answers: the responses of the vendor.
         is_real: whether real time passes.
     """
 
@@ -219,7 +219,7 @@ class Run(NamedTuple):
 
 
 def _calls(number: int, request: Request = GET, **settings: Any) -> Play:
-    """Return the calls of a run that makes them one after another."""
+    """Return a run's calls, which the run makes one after another."""
 
     async def record_calls(recorder: Recorder) -> None:
         async with recorder.manager(**settings) as manager:

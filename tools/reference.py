@@ -1,11 +1,11 @@
 """Writes the reference pages from the public API's docstrings.
 
-One page for each group of names. What a page says of a name is its signature, its docstring and
-its public members, so nothing is written twice. A name that is exported and on no page, or on two,
-is an error.
+One page for each group of names. A page shows the signature, the docstring and the public members
+of each name, so nothing is written twice. A name that is exported and on no page, or on two, is an
+error.
 
-The page on troubleshooting gets what a class of error says about itself under its heading.
-`python -m tools.reference FOLDER` writes the pages to a folder.
+The page on troubleshooting shows the docstring of each error class under its heading. `python -m
+tools.reference FOLDER` writes the pages to a folder.
 """
 
 import inspect

@@ -23,7 +23,7 @@ _XSLT: Final = f"{{{_XSLT_NAMESPACE}}}"
 _ALWAYS_DECLARED: Final = {"xs": "http://www.w3.org/2001/XMLSchema", "u": "utils"}
 _RULE_ID: Final = re.compile(r"\[([^\]]+)\]")
 _FIRST_PRIORITY: Final = 9000
-"""The priority of a pattern's first rule; each later rule has the next lower one."""
+"""The priority of a pattern's first rule; each later rule has the next lower priority."""
 
 
 class StoppedError(Exception):

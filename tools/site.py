@@ -1,7 +1,7 @@
 """Builds the documentation site: pages of `docs`, generated pages, and a search.
 
-`python -m tools.site [FOLDER]` writes it. Nothing on the site comes from another host. Each page is
-there as Markdown too, beside its HTML, and `llms.txt` lists all of them for programs.
+`python -m tools.site [FOLDER]` writes it. Nothing on the site comes from another host. Each page
+exists as Markdown too, next to its HTML, and `llms.txt` lists all of them for programs.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def build(target: Path, texts: Mapping[str, str], whole: Section) -> None:
     """Build a documentation site with Sphinx.
 
     Args:
-        target: the folder of the site; what was there is removed.
+        target: the folder of the site; earlier files in it are removed.
         texts: the files of the site, by their paths.
         whole: its navigation, which begins with the first page.
 

@@ -42,10 +42,10 @@ HANGING: Final = 1_200
 """Seconds after which a trial that uses no processor time is ended."""
 
 BROKEN: Final = 99
-"""How a trial ends whose tests could not be run."""
+"""The result of a trial whose tests could not be run."""
 
 RELOADED: Final = 98
-"""How a trial ends whose mistake needs a new import of the vendor."""
+"""The result of a trial whose mistake needs a new import of the vendor."""
 
 
 class Verdict(Enum):
@@ -93,7 +93,7 @@ class ChangedSource(MetaPathFinder):
 
 
 class TrialRecorder:
-    """A pytest plugin that records how long each test takes and which vendor lines it reaches."""
+    """A pytest plugin that records each test's duration and the vendor lines that it reaches."""
 
     def __init__(self, vendor: Vendor) -> None:
         self._files = {str(Path(path).absolute()): path for path in vendor.paths}

@@ -1,6 +1,7 @@
 """Parses types in TypeScript declarations: interfaces, classes, aliases, enumerations.
 
-What has no counterpart in JSON, such as functions, methods and conditional types, is `AnyType`.
+A type without a counterpart in JSON, such as a function, a method or a conditional type, becomes
+`AnyType`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _SCOPES: Final = frozenset({"module", "namespace"})
 
 @attrs.frozen
 class AnyType:
-    """A type that says nothing about the JSON value."""
+    """A type that tells nothing about the JSON value."""
 
 
 @attrs.frozen
@@ -103,7 +104,7 @@ class MappedType:
     """A mapped type, which has one field for each of some names.
 
     Attributes:
-        parameter: what stands for the name in the type of its field.
+        parameter: the type parameter that stands for the name in the type of the field.
         keys: the type of the names.
         value: the type of each field.
         is_optional: whether fields may be missing.

@@ -127,7 +127,7 @@ class Finding(NamedTuple):
     Attributes:
         path: the file.
         line: the line of the file, from 1.
-        advice: the wording found, and the one to use instead.
+        advice: the wording that was found, and the wording to use instead.
     """
 
     path: Path
@@ -141,8 +141,8 @@ class Finding(NamedTuple):
 def check(text: str, path: Path) -> list[Finding]:
     """Return the bad wordings in a Python file, by line.
 
-    Messages of errors are left alone in tests: a fake's error is for nobody to read. In
-    `tests/typing` every line that silences a check is an expected mistake, and needs no reason.
+    Error messages in tests are not checked, because no user reads a fake's error. In `tests/typing`
+    every line that silences a check is an expected mistake, and needs no reason.
     """
     tree = ast.parse(text)
     nodes = list(ast.walk(tree))
@@ -227,7 +227,10 @@ def _articles(nodes: Sequence[ast.AST]) -> Iterator[_Finding]:
 
 
 def _article(word: str) -> str | None:
-    """Return the article, `a` or `an`, for a word; None if it depends on how the word is spoken."""
+    """Return the article, `a` or `an`, for a word.
+
+    None if it depends on the word's pronunciation.
+    """
     if re.match(r"\w\b|[A-Z]{2}|\w*\d|[Hh]ttp|ssl", word):
         return None
     if word[0] in "hH":

@@ -53,12 +53,12 @@ class CrashCase:
         contract: the contract, such as "payments".
         verb: its verb, such as "charge".
         vendor: the vendor.
-        values: the values of the call, of what was prepared.
+        values: makes the arguments of the call from the prepared object.
         effects: the effects that a sandbox has had, one string each.
         expected: the effects that there must be.
-        prepared: makes what the call is about, with a hub, and returns it.
-        tells: whether the vendor can tell what became of a call: it takes idempotency keys, can be
-            asked, or does the same if it is asked twice.
+        prepared: creates the object that the call needs, with a hub, and returns it.
+        tells: whether the outcome of a call can be found out: the vendor supports idempotency
+            keys, can be asked, or does nothing new if asked twice.
         looks: how many requests come before the one that has the effect.
         forgets: whether the vendor is said to forget keys at once, so that a payment whose outcome
             is unknown has to be looked up.

@@ -33,11 +33,12 @@ POINTS = (
     "settled",
     "renewed",
 )
-"""The crash points: before and after the host's commit, and those of the worker."""
+"""The crash points: before and after the host's commit, and the points of the worker."""
 
 FAULTS = ("killed", "stopped", "database", "clock +1 h", "clock -1 h")
-"""SIGKILL; SIGSTOP beyond the lease; PostgreSQL stopped at once; SIGKILL, and whoever comes after
-has a clock that is an hour wrong."""
+"""The faults: SIGKILL; SIGSTOP beyond the lease; PostgreSQL stopped at once; and SIGKILL, after
+which the next process has a clock that is an hour wrong.
+"""
 
 _HOURS = {"clock +1 h": 1, "clock -1 h": -1}
 IN_HOST = POINTS[:2]
@@ -57,9 +58,9 @@ class Outcome:
     """The result of a cell of the crash matrix.
 
     Attributes:
-        effects: how often the vendor had each effect.
+        effects: the number of times that each effect happened at the vendor.
         states: the states of the entries of the outbox.
-        unsettled: what would settle each payment that is on the list of unknown ones.
+        unsettled: the next step to settle each payment with an unknown outcome.
         words: the last errors of the entries.
     """
 

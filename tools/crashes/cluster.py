@@ -35,7 +35,7 @@ def programs() -> Path | None:
 class Cluster:
     """A PostgreSQL server on a free port; its files are removed at the end.
 
-    The server ends with this process too, even if the process is killed.
+    The server ends when this process ends, even if the process is killed.
 
     Root may not run a server, so root runs it as the user `postgres`.
 

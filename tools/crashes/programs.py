@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tools.crashes.cases import CrashCase
 
 SLOW = 2.0
-"""Seconds that a vendor takes for an answer that is to be waited for: longer than a lease."""
+"""Seconds that a vendor takes for a response that should be waited for: longer than a lease."""
 
 _RETRY = RetryPolicy(max_attempts=12, base_delay=0.2, max_delay=1.0)
 _POLL = 0.1
@@ -145,7 +145,7 @@ class CaseSite:
         case: the call.
         database: the address of the database.
         vendor: the address of the vendor.
-        about: what was prepared for the call.
+        about: the object that was prepared for the call.
     """
 
     case: CrashCase

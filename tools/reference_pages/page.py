@@ -12,8 +12,8 @@ import moorage
 class Page(NamedTuple):
     """A reference page, with its path, its title and the names that it documents.
 
-    A name without a module is one that `moorage` exports; `module:name` is one to import from
-    there, `module:*` is everything public that the module defines, and `module:` the module.
+    A name without a module is exported by `moorage`; `module:name` is a name to import from that
+    module, `module:*` is everything public that the module defines, and `module:` the module.
     """
 
     path: str
