@@ -42,12 +42,12 @@ class CallFinished(Event):
 
     `error` is the name of the error's class, None after a success; `status` the last HTTP status.
     `replayed` means that a repeated key got the stored response, and `cached` that the response
-    came from the cache. `internal` means that the error is this program's own or its machine's, and
-    says nothing about the service. `subject` is the person whose data the call was about. `outcome`
-    is the outcome of this call's own attempts: for a replayed or cached response the vendor did
-    nothing. `error_message` is the error's message and the vendor's message, without secrets.
-    `method` and `route` are as in `AttemptStarted`. `trace_id` is the id of the trace that the call
-    belongs to, from the caller's OpenTelemetry context or from the request's header `traceparent`.
+    came from the cache. `internal` means that the error comes from this program or its machine, not
+    from the service. `subject` is the person whose data the call was about. `outcome` is the
+    outcome of this call's own attempts: for a replayed or cached response the vendor did nothing.
+    `error_message` is the error's message and the vendor's message, without secrets. `method` and
+    `route` are as in `AttemptStarted`. `trace_id` is the id of the trace that the call belongs to,
+    from the caller's OpenTelemetry context or from the request's header `traceparent`.
     """
 
     started_at: datetime
@@ -225,7 +225,7 @@ then status, subject and method, and the header `traceparent` of the request. La
 hears of the attempt, its start, bytes out and bytes in."""
 
 FACTS_OF_SUCCESS: Final = 8
-"""The number of the facts of a success, which tells them from all other facts."""
+"""The number of facts of a success, which distinguishes them from all other facts."""
 
 _OF_A_CALL: Final[dict[str, Callable[[Any], object]]] = {
     "at": lambda facts: facts[0].moment(facts[2]),

@@ -150,7 +150,7 @@ class CircuitChanged(Event):
 
     In the mode `HALF_OPEN`, there is one event for each admitted probe. `circuit` names the circuit
     of the tenant: its service, with `@` and the region if there are several, and with `/` and the
-    endpoint if that has a circuit of its own. `by_hand` is true if a person changed it.
+    endpoint if the endpoint has a separate circuit. `by_hand` is true if a person changed it.
     """
 
     state: CircuitState
@@ -263,7 +263,7 @@ class StorageLost(Event):
 
 @frozen(kw_only=True)
 class StorageRecovered(Event):
-    """A shared store, or one of its nodes, answers again after `duration` seconds."""
+    """A shared store, or one of its nodes, responds again after `duration` seconds."""
 
     node: str = ""
     duration: float
@@ -363,7 +363,7 @@ class ConnectorChecked(Event):
     """A connector's health was checked.
 
     `state` is "healthy", "degraded" or "unavailable". `text` describes the problem if it is not
-    healthy; `duration` is the time that the server took to answer, if it answered.
+    healthy; `duration` is the time that the server took to respond, if it responded.
     """
 
     connector: str

@@ -43,12 +43,12 @@ class Outcome(Enum):
 
     Attributes:
         SUCCESS: the call succeeded, or was answered from the cache or with a stored response.
-        REJECTED: the vendor answered that this request is wrong, such as a declined card.
+        REJECTED: the vendor responded that this request is wrong, such as a declined card.
         FAILED: the call failed, and certainly did nothing or may be repeated.
         UNKNOWN: the effect of the call is not known yet.
         CIRCUIT_OPEN: nothing was sent, because the circuit was open after earlier failures.
         REFUSED: nothing was sent, because of a limit or another rule, yours or the vendor's.
-        ABORTED: the program cancelled the call or failed itself, which says nothing of the vendor.
+        ABORTED: the program cancelled the call or failed itself, which does not concern the vendor.
     """
 
     SUCCESS = "success"
@@ -101,7 +101,7 @@ class Figures:
         success, rejected, failed, unknown, circuit_open, refused, aborted: the number of calls with
             each `Outcome`.
         attempts: the number of attempts to call the vendor.
-        retries: the number of attempts that repeated a failed one.
+        retries: the number of attempts that repeated a failed attempt.
         bytes_out, bytes_in: the bytes of the bodies that were sent and received, as far as their
             sizes were known.
         durations: the durations of calls with at least one attempt, except aborted ones.
@@ -143,9 +143,9 @@ class Figures:
 
     @property
     def availability(self) -> float | None:
-        """The share of calls that the vendor answered with a success or a rejection.
+        """The share of calls to which the vendor responded with a success or a rejection.
 
-        Calls that were refused or aborted on this side do not count; None if no other call is left.
+        Calls that were refused or aborted on this side do not count; None if there is no such call.
         """
         valid = self.valid
         return 1 - self.bad / valid if valid else None
@@ -270,7 +270,7 @@ class FiguresQuery:
     """A query for metrics of calls: every condition must be true.
 
     Attributes:
-        service, operation, tenant: only this series; "" is calls without one.
+        service, operation, tenant: only this series; "" selects calls without one.
         since, until: only windows that start in this time; `until` is excluded.
         window: the length of a window in seconds, or a timedelta: a multiple of a minute. Without
             it there is one window for the whole time.

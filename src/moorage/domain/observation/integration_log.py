@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 class IntegrationStatus(Enum):
     """The outcome of a call as the integration log names it.
 
-    `INTERNAL` is an error of this program or its machine; it says nothing about the service.
+    `INTERNAL` is an error of this program or its machine; such an error does not concern the
+    service.
     """
 
     SUCCESS = "success"
@@ -208,8 +209,8 @@ class LogQuery:
         since, until: the interval of the start; `until` is excluded.
         limit: the maximum number of entries of a page.
         after: the `next` of a page.
-        scan_limit: the maximum number of entries that the log looks through for one page, unless
-            an index answers the query; such a page says so, and its `next` continues there.
+        scan_limit: the maximum number of entries that the log looks through for one page,
+            unless an index can find them; such a page states that, and its `next` continues there.
     """
 
     service: str | None = None
@@ -478,7 +479,7 @@ def status_of(error: str | None, flags: tuple[bool, bool, bool, bool, bool]) -> 
 
 
 def _status_of_base(name: str) -> IntegrationStatus | None:
-    """Return the status for an error class, which is that of its nearest known base class."""
+    """Return the status for an error class, from its nearest base class that has one."""
     kinds: list[type[ConnectorError]] = [ConnectorError]
     while kinds:
         kind = kinds.pop()

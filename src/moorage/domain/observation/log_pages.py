@@ -2,7 +2,8 @@
 
 A log uses an index to answer a query about one of its indexed fields and an interval. For any other
 query it looks through the entries that one indexed field and the interval choose: its window. These
-are `scan_limit` entries at most. A page that ends there says so, and its `next` continues there.
+are `scan_limit` entries at most. A page that ends there states that, and its `next` continues
+there.
 
 `page_of` is the rule, for logs in memory. `read_page` applies it to the rows of a database.
 """
@@ -29,7 +30,7 @@ INDEXED_FIELDS: Final = (
     *("id", "idempotency_key", "trace_id", "subject", "tenant", "operation", "service", "vendor"),
     "status",
 )
-"""The indexed fields of log entries, those with the rarest values first.
+"""The indexed fields of log entries; the fields with the rarest values come first.
 
 The index of `status` has no successes, because most entries are some.
 """

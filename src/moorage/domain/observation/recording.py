@@ -73,7 +73,7 @@ class RecordedMetrics:
         max_rows: the maximum number of figures that wait to be taken.
 
     Attributes:
-        lost: the number of calls that were not counted, because too many figures wait.
+        lost: the number of calls that were not counted, because too many figures were waiting.
         windows: the figures.
     """
 
@@ -173,7 +173,8 @@ class UnstoredMetrics:
     another part.
 
     Args:
-        max_rows: the maximum number of figures; beyond it, those of the oldest windows are lost.
+        max_rows: the maximum number of figures; beyond it, the figures of the oldest windows
+            are lost.
 
     Attributes:
         lost: the number of calls in figures that were lost before they were stored.
@@ -238,7 +239,7 @@ class UnstoredMetrics:
                 del self._windows[minute]
 
     def _shorten(self) -> None:
-        """Drop the oldest metrics if they are too many or too old to store."""
+        """Drop the oldest metrics if there are too many to store, or if they are too old."""
         current_minute = self._current
         number = sum(len(tallies) for _, tallies in self._windows.values())
         for minute in sorted(self._windows):

@@ -211,7 +211,7 @@ class SketchRecorder:
         return Sketch(self._zeros, buckets, self._total, self._shortest, self._longest)
 
     def _count(self, index: int, count: int) -> None:
-        """Increase a bucket's counter; merge buckets that are too far below the highest one."""
+        """Increase a bucket's counter; merge buckets that are too far below the highest bucket."""
         buckets = self._buckets
         if index > self._top:
             self._top = index

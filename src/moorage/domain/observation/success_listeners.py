@@ -36,4 +36,4 @@ class SuccessListeners:
 
 
 NO_LISTENERS = SuccessListeners((), (), (), ())
-"""The listeners of a call that nobody observes while it goes well."""
+"""The listeners of a call without observers, as long as the call succeeds."""

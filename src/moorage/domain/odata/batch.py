@@ -54,7 +54,7 @@ class BatchContent:
         """Return the result of each operation in the batch.
 
         Raises:
-            VendorFailed: the response is not a batch response, or lacks parts though no
+            VendorFailed: the response is not a batch response, or parts are missing although no
                 operation failed.
         """
         parts = _parts(response, response.header("content-type"), response.body)

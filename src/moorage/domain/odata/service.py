@@ -211,7 +211,7 @@ class OData:
         Args:
             entity_set: the name of the entity set.
             data: the entity's properties, as JSON values.
-            minimal: whether the service should answer without the new entity.
+            minimal: whether the service should respond without the new entity.
             name: the name in events, errors and logs; by default "Orders.create".
         """
         path = self._path(entity_set)
@@ -237,7 +237,7 @@ class OData:
             changes: the properties to change, as JSON values.
             etag: the version that the changes were made for; "*" changes any version. An entity
                 that does not exist is never created.
-            minimal: whether the service should answer without the changed entity.
+            minimal: whether the service should respond without the changed entity.
             name: the name in events, errors and logs; by default "Orders.update".
         """
         path = self._path(entity_set) + key_path(key)

@@ -227,7 +227,7 @@ class OpenApi:
 
 
 def _specificity(operation: ApiOperation) -> list[bool]:
-    """Return a sort key that puts specific URL paths before general ones that also match."""
+    """Return a sort key that puts specific URL paths before general paths that also match."""
     return ["{" in part for part in operation.path.split("/")]
 
 

@@ -93,7 +93,7 @@ class DescriptionDifferences:
     Attributes:
         changes: the changes that affect the program.
         compared: the operations that were compared, as methods and paths.
-        undescribed: the requests that neither description has.
+        undescribed: the requests that neither description contains.
     """
 
     changes: tuple[Change, ...]
@@ -105,7 +105,7 @@ def find_drift(old_tree: object, new_tree: object, usage: Usage) -> DescriptionD
     """Return the changes from one description to another that affect a program.
 
     Raises:
-        DescriptionRefused: one of them is not an OpenAPI description of version 2 or 3.
+        DescriptionRefused: one of the descriptions is not an OpenAPI description of version 2 or 3.
     """
     old_description, new_description = _Description(old_tree, "old"), _Description(new_tree, "new")
     changes: dict[Change, None] = {}

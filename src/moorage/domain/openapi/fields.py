@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     Uses = Callable[[str], bool]
 
 _MAX_DEPTH: Final = 12
-"""The largest number of names in a path; no vendor's response is read deeper."""
+"""The largest number of names in a path; no vendor's response is nested deeper."""
 
 _MOST_SCHEMAS: Final = 100_000
-"""The largest number of visits to schemas in an operation; they may lead to each other."""
+"""The largest number of visits to schemas in an operation; schemas may refer to each other."""
 
 _NULL: Final = "null"
 _PLACEHOLDER: Final = re.compile(r"\\\{[^}]*\\\}")
@@ -125,7 +125,7 @@ def matching_operation(
 ) -> DescribedOperation | None:
     """Return the operation of a request; None if it is not described.
 
-    A path matches below each base path, and also if a segment has another number, so that a
+    A path matches below each base path, and also if a number in a segment differs, so that the
     description of another version of the API matches too.
 
     Args:

@@ -173,7 +173,7 @@ def _oauth_scheme(name: str, node: Node) -> SecurityScheme:
 
 
 def alternatives(requirement: Node) -> tuple[frozenset[str], ...] | None:
-    """Return the sets of security schemes, one of which a request needs; None if malformed."""
+    """Return the alternative sets of security schemes for a request; None if malformed."""
     if requirement.value is None:
         return (frozenset(),)
     names = [

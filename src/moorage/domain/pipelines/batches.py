@@ -19,8 +19,8 @@ class BatchLimits:
 
     Attributes:
         records: the largest number of records in a batch.
-        size: the number of bytes of payload at which a batch ends. A larger record is a batch of
-            its own.
+        size: the number of bytes of payload at which a batch ends. A larger record becomes a
+            separate batch.
         wait: the seconds that an incomplete batch waits for further records. By default it does not
             wait.
     """
@@ -42,7 +42,9 @@ class BatchSize(NamedTuple):
     size: int = 0
 
     def fitting(self, sizes: Sequence[int], total: int, limits: BatchLimits) -> int:
-        """Return how many further records fit into the batch; the first record always fits.
+        """Return the number of further records that fit into the batch.
+
+        The first record always fits.
 
         Args:
             sizes: the bytes of the further records, in order.

@@ -51,7 +51,9 @@ def partition_name(partition: int | str | None) -> str:
 
 
 def is_after(offset: Offset | None, position: Offset | None) -> bool:
-    """Return whether a record comes after a stored position; None means the very beginning.
+    """Return whether a record comes after a stored position.
+
+    None means the beginning of the partition.
 
     Raises:
         LocalFailure: the offset is missing, or has another type than the position.

@@ -46,15 +46,17 @@ _RECORD_AT_FAULT: Final = (
     ValueError,
     VendorRejected,
 )
-"""Errors about a record with an unexpected value. A programming mistake raises some of these too,
-for each record; a pipeline stops after many dead letters in a row."""
+"""Errors about a record with an unexpected value. A programming mistake may raise some of these
+errors too, for each record; a pipeline stops after many dead letters in a row.
+"""
 
 
 def verdict(error: Exception, policy: RetryPolicy) -> Verdict:
     """Return the pipeline's reaction to an error of its transform or its sink.
 
     An error about a value, or an error response of the vendor, is the record's fault. Errors that
-    the policy retries are temporary. Other errors, such as a wrong password, are neither.
+    the policy retries are temporary. Other errors, such as a wrong password, belong to neither
+    group.
     """
     if _is_about_value(error):
         return Verdict.DEAD_LETTER

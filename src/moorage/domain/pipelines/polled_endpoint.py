@@ -119,9 +119,10 @@ class PolledEndpoint:
         since: the query parameter for the time from which on records are wanted. The response
             must list them in the order of their times, the oldest first.
         time: the field of a record with the time of its last change, for `since`.
-        time_format: how times are written: iso, seconds or milliseconds since 1970.
-        overlap: seconds before the newest known time from which on records are wanted again,
-            because some become visible late. Records that were delivered already are recognised.
+        time_format: the format of times: iso, seconds or milliseconds since 1970.
+        overlap: seconds before the newest known time; records from this time on are requested
+            again, because some become visible late. Records that were delivered already are
+            recognised.
         start: the first value of `since` or `cursor`; by default the first request has none.
         remember: the largest number of records of one page, or of the overlap, that are recognised.
         interval: seconds between two requests if there was nothing new.
@@ -147,7 +148,7 @@ class PolledEndpoint:
     interval: float = field(default=10.0, converter=plain_seconds, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse options of a polled endpoint that contradict each other."""
+        """Refuse contradictory options of a polled endpoint."""
         for is_wrong, path, problem, remedy in (
             (
                 (self.since is None) != (self.time is None),

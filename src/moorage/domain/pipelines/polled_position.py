@@ -103,7 +103,7 @@ def advance_position(
 
     Raises:
         ConfigurationError: the records are not in the order of their times, or are too many to
-            remember, or the pages lead in a circle.
+            remember, or the pages form a cycle.
     """
     if endpoint.since is None:
         return _advance_by_pages(endpoint, position, page)

@@ -2,7 +2,7 @@
 
 Laws:
 
-1. With "prefix", a record is committed only if it and all before it are settled: the position
+1. With "prefix", a record is committed only if it and all earlier records are settled: the position
    never passes a gap.
 2. Each record is settled at most once.
 3. Records that were admitted before a reset are never committed after it.
@@ -104,7 +104,7 @@ class PartitionProgress:
 
     @property
     def open_runs(self) -> list[PendingRun]:
-        """The runs of records that are not processed yet, in order."""
+        """The batches of consecutive records that are not processed yet, in order."""
         return list(filterfalse(is_done, self._in_order()))
 
     @property
@@ -130,7 +130,10 @@ class PartitionProgress:
             self._pending.update((part.start, part) for part in parts)
 
     def settle(self, runs: Iterable[PendingRun]) -> bool:
-        """Mark runs of records as processed; return False if all of them were processed already."""
+        """Mark batches of consecutive records as processed.
+
+        Return False if all were processed already.
+        """
         settled_runs = list(filterfalse(is_done, runs))
         for run in settled_runs:
             run.is_done = True
@@ -139,9 +142,10 @@ class PartitionProgress:
         return bool(settled_runs)
 
     def take(self) -> list[PendingRun]:
-        """Remove the runs of records that may be committed now, and return them.
+        """Remove the batches of records that may be committed now, and return them.
 
-        Runs of a prefix are in their order, other runs in the order in which they were settled.
+        With "prefix", batches are returned in their order, otherwise in the order in which they
+        were settled.
         """
         settled_runs, self._settled = self._settled, []
         if self._is_prefix:
@@ -155,7 +159,7 @@ class PartitionProgress:
         return settled_runs
 
     def reset(self) -> list[PendingRun]:
-        """Remove and return all runs of records, because the source will deliver them again.
+        """Remove and return all batches of records, because the source will deliver them again.
 
         The partition was revoked, or its deliveries are void.
         """

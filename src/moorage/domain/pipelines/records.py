@@ -116,8 +116,8 @@ class SinkRecord(SourceRecord):
         topic: the topic, stream, queue or file that it was read from.
         partition: the number or the name of the topic's partition; None if it has none.
         producer: the name of the producer, if the broker states it.
-        deliveries: the number of the record's deliveries that the broker knows of, including this
-            one; 1 for the first time.
+        deliveries: the number of the record's deliveries as the broker counts them, including
+            this one; 1 for the first time.
     """
 
     topic: str = attrs.field(kw_only=True)
@@ -251,8 +251,8 @@ def checked_records(payloads: Sequence[bytes], **columns: Iterable[Any]) -> list
 class LazyRecords(Sequence[SinkRecord]):
     """Records that are made from a broker's messages when one of them is first accessed.
 
-    All records are then made together, which is faster than one after the other. A slice makes only
-    its own records, unless the records of the whole sequence exist already.
+    All records are then made together, which is faster than making them one by one. A slice makes
+    only its own records, unless the records of the whole sequence exist already.
 
     Attributes:
         messages: the messages.
@@ -330,7 +330,7 @@ class RecordBatch(Sequence[SinkRecord]):
     A pipeline need not look at each of these records.
 
     Args:
-        runs: the records, in runs of one partition each.
+        runs: the records, in batches of one partition each.
 
     Attributes:
         runs: the records, as passed.
@@ -358,7 +358,7 @@ class RecordBatch(Sequence[SinkRecord]):
 
 
 def runs_of(records: Sequence[SinkRecord]) -> Sequence[RecordRun]:
-    """Split records into runs of successive records from the same partition."""
+    """Split records into batches of consecutive records from the same partition."""
     if isinstance(records, RecordBatch):
         return records.runs
     runs = ((place, list(run)) for place, run in groupby(records, _TOPIC_AND_PARTITION))

@@ -24,7 +24,7 @@ class Order(Enum):
     """The groups in which a pipeline keeps the order of records: by key or by partition."""
 
     KEY = "key"
-    """Records with the same key; those without a key may be processed concurrently."""
+    """Records with the same key; records without a key may be processed concurrently."""
 
     PARTITION = "partition"
     """Records of the same partition."""
@@ -78,7 +78,7 @@ class PipelineConfig:
         dead_letters_in_a_row: the number of dead letters without a success after which the pipeline
             stops, because the program is then more likely at fault than the records.
         poll_wait: the seconds that the source waits for a record.
-        drain: the seconds in which batches under way may end when the pipeline stops.
+        drain: the seconds that batches in progress get to end when the pipeline stops.
         measure_every: the seconds between two measurements of how many records wait in the source,
             if the source can report it.
     """
@@ -155,7 +155,10 @@ class PipelineStatistics:
     last_error: str | None = None
 
     def plus(self, other: PipelineStatistics) -> PipelineStatistics:
-        """Return the sum of two statistics; state, lag and last error are those of the first."""
+        """Return the sum of two statistics.
+
+        State, lag and last error are taken from the first report.
+        """
         sums = {name: getattr(self, name) + getattr(other, name) for name in _NUMBERS}
         return evolve(self, **sums)
 
@@ -185,7 +188,7 @@ class PipelineReport:
     """The report on the end of a pipeline's run.
 
     Attributes:
-        is_clean: True if each batch under way ended in time. Otherwise some batches were cut off;
+        is_clean: True if each batch in progress ended in time. Otherwise some batches were cut off;
             their records are delivered again.
         statistics: the statistics of the pipeline.
     """

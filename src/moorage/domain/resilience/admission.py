@@ -4,7 +4,7 @@ An attempt that a limit refuses takes no probe lease, and an attempt
 that the circuit refuses takes no token. One admission command per plan serves every call; only a
 retry, a probe and a call with an idempotency claim need a command of their own.
 
-The fast path (circuit closed, empty queue, tokens available) must give exactly the same answers as
+The fast path (circuit closed, empty queue, tokens available) must give exactly the same results as
 the full rule.
 """
 
@@ -67,7 +67,7 @@ def refusal_by_open_circuit(
 ) -> Admitted | None:
     """Return the rejection if the circuit is open; None if the full rule has to decide.
 
-    A state of long ago, or one of a time that is to come, has to be brought to the present.
+    A state from long ago, or from a future time, must first be converted to the present.
     """
     if circuit is None:
         return None
@@ -192,7 +192,7 @@ class Admission:
     that the attempt may take, both in microseconds. `token` is this caller's own number, needed
     only for a probe. `claim` has the key and the fencing number of the idempotency claim that is
     about to be sent, and its target. A grant that waits can always be given back; with `ticketed`,
-    an immediate grant can be given back too.
+    an immediate grant can also be given back.
     """
 
     __slots__ = (
@@ -326,7 +326,7 @@ class Admission:
         return (circuit_state, *new_states), (GO, 0, (circuit_state[3], circuit_state[5], 0), ())
 
     def decide(self, states: States, now: int) -> tuple[States, Admitted]:
-        """Return the answer by the full rule; the fast path in `apply` returns an equal answer."""
+        """Return the result by the full rule; the fast path in `apply` returns an equal result."""
         gates = self.gates
         limits_start = 1 if gates.circuit else 0
         next_index = limits_start + len(gates.limits)
@@ -508,4 +508,4 @@ _SHORT_CUTS: Final = {
     (False, True): _LimitAdmission,
     (False, False): Admission,
 }
-"""The admission class for a plan, by whether it has a circuit and whether it has a limit."""
+"""The fast admission class for a plan, by whether it has a circuit and whether it has a limit."""

@@ -25,23 +25,25 @@ end, after, highest, lowest, spent, live, idle)`: the level is `before` at the t
 before its first grant, and `after` at the time `end`, just after its last; `highest` is the highest
 level before any but its first grant, `lowest` the lowest after any; the others are explained below.
 Times in runs are less `shift`, so that a pause moves them all. If no caller gave up, the whole
-queue is one run; a caller that leaves from its middle cuts it in two, with a gap between. A
-newcomer takes the first gap that has what it costs and from which every later run still gets what
-it needs; behind the last run is a gap without end. A gap whose time passes unused leaves its tokens
+queue is one run; a caller that leaves from its middle cuts it in two, with a gap between. A new
+grant is placed in the first gap that has enough tokens for it and still leaves enough for every
+later run; behind the last run is a gap without end. A gap whose time passes unused leaves its
+tokens
 to the runs behind
 it: a run that begins with more than `before` has so much to spare throughout, as far as it never
-overflows (`highest`). What a newcomer takes of that at once counts as taken at `begin`, though it
-took up room until now: that is `spent`. The levels of a run stay as they were when its grants were
+overflows (`highest`). The tokens that a new grant takes of that immediately count as taken at
+`begin`, although they filled the bucket until now: their number is `spent`. The levels of a run
+stay as they were when its grants were
 made, so a ticket can be found by them.
 
-A run continues the one before it if both are levels of one line; then `after` of the one, refilled,
-is never below `before` of the other. Where it is equal there is no gap, and the two become one.
-`highest` and `spent` may belong to different times, and then promise less than there is; but what
-is left after a run is never below zero.
-There are at most 300 runs. If there would be more, two become one that is not cut any more: it
-counts the tokens that its grants are still `live` with, to vanish with the last of them, and those
-that lie `idle` in it, which are there for others at its end. It is the two of the later half that
-hide the fewest tokens so: one run with many would delay newcomers until it ends.
+A run continues the run before it if the levels of both lie on one line; then `after` of the one,
+refilled, is never below `before` of the other. Where they are equal there is no gap, and the two
+runs are merged. `highest` and `spent` may belong to different times, and then promise less than
+there is; but what is left after a run is never below zero. There are at most 300 runs. Beyond that
+number, two runs are merged into one that is never split again: it counts the tokens that its grants
+are still `live` with, to vanish with the last of them, and those that lie `idle` in it, which are
+there for others at its end. The two runs are chosen from the later half so that the fewest tokens
+are hidden: a run that hides many would delay new grants until it ends.
 
 A caller that is late for its own grant when a pause begins goes at the end of the pause: by its
 grant time it could have gone long before, so the vendor sees no more than law 1 allows over t and
@@ -359,7 +361,7 @@ class TokenBucket:
         return at, min(self.room, available), available > self.room
 
     def _needed_levels(self, runs: Runs) -> list[int]:
-        """Return for each run of grants the tokens that must be left at its start."""
+        """Return, for each run of grants, the tokens that must be left at its start."""
         needs: list[int] = []
         needed_tokens = later_need = 0
         for run_begin, level_before, end, level_after, _, lowest, _, _, idle_tokens in reversed(

@@ -255,8 +255,8 @@ _SEVERITY: Final = (
 def joint_state(circuits: Sequence[CircuitBreakerState]) -> CircuitBreakerState:
     """Return one joint state for circuits that share the calls of a service.
 
-    It has the most severe mode of any of them, and the earliest time at which a circuit of this
-    mode lets a probe through. Counts are sums, except for consecutive failures and openings, which
+    It has the most severe mode of all the circuits, and the earliest time at which a circuit in
+    this mode admits a probe. Counts are sums, except for consecutive failures and openings, which
     are the largest of any circuit.
     """
     state = min((circuit.state for circuit in circuits), key=_SEVERITY.index)
@@ -407,7 +407,7 @@ class CircuitRule:
         return circuit, (generation, 0, token), 0, False
 
     def confirm(self, circuit: Circuit, permit: Permit, wait: int) -> tuple[Circuit, int]:
-        """Return how many microseconds a call must wait again after its first wait has ended.
+        """Return the microseconds that a call must wait again after its first wait has ended.
 
         The wait is 0 if the call may be sent now. The lease of a probe that must wait again is
         extended by `wait`.
@@ -699,7 +699,7 @@ def _packed_slots(slots: Iterable[tuple[Any, ...]]) -> bytes:
 
 
 def _lifetime(keep_for: int, seen: int, record: Record) -> int:
-    """Return how long to store a state, in microseconds: at least until its last lease ends."""
+    """Return the microseconds for which to store a state: at least until its last lease ends."""
     return max((keep_for, *(end - seen for _, end, _ in record.leases)))
 
 

@@ -129,7 +129,7 @@ def is_json_as_promised(request: Request, response: Response) -> bool:
 def _is_balanced(body: bytes) -> bool:
     """Return whether a body is UTF-8 and closes as many brackets as it opens.
 
-    Brackets in strings count too, so a JSON body need not be balanced.
+    Brackets in strings count too, so a valid JSON body may be unbalanced.
     """
     if body.count(b"{") != body.count(b"}") or body.count(b"[") != body.count(b"]"):
         return False

@@ -1,6 +1,6 @@
 """The commands on the stored states of a call's protections, except for its admission.
 
-A caller confirms or gives back what an admission granted, and reports how the attempt ended.
+A caller confirms or gives back the grants of an admission, and reports the result of the attempt.
 Vendors and operators pause and resume limits, and operators set circuits.
 """
 
@@ -100,7 +100,7 @@ def return_unused(
 
 
 def return_unclaimed(command: Command[Any], answer: Any) -> tuple[Report | GiveBack, ...]:
-    """Return the commands that return tokens and slots of a command whose caller has left."""
+    """Return the commands that give back tokens and slots of a command whose caller has left."""
     return return_unused(command.gates, answer) if isinstance(command, Admission) else ()
 
 
@@ -148,7 +148,7 @@ class Resume:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, int]:
-        """Return the states without pauses, and the microseconds that the longest had left."""
+        """Return the states without pauses, and the remaining microseconds of the longest pause."""
         limits = self.gates.limits
         presents = [rule.present(state, now) for rule, state in zip(limits, states, strict=True)]
         remaining_pause = max(

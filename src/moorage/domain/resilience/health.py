@@ -31,10 +31,10 @@ from moorage.errors import (
 )
 
 SICK = (ConnectionFailed, VendorFailed, OutcomeUnknown)
-"""Errors of a service that was unreachable, failed, or did not answer."""
+"""Errors of a service that was unreachable, failed, or did not respond."""
 
 REFUSED = (VendorRejected, AuthenticationFailed)
-"""Errors of a service that answered with a refusal."""
+"""Errors of a service that responded with a refusal."""
 
 _HEALTHY: Final = (*REFUSED, TransactionConflict)
 """Errors of a healthy service; a conflict between transactions is no outage of the database."""
@@ -91,8 +91,8 @@ def is_internal(error: Exception) -> bool:
 def health(error: Exception) -> Outcome:
     """Return the outcome that a circuit counts for a call that ended with `error`.
 
-    A service that refuses a request (4xx, or a limit of its own) is healthy. Errors of this program
-    and its machine say nothing about the service; any other foreign exception counts as a failure.
+    A service that refuses a request (4xx, or its own limit) is healthy. Errors of this program and
+    its machine do not concern the service; any other foreign exception counts as a failure.
     """
     if isinstance(error, UNASKED) or is_internal(error):
         return Outcome.NEUTRAL

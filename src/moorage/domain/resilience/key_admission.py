@@ -1,9 +1,9 @@
 """One command that claims an idempotency key and admits the first attempt of its call.
 
-A store in the memory of this process answers immediately, so a caller has nothing to do between its
+A store in the memory of this process replies immediately, so a caller has nothing to do between its
 claim and the admission of its first attempt. This command decides the two usual cases as `Claim`
 and `Admission` would decide them one after another at the same moment: a new key whose attempt
-every gate admits at once, and a key with a stored answer. In every other case it changes nothing,
+every gate admits at once, and a key with a stored result. In every other case it changes nothing,
 and the caller continues with the two commands themselves.
 """
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 KeyAdmitted: TypeAlias = "tuple[int, Admitted, Any]"
 """The fencing number of a claim that is marked as sent, and the admission of its first attempt; or
-0, no admission, and the answer that is stored under the key."""
+0, no admission, and the result that is stored under the key.
+"""
 
 
 class KeyAdmission:

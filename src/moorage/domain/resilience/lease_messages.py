@@ -1,9 +1,9 @@
 """Messages between a broker of rate-limit tokens and its machine's processes, as JSON lines.
 
 A process asks with `{"id": 7, "within": 20000, "limits": [[key, n, price, burst, cost], …]}`, and
-gives up with `{"id": 7, "leave": true}`. The broker answers with `{"id": 7, "granted": true}`,
+gives up with `{"id": 7, "leave": true}`. The broker replies with `{"id": 7, "granted": true}`,
 `{"id": 7, "wait": 1000}` for a refusal, or `{"id": 7, "store": true}` if the process must use the
-store itself. It answers a line that it cannot read with `{"error": "…"}`, and disconnects.
+store itself. It replies to an unreadable line with `{"error": "…"}`, and disconnects.
 
 A message contains only names of limits and numbers. A broker changes no state but limits: it
 refuses keys of any other kind, such as claims.
@@ -72,8 +72,8 @@ class Reply(NamedTuple):
 def kind_of(command: object, services: Iterable[str]) -> AdmissionKind | None:
     """Return the kind of admission that a broker can decide; None for any other command.
 
-    It has only limits, of one of these services: no circuit, retry budget or claim, no calendar
-    quota, and no grant that may have to be given back.
+    Such a command has only limits of one of these services: no circuit, retry budget or claim, no
+    calendar quota, and no grant that may have to be given back.
     """
     if not isinstance(command, Admission):
         return None
@@ -103,7 +103,10 @@ def most_at_once(kind: AdmissionKind) -> int:
 
 
 def question_end(kind: AdmissionKind) -> bytes:
-    """Return the last bytes of each request of a kind; `question_start` makes the first ones."""
+    """Return the last bytes of each request of a kind.
+
+    `question_start` returns the bytes before it.
+    """
     return b'"limits":' + encode_json(kind) + b"}\n"
 
 

@@ -1,7 +1,7 @@
 """The ledger of a call: the effects that the call's attempts may have had at the vendor.
 
 The ledger decides whether a request may be sent elsewhere, whether a key is free again, and whether
-an error says that nothing was done. Its laws:
+an error may state that nothing was done. Its laws:
 
 1. An attempt counts as possibly processed from the moment it leaves, until a proof of the contrary.
 2. Such a proof concerns the current attempt only. Possible effects of earlier attempts stay.
@@ -25,7 +25,7 @@ class AttemptEffect(enum.IntEnum):
     NOT_LEFT = 0
     """The attempt has not been sent."""
     UNSENT = 1
-    """The attempt was sent, and certainly no byte of it reached the vendor."""
+    """The attempt failed before any byte reached the vendor."""
     DISPROVED = 2
     """The attempt was sent, and the vendor certainly did nothing."""
     POSSIBLE = 3

@@ -1,9 +1,9 @@
 """The in-memory replacement of a shared store while it, a node or a state is unavailable.
 
-Limits and circuits continue in the memory of each process, because an outage of our own store must
-not stop the calls to every vendor. A limit may be configured otherwise: its calls are refused, or
-each process continues with a share of it. State that must survive a crash is not replaced, because
-a key that is claimed in one process's memory has no effect on other processes.
+Limits and circuits continue in the memory of each process, because an outage of the program's own
+store must not stop the calls to every vendor. A limit may be configured differently: its calls are
+refused, or each process continues with a share of it. State that must survive a crash is not
+replaced, because a key that is claimed in one process's memory has no effect on other processes.
 
 Laws:
 
@@ -76,7 +76,7 @@ def extended_outage(
 
 
 def patience(command: Command[Any], timeout: float | None) -> float | None:
-    """Return how many seconds to wait for the store; None means without a limit.
+    """Return the seconds to wait for the store; None means without a limit.
 
     For a command that can continue without the store, a quarter of the time is left for the call
     itself.
@@ -93,10 +93,10 @@ def patience(command: Command[Any], timeout: float | None) -> float | None:
 def is_slow(waited: int, bound: float | None, silent: int | None) -> bool:
     """Return whether a store that did not respond before the deadline is only slow.
 
-    A slow store has recently answered another caller. `waited` is the time that this caller waited,
-    and `silent` the time since the last answer, both in nanoseconds; `silent` is None if there was
-    no answer yet. `bound` is the time in seconds that the caller could wait; an error before that
-    time means that the store is unreachable.
+    A slow store has recently replied to another caller. `waited` is the time that this caller
+    waited, and `silent` the time since the last reply, both in nanoseconds; `silent` is None if
+    there was no reply yet. `bound` is the time in seconds that the caller could wait; an error
+    before that time means that the store is unreachable.
     """
     if bound is None or silent is None or waited < bound * 1e9 * _NEARLY:
         return False
@@ -139,7 +139,7 @@ _GOING_ON: Final = (Admission, Confirm, GiveBack, Pause, ReadCircuit, Report)
 
 
 def needs_no_store(command: Command[Any]) -> bool:
-    """Return whether this process can answer a command without the store."""
+    """Return whether this process can execute a command without the store."""
     if not isinstance(command, _GOING_ON) or command.durable:
         return False
     return not isinstance(command, Admission) or command.gates.grants_alone
@@ -174,7 +174,8 @@ def substitute(key: str) -> str:
 def has_substitute(command: Command[Any], key: str) -> bool:
     """Return whether a command can use a replacement for the unreadable state under `key`.
 
-    A claim may not: an effect that was done under one key would be done again under the other one.
+    A claim has no substitute: an effect that was done under one key would be done again under the
+    other.
     """
     if not isinstance(command, _GOING_ON) or key not in command.keys:
         return False
@@ -182,7 +183,7 @@ def has_substitute(command: Command[Any], key: str) -> bool:
 
 
 def with_other_keys(command: Command[Any], substitutes: Mapping[str, str]) -> Command[Any]:
-    """Return the same command with other keys, such as those of replacement states."""
+    """Return the same command with other keys, such as the keys of substitute states."""
     copied_command: Any = copy(command)
     copied_command.keys = tuple(substitutes.get(key, key) for key in command.keys)
     return copied_command  # type: ignore[no-any-return]  # a copy of it

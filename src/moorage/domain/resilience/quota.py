@@ -8,8 +8,8 @@ that gives up makes room in the period that it waited for.
 A state is `(seen, keep_for, at, used, frozen_until, shift, later)`: `used` calls were granted in
 the period of `at`. `frozen_until` is the end of a pause, `shift` the time by which a clock step has
 moved the other times. `later` has `(begin, used)` for each period that has queued calls, and for
-those before it. It has at most 100; a period that is missing before the last of them counts as
-full. Store times count from the Unix epoch, so they have a calendar.
+those before it. It has at most 100; an omitted period before the last of these counts as full.
+Store times count from the Unix epoch, so they have a calendar.
 """
 
 from __future__ import annotations
@@ -242,7 +242,10 @@ class CalendarQuota:
         return self.burst if later and begin < later[-1][0] else 0
 
     def _counts_from(self, later: Iterable[tuple[int, int]], earliest: int) -> Later:
-        """Return the call counts of periods from `earliest` on; the first includes earlier ones."""
+        """Return the call counts of periods from `earliest` on.
+
+        The first count includes earlier periods.
+        """
         counts: dict[int, int] = {}
         for period_start, used_calls in later:
             period_start = self.period(max(period_start, earliest))[0]  # noqa: PLW2901 - the begin of its period

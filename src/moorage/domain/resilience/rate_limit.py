@@ -49,7 +49,7 @@ WithoutStore: TypeAlias = 'float | Fraction | Literal["refuse"]'
 
 
 MOST_PARTS: Final = 256
-"""The largest number of parts of a limit; an operator's command visits each of them."""
+"""The largest number of parts of a limit; an operator's command visits each part."""
 
 REFUSE: Final = "refuse"
 """The value that refuses all calls while the shared store is unavailable."""
@@ -177,8 +177,8 @@ class RateLimitConfig:
         """Return a limit of `rate` calls a second; a burst has `rate` calls by default.
 
         Up to `burst + rate` calls may fall into one second: the burst of an idle limit, and the
-        tokens that it gains meanwhile. With `burst=1` the calls are spaced evenly, and never more
-        than `rate + 1` fall into one second.
+        tokens that are added in that second. With `burst=1` the calls are spaced evenly, and never
+        more than `rate + 1` fall into one second.
 
         Args:
             rate: calls a second over time.

@@ -1,4 +1,4 @@
-"""The decision whether to retry a call, and how long to wait first.
+"""The decision whether to retry a call, and after which delay.
 
 Laws:
 
@@ -205,9 +205,10 @@ def decide(
 ) -> RetryAfterDelay | StopRetrying:
     """Decide whether to retry after the attempt with number `attempt` ended with `error`.
 
-    `repeatable` means that sending twice has the effect of sending once; `retry_after` is the wait
-    that the vendor asked for; `remaining` is the rest of the deadline; `previous` is the last delay
-    and `draw` a random number in [0, 1). `at_once` means that the policy's own delay is not needed.
+    `repeatable` means that sending twice has the same effect as sending once; `retry_after` is the
+    wait that the vendor asked for; `remaining` is the rest of the deadline; `previous` is the last
+    delay and `draw` a random number in [0, 1). `at_once` means that the policy's own delay is not
+    needed.
     """
     if not policy.retries(error):
         return StopRetrying("final", retry_after)
@@ -226,7 +227,7 @@ def decide(
 
 
 def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) -> float:
-    """Return the seconds between attempt number `attempt` and the next one."""
+    """Return the seconds between attempt number `attempt` and the next attempt."""
     max_delay = policy.max_delay
     if policy.backoff is Backoff.DECORRELATED:
         shortest_delay = min(policy.base_delay, max_delay)

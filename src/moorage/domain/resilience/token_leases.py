@@ -6,9 +6,9 @@ functions that return the next state and the broker's next action.
 
 Laws:
 
-1. A token is handed out once, to a call that waits when the store's answer arrives, or within
-   `LEASE` after the request for it was sent. So over every span of t seconds the brokers of any
-   number of machines hand out at most burst + rate · (t + `LEASE` + D) tokens, where D is the
+1. A token is handed out once: to a call that waits when the store's reply arrives, or within
+   `LEASE` after the request for the token was sent. So over every span of t seconds the brokers of
+   any number of machines hand out at most burst + rate · (t + `LEASE` + D) tokens, where D is the
    longest delay of an answer.
 2. A broker sends one request at a time, and one in each `LEASE` at most.
 3. Tokens are taken in advance only while the limit has some to spare: a quarter more than were

@@ -2,8 +2,8 @@
 
 The headers are untrusted text: a hint that cannot be parsed is None, never an error, and no wait is
 longer than a hundred years. Times are compared with the vendor's own `Date` if it sends one, so
-that our clock does not matter. A number of 10^8 or more is a Unix timestamp; as a duration it would
-be three years.
+that a wrong clock of this machine has no influence. A number of 10^8 or more is a Unix timestamp;
+as a duration it would be three years.
 
 `capped` limits the pause that a hint can impose on all callers.
 """
@@ -47,7 +47,7 @@ class RateHint:
 
     Attributes:
         limit: calls per window.
-        remaining: calls left in this window.
+        remaining: number of calls still allowed in this window.
         reset_after: seconds until the window ends.
     """
 

@@ -31,7 +31,7 @@ def avro_incompatibilities(
     """Return why a reader's Avro schema cannot read a writer's data; empty if it can.
 
     Raises:
-        InvalidData: one of them is not an Avro schema.
+        InvalidData: one of the schemas is not an Avro schema.
     """
     resolution = _Resolution(set())
     return tuple(resolution.compare(avro_type(reader), avro_type(writer), ""))

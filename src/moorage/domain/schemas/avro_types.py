@@ -155,7 +155,7 @@ def _is_empty(node: AvroType, results: dict[int, bool]) -> bool:
 
 
 def _empty_values(node: AvroType, counts: dict[int, int]) -> int:
-    """Return how many values in data of an Avro type may take up no bytes."""
+    """Return the number of values in data of an Avro type that may take up no bytes."""
     if id(node) not in counts:
         counts[id(node)] = 0
         if node.kind == "record" and node.fields:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 _ACCEPT: Final = f"{CONTENT_TYPE}, application/json; q=0.9"
 _SERIALIZED: Final = {"format": "serialized"}
-"""Asks for descriptors in place of the text of a .proto file; other formats know no such one."""
+"""Asks for descriptors in place of the text of a .proto file; other formats have no such form."""
 
 _TYPES: Final = {"AVRO": SchemaFormat.AVRO, "JSON": SchemaFormat.JSON} | {
     "PROTOBUF": SchemaFormat.PROTOBUF
@@ -133,7 +133,7 @@ def _quote(subject: str) -> str:
 
 
 def _failure(response: Response) -> ConnectorError | None:
-    """Return the error in a schema registry's response; None if only the status tells it."""
+    """Return the error in a schema registry's response; None if only the status reports it."""
     try:
         body = response.json()
     except InvalidData:

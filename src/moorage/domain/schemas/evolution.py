@@ -88,7 +88,7 @@ def read_incompatibilities(
         writer: the schema with which the data were written.
 
     Raises:
-        InvalidData: one of them is not a schema of its format.
+        InvalidData: one of the schemas is not valid in its format.
     """
     if reader.schema.format is not writer.schema.format:
         formats = f"{reader.schema.format.value} and {writer.schema.format.value}"
@@ -116,7 +116,7 @@ def incompatibilities(
 
     Raises:
         ConfigurationError: there is no such compatibility mode.
-        InvalidData: one of them is not a schema of its format.
+        InvalidData: one of the schemas is not valid in its format.
     """
     mode = compatibility_of(compatibility)
     results: dict[Incompatibility, None] = {}

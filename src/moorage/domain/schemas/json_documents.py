@@ -18,7 +18,7 @@ _MOST_REFERENCES: Final = 100
 """The maximum number of references that are followed to one part."""
 
 _ANNOTATIONS: Final = frozenset({"$comment", "default", "description", "examples", "title"})
-"""Keywords that may stand beside a reference, because they are not rules."""
+"""Keywords that may be next to a reference, because they are not rules."""
 
 
 @frozen
@@ -38,7 +38,7 @@ class JsonDocuments:
         """Return the documents of a schema.
 
         Raises:
-            InvalidData: one of them is not JSON, or not a schema.
+            InvalidData: one of the documents is not JSON, or not a schema.
         """
         other_documents = {name: json_schema(part.text) for name, part in complete.parts}
         return cls(json_schema(complete.schema.text), other_documents)

@@ -47,7 +47,7 @@ _UNJUDGED: Final = frozenset({
 
 
 _NARROWING_RULES: Final = _UNJUDGED | _EQUAL_RULES | {"allOf", "const", "enum"}
-"""Rules that may keep a writer from writing what its other rules allow."""
+"""Rules that may forbid a writer what its other rules allow."""
 
 
 _DEPENDENT_RULES: Final = (
@@ -61,8 +61,9 @@ _DEPENDENT_RULES: Final = (
 """Rules whose meaning depends on each other, so that they are taken from one part of a schema."""
 
 _MOST_COMPARISONS: Final = 20_000
-"""The number of pairs of parts that are compared at most. Parts that refer to each other through
-alternatives could make them countless."""
+"""The number of pairs of parts that are compared at most. Without a limit, parts that refer to each
+other through alternatives could need endless comparisons.
+"""
 
 _NAMES: Final[dict[type, str]] = {
     bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object",
@@ -91,7 +92,7 @@ def json_incompatibilities(
     """Return the reasons why a JSON Schema may refuse documents of another one.
 
     Raises:
-        InvalidData: one of them is not JSON, or not a schema.
+        InvalidData: one of the documents is not JSON, or not a schema.
     """
     readers, writers = JsonDocuments.of(reader), JsonDocuments.of(writer)
     try:
@@ -120,7 +121,7 @@ class _ComparisonState:
     Attributes:
         unfit: the pairs of parts that do not fit. A pair that does not fit even under the
             assumption that other pairs fit never fits.
-        left: yields once for each comparison that may still be made.
+        left: yields once for each remaining comparison.
     """
 
     def __init__(self) -> None:

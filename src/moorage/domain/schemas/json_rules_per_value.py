@@ -50,7 +50,7 @@ def rules_per_value(documents: Sequence[tuple[str, Any]]) -> int:
 
 
 def applied_parts(documents: Sequence[tuple[str, Any]]) -> _Applied | None:
-    """Return the parts that apply to the same value as each part; None if they are too many.
+    """Return the parts that apply to the same value as each part; None if there are too many.
 
     The parts of a schema are known by `id`. Each list holds alternatives, of which one applies.
 
@@ -145,7 +145,7 @@ def _part_at(base: Any, pointer: str) -> _Part | None:
 
 
 def _parts_applied(part: _Part, targets: Mapping[str, list[_Part]]) -> list[list[_Part]]:
-    """Return the schema parts that apply to a part's value too; of each list, one applies."""
+    """Return the schema parts that also apply to the value of a part; of each list, one applies."""
     other_parts: list[Any] = [part[keyword] for keyword in _SINGLE_PARTS if keyword in part]
     for keyword in _ALTERNATIVES:
         branches = part.get(keyword)

@@ -31,7 +31,7 @@ def protobuf_incompatibilities(
     """Return the reasons why a Protobuf schema may lose values that another one wrote.
 
     Raises:
-        InvalidData: one of them has no compiled descriptors.
+        InvalidData: one of the schemas has no compiled descriptors.
     """
     comparison = _Comparison(ProtobufFiles.of(reader), ProtobufFiles.of(writer))
     return tuple(comparison.incompatibilities())

@@ -35,7 +35,7 @@ class ProtobufField:
         type_name: the full name of its message or enumeration.
         is_repeated: whether it is repeated.
         is_required: whether it is required.
-        oneof: the number of its `oneof`, within the message; None if it is not in one.
+        oneof: the number of its `oneof`, within the message; None if the field is in no `oneof`.
     """
 
     name: str

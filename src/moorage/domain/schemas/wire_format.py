@@ -1,8 +1,8 @@
 """The wire format of Confluent: the id of a schema before a record's data.
 
-A record begins with a zero byte and the id in four bytes, most significant first. In Protobuf the
-place of the message in its file follows: the number of the message, and the number of each nested
-message on the way.
+A record begins with a zero byte and the id in four bytes, most significant first. In Protobuf, the
+position of the message in its file follows: the number of the message, and the number of each
+nested message on the path to it.
 
 Laws:
 

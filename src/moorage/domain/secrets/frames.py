@@ -148,7 +148,7 @@ def _accepts_arguments(
 ) -> bool:
     """Return whether all arguments are present and known, so that one has a wrong value.
 
-    A function that passes on arguments of any name does not know which of them are unknown.
+    For a function that passes on arguments of any name, unknown arguments cannot be recognised.
     """
     expected = signature(build)
     if any(item.kind is item.VAR_KEYWORD for item in expected.parameters.values()):

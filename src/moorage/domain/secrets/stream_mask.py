@@ -16,7 +16,8 @@ Laws:
 
 Secrets are looked for by machine words. A form of at least `7 + n` bytes covers a word of 8 bytes
 whose position is a multiple of n, wherever it is; so only every n-th byte is the start of a word to
-compare. Each known word leads to the forms that contain it, which are compared as a whole.
+compare. Each known word leads to the forms of secrets that contain it, which are compared as a
+whole.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _ESCAPES: Final = ("%", "\\x", "\\u00")
 """The beginnings of escapes that name a byte by two hexadecimal digits."""
 _BLOCK: Final = 256 * 1024
 _GROUP: Final = 256
-"""The number of words that are compared at once before each of them is."""
+"""The number of words that are compared at once before they are compared individually."""
 
 _LONG_WORD: Final = 8
 _SHORT_WORD: Final = 4
@@ -60,7 +61,7 @@ class StreamMask:
     """Masks secrets in one stream of bytes, part by part.
 
     Args:
-        secrets: the secrets; those of fewer than four bytes are not looked for.
+        secrets: the secrets; secrets of fewer than four bytes are not searched.
     """
 
     def __init__(self, secrets: Iterable[bytes]) -> None:

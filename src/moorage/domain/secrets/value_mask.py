@@ -1,4 +1,4 @@
-"""Masking by value: known secrets are found in any text, in whatever encoding.
+"""Masking by value: known secrets are found in any text, in any encoding.
 
 A vendor may echo a secret unchanged, percent-encoded once or twice, with escapes of JSON, XML or
 HTML, in Base64 at any offset of a longer text, in hexadecimal digits, in other capitals, broken
@@ -69,7 +69,7 @@ class _EncodedSecret(NamedTuple):
 
     `partly`: a long part of the encoding is enough for a match. `encoded`: it is Base64 or
     hexadecimal, so adjoining characters belong to it. `blocks`: the parts that are searched, each
-    after its position in `text`: all of it, or short ones if a part is enough.
+    after its position in `text`: the whole text, or short parts if a part is enough.
     """
 
     text: bytes
@@ -159,7 +159,7 @@ class _Neighbourhood:
     def match(self, text: bytes, at: int) -> tuple[int, int] | None:
         """Return the part of a text, around the block at a position, that matches a secret.
 
-        The result is None if too little matches for a secret.
+        The result is None if the matching part is too short.
         """
         afters, befores = self._sorted_parts
         end = at + len(self._block)
@@ -221,7 +221,10 @@ class _Needles:
         self._short_grams = frozenset(_number(block) for block in self._short_blocks)
 
     def may_be_in(self, text: bytes) -> bool:
-        """Return whether a text may contain a secret; False means that it certainly does not."""
+        """Return whether a text may contain a secret.
+
+        False means that the text certainly contains none.
+        """
         if not self._grams.isdisjoint(_numbers(text)):
             return True
         if len(self._short_blocks) <= _FEW_BLOCKS:
@@ -504,8 +507,9 @@ def _numbers(text: bytes, shift: int = 0) -> memoryview[int]:
 def _telling_parts(before: bytes, block: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield the bytes around a secret's block that are enough to confirm a match.
 
-    Together with the block they are twelve bytes of the secret, all of it, or its first or last
-    bytes that are not only letters. Four bytes on one side are always enough, and are left out.
+    Together with the block they are twelve bytes of the secret, the whole secret, or its first or
+    last bytes that are not only letters. Four bytes on one side are always enough, and are left
+    out.
     """
     few = _MIDDLE - _EDGE - 1
     for size in range(1, few + 1):

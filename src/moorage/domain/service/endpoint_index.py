@@ -17,7 +17,7 @@ class _Node:
     """A node of the endpoint index: the endpoints whose paths have the same beginning.
 
     Attributes:
-        first: the position of the first of them in the service's list.
+        first: the position of the first endpoint in the service's list.
         literals: the nodes one segment further, by that segment.
         template: the node one segment further whose segment is in braces.
         ends: positions of endpoints whose path ends here, by method; None stands for any method.

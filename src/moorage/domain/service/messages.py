@@ -28,8 +28,8 @@ class Arrival:
         mark: the place of the message in the subscription, from which the server can continue after
             a lost connection; None if it has none.
         is_last: True if the subscription ends with this message.
-        is_reply: True if the message answers the request that began a subscription, and is not one
-            of the subscription's own messages.
+        is_reply: True if the message is the reply to the request that began a subscription, and
+            not a message of the subscription.
         has_value: False if the message only confirms or ends something.
         is_ready: True if the message accepts the connection; then requests may follow.
         answer: a message to send back immediately; None to send none.

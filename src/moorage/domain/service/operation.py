@@ -30,8 +30,8 @@ class OperationAttempt:
         idempotency_key: the key to send to the foreign system; None if the caller gave none, or if
             the service does not honour keys.
         tenant: the tenant whose credentials to use; None if the call has none.
-        trace_headers: the headers that tell the foreign system which span the attempt belongs to,
-            such as `traceparent`; none if no observer adds any.
+        trace_headers: the headers that name the span of the attempt for the other system, such
+            as `traceparent`; none if no observer adds any.
     """
 
     number: int
@@ -66,9 +66,9 @@ class HttpOperation(Generic[T]):
         read: reads the result from a successful response. A response from which it raises
             counts as lost, and is not stored under an idempotency key. It may be called several
             times.
-        refusal: returns the error that a response stands for although its status is that of a
-            success; None if it stands for none. It may be called several times.
-        failure: returns the error that a response stands for whose status is that of a failure;
+        refusal: returns the error that a response with a success status stands for; None if it
+            stands for none. It may be called several times.
+        failure: returns the error that a response with a failure status stands for;
             None
             if the status alone decides.
         replacement: returns the request to send immediately, in the same attempt, after an error

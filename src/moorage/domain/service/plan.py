@@ -74,7 +74,7 @@ class Plan:
         admission_at_once: the same for an attempt that is not to wait, which is granted nothing
             that it would have to wait for.
         slack: the nanoseconds that may be missing from the time of a first attempt.
-        slow: the nanoseconds from which on a response counts as slow.
+        slow: the nanoseconds after which a response counts as slow.
         easy: whether the fast path may make an attempt itself.
         parts: for limits in parts, the plans of all parts, of which each call draws one; this plan
             is then that of the first part or another. Each part has its own circuit and budget.
@@ -87,7 +87,7 @@ class Plan:
         fixed_headers: the headers of the service and of its fixed credentials, unless these are in
             the query or sign each request.
         timeouts_at_first: the time limits of the attempt that begins with its call.
-        repeatable: whether repeating is safe, if the endpoint says so.
+        repeatable: whether repeating is safe, if the endpoint states it.
         host: the host of `base_url`.
         route: the path of the endpoint, with names in braces.
         region: the name of the region that the plan is for, if any.

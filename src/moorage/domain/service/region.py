@@ -8,7 +8,7 @@ Laws:
    of both weights.
 3. A region that a call has tried comes after those that it has not tried.
 
-The health of a region is not known here: it is in the region's circuit, in the state that all
+The health of a region is not stored here, but in the region's circuit, in the state that all
 processes share. An attempt asks the circuits in the order decided here, and goes to the first
 region that admits it.
 """
@@ -121,7 +121,7 @@ def regions_of_path(regions: Sequence[Region], path: str) -> Sequence[Region]:
     A path may go to all regions; an absolute URL goes to the region that it belongs to.
 
     Raises:
-        InvalidData: the URL belongs to none of them.
+        InvalidData: the URL belongs to no region.
     """
     if not is_absolute(path):
         return regions

@@ -23,7 +23,7 @@ _DEVIANT: Final = frozenset("ßς\u200c\u200d")
 _BUSINESS: Final = late_pattern(r"[0-9]{4}:\S+")
 """The electronic address of a business, such as 0208:0123456789."""
 _DEVICE: Final = late_pattern(r"(?:token:|topic:|https://)[^\s]+")
-"""The token of a device, a topic, or the endpoint of a browser, whose letters' case matters."""
+"""The token of a device, a topic, or the endpoint of a browser; upper and lower case differ."""
 _PERSON: Final = late_pattern(r"(?:\*|[^\s@*]+)@[^\s@*]+")
 
 

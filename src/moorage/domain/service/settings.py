@@ -239,7 +239,7 @@ def _name_of_service(value: object) -> str:
 
 @frozen
 class Endpoint:
-    """An operation of a service that needs settings of its own.
+    """An operation of a service that needs separate settings.
 
     A request belongs to the endpoint that the call names, or otherwise to the first endpoint whose
     `method` and `path` match; a segment in braces matches any one segment. A setting that is not
@@ -360,8 +360,8 @@ class Service:
     Attributes:
         name: the name by which calls choose it.
         base_url: the base URL of its requests; a service that only protects functions has none.
-        regions: instead of `base_url`, the regions of the service. Each has a circuit of its own;
-            limits, the retry budget and the bulkhead are shared by all of them.
+        regions: instead of `base_url`, the regions of the service. Each region has a separate
+            circuit; limits, the retry budget and the bulkhead are shared by all regions.
         timeout: seconds for a whole call: waiting, refreshing, every attempt and pause.
         attempt_timeout: seconds for one attempt; by default the rest of `timeout`.
         timeouts: limits for single steps of an attempt, such as `Timeouts(connect=3)`.
@@ -587,7 +587,7 @@ class Service:
         return has_header if self.honours_keys is None else self.honours_keys
 
     def __attrs_post_init__(self) -> None:
-        """Check that the service's settings do not contradict each other."""
+        """Refuse contradictory settings of a service."""
         if self.idempotency_header is not None and self.honours_keys is False:
             raise ConfigurationError(
                 f"The service {self.name!r} has an idempotency_header, but honours_keys is False.",
@@ -639,7 +639,7 @@ class Service:
 
     @property
     def endpoint_cache(self) -> CachePolicy | None:
-        """The cache policy of the first endpoint that has a policy of its own."""
+        """The cache policy of the first endpoint that has its own policy."""
         return self._index.cache
 
     def _path_below(self, path: str) -> str:

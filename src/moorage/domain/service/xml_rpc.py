@@ -60,7 +60,7 @@ class XmlRpc:
         """Return an operation that calls a method and returns the method's result.
 
         A `datetime` with a time zone is sent in UTC, because XML-RPC has no zones; a `datetime` in
-        the result has no zone unless the service wrote one. A `Secret` is sent as its text.
+        the result has no zone unless the service stated one. A `Secret` is sent as its text.
 
         Args:
             method: the name of the method.

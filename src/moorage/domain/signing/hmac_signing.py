@@ -88,7 +88,7 @@ def _timestamp(value: TimestampForm | str) -> TimestampForm:
 class HmacSigning:
     r"""Signs requests with an HMAC in a format that templates describe.
 
-    Templates say which text is signed and where the signature goes.
+    Templates determine the text that is signed and the place of the signature.
 
     Every template may contain `{key_id}`, `{timestamp}`, `{nonce}` and `{body_hash}`. The signed
     text may also contain `{method}`, `{host}`, `{path}`, `{query}` (as it is sent), `{url}`,

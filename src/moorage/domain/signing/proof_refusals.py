@@ -1,4 +1,4 @@
-"""The responses with which servers refuse a proof of possession or demand a nonce (RFC 9449)."""
+"""The responses by which servers refuse a proof of possession or demand a nonce (RFC 9449)."""
 
 from __future__ import annotations
 

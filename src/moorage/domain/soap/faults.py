@@ -56,8 +56,8 @@ class SoapFault:
 def error_of(fault: SoapFault, response: Response) -> ConnectorError:
     """Return the moorage error that a SOAP fault stands for.
 
-    The status decides if it is more precise than the code: if the credential is refused, or if
-    there are too many requests.
+    The HTTP status decides if it is more precise than the fault code: for a refused credential or
+    too many requests.
     """
     code = ".".join(filter(None, (fault.code, *fault.subcodes)))
     details: dict[str, Any] = {

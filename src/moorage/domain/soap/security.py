@@ -44,7 +44,7 @@ class SoapSecurity:
         username: the user name of a user name token; None to send no token.
         password: the password of the token.
         digest: whether to send a hash of the password, a nonce and the time, instead of the
-            password itself. Use it only where the service asks for it: the hash is SHA-1, as the
+            password itself. Use it only if the service requires it: the hash is SHA-1, as the
             standard requires, and protects the password less than TLS does.
         valid_for: the time for which the request is valid, which a timestamp states; None
             to send no timestamp.

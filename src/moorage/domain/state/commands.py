@@ -4,7 +4,7 @@ A state is a plain tuple of plain values. Its first item, `seen`, is the store's
 write. Its second, `keep_for`, is its time to live: after so many microseconds since `seen` a store
 may delete it, because a fresh state gives the same decisions. A missing state is None.
 
-A command names its keys and decides, as a pure function, over all of them together. Its answer has
+A command names its keys and decides, as a pure function, over all of them together. Its result has
 durations only: no time of the store's clock leaves the store, except inside permits and tickets,
 which callers return without reading them.
 """
@@ -23,15 +23,17 @@ State: TypeAlias = "tuple[Any, ...]"
 States: TypeAlias = "tuple[State | None, ...]"
 
 Ticket: TypeAlias = "tuple[int, ...]"
-"""The data by which a limit recognises one of its grants. It begins with `(number, time, cost,
-shift)`; its holder does not read it."""
+"""The data by which a limit recognises its own grant. It begins with `(number, time, cost, shift)`;
+its holder does not read it.
+"""
 
 Answer = TypeVar("Answer")
 Answer_co = TypeVar("Answer_co", covariant=True)
 
 SMALL_STEP: Final = 2_000_000
-"""Microseconds; if the clock is set back by at most this much, time stands still in the states.
-If it is set back further, the times in a state move back with it."""
+"""Microseconds; if the clock is set back by at most this much, time stands still in the states. If
+a clock is set back further, the times in a state move back with it.
+"""
 
 EXACT: Final = 2**53
 """The bound of all numbers in a state, which stores with floating-point numbers keep exact."""
@@ -47,16 +49,16 @@ class Command(Protocol[Answer_co]):
 
     @property
     def once(self) -> bool:
-        """True if the command must not be sent again after its answer was lost.
+        """True if the command must not be sent again after its reply was lost.
 
-        Any other command gives the same answer when repeated: it carries a token that its caller
+        Any other command gives the same result when repeated: it contains a token that its caller
         drew, or names the effect that it concerns.
         """
         ...
 
     @property
     def durable(self) -> bool:
-        """True if the store answers only when the written states would survive a crash.
+        """True if the store replies only when the written states would survive a crash.
 
         This is True for a command that guards an effect: if a claim is lost, another caller may act
         a second time. Recent counts of a limit or a circuit may be lost.

@@ -3,8 +3,8 @@
 The part of a key in braces is its tag. A clustered store chooses the node of a key by its tag, so
 one command uses keys of one tag only. States that one command decides together, such as the circuit
 and the limits of an attempt, have the tag of their service and tenant (`state_key`). A state that
-is decided alone, such as the claim of an idempotency key, has a tag of its own (`own_key`), so that
-the states of one service lie on all nodes.
+is decided alone, such as the claim of an idempotency key, has a separate tag (`own_key`), so that
+the states of one service are spread over all nodes.
 """
 
 from __future__ import annotations

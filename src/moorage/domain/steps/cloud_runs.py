@@ -111,7 +111,7 @@ class CloudRunEnd(NamedTuple):
     """A cloud's state of a run in moorage's terms: the run's phase, and how it ended.
 
     Attributes:
-        phase: the phase of the run; LOST if nobody knows its exit code.
+        phase: the phase of the run; LOST if the exit code is unknown.
         exit_code: the run's exit code, if the run has ended.
         reason: the reason of its end, if it has ended.
         problem: the problem to report to a person; None if there is none.

@@ -25,7 +25,7 @@ def primary_of(service: Mapping[str, Any]) -> dict[str, Any]:
 def deployment_of(service: Mapping[str, Any], deployment: str) -> dict[str, Any]:
     """Return a deployment of a service by its id, as plain values.
 
-    A deployment that ECS does not have any more was replaced by a newer one.
+    A deployment that ECS no longer lists was replaced by a newer one.
     """
     match = next((item for item in service["deployments"] if item["id"] == deployment), None)
     return (

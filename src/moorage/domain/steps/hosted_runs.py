@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.domain.steps.runs import RunSpec
 
 KILLED: Final = 137
-"""The exit code of a run that was ended from outside, since git hosts report no other one."""
+"""The exit code of a run that was ended from outside, because git hosts report none."""
 
 NEVER_RAN: Final = 125
 """The exit code of a run of which no job ran."""
@@ -289,7 +289,7 @@ def log_part(
     Args:
         log: the current log; later it may only have more bytes at its end.
         start: the place of the first line, as a number of bytes.
-        size: about how many bytes to return; a line is never cut.
+        size: the approximate number of bytes to return; a line is never cut.
         stamp: the pattern of the text that the host writes in front of a line.
         is_complete: whether the log is complete; until then a last line without an end is left out.
     """

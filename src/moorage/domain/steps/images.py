@@ -141,8 +141,8 @@ class IgnoredFiles:
     """The files of a build context that a `.dockerignore` leaves out.
 
     The rules are those of Docker (docs.docker.com/build/concepts/context/, read 2026-11): the last
-    pattern that matches a path or one of its folders decides, and one that begins with `!` takes a
-    path in again.
+    pattern that matches a path or one of its folders decides, and a pattern that begins with `!`
+    includes a path again.
 
     Attributes:
         rules: the rules, in their order.

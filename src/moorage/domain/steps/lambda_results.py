@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 LARGEST_EVENT: Final = 6 * 1024 * 1024
-"""The largest number of bytes of an event to a function that answers."""
+"""The largest number of bytes of an event for a function whose result is awaited."""
 
 LARGEST_QUEUED_EVENT: Final = 1024 * 1024
 """The largest number of bytes of an event that Lambda queues."""

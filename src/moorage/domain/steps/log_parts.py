@@ -66,7 +66,7 @@ class _Output:
         lines: the number of whole lines so far.
         parts: the bytes that are not in a file yet.
         size: their number.
-        since: the time of the first of them, in nanoseconds.
+        since: the time of the first of these lines, in nanoseconds.
     """
 
     def __init__(self, files: int = 0, lines: int = 0, begun: int = 0) -> None:
@@ -128,7 +128,7 @@ class LogParts:
             ) from None
 
     def positions(self) -> dict[LogStream, int]:
-        """Return how many whole lines of each output stream the files contain."""
+        """Return the number of whole lines of each output stream in the files."""
         return {stream: output.lines for stream, output in self._outputs.items()}
 
     def add(self, lines: Sequence[LogLine], now: int) -> None:

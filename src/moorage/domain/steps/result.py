@@ -24,9 +24,9 @@ class StepOutcome(Enum):
     FAILURE = "failure"
     """It ended with another exit code, by a signal, or for lack of memory."""
     CANCELLED = "cancelled"
-    """Somebody stopped it."""
+    """A person or program stopped the step."""
     DEADLINE = "deadline"
-    """It was ended because it took longer than its timeout."""
+    """The step was ended because it took longer than its timeout."""
 
 
 @frozen

@@ -30,7 +30,7 @@ class RunPhase(Enum):
     RUNNING = "running"
     ENDED = "ended"
     LOST = "lost"
-    """It was started, and its end was not recorded: nobody knows its exit code."""
+    """The run was started, but its end was not recorded, so the exit code is unknown."""
 
 
 class EndReason(Enum):
@@ -41,9 +41,9 @@ class EndReason(Enum):
     DEADLINE = "deadline"
     """The platform ended it at its time limit."""
     STOPPED = "stopped"
-    """Somebody stopped it."""
+    """A person or program stopped the run."""
     OUT_OF_MEMORY = "out_of_memory"
-    """It used more memory than it may."""
+    """The run used more memory than allowed."""
 
 
 @with_careful_constructor

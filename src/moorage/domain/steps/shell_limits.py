@@ -2,8 +2,8 @@
 
 The shell starts the command of the step beside a timer. At the limit it asks the command to end,
 kills it after the grace, and ends with an exit code of its own. It passes SIGTERM on to the
-command, and otherwise ends with the exit code of the command. It is the first process of the
-container, so nothing outlives it.
+command, and otherwise ends with the exit code of the command. The shell is the first process of the
+container, so no process outlives it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage.domain.steps.step import Step
 
 LIMIT_CODE: Final = 124
-"""The exit code of a shell that has ended its command, like that of the program `timeout`."""
+"""The shell's exit code after it has ended its command; the program `timeout` uses the same."""
 
 _SLACK: Final = 2
 """Seconds by which the shell lets a follower end the step first, which keeps its exit code."""

@@ -1,4 +1,4 @@
-"""The latest answers on whether runs have ended, which save requests to a platform."""
+"""The latest results of asking whether runs have ended, which save requests to a platform."""
 
 from __future__ import annotations
 

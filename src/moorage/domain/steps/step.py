@@ -428,7 +428,7 @@ class Step:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Check that the fields do not contradict each other."""
+        """Refuse contradictory fields of a step."""
         if self.pinned and (self.image is None or _DIGEST.fullmatch(self.image) is None):
             raise InvalidData(
                 "A pinned step must name its image by a digest.",

@@ -47,7 +47,7 @@ def fields_of(kind: type) -> tuple[Field, ...]:
     """Return the fields of a class that `frozen` or attrs has made.
 
     Raises:
-        TypeError: neither of them has made the class.
+        TypeError: the class was made by neither `frozen` nor attrs.
     """
     for base in kind.__mro__:
         description = vars(base).get("__attrs_attrs__")

@@ -50,7 +50,7 @@ def check_store_kind(
         path: the name of the argument.
         is_async: False if the store must be synchronous.
         verb: the method that distinguishes the two kinds.
-        example: what to give instead; by default a store of shared state.
+        example: the object to pass instead; by default a store of shared state.
     """
     method = getattr(store, verb, None)
     if callable(method) and iscoroutinefunction(method) is is_async:

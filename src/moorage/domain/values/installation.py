@@ -14,7 +14,7 @@ def install(*extras: str) -> str:
     The package is not on a package index yet, so the command is for a checkout.
 
     Args:
-        extras: names of optional dependencies; each of them alone is enough.
+        extras: names of optional dependencies; each package alone is enough.
     """
     commands = " or ".join(f"`pip install '.[{extra}]'`" for extra in extras)
     return f"Run {commands} in a checkout of moorage."

@@ -21,7 +21,7 @@ _TOKEN: Final = re.compile(
     r"|\[(?P<not>[!^]?)(?P<set>\][^\]/]*|(?!(?<=\[)[!^]\])[^\]/]+)\]"
 )
 _SPECIAL: Final = re.compile(r"[\\\[\]^&~|]")
-"""The characters that have a meaning in a set of a regular expression, besides the hyphen."""
+"""The characters with a meaning in a set of a regular expression, besides the hyphen."""
 _MAX_LENGTH: Final = 1_024
 
 

@@ -51,7 +51,7 @@ class _NewResult(Result[Any]):
 def results_of(values: Iterable[T | Result[T]]) -> list[Result[T]]:
     """Return results of items that succeeded, in half the time of calling the constructor.
 
-    An item that is a `Result` already, such as one with an error, stays.
+    An item that is already a `Result`, such as an error, stays unchanged.
     """
     results: list[Result[T]] = []
     new_object = object.__new__
@@ -112,7 +112,7 @@ class Results(Sequence[Result[T]]):
 
     @property
     def is_made(self) -> bool:
-        """True if the results exist; False if they are made when one of them is accessed."""
+        """True if the results exist; False if they are made only when one of them is accessed."""
         return self._results is not None
 
     @property

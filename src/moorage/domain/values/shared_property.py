@@ -1,4 +1,4 @@
-"""A property that threads compute once for all of them."""
+"""A property that threads compute only once for all of them."""
 
 from __future__ import annotations
 

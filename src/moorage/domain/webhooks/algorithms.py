@@ -27,7 +27,10 @@ Check: TypeAlias = Callable[[bytes, Sequence[str]], bool]
 
 
 class WebhookAlgorithm(StrEnum):
-    """The algorithms of webhook signatures; weak ones serve only vendors without better ones."""
+    """The algorithms of webhook signatures.
+
+    Weak algorithms are only for vendors that offer no better one.
+    """
 
     HMAC_SHA1_LEGACY = "hmac-sha1"
     HMAC_SHA256 = "hmac-sha256"
@@ -80,7 +83,7 @@ JWTS: Final = {
     _A.JWT_EDDSA: ("EdDSA", _A.ED25519),
 }
 PLAIN: Final = frozenset({_A.TOKEN, _A.BASIC, _A.CLIENT_CERTIFICATE})
-"""Algorithms that prove only who sent a webhook, not what it says."""
+"""Algorithms that prove only the sender of a webhook, not its content."""
 LEGACY: Final = frozenset({_A.HMAC_SHA1_LEGACY, _A.RSA_SHA1_LEGACY})
 
 _STRAY: Final = re.compile(r"\s.*|.*\s", re.DOTALL)
@@ -189,7 +192,7 @@ def _hmac_check(key: bytes, name: str, encoding: WebhookEncoding) -> Check:
 
 
 def _lower_case_signature(encoding: WebhookEncoding, signature: str) -> str:
-    """Return a hexadecimal signature in lower case; one in mixed case stays unchanged."""
+    """Return a hexadecimal signature in lower case; a signature in mixed case stays unchanged."""
     is_upper_case = encoding is WebhookEncoding.HEX_ANY_CASE and signature.isupper()
     return signature.lower() if is_upper_case else signature
 

@@ -35,8 +35,9 @@ class BodyForm(StrEnum):
     JSON = "json"
     FORM = "form"
     EITHER = "either"
-    """A form, or JSON if the body begins like an object or a list, whatever the headers say. JSON
-    in a form's only field, `payload` or `json`, is read as such."""
+    """A form, or JSON if the body begins like an object or a list, whatever the headers state. JSON
+    in a form whose only field is `payload` or `json` is read as JSON.
+    """
     RAW = "raw"
     """Any content, which is not parsed."""
     ENCLOSED_XML = "enclosed_xml"

@@ -56,7 +56,7 @@ class Delivery:
         self._query: dict[str, list[str]] | None = None
 
     def lines(self, name: str) -> list[str]:
-        """Return all values of a header, one for each time that the header occurs."""
+        """Return all values of a header, one for each occurrence of the header."""
         return self._headers.get(name, [])
 
     def header(self, name: str) -> str | None:

@@ -50,7 +50,7 @@ class WebhookEvent(_LazyFields):
     Attributes:
         vendor: the name of the webhook's scheme.
         id: the vendor's id of this event; a digest of the webhook if the vendor gives none.
-        type: the type of event: our name for it if there is one, otherwise the vendor's.
+        type: the type of event: moorage's name for it if there is one, otherwise the vendor's.
         vendor_type: the vendor's name of the type.
         time: the time that the vendor gives; None if it gives none.
         data: the object that the event is about.

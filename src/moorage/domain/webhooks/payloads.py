@@ -1,4 +1,4 @@
-"""The payloads in a webhook's body: one, or one per item of a batch."""
+"""The payloads in a webhook's body: a single payload, or a payload for each item of a batch."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class WebhookReason(StrEnum):
     CERTIFICATE = "certificate"
     """The certificate is not where the vendor keeps its certificates, or is not valid."""
     LENGTH_REQUIRED = "length_required"
-    """The body came in chunks, and the server does not say where it ends."""
+    """The body came in chunks, and the server does not mark its end."""
     TOO_LARGE = "too_large"
     """The body is larger than the limit."""
 

@@ -1,4 +1,4 @@
-"""The HTTP responses for the senders of webhooks."""
+"""The HTTP responses to the senders of webhooks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _STATUSES: Final = {
 def reply_to(error: ConnectorError) -> WebhookReply:
     """Return the response to the sender of a rejected webhook, without the reason.
 
-    A forgery is answered with 401, as vendors expect when they test an endpoint with a wrong
+    A forgery gets the response 401, as vendors expect when they test an endpoint with a wrong
     signature. A webhook that was handled before is answered with 200 and the text that the vendor
     expects, so that the vendor stops. A webhook that another worker is handling is answered with
     409. A webhook that cannot be verified now, because a store or a certificate is unreachable, is

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _WHOLE_BODY_PLACES: Final = frozenset({"body", "form", "fields", "bt_payload"})
-"""The places whose signature covers everything that an event says."""
+"""The places whose signature covers the whole content of an event."""
 
 
 def _name(value: str) -> str:
@@ -146,9 +146,9 @@ class WebhookScheme:
     covers: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
     known_types: Mapping[str, str] = attrs.field(init=False, repr=False, eq=False)
     is_forgeable: bool = attrs.field(init=False, repr=False, eq=False)
-    """True if somebody without the secret could change the body."""
+    """True if a person without the secret could change the body."""
     vouches_for_id: bool = attrs.field(init=False, repr=False, eq=False)
-    """True if nobody without the secret can change the id of an event."""
+    """True if only an owner of the secret can change the id of an event."""
     reads_body: bool = attrs.field(init=False, repr=False, eq=False)
     """True if a part of the body is read before its signature has been verified."""
 

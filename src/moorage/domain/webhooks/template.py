@@ -1,7 +1,7 @@
 """Templates of signed strings and event fields, filled with values from a webhook.
 
-A place is `{name}` or `{name:argument}`; one that ends in `?` may be missing, and is then empty.
-Templates are compiled once, to a list of literals and functions.
+A place is `{name}` or `{name:argument}`; a placeholder that ends in `?` may be missing, and is then
+empty. Templates are compiled once, to a list of literals and functions.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ _COVERS: Final = {
     "lines": "fields",
     "pairs": "fields",
 }
-"""The part of a webhook that a place covers, if that is neither its name nor its argument."""
+"""The part of a webhook that a place covers, if it is neither the place's name nor its argument."""
 
 
 _WORDS: Final = {

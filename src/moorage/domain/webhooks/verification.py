@@ -3,7 +3,7 @@
 Laws:
 
 1. `examine` only reads: it determines which key is needed, and trusts nothing. `decide` trusts only
-   what the owner's key has signed.
+   content that the owner's key has signed.
 2. Every item of a batch is verified, or all are refused.
 3. A signature weaker than the scheme's is never used.
 4. Replays are recognised by their signed content, so that an attacker cannot give one a new id.
