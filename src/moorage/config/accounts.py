@@ -38,7 +38,7 @@ _OF_ACCOUNTS: Final = ("kind", "cost", "webhook_secrets")
 
 
 class Accounts:
-    """The accounts shared by all tenants, those of single tenants, and the routes to them.
+    """The accounts that all tenants share, the accounts of single tenants, and the routes to them.
 
     Args:
         report: collects the problems.
@@ -61,13 +61,13 @@ class Accounts:
     def add(
         self, read: Mapping[str, Any], written: Mapping[str, Any], path: str, tenant: str | None
     ) -> None:
-        """Create the accounts of one tenant, or those that all tenants share.
+        """Create the accounts of one tenant, or the accounts that all tenants share.
 
         Args:
             read: the tables after reading.
             written: the same tables as in the source.
             path: the path of the tables.
-            tenant: the tenant that owns the accounts; None for shared ones.
+            tenant: the tenant that owns the accounts; None for shared accounts.
         """
         vendors_path = path_below(path, "vendors")
         tables: Mapping[str, Any] = read.get("vendors", {})
@@ -223,7 +223,7 @@ class Accounts:
             self.routes.append(route)
 
     def _account_name(self, name: str, tenant: str | None) -> str:
-        """Return the name of the tenant's own account if there is one, or of the shared one."""
+        """Return the name of the tenant's own account if there is one, or of the shared account."""
         tenant_account = f"{tenant}.{name}"
         return (
             tenant_account

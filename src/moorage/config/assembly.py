@@ -69,7 +69,7 @@ _OPENERS: Final[Mapping[bool, tuple[Callable[..., Any], ...]]] = {
 
 @frozen(kw_only=True)
 class AssembledParts:
-    """The opened ports of a hub, and those that the hub must close.
+    """The opened ports of a hub, and the ports that the hub must close.
 
     Attributes:
         ports: the ports that the program passed, and the ports that the configuration names.
@@ -179,7 +179,7 @@ def _audit_credentials(
 
 
 def _observers(configured: Configured) -> tuple[Observer, ...]:
-    """Return the configured observers, and the one that collects signs of bad health."""
+    """Return the configured observers, and the observer that collects signs of bad health."""
     observers = () if configured.observers is None else configured.observers.open()
     if configured.health is None:
         return observers
@@ -234,7 +234,7 @@ def _open_observers(
     ports: dict[str, Any],
     metrics: Callable[..., Any],
 ) -> list[Any]:
-    """Add the configured observers to the ports, and return those that the hub must close.
+    """Add the configured observers to the ports, and return the ones that the hub must close.
 
     Metrics are added to the observers that the program passes.
     """

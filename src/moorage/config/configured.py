@@ -314,7 +314,7 @@ def _steps(
     accounts: Mapping[str, str],
     report: Report,
 ) -> tuple[tuple[PlatformSettings, ...], tuple[Step, ...], tuple[Service, ...]]:
-    """Return the valid platforms and steps, and the services with the one that starts steps."""
+    """Return the valid platforms and steps, and the services with the service that starts steps."""
     platform_tables, step_tables = values.get("platforms", {}), values.get("steps", {})
     if not platform_tables and not step_tables:
         return (), (), valid_services
@@ -501,7 +501,7 @@ def _settings(
 
 
 def _owners(values: dict[str, Any], written: dict[str, Any]) -> Any:
-    """Yield the tables that all tenants share and those of each tenant, with their paths."""
+    """Yield the tables that all tenants share and the tables of each tenant, with their paths."""
     yield values, written, "", None
     source_tenants = written.get("tenants")
     for tenant, tables in values.get("tenants", {}).items():

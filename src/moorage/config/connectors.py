@@ -151,7 +151,7 @@ def connectors(
 def services_of(
     connectors: Iterable[ConnectorSettings], services: Iterable[Service]
 ) -> tuple[Service, ...]:
-    """Return the services; a connector without a service of its name gets one."""
+    """Return the services; a connector without a service of its name gets a new service."""
     configured_services = tuple(services)
     names = {service.name for service in configured_services}
     return (

@@ -1,4 +1,4 @@
-"""Finds settings of a service that contradict each other."""
+"""Finds contradictory settings of a service."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _IN_AUTHORIZATION: Final = frozenset(
 def check_settings(
     service: Service, given_names: Collection[str], place: str, report: Report
 ) -> None:
-    """Report settings of a service that contradict each other.
+    """Report contradictory settings of a service.
 
     Args:
         service: the service.

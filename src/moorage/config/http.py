@@ -26,8 +26,8 @@ class HttpSettings:
     """The arguments of the embedded HTTP client that a configuration sets.
 
     Attributes:
-        options: the arguments of `StdlibHttpClient` by name; with a true `http2`, those of
-            `PyreqwestHttpClient`.
+        options: the arguments of `StdlibHttpClient` by name; with a true `http2`, the settings
+            of `PyreqwestHttpClient`.
     """
 
     options: Mapping[str, Any] = field(repr=False)

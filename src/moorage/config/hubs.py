@@ -285,7 +285,10 @@ def _owned_stores(configured: Configured, passed: Mapping[str, Any]) -> frozense
 
 
 def _environment_name(configured: Configured, *, opens_store: bool) -> str | None:
-    """Return the environment that must own the store; "" for an unnamed one, None for any."""
+    """Return the environment that must own the store.
+
+    "" for an unnamed environment, None for any environment.
+    """
     return (configured.environment_id or "") if opens_store else configured.environment_id
 
 

@@ -15,7 +15,7 @@ def import_object(name: str, path: str, remedy: str) -> Any:
     Args:
         name: the name, such as shop.orders:store.
         path: the setting or option with the name, for the error.
-        remedy: what to write instead.
+        remedy: the advice what to write instead.
 
     Raises:
         ConfigurationError: the object cannot be imported.

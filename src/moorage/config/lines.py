@@ -1,6 +1,6 @@
 """Finds the line of each setting in a file, for messages about the setting.
 
-The parsers of TOML and JSON in the standard library tell no positions. So a string that they
+The parsers of TOML and JSON in the standard library report no positions. So a string that they
 accepted is read again here, which only an error causes: the scanner skips values and checks
 nothing.
 """
@@ -34,7 +34,7 @@ _PLAIN: Final = re.compile(r"[^,\[\]{}#\r\n]*")
 def lines_of(text: str) -> Mapping[str, int]:
     """Return the line of each setting of a TOML or JSON string, counted from 1, by its path.
 
-    Of a string that is malformed or nested too deeply, it returns those before the mistake.
+    For a string that is malformed or nested too deeply, it returns the lines before the mistake.
     """
     scanner = _Scanner(text)
     with suppress(ValueError, RecursionError):

@@ -25,7 +25,7 @@ Checked = TypeVar("Checked")
 _ROOT: Final = "configuration"
 _MAX_DEPTH: Final = 50
 _MAX_INTEGER_BITS: Final = 1_000
-"""The maximum number of bits of an integer; Python refuses to print much longer ones."""
+"""The maximum number of bits of an integer; Python refuses to print much longer integers."""
 _MAX_BYTES: Final = 16_000_000
 """The largest number of bytes of a configuration file."""
 

@@ -3,7 +3,7 @@
 A file may come from an untrusted source, so its size, its depth and the number of its values are
 limited before the description is processed. YAML is read as the same values that JSON would have:
 `no` and `2026-01-01` are strings. An alias shares the value of its anchor, and counts like a copy
-of it.
+of that value.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MAX_BYTES: Final = 100_000_000
 
 
 def read_openapi(description: Mapping[str, Any] | str | PurePath) -> OpenApi:
-    """Return the OpenAPI description in a file; a parsed one is returned unchanged.
+    """Return the OpenAPI description in a file; a parsed description is returned unchanged.
 
     Args:
         description: the path of a file in JSON or YAML; or its content, parsed.

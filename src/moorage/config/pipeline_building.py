@@ -164,7 +164,7 @@ class ConfiguredParts:
         return StateCheckpoints(self._storage)
 
     def transforms(self) -> list[Any]:
-        """Return the transforms; those that need schemas share one registry.
+        """Return the transforms; transforms that need schemas share one registry.
 
         Raises:
             ConfigurationError: a function cannot be imported, or the registry cannot be read.

@@ -326,7 +326,7 @@ class _Reader:
         return result if self.order_is_kept(result, path) else None
 
     def transforms(self, transforms: Any, path: str, *, has_registry: bool) -> None:
-        """Report transforms that are not functions, and those that lack a schema registry."""
+        """Report transforms that are not functions, and transforms that lack a schema registry."""
         for number, transform in enumerate(transforms):
             place = f"{path}.transforms[{number}]"
             if isinstance(transform, str):

@@ -71,7 +71,7 @@ def _plain_text_paths(shape: Shape | None, value: Any, path: str, name: str = ""
 
 
 def _is_secret(shape: Shape | None, text: str) -> bool:
-    """Return whether a setting's text is a secret itself, and not the path of a file with one."""
+    """Return whether a setting's text is itself a secret, not the path of a file with a secret."""
     return isinstance(shape, SecretText) and (not shape.or_path or PEM in text)
 
 

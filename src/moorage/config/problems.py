@@ -24,7 +24,7 @@ _WORD: Final = late_pattern(r"[A-Za-z][A-Za-z_ -]{0,23}")
 _NAME: Final = late_pattern(r"[A-Za-z][A-Za-z0-9_ .%-]{0,39}")
 _MAX_LENGTH: Final = 80
 _MAX_SUGGESTIONS: Final = 1_000
-"""The number of different unknown words of a configuration that are compared with known ones."""
+"""The number of different unknown words of a configuration that are compared with known words."""
 OF_ENVIRONMENT: Final = "the environment "
 OF_VARIABLE: Final = "the environment variable "
 """The beginnings of the origins of values that an environment's tables or a variable have set."""
@@ -118,7 +118,7 @@ class Report:
         Args:
             make: the function to call.
             path: the path of the values that it uses.
-            fields: the values that `make` uses; messages quote only those that are single words.
+            fields: the values that `make` uses; messages quote only values that are single words.
             exact: True if the path belongs to a single value, without fields below it.
         """
         try:

@@ -1,4 +1,4 @@
-"""The opening order of secret providers, some of which need secrets of others."""
+"""The opening order of secret providers, some of which need secrets from others."""
 
 from __future__ import annotations
 

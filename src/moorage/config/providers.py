@@ -72,7 +72,7 @@ class Environment:
 
 @frozen(kw_only=True)
 class Files:
-    """Secrets in files, one file per secret, such as those that Docker and Kubernetes mount.
+    """Secrets in files, one file per secret, such as the files that Docker and Kubernetes mount.
 
     Attributes:
         folder: the folder of the files; by default the folder of the configuration.
@@ -246,7 +246,7 @@ class Azure:
 
     Attributes:
         address: the URL of the vault, such as https://ours.vault.azure.net.
-        client_id: the id of the application; without a client_secret, that of a managed identity.
+        client_id: the id of the application; without a client_secret, the id of a managed identity.
         client_secret: the secret of the application; by default the identity of the machine is
             used.
         directory: the directory (tenant) of the application; by default that of the vault.

@@ -91,7 +91,7 @@ def _check_url(url: str, place: str, report: Report) -> None:
 
 
 def _path_advice(url: str, name: str) -> str:
-    """Return a sentence about how to write the path that the user may have meant."""
+    """Return a sentence that advises the spelling of the path that the user may have meant."""
     if url.startswith("sqlite:") and not name.startswith("/"):
         has_folder = "/" in name.removeprefix("./") and Path("/", name).parent.is_dir()
         return " An absolute path begins with four slashes." if has_folder else ""

@@ -106,7 +106,7 @@ def _value_of_variable(shape: Shape, text: EnvironmentText) -> Any:
 
 
 def read_value(text: str) -> Any:
-    """Parse a string as a TOML value; return the string unchanged if it is not one."""
+    """Parse a string as a TOML value; return the string unchanged if it is not a TOML value."""
     try:
         parsed_table = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):

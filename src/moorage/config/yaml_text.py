@@ -1,7 +1,7 @@
 """Reads the part of YAML that configurations need: plain values without aliases and tags.
 
 Three features of YAML are refused. Nested aliases let a short file fill the memory. A repeated key
-hides one of its values. A tag gives a value another type than the written one.
+hides one of its values. A tag gives a value a type other than the written one.
 
 PyYAML's libyaml loader, if present, reads a valid string about nine times as fast. A string that it
 refuses is read again in Python, which gives better messages. A string with one of the rare
@@ -75,7 +75,8 @@ _FAST_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", None)
 """PyYAML's safe loader on libyaml; None if PyYAML was built without it."""
 
 _READ_DIFFERENTLY: Final = re.compile(r"[^\r\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff]|[|>][-+0-9]*#|\?")
-"""Signs of which libyaml accepts more than PyYAML: tabs, control characters, `|#`, `?`."""
+"""Characters that libyaml handles more liberally than PyYAML: tabs, control characters, `|#`, `?`.
+"""
 
 _MAX_DEPTH: Final = 200
 """The number of lists and tables inside each other that a text may have."""

@@ -45,9 +45,9 @@ class EinvoiceCapability(StrEnum):
 class EinvoiceStatus(StrEnum):
     """The state of a sent invoice.
 
-    `accepted` means that the vendor took the invoice and has yet to deliver it. `delivered` means
-    that the recipient's access point took it, not that a person has read it. `refused` means that
-    the recipient refused it, and `failed` that it could not be delivered.
+    `accepted` means that the vendor accepted the invoice and has yet to deliver it. `delivered`
+    means that the recipient's access point accepted it, not that a person has read it. `refused`
+    means that the recipient refused it, and `failed` that it could not be delivered.
     """
 
     ACCEPTED = "accepted"
@@ -374,7 +374,7 @@ class EinvoiceEvent:
     """An invoice that arrived, or the new state of a sent one.
 
     Attributes:
-        id: unique id of the event, if the vendor gives one.
+        id: unique id of the event, if the vendor states one.
         type: subject of the event.
         ref: reference of the invoice.
         status: state of the sent invoice; None for an invoice that arrived.

@@ -23,9 +23,9 @@ _LABEL: Final = rf"{_ENDS}(?:[^\x00-,{_FORBIDDEN}]*{_ENDS})?"
 _ADDRESS: Final = late_pattern(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
 _KNOWN: Final = late_pattern(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _DEVIATION: Final = late_pattern("([ßẞς\u200c\u200d])")
-"""Characters that IDNA 2003 converts to others or drops, so that the domain is another one."""
+"""Characters that IDNA 2003 converts or drops, so that the result is another domain."""
 _JOINERS: Final = frozenset("\u200c\u200d")
-"""Invisible characters, which are valid in few domains; those can be given in ASCII."""
+"""Invisible characters, which are valid in few domains; such domains can be written in ASCII."""
 _DOT: Final = late_pattern("[.\u3002\uff0e\uff61]")
 _LONGEST_LABEL: Final = 63
 _MAX_LENGTH: Final = 254
@@ -137,7 +137,7 @@ class EmailAddress:
 
 
 def as_address(value: EmailAddress | str, field: str = "email") -> EmailAddress:
-    """Convert a text to an email address; errors name the given `field` as the wrong one."""
+    """Convert a text to an email address; errors name `field` as the wrong field."""
     if isinstance(value, EmailAddress):
         return value
     if not isinstance(value, str):

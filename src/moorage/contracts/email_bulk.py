@@ -36,7 +36,7 @@ class BulkRecipient:
         cc, bcc: addresses that get a copy of this recipient's message only.
         data: values for the placeholders; texts and whole numbers, or any JSON for a vendor's
             template.
-        metadata: names and values that come back with events, added to those of the whole bulk.
+        metadata: names and values that events return, in addition to those of the whole bulk.
         headers: headers added to those of the whole bulk.
         unsubscribe: ways to unsubscribe, in place of those of the whole bulk.
     """
@@ -115,7 +115,10 @@ class BulkMessage:
         return recipient.unsubscribe or self.base.unsubscribe
 
     def own_headers(self, recipient: BulkRecipient) -> dict[str, str]:
-        """All headers of a recipient's message; empty if they equal those of the whole bulk."""
+        """All headers of a recipient's message.
+
+        Empty if they equal the headers of the whole bulk.
+        """
         if not recipient.headers and recipient.unsubscribe is None:
             return {}
         headers = {**self.base.headers, **recipient.headers}

@@ -38,7 +38,7 @@ _LONGEST_ADDRESS: Final = 2_000
 _CODECS: Final = re.compile(
     r"(?:ascii|big5|cp|euc|gb|hz|iso|johab|koi8|latin|mac|ptcp|shift|tis|utf)"
 )
-"""Beginnings of the codecs that mail uses. Others are slow, or are no encodings of text."""
+"""Beginnings of the codecs that mail uses. Other codecs are slow, or do not encode text."""
 _LATIN: Final = {"iso8859-1": "cp1252", "iso8859-9": "cp1254"}
 """Codecs that also read the characters where these have control characters.
 
@@ -108,7 +108,7 @@ def read_mime(content: bytes, ref: Ref, **fields: Any) -> ReceivedEmail:
 
     Args:
         content: the message.
-        ref: reference of the message, such as that of the event.
+        ref: reference of the message, such as the reference in the event.
         **fields: further fields of the `ReceivedEmail`, instead of those of the message.
 
     Raises:

@@ -50,7 +50,7 @@ class RejectReason(StrEnum):
     INVALID = "invalid"
     """The address does not exist, or cannot exist."""
     BOUNCED = "bounced"
-    """The recipient's server refused the message, or an earlier one."""
+    """The recipient's server refused this message, or an earlier message."""
     TIMED_OUT = "timed_out"
     """The recipient's server could not be reached for too long."""
     BLOCKED = "blocked"
@@ -276,7 +276,7 @@ class EmailEvent:
         code, reason: the vendor's reason why the message did not arrive.
         cause: the same reason in the words of all vendors; None for an event that is not a
             failure, or if the vendor states no reason.
-        permanent: True if another attempt would fail too, None if the vendor does not say.
+        permanent: True if another attempt would fail too, None if the vendor does not state it.
         url: link that was clicked.
         user_agent: program in which the message was opened or a link was clicked.
         tags, metadata: tags and metadata of the message.

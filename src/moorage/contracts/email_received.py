@@ -42,7 +42,7 @@ class CheckResult(StrEnum):
     NONE = "none"
     """The sender's domain states nothing to check against, or nothing definite."""
     UNKNOWN = "unknown"
-    """The vendor does not say, or could not check."""
+    """The vendor does not state a result, or could not check."""
 
 
 @frozen(kw_only=True)
@@ -79,7 +79,7 @@ class ReceivedFile:
         size: size in bytes, if the vendor states it.
         content_id: name by which the HTML refers to the file; None if it has none.
         is_inline: True if the file is shown inside the HTML.
-        url: URL of a file that the vendor delivers separately, if it gives one. Most expire, and
+        url: URL of a file that the vendor delivers separately, if it states one. Most expire, and
             most need the credentials of the account.
     """
 
@@ -94,7 +94,7 @@ class ReceivedFile:
 
 @frozen(kw_only=True)
 class ReceivedEmail:
-    """A message that somebody sent to one of your addresses.
+    """A message that another person or program sent to one of your addresses.
 
     All of its content comes from the sender, and is not verified. `from_` is easy to forge: see
     `is_authentic`. Addresses that cannot be valid are left out of `from_` and the recipients, and
@@ -106,7 +106,7 @@ class ReceivedEmail:
         at: time of arrival, if the vendor states it, otherwise the time that the sender states.
         envelope_sender: address that failures are reported to; None if unknown, "" for reports.
         envelope_recipients: your addresses that the message was delivered to.
-        from_: address that the message says it is from; None if it has no valid one.
+        from_: sender's address according to the message; None if it has no valid one.
         to, cc: recipients that the message names.
         reply_to: addresses for replies, if they differ from `from_`.
         subject, text, html, amp_html: content; None without a body of that kind. Only some vendors
@@ -118,14 +118,14 @@ class ReceivedEmail:
             or another control character, and neither has the subject.
         files: attachments and inline images.
         checks: the vendor's checks of the sender and the content.
-        is_automatic: True if a program sent it, such as an out-of-office reply. Do not answer such
-            a message by a program.
+        is_automatic: True if a program sent it, such as an out-of-office reply. A program must
+            not reply to such a message.
         is_complete: False if the vendor delivers the content separately: get it with
             `get_received`, or from `stored_at`.
         stored_at: place of the whole message in MIME format, which `read_mime` reads: an object
             `s3://bucket/key` of yours, or a URL of the vendor's, which expires.
-        is_forgeable: True if the webhook's signature does not cover the message, so that somebody
-            who saw a genuine webhook could have made this one up.
+        is_forgeable: True if the webhook's signature does not cover the message, so that a
+            person who saw a genuine webhook could have forged this one.
         raw: the vendor's complete event.
     """
 

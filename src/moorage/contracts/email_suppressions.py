@@ -19,7 +19,8 @@ class Suppression:
 
     Attributes:
         email: the address.
-        reason: reason in the words of all vendors; `blocked` for an address that somebody added.
+        reason: reason in the words of all vendors; `blocked` for an address that a person or
+            program added.
         vendor_reason: the vendor's own word for the reason, or the name of its list.
         at: time since when the address is suppressed, if the vendor states it.
         raw: the vendor's complete entry.

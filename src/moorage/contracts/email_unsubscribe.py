@@ -44,7 +44,7 @@ def _is_link(_: object, attribute: attrs.Attribute[str | None], value: object) -
 
 @frozen(kw_only=True)
 class Unsubscribe:
-    """The ways to unsubscribe that mail programs show beside the sender (RFC 2369 and RFC 8058).
+    """The ways to unsubscribe that mail programs show next to the sender (RFC 2369 and RFC 8058).
 
     Attributes:
         url: https:// address, which must identify the recipient: nothing else does.

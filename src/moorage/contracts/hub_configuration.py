@@ -1,4 +1,4 @@
-"""The current configuration of a hub, and how a new configuration differs from it."""
+"""The current configuration of a hub, and its differences from a new configuration."""
 
 from __future__ import annotations
 

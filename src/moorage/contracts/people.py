@@ -130,7 +130,7 @@ class NewPerson:
             Entra require an email address in one of their domains.
         given_name: first name.
         family_name: last name.
-        display_name: full name, as others see it; by default the directory makes one.
+        display_name: full name, as others see it; by default the directory creates one.
         emails: email addresses, the primary one first.
         phones: phone numbers.
         title: job title.
@@ -140,7 +140,7 @@ class NewPerson:
             moorage cannot recognise the account after the response to its creation was lost.
         language: preferred language, such as "de" or "de-CH".
         time_zone: time zone, such as "Europe/Berlin".
-        active: False to create an account with which nobody can sign in yet.
+        active: False to create an account that cannot be used for signing in yet.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.
     """
 
@@ -260,7 +260,7 @@ def check_fits(person: NewPerson | PersonChanges, limits: Mapping[str, int]) -> 
     """Refuse a person who exceeds the vendor's limits.
 
     Args:
-        person: new account, or changes of one.
+        person: new account, or changes of an account.
         limits: limits of the vendor; only "external_id" is read, which counts characters.
     """
     for name in _LIMITED:

@@ -81,14 +81,16 @@ class PushPriority(OneOf, field="priority"):
 
 
 class PushOutcome(StrEnum):
-    """The outcome of one of many notifications."""
+    """The outcome of a single notification among many."""
 
     ACCEPTED = "accepted"
     """The push service took it; no push service reports if the device showed it."""
     GONE = "gone"
     """The token or subscription ended; delete it."""
     THROTTLED = "throttled"
-    """It was not sent now, for example because too many are; send it again later."""
+    """The notification was not sent now, for example because too many were sent; send it again
+    later.
+    """
     REFUSED = "refused"
     """It was not sent, and would be refused again."""
     UNKNOWN = "unknown"
@@ -306,7 +308,8 @@ class PushMessage:
         sound: name of a sound of the app, or "default".
         image: https:// address of a picture.
         link: https:// address that a tap opens. Apps find it in their data as `link`.
-        collapse_key: a later notification with the same key replaces one that is still waiting.
+        collapse_key: a later notification with the same key replaces an earlier one that is
+            still waiting.
         priority: urgency. Silent notifications are always of normal priority.
         time_to_live: time for which the vendor keeps it for a device that is offline; by
             default the vendor's. With 0 it is delivered now or never.

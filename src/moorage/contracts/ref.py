@@ -84,7 +84,7 @@ class Ref:
 
     @classmethod
     def parse(cls, text: Ref | str, field: str = "ref") -> Ref:
-        """Parse the text of a reference; errors name the given `field` as the wrong one.
+        """Parse the text of a reference; errors name `field` as the wrong field.
 
         Raises:
             InvalidData: the text is not a reference.

@@ -1,4 +1,4 @@
-"""A mark on receipts that repeat the stored response of an earlier call with the same key."""
+"""A mark on receipts that repeat the stored result of an earlier call with the same key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def replay_field() -> Any:
 
 
 def as_replay(receipt: R) -> R:
-    """Mark a receipt, or each receipt of a batch, as the stored response of an earlier call."""
+    """Mark a receipt, or each receipt of a batch, as the stored result of an earlier call."""
     if is_list(receipt):
         return [_mark_replay(item) for item in receipt]  # type: ignore[return-value]  # a list as before
     marked_receipt: Any = receipt

@@ -136,7 +136,8 @@ class Account:
 class Route:
     """A rule that lists the accounts to try for some operations, in order.
 
-    A tenant's route precedes those for everybody; one with conditions precedes one without.
+    A tenant's route precedes the routes for all tenants; a route with conditions precedes a route
+    without.
 
     Attributes:
         kind: contract, such as "payments".

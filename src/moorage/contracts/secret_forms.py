@@ -22,7 +22,7 @@ class SecretForm(NamedTuple):
 
     Attributes:
         pattern: matches the beginning of the value.
-        description: what the value is, as the end of a sentence.
+        description: a description of the value, as the end of a sentence.
         vendor: the vendor whose API key the value is; None if it is not an API key.
         is_webhook_secret: whether it signs webhooks.
     """
@@ -130,6 +130,6 @@ def misplaced_secrets(
 
 
 def _form_of(secret: Secret) -> SecretForm | None:
-    """Return the pattern that matches a secret; None if no known pattern does."""
+    """Return the pattern that matches a secret; None if no known pattern matches."""
     content = secret.reveal_bytes().decode(errors="replace")
     return next((form for form in _FORMS if form.pattern.match(content)), None)

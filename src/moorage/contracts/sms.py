@@ -271,7 +271,7 @@ class SmsEvent:
     Attributes:
         id: unique id of the event.
         ref: reference of the message at the vendor.
-        status: progress of the message; `received` for an incoming one.
+        status: progress of the message; `received` for an incoming message.
         vendor_status: the vendor's own word for the status.
         at: time of the event, if the vendor states it.
         sender, to, text: sender, recipient and text of a received message; the recipient is your

@@ -52,7 +52,7 @@ def _is_number(_: object, attribute: attrs.Attribute[str], value: object) -> Non
 
 
 def _as_variables(value: Any) -> Any:
-    """Variables as a table; those in a series are named by their positions, from "1" on."""
+    """Variables as a table; values in a series are named by their positions, from "1" on."""
     if isinstance(value, (set, frozenset)):
         raise InvalidData(
             "The variables of the template are a set, which has no order.",

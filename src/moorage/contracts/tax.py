@@ -73,8 +73,8 @@ class VatNumber:
     """A VAT number in its country's form. Its repr hides the number; its str shows it.
 
     Attributes:
-        prefix: the two letters that it begins with: those of ISO 3166, but EL for Greece and XI for
-            Northern Ireland.
+        prefix: the first two letters of the number: the country code of ISO 3166, but EL for
+            Greece and XI for Northern Ireland.
         number: the rest, in capitals and without separators; a Norwegian one ends with MVA.
     """
 

@@ -103,7 +103,7 @@ class OssSale:
     """The part of a consumer's invoice or credit note that has one VAT rate.
 
     Attributes:
-        reference: your own name of it, such as the number of the invoice.
+        reference: your own name of the sale, such as the number of the invoice.
         country: ISO 3166 code of the member state whose VAT it has; EL is read as GR.
         day: day of the tax point; of a credit note, the day on which it is declared.
         rate: VAT rate in percent.
@@ -204,7 +204,7 @@ class OssReport:
 def oss_report(
     sales: Iterable[OssSale], quarter: Quarter, *, home: str, currency: str = "EUR"
 ) -> OssReport:
-    """Sum up the sales of a quarter; sales of other quarters are left out.
+    """Sum up the sales of a quarter; sales in other quarters are left out.
 
     Args:
         sales: sales, and credit notes, of this and other quarters.

@@ -1,4 +1,4 @@
-"""The base class of all vendors, and the values that describe one."""
+"""The base class of all vendors, and the values that describe a vendor."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class MakeRef(Protocol):
 
 
 class RepeatedKey(StrEnum):
-    """The way a vendor answers a repeated idempotency key that it still remembers."""
+    """The way a vendor responds to a repeated idempotency key that it still remembers."""
 
     REPLAYED = "replayed"
     REFUSED = "refused"
@@ -80,7 +80,7 @@ class VendorKeys:
         memory: seconds for which the vendor certainly remembers a key; the smallest number if its
             documents differ.
         repeat: response to a repeated key that the vendor remembers.
-        documentation: addresses of the pages that say so.
+        documentation: addresses of the pages that document this.
         header: header that carries the key; None if the body carries it.
     """
 
@@ -109,7 +109,7 @@ class Vendor:
     Attributes:
         name: name of the vendor in configurations and references.
         kinds: contracts that it fills, such as "sms".
-        api_version: API version that it pins, and sends where the vendor accepts one.
+        api_version: API version that the class pins, and sends if the vendor accepts a version.
         capabilities: optional features that it supports.
         limits: the vendor's limits, such as the number of items in a batch.
         webhook: preset of its webhooks' signature scheme, if it has webhooks.
@@ -180,7 +180,7 @@ class Vendor:
     def ping(self) -> Request | None:
         """A free request to the main service that changes nothing; None if there is none.
 
-        The vendor answers it successfully only if it accepts the credentials.
+        The vendor responds with a success only if it accepts the credentials.
         """
         return None
 
@@ -219,7 +219,7 @@ def mode_of_url(url: str, *, live: str, test: str) -> Mode | None:
 def key_for_vendor(wire: Wire, key: str, longest: int) -> str:
     """An idempotency key in the form that the vendor receives, at most `longest` characters.
 
-    All tenants of an account share the vendor's keys. So a tenant's key, or one that is too long,
+    All tenants of an account share the vendor's keys. So a tenant's key, or a key that is too long,
     is replaced by its digest.
     """
     if wire.tenant is None and len(key) <= longest:
@@ -264,7 +264,7 @@ def extra_for(vendor: str, extra: Mapping[str, Mapping[str, Any]]) -> dict[str, 
     """The options meant for this vendor; options for other vendors are ignored.
 
     Raises:
-        InvalidData: they are not a table of plain values; `field` is the path to the wrong one.
+        InvalidData: they are not a table of plain values; `field` is the path to the wrong option.
     """
     fields: Any = extra.get(vendor, {})
     invalid_path = _unsendable_path(fields, f"extra.{vendor}")

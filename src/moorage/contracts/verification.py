@@ -38,9 +38,9 @@ class VerificationStatus(StrEnum):
     APPROVED = "approved"
     """The right code was entered."""
     ENDED = "ended"
-    """The code is too old, was used, or a wrong one was entered too often: send another one."""
+    """The code is too old, was used, or a wrong code was entered too often: send another code."""
     UNKNOWN = "unknown"
-    """The vendor's word for the state is not known."""
+    """moorage does not know the vendor's word for the state."""
 
 
 def _is_number(_: object, attribute: attrs.Attribute[str], value: object) -> None:

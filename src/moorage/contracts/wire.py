@@ -33,9 +33,9 @@ class StreamedResponse(Protocol):
 class Wire(Protocol):
     """The functions that a vendor's operation may await, in sync and async programs alike.
 
-    Each step is a call of its own under the protections of the account's services; all of them
-    share the operation's deadline. `to` names one of the vendor's services, "" the main one. `send`
-    raises the error that the vendor's `classify` makes of the response.
+    Each step is a separate call under the protections of the account's services; all of them share
+    the operation's deadline. `to` names one of the vendor's services; "" is the main service.
+    `send` raises the error that the vendor's `classify` makes of the response.
 
     `send` returns the response, or the result of `parse`. A request with a `key` has its effect
     once, however often it is sent. It needs a `parse`: if `parse` raises for a successful response,

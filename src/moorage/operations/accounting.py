@@ -70,7 +70,7 @@ class Accounting:
 
         Args:
             ref: reference of the contact.
-            contact: new details of it.
+            contact: new details of the contact.
             timeout: seconds for the whole operation.
         """
         return run_now(
@@ -143,7 +143,7 @@ class Accounting:
         return run_now(self._flows.run(AccountingFlows.get_invoice, ref, timeout=timeout))
 
     def void_invoice(self, ref: Ref | str, *, timeout: float | None = None) -> InvoiceRecord:
-        """Void an invoice or a bill; one that is void already stays void.
+        """Void an invoice or a bill; a void invoice stays void.
 
         Args:
             ref: reference of the invoice or bill.
@@ -255,7 +255,7 @@ class AsyncAccounting:
 
         Args:
             ref: reference of the contact.
-            contact: new details of it.
+            contact: new details of the contact.
             timeout: seconds for the whole operation.
         """
         return await self._flows.run(AccountingFlows.update_contact, ref, contact, timeout=timeout)
@@ -324,7 +324,7 @@ class AsyncAccounting:
         return await self._flows.run(AccountingFlows.get_invoice, ref, timeout=timeout)
 
     async def void_invoice(self, ref: Ref | str, *, timeout: float | None = None) -> InvoiceRecord:
-        """Void an invoice or a bill; one that is void already stays void.
+        """Void an invoice or a bill; a void invoice stays void.
 
         Args:
             ref: reference of the invoice or bill.

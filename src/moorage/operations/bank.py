@@ -86,7 +86,7 @@ class Bank:
 
         Args:
             request: consent to ask for.
-            idempotency_key: identifies this consent: a repeat returns the same one.
+            idempotency_key: identifies this consent: a repeat returns the same consent.
             timeout: seconds for the whole operation.
         """
         return run_now(
@@ -138,7 +138,7 @@ class Bank:
 
         Args:
             ref: reference of the account.
-            query: period of the transactions; give the same one for each page.
+            query: period of the transactions; pass the same query for each page.
             after: the `next` of the previous page.
             timeout: seconds for the whole operation.
 
@@ -158,7 +158,8 @@ class Bank:
 
         Args:
             order: payment to initiate.
-            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            idempotency_key: identifies this payment: a repeat returns the same payment, never a
+                second one.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -232,7 +233,7 @@ class AsyncBank:
 
         Args:
             request: consent to ask for.
-            idempotency_key: identifies this consent: a repeat returns the same one.
+            idempotency_key: identifies this consent: a repeat returns the same consent.
             timeout: seconds for the whole operation.
         """
         return await self._flows.run(
@@ -284,7 +285,7 @@ class AsyncBank:
 
         Args:
             ref: reference of the account.
-            query: period of the transactions; give the same one for each page.
+            query: period of the transactions; pass the same query for each page.
             after: the `next` of the previous page.
             timeout: seconds for the whole operation.
 
@@ -304,7 +305,8 @@ class AsyncBank:
 
         Args:
             order: payment to initiate.
-            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            idempotency_key: identifies this payment: a repeat returns the same payment, never a
+                second one.
             timeout: seconds for the whole operation.
 
         Raises:

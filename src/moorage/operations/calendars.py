@@ -71,7 +71,7 @@ class Calendars:
             ref: reference of the calendar.
             event: event to write.
             invite: False to send no invitations, where the vendor can do that.
-            idempotency_key: identifies this event: a repeat returns the same one.
+            idempotency_key: identifies this event: a repeat returns the same event.
             timeout: seconds for the whole operation.
         """
         return run_now(
@@ -109,11 +109,11 @@ class Calendars:
         """Change the named fields of an event; all others stay as they are.
 
         Args:
-            ref: reference of the event; that of a series changes all its occurrences.
+            ref: reference of the event; the reference of a series changes all its occurrences.
             changes: new values, and fields to empty.
-            version: the `version` of the event that you read; if the event has another one by now,
-                nothing is changed.
-            invite: False to tell no attendee, where the vendor can do that.
+            version: the `version` of the event that you read; if the event has another version
+                by now, nothing is changed.
+            invite: False to notify no attendee, if the vendor supports that.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -129,8 +129,8 @@ class Calendars:
         """Cancel an event and delete it; an event that does not exist counts as cancelled.
 
         Args:
-            ref: reference of the event; that of a series cancels all its occurrences.
-            invite: False to tell no attendee, where the vendor can do that.
+            ref: reference of the event; the reference of a series cancels all its occurrences.
+            invite: False to notify no attendee, if the vendor supports that.
             timeout: seconds for the whole operation.
         """
         return run_now(self._flows.run(CalendarsFlows.cancel, ref, invite=invite, timeout=timeout))
@@ -234,7 +234,7 @@ class AsyncCalendars:
             ref: reference of the calendar.
             event: event to write.
             invite: False to send no invitations, where the vendor can do that.
-            idempotency_key: identifies this event: a repeat returns the same one.
+            idempotency_key: identifies this event: a repeat returns the same event.
             timeout: seconds for the whole operation.
         """
         return await self._flows.run(
@@ -270,11 +270,11 @@ class AsyncCalendars:
         """Change the named fields of an event; all others stay as they are.
 
         Args:
-            ref: reference of the event; that of a series changes all its occurrences.
+            ref: reference of the event; the reference of a series changes all its occurrences.
             changes: new values, and fields to empty.
-            version: the `version` of the event that you read; if the event has another one by now,
-                nothing is changed.
-            invite: False to tell no attendee, where the vendor can do that.
+            version: the `version` of the event that you read; if the event has another version
+                by now, nothing is changed.
+            invite: False to notify no attendee, if the vendor supports that.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -290,8 +290,8 @@ class AsyncCalendars:
         """Cancel an event and delete it; an event that does not exist counts as cancelled.
 
         Args:
-            ref: reference of the event; that of a series cancels all its occurrences.
-            invite: False to tell no attendee, where the vendor can do that.
+            ref: reference of the event; the reference of a series cancels all its occurrences.
+            invite: False to notify no attendee, if the vendor supports that.
             timeout: seconds for the whole operation.
         """
         return await self._flows.run(CalendarsFlows.cancel, ref, invite=invite, timeout=timeout)

@@ -77,7 +77,8 @@ class Chat:
 
         Args:
             ref: reference of the message.
-            message: new content; it names no channel, and is neither silent nor scheduled.
+            message: new content; the new content must not name a channel, and must not be
+                silent or scheduled.
             timeout: seconds for the whole operation.
         """
         return run_now(self._flows.run(ChatFlows.edit, ref, message, timeout=timeout))
@@ -143,7 +144,8 @@ class AsyncChat:
 
         Args:
             ref: reference of the message.
-            message: new content; it names no channel, and is neither silent nor scheduled.
+            message: new content; the new content must not name a channel, and must not be
+                silent or scheduled.
             timeout: seconds for the whole operation.
         """
         return await self._flows.run(ChatFlows.edit, ref, message, timeout=timeout)

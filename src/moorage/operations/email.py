@@ -99,7 +99,7 @@ class Email:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the vendor knows no such message, or it is too late. Some vendors do
+            VendorRejected: the vendor does not know the message, or it is too late. Some vendors do
                 not know a message after its cancellation either; the others return it as
                 cancelled.
         """
@@ -149,7 +149,7 @@ class Email:
         """Prevent the vendor from sending anything to an address.
 
         Args:
-            address: the address; one that is suppressed already stays so.
+            address: the address; a suppressed address stays suppressed.
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """
@@ -167,7 +167,7 @@ class Email:
         """Allow the vendor to send to an address again, such as to a mailbox that was full.
 
         Args:
-            address: the address; one that is not suppressed counts as removed.
+            address: the address; an address that is not suppressed counts as removed.
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
 
@@ -245,7 +245,7 @@ class AsyncEmail:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the vendor knows no such message, or it is too late. Some vendors do
+            VendorRejected: the vendor does not know the message, or it is too late. Some vendors do
                 not know a message after its cancellation either; the others return it as
                 cancelled.
         """
@@ -295,7 +295,7 @@ class AsyncEmail:
         """Prevent the vendor from sending anything to an address.
 
         Args:
-            address: the address; one that is suppressed already stays so.
+            address: the address; a suppressed address stays suppressed.
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """
@@ -313,7 +313,7 @@ class AsyncEmail:
         """Allow the vendor to send to an address again, such as to a mailbox that was full.
 
         Args:
-            address: the address; one that is not suppressed counts as removed.
+            address: the address; an address that is not suppressed counts as removed.
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
 

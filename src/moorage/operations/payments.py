@@ -88,7 +88,7 @@ class Payments:
 
         Args:
             charge: payment to prepare.
-            idempotency_key: identifies this payment: a repeat returns the same one.
+            idempotency_key: identifies this payment: a repeat returns the same payment.
             timeout: seconds for the whole operation.
         """
         return run_now(
@@ -107,7 +107,8 @@ class Payments:
 
         Args:
             charge: payment with its source.
-            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            idempotency_key: identifies this payment: a repeat returns the same payment, never a
+                second one.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -126,7 +127,8 @@ class Payments:
 
         Args:
             charge: payment with its source.
-            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            idempotency_key: identifies this payment: a repeat returns the same payment, never a
+                second one.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -231,8 +233,8 @@ class Payments:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the amount exceeds the refundable rest; or no amount is given, and the
-                vendor cannot tell the rest after an earlier partial refund.
+            VendorRejected: the amount exceeds the refundable rest; or no amount is given, and
+                the vendor cannot report the rest after an earlier partial refund.
         """
         return run_now(
             self._flows.run(
@@ -304,7 +306,8 @@ class Payments:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the dispute is over, or it was answered before. Some vendors return a
+            VendorRejected: the dispute is over, or there was a response to it before. Some
+                vendors return a
                 dispute that was accepted before.
         """
         return run_now(
@@ -330,7 +333,8 @@ class Payments:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the dispute is over, or it was answered before. Some vendors accept
+            VendorRejected: the dispute is over, or there was a response to it before. Some
+                vendors accept
                 further evidence.
         """
         return run_now(
@@ -394,7 +398,7 @@ class Payments:
 
         Args:
             transfer: amount and payee.
-            idempotency_key: identifies this transfer: a repeat sends no second one.
+            idempotency_key: identifies this transfer: a repeat sends no second transfer.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -423,7 +427,7 @@ class Payments:
 
         Args:
             subscription: amount, interval and means of payment.
-            idempotency_key: identifies this subscription: a repeat creates no second one.
+            idempotency_key: identifies this subscription: a repeat creates no second subscription.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -454,7 +458,7 @@ class Payments:
         """Change the amount or the quantity of a subscription from its next charge on.
 
         Nothing is charged or credited for the current period. If the returned subscription has a
-        `next_action`, the change is in force once the buyer has taken it.
+        `next_action`, the change takes effect once the buyer has taken that step.
 
         Args:
             ref: reference of the subscription.
@@ -514,7 +518,7 @@ class Payments:
         account: str | None = None,
         timeout: float | None = None,
     ) -> Page[Subscription]:
-        """Get a page of the vendor's list of subscriptions, those that are over included.
+        """Get a page of the vendor's list of subscriptions, including those that have ended.
 
         Args:
             query: filter of the list.
@@ -584,8 +588,8 @@ class Payments:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the vendor knows no such means. Some vendors do not know a means after
-                its removal either; the others return it as removed.
+            VendorRejected: the vendor does not know the means. Some vendors do not know a means
+                after its removal either; the others return it as removed.
         """
         return run_now(
             self._flows.run(
@@ -600,7 +604,7 @@ class Payments:
 
         Args:
             link: amount and reference of the payment.
-            idempotency_key: identifies this link: a repeat returns the same one.
+            idempotency_key: identifies this link: a repeat returns the same link.
             timeout: seconds for the whole operation.
         """
         return run_now(
@@ -674,7 +678,7 @@ class AsyncPayments:
 
         Args:
             charge: payment to prepare.
-            idempotency_key: identifies this payment: a repeat returns the same one.
+            idempotency_key: identifies this payment: a repeat returns the same payment.
             timeout: seconds for the whole operation.
         """
         return await self._flows.run(
@@ -688,7 +692,8 @@ class AsyncPayments:
 
         Args:
             charge: payment with its source.
-            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            idempotency_key: identifies this payment: a repeat returns the same payment, never a
+                second one.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -705,7 +710,8 @@ class AsyncPayments:
 
         Args:
             charge: payment with its source.
-            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            idempotency_key: identifies this payment: a repeat returns the same payment, never a
+                second one.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -800,8 +806,8 @@ class AsyncPayments:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the amount exceeds the refundable rest; or no amount is given, and the
-                vendor cannot tell the rest after an earlier partial refund.
+            VendorRejected: the amount exceeds the refundable rest; or no amount is given, and
+                the vendor cannot report the rest after an earlier partial refund.
         """
         return await self._flows.run(
             PaymentsFlows.refund,
@@ -867,7 +873,8 @@ class AsyncPayments:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the dispute is over, or it was answered before. Some vendors return a
+            VendorRejected: the dispute is over, or there was a response to it before. Some
+                vendors return a
                 dispute that was accepted before.
         """
         return await self._flows.run(
@@ -891,7 +898,8 @@ class AsyncPayments:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the dispute is over, or it was answered before. Some vendors accept
+            VendorRejected: the dispute is over, or there was a response to it before. Some
+                vendors accept
                 further evidence.
         """
         return await self._flows.run(
@@ -949,7 +957,7 @@ class AsyncPayments:
 
         Args:
             transfer: amount and payee.
-            idempotency_key: identifies this transfer: a repeat sends no second one.
+            idempotency_key: identifies this transfer: a repeat sends no second transfer.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -978,7 +986,7 @@ class AsyncPayments:
 
         Args:
             subscription: amount, interval and means of payment.
-            idempotency_key: identifies this subscription: a repeat creates no second one.
+            idempotency_key: identifies this subscription: a repeat creates no second subscription.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -1009,7 +1017,7 @@ class AsyncPayments:
         """Change the amount or the quantity of a subscription from its next charge on.
 
         Nothing is charged or credited for the current period. If the returned subscription has a
-        `next_action`, the change is in force once the buyer has taken it.
+        `next_action`, the change takes effect once the buyer has taken that step.
 
         Args:
             ref: reference of the subscription.
@@ -1065,7 +1073,7 @@ class AsyncPayments:
         account: str | None = None,
         timeout: float | None = None,
     ) -> Page[Subscription]:
-        """Get a page of the vendor's list of subscriptions, those that are over included.
+        """Get a page of the vendor's list of subscriptions, including those that have ended.
 
         Args:
             query: filter of the list.
@@ -1125,8 +1133,8 @@ class AsyncPayments:
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the vendor knows no such means. Some vendors do not know a means after
-                its removal either; the others return it as removed.
+            VendorRejected: the vendor does not know the means. Some vendors do not know a means
+                after its removal either; the others return it as removed.
         """
         return await self._flows.run(
             PaymentsFlows.remove_means, ref, idempotency_key=idempotency_key, timeout=timeout
@@ -1139,7 +1147,7 @@ class AsyncPayments:
 
         Args:
             link: amount and reference of the payment.
-            idempotency_key: identifies this link: a repeat returns the same one.
+            idempotency_key: identifies this link: a repeat returns the same link.
             timeout: seconds for the whole operation.
         """
         return await self._flows.run(

@@ -82,8 +82,8 @@ class People:
         Args:
             person: person who gets the account.
             password: first password, which the person must replace where the vendor can demand it.
-                Google Workspace and Microsoft Entra require one.
-            idempotency_key: identifies this account: a repeat returns the same one.
+                Google Workspace and Microsoft Entra require a password.
+            idempotency_key: identifies this account: a repeat returns the same account.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -112,8 +112,8 @@ class People:
         Args:
             ref: reference of the account.
             changes: new values, and fields to empty.
-            version: the `version` of the account that you read; if the account has another one by
-                now, nothing is changed.
+            version: the `version` of the account that you read; if the account has another
+                version by now, nothing is changed.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -257,8 +257,8 @@ class AsyncPeople:
         Args:
             person: person who gets the account.
             password: first password, which the person must replace where the vendor can demand it.
-                Google Workspace and Microsoft Entra require one.
-            idempotency_key: identifies this account: a repeat returns the same one.
+                Google Workspace and Microsoft Entra require a password.
+            idempotency_key: identifies this account: a repeat returns the same account.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -285,8 +285,8 @@ class AsyncPeople:
         Args:
             ref: reference of the account.
             changes: new values, and fields to empty.
-            version: the `version` of the account that you read; if the account has another one by
-                now, nothing is changed.
+            version: the `version` of the account that you read; if the account has another
+                version by now, nothing is changed.
             timeout: seconds for the whole operation.
 
         Raises:

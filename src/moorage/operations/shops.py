@@ -72,7 +72,7 @@ class Shops:
         idempotency_key: str,
         timeout: float | None = None,
     ) -> FulfilmentReceipt:
-        """Tell the shop that a parcel of an order left.
+        """Tell the shop that a parcel of an order was sent.
 
         Args:
             ref: reference of the order.
@@ -168,8 +168,8 @@ class Shops:
         Args:
             ref: reference of the item.
             quantity: new quantity, not a difference.
-            expected: quantity that the shop must have before, or the stock is left as it is.
-            location: the vendor's id of the location; by default that of the account.
+            expected: quantity that the shop must have before; otherwise the stock stays unchanged.
+            location: the vendor's id of the location; by default the account's location.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -237,7 +237,7 @@ class AsyncShops:
         idempotency_key: str,
         timeout: float | None = None,
     ) -> FulfilmentReceipt:
-        """Tell the shop that a parcel of an order left.
+        """Tell the shop that a parcel of an order was sent.
 
         Args:
             ref: reference of the order.
@@ -327,8 +327,8 @@ class AsyncShops:
         Args:
             ref: reference of the item.
             quantity: new quantity, not a difference.
-            expected: quantity that the shop must have before, or the stock is left as it is.
-            location: the vendor's id of the location; by default that of the account.
+            expected: quantity that the shop must have before; otherwise the stock stays unchanged.
+            location: the vendor's id of the location; by default the account's location.
             timeout: seconds for the whole operation.
 
         Raises:

@@ -41,7 +41,7 @@ class Signatures:
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> SignatureReceipt:
-        """Send documents, or those of a template, to their signers.
+        """Send documents, or the documents of a template, to their signers.
 
         Args:
             request: documents or template, signers and texts.
@@ -71,7 +71,7 @@ class Signatures:
 
         Args:
             ref: reference of the envelope.
-            idempotency_key: identifies this reminder: a repeat sends no second one.
+            idempotency_key: identifies this reminder: a repeat sends no second reminder.
             timeout: seconds for the whole operation.
         """
         return run_now(
@@ -83,7 +83,7 @@ class Signatures:
     def void(
         self, ref: Ref | str, reason: str | None = None, *, timeout: float | None = None
     ) -> SignatureReceipt:
-        """Void an envelope, so that nobody can sign it; voiding it again has no further effect.
+        """Void an envelope, so that no one can sign it; voiding it again has no further effect.
 
         Args:
             ref: reference of the envelope.
@@ -104,7 +104,7 @@ class Signatures:
 
         Args:
             ref: reference of the envelope.
-            email: email address of the signer, who must be an embedded one.
+            email: email address of the signer, who must be an embedded signer.
             return_url: https:// address to which the signer returns.
             timeout: seconds for the whole operation.
         """
@@ -146,7 +146,7 @@ class AsyncSignatures:
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> SignatureReceipt:
-        """Send documents, or those of a template, to their signers.
+        """Send documents, or the documents of a template, to their signers.
 
         Args:
             request: documents or template, signers and texts.
@@ -174,7 +174,7 @@ class AsyncSignatures:
 
         Args:
             ref: reference of the envelope.
-            idempotency_key: identifies this reminder: a repeat sends no second one.
+            idempotency_key: identifies this reminder: a repeat sends no second reminder.
             timeout: seconds for the whole operation.
         """
         return await self._flows.run(
@@ -184,7 +184,7 @@ class AsyncSignatures:
     async def void(
         self, ref: Ref | str, reason: str | None = None, *, timeout: float | None = None
     ) -> SignatureReceipt:
-        """Void an envelope, so that nobody can sign it; voiding it again has no further effect.
+        """Void an envelope, so that no one can sign it; voiding it again has no further effect.
 
         Args:
             ref: reference of the envelope.
@@ -205,7 +205,7 @@ class AsyncSignatures:
 
         Args:
             ref: reference of the envelope.
-            email: email address of the signer, who must be an embedded one.
+            email: email address of the signer, who must be an embedded signer.
             return_url: https:// address to which the signer returns.
             timeout: seconds for the whole operation.
         """

@@ -163,7 +163,7 @@ class Sms:
         """Allow messages to a number again, after its owner has agreed to that.
 
         Args:
-            number: number in E.164 form; one that has not opted out stays as it is.
+            number: number in E.164 form; a number that has not opted out stays unchanged.
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
 
@@ -200,7 +200,7 @@ class Sms:
     def check_verification(
         self, ref: Ref | str, code: Secret | str, *, to: str, timeout: float | None = None
     ) -> Verification:
-        """Check a code that somebody entered, which uses up an attempt.
+        """Check a code that a person entered, which uses up an attempt.
 
         moorage never repeats a check: after a lost response, ask for the code again.
 
@@ -352,7 +352,7 @@ class AsyncSms:
         """Allow messages to a number again, after its owner has agreed to that.
 
         Args:
-            number: number in E.164 form; one that has not opted out stays as it is.
+            number: number in E.164 form; a number that has not opted out stays unchanged.
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
 
@@ -384,7 +384,7 @@ class AsyncSms:
     async def check_verification(
         self, ref: Ref | str, code: Secret | str, *, to: str, timeout: float | None = None
     ) -> Verification:
-        """Check a code that somebody entered, which uses up an attempt.
+        """Check a code that a person entered, which uses up an attempt.
 
         moorage never repeats a check: after a lost response, ask for the code again.
 

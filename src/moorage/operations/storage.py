@@ -225,7 +225,7 @@ class Storage(StorageMethods):
     def delete(
         self, key: str | Ref, *, version: str | None = None, timeout: float | None = None
     ) -> None:
-        """Delete an object; a missing one is not an error."""
+        """Delete an object; a missing object is not an error."""
         return run_now(self._flows.run(StorageFlows.delete, key, version=version, timeout=timeout))
 
     def copy(
@@ -241,7 +241,7 @@ class Storage(StorageMethods):
         Args:
             source: key or reference of the original.
             key: key of the copy.
-            options: options for storing the copy; by default those of the original.
+            options: options for storing the copy; by default the original's options.
             timeout: seconds for the whole operation.
         """
         return run_now(self._flows.run(StorageFlows.copy, source, key, options, timeout=timeout))
@@ -289,7 +289,7 @@ class Storage(StorageMethods):
         return run_now(self._flows.run(StorageFlows.list_containers, timeout=timeout))
 
     def create_container(self, name: str, *, timeout: float | None = None) -> None:
-        """Create a container in the region of the account; an existing one is not an error.
+        """Create a container in the region of the account; an existing container is not an error.
 
         Args:
             name: name of the container; at some vendors no two customers can use the same name.
@@ -301,7 +301,7 @@ class Storage(StorageMethods):
         return run_now(self._flows.run(StorageFlows.create_container, name, timeout=timeout))
 
     def delete_container(self, name: str, *, timeout: float | None = None) -> None:
-        """Delete an empty container; a missing one is not an error.
+        """Delete an empty container; a missing container is not an error.
 
         Args:
             name: name of the container.
@@ -502,7 +502,7 @@ class AsyncStorage(AsyncStorageMethods):
     async def delete(
         self, key: str | Ref, *, version: str | None = None, timeout: float | None = None
     ) -> None:
-        """Delete an object; a missing one is not an error."""
+        """Delete an object; a missing object is not an error."""
         return await self._flows.run(StorageFlows.delete, key, version=version, timeout=timeout)
 
     async def copy(
@@ -518,7 +518,7 @@ class AsyncStorage(AsyncStorageMethods):
         Args:
             source: key or reference of the original.
             key: key of the copy.
-            options: options for storing the copy; by default those of the original.
+            options: options for storing the copy; by default the original's options.
             timeout: seconds for the whole operation.
         """
         return await self._flows.run(StorageFlows.copy, source, key, options, timeout=timeout)
@@ -564,7 +564,7 @@ class AsyncStorage(AsyncStorageMethods):
         return await self._flows.run(StorageFlows.list_containers, timeout=timeout)
 
     async def create_container(self, name: str, *, timeout: float | None = None) -> None:
-        """Create a container in the region of the account; an existing one is not an error.
+        """Create a container in the region of the account; an existing container is not an error.
 
         Args:
             name: name of the container; at some vendors no two customers can use the same name.
@@ -576,7 +576,7 @@ class AsyncStorage(AsyncStorageMethods):
         return await self._flows.run(StorageFlows.create_container, name, timeout=timeout)
 
     async def delete_container(self, name: str, *, timeout: float | None = None) -> None:
-        """Delete an empty container; a missing one is not an error.
+        """Delete an empty container; a missing container is not an error.
 
         Args:
             name: name of the container.

@@ -60,7 +60,7 @@ class Tax:
     ) -> VatCheck:
         """Ask a register whether a VAT number is in use.
 
-        A register that cannot answer raises an error; it never makes a number invalid.
+        A register that cannot respond raises an error; it never makes a number invalid.
 
         Args:
             number: number of the other business, with the prefix of its country.
@@ -151,7 +151,7 @@ class AsyncTax:
     ) -> VatCheck:
         """Ask a register whether a VAT number is in use.
 
-        A register that cannot answer raises an error; it never makes a number invalid.
+        A register that cannot respond raises an error; it never makes a number invalid.
 
         Args:
             number: number of the other business, with the prefix of its country.

@@ -81,7 +81,7 @@ class AccountingContract(Contract):
 
         Args:
             ref: reference of the contact.
-            contact: new details of it.
+            contact: new details of the contact.
             timeout: seconds for the whole operation.
         """
         check_kind(contact, Contact, "contact")
@@ -161,7 +161,7 @@ class AccountingContract(Contract):
     def void_invoice(
         self, ref: Ref | str, *, timeout: float | None = None
     ) -> Requirements[InvoiceRecord]:
-        """Void an invoice or a bill; one that is void already stays void.
+        """Void an invoice or a bill; a void invoice stays void.
 
         Args:
             ref: reference of the invoice or bill.

@@ -52,7 +52,7 @@ class BankContract(Contract):
 
         Args:
             request: consent to ask for.
-            idempotency_key: identifies this consent: a repeat returns the same one.
+            idempotency_key: identifies this consent: a repeat returns the same consent.
             timeout: seconds for the whole operation.
         """
         check_kind(request, ConsentRequest, "request")
@@ -116,7 +116,7 @@ class BankContract(Contract):
 
         Args:
             ref: reference of the account.
-            query: period of the transactions; give the same one for each page.
+            query: period of the transactions; pass the same query for each page.
             after: the `next` of the previous page.
             timeout: seconds for the whole operation.
 
@@ -145,7 +145,8 @@ class BankContract(Contract):
 
         Args:
             order: payment to initiate.
-            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            idempotency_key: identifies this payment: a repeat returns the same payment, never a
+                second one.
             timeout: seconds for the whole operation.
 
         Raises:

@@ -70,7 +70,8 @@ class ChatContract(Contract):
 
         Args:
             ref: reference of the message.
-            message: new content; it names no channel, and is neither silent nor scheduled.
+            message: new content; the new content must not name a channel, and must not be
+                silent or scheduled.
             timeout: seconds for the whole operation.
         """
         requirements = _requirements(message, is_new=False)

@@ -95,7 +95,7 @@ class EmailContract(Contract):
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the vendor knows no such message, or it is too late. Some vendors do
+            VendorRejected: the vendor does not know the message, or it is too late. Some vendors do
                 not know a message after its cancellation either; the others return it as
                 cancelled.
         """
@@ -155,7 +155,7 @@ class EmailContract(Contract):
         """Prevent the vendor from sending anything to an address.
 
         Args:
-            address: the address; one that is suppressed already stays so.
+            address: the address; a suppressed address stays suppressed.
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """
@@ -175,7 +175,7 @@ class EmailContract(Contract):
         """Allow the vendor to send to an address again, such as to a mailbox that was full.
 
         Args:
-            address: the address; one that is not suppressed counts as removed.
+            address: the address; an address that is not suppressed counts as removed.
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
 

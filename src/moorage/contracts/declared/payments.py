@@ -106,7 +106,7 @@ class PaymentsContract(Contract):
 
         Args:
             charge: payment to prepare.
-            idempotency_key: identifies this payment: a repeat returns the same one.
+            idempotency_key: identifies this payment: a repeat returns the same payment.
             timeout: seconds for the whole operation.
         """
         check_kind(charge, Charge, "charge")
@@ -120,7 +120,8 @@ class PaymentsContract(Contract):
 
         Args:
             charge: payment with its source.
-            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            idempotency_key: identifies this payment: a repeat returns the same payment, never a
+                second one.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -137,7 +138,8 @@ class PaymentsContract(Contract):
 
         Args:
             charge: payment with its source.
-            idempotency_key: identifies this payment: a repeat returns the same one, never a second.
+            idempotency_key: identifies this payment: a repeat returns the same payment, never a
+                second one.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -228,8 +230,8 @@ class PaymentsContract(Contract):
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the amount exceeds the refundable rest; or no amount is given, and the
-                vendor cannot tell the rest after an earlier partial refund.
+            VendorRejected: the amount exceeds the refundable rest; or no amount is given, and
+                the vendor cannot report the rest after an earlier partial refund.
         """
         refund_reason = None if reason is None else RefundReason(reason)
         _check_some(amount)
@@ -290,7 +292,8 @@ class PaymentsContract(Contract):
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the dispute is over, or it was answered before. Some vendors return a
+            VendorRejected: the dispute is over, or there was a response to it before. Some
+                vendors return a
                 dispute that was accepted before.
         """
         return Requirements()
@@ -313,7 +316,8 @@ class PaymentsContract(Contract):
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the dispute is over, or it was answered before. Some vendors accept
+            VendorRejected: the dispute is over, or there was a response to it before. Some
+                vendors accept
                 further evidence.
         """
         check_kind(evidence, DisputeEvidence, "evidence")
@@ -374,7 +378,7 @@ class PaymentsContract(Contract):
 
         Args:
             transfer: amount and payee.
-            idempotency_key: identifies this transfer: a repeat sends no second one.
+            idempotency_key: identifies this transfer: a repeat sends no second transfer.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -404,7 +408,7 @@ class PaymentsContract(Contract):
 
         Args:
             subscription: amount, interval and means of payment.
-            idempotency_key: identifies this subscription: a repeat creates no second one.
+            idempotency_key: identifies this subscription: a repeat creates no second subscription.
             timeout: seconds for the whole operation.
 
         Raises:
@@ -433,7 +437,7 @@ class PaymentsContract(Contract):
         """Change the amount or the quantity of a subscription from its next charge on.
 
         Nothing is charged or credited for the current period. If the returned subscription has a
-        `next_action`, the change is in force once the buyer has taken it.
+        `next_action`, the change takes effect once the buyer has taken that step.
 
         Args:
             ref: reference of the subscription.
@@ -483,7 +487,7 @@ class PaymentsContract(Contract):
         account: str | None = None,
         timeout: float | None = None,
     ) -> Requirements[Page[Subscription]]:
-        """Get a page of the vendor's list of subscriptions, those that are over included.
+        """Get a page of the vendor's list of subscriptions, including those that have ended.
 
         Args:
             query: filter of the list.
@@ -547,8 +551,8 @@ class PaymentsContract(Contract):
             timeout: seconds for the whole operation.
 
         Raises:
-            VendorRejected: the vendor knows no such means. Some vendors do not know a means after
-                its removal either; the others return it as removed.
+            VendorRejected: the vendor does not know the means. Some vendors do not know a means
+                after its removal either; the others return it as removed.
         """
         return Requirements()
 
@@ -560,7 +564,7 @@ class PaymentsContract(Contract):
 
         Args:
             link: amount and reference of the payment.
-            idempotency_key: identifies this link: a repeat returns the same one.
+            idempotency_key: identifies this link: a repeat returns the same link.
             timeout: seconds for the whole operation.
         """
         check_kind(link, LinkRequest, "link")

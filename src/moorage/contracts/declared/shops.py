@@ -83,7 +83,7 @@ class ShopsContract(Contract):
         idempotency_key: str,
         timeout: float | None = None,
     ) -> Requirements[FulfilmentReceipt]:
-        """Tell the shop that a parcel of an order left.
+        """Tell the shop that a parcel of an order was sent.
 
         Args:
             ref: reference of the order.
@@ -174,8 +174,8 @@ class ShopsContract(Contract):
         Args:
             ref: reference of the item.
             quantity: new quantity, not a difference.
-            expected: quantity that the shop must have before, or the stock is left as it is.
-            location: the vendor's id of the location; by default that of the account.
+            expected: quantity that the shop must have before; otherwise the stock stays unchanged.
+            location: the vendor's id of the location; by default the account's location.
             timeout: seconds for the whole operation.
 
         Raises:

@@ -46,7 +46,7 @@ class SignaturesContract(Contract):
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> Requirements[SignatureReceipt]:
-        """Send documents, or those of a template, to their signers.
+        """Send documents, or the documents of a template, to their signers.
 
         Args:
             request: documents or template, signers and texts.
@@ -83,7 +83,7 @@ class SignaturesContract(Contract):
 
         Args:
             ref: reference of the envelope.
-            idempotency_key: identifies this reminder: a repeat sends no second one.
+            idempotency_key: identifies this reminder: a repeat sends no second reminder.
             timeout: seconds for the whole operation.
         """
         return _REMIND
@@ -92,7 +92,7 @@ class SignaturesContract(Contract):
     def void(
         self, ref: Ref | str, reason: str | None = None, *, timeout: float | None = None
     ) -> Requirements[SignatureReceipt]:
-        """Void an envelope, so that nobody can sign it; voiding it again has no further effect.
+        """Void an envelope, so that no one can sign it; voiding it again has no further effect.
 
         Args:
             ref: reference of the envelope.
@@ -123,7 +123,7 @@ class SignaturesContract(Contract):
 
         Args:
             ref: reference of the envelope.
-            email: email address of the signer, who must be an embedded one.
+            email: email address of the signer, who must be an embedded signer.
             return_url: https:// address to which the signer returns.
             timeout: seconds for the whole operation.
         """

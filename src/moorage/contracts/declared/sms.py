@@ -158,7 +158,7 @@ class SmsContract(Contract):
         """Allow messages to a number again, after its owner has agreed to that.
 
         Args:
-            number: number in E.164 form; one that has not opted out stays as it is.
+            number: number in E.164 form; a number that has not opted out stays unchanged.
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
 
@@ -193,7 +193,7 @@ class SmsContract(Contract):
     def check_verification(
         self, ref: Ref | str, code: Secret | str, *, to: str, timeout: float | None = None
     ) -> Requirements[Verification]:
-        """Check a code that somebody entered, which uses up an attempt.
+        """Check a code that a person entered, which uses up an attempt.
 
         moorage never repeats a check: after a lost response, ask for the code again.
 

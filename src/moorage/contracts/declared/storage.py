@@ -86,7 +86,7 @@ class StorageContract(Contract):
     def delete(
         self, key: str | Ref, *, version: str | None = None, timeout: float | None = None
     ) -> Requirements[None]:
-        """Delete an object; a missing one is not an error."""
+        """Delete an object; a missing object is not an error."""
         _check_object(key, "key")
         return Requirements(needs=_version_needs(version))
 
@@ -104,7 +104,7 @@ class StorageContract(Contract):
         Args:
             source: key or reference of the original.
             key: key of the copy.
-            options: options for storing the copy; by default those of the original.
+            options: options for storing the copy; by default the original's options.
             timeout: seconds for the whole operation.
         """
         check_key(key)
@@ -157,7 +157,7 @@ class StorageContract(Contract):
 
     @changes(needs=StorageCapability.CONTAINERS)
     def create_container(self, name: str, *, timeout: float | None = None) -> Requirements[None]:
-        """Create a container in the region of the account; an existing one is not an error.
+        """Create a container in the region of the account; an existing container is not an error.
 
         Args:
             name: name of the container; at some vendors no two customers can use the same name.
@@ -171,7 +171,7 @@ class StorageContract(Contract):
 
     @changes(needs=StorageCapability.CONTAINERS)
     def delete_container(self, name: str, *, timeout: float | None = None) -> Requirements[None]:
-        """Delete an empty container; a missing one is not an error.
+        """Delete an empty container; a missing container is not an error.
 
         Args:
             name: name of the container.

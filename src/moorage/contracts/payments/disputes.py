@@ -1,4 +1,4 @@
-"""Evidence with which a dispute is answered."""
+"""Evidence for the response to a dispute."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DisputeEvidence:
     """Evidence that a disputed payment was right, in texts that the buyer's bank reads.
 
     Attributes:
-        explanation: the facts, such as what was ordered and agreed.
+        explanation: the facts, such as the order and the agreement.
         product: description of what the buyer received.
         carrier: name of the company that delivered it.
         tracking_number: number by which the carrier finds the delivery.

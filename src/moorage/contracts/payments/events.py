@@ -2,7 +2,7 @@
 
 Laws of `advance`:
 
-1. An older event, or one that may be older, never takes progress back: a payment goes from open to
+1. An older event, or an event that may be older, never undoes progress: a payment goes from open to
    authorised, voided, captured and refunded, and no total shrinks.
 2. Among captured, refunded and disputed, a certainly newer event may go back, since a refund may
    fail and a dispute may be won; and to failed, since a bank may report late that a direct debit
@@ -77,8 +77,8 @@ class PaymentEvent:
         capture, refund, dispute, payout, subscription: the object that the event is about, besides
             the payment.
         subscription_charge: charge of a subscription that succeeded or failed.
-        ask: True if the event only says that something has changed, so that the vendor must be
-            asked.
+        ask: True if the event only states that the payment has changed, so that the vendor must
+            be asked.
         raw: the vendor's complete event.
     """
 
@@ -312,7 +312,7 @@ def _is_later(before: Payment, update: Payment) -> bool | None:
 def _merge_moves(
     earlier: tuple[M, ...], reported: Iterable[M], *, later: bool | None
 ) -> tuple[M, ...]:
-    """Merge captures or refunds by id; an old event never reopens one that has finished."""
+    """Merge captures or refunds by id; an old event never reopens a finished object."""
     by_id = {_identity(move.ref): move for move in earlier}
     for move in reported:
         known_move = by_id.get(_identity(move.ref))

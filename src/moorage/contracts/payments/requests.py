@@ -129,7 +129,7 @@ class Charge:
     Attributes:
         amount: amount above zero.
         source: the vendor's token, nonce or stored id of the means of payment, never a card number;
-            None for an intent whose means the buyer chooses later.
+            None for an intent; the buyer chooses the means later.
         reference: your own name of the payment, such as an invoice number.
         customer: the buyer.
         billing_address: address of the buyer's invoice.
@@ -211,8 +211,8 @@ def _is_begun_by(_: object, attribute: attrs.Attribute[Any], value: Any) -> None
 class Unsettled:
     """A payment with an unknown outcome; the vendor's response with its reference was lost.
 
-    At a vendor with idempotency keys it is sent again under its key, which charges once and
-    returns the result. At other vendors it is searched by `reference` among the payments since it
+    At a vendor with idempotency keys it is sent again under its key, which charges once and returns
+    the result. At other vendors, the payment is searched by `reference` among the payments since it
     began.
 
     Attributes:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class StoredState(StrEnum):
     """The state of a stored means of payment.
 
-    `requires_action` waits for the buyer, and `pending` for their bank; neither can be charged yet.
+    `requires_action` waits for the buyer, and `pending` for their bank; a means in either state
+    cannot be charged yet.
     """
 
     STORED = "stored"
@@ -59,7 +60,9 @@ class StoreRequest:
 
 @frozen(kw_only=True)
 class StoredMeans:
-    """A means of payment that a vendor stores for a buyer; None where the vendor does not say.
+    """A means of payment that a vendor stores for a buyer.
+
+    Fields that the vendor does not state are None.
 
     Attributes:
         ref: reference of the stored means, for removing it.

@@ -34,7 +34,7 @@ class NextStep(StrEnum):
     PERSON = "person"
     """Wait for a person to look at the vendor and close it.
 
-    The vendor cannot be asked, or it has not listed the payment in the time in which it must.
+    The vendor cannot be asked, or it has not listed the payment within the time that it promises.
     """
     CIPHER = "cipher"
     """Open the hub with the cipher that sealed the stored request.
@@ -55,7 +55,7 @@ class Inconclusive(StrEnum):
     """The reason why a request to the vendor did not reveal an operation's outcome."""
 
     NO_ANSWER = "no_answer"
-    """The vendor could not be asked, or did not answer."""
+    """The vendor could not be asked, or did not respond."""
     NOT_LISTED = "not_listed"
     """The vendor lists no payment with our reference and amount."""
     SEVERAL_LISTED = "several_listed"
@@ -89,9 +89,9 @@ class UnsettledPayment:
         idempotency_key: key of the request.
         tenant: tenant of the payment.
         operation: operation of the contract, such as "charge" or "refund".
-        accounts: accounts that the request may have gone to.
-        reference: our own name of the payment, transfer or subscription, if the operation begins
-            one.
+        accounts: accounts to which the request may have been sent.
+        reference: the caller's own name of the payment, transfer or subscription, if the
+            operation begins one.
         amount: amount; for a subscription, the amount of one charge for one piece. None for
             the whole amount, or if unknown.
         payment: the payment that it changes; None if it begins one.

@@ -35,7 +35,7 @@ class ItemDuties:
     Attributes:
         duties: customs duties.
         taxes: taxes on the import, such as VAT.
-        fees: other charges on the item; other taxes too if the vendor does not separate them.
+        fees: other charges on the item; also other taxes, if the vendor does not separate them.
         hs_code: customs tariff number by which the vendor calculated, if the vendor states it.
     """
 
@@ -60,7 +60,7 @@ class DutiesEstimate:
         items: charges on each item, in the order of the customs declaration.
         duties: customs duties on the whole shipment.
         taxes: taxes on the whole shipment.
-        fees: fees for the whole shipment, such as those of the customs broker.
+        fees: fees for the whole shipment, such as the customs broker's fee.
         messages: messages of the vendor.
         raw: the vendor's complete response.
     """

@@ -25,7 +25,8 @@ def shipment_refs(value: object) -> tuple[Ref, ...]:
     """The references of the given shipments, in their order and each only once.
 
     Raises:
-        InvalidData: there are none, one is not a reference, or they are of several accounts.
+        InvalidData: there are no references, one is not a reference, or they belong to several
+            accounts.
     """
     items = [value] if isinstance(value, (Ref, str)) else as_list(value, "shipments")
     refs = tuple(dict.fromkeys(Ref.parse(item, "shipments") for item in items))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class OrderState(StrEnum):
-    """The state of an order; `closed` means that nothing is left to do."""
+    """The state of an order; `closed` means that the order needs no further action."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -144,7 +144,7 @@ class ShopOrder:
 class OrderPage:
     """A page of orders.
 
-    An order that changes between two pages moves to the end of the list. So it may be on two
+    An order that changes between two pages moves to the end of the list. So an order may be on two
     pages, and is on at least one.
 
     Attributes:

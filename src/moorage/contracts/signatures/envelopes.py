@@ -18,8 +18,9 @@ class EnvelopeStatus(StrEnum):
     """The state of an envelope, which is a set of documents sent to sign.
 
     `viewed` means that every signer whose turn has come opened the documents. `processing` means
-    that the vendor is still at work. `voiding` means that the vendor took the request to void the
-    envelope, and has not confirmed that it is void. Only `completed` means that everybody signed.
+    that the vendor is still at work. `voiding` means that the vendor accepted the request to void
+    the envelope, and has not confirmed that it is void. Only `completed` means that all signers
+    have signed.
     """
 
     CREATED = "created"
@@ -106,7 +107,7 @@ class Envelope:
         reason: reason for declining or voiding, if one was given.
         created_at: time of its creation.
         completed_at: time of the last signature.
-        expires_at: time from which nobody can sign any more.
+        expires_at: time from which no one can sign any more.
         raw: the vendor's complete response.
     """
 
@@ -125,11 +126,11 @@ class Envelope:
 class SigningLink:
     """A link by which one person signs inside your application.
 
-    Whoever has the link can sign, so give it to that person alone, and store it nowhere.
+    Anyone who has the link can sign, so give it only to the signer, and store it nowhere.
 
     Attributes:
         url: address of the page to open.
-        expires_at: time from which it does not work any more, if the vendor states it.
+        expires_at: time from which the link no longer works, if the vendor states it.
     """
 
     url: str = field(repr=False)

@@ -164,8 +164,8 @@ class Signer:
     Attributes:
         name: name of the person.
         email: email address, which receives the link for signing.
-        order: place in the order of signing, from one on; those with the same number sign at the
-            same time. Without it, everybody signs at the same time.
+        order: place in the order of signing, from one on; signers with the same number sign at
+            the same time. Without it, everybody signs at the same time.
         role: role in the template; only with a template.
         phone: mobile number that receives a code, which the person must enter before signing.
         embedded: True if the person signs inside your application, by `signing_link`. The vendor
