@@ -50,6 +50,19 @@ class _TenantlessProvider(AsyncMemoryCredentialProvider):
         await super().rotate(service, None, new)
 
 
+class _CarelessProvider(AsyncMemoryCredentialProvider):
+    """A faulty provider that ignores the case of letters in a tenant's name."""
+
+    async def has(self, service: str, tenant: str | None, /) -> bool:
+        return await super().has(service, tenant and tenant.lower())
+
+    async def get(self, service: str, tenant: str | None, /) -> Any:
+        return await super().get(service, tenant and tenant.lower())
+
+    async def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:
+        await super().rotate(service, tenant and tenant.lower(), new)
+
+
 class _StaticProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that never renews a credential."""
 
@@ -119,6 +132,11 @@ class _StubbornProvider(AsyncMemoryCredentialProvider):
         ),
         (kit.owners_have_separate_credentials, _CommunalProvider, "gets what belongs to"),
         (kit.owners_have_separate_credentials, _TenantlessProvider, "has what belongs to"),
+        (
+            kit.similar_owners_have_separate_credentials,
+            _CarelessProvider,
+            "'ACME' has the credential of another",
+        ),
         (kit.stale_credentials_are_renewed, _StaticProvider, "did not return the new credential"),
         (kit.replaced_credentials_are_not_renewed, _EagerProvider, "that is there"),
         (kit.concurrent_callers_share_one_renewal, _EagerProvider, "was renewed 8 times"),

@@ -30,6 +30,16 @@ class OverwritingStore(MemoryInbox):
         return super().add(entry if stored_entry is None else attrs.evolve(entry, number=0))
 
 
+class CarelessStore(MemoryInbox):
+    """A faulty store that takes ids for the same if only the case of their letters differs."""
+
+    def add(self, entry: Any, /) -> Any:
+        """Add the entry, unless another case of its id exists."""
+        names = {name.lower(): name for name in self._entries}
+        name = names.get(entry.id.lower())
+        return super().add(entry) if name is None else self._entries[name]
+
+
 class TrustingStore(MemoryInbox):
     """A faulty store that takes the time from its callers' clocks."""
 
@@ -119,6 +129,7 @@ class SingleThreadOutboxStore(MemoryOutbox):
         (TrustingStore, "times_come_from_the_store"),
         (HastyStore, "times_come_from_the_store"),
         (OverwritingStore, "an_id_is_added_once"),
+        (CarelessStore, "similar_entries_are_apart"),
         (OverwritingStore, "concurrent_threads_add_an_entry_once"),
         (OverwritingStore, "random_operations_match_the_memory_store"),
         (EarlyStore, "due_entries_come_in_order"),

@@ -124,6 +124,19 @@ class Checks:
         )
         await self._require_due(store, [0, 1])
 
+    async def similar_entries_are_apart(self, factory: Factory) -> None:
+        """Ids and tenants are compared exactly, including case and accents."""
+        store = factory()
+        names = ("evt_1", "EVT_1", "\u00e9vt_1", "evt%1")
+        for name in names:
+            await store.add(attrs.evolve(self._entry(0), id=name, tenant=name))
+        for query in (*(EntryQuery(id=name) for name in names), *map(_of_tenant, names)):
+            ids = [entry.id for entry in (await store.find(query)).items]
+            expected_id = query.id or query.tenant
+            require(
+                ids == [expected_id], f"{query!r} found {ids}, where only {expected_id} matches."
+            )
+
     async def an_id_is_added_once(self, factory: Factory) -> None:
         """Adding an entry whose id exists returns the existing entry and changes nothing."""
         store = factory()
@@ -560,6 +573,7 @@ class Checks:
             self.entries_are_kept_as_they_are,
             self.times_come_from_the_store,
             self.an_id_is_added_once,
+            self.similar_entries_are_apart,
             self.numbers_grow,
             self.due_entries_come_in_order,
             self.higher_priorities_come_first,
@@ -585,6 +599,10 @@ _CHANGES: Final[tuple[Callable[[Any, datetime], Any], ...]] = (
     cancel_entry,
     replay_entry,
 )
+
+
+def _of_tenant(tenant: str) -> EntryQuery:
+    return EntryQuery(tenant=tenant)
 
 
 async def _single_entry(store: Any, id: str) -> Any:

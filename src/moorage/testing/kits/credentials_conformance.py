@@ -21,11 +21,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeAlias, cast
 
 from moorage.domain.auth.methods import Credentials
-from moorage.errors import ConnectionFailed, CredentialNotFound, CredentialRefreshFailed
+from moorage.errors import (
+    ConfigurationError,
+    ConnectionFailed,
+    CredentialNotFound,
+    CredentialRefreshFailed,
+)
 from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
 from moorage.testing.kits.checks import AsyncView, Flag, require, sync_check, wait_soon
 
@@ -40,6 +46,7 @@ _HANGS: Final = "A refresh does not return."
 OLD: Final = Credentials.bearer("old")
 NEW: Final = Credentials.bearer("new")
 OTHER: Final = Credentials.bearer("other")
+_SIMILAR_NAMES: Final = ("acme", "ACME", "acme ", "acm\u00e9", "acm_", "acm%")
 
 
 def _view(factory: Factory, renew: AsyncRenew) -> AsyncCredentialProvider:
@@ -134,6 +141,22 @@ async def owners_have_separate_credentials(factory: AsyncFactory) -> None:
                 await provider.get(*other_owner) == expected,
                 f"Renewing {owner} renewed {other_owner}.",
             )
+
+
+async def similar_owners_have_separate_credentials(factory: AsyncFactory) -> None:
+    """Names of tenants are compared exactly, unless the provider refuses a name."""
+    provider = factory(Renewals())
+    stored_credentials: dict[str, Credentials] = {}
+    for number, tenant in enumerate(_SIMILAR_NAMES):
+        credentials = Credentials.bearer(f"secret-{number}")
+        with suppress(ConfigurationError):
+            is_known = await provider.has("stripe", tenant)
+            require(not is_known, f"{tenant!r} has the credential of another.")
+            await provider.rotate("stripe", tenant, credentials)
+            stored_credentials[tenant] = credentials
+    for tenant, credentials in stored_credentials.items():
+        result = await provider.get("stripe", tenant)
+        require(result == credentials, f"{tenant!r} gets the credential of another tenant.")
 
 
 async def stale_credentials_are_renewed(factory: AsyncFactory) -> None:
@@ -253,6 +276,7 @@ _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     the_last_stored_credential_is_returned,
     a_tenant_without_credentials_gets_none,
     owners_have_separate_credentials,
+    similar_owners_have_separate_credentials,
     stale_credentials_are_renewed,
     replaced_credentials_are_not_renewed,
     concurrent_callers_share_one_renewal,
