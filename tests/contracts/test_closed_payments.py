@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from moorage import Ref
+from moorage import Hub, Ref
 from moorage.adapters.logs.memory import MemoryIntegrationLogger
 from moorage.contracts.payments import (
     Money,
@@ -18,9 +18,11 @@ from moorage.contracts.payments import (
     SettledAs,
     Unsettled,
 )
+from moorage.contracts.routes import Account
 from moorage.domain.idempotency.claims import Claim
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.errors import (
+    ConfigurationError,
     ConnectionFailed,
     IdempotencyConflict,
     IdempotencyInProgress,
@@ -28,6 +30,7 @@ from moorage.errors import (
     OutcomeUnknown,
     StorageUnavailable,
 )
+from moorage.testing import VirtualSleeper
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from moorage.vendors.payments.stripe import Stripe
 from tests.contracts.unsettled_world import (
@@ -348,3 +351,31 @@ def test_closing_as_not_done_is_not_recorded_as_a_call() -> None:
         assert 1 == len(calls)
         hub.payments().charge(ORDER, idempotency_key=KEY)
         assert 2 == len(log.find(LogQuery()).items)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["settled", "unknown"])
+def test_payment_of_a_removed_account_is_listed_only_if_it_is_unknown(lost: bool) -> None:
+    """A repeat after the account was removed lists a payment only if its outcome is unknown."""
+    world = PaymentsWorld(Stripe)
+    with world.hub() as hub:
+        if lost:
+            world.lose(hub)
+        else:
+            hub.payments().charge(ORDER, idempotency_key=KEY)
+
+    other_account = Account(
+        "booth", Stripe(credentials=world.stripe.api_key), settings=world.settings
+    )
+    with Hub(
+        [other_account],
+        http=SandboxHttpClient(world.stripe),
+        state=world.state,
+        clock=world.clock,
+        sleeper=VirtualSleeper(world.clock),
+    ) as hub:
+        with pytest.raises(ConfigurationError, match="'till', which is no longer") as excinfo:
+            hub.payments().charge(ORDER, idempotency_key=KEY)
+
+        assert lost is ("hub.unsettled_payments()" in excinfo.value.remedy)
+        assert [KEY] * lost == [payment.idempotency_key for payment in hub.unsettled_payments()]
+    assert 1 == len(world.stripe.charges)

@@ -328,7 +328,7 @@ class Dispatcher:
                 remedy="Configure the account again. With another account, the call could"
                 " take effect twice.",
             )
-            vars(error).update(_acted=True, may_have_been_processed=True)
+            vars(error).update(_acted=True, _earlier=True, may_have_been_processed=True)
             raise error
         return account
 

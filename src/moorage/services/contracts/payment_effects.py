@@ -171,7 +171,7 @@ class PaymentEffects:
         except ConnectorError as error:
             if is_refused(error):
                 self._unregister(key, registered, certain=True)
-            elif registered.first and _had_no_effect(error):
+            elif registered.first and (_had_no_effect(error) or _concerns_earlier_call(error)):
                 self._unregister(key, registered, certain=False)
             else:
                 if self._reach is not AllowedActions.STORED and _sent_nothing(error):
@@ -305,6 +305,11 @@ def _had_no_effect(error: ConnectorError) -> bool:
     """
     conflict = isinstance(error, IdempotencyConflict)
     return conflict or told_buyer(error).outcome is not BuyerOutcome.UNKNOWN
+
+
+def _concerns_earlier_call(error: ConnectorError) -> bool:
+    """Return whether an error tells of an earlier call's effect, and this call did nothing."""
+    return "_earlier" in vars(error)
 
 
 def _sent_nothing(error: ConnectorError) -> bool:
