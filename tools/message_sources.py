@@ -1,7 +1,8 @@
 """Finds the messages of all errors in the source code.
 
-A message is a text that reaches an exception, a problem of a configuration or a warning: directly,
-through a name, a condition or a table, or as an argument of a function that passes it on.
+A message is a string that reaches an exception, a problem of a configuration or a warning:
+directly, through a name, a condition or a table, or as an argument of a function that passes it
+on.
 """
 
 from __future__ import annotations

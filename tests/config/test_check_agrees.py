@@ -212,7 +212,7 @@ def test_providers_are_opened_in_the_order_of_their_needs(tmp_path: Path) -> Non
 
 
 def test_a_missing_secret_where_a_text_belongs() -> None:
-    """A missing secret used as a vendor's name causes two reported problems with the same path."""
+    """If a vendor's name refers to a missing secret, two problems have the same path."""
     path = write_configuration(
         "json",
         json.dumps(

@@ -86,7 +86,7 @@ class RecordingConnector:
 
     def _greeting(self, arguments: Mapping[str, Any]) -> Greeting:
         if not isinstance(arguments["person"], str):
-            raise InvalidData("The person is not a text.", field="person")
+            raise InvalidData("The person is not a string.", field="person")
         return self.greeting(arguments["person"])
 
     def statistics(self) -> PoolStatistics | None:

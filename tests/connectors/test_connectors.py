@@ -320,7 +320,7 @@ async def test_operation_runs_by_its_name(lab: ConnectorsLab) -> None:
         await lab.run(run, "base", "greet", {"whom": "Ada"})
     with pytest.raises(InvalidData, match="argument 'person' of the operation 'greet' is missing"):
         await lab.run(run, "base", "greet", {})
-    with pytest.raises(InvalidData, match="not a text"):
+    with pytest.raises(InvalidData, match="not a string"):
         await lab.run(run, "base", "greet", {"person": 1})
 
 

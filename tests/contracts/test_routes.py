@@ -247,7 +247,7 @@ def test_names_of_a_route_must_be_texts(name: str, wrong: Any) -> None:
     """A route refuses a list of names that contains anything but texts."""
     options: dict[str, Any] = {"accounts": ["main"], name: wrong}
 
-    with pytest.raises(ConfigurationError, match=f"The {name} are not texts") as caught:
+    with pytest.raises(ConfigurationError, match=f"The {name} are not strings") as caught:
         Route("payments", **options)
 
     assert caught.value.path == name

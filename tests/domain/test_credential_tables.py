@@ -125,8 +125,8 @@ def test_written_forms_are_read(written: object, expected: object) -> None:
 @pytest.mark.parametrize(
     "written, problem",
     [
-        (None, "not a text or a table"),
-        ([b"sk_live"], "not a text or a table"),
+        (None, "not a string or a table"),
+        ([b"sk_live"], "not a string or a table"),
         ("sk_live\n", "white space"),
         ("sk_live\udc80", "not valid Unicode"),
         ({"secret": 5, "username": "sk_live"}, "must be str or bytes"),

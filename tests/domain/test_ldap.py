@@ -171,7 +171,7 @@ def test_values_of_an_entry() -> None:
     for name in ("member", "memberof"):
         with pytest.raises(InvalidData, match="part of the values"):
             entry.values(name)
-    with pytest.raises(InvalidData, match="not a text"):
+    with pytest.raises(InvalidData, match="not a string"):
         entry.text("photo")
     assert "hunter2" not in repr(entry)
 

@@ -107,7 +107,7 @@ def test_enumeration_keeps_unknown_texts() -> None:
     assert "The value is not one of the values in the description." == problem_of_write(
         Size, Size("huge")
     )
-    assert "The value is not a text or a member of Size." == problem_of_write(Size, 1)
+    assert "The value is not a string or a member of Size." == problem_of_write(Size, 1)
     number: Any = 1
     with pytest.raises(ValueError, match="not a valid Size"):
         Size(number)
@@ -126,7 +126,7 @@ def test_errors_contain_path_of_wrong_property() -> None:
     assert "size is missing." == problem_of_read(Tree, {})
     assert "The value is not an object." == problem_of_read(Tree, [])
     wrong_values = [{"size": "small"}, {"size": 1}]
-    assert "[1].size is not a text." == problem_of_read(Sequence[Tree], wrong_values)
+    assert "[1].size is not a string." == problem_of_read(Sequence[Tree], wrong_values)
     assert "The value is not an instance of Tree." == problem_of_write(Tree, {"size": "small"})
     tree = Tree(size=Size.SMALL, weights=[Decimal(1), Decimal("NaN")])
     assert "weights[1] is not a number." == problem_of_write(Tree, tree)
@@ -263,7 +263,7 @@ class Upload:
 
 
 def test_forms_have_the_described_styles() -> None:
-    """Lists and objects in forms are written in their style, and null is omitted."""
+    """Lists and objects in forms are written in the described style, and null is omitted."""
     form = Upload(name="a b", ids=[1, 2], labels={"x": ["y", "z"]})
     content = form_content(Upload, form, {"ids": "deep", "labels": "json"})
     assert "application/x-www-form-urlencoded" == content.media_type

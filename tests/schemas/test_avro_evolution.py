@@ -194,7 +194,7 @@ def test_references_define_names() -> None:
 @pytest.mark.parametrize(
     "schema, problem",
     [
-        (5, "not a text, a list or an object"),
+        (5, "not a string, a list or an object"),
         ("Unknown", "before it is defined"),
         ({"type": "array"}, "lacks 'items'"),
         ({"type": "map"}, "lacks 'values'"),

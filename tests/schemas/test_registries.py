@@ -254,7 +254,7 @@ async def test_folder_has_versions(tmp_path: Path) -> None:
         ({}, "does not contain folders"),
         ({"first.avsc": b"int"}, "is not a valid name of a schema file"),
         ({"1.proto": b"int"}, "is not a valid name of a schema file"),
-        ({"1.avsc": b""}, "not a text"),
+        ({"1.avsc": b""}, "not a string"),
         ({"1.avsc": b"\xff"}, "not UTF-8"),
         ({"9999999999.avsc": b"int"}, "not an integer"),
         ({"1.avsc": b"int", "1@2.avsc": b"int"}, "version or the same id"),

@@ -107,7 +107,7 @@ def test_unknown_names_are_refused() -> None:
 @pytest.mark.parametrize("text", ["", "x" * (4 * 1024 * 1024 + 1), b"int", None])
 def test_text_of_a_schema_is_bounded(text: str) -> None:
     """A schema must be a string of limited length."""
-    with pytest.raises(InvalidData, match="not a text of"):
+    with pytest.raises(InvalidData, match="not a string of"):
         Schema(text, "avro")
 
 

@@ -524,7 +524,7 @@ def one_answer_per_key(schedule: Schedule) -> str | None:
 
 
 def one_payload_per_key(schedule: Schedule) -> str | None:
-    """A different payload under a used idempotency key gets no response, and has no effect."""
+    """A different payload under a used idempotency key is refused, and has no effect."""
     amounts: dict[str, set[int]] = {}
     for called_record in schedule.witness.calls:
         if called_record.key is not None and called_record.answer is not None:

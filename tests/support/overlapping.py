@@ -55,7 +55,7 @@ def add_in_thread(begin: Begin, *names: str, lane: str | None) -> Thread:
 
 
 def offered_entries(store: Any) -> list[str]:
-    """Return the subjects of the entries that a worker could claim now, on another connection."""
+    """Return, by a second connection, the subjects of the entries that a worker could claim now."""
     with ThreadPoolExecutor(1) as worker:
         return worker.submit(lambda: [entry.subject for entry in store.due(9)]).result()
 

@@ -222,7 +222,7 @@ def test_lost_charge_is_paid_once(shop: SandboxHub, lost: str, kind: type[Connec
 
 
 def test_repeat_finds_a_decline_whose_answer_was_lost(shop: SandboxHub) -> None:
-    """A decline whose response was lost is found by its mark, and the charge is not repeated."""
+    """A decline whose response was lost is found by its reference, and not charged again."""
     source = "fake-processor-declined-2001-nonce"
     shop.sandbox.fail(None, Lost())
     with pytest.raises(OutcomeUnknown):

@@ -374,7 +374,7 @@ def test_wrong_evidence_is_refused(fields: dict[str, Any]) -> None:
 
 
 def test_evidence_must_be_evidence() -> None:
-    """Evidence must be an `Evidence` object, not a text, and its repr shows no details."""
+    """Evidence must be an `Evidence` object, not a string, and its repr shows no details."""
     shop = SandboxHub(stripe)
     with pytest.raises(InvalidData, match="evidence"):
         shop.payments.submit_evidence(shop.ref("1"), "signed", idempotency_key="1")  # type: ignore[arg-type]  # wrong on purpose

@@ -203,7 +203,7 @@ def test_incomplete_purchase_answers(shop: SandboxHub) -> None:
 
 
 def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
-    """After a lost response, a FedEx purchase is found by its mark, but without its label."""
+    """After a lost response, a FedEx purchase is found by its reference, but without its label."""
     shop.wire.planned[SHIP] = [Lost()]
     result = shop.buy_label_of_order(parcels=[PARCEL, PARCEL], ship_date=date(2130, 1, 2))
 

@@ -107,7 +107,7 @@ def test_template_is_filled_in() -> None:
 
 
 def test_template_takes_texts_and_whole_numbers() -> None:
-    """Template data that are not texts or whole numbers are refused before sending to Resend."""
+    """Template data that are not strings or whole numbers are refused before sending to Resend."""
     sandbox, mail_hub = resend_hub()
     with pytest.raises(InvalidData, match="not a str or an int"):
         mail_hub.email().send_transactional(mail(template=TemplateRef("welcome", {"name": []})))

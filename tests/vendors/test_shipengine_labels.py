@@ -185,7 +185,7 @@ def test_label_that_comes_later_is_pending(shop: SandboxHub) -> None:
 
 
 def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
-    """After a lost response, a ShipEngine purchase is found by its mark among the labels."""
+    """After a lost response, a ShipEngine purchase is found by its reference among the labels."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned[shop.buying(rate.ref.id)] = [Lost()]
     result = shop.shipping.create_shipment(rate, idempotency_key="order-1")

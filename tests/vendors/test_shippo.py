@@ -359,7 +359,7 @@ def test_new_status_is_kept(shop: SandboxHub) -> None:
 
 
 def test_lost_purchase_is_found_by_its_mark(shop: SandboxHub) -> None:
-    """After a lost response, a Shippo purchase is found by its mark among the transactions."""
+    """After a lost response, a Shippo purchase is found by its reference among the transactions."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     shop.wire.planned["POST /transactions"] = [Lost()]
     result = shop.shipping.create_shipment(rate, idempotency_key="order-1")

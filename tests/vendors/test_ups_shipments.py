@@ -157,7 +157,7 @@ def test_labels_from_purchase_are_kept_if_ups_recovers_no_labels(shop: SandboxHu
 
 @pytest.mark.parametrize("form", ["zpl", "epl", "pdf"])
 def test_lost_purchase_is_found_with_its_label(shop: SandboxHub, form: str) -> None:
-    """After a lost response, a UPS purchase is found by its mark, with its label."""
+    """After a lost response, a UPS purchase and its label are found by the shipment's reference."""
     rate = shop.shipping.get_rates(attrs.evolve(REQUEST, label=form)).rates[0]
     shop.sandbox.fail(Lost())
     result = shop.shipping.create_shipment(rate, idempotency_key="k-1")

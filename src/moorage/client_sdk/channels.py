@@ -116,7 +116,7 @@ class Channel:
         known_values = self.choices.get(name)
         refused_characters = _WILDCARDS.union(self._separators)
         if not isinstance(value, str) or not value.isprintable() or not value:
-            problem = f"{name} must be a text of printable characters, and must not be empty."
+            problem = f"{name} must be a string of printable characters, and must not be empty."
         elif any(character in refused_characters or character.isspace() for character in value):
             problem = f"{name} contains white space, a separator of topics or a wildcard."
         elif known_values is not None and value not in known_values:
@@ -128,7 +128,7 @@ class Channel:
             field=name,
             remedy=f"Give one of: {', '.join(sorted(known_values))}."
             if known_values
-            else "Give a text that is one part of a topic.",
+            else "Give a string that is one part of a topic.",
         )
 
 

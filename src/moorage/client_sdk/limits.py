@@ -148,7 +148,7 @@ class DecimalText:
 
 
 AS_TEXT: Final = DecimalText()
-"""Marks a Decimal that is a text in JSON."""
+"""Marks a Decimal that is a string in JSON."""
 
 
 @attrs.frozen(init=False)

@@ -108,7 +108,7 @@ def limited_shape(kind: Any, limits: Limits) -> Shape:
 
 
 def _as_text(kind: Any) -> Shape:
-    """Return the shape of a type in which every Decimal is a text."""
+    """Return the shape of a type in which every Decimal is a string."""
     if kind is Decimal:
         return DECIMAL_TEXT
     arguments = [item for item in get_args(kind) if get_args(item) != (UNSET,)]
@@ -180,7 +180,7 @@ class EnumShape:
     def write(self, value: Any, *, checks: bool) -> str:
         """Return the text of a member."""
         if not isinstance(value, str):
-            raise Mismatch(f"is not a text or a member of {self.kind.__name__}")
+            raise Mismatch(f"is not a string or a member of {self.kind.__name__}")
         text: str = SCALARS[str].write(value, checks=checks)
         if checks and not self.kind(value).is_known:
             raise Mismatch("is not one of the values in the description")
@@ -245,7 +245,7 @@ class MapShape:
         if not _is_mapping(value):
             raise Mismatch("is not a mapping")
         if not all(isinstance(name, str) for name in value):
-            raise Mismatch("has a key that is not a text")
+            raise Mismatch("has a key that is not a string")
         return {name: _written_part(self.item, name, value[name], checks=checks) for name in value}
 
 
@@ -255,7 +255,7 @@ def _is_enum(kind: object) -> TypeGuard[type[OpenEnum]]:
 
 
 def _is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
-    """Return whether a value is a list or tuple, and not a text."""
+    """Return whether a value is a list or tuple, and not a string."""
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 

@@ -56,7 +56,7 @@ def _pairs(value: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[
         isinstance(text, str) and is_encodable(text) for pair in pairs for text in pair
     ):
         raise InvalidData(
-            "The related ids of a reference are not texts by name.",
+            "The related ids of a reference are not strings by name.",
             field="related",
             remedy="Give a mapping of names to ids, such as {'order': 'o-1'}.",
         )

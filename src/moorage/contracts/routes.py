@@ -41,9 +41,9 @@ def _texts(value: str | Iterable[str], path: str) -> tuple[str, ...]:
     names = tuple(texts)
     if not all(isinstance(name, str) for name in names):
         raise ConfigurationError(
-            f"The {path} are not texts.",
+            f"The {path} are not strings.",
             path=path,
-            remedy="Give a text or a list of texts.",
+            remedy="Give a string or a list of strings.",
         )
     return names
 

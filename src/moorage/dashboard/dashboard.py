@@ -49,7 +49,7 @@ class Dashboard:
 
     Args:
         hub: a synchronous hub on the shared store.
-        secret: a text of at least 16 characters that protects forms; all processes that serve the
+        secret: a string of at least 16 characters that protects forms; all processes that serve the
             page must have the same secret.
         outbox: the outbox to show.
         inbox: the inbox to show.

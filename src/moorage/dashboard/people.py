@@ -34,7 +34,7 @@ READ_ONLY: Final[frozenset[Group]] = frozenset()
 def _is_name(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str) or not value.strip() or len(value) > _MAX_LENGTH:
         raise InvalidData(
-            f"The name of a person must be a text of 1 to {_MAX_LENGTH} characters.",
+            f"The name of a person must be a string of 1 to {_MAX_LENGTH} characters.",
             field="name",
             remedy="Give the name that identifies the person, such as the user name.",
         )

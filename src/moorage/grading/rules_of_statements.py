@@ -143,7 +143,7 @@ def _secret_options(evidence: Evidence) -> Iterator[Violation]:
     for field in attrs.fields(cast("Any", evidence.vendor)):
         value = getattr(evidence.account, field.name)
         if isinstance(value, str) and _SECRET_NAMES.fullmatch(field.name):
-            yield Violation(f"The option {field.name} is a text, and is shown.")
+            yield Violation(f"The option {field.name} is a string, and is shown.")
 
 
 def _hidden_secrets(evidence: Evidence) -> Iterator[Violation]:

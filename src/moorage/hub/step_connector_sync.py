@@ -386,7 +386,7 @@ class StepConnector:
         return status
 
     def runs(self) -> tuple[RunStatus, ...]:
-        """Return the status of each run on the platform that is not settled yet.
+        """Return the platform's status for each run that is not settled yet.
 
         A run that the platform could not describe in time has a `problem`, and only a part of the
         facts.

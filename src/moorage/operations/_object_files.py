@@ -68,7 +68,7 @@ def folder_prefix(prefix: str) -> str:
     """Return the prefix of a folder, with a slash at its end.
 
     Raises:
-        InvalidData: the prefix is not a text.
+        InvalidData: the prefix is not a string.
     """
     if not isinstance(prefix, str):
         raise InvalidData(

@@ -229,7 +229,7 @@ class Payments:
             ref: reference of the payment.
             amount: amount to refund; the whole rest by default.
             idempotency_key: identifies this refund: another part needs another key.
-            reason: reason, also as a text such as "duplicate".
+            reason: reason, also as a string such as "duplicate".
             timeout: seconds for the whole operation.
 
         Raises:
@@ -802,7 +802,7 @@ class AsyncPayments:
             ref: reference of the payment.
             amount: amount to refund; the whole rest by default.
             idempotency_key: identifies this refund: another part needs another key.
-            reason: reason, also as a text such as "duplicate".
+            reason: reason, also as a string such as "duplicate".
             timeout: seconds for the whole operation.
 
         Raises:

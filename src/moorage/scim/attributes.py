@@ -138,7 +138,7 @@ def check_value(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:
         raise invalid_value(f"The attribute {name} is neither true nor false.")
     if not isinstance(value, str) or len(value) > _MAX_LENGTH or not is_storable(value):
         raise invalid_value(
-            f"The attribute {name} is not a text of at most {_MAX_LENGTH} characters."
+            f"The attribute {name} is not a string of at most {_MAX_LENGTH} characters."
         )
     return value
 

@@ -25,7 +25,7 @@ from moorage import (
     UnsupportedByVendor,
 )
 from moorage.domain.oauth.consent import (
-    DRAWS,
+    RANDOM_VALUES,
     begin_consent,
     exchange_parameters,
     no_token_error,
@@ -106,8 +106,8 @@ def test_random_texts_are_independent() -> None:
     texts = {text.reveal() for text in (pending.state, pending.code_verifier, pending.nonce)}
     assert 3 == len(texts)
     assert {43} == {len(text) for text in texts}
-    assert 3 * DRAWS == len(draws)
-    assert DRAWS * 52 > 256
+    assert 3 * RANDOM_VALUES == len(draws)
+    assert RANDOM_VALUES * 52 > 256
 
 
 def test_client_scope_is_the_default() -> None:

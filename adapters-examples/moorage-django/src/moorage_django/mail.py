@@ -85,7 +85,7 @@ def contract_message(message: Any) -> EmailMessage:
         raise InvalidData(
             f"A message has an alternative of the type {unknown_types[0]}.",
             field="alternatives",
-            remedy="Give a text, and text/html.",
+            remedy="Give a string, and text/html.",
         )
     headers = {name: str(value) for name, value in message.extra_headers.items()}
     sender = headers.pop("From", message.from_email)

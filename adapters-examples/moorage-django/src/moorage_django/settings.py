@@ -57,8 +57,8 @@ def _check_words(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, str):
         raise _setting_error(
             field.name,
-            f"The value has the type {_database_kind(value)}, but must be a text.",
-            "Set a text, or remove the setting.",
+            f"The value has the type {_database_kind(value)}, but must be a string.",
+            "Set a string, or remove the setting.",
         )
 
 
@@ -78,7 +78,7 @@ def _key_ring(_: object, field: attrs.Attribute[Any], value: object) -> None:
         raise _setting_error(
             field.name,
             f"The value has the type {_database_kind(value)}, but must be a key ring.",
-            "Set a text or a Secret.",
+            "Set a string or a Secret.",
         )
 
 

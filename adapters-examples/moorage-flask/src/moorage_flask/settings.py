@@ -130,7 +130,7 @@ _AGES: Final = 36_500
 """Days of a hundred years."""
 
 _FUNCTION: Final = (_callable, "The value is not a function.", "Set a function.")
-_WORDS: Final = (_is_text, "The value is not a text.", "Set a text, or remove the setting.")
+_WORDS: Final = (_is_text, "The value is not a string.", "Set a string, or remove the setting.")
 _ANY: Final = (_accept_anything, "", "")
 _SHAPES: Final[dict[str, tuple[Callable[[object], bool], str, str]]] = {
     "session": _FUNCTION,
@@ -138,7 +138,7 @@ _SHAPES: Final[dict[str, tuple[Callable[[object], bool], str, str]]] = {
     "four_eyes": (_switch, "The value is not a boolean.", "Set True or False."),
     "environment": _WORDS,
     "aside": _WORDS,
-    "keys": (_keys, "The value is not a key ring.", "Set a text or a Secret."),
+    "keys": (_keys, "The value is not a key ring.", "Set a string or a Secret."),
     "keep": (_days, "The value is not a number of days.", f"Set a number from 0 to {_AGES}."),
     "tenants": (_switch, "The value is not a boolean.", "Set True or False."),
     "health": (_switch, "The value is not a boolean.", "Set True or False."),

@@ -197,7 +197,7 @@ def _has_type_of_field(name: str, value: object) -> bool:
 
 
 def _end_of(path: Path, stored: AuditHead) -> tuple[AuditHead | None, int]:
-    """Return the end of the hash chain in a file, and the number of bytes of its complete lines.
+    """Return the last hash of the chain in a file, and the size of its complete lines in bytes.
 
     The end is None if the head's record is missing, or if later records do not continue from it.
     """

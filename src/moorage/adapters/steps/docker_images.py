@@ -114,13 +114,13 @@ class DockerImages:
         _check(isinstance(folder, (str, os.PathLike)), "folder", "Give the path of a folder.")
         _check(target is None or _is_text(target), "target", "Give the name of a stage.")
         is_table = isinstance(arguments, Mapping | None)
-        _check(is_table, "arguments", "Give a dictionary of texts.")
+        _check(is_table, "arguments", "Give a dictionary of strings.")
         values = dict(arguments or {})
         if not all(map(_is_text, chain(values, values.values()))):
             raise InvalidData(
-                "A build argument is not a text.",
+                "A build argument is not a string.",
                 field="arguments",
-                remedy="Give texts, and no secrets: the history of an image shows its arguments.",
+                remedy="Give strings, and no secrets: the history of an image shows its arguments.",
             )
         query = {
             "t": with_tag(checked_image(image)),

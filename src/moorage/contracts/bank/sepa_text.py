@@ -132,7 +132,7 @@ def sepa_text(text: str, field: str, longest: int, characters: Characters) -> st
         raise InvalidData(
             f"The {field} is empty, or begins or ends with a space.",
             field=field,
-            remedy="Give a text of letters and digits, or None if the field is optional.",
+            remedy="Give a string of letters and digits, or None if the field is optional.",
         )
     if len(text) > longest:
         raise InvalidData(

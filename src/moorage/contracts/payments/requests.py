@@ -79,7 +79,7 @@ def is_known_customer(_: object, attribute: attrs.Attribute[Any], value: Custome
 
 
 def is_short(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    """Accept None or a text of at most 1,000 characters."""
+    """Accept None or a string of at most 1,000 characters."""
     if value is not None and len(value) > _LONGEST_TEXT:
         raise InvalidData(
             f"The {attribute.name} must have at most {_LONGEST_TEXT} characters.",

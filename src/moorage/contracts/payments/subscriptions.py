@@ -92,7 +92,7 @@ class BillingInterval:
     """The time between two charges of a subscription, such as `BillingInterval("month", 3)`.
 
     Attributes:
-        unit: unit, also as a text such as "month".
+        unit: unit, also as a string such as "month".
         count: number of units.
     """
 

@@ -126,7 +126,7 @@ def _parse_text(text: Secret) -> tuple[object, str, str]:
 
 def _read_credentials(written: object) -> tuple[AnyCredentials | None, str, str]:
     """Return the credentials in a value, or None with the problem and its remedy; never raise."""
-    problem, remedy = "The credential is not a text or a table.", _REMEDY
+    problem, remedy = "The credential is not a string or a table.", _REMEDY
     try:
         if isinstance(written, str):
             return Credentials.bearer(written), "", ""

@@ -132,7 +132,7 @@ def _text(text: str) -> bytes:
     raise InvalidData(
         "IMAP cannot send the text to search for.",
         field="where",
-        remedy="Pass a text without unpaired surrogates and NUL characters.",
+        remedy="Pass a string without unpaired surrogates and NUL characters.",
     )
 
 
@@ -264,7 +264,7 @@ def folder_name(name: object) -> str:
     raise InvalidData(
         "IMAP cannot send this folder name.",
         field="folder",
-        remedy="Pass a text such as INBOX, without line breaks.",
+        remedy="Pass a string such as INBOX, without line breaks.",
     )
 
 

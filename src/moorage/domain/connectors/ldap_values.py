@@ -117,7 +117,7 @@ def _substring(attribute: str, place: int, value: LdapValue) -> LdapFilter:
         raise InvalidData(
             f"The text to search for in {attribute} is empty.",
             field=attribute,
-            remedy="Pass a text, or use has_attribute() for any value.",
+            remedy="Pass a string, or use has_attribute() for any value.",
         )
     return LdapFilter(
         tlv(0xA4, octets(attribute_name(attribute)), tlv(0x30, octets(encoded, place)))
@@ -156,9 +156,9 @@ def text_argument(field: str, value: object) -> str:
     if isinstance(value, str) and is_encodable(value):
         return value
     raise InvalidData(
-        f"The argument {field} is not a text that can be sent.",
+        f"The argument {field} is not a string that can be sent.",
         field=field,
-        remedy="Pass a text without unpaired surrogates.",
+        remedy="Pass a string without unpaired surrogates.",
     )
 
 
@@ -175,7 +175,7 @@ def value_bytes(attribute: str, value: object) -> bytes:
     raise InvalidData(
         f"A value of {attribute} cannot be sent.",
         field=attribute,
-        remedy="Pass a text without unpaired surrogates, or bytes.",
+        remedy="Pass a string without unpaired surrogates, or bytes.",
     )
 
 
@@ -207,7 +207,7 @@ def escaped_value(value: str) -> str:
     """Return a value escaped for use in the name of an LDAP entry (RFC 4514)."""
     if not value:
         raise InvalidData(
-            "The value that names an entry is empty.", field="value", remedy="Pass a text."
+            "The value that names an entry is empty.", field="value", remedy="Pass a string."
         )
     last_index = len(value) - 1
     return "".join(
@@ -281,7 +281,7 @@ class LdapEntry:
         except UnicodeDecodeError:
             pass
         raise InvalidData(
-            f"A value of {attribute} is not a text.",
+            f"A value of {attribute} is not a string.",
             field=attribute,
             remedy="Read it with values(), which returns bytes.",
         )

@@ -115,11 +115,11 @@ def read_sql(text: object) -> SqlText:
     """Return a SQL text, checked to be one statement without values or comments.
 
     Raises:
-        InvalidData: the text holds a value, a comment or several statements, or it is not a text.
+        InvalidData: the text holds a value, a comment or several statements, or it is not a string.
     """
     if type(text) is not str or not text.strip():
         raise InvalidData(
-            f"A SQL statement must be a text, not {type(text).__name__}."
+            f"A SQL statement must be a string, not {type(text).__name__}."
             if type(text) is not str
             else "The SQL statement is empty.",
             field="text",

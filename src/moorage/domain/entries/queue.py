@@ -141,9 +141,9 @@ def is_short(value: object) -> TypeGuard[str]:
 def _check_length(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not is_short(value):
         raise InvalidData(
-            f"{attribute.name} must be a text of 1 to {_MAX_LENGTH} characters.",
+            f"{attribute.name} must be a string of 1 to {_MAX_LENGTH} characters.",
             field=attribute.name,
-            remedy=f"Pass a text of at most {_MAX_LENGTH} characters, such as an id of your"
+            remedy=f"Pass a string of at most {_MAX_LENGTH} characters, such as an id of your"
             " application.",
         )
 
@@ -151,7 +151,7 @@ def _check_length(_: object, attribute: attrs.Attribute[Any], value: object) -> 
 def _is_state(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not (isinstance(value, str) and 0 < len(value) <= LONGEST_STATE):
         raise InvalidData(
-            f"{attribute.name} must be a text of 1 to {LONGEST_STATE} characters.",
+            f"{attribute.name} must be a string of 1 to {LONGEST_STATE} characters.",
             field=attribute.name,
             remedy="Omit the state if it is longer.",
         )
@@ -162,7 +162,7 @@ def _check_predecessors(_: object, attribute: attrs.Attribute[Any], value: objec
         isinstance(value, str) and 0 < len(value) <= LONGEST_PREDECESSORS
     ):
         raise InvalidData(
-            f"{attribute.name} must be a text of 1 to {LONGEST_PREDECESSORS} characters.",
+            f"{attribute.name} must be a string of 1 to {LONGEST_PREDECESSORS} characters.",
             field=attribute.name,
             remedy="Pass the ids of fewer entries, separated by commas.",
         )

@@ -48,7 +48,7 @@ def read_document(text: object) -> GraphQLDocument:
         InvalidData: the text is not a document, or does not have exactly one operation.
     """
     if not isinstance(text, str):
-        raise _no_document(f"The document is {with_article(type(text).__name__)}, not a text.")
+        raise _no_document(f"The document is {with_article(type(text).__name__)}, not a string.")
     operations: list[tuple[str, str | None]] = []
     for definition_type, definition_name in _definitions(list(_lexemes(text))):
         if definition_type == "{":

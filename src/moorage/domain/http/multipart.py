@@ -117,7 +117,7 @@ def _escape(text: str, field: str) -> str:
 def _check_text(text: object, field: str) -> None:
     if not isinstance(text, str) or _CONTROL.search(text) or not is_encodable(text):
         raise InvalidData(
-            "A name in the form is not a text, or contains a control character.",
+            "A name in the form is not a string, or contains a control character.",
             field=field,
             remedy="Use letters, digits and punctuation in names.",
         )

@@ -81,7 +81,7 @@ def _folded_names(names: str | Iterable[str]) -> frozenset[str]:
     name_list = [names] if isinstance(names, str) else list(names)
     if not all(isinstance(name, str) and name for name in name_list):
         raise ConfigurationError(
-            "A name to mask is empty or not a text.",
+            "A name to mask is empty or not a string.",
             path="redaction",
             remedy="Pass a list of names, such as ['x-customer'].",
         )

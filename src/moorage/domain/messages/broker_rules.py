@@ -213,9 +213,9 @@ def _check_key(key: bytes, rules: BrokerRules) -> None:
     text = key.decode("utf-8", "replace")
     if text.encode() != key or rules.header_value.fullmatch(text) is None:
         raise InvalidData(
-            f"The key is not a text of one line, but {rules.title} accepts only such keys.",
+            f"The key is not a string of one line, but {rules.title} accepts only such keys.",
             field="key",
-            remedy="Pass a text, such as the hexadecimal digits of the bytes.",
+            remedy="Pass a string, such as the hexadecimal digits of the bytes.",
         )
 
 

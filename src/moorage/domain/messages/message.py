@@ -33,9 +33,9 @@ def payload_bytes(value: object) -> bytes:
         return bytes(value)
     kind = with_article(type(value).__name__)
     raise InvalidData(
-        "The payload of a message is a text that cannot be written as UTF-8."
+        "The payload of a message is a string that cannot be written as UTF-8."
         if isinstance(value, str)
-        else f"The payload of a message must be bytes or a text, not {kind}.",
+        else f"The payload of a message must be bytes or a string, not {kind}.",
         field="payload",
         remedy="Encode the payload first, or use Message.of_json.",
     )
@@ -48,7 +48,7 @@ def key_bytes(value: object) -> bytes | None:
     if isinstance(value, str) and value and is_encodable(value):
         return value.encode()
     raise InvalidData(
-        "The key of a message must be a text or bytes, and not empty.",
+        "The key of a message must be a string or bytes, and not empty.",
         field="key",
         remedy="Pass a key such as a customer's number, or omit it.",
     )
@@ -61,7 +61,7 @@ def header_pairs(value: object) -> tuple[tuple[str, str | bytes], ...]:
     for name, content in headers:
         if not isinstance(name, str) or not name or not is_encodable(name):
             raise InvalidData(
-                "The name of a header must be a text, and not empty.",
+                "The name of a header must be a string, and not empty.",
                 field="headers",
                 remedy="Pass names such as 'trace-id'.",
             )
@@ -69,10 +69,10 @@ def header_pairs(value: object) -> tuple[tuple[str, str | bytes], ...]:
             isinstance(content, str) and is_encodable(content)
         ):
             raise InvalidData(
-                f"The value of the header {name!r} must be a text or bytes, not"
+                f"The value of the header {name!r} must be a string or bytes, not"
                 f" {with_article(type(content).__name__)}.",
                 field="headers",
-                remedy="Pass a text or bytes.",
+                remedy="Pass a string or bytes.",
             )
     return headers
 
@@ -82,7 +82,7 @@ def _is_text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         raise InvalidData(
             f"The {attribute.name.replace('_', ' ')} of a message must be a printable text.",
             field=attribute.name,
-            remedy="Pass a text of one line, or omit it.",
+            remedy="Pass a string of one line, or omit it.",
         )
 
 

@@ -101,7 +101,7 @@ def check_for_queue(message: Message, queue: str) -> None:
     text = message.payload.decode("utf-8", "replace")
     if text.encode() != message.payload or _TEXT.fullmatch(text) is None:
         raise InvalidData(
-            "The payload is empty, or it is not a text that Amazon SQS can store.",
+            "The payload is empty, or it is not a string that Amazon SQS can store.",
             field="payload",
             remedy="Encode the payload with Base64, and put the encoding into a header.",
         )

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.client import OAuthClient
     from moorage.domain.oauth.grants import Parameters
 
-DRAWS: Final = 6
+RANDOM_VALUES: Final = 6
 """The number of random 52-bit values in an unguessable text."""
 
 _MAX_LENGTH: Final = 16_384
@@ -248,7 +248,7 @@ def _check_consent(client: OAuthClient, redirect_uri: str, parameters: Mapping[s
 def _callback_parameters(callback: object) -> dict[str, str] | InvalidData:
     """Return the parameters of the callback by name, or the error for an invalid callback."""
     if not isinstance(callback, str) or len(callback) > _MAX_LENGTH:
-        return _foreign_field_error("callback", "The callback is not a text, or it is too long.")
+        return _foreign_field_error("callback", "The callback is not a string, or it is too long.")
     query = callback.removeprefix("?")
     if _IS_URL.match(callback):
         query = callback.partition("?")[2].partition("#")[0]
@@ -279,7 +279,7 @@ def _scope_names(scope: Iterable[str] | str) -> tuple[str, ...]:
 
 
 def _unguessable(draw: Callable[[], int]) -> Secret:
-    drawn_bytes = b"".join(draw().to_bytes(8, "big") for _ in range(DRAWS))
+    drawn_bytes = b"".join(draw().to_bytes(8, "big") for _ in range(RANDOM_VALUES))
     return Secret(_digest(drawn_bytes))
 
 

@@ -95,7 +95,7 @@ def literal(value: object, field: str = "value") -> str:
     raise InvalidData(
         f"{with_article(type(value).__name__)} cannot be written as an OData literal.".capitalize(),
         field=field,
-        remedy="Pass a text, a number, a boolean, None, bytes, a date, a time, a timedelta, a"
+        remedy="Pass a string, a number, a boolean, None, bytes, a date, a time, a timedelta, a"
         " UUID, or an ODataEnum.",
     )
 

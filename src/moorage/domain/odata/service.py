@@ -436,7 +436,9 @@ def _joined_names(check: Callable[[object, str], str], names: object, field: str
 def _checked_names(names: Sequence[R], field: str = "expand") -> Sequence[R]:
     if isinstance(names, str):
         raise InvalidData(
-            f"{field} is a text, not a list of names.", field=field, remedy="Pass a list or tuple."
+            f"{field} is a string, not a list of names.",
+            field=field,
+            remedy="Pass a list or tuple.",
         )
     return names
 

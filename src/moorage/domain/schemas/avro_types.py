@@ -190,7 +190,7 @@ class _Reader:
         if is_list(value):
             return self.union(value, namespace, path)
         if not is_object(value):
-            raise _invalid_error(path, "has a type that is not a text, a list or an object")
+            raise _invalid_error(path, "has a type that is not a string, a list or an object")
         type_ = value.get("type")
         kind = type_ if isinstance(type_, str) else ""
         if kind in {"record", "error", "enum", "fixed"}:

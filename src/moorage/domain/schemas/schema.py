@@ -53,7 +53,7 @@ def _format(value: SchemaFormat | str) -> SchemaFormat:
 def _is_schema_text(_: object, __: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_SCHEMA:
         raise InvalidData(
-            f"The schema is not a text of 1 to {LONGEST_SCHEMA} characters.",
+            f"The schema is not a string of 1 to {LONGEST_SCHEMA} characters.",
             field="schema",
             remedy="Pass the schema as its registry shows it. For Protobuf, pass the"
             " descriptors in Base64.",

@@ -37,7 +37,7 @@ class Mode(StrEnum):
 def _patterns(value: str | Iterable[str]) -> tuple[str, ...]:
     if not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):
         raise ConfigurationError(
-            "The recipients are not a list of texts.",
+            "The recipients are not a list of strings.",
             path="recipients",
             remedy="Set a list such as ['*@example.com']. An empty list allows all recipients.",
         )

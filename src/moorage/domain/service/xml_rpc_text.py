@@ -140,7 +140,7 @@ def _collection(value: object, field: str, depth: int) -> str:
 
 def _escape(text: object, field: str) -> str:
     if not isinstance(text, str):
-        raise _unwritable("A name is not a text", field)
+        raise _unwritable("A name is not a string", field)
     if text.isascii() and text.isalnum():
         return text  # most names have nothing to escape
     if _FORBIDDEN.search(text):
@@ -196,7 +196,7 @@ def _refuse_doctype(*_: object) -> NoReturn:
 
 def _value(element: _Element, depth: int) -> Any:
     if not element.children:
-        return element.text  # a value without a type is a text
+        return element.text  # a value without a type is a string
     if len(element.children) > 1 or element.text.strip() or depth > _DEEPEST_VALUE:
         raise NotXmlRpcError
     typed = element.children[0]

@@ -151,7 +151,7 @@ def sealed_with(sealed: bytes) -> int:
     """
     if sealed[: len(_WRITER)] != _WRITER:
         raise unopenable_error(
-            "The text was not sealed by moorage.", "Pass a text that a moorage cipher has sealed."
+            "The text was not sealed by moorage.", "Pass a string that a moorage cipher has sealed."
         )
     if sealed[len(_WRITER) : len(_PREFIX)] not in {_FORMAT, b""}:
         raise unopenable_error(

@@ -103,7 +103,7 @@ def _is_text(value: object) -> bool:
 def _command(value: Any) -> tuple[str, ...]:
     if isinstance(value, (str, bytes)):
         raise InvalidData(
-            "The command of a step is a text instead of a list.",
+            "The command of a step is a string instead of a list.",
             field="command",
             remedy="Pass the program and its arguments as a list, such as ['make', 'test']."
             " No shell splits the command.",
@@ -111,9 +111,9 @@ def _command(value: Any) -> tuple[str, ...]:
     parts = tuple(value)
     if not parts or not all(map(_is_text, parts)):
         raise InvalidData(
-            "The command of a step has no program, or contains a part that is not a text.",
+            "The command of a step has no program, or contains a part that is not a string.",
             field="command",
-            remedy="Pass a list of texts without NUL characters and lone surrogates, with the"
+            remedy="Pass a list of strings without NUL characters and lone surrogates, with the"
             " program first.",
         )
     if max(len(part.encode()) for part in parts) > _LONGEST_ARGUMENT:
@@ -171,10 +171,10 @@ def _are_variables(_: object, attribute: attrs.Attribute[Any], value: Mapping[An
             is_text = isinstance(content, Secret) or (is_text and bool(content))
         if not is_text:
             raise InvalidData(
-                f"The value of {name} is not a text, or contains NUL characters or lone"
+                f"The value of {name} is not a string, or contains NUL characters or lone"
                 " surrogates.",
                 field=f"{attribute.name}.{name}",
-                remedy="Pass a text. For a secret, pass a Secret or a reference such as"
+                remedy="Pass a string. For a secret, pass a Secret or a reference such as"
                 " 'secret://env/NAME'.",
             )
         if isinstance(content, str) and len(f"{name}={content}".encode()) > _LONGEST_ARGUMENT:
@@ -254,7 +254,7 @@ def _keys(value: Mapping[str, str], field: str) -> dict[str, str]:
     keys = _paths_with_values(value, field)
     if not all(isinstance(key, str) and key and is_encodable(key) for key in keys.values()):
         raise InvalidData(
-            "A file of a workspace has a key that is not a text.",
+            "A file of a workspace has a key that is not a string.",
             field=field,
             remedy="Pass the key of the file in the storage, such as 'reports/2030-01.csv'.",
         )

@@ -57,7 +57,7 @@ def _is_progressive(_: object, attribute: attrs.Attribute[Any], value: object) -
     check_text(value, attribute.name)
     if re.fullmatch("[!-~]{1,10}", str(value)) is None:
         raise InvalidData(
-            "The progressive identifier is not a text of one to ten ASCII characters.",
+            "The progressive identifier is not a string of one to ten ASCII characters.",
             field=attribute.name,
             remedy="Give another one for each file, such as '00001'.",
         )

@@ -22,7 +22,7 @@ def _strip_text(value: Any) -> Any:
 
 
 def is_maybe_xml_text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None or a text of characters that XML allows; refuse other values."""
+    """Accept None or a string of characters that XML allows; refuse other values."""
     if value is None:
         return
     check_text(value, attribute.name)

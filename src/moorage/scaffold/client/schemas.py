@@ -141,9 +141,8 @@ class Schemas:
         if node.pointer in self._open or len(self._open) > _MAX_DEPTH:
             raise refusal(
                 node.pointer,
-                "The schema refers to itself without an object in between, or is nested too"
-                " deeply.",
-                "Describe an object in between, or omit the operation.",
+                "The schema refers directly to itself, or is nested too deeply.",
+                "Put the reference into a property of an object, or omit the operation.",
             )
         self._open.append(node.pointer)
         try:

@@ -24,7 +24,7 @@ class TokenEndpoint(Sandbox):
         client_id, client_secret: credentials of the client.
         posted: True if the client authenticates in the form instead of HTTP Basic.
         scope: scope that must be requested, if any.
-        expires_in: lifetime in seconds that the responses state, as a number or a text of digits;
+        expires_in: lifetime in seconds that the responses state, as a number or a string of digits;
             the sandbox does not let tokens expire.
         refresh_token: the only refresh token, which stays valid; None for client credentials.
         header: header with the access token; by default `Authorization`, as a bearer token.

@@ -175,7 +175,7 @@ def _counterparty(item: sdk.Answer, role: str) -> Counterparty:
 
 
 def _remittance(item: sdk.Answer) -> tuple[str, ...]:
-    """The remittance texts, from the list of texts or else the single text."""
+    """The remittance texts, from the list of strings or else the single text."""
     texts = item.texts("remittanceInformationUnstructuredArray")
     single = item.text("remittanceInformationUnstructured")
     return texts or (() if single is None else (single,))

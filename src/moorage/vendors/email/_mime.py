@@ -89,7 +89,7 @@ def _texts(message: EmailMessage) -> list[tuple[str, str]]:
     """The texts of a message with their subtypes, in ascending order of preference.
 
     AMP content is before the HTML, because some mail programs show the last part that they know to
-    be a text.
+    be a string.
     """
     text = message.text if message.text is not None or message.html is not None else ""
     texts = {"plain": text, "x-amp-html": message.amp_html or None, "html": message.html}

@@ -138,7 +138,7 @@ def read_shipment(
     track_id = required(parcel.text("TrackID"), response, "TrackID")
     number = required(parcel.text("ParcelNumber"), response, "ParcelNumber")
     printed = body.object("CreatedShipment.PrintData.0")
-    # DHL's description says a list of texts here, but other programs read a single text.
+    # DHL's description says a list of strings here, but other programs read a single text.
     content = printed.text("Data") or printed.text("Data.0")
     label = Label(
         format=label_format,

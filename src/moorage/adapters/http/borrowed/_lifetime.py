@@ -82,7 +82,7 @@ class LoopLibraryClient:
 def refuse_settings(
     client: object, name: str, settings: ConnectionSettings, *, with_proxy: bool = False
 ) -> None:
-    """Raise an error if connection settings are combined with a client of the application.
+    """Raise an error if connection settings are given together with the application's client.
 
     Args:
         client: the host's client, if there is one.

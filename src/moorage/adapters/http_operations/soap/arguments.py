@@ -229,7 +229,7 @@ def _duration(value: Any) -> Any:
 def _text(value: Any) -> Any:
     if isinstance(value, (str, int, Decimal)) and not isinstance(value, bool):
         return str(value)
-    raise _UnfitError(f"is {with_article(type(value).__name__)}, not a text")
+    raise _UnfitError(f"is {with_article(type(value).__name__)}, not a string")
 
 
 _WRITERS: Final[Mapping[str, Callable[[Any], Any]]] = {

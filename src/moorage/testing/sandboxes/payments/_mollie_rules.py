@@ -179,7 +179,7 @@ def amount_of(value: Any, currency: str | None = None) -> Money:
     if code not in EXPONENTS or code != (currency or code):
         raise unprocessable_request("The currency is invalid", "amount.currency")
     if not isinstance(text, str) or _VALUE.fullmatch(text) is None:
-        raise unprocessable_request("The amount value is not a text of digits", "amount.value")
+        raise unprocessable_request("The amount value is not a string of digits", "amount.value")
     if len(text.partition(".")[2]) != EXPONENTS[code]:
         raise unprocessable_request(
             "The amount value has the wrong number of decimals", "amount.value"
