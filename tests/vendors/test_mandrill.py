@@ -173,8 +173,14 @@ def test_template_has_its_values() -> None:
         "template_name": "welcome",
         "template_content": [],
     } == body
-    with_sender = body_of(mail(template=template, from_=None), sender="shop@acme.example")
-    assert "shop@acme.example" == with_sender["message"]["from_email"]
+    body = body_of(mail(template=template, from_=None, html="<p>"), sender="shop@acme.example")
+    fields = body["message"]
+    assert ("shop@acme.example", "Hi", "Hello.") == (
+        fields["from_email"],
+        fields["subject"],
+        fields["text"],
+    )
+    assert "html" not in fields
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,19 @@ def test_states_of_a_message(state: dict[str, Any], status: EmailStatus) -> None
     assert [(ADA, status)] == [(item.email, item.status) for item in looked_up.recipients]
 
 
+@pytest.mark.parametrize("flags", [["blocklisted"], ["send_before_expiration"], []])
+def test_failed_recipient_has_the_reason(flags: list[str]) -> None:
+    """Each kind of failure has Scaleway's details as its reason, and a success has none."""
+    sandbox, mail_hub = scaleway_hub()
+    receipt = mail_hub.email().send_transactional(mail())
+    sandbox.states[ADA] = {"status": "failed", "flags": flags, "status_details": "It is blocked."}
+    [outcome] = mail_hub.email().get(receipt.ref).recipients
+    assert (None, "It is blocked.") == (outcome.code, outcome.reason)
+    sandbox.states[ADA] = {"status": "sent", "status_details": "success"}
+    [outcome] = mail_hub.email().get(receipt.ref).recipients
+    assert (None, None) == (outcome.code, outcome.reason)
+
+
 def test_message_with_different_final_states_was_sent() -> None:
     """A message whose recipients have different final states has been sent."""
     sandbox, mail_hub = scaleway_hub()

@@ -198,7 +198,8 @@ def _contents(message: EmailMessage) -> dict[str, Any]:
     template = message.template
     if template is not None:
         values = [{"name": name, "content": value} for name, value in template.data.items()]
-        return {"text": message.text, "html": message.html, "global_merge_vars": values}
+        # Mandrill takes the HTML of the template in place of the message's.
+        return {"text": message.text, "global_merge_vars": values}
     # Without a template nothing is filled in, though a text may look like a placeholder.
     text = message.text or (None if message.html else " ")
     return {"text": text, "html": message.html, "merge": False}
