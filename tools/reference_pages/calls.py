@@ -294,6 +294,7 @@ CALLS: Final = (
             "CircuitBreakerState",
             "CircuitState",
             "BulkheadConfig",
+            "AdaptiveLimit",
             "HedgeConfig",
             "CachePolicy",
         ),
