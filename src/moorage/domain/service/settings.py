@@ -12,7 +12,6 @@ from moorage.domain.http.log_content import LogContent
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import Timeouts, as_method, validate_base_url
 from moorage.domain.http.urls import is_absolute
-from moorage.domain.resilience.adaptive_limit import AdaptiveLimit
 from moorage.domain.resilience.budget import RetryBudget
 from moorage.domain.resilience.circuit import CircuitBreakerConfig
 from moorage.domain.resilience.rate_limit import RateLimitConfig
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     import attrs
 
     from moorage.domain.http.requests import HttpMethod, Request, Response
+    from moorage.domain.resilience.adaptive_limit import AdaptiveLimit
     from moorage.domain.values.durations import Validator
 
 RequestTransform: TypeAlias = "Callable[[Request], Request | Awaitable[Request]]"
@@ -140,6 +140,14 @@ def _are_limits(
             )
 
 
+def _is_adaptive_limit(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    from moorage.domain.resilience.adaptive_limit import (  # noqa: PLC0415 - few bulkheads have one
+        AdaptiveLimit,
+    )
+
+    _is_one_of(AdaptiveLimit)(_, attribute, value)
+
+
 @frozen
 class BulkheadConfig:
     """A limit on concurrent calls and on the callers that wait for a slot.
@@ -158,7 +166,7 @@ class BulkheadConfig:
         default=None, converter=optional(plain_seconds), validator=if_given(is_wait)
     )
     adaptive: AdaptiveLimit | None = field(
-        default=None, validator=if_given(_is_one_of(AdaptiveLimit)), kw_only=True
+        default=None, validator=if_given(_is_adaptive_limit), kw_only=True
     )
 
     def __attrs_post_init__(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.resilience.adaptive_limit import is_overload, limit_at, shrink
 from moorage.domain.values.bounded import BoundedCache
 
 if TYPE_CHECKING:
@@ -37,6 +36,10 @@ class ConcurrencyLimits:
 
     def limit(self, key: str, config: BulkheadConfig, now: int) -> int:
         """Return how many calls may be in progress in a bulkhead at this time."""
+        from moorage.domain.resilience.adaptive_limit import (  # noqa: PLC0415 - few bulkheads need it
+            limit_at,
+        )
+
         bulkhead = self._bulkheads.get(key)
         if config.adaptive is None or bulkhead is None:
             return config.max_concurrent
@@ -60,6 +63,12 @@ class ConcurrencyLimits:
         now: int,
     ) -> int | None:
         """Record the end of an attempt; return the new limit if it shrank, otherwise None."""
+        from moorage.domain.resilience.adaptive_limit import (  # noqa: PLC0415 - as above
+            is_overload,
+            limit_at,
+            shrink,
+        )
+
         bulkhead, rule = self._bulkheads.get(key), config.adaptive
         if bulkhead is None or rule is None:
             return None
