@@ -108,7 +108,7 @@ def create_bill(hub: Hub) -> Any:
 def test_paid_invoice_without_currency_is_not_voided(
     hub: Hub, sandbox: QuickBooksSandbox, missing: str, kind: str
 ) -> None:
-    """An invoice with a payment is not voided, even if the answer states no currency or balance."""
+    """An invoice with a payment is not voided, even if the response lacks currency or balance."""
     record = sales_invoice(hub)
     hub.accounting().record_payment(record.ref, PAYMENT)
 

@@ -65,7 +65,7 @@ def test_request_of_a_list() -> None:
 
 
 def test_pages_of_orders_changed_in_one_second_exclude_those_already_read() -> None:
-    """If many orders changed in one second, further pages exclude those that were already read."""
+    """If many orders changed in one second, later pages exclude the orders already read."""
     sandbox = WooCommerceSandbox()
     sandbox.still = True
     ids = [sandbox.add_order(1) for _ in range(3)]

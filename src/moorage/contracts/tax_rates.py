@@ -92,8 +92,8 @@ def member_state(country: str, field: str = "country") -> str:
 def standard_rate(country: str, day: date) -> Decimal:
     """The standard VAT rate of a member state on a day, in percent.
 
-    Regions with other rates, such as Madeira or the Canary Islands, and reduced rates of single
-    goods are not known here. Only a later release knows changes after `RATES_AS_OF`.
+    The table does not contain regions with other rates, such as Madeira or the Canary Islands, or
+    reduced rates of single goods. Only a later release knows changes after `RATES_AS_OF`.
 
     Args:
         country: ISO 3166 code of the member state, or EL for Greece.

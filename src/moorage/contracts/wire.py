@@ -80,7 +80,7 @@ class Wire(Protocol):
     async def store_consent_credentials(
         self, consent: str, credentials: Credentials | OAuthCredentials, /
     ) -> None:
-        """Store the credentials of a consent in the credential provider, in place of older ones.
+        """Store the credentials of a consent in the credential provider, replacing older ones.
 
         A vendor that issues credentials for each consent keeps them here, never in a reference or
         in a result.

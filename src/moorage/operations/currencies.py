@@ -32,8 +32,8 @@ class Currencies:
     def rates(self, day: date | None = None, *, timeout: float | None = None) -> ExchangeRates:
         """Get the official exchange rates in force on a day.
 
-        They are those of the day itself or, if it has none, of the last earlier day that has some,
-        at most ten days earlier. The result names the day that its rates are of.
+        The rates are those of the day itself or, if it has none, of the last earlier day with
+        rates, at most ten days earlier. The result names the day that its rates are of.
 
         Args:
             day: day at the vendor; by default today, which gives the latest rates. A day that has
@@ -54,8 +54,8 @@ class AsyncCurrencies:
     ) -> ExchangeRates:
         """Get the official exchange rates in force on a day.
 
-        They are those of the day itself or, if it has none, of the last earlier day that has some,
-        at most ten days earlier. The result names the day that its rates are of.
+        The rates are those of the day itself or, if it has none, of the last earlier day with
+        rates, at most ten days earlier. The result names the day that its rates are of.
 
         Args:
             day: day at the vendor; by default today, which gives the latest rates. A day that has

@@ -27,8 +27,8 @@ class CurrenciesContract(Contract):
     ) -> Requirements[ExchangeRates]:
         """Get the official exchange rates in force on a day.
 
-        They are those of the day itself or, if it has none, of the last earlier day that has some,
-        at most ten days earlier. The result names the day that its rates are of.
+        The rates are those of the day itself or, if it has none, of the last earlier day with
+        rates, at most ten days earlier. The result names the day that its rates are of.
 
         Args:
             day: day at the vendor; by default today, which gives the latest rates. A day that has

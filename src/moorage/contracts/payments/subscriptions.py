@@ -108,7 +108,7 @@ class SubscriptionRequest:
         amount: amount of one charge, for one piece.
         interval: time between two charges.
         source: the vendor's id of the stored means of payment, never a card number; None if the
-            buyer gives one, and their consent, on a page of the vendor.
+            buyer enters one, and consents, on a page of the vendor.
         customer: the buyer; with the vendor's id if there is a source.
         reference: your own name of the subscription, such as a contract number.
         quantity: number of pieces; more than one needs a vendor with the capability

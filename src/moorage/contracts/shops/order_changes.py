@@ -104,7 +104,7 @@ class Fulfilment:
 
 @frozen(kw_only=True)
 class FulfilmentReceipt:
-    """The shop's confirmation that a parcel left.
+    """The shop's confirmation that a parcel was sent.
 
     Attributes:
         ref: reference of the order at the vendor.

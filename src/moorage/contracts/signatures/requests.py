@@ -207,7 +207,7 @@ class SignatureRequest:
         message: text of the emails to the signers.
         language: language of the emails and of the signing pages, such as de or pt-BR; by default
             the vendor's choice.
-        expires_on: first day on which nobody can sign any more; by default the vendor's choice.
+        expires_on: first day on which no one can sign any more; by default the vendor's choice.
         remind_every: days after which the vendor reminds those who have not signed, again and
             again; by default the vendor's choice.
         extra: options of single vendors, by the vendor's name, in the vendor's own terms.

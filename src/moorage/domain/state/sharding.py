@@ -63,5 +63,5 @@ def location_of(keys: Sequence[str], shards: tuple[str, ...], former: tuple[str,
 
 @lru_cache(_CACHED)
 def shard_of(tag: str, shards: tuple[str, ...]) -> str:
-    """Return the shard of a tag by rendezvous hashing: the one with the highest hash."""
+    """Return the shard of a tag by rendezvous hashing: the shard with the highest hash."""
     return max(shards, key=lambda shard: blake2b(f"{shard}\0{tag}".encode()).digest())

@@ -96,7 +96,7 @@ class WooCommerce(sdk.ApiVendor):
     parcel_note: str = "Your parcel is on its way: {carrier} {number} {url}"
 
     async def orders(self, wire: Wire, query: OrderQuery, after: Ref | None, /) -> OrderPage:
-        """A page of orders; its cursor is the time of the last change and the orders read of it.
+        """A page of orders; its cursor is a time, and the orders of that time already read.
 
         The cursor contains the ids of the orders of that time that were already read. Numbered
         pages could skip orders: an order that changes meanwhile moves the others up.
