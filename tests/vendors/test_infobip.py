@@ -34,7 +34,8 @@ from moorage.hub.hub import Hub
 from moorage.testing.sandboxes._fields import problems
 from moorage.testing.sandboxes.base import Lost, Notice, SandboxHttpClient, reply
 from moorage.testing.sandboxes.sms.infobip import MESSAGE, InfobipSandbox
-from moorage.vendors.sms.infobip import Infobip, classify, message_body, read_log
+from moorage.vendors.sms._infobip_requests import message_body
+from moorage.vendors.sms.infobip import Infobip, classify, read_log
 from tests.vendors.sms_subjects import Refs
 
 TO = "+4915112345678"

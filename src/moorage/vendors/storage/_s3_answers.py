@@ -11,6 +11,7 @@ from moorage.contracts.storage import Container, ListPage, ObjectInfo, Part, Upl
 from moorage.vendors.storage._common import (
     bare_etag,
     byte_count,
+    identified,
     media_type,
     plain_word,
     root,
@@ -19,6 +20,8 @@ from moorage.vendors.storage._common import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from moorage.contracts.storage import PutOptions
 
 
 _META: Final = "x-amz-meta-"
@@ -294,3 +297,31 @@ def deletion_results(response: sdk.Response, keys: Sequence[str]) -> list[sdk.Re
         else sdk.Result(error=failed_errors.get(key) or sdk.malformed(response, "key"))
         for key in keys
     ]
+
+
+def stored_object(
+    wire: sdk.Wire, key: str, response: sdk.Response, options: PutOptions, **overrides: Any
+) -> ObjectInfo:
+    """The properties of an object that was stored."""
+    stored_info = info(
+        wire,
+        key,
+        response.headers,
+        content_type=media_type(options.content_type),
+        content_encoding=options.content_encoding,
+        content_disposition=options.content_disposition,
+        content_language=options.content_language,
+        cache_control=options.cache_control,
+        metadata=dict(options.metadata),
+        **overrides,
+    )
+    return identified(stored_info, response)
+
+
+def combined_etag(parts: Sequence[Part]) -> str | None:
+    """The ETag of an object made from these parts, for vendors whose ETags are MD5 sums."""
+    try:
+        digests = b"".join(bytes.fromhex(part.etag) for part in parts)
+    except ValueError:
+        return None
+    return f"{Checksum.of(ChecksumAlgorithm.MD5, digests).value}-{len(parts)}"

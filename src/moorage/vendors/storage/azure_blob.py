@@ -18,11 +18,17 @@ from moorage.contracts.signed import SignedUrl
 from moorage.contracts.storage import ByteRange, StorageCapability, Upload
 from moorage.vendors.storage import _azure_blob_answers as answers
 from moorage.vendors.storage import _azure_blob_requests as requests
+from moorage.vendors.storage._azure_blob_containers import (
+    create_container,
+    delete_empty_container,
+    list_containers,
+)
+from moorage.vendors.storage._azure_blob_copies import copied_object
 from moorage.vendors.storage._azure_blob_requests import ContainerUrls
 from moorage.vendors.storage._azure_blob_sas import Grant
 from moorage.vendors.storage._azure_blob_signing import signed
 from moorage.vendors.storage._azure_blob_uploads import BlockUpload, part
-from moorage.vendors.storage._common import identified, in_order, opened, without_content
+from moorage.vendors.storage._common import identified, opened, without_content
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,11 +51,6 @@ _DIRECTORY: Final = r"[A-Za-z0-9][A-Za-z0-9.-]*"
 _AUTHORITY: Final = "https://login.microsoftonline.com"
 _SCOPE: Final = "https://storage.azure.com/.default"
 _LONGEST_PAGE: Final = 5_000
-_DELETED_CODES: Final = frozenset({"ContainerBeingDeleted", "ContainerNotFound"})
-"""Codes of a container that Azure deletes or has deleted, at the request of an earlier call."""
-_PAUSE: Final = 1.0
-_LOOKS: Final = 300
-"""Number of polls of a copy that Azure makes asynchronously."""
 
 
 def _usual_endpoint(vendor: AzureBlob) -> str:
@@ -275,30 +276,12 @@ class AzureBlob(sdk.Vendor):
         """Copy a blob within the container, and set its new properties."""
         path = self._urls.blob(key)
         without_content(await wire.send(requests.copy(self._urls.url(source), path, options)))
-        copied_info = await self._copied_object(wire, key)
+        copied_info = await copied_object(wire, path, key)
         if options is None:
             return copied_info
         for request in requests.restated_headers(path, copied_info, options):
             without_content(await wire.send(request))
         return await self.head(wire, key, version=None)
-
-    async def _copied_object(self, wire: sdk.Wire, key: str) -> ObjectInfo:
-        """Wait for the copy, which is usually complete immediately within an account."""
-        response = await wire.send(sdk.Request.head(self._urls.blob(key)))
-        for _ in range(_LOOKS):
-            if response.header("x-ms-copy-status") != "pending":
-                break
-            await wire.sleep(_PAUSE)
-            response = await wire.send(sdk.Request.head(self._urls.blob(key)))
-        status = response.header("x-ms-copy-status")
-        if status in {None, "success"}:
-            return identified(answers.info(wire, key, response.headers), response)
-        raise sdk.VendorFailed(
-            f"Azure has not completed the copy. Its status is {status}.",
-            response=response,
-            retryable=False,
-            remedy="Check the copy before you make it again.",
-        )
 
     # --- signed URLs -------------------------------------------------------
 
@@ -349,46 +332,15 @@ class AzureBlob(sdk.Vendor):
 
     async def list_containers(self, wire: sdk.Wire, /) -> tuple[Container, ...]:
         """List the containers of the account."""
-        containers: list[Container] = []
-        marker: str | None = None
-        while True:
-            response = await wire.send(requests.listed_containers(marker))
-            previous_marker = marker
-            page, marker = answers.containers(response)
-            containers += page
-            if marker is None:
-                return in_order(containers)
-            if marker == previous_marker:
-                raise sdk.malformed(response, "other NextMarker")
+        return await list_containers(wire)
 
     async def create_container(self, wire: sdk.Wire, name: str, /) -> None:
         """Create a private container."""
-        try:
-            without_content(await wire.send(requests.created_container(name)))
-        except sdk.VendorRejected as error:
-            if error.vendor_code != "ContainerAlreadyExists":
-                raise
+        await create_container(wire, name)
 
     async def delete_container(self, wire: sdk.Wire, name: str, /) -> None:
         """Delete a container after a look for blobs, which Azure would delete with it."""
-        try:
-            await self._check_empty(wire, name)
-            without_content(await wire.send(requests.deleted_container(name)))
-        except sdk.VendorRejected as error:
-            if error.vendor_code not in _DELETED_CODES:
-                raise
-
-    async def _check_empty(self, wire: sdk.Wire, name: str) -> None:
-        """Read pages until one has a blob; Azure may return empty pages before others."""
-        marker: str | None = None
-        while True:
-            response = await wire.send(requests.contents(name, marker))
-            previous_marker = marker
-            marker = answers.marker_of_empty_page(wire, response, name)
-            if marker is None:
-                return
-            if marker == previous_marker:
-                raise sdk.malformed(response, "other NextMarker")
+        await delete_empty_container(wire, name)
 
     async def list_parts(self, wire: sdk.Wire, upload: Upload, /) -> Sequence[Part]:
         """List the uploaded blocks."""

@@ -33,12 +33,18 @@ from moorage.vendors.storage import _s3_requests as requests
 from moorage.vendors.storage._common import (
     bare_etag,
     identified,
-    in_order,
-    media_type,
     opened,
     put_if,
     root,
     without_content,
+)
+from moorage.vendors.storage._s3_lists import (
+    BUCKETS,
+    MOST_KEYS,
+    create_bucket,
+    delete_bucket,
+    list_buckets,
+    unfinished_uploads,
 )
 from moorage.vendors.storage._s3_signing import sign_post, sign_url
 
@@ -54,13 +60,10 @@ if TYPE_CHECKING:
         OpenedObject,
         PutOptions,
     )
-    from moorage.vendor_sdk import Response, Result, Wire
+    from moorage.vendor_sdk import Result, Wire
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_MOST_KEYS: Final = 1_000
 _NO_UPLOAD: Final = "NoSuchUpload"
-_BUCKETS: Final = "buckets"
-"""Name of the service whose URL has no bucket."""
 _ALGORITHMS: Final = frozenset(
     {ChecksumAlgorithm.CRC32, ChecksumAlgorithm.SHA1, ChecksumAlgorithm.SHA256}
 )
@@ -112,7 +115,7 @@ class S3(Vendor):
     api_version: ClassVar[str | None] = "2006-03-01"
     capabilities: ClassVar[frozenset[str]] = frozenset(StorageCapability)
     limits: ClassVar[Mapping[str, int]] = {
-        "delete": _MOST_KEYS,
+        "delete": MOST_KEYS,
         "part": 5 * 1024 * 1024,
         "parts": 10_000,
         "copy": 5 * 1024 * 1024 * 1024,
@@ -184,7 +187,7 @@ class S3(Vendor):
                 needs_credentials=credentials is None,
                 classify=answers.classify,
             )
-            for name, url in (("", self.base_url), (_BUCKETS, self._endpoint_url))
+            for name, url in (("", self.base_url), (BUCKETS, self._endpoint_url))
         }
 
     # --- objects -----------------------------------------------------------
@@ -199,7 +202,7 @@ class S3(Vendor):
             if error.status != 412 or error.attempts < 2:
                 raise
             return await self._stored_if_equal(wire, key, error, checksum=checksum)
-        return self._stored_info(wire, key, response, options, size=len(data))
+        return answers.stored_object(wire, key, response, options, size=len(data))
 
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> OpenedObject:
         """Download an object, or a range of it."""
@@ -234,7 +237,7 @@ class S3(Vendor):
             "encoding-type": "url",
             "prefix": prefix or None,
             "delimiter": delimiter,
-            "max-keys": min(limit, _MOST_KEYS),
+            "max-keys": min(limit, MOST_KEYS),
             "continuation-token": cursor,
         }
         return answers.page(wire, await wire.send(Request.get("/", query=query)))
@@ -332,7 +335,7 @@ class S3(Vendor):
         result = root(response, "CompleteMultipartUploadResult")
         etag = required(bare_etag(result.text("ETag")), response, "ETag")
         size = sum(part.size for part in parts)
-        return self._stored_info(wire, upload.key, response, options, size=size, etag=etag)
+        return answers.stored_object(wire, upload.key, response, options, size=size, etag=etag)
 
     async def _is_missing(self, wire: Wire, upload: Upload) -> bool:
         """Return whether an upload was certainly completed or aborted."""
@@ -353,77 +356,23 @@ class S3(Vendor):
 
     async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]:
         """List the unfinished uploads."""
-        uploads: list[Upload] = []
-        next_markers: dict[str, str | None] | None = {}
-        while next_markers is not None:
-            query = {
-                "uploads": "",
-                "encoding-type": "url",
-                "prefix": prefix or None,
-                **next_markers,
-            }
-            response = await wire.send(Request.get("/", query=query))
-            previous_markers = next_markers
-            page, next_markers = answers.uploads(wire, response)
-            if next_markers == previous_markers:
-                raise malformed(response, "other NextKeyMarker")
-            uploads += page
-        return uploads
+        return await unfinished_uploads(wire, prefix)
 
     # --- buckets -----------------------------------------------------------
 
     async def list_containers(self, wire: Wire, /) -> tuple[Container, ...]:
         """List the buckets of the account, in all regions."""
-        containers: list[Container] = []
-        token: str | None = None
-        while True:
-            request = Request.get(
-                "/", query={"max-buckets": _MOST_KEYS, "continuation-token": token}
-            )
-            response = await wire.send(request, to=_BUCKETS)
-            previous_token = token
-            page, token = answers.containers(response)
-            containers += page
-            if token is None:
-                return in_order(containers)
-            if token == previous_token:
-                raise malformed(response, "other ContinuationToken")
+        return await list_buckets(wire)
 
     async def create_container(self, wire: Wire, name: str, /) -> None:
         """Create a bucket in the region of the account."""
-        try:
-            await wire.send(requests.create_bucket(name, self.region), to=_BUCKETS)
-        except VendorRejected as error:
-            if error.vendor_code != "BucketAlreadyOwnedByYou":
-                raise
+        await create_bucket(wire, name, self.region)
 
     async def delete_container(self, wire: Wire, name: str, /) -> None:
         """Delete a bucket; S3 refuses to delete a bucket with objects."""
-        try:
-            without_content(await wire.send(Request.delete(f"/{name}"), to=_BUCKETS))
-        except VendorRejected as error:
-            if error.vendor_code != "NoSuchBucket":
-                raise
+        await delete_bucket(wire, name)
 
     # --- results -----------------------------------------------------------
-
-    def _stored_info(
-        self, wire: Wire, key: str, response: Response, options: PutOptions, **overrides: Any
-    ) -> ObjectInfo:
-        """The properties of an object that was stored."""
-        stored_info = answers.info(
-            wire,
-            key,
-            response.headers,
-            content_type=media_type(options.content_type),
-            content_encoding=options.content_encoding,
-            content_disposition=options.content_disposition,
-            content_language=options.content_language,
-            cache_control=options.cache_control,
-            metadata=dict(options.metadata),
-            **overrides,
-        )
-        return identified(stored_info, response)
 
     async def _stored_if_equal(
         self,
@@ -440,16 +389,7 @@ class S3(Vendor):
         except VendorRejected:
             raise error from None
         if checksum in stored_info.checksums or (
-            parts and stored_info.etag == _combined_etag(parts)
+            parts and stored_info.etag == answers.combined_etag(parts)
         ):
             return stored_info
         raise error
-
-
-def _combined_etag(parts: Sequence[Part]) -> str | None:
-    """The ETag of an object made from these parts, for vendors whose ETags are MD5 sums."""
-    try:
-        digests = b"".join(bytes.fromhex(part.etag) for part in parts)
-    except ValueError:
-        return None
-    return f"{Checksum.of(ChecksumAlgorithm.MD5, digests).value}-{len(parts)}"
