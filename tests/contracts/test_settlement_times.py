@@ -73,7 +73,15 @@ def test_only_last_caller_that_registered_payment_can_end_its_waiting_time() -> 
 
     def register(span: int) -> Any:
         return store.execute(
-            RegisterOperation(*effect_key, fingerprint=b"x", what=(), span=span, memory=10**12)
+            RegisterOperation(
+                *effect_key,
+                fingerprint=b"x",
+                operation="charge",
+                accounts=("till",),
+                content=b"",
+                span=span,
+                memory=10**12,
+            )
         )
 
     def wait() -> int:

@@ -11,7 +11,7 @@ import pytest
 from moorage import AsyncHub, Hub, RetryPolicy
 from moorage.adapters.state.memory import MemoryStorage
 from moorage.contracts.payments import NextStep, SettledAs, Unsettled
-from moorage.contracts.routes import Account
+from moorage.contracts.routes import Account, Route
 from moorage.domain.idempotency.unsettled import ReserveLookup
 from moorage.errors import (
     ConnectionFailed,
@@ -20,7 +20,8 @@ from moorage.errors import (
     PaymentDeclined,
     StorageUnavailable,
 )
-from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost
+from moorage.testing import VirtualSleeper
+from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, Lost, SandboxHttpClient
 from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.vendors.payments.stripe import Stripe
 from tests.contracts.unsettled_world import (
@@ -337,6 +338,38 @@ def test_unsettled_payments_of_removed_account_are_left_to_operator() -> None:
             bare_hub.close_payment(KEY, done=True, receipt="pi_1")
         bare_hub.close_payment(KEY, done=False)
         assert [] == hub.unsettled_payments()
+
+
+@pytest.mark.parametrize("kind", [KeylessStripe, UnlistedStripe])
+def test_repeat_after_a_change_of_route_keeps_the_account_of_the_lost_request(
+    kind: type[Stripe],
+) -> None:
+    """If charges now go to another account, a repeat does not hide the account that may have acted.
+
+    Otherwise the vendor of the new account would be searched for the payment, in vain.
+    """
+    world = PaymentsWorld(kind)
+    with world.hub() as hub:
+        world.lose(hub)
+    accounts = [
+        Account(name, kind(credentials=world.stripe.api_key), settings=world.settings)
+        for name in ("new", "till")
+    ]
+    with Hub(
+        accounts,
+        routes=[Route("payments", "new")],
+        http=SandboxHttpClient(world.stripe),
+        state=world.state,
+        clock=world.clock,
+        sleeper=VirtualSleeper(world.clock),
+    ) as later_hub:
+        for _ in range(2):
+            with pytest.raises(OutcomeUnknown):
+                later_hub.payments().charge(ORDER, idempotency_key=KEY)
+        (unsettled_payment,) = later_hub.unsettled_payments()
+
+    assert ("till", "new") == unsettled_payment.accounts
+    assert 1 == len(world.stripe.charges)
 
 
 class ContestedStore:

@@ -57,7 +57,15 @@ class Effects:
     def register(self) -> None:
         """Register an operation whose outcome is not known."""
         self.execute(
-            RegisterOperation(*SUBJECT, fingerprint=b"x", what=(), span=SPAN, memory=10**12)
+            RegisterOperation(
+                *SUBJECT,
+                fingerprint=b"x",
+                operation="charge",
+                accounts=("till",),
+                content=b"",
+                span=SPAN,
+                memory=10**12,
+            )
         )
 
     def attend(self) -> LookupReservation:

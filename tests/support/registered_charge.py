@@ -19,7 +19,9 @@ def registered_charge(key: str, charge: Charge) -> RegisterOperation:
         None,
         key,
         fingerprint=request_fingerprint(Request("charge", (charge,), {})),
-        what=(None, key, "charge", ("stripe",), ("", pack(((charge,), {})))),
+        operation="charge",
+        accounts=("stripe",),
+        content=("", pack(((charge,), {}))),
         span=0,
         memory=10**12,
     )

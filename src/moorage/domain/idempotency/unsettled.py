@@ -100,11 +100,13 @@ class RegisterOperation:
     """The command that registers an operation that lasts at most `span` microseconds.
 
     The claims of the effect's key exist for at least `memory` microseconds; an effect that stayed
-    open longer is not requested again. `what` describes the request, so that any process can repeat
-    the operation while it is open.
+    open longer is not requested again. `operation` and `content` describe the request, so that any
+    process can repeat it while it is open. `accounts` are the names of the accounts that may
+    execute it. If the operation is registered again while it is open, the accounts of each
+    registration remain, since any of them may have executed it.
     """
 
-    __slots__ = ("fingerprint", "keys", "memory", "span", "what")
+    __slots__ = ("accounts", "content", "fingerprint", "keys", "memory", "request", "span")
     once = False
     durable = True
 
@@ -115,13 +117,17 @@ class RegisterOperation:
         key: str,
         *,
         fingerprint: bytes,
-        what: object,
+        operation: str,
+        accounts: tuple[str, ...],
+        content: Any,
         span: int,
         memory: int,
     ) -> None:
         self.keys = _account_names(contract, tenant, key)
         self.fingerprint = fingerprint
-        self.what = what
+        self.request = (tenant, key, operation)
+        self.accounts = accounts
+        self.content = content
         self.span = span
         self.memory = memory
 
@@ -132,6 +138,7 @@ class RegisterOperation:
         Nothing changes if the effect is settled, or if its key belongs to another payload.
         """
         effect, register_page = _effect(states[0], now), states[1]
+        accounts = self.accounts
         if effect is None:
             stage, number, opened_at, holding_end, due_at, lookup_turn = FREED, 0, now, 0, 0, 0
             is_same, answer = True, None
@@ -146,10 +153,12 @@ class RegisterOperation:
                 due_at,
                 lookup_turn,
                 fingerprint,
-                _,
+                what,
                 answer,
             ) = effect
             is_same = fingerprint == self.fingerprint
+            if stage == OPEN:
+                accounts = tuple(dict.fromkeys((*what[3], *accounts)))
             if stage == SETTLED:
                 return states, Registration(settled=True, same=is_same, answer=answer)
         if stage == OPEN and not is_same:
@@ -165,7 +174,7 @@ class RegisterOperation:
         held_for = max(0, holding_end - now)
         open_effect = (
             *(now, KEPT, OPEN, number, opened_at, end_time, max(end_time, due_at), lookup_turn),
-            *(self.fingerprint, self.what, answer),
+            *(self.fingerprint, (*self.request, accounts, self.content), answer),
         )
         registration = Registration(number, is_first, lookup_turn, held=held_for)
         return (open_effect, _list_effect(register_page, now, self.keys[0])), registration

@@ -219,7 +219,9 @@ class PaymentEffects:
             self._tenant,
             key,
             fingerprint=fingerprint,
-            what=(self._tenant, key, request.operation, names, content),
+            operation=request.operation,
+            accounts=names,
+            content=content,
             span=micros(times[0]),
             memory=micros(times[1]),
         )
