@@ -172,7 +172,7 @@ def test_message_has_service_time_and_attempts() -> None:
 
     assert (
         "vat: too fast! Come back at 2031-05-06T07:08:09.010+00:00. 2 attempts were made. "
-        "Reduce the rate of calls, or wait until the given time."
+        "Reduce the rate of calls, or wait until `retry_at`, if the error states it."
     ) == str(error)
 
 

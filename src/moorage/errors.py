@@ -478,7 +478,7 @@ class RateLimitExceeded(_ErrorWithAnswer):
     """A rate limit was reached: the configured one, or the vendor's if `by_vendor` is true."""
 
     retryable = True
-    remedy = "Reduce the rate of calls, or wait until the given time."
+    remedy = "Reduce the rate of calls, or wait until `retry_at`, if the error states it."
 
     def __init__(self, message: str, *, by_vendor: bool = False, **fields: Any) -> None:
         super().__init__(message, **fields)
