@@ -609,3 +609,23 @@ def test_book_survives_every_store(store: Any, monkeypatch: pytest.MonkeyPatch) 
     (waiting,) = book.outgoing
     assert ("b", 1, "OSError") == (waiting.channel, waiting.failures, waiting.error)
     assert deliveries[1].notification == waiting.notification
+
+
+def test_channel_that_always_fails_has_a_bounded_number_of_notifications() -> None:
+    """Only the newest notifications wait for a channel that fails; other channels lose none."""
+    store = MemoryStorage()
+    for minute in range(300):
+        now = NOW + timedelta(minutes=minute)
+        value = float(minute % 2)
+        measurements = {"open": (Measurement(subject="vat", value=value, text="Open."),)}
+        command = EvaluateAlerts((OPEN,), measurements, ("a", "b"), now, owner=1, lease=10**9)
+        deliveries = store.execute(command)
+        assert deliveries is not None
+        store.execute(
+            SettleDeliveries({item.id: None for item in deliveries if item.channel == "b"})
+        )
+
+    waiting = store.execute(ReadAlerts()).outgoing
+    assert 200 == len(waiting)
+    assert {"a"} == {item.channel for item in waiting}
+    assert now == max(item.notification.at for item in waiting)

@@ -9,6 +9,7 @@ delivered.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 KEY: Final = state_key("alerts", "moorage", None, "book")
 _KEPT_FOR: Final = 90 * DAY
+_MOST_WAITING: Final = 200
+"""The number of notifications that wait for one channel at most."""
 
 Stored: TypeAlias = "tuple[int, int, int, int, str]"
 
@@ -122,11 +125,27 @@ class EvaluateAlerts:
             for channel in item.channels or self._channels
         )
         new_book = AlertBook(
-            alerts=alerts, silences=silences, outgoing=(*book.outgoing, *fresh_deliveries)
+            alerts=alerts,
+            silences=silences,
+            outgoing=newest_deliveries((*book.outgoing, *fresh_deliveries)),
         )
         return (
             _stored_book(new_book, state_time, state_time + self._lease, self._owner),
         ), new_book.outgoing
+
+
+def newest_deliveries(deliveries: tuple[AlertDelivery, ...]) -> tuple[AlertDelivery, ...]:
+    """Return the newest deliveries to each channel, which are few even if a channel always fails.
+
+    Older notifications of the channel were logged when they failed.
+    """
+    counts: Counter[str] = Counter()
+    newest: list[AlertDelivery] = []
+    for delivery in reversed(deliveries):
+        counts[delivery.channel] += 1
+        if counts[delivery.channel] <= _MOST_WAITING:
+            newest.append(delivery)
+    return tuple(reversed(newest))
 
 
 class SettleDeliveries:
