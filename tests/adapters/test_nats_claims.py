@@ -521,9 +521,9 @@ def test_lost_payments_are_not_kept_in_memory() -> None:
     keys = NatsStorage("nats://host/keys", durable=True)
     service = Service("shop", base_url="https://x.example", moves_money=True)
     tables = {"services": {"shop": {"base_url": "https://x.example", "moves_money": True}}}
-    for state in ({}, {"state": MemoryStorage()}):
+    for state in (None, MemoryStorage()):
         with pytest.raises(ConfigurationError, match="would be in memory") as excinfo:
-            moorage.ConnectorManager([service], claims=keys, **state)
+            moorage.ConnectorManager([service], claims=keys, state=state)
         assert "services.shop.moves_money" == excinfo.value.path
         assert "`state=`" in excinfo.value.remedy
     with pytest.raises(ConfigurationError, match="would be in memory") as excinfo:

@@ -191,7 +191,7 @@ async def test_processes_agree_on_a_renewal_in_the_store_of_keys(
             return super().execute(command, timeout)
 
     storage = RecordingStorage()
-    ports = {kind: storage if hub_class is Hub else AsyncMemoryStorage(storage)}
+    ports: dict[str, Any] = {kind: storage if hub_class is Hub else AsyncMemoryStorage(storage)}
     await result_of(hub(hub_class, HeraldServer(), **ports).sms().send(MESSAGE))
 
     assert "oauth" in map(class_of, keys)

@@ -255,8 +255,8 @@ def test_webhooks_of_an_account() -> None:
     with pytest.raises(WebhookRejected):
         verifier.verify(headers={}, body=b"{}")
     signed_headers = WebhookSigner(secret).sign(b"{}", id="m1", at=datetime.now(UTC)).pairs
-    for ports in ({"state": MemoryStorage()}, {}):
-        shared_hub = Hub([account], **ports)
+    for state in (MemoryStorage(), None):
+        shared_hub = Hub([account], state=state)
         assert shared_hub.webhooks("pigeon").verify(headers=signed_headers, body=b"{}")
         with pytest.raises(WebhookRejected):
             shared_hub.webhooks("pigeon").verify(headers=signed_headers, body=b"{}")

@@ -311,7 +311,8 @@ async def test_connectors_are_usable_during_a_reload(is_async: bool) -> None:
 
 def run_reload(hub: Any, source: Any, *, is_async: bool) -> Reloaded:
     """Reload a hub in this thread, and return the changes."""
-    return asyncio.run(hub.reload(source)) if is_async else hub.reload(source)
+    changes: Reloaded = asyncio.run(hub.reload(source)) if is_async else hub.reload(source)
+    return changes
 
 
 @EITHER

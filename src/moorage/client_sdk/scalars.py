@@ -157,9 +157,9 @@ def _read_null(value: Any) -> None:
         raise TypeError
 
 
-DECIMAL_TEXT: Final = Scalar("a decimal number in a text", _decimal_of_text, _text_of_decimal)
+DECIMAL_TEXT: Final = Scalar("a decimal number in a string", _decimal_of_text, _text_of_decimal)
 SCALARS: Final[dict[Any, Scalar]] = {
-    str: Scalar("a text", _text, _written_text),
+    str: Scalar("a string", _text, _written_text),
     bool: Scalar("true or false", _boolean, _boolean),
     int: Scalar("an integer", _integer, _integer),
     Decimal: Scalar("a number", _decimal, _written_decimal),

@@ -97,7 +97,7 @@ _FORMS: Final = {
     for name, (about, needed, taken) in _ARGUMENTS.items()
 }
 _TYPES: Final[dict[str, tuple[type[Any], str]]] = {
-    "collection": (str, "a text"),
+    "collection": (str, "a string"),
     "where": (dict, "a JSON object"),
     "change": (dict, "a JSON object"),
     "document": (dict, "a JSON object"),

@@ -97,7 +97,7 @@ def _single_value(value: object, convert: Any, path: str) -> Any:
 def _text(value: object, path: str) -> str:
     if isinstance(value, str):
         return value
-    raise _table_error(value, "a text", path)
+    raise _table_error(value, "a string", path)
 
 
 def _table_error(value: object, expected: str, path: str) -> ConfigurationError:

@@ -501,7 +501,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         item = await lab("get_invoice", event.ref)
         require(item.ref.id == record.ref.id, "An event names another invoice.")
         require(event.at is not None and event.at.tzinfo, "A change has no time.")
-        strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET)
+        strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET, replay_guard=False)
         try:
             strange_verifier.verify(**notice.arguments())
         except (WebhookRejected, AuthenticationFailed):

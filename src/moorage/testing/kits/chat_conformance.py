@@ -346,7 +346,9 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         require(event.ref.other("channel") == event.channel, "A message has no channel.")
         require(event.at is not None and event.at.tzinfo, "A message has no time.")
         require(event.raw and "1042" not in repr(event), "An event shows what was written.")
-        strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.strange_secret)
+        strange_verifier = lab.hub.webhooks(
+            ACCOUNT, secrets=lab.subject.strange_secret, replay_guard=False
+        )
         try:
             strange_verifier.verify(**attrs.evolve(receive("Hi"), url=_URL).arguments())
         except (WebhookRejected, AuthenticationFailed):

@@ -304,7 +304,7 @@ async def events_are_accepted_if_proven(make: Open) -> None:
         require(event.ref.id == id_, "The event names another document.")
         require(event.status is None, "A document that arrived has a state.")
         require(event.raw, "The event lacks the vendor's own event.")
-        strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET)
+        strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET, replay_guard=False)
         try:
             strange_verifier.verify(**lab.subject.sandbox.receive(id_).arguments())
         except (WebhookRejected, AuthenticationFailed):

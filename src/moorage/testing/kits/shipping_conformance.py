@@ -262,7 +262,9 @@ async def events_are_accepted_if_signed(make: Open) -> None:
             require(
                 event.tracking == await lab("track_shipment", bought_shipment.ref), "News is other."
             )
-        strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=lab.subject.wrong_secret)
+        strange_verifier = lab.hub.webhooks(
+            ACCOUNT, secrets=lab.subject.wrong_secret, replay_guard=False
+        )
         believed: Any = ()
         with suppress(WebhookRejected):
             believed = strange_verifier.verify(**report(number, _URL).arguments())

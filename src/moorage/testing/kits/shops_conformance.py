@@ -425,7 +425,7 @@ async def an_event_names_its_order(make: Open) -> None:
         require(event.at == order.updated_at, f"The time was read as {event.at}.")
         require(event.raw and bool(event.id), "The event has no id or no content.")
         lab.check_hides(f"{event!r}", "An event")
-        strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET)
+        strange_verifier = lab.hub.webhooks(ACCOUNT, secrets=OTHER_SECRET, replay_guard=False)
         try:
             strange_verifier.verify(**notice.arguments())
         except WebhookRejected:
