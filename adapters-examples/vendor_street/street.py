@@ -70,7 +70,7 @@ class VendorBehaviour:
                 self.sandbox.forget_faults()
 
     def answer(self, received: ReceivedRequest) -> Behaviour:
-        """Answer a request according to the current behaviour."""
+        """Answer a request as this stand-in for a vendor now should: well, or with an error."""
         if self.mood != "well":
             status = {"busy": 429, "down": 503}[self.mood]
             return Behaviour.of_json({"error": {"message": self.mood}}, status=status)

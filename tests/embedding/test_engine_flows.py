@@ -41,7 +41,7 @@ from moorage import (
 from moorage.testing.sandboxes.base import Lost
 from tests.embedding.engine_lab import DECLINED, ORDER, Erp, SentRequest, busy
 from tests.support.ports import free_port
-from tests.support.servers import postgres_url, restate
+from tests.support.servers import postgres_url, restate_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
@@ -618,7 +618,7 @@ def exchange(url: str, body: Any = None, method: str = "POST") -> Any:
 def _workflows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflows]:
     """Yield the workflows of a Restate server, which calls this process for each part."""
     pytest.importorskip("restate", reason="Restate's SDK is not installed: pip install restate-sdk")
-    program = restate()
+    program = restate_server()
     import uvicorn  # noqa: PLC0415 - optional
     from engine_flows import restate_engine  # noqa: PLC0415 - optional
 

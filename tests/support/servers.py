@@ -137,7 +137,7 @@ def mosquitto_program(name: str = "mosquitto") -> str:
     return program
 
 
-def restate() -> str:
+def restate_server() -> str:
     """Return the path of the Restate server."""
     program = next(_RESTATE.glob("restate-server-*/bin/restate-server"), None)
     if program is None:

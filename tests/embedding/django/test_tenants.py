@@ -272,7 +272,7 @@ FIRST, SECOND = (f"{HIDDEN} {number}" for number in (1, 2))
     ],
 )
 def test_masked_list_items_keep_their_secrets(shown: list[str], entries: list[str]) -> None:
-    """Each masked item of a list gets its own secret back, even after the item moves."""
+    """If a form with masked items is saved, each item keeps its secret, even if it moved."""
     stored_tables = {"vendors": {"stripe": {"webhook_secrets": SECRETS}}}
 
     assert {"vendors": {"stripe": {"webhook_secrets": [FIRST, SECOND]}}} == masked_tables(

@@ -75,10 +75,10 @@ class Run(Protocol):
     """Runs SQL statements in order until one fails, and appends their results to `done`.
 
     Attributes:
-        at_once: whether all of them are sent before the first reply.
+        sends_together: whether all of them are sent before the first reply.
     """
 
-    at_once: bool
+    sends_together: bool
 
     async def __call__(
         self, statements: Sequence[str], until: float, done: list[RunResult]
@@ -92,13 +92,13 @@ class SyncRun:
         self._connection = connection
         self._cursor = connection.cursor()
         self._reader = _TimedReader(connection)
-        self.at_once = bool(connection.client_flag & MULTI_STATEMENTS)
+        self.sends_together = bool(connection.client_flag & MULTI_STATEMENTS)
 
     async def __call__(
         self, statements: Sequence[str], until: float, done: list[RunResult]
     ) -> None:
         cursor = self._cursor
-        for statement in _queries(statements, at_once=self.at_once):
+        for statement in _queries(statements, sends_together=self.sends_together):
             connection, seconds_left = self._connection, max(until - monotonic(), _MIN_TIMEOUT)
             # The driver reads these attributes before it sends a packet and before it reads one.
             connection._read_timeout = connection._write_timeout = seconds_left  # noqa: SLF001 - no other timeout for one statement
@@ -144,7 +144,7 @@ class _TimedReader(RawIOBase):
 class AsyncRun:
     """Runs SQL statements over asyncmy, several in one query."""
 
-    at_once = True
+    sends_together = True
 
     def __init__(self, connection: Any) -> None:
         self._cursor = connection.cursor()
@@ -160,8 +160,8 @@ class AsyncRun:
                 done.append((await cursor.fetchall(), cursor.rowcount))
 
 
-def _queries(statements: Sequence[str], *, at_once: bool) -> Sequence[str]:
-    return ["; ".join(statements)] if at_once else statements
+def _queries(statements: Sequence[str], *, sends_together: bool) -> Sequence[str]:
+    return ["; ".join(statements)] if sends_together else statements
 
 
 class MysqlLink:
@@ -341,7 +341,7 @@ class MysqlLink:
             return results
         is_answered = not (code in _UNANSWERED or _FIRST_OF_CLIENT <= code <= _LAST_OF_CLIENT)
         reached_count = (
-            len(statements) if self._run.at_once and not is_answered else len(results) + 1
+            len(statements) if self._run.sends_together and not is_answered else len(results) + 1
         )
         if statements[-1] is COMMIT and reached_count == len(statements):
             if code in _RETRYABLE:

@@ -42,7 +42,7 @@ class LogLine(NamedTuple):
 
 
 class LineReader:
-    """Assembles the lines of one output of a run from the bytes that arrive.
+    """Assembles lines from the bytes of one output stream of a run, such as its stdout.
 
     Args:
         stream: the output.

@@ -113,7 +113,7 @@ def refresh_failure(error: Exception) -> CredentialRefreshFailed:
 
 
 def credential_store_failure(error: Exception) -> StorageUnavailable:
-    """Return the error for a credential provider's exception while it stored credentials."""
+    """Return the error to raise if a credential provider fails to store credentials."""
     return StorageUnavailable(
         f"The credential provider raised {error_name(error)}.",
         remedy="Check that the provider can write to its store. It may raise only"
