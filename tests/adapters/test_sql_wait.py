@@ -75,8 +75,8 @@ class ServerError(Exception):
 class Answers:
     """A fake database server with a fixed response to each statement."""
 
-    def __init__(self, answers: dict[str, Any], *, at_once: bool) -> None:
-        self.at_once = at_once
+    def __init__(self, answers: dict[str, Any], *, sends_together: bool) -> None:
+        self.sends_together = sends_together
         self._answers = answers
         self.said: list[str] = []
 
@@ -98,9 +98,11 @@ class NoConnection:
         """Record that the connection was closed."""
 
 
-def _link(answers: dict[str, Any], *, at_once: bool = True) -> MysqlLink:
+def _link(answers: dict[str, Any], *, sends_together: bool = True) -> MysqlLink:
     """Return a database connection to a fake server that sends these responses."""
-    return MysqlLink(NoConnection(), Answers(answers, at_once=at_once), "states", "meta")
+    return MysqlLink(
+        NoConnection(), Answers(answers, sends_together=sends_together), "states", "meta"
+    )
 
 
 def _engine(runtime: OneConnectionRuntime) -> Engine:
@@ -333,19 +335,19 @@ def test_a_commit_that_fails_otherwise_has_an_unknown_fate(error: Exception) -> 
         run_now(link.write([Row(b"", b"", 0)], 0, durable=True))
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-def test_lost_update_before_its_commit_was_not_executed(*, at_once: bool) -> None:
+@pytest.mark.parametrize("sends_together", [True, False])
+def test_lost_update_before_its_commit_was_not_executed(*, sends_together: bool) -> None:
     """An update without a reply was not executed, unless its commit was sent with it."""
-    link = _link({"UPDATE": ServerError(2013, "Lost connection")}, at_once=at_once)
+    link = _link({"UPDATE": ServerError(2013, "Lost connection")}, sends_together=sends_together)
 
-    with pytest.raises(FateUnknown if at_once else NotExecuted):
+    with pytest.raises(FateUnknown if sends_together else NotExecuted):
         run_now(link.write([Row(b"", b"", 0)], monotonic() + 20, durable=True))
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-def test_an_update_that_is_refused_was_not_executed(*, at_once: bool) -> None:
+@pytest.mark.parametrize("sends_together", [True, False])
+def test_an_update_that_is_refused_was_not_executed(*, sends_together: bool) -> None:
     """If the server refuses an update, nothing was committed."""
-    link = _link({"UPDATE": ServerError(1290, "read-only")}, at_once=at_once)
+    link = _link({"UPDATE": ServerError(1290, "read-only")}, sends_together=sends_together)
 
     with pytest.raises(NotExecuted, match="lost"):
         run_now(link.write([Row(b"", b"", 0)], monotonic() + 20, durable=True))

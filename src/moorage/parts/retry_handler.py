@@ -184,10 +184,11 @@ def _policy(policy: RetryPolicy, failed_result: object) -> RetryPolicy:
     """Return a policy that also retries results that count as failures."""
     if failed_result is None or policy.retry_on is None:
         return policy
-    return attrs.evolve(
-        policy,
-        retry_on=lambda error: isinstance(error, FailedResultError) or policy.retries(error),
-    )
+
+    def retries(error: Exception) -> bool:
+        return isinstance(error, FailedResultError) or policy.retries(error)
+
+    return attrs.evolve(policy, retry_on=retries)
 
 
 def _signed_ending(core: Core, call: Call, ending: Ending) -> Ending:

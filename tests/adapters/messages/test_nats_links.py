@@ -6,8 +6,8 @@ import asyncio
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-import nats
 import pytest
+from nats.errors import Error as NatsError
 from nats.js.api import Placement
 
 from moorage import (
@@ -70,7 +70,7 @@ def cluster() -> Generator[list[PrivateNats]]:
 def _has_stream_on(server: PrivateNats, placement: Placement) -> bool:
     try:
         server.add_stream("orders", placement=placement)
-    except (nats.errors.Error, TimeoutError):
+    except (NatsError, TimeoutError):
         return False
     return True
 
@@ -78,7 +78,7 @@ def _has_stream_on(server: PrivateNats, placement: Placement) -> bool:
 def _knows_streams(server: PrivateNats) -> bool:
     try:
         names: list[str] = server.ask(lambda js: js.find_stream_name_by_subject("orders"))
-    except (nats.errors.Error, TimeoutError):
+    except (NatsError, TimeoutError):
         return False
     return bool(names)
 

@@ -175,6 +175,11 @@ _LAST_NUMBER: Final = 2**63 - 1
 """The largest number of a record that every store can compare."""
 
 
+def _is_page(_: object, attribute: attrs.Attribute[Any], value: int | None) -> None:
+    if value is not None:
+        count(value, attribute.name, least=0, most=_LAST_NUMBER)
+
+
 @attrs.frozen(kw_only=True)
 class AuditQuery:
     """A filter for audit records: a record must meet every condition.
@@ -193,12 +198,7 @@ class AuditQuery:
     since: datetime | None = None
     until: datetime | None = None
     limit: int = attrs.field(default=100, validator=is_count)
-    after: int | None = attrs.field(default=None)
-
-    @after.validator
-    def _check_after(self, attribute: attrs.Attribute[Any], value: int | None) -> None:
-        if value is not None:
-            count(value, attribute.name, least=0, most=_LAST_NUMBER)
+    after: int | None = attrs.field(default=None, validator=_is_page)
 
     def matches(self, record: AuditRecord) -> bool:
         """Return whether an audit record meets the query's conditions, regardless of its page."""
