@@ -272,7 +272,8 @@ def stored_of(ref: sdk.MakeRef, customer: str, profile: sdk.Answer) -> StoredMea
             card.text("cardNumber") or account,
             stored_id,
         ),
-        raw=profile.raw,
+        # The answer names the customer profile once, for all of its payment profiles.
+        raw={"customerProfileId": customer, **profile.raw},
     )
 
 
