@@ -212,7 +212,7 @@ def test_providers_are_opened_in_the_order_of_their_needs(tmp_path: Path) -> Non
 
 
 def test_a_missing_secret_where_a_text_belongs() -> None:
-    """If a vendor's name refers to a missing secret, two problems have the same path."""
+    """If a vendor's name refers to a missing secret, both problems name the same setting."""
     path = write_configuration(
         "json",
         json.dumps(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from moorage.contracts.payments import PaymentQuery
 
 _PERIOD: Final = timedelta(days=31)
-"""The longest period of a list of batches."""
+"""The longest period for which Authorize.Net lists batches in one response."""
 _OLDEST: Final = timedelta(days=731)
 """How far a list without a start goes back."""
 _UNSETTLED: Final = "unsettled"
