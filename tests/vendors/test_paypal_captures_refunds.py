@@ -231,6 +231,41 @@ def test_refunds_of_several_captures(shop: SandboxHub) -> None:
     assert TEN * 3 == shop.payments.get(small_capture.ref).refunded
 
 
+def test_refund_goes_to_a_capture_of_which_enough_is_left(shop: SandboxHub) -> None:
+    """A PayPal refund passes over a refunded capture, and a repeat refunds nothing more."""
+    payment = shop.authorized()
+    first = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
+    second = shop.payments.capture(payment.ref, TEN, idempotency_key="c-2")
+    shop.payments.get(payment.ref)
+    shop.payments.refund(payment.ref, TEN, idempotency_key="r-1")
+    shop.sandbox.fail(None, None, Lost())  # the look-up, the refusal, the refund
+    with pytest.raises(ConnectionFailed):
+        shop.payments.refund(payment.ref, TEN, idempotency_key="r-2")
+    refund = shop.payments.refund(payment.ref, TEN, idempotency_key="r-2")
+
+    assert f"/v2/payments/captures/{second.ref.id}/refund" == shop.last_request().path
+    assert TEN == refund.amount
+    assert [("REFUNDED", TEN)] * 2 == [
+        (item.vendor_state, item.amount) for item in shop.payments.get(first.ref).captures
+    ]
+    assert 2 == len(shop.sandbox.refunds)
+    with pytest.raises(VendorRejected) as excinfo:
+        shop.payments.refund(payment.ref, TEN, idempotency_key="r-3")
+    assert "CAPTURE_FULLY_REFUNDED" == excinfo.value.vendor_code
+
+
+def test_refund_beside_a_pending_capture_must_name_its_capture(shop: SandboxHub) -> None:
+    """While one of several captures is pending, a PayPal refund must name its capture."""
+    payment = shop.authorized()
+    first = shop.payments.capture(payment.ref, TEN, final=False, idempotency_key="c-1")
+    second = shop.payments.capture(payment.ref, TEN, idempotency_key="c-2")
+    shop.sandbox.captures[first.ref.id]["status"] = "PENDING"
+    with pytest.raises(InvalidData, match="several captures"):
+        shop.payments.refund(payment.ref, TEN, idempotency_key="r-1")
+
+    assert TEN == shop.payments.refund(second.ref, TEN, idempotency_key="r-2").amount
+
+
 def test_payment_is_found_by_its_capture(shop: SandboxHub) -> None:
     """A PayPal payment can be looked up by its capture's id, which is all that a dispute has."""
     payment = shop.charged()

@@ -57,6 +57,16 @@ def test_disputes_come_in_pages(shop: SandboxHub) -> None:
     assert dispute.respond_by is not None
 
 
+def test_dispute_list_from_before_paypals_history_is_refused(shop: SandboxHub) -> None:
+    """A list of PayPal disputes must not begin more than 180 days ago."""
+    start = datetime.now(UTC) - timedelta(days=181)
+    with pytest.raises(InvalidData, match="last 180 days") as excinfo:
+        shop.payments.disputes(PaymentQuery(since=start))
+
+    assert "since" == excinfo.value.field
+    assert [] == shop.sandbox.requests
+
+
 @pytest.mark.parametrize(
     "fields, state",
     [

@@ -9,6 +9,7 @@ PayPal's published collection of requests. Both were read on 26 November 2026.
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import parse_qs, quote
 
@@ -24,6 +25,7 @@ from moorage.vendors.payments._paypal_requests import KEY
 _PATH: Final = "/v1/customer/disputes"
 PAGE: Final = 50
 """The largest number of disputes on a page."""
+_OLDEST: Final = timedelta(days=180)
 _MAX_LENGTH: Final = 2_000
 _LONGEST_NUMBER: Final = 255
 _CARRIERS: Final = frozenset({"DHL", "FEDEX", "PARCELFORCE", "ROYAL_MAIL", "TNT", "UPS", "USPS"})
@@ -52,7 +54,17 @@ async def get_dispute(wire: sdk.Wire, ref: sdk.Ref, /) -> Dispute:
 async def list_disputes(
     wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
 ) -> Page[Dispute]:
-    """List disputes."""
+    """List disputes; PayPal lists only those of the last 180 days.
+
+    Raises:
+        InvalidData: the query begins earlier.
+    """
+    if query.since is not None and query.since < wire.now() - _OLDEST:
+        raise sdk.InvalidData(
+            f"PayPal lists disputes of the last {_OLDEST.days} days only.",
+            field="since",
+            remedy="Pass a later `since`, and get older disputes by their ids with `get_dispute`.",
+        )
     filters = {
         "page_size": min(query.limit, PAGE),
         "start_time": None if query.since is None else query.since.isoformat(),

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.payments import Capture, MoveState, Refund, Void
-from moorage.vendor_sdk import Request, VendorRejected, key_for_vendor, read_answer, required
+from moorage.vendor_sdk import (
+    Request,
+    VendorRejected,
+    key_for_vendor,
+    part_key,
+    read_answer,
+    required,
+)
 from moorage.vendors.payments._common import url_of
 from moorage.vendors.payments._paypal_answers import (
     REFUND_PREFIX,
@@ -14,11 +21,13 @@ from moorage.vendors.payments._paypal_answers import (
     capture_of,
     refund_of,
 )
-from moorage.vendors.payments._paypal_references import authorization_id, refundable_capture
+from moorage.vendors.payments._paypal_references import authorization_id, refundable_captures
 from moorage.vendors.payments._paypal_requests import KEY, PAYMENTS, posted
 
 if TYPE_CHECKING:
     from moorage.vendor_sdk import Money, Ref, Response, Wire
+
+_TOO_LITTLE_LEFT: Final = frozenset({"CAPTURE_FULLY_REFUNDED", "REFUND_AMOUNT_EXCEEDED"})
 
 
 async def capture_payment(
@@ -54,13 +63,32 @@ async def void_payment(wire: Wire, ref: Ref) -> Void:
 
 
 async def refund_payment(wire: Wire, ref: Ref, amount: Money | None, key: str) -> Refund:
+    """Refund the first capture of which this much is left.
+
+    A repeat tries the same captures with the same keys: PayPal refuses the captures that it refused
+    before, and answers for the one that it refunded.
+    """
+    order, captures = await refundable_captures(wire, ref, amount)
+    payment = ref if ref.id == order else wire.ref(order)
+    for capture in captures[:-1]:
+        try:
+            return await _refund_capture(wire, payment, capture, amount, key)
+        except VendorRejected as error:
+            if error.vendor_code not in _TOO_LITTLE_LEFT:
+                raise
+        key = part_key(key, capture)
+    return await _refund_capture(wire, payment, captures[-1], amount, key)
+
+
+async def _refund_capture(
+    wire: Wire, payment: Ref, capture: str, amount: Money | None, key: str
+) -> Refund:
     """Refund a capture; the refund stores the order's id for webhooks."""
-    order, capture = await refundable_capture(wire, ref, amount)
-    body: dict[str, Any] = {"custom_id": f"{REFUND_PREFIX}{order}"}
+    body: dict[str, Any] = {"custom_id": f"{REFUND_PREFIX}{payment.id}"}
     if amount is not None:
         body["amount"] = amount_body(amount)
     request = posted(url_of(PAYMENTS, "captures", capture, "refund"), body)
-    parse = partial(read_refund, wire, ref if ref.id == order else wire.ref(order))
+    parse = partial(read_refund, wire, payment)
     return await wire.send(request, key=key_for_vendor(wire, key, KEY), parse=parse)
 
 

@@ -6,11 +6,15 @@ looked up at PayPal.
 
 from __future__ import annotations
 
+from typing import Final
+
 from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import Money, MoveState, Payment, check_currency
 from moorage.vendors.payments._common import url_of
 from moorage.vendors.payments._paypal_answers import order_id, read_payment
 from moorage.vendors.payments._paypal_requests import ORDERS, PAYMENTS
+
+_REFUNDABLE: Final = frozenset({MoveState.SUCCEEDED, MoveState.PENDING})
 
 
 async def get_payment(wire: sdk.Wire, ref: sdk.Ref, /) -> Payment:
@@ -36,41 +40,44 @@ async def authorization_id(wire: sdk.Wire, ref: sdk.Ref) -> str:
     return authorization
 
 
-async def refundable_capture(wire: sdk.Wire, ref: sdk.Ref, amount: Money | None) -> tuple[str, str]:
-    """The ids of the order and the capture from which this amount can be refunded.
+async def refundable_captures(
+    wire: sdk.Wire, ref: sdk.Ref, amount: Money | None
+) -> tuple[str, list[str]]:
+    """The ids of the order and of the captures that are as large as a refund, the oldest first.
 
     Raises:
-        InvalidData: without an amount, one of several captures could be meant.
+        InvalidData: one of several captures could be meant, because the refund has no amount, or
+            because a capture is pending and a repeat of the refund could find it complete.
         VendorRejected: no capture is as large as the amount.
     """
     order, capture = ref.other("order"), ref.other("capture")
     if order is not None:
-        return order, ref.id
+        return order, [ref.id]
     if capture is not None and capture != ref.id:
-        return ref.id, capture
+        return ref.id, [capture]
     payment = await get_payment(wire, ref)
     if capture is not None:
-        return payment.ref.id, capture
-    succeeded_captures = [item for item in payment.captures if item.state is MoveState.SUCCEEDED]
-    if amount is None and len(succeeded_captures) > 1:
+        return payment.ref.id, [capture]
+    possible_captures = [item for item in payment.captures if item.state in _REFUNDABLE]
+    is_pending = any(item.state is MoveState.PENDING for item in possible_captures)
+    if len(possible_captures) > 1 and (amount is None or is_pending):
         raise sdk.InvalidData(
             "This payment has several captures, but PayPal refunds only one at a time.",
             field="ref",
             remedy="Pass the `ref` of a single capture from Payment.captures.",
         )
-    # Earlier refunds are ignored: a repeat must choose the same capture.
-    large_captures = (
-        item
-        for item in succeeded_captures
+    # Earlier refunds are ignored: a repeat must try the same captures in the same order.
+    large_captures = [
+        item.ref.id
+        for item in possible_captures
         if amount is None or _is_large_enough(item.amount, amount)
-    )
-    chosen_capture = next(large_captures, None)
-    if chosen_capture is None:
+    ]
+    if not large_captures:
         raise sdk.VendorRejected(
             "No capture of this payment is large enough for the refund.",
             remedy="Refund parts of single captures, with the references in Payment.captures.",
         )
-    return payment.ref.id, chosen_capture.ref.id
+    return payment.ref.id, large_captures
 
 
 def _is_large_enough(taken: Money | None, amount: Money) -> bool:
