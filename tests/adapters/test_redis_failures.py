@@ -225,6 +225,27 @@ def test_posts_during_an_outage_are_sent_later(mode: str, server: PrivateRedis) 
         assert 1 == tokens_taken(store, command)
 
 
+def test_posts_during_a_failover_are_sent_to_the_new_primary(
+    mode: str, server: PrivateRedis
+) -> None:
+    """Commands posted while Redis is a replica are sent once it is a primary again."""
+    with (
+        PrivateRedis() as demoted_server,
+        SyncStore(mode, demoted_server.url, timeout=PATIENT) as store,
+        redis.Redis(port=demoted_server.port) as client,
+    ):
+        command = one_token(new_key())
+        store.execute(command)
+        client.replicaof("127.0.0.1", str(server.port))
+        wait_until(lambda: client.info()["master_link_status"] == "up", "replication")
+        store.post(command)
+        with pytest.raises(StorageUnavailable, match="is a read-only replica"):
+            store.execute(one_token(new_key()))
+        client.replicaof("NO", "ONE")
+        store.execute(one_token(new_key()))
+        assert 1 == tokens_taken(store, command)
+
+
 def test_all_posts_precede_the_next_command(mode: str, server: PrivateRedis) -> None:
     """All posted commands take effect before the next command, however many there are."""
     command = one_token(new_key())

@@ -44,6 +44,15 @@ REQUEST_ERRORS: Final = (
 )
 """The errors of a request."""
 
+_UNEXECUTED: Final = (
+    UnsentError,
+    redis_errors.ReadOnlyError,
+    redis_errors.BusyLoadingError,
+    redis_errors.ClusterDownError,
+    redis_errors.TryAgainError,
+)
+"""The errors after which no command has taken effect, and a later try may succeed."""
+
 MAX_BATCH: Final = 128
 """The maximum number of commands in one call of the script, during which Redis serves no other."""
 
@@ -80,9 +89,10 @@ def pauses(timeout: float, until: float = inf) -> Iterator[float]:
 def can_resend(error: BaseException, *, once: bool) -> bool:
     """Return whether to send a failed background command again.
 
-    A command that Redis has refused would be refused again.
+    A command that Redis has refused would be refused again, unless the server only refuses it now:
+    it is a replica, is loading its data, or lacks a node of its cluster. It executed nothing then.
     """
-    if isinstance(error, UnsentError):
+    if isinstance(error, _UNEXECUTED):
         return True
     return not once and isinstance(error, (redis_errors.ConnectionError, redis_errors.TimeoutError))
 
