@@ -10,12 +10,24 @@ from typing import Any, cast
 import pytest
 
 from moorage.adapters.concurrency.forking import restart_in_child
+from moorage.adapters.credentials._renewing import (
+    AsyncCredentialRenewal,
+    CredentialRenewal,
+    Owner,
+)
 from moorage.adapters.credentials.memory import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
 )
+from moorage.domain.auth.credential_codec import AnyCredentials
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
-from moorage.errors import ConnectionFailed, CredentialRefreshFailed, InvalidData, VendorFailed
+from moorage.errors import (
+    ConnectionFailed,
+    CredentialRefreshFailed,
+    InvalidData,
+    StorageUnavailable,
+    VendorFailed,
+)
 from moorage.testing import credentials_conformance as kit
 from moorage.testing.kits.checks import name_of
 
@@ -273,3 +285,85 @@ def test_serves_several_event_loops() -> None:
     thread.join()
 
     assert ([NEW, NEW], 1) == (results, len(renewals))
+
+
+class BrokenVault:
+    """A vault whose writes fail until the test repairs it."""
+
+    def __init__(self) -> None:
+        self.credentials: AnyCredentials = OLD
+        self.is_broken = True
+
+    def get(self, _: Owner) -> Any:
+        """Return the stored credentials."""
+        return self.credentials
+
+    def has(self, _: Owner) -> bool:
+        """Return whether there are credentials."""
+        return True
+
+    def put(self, _: Owner, new: AnyCredentials) -> None:
+        """Store new credentials."""
+        self.credentials = new
+
+    def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
+        """Replace the old credentials, unless the vault is broken."""
+        if self.is_broken:
+            raise StorageUnavailable("The store is away.")
+        assert old == self.credentials
+        self.put(owner, new)
+
+
+class AwaitedVault:
+    """The asynchronous `BrokenVault`."""
+
+    def __init__(self, vault: BrokenVault) -> None:
+        self._vault = vault
+
+    async def get(self, owner: Owner) -> Any:
+        """Return the stored credentials."""
+        return self._vault.get(owner)
+
+    async def has(self, owner: Owner) -> bool:
+        """Return whether there are credentials."""
+        return self._vault.has(owner)
+
+    async def put(self, owner: Owner, new: AnyCredentials) -> None:
+        """Store new credentials."""
+        self._vault.put(owner, new)
+
+    async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
+        """Replace the old credentials, unless the vault is broken."""
+        self._vault.replace(owner, old, new)
+
+
+@pytest.mark.parametrize("is_awaited", [False, True], ids=["sync", "async"])
+def test_renewed_credentials_that_could_not_be_stored_are_stored_later(*, is_awaited: bool) -> None:
+    """If the store fails, the next renewal stores the same new credentials and requests none."""
+    vault, renewed = BrokenVault(), list[object]()
+
+    def renew(_service: str, _tenant: str | None, stale: object) -> Credentials:
+        renewed.append(stale)
+        return NEW
+
+    async def renew_awaited(service: str, tenant: str | None, stale: object) -> Credentials:
+        return renew(service, tenant, stale)
+
+    provider = CredentialRenewal(vault, renew)
+    awaited_provider = AsyncCredentialRenewal(AwaitedVault(vault), renew_awaited)
+
+    def refresh() -> Any:
+        if is_awaited:
+            return asyncio.run(awaited_provider.refresh(*OWNER, OLD))
+        return provider.refresh(*OWNER, OLD)
+
+    with pytest.raises(CredentialRefreshFailed):
+        refresh()
+    vault.is_broken = False
+
+    assert NEW == refresh()
+    assert NEW == vault.credentials
+    assert [OLD] == renewed
+    vault.put(OWNER, OLD)
+    assert NEW == refresh()
+    assert [OLD, OLD] == renewed

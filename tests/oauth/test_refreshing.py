@@ -497,6 +497,27 @@ async def test_a_token_is_given_back(world: World) -> None:
         await refresher.revoke("crm", None)
 
 
+@sync_and_async
+async def test_revocation_waits_for_a_later_use_of_the_token(world: World) -> None:
+    """After two lost token responses, a token is only revoked once no renewal may send it."""
+    oauth_world = OAuthWorld(world, token(1, ago=7200))
+    refresher = oauth_world.refresher({OWNER: GIVING_BACK}, patience=5.0)
+    cut_off = ConnectionFailed("reset", may_have_been_processed=True)
+    oauth_world.vendor.answers(cut_off, cut_off, answers({}))
+    await _raised_error(refresher.get(*OWNER))
+    oauth_world.vendor.requests.clear()
+
+    with pytest.raises(CredentialRefreshFailed, match="Another process is renewing the token"):
+        await refresher.revoke(*OWNER)
+    assert [] == oauth_world.token_requests()
+    world.clock.advance(22)
+    await refresher.revoke(*OWNER)
+
+    assert [{"token": "rt-1", "token_type_hint": "refresh_token"}] == oauth_world.token_requests()
+    with pytest.raises(AuthorizationRequired, match="A person must authorise 'crm' again"):
+        await refresher.get(*OWNER)
+
+
 class ChangingVault(Vault):
     """A credential store that changes after its first read."""
 

@@ -2,6 +2,9 @@
 
 One caller at a time renews a credential: the first starts a renewal, and the others wait until it
 ends. The renewal is registered atomically in a dictionary, so no lock is held while it runs.
+
+If the store fails, the new credentials wait in memory, and the next renewal stores them first: the
+old ones may contain a refresh token that has ended.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 
 Owner: TypeAlias = "tuple[str, str | None]"
 """A service and a tenant. Credentials of the tenant None are not used for any other tenant."""
+
+_Unstored: TypeAlias = "dict[Owner, tuple[AnyCredentials, AnyCredentials]]"
+"""New credentials that could not be stored yet, each after the credentials that they replace."""
 
 Renew: TypeAlias = "Callable[[str, str | None, Any], AnyCredentials]"
 AsyncRenew: TypeAlias = "Callable[[str, str | None, Any], Awaitable[AnyCredentials]]"
@@ -95,6 +101,7 @@ class CredentialRenewal:
     def __init__(self, vault: Vault, renew: Renew | None) -> None:
         self._vault = vault
         self._renew = renew or _cannot_renew
+        self._unstored: _Unstored = {}
         self._clear_renewals()
         in_child(self, CredentialRenewal._clear_renewals)
 
@@ -135,11 +142,12 @@ class CredentialRenewal:
         if current_credentials != stale:  # another caller has just renewed them
             return
         try:
-            self._vault.replace(
-                owner,
-                current_credentials,
-                check_credential(self._renew(*owner, current_credentials)),
-            )
+            new_credentials = _unstored_successor(self._unstored, owner, current_credentials)
+            if new_credentials is None:
+                new_credentials = check_credential(self._renew(*owner, current_credentials))
+                self._unstored[owner] = current_credentials, new_credentials
+            self._vault.replace(owner, current_credentials, new_credentials)
+            self._unstored.pop(owner, None)
             renewal.renewed = True
         except Exception as error:  # noqa: BLE001 - raised as a refresh error
             renewal.fail(owner, error)
@@ -181,6 +189,7 @@ class AsyncCredentialRenewal:
     def __init__(self, vault: AsyncVault, renew: AsyncRenew | None) -> None:
         self._vault = vault
         self._renew = renew or _cannot_renew_async
+        self._unstored: _Unstored = {}
         self._clear_renewals()
         in_child(self, AsyncCredentialRenewal._clear_renewals)
 
@@ -221,11 +230,23 @@ class AsyncCredentialRenewal:
         if current_credentials != stale:  # another caller has just renewed them
             return
         try:
-            new_credentials = check_credential(await self._renew(*owner, current_credentials))
+            new_credentials = _unstored_successor(self._unstored, owner, current_credentials)
+            if new_credentials is None:
+                new_credentials = check_credential(await self._renew(*owner, current_credentials))
+                self._unstored[owner] = current_credentials, new_credentials
             await self._vault.replace(owner, current_credentials, new_credentials)
+            self._unstored.pop(owner, None)
             renewal.renewed = True
         except Exception as error:  # noqa: BLE001 - raised as a refresh error
             renewal.fail(owner, error)
+
+
+def _unstored_successor(
+    unstored: _Unstored, owner: Owner, current: AnyCredentials
+) -> AnyCredentials | None:
+    """Return the new credentials that wait to replace the current ones; None if there are none."""
+    old, new = unstored.get(owner, (None, None))
+    return new if old == current else None
 
 
 def _set(signal: Future[None]) -> None:

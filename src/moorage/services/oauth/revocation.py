@@ -19,6 +19,7 @@ from moorage.domain.idempotency.claims import Claim, Resolve, Verdict, release_c
 from moorage.domain.oauth.question import (
     FIRST_USE,
     GRANT,
+    LATER_USE,
     REMEMBERED,
     REPEATED_USE,
     claim_key,
@@ -126,9 +127,11 @@ class Revocation:
             if not isinstance(token, OAuthCredentials):
                 raise no_client_error(owner[0])
             claim = await self._claim(owner, client, token, end_time, use=FIRST_USE)
-            if claim.verdict is Verdict.UNKNOWN and not claim.wait:
-                # The token was sent and the response was lost; the server may have processed it.
-                claim = await self._claim(owner, client, token, end_time, use=REPEATED_USE)
+            for later_use in (REPEATED_USE, LATER_USE):
+                if claim.verdict is Verdict.UNKNOWN and not claim.wait:
+                    # The token was sent and the response was lost; the server may have processed
+                    # it, and a later use may send it now.
+                    claim = await self._claim(owner, client, token, end_time, use=later_use)
             if not claim.wait and await self._is_current(owner, token, claim):
                 return token, claim
             pause = min(claim.wait or pause, pause)
