@@ -120,7 +120,8 @@ async def test_other_columns_and_payloads(tmp_path: Path) -> None:
     """The outbox table may have other column names, byte payloads and numeric keys."""
     async with database("sqlite", tmp_path) as made:
         await made.run(
-            "CREATE TABLE events (seq integer PRIMARY KEY, order_id integer, body blob NOT NULL)"
+            "CREATE TABLE events (seq integer PRIMARY KEY AUTOINCREMENT, order_id integer,"
+            " body blob NOT NULL)"
         )
         text = "INSERT INTO events (order_id, body) VALUES (:order, :body)"
         await made.run(text, order=7, body=b"\xff")
@@ -196,6 +197,38 @@ async def test_transaction_numbers_that_went_back_are_noticed(
             await outbox.after(later_position)
 
         assert "pg_current_xact_id" in caught.value.remedy
+
+
+async def test_restored_copy_of_a_sqlite_file_is_noticed(tmp_path: Path) -> None:
+    """After an older copy is restored, the source raises an error instead of skipping rows."""
+    async with database("sqlite", tmp_path) as made:
+        await made.run(TABLES["sqlite"])
+        await _put(made, "1", "2")
+        outbox = OutboxTable(made.manager, made.connector, "outbox")
+        assert [] == await outbox.after(2)
+        with pytest.raises(InvalidData, match="An older copy of the database was restored"):
+            await outbox.after(3)
+
+
+async def test_deleted_rows_of_a_sqlite_file_are_not_missed(tmp_path: Path) -> None:
+    """After all published rows were deleted, the next row still has a new id, and arrives."""
+    async with database("sqlite", tmp_path) as made:
+        await made.run(TABLES["sqlite"])
+        await _put(made, "1", "2")
+        outbox = OutboxTable(made.manager, made.connector, "OUTBOX")
+        await made.run("DELETE FROM outbox")
+        assert [] == await outbox.after(2)
+        await _put(made, "3")
+        assert [3] == [record.json() for record in await outbox.after(2)]
+
+
+async def test_sqlite_table_that_uses_ids_again_is_refused(tmp_path: Path) -> None:
+    """A table without AUTOINCREMENT is refused: a new row may get the id of a published one."""
+    async with database("sqlite", tmp_path) as made:
+        await made.run(TABLES["sqlite"].replace(" AUTOINCREMENT", ""))
+        outbox = OutboxTable(made.manager, made.connector, "outbox")
+        with pytest.raises(ConfigurationError, match="gives the ids of deleted rows to new rows"):
+            await outbox.after(None)
 
 
 async def test_mariadb_is_refused(tmp_path: Path) -> None:

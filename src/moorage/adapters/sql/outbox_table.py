@@ -81,7 +81,8 @@ class OutboxTable:
 
     On PostgreSQL the table needs a column with the transaction, which the server fills in:
     `transaction xid8 NOT NULL DEFAULT pg_current_xact_id()`, and an index on it. SQLite needs no
-    such column. MariaDB does not report which transactions have ended, and is refused.
+    such column, but its id must be `INTEGER PRIMARY KEY AUTOINCREMENT`. MariaDB does not report
+    which transactions have ended, and is refused.
 
     Args:
         manager: performs the queries under the protections of the connector's service.
@@ -145,6 +146,22 @@ class OutboxTable:
             .limit(1),
             name=f"{table}.future",
         )
+        declarations = sa.table("sqlite_master", sa.column("name"), sa.column("sql"), schema=schema)
+        self._growing_table = Query(
+            sa.select(declarations.c.name).where(
+                sa.func.lower(declarations.c.name) == table.lower(),
+                declarations.c.sql.icontains("AUTOINCREMENT"),
+            ),
+            name=f"{table}.declaration",
+        )
+        sequences = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"), schema=schema)
+        self._greatest_id = Query(
+            sa.select(sa.func.max(sequences.c.seq).label("id")).where(
+                sa.func.lower(sequences.c.name) == table.lower()
+            ),
+            name=f"{table}.greatest_id",
+        )
+        self._ids_grow = False
         self._table = table
         self._limit = limit
         self._query = Query(query, name=f"{table}.read")
@@ -159,14 +176,11 @@ class OutboxTable:
 
         Raises:
             InvalidData: the position is not a position of this table, or it was stored before the
-                server's transaction numbers went back.
+                server's transaction numbers or the ids of a SQLite file went back.
+            ConfigurationError: the table of a SQLite file is missing, or its ids may be used again.
         """
         if not self._is_concurrent:
-            last = position or 0
-            if not isinstance(last, int):
-                raise self._unreadable_position_error()
-            rows = await self._access.query(self._query, last=last, limit=self._limit)
-            return [_record(row, self._table, row.id) for row in rows]
+            return await self._after_id(position or 0)
         window = self._window(position)
         records = await self._read(window)
         if not records:
@@ -180,6 +194,21 @@ class OutboxTable:
             window = _Window(window.number + 1, 0, window.now, row.snapshot)
             records = await self._read(window)
         return records
+
+    async def _after_id(self, last: Offset) -> list[SourceRecord]:
+        """Return the rows of a SQLite file after an id."""
+        if not isinstance(last, int):
+            raise self._unreadable_position_error()
+        if not self._ids_grow:
+            if not await self._access.query(self._growing_table):
+                raise self._reused_ids_error()
+            self._ids_grow = True
+        rows = await self._access.query(self._query, last=last, limit=self._limit)
+        if not rows and last:
+            [greatest] = await self._access.query(self._greatest_id)
+            if (greatest.id or 0) < last:
+                raise self._restored_error()
+        return [_record(row, self._table, row.id) for row in rows]
 
     async def _read(self, window: _Window) -> list[SourceRecord]:
         if window.before == window.now:
@@ -206,6 +235,23 @@ class OutboxTable:
             f"The stored position does not belong to the outbox table {self._table!r}.",
             field="position",
             remedy="Set a name for the source that no other source has used.",
+        )
+
+    def _reused_ids_error(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"The SQLite file has no table {self._table!r} whose id is declared with AUTOINCREMENT."
+            " Otherwise SQLite gives the ids of deleted rows to new rows, and the source would skip"
+            " these new rows.",
+            path="table",
+            remedy="Create the table with an id that is INTEGER PRIMARY KEY AUTOINCREMENT.",
+        )
+
+    def _restored_error(self) -> InvalidData:
+        return InvalidData(
+            f"The greatest id of the outbox table {self._table!r} is lower than the stored"
+            " position, so rows could be skipped. An older copy of the database was restored.",
+            field="position",
+            remedy="Delete the rows that are published already, and give the source a new name.",
         )
 
     def _renumbered_error(self) -> InvalidData:
