@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from moorage.contracts.bank import (
     Money,
     Statement,
     StatementEntry,
+    StatementKind,
     Transaction,
     read_mt940,
 )
@@ -48,6 +49,23 @@ GERMAN = _file(
     ":61:2611251125D59,90NTRFKREF+//BANK-2",
     ":86:116?00UEBERWEISUNG?20KREF+RUN-1?21SVWZ+Miete",
 )
+
+
+REPORT = b"""\
+:20:RUNNING
+:25:DE89370400440532013000
+:28C:231/1
+:34F:EURD0,00
+:34F:EURC0,00
+:13D:2611251430+0100
+:61:2611251125C59,90NTRFNONREF//BANK-1
+:86:166?00GUTSCHRIFT?20EREF+PAY-1
+:61:2611251125D0,90NTRFNONREF//BANK-2
+:61:2611251125RD1,00NTRFNONREF//BANK-3
+:90D:1EUR0,90
+:90C:2EUR60,90
+-
+"""
 
 
 def _only_statement(source: bytes, **options: Any) -> Statement:
@@ -264,10 +282,14 @@ def test_days_of_entries(line: str, booked_on: date | None, value_on: date) -> N
 
 @pytest.mark.parametrize(
     "line, code",
-    [("2611251125C1,50 NRTIEREF+//1", "NRTI"), ("261125C1,50NOV NONREF", "NOV")],
+    [
+        ("2611251125C1,50 NRTIEREF+//1", "NRTI"),
+        ("261125C1,50NOV NONREF", "NOV"),
+        ("2611251125C1,50MCI0NONREF", "MCI0"),
+    ],
 )
-def test_codes_with_spaces_are_read(line: str, code: str) -> None:
-    """Some banks write a space before the code of an entry, or fill the code up with spaces."""
+def test_unusual_codes_are_read(line: str, code: str) -> None:
+    """The code of an entry may follow a space, end with spaces, or begin with any letter."""
     entry = _entry(line)
 
     assert (_euros("1.50"), code) == (entry.amount, entry.code)
@@ -407,6 +429,65 @@ def test_errors_name_the_line(old: bytes, new: bytes, field: str) -> None:
 
     assert field == excinfo.value.field
     assert "Mustermann" not in str(excinfo.value)
+
+
+def test_a_report_of_the_current_day_is_read() -> None:
+    """An MT942 report has a time and entries, but no balances."""
+    report = _only_statement(REPORT)
+
+    assert (StatementKind.REPORT, "RUNNING", "EUR", 231) == (
+        report.kind,
+        report.id,
+        report.currency,
+        report.number,
+    )
+    assert datetime(2026, 11, 25, 13, 30, tzinfo=UTC) == report.created
+    assert (None, None, None) == (report.opening, report.closing, report.difference)
+    assert [_euros(amount) for amount in ("59.90", "-0.90", "1.00")] == [
+        entry.amount for entry in report.entries
+    ]
+    assert "PAY-1" == report.entries[0].transactions[0].end_to_end_id
+
+
+@pytest.mark.parametrize(
+    "old, new, field",
+    [
+        (b":90D:1EUR0,90", b":90D:2EUR0,90", "line 11 :90D:"),
+        (b":90C:2EUR60,90", b":90C:1EUR60,90", "line 12 :90C:"),
+        (b":90C:2EUR60,90", b":90C:twoEUR60,90", "line 12 :90C:"),
+        (b":34F:EURD0,00", b":34F:EUR", "line 4 :34F:"),
+        (b":13D:2611251430+0100", b":13D:2611251430", "line 6 :13D:"),
+        (b":13D:2611251430+0100", b":13D:2611311430+0100", "line 6 :13D:"),
+        (b":25:DE89370400440532013000\n", b"", "line 11 :90C:"),
+    ],
+)
+def test_a_wrong_report_is_refused(old: bytes, new: bytes, field: str) -> None:
+    """A report with a wrong field or another number of entries is refused with the line."""
+    assert old in REPORT
+
+    with pytest.raises(InvalidData) as excinfo:
+        read_mt940(REPORT.replace(old, new, 1))
+
+    assert field == excinfo.value.field
+
+
+@pytest.mark.parametrize(
+    "limits", [b":34F:EUR5,00\n", b":34F:EURD5,00\n:34F:EURC0,00\n"], ids=["both", "debits"]
+)
+def test_entries_below_the_floor_limit_need_not_be_listed(limits: bytes) -> None:
+    """The bank counts entries below the limit for their sign, but does not list them."""
+    source = REPORT.replace(b":34F:EURD0,00\n:34F:EURC0,00\n", limits)
+
+    assert 3 == len(_only_statement(source.replace(b":90D:1EUR0,90", b":90D:7EUR9,90")).entries)
+
+
+def test_a_report_without_a_time_and_with_other_numbers_is_read_as_it_is() -> None:
+    """Without the check of sums, a report may have fewer entries than the bank states."""
+    source = REPORT.replace(b":90D:1", b":90D:2").replace(b":13D:2611251430+0100\n", b"")
+
+    report = _only_statement(source, check_sums=False)
+
+    assert (3, None) == (len(report.entries), report.created)
 
 
 @pytest.mark.parametrize("source", [b"", b"garbage", b"<?xml version='1.0'?>", b"\xff" * 99])

@@ -1,10 +1,10 @@
-"""Reader of SWIFT's MT940 statements, as banks deliver them to customers."""
+"""Reader of SWIFT's MT940 statements and MT942 reports, as banks deliver them to customers."""
 
 from __future__ import annotations
 
 import re
 from calendar import monthrange
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from moorage.contracts.bank.iban import maybe_iban
@@ -16,8 +16,10 @@ from moorage.contracts.bank.statements import (
     Statement,
     StatementAccount,
     StatementEntry,
+    StatementKind,
     Transaction,
     check_balances,
+    check_entry_count,
 )
 from moorage.domain.values.frozen_values import evolve, frozen
 from moorage.domain.values.money import EXPONENTS, Money
@@ -37,9 +39,12 @@ _HEADER: Final = re.compile("2[158].*")
 _BALANCE: Final = re.compile(r"([CD])([0-9]{6})([A-Z]{3})([0-9]{1,18}(?:,[0-9]*)?)")
 _LINE: Final = re.compile(
     r"([0-9]{6})([0-9]{4}| {4})?(R?[CD]|E[CD])([A-Z])?([0-9]{1,18}(?:,[0-9]*)?)"
-    r" *([NFS][A-Z0-9 ]{3})(.*)"
+    r" *([A-Z][A-Z0-9 ]{3})(.*)"
 )
-"""An entry; some banks write a space before its code, or fill the code up with spaces."""
+"""An entry; its code may follow a space, be filled up with spaces, or begin with any letter."""
+_FLOOR_LIMIT: Final = re.compile(r"([A-Z]{3})([CD])?([0-9]{1,15}(?:,[0-9]*)?)")
+_TOTAL: Final = re.compile(r"([0-9]{1,5})([A-Z]{3})[0-9]{1,15}(?:,[0-9]*)?")
+_WRITTEN_AT: Final = re.compile(r"[0-9]{10}[+-][0-9]{4}")
 _LINE_END: Final = re.compile("\r\n|\n|\r")
 _NUMBER: Final = re.compile(r"([0-9]{1,15})(?:/([0-9]{1,15}))?")
 _POINTERS: Final = frozenset({"", "NONREF", "EREF", "KREF", "MREF", "MARF", "PREF"})
@@ -56,11 +61,13 @@ _REMEDY: Final = "Ask the bank for the file again; compare its size with the ori
 def read_mt940(
     source: BankFile, *, largest: int = LARGEST, check_sums: bool = True
 ) -> tuple[Statement, ...]:
-    """The statements of an MT940 file.
+    """The statements of an MT940 file, or the reports of an MT942 file.
 
     The text is read as UTF-8, or as ISO 8859-1 if it is not valid UTF-8. Field 86 is read in
     Germany's structure (`?20`), in that of ISO keywords (`/REMI/`), and as text otherwise. A
-    statement whose entries do not lead from its opening to its closing balance is refused.
+    statement whose entries do not lead from its opening to its closing balance is refused. An
+    MT942 report covers the current day so far and has no balances; a report that must list all
+    entries is refused if their number differs from the number that the bank states.
 
     Args:
         source: bytes of the file, or a file opened for reading bytes.
@@ -79,10 +86,15 @@ def read_mt940(
         text = content.decode("iso-8859-1")
     statements: list[Statement] = []
     for fields in _messages(text):
-        statement = _statement(fields)
-        if check_sums:
-            closing = [field for field in fields if field.tag[:2] == "62"]
-            check_balances(statement, closing[-1].place)
+        if _is_report(fields):
+            statement = _report(fields)
+            if check_sums:
+                _check_totals(statement, fields)
+        else:
+            statement = _statement(fields)
+            if check_sums:
+                closing = [field for field in fields if field.tag[:2] == "62"]
+                check_balances(statement, closing[-1].place)
         statements.append(statement)
     if not statements:
         raise InvalidData(
@@ -174,6 +186,69 @@ def _statement(fields: list[_Field]) -> Statement:
         balances=[_balance(field) for field in fields if field.tag[:2] in {"60", "62", "64", "65"}],
         entries=list(_entries(fields, currency)),
     )
+
+
+def _is_report(fields: list[_Field]) -> bool:
+    """Return whether a message is a report of MT942, which has a floor limit and no balances."""
+    tags = {field.tag for field in fields}
+    return "34F" in tags and not tags & {"60F", "60M", "62F", "62M"}
+
+
+def _report(fields: list[_Field]) -> Statement:
+    first_fields: dict[str, _Field] = {}
+    for field in fields:
+        first_fields.setdefault(field.tag, field)
+    if "25" not in first_fields:
+        fields[-1].refuse(
+            "is the last field of a report that has no :25:; the file may be cut off here"
+        )
+    currency = _floor_limit(first_fields["34F"])[0]
+    number, page = _number(first_fields.get("28C") or first_fields.get("28"))
+    return Statement(
+        id=first_fields["20"].lines[0].strip(),
+        kind=StatementKind.REPORT,
+        account=_account(first_fields["25"]),
+        currency=currency,
+        number=number,
+        page=page,
+        created=_written_at(first_fields.get("13D")),
+        entries=list(_entries(fields, currency)),
+    )
+
+
+def _floor_limit(field: _Field) -> tuple[str, str, bool]:
+    """Return the currency, the sign that the limit is for (or both), and whether it is zero."""
+    match = _FLOOR_LIMIT.fullmatch(field.lines[0].strip())
+    if match is None:
+        field.refuse("is not a floor limit such as EURC0,00")
+    return match[1], match[2] or "CD", _money(field, match[3], match[1]).minor == 0
+
+
+def _written_at(field: _Field | None) -> datetime | None:
+    if field is None:
+        return None
+    text = field.lines[0].strip()
+    try:
+        if _WRITTEN_AT.fullmatch(text):
+            return datetime.strptime(text, "%y%m%d%H%M%z")
+    except ValueError:
+        pass
+    return field.refuse("is not a time such as 2611251430+0100")
+
+
+def _check_totals(report: Statement, fields: list[_Field]) -> None:
+    """Refuse a report that must list all entries of a sign, but lists another number of them."""
+    whole_signs = ""
+    for field in fields:
+        if field.tag == "34F":
+            _, signs, is_zero = _floor_limit(field)
+            whole_signs += signs if is_zero else ""
+    for field in fields:
+        if field.tag in {"90C", "90D"} and field.tag[-1] in whole_signs:
+            match = _TOTAL.fullmatch(field.lines[0].strip())
+            if match is None:
+                field.refuse("is not a number of entries and their sum, such as 2EUR12,34")
+            check_entry_count(report, int(match[1]), field.place, is_credit=field.tag == "90C")
 
 
 def _number(field: _Field | None) -> tuple[int | None, int | None]:

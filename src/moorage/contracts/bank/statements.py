@@ -275,6 +275,31 @@ def check_balances(statement: Statement, field: str) -> None:
         )
 
 
+def check_entry_count(statement: Statement, expected: int, field: str, *, is_credit: bool) -> None:
+    """Refuse a statement that does not have the number of entries that the bank states.
+
+    Args:
+        statement: the statement.
+        expected: the number.
+        field: the place of the number in the file.
+        is_credit: whether the number is of the incoming amounts, or of the outgoing amounts.
+
+    Raises:
+        InvalidData: entries are missing or repeated.
+    """
+    count = sum(
+        entry.amount.minor > 0 if is_credit else entry.amount.minor < 0
+        for entry in statement.entries
+    )
+    if count != expected:
+        raise InvalidData(
+            f"The bank states {expected} {'incoming' if is_credit else 'outgoing'} amounts, but the"
+            f" file has {count}.",
+            field=field,
+            remedy=_REMEDY,
+        )
+
+
 def check_payments(statement: Statement, field: str) -> None:
     """Refuse a statement with an entry whose payments do not add up to its amount.
 
