@@ -152,6 +152,45 @@ def test_upload_that_takes_too_long_leaves_no_parts() -> None:
             assert [] == files.list_stale_uploads()
 
 
+def test_cancelled_upload_deletes_its_parts() -> None:
+    """A cancelled upload deletes the parts that it has sent."""
+
+    async def flow() -> None:
+        reached = asyncio.Event()
+
+        async def stuck_source() -> AsyncIterator[bytes]:
+            for piece in (DATA[:PART], DATA[:PART], DATA[:PART]):
+                yield piece
+            reached.set()
+            await asyncio.Event().wait()
+
+        with sandbox() as new_sandbox:
+            async with async_over_s3(new_sandbox) as hub:
+                upload = hub.storage().upload("a", stuck_source(), part_size=PART, at_once=1)
+                task = asyncio.ensure_future(upload)
+                await reached.wait()
+                assert 1 == len(new_sandbox.uploads)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                assert {} == new_sandbox.uploads
+
+    asyncio.run(flow())
+
+
+def test_interrupted_upload_deletes_its_parts(files: Storage) -> None:
+    """An upload that the user interrupts deletes the parts that it has sent."""
+
+    def interrupted_source() -> Iterator[bytes]:
+        yield DATA[: 3 * PART]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        files.upload("a", interrupted_source(), part_size=PART, at_once=1)
+
+    assert [] == files.list_stale_uploads()
+
+
 class _AwaitedFile:
     """A file with an asynchronous `read`, which records that it was closed."""
 

@@ -49,8 +49,8 @@ class Storage(StorageMethods):
         """Upload an object of any size; it becomes visible only when it is complete.
 
         An object larger than a part is sent in parts, and a failed part is sent again. Memory
-        holds at most `at_once` parts. A failed upload leaves nothing behind, unless `start_upload`
-        began it; such an upload can be resumed.
+        holds at most `at_once` parts. A failed or cancelled upload leaves nothing behind, unless
+        `start_upload` began it; such an upload can be resumed.
 
         Args:
             key: key of the object.
@@ -61,7 +61,8 @@ class Storage(StorageMethods):
             at_once: maximum number of concurrent parts.
             resume: reference of a started upload; its existing parts are not sent again.
             timeout: seconds for the whole operation; by default each part has its service's
-                timeout. The deletion of the parts of a failed upload may take five seconds more.
+                timeout. The deletion of the parts of a failed or cancelled upload may take five
+                seconds more.
         """
         return run_now(
             self._flows.run(
@@ -334,8 +335,8 @@ class AsyncStorage(AsyncStorageMethods):
         """Upload an object of any size; it becomes visible only when it is complete.
 
         An object larger than a part is sent in parts, and a failed part is sent again. Memory
-        holds at most `at_once` parts. A failed upload leaves nothing behind, unless `start_upload`
-        began it; such an upload can be resumed.
+        holds at most `at_once` parts. A failed or cancelled upload leaves nothing behind, unless
+        `start_upload` began it; such an upload can be resumed.
 
         Args:
             key: key of the object.
@@ -346,7 +347,8 @@ class AsyncStorage(AsyncStorageMethods):
             at_once: maximum number of concurrent parts.
             resume: reference of a started upload; its existing parts are not sent again.
             timeout: seconds for the whole operation; by default each part has its service's
-                timeout. The deletion of the parts of a failed upload may take five seconds more.
+                timeout. The deletion of the parts of a failed or cancelled upload may take five
+                seconds more.
         """
         return await self._flows.run(
             StorageFlows.upload,

@@ -63,8 +63,8 @@ class StorageFlows(Flows, StorageContract):
         """Upload an object of any size; it becomes visible only when it is complete.
 
         An object larger than a part is sent in parts, and a failed part is sent again. Memory
-        holds at most `at_once` parts. A failed upload leaves nothing behind, unless `start_upload`
-        began it; such an upload can be resumed.
+        holds at most `at_once` parts. A failed or cancelled upload leaves nothing behind, unless
+        `start_upload` began it; such an upload can be resumed.
 
         Args:
             key: key of the object.
@@ -75,7 +75,8 @@ class StorageFlows(Flows, StorageContract):
             at_once: maximum number of concurrent parts.
             resume: reference of a started upload; its existing parts are not sent again.
             timeout: seconds for the whole operation; by default each part has its service's
-                timeout. The deletion of the parts of a failed upload may take five seconds more.
+                timeout. The deletion of the parts of a failed or cancelled upload may take five
+                seconds more.
         """
         check_key(key)
         check_kind(options, PutOptions, "options")
@@ -366,7 +367,9 @@ class StorageFlows(Flows, StorageContract):
             upload = await vendor.start_upload(wire, key, plan.options)
             try:
                 return await self._send(vendor, wire, upload, pieces, plan)
-            except Exception:
+            except GeneratorExit:  # nothing can be awaited any more
+                raise
+            except BaseException:
                 with suppress(ConnectorError):
                     await vendor.abort(wire.for_cleanup(), upload)
                 raise

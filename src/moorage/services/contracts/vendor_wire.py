@@ -341,11 +341,9 @@ class VendorWire:
         await self._core.sleep(seconds)
 
     def for_cleanup(self) -> VendorWire:
-        """Return a wire that has five seconds, even after the deadline, to undo earlier steps."""
+        """Return a wire that has five seconds, whatever the deadline, to undo earlier steps."""
         wire = copy(self)
-        if self._deadline is not None:
-            end_time = self._core.nanoseconds() + int(_CLEANUP * _SECOND)
-            vars(wire).update(_deadline=max(self._deadline, end_time))
+        vars(wire).update(_deadline=self._core.nanoseconds() + int(_CLEANUP * _SECOND))
         return wire
 
     def _time_left(self) -> float | None:
