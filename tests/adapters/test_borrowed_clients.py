@@ -613,8 +613,9 @@ async def test_too_large_body_is_refused_however_it_is_delimited() -> None:
     async with lab(partial(AsyncAiohttpHttpClient, max_body=2)) as (vendor, own_client):
         vendor.queue(Behaviour(body=b"abc"), Behaviour(raw=chunked), Behaviour(body=b"ab"))
         for _ in range(2):
-            with pytest.raises(VendorFailed, match="a body of more than 2 bytes"):
+            with pytest.raises(VendorFailed, match="a body of more than 2 bytes") as excinfo:
                 await own_client.send(GET, vendor.url, LONG)
+            assert not excinfo.value.retryable
         assert b"ab" == (await own_client.send(GET, vendor.url, LONG)).body
 
 

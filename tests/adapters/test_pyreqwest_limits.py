@@ -192,6 +192,7 @@ async def test_response_body_larger_than_max_body_is_refused(make: Make, coded: 
         vendor.always(answer)
         with pytest.raises(VendorFailed, match="body of more than 9000 bytes") as excinfo:
             await client.send(GET, vendor.url, LONG)
+        assert not excinfo.value.retryable
         incoming = await client.open(GET, vendor.url, LONG)
         if coded:
             with pytest.raises(VendorFailed, match="9000"):

@@ -339,6 +339,12 @@ async def test_body_in_memory_is_bounded(make: Make) -> None:
                 await client.send(GET, vendor.url, LONG)
             assert 200 == excinfo.value.status
             assert "limit" in excinfo.value.remedy
+            assert not excinfo.value.retryable
+
+        vendor.queue(Behaviour(503, body=bytes(100)))
+        with pytest.raises(VendorFailed, match="a body of more than 99 bytes") as excinfo:
+            await client.send(GET, vendor.url, LONG)
+        assert excinfo.value.retryable
 
         vendor.queue(Behaviour(body=bytes(99)), Behaviour(body=bytes(100)))
         assert bytes(99) == (await client.send(GET, vendor.url, LONG)).body

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from moorage.adapters.http.connections._request import Upload
 from moorage.adapters.http.connections._wire import DeadlinePassed
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from moorage.adapters.http.messages._http1 import NotHttp
     from moorage.adapters.http.stdlib._engine import Engine
     from moorage.domain.http.requests import BodyStream, Headers
+
+
+_SERVER_ERROR: Final = 500
 
 
 class ExchangeErrors(ABC):
@@ -72,8 +75,9 @@ class ExchangeErrors(ABC):
         )
 
     def _bad_response(self, error: NotHttp) -> VendorFailed:
-        remedy = None
-        if isinstance(error, ResponseTooLarge):
+        remedy, status = None, self._status_so_far()
+        is_too_large = isinstance(error, ResponseTooLarge)
+        if is_too_large:
             remedy = (
                 "If you expect this size, raise the HTTP client's limit or stream the"
                 " response. The limit also applies to a compressed stream, unless the request"
@@ -81,8 +85,10 @@ class ExchangeErrors(ABC):
             )
         return VendorFailed(
             f"{self._peer} sent a response that {error}.",
-            status=self._status_so_far(),
+            status=status,
             remedy=remedy,
+            # The answer to a repeated request would be as large.
+            retryable=not is_too_large or (status is not None and status >= _SERVER_ERROR),
         )
 
 
