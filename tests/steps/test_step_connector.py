@@ -35,6 +35,7 @@ from moorage import (
     StorageUnavailable,
 )
 from moorage.adapters.audit.file import FileAudit
+from moorage.adapters.state.memory import MemoryStorage
 from moorage.adapters.steps.local import LocalPlatform
 from moorage.domain.steps.following import pause_after, pause_between_polls
 from moorage.domain.steps.result import ExecutionResult, HookError, StepOutcome
@@ -43,6 +44,7 @@ from moorage.domain.steps.step import Step, Workspace, run_name
 from moorage.hub._step_hooks_async import call_hook_async
 from moorage.hub._step_hooks_sync import call_hook_sync
 from moorage.hub.audit import AuditTrail
+from moorage.testing import VirtualClock
 from moorage.testing.fakes.platform import MockPlatform
 from moorage.wiring.store_urls import aopen_storage, open_storage
 from tests.steps.step_lab import MODES, executor
@@ -743,6 +745,23 @@ def test_caller_need_not_wait_for_the_end(mode: str, tmp_path: Path) -> None:
     assert "done\n" == execute(step, idempotency_key="k", patience=60.0).stdout
     assert "done\n" == execute(step, idempotency_key="k", patience=0.0).stdout
     assert moments == sorted(moments)
+
+
+def test_hook_before_a_run_of_several_days_is_called_once() -> None:
+    """The hook `pre_execute` is called once, even if the run outlives the stored keys."""
+    clock, steps = VirtualClock(), list[Step]()
+    platform = MockPlatform(endless=["slow"])
+    manager = ConnectorManager([Service("steps")], state=MemoryStorage(clock), clock=clock)
+    connector = StepConnector(platform, manager, pre_execute=steps.append)
+    step = Step("slow", ["sleep"])
+
+    for _ in range(3):
+        with pytest.raises(StepRunning):
+            connector.execute_step(step, idempotency_key="k", patience=0.0)
+        clock.advance(25 * 3_600.0)
+
+    assert [step] == steps
+    assert 1 == len({spec.name for spec in platform.started})
 
 
 @modes

@@ -488,7 +488,11 @@ class AsyncStepConnector:
         return self._store
 
     async def _call_pre_hook(self, step: Step, name: str, mask: Masker) -> None:
-        """Call the hook `pre_execute` once per idempotency key; later calls raise its error."""
+        """Call the hook `pre_execute` once per idempotency key; later calls raise its error.
+
+        The stored answer of the hook may have expired during a long run, so the hook is not called
+        while the platform has a run of this key.
+        """
 
         async def prepare() -> str | None:
             try:
@@ -499,6 +503,8 @@ class AsyncStepConnector:
             return None
 
         if self._before is None and not self._overrides("pre_execute"):
+            return
+        if await self._platform.status(name, LOOK) is not None:
             return
         problem = await once_async(self._once, f"{name}.begin", prepare)
         if problem is not None:

@@ -488,7 +488,11 @@ class StepConnector:
         return self._store
 
     def _call_pre_hook(self, step: Step, name: str, mask: Masker) -> None:
-        """Call the hook `pre_execute` once per idempotency key; later calls raise its error."""
+        """Call the hook `pre_execute` once per idempotency key; later calls raise its error.
+
+        The stored answer of the hook may have expired during a long run, so the hook is not called
+        while the platform has a run of this key.
+        """
 
         def prepare() -> str | None:
             try:
@@ -499,6 +503,8 @@ class StepConnector:
             return None
 
         if self._before is None and not self._overrides("pre_execute"):
+            return
+        if self._platform.status(name, LOOK) is not None:
             return
         problem = once_sync(self._once, f"{name}.begin", prepare)
         if problem is not None:
