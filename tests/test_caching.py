@@ -110,6 +110,7 @@ CASES: tuple[tuple[str, dict[str, str], dict[str, str], str], ...] = (
     ("max-age, not s-maxage", {"Cache-Control": "s-maxage=0, max-age=60"}, {}, REUSED),
     ("an age within", {"Cache-Control": "max-age=60", "Age": "30"}, {}, REUSED),
     ("an age beyond", {"Cache-Control": "max-age=60", "Age": "61"}, {}, ASKED),
+    ("the first of two ages counts", {"Cache-Control": "max-age=60", "Age": "61, 0"}, {}, ASKED),
     ("an age that is none", {"Cache-Control": "max-age=60", "Age": "old"}, {}, REUSED),
     ("a date long ago", {"Cache-Control": "max-age=60", "Date": "@-3600"}, {}, ASKED),
     ("a date that is none", {"Cache-Control": "max-age=60", "Date": "today"}, {}, REUSED),

@@ -305,7 +305,7 @@ def new_cache_entry(
         made_at = received_at
         headers = headers.with_header("Date", write_http_date(received_at))
     apparent_age = (received_at - made_at).total_seconds()
-    on_the_way = _delta(headers.get("age", "")) + response.elapsed
+    on_the_way = _delta(headers.get("age", "").partition(",")[0].strip()) + response.elapsed
     entry = CacheEntry(
         response.evolve(headers=headers),
         _lifetime(response, made_at, policy),
