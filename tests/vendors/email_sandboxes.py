@@ -24,6 +24,7 @@ from tests.vendors.subjects.mailgun import mailgun_labs
 from tests.vendors.subjects.mailjet import mailjet_labs
 from tests.vendors.subjects.mailtrap import mailtrap_labs
 from tests.vendors.subjects.mandrill import mandrill_labs
+from tests.vendors.subjects.postal import postal_labs
 from tests.vendors.subjects.postmark import postmark_labs
 from tests.vendors.subjects.resend import resend_labs
 from tests.vendors.subjects.scaleway import scaleway_labs
@@ -157,4 +158,5 @@ LABS = {
     "mailtrap": mailtrap_labs,
     "mandrill": mandrill_labs,
     "scaleway": scaleway_labs,
+    "postal": postal_labs,
 }

@@ -16,6 +16,7 @@ from moorage.vendors.email.mailgun import Mailgun
 from moorage.vendors.email.mailjet import Mailjet
 from moorage.vendors.email.mailtrap import Mailtrap
 from moorage.vendors.email.mandrill import Mandrill
+from moorage.vendors.email.postal import Postal
 from moorage.vendors.email.postmark import Postmark
 from moorage.vendors.email.resend import Resend
 from moorage.vendors.email.sendgrid import SendGrid
@@ -38,6 +39,12 @@ def _mailgun(fields: Payload) -> tuple[Any, Any]:
     return {"event-data": {"message": {"headers": {"message-id": "1"}}, **fields}}, None
 
 
+def _postal(fields: Payload) -> tuple[Any, Any]:
+    message = {"id": 1, "message_id": "1@a"}
+    payload = {"message": message, "original_message": message, **fields}
+    return {"event": payload.pop("event"), "payload": payload}, None
+
+
 VENDORS: dict[str, tuple[Vendor, Callable[[Payload], tuple[Any, Any]]]] = {
     "amazon_ses": (AmazonSes(region="eu-central-1"), _ses),
     "brevo": (Brevo(), lambda fields: ({"message-id": "<1@a>", **fields}, None)),
@@ -49,6 +56,7 @@ VENDORS: dict[str, tuple[Vendor, Callable[[Payload], tuple[Any, Any]]]] = {
     "mailjet": (Mailjet(api_key="k"), lambda fields: ({"MessageID": 1, **fields}, None)),
     "mailtrap": (Mailtrap(), lambda fields: ({"message_id": "1", **fields}, None)),
     "mandrill": (Mandrill(), lambda fields: ({"_id": "1", **fields}, None)),
+    "postal": (Postal(base_url="https://postal.example.com"), _postal),
     "postmark": (Postmark(), lambda fields: ({"MessageID": "1", **fields}, None)),
     "resend": (
         Resend(),
@@ -97,6 +105,10 @@ CAUSES: list[tuple[str, Payload, RejectReason | None]] = [
     ("mandrill", {"event": "reject", "msg": {"reject": {"reason": "spam"}}}, RejectReason.SPAM),
     ("mandrill", {"event": "unsub"}, RejectReason.UNSUBSCRIBED),
     ("mandrill", {"event": "deferral"}, None),
+    ("postal", {"event": "MessageDeliveryFailed", "output": "550 5.1.1"}, RejectReason.BOUNCED),
+    ("postal", {"event": "MessageDeliveryFailed", "output": ""}, RejectReason.OTHER),
+    ("postal", {"event": "MessageBounced"}, RejectReason.BOUNCED),
+    ("postal", {"event": "MessageDelayed", "output": "451 4.7.1"}, None),
     ("postmark", {"RecordType": "Bounce", "Type": "BadEmailAddress"}, RejectReason.INVALID),
     ("postmark", {"RecordType": "Bounce", "Type": "Transient"}, None),
     (
@@ -149,6 +161,7 @@ def test_failure_reason_is_same_word_at_every_vendor(
         ("mailjet", {"event": "open", "agent": "Mail/1"}),
         ("mailtrap", {"event": "open", "user_agent": "Mail/1"}),
         ("mandrill", {"event": "open", "user_agent": "Mail/1"}),
+        ("postal", {"event": "MessageLoaded", "user_agent": "Mail/1"}),
         ("postmark", {"RecordType": "Open", "UserAgent": "Mail/1"}),
         ("resend", {"type": "email.clicked", "click": {"userAgent": "Mail/1"}}),
         ("sendgrid", {"event": "open", "useragent": "Mail/1"}),

@@ -113,6 +113,11 @@ def _mandrill(request: SandboxRequest) -> WebhookEvent:
     return _webhook_event({**fields, "msg": {"email": WRITTEN, **words}})
 
 
+def _postal(request: SandboxRequest) -> WebhookEvent:
+    message = {"id": 1, "message_id": "1@a", "to": WRITTEN, "tag": request.json()["tag"]}
+    return _webhook_event({"event": "MessageSent", "payload": {"message": message}})
+
+
 def _webhook_event(payload: dict[str, Any], data: Any = None) -> WebhookEvent:
     return WebhookEvent(vendor="x", id="1", type="x", vendor_type="x", payload=payload, data=data)
 
@@ -125,6 +130,7 @@ WEBHOOKS: dict[str, Callable[[SandboxRequest], WebhookEvent]] = {
     "mailjet": _mailjet,
     "mailtrap": _mailtrap,
     "mandrill": _mandrill,
+    "postal": _postal,
     "postmark": _postmark,
     "resend": _resend,
     "sendgrid": _sendgrid,

@@ -34,6 +34,7 @@ PLACES: dict[str, tuple[str, Any]] = {
     "mailjet": ("Messages.0.Headers", HEADERS),
     "mailtrap": ("headers", HEADERS),
     "mandrill": ("message.headers", HEADERS),
+    "postal": ("headers", HEADERS),
     "postmark": ("Headers", PAIRS),
     "resend": ("headers", HEADERS),
     "scaleway": (

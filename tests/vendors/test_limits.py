@@ -95,6 +95,7 @@ CHECKS: dict[str, Callable[[str, int, Mapping[str, int]], None]] = {
         ("mailtrap", "recipients", 1_000),
         ("mailtrap", "message_bytes", 10 * 1024**2),
         ("mandrill", "recipients", 50),
+        ("postal", "recipients", 50),
         ("postmark", "recipients", 50),
         ("postmark", "message_bytes", 10 * 1024**2),
         ("resend", "recipients", 50),

@@ -495,6 +495,16 @@ SENDERS = [
     ),
     Sender(name="mandrill", send=mandrill),
     Sender(
+        name="postal",
+        send=over_body(
+            "X-Postal-Signature-256",
+            keys.rsa_signed,
+            lambda n: {"event": "MessageSent", "timestamp": 1772366400.5, "uuid": f"u{n}"},
+        ),
+        secret=keys.rsa_public(keys.rsa_key()),
+        wrong=keys.rsa_public(keys.rsa_key(1)),
+    ),
+    Sender(
         name="brevo",
         send=with_token({"Authorization": f"Bearer {TOKEN}"}, _brevo_event),
         secret=TOKEN,

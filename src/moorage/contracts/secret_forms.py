@@ -80,6 +80,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "mandrill": "the API key of the account",
     "mollie": "the API key, which begins with live_ or test_",
     "plivo": "the auth token of the account",
+    "postal": "the API key of the mail server",
     "postmark": "the API token of the server",
     "resend": "the API key, which begins with re_",
     "s3": "the secret access key",

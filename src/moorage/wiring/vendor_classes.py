@@ -60,6 +60,7 @@ VENDOR_CLASSES: Final = {
     "paypal": "payments.paypal:PayPal",
     "plaid": "bank.plaid:Plaid",
     "plivo": "sms.plivo:Plivo",
+    "postal": "email.postal:Postal",
     "postmark": "email.postmark:Postmark",
     "postnord": "shipping.postnord:PostNord",
     "quickbooks": "accounting.quickbooks:QuickBooks",

@@ -342,6 +342,28 @@ MESSAGING: Final = (
             "inbound": "email.received",
         },
     ),
+    # Postal signs requests about events and received mail alike, and these have no event. It also
+    # signs with SHA-1, and releases before 3.2 sign with nothing else.
+    WebhookScheme(
+        name="postal",
+        signature="{header:X-Postal-Signature-256}",
+        algorithm="rsa-v1_5-sha256",
+        encoding="base64",
+        weaker_headers=("X-Postal-Signature",),
+        id="{json:uuid?}{json:id?}",
+        type="{json:event?}",
+        time="{json:timestamp?}",
+        types={
+            "MessageSent": "email.delivered",
+            "MessageDelayed": "email.deferred",
+            "MessageDeliveryFailed": "email.bounced",
+            "MessageHeld": "email.queued",
+            "MessageBounced": "email.bounced",
+            "MessageLinkClicked": "email.clicked",
+            "MessageLoaded": "email.opened",
+            "": "email.received",
+        },
+    ),
     # Postmark signs nothing: the webhook's URL contains a user name and a password.
     WebhookScheme(
         name="postmark",
