@@ -188,7 +188,7 @@ class _VendorTrials:
         self._items = {
             item.nodeid: item
             for item in session.items
-            if item.nodeid.partition("::")[0] in files and selection.concerns(item.nodeid)
+            if item.nodeid.partition("::")[0] in files and selection.applies_to(item.nodeid)
         }
 
     def row(self) -> str:

@@ -151,9 +151,9 @@ class VendorSelection:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Deselect tests that do not concern the vendor."""
-        items[:] = [item for item in items if self.concerns(item.nodeid)]
+        items[:] = [item for item in items if self.applies_to(item.nodeid)]
 
-    def concerns(self, test: str) -> bool:
+    def applies_to(self, test: str) -> bool:
         """Return whether the test of this id may concern the vendor."""
         path, _, test_name = test.partition("::")
         words = test_name.replace("-", "_")

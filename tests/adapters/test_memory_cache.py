@@ -32,7 +32,7 @@ def test_async_memory_cache_passes_conformance_kit(check: cache_conformance.Asyn
 
 def put_responses(cache: MemoryCache, key: str, *numbers: int, seconds: float = 60.0) -> bool:
     """Store one response for each of these numbers in the cache."""
-    return cache.store(key, cache.find(key).mark, tuple(map(entry, numbers)), seconds)
+    return cache.store(key, cache.find(key).version, tuple(map(entry, numbers)), seconds)
 
 
 SIZE = 256 + entry(1).size
@@ -93,12 +93,12 @@ def test_expired_answer_is_removed() -> None:
 def test_dropped_change_mark_prevents_storing() -> None:
     """If the cache forgets a key's change, responses requested earlier are not stored."""
     cache = MemoryCache(max_entries=2)
-    first_mark = cache.find("a").mark
+    first_version = cache.find("a").version
     cache.delete("a")
     put_responses(cache, "b", 1)
     put_responses(cache, "c", 1)
 
-    assert not cache.store("a", first_mark, (entry(1),), 60)
+    assert not cache.store("a", first_version, (entry(1),), 60)
     assert put_responses(cache, "a", 1)
 
 
@@ -115,18 +115,18 @@ def test_answer_requested_before_a_change_is_not_stored(
 ) -> None:
     """In any order of steps, the cache refuses a response that was requested before a change."""
     cache = MemoryCache(max_entries=entries)
-    marks: dict[str, int] = {}
+    versions: dict[str, int] = {}
     changed_keys: dict[str, bool] = {}
     for verb, key in steps:
         if verb == "find":
-            marks[key] = cache.find(key).mark
+            versions[key] = cache.find(key).version
             changed_keys[key] = False
         elif verb == "delete":
             cache.delete(key)
             changed_keys[key] = True
             assert () == cache.find(key).entries
-        elif key in marks:
-            was_stored = cache.store(key, marks[key], (entry(1),), 60)
+        elif key in versions:
+            was_stored = cache.store(key, versions[key], (entry(1),), 60)
             assert not (was_stored and changed_keys[key])
             changed_keys[key] = changed_keys[key] or was_stored
         assert len(cache) <= entries

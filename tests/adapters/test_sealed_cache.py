@@ -109,7 +109,7 @@ def keep_secret(cache: SealedCache, key: str = "key") -> bool:
     changed_entry = type(single_entry)(
         single_entry.response.evolve(body=SECRET), 60.0, 0.0, (), b"who"
     )
-    return cache.store(key, cache.find(key).mark, (changed_entry,), 60.0)
+    return cache.store(key, cache.find(key).version, (changed_entry,), 60.0)
 
 
 def content(storage: MemoryStorage, key: str = "key") -> bytes:
@@ -163,9 +163,9 @@ def test_encrypted_non_responses_cannot_be_read() -> None:
     associated_data = b"\xackept answers\xa3key"
     CIPHER.open(content(storage), associated_data)
     for packed_bytes in (b"", b"\x02", b"\x01\x91\x01", b"\xff" * 9):
-        mark = cache.find("key").mark
+        version = cache.find("key").version
         assert storage.execute(
-            StoreCachedAnswers("key", mark, CIPHER.seal(packed_bytes, associated_data), 10**9)
+            StoreCachedAnswers("key", version, CIPHER.seal(packed_bytes, associated_data), 10**9)
         )
         result = cache.find("key")
         assert () == result.entries

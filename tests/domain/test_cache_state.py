@@ -24,10 +24,10 @@ from tests.domain.state_world import NOON, World
 SECOND = 1_000_000
 
 
-def keep(world: World, content: bytes = b"kept", *, mark: int | None = None) -> bool:
+def keep(world: World, content: bytes = b"kept", *, version: int | None = None) -> bool:
     """Store a response in the cache for ten seconds."""
-    known_mark = world.execute(ReadCachedAnswers("key")).mark if mark is None else mark
-    return world.execute(StoreCachedAnswers("key", known_mark, content, 10 * SECOND))
+    known_version = world.execute(ReadCachedAnswers("key")).version if version is None else version
+    return world.execute(StoreCachedAnswers("key", known_version, content, 10 * SECOND))
 
 
 def look_up(world: World) -> CachedAnswers:
@@ -58,28 +58,28 @@ def test_forgetting_leaves_a_mark() -> None:
     """The marker of a removed cache key outlives any request that is still running."""
     world = World()
     keep(world)
-    first_mark = look_up(world).mark
+    first_version = look_up(world).version
     world.execute(RemoveCachedAnswers("key"))
-    assert CachedAnswers(first_mark + 1, 0, None) == look_up(world)
+    assert CachedAnswers(first_version + 1, 0, None) == look_up(world)
 
     world.now += round(LONGEST_FLIGHT * SECOND) - 1
-    for mark in (0, first_mark):
-        assert not keep(world, mark=mark)
+    for version in (0, first_version):
+        assert not keep(world, version=version)
     world.now += 1
     assert CachedAnswers(0) == look_up(world)
-    assert not keep(world, mark=first_mark)
-    assert keep(world, mark=0)
+    assert not keep(world, version=first_version)
+    assert keep(world, version=0)
 
 
 def test_only_the_latest_mark_may_replace() -> None:
-    """Only a writer with the latest mark replaces a cache entry."""
+    """Only a writer with the latest version replaces a cache entry."""
     world = World()
     keep(world)
-    first_mark = look_up(world).mark
+    first_version = look_up(world).version
 
     assert keep(world, b"other")
-    assert CachedAnswers(first_mark + 1, 0, b"other") == look_up(world)
-    assert not keep(world, b"late", mark=first_mark)
+    assert CachedAnswers(first_version + 1, 0, b"other") == look_up(world)
+    assert not keep(world, b"late", version=first_version)
 
 
 def test_repeated_command_has_the_same_answer() -> None:
@@ -101,7 +101,7 @@ def test_clock_step_back(back: int) -> None:
 
     is_small = back <= SECOND
     assert (CachedAnswers(NOON, 0, b"kept") if is_small else CachedAnswers(0)) == look_up(world)
-    assert is_small is not keep(world, b"other", mark=0)
+    assert is_small is not keep(world, b"other", version=0)
     world.execute(RemoveCachedAnswers("key"))
     assert world.cells["key"][2] > NOON
 
@@ -110,20 +110,20 @@ def test_clock_step_back(back: int) -> None:
 def test_marks_are_never_reused(steps: list[tuple[str, int]]) -> None:
     """A response that was requested before a cache change is not stored after the change."""
     world = World()
-    mark, is_changed, marks = 0, False, set[int]()
+    version, is_changed, versions = 0, False, set[int]()
     for step, seconds in steps:
         world.now += seconds * SECOND
         if step == "l":
-            mark, is_changed = look_up(world).mark, False
+            version, is_changed = look_up(world).version, False
         elif step == "f":
             world.execute(RemoveCachedAnswers("key"))
             is_changed = True
-        elif world.execute(StoreCachedAnswers("key", mark, b"%d" % len(marks), 10 * SECOND)):
+        elif world.execute(StoreCachedAnswers("key", version, b"%d" % len(versions), 10 * SECOND)):
             # An entry may be stored after a change only if there was no entry before or after.
-            assert not is_changed or mark == 0
+            assert not is_changed or version == 0
             new_value = world.cells["key"][2]
-            assert new_value not in marks
-            marks.add(new_value)
+            assert new_value not in versions
+            versions.add(new_value)
             is_changed = True
 
 

@@ -52,7 +52,7 @@ def test_request_without_parameters() -> None:
 def test_subscription_with_other_names() -> None:
     """The member names of a JSON-RPC subscription, and its ending method, can be chosen."""
     codec = JsonRpcMessages(
-        subscription_field="sub", mark_field="cursor", value_field="data", cancel_method="stop"
+        subscription_field="sub", position_field="cursor", value_field="data", cancel_method="stop"
     )
     subscription = json.loads(codec.subscription("3", {"method": "watch"}, "m7"))
     assert {"sub": "3", "cursor": "m7"} == subscription["params"]
@@ -66,7 +66,7 @@ def test_subscription_with_other_names() -> None:
     arrival = codec.read(json.dumps({"method": "changed", "params": fields}))
     assert ("3", "8", {"a": 1}, False) == (
         arrival.id,
-        arrival.mark,
+        arrival.position,
         arrival.value,
         arrival.is_reply,
     )

@@ -67,7 +67,7 @@ def test_subscription_goes_on(server: WebSocketServer) -> None:
     policy = ReconnectPolicy(first=0.01, longest=0.01)
     with WebSocketConnector(server.url, name="shop", codec=CODEC, reconnect=policy) as connector:
         watch = connector.subscribe(
-            CHANGED, name="changed", mark_of=lambda answer: str(answer.data["changed"]["id"])
+            CHANGED, name="changed", position_of=lambda answer: str(answer.data["changed"]["id"])
         )
         manager = ConnectorManager([Service("shop")])
         with manager.perform("shop", watch) as subscription:

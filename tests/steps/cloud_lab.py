@@ -103,10 +103,10 @@ class StepHost:
         return lines
 
     def _output(self, name: str, stream: LogStream) -> str:
-        data, mark = b"", ""
+        data, position = b"", ""
         while True:
-            chunk = self._platform.logs(name, stream, mark, 30.0)
-            data, mark = data + chunk.data, chunk.mark
+            chunk = self._platform.logs(name, stream, position, 30.0)
+            data, position = data + chunk.data, chunk.position
             if not chunk.data:
                 return data.decode("utf-8", "replace")
 

@@ -97,16 +97,16 @@ def test_cut_connections_lose_no_line() -> None:
         run = spec("i=0; while [ $i -lt 10000 ]; do i=$((i+1)); echo line $i; done")
         platform.start(run, _TIMEOUT)
         wait_for_end(platform, run.name)
-        data, mark, is_last, cuts = b"", "", False, 0
+        data, position, is_last, cuts = b"", "", False, 0
         while not is_last:
             proxy.cut_after(cuts % 7)
             cuts += 1
             try:
-                chunk = platform.logs(run.name, "stdout", mark, _TIMEOUT)
+                chunk = platform.logs(run.name, "stdout", position, _TIMEOUT)
             except ConnectionFailed:
                 proxy.restore()
-                chunk = platform.logs(run.name, "stdout", mark, _TIMEOUT)
-            data, mark, is_last = data + chunk.data, chunk.mark, chunk.is_last
+                chunk = platform.logs(run.name, "stdout", position, _TIMEOUT)
+            data, position, is_last = data + chunk.data, chunk.position, chunk.is_last
     lines = data.decode().splitlines()
     assert [f"line {number}" for number in range(1, 10_001)] == lines
 

@@ -260,7 +260,7 @@ def test_all_pages_of_a_log_are_read(cloud: FakeCloudRun) -> None:
 
     chunk = platform.logs("run-1", "stdout", "t0#a", 9.0)
 
-    assert (b"line 1\nline 2\n", "t2#a") == (chunk.data, chunk.mark)
+    assert (b"line 1\nline 2\n", "t2#a") == (chunk.data, chunk.position)
     assert "p2" == cloud.vendor.requests[-1].json()["pageToken"]
 
 

@@ -85,12 +85,12 @@ def serve_logs(folder: Path) -> Generator[tuple[LogServer, DockerLogs]]:
 
 
 def test_large_log_is_read_over_one_connection(tmp_path: Path) -> None:
-    """The parts of a log come over one connection; reading from a mark skips the earlier parts."""
+    """The parts of a log come over one connection; reading from a position skips earlier parts."""
     with serve_logs(tmp_path) as (server, logs):
         chunks: list[LogChunk] = []
         for _ in range(4):
-            mark = chunks[-1].mark if chunks else ""
-            chunks.append(logs.read("c", "stdout", mark, 60.0, is_over=True))
+            position = chunks[-1].position if chunks else ""
+            chunks.append(logs.read("c", "stdout", position, 60.0, is_over=True))
         assert [False, False, False, True] == [chunk.is_last for chunk in chunks]
         assert server.content() == b"".join(chunk.data for chunk in chunks)
         assert 1 == server.requests
@@ -99,10 +99,10 @@ def test_large_log_is_read_over_one_connection(tmp_path: Path) -> None:
 def test_log_that_was_opened_before_the_end_is_not_the_last(tmp_path: Path) -> None:
     """A log response opened before the run's end is not taken as complete."""
     with serve_logs(tmp_path) as (server, logs):
-        mark, chunk_ends = "", []
+        position, chunk_ends = "", []
         for is_over in (False, True, True, True):
-            chunk = logs.read("c", "stdout", mark, 60.0, is_over=is_over)
-            mark = chunk.mark
+            chunk = logs.read("c", "stdout", position, 60.0, is_over=is_over)
+            position = chunk.position
             chunk_ends.append(chunk.is_last)
         assert [False] * 4 == chunk_ends
         assert 1 == server.requests
@@ -113,28 +113,30 @@ def test_complete_entries_before_cut_are_returned(tmp_path: Path) -> None:
     with serve_logs(tmp_path) as (server, logs):
         server.is_cut = True
         first = logs.read("c", "stdout", "", 60.0, is_over=True)
-        second = logs.read("c", "stdout", first.mark, 60.0, is_over=True)
+        second = logs.read("c", "stdout", first.position, 60.0, is_over=True)
         assert not second.is_last
         assert server.content().startswith(first.data + second.data)
         assert MEGABYTE * 5 // 4 < len(first.data + second.data)
         other = DockerLogs(Engine(f"{tmp_path}/nowhere"))
         with pytest.raises(ConnectionFailed):
-            other.read("c", "stdout", first.mark, 60.0, is_over=True)
+            other.read("c", "stdout", first.position, 60.0, is_over=True)
 
 
 def test_few_connections_stay_open(tmp_path: Path) -> None:
     """If many logs are read in part, the connections that were opened first are closed."""
     with serve_logs(tmp_path) as (server, logs):
         names = [f"c{number}" for number in range(20)]
-        marks = {name: logs.read(name, "stdout", "", 60.0, is_over=True).mark for name in names}
+        positions = {
+            name: logs.read(name, "stdout", "", 60.0, is_over=True).position for name in names
+        }
         assert 20 == server.requests
-        assert 1 == len(set(marks.values()))
+        assert 1 == len(set(positions.values()))
         for name in ("c19", "c10"):
-            assert logs.read(name, "stdout", marks[name], 60.0, is_over=True).data
+            assert logs.read(name, "stdout", positions[name], 60.0, is_over=True).data
         assert 20 == server.requests
         logs.forget("c11")
         for number, name in enumerate(("c0", "c11"), 21):
-            assert logs.read(name, "stdout", marks[name], 60.0, is_over=True).data
+            assert logs.read(name, "stdout", positions[name], 60.0, is_over=True).data
             assert number == server.requests
 
 
@@ -191,10 +193,10 @@ def test_podman_log_has_each_byte_once(tmp_path: Path) -> None:
     ]
     path = f"{tmp_path}/podman"
     GrowingLog(path, log)
-    logs, content, mark = DockerLogs(Engine(path)), b"", ""
+    logs, content, position = DockerLogs(Engine(path)), b"", ""
     for _ in range(len(log) + 1):
-        chunk = logs.read("c", "stdout", mark, 60.0, is_over=False)
-        content, mark = content + chunk.data, chunk.mark
+        chunk = logs.read("c", "stdout", position, 60.0, is_over=False)
+        content, position = content + chunk.data, chunk.position
 
     assert b"".join(entry for _, entry in log) == content
 
@@ -208,10 +210,10 @@ def test_clock_that_was_set_back_is_a_gap(log: list[tuple[str, bytes]], tmp_path
     """Lines that the Engine hides because its clock was set back are reported as a gap."""
     path = f"{tmp_path}/docker"
     GrowingLog(path, log, "Docker/20.10 (linux)")
-    logs, mark, content, gaps = DockerLogs(Engine(path)), "", b"", []
+    logs, position, content, gaps = DockerLogs(Engine(path)), "", b"", []
     for _ in range(len(log) + 1):
-        chunk = logs.read("c", "stdout", mark, 60.0, is_over=True)
-        content, mark = content + chunk.data, chunk.mark
+        chunk = logs.read("c", "stdout", position, 60.0, is_over=True)
+        content, position = content + chunk.data, chunk.position
         gaps.append(chunk.has_gap)
 
     assert (log[0][1] == b"1\n") == any(gaps)
@@ -227,7 +229,7 @@ def test_clock_that_was_set_back_repeats_no_line(tmp_path: Path) -> None:
         logs.read("other", "stdout", "", 60.0, is_over=False)
 
     first = logs.read("c", "stdout", "", 60.0, is_over=False)
-    second = logs.read("c", "stdout", first.mark, 60.0, is_over=False)
+    second = logs.read("c", "stdout", first.position, 60.0, is_over=False)
 
     assert (b"1\n2\n3\n", b"") == (first.data, second.data)
     assert first.has_gap
@@ -253,17 +255,17 @@ def test_dropped_entries_are_a_gap(socket: str, script: str, size: int, *, has_g
     client.ask("POST", "/containers/create", 60.0, query={"name": name}, body=body)
     try:
         client.ask("POST", f"/containers/{name}/start", 60.0)
-        logs, count, mark = DockerLogs(client, 8_200_000), 0, ""
+        logs, count, position = DockerLogs(client, 8_200_000), 0, ""
         is_told = is_last = False
         while not is_last:
             _, facts = client.ask("GET", f"/containers/{name}/json", 60.0)
             is_over = b'"Status":"exited"' in facts
-            chunk = logs.read(name, "stdout", mark, 60.0, is_over=is_over)
+            chunk = logs.read(name, "stdout", position, 60.0, is_over=is_over)
             # The next part uses a new connection, and reports that other lines were dropped.
             logs.forget(name)
-            if not is_over and mark:
+            if not is_over and position:
                 client.ask("POST", f"/containers/{name}/wait", 120.0)
-            count, mark, is_last = count + chunk.data.count(b"x"), chunk.mark, chunk.is_last
+            count, position, is_last = count + chunk.data.count(b"x"), chunk.position, chunk.is_last
             is_told = is_told or chunk.has_gap
     finally:
         client.ask("DELETE", f"/containers/{name}", 60.0, query={"force": "1"})
@@ -272,7 +274,7 @@ def test_dropped_entries_are_a_gap(socket: str, script: str, size: int, *, has_g
 
 
 def test_rotated_log_has_each_line_once(socket: str) -> None:
-    """A log that a real Engine has rotated into several files is complete from any mark."""
+    """A log that a real Engine has rotated into several files is complete from any position."""
     if is_podman(socket):
         pytest.skip("Podman has no log driver that begins further files")
     name, client = f"rotated-{os.getpid()}", Engine(socket)
@@ -289,12 +291,12 @@ def test_rotated_log_has_each_line_once(socket: str) -> None:
     try:
         client.ask("POST", f"/containers/{name}/start", 60.0)
         client.ask("POST", f"/containers/{name}/wait", 120.0)
-        logs, content, mark, is_last = DockerLogs(client), b"", "", False
+        logs, content, position, is_last = DockerLogs(client), b"", "", False
         while not is_last:
-            chunk = logs.read(name, "stdout", mark, 60.0, is_over=True)
+            chunk = logs.read(name, "stdout", position, 60.0, is_over=True)
             # The next part uses a new connection.
             logs.forget(name)
-            content, mark, is_last = content + chunk.data, chunk.mark, chunk.is_last
+            content, position, is_last = content + chunk.data, chunk.position, chunk.is_last
     finally:
         client.ask("DELETE", f"/containers/{name}", 60.0, query={"force": "1"})
 

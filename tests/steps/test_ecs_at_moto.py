@@ -104,7 +104,7 @@ def test_log_is_read_with_tokens(moto: MotoServer, settings: EcsSettings) -> Non
     moto.act("logs", "Logs_20140328.PutLogEvents", logEvents=events, **stream)
 
     chunk = EcsPlatform(settings).logs("run-3", "stdout", "", 10.0)
-    second_chunk = EcsPlatform(settings).logs("run-3", "stdout", chunk.mark, 10.0)
+    second_chunk = EcsPlatform(settings).logs("run-3", "stdout", chunk.position, 10.0)
 
     assert b"line 0\nline 1\nline 2\n" == chunk.data
     assert b"" == second_chunk.data

@@ -326,11 +326,11 @@ def test_log_of_a_job_is_downloaded_once(lab: Lab) -> None:
 
     chunks = [platform.logs("large", "stdout", "", 10.0)]
     while not chunks[-1].is_last:
-        chunks.append(platform.logs("large", "stdout", chunks[-1].mark, 10.0))
+        chunks.append(platform.logs("large", "stdout", chunks[-1].position, 10.0))
 
     assert 1 == len(fake.downloads)
     assert 2 < len(chunks)
-    second_chunk = GitHubPlatform(settings).logs("large", "stdout", chunks[0].mark, 10.0)
+    second_chunk = GitHubPlatform(settings).logs("large", "stdout", chunks[0].position, 10.0)
     assert chunks[1] == second_chunk
     assert 2 == len(fake.downloads)
 

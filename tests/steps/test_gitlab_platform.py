@@ -244,28 +244,28 @@ def test_each_gitlab_status_has_one_meaning(
 def test_trace_is_followed_live(
     lab: Lab, tmp_path: Path, *, has_ranges: bool, has_stamps: bool
 ) -> None:
-    """A growing job log is read on from the mark, whether or not GitLab supports ranges."""
+    """Reading of a growing job log continues at the last position, even without range requests."""
     fake, settings = lab
     fake.has_ranges, fake.has_stamps = has_ranges, has_stamps
     gate = tmp_path / "go"
     name = f"live-{has_ranges}-{has_stamps}"
     script = f"echo one {TOKEN}; until [ -e {gate} ]; do sleep 0.02; done; echo two"
     GitLabPlatform(settings).start(spec(name, script), 10.0)
-    data, mark = b"", ""
+    data, position = b"", ""
 
     def has_one() -> bool:
-        nonlocal data, mark
-        chunk = GitLabPlatform(settings).logs(name, "stdout", mark, 10.0)
-        data, mark = data + chunk.data, chunk.mark
+        nonlocal data, position
+        chunk = GitLabPlatform(settings).logs(name, "stdout", position, 10.0)
+        data, position = data + chunk.data, chunk.position
         return b"\none " in data
 
     wait_until(has_one)
     gate.touch()
     wait_for_end(GitLabPlatform(settings), name)
     fake.ranges.clear()
-    chunk = GitLabPlatform(settings).logs(name, "stdout", mark, 10.0)
+    chunk = GitLabPlatform(settings).logs(name, "stdout", position, 10.0)
 
-    assert f"bytes={mark.partition(':')[2]}-" == fake.ranges[-1]
+    assert f"bytes={position.partition(':')[2]}-" == fake.ranges[-1]
     assert chunk.is_last
     lines = (data + chunk.data).decode().splitlines()
     assert 1 == lines.count("two")
@@ -283,13 +283,13 @@ def test_gitlab_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
     first = platform.logs("pace", "stdout", "", 10.0)
     before = len(fake.ranges)
 
-    later_chunk = platform.logs("pace", "stdout", first.mark, 10.0)
+    later_chunk = platform.logs("pace", "stdout", first.position, 10.0)
 
-    assert LogChunk(b"", first.mark, False) == later_chunk
+    assert LogChunk(b"", first.position, False) == later_chunk
     assert before == len(fake.ranges)
     gate.touch()
     wait_for_end(GitLabPlatform(settings), "pace")
-    last_chunk = GitLabPlatform(settings).logs("pace", "stdout", later_chunk.mark, 10.0)
+    last_chunk = GitLabPlatform(settings).logs("pace", "stdout", later_chunk.position, 10.0)
     assert "two" in last_chunk.data.decode().splitlines()
 
 

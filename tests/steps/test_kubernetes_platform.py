@@ -398,11 +398,11 @@ def test_output_is_read_once_across_marks(lab: Lab) -> None:
     )
     fake.pods["run-1"] = ended_pod(0)
 
-    chunk = platform.logs("run-1", "stdout", chunk.mark, 10.0)
+    chunk = platform.logs("run-1", "stdout", chunk.position, 10.0)
 
     assert b"torn\n" + piece + b"y\nend" == chunk.data
     assert chunk.is_last
-    assert b"" == platform.logs("run-1", "stdout", chunk.mark, 10.0).data
+    assert b"" == platform.logs("run-1", "stdout", chunk.position, 10.0).data
     assert LogChunk(b"", "", True) == platform.logs("run-1", "stderr", "", 10.0)
     fake.logs["run-1"] = b"2030-01-02T03:04:05Z " + b"z" * 5_000_000 + b"\n" + first
     assert not platform.logs("run-1", "stdout", "", 10.0).is_last
@@ -420,11 +420,13 @@ def test_lines_within_one_microsecond_are_read_once(lab: Lab) -> None:
     fake.logs["run-1"] = lines
     chunk = platform.logs("run-1", "stdout", "", 10.0)
     assert b"a\nb\nc\n" == chunk.data
-    assert LogChunk(b"", chunk.mark, False) == platform.logs("run-1", "stdout", chunk.mark, 10.0)
+    assert LogChunk(b"", chunk.position, False) == platform.logs(
+        "run-1", "stdout", chunk.position, 10.0
+    )
 
     fake.logs["run-1"] = lines + b"2030-01-02T03:04:05.12345679Z d\n"
 
-    assert b"d\n" == platform.logs("run-1", "stdout", chunk.mark, 10.0).data
+    assert b"d\n" == platform.logs("run-1", "stdout", chunk.position, 10.0).data
 
 
 def test_ended_run_is_removed(lab: Lab) -> None:

@@ -654,9 +654,9 @@ def test_clean_up_ends_runs_that_were_never_started(tmp_path: Path) -> None:
 class ForgetfulPlatform(MockPlatform):
     """A platform that has lost part of the standard output."""
 
-    def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
+    def logs(self, name: str, stream: LogStream, position: str, timeout: float, /) -> LogChunk:
         """Return a part of the output; for stdout, also report a gap."""
-        chunk = super().logs(name, stream, mark, timeout)
+        chunk = super().logs(name, stream, position, timeout)
         return chunk._replace(has_gap=stream == "stdout")
 
 

@@ -70,20 +70,22 @@ class FaultyCache:
         await self._reach("find", timeout)
         result = self.memory.find(key)
         return (
-            result if self.unreadable is None else StoredAnswers(result.mark, (), self.unreadable)
+            result
+            if self.unreadable is None
+            else StoredAnswers(result.version, (), self.unreadable)
         )
 
     async def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
         timeout: float | None = None,
     ) -> bool:
         await self._reach("store", timeout)
-        return self.memory.store(key, mark, entries, seconds)
+        return self.memory.store(key, version, entries, seconds)
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:
         await self._reach("delete", timeout)

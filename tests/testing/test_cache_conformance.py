@@ -24,7 +24,7 @@ class _LosingCache(AsyncMemoryCache):
     async def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
@@ -39,7 +39,7 @@ class _RefusingCache(AsyncMemoryCache):
     async def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
@@ -54,7 +54,7 @@ class _StrippingCache(AsyncMemoryCache):
     async def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
@@ -63,7 +63,7 @@ class _StrippingCache(AsyncMemoryCache):
         entries = tuple(
             attrs.evolve(entry, response=entry.response.evolve(reason=None)) for entry in entries
         )
-        return await super().store(key, mark, entries, seconds, timeout)
+        return await super().store(key, version, entries, seconds, timeout)
 
 
 class _OneOnlyCache(AsyncMemoryCache):
@@ -72,13 +72,13 @@ class _OneOnlyCache(AsyncMemoryCache):
     async def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
         timeout: float | None = None,
     ) -> bool:
-        return await super().store(key, mark, entries[:1], seconds, timeout)
+        return await super().store(key, version, entries[:1], seconds, timeout)
 
 
 class _AddingCache(AsyncMemoryCache):
@@ -87,14 +87,14 @@ class _AddingCache(AsyncMemoryCache):
     async def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
         timeout: float | None = None,
     ) -> bool:
         previous_look = await super().find(key, timeout)
-        return await super().store(key, mark, entries + previous_look.entries, seconds, timeout)
+        return await super().store(key, version, entries + previous_look.entries, seconds, timeout)
 
 
 class _FoldingCache(AsyncMemoryCache):
@@ -106,13 +106,13 @@ class _FoldingCache(AsyncMemoryCache):
     async def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
         timeout: float | None = None,
     ) -> bool:
-        return await super().store(key.lower(), mark, entries, seconds, timeout)
+        return await super().store(key.lower(), version, entries, seconds, timeout)
 
 
 class _RememberingCache(AsyncMemoryCache):
@@ -128,12 +128,12 @@ class _TracelessCache(AsyncMemoryCache):
     async def delete(self, key: str, /, timeout: float | None = None) -> None:
         result = await super().find(key, timeout)
         if result.entries:
-            await super().store(key, result.mark, (), 60, timeout)
+            await super().store(key, result.version, (), 60, timeout)
 
     async def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
@@ -187,13 +187,13 @@ class _FleetingCache(AsyncMemoryCache):
     async def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
         timeout: float | None = None,
     ) -> bool:
-        return await super().store(key, mark, entries, min(seconds, 1e-6), timeout)
+        return await super().store(key, version, entries, min(seconds, 1e-6), timeout)
 
 
 class _EternalCache(AsyncMemoryCache):
@@ -202,13 +202,13 @@ class _EternalCache(AsyncMemoryCache):
     async def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
         timeout: float | None = None,
     ) -> bool:
-        return await super().store(key, mark, entries, 1e6, timeout)
+        return await super().store(key, version, entries, 1e6, timeout)
 
 
 class _HoldingEveryKeyCache(AsyncMemoryCache):
@@ -288,7 +288,7 @@ class _UnmarkedCache(MemoryCache):
     def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
@@ -298,7 +298,7 @@ class _UnmarkedCache(MemoryCache):
         return True
 
     def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
-        return super().find(key, timeout)._replace(mark=7)
+        return super().find(key, timeout)._replace(version=7)
 
 
 class _BreakingCache(MemoryCache):
@@ -314,7 +314,7 @@ class _StingyCache(MemoryCache):
     def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,

@@ -86,7 +86,7 @@ def grade(evidence: Evidence) -> Grade:
 
 
 def _finding(rule: Rule, evidence: Evidence) -> Finding:
-    if not rule.concerns(evidence):
+    if not rule.applies_to(evidence):
         return Finding(rule, Result.NOT_CONCERNED)
     violations = tuple(rule.check(evidence))
     return Finding(rule, Result.FAILED if violations else Result.PASSED, violations)

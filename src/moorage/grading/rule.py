@@ -46,7 +46,7 @@ class Rule:
         sentence: the requirement, as a sentence.
         remedy: the way to correct a violation, as a sentence.
         check: function that yields the violations.
-        concerns: function that returns whether the rule applies to a vendor; other vendors pass
+        applies_to: function that returns whether the rule applies to a vendor; other vendors pass
             unchecked.
     """
 
@@ -55,7 +55,7 @@ class Rule:
     sentence: str
     remedy: str
     check: Callable[[Evidence], Iterable[Violation]] = attrs.field(repr=False)
-    concerns: Callable[[Evidence], bool] = attrs.field(repr=False)
+    applies_to: Callable[[Evidence], bool] = attrs.field(repr=False)
 
 
 def applies_to_all(_: Evidence) -> bool:

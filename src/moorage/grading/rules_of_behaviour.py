@@ -212,7 +212,7 @@ def _fault_rule(
     sentence: str,
     remedy: str,
     *kinds: type[ConnectorError],
-    concerns: Callable[[Evidence], bool] = at_a_sandbox,
+    applies_to: Callable[[Evidence], bool] = at_a_sandbox,
 ) -> Rule:
     return Rule(
         name=name,
@@ -220,7 +220,7 @@ def _fault_rule(
         sentence=sentence,
         remedy=remedy,
         check=_fault(fault, *kinds),
-        concerns=concerns,
+        applies_to=applies_to,
     )
 
 
@@ -231,7 +231,7 @@ def _amount_rule(name: str, amount: str) -> Rule:
         sentence=f"{amount} are charged in the vendor's units, or refused.",
         remedy="Use the exponent of the currency, with the vendor's exceptions.",
         check=_amount(name),
-        concerns=with_payments,
+        applies_to=with_payments,
     )
 
 
@@ -245,7 +245,7 @@ RULES: Final = (
         sentence="There is an account for tests.",
         remedy="Write a `fixture`, under the entry point group moorage.sandbox_fixtures.",
         check=_account,
-        concerns=applies_to_all,
+        applies_to=applies_to_all,
     ),
     Rule(
         name="sandbox",
@@ -253,7 +253,7 @@ RULES: Final = (
         sentence="A vendor over HTTP has a sandbox on this machine.",
         remedy="Write a subclass of `Sandbox`.",
         check=_sandbox,
-        concerns=over_http,
+        applies_to=over_http,
     ),
     Rule(
         name="scenarios",
@@ -261,7 +261,7 @@ RULES: Final = (
         sentence="The contract's scenarios reach the sandbox.",
         remedy="Give the sandbox the `hosts` of the services.",
         check=_exchanges,
-        concerns=at_a_sandbox,
+        applies_to=at_a_sandbox,
     ),
     Rule(
         name="credentials",
@@ -269,7 +269,7 @@ RULES: Final = (
         sentence="No secret is in the query of a URL, except a key stated by `query_key`.",
         remedy="Send it in a header; `query_key` is for a vendor that takes it nowhere else.",
         check=_credentials,
-        concerns=at_a_sandbox,
+        applies_to=at_a_sandbox,
     ),
     Rule(
         name="working capabilities",
@@ -277,7 +277,7 @@ RULES: Final = (
         sentence="Each stated capability works.",
         remedy="Implement it, or leave it out of `capabilities`.",
         check=_working_capabilities,
-        concerns=at_a_sandbox,
+        applies_to=at_a_sandbox,
     ),
     Rule(
         name="refused capabilities",
@@ -285,7 +285,7 @@ RULES: Final = (
         sentence="Each other capability is refused by UnsupportedByVendor.",
         remedy="State it in `capabilities`, or do not do it.",
         check=_refused_capabilities,
-        concerns=at_a_sandbox,
+        applies_to=at_a_sandbox,
     ),
     Rule(
         name="silent refusals",
@@ -293,7 +293,7 @@ RULES: Final = (
         sentence="Nothing is sent for a capability that is not stated.",
         remedy="State it in `capabilities`, or do not send anything.",
         check=_silent_refusals,
-        concerns=at_a_sandbox,
+        applies_to=at_a_sandbox,
     ),
     _fault_rule(
         "status 401",
@@ -301,7 +301,7 @@ RULES: Final = (
         "A refusal of the credentials is AuthenticationFailed.",
         _CLASSIFY,
         AuthenticationFailed,
-        concerns=with_credentials,
+        applies_to=with_credentials,
     ),
     _fault_rule(
         "status 404",
@@ -357,7 +357,7 @@ RULES: Final = (
         sentence="Without keys, nothing is sent again after a lost answer.",
         remedy="Do not mark the request as idempotent.",
         check=_single_effect,
-        concerns=at_a_sandbox,
+        applies_to=at_a_sandbox,
     ),
     Rule(
         name="errors of moorage",
@@ -365,7 +365,7 @@ RULES: Final = (
         sentence="Every failure is an error of moorage.",
         remedy="Read answers with `read_answer`, which misses nothing.",
         check=_foreign_errors,
-        concerns=at_a_sandbox,
+        applies_to=at_a_sandbox,
     ),
     Rule(
         name="named services",
@@ -373,7 +373,7 @@ RULES: Final = (
         sentence="Every error names its service.",
         remedy="Raise the errors that `refusal` makes.",
         check=_named_services,
-        concerns=at_a_sandbox,
+        applies_to=at_a_sandbox,
     ),
     Rule(
         name="vendor's answer",
@@ -381,7 +381,7 @@ RULES: Final = (
         sentence="The error of a refusal has the vendor's answer.",
         remedy="Make it with `refusal`, or pass `response`.",
         check=_available_answers,
-        concerns=at_a_sandbox,
+        applies_to=at_a_sandbox,
     ),
     Rule(
         name="echoed secrets",
@@ -389,7 +389,7 @@ RULES: Final = (
         sentence="No error shows a secret, even if the vendor repeats it.",
         remedy="Mask the vendor's text with `masked_words`.",
         check=_echoed_secrets,
-        concerns=at_a_sandbox,
+        applies_to=at_a_sandbox,
     ),
     Rule(
         name="pause",
@@ -397,7 +397,7 @@ RULES: Final = (
         sentence="The error of a 429 says when to come back.",
         remedy="Leave `retry_at` to the service, which reads Retry-After.",
         check=_pause,
-        concerns=at_a_sandbox,
+        applies_to=at_a_sandbox,
     ),
     Rule(
         name="sent keys",
@@ -405,7 +405,7 @@ RULES: Final = (
         sentence="Keys are sent in the stated header.",
         remedy="Create the service with **idempotency.settings.",
         check=_sent_keys,
-        concerns=with_keys,
+        applies_to=with_keys,
     ),
     _amount_rule("yen", "1234 yen"),
     _amount_rule("dinar", "1.234 Kuwaiti dinars"),
@@ -416,7 +416,7 @@ RULES: Final = (
         sentence="The scheme of the webhooks exists.",
         remedy="Name a scheme, or declare yours under moorage.webhook_schemes.",
         check=_webhook_scheme,
-        concerns=with_webhooks,
+        applies_to=with_webhooks,
     ),
     Rule(
         name="unsigned webhooks",
@@ -424,7 +424,7 @@ RULES: Final = (
         sentence="A webhook without a signature is refused.",
         remedy="Require the signature in the scheme.",
         check=_unsigned_webhooks,
-        concerns=with_webhooks,
+        applies_to=with_webhooks,
     ),
     Rule(
         name="mapped webhooks",
@@ -432,7 +432,7 @@ RULES: Final = (
         sentence="Webhooks become events of the contract.",
         remedy="State `event_reading`, or override `events`.",
         check=_mapped_webhooks,
-        concerns=with_webhooks,
+        applies_to=with_webhooks,
     ),
     Rule(
         name="damaged webhooks",
@@ -440,7 +440,7 @@ RULES: Final = (
         sentence="A webhook with damaged data raises no foreign error.",
         remedy="Read the data with `as_answer`.",
         check=_damaged_events,
-        concerns=with_webhooks,
+        applies_to=with_webhooks,
     ),
 )
 """The rules about a vendor's behaviour."""

@@ -278,7 +278,7 @@ RULES: Final = (
         sentence="The class has the name of its entry point.",
         remedy="Give both the same name of letters, digits and underscores.",
         check=_name,
-        concerns=applies_to_all,
+        applies_to=applies_to_all,
     ),
     Rule(
         name="contracts",
@@ -286,7 +286,7 @@ RULES: Final = (
         sentence="The vendor names contracts that exist.",
         remedy="Name them in `kinds`.",
         check=_contracts,
-        concerns=applies_to_all,
+        applies_to=applies_to_all,
     ),
     Rule(
         name="summary",
@@ -294,7 +294,7 @@ RULES: Final = (
         sentence="The class says what an account is.",
         remedy="Write a docstring.",
         check=_summary,
-        concerns=applies_to_all,
+        applies_to=applies_to_all,
     ),
     Rule(
         name="options",
@@ -302,7 +302,7 @@ RULES: Final = (
         sentence="Each option is described.",
         remedy="Describe it under Attributes in the docstring of the class.",
         check=_options,
-        concerns=applies_to_all,
+        applies_to=applies_to_all,
     ),
     Rule(
         name="capabilities",
@@ -310,7 +310,7 @@ RULES: Final = (
         sentence="Each stated capability is one of the contract.",
         remedy="Use the names of the contract.",
         check=_capabilities,
-        concerns=applies_to_all,
+        applies_to=applies_to_all,
     ),
     Rule(
         name="limits",
@@ -318,7 +318,7 @@ RULES: Final = (
         sentence="Each limit is a positive whole number.",
         remedy="Correct the limit, or leave it out.",
         check=_limits,
-        concerns=applies_to_all,
+        applies_to=applies_to_all,
     ),
     Rule(
         name="main service",
@@ -326,7 +326,7 @@ RULES: Final = (
         sentence="An account over HTTP has a main service.",
         remedy='Return it under "" in `services`.',
         check=_main_service,
-        concerns=over_http,
+        applies_to=over_http,
     ),
     Rule(
         name="https",
@@ -334,7 +334,7 @@ RULES: Final = (
         sentence="Every service is reached by HTTPS.",
         remedy="Give its URL with https://.",
         check=_https,
-        concerns=over_http,
+        applies_to=over_http,
     ),
     Rule(
         name="secret options",
@@ -342,7 +342,7 @@ RULES: Final = (
         sentence="An option that is a secret has the type Secret.",
         remedy="Use `Secret` with the converter `as_secret`.",
         check=_secret_options,
-        concerns=applies_to_all,
+        applies_to=applies_to_all,
     ),
     Rule(
         name="hidden secrets",
@@ -350,7 +350,7 @@ RULES: Final = (
         sentence="The account's representation shows no secret.",
         remedy="Use `Secret`, or exclude the field from the representation.",
         check=_hidden_secrets,
-        concerns=applies_to_all,
+        applies_to=applies_to_all,
     ),
     Rule(
         name="imports",
@@ -358,7 +358,7 @@ RULES: Final = (
         sentence="The modules import only what is promised to vendors.",
         remedy="Import `moorage.vendor_sdk` and the contract's values.",
         check=_imports,
-        concerns=over_http,
+        applies_to=over_http,
     ),
     Rule(
         name="purity",
@@ -366,7 +366,7 @@ RULES: Final = (
         sentence="The modules use no clock, chance, thread, file or socket.",
         remedy="Await the wire, which sends and waits.",
         check=_purity,
-        concerns=over_http,
+        applies_to=over_http,
     ),
     Rule(
         name="key statements",
@@ -374,7 +374,7 @@ RULES: Final = (
         sentence="A vendor that gets idempotency keys states how long it remembers them.",
         remedy="State `VendorKeys` in `idempotency`.",
         check=_key_statements,
-        concerns=applies_to_all,
+        applies_to=applies_to_all,
     ),
     Rule(
         name="unknown outcomes",
@@ -382,7 +382,7 @@ RULES: Final = (
         sentence="Each operation that moves money states how an unknown outcome is settled.",
         remedy="State an `UnknownOutcome` for each in `unknown_outcomes`, and for nothing else.",
         check=_unknown_outcomes,
-        concerns=applies_to_all,
+        applies_to=applies_to_all,
     ),
     Rule(
         name="key memory",
@@ -390,7 +390,7 @@ RULES: Final = (
         sentence="Keys are remembered for a minute or longer.",
         remedy="State the documented seconds; a vendor that forgets sooner takes no keys.",
         check=_key_memory,
-        concerns=with_keys,
+        applies_to=with_keys,
     ),
     Rule(
         name="time limits",
@@ -398,7 +398,7 @@ RULES: Final = (
         sentence="No call may take longer than two minutes.",
         remedy="Set a shorter `timeout` of the service.",
         check=_timeouts,
-        concerns=over_http,
+        applies_to=over_http,
     ),
     Rule(
         name="retries",
@@ -406,7 +406,7 @@ RULES: Final = (
         sentence="No call is attempted more than five times.",
         remedy="Set a smaller number of `max_attempts`.",
         check=_retries,
-        concerns=over_http,
+        applies_to=over_http,
     ),
     Rule(
         name="circuits",
@@ -414,7 +414,7 @@ RULES: Final = (
         sentence="Every service has a circuit.",
         remedy="Leave the service's `circuit` as it is by default.",
         check=_circuits,
-        concerns=over_http,
+        applies_to=over_http,
     ),
     Rule(
         name="refusals",
@@ -422,7 +422,7 @@ RULES: Final = (
         sentence="The vendor's own words of a refusal are read.",
         remedy="State `refusals`.",
         check=_refusals,
-        concerns=over_http,
+        applies_to=over_http,
     ),
     Rule(
         name="ping",
@@ -430,7 +430,7 @@ RULES: Final = (
         sentence="A ping changes nothing.",
         remedy="Name a free GET in `ping_path`.",
         check=_ping,
-        concerns=over_http,
+        applies_to=over_http,
     ),
     Rule(
         name="unknown words",
@@ -438,7 +438,7 @@ RULES: Final = (
         sentence="A word that no table has is never a success.",
         remedy="Let other words mean UNKNOWN.",
         check=_unknown_words,
-        concerns=applies_to_all,
+        applies_to=applies_to_all,
     ),
     Rule(
         name="key sources",
@@ -446,7 +446,7 @@ RULES: Final = (
         sentence="The statement about keys cites a page of the vendor's documentation.",
         remedy="Give the address of the page, not of the site.",
         check=_key_sources,
-        concerns=with_keys,
+        applies_to=with_keys,
     ),
     Rule(
         name="module docstrings",
@@ -454,7 +454,7 @@ RULES: Final = (
         sentence="Each module says what it is about.",
         remedy="Write a docstring at the top of the module.",
         check=_module_docstrings,
-        concerns=applies_to_all,
+        applies_to=applies_to_all,
     ),
     Rule(
         name="module length",
@@ -462,7 +462,7 @@ RULES: Final = (
         sentence="No module is longer than 400 lines, except one that vendors share.",
         remedy="Replace code by tables, or divide the module by subject.",
         check=_sizes,
-        concerns=applies_to_all,
+        applies_to=applies_to_all,
     ),
     Rule(
         name="requested operations",
@@ -470,7 +470,7 @@ RULES: Final = (
         sentence="A scenario at the sandbox requests each operation of the tables.",
         remedy="Remove the operation, or state the capability that uses it.",
         check=_requested_operations,
-        concerns=over_http,
+        applies_to=over_http,
     ),
 )
 """The rules about a vendor's statements."""

@@ -164,7 +164,9 @@ class AsyncRunReader:
         is_new = False
         for stream in STREAMS:
             if stream not in following.ended:
-                chunk = await self._platform.logs(name, stream, following.marks[stream], LOOK)
+                chunk = await self._platform.logs(
+                    name, stream, following.chunk_positions[stream], LOOK
+                )
                 await writer.write(following.take(stream, chunk))
                 is_new = is_new or len(chunk.data) > 0
         return is_new

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 class ResponseCache(Protocol):
     """Stores cached responses under their keys, and may remove a response at any time.
 
-    `find` returns the answers under a key, with a mark that identifies this look-up. The age of
-    each answer includes the time since it was stored, measured by a clock that never steps. `store`
+    `find` returns the answers under a key, with their version at this look-up. The age of each
+    answer includes the time since it was stored, measured by a clock that never steps. `store`
     replaces the answers for at most the given seconds, and returns whether they are stored. `store`
     stores nothing if anything was stored or deleted under this key since the `find` that returned
-    the mark. `delete` deletes everything under a key. Data in a shared place is sealed. If sealed
-    data cannot be opened, or was changed or moved to another key, it counts as missing, and
+    the version. `delete` deletes everything under a key. Data in a shared place is encrypted. If it
+    cannot be decrypted, or was changed or moved to another key, it counts as missing, and
     `unreadable` has the reason.
 
     `timeout` is the number of seconds that the caller can wait, None without a limit. A method that
@@ -32,7 +32,7 @@ class ResponseCache(Protocol):
     def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
@@ -50,7 +50,7 @@ class AsyncResponseCache(Protocol):
     async def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,

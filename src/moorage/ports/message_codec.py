@@ -18,9 +18,9 @@ class MessageCodec(Protocol):
     one, nothing else is sent until the server's message with `is_ready` has arrived.
 
     `request` and `subscription` return the message that begins a request or a subscription. The id
-    is a decimal number as a string, which is unique within the connector. `mark` is the position
-    after which a subscription continues: that of the last message before the connection was lost,
-    or that of the caller; None to begin without a position. `request` and `subscription` raise
+    is a decimal number as a string, which is unique within the connector. A subscription begins
+    after `position`: that of the last message before the connection was lost, or that of the
+    caller; None to begin without a position. `request` and `subscription` raise
     `InvalidData` for a payload that they cannot write.
 
     `cancellation` returns the message that ends a subscription, or None if there is none.
@@ -40,7 +40,7 @@ class MessageCodec(Protocol):
 
     def request(self, identity: str, payload: Any, /) -> str | bytes: ...
 
-    def subscription(self, identity: str, payload: Any, mark: str | None, /) -> str | bytes: ...
+    def subscription(self, identity: str, payload: Any, position: str | None, /) -> str | bytes: ...
 
     def cancellation(self, identity: str, /) -> str | bytes | None: ...
 

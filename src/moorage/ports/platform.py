@@ -43,9 +43,9 @@ class Platform(DescribedPlatform, Protocol):
 
     `status` returns the status of a run, and None if the platform has no run of this name.
 
-    `logs` returns the output of a run after a `mark`, which is a position; the empty string is the
-    beginning. `logs` returns immediately, and at most about a megabyte: an empty part if there is
-    nothing new. The same mark always leads to the same bytes, over any number of connections.
+    `logs` returns the output of a run after a position; the empty string is the beginning.
+    `logs` returns immediately, and at most about a megabyte: an empty part if there is nothing new.
+    The same position always leads to the same bytes, over any number of connections.
 
     `stop` asks a run to end and returns immediately; the run is killed after `grace` seconds.
     Nothing happens if it has ended.
@@ -71,8 +71,8 @@ class Platform(DescribedPlatform, Protocol):
         """Return the status of a run; None if no run has this name."""
         ...
 
-    def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return the output of a run after the position `mark`."""
+    def logs(self, name: str, stream: LogStream, position: str, timeout: float, /) -> LogChunk:
+        """Return the output of a run after `position`."""
         ...
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
@@ -111,8 +111,10 @@ class AsyncPlatform(DescribedPlatform, Protocol):
         """Return the status of a run; None if no run has this name."""
         ...
 
-    async def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return the output of a run after the position `mark`."""
+    async def logs(
+        self, name: str, stream: LogStream, position: str, timeout: float, /
+    ) -> LogChunk:
+        """Return the output of a run after `position`."""
         ...
 
     async def stop(self, name: str, grace: float, timeout: float, /) -> None:

@@ -22,7 +22,7 @@ class PublishLink(Link, Protocol):
     `publish_batch` sends several messages, and returns one result for each, in their order.
     `publish_batch` raises only if all messages failed for the same reason.
 
-    `concern` returns the problem of a broker that answers, and the remedy, each as a sentence;
+    `problem` returns the problem of a broker that answers, and the remedy, each as a sentence;
     None if there is no problem. It never waits, and is called after a `ping`.
     """
 
@@ -32,7 +32,7 @@ class PublishLink(Link, Protocol):
         self, items: Sequence[OutgoingMessage], timeout: float, /
     ) -> Sequence[Result[PublishReceipt]]: ...
 
-    def concern(self) -> tuple[str, str] | None: ...
+    def problem(self) -> tuple[str, str] | None: ...
 
 
 class AsyncPublishLink(AsyncLink, Protocol):
@@ -47,4 +47,4 @@ class AsyncPublishLink(AsyncLink, Protocol):
         self, items: Sequence[OutgoingMessage], timeout: float, /
     ) -> Sequence[Result[PublishReceipt]]: ...
 
-    def concern(self) -> tuple[str, str] | None: ...
+    def problem(self) -> tuple[str, str] | None: ...

@@ -151,7 +151,7 @@ def test_batch_that_is_interrupted_tells_what_was_sent() -> None:
         Publication.NONE,
     ]
     assert not link.is_connected()
-    assert link.concern() is None
+    assert link.problem() is None
     results = link.publish_batch(items, 5.0)
     assert {publication_of(result) for result in results} == {Publication.NONE}
 

@@ -237,7 +237,7 @@ def test_broker_that_goes_down_loses_open_connections() -> None:
     assert (broker.messages, broker.arrivals) == ((), 0)
 
 
-def test_health_reports_a_concern(memory_lab: Callable[..., Lab]) -> None:
+def test_health_reports_a_problem(memory_lab: Callable[..., Lab]) -> None:
     """A broker that responds is healthy.
 
     A broker that responds and also reports a problem is degraded.
@@ -247,9 +247,9 @@ def test_health_reports_a_concern(memory_lab: Callable[..., Lab]) -> None:
     health = lab.finish(lab.publisher.health(1.0))
     assert (health.state, health.text) == (HealthState.HEALTHY, None)
     assert lab.publisher.versions.server == "memory"
-    broker.concern = "The disk is full.", "Buy another one."
+    broker.problem = "The disk is full.", "Buy another one."
     health = lab.finish(lab.publisher.health(1.0))
-    assert (health.state, health.text, health.remedy) == (HealthState.DEGRADED, *broker.concern)
+    assert (health.state, health.text, health.remedy) == (HealthState.DEGRADED, *broker.problem)
 
 
 def test_exceptions_are_judged_by_the_broker(labs: Callable[..., Lab]) -> None:

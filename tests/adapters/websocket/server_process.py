@@ -119,7 +119,7 @@ class Orders:
         connection.transport.pause_reading()
 
     async def on_watch(self, connection: ServerConnection, request: Any, parameters: Any) -> None:
-        """Send the numbers after the given mark; abort the connection after `cut_after` numbers."""
+        """Send the numbers after a position; abort the connection after `cut_after` numbers."""
         await self.reply(connection, request, result="ok")
         begin = int(parameters.get("mark", 0)) + 1
         for number in range(begin, parameters["until"] + 1):

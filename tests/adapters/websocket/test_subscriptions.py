@@ -38,7 +38,7 @@ def test_messages_in_order(lab: Lab, server: Server) -> None:
         lab.finish(subscription.receive(0.01))
     lab.finish(subscription.close())
     assert 0 == connector.statistics().active
-    assert "100" == subscription.mark
+    assert "100" == subscription.position
 
 
 def test_blocks_and_loops(lab: Lab, server: Server) -> None:
@@ -69,8 +69,10 @@ def test_blocks_and_loops(lab: Lab, server: Server) -> None:
     assert [1, 2, 3] == result
 
 
-def test_subscription_continues_after_its_last_mark_without_a_gap(lab: Lab, server: Server) -> None:
-    """A subscription that lost its connection continues after its last position mark."""
+def test_subscription_continues_after_its_last_position_without_a_gap(
+    lab: Lab, server: Server
+) -> None:
+    """A subscription that lost its connection continues after its last position."""
     connector = lab.connector(server.url)
     subscription = lab.subscribe(connector, until=30, cut_after=7)
 
@@ -105,17 +107,17 @@ def test_server_that_stays_away(lab: Lab, killable_server: Server) -> None:
         lab.finish(subscription.receive(60.0))
 
 
-def test_begin_after_a_mark(lab: Lab, server: Server) -> None:
-    """A subscription can begin after a position mark that another process stored."""
+def test_begin_after_a_position(lab: Lab, server: Server) -> None:
+    """A subscription can begin after a position that another process stored."""
     connector = lab.connector(server.url)
     subscription = lab.subscribe(connector, {"after": "40"}, until=50)
 
-    assert "40" == subscription.mark
+    assert "40" == subscription.position
     assert list(range(41, 51)) == lab.receive(subscription, 10)
 
 
-def test_messages_without_marks(lab: Lab, server: Server) -> None:
-    """If a subscription without marks loses its connection, it raises, unless `gaps` is allowed."""
+def test_messages_without_positions(lab: Lab, server: Server) -> None:
+    """A subscription without positions raises at a lost connection, unless `gaps` is allowed."""
     connector = lab.connector(server.url)
     strict = lab.subscribe(connector, until=9, marks=False, cut_after=2)
     lenient = lab.subscribe(connector, {"gaps": True}, until=9, marks=False, cut_after=2)
@@ -123,23 +125,23 @@ def test_messages_without_marks(lab: Lab, server: Server) -> None:
     with pytest.raises(ConnectionFailed, match="without a gap") as excinfo:
         lab.finish(strict.receive(60.0))
 
-    assert "mark_of" in (excinfo.value.remedy or "")
+    assert "position_of" in (excinfo.value.remedy or "")
     assert [1, 2, 1, 2] == lab.receive(lenient, 4)
 
 
-def test_mark_of_the_program(lab: Lab, server: Server) -> None:
-    """A `mark_of` function can extract the mark from each message."""
+def test_program_computes_positions(lab: Lab, server: Server) -> None:
+    """A `position_of` function can extract the position from each message."""
     connector = lab.connector(server.url)
-    options = {"mark_of": str}
+    options = {"position_of": str}
     subscription = lab.subscribe(connector, options, until=9, marks=False, cut_after=4)
 
     assert list(range(1, 10)) == lab.receive(subscription, 9)
 
 
-def test_subscription_with_full_buffer_continues_later_from_its_last_mark(
+def test_subscription_with_full_buffer_continues_later_from_its_last_position(
     lab: Lab, server: Server
 ) -> None:
-    """A subscription with a full buffer continues later from its last mark; requests still work."""
+    """A subscription with a full buffer continues later after its last position."""
     connector = lab.connector(server.url, buffer_bytes=50_000)
     subscription = lab.subscribe(connector, until=500, padding=1000)
     wait_until(
@@ -151,8 +153,8 @@ def test_subscription_with_full_buffer_continues_later_from_its_last_mark(
     assert 1 == connector.statistics().created
 
 
-def test_slow_consumer_without_marks(lab: Lab, server: Server) -> None:
-    """If the buffer of a subscription without marks is full, reading raises after its messages."""
+def test_slow_consumer_without_positions(lab: Lab, server: Server) -> None:
+    """If a subscription without positions fills its buffer, reading raises after its messages."""
     connector = lab.connector(server.url, buffer_bytes=50_000)
     subscription = lab.subscribe(connector, until=500, padding=1000, marks=False)
     wait_until(

@@ -102,7 +102,7 @@ class MemoryCache:
     def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
@@ -114,7 +114,7 @@ class MemoryCache:
         with self._lock:
             previous_answers = self._entries.get(key)
             last_change = self._lost if previous_answers is None else previous_answers.change
-            if last_change > mark:
+            if last_change > version:
                 return False
             if size > self._max_bytes:
                 # An entry this large would drive out all other entries.
@@ -167,14 +167,14 @@ class AsyncMemoryCache:
     async def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
         """Cache responses, unless the key's cached ones have changed since the caller's `find`."""
-        return self.shared.store(key, mark, entries, seconds)
+        return self.shared.store(key, version, entries, seconds)
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
         """Remove a key's responses; callers that called `find` earlier cannot store theirs."""

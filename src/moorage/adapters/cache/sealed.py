@@ -53,17 +53,19 @@ class _SealedEntries:
 
     def _unsealed(self, key: str, looked: CachedAnswers) -> StoredAnswers:
         if looked.content is None:
-            return StoredAnswers(looked.mark)
+            return StoredAnswers(looked.version)
         try:
             entries = unpack_entries(self._cipher.open(looked.content, _binding_of(key)))
         except (ConfigurationError, InvalidData) as error:
-            return StoredAnswers(looked.mark, unreadable=type(error).__name__)
+            return StoredAnswers(looked.version, unreadable=type(error).__name__)
         age_seconds = looked.rested / SECOND
-        return StoredAnswers(looked.mark, tuple(entry.later(age_seconds) for entry in entries))
+        return StoredAnswers(looked.version, tuple(entry.later(age_seconds) for entry in entries))
 
-    def _store(self, key: str, mark: int, entries: Entries, seconds: float) -> StoreCachedAnswers:
+    def _store(
+        self, key: str, version: int, entries: Entries, seconds: float
+    ) -> StoreCachedAnswers:
         sealed_answers = self._cipher.seal(pack_entries(entries), _binding_of(key))
-        return StoreCachedAnswers(key, mark, sealed_answers, max(1, micros(seconds)))
+        return StoreCachedAnswers(key, version, sealed_answers, max(1, micros(seconds)))
 
 
 def _binding_of(key: str) -> bytes:
@@ -92,7 +94,7 @@ class SealedCache(_SealedEntries):
     def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
@@ -102,7 +104,7 @@ class SealedCache(_SealedEntries):
 
         Return True if they were stored.
         """
-        was_stored: bool = self._execute(self._store(key, mark, entries, seconds), timeout)
+        was_stored: bool = self._execute(self._store(key, version, entries, seconds), timeout)
         return was_stored
 
     def delete(self, key: str, /, timeout: float | None = None) -> None:
@@ -132,7 +134,7 @@ class AsyncSealedCache(_SealedEntries):
     async def store(
         self,
         key: str,
-        mark: int,
+        version: int,
         entries: Entries,
         seconds: float,
         /,
@@ -142,7 +144,7 @@ class AsyncSealedCache(_SealedEntries):
 
         Return True if they were stored.
         """
-        was_stored: bool = await self._execute(self._store(key, mark, entries, seconds), timeout)
+        was_stored: bool = await self._execute(self._store(key, version, entries, seconds), timeout)
         return was_stored
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:

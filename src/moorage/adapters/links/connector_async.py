@@ -145,13 +145,13 @@ class AsyncLinkConnector(Uncopyable, Generic[L]):
             async with self._link("health", until) as link:
                 await link.ping(max(0.0, until - monotonic()))
                 self._server = link.version
-                concern = self._concern(link)
+                problem = self._problem(link)
         except Exception as error:  # noqa: BLE001 - health is a value
             failure = self._judged(error)
             return health_of(
                 self.name, self._title, monotonic() - started_at, error=without_frames(failure)
             )
-        return health_of(self.name, self._title, monotonic() - started_at, concern=concern)
+        return health_of(self.name, self._title, monotonic() - started_at, problem=problem)
 
     async def close(self) -> None:
         """Close idle connections now, and busy ones at the end of their operations."""
@@ -193,7 +193,7 @@ class AsyncLinkConnector(Uncopyable, Generic[L]):
         """Convert an exception of a link to an error of moorage; return others unchanged."""
         return error
 
-    def _concern(self, link: L) -> tuple[str, str] | None:
+    def _problem(self, link: L) -> tuple[str, str] | None:
         """Return the problem that the system itself reports, and its remedy; None if healthy."""
         del link
         return None

@@ -15,7 +15,7 @@ def health_of(
     seconds: float,
     *,
     error: Exception | None = None,
-    concern: tuple[str, str] | None = None,
+    problem: tuple[str, str] | None = None,
 ) -> ConnectorHealth:
     """Return the health of a foreign system as a `ConnectorHealth`.
 
@@ -24,15 +24,15 @@ def health_of(
         title: the name of the system in sentences.
         seconds: the time that the system took to answer.
         error: the reason why the system did not answer; None if it answered.
-        concern: the problem of a system that answers, and the remedy; None if it has none.
+        problem: the problem of a system that answers, and the remedy; None if it has none.
     """
     moment = datetime.now(UTC)
     if error is None:
-        text, remedy = concern or (None, None)
+        text, remedy = problem or (None, None)
         return ConnectorHealth(
             connector=name,
             at=moment,
-            state=HealthState.HEALTHY if concern is None else HealthState.DEGRADED,
+            state=HealthState.HEALTHY if problem is None else HealthState.DEGRADED,
             seconds=seconds,
             text=text,
             remedy=remedy,

@@ -40,7 +40,7 @@ class _KafkaLink:
         """Return False if the producer is closed, or has dropped messages."""
         return self._producer.is_connected()
 
-    def concern(self) -> tuple[str, str] | None:
+    def problem(self) -> tuple[str, str] | None:
         """Return None, because a Kafka cluster reports no problems of its own."""
         return None
 

@@ -197,7 +197,7 @@ class AsyncNatsLink:
         for stream in [name for name, window in self._windows.items() if window is None]:
             await self._read_window(stream, until)
 
-    def concern(self) -> tuple[str, str] | None:
+    def problem(self) -> tuple[str, str] | None:
         """Return the problem of a stream that remembers message ids too briefly, or None."""
         promised = self._settings.duplicate_window or 0.0
         for stream, window in self._windows.items():
@@ -528,9 +528,9 @@ class NatsLink:
         """Check that the server answers, and how long its streams remember message ids."""
         _BACKGROUND_LOOP.run(self._link.ping(timeout))
 
-    def concern(self) -> tuple[str, str] | None:
+    def problem(self) -> tuple[str, str] | None:
         """Return the problem of a stream that remembers message ids too briefly, or None."""
-        return self._link.concern()
+        return self._link.problem()
 
     def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
         """Publish a message, and wait until a stream has stored it."""

@@ -127,7 +127,7 @@ class AioPikaLink:
             channel = await self._connection.channel(publisher_confirms=False)
             await channel.close()
 
-    def concern(self) -> tuple[str, str] | None:
+    def problem(self) -> tuple[str, str] | None:
         """Return the broker's alarm about memory or disk space; None if there is none."""
         if not self.is_blocked:
             return None

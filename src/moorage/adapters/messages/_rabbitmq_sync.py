@@ -133,7 +133,7 @@ class PikaLink:
         self._connection.channel(on_open_callback=proceed)
         self._run_loop_until(lambda: self._is_blocked or len(answers) > 0, monotonic() + timeout)
 
-    def concern(self) -> tuple[str, str] | None:
+    def problem(self) -> tuple[str, str] | None:
         """Return the broker's alarm about memory or disk space; None if there is none."""
         if not self._is_blocked:
             return None

@@ -308,6 +308,6 @@ class MessagePublisher(LinkConnector[PublishLink]):
             return publish_error(PublishFault.TIMEOUT, self.rules)
         return self.translate_error(error) or error
 
-    def _concern(self, link: PublishLink) -> tuple[str, str] | None:
+    def _problem(self, link: PublishLink) -> tuple[str, str] | None:
         """Return the problem that the broker itself reports, and its remedy; None if healthy."""
-        return link.concern()
+        return link.problem()

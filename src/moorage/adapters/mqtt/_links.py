@@ -141,7 +141,7 @@ class AsyncMqttLink:
             self.session.receive(arrived)
         return not self.session.is_ended
 
-    def concern(self) -> tuple[str, str] | None:
+    def problem(self) -> tuple[str, str] | None:
         """Return None, because an MQTT broker reports no problems of its own."""
         return None
 
@@ -348,9 +348,9 @@ class MqttLink:
         """Return whether the connection is open, and the client sent something recently enough."""
         return self._link.is_connected()
 
-    def concern(self) -> tuple[str, str] | None:
+    def problem(self) -> tuple[str, str] | None:
         """Return None, because an MQTT broker reports no problems of its own."""
-        return self._link.concern()
+        return self._link.problem()
 
     def ping(self, timeout: float) -> None:
         """Send a ping to the broker, and wait for the reply."""

@@ -202,7 +202,7 @@ class _Link:
         self._is_closed = False
         self.version: str | None = None
 
-    def concern(self) -> tuple[str, str] | None:
+    def problem(self) -> tuple[str, str] | None:
         """Return None, because a Redis server reports no problems of its own."""
         return None
 

@@ -35,7 +35,7 @@ class _SqsLink:
         """Return whether the link to SQS is open, which it is until `close` is called."""
         return self._is_open
 
-    def concern(self) -> tuple[str, str] | None:
+    def problem(self) -> tuple[str, str] | None:
         """Return None, because SQS reports no problems of its own."""
         return None
 

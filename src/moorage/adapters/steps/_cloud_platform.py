@@ -53,7 +53,9 @@ class Cloud(Protocol):
 
     def end(self, run: CloudRun, reason: EndReason, timeout: float, /) -> None: ...
 
-    def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk: ...
+    def log(
+        self, run: CloudRun, stream: LogStream, position: str, timeout: float, /
+    ) -> LogChunk: ...
 
     def all(self, timeout: float, /) -> Sequence[CloudRun]: ...
 
@@ -136,17 +138,17 @@ class CloudRuns:
         run = self._recent_run(name, timeout)
         return None if run is None else run.status
 
-    def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return a run's output after the position `mark`; most clouds have only stdout."""
+    def logs(self, name: str, stream: LogStream, position: str, timeout: float, /) -> LogChunk:
+        """Return a run's output after `position`; most clouds have only stdout."""
         run = self._recent_run(name, timeout)
         now = self._clock.nanoseconds()
         if run is None or (stream == "stderr" and not self._cloud.has_streams):
-            return LogChunk(b"", mark, run is None or run.status.is_over)
+            return LogChunk(b"", position, run is None or run.status.is_over)
         with self._lock.current:
             is_early = now < self._read.get((name, stream), 0)
         if is_early:
-            return LogChunk(b"", mark, is_last=False)
-        chunk = self._cloud.log(run, stream, mark, timeout)
+            return LogChunk(b"", position, is_last=False)
+        chunk = self._cloud.log(run, stream, position, timeout)
         if len(chunk.data) < _LARGE_CHUNK:
             with self._lock.current:
                 self._read[name, stream] = now + self._pace

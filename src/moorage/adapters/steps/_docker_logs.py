@@ -7,7 +7,7 @@ that grows with the square of its size.
 The Engine drops the oldest entries of a log above its bound, and shows none that are before the
 time from which it is asked. It reports neither, so a reading states that it may have a gap:
 
-1. if the entries before its mark are gone, or some of them;
+1. if the entries before its position are gone, or some of them;
 2. if it reads a log from its oldest entry that is so large that older ones may be gone;
 3. if an entry is older than the one before it, because the clock was set back.
 """
@@ -89,14 +89,14 @@ class DockerLogs:
         self._lock = Lock()
 
     def read(
-        self, name: str, stream: LogStream, mark: str, timeout: float, *, is_over: bool
+        self, name: str, stream: LogStream, position: str, timeout: float, *, is_over: bool
     ) -> LogChunk:
-        """Return the next part of a container's output after the position `mark`.
+        """Return the next part of a container's output after `position`.
 
         Args:
             name: the name of the container.
             stream: the output.
-            mark: the mark.
+            position: where to begin, as an earlier part returned it; empty for the beginning.
             timeout: seconds for each step of the exchange.
             is_over: whether the container has ended.
 
@@ -104,8 +104,8 @@ class DockerLogs:
             ConnectorError: the Engine cannot be reached, or refuses the request.
         """
         with self._lock:
-            reading = self._readings.pop((name, stream, mark), None)
-        reading = reading or _LogPosition(mark, self._full, is_over=is_over)
+            reading = self._readings.pop((name, stream, position), None)
+        reading = reading or _LogPosition(position, self._full, is_over=is_over)
         try:
             with reading.connection as connection:
                 if not reading.is_open:
@@ -119,7 +119,7 @@ class DockerLogs:
                     if answer.status in _GONE_STATUSES:
                         # Another follower removes the container; the next status request finds
                         # none.
-                        return LogChunk(b"", mark, is_last=False)
+                        return LogChunk(b"", position, is_last=False)
                     if answer.status >= _REFUSED:
                         raise refusal(answer.status, answer.read(_PART))
                     reading.begin(answer)
@@ -138,11 +138,13 @@ class DockerLogs:
             # Complete entries that arrived before the connection broke are kept.
             if not reading.size:
                 raise
-            return LogChunk(reading.take(), reading.mark, is_last=False, has_gap=reading.has_gap)
+            return LogChunk(
+                reading.take(), reading.position, is_last=False, has_gap=reading.has_gap
+            )
         is_last = is_whole and reading.is_over
-        chunk = LogChunk(reading.take(), reading.mark, is_last=is_last, has_gap=reading.has_gap)
+        chunk = LogChunk(reading.take(), reading.position, is_last=is_last, has_gap=reading.has_gap)
         if not is_whole:
-            self._keep((name, stream, chunk.mark), reading)
+            self._keep((name, stream, chunk.position), reading)
         return chunk
 
     def forget(self, name: str | None = None) -> None:
@@ -196,12 +198,12 @@ class DockerLogs:
 class _LogPosition:
     """A position in a log that is being read.
 
-    A mark is the time of the last entry, the number of entries then, whether a line break is
-    missing after it (the Engine cuts long lines into entries, and may lose their end), and whether
-    there was an entry of an earlier time.
+    As text, a position has four parts: the time of the last entry, the number of entries with this
+    time, whether a line break is missing after them (the Engine cuts long lines into entries, and
+    may lose their end), and whether an entry of an earlier time came before.
 
     Args:
-        mark: the mark.
+        position: the position as text; empty for the beginning.
         full: the bytes of a log from which on its oldest entries may be gone.
         is_over: whether the container had ended when the reading began.
 
@@ -214,9 +216,9 @@ class _LogPosition:
         connection: closes the connection.
     """
 
-    def __init__(self, mark: str, full: int, *, is_over: bool) -> None:
+    def __init__(self, position: str, full: int, *, is_over: bool) -> None:
         self.is_over = is_over
-        since, number, self._torn, self._later = (mark or "#0##").split("#")
+        since, number, self._torn, self._later = (position or "#0##").split("#")
         self.since: str = since
         self._skipped = self._count = int(number)
         self._parts: list[bytes] = []
@@ -249,11 +251,11 @@ class _LogPosition:
 
     @property
     def is_divided(self) -> bool:
-        """True if the mark is inside of a line that was split into entries with the same time."""
+        """True if the position is inside a line that was split into entries with the same time."""
         return self._loses_ends and self._is_sought and self._count > 1
 
     def compare(self, oldest: Entry | None) -> None:
-        """Compare the mark with the log's oldest entry, to detect that earlier entries are lost."""
+        """Compare the position with the log's oldest entry, to detect lost entries."""
         with check_understood():
             if oldest is None or nanoseconds_of(oldest.time) < self._first:
                 return
@@ -266,7 +268,7 @@ class _LogPosition:
         return self._loses_ends and self._is_sought and not self.size
 
     def check(self, latest: Entry | None) -> None:
-        """Compare the mark with the output's last entry, to detect that a clock was set back."""
+        """Compare the position with the output's last entry, to detect a clock set back."""
         with check_understood():
             if latest is not None and nanoseconds_of(latest.time) < nanoseconds_of(self.since):
                 self.has_gap = True
@@ -297,7 +299,7 @@ class _LogPosition:
         return True
 
     def _place(self, entry: Entry) -> None:
-        """Move the mark after an entry, unless the entry is older than its predecessor."""
+        """Move the position behind an entry, unless the entry is older than the one before it."""
         if entry.time == self.since:
             self._count += 1
         elif self._loses_ends and entry.time < self.since:
@@ -315,7 +317,7 @@ class _LogPosition:
         return data
 
     @property
-    def mark(self) -> str:
+    def position(self) -> str:
         """The position in the log after the last entry that was read."""
         if not self.since:
             return ""

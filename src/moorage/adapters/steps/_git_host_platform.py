@@ -93,7 +93,7 @@ class GitHost(Protocol):
 
     def cancel(self, number: int, timeout: float, /, *, is_forced: bool) -> None: ...
 
-    def log(self, number: int, mark: str, timeout: float, /, *, is_over: bool) -> LogChunk: ...
+    def log(self, number: int, position: str, timeout: float, /, *, is_over: bool) -> LogChunk: ...
 
     def file(self, number: int, path: str, limit: int, timeout: float, /) -> bytes | None: ...
 
@@ -181,16 +181,16 @@ class GitHostRuns:
             return last_status[1]
         return self._status_of_run(name, timeout)
 
-    def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return a run's output after the position `mark`; a git host has one output per job."""
+    def logs(self, name: str, stream: LogStream, position: str, timeout: float, /) -> LogChunk:
+        """Return a run's output after `position`; a git host has one output per job."""
         status = self.status(name, timeout)
         number = self._numbers.get(name)
         is_over = status is None or status.is_over
         with self._lock.current:
             is_early = not is_over and monotonic() < self._read.get(name, 0.0)
         if stream == "stderr" or number is None or status is None or is_early:
-            return LogChunk(b"", mark, is_over)
-        chunk = self._host.log(number, mark, timeout, is_over=is_over)
+            return LogChunk(b"", position, is_over)
+        chunk = self._host.log(number, position, timeout, is_over=is_over)
         if len(chunk.data) < _LARGE_PART:
             with self._lock.current:
                 self._read[name] = monotonic() + self._pace

@@ -204,15 +204,15 @@ class _AzureContainers:
             self._ask("PATCH", run.note.name, timeout, body={"tags": tags}, allowed=_MISSING)
         self._ask("POST", f"{run.note.name}/stop", timeout, allowed=_MISSING)
 
-    def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:  # noqa: ARG002 - it has one
-        """Return a part of the log; the position `mark` is a number of bytes."""
+    def log(self, run: CloudRun, stream: LogStream, position: str, timeout: float, /) -> LogChunk:  # noqa: ARG002 - it has one
+        """Return a part of the log; `position` is a number of bytes."""
         is_settled = has_settled(run, _LOG_SETTLE_SECONDS)
         path = f"{run.note.name}/containers/{_CONTAINER}/logs"
         answer = self._ask("GET", path, timeout, allowed=_NO_LOG)
         if answer.status in _NO_LOG:
             # The container has not started, or never will.
-            return LogChunk(b"", mark, is_settled)
-        return self.api.read(_log, answer, mark, is_last=is_settled)
+            return LogChunk(b"", position, is_settled)
+        return self.api.read(_log, answer, position, is_last=is_settled)
 
     def all(self, timeout: float, /) -> Sequence[CloudRun]:
         names: list[str] = []
@@ -304,9 +304,9 @@ class _AzureContainers:
         return names, link.removeprefix(self._settings.endpoint)
 
 
-def _log(answer: Response, mark: str, *, is_last: bool) -> LogChunk:
+def _log(answer: Response, position: str, *, is_last: bool) -> LogChunk:
     content = str(answer.json().get("content") or "")
-    return log_rest(content.encode("utf-8", "surrogatepass"), mark, is_last=is_last)
+    return log_rest(content.encode("utf-8", "surrogatepass"), position, is_last=is_last)
 
 
 AZURE_CONTAINERS: Final = PlatformKind(

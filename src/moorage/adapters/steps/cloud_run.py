@@ -206,16 +206,16 @@ class _CloudRun:
             path = f"{self._jobs}/{run.note.name}/executions/{run.place}:cancel"
             self.api.ask("POST", self._settings.endpoint, path, timeout, body={})
 
-    def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return a part of the log; the position `mark` is the time and id of its last entry."""
+    def log(self, run: CloudRun, stream: LogStream, position: str, timeout: float, /) -> LogChunk:
+        """Return a part of the log; `position` is the time and id of its last entry."""
         is_settled = has_settled(run, _LOG_SETTLE_SECONDS)
         if not run.place:
-            return LogChunk(b"", mark, is_settled)
+            return LogChunk(b"", position, is_settled)
         settings, until = (
             self._settings,
             None if is_settled else run.now - timedelta(seconds=_LOG_DELAY),
         )
-        since = mark.partition("#")[0]
+        since = position.partition("#")[0]
         body: dict[str, Any] = {
             "resourceNames": [f"projects/{settings.project}"],
             "filter": log_filter(
@@ -231,7 +231,7 @@ class _CloudRun:
             page = self._page({**body, "pageToken": page["next"]}, timeout)
             entries += page["entries"]
         is_last = is_settled and not page["next"]
-        return self.api.read(log_chunk, entries, mark, is_last=is_last)
+        return self.api.read(log_chunk, entries, position, is_last=is_last)
 
     def all(self, timeout: float, /) -> Sequence[CloudRun]:
         runs: list[CloudRun | None] = []

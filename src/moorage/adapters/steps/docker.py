@@ -240,19 +240,19 @@ class DockerPlatform:
             return False
         return True
 
-    def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return the output of a run after the position `mark`.
+    def logs(self, name: str, stream: LogStream, position: str, timeout: float, /) -> LogChunk:
+        """Return the output of a run after `position`.
 
-        A mark always leads to the same bytes, whether or not its connection is still open.
+        A position always leads to the same bytes, whether or not its connection is still open.
         """
         is_over = self._latest_answers.take(name, stream)
         if is_over is None:
             facts = self._states.facts(name, timeout)
             if facts is None:
-                return LogChunk(b"", mark, is_last=True)
+                return LogChunk(b"", position, is_last=True)
             with check_understood():
                 is_over = phase_of(facts) is RunPhase.ENDED
-        return self._logs.read(name, stream, mark, timeout, is_over=is_over)
+        return self._logs.read(name, stream, position, timeout, is_over=is_over)
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
         """Ask a run to end; it is killed after `grace` seconds.

@@ -235,11 +235,11 @@ class _Ecs:
         fields = {"cluster": self._settings.cluster, "task": run.place, "reason": REASONS[reason]}
         self.ecs.act("StopTask", fields, timeout)
 
-    def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:  # noqa: ARG002 - it has one
-        """Return a part of the log; the position `mark` is CloudWatch's token for the next part."""
+    def log(self, run: CloudRun, stream: LogStream, position: str, timeout: float, /) -> LogChunk:  # noqa: ARG002 - it has one
+        """Return a part of the log; `position` is CloudWatch's token for the next part."""
         is_settled = has_settled(run, _LOG_SETTLE_SECONDS)
         if self._settings.log_group is None:
-            return LogChunk(b"", mark, run.status.is_over)
+            return LogChunk(b"", position, run.status.is_over)
         fields: dict[str, Any] = {
             "logGroupName": self._settings.log_group,
             "logStreamName": stream_of(
@@ -247,16 +247,16 @@ class _Ecs:
             ),
             "startFromHead": True,
         }
-        if mark:
-            fields["nextToken"] = mark
+        if position:
+            fields["nextToken"] = position
         try:
             answer = self._logs.act("GetLogEvents", fields, timeout)
         except InvalidRequest as error:
             if error.vendor_code != _NO_STREAM:
                 raise
             # The container has not started, or never will.
-            return LogChunk(b"", mark, is_settled)
-        return self._logs.api.read(_chunk, answer, mark, is_settled=is_settled)
+            return LogChunk(b"", position, is_settled)
+        return self._logs.api.read(_chunk, answer, position, is_settled=is_settled)
 
     def all(self, timeout: float, /) -> Sequence[CloudRun]:
         family = {"family": self._family}
@@ -372,14 +372,14 @@ def _arns(document: dict[str, Any]) -> list[str]:
     return arns
 
 
-def _chunk(answer: Response, mark: str, *, is_settled: bool) -> LogChunk:
+def _chunk(answer: Response, position: str, *, is_settled: bool) -> LogChunk:
     """Return the part of a log in a response; an unchanged token means the end of the log."""
     document = answer.json()
     data = b"".join(
         event["message"].encode("utf-8", "surrogatepass") + b"\n" for event in document["events"]
     )
     token: str = document["nextForwardToken"]
-    return LogChunk(data, token, is_settled and not data and token == mark)
+    return LogChunk(data, token, is_settled and not data and token == position)
 
 
 ECS: Final = PlatformKind(name="ecs", settings=EcsSettings, build=EcsPlatform)

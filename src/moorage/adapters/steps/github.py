@@ -264,24 +264,24 @@ class _GitHub:
                     remedy="Try again. If GitHub keeps the run queued, ask its support.",
                 )
 
-    def log(self, number: int, mark: str, timeout: float, /, *, is_over: bool) -> LogChunk:
-        """Return a part of the logs; `mark` is a job's number and a position in its log."""
+    def log(self, number: int, position: str, timeout: float, /, *, is_over: bool) -> LogChunk:
+        """Return a part of the logs; `position` is a job's number and a position in its log."""
         if not is_over:
             # GitHub offers a job's log only after the job has ended.
-            return LogChunk(b"", mark, is_last=False)
+            return LogChunk(b"", position, is_last=False)
         jobs = sorted(self._jobs(number, timeout), key=lambda job: (job["started_at"], job["id"]))
-        first, _, place = mark.partition(":")
+        first, _, place = position.partition(":")
         index, start = int(first or 0), int(place or 0)
         if index >= len(jobs):
-            return LogChunk(b"", mark, is_last=True)
+            return LogChunk(b"", position, is_last=True)
         job: int = jobs[index]["id"]
         unread = self._unread
         log = self._job_log(job, timeout) if unread is None or unread[0] != job else unread[1]
         part = log_part(log, start, _PART, _STAMP, is_complete=True)
         is_read = part.end >= len(log)
         self._unread = None if is_read else (job, log)
-        mark = f"{index + 1}:0" if is_read else f"{index}:{part.end}"
-        return LogChunk(part.data, mark, is_last=is_read and index + 1 == len(jobs))
+        position = f"{index + 1}:0" if is_read else f"{index}:{part.end}"
+        return LogChunk(part.data, position, is_last=is_read and index + 1 == len(jobs))
 
     def _job_log(self, job: int, timeout: float) -> bytes:
         """Return the log of a finished job."""

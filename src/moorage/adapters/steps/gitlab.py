@@ -293,9 +293,9 @@ class _GitLab:
                     path, allowed = f"/jobs/{job['id']}/cancel", frozenset({403})
                     self._ask("POST", path, timeout, body={"force": True}, allowed=allowed)
 
-    def log(self, number: int, mark: str, timeout: float, /, *, is_over: bool) -> LogChunk:
-        """Return a part of the logs; `mark` is a job's number and a position in its log."""
-        first, _, place = mark.partition(":")
+    def log(self, number: int, position: str, timeout: float, /, *, is_over: bool) -> LogChunk:
+        """Return a part of the logs; `position` is a job's number and a position in its log."""
+        first, _, place = position.partition(":")
         jobs = sorted(self._jobs(number, timeout), key=lambda job: job["id"])
         remaining_jobs = [job for job in jobs if job["id"] >= int(first or 0)]
         while remaining_jobs:
@@ -309,8 +309,8 @@ class _GitLab:
             if part.data or not is_read:
                 is_last = is_over and is_read and not remaining_jobs
                 return LogChunk(part.data, f"{job['id']}:{end}", is_last)
-            mark = f"{job['id']}:{end}"
-        return LogChunk(b"", mark, is_over)
+            position = f"{job['id']}:{end}"
+        return LogChunk(b"", position, is_over)
 
     def file(self, number: int, path: str, limit: int, timeout: float, /) -> bytes | None:
         """Return a file from the artifacts of the first job that has it."""

@@ -43,9 +43,11 @@ class AsyncPlatformInThreads:
         """Return the status of a run."""
         return await run_in_thread(partial(self._platform.status, name, timeout))
 
-    async def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return the output of a run after the position `mark`."""
-        return await run_in_thread(partial(self._platform.logs, name, stream, mark, timeout))
+    async def logs(
+        self, name: str, stream: LogStream, position: str, timeout: float, /
+    ) -> LogChunk:
+        """Return the output of a run after `position`."""
+        return await run_in_thread(partial(self._platform.logs, name, stream, position, timeout))
 
     @property
     def can_wait(self) -> bool:

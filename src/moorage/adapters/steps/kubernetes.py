@@ -335,17 +335,17 @@ class KubernetesPlatform:
             return None
         return status_of(json.loads(content), self._pod(name, timeout))
 
-    def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return the output of a run after the position `mark`.
+    def logs(self, name: str, stream: LogStream, position: str, timeout: float, /) -> LogChunk:
+        """Return the output of a run after `position`.
 
-        A mark is the time of the last entry, and the number of entries then.
+        A position is the time of the last entry, and the number of entries then.
         """
         status = self.status(name, timeout)
         pod = self._pod(name, timeout)
         is_over = status is None or status.is_over
         if pod is None or stream == "stderr":
-            return LogChunk(b"", mark, is_over)
-        since, _, number = mark.partition("#")
+            return LogChunk(b"", position, is_over)
+        since, _, number = position.partition("#")
         first = nanoseconds_of(since) if since else 0
         skipped = count = int(number or 0)
         query = {"container": "step", "timestamps": "true"}
@@ -355,7 +355,7 @@ class KubernetesPlatform:
         code, content = self._cluster.ask("GET", path, timeout, query=query, allowed=_NO_LOG)
         if code in _NO_LOG:
             # The container has not started, or never will.
-            return LogChunk(b"", mark, is_over)
+            return LogChunk(b"", position, is_over)
         parts: list[bytes] = []
         size = 0
         for entry in entries(content, is_complete=is_over):

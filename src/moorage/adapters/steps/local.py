@@ -144,12 +144,12 @@ class LocalPlatform:
         self,
         name: str,
         stream: LogStream,
-        mark: str,
+        position: str,
         timeout: float,  # noqa: ARG002 - files answer at once
         /,
     ) -> LogChunk:
-        """Return a run's output after the position `mark`, which is a number of bytes."""
-        folder, start = self._folder / name, int(mark or 0)
+        """Return a run's output after `position`, which is a number of bytes."""
+        folder, start = self._folder / name, int(position or 0)
         with _as_failures(name):
             status = self._status(folder)
             is_over = status is None or status.is_over

@@ -158,9 +158,9 @@ class SshPlatform:
         answer, _ = self._ask("status", timeout, name)
         return None if answer["status"] is None else _status(answer["status"])
 
-    def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return a run's output after the position `mark`, which is a number of bytes."""
-        start = int(mark or 0)
+    def logs(self, name: str, stream: LogStream, position: str, timeout: float, /) -> LogChunk:
+        """Return a run's output after `position`, which is a number of bytes."""
+        start = int(position or 0)
         answer, data = self._ask("logs", timeout, name, stream=stream, start=start)
         return LogChunk(data, str(start + len(data)), answer["is_last"])
 

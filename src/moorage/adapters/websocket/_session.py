@@ -291,5 +291,5 @@ def _too_slow() -> LocalFailure:
         "The messages of the subscription filled its buffer, because they were taken too slowly.",
         may_have_been_processed=False,
         remedy="Take messages faster, or raise `buffer_bytes`. A subscription whose messages have"
-        " marks goes on by itself.",
+        " positions continues by itself.",
     )

@@ -333,7 +333,7 @@ class WebSocketConnector(_Connector):
         *,
         name: str,
         after: str | None = None,
-        mark_of: Callable[[Any], str | None] | None = None,
+        position_of: Callable[[Any], str | None] | None = None,
         gaps: bool = False,
     ) -> WebSocketOperation:
         """Return the operation that starts a subscription and returns a `Subscription`.
@@ -344,14 +344,14 @@ class WebSocketConnector(_Connector):
         Args:
             payload: the subscription, as the codec expects it.
             name: the name in events, errors and logs, such as "orders.watch".
-            after: the mark after which it begins.
-            mark_of: returns the mark of a message; by default the codec knows it.
-            gaps: whether it may go on although messages without a mark may be missing.
+            after: the position after which it begins.
+            position_of: returns the position of a message; by default the codec knows it.
+            gaps: whether it may continue although messages without a position may be missing.
 
         Raises:
             InvalidData: the codec cannot write the payload.
         """
-        options = {"after": after, "mark_of": mark_of, "gaps": gaps}
+        options = {"after": after, "position_of": position_of, "gaps": gaps}
         operation: WebSocketOperation = self._subscription(
             WebSocketOperation, payload, name, options
         )
@@ -426,7 +426,7 @@ class AsyncWebSocketConnector(_Connector):
         *,
         name: str,
         after: str | None = None,
-        mark_of: Callable[[Any], str | None] | None = None,
+        position_of: Callable[[Any], str | None] | None = None,
         gaps: bool = False,
     ) -> AsyncWebSocketOperation:
         """Return the operation that starts a subscription and returns an `AsyncSubscription`.
@@ -437,14 +437,14 @@ class AsyncWebSocketConnector(_Connector):
         Args:
             payload: the subscription, as the codec expects it.
             name: the name in events, errors and logs, such as "orders.watch".
-            after: the mark after which it begins.
-            mark_of: returns the mark of a message; by default the codec knows it.
-            gaps: whether it may go on although messages without a mark may be missing.
+            after: the position after which it begins.
+            position_of: returns the position of a message; by default the codec knows it.
+            gaps: whether it may continue although messages without a position may be missing.
 
         Raises:
             InvalidData: the codec cannot write the payload.
         """
-        options = {"after": after, "mark_of": mark_of, "gaps": gaps}
+        options = {"after": after, "position_of": position_of, "gaps": gaps}
         operation: AsyncWebSocketOperation = self._subscription(
             AsyncWebSocketOperation, payload, name, options
         )

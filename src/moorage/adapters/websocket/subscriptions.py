@@ -29,8 +29,9 @@ _RESUMING = 30.0
 class AsyncSubscription:
     """The messages of a subscription, for an `async with` block and an `async for` loop.
 
-    After a lost connection it subscribes again, and the server goes on after the mark of the last
-    message that was taken. It raises if messages without a mark may have been lost.
+    After a lost connection it subscribes again, and the server continues after the position of the
+    last message that was taken. It raises an error if messages without a position may have been
+    lost.
     """
 
     def __init__(
@@ -39,24 +40,24 @@ class AsyncSubscription:
         payload: Any,
         *,
         after: str | None,
-        mark_of: Callable[[Any], str | None] | None,
+        position_of: Callable[[Any], str | None] | None,
         gaps: bool,
     ) -> None:
         self._line = line
         self._payload = payload
-        self._mark = after
-        self._mark_of = mark_of
+        self._position = after
+        self._position_of = position_of
         self._gaps = gaps
-        self._has_mark = True
+        self._has_position = True
         self._session: Session | None = None
         self._identity = ""
         self._inbox = Inbox(line.buffer_bytes)
         self._is_over = False
 
     @property
-    def mark(self) -> str | None:
+    def position(self) -> str | None:
         """The position after the last taken message, from which another process can continue."""
-        return self._mark
+        return self._position
 
     async def begin(self, timeout: float) -> None:
         """Subscribe on the open connection, within `timeout` seconds."""
@@ -64,7 +65,7 @@ class AsyncSubscription:
         codec: MessageCodec = self._line.codec
         session = await self._line.session(timeout)
         identity = self._line.next_id()
-        message = codec.subscription(identity, self._payload, self._mark)
+        message = codec.subscription(identity, self._payload, self._position)
         inbox = Inbox(self._line.buffer_bytes)
         try:
             async with asyncio.timeout(max(0.0, end - monotonic())):
@@ -128,10 +129,12 @@ class AsyncSubscription:
         if arrival.error is not None:
             self._is_over = True
             raise arrival.error
-        mark = arrival.mark if self._mark_of is None else self._mark_of(arrival.value)
-        self._has_mark = mark is not None
-        if mark is not None:
-            self._mark = mark
+        position = (
+            arrival.position if self._position_of is None else self._position_of(arrival.value)
+        )
+        self._has_position = position is not None
+        if position is not None:
+            self._position = position
         return arrival.value
 
     async def _resubscribe(self, failure: ConnectorError) -> None:
@@ -140,12 +143,12 @@ class AsyncSubscription:
         if not can_help:
             self._is_over = True
             raise failure
-        if not (self._has_mark or self._gaps):
+        if not (self._has_position or self._gaps):
             self._is_over = True
             raise ConnectionFailed(
                 f"The subscription cannot go on without a gap. {failure.message}",
                 may_have_been_processed=False,
-                remedy="Give `mark_of`, or `gaps=True` if missing messages do not matter.",
+                remedy="Give `position_of`, or `gaps=True` if missing messages do not matter.",
             )
         policy = self._line.policy
         until = monotonic() + policy.patience
@@ -173,9 +176,9 @@ class Subscription:
         self._background = background
 
     @property
-    def mark(self) -> str | None:
+    def position(self) -> str | None:
         """The position after the last taken message, from which another process can continue."""
-        return self._subscription.mark
+        return self._subscription.position
 
     def receive(self, timeout: float | None = None) -> Any:
         """Return the next message of the subscription.

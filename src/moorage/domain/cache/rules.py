@@ -128,13 +128,13 @@ class StoredAnswers(NamedTuple):
     """The result of a cache look-up: the stored HTTP responses with the same cache key.
 
     Attributes:
-        mark: identifies the content that was read, so that a response is stored only if nothing
+        version: identifies the content that was read, so that a response is stored only if nothing
             has changed since.
         entries: the responses, with their current ages.
         unreadable: the name of the error that reading the content raised, if it did.
     """
 
-    mark: int
+    version: int
     entries: Entries = ()
     unreadable: str | None = None
 
@@ -360,7 +360,7 @@ def refreshed_response(entry: CacheEntry, not_modified: Response) -> Response:
 
 
 def confirms(entry: CacheEntry, not_modified: Response) -> bool:
-    """Return whether a 304 response confirms a cached response: same version mark, or no mark."""
+    """Return whether a 304 response confirms a cached response: same ETag, or no ETag."""
     validators, named_version = (
         response.headers.get("etag", "").removeprefix("W/")
         for response in (entry.response, not_modified)

@@ -8,7 +8,7 @@ Laws:
 2. A deleted entry leaves a tombstone, for longer than a response can be under way.
 3. The age of an entry is measured by the store's clock, from its last write.
 
-A state is `(seen, keep_for, mark, content)`. Each write has a new mark; empty content is a
+A state is `(seen, keep_for, version, content)`. Each write has a new version; empty content is a
 tombstone.
 """
 
@@ -37,9 +37,9 @@ _FORMAT: Final = 1
 
 
 class CachedAnswers(NamedTuple):
-    """The reply to `ReadCachedAnswers`: cached responses, their version mark and age (µs)."""
+    """The reply to `ReadCachedAnswers`: cached responses, their version and age (µs)."""
 
-    mark: int
+    version: int
     rested: int = 0
     content: bytes | None = None
 
@@ -60,20 +60,20 @@ class ReadCachedAnswers:
         entry = _present_values(states[0], now)
         if entry is None:
             return states, CachedAnswers(0)
-        age, _, mark, content = entry
-        return states, CachedAnswers(mark, age, content)
+        age, _, version, content = entry
+        return states, CachedAnswers(version, age, content)
 
 
 class StoreCachedAnswers:
-    """The command that stores cached responses if the stored version mark is unchanged."""
+    """The command that stores cached responses if the stored version is unchanged."""
 
-    __slots__ = ("content", "keep_for", "keys", "mark")
+    __slots__ = ("content", "keep_for", "keys", "version")
     once = False
     durable = False
 
-    def __init__(self, key: str, mark: int, content: bytes, keep_for: int) -> None:
+    def __init__(self, key: str, version: int, content: bytes, keep_for: int) -> None:
         self.keys = (key,)
-        self.mark = mark
+        self.version = version
         self.content = content
         self.keep_for = keep_for
 
@@ -81,7 +81,7 @@ class StoreCachedAnswers:
     def apply(self, states: States, now: int) -> tuple[States, bool]:
         """Return the new state, and True if the responses were stored."""
         entry = _present_values(states[0], now)
-        if self.mark != (0 if entry is None else entry[2]):
+        if self.version != (0 if entry is None else entry[2]):
             # The command was sent twice after a lost reply: this content is from its first
             # execution.
             return states, entry is not None and entry[3] == self.content
@@ -108,10 +108,10 @@ def _present_values(state: State | None, now: int) -> tuple[int, int, int, bytes
     """Return the age and the fields of stored responses; None if they have expired."""
     if state is None:
         return None
-    state_time, keep_for, mark, content = state
+    state_time, keep_for, version, content = state
     age = reading_time(state_time, now)[0] - state_time
     # If the clock was set back far, the age is unknown, so the state counts as expired.
-    return None if not 0 <= age < keep_for else (age, keep_for, mark, content)
+    return None if not 0 <= age < keep_for else (age, keep_for, version, content)
 
 
 def _next_mark(state: State | None, now: int) -> int:

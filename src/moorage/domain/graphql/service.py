@@ -127,7 +127,7 @@ class GraphQL:
         Args:
             document: a document with one subscription.
             variables: the values of its variables, as JSON values.
-            cursor: the variable with the mark after which the messages begin.
+            cursor: the variable with the position after which the messages begin.
 
         Raises:
             InvalidData: the document has no subscription or several operations, or does not fit the

@@ -46,17 +46,17 @@ class GraphQLSubscription:
     Attributes:
         document: the document.
         variables: the values of its variables.
-        cursor: the variable that gets the mark of the last message after a lost connection; None if
-            the document has none.
+        cursor: the variable that gets the position of the last message after a lost connection;
+            None if the document has none.
     """
 
     document: GraphQLDocument
     variables: Mapping[str, Any] = attrs.field(repr=False)
     cursor: str | None
 
-    def payload(self, mark: str | None) -> dict[str, Any]:
-        """Return the payload that starts the subscription; `mark` asks for the events after it."""
-        added = {} if mark is None or self.cursor is None else {self.cursor: mark}
+    def payload(self, position: str | None) -> dict[str, Any]:
+        """Return the payload that starts the subscription, after a position if it is not None."""
+        added = {} if position is None or self.cursor is None else {self.cursor: position}
         payload: dict[str, Any] = {
             "query": self.document.text,
             "variables": {**self.variables, **added},
@@ -103,7 +103,7 @@ class GraphQLMessages:
             " perform it with a manager.",
         )
 
-    def subscription(self, identity: str, payload: Any, mark: str | None, /) -> str:
+    def subscription(self, identity: str, payload: Any, position: str | None, /) -> str:
         """Return the message that starts a GraphQL subscription."""
         if not isinstance(payload, GraphQLSubscription):
             raise InvalidData(
@@ -112,7 +112,7 @@ class GraphQLMessages:
                 remedy="Create the payload with `GraphQL.subscription`.",
             )
         return json_message(
-            {"id": identity, "type": "subscribe", "payload": payload.payload(mark)}, "variables"
+            {"id": identity, "type": "subscribe", "payload": payload.payload(position)}, "variables"
         )
 
     def cancellation(self, identity: str, /) -> str:

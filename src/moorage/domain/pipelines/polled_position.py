@@ -6,8 +6,8 @@ Laws:
 2. A source that continues after the position of a record delivers every record that the endpoint
    now lists and that was not delivered before, as far as the endpoint's overlap reaches.
 3. It does not deliver a record again that the position remembers.
-4. Pages that lead in a circle end with an error. A position marks one page, which moves on when the
-   number of pages has doubled, so that each circle leads back to the marked page sooner or later.
+4. Pages that lead in a circle end with an error. A position remembers one page, and a later page
+   when the number of pages has doubled, so each circle leads back to the remembered page at last.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class PolledPosition(NamedTuple):
         base: the newest known time when the first page was asked for.
         remembered: the times of records that are recognised, by their digests.
         pages: the number of pages before this one.
-        mark: the digest of an earlier page, which must not come again; None at the beginning.
+        known_page: the digest of an earlier page, which must not come again; None at the beginning.
     """
 
     delivered: int = 0
@@ -49,14 +49,14 @@ class PolledPosition(NamedTuple):
     base: int | None = None
     remembered: Mapping[str, int] = _EMPTY
     pages: int = 0
-    mark: str | None = None
+    known_page: str | None = None
 
     def text(self, endpoint: PolledEndpoint) -> str:
         """Return the position as a string; later positions have greater strings."""
         if endpoint.since is None:
             fields: dict[str, Any] = {"page": self.page, "known": [*self.remembered]}
-            if self.mark is not None:
-                fields |= {"pages": self.pages, "mark": self.mark}
+            if self.known_page is not None:
+                fields |= {"pages": self.pages, "mark": self.known_page}
         else:
             # The records come in time order, so the next worker begins with the newest one.
             fields = {"newest": self.newest, "known": dict(self.remembered)}
@@ -82,7 +82,7 @@ def read_position(endpoint: PolledEndpoint, offset: Offset | None) -> PolledPosi
                     fields["page"],
                     remembered=remembered_digests,
                     pages=int(fields.get("pages", 0)),
-                    mark=fields.get("mark"),
+                    known_page=fields.get("mark"),
                 )
             newest_time = fields["newest"]
             return PolledPosition(int(count), None, newest_time, newest_time, dict(fields["known"]))
@@ -133,7 +133,7 @@ def _advance_by_pages(
 def _next_page(endpoint: PolledEndpoint, position: PolledPosition, page: str) -> PolledPosition:
     """Return the position at the beginning of the next page."""
     digest = text_digest(page)
-    if digest == position.mark:
+    if digest == position.known_page:
         raise ConfigurationError(
             f"The pages of the endpoint {endpoint.path[:80]} of {endpoint.service} form a"
             " circle, so the same records would be delivered again and again.",
@@ -142,8 +142,8 @@ def _next_page(endpoint: PolledEndpoint, position: PolledPosition, page: str) ->
         )
     pages = position.pages + 1
     is_power_of_two = pages & (pages - 1) == 0
-    known_digest = digest if is_power_of_two else position.mark
-    return PolledPosition(position.delivered, page, pages=pages, mark=known_digest)
+    known_digest = digest if is_power_of_two else position.known_page
+    return PolledPosition(position.delivered, page, pages=pages, known_page=known_digest)
 
 
 def _advance_by_time(

@@ -25,13 +25,13 @@ class JsonRpcMessages:
     """The codec of JSON-RPC 2.0; a payload is an object with `method` and perhaps `params`.
 
     A subscription is a request whose `params` get its id. The server then sends notifications whose
-    `params` have the same id, and usually a mark. After a lost connection the request is sent
-    again, with the mark of the last notification.
+    `params` have the same id, and usually a position. After a lost connection the request is sent
+    again, with the position of the last notification.
 
     Attributes:
         subscription_field: the member of `params` with the id of the subscription.
-        mark_field: the member with the mark: in a notification's `params`, and with the last mark
-            in the `params` of the repeated request.
+        position_field: the member of `params` with the position: in a notification its own, and in
+            the repeated request that of the last notification.
         value_field: the member of a notification's `params` with its value.
         cancel_method: the method of the notification that ends a subscription; None if there is
             none.
@@ -39,7 +39,7 @@ class JsonRpcMessages:
     """
 
     subscription_field: str = "subscription"
-    mark_field: str = "mark"
+    position_field: str = "mark"
     value_field: str = "result"
     cancel_method: str | None = None
     subprotocols: tuple[str, ...] = ()
@@ -52,8 +52,8 @@ class JsonRpcMessages:
         """Return a JSON-RPC request with an id."""
         return json_message({**_call(payload), "id": int(identity)}, "payload")
 
-    def subscription(self, identity: str, payload: Any, mark: str | None, /) -> str:
-        """Return the request that starts a subscription, after the given mark if there is one."""
+    def subscription(self, identity: str, payload: Any, position: str | None, /) -> str:
+        """Return the request that starts a subscription, after the given position if any."""
         call = _call(payload)
         parameters = call.get("params", {})
         if not is_object(parameters):
@@ -64,8 +64,8 @@ class JsonRpcMessages:
                 remedy="Pass the params by name.",
             )
         added = {self.subscription_field: identity}
-        if mark is not None:
-            added[self.mark_field] = mark
+        if position is not None:
+            added[self.position_field] = position
         body = {**call, "params": {**parameters, **added}, "id": int(identity)}
         return json_message(body, "payload")
 
@@ -110,11 +110,11 @@ class JsonRpcMessages:
     def _notification(self, body: Mapping[str, Any]) -> Arrival:
         parameters = body.get("params")
         fields = parameters if is_object(parameters) else {}
-        identity, event_id = fields.get(self.subscription_field), fields.get(self.mark_field)
+        identity, event_id = fields.get(self.subscription_field), fields.get(self.position_field)
         return Arrival(
             id=None if identity is None else str(identity),
             value=fields.get(self.value_field),
-            mark=None if event_id is None else str(event_id),
+            position=None if event_id is None else str(event_id),
             has_value=self.value_field in fields,
         )
 

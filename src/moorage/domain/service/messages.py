@@ -25,8 +25,8 @@ class Arrival:
             connection.
         value: the reply, or a message of the subscription.
         error: the error that the message reports for its request or subscription.
-        mark: the place of the message in the subscription, from which the server can continue after
-            a lost connection; None if it has none.
+        position: the position of the message in the subscription, after which the server can
+            continue when the connection was lost; None if the message has none.
         is_last: True if the subscription ends with this message.
         is_reply: True if the message is the reply to the request that began a subscription, and
             not a message of the subscription.
@@ -38,7 +38,7 @@ class Arrival:
     id: str | None = None
     value: Any = attrs.field(default=None, repr=False)
     error: ConnectorError | None = None
-    mark: str | None = None
+    position: str | None = None
     is_last: bool = False
     is_reply: bool = False
     has_value: bool = True

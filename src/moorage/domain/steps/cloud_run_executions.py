@@ -158,23 +158,23 @@ def log_filter(
     return " AND ".join(parts)
 
 
-def log_chunk(entries: Iterable[Mapping[str, Any]], mark: str, *, is_last: bool) -> LogChunk:
-    """Return log lines after `mark`, which is the time and the id of a log entry.
+def log_chunk(entries: Iterable[Mapping[str, Any]], position: str, *, is_last: bool) -> LogChunk:
+    """Return log lines after `position`, which is the time and the id of a log entry.
 
     Args:
-        entries: the entries in the order of their times, from the time of the mark.
-        mark: the mark; empty for the beginning.
+        entries: the entries in the order of their times, from the time of the position.
+        position: the position; empty for the beginning.
         is_last: whether no further entries will appear.
     """
-    time, _, insert_id = mark.partition("#")
+    time, _, insert_id = position.partition("#")
     lines: list[bytes] = []
     for entry in entries:
         # Log entries with the same time are ordered by their ids.
         if entry["timestamp"] == time and entry["insertId"] <= insert_id:
             continue
         lines.append(_line(entry))
-        mark = f"{entry['timestamp']}#{entry['insertId']}"
-    return LogChunk(b"".join(lines), mark, is_last)
+        position = f"{entry['timestamp']}#{entry['insertId']}"
+    return LogChunk(b"".join(lines), position, is_last)
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:

@@ -77,15 +77,15 @@ def group_run(group: Mapping[str, Any], now: datetime) -> CloudRun | None:
     return CloudRun(note, status, note.name, now)
 
 
-def log_rest(log: bytes, mark: str, *, is_last: bool) -> LogChunk:
-    """Return the whole lines of a log after its first `mark` bytes.
+def log_rest(log: bytes, position: str, *, is_last: bool) -> LogChunk:
+    """Return the whole lines of a log after its first `position` bytes.
 
     Args:
         log: the current log; later it may have more bytes at its end.
-        mark: the mark; empty for the beginning.
+        position: a number of bytes; empty for the beginning.
         is_last: whether the log is complete. If not, an unfinished last line is left out.
     """
-    start = min(int(mark or 0), len(log))
+    start = min(int(position or 0), len(log))
     end = min(start + _PART, len(log))
     if not is_last or end < len(log):
         end = log.rfind(b"\n", start, end) + 1 or log.find(b"\n", end) + 1 or start

@@ -38,14 +38,14 @@ class FollowedRun:
         self._readers = {stream: LineReader(stream, values) for stream in STREAMS}
         self._tails = {stream: OutputTail() for stream in STREAMS}
         self._positions = positions
-        self.marks: dict[LogStream, str] = dict.fromkeys(STREAMS, "")
+        self.chunk_positions: dict[LogStream, str] = dict.fromkeys(STREAMS, "")
         self.ended: set[LogStream] = set()
         self._incomplete: set[LogStream] = set()
 
     def take(self, stream: LogStream, chunk: LogChunk) -> list[LogLine]:
         """Add a part of an output, and return the lines that are new to the log."""
         lines = self._readers[stream].feed(chunk.data)
-        self.marks[stream] = chunk.mark
+        self.chunk_positions[stream] = chunk.position
         if chunk.has_gap:
             self._incomplete.add(stream)
         if chunk.is_last:

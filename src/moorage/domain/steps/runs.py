@@ -114,14 +114,14 @@ class LogChunk(NamedTuple):
 
     Attributes:
         data: the bytes; they may end anywhere, for example in the middle of a line.
-        mark: the place after these bytes, from which the next part is read.
+        position: the position after these bytes, from which the next part is read.
         is_last: whether the run has ended and this is the last part.
-        has_gap: whether bytes before the mark may be missing, since the platform does not show them
-            any more.
+        has_gap: whether bytes before the position may be missing, because the platform no longer
+            shows them.
     """
 
     data: bytes
-    mark: str
+    position: str
     is_last: bool
     has_gap: bool = False
 

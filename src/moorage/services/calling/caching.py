@@ -373,7 +373,7 @@ class CachedExchange(Exchange):
         entries = entries_to_store(new_entry, other_entries, policy)
         if entries:
             usable_for = max(usable_seconds(entry, policy) for entry in entries)
-            await self._cache.store(call, lookup.key, found_answers.mark, entries, usable_for)
+            await self._cache.store(call, lookup.key, found_answers.version, entries, usable_for)
         elif found_answers.entries:
             await self._cache.delete(call, lookup.key)
 

@@ -69,10 +69,10 @@ class GuardedCache:
         return entries
 
     async def store(
-        self, call: Call, key: str, mark: int, entries: Entries, seconds: float
+        self, call: Call, key: str, version: int, entries: Entries, seconds: float
     ) -> bool | None:
         """Store responses under a cache key; return True if they are now stored."""
-        return await self._guarded_use(call, _FOREVER, self._store, key, mark, entries, seconds)  # type: ignore[no-any-return]  # as the port says
+        return await self._guarded_use(call, _FOREVER, self._store, key, version, entries, seconds)  # type: ignore[no-any-return]  # as the port says
 
     async def delete(self, call: Call, key: str) -> None:
         """Remove the responses stored under a cache key."""

@@ -52,7 +52,7 @@ class MemoryBroker:
     Attributes:
         arrivals: the number of messages that arrived, including repeated and refused messages.
         is_down: set it to True to have the broker refuse connections and lose those that are open.
-        concern: set it to a sentence and a remedy to have its health degraded.
+        problem: set it to a sentence and a remedy to have its health degraded.
 
     Args:
         topics: the topics that exist; by default every topic does.
@@ -70,7 +70,7 @@ class MemoryBroker:
         self.rules = attrs.evolve(rules, deduplicates=deduplicates)
         self.arrivals = 0
         self.is_down = False
-        self.concern: tuple[str, str] | None = None
+        self.problem: tuple[str, str] | None = None
         self._topics = None if topics is None else frozenset(topics)
         self._messages: list[StoredMessage] = []
         self._failures: list[ConnectorError] = []
@@ -181,9 +181,9 @@ class MemoryLink:
         if self._broker.is_down:
             raise publish_error(PublishFault.REFUSED, self._broker.rules)
 
-    def concern(self) -> tuple[str, str] | None:
+    def problem(self) -> tuple[str, str] | None:
         """Return the broker's problem that the test has set, if any."""
-        return self._broker.concern
+        return self._broker.problem
 
     def publish(self, item: OutgoingMessage, _: float, /) -> PublishReceipt:
         """Store a message in the broker."""
@@ -217,7 +217,7 @@ class AsyncMemoryLink:
     def __init__(self, link: MemoryLink) -> None:
         self._link = link
         self.is_connected = link.is_connected
-        self.concern = link.concern
+        self.problem = link.problem
         self.close = link.close
 
     async def ping(self, timeout: float) -> None:

@@ -94,7 +94,7 @@ class MockPlatform:
         self,
         name: str,
         stream: LogStream,
-        mark: str,
+        position: str,
         timeout: float,  # noqa: ARG002 - a parameter of the port
         /,
     ) -> LogChunk:
@@ -103,8 +103,8 @@ class MockPlatform:
             run = self._runs.get(name)
             status = None if run is None else self._status(name)
         if run is None or status is None:
-            return LogChunk(b"", mark, is_last=True)
-        start, output = int(mark or 0), getattr(run[1], stream).encode()
+            return LogChunk(b"", position, is_last=True)
+        start, output = int(position or 0), getattr(run[1], stream).encode()
         end = start + _PART
         is_last = status.is_over and end >= len(output)
         return LogChunk(output[start:end], str(min(end, len(output))), is_last)

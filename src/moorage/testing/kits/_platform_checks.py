@@ -124,11 +124,11 @@ def output(platform: Platform, name: str, stream: LogStream = "stdout") -> bytes
 
 def _chunks(make: Callable[[], Platform], name: str, stream: LogStream) -> list[LogChunk]:
     chunks: list[LogChunk] = []
-    mark, end = "", monotonic() + patience() + 60
+    position, end = "", monotonic() + patience() + 60
     while monotonic() < end:
-        chunk = make().logs(name, stream, mark, _TIMEOUT)
+        chunk = make().logs(name, stream, position, _TIMEOUT)
         chunks.append(chunk)
-        mark = chunk.mark
+        position = chunk.position
         if chunk.is_last:
             return chunks
         if not chunk.data:
@@ -254,7 +254,7 @@ def lines_survive_cut_connections(subject: PlatformSubject) -> None:
 
 
 def a_mark_leads_to_the_same_bytes(subject: PlatformSubject) -> None:
-    """Each read from the same position `mark` returns the same bytes."""
+    """Each read from the same position returns the same bytes."""
     script = "i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done"
     platform, status = _run(subject, script)
     chunks = _chunks(lambda: platform, status.name, "stdout")
@@ -262,10 +262,10 @@ def a_mark_leads_to_the_same_bytes(subject: PlatformSubject) -> None:
     output = b""
     for chunk in chunks:
         output += chunk.data
-        unfinished_line, mark = b"", chunk.mark
+        unfinished_line, position = b"", chunk.position
         while True:
-            part = subject.make().logs(status.name, "stdout", mark, _TIMEOUT)
-            unfinished_line, mark = unfinished_line + part.data, part.mark
+            part = subject.make().logs(status.name, "stdout", position, _TIMEOUT)
+            unfinished_line, position = unfinished_line + part.data, part.position
             if part.is_last:
                 break
         require(

@@ -108,7 +108,7 @@ async def a_response_requested_before_removal_is_not_stored(factory: AsyncFactor
             await _store_answer(cache, key, entry(1))
         lookup = await cache.find(key)
         await cache.delete(key)
-        was_stored = await cache.store(key, lookup.mark, (entry(2),), _LONG)
+        was_stored = await cache.store(key, lookup.version, (entry(2),), _LONG)
         require(not was_stored, "A response was cached although its key had been removed.")
         await _require_entries(cache, key)
 
@@ -118,8 +118,8 @@ async def one_of_two_concurrent_writers_succeeds(factory: AsyncFactory) -> None:
     cache, key = factory(), _key()
     for number in (1, 3):
         lookup, second_lookup = await cache.find(key), await cache.find(key)
-        is_first_kept = await cache.store(key, lookup.mark, (entry(number),), _LONG)
-        is_second_kept = await cache.store(key, second_lookup.mark, (entry(number + 1),), _LONG)
+        is_first_kept = await cache.store(key, lookup.version, (entry(number),), _LONG)
+        is_second_kept = await cache.store(key, second_lookup.version, (entry(number + 1),), _LONG)
         require(
             is_first_kept, "A response was not cached although nothing had changed under its key."
         )
@@ -157,7 +157,7 @@ async def cached_responses_expire(factory: AsyncFactory) -> None:
     """A cached response disappears after the time for which it was stored."""
     cache, key = factory(), _key()
     lookup = await cache.find(key)
-    await cache.store(key, lookup.mark, (entry(1),), _SHORT)
+    await cache.store(key, lookup.version, (entry(1),), _SHORT)
     await _store_answer(cache, f"{key}0", entry(2))
     end = time.monotonic() + patience()
     while (await cache.find(key)).entries:
@@ -171,15 +171,15 @@ async def cached_responses_expire(factory: AsyncFactory) -> None:
 def many_threads_may_use_it(factory: Factory) -> None:
     """If threads replace a cached response concurrently, one replaces it after the other."""
     cache, key = factory(), _key()
-    marks: list[int] = []
+    versions: list[int] = []
     error_messages: list[str] = []
 
     def store_and_find(number: int) -> None:
         try:
             for _ in range(_ROUNDS):
                 lookup = cache.find(key)
-                if cache.store(key, lookup.mark, (entry(number),), _LONG):
-                    marks.append(lookup.mark)
+                if cache.store(key, lookup.version, (entry(number),), _LONG):
+                    versions.append(lookup.version)
         except Exception as error:  # noqa: BLE001 - told below
             error_messages.append(f"{type(error).__name__}: {error}")
 
@@ -189,9 +189,9 @@ def many_threads_may_use_it(factory: Factory) -> None:
     for thread in threads:
         thread.join()
     require(not error_messages, f"Threads that used the cache at once raised {error_messages}.")
-    require(marks, "No thread could store an answer.")
+    require(versions, "No thread could store an answer.")
     require(
-        len(marks) == len(set(marks)),
+        len(versions) == len(set(versions)),
         "Two threads that looked up the same value at the same time both stored it.",
     )
     require(
@@ -207,7 +207,7 @@ def _key() -> str:
 
 async def _store_answer(cache: AsyncResponseCache, key: str, *entries: CacheEntry) -> None:
     lookup = await cache.find(key)
-    was_stored = await cache.store(key, lookup.mark, entries, _LONG)
+    was_stored = await cache.store(key, lookup.version, entries, _LONG)
     require(was_stored, "A response was not cached although nothing had changed under its key.")
 
 
