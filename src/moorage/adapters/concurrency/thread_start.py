@@ -19,9 +19,14 @@ def start_thread(thread: Thread) -> None:
     try:
         thread.start()
     except RuntimeError:
-        raise LocalFailure(
-            "This machine could not start another thread, so nothing was done.",
-            retryable=True,
-            remedy="Raise the limits of threads and memory of this process, or make fewer calls"
-            " at the same time. Make no calls while Python is shutting down.",
-        ) from None
+        raise no_thread_error() from None
+
+
+def no_thread_error() -> LocalFailure:
+    """Return the error for work that was not done, because no thread could be started."""
+    return LocalFailure(
+        "This machine could not start another thread, so nothing was done.",
+        retryable=True,
+        remedy="Raise the limits of threads and memory of this process, or make fewer calls"
+        " at the same time. Make no calls while Python is shutting down.",
+    )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from moorage.adapters.concurrency._plain import run_now
+from moorage.adapters.concurrency.pooled_threads import to_thread
 
 if TYPE_CHECKING:
     from moorage.adapters.credentials._renewing import AsyncVault, Owner
@@ -43,16 +43,16 @@ class ThreadedVault:
 
     async def get(self, owner: Owner) -> Any:
         """Return the current credentials of a service and tenant."""
-        return await asyncio.to_thread(self._vault.get, owner)
+        return await to_thread(self._vault.get, owner)
 
     async def has(self, owner: Owner) -> bool:
         """Return whether credentials of this service and tenant are stored."""
-        return await asyncio.to_thread(self._vault.has, owner)
+        return await to_thread(self._vault.has, owner)
 
     async def put(self, owner: Owner, new: AnyCredentials) -> None:
         """Store new credentials of a service and tenant."""
-        await asyncio.to_thread(self._vault.put, owner, new)
+        await to_thread(self._vault.put, owner, new)
 
     async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
         """Replace stale credentials, unless another caller has already replaced them."""
-        await asyncio.to_thread(self._vault.replace, owner, old, new)
+        await to_thread(self._vault.replace, owner, old, new)

@@ -9,12 +9,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.ports.credentials import AsyncCredentialProvider, CredentialProvider
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class AsyncAuditedCredentials(_AuditedProvider[AsyncCredentialProvider]):
     async def get(self, service: str, tenant: str | None, /) -> Any:
         """Return the current credentials; their first use is recorded beforehand."""
         if (service, tenant) not in self._uses.owners:
-            await asyncio.to_thread(partial(self._record, "use", service, tenant))
+            await to_thread(partial(self._record, "use", service, tenant))
             self._uses.add((service, tenant))
         return await self._provider.get(service, tenant)
 
@@ -104,10 +104,10 @@ class AsyncAuditedCredentials(_AuditedProvider[AsyncCredentialProvider]):
 
     async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
         """Renew stale credentials, after recording the renewal in the audit trail."""
-        await asyncio.to_thread(partial(self._record, "refresh", service, tenant))
+        await to_thread(partial(self._record, "refresh", service, tenant))
         return await self._provider.refresh(service, tenant, stale)
 
     async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
         """Store new credentials, after recording the change in the audit trail."""
-        await asyncio.to_thread(partial(self._record, "set", service, tenant))
+        await to_thread(partial(self._record, "set", service, tenant))
         await self._provider.rotate(service, tenant, new)

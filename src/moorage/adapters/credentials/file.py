@@ -18,7 +18,6 @@ secret = "a-password"
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -27,6 +26,7 @@ from pathlib import Path
 from stat import S_IMODE, S_IRWXO, S_IWGRP
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
+from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.adapters.credentials._read_only import AsyncReadOnlyProvider, ReadOnlyProvider, Source
 from moorage.domain.auth.credential_tables import read_credentials
 from moorage.errors import ConfigurationError, InvalidData, StorageUnavailable
@@ -122,7 +122,7 @@ class AsyncFileCredentialProvider(AsyncReadOnlyProvider):
         self._source = _File(path)
 
     async def _run(self, function: Callable[..., Any], *arguments: object) -> Any:
-        return await asyncio.to_thread(function, *arguments)
+        return await to_thread(function, *arguments)
 
 
 def _check_file(status: os.stat_result) -> Look:

@@ -12,7 +12,6 @@ or after a crash whoever locks the second file next, these letters are removed f
 
 from __future__ import annotations
 
-import asyncio
 import os
 from contextlib import ExitStack, contextmanager
 from os.path import samestat
@@ -20,6 +19,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import IO, TYPE_CHECKING, Literal
 
+from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.adapters.files.whole_files import WholeFile, keep_access
 from moorage.domain.pipelines.letter_lines import letter_of, line_of, lines_without
 from moorage.errors import ConfigurationError, LocalFailure, StorageUnavailable, UnsupportedByVendor
@@ -129,7 +129,7 @@ class DeadLetterFile:
         Raises:
             StorageUnavailable: the file cannot be written.
         """
-        await asyncio.to_thread(self._append, line_of(letter, token_hex(8)))
+        await to_thread(self._append, line_of(letter, token_hex(8)))
 
     def letters(self) -> list[tuple[str, DeadLetter]]:
         """Return all dead letters with their ids, the oldest first.
@@ -279,7 +279,7 @@ class DeadLetterSource:
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
         """Record on disk that the dead letters of these records have been processed."""
         done_ids = [self._ids[id(record)] for record in records]
-        await asyncio.to_thread(self._file.record_done, self._journal, done_ids)
+        await to_thread(self._file.record_done, self._journal, done_ids)
 
     async def release(self, _: Sequence[SinkRecord], /) -> None:
         """Do nothing, because released dead letters stay in the file."""
@@ -300,4 +300,4 @@ class DeadLetterSource:
 
     async def close(self) -> None:
         """Remove the processed letters, and allow other sources to replay the remaining letters."""
-        await asyncio.to_thread(self._replay.close)
+        await to_thread(self._replay.close)

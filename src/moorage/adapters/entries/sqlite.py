@@ -9,12 +9,12 @@ the wall clock have no effect. On systems that do not identify a boot it is the 
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from moorage.adapters.clocks.system import SystemClock
 from moorage.adapters.concurrency._closing import AsyncContextClosable
+from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.adapters.databases._sqlite_time import boot_id
 from moorage.adapters.databases._table_definition import TableDefinition, ddl_text
 from moorage.adapters.entries._verbs import AsyncHostEntryOperations, HostEntryOperations
@@ -26,6 +26,7 @@ from moorage.domain.entries.inbox import InboxEntry
 from moorage.domain.entries.outbox import OutboxEntry
 from moorage.domain.entries.queue import Entry
 from moorage.domain.entries.renewal import FILE_LEASE
+from moorage.errors import LocalFailure, StorageUnavailable
 
 if TYPE_CHECKING:
     import os
@@ -170,15 +171,18 @@ class _AsyncEntries(AsyncContextClosable, AsyncHostEntryOperations[E]):
         *,
         once: bool = False,  # noqa: ARG002 - nothing is repeated
     ) -> A:
-        return await asyncio.to_thread(self._store._run_transaction, work, timeout)  # noqa: SLF001 - its synchronous twin
+        try:
+            return await to_thread(self._store._run_transaction, work, timeout)  # noqa: SLF001 - its synchronous twin
+        except LocalFailure as refusal:
+            raise StorageUnavailable(refusal.message, remedy=refusal.remedy) from None
 
     async def migrate(self) -> None:
         """Create missing tables, and add missing columns and indexes."""
-        await asyncio.to_thread(self._store.migrate)
+        await to_thread(self._store.migrate)
 
     async def aclose(self) -> None:
         """Close idle connections now, and the others when they are given back."""
-        await asyncio.to_thread(self._store.close)
+        await to_thread(self._store.close)
 
 
 class SqliteInbox(_Entries[InboxEntry]):

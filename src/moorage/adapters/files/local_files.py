@@ -7,7 +7,6 @@ folder's lock, in every process.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import os
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import uuid4
 
 from moorage.adapters.concurrency.forking import ForkSafeLock
+from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.adapters.files._errors import mapping_errors, refusal
 from moorage.adapters.files.whole_files import WholeFile
 from moorage.domain.values.file_entry import OWN_FOLDER, FileEntry, names_of
@@ -370,6 +370,6 @@ class AsyncLocalFolder:
         operation = getattr(self._folder, name)
 
         async def in_thread(*arguments: Any) -> Any:
-            return await asyncio.to_thread(operation, *arguments)
+            return await to_thread(operation, *arguments)
 
         return in_thread

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from moorage.adapters.concurrency._closing import AsyncContextClosable
+from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.adapters.logs._table import LogSql, LogTable
 from moorage.adapters.logs.queue import LogQueue
 from moorage.adapters.tables._statements import table_name
@@ -157,27 +157,27 @@ class AsyncTableLog(AsyncContextClosable):
             StorageUnavailable: the database cannot store them now; they remain queued.
             ConfigurationError: the table does not exist.
         """
-        await asyncio.to_thread(self._log.flush)
+        await to_thread(self._log.flush)
 
     async def find(self, query: LogQuery, /) -> LogPage:
         """Return one page of the matching entries, newest first."""
-        return await asyncio.to_thread(self._log.find, query)
+        return await to_thread(self._log.find, query)
 
     async def summarise(self, query: LogQuery, /) -> LogSummary:
         """Return the counts and percentiles of all matching entries."""
-        return await asyncio.to_thread(self._log.summarise, query)
+        return await to_thread(self._log.summarise, query)
 
     async def remove(self, query: LogQuery, /) -> int:
         """Delete all matching entries, 1,000 per transaction, and return their number."""
-        return await asyncio.to_thread(self._log.remove, query)
+        return await to_thread(self._log.remove, query)
 
     async def migrate(self) -> None:
         """Create the log's table if it is missing."""
-        await asyncio.to_thread(self._log.migrate)
+        await to_thread(self._log.migrate)
 
     async def aclose(self) -> None:
         """Store the queued entries if the database is available, and close all connections."""
-        await asyncio.to_thread(self._log.close)
+        await to_thread(self._log.close)
 
 
 def statements_of(kind: str, prefix: str, schema: str | None = None) -> LogSql:

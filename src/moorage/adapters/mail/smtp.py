@@ -7,7 +7,6 @@ the result.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import smtplib
 import ssl
@@ -15,6 +14,7 @@ from base64 import b64encode
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.adapters.http.connections._wire import reason_of, resource_error
 from moorage.domain.auth.methods import OAuthCredentials
 from moorage.domain.auth.sent_values import SentCredentials
@@ -188,7 +188,7 @@ class AsyncSmtpTransport:
             dict[str, Any]: the server's `reply`, and the `refused` recipients, each with the
                 number, code and text of the refusal.
         """
-        return await asyncio.to_thread(self._sync_transport.deliver, credentials, envelope, message)
+        return await to_thread(self._sync_transport.deliver, credentials, envelope, message)
 
 
 def _log_in_with_password(server: smtplib.SMTP, name: str, password: str) -> None:

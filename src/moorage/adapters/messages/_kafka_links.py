@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import KafkaException
 
+from moorage.adapters.concurrency.pooled_threads import submit
 from moorage.adapters.messages._kafka_cluster import options_error
 from moorage.adapters.messages._kafka_producer import KafkaProducer
 
@@ -105,7 +106,7 @@ class AsyncKafkaLink(_KafkaLink):
     async def _in_thread(self, step: Callable[[], R]) -> R:
         """Run a blocking step in the link's thread; cancelling the caller purges its messages."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, step)
+            return await asyncio.wrap_future(submit(self._thread, step))
         except asyncio.CancelledError:
             self.close()
             raise

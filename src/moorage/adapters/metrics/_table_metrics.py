@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from moorage.adapters.concurrency._closing import AsyncContextClosable
+from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.adapters.metrics._table import MetricSql, MetricTable
 from moorage.adapters.metrics.recorder import FiguresRecorder
 from moorage.adapters.tables._statements import table_name
@@ -152,26 +152,26 @@ class AsyncTableMetrics(AsyncContextClosable):
             StorageUnavailable: the database cannot store them now; they remain in memory.
             ConfigurationError: the table does not exist.
         """
-        await asyncio.to_thread(self._metrics.flush)
+        await to_thread(self._metrics.flush)
 
     async def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
         """Return the metrics of all processes, sorted by start, service, operation and tenant."""
-        return await asyncio.to_thread(self._metrics.figures, query)
+        return await to_thread(self._metrics.figures, query)
 
     async def housekeep(self, now: datetime, /) -> int:
         """Merge old windows, delete expired ones, and return the number of rows removed.
 
         Each transaction changes a few hundred rows, and several processes may do it concurrently.
         """
-        return await asyncio.to_thread(self._metrics.housekeep, now)
+        return await to_thread(self._metrics.housekeep, now)
 
     async def migrate(self) -> None:
         """Create missing tables, and add missing columns and indexes."""
-        await asyncio.to_thread(self._metrics.migrate)
+        await to_thread(self._metrics.migrate)
 
     async def aclose(self) -> None:
         """Store the metrics if the database is available, and close all connections."""
-        await asyncio.to_thread(self._metrics.close)
+        await to_thread(self._metrics.close)
 
 
 def statements_of(kind: str, prefix: str, schema: str | None = None) -> MetricSql:

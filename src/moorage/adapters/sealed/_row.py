@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from moorage.adapters.concurrency.pooled_threads import to_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,19 +107,19 @@ class ThreadedRows:
         self._rows = rows
 
     async def find(self, about: bytes, /) -> bytes | None:
-        return await asyncio.to_thread(self._rows.find, about)
+        return await to_thread(self._rows.find, about)
 
     async def put(self, about: bytes, sealed: bytes, /) -> None:
-        await asyncio.to_thread(self._rows.put, about, sealed)
+        await to_thread(self._rows.put, about, sealed)
 
     async def swap(self, swaps: Sequence[TextReplacement], /) -> int:
-        return await asyncio.to_thread(self._rows.swap, swaps)
+        return await to_thread(self._rows.swap, swaps)
 
     async def page(self, after: bytes, size: int, /) -> Sequence[Row]:
-        return await asyncio.to_thread(self._rows.page, after, size)
+        return await to_thread(self._rows.page, after, size)
 
     async def drop(self, about: bytes, /) -> bool:
-        return await asyncio.to_thread(self._rows.drop, about)
+        return await to_thread(self._rows.drop, about)
 
     async def clear(self) -> int:
-        return await asyncio.to_thread(self._rows.clear)
+        return await to_thread(self._rows.clear)

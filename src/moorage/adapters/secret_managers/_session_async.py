@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from moorage.adapters.clocks.system import SystemClock
 from moorage.adapters.concurrency.locks_async import AsyncioLocks
+from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.adapters.secret_managers._session import HttpWire, Session, content_of
 from moorage.domain.values.durations import seconds
 
@@ -38,7 +38,7 @@ def session_async(
         return await locks.acquire("", holder, slots=1, queue=_UNLIMITED_QUEUE, timeout=timeout)
 
     async def read_secret(path: str) -> Secret | None:
-        return await asyncio.to_thread(content_of, path)
+        return await to_thread(content_of, path)
 
     timeout_seconds = seconds(timeout, "timeout")
     wire = HttpWire(

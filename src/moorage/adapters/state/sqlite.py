@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextClosable
 from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.pooled_threads import submit
 from moorage.adapters.databases._sqlite_file import DatabaseBusy
 from moorage.adapters.state import _sqlite_engine
 from moorage.adapters.state._posted_commands import MAX_POSTED, PostedCommands
 from moorage.adapters.state._sqlite_engine import Engine, WouldBlock, pauses, retry_until
 from moorage.domain.resilience.gate_commands import return_unclaimed
+from moorage.errors import LocalFailure, StorageUnavailable
 
 if TYPE_CHECKING:
     import os
@@ -194,8 +196,9 @@ class AsyncSqliteStorage(AsyncContextClosable):
                 self._return_grants(command, answer)
                 raise
         if engine.writes >= _sqlite_engine.MAINTENANCE_INTERVAL:
-            engine.writes = 0
-            self._pool().submit(engine.maintain)
+            with suppress(StorageUnavailable):  # the next command tries again
+                self._submit(engine.maintain)
+                engine.writes = 0
         return answer
 
     def post(self, command: Command[Any], /) -> None:
@@ -260,7 +263,7 @@ class AsyncSqliteStorage(AsyncContextClosable):
         """Run a command in a thread; if the caller stops waiting, give back the granted tokens."""
         from asyncio import CancelledError, wrap_future  # noqa: PLC0415 - synchronous programs do not need asyncio
 
-        running_future = self._pool().submit(self._engine.retry, command, until)
+        running_future = self._submit(partial(self._engine.retry, command, until))
         try:
             return await wrap_future(running_future)
         except CancelledError:
@@ -272,9 +275,15 @@ class AsyncSqliteStorage(AsyncContextClosable):
             self._return_grants(command, ended.result())
 
     async def _in_thread(self, function: Callable[[], Result]) -> Result:
-        from asyncio import get_running_loop  # noqa: PLC0415 - synchronous programs do not need asyncio
+        from asyncio import wrap_future  # noqa: PLC0415 - synchronous programs do not need asyncio
 
-        return await get_running_loop().run_in_executor(self._pool(), function)
+        return await wrap_future(self._submit(function))
+
+    def _submit(self, function: Callable[[], Result]) -> Future[Result]:
+        try:
+            return submit(self._pool(), function)
+        except LocalFailure as refusal:
+            raise StorageUnavailable(refusal.message, remedy=refusal.remedy) from None
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._threads is None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.adapters.http_operations.soap.wsdl import Wsdl
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ async def load_async(
     """Load the WSDL from a file or from the service, and parse it in a thread."""
     if settings.wsdl_file is not None:
         read = partial(Wsdl.from_file, settings.wsdl_file, copies=settings.copies)
-        return await asyncio.to_thread(read)
+        return await to_thread(read)
     return await Wsdl.afetch(
         performer, service, settings.wsdl, copies=settings.copies, timeout=timeout
     )
