@@ -15,7 +15,7 @@ from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.errors import ConnectionFailed
-from moorage.testing.sandboxes.base import Lost, SandboxRequest
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost, SandboxRequest
 from moorage.testing.sandboxes.storage.s3 import S3Sandbox
 from moorage.vendor_sdk import read_xml
 from tests.storage.labs import over_socket, sandbox
@@ -319,3 +319,24 @@ def test_closing_removes_the_objects() -> None:
     new_sandbox.close()
     new_sandbox.close()
     assert not new_sandbox.folder.exists()
+
+
+def test_altered_answer_is_altered(s3_sandbox: S3Sandbox) -> None:
+    """A sandbox of storage alters a response after the request had its effect."""
+    s3_sandbox.fail(AlteredAnswer(lambda response: response.evolve(status=599)))
+
+    assert 599 == send_signed(s3_sandbox, Request.put("/a.txt", body=b"hello")).status
+    assert b"hello" == send_signed(s3_sandbox, Request.get("/a.txt")).body
+
+
+def test_bodies_that_no_object_has_are_removed(s3_sandbox: S3Sandbox) -> None:
+    """The sandbox keeps a file for each object, and none for reads, refusals and faults."""
+    s3_sandbox.fail(Response(503), ConnectionFailed("Gone."))
+    send_signed(s3_sandbox, Request.put("/a.txt", body=b"hello"))
+    with pytest.raises(ConnectionFailed):
+        send_signed(s3_sandbox, Request.put("/a.txt", body=b"hello"))
+    send_signed(s3_sandbox, Request.put("/a.txt", body=b"hello"), secret="wrong")
+    send_signed(s3_sandbox, Request.put("/a.txt", body=b"hello"))
+    send_signed(s3_sandbox, Request.get("/a.txt"))
+
+    assert [b"hello"] == [path.read_bytes() for path in s3_sandbox.folder.iterdir()]

@@ -322,8 +322,10 @@ def test_content_type_must_match() -> None:
         ("Basic dXNlcjpwYTpzcw==", [["user", "pa:ss"], None]),
         ("Bearer token", [None, "token"]),
         (None, [None, None]),
+        ("Basic /w==", [None, None]),
+        ("Basic !", [None, None]),
     ],
-    ids=["basic", "bearer", "none"],
+    ids=["basic", "bearer", "none", "bytes", "not base64"],
 )
 def test_caller_of_a_request(header: str | None, messages: list[object]) -> None:
     """A sandbox reads the caller's name from the Authorization header."""
@@ -344,6 +346,99 @@ def test_planned_faults_of_sandbox_come_once() -> None:
         calls.call("shelf", put_request("b"))
 
     assert ["a", "b"] == sandbox.things
+
+
+class InterruptedSandbox(Sandbox):
+    """A sandbox at which another request arrives while the first one is being received."""
+
+    hosts = ("busy.example",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow_count = 0
+        self.requests = InterruptedRequests(self)
+
+    def routes(self) -> Routes:
+        """Return the routes of the sandbox."""
+        return {"GET /": lambda _: reply("Done.")}
+
+    def ask(self) -> None:
+        """Send a request with a time limit, and count it if its response is too slow."""
+        client = SandboxHttpClient(self)
+        try:
+            client.send(Request.get("/"), "https://busy.example/", Timeouts(total=1.0))
+        except AttemptTimeout:
+            self.slow_count += 1
+
+
+class InterruptedRequests(list[SandboxRequest]):
+    """A list of requests; before the first one is listed, another request is sent."""
+
+    def __init__(self, sandbox: InterruptedSandbox) -> None:
+        super().__init__()
+        self._sandbox = sandbox
+        self._is_interrupted = False
+
+    def append(self, request: SandboxRequest) -> None:
+        """Append a request."""
+        if not self._is_interrupted:
+            self._is_interrupted = True
+            self._sandbox.ask()
+        super().append(request)
+
+
+def test_slow_fault_delays_one_of_two_concurrent_requests() -> None:
+    """If another request takes the slow fault first, only that request is delayed."""
+    sandbox = InterruptedSandbox()
+    sandbox.fail(SlowAnswer(9.0))
+    sandbox.ask()
+
+    assert (1, 2) == (sandbox.slow_count, len(sandbox.requests))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("price"),
+        TypeError("unhashable"),
+        ValueError("not a number"),
+        AttributeError("get"),
+        ZeroDivisionError(),
+        RecursionError(),
+        InvalidData("No amount.", field="amount"),
+    ],
+    ids=repr,
+)
+def test_request_that_cannot_be_read_is_refused(error: Exception) -> None:
+    """A sandbox refuses a request that its handler cannot read, as a vendor does."""
+
+    class ReadingSandbox(Sandbox):
+        def routes(self) -> Routes:
+            return {"GET /": self._read}
+
+        def _read(self, _: SandboxRequest) -> Response:
+            raise error
+
+    response = ReadingSandbox().answer(SandboxRequest("GET", "", "/", (), Headers(), b""))
+    assert (400, True) == (response.status, type(error).__name__ in response.json()["message"])
+
+
+@pytest.mark.parametrize(
+    "path, kind, body",
+    [
+        ("/objects", "application/json", b"[" * 100_000),
+        ("/objects", "application/json", b'{"price": NaN}'),
+        ("/objects", "application/json", b"\xff\xfe"),
+        ("/things", "application/x-www-form-urlencoded", b"name=\xff"),
+    ],
+    ids=["deep", "nan", "bytes", "form"],
+)
+def test_body_that_cannot_be_decoded_is_refused(path: str, kind: str, body: bytes) -> None:
+    """A sandbox refuses JSON that is nested too deeply or has NaN, and text that is not UTF-8."""
+    headers = Headers({"Content-Type": kind})
+    request = SandboxRequest("POST", "shelf.example", path, (), headers, body)
+
+    assert 400 == NamedThingsSandbox().answer(request).status
 
 
 def test_answers_may_be_slow() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from base64 import b64decode
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -13,7 +14,16 @@ from functools import cached_property
 from http.client import HTTPConnection, HTTPSConnection
 from threading import RLock
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, dataclass_transform
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    NoReturn,
+    TypeAlias,
+    TypeVar,
+    dataclass_transform,
+)
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import attrs
@@ -51,6 +61,18 @@ _JSON_TYPES: Final = frozenset(
 )
 
 
+UNREADABLE: Final = (
+    ArithmeticError,
+    AttributeError,
+    InvalidData,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""The errors of a handler whose request has a value of a wrong type or format, or lacks one."""
+
+
 def no_fields() -> dict[str, str]:
     """Return an empty dict of headers."""
     return {}
@@ -82,7 +104,10 @@ class SandboxRequest:
         kind = (self.headers.get("content-type") or "").partition(";")[0]
         if self.body and kind != "application/x-www-form-urlencoded":
             raise Refusal(Response(415, body=b"This is no form."))
-        return tuple(parse_qsl(self.body.decode(), keep_blank_values=True))
+        try:
+            return tuple(parse_qsl(self.body.decode(), keep_blank_values=True))
+        except UnicodeDecodeError:
+            raise Refusal(Response(400, body=b"This form is not in UTF-8.")) from None
 
     def json(self) -> Any:
         """The value of a JSON body; the request's content type must be JSON."""
@@ -90,16 +115,19 @@ class SandboxRequest:
         if kind not in _JSON_TYPES:
             raise Refusal(Response(415, body=b"This is not JSON."))
         try:
-            return json.loads(self.body)
-        except ValueError:
+            return json.loads(self.body, parse_constant=_refuse_constant)
+        except (RecursionError, ValueError):
             raise Refusal(Response(400, body=b"This is not JSON.")) from None
 
     def basic(self) -> tuple[str, str] | None:
-        """The user and password of the request's basic authentication, if any."""
+        """The user and password of the request's basic authentication, if any can be read."""
         scheme, _, text = (self.headers.get("authorization") or "").partition(" ")
         if scheme.lower() != "basic":
             return None
-        user, _, password = b64decode(text).decode().partition(":")
+        try:
+            user, _, password = b64decode(text, validate=True).decode().partition(":")
+        except ValueError:
+            return None
         return user, password
 
     def bearer(self) -> str | None:
@@ -180,6 +208,15 @@ def first_problem(problems: Mapping[_Problem, object]) -> _Problem | None:
     return next((problem for problem, applies in problems.items() if applies), None)
 
 
+def unreadable_problem(error: Exception) -> str:
+    """Return a description of an error in `UNREADABLE`."""
+    return f"The request cannot be read ({type(error).__name__}: {error})."
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
 def moment(at: datetime | None) -> datetime:
     """Return a time in UTC; by default the current time."""
     return (at or datetime.now(UTC)).astimezone(UTC)
@@ -203,6 +240,9 @@ class Replays:
         longest: number of characters that a key may have, for `once`.
         invalid: makes the error response to a key that is empty or too long, for `once`; if None,
             every key is accepted.
+        memory: seconds for which the vendor remembers a key at least; afterwards the sandbox
+            executes a request with the key again. None if the vendor never forgets.
+        now: returns the time, in seconds since 1970.
     """
 
     conflict: Callable[[], Refusal] | None = None
@@ -212,7 +252,11 @@ class Replays:
     by_path: bool = False
     longest: int = 255
     invalid: Callable[[], Refusal] | None = None
-    _responses: dict[Hashable, tuple[object, Response]] = attrs.field(factory=dict, init=False)
+    memory: float | None = None
+    now: Callable[[], float] = time.time
+    _responses: dict[Hashable, tuple[object, Response, float]] = attrs.field(
+        factory=dict, init=False
+    )
 
     def respond(self, key: Hashable, content: object, execute: Callable[[], Response]) -> Response:
         """Return an idempotency key's stored response, or execute the request and store it.
@@ -223,8 +267,10 @@ class Replays:
                 with the key.
             execute: executes the request.
         """
-        if key in self._responses:
-            earlier_content, response = self._responses[key]
+        now = self.now()
+        earlier_content, response, stored_at = self._responses.get(key, (None, None, now))
+        is_forgotten = self.memory is not None and now >= stored_at + self.memory
+        if response is not None and not is_forgotten:
             if self.conflict is not None and earlier_content != content:
                 raise self.conflict()
             return response.evolve(headers={**dict(response.headers), **self.headers})
@@ -234,7 +280,7 @@ class Replays:
             response = refusal.response
             if not self.refusals(response):
                 raise
-        self._responses[key] = content, response
+        self._responses[key] = content, response, now
         return response
 
     def once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
@@ -337,6 +383,14 @@ class Sandbox:
         """Return the response to a request that matches no route."""
         return reply({"message": f"There is no {request.method} {request.path}."}, 404)
 
+    def unreadable(self, problem: str) -> Response:
+        """Return the response to a request that lacks a value or has one of a wrong type.
+
+        Args:
+            problem: a description of the problem.
+        """
+        return reply({"message": problem}, 400)
+
     def number(self) -> int:
         """Return a number that is new in this sandbox."""
         self._count += 1
@@ -394,17 +448,23 @@ class Sandbox:
 
     def answer(self, request: SandboxRequest) -> Response:
         """Execute a request like the vendor."""
+        return self.delayed_answer(request)[0]
+
+    def delayed_answer(self, request: SandboxRequest) -> tuple[Response, float]:
+        """Execute a request like the vendor; return the response and its delay in seconds."""
         with self._lock:
             self.requests.append(request)
             planned = self._next.popleft() if self._next else None
             if isinstance(planned, Response):
-                return planned
+                return planned, 0.0
             if isinstance(planned, ConnectorError):
                 raise planned
             response = self._route_request(request)
             if isinstance(planned, Lost):
                 raise ConnectionFailed("The answer was lost.")
-            return planned.change(response) if isinstance(planned, AlteredAnswer) else response
+            if isinstance(planned, AlteredAnswer):
+                return planned.change(response), 0.0
+            return response, planned.seconds if isinstance(planned, SlowAnswer) else 0.0
 
     def at(self, path: str) -> Sandbox:
         """Return the sandbox for a path: a sandbox from `mounts`, or this one."""
@@ -415,12 +475,6 @@ class Sandbox:
         line = f"{method} {path}"
         table = self.at(path)._table  # noqa: SLF001 - one of our own
         return next((route for route, pattern, _ in table if pattern.fullmatch(line)), None)
-
-    def delay(self) -> float:
-        """Return the seconds by which the next response is delayed."""
-        with self._lock:
-            planned = self._next[0] if self._next else None
-            return planned.seconds if isinstance(planned, SlowAnswer) else 0.0
 
     def _route_request(self, request: SandboxRequest) -> Response:
         line = f"{request.method} {request.path}"
@@ -434,6 +488,8 @@ class Sandbox:
             return self.unknown(request)
         except Refusal as refusal:
             return refusal.response
+        except UNREADABLE as error:
+            return self.unreadable(unreadable_problem(error))
 
     @contextmanager
     def serving(self) -> Generator[VendorServer]:
@@ -453,10 +509,8 @@ class Sandbox:
             received.headers,
             received.body,
         )
-        part = self.at(url.path)
-        delay = part.delay()
         try:
-            response = part.answer(request)
+            response, delay = self.at(url.path).delayed_answer(request)
         except ConnectorError:
             return Behaviour(raw=b"", then="close")
         return Behaviour(response.status, response.headers.pairs, response.body, delay=delay)
@@ -509,9 +563,7 @@ class _Clients:
             request.headers,
             as_bytes(request),
         )
-        sandbox = sandbox.at(parts.path)
-        delay = sandbox.delay()
-        response = sandbox.answer(received_request)
+        response, delay = sandbox.at(parts.path).delayed_answer(received_request)
         if timeouts.total is not None and delay > timeouts.total:
             raise AttemptTimeout("The answer took longer than the time limit of the attempt.")
         return response.evolve(url=url)
@@ -567,6 +619,7 @@ def _pattern(route: str) -> str:
 
 
 __all__ = [
+    "UNREADABLE",
     "AsyncSandboxHttpClient",
     "Lost",
     "Notice",
@@ -583,4 +636,5 @@ __all__ = [
     "refusal",
     "reply",
     "state_field",
+    "unreadable_problem",
 ]

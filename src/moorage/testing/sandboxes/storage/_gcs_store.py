@@ -48,7 +48,7 @@ class Body:
             self._md5.update(piece)
             self._crc32c.update(piece)
         spool.close()
-        self.pieces.append(Piece(spool.path, spool.size))
+        self.pieces.append(spool.piece())
         self.size += spool.size
 
     @property

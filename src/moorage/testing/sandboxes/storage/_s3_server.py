@@ -69,9 +69,8 @@ class _Handler(BaseHTTPRequestHandler):
             Headers(self.headers.items()),
             b"",
         )
-        delay = sandbox.delay()
         try:
-            reply = sandbox.handle(request, spool)
+            reply, delay = sandbox.handle(request, spool)
         except ConnectorError:
             self.close_connection = True
             return

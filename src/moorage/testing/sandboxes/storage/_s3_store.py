@@ -18,12 +18,25 @@ if TYPE_CHECKING:
 PIECE: Final = 262_144
 
 
+@attrs.frozen
+class Piece:
+    """A file on disk with a part of an object's bytes."""
+
+    path: Path
+    size: int
+
+
 class Spool:
-    """A received body, stored on disk."""
+    """A received body, stored on disk.
+
+    Attributes:
+        is_stored: True if an object or part has the body, so that the file must stay.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / uuid4().hex
         self.size = 0
+        self.is_stored = False
         self._file = self.path.open("wb")
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha1 = hashlib.sha1(usedforsecurity=False)
@@ -48,6 +61,11 @@ class Spool:
         self.close()
         self.path.unlink(missing_ok=True)
 
+    def piece(self) -> Piece:
+        """Return the body as a piece of an object, which keeps the file."""
+        self.is_stored = True
+        return Piece(self.path, self.size)
+
     @property
     def digests(self) -> dict[str, bytes]:
         """The checksums of the body, by algorithm."""
@@ -61,14 +79,6 @@ class Spool:
     def content(self) -> bytes:
         """Return the whole body as bytes."""
         return self.path.read_bytes()
-
-
-@attrs.frozen
-class Piece:
-    """A file on disk with a part of an object's bytes."""
-
-    path: Path
-    size: int
 
 
 @attrs.frozen(kw_only=True)

@@ -22,7 +22,6 @@ from moorage.testing.sandboxes.storage._s3_documents import (
     yes_or_no,
 )
 from moorage.testing.sandboxes.storage._s3_store import (
-    Piece,
     Spool,
     StoredContent,
     StoredPart,
@@ -112,7 +111,7 @@ class UploadSandbox(SpoolingSandbox):
             )
         checksum = spool.digests[upload.algorithm] if upload.algorithm else None
         part = StoredPart(
-            piece=Piece(spool.path, spool.size),
+            piece=spool.piece(),
             md5=spool.digests["md5"],
             checksum=checksum,
             modified=self._now(),

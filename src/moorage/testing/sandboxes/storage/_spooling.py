@@ -15,7 +15,16 @@ import attrs
 
 from moorage.domain.http.requests import Response
 from moorage.errors import ConnectionFailed, ConnectorError
-from moorage.testing.sandboxes.base import Lost, Sandbox, state_field
+from moorage.testing.sandboxes.base import (
+    UNREADABLE,
+    AlteredAnswer,
+    Lost,
+    Refusal,
+    Sandbox,
+    SlowAnswer,
+    state_field,
+    unreadable_problem,
+)
 from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer, Reply
 from moorage.testing.sandboxes.storage._s3_server import S3Server
 from moorage.testing.sandboxes.storage._s3_store import Spool
@@ -29,7 +38,13 @@ _SMALL: Final = 65_536
 
 
 class SpoolingSandbox(Sandbox):
-    """The base of storage sandboxes; subclasses execute requests and format errors."""
+    """The base of storage sandboxes; subclasses execute requests and format errors.
+
+    Attributes:
+        unreadable_code: the code of the error response to a request that cannot be read.
+    """
+
+    unreadable_code = "InvalidArgument"
 
     folder: Path = state_field(lambda: Path(mkdtemp(prefix="moorage-storage-")))
     _cuts: deque[tuple[str, int]] = state_field(deque)
@@ -78,32 +93,53 @@ class SpoolingSandbox(Sandbox):
         with S3Server(self) as server:
             yield server
 
-    def answer(self, request: SandboxRequest) -> Response:
-        """Execute a request with its body in memory, and return the response."""
+    def delayed_answer(self, request: SandboxRequest) -> tuple[Response, float]:
+        """Execute a request with its body in memory; return the response and its delay."""
         spool = Spool(self.folder)
         spool.write(request.body)
         spool.close()
-        reply = self.handle(attrs.evolve(request, body=b""), spool)
+        reply, delay = self.handle(attrs.evolve(request, body=b""), spool)
         body = b"" if request.method == "HEAD" else b"".join(reply.chunks())
-        fields = {"Content-Length": str(reply.length), **reply.headers}
-        return Response(reply.status, fields, body)
+        return _response(reply, body), delay
 
-    def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
-        """Execute a request with its body on disk."""
+    def handle(self, request: SandboxRequest, spool: Spool) -> tuple[Reply, float]:
+        """Execute a request with its body on disk; return the response and its delay."""
         with self._lock:
             small_bytes = spool.content() if spool.size <= _SMALL else b""
             self.requests.append(attrs.evolve(request, body=small_bytes))
-            planned_response = self._next.popleft() if self._next else None
-            if isinstance(planned_response, Response):
-                return Reply(
-                    planned_response.status, dict(planned_response.headers), planned_response.body
-                )
-            if isinstance(planned_response, ConnectorError):
-                raise planned_response
+            planned = self._next.popleft() if self._next else None
             try:
-                reply = self.done(request, spool)
-            except ErrorAnswer as refusal:
-                reply = self.refused(refusal)
-            if isinstance(planned_response, Lost):
+                if isinstance(planned, ConnectorError):
+                    raise planned
+                if isinstance(planned, Response):
+                    return _reply(planned), 0.0
+                reply = self._execute(request, spool)
+            finally:
+                if not spool.is_stored:
+                    spool.drop()
+            if isinstance(planned, Lost):
                 raise ConnectionFailed("The answer was lost.")
-            return reply
+            if isinstance(planned, AlteredAnswer):
+                response = _response(reply, b"".join(reply.chunks()))
+                return _reply(planned.change(response)), 0.0
+            return reply, planned.seconds if isinstance(planned, SlowAnswer) else 0.0
+
+    def _execute(self, request: SandboxRequest, spool: Spool) -> Reply:
+        try:
+            return self.done(request, spool)
+        except ErrorAnswer as refusal:
+            return self.refused(refusal)
+        except Refusal as refusal:
+            return _reply(refusal.response)
+        except UNREADABLE as error:
+            problem = unreadable_problem(error)
+            return self.refused(ErrorAnswer(self.unreadable_code, 400, problem))
+
+
+def _response(reply: Reply, body: bytes) -> Response:
+    fields = {"Content-Length": str(reply.length), **reply.headers}
+    return Response(reply.status, fields, body)
+
+
+def _reply(response: Response) -> Reply:
+    return Reply(response.status, dict(response.headers), response.body)

@@ -57,7 +57,6 @@ from moorage.testing.sandboxes.storage._azure_documents import (
 from moorage.testing.sandboxes.storage._containers import Containers
 from moorage.testing.sandboxes.storage._listing import page_of
 from moorage.testing.sandboxes.storage._s3_documents import ErrorAnswer, Reply, tag
-from moorage.testing.sandboxes.storage._s3_store import Piece
 from moorage.testing.sandboxes.storage._spooling import SpoolingSandbox
 from moorage.testing.sandboxes.tokens import TokenEndpoint
 
@@ -66,7 +65,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moorage.testing.sandboxes.base import SandboxRequest
-    from moorage.testing.sandboxes.storage._s3_store import Spool
+    from moorage.testing.sandboxes.storage._s3_store import Piece, Spool
 
 _MAGIC: Final = {
     "magic/server-busy": ("ServerBusy", 503, "The server is busy."),
@@ -98,6 +97,8 @@ class AzureBlobSandbox(SpoolingSandbox):
         token_endpoint: the endpoint that grants access tokens.
         looks: number of look-ups to which a new copy is reported as pending.
     """
+
+    unreadable_code = "InvalidInput"
 
     def __init__(
         self,
@@ -261,7 +262,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         blob = Blob(
             etag=etag,
             version=version,
-            pieces=(Piece(spool.path, spool.size),),
+            pieces=(spool.piece(),),
             checksum=None,
             headers={**headers, **metadata(request), **stored_headers(request)},
             modified=self._now(),
@@ -364,7 +365,7 @@ class AzureBlobSandbox(SpoolingSandbox):
             raise invalid_value("Content-Length", "0")
         md5 = check_md5(request, spool)
         self.blocks[key] = [block for block in pending_blocks if block.name != name]
-        self.blocks[key].append(Block(name, Piece(spool.path, spool.size)))
+        self.blocks[key].append(Block(name, spool.piece()))
         return Reply(201, {"Content-MD5": md5})
 
     def _list_blocks(self, _: SandboxRequest, key: str, query: dict[str, str], __: Spool) -> Reply:

@@ -97,6 +97,8 @@ class GcsSandbox(SpoolingSandbox):
         tokens: the endpoint that grants access tokens.
     """
 
+    unreadable_code = "invalid"
+
     def __init__(
         self,
         bucket: str = "sandbox-bucket",
@@ -139,13 +141,15 @@ class GcsSandbox(SpoolingSandbox):
 
     # --- requests ----------------------------------------------------------
 
-    def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
-        """Execute a request with its body on disk."""
+    def handle(self, request: SandboxRequest, spool: Spool) -> tuple[Reply, float]:
+        """Execute a request with its body on disk; return the response and its delay."""
         mounted = self.at(request.path)
         if mounted is self:
             return super().handle(request, spool)
-        response = mounted.answer(attrs.evolve(request, body=spool.content()))
-        return Reply(response.status, dict(response.headers), response.body)
+        body = spool.content()
+        spool.drop()
+        response, delay = mounted.delayed_answer(attrs.evolve(request, body=body))
+        return Reply(response.status, dict(response.headers), response.body), delay
 
     def refused(self, no: ErrorAnswer) -> Reply:
         """Return an error response in the vendor's format."""

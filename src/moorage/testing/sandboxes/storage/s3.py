@@ -49,7 +49,7 @@ from moorage.testing.sandboxes.storage._s3_documents import (
     yes_or_no,
 )
 from moorage.testing.sandboxes.storage._s3_forms import read_form
-from moorage.testing.sandboxes.storage._s3_store import Piece, Spool, StoredContent
+from moorage.testing.sandboxes.storage._s3_store import Spool, StoredContent
 from moorage.testing.sandboxes.storage._s3_uploads import UploadSandbox
 
 if TYPE_CHECKING:
@@ -297,7 +297,7 @@ class S3Sandbox(UploadSandbox):
         self._may_put(request, key)
         sums = sums_of(request)
         stored_object = StoredContent(
-            pieces=(Piece(spool.path, spool.size),),
+            pieces=(spool.piece(),),
             etag=spool.digests["md5"].hex(),
             checksum=sums[0] if sums else None,
             headers=stored_headers(request),
@@ -402,7 +402,7 @@ class S3Sandbox(UploadSandbox):
         uploaded_spool.write(data)
         uploaded_spool.close()
         stored_object = StoredContent(
-            pieces=(Piece(uploaded_spool.path, uploaded_spool.size),),
+            pieces=(uploaded_spool.piece(),),
             etag=uploaded_spool.digests["md5"].hex(),
             checksum=None,
             headers={"content-type": fields.get("content-type", "binary/octet-stream")},
