@@ -175,3 +175,16 @@ def test_subscription_with_impossible_dates_or_changes_is_refused() -> None:
     assert 3 == client.send(request, url, Timeouts()).json()["quantity"]
     cancelled_later = answer_of(sandbox, "POST", f"{path}/cancel", {"cancel_at_cycle_end": True})
     assert "active" == cancelled_later.json()["status"]
+
+
+def test_settlement_has_each_payment_once() -> None:
+    """A later settlement pays out what no earlier one did, less what was refunded since."""
+    sandbox = RazorpaySandbox()
+    first = paid_order(sandbox, capture=True)
+    amounts = [sandbox.settle_balance()["amount"]]
+    paid_order(sandbox, capture=True)
+    answer_of(sandbox, "POST", f"/v1/payments/{first['id']}/refund", {"amount": 100})
+    paid_order(sandbox, capture=True)
+    amounts.append(sandbox.settle_balance()["amount"])
+
+    assert [100, 100] == amounts

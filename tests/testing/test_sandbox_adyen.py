@@ -396,3 +396,25 @@ def test_events_of_a_payment() -> None:
         item["additionalData"]["disputeStatus"],
     )
     assert client.sandbox.webhook_url == notice.url
+
+
+def test_removed_card_of_a_shopper_cannot_be_charged() -> None:
+    """Adyen charges a stored card for its shopper only, and no longer after its removal."""
+    client = Client()
+    stored = client.post(
+        "/storedPaymentMethods",
+        {
+            "merchantAccount": "SandboxMerchant",
+            "paymentMethod": {"type": "scheme", "holderName": "APPROVED"},
+            "recurringProcessingModel": "CardOnFile",
+            "shopperReference": "buyer-1",
+        },
+    )[1]
+    payment = {**PAYMENT, "paymentMethod": {"storedPaymentMethodId": stored["id"]}}
+    other_shopper = client.post("/payments", {**payment, "shopperReference": "buyer-2"})
+    own_payment = client.post("/payments", {**payment, "shopperReference": "buyer-1"})
+    del client.sandbox.stored[stored["id"]]
+    late_payment = client.post("/payments", {**payment, "shopperReference": "buyer-1"})
+
+    assert [(422, "803"), (422, "803")] == [code(other_shopper), code(late_payment)]
+    assert "Authorised" == own_payment[1]["resultCode"]

@@ -30,6 +30,10 @@ class Client:
 
     def __init__(self) -> None:
         self.sandbox = PayPalSandbox()
+        self.authorize()
+
+    def authorize(self) -> None:
+        """Get an access token."""
         form = b"grant_type=client_credentials"
         fields = {
             "Authorization": "Basic cGF5cGFsLWNsaWVudDpwYXlwYWwtc2FuZGJveC1zZWNyZXQ=",
@@ -197,6 +201,61 @@ def test_captures_that_are_refused(client: Client) -> None:
     client.post(f"{other_path}/void")
     late_capture = client.post(f"{other_path}/capture")
     assert (422, "AUTHORIZATION_VOIDED") == issue(late_capture)
+
+
+def test_denied_or_expired_authorisation_cannot_be_captured(client: Client) -> None:
+    """PayPal captures no authorisation that was denied, or whose 29 days have passed."""
+    now = client.sandbox.now()
+    client.sandbox.now = lambda: now
+    path = client.new_authorization_path()
+    order = {**ORDER, "payment_source": {"card": {"vault_id": "declined-5120"}}}
+    denied_order = client.post("/v2/checkout/orders", order, key="denied")[1]
+    [denied] = denied_order["purchase_units"][0]["payments"]["authorizations"]
+    denied_path = f"/v2/payments/authorizations/{denied['id']}"
+    assert (422, "AUTHORIZATION_DENIED") == issue(client.post(f"{denied_path}/capture"))
+
+    now += 29 * 86_400
+    assert (422, "AUTHORIZATION_EXPIRED") == issue(client.post(f"{path}/capture"))
+
+
+def test_declined_or_disputed_captures_are_refundable_within_limits(client: Client) -> None:
+    """PayPal refunds no declined capture, and during a dispute a capture only as a whole."""
+    order = {
+        **ORDER,
+        "intent": "CAPTURE",
+        "payment_source": {"card": {"vault_id": "declined-5120"}},
+    }
+    declined_order = client.post("/v2/checkout/orders", order, key="declined")[1]
+    [declined] = declined_order["purchase_units"][0]["payments"]["captures"]
+    refused_refund = client.post(f"/v2/payments/captures/{declined['id']}/refund")
+    assert (422, "REFUND_NOT_ALLOWED") == issue(refused_refund)
+
+    path = client.new_capture_path()
+    client.sandbox.dispute(path.rpartition("/")[2])
+    partial_refund = client.post(f"{path}/refund", euros("1.00"))
+    assert (422, "TRANSACTION_DISPUTED") == issue(partial_refund)
+    assert 201 == client.post(f"{path}/refund")[0]
+
+
+def test_keys_are_remembered_for_hours_or_days() -> None:
+    """PayPal remembers the key of an order for six hours, and of a payment for 45 days."""
+    client = Client()
+    start = client.sandbox.now()
+    now = start
+    client.sandbox = PayPalSandbox(now=lambda: now)
+    client.authorize()
+    orders: list[str] = []
+    for later in (0.0, 6 * 3_600.0 - 1, 6 * 3_600.0):
+        now = start + later
+        orders.append(client.post("/v2/checkout/orders", ORDER, key="k")[1]["id"])
+    assert orders[0] == orders[1] != orders[2]
+
+    path, now = client.new_capture_path(), start
+    refunds: list[str] = []
+    for later in (0.0, 45 * 86_400.0 - 1, 45 * 86_400.0):
+        now = start + later
+        refunds.append(client.post(f"{path}/refund", euros("1.00"), key="r")[1]["id"])
+    assert refunds[0] == refunds[1] != refunds[2]
 
 
 def test_refunds_that_are_refused(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -218,3 +219,176 @@ def test_stripe_sandbox_serves_any_client() -> None:
         answer = manager.call("stripe", Request.get(AT, headers=headers))
 
     assert {"object": "list", "data": [], "has_more": False, "url": AT} == answer.json()
+
+
+SUBSCRIPTION = {
+    "customer": "cus_1",
+    "default_payment_method": "pm_card_visa",
+    "items[0][price_data][currency]": "eur",
+    "items[0][price_data][recurring][interval]": "month",
+    "items[0][price_data][unit_amount]": "990",
+}
+
+
+def new_subscription(caller: Caller, **fields: str) -> dict[str, Any]:
+    """Create a subscription, and return it."""
+    product = caller.post("/v1/products", {"name": "Tea"}).json()["id"]
+    form = {**SUBSCRIPTION, "items[0][price_data][product]": product, **fields}
+    response = caller.post("/v1/subscriptions", form)
+    assert 200 == response.status
+    body: dict[str, Any] = response.json()
+    return body
+
+
+@pytest.mark.parametrize(
+    "path, form, part",
+    [
+        (AT, {**USUAL, "currency": "eux"}, "Invalid currency"),
+        (AT, {**USUAL, "capture_method": "manuel"}, "Invalid capture_method"),
+        ("/v1/transfers", {"amount": "5", "destination": "acct_1"}, "Invalid currency"),
+    ],
+    ids=["currency", "capture method", "transfer"],
+)
+def test_misspelt_words_are_refused(
+    caller: Caller, path: str, form: dict[str, str], part: str
+) -> None:
+    """A misspelt currency or time of capture is refused, so that nothing is captured by it."""
+    assert part in caller.refusal_of(path, form)["message"]
+
+
+def test_capture_method_of_a_confirmation_counts(caller: Caller) -> None:
+    """An intent that is confirmed for a manual capture is not captured."""
+    intent = caller.post(AT, {**USUAL, "payment_method": "pm_card_visa"}).json()
+    confirmed = caller.post(f"{AT}/{intent['id']}/confirm", {"capture_method": "manual"}).json()
+
+    assert "requires_capture" == confirmed["status"]
+
+
+def test_reason_of_a_cancellation_is_checked(caller: Caller) -> None:
+    """Stripe refuses a cancellation with an unknown reason, and the intent stays."""
+    intent = caller.new_intent(capture_method="manual")
+    path = f"{AT}/{intent['id']}/cancel"
+    error = caller.refusal_of(path, {"cancellation_reason": "mood"})
+
+    assert "cancellation_reason" == error["param"]
+    assert 200 == caller.post(path, {"cancellation_reason": "abandoned"}).status
+
+
+def test_disputed_charge_cannot_be_refunded(caller: Caller) -> None:
+    """A disputed charge is refundable only after the dispute is won, or during an inquiry."""
+    form = {"payment_intent": caller.new_intent()["id"]}
+    dispute = caller.sandbox.dispute(form["payment_intent"])
+    assert "charge_disputed" == caller.refusal_of("/v1/refunds", form)["code"]
+    caller.sandbox.close_dispute(dispute, "won")
+    assert 200 == caller.post("/v1/refunds", form).status
+
+    form = {"payment_intent": caller.new_intent()["id"]}
+    inquiry = caller.sandbox.dispute(form["payment_intent"], "warning_needs_response")
+    evidence = {"evidence[product_description]": "Chairs", "submit": "true"}
+    submitted = caller.post(f"/v1/disputes/{inquiry}", evidence).json()
+    assert "warning_under_review" == submitted["status"]
+    assert 200 == caller.post("/v1/refunds", form).status
+
+
+def test_authorised_charge_is_paid_out_after_its_capture(caller: Caller) -> None:
+    """A payout has captured charges only; an authorised one follows once it is captured."""
+    caller.new_intent()
+    authorised = caller.new_intent(capture_method="manual")
+    first = caller.sandbox.payouts[caller.sandbox.pay_out_charges()]["amount"]
+    caller.post(f"{AT}/{authorised['id']}/capture", {})
+    second = caller.sandbox.payouts[caller.sandbox.pay_out_charges()]["amount"]
+
+    assert first == second > 14_000
+
+
+def test_idempotency_key_is_short_and_forgotten_after_a_day() -> None:
+    """Stripe refuses a key of more than 255 characters, and may forget a key after 24 hours."""
+    caller = Caller()
+    error = caller.refusal_of(AT, USUAL, Idempotency_Key="k" * 256)
+    assert "idempotency_error" == error["type"]
+
+    now = 0.0
+    caller.sandbox = StripeSandbox(now=lambda: now)
+    caller.http = SandboxHttpClient(caller.sandbox)
+    first, repeated = (caller.post(AT, USUAL, Idempotency_Key="k").json() for _ in range(2))
+    now = 86_400.0
+    late = caller.post(AT, USUAL, Idempotency_Key="k").json()
+    assert first["id"] == repeated["id"] != late["id"]
+
+
+def test_lists_are_paged_in_both_directions(caller: Caller) -> None:
+    """A page follows or precedes a cursor, even if the filters do not select the cursor's item."""
+    keys = [caller.new_intent()["id"] for _ in range(4)][::-1]
+
+    def page(**query: str) -> tuple[list[str], bool]:
+        body = caller.ask(Request.get(AT, query=query)).json()
+        return [item["id"] for item in body["data"]], body["has_more"]
+
+    assert (keys[1:3], True) == page(starting_after=keys[0], limit="2")
+    assert (keys[1:3], True) == page(ending_before=keys[3], limit="2")
+    assert ([], False) == page(starting_after=keys[0], **{"created[lt]": "1"})
+    assert 400 == caller.ask(Request.get(AT, query={"limit": "many"})).status
+    both = {"starting_after": keys[0], "ending_before": keys[1]}
+    assert 400 == caller.ask(Request.get(AT, query=both)).status
+
+
+def test_subscriptions_are_listed_by_customer_and_status(caller: Caller) -> None:
+    """A list has the subscriptions of a customer; canceled ones only if the request says so."""
+    first, _ = new_subscription(caller), new_subscription(caller, customer="cus_2")
+    canceled = new_subscription(caller)
+    caller.ask(Request.delete(f"/v1/subscriptions/{canceled['id']}"))
+
+    def listed(**query: str) -> list[str]:
+        body = caller.ask(Request.get("/v1/subscriptions", query=query)).json()
+        return [item["id"] for item in body["data"]]
+
+    assert [first["id"]] == listed(customer="cus_1")
+    assert [canceled["id"], first["id"]] == listed(customer="cus_1", status="all")
+    assert [canceled["id"]] == listed(status="canceled")
+
+
+def test_subscription_ends_with_its_period_unless_that_is_revoked(caller: Caller) -> None:
+    """A subscription that is cancelled at its period's end is not charged, but deleted then."""
+    key = new_subscription(caller)["id"]
+    for word in ("true", "false"):
+        changed = caller.post(f"/v1/subscriptions/{key}", {"cancel_at_period_end": word}).json()
+        assert (word == "true") is changed["cancel_at_period_end"]
+        assert (word == "true") is (changed["cancel_at"] is not None)
+    caller.sandbox.billing.renew(key)
+    assert "active" == caller.sandbox.billing.subscriptions[key]["status"]
+
+    caller.post(f"/v1/subscriptions/{key}", {"cancel_at_period_end": "true"})
+    notices = len(caller.sandbox.sent)
+    caller.sandbox.billing.renew(key)
+    kinds = [json.loads(notice.body)["type"] for notice in caller.sandbox.sent[notices:]]
+    assert ["customer.subscription.deleted"] == kinds
+
+
+def test_trial_in_days_is_not_charged(caller: Caller) -> None:
+    """A subscription with a trial in days is not charged before the trial ends."""
+    subscription = new_subscription(caller, trial_period_days="14")
+
+    assert "trialing" == subscription["status"]
+    assert 14 * 86_400 == subscription["trial_end"] - subscription["created"]
+
+
+def test_link_ends_after_its_last_payment(caller: Caller) -> None:
+    """A payment link takes as many payments as it allows, all in one currency."""
+    line = {
+        "[price_data][currency]": "eur",
+        "[price_data][unit_amount]": "100",
+        "[price_data][product_data][name]": "Tea",
+        "[quantity]": "1",
+    }
+    form = {"restrictions[completed_sessions][limit]": "2"}
+    form |= {f"line_items[0]{name}": value for name, value in line.items()}
+    key = caller.post("/v1/payment_links", form).json()["id"]
+    states: list[bool] = []
+    for _ in range(2):
+        caller.sandbox.use_link(key)
+        states.append(caller.sandbox.links[key]["active"])
+    assert [True, False] == states
+
+    dollars = line | {"[price_data][currency]": "usd"}
+    mixed = form | {f"line_items[1]{name}": value for name, value in dollars.items()}
+    assert "same currency" in caller.refusal_of("/v1/payment_links", mixed)["message"]

@@ -20,7 +20,7 @@ from moorage.contracts.payments import (
     RefundReason,
     StoredState,
 )
-from moorage.domain.http.requests import Request, Response
+from moorage.domain.http.requests import Request, Response, Timeouts
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -32,7 +32,7 @@ from moorage.errors import (
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandboxes.base import AlteredAnswer, Lost, reply
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost, SandboxHttpClient, reply
 from moorage.testing.sandboxes.payments._checkout_com_rules import error
 from moorage.testing.sandboxes.payments.checkout_com import token
 from moorage.vendor_sdk import Mode, as_answer
@@ -46,7 +46,15 @@ from moorage.vendors.payments._checkout_com_answers import (
 )
 from moorage.vendors.payments._checkout_com_requests import minor_of
 from moorage.vendors.payments.checkout_com import CheckoutCom
-from tests.vendors.checkout_com_account import BACK, EUROS, PART, SANDBOX_URL, SandboxHub, ref
+from tests.vendors.checkout_com_account import (
+    BACK,
+    EUROS,
+    PART,
+    SANDBOX_URL,
+    SandboxHub,
+    order,
+    ref,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -254,6 +262,26 @@ def test_void_after_a_capture_is_refused(shop: SandboxHub) -> None:
     payment = shop.pay("ideal")
     with pytest.raises(VendorRejected):
         shop.payments.void(payment.ref, idempotency_key="v-0")
+
+
+def test_capture_and_void_exclude_each_other(shop: SandboxHub) -> None:
+    """Checkout.com captures no part of an accepted void, and voids nothing after a capture."""
+    voided, captured = (
+        shop.payments.authorize(order(), idempotency_key=key).ref.id for key in ("v", "c")
+    )
+
+    def status_of(id: str, verb: str, **fields: object) -> int:
+        headers = {"Authorization": f"Bearer {shop.sandbox.secret_key}"}
+        request = Request.post(f"/payments/{id}/{verb}", json=fields, headers=headers)
+        client = SandboxHttpClient(shop.sandbox)
+        return client.send(request, f"{SANDBOX_URL}{request.path}", Timeouts()).status
+
+    assert [202, 403] == [status_of(voided, "voids"), status_of(voided, "captures")]
+    statuses = [status_of(captured, "captures", amount=100, capture_type="NonFinal")]
+    statuses.append(status_of(captured, "voids"))
+    shop.sandbox.settle()
+    assert [202, 403, 403] == [*statuses, status_of(captured, "voids")]
+    assert 0 == shop.sandbox.payments[voided].captured
 
 
 def test_void_is_pending_at_first(shop: SandboxHub) -> None:

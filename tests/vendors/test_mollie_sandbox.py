@@ -136,3 +136,40 @@ def test_mollie_payment_without_webhook_url_sends_no_webhooks() -> None:
     )
 
     assert [] == sandbox.sent
+
+
+def test_mollie_forgets_keys_after_an_hour() -> None:
+    """Mollie repeats the response to a key for an hour, and then creates another payment."""
+    now = 0.0
+    sandbox = MollieSandbox(now=lambda: now)
+    ids: list[str] = []
+    for later in (0.0, 3_599.0, 3_600.0):
+        now = later
+        response = reply_to(
+            sandbox, "POST", "/v2/payments", payment_body(), **{"Idempotency-Key": "k"}
+        )
+        ids.append(response.json()["id"])
+
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_payment_that_was_charged_back_cannot_be_refunded() -> None:
+    """Mollie refunds no more than what is left after refunds and chargebacks."""
+    sandbox = MollieSandbox()
+    payment = reply_to(sandbox, "POST", "/v2/payments", payment_body(cardToken="tkn_visa")).json()
+    path = f"/v2/payments/{payment['id']}/refunds"
+    refund = {"amount": {"currency": "EUR", "value": "1.00"}}
+    chargeback = sandbox.charge_back(payment["id"])
+    assert 422 == reply_to(sandbox, "POST", path, refund).status
+    sandbox.reverse(chargeback)
+
+    assert 201 == reply_to(sandbox, "POST", path, refund).status
+
+
+def test_unknown_mandate_needs_a_customer() -> None:
+    """A payment with an unknown mandate is refused even if it names no customer."""
+    response = reply_to(
+        MollieSandbox(), "POST", "/v2/payments", payment_body(mandateId="mdt_unknown")
+    )
+
+    assert (422, "mandateId") == (response.status, response.json()["field"])

@@ -136,3 +136,68 @@ def test_sandbox_repeats_answers_by_key() -> None:
     assert "IDEMPOTENCY_KEY_REUSED" == other_response.json()["errors"][0]["code"]
     assert refused_responses[0].json() == refused_responses[1].json()
     assert 1 == len(sandbox.payments)
+
+
+def new_payment(sandbox: SquareSandbox, **fields: Any) -> dict[str, Any]:
+    """Create a payment with a new key, and return it."""
+    body = paying(idempotency_key=f"key-{sandbox.number()}", **fields)
+    payment: dict[str, Any] = reply_to(sandbox, "POST", "/v2/payments", body).json()["payment"]
+    return payment
+
+
+def test_next_page_follows_the_last_one_while_payments_are_added() -> None:
+    """A cursor names a payment, so that a new payment neither repeats nor hides another one."""
+    sandbox = SquareSandbox()
+    keys = [new_payment(sandbox)["id"] for _ in range(4)]
+    first = reply_to(sandbox, "GET", "/v2/payments?limit=2").json()
+    new_payment(sandbox)
+    second = reply_to(sandbox, "GET", f"/v2/payments?limit=2&cursor={first['cursor']}").json()
+    oldest = reply_to(sandbox, "GET", "/v2/payments?limit=2&sort_order=ASC").json()
+    elsewhere = reply_to(sandbox, "GET", "/v2/payments?location_id=L0").json()
+
+    listed = [item["id"] for page in (first, second) for item in page["payments"]]
+    assert keys[::-1] == listed
+    assert "cursor" not in second
+    assert keys[:2] == [item["id"] for item in oldest["payments"]]
+    assert {} == elsewhere
+
+
+def test_stored_card_is_charged_until_it_is_disabled() -> None:
+    """A stored card pays for its customer only, and no longer after it was disabled."""
+    sandbox = SquareSandbox()
+    sandbox.customers.add("ada-1")
+    card_fields = {"customer_id": "ada-1"}
+    body = {"idempotency_key": "c", "source_id": "cnon:card-nonce-ok", "card": card_fields}
+    card = reply_to(sandbox, "POST", "/v2/cards", body).json()["card"]["id"]
+    assert "COMPLETED" == new_payment(sandbox, source_id=card, customer_id="ada-1")["status"]
+
+    refused = []
+    for customer in ("CUSTOMER0SANDBOX", "ada-1"):
+        body = paying(source_id=card, customer_id=customer, idempotency_key=customer)
+        refused.append(reply_to(sandbox, "POST", "/v2/payments", body).status)
+        reply_to(sandbox, "POST", f"/v2/cards/{card}/disable")
+    assert [404, 404] == refused
+
+
+def test_payout_has_each_payment_once() -> None:
+    """A later payout has only the payments and refunds that no earlier payout has."""
+    sandbox = SquareSandbox()
+    payments: list[list[str]] = []
+    for _ in range(2):
+        new_payment(sandbox)
+        entries = sandbox.entries[sandbox.pay_out_payments()]
+        payments.append([entry["type_charge_details"]["payment_id"] for entry in entries])
+
+    assert [1, 1] == [len(page) for page in payments]
+    assert payments[0] != payments[1]
+
+
+def test_authorisation_ends_after_seven_days() -> None:
+    """A payment that was not completed within seven days is cancelled, as Square does it."""
+    now = 0.0
+    sandbox = SquareSandbox(now=lambda: now)
+    key = new_payment(sandbox, autocomplete=False)["id"]
+    now = 7 * 86_400.0
+    response = reply_to(sandbox, "POST", f"/v2/payments/{key}/complete", {})
+
+    assert (400, "CANCELED") == (response.status, sandbox.payments[key]["status"])

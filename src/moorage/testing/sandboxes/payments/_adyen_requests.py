@@ -226,16 +226,8 @@ def check_order(body: dict[str, Any]) -> None:
 
 def _check_stored(body: dict[str, Any]) -> None:
     stored_method_id = body["paymentMethod"].get("storedPaymentMethodId")
-    if stored_method_id is None:
-        return
-    if len(body.get("shopperReference", "")) < 3:
+    if stored_method_id is not None and len(body.get("shopperReference", "")) < 3:
         raise error(422, "702", "Required field 'shopperReference' is missing.")
-    if (
-        stored_method_id not in OUTCOMES
-        and stored_method_id != CHALLENGE
-        and len(stored_method_id) != 16
-    ):
-        raise error(422, "803", "PaymentDetail not found")
 
 
 def is_challenged(method: dict[str, Any]) -> bool:

@@ -244,8 +244,20 @@ class PayPalLedger(Sandbox):
     def _captured(self, order: Resource) -> Money:
         """Return the captured amount of an order."""
         payments = order["purchase_units"][0].get("payments", {})
-        amounts = (read_amount(capture["amount"]) for capture in payments.get("captures", ()))
+        amounts = (
+            read_amount(capture["amount"])
+            for capture in payments.get("captures", ())
+            if capture["status"] != "DECLINED"
+        )
         return sum(amounts, read_amount(order["purchase_units"][0]["amount"]) * 0)
+
+    def _is_disputed(self, capture_id: str) -> bool:
+        """Return whether a capture has an open dispute."""
+        return any(
+            dispute["status"] != "RESOLVED"
+            and dispute["disputed_transactions"][0]["seller_transaction_id"] == capture_id
+            for dispute in self.disputes.values()
+        )
 
     # --- how it is kept ----------------------------------------------------
 

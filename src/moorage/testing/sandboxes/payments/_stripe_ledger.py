@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes.base import Sandbox
 from moorage.testing.sandboxes.payments._stripe_objects import stripe_reply, whole_object
@@ -16,6 +16,9 @@ from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_TAKEN_BACK: Final = frozenset(("lost", "needs_response", "under_review"))
 
 
 class StripeLedger(Sandbox):
@@ -100,6 +103,13 @@ class StripeLedger(Sandbox):
         self.emit_event("charge.dispute.created", dispute)
         return key
 
+    def is_disputed(self, charge: str) -> bool:
+        """Return whether a charge has a dispute that takes its money back for now or forever."""
+        return any(
+            dispute["charge"] == charge and dispute["status"] in _TAKEN_BACK
+            for dispute in self.disputes.values()
+        )
+
     def close_dispute(self, id: str, status: str) -> None:
         """Close a dispute with "won", "lost" or "warning_closed"."""
         self.disputes[id]["status"] = status
@@ -128,7 +138,11 @@ class StripeLedger(Sandbox):
         items = [
             item
             for item in (*self.charges.values(), *self.refunds.values())
-            if item["id"] not in paid_out and item["currency"] == self._first_currency()
+            if item["id"] not in paid_out
+            and item["currency"] == self._first_currency()
+            # An authorised charge is not captured, and a refund may be pending or have failed.
+            and item.get("captured", True)
+            and item["status"] == "succeeded"
         ]
         new_transactions = [self._transaction(item) for item in items]
         net = sum(item["net"] for item in new_transactions)
@@ -169,8 +183,9 @@ class StripeLedger(Sandbox):
     def use_link(self, id: str) -> None:
         """Pay with a payment link as a buyer."""
         link = self.links[id]
-        link["restrictions"]["completed_sessions"]["count"] += 1
-        link["active"] = False
+        sessions = link["restrictions"]["completed_sessions"]
+        sessions["count"] += 1
+        link["active"] = sessions["count"] < sessions["limit"]
 
     def succeed(self, intent: dict[str, Any]) -> None:
         """Authorise a payment intent; capture it unless capture is manual."""

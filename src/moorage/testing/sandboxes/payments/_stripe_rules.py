@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.domain.values.money import EXPONENTS
 from moorage.testing.sandboxes._fields import words
 from moorage.testing.sandboxes.base import Refusal, reply
 
@@ -101,6 +102,54 @@ def amount_of(fields: Mapping[str, str], name: str, default: int | None = None) 
     return int(text)
 
 
+def check_currency(currency: str) -> None:
+    """Refuse a currency that is no code of ISO 4217 in lower case."""
+    if currency.upper() not in EXPONENTS or not currency.islower():
+        text = f"Invalid currency: {currency}"
+        raise refusal(400, "invalid_request_error", text, param="currency")
+
+
+def capture_method_of(fields: Mapping[str, str]) -> str | None:
+    """Return the time of capture that a request asks for; None if it leaves that out."""
+    method = fields.get("capture_method")
+    if method not in {None, "automatic", "automatic_async", "manual"}:
+        text = f"Invalid capture_method: {method}"
+        raise refusal(400, "invalid_request_error", text, param="capture_method")
+    return method
+
+
+def after_cursor(
+    resources: Mapping[str, dict[str, Any]], fields: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Return the resources of the pages that a list request is about, the newest first."""
+    names = [*resources][::-1]
+    start, end = fields.get("starting_after"), fields.get("ending_before")
+    if start is not None and end is not None:
+        text = "You cannot use both starting_after and ending_before."
+        raise refusal(400, "invalid_request_error", text)
+    if start is not None:
+        resource_in(resources, start)
+        names = names[names.index(start) + 1 :]
+    if end is not None:
+        resource_in(resources, end)
+        names = names[: names.index(end)]
+    return {name: resources[name] for name in names}
+
+
+def is_selected(resource: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
+    """Return whether the filters of a list request select a resource."""
+    kind = resource["object"]
+    if kind == "subscription":
+        # Without a status, Stripe lists all subscriptions that are not canceled.
+        usual_status = "" if resource["status"] == "canceled" else resource["status"]
+        return (
+            fields.get("customer") in {None, resource["customer"]}
+            and fields.get("price") in {None, resource["items"]["data"][0]["price"]["id"]}
+            and fields.get("status", usual_status) in {"all", resource["status"]}
+        )
+    return fields.get("type") in {None, resource.get("type")}
+
+
 def check_lines(fields: Mapping[str, str]) -> None:
     """Refuse a payment intent whose lines do not add up to its amount."""
     total, number = 0, 0
@@ -126,14 +175,19 @@ def link_items(fields: Mapping[str, str], key: str) -> Iterator[dict[str, Any]]:
         price = f"line_items[{number}][price_data]"
         amount = amount_of(fields, f"{price}[unit_amount]")
         count = amount_of(fields, f"line_items[{number}][quantity]")
+        currency = fields.get(f"{price}[currency]", "")
+        check_currency(currency)
         if amount < 0 or count < 1 or not fields.get(f"{price}[product_data][name]"):
             raise refusal(400, "invalid_request_error", "Invalid item.", param="line_items")
+        if currency != fields.get("line_items[0][price_data][currency]"):
+            text = "All line items must have the same currency."
+            raise refusal(400, "invalid_request_error", text, param="line_items")
         yield {
             "id": f"li_{key}_{number}",
             "object": "item",
             "amount_subtotal": amount * count,
             "amount_total": amount * count,
-            "currency": fields.get(f"{price}[currency]", ""),
+            "currency": currency,
             "description": fields[f"{price}[product_data][name]"],
             "quantity": count,
         }

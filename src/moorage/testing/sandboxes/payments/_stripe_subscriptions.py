@@ -12,6 +12,7 @@ from moorage.testing.sandboxes.payments._stripe_rules import (
     LIST,
     StoredRefusal,
     amount_of,
+    check_currency,
     error,
     flag_of,
     magic,
@@ -77,7 +78,8 @@ class StripeSubscriptions:
         price = self._price(fields)
         count = _quantity(fields)
         now = int(self._account.now())
-        starts_at = amount_of(fields, "trial_end", now)
+        days = amount_of(fields, "trial_period_days", 0)
+        starts_at = amount_of(fields, "trial_end", now + days * _DAY)
         if starts_at < now:
             text = "Invalid timestamp: must be an integer Unix timestamp in the future."
             raise refusal(400, "invalid_request_error", text, param="trial_end")
@@ -139,10 +141,11 @@ class StripeSubscriptions:
         if "items[0][price_data][unit_amount]" in fields:
             item["price"] = self._price(fields)
         item["quantity"] = _quantity(fields, item["quantity"])
-        if flag_of(fields, "cancel_at_period_end"):
+        if "cancel_at_period_end" in fields:
+            is_ending = flag_of(fields, "cancel_at_period_end")
             subscription |= {
-                "cancel_at": item["current_period_end"],
-                "cancel_at_period_end": True,
+                "cancel_at": item["current_period_end"] if is_ending else None,
+                "cancel_at_period_end": is_ending,
             }
         self._account.emit_event("customer.subscription.updated", subscription)
         return stripe_reply(subscription)
@@ -153,14 +156,18 @@ class StripeSubscriptions:
         if subscription["status"] == "canceled":
             text = f"No such subscription: '{id}'"
             raise refusal(404, "invalid_request_error", text, code="resource_missing")
-        now = int(self._account.now())
-        subscription |= {"status": "canceled", "canceled_at": now, "ended_at": now}
-        self._account.emit_event("customer.subscription.deleted", subscription)
+        self._end(subscription)
         return stripe_reply(subscription)
 
     def renew(self, id: str, *, success: bool = True) -> None:
-        """Charge a subscription's next period; a failed charge makes it past due."""
+        """Charge a subscription's next period; a failed charge makes it past due.
+
+        A subscription that is cancelled at the end of its period ends instead.
+        """
         subscription = self.subscriptions[id]
+        if subscription["cancel_at_period_end"]:
+            self._end(subscription)
+            return
         if success:
             subscription["status"] = "active"
             self._charge(subscription)
@@ -170,6 +177,11 @@ class StripeSubscriptions:
             invoice |= {"status": "open", "next_payment_attempt": int(self._account.now()) + _DAY}
             self._account.emit_event("invoice.payment_failed", invoice)
         self._account.emit_event("customer.subscription.updated", subscription)
+
+    def _end(self, subscription: dict[str, Any]) -> None:
+        now = int(self._account.now())
+        subscription |= {"status": "canceled", "canceled_at": now, "ended_at": now}
+        self._account.emit_event("customer.subscription.deleted", subscription)
 
     def _charge(self, subscription: dict[str, Any]) -> None:
         item = subscription["items"]["data"][0]
@@ -204,6 +216,7 @@ class StripeSubscriptions:
         name = "items[0][price_data]"
         unit = fields.get(f"{name}[recurring][interval]", "")
         product = resource_in(self.products, fields.get(f"{name}[product]", ""))
+        check_currency(fields.get(f"{name}[currency]", ""))
         amount = amount_of(fields, f"{name}[unit_amount]")
         count = amount_of(fields, f"{name}[recurring][interval_count]", 1)
         if amount < 0 or unit not in _DAYS or not 0 < count * _DAYS[unit] <= 3 * 366:

@@ -26,6 +26,7 @@ from moorage.testing.sandboxes.payments._adyen_requests import (
     ACCEPT_DISPUTE,
     ALREADY,
     CANCEL,
+    CHALLENGE,
     CLOSE_LINK,
     DETAILS,
     LINK,
@@ -145,6 +146,10 @@ class AdyenSandbox(Sandbox):
     def unknown(self, request: SandboxRequest) -> Response:
         """Return the response to a request that matches no route."""
         return error(404, "000", f"There is no {request.method} {request.path}.").response
+
+    def unreadable(self, problem: str) -> Response:
+        """Return the response to a request that cannot be read."""
+        return error(400, "702", problem).response
 
     # --- what happens besides requests --------------------------------------
 
@@ -267,6 +272,7 @@ class AdyenSandbox(Sandbox):
         self._check_merchant(body)
         value, currency = amount_of(body)
         check_payment(body)
+        self._check_stored(body)
         method = body["paymentMethod"]
         kind = method.get("type", "scheme")
         manual = body.get("additionalData", {}).get("manualCapture") == "true"
@@ -291,6 +297,14 @@ class AdyenSandbox(Sandbox):
                 {"pspReference": payment.psp, **challenge(payment.psp, native=payment.native)}
             )
         return self._finish(payment, payment.outcome)
+
+    def _check_stored(self, body: dict[str, Any]) -> None:
+        """Refuse a stored means of payment that was removed, or belongs to another shopper."""
+        key = body["paymentMethod"].get("storedPaymentMethodId")
+        if key is None or key in OUTCOMES or key == CHALLENGE:
+            return
+        if self.stored.get(key, {}).get("shopperReference") != body["shopperReference"]:
+            raise error(422, "803", "PaymentDetail not found")
 
     def _complete(self, body: dict[str, Any]) -> Response:
         check(body, DETAILS, "PaymentDetailsRequest")

@@ -94,6 +94,10 @@ class AuthorizeNetSandbox(Sandbox):
                 transaction["status"] = _SETTLED[transaction["status"]]
                 transaction["settled"] = self.now()
 
+    def unreadable(self, problem: str) -> Response:
+        """Return the response to a request that cannot be read."""
+        return error("E00003", problem).response
+
     # --- how it is asked ---------------------------------------------------
 
     def _execute(self, request: SandboxRequest) -> Response:

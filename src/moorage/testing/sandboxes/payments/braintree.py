@@ -111,6 +111,10 @@ class BraintreeSandbox(Sandbox):
                 if not success:
                     self._send_webhook("refund_failed", refund)
 
+    def unreadable(self, problem: str) -> Response:
+        """Return the response to a request that cannot be read."""
+        return errors(None, problem, "VALIDATION").response
+
     # --- how it is asked ---------------------------------------------------
 
     def _execute(self, request: SandboxRequest) -> Response:

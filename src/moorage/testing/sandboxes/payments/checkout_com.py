@@ -67,12 +67,13 @@ class CheckoutComPayment:
     refunded: int = 0
     refunding: int = 0
     capturing: int = 0
+    voiding: int = 0
     actions: list[dict[str, Any]] = attrs.field(factory=list[dict[str, Any]])
 
     @property
     def open(self) -> int:
         """The amount that can still be captured or voided."""
-        return self.authorized - self.voided - self.captured - self.capturing
+        return self.authorized - self.voided - self.captured - self.capturing - self.voiding
 
     def balances(self) -> dict[str, int]:
         """Return the balances in Checkout.com's format."""
@@ -153,6 +154,10 @@ class CheckoutComSandbox(base.Sandbox):
     def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - the answer is empty
         """Return the response to a request that matches no route."""
         return base.reply({}, 404).evolve(body=b"")
+
+    def unreadable(self, problem: str) -> Response:  # noqa: ARG002 - the answer is fixed
+        """Return the response to a request that cannot be read."""
+        return error(422, "request_body_malformed")
 
     # --- what happens besides requests --------------------------------------
 
@@ -332,9 +337,11 @@ class CheckoutComSandbox(base.Sandbox):
 
     def _void(self, request: base.SandboxRequest, id: str) -> Response:
         fields, payment = check_fields(request.json(), VOID), self._payment(id)
-        if payment.open <= 0:
+        if payment.open <= 0 or payment.captured or payment.capturing:
             raise base.Refusal(error(403))
-        return self._accept(payment, "Void", payment.open, fields)
+        amount = payment.open
+        payment.voiding += amount
+        return self._accept(payment, "Void", amount, fields)
 
     def _refund(self, request: base.SandboxRequest, id: str) -> Response:
         fields, payment = check_fields(request.json(), REFUND), self._payment(id)
@@ -375,8 +382,9 @@ class CheckoutComSandbox(base.Sandbox):
         elif kind == "Refund":
             payment.refunding -= amount
             payment.refunded += amount if success else 0
-        elif success:
-            payment.voided += amount
+        else:
+            payment.voiding -= amount
+            payment.voided += amount if success else 0
         if not success:
             action |= {
                 "approved": False,

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 _DASHBOARD = "https://my.mollie.com/dashboard/org_sandbox"
+_KEY_MEMORY = 3_600.0
 _PAYMENTS = "/v2/payments"
 _SUBSCRIPTIONS = "/v2/customers/{customer}/subscriptions"
 _MANDATES = "/v2/customers/{customer}/mandates"
@@ -76,11 +77,6 @@ class MollieSandbox(base.Sandbox):
     api_key: str = "test_sandbox"
     webhook_token: str = "mollie-sandbox-token"
     now: Callable[[], float] = time.time
-    _replays: base.Replays = base.state_field(
-        lambda: base.Replays(
-            _key_reused, headers={"Idempotent-Replayed": "true"}, refusals=lambda _: True
-        )
-    )
     mandates: dict[str, str] = base.state_field(lambda: {"mdt_sandbox": "cst_sandbox"})
     checkout: str = "https://www.mollie.com/checkout"
     customers: set[str] = base.state_field(lambda: {"cst_sandbox"})
@@ -93,6 +89,13 @@ class MollieSandbox(base.Sandbox):
     _urls: dict[str, str | None] = base.state_field(dict)
 
     def __attrs_post_init__(self) -> None:
+        self._replays = base.Replays(
+            _key_reused,
+            headers={"Idempotent-Replayed": "true"},
+            refusals=lambda _: True,
+            memory=_KEY_MEMORY,
+            now=self.now,
+        )
         self.billing = MollieSubscriptions(self.now, self.mandates, self.number)
         self.webhook_url = f"https://shop.example/webhooks/mollie?token={self.webhook_token}"
 
@@ -125,6 +128,10 @@ class MollieSandbox(base.Sandbox):
     def unknown(self, request: base.SandboxRequest) -> Response:
         """Return the response to a request that matches no route."""
         return error(404, "Not Found", f"No such endpoint: {request.path}")
+
+    def unreadable(self, problem: str) -> Response:
+        """Return the response to a request that cannot be read."""
+        return error(422, "Unprocessable Entity", problem)
 
     # --- what the world does -----------------------------------------------
 
@@ -297,7 +304,7 @@ class MollieSandbox(base.Sandbox):
 
     def _check_mandate(self, fields: Mapping[str, Any]) -> None:
         customer, mandate = fields.get("customerId"), fields.get("mandateId")
-        if mandate is not None and self.mandates.get(mandate) != customer:
+        if mandate is not None and (customer is None or self.mandates.get(mandate) != customer):
             raise unprocessable_request("The mandate is invalid", "mandateId")
         if fields.get("sequenceType") == "recurring":
             if "cardToken" in fields:
@@ -406,7 +413,8 @@ class MollieSandbox(base.Sandbox):
         captured_amount = self._amount_of(payment, "amountCaptured")
         if payment["status"] == "paid" and payment["captureMode"] == "automatic":
             captured_amount = payment_amount
-        if amount > captured_amount - self._amount_of(payment, "amountRefunded"):
+        lost_amount = self._amount_of(payment, "amountChargedBack")
+        if amount > captured_amount - self._amount_of(payment, "amountRefunded") - lost_amount:
             raise unprocessable_request("The amount is higher than the maximum", "amount")
         key = f"re_{self.number():08d}"
         refund = {

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.base import Routes, SandboxRequest
 
 _KEY: Final = 108
+_ORDER_MEMORY: Final = 6 * 3_600.0
+_PAYMENT_MEMORY: Final = 45 * 86_400.0
+_BILLING_MEMORY: Final = 72 * 3_600.0
 _PAGE: Final = 50
 _REPORTED: Final = 500
 _REPORT: Final = frozenset({"start_date", "end_date", "fields", "page_size", "page"})
@@ -94,15 +97,10 @@ class PayPalSandbox(PayPalLedger):
         self.payees = PayPalPayees(self._time)
         self.billing = PayPalSubscriptions(self._time, self._notify_about)
         self.claims = PayPalDisputes(self._time, lambda: self.disputes, self.resolve)
-        self._replays = Replays(
-            header="PayPal-Request-Id",
-            by_path=True,
-            longest=_KEY,
-            invalid=lambda: Refusal(
-                refusal(400, "INVALID_REQUEST", "INVALID_STRING_LENGTH", "PayPal-Request-Id")
-            ),
-        )
         super().__init__(webhook_id, webhook_url, now)
+        self._replays = self._new_replays(_PAYMENT_MEMORY)
+        self._order_replays = self._new_replays(_ORDER_MEMORY)
+        self._billing_replays = self._new_replays(_BILLING_MEMORY)
         self.client_id = client_id
         self.client_secret = client_secret
         self.token_endpoint = TokenEndpoint(
@@ -113,12 +111,13 @@ class PayPalSandbox(PayPalLedger):
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
         orders, payments = "/v2/checkout/orders", "/v2/payments"
-        replay = self._replays.once
+        replay, replay_order = self._replays.once, self._order_replays.once
+        replay_billing = self._billing_replays.once
         return {
-            f"POST {orders}": replay(self._create),
+            f"POST {orders}": replay_order(self._create),
             f"GET {orders}/{{id}}": self._shows(lambda: self.orders),
-            f"POST {orders}/{{id}}/capture": replay(self._finish("CAPTURE")),
-            f"POST {orders}/{{id}}/authorize": replay(self._finish("AUTHORIZE")),
+            f"POST {orders}/{{id}}/capture": replay_order(self._finish("CAPTURE")),
+            f"POST {orders}/{{id}}/authorize": replay_order(self._finish("AUTHORIZE")),
             f"GET {payments}/authorizations/{{id}}": self._shows(lambda: self.authorizations),
             f"POST {payments}/authorizations/{{id}}/capture": replay(self._capture),
             f"POST {payments}/authorizations/{{id}}/void": self._void,
@@ -129,9 +128,9 @@ class PayPalSandbox(PayPalLedger):
             "GET /v1/customer/disputes/{id}": self.claims.show,
             "POST /v1/customer/disputes/{id}/provide-evidence": self.claims.provide,
             "POST /v1/customer/disputes/{id}/accept-claim": self.claims.accept,
-            "POST /v1/catalogs/products": replay(self.billing.create_product),
-            "POST /v1/billing/plans": replay(self.billing.create_plan),
-            "POST /v1/billing/subscriptions": replay(self.billing.create),
+            "POST /v1/catalogs/products": replay_billing(self.billing.create_product),
+            "POST /v1/billing/plans": replay_billing(self.billing.create_plan),
+            "POST /v1/billing/subscriptions": replay_billing(self.billing.create),
             "GET /v1/billing/subscriptions": self.billing.list,
             "GET /v1/billing/subscriptions/{id}": self.billing.show,
             "POST /v1/billing/subscriptions/{id}/revise": self.billing.change,
@@ -145,9 +144,25 @@ class PayPalSandbox(PayPalLedger):
         """Return the response to a request that matches no route."""
         return refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID")
 
+    def unreadable(self, problem: str) -> Response:
+        """Return the response to a request that cannot be read."""
+        return refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_SYNTAX", problem)
+
     def buyer(self, url: str) -> dict[str, str]:
         """Approve an order at the buyer's URL; return the URL to which the buyer is sent back."""
         return self.approve(parse_qs(urlsplit(url).query)["token"][0])
+
+    def _new_replays(self, memory: float) -> Replays:
+        return Replays(
+            header="PayPal-Request-Id",
+            by_path=True,
+            longest=_KEY,
+            invalid=lambda: Refusal(
+                refusal(400, "INVALID_REQUEST", "INVALID_STRING_LENGTH", "PayPal-Request-Id")
+            ),
+            memory=memory,
+            now=self.now,
+        )
 
     # --- how it is asked ---------------------------------------------------
 
@@ -235,6 +250,10 @@ class PayPalSandbox(PayPalLedger):
         amount = amount_of(body["amount"]) if "amount" in body else authorized_amount
         if authorization["status"] == "VOIDED":
             raise unprocessable("AUTHORIZATION_VOIDED")
+        if authorization["status"] == "DENIED":
+            raise unprocessable("AUTHORIZATION_DENIED")
+        if authorization["expiration_time"] <= self._time():
+            raise unprocessable("AUTHORIZATION_EXPIRED")
         if amount.currency != authorized_amount.currency:
             raise unprocessable("AUTH_CAPTURE_CURRENCY_MISMATCH")
         if authorization["status"] == "CAPTURED" or _is_order_closed(order):
@@ -269,12 +288,16 @@ class PayPalSandbox(PayPalLedger):
         amount = amount_of(body["amount"]) if "amount" in body else remaining_amount
         if capture["status"] == "PENDING":
             raise unprocessable("PENDING_CAPTURE")
+        if capture["status"] == "DECLINED":
+            raise unprocessable("REFUND_NOT_ALLOWED")
         if amount.currency != remaining_amount.currency:
             raise unprocessable("REFUND_CAPTURE_CURRENCY_MISMATCH")
         if capture["status"] == "REFUNDED":
             raise unprocessable("CAPTURE_FULLY_REFUNDED")
         if amount > remaining_amount:
             raise unprocessable("REFUND_AMOUNT_EXCEEDED")
+        if amount < read_amount(capture["amount"]) and self._is_disputed(id):
+            raise unprocessable("TRANSACTION_DISPUTED")
         return _representation(
             request, self._refund_capture(capture, amount, body.get("custom_id")), 201
         )

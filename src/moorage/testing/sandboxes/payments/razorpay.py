@@ -121,6 +121,10 @@ class RazorpaySandbox(base.Sandbox):
         """Return the response to a request that matches no route."""
         return error(400, "The requested URL was not found on the server.")
 
+    def unreadable(self, problem: str) -> Response:
+        """Return the response to a request that cannot be read."""
+        return error(400, problem)
+
     # --- what happens besides requests --------------------------------------
 
     def store(self, customer: str, token: str, status: str = "confirmed") -> None:
@@ -198,16 +202,17 @@ class RazorpaySandbox(base.Sandbox):
         return dispute
 
     def settle_balance(self) -> dict[str, Any]:
-        """Pay out the balance of captured payments in rupees, and return the settlement."""
+        """Pay out the balance in rupees that was not paid out yet, and return the settlement."""
         taken_items = [
             payment["amount"] - payment["amount_refunded"]
             for payment in self.payments.values()
-            if payment["status"] == "captured" and payment["currency"] == "INR"
+            if payment["captured"] and payment["currency"] == "INR"
         ]
+        paid_out = sum(settlement["amount"] for settlement in self.settlements.values())
         settlement: dict[str, Any] = {
             "id": f"setl_{self.number():014d}",
             "entity": "settlement",
-            "amount": sum(taken_items),
+            "amount": sum(taken_items) - paid_out,
             "status": "processed",
             "fees": 0,
             "tax": 0,

@@ -76,6 +76,7 @@ class SquareSandbox(base.Sandbox):
     payouts: dict[str, dict[str, Any]] = base.state_field(dict)
     cards: dict[str, dict[str, Any]] = base.state_field(dict)
     entries: dict[str, list[dict[str, Any]]] = base.state_field(dict)
+    _paid_out: set[str] = base.state_field(set)
     _replays: base.Replays = base.state_field(
         lambda: base.Replays(_key_reused, refusals=lambda _: True)
     )
@@ -110,6 +111,10 @@ class SquareSandbox(base.Sandbox):
         """Return the response to a request that matches no route."""
         detail = f"API endpoint for URL path {request.path} is not found."
         return error(404, "INVALID_REQUEST_ERROR", "NOT_FOUND", detail)
+
+    def unreadable(self, problem: str) -> Response:
+        """Return the response to a request that cannot be read."""
+        return error(400, "INVALID_REQUEST_ERROR", "BAD_REQUEST", problem)
 
     # --- what the world does -----------------------------------------------
 
@@ -185,13 +190,19 @@ class SquareSandbox(base.Sandbox):
         return key
 
     def pay_out_payments(self) -> str:
-        """Pay out all completed payments and refunds, and return the payout's id."""
+        """Pay out the completed payments and refunds that no payout has; return the payout's id."""
         completed = [item for item in self.payments.values() if item["status"] == "COMPLETED"]
-        entries = [self._entry("CHARGE", item["total_money"], item["id"]) for item in completed]
+        entries = [
+            self._entry("CHARGE", item["total_money"], item["id"])
+            for item in completed
+            if item["id"] not in self._paid_out
+        ]
         entries += [
             self._entry("REFUND", refund["amount_money"], refund["payment_id"], refund["id"])
             for refund in self.refunds.values()
+            if refund["status"] != "FAILED" and refund["id"] not in self._paid_out
         ]
+        self._paid_out |= {item["id"] for item in completed} | self.refunds.keys()
         net = sum(entry["net_amount_money"]["amount"] for entry in entries)
         key = self.pay_out(net, completed[0]["total_money"]["currency"])
         self.entries[key] = [{**entry, "payout_id": key} for entry in entries]
@@ -250,23 +261,30 @@ class SquareSandbox(base.Sandbox):
                 raise invalid_request(
                     "UNKNOWN_QUERY_PARAMETER", "The request has an unknown parameter.", field=name
                 )
-            limit, offset = int(query.get("limit", "100")), query.get("cursor", "0")
-            if not offset.isdigit() or not 1 <= limit <= 100:
+            limit, cursor = int(query.get("limit", "100")), query.get("cursor")
+            newest_last = [*resources()]
+            ids = newest_last if query.get("sort_order") == "ASC" else newest_last[::-1]
+            if not 1 <= limit <= 100 or cursor not in {None, *ids}:
                 raise invalid_request(
                     "INVALID_CURSOR", "The cursor or the limit is not valid.", field="cursor"
                 )
             start_time, end_time = _moment_of(query, "begin_time"), _moment_of(query, "end_time")
+            # A cursor names an item, so that new items do not shift the next page.
+            start = 0 if cursor is None else ids.index(cursor)
             matches = [
                 resource
-                for resource in list(resources().values())[::-1]
-                if time_field is None
-                or (start_time or "") <= resource[time_field][:19] <= (end_time or "9999")
+                for resource in map(resources().__getitem__, ids[start:])
+                if query.get("location_id") in {None, resource.get("location_id", self.location_id)}
+                and (
+                    time_field is None
+                    or (start_time or "") <= resource[time_field][:19] <= (end_time or "9999")
+                )
             ]
-            end = int(offset) + limit
-            page, name = matches[int(offset) : end], request.path.rpartition("/")[2]
+            page, name = matches[:limit], request.path.rpartition("/")[2]
             # Square leaves out an empty list.
             body: dict[str, Any] = {name: page} if page else {}
-            return base.reply({**body, "cursor": str(end)} if len(matches) > end else body)
+            next_cursor = {"cursor": matches[limit]["id"]} if len(matches) > limit else {}
+            return base.reply({**body, **next_cursor})
 
         return answer
 
@@ -290,7 +308,7 @@ class SquareSandbox(base.Sandbox):
             raise invalid_request(
                 "INVALID_LOCATION", "The account has no location with this id.", field="location_id"
             )
-        code = magic(source)
+        code = None if self._is_stored(source, customer) else magic(source)
         is_completed = body.get("autocomplete", True)
         key = f"sq{self.number():08d}"
         total = {**money, "amount": amount + body.get("tip_money", {"amount": 0})["amount"]}
@@ -316,6 +334,10 @@ class SquareSandbox(base.Sandbox):
             return self._declined(payment, code)
         self._send_change(payment, "payment.created")
         return base.reply({"payment": payment})
+
+    def _is_stored(self, source: str, customer: str | None) -> bool:
+        card = self.cards.get(source)
+        return card is not None and card["enabled"] and card["customer_id"] == customer
 
     def _declined(self, payment: dict[str, Any], code: str) -> Response:
         detail = f"Authorization error: '{code}'"
@@ -471,6 +493,9 @@ class SquareSandbox(base.Sandbox):
 
     def _approved(self, id: str) -> dict[str, Any]:
         payment = self._payment(id)
+        if payment["status"] == "APPROVED" and payment["delayed_until"] <= self._moment():
+            payment["status"] = "CANCELED"
+            self._send_change(payment)
         if payment["status"] != "APPROVED":
             detail = f"Payment {id} is in state {payment['status']}, not APPROVED."
             raise invalid_request("BAD_REQUEST", detail)

@@ -12,7 +12,7 @@ immediately; refunds to `pm_card_pendingRefund` are pending until `arrive_refund
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.testing.sandboxes.base import Refusal, Replays, Routes, SandboxRequest
 from moorage.testing.sandboxes.fixture import SandboxFixture
@@ -39,13 +39,17 @@ from moorage.testing.sandboxes.payments._stripe_rules import (
     TRANSFER,
     VERSION,
     StoredRefusal,
+    after_cursor,
     amount_of,
+    capture_method_of,
+    check_currency,
     check_lines,
     details_of,
     error,
     expanded_fields,
     fields_of,
     flag_of,
+    is_selected,
     link_items,
     magic,
     means_of,
@@ -68,6 +72,11 @@ if TYPE_CHECKING:
     from moorage.contracts.payments import Payment
     from moorage.contracts.ref import Ref
     from moorage.domain.http.requests import Response
+
+
+_KEY: Final = 255
+_KEY_MEMORY: Final = 86_400.0
+_CANCELLATIONS: Final = frozenset(("abandoned", "duplicate", "fraudulent", "requested_by_customer"))
 
 
 class StripeSandbox(StripeLedger):
@@ -102,7 +111,12 @@ class StripeSandbox(StripeLedger):
         self.api_key = api_key
         self.restricted_key = restricted_key
         self.bank = "https://hooks.stripe.com/3d_secure_2"
-        self._replays = Replays(_other_parameters, headers={"Idempotent-Replayed": "true"})
+        self._replays = Replays(
+            _other_parameters,
+            headers={"Idempotent-Replayed": "true"},
+            memory=_KEY_MEMORY,
+            now=self.now,
+        )
 
     def routes(self) -> Routes:
         """The sandbox's routes, by method and path."""
@@ -144,6 +158,10 @@ class StripeSandbox(StripeLedger):
         """Return the response to a request that matches no route."""
         return error(404, "invalid_request_error", f"Unrecognized request URL ({request.path})")
 
+    def unreadable(self, problem: str) -> Response:
+        """Return the response to a request that cannot be read."""
+        return error(400, "invalid_request_error", problem)
+
     # --- how it is asked ---------------------------------------------------
 
     def _changes(
@@ -160,6 +178,9 @@ class StripeSandbox(StripeLedger):
 
             if key is None:
                 return execute()
+            if not 0 < len(key) <= _KEY:
+                text = f"Idempotency keys have 1 to {_KEY} characters."
+                raise refusal(400, "idempotency_error", text)
             return self._replays.respond(key, (request.path, request.body), execute)
 
         return answer
@@ -180,31 +201,26 @@ class StripeSandbox(StripeLedger):
         def answer(request: SandboxRequest, **names: str) -> Response:
             fields = fields_of(request.query, allowed)
             resources = lookup(**names)
-            limit = int(fields.get("limit", "10"))
+            limit = amount_of(fields, "limit", 10)
             if not 1 <= limit <= 100:
                 raise refusal(400, "invalid_request_error", "This limit is out of range.")
+            resources = after_cursor(resources, fields)
             start_time, end_time = (
-                fields.get("created[gte]", "0"),
-                fields.get("created[lt]", "99999999999"),
+                amount_of(fields, "created[gte]", 0),
+                amount_of(fields, "created[lt]", 99_999_999_999),
             )
             matches = [
                 resource
                 for resource in resources.values()
-                if int(start_time) <= resource["created"] < int(end_time)
+                if start_time <= resource["created"] < end_time
                 and fields.get("payout") in {None, self.payout_of.get(resource["id"])}
-            ][::-1]
-            keys = [resource["id"] for resource in matches]
-            starting_after = fields.get("starting_after")
-            start = (
-                0
-                if starting_after is None
-                else keys.index(resource_in(resources, starting_after)["id"]) + 1
-            )
-            expand = [name.removeprefix("data.") for name in expanded_fields(fields)]
-            page = [
-                self._with_charge(resource, expand) for resource in matches[start : start + limit]
+                and is_selected(resource, fields)
             ]
-            has_more = len(matches) > start + limit
+            expand = [name.removeprefix("data.") for name in expanded_fields(fields)]
+            is_backward = "ending_before" in fields
+            page = matches[-limit:] if is_backward else matches[:limit]
+            has_more = len(matches) > limit
+            page = [self._with_charge(resource, expand) for resource in page]
             return stripe_reply(
                 {"object": "list", "data": page, "has_more": has_more, "url": request.path}
             )
@@ -243,11 +259,11 @@ class StripeSandbox(StripeLedger):
 
     def _create(self, fields: dict[str, str]) -> Response:
         amount, currency = amount_of(fields, "amount"), fields.get("currency", "")
-        if len(currency) != 3 or not (currency.isalpha() and currency.islower()):
-            raise refusal(400, "invalid_request_error", f"Invalid currency: {currency}")
+        check_currency(currency)
         if amount <= 0 or amount % STEPS.get(currency, 1):
             raise refusal(400, "invalid_request_error", "Invalid amount.", param="amount")
         check_lines(fields)
+        capture_method = capture_method_of(fields)
         if "shipping[address][country]" in fields and "shipping[name]" not in fields:
             text = "Missing required param: shipping[name]."
             raise refusal(400, "invalid_request_error", text, code="parameter_missing")
@@ -272,7 +288,7 @@ class StripeSandbox(StripeLedger):
             "amount_capturable": 0,
             "amount_received": 0,
             "cancellation_reason": None,
-            "capture_method": fields.get("capture_method", "automatic"),
+            "capture_method": capture_method or "automatic",
             "client_secret": f"{key}_secret_sandbox",
             "created": int(self.now()),
             "currency": currency,
@@ -298,7 +314,9 @@ class StripeSandbox(StripeLedger):
     def _confirm(self, fields: dict[str, str], id: str) -> Response:
         intent = resource_in(self.intents, id)
         self.check_state(intent, "confirm", "requires_payment_method", "requires_confirmation")
-        payment_method = means_of(fields)
+        payment_method, capture_method = means_of(fields), capture_method_of(fields)
+        if capture_method is not None:
+            intent["capture_method"] = capture_method
         if payment_method is not None:
             magic(payment_method)
             intent["payment_method"] = payment_method
@@ -348,6 +366,10 @@ class StripeSandbox(StripeLedger):
 
     def _cancel(self, fields: dict[str, str], id: str) -> Response:
         intent = resource_in(self.intents, id)
+        reason = fields.get("cancellation_reason", "abandoned")
+        if reason not in _CANCELLATIONS:
+            text = f"Invalid cancellation_reason: {reason}"
+            raise refusal(400, "invalid_request_error", text, param="cancellation_reason")
         self.check_state(
             intent,
             "cancel",
@@ -371,6 +393,9 @@ class StripeSandbox(StripeLedger):
         if not charge["captured"]:
             text = "This PaymentIntent does not have a successful charge to refund."
             raise stored_refusal(400, text, code="charge_not_captured")
+        if self.is_disputed(charge["id"]):
+            text = f"Charge {charge['id']} has been charged back; cannot issue a refund."
+            raise stored_refusal(400, text, code="charge_disputed")
         refundable_amount = charge["amount_captured"] - charge["amount_refunded"]
         if refundable_amount == 0:
             raise stored_refusal(
@@ -463,7 +488,8 @@ class StripeSandbox(StripeLedger):
         return stripe_reply(method)
 
     def _transfer(self, fields: dict[str, str]) -> Response:
-        amount = amount_of(fields, "amount")
+        amount, currency = amount_of(fields, "amount"), fields.get("currency", "")
+        check_currency(currency)
         if amount <= 0 or not fields.get("destination", "").startswith("acct_"):
             raise refusal(400, "invalid_request_error", "No such destination.", param="destination")
         key = f"tr_{self.number():08d}"
@@ -473,7 +499,7 @@ class StripeSandbox(StripeLedger):
             "amount": amount,
             "amount_reversed": 0,
             "created": int(self.now()),
-            "currency": fields.get("currency", ""),
+            "currency": currency,
             "description": fields.get("description"),
             "destination": fields["destination"],
             "metadata": {"reference": fields.get("metadata[reference]")},
@@ -489,7 +515,8 @@ class StripeSandbox(StripeLedger):
         }
         dispute["evidence"] = dispute.get("evidence", {}) | evidence
         if flag_of(fields, "submit"):
-            dispute["status"] = "under_review"
+            is_inquiry = dispute["status"] == "warning_needs_response"
+            dispute["status"] = "warning_under_review" if is_inquiry else "under_review"
             dispute["evidence_details"] |= {"has_evidence": True, "submission_count": 1}
         return stripe_reply(dispute)
 
@@ -500,7 +527,7 @@ class StripeSandbox(StripeLedger):
 
     def _open_dispute(self, id: str) -> dict[str, Any]:
         dispute = resource_in(self.disputes, id)
-        if dispute["status"] != "needs_response":
+        if dispute["status"] not in {"needs_response", "warning_needs_response"}:
             raise refusal(400, "invalid_request_error", "This dispute is already closed.")
         return dispute
 
