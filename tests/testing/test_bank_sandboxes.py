@@ -54,3 +54,33 @@ def test_bank_sends_owners_to_a_page_of_the_test() -> None:
 
     assert f"http://127.0.0.1:8000/bank/consents/{consent.ref.id}" == consent.link
     assert {consent.ref.id: RETURN_URL} == sandbox.return_urls
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_transactions_keep_their_ids_when_a_later_one_is_booked(
+    subject: Callable[[], BankSubject],
+) -> None:
+    """A transaction that is booked later does not change the ids of the earlier ones."""
+    bank_subject = subject()
+    sandbox = bank_subject.sandbox
+    latest, sandbox.booked = sandbox.booked[0], sandbox.booked[1:]
+    account = Account("banks", bank_subject.vendor)
+    store = MemoryCredentialProvider()
+    with Hub([account], http=SandboxHttpClient(sandbox), credentials=store) as hub:
+        bank = hub.bank()
+        consent = bank.start_consent(ConsentRequest(return_url=RETURN_URL))
+        sandbox.grant(consent.ref.id)
+        bank.finish_consent(consent.ref, sandbox.returned_url(consent.link or ""))
+        ref = bank.accounts(consent.ref)[0].ref
+
+        def ids() -> list[str | None]:
+            page = bank.transactions(ref, PERIOD)
+            listed = [*page.booked]
+            while page.next is not None:
+                page = bank.transactions(ref, PERIOD, after=page.next)
+                listed += page.booked
+            return [item.id for item in listed]
+
+        earlier_ids = ids()
+        sandbox.booked.insert(0, latest)
+        assert earlier_ids == ids()[1:]

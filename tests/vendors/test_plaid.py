@@ -498,3 +498,23 @@ def test_sandbox_refuses_wrong_requests() -> None:
         "INVALID_FIELD",
         "",
     ] == codes
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"start_date": "yesterday"},
+        {"options": {"offset": -1}},
+        {"options": {"count": 0}},
+        {"options": {"count": 501}},
+    ],
+    ids=str,
+)
+def test_sandbox_refuses_impossible_pages(fields: dict[str, Any]) -> None:
+    """The sandbox refuses a day in another format, a negative offset and a page that is too big."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    bank.get_consent(granted(sandbox, bank))
+    period = {"access_token": TOKEN, "start_date": "2031-01-01", "end_date": "2031-12-31"}
+
+    assert "INVALID_FIELD" == raw(sandbox, "/transactions/get", {**period, **fields})

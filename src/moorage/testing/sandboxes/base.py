@@ -67,6 +67,7 @@ UNREADABLE: Final = (
     InvalidData,
     LookupError,
     RecursionError,
+    StopIteration,
     TypeError,
     ValueError,
 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.domain.values.money import EXPONENTS
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems, typed, words
 
@@ -200,8 +201,13 @@ class PaymentInterface:
         for location, name, kind in problems(shape, body):
             code = {"missing": "U004", "extraneous": "U005"}.get(kind, "U002")
             raise self._refuse(400, code, kind, f"{location[2:].replace('/', '.')}.{name}")
-        if _AMOUNT.fullmatch(body["Data"]["Initiation"]["InstructedAmount"]["Amount"]) is None:
+        amount = body["Data"]["Initiation"]["InstructedAmount"]
+        is_amount = _AMOUNT.fullmatch(amount["Amount"]) is not None
+        if not is_amount or not amount["Amount"].strip("0."):
             raise self._refuse(400, "U002", "The amount is not valid.", "InstructedAmount.Amount")
+        if amount["Currency"] not in EXPONENTS:
+            path = "InstructedAmount.Currency"
+            raise self._refuse(400, "U002", "The currency is not valid.", path)
         return body
 
     def _check_signature(self, request: base.SandboxRequest) -> None:

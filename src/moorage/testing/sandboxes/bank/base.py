@@ -90,6 +90,10 @@ class BankSandbox(Sandbox, ABC):
 
     booked: list[dict[str, Any]] = state_field(lambda: list(BOOKED))
 
+    def numbered(self) -> list[tuple[int, dict[str, Any]]]:
+        """Return the booked transactions, each with a number that later ones do not change."""
+        return [*enumerate(self.booked[::-1])][::-1]
+
     @abstractmethod
     def grant(self, consent: str) -> None:
         """Grant the consent with an id, as its owner would do."""

@@ -193,19 +193,22 @@ class BerlinGroupSandbox(BankSandbox):
         is_first = id_ == next(iter(self._accounts))
         items = [
             {**item, "transactionId": f"T{number}", "entryReference": f"E{number}"}
-            for number, item in enumerate(self.booked)
+            for number, item in self.numbered()
             if is_first and since <= item["bookingDate"] <= until
         ]
-        page = int(query.get("pageIndex", "0"))
+        ids = [item["transactionId"] for item in items]
+        # A page names the last transaction before it, so that a new one moves no other.
+        start = ids.index(f"T{query['pageIndex']}") + 1 if "pageIndex" in query else 0
+        part = items[start : start + _PAGE]
         path = f"{BASE}/v1/accounts/{id_}"
         report: dict[str, Any] = {
-            "booked": items[page * _PAGE : (page + 1) * _PAGE],
+            "booked": part,
             "_links": {"account": {"href": path}},
         }
         if query["bookingStatus"] == "both":
-            report["pending"] = list(PENDING) if is_first and page == 0 else []
-        if (page + 1) * _PAGE < len(items):
-            text = urlencode({**query, "pageIndex": page + 1})
+            report["pending"] = list(PENDING) if is_first and start == 0 else []
+        if start + _PAGE < len(items):
+            text = urlencode({**query, "pageIndex": part[-1]["transactionId"][1:]})
             report["_links"]["next"] = {"href": f"{path}/transactions?{text}"}
         return base.reply({"account": {"iban": iban}, "transactions": report})
 

@@ -218,7 +218,7 @@ class GoCardlessSandbox(BankSandbox):
         is_first = id_ == next(iter(self._accounts))
         booked = [
             {**item, "transactionId": f"T{number}", "internalTransactionId": f"I{number}"}
-            for number, item in enumerate(self.booked)
+            for number, item in self.numbered()
             if is_first and _is_within(item, dict(request.query))
         ]
         pending = list(PENDING) if is_first else []

@@ -406,18 +406,21 @@ class OpenBankingUkSandbox(BankSandbox):
         if since is None or not all(map(_DATE_TIME.fullmatch, filter(None, (since, until)))):
             raise _error(400, "U003", "The period is wrong.")
         is_first = id_ == next(iter(self._accounts))
-        booked = [_transaction(id_, item, number) for number, item in enumerate(self.booked)]
+        booked = [_transaction(id_, item, number) for number, item in self.numbered()]
         pending = [_transaction(id_, item, 90, status="PDNG") for item in PENDING]
         items = [
             item
             for item in (*pending, *booked)
             if is_first and since[:10] <= item["BookingDateTime"][:10] <= (until or "9")[:10]
         ]
-        page, path = int(query.get("pg", "0")), f"/accounts/{id_}/transactions"
+        ids, path = [item["TransactionId"] for item in items], f"/accounts/{id_}/transactions"
+        # A page names the last transaction before it, so that a new one moves no other.
+        start = ids.index(query["pg"]) + 1 if "pg" in query else 0
+        part = items[start : start + _PAGE]
         links: dict[str, str] = {}
-        if (page + 1) * _PAGE < len(items):
-            links["Next"] = f"https://{HOST}{BASE}{path}?{urlencode({**query, 'pg': page + 1})}"
-        part = items[page * _PAGE : (page + 1) * _PAGE]
+        if start + _PAGE < len(items):
+            text = urlencode({**query, "pg": part[-1]["TransactionId"]})
+            links["Next"] = f"https://{HOST}{BASE}{path}?{text}"
         return self._reply({"Transaction": part}, path, links=links)
 
     def _reply(

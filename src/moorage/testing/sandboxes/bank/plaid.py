@@ -6,6 +6,7 @@ belongs to one Item, and each link leads to one Item.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 _PAGE: Final = 2
+_MOST: Final = 500
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LIFETIME: Final = timedelta(minutes=30)
 _BIC: Final = "COBADEFFXXX"
 _COUNTRIES: Final = words("AT BE CA DE DK EE ES FI FR GB IE IT LT LV NL NO PL PT SE US")
@@ -257,6 +260,10 @@ class PlaidSandbox(BankSandbox):
     def _transactions(self, request: base.SandboxRequest) -> Response:
         item, body = self._working(request), request.json()
         ids, options = self._ids(request), body.get("options", {})
+        for name in ("start_date", "end_date"):
+            if _DAY.fullmatch(body[name]) is None:
+                message = f"{name} must be in the format YYYY-MM-DD"
+                raise _error("INVALID_REQUEST", "INVALID_FIELD", message)
         if body["start_date"] > body["end_date"]:
             raise _error("INVALID_REQUEST", "INVALID_FIELD", "start_date is after end_date")
         first_account = next(iter(self._accounts))
@@ -268,8 +275,11 @@ class PlaidSandbox(BankSandbox):
         ]
         if not options.get("include_original_description"):
             transactions = [{**part, "original_description": None} for part in transactions]
-        start = options.get("offset", 0)
-        page = transactions[start : start + min(options.get("count", 100), _PAGE)]
+        start, count = options.get("offset", 0), options.get("count", 100)
+        if start < 0 or not 1 <= count <= _MOST:
+            message = f"offset must be at least 0, and count between 1 and {_MOST}"
+            raise _error("INVALID_REQUEST", "INVALID_FIELD", message)
+        page = transactions[start : start + min(count, _PAGE)]
         accounts = [self._account(id_) for id_ in ids]
         return self._reply(
             {

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from moorage.testing.sandboxes.base import Sandbox, state_field
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
 
@@ -34,6 +34,19 @@ class StoredEvent:
     annotated: bool = False
 
 
+@attrs.frozen
+class Snapshot:
+    """The entries of a list that its pages have not shown yet.
+
+    Attributes:
+        number: the number of the sandbox's last change when the list began.
+        items: the entries, in their order.
+    """
+
+    number: int
+    items: Sequence[dict[str, Any]]
+
+
 class CalendarsSandbox(Sandbox, ABC):
     """A local sandbox that imitates a calendar vendor.
 
@@ -46,6 +59,32 @@ class CalendarsSandbox(Sandbox, ABC):
     calendar: str = state_field(str)
     largest_page: int = state_field(lambda: 250)
     invitations: int = state_field(int)
+    _later_pages: dict[str, Snapshot] = state_field(dict)
+
+    def snapshot(
+        self, token: str | None, items: Callable[[], Sequence[dict[str, Any]]]
+    ) -> Snapshot:
+        """Return the entries that a page and its later pages list.
+
+        All pages of a list show the entries at the time of its first page, so that changes between
+        two pages neither move entries nor go unnoticed by the next list of changes.
+
+        Args:
+            token: the token of a later page; None for the first page.
+            items: returns all entries, for the first page.
+        """
+        if token is None:
+            return Snapshot(self.number(), items())
+        return self._later_pages[token]
+
+    def page_of(self, snapshot: Snapshot, size: int) -> tuple[list[dict[str, Any]], str | None]:
+        """Return the first entries of a snapshot, and the token of the page after them, if any."""
+        page, rest = snapshot.items[:size], snapshot.items[size:]
+        if not rest:
+            return [*page], None
+        token = str(self.number())
+        self._later_pages[token] = Snapshot(snapshot.number, rest)
+        return [*page], token
 
     @abstractmethod
     def events(self) -> Sequence[StoredEvent]:
@@ -68,4 +107,4 @@ class CalendarsSandbox(Sandbox, ABC):
         """Invalidate all tokens with which clients list later changes."""
 
 
-__all__ = ["CalendarsSandbox", "StoredEvent"]
+__all__ = ["CalendarsSandbox", "Snapshot", "StoredEvent"]

@@ -15,7 +15,7 @@ from moorage.testing.sandboxes.calendars.base import CalendarsSandbox, StoredEve
 from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 _HOST: Final = "www.googleapis.com"
@@ -150,7 +150,8 @@ class GoogleCalendarSandbox(CalendarsSandbox):
             "accessRole": "owner",
         }
         holiday_calendar = {**calendar, "id": "holidays", "primary": False, "accessRole": "reader"}
-        return base.reply(self._page(dict(request.query), [calendar, holiday_calendar]))
+        body, _ = self._page(dict(request.query), lambda: [calendar, holiday_calendar])
+        return base.reply(body)
 
     def _list_events(self, request: base.SandboxRequest, calendar: str) -> Response:
         self._check_calendar(calendar)
@@ -161,35 +162,44 @@ class GoogleCalendarSandbox(CalendarsSandbox):
                 raise _error(400, "invalid", "A sync token cannot be combined with a time.")
             if int(token.removeprefix("sync-")) < self._oldest:
                 raise _error(410, "fullSyncRequired", "Sync token is no longer valid.")
-            since = int(token.removeprefix("sync-"))
-            items = [item for id_, item in self.items.items() if self._changed[id_] > since]
-        else:
-            items = [
-                item
-                for item in self.items.values()
-                if item["status"] != "cancelled"
-                and _instant(item["start"]) < datetime.fromisoformat(query["timeMax"])
-                and _instant(item["end"]) > datetime.fromisoformat(query["timeMin"])
-            ]
-        body = self._page(query, [_occurrence(item) for item in items])
+        body, number = self._page(query, lambda: [*map(_occurrence, self._selected(query))])
         if "nextPageToken" not in body:
-            body["nextSyncToken"] = f"sync-{self.number()}"
+            body["nextSyncToken"] = f"sync-{number}"
         return base.reply(body)
 
-    def _page(self, query: dict[str, str], items: list[dict[str, Any]]) -> dict[str, Any]:
-        start = int(query.get("pageToken", "page-0").removeprefix("page-"))
+    def _selected(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        """Return the events that changed after a token, or that are in a period."""
+        if "syncToken" in query:
+            since = int(query["syncToken"].removeprefix("sync-"))
+            return [item for id_, item in self.items.items() if self._changed[id_] > since]
+        start, end = (datetime.fromisoformat(query[name]) for name in ("timeMin", "timeMax"))
+        return [
+            item
+            for item in self.items.values()
+            if item["status"] != "cancelled"
+            and _instant(item["start"]) < end
+            and _instant(item["end"]) > start
+        ]
+
+    def _page(
+        self, query: dict[str, str], items: Callable[[], list[dict[str, Any]]]
+    ) -> tuple[dict[str, Any], int]:
+        """Return a page, and the number of the last change that its list has."""
+        token = query.get("pageToken")
+        snapshot = self.snapshot(token and token.removeprefix("page-"), items)
         size = min(int(query.get("maxResults", "250")), self.largest_page)
-        body: dict[str, Any] = {"kind": "calendar#list", "items": items[start : start + size]}
-        if start + size < len(items):
-            body["nextPageToken"] = f"page-{start + size}"
-        return body
+        page, next_token = self.page_of(snapshot, size)
+        body: dict[str, Any] = {"kind": "calendar#list", "items": page}
+        if next_token is not None:
+            body["nextPageToken"] = f"page-{next_token}"
+        return body, snapshot.number
 
     def _insert(self, request: base.SandboxRequest, calendar: str) -> Response:
         self._check_calendar(calendar)
         body = request.json()
-        self._check(body)
         if not {"start", "end"} <= body.keys():
             raise _error(400, "required", "Missing end time.")
+        self._check(body, {})
         id_ = body.get("id") or f"google{self.number()}"
         if _ID.fullmatch(id_) is None:
             raise _error(400, "invalid", "Invalid resource id value.")
@@ -214,7 +224,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
 
     def _patch(self, request: base.SandboxRequest, calendar: str, id: str) -> Response:
         item, body = self._item(calendar, id), request.json()
-        self._check(body)
+        self._check(body, item)
         version = request.headers.get("if-match")
         if version not in {None, item["etag"]}:
             raise _error(412, "conditionNotMet", "Precondition Failed")
@@ -263,7 +273,8 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         if calendar != self.calendar:
             raise _error(404, "notFound", "Not Found")
 
-    def _check(self, body: Any) -> None:
+    def _check(self, body: Any, item: Mapping[str, Any]) -> None:
+        """Refuse invalid fields, and a time that cannot be read or ends before it starts."""
         invalid = list(problems(_SHAPE, body))
         for name in {"start", "end"} & body.keys():
             is_day, is_moment = body[name].get("date"), body[name].get("dateTime")
@@ -271,13 +282,31 @@ class GoogleCalendarSandbox(CalendarsSandbox):
                 invalid.append((name, "time", "type"))
         if invalid:
             raise _error(400, "invalid", f"Invalid value: {invalid}")
+        times = {**item, **body}
+        try:
+            start, end = (_instant(times[name]) for name in ("start", "end"))
+        except (LookupError, ValueError):
+            raise _error(400, "invalid", "Invalid start or end time.") from None
+        if end < start:
+            raise _error(400, "timeRangeEmpty", "The specified time range is empty.")
 
 
 def _instant(value: dict[str, Any]) -> datetime:
-    if "dateTime" not in value:
+    """Return the time of a start or end.
+
+    Raises:
+        ValueError: the time cannot be read, or has neither an offset nor a time zone.
+        LookupError: there is no such time zone.
+    """
+    if value.get("dateTime") is None:
         day = date.fromisoformat(value["date"])
         return datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return datetime.fromisoformat(value["dateTime"]).astimezone(UTC)
+    moment = datetime.fromisoformat(value["dateTime"])
+    zone = value.get("timeZone")
+    local_zone = None if zone is None else ZoneInfo(zone)
+    if moment.tzinfo is None and local_zone is None:
+        raise ValueError("Missing time zone definition.")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=local_zone)).astimezone(UTC)
 
 
 def _event_answer(item: dict[str, Any]) -> dict[str, Any]:
@@ -285,7 +314,7 @@ def _event_answer(item: dict[str, Any]) -> dict[str, Any]:
     for name in ("start", "end"):
         zone = item[name].get("timeZone")
         if zone is not None:
-            moment = datetime.fromisoformat(item[name]["dateTime"]).astimezone(ZoneInfo(zone))
+            moment = _instant(item[name]).astimezone(ZoneInfo(zone))
             shown_event[name] = {**item[name], "dateTime": moment.isoformat()}
     return {name: value for name, value in shown_event.items() if value not in (None, [])}
 

@@ -16,7 +16,7 @@ from moorage.testing.sandboxes.fixture import SandboxFixture
 from moorage.testing.sandboxes.tokens import TokenEndpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 _LOGIN: Final = "login.microsoftonline.com"
@@ -173,7 +173,9 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
             "isDefaultCalendar": False,
             "canEdit": False,
         }
-        return base.reply(self._page(request, [calendar, holiday_calendar], {"$top", "$skip"}))
+        names = {"$top", "$skiptoken"}
+        body, _ = self._page(request, lambda: [calendar, holiday_calendar], names)
+        return base.reply(body)
 
     def _delta(self, request: base.SandboxRequest, calendar: str) -> Response:
         self._check_calendar(calendar)
@@ -182,30 +184,30 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         if token is not None:
             if int(token) < self._oldest:
                 raise _error(410, "SyncStateNotFound", "The sync state is not found.")
-            items = [
-                self._occurrence(id_)
-                for id_, number in self._changed.items()
-                if number > int(token)
-            ]
-        elif {"startDateTime", "endDateTime"} <= query.keys():
+        elif "$skiptoken" not in query and not {"startDateTime", "endDateTime"} <= query.keys():
+            raise _error(400, "ErrorInvalidParameter", "The start or end of the period is missing.")
+        names = {"$deltatoken", "$skiptoken", "startDateTime", "endDateTime"}
+        body, number = self._page(request, lambda: self._selected(query), names)
+        if "@odata.nextLink" not in body:
+            body["@odata.deltaLink"] = _link(request, {"$deltatoken": str(number)})
+        return base.reply(body)
+
+    def _selected(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        """Return the entries that changed after a token, or that are in a period."""
+        token = query.get("$deltatoken")
+        if token is not None:
+            ids = [id_ for id_, number in self._changed.items() if number > int(token)]
+        else:
             start, end = (
                 datetime.fromisoformat(query[name]).replace(tzinfo=UTC)
                 for name in ("startDateTime", "endDateTime")
             )
-            items = [
-                self._occurrence(id_)
+            ids = [
+                id_
                 for id_, item in self.items.items()
                 if _instant(item["start"]) < end and _instant(item["end"]) > start
             ]
-        else:
-            raise _error(400, "ErrorInvalidParameter", "The start or end of the period is missing.")
-        entries = [entry for group in items for entry in group]
-        body = self._page(
-            request, entries, {"$deltatoken", "$skip", "startDateTime", "endDateTime"}
-        )
-        if "@odata.nextLink" not in body:
-            body["@odata.deltaLink"] = _link(request, {"$deltatoken": str(self.number())})
-        return base.reply(body)
+        return [entry for id_ in ids for entry in self._occurrence(id_)]
 
     def _occurrence(self, id_: str) -> list[dict[str, Any]]:
         """Return an event as a calendar view shows it: a series as its first occurrence."""
@@ -219,17 +221,22 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         return [{**item, "type": "seriesMaster"}, occurrence]
 
     def _page(
-        self, request: base.SandboxRequest, items: list[dict[str, Any]], names: set[str]
-    ) -> dict[str, Any]:
+        self,
+        request: base.SandboxRequest,
+        items: Callable[[], list[dict[str, Any]]],
+        names: set[str],
+    ) -> tuple[dict[str, Any], int]:
+        """Return a page, and the number of the last change that its list has."""
         query = dict(request.query)
         if set(query) - names:
             raise _error(400, "ErrorInvalidParameter", "A query option is not supported.")
-        start = int(query.get("$skip", "0"))
+        snapshot = self.snapshot(query.get("$skiptoken"), items)
         size = min(int(query.get("$top", "100")), self.largest_page)
-        body: dict[str, Any] = {"value": items[start : start + size]}
-        if start + size < len(items):
-            body["@odata.nextLink"] = _link(request, {**query, "$skip": str(start + size)})
-        return body
+        page, next_token = self.page_of(snapshot, size)
+        body: dict[str, Any] = {"value": page}
+        if next_token is not None:
+            body["@odata.nextLink"] = _link(request, {**query, "$skiptoken": next_token})
+        return body, snapshot.number
 
     def _search(self, request: base.SandboxRequest, calendar: str) -> Response:
         self._check_calendar(calendar)
@@ -247,9 +254,9 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
     def _create(self, request: base.SandboxRequest, calendar: str) -> Response:
         self._check_calendar(calendar)
         body = request.json()
-        self._check(body)
         if not {"subject", "start", "end"} <= body.keys():
             raise _error(400, "ErrorInvalidRequest", "A required property is missing.")
+        self._check(body, {})
         item = {**body, "id": f"AAMkAG{self.number():08d}="}
         if item.get("isOnlineMeeting"):
             url = f"https://teams.microsoft.com/l/meetup-join/{item['id']}"
@@ -264,7 +271,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
 
     def _update(self, request: base.SandboxRequest, id: str) -> Response:
         item, body = self._item(id), request.json()
-        self._check(body)
+        self._check(body, item)
         version = request.headers.get("if-match")
         if version not in {None, f'W/"{item["changeKey"]}"'}:
             raise _error(412, "ErrorIrresolvableConflict", "The change key is not the current one.")
@@ -321,7 +328,8 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         if calendar != self.calendar:
             raise _error(404, "ErrorItemNotFound", "The object was not found in the store.")
 
-    def _check(self, body: Any) -> None:
+    def _check(self, body: Any, item: Mapping[str, Any]) -> None:
+        """Refuse invalid properties, and a time that cannot be read or ends before it starts."""
         other_fields = {name: value for name, value in body.items() if name != "recurrence"}
         invalid = list(problems(_SHAPE, other_fields))
         if body.get("recurrence") is not None:
@@ -331,6 +339,14 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
             invalid += [("#", "time", "type") for time in times if not time.endswith("T00:00:00")]
         if invalid:
             raise _error(400, "ErrorInvalidRequest", f"A property is invalid: {invalid}")
+        changed = {**item, **body}
+        try:
+            start, end = (_instant(changed[name]) for name in ("start", "end"))
+        except (LookupError, ValueError):
+            raise _error(400, "ErrorInvalidRequest", "A time or time zone is invalid.") from None
+        if end < start:
+            code = "ErrorCalendarEndDateIsEarlierThanStartDate"
+            raise _error(400, code, "The end is before the start.")
 
     def _shown(self, item: dict[str, Any]) -> dict[str, Any]:
         answer = {

@@ -145,6 +145,7 @@ class KsefSandbox(EinvoicesSandbox):
     _challenges: set[str] = base.state_field(set)
     _logins: dict[str, bool] = base.state_field(dict)
     _redeemable: list[str] = base.state_field(list)
+    _redeemed: set[str] = base.state_field(set)
     _sessions: dict[str, tuple[bytes, bytes]] = base.state_field(dict)
     _sent: dict[str, _SentInvoice] = base.state_field(dict)
     _received: dict[str, bytes] = base.state_field(dict)
@@ -197,7 +198,8 @@ class KsefSandbox(EinvoicesSandbox):
         identity = _identity(invoice.document)
         for other_invoice in self._sent.values():
             if (
-                other_invoice.ksef_number is not None
+                other_invoice is not invoice
+                and other_invoice.ksef_number is not None
                 and _identity(other_invoice.document) == identity
             ):
                 invoice.code, invoice.original = 440, other_invoice.ksef_number
@@ -242,7 +244,9 @@ class KsefSandbox(EinvoicesSandbox):
             self.waits -= 1
             status = {"code": 100, "description": "Uwierzytelnianie w toku"}
         elif is_good:
-            self._redeemable.append(number)
+            if number not in self._redeemed:
+                self._redeemed.add(number)
+                self._redeemable.append(number)
             status = {"code": 200, "description": "Uwierzytelnianie zakończone sukcesem"}
         else:
             status = {
@@ -263,7 +267,7 @@ class KsefSandbox(EinvoicesSandbox):
     def _redeem(self, _: base.SandboxRequest) -> Response:
         if not self._redeemable:
             raise _refusal(21301, "Brak autoryzacji.")
-        self._redeemable.clear()
+        self._redeemable.pop(0)
         tokens = {"token": self.access_token, "validUntil": _AT}
         return base.reply({"accessToken": tokens, "refreshToken": tokens})
 

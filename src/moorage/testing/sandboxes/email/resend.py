@@ -56,6 +56,7 @@ class ResendSandbox(EmailSandbox):
     Attributes:
         api_key: credentials that requests must have.
         templates: the variables of the existing templates, by template id.
+        canceled: the scheduled messages that were canceled, and are not delivered, by id.
     """
 
     hosts = ("api.resend.com",)
@@ -63,6 +64,7 @@ class ResendSandbox(EmailSandbox):
     api_key: str = "re_sandbox_key"
     templates: Mapping[str, tuple[str, ...]] = attrs.field(factory=lambda: {"welcome": ("name",)})
     days: list[dict[str, Any]] = base.state_field(list)
+    canceled: dict[str, DeliveredEmail] = base.state_field(dict)
     last_events: dict[str, str] = base.state_field(dict)
     received: dict[str, dict[str, Any]] = base.state_field(dict)
     webhook_secret: str = f"whsec_{b64encode(b'resend-sandbox-webhooks!').decode()}"
@@ -94,7 +96,7 @@ class ResendSandbox(EmailSandbox):
         }
 
     def _email(self, _: base.SandboxRequest, id_: str) -> Response:
-        mail = next((mail for mail in self.delivered if mail.id == id_), None)
+        mail = next((mail for mail in self.delivered if mail.id == id_), self.canceled.get(id_))
         if mail is None:
             raise _refusal(404, "not_found", "Email not found")
         usual_event = "scheduled" if "scheduled_at" in mail.raw else "delivered"
@@ -108,11 +110,13 @@ class ResendSandbox(EmailSandbox):
         if self._email(request, id_).json()["last_event"] != "scheduled":
             raise _refusal(422, "validation_error", "The email is not scheduled.")
         self.last_events[id_] = "canceled"
+        self.canceled[id_] = next(mail for mail in self.delivered if mail.id == id_)
+        self.delivered.remove(self.canceled[id_])
         return base.reply({"object": "email", "id": id_})
 
     def _suppressed(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)
-        emails, size = [*self.suppressions], int(query.get("limit", "0"))
+        emails, size = [*self.suppressions], int(query.get("limit", "20"))
         if not 1 <= size <= _LARGEST_PAGE:
             raise _refusal(422, "validation_error", "The limit is out of range.")
         start = int(query["after"].removeprefix("sup-")) + 1 if "after" in query else 0

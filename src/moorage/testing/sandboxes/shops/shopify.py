@@ -57,6 +57,8 @@ _QUANTITIES: Final = {
         }
     ],
 }
+_MOST_STOCK: Final = 1_000_000_000
+_PRICE: Final = re.compile(r"[0-9]{1,16}(\.[0-9]+)?")
 _MOST_POINTS: Final = 1_000
 _VARIANT: Final = {"id!": str, "price": str}
 
@@ -94,6 +96,10 @@ class ShopifySandbox(ShopSandbox):
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         return {f"POST {_PATH}": self._execute}
+
+    def unreadable(self, problem: str) -> Response:
+        """Return the response to a request that cannot be read."""
+        return _errors({"message": problem})
 
     def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - as the base has it
         """Return the response for an unknown path."""
@@ -318,8 +324,11 @@ class ShopifySandbox(ShopSandbox):
             for group in fields["lineItemsByFulfillmentOrder"]
             for entry in group.get("fulfillmentOrderLineItems", [])
         } or {id_: item["remainingQuantity"] for id_, item in items.items()}
-        too_many = any(taken_items[id_] > items[id_]["remainingQuantity"] for id_ in taken_items)
-        if too_many or part["status"] != "OPEN" or order["cancelledAt"]:
+        is_wrong = any(
+            id_ not in items or not 0 < quantity <= items[id_]["remainingQuantity"]
+            for id_, quantity in taken_items.items()
+        )
+        if is_wrong or part["status"] != "OPEN" or order["cancelledAt"]:
             message = "Fulfillment order line items are invalid or already fulfilled."
             return _payload("fulfillment", field="fulfillment", message=message)
         lines = {line["id"]: line for line in order["lineItems"]["nodes"]}
@@ -387,6 +396,8 @@ class ShopifySandbox(ShopSandbox):
         problems_by_code = {
             "INVALID_INVENTORY_ITEM": change["inventoryItemId"] != f"{_GID}/InventoryItem/30",
             "INVALID_LOCATION": change["locationId"] != LOCATION,
+            "INVALID_QUANTITY_NEGATIVE": change["quantity"] < 0,
+            "INVALID_QUANTITY_TOO_HIGH": change["quantity"] > _MOST_STOCK,
             "CHANGE_FROM_QUANTITY_STALE": change["changeFromQuantity"]
             not in {None, self._variant["inventoryQuantity"]},
         }
@@ -411,6 +422,9 @@ class ShopifySandbox(ShopSandbox):
         is_known = field.arguments["productId"] == self._variant["product"]["id"] and all(
             item["id"] == self._variant["id"] for item in variants
         )
+        if any(_PRICE.fullmatch(item.get("price", "0")) is None for item in variants):
+            code, message = "INVALID_INPUT", "Price must be greater than or equal to 0"
+            return _payload("productVariants", code=code, message=message)
         if not is_known:
             code = "PRODUCT_VARIANT_DOES_NOT_EXIST"
             return _payload("productVariants", code=code, message="Product variant does not exist")

@@ -6,6 +6,7 @@ It has an item `ROPE-10`, and `ROPE-20`, which is a variation of product 30.
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
 _API: Final = "/wp-json/wc/v3"
+_AMOUNT: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 _FORM: Final = "%Y-%m-%dT%H:%M:%S"
 _STATUSES: Final = words("pending processing on-hold completed cancelled refunded failed trash")
 _META: Final = [{"key!": str, "value!": str}]
@@ -234,7 +236,11 @@ class WooCommerceSandbox(ShopSandbox):
     def _refund(self, request: base.SandboxRequest, id: str) -> Response:
         order, body = self._order(id), _body(request, _REFUND)
         refunded_cents = sum(_cents(item["amount"]) for item in self._refunds.get(id, []))
-        if not 0 < _cents(body["amount"]) <= _cents(order["total"]) - refunded_cents:
+        is_amount = _AMOUNT.fullmatch(body["amount"]) is not None
+        if (
+            not is_amount
+            or not 0 < _cents(body["amount"]) <= _cents(order["total"]) - refunded_cents
+        ):
             raise _error(
                 500, "woocommerce_rest_cannot_create_order_refund", "Invalid refund amount."
             )

@@ -63,6 +63,7 @@ class StoredEnvelope:
         void_reason: reason for voiding, "" if no reason was given; None while the envelope is not
             void.
         is_expired: True after the envelope's last day.
+        is_draft: True if the envelope was not sent yet.
         fields: the fields of the request that created it.
     """
 
@@ -72,6 +73,7 @@ class StoredEnvelope:
     created_at: datetime = attrs.field(factory=lambda: datetime.now(UTC).replace(microsecond=0))
     void_reason: str | None = None
     is_expired: bool = False
+    is_draft: bool = False
     fields: dict[str, Any] = attrs.field(factory=dict, repr=False)
 
     @property
@@ -87,7 +89,7 @@ class StoredEnvelope:
     @property
     def is_open(self) -> bool:
         """True while a signer can still sign."""
-        is_over = self.is_complete or self.is_declined or self.is_expired
+        is_over = self.is_complete or self.is_declined or self.is_expired or self.is_draft
         return not is_over and self.void_reason is None
 
     def in_turn(self) -> list[StoredSigner]:
@@ -116,13 +118,7 @@ class SignaturesSandbox(Sandbox, ABC):
 
     def sign(self, id_: str, email: str) -> None:
         """Sign as a signer; the next signers then get their emails."""
-        envelope, person = self.envelopes[id_], self.person(id_, email)
-        if not envelope.is_open or person not in envelope.in_turn():
-            raise InvalidData(
-                "This person cannot sign now.",
-                field="email",
-                remedy="Name a signer whose turn it is, of an envelope that is under way.",
-            )
+        envelope, person = self.envelopes[id_], self._signer(id_, email)
         self.view(id_, email)
         person.signed_at = person.viewed_at
         if not [item for item in envelope.in_turn() if item.place == person.place]:
@@ -130,10 +126,27 @@ class SignaturesSandbox(Sandbox, ABC):
 
     def decline(self, id_: str, email: str, reason: str) -> None:
         """Decline to sign as a signer."""
-        self.person(id_, email).declined = reason
+        self._signer(id_, email).declined = reason
+
+    def _signer(self, id_: str, email: str) -> StoredSigner:
+        """Return a signer who can sign or decline now."""
+        envelope, person = self.envelopes[id_], self.person(id_, email)
+        if not envelope.is_open or person not in envelope.in_turn():
+            raise InvalidData(
+                "This person cannot sign now.",
+                field="email",
+                remedy="Name a signer whose turn it is, of an envelope that is under way.",
+            )
+        return person
 
     def expire(self, id_: str) -> None:
         """Expire the time for signing an envelope."""
+        if not self.envelopes[id_].is_open:
+            raise InvalidData(
+                "This envelope cannot expire.",
+                field="id_",
+                remedy="Name an envelope that is under way.",
+            )
         self.envelopes[id_].is_expired = True
 
     def person(self, id_: str, email: str) -> StoredSigner:

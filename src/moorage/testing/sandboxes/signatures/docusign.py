@@ -179,15 +179,17 @@ class DocusignSandbox(SignaturesSandbox):
             id=self.uuid(),
             persons=list(_persons(body)),
             mark=body.get("transactionId"),
+            is_draft=body["status"] == "created",
             fields=body,
         )
         if len(str(body.get("emailSubject", ""))) > 100:
             raise _error("INVALID_REQUEST_BODY", "The emailSubject is too long.")
         _check_anchors(body)
         self.envelopes[envelope.id] = envelope
-        self.write_to_next(envelope)
+        if not envelope.is_draft:
+            self.write_to_next(envelope)
         path = f"/envelopes/{envelope.id}"
-        answer = {"envelopeId": envelope.id, "status": "sent", "uri": path}
+        answer = {"envelopeId": envelope.id, "status": body["status"], "uri": path}
         return base.reply({**answer, "statusDateTime": _time(envelope.created_at)}, 201)
 
     def _list(self, request: base.SandboxRequest, account: str) -> Response:  # noqa: ARG002 - the route names it
@@ -219,6 +221,9 @@ class DocusignSandbox(SignaturesSandbox):
             if not body.get("voidedReason"):
                 raise _error("INVALID_REQUEST_BODY", "The voidedReason is missing.")
             envelope.void_reason = body["voidedReason"]
+        if body.get("status") == "sent" and envelope.is_draft:
+            envelope.is_draft = False
+            self.write_to_next(envelope)
         if dict(request.query).get("resend_envelope") == "true":
             if not envelope.is_open:
                 raise _error(
@@ -239,6 +244,9 @@ class DocusignSandbox(SignaturesSandbox):
         ]
         if not matching:
             raise _error("UNKNOWN_ENVELOPE_RECIPIENT", "The recipient is not an embedded one.")
+        if envelope.is_draft or not (envelope.is_complete or matching[0] in _reached(envelope)):
+            message = "The token for an out of sequence recipient cannot be generated."
+            raise _error("RECIPIENT_NOT_IN_SEQUENCE", message)
         number = self.number()
         url = f"https://demo.docusign.net/Signing/MTRedeem/v1/{number:032x}?slt=sandbox-link"
         return base.reply({"url": url}, 201)
@@ -332,7 +340,15 @@ def _check_anchors(body: dict[str, Any]) -> None:
                 raise _error("ANCHOR_TAG_PROCESSING_FAILURE", "The anchor was not found.")
 
 
+def _reached(envelope: StoredEnvelope) -> list[StoredSigner]:
+    """Return the signers who have signed, or whose turn it is."""
+    signed = [person for person in envelope.persons if person.signed_at is not None]
+    return [*signed, *envelope.in_turn()]
+
+
 def _status(envelope: StoredEnvelope) -> str:
+    if envelope.is_draft:
+        return "created"
     if envelope.void_reason is not None or envelope.is_expired:
         return "voided"
     if envelope.is_declined:

@@ -34,7 +34,7 @@ class SentCodes:
 
     def send(self, id_: str, to: str) -> None:
         """Send a code to an E.164 number."""
-        code = f"{427_103 + 7_919 * len(self._sent)}"
+        code = f"{(427_103 + 7_919 * len(self._sent)) % 1_000_000:06d}"
         self._sent[id_] = _SentCode(to, code, self._attempts)
         self.codes[to] = code
 
