@@ -65,7 +65,9 @@ class RecordingDispatcher:
     def __attrs_post_init__(self) -> None:
         """Make a wire that records the requests that a rehearsal reports."""
         self.wire = SimpleNamespace(
-            stop_if_dry_run=self.rehearsed.append, for_cleanup=lambda: self.wire
+            stop_if_dry_run=self.rehearsed.append,
+            for_cleanup=lambda: self.wire,
+            has_open_key=False,
         )
 
     @property

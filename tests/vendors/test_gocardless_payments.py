@@ -165,7 +165,7 @@ def test_payments_without_authorization(shop: SandboxHub) -> None:
 
 
 def test_lost_payment_is_found_by_its_key(shop: SandboxHub) -> None:
-    """After a lost response, repeating a payment with its key returns the payment made before."""
+    """After a lost response, a repetition finds the payment; the next one needs no request."""
     shop.sandbox.fail(Lost())
     with pytest.raises(ConnectionFailed):
         shop.payments.charge(order(), idempotency_key="k")
@@ -174,7 +174,10 @@ def test_lost_payment_is_found_by_its_key(shop: SandboxHub) -> None:
 
     assert [payment.ref.id] == [*shop.sandbox.payments]
     assert ("GET", f"/payments/{payment.ref.id}") == (last_request.method, last_request.path)
-    assert payment == shop.payments.charge(order(), idempotency_key="k")
+    request_count = len(shop.sandbox.requests)
+    repeated_payment = shop.payments.charge(order(), idempotency_key="k")
+    assert (payment, True) == (repeated_payment, repeated_payment.replayed)
+    assert (request_count, []) == (len(shop.sandbox.requests), shop.hub.unsettled_payments())
 
 
 def test_retry_after_lost_answer_returns_first_payment() -> None:

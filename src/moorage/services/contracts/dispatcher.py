@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from moorage.contracts.ref import Ref
     from moorage.contracts.routes import Account, Directory, RoutingRequest
     from moorage.contracts.vendor import Vendor
-    from moorage.contracts.wire import Wire
     from moorage.errors import RecipientRefused
     from moorage.services.calling.attempts import AttemptStep
     from moorage.services.calling.steps import CallOperations
@@ -114,7 +113,7 @@ class Dispatcher:
     async def execute(
         self,
         operation: RoutingRequest,
-        perform: Callable[[Any, Wire], Awaitable[R]],
+        perform: Callable[[Any, VendorWire], Awaitable[R]],
         *,
         key: str | None = None,
         timeout: float | None = None,
@@ -141,7 +140,7 @@ class Dispatcher:
         self,
         ref: Ref | str,
         operation: RoutingRequest,
-        perform: Callable[[Any, Wire, Ref], Awaitable[R]],
+        perform: Callable[[Any, VendorWire, Ref], Awaitable[R]],
         *,
         key: str | None = None,
         timeout: float | None = None,
@@ -219,7 +218,7 @@ class Dispatcher:
         self,
         operation: RoutingRequest,
         accounts: tuple[Account, ...],
-        perform: Callable[[Any, Wire], Awaitable[R]],
+        perform: Callable[[Any, VendorWire], Awaitable[R]],
         timeout: float | None,
         *,
         ownership: KeyOwnership | None = None,
@@ -259,7 +258,7 @@ class Dispatcher:
         self,
         operation: RoutingRequest,
         accounts: tuple[Account, ...],
-        perform: Callable[[Any, Wire], Awaitable[R]],
+        perform: Callable[[Any, VendorWire], Awaitable[R]],
         key: str,
         timeout: float | None,
     ) -> R:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
     from moorage.services.contracts.dispatcher import Dispatcher
     from moorage.services.core.core import Core
 
-R = TypeVar("R")
-
 _DECLINED_AS_ERROR: Final = frozenset({"charge", "authorize", "complete"})
 """The operations that raise `PaymentDeclined` if the vendor declines the payment."""
 _SEALED: Final = "sealed"
@@ -71,6 +69,19 @@ class Request(NamedTuple):
     operation: str
     values: tuple[Any, ...]
     options: dict[str, Any]
+
+
+class PerformedEffect(NamedTuple):
+    """An operation that succeeded.
+
+    Attributes:
+        receipt: its receipt.
+        has_open_key: True if no step has stored a result under the idempotency key, because the
+            receipt was looked up after a lost response.
+    """
+
+    receipt: Any
+    has_open_key: bool
 
 
 class EffectRecord(NamedTuple):
@@ -114,11 +125,11 @@ class PaymentEffects:
         request: Request,
         operation: RoutingRequest,
         accounts: tuple[Account, ...],
-        act: Callable[[RoutingRequest, float | None], Awaitable[R]],
+        act: Callable[[RoutingRequest, float | None], Awaitable[PerformedEffect]],
         *,
         key: str,
         timeout: float | None,
-    ) -> R:
+    ) -> Any:
         """Execute an operation that moves money, and keep it registered until its outcome is known.
 
         Args:
@@ -137,7 +148,7 @@ class PaymentEffects:
         """
         timeout = maybe_seconds(timeout, "timeout")
         if self._dispatcher.rehearses(operation):
-            return await act(operation, timeout)
+            return (await act(operation, timeout)).receipt
         core, start_time = self._core, self._core.nanoseconds()
         services = [self._dispatcher.calling.plans.services[account.name] for account in accounts]
         span = sum(timeout or service.timeout for service in services) + MARGIN
@@ -149,7 +160,7 @@ class PaymentEffects:
                 "This idempotency key was already used for a different payment."
             )
         if registration.settled:
-            return self._replayed_receipt(registration, request.operation, key)  # type: ignore[no-any-return]  # the receipt of the operation
+            return self._replayed_receipt(registration, request.operation, key)
         if registration.forgotten:
             raise _forgotten_key_error(key, accounts)
         key_use = KeyUse(round=registration.round, reach=self._reach)
@@ -159,11 +170,14 @@ class PaymentEffects:
         return await self._execute_registered(act(operation, timeout), key, registration)
 
     async def _execute_registered(
-        self, acting: Awaitable[R], key: str, registered: Registration
-    ) -> R:
-        """Execute a registered operation; unregister it once its outcome is known."""
+        self, acting: Awaitable[PerformedEffect], key: str, registered: Registration
+    ) -> Any:
+        """Execute a registered operation; unregister it once its outcome is known.
+
+        A receipt that no step has stored under the key is stored with the registration.
+        """
         try:
-            receipt = await acting
+            receipt, has_open_key = await acting
         except NotSentError:
             if self._reach is AllowedActions.AGAIN:
                 self._unregister(key, registered, certain=False)
@@ -179,7 +193,10 @@ class PaymentEffects:
                 if self._reach is AllowedActions.FRESH:
                     error.remedy = f"{error.remedy} {_SETTLE}"
             raise
-        self._unregister(key, registered, certain=True)
+        if has_open_key:
+            self._core.post(self._settling(key, done=True, receipt=receipt))
+        else:
+            self._unregister(key, registered, certain=True)
         return receipt
 
     async def decide(self, key: str, *, done: bool, answer: Any = None) -> SettlingAnswer:
@@ -190,14 +207,19 @@ class PaymentEffects:
             done: True if the effect happened.
             answer: receipt that repeats of the key get.
         """
-        stored_answer = None
-        if done:
-            stored_answer = _seal_payload(
-                self._core, self._tenant, key, pack(attrs.evolve(answer, raw=None))
-            )
-        command = SettleOperation(KIND, self._tenant, key, done=done, answer=stored_answer)
-        decision: SettlingAnswer = await self._core.execute(command, None)
+        decision: SettlingAnswer = await self._core.execute(
+            self._settling(key, done=done, receipt=answer), None
+        )
         return decision
+
+    def _settling(self, key: str, *, done: bool, receipt: Any) -> SettleOperation:
+        """Return the command that stores an operation's outcome, with the receipt if it is done."""
+        content = None
+        if done:
+            content = _seal_payload(
+                self._core, self._tenant, key, pack(attrs.evolve(receipt, raw=None))
+            )
+        return SettleOperation(KIND, self._tenant, key, done=done, answer=content)
 
     async def _registration(
         self, request: Request, accounts: tuple[Account, ...], key: str, times: tuple[float, float]

@@ -34,6 +34,7 @@ from moorage.services.contracts.flows import Flows, required_key
 from moorage.services.contracts.key_ownership import KeyOwnership
 from moorage.services.contracts.payment_effects import (
     PaymentEffects,
+    PerformedEffect,
     Request,
     declined_error,
 )
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from moorage.contracts.routes import Account, RoutingRequest
     from moorage.contracts.wire import Wire
     from moorage.services.contracts.dispatcher import Dispatcher
+    from moorage.services.contracts.vendor_wire import VendorWire
 
 R = TypeVar("R")
 
@@ -130,21 +132,31 @@ class PaymentsFlows(Flows, PaymentsContract):
             else:
                 accounts = dispatcher.directory.choose(routing)
 
-            async def call_vendor(vendor: PaymentsVendor, wire: Wire, *_: Ref) -> Any:
+            has_open_key = False
+
+            async def call_vendor(vendor: PaymentsVendor, wire: VendorWire, *_: Ref) -> Any:
+                nonlocal has_open_key
                 step = partial(getattr(vendor, operation.verb), wire, *values, **options, key=key)
                 if name not in _FOLLOWING_OPERATIONS:
-                    return await step()
-                await _check_currency(vendor, wire, *values)
-                if name == _REFUND:
-                    await self._check_remaining_amount(vendor, key, *values)
-                return await _with_uniform_refusal(step())
+                    receipt = await step()
+                else:
+                    await _check_currency(vendor, wire, *values)
+                    if name == _REFUND:
+                        await self._check_remaining_amount(vendor, key, *values)
+                    receipt = await _with_uniform_refusal(step())
+                has_open_key = wire.has_open_key
+                return receipt
 
-            async def act(routed: RoutingRequest, timeout: float | None) -> Any:
+            async def act(routed: RoutingRequest, timeout: float | None) -> PerformedEffect:
                 if at_reference:
-                    return await dispatcher.execute_at(
+                    receipt = await dispatcher.execute_at(
                         values[0], routed, call_vendor, key=key, timeout=timeout
                     )
-                return await dispatcher.execute(routed, call_vendor, key=key, timeout=timeout)
+                else:
+                    receipt = await dispatcher.execute(
+                        routed, call_vendor, key=key, timeout=timeout
+                    )
+                return PerformedEffect(receipt, has_open_key=has_open_key)
 
             request = Request(name, values, options)
             return await self.effects.once(

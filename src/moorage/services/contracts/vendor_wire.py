@@ -110,6 +110,8 @@ class VendorWire:
         """True once a step of the operation has begun to send something."""
         self.acted = False
         """True once a step of the operation may have changed something at the vendor."""
+        self.has_open_key = False
+        """True once a step with an idempotency key has failed, so that no result is stored."""
 
     def ref(self, id: str, /, **related: str | None) -> Ref:
         """Return a reference to an object at this account, made from the vendor's id.
@@ -222,6 +224,7 @@ class VendorWire:
             # A later step may find the effect of an attempt whose response was lost.
             is_unknown = isinstance(error, OutcomeUnknown) or bool(vars(error).get("_acted"))
             self.acted = self.acted or (is_unknown and not request.method.safe)
+            self.has_open_key = self.has_open_key or key is not None
             if isinstance(error, OutcomeUnknown):
                 # Without an attempt, an earlier call had the effect.
                 self._earlier_effects.append(not error.attempts)
