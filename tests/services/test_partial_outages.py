@@ -260,6 +260,25 @@ async def test_unnamed_unusable_state(world: World) -> None:
 
 
 @sync_and_async
+async def test_substitutes_share_the_callers_time(world: World) -> None:
+    """A command with a substitute waits only for the rest of its caller's time."""
+
+    async def refuse(command: Command[Any]) -> None:
+        if "instead" not in command.keys[0]:
+            world.clock.advance(1)
+            raise StateUnavailable(NEWER, key=command.keys[0])
+
+    world.store.meanwhile = refuse
+    worker = sharing_manager(world, vat())
+    await worker.call("vat", GET, timeout=4)
+
+    first, second = world.store.timeouts[:2]
+    assert first is not None
+    assert second is not None
+    assert first > second
+
+
+@sync_and_async
 async def test_memory_replaces_unusable_substitutes(world: World) -> None:
     """If the replacement states are unusable too, the process counts in memory."""
 

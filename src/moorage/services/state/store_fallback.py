@@ -79,6 +79,9 @@ class StoreFallback:
             except StateUnavailable as error:
                 self._record_answer(probe, outage)
                 if substitutes.add(command, usable_command, error):
+                    if timeout is not None:
+                        waited = (core.nanoseconds() - start_time) / 1e9
+                        timeout = max(0.0, timeout - waited)
                     continue
                 if not needs_no_store(command):
                     raise
