@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,6 +64,30 @@ def test_a_file_that_cannot_be_written_is_an_error(
     output = ["--output", str(tmp_path)]
     assert 2 == main(["export", "postman", "--config", configured, *output])
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_export_replaces_a_file_only_with_a_complete_document(
+    configured: str, tmp_path: Path
+) -> None:
+    """`moorage export` replaces the target of a link as a whole, and keeps its permissions."""
+    file, link, pipe = tmp_path / "out.json", tmp_path / "link.json", tmp_path / "pipe"
+    file.write_text("earlier export")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    with file.open() as earlier_file:
+        output = ["--output", str(link)]
+        assert 0 == main(["export", "grafana", "--config", configured, *output])
+        assert "earlier export" == earlier_file.read()
+
+    assert link.is_symlink()
+    assert 0o640 == file.stat().st_mode & 0o777
+    assert "panels" in json.loads(file.read_text("utf-8"))
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        content = pool.submit(pipe.read_text)
+        assert 0 == main(["export", "grafana", "--config", configured, "--output", str(pipe)])
+        assert "panels" in json.loads(content.result())
+    assert pipe.is_fifo()
 
 
 def test_the_schema_needs_no_configuration(

@@ -25,7 +25,7 @@ from moorage.cli.command_table import COMMANDS, GROUPS
 from moorage.cli.frame import run
 from moorage.cli.streams import as_json
 from moorage.domain.values.installation import install
-from moorage.errors import ConnectionFailed, OutcomeUnknown
+from moorage.errors import ConnectionFailed, InvalidData, OutcomeUnknown
 from tests.support.command import ENDINGS, command
 from tests.support.modules import uninstall
 
@@ -209,6 +209,7 @@ def test_exit_codes_of_errors() -> None:
     """Configuration errors, unknown outcomes and rejections have different exit codes."""
     assert 3 == exit_codes.code_of(OutcomeUnknown("lost"))
     assert 1 == exit_codes.code_of(ConnectionFailed("away"))
+    assert 2 == exit_codes.code_of(InvalidData("No entry has this id.", field="id"))
 
 
 def test_command_that_raises_system_exit_sets_exit_code() -> None:

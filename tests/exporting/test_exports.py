@@ -13,6 +13,7 @@ from moorage import Credentials, Endpoint, Region, Service
 from moorage.config import read_configuration
 from moorage.exporting import describe_requests, openapi, postman
 from moorage.exporting.hiding import ValueHiding
+from moorage.exporting.sent import variable
 from moorage.exporting.shapes import shape_of
 from moorage.testing.sandbox_fixtures import fixture_of
 from moorage.wiring.installed_vendors import vendor_names
@@ -179,6 +180,11 @@ def test_environment_variables_are_not_exported(monkeypatch: pytest.MonkeyPatch)
     assert PLANTED not in json.dumps([postman(description), openapi(description)])
 
 
+def test_accounts_with_similar_names_have_variables_of_their_own() -> None:
+    """Accounts whose names differ only in a dash or underscore share no variables."""
+    assert ("a-b_url", "a_b_url") == (variable("a-b", "url"), variable("a_b", "url"))
+
+
 def test_other_settings_are_values(exported: Description) -> None:
     """Settings that are not secret are exported as variables with their values."""
     assert "+4930123456" == exported.variables["texts_sender"]
@@ -186,7 +192,7 @@ def test_other_settings_are_values(exported: Description) -> None:
     assert "https://mail.proxy.example/resend" == exported.variables["mail_url"]
     assert "" == exported.variables["mail_credentials"]
     assert "" == exported.variables["texts_account_sid"]
-    assert "" == exported.variables["texts_x_partner"]
+    assert "" == exported.variables["texts_x-partner"]
     assert "https://vat.example/v1" == exported.variables["vat_url"]
 
 
@@ -214,7 +220,7 @@ def test_exported_requests_match_the_vendors(exported: Description) -> None:
     assert f"{{{{texts_url}}}}{path}" == request["url"]
     assert {"To": "+4915112345678", "Body": "Hello.", "From": "{{texts_sender}}"} == form
     assert "Basic {{texts_authorization}}" == headers["Authorization"]
-    assert "{{texts_x_partner}}" == headers["X-Partner"]
+    assert "{{texts_x-partner}}" == headers["X-Partner"]
 
 
 def test_vendor_without_a_sandbox_account_is_named(

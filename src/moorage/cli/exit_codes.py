@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.errors import ConfigurationError, OutcomeUnknown
+from moorage.errors import ConfigurationError, InvalidData, OutcomeUnknown
 
 if TYPE_CHECKING:
     from moorage.errors import ConnectorError, Problem
@@ -36,7 +36,7 @@ CODES: Final = {
 
 def code_of(error: ConnectorError) -> int:
     """Return the exit code of an error."""
-    if isinstance(error, ConfigurationError):
+    if isinstance(error, (ConfigurationError, InvalidData)):
         return INVALID_USE
     return UNKNOWN if isinstance(error, OutcomeUnknown) else FAILED
 
@@ -48,6 +48,7 @@ def error_as_dict(error: ConnectorError) -> dict[str, Any]:
         "message": error.message,
         "remedy": error.remedy,
         "path": getattr(error, "path", None),
+        "field": getattr(error, "field", None),
         "service": error.service,
         "operation": error.operation,
         "retryable": error.retryable,

@@ -10,7 +10,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NO_NAME: Final = re.compile(r"[^A-Za-z0-9_]+")
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 @attrs.frozen

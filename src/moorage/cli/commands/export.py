@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+from moorage.adapters.files.whole_files import WholeFile
 from moorage.cli.answer import CommandResult
 from moorage.cli.context import Context
 from moorage.cli.streams import as_json
@@ -83,9 +85,33 @@ def _write_export(document: dict[str, Any], output: Path | None) -> CommandResul
         return CommandResult(document, [as_json(document, indent=2)])
     text = json.dumps(document, indent=2, ensure_ascii=False)
     try:
-        output.write_text(f"{text}\n", "utf-8")
+        _write_file(output, f"{text}\n".encode())
     except OSError as error:
         problem = f"The file {output} cannot be written ({error.strerror})."
     else:
         return CommandResult({"written": str(output)}, [f"written to {output}"])
     raise ConfigurationError(problem, path="--output", remedy="Name a writable file.")
+
+
+def _write_file(output: Path, content: bytes) -> None:
+    """Write a file that is either complete or unchanged; write to a pipe or a device directly.
+
+    If the path is a symbolic link, the file that it leads to is replaced.
+    """
+    if output.exists() and not output.is_file():
+        output.write_bytes(content)
+        return
+    target = output.resolve()
+    is_new = not target.exists()
+    with WholeFile(target) as file:
+        if is_new:
+            file.allow(0o666 & ~_umask())
+        file.write(content)
+        file.keep()
+
+
+def _umask() -> int:
+    """Return the permissions that new files of this process do not have."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
