@@ -79,9 +79,7 @@ class StoreFallback:
             except StateUnavailable as error:
                 self._record_answer(probe, outage)
                 if substitutes.add(command, usable_command, error):
-                    if timeout is not None:
-                        waited = (core.nanoseconds() - start_time) / 1e9
-                        timeout = max(0.0, timeout - waited)
+                    timeout = self._time_left(timeout, start_time)
                     continue
                 if not needs_no_store(command):
                     raise
@@ -104,6 +102,12 @@ class StoreFallback:
             if substitutes.until:
                 substitutes.forget(usable_command)
             return answer
+
+    def _time_left(self, timeout: float | None, start_time: int) -> float | None:
+        """Return the rest of a time limit that began to run at a time of the local clock."""
+        if timeout is None:
+            return None
+        return max(0.0, timeout - (self._core.nanoseconds() - start_time) / 1e9)
 
     def post(self, command: Command[Any]) -> None:
         """Run a command without waiting for its result."""
