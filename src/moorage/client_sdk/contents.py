@@ -15,12 +15,13 @@ from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from moorage.client_sdk.limits import Limit
     from moorage.domain.http.body import Body
 
-_SEPARATORS: Final = {"comma": ",", "space": " ", "pipe": "|"}
+_SEPARATORS: Final = {"comma": ",", "equals": ",", "space": " ", "pipe": "|"}
+_JSON: Final = "application/json"
 
 
 @attrs.frozen
@@ -64,17 +65,37 @@ def form_content(kind: Any, value: Any, styles: Mapping[str, str] | None = None)
 
 
 def multipart_content(
-    kind: Any, value: Any, files: Mapping[str, FormFile | None] | None = None
+    kind: Any,
+    value: Any,
+    files: Mapping[str, FormFile | None] | None = None,
+    styles: Mapping[str, str] | None = None,
 ) -> Content:
     """Check a value of a class, and return it with files as multipart content.
+
+    An object, and each object in a list, is one part in JSON.
+
+    Args:
+        kind: the class.
+        value: the value.
+        files: the files by the names of their parts.
+        styles: the styles of fields that are lists or objects; see `pairs`.
 
     Raises:
         InvalidData: the value is not of the class, or violates its limits.
     """
     fields = write_value(kind, value, name="body")
-    form = [pair for name in fields for pair in pairs(name, fields[name], None)]
+    form: list[tuple[str, str]] = []
+    json_names: set[str] = set()
+    for name, content in fields.items():
+        style = (styles or {}).get(name)
+        items = content if style is None and is_list(content) else [content]
+        for item in items:
+            is_part = style is None and is_object(item)
+            form += pairs(name, item, "json" if is_part else style)
+            if is_part or style == "json":
+                json_names.add(name)
     parts = {name: file for name, file in (files or {}).items() if file is not None}
-    return Content(*multipart(tuple(form), parts))
+    return Content(*multipart(tuple(form), parts, dict.fromkeys(json_names, _JSON)))
 
 
 def text_content(text: str, *, media_type: str = "text/plain; charset=utf-8") -> Content:
@@ -98,14 +119,17 @@ def pairs(name: str, value: Any, style: str | None) -> list[tuple[str, str]]:
         name: the name of the parameter or field.
         value: the value; None gives no pair.
         style: `form` repeats the name for each item of a list, and uses the member names of an
-            object; `comma`, `space` and `pipe` join the items; `deep` writes names such as
-            `filter[name]` and `items[0]`; `json` writes JSON. By default lists are written as in
-            `form`, and objects as in `deep`.
+            object; `comma`, `space` and `pipe` join the items of a list, or the names and values of
+            an object, and `equals` joins parts such as `name=value` with commas; `deep` writes
+            names such as `filter[name]` and `items[0]`; `json` writes JSON. By default lists are
+            written as in `form`, and objects as in `deep`.
     """
     if value is None:
         return []
     if style == "json":
         return [(name, json_bytes(value).decode())]
+    if style in _SEPARATORS and (is_list(value) or is_object(value)):
+        return [(name, _SEPARATORS[style].join(joined_parts(value, style)))]
     if is_object(value):
         return [
             pair
@@ -117,14 +141,35 @@ def pairs(name: str, value: Any, style: str | None) -> list[tuple[str, str]]:
             )
         ]
     if is_list(value):
-        if style in _SEPARATORS:
-            return [(name, _SEPARATORS[style].join(map(plain_text, value)))]
         return [
             pair
             for position, item in enumerate(value)
             for pair in pairs(f"{name}[{position}]" if style == "deep" else name, item, style)
         ]
     return [(name, plain_text(value))]
+
+
+def joined_parts(value: Any, style: str, encoded: Callable[[str], str] = str) -> list[str]:
+    """Return the parts of a list or an object, or of a single value, which separators join.
+
+    Args:
+        value: the JSON value.
+        style: `equals` for parts such as `name=value`; otherwise names and values are parts.
+        encoded: the function that encodes each name and value.
+
+    Raises:
+        InvalidData: a part of the value is itself a list or an object.
+    """
+    if is_object(value):
+        members = [
+            (encoded(name), encoded(plain_text(member)))
+            for name, member in value.items()
+            if member is not None
+        ]
+        if style == "equals":
+            return [f"{name}={text}" for name, text in members]
+        return [text for member in members for text in member]
+    return [encoded(plain_text(item)) for item in (value if is_list(value) else [value])]
 
 
 def plain_text(value: Any) -> str:

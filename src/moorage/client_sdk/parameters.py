@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from moorage.client_sdk.contents import pairs, plain_text
+from moorage.client_sdk.contents import joined_parts, pairs
 from moorage.client_sdk.values import write_value
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import HttpMethod, Request
-from moorage.domain.values.json_text import is_list
+from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -22,22 +23,30 @@ if TYPE_CHECKING:
 _PLACEHOLDER: Final = re.compile(r"\{([^{}/]+)\}")
 
 
-def segment(name: str, kind: Any, value: Any, *limits: Limit) -> str:
+def segment(name: str, kind: Any, value: Any, *limits: Limit, style: str = "comma") -> str:
     """Return a value as a segment of a path, with every special character encoded.
+
+    Args:
+        name: the name of the parameter.
+        kind: the type of the value.
+        value: the value.
+        limits: the limits of the value.
+        style: the notation of an object, `comma` or `equals`; see `contents.pairs`.
 
     Raises:
         InvalidData: the value is not of its type, is empty, or consists of dots.
     """
     value_on_wire = write_value(kind, value, *limits, name=name)
-    items = value_on_wire if is_list(value_on_wire) else [value_on_wire]
-    text = ",".join(map(plain_text, items))
+    is_single = not is_list(value_on_wire) and not is_object(value_on_wire)
+    encoded = partial(quote, safe="," if is_single else "")
+    text = ",".join(joined_parts(value_on_wire, style, encoded))
     if text in {"", ".", ".."}:
         raise InvalidData(
             f"{name} is empty or consists of dots, which is not a valid segment of a path.",
             field=name,
             remedy="Give the identifier of the object that the operation is about.",
         )
-    return quote(text, safe=",")
+    return text
 
 
 def parameter(

@@ -53,14 +53,22 @@ class FormFile:
     content_type: str = attrs.field(default="application/octet-stream", validator=_check_type)
 
 
-def multipart(form: Pairs, files: FilesInput) -> tuple[str, Body]:
+def multipart(
+    form: Pairs, files: FilesInput, content_types: Mapping[str, str] | None = None
+) -> tuple[str, Body]:
     """Return the `Content-Type` and the body of a multipart form with these fields and files.
+
+    Args:
+        form: the fields as pairs of name and text.
+        files: the files by the names of their parts.
+        content_types: the media types of fields that are not plain text, by name.
 
     Raises:
         InvalidData: a field or file has an invalid name or content.
     """
     parts: list[tuple[bytes, Body]]
-    parts = [(_field_head(name), value.encode()) for name, value in form]
+    types = content_types or {}
+    parts = [(_field_head(name, types.get(name)), value.encode()) for name, value in form]
     parts += [(_file_head(name, file), file.content) for name, file in _as_files(files)]
     boundary = _boundary(parts)
     delimiter = f"--{boundary}".encode()
@@ -96,8 +104,11 @@ def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
-def _field_head(name: str) -> bytes:
-    return f'Content-Disposition: form-data; name="{_escape(name, "form")}"\r\n\r\n'.encode()
+def _field_head(name: str, content_type: str | None) -> bytes:
+    head = f'Content-Disposition: form-data; name="{_escape(name, "form")}"\r\n'
+    if content_type is not None:
+        head += f"Content-Type: {content_type}\r\n"
+    return f"{head}\r\n".encode()
 
 
 def _file_head(name: str, file: FormFile) -> bytes:

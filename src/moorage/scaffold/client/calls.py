@@ -9,7 +9,7 @@ import attrs
 from moorage.domain.http.requests import HttpMethod
 from moorage.domain.openapi.document import Node, refusal
 from moorage.domain.openapi.operations import placeholders
-from moorage.scaffold.client.schemas import Kind, ObjectClass
+from moorage.scaffold.client.schemas import Kind, ObjectClass, with_optional_files
 from moorage.scaffold.client.words import argument_name, unique, words
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ _NOT_PARAMETERS: Final = frozenset({"accept", "authorization", "content-type", "
 _STYLES: Final = {"spaceDelimited": "space", "pipeDelimited": "pipe", "deepObject": "deep"}
 _FORM: Final = "application/x-www-form-urlencoded"
 _MULTIPART: Final = "multipart/form-data"
-_BINARY: Final = frozenset({"binary"})
 
 
 @attrs.frozen(kw_only=True)
@@ -93,8 +92,13 @@ class Call:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The type annotations that the generated function uses."""
+        return (*self.sent_kinds, self.result.kind.text)
+
+    @property
+    def sent_kinds(self) -> tuple[str, ...]:
+        """The type annotations of the function's arguments."""
         texts = [argument.kind.text for argument in self.arguments]
-        return (*texts, self.result.kind.text, *([self.body.kind.text] if self.body else []))
+        return (*texts, *([self.body.kind.text] if self.body else []))
 
 
 def call_of(operation: ApiOperation, document: Document, schemas: Schemas, taken: set[str]) -> Call:
@@ -145,8 +149,10 @@ def _argument(parameter: Parameter, schemas: Schemas, names: set[str], hint: str
             node.child("style").pointer, f"The style {style!r} is not supported.", _LEAVE_OUT
         )
     explode = node.child("explode").value
-    joins = parameter.place != "query" or explode is False
-    written_style = _STYLES.get(style or "", "comma" if joins else "form")
+    is_in_query = parameter.place == "query"
+    joined_style = "comma" if is_in_query or explode is not True else "equals"
+    joins = not is_in_query or explode is False
+    written_style = _STYLES.get(style or "", joined_style if joins else "form")
     if written_style in {"space", "pipe"} and explode is True:
         written_style = "form"
     schema = node.child("schema")
@@ -187,22 +193,27 @@ def _body(operation: ApiOperation, document: Document, schemas: Schemas, hint: s
         return Body(
             form="json", media_type=concrete_media_type(media_type), kind=kind, required=required
         )
-    if media_type in {_FORM, _MULTIPART}:
-        kind = _kind_of(content, schemas, f"{hint} body")
-        declared = schemas.declared.get(kind.text[1:-1])
-        if not isinstance(declared, ObjectClass):
-            raise refusal(content.pointer, "The form is not an object with properties.", _LEAVE_OUT)
-        form = "form" if media_type == _FORM else "multipart"
-        return Body(
-            form=form,
-            media_type=media_type,
-            kind=kind,
-            required=required,
-            styles=tuple(_styles(content)),
-        )
+    if _bare(media_type) in {_FORM, _MULTIPART}:
+        return _form(content, _bare(media_type), schemas, f"{hint} body", required=required)
     form = "text" if media_type.startswith("text/") else "binary"
     kind = Kind("str" if form == "text" else "bytes")
     return Body(form=form, media_type=concrete_media_type(media_type), kind=kind, required=required)
+
+
+def _form(content: Node, media_type: str, schemas: Schemas, hint: str, *, required: bool) -> Body:
+    kind = _kind_of(content, schemas, hint)
+    declared = schemas.declared.get(kind.text[1:-1])
+    if isinstance(declared, ObjectClass) and media_type == _MULTIPART:
+        schemas.declared[declared.name] = with_optional_files(declared)
+    elif not isinstance(declared, ObjectClass) and not kind.text.startswith("Mapping["):
+        raise refusal(content.pointer, "The form is not an object.", _LEAVE_OUT)
+    return Body(
+        form="form" if media_type == _FORM else "multipart",
+        media_type=media_type,
+        kind=kind,
+        required=required,
+        styles=tuple(_styles(content)),
+    )
 
 
 def _styles(content: Node) -> list[tuple[str, str]]:
@@ -237,8 +248,8 @@ def _result(operation: ApiOperation, document: Document, schemas: Schemas, hint:
         return Result(form="none", kind=Kind("None"))
     if not all(is_json(media_type) for media_type, _ in contents):
         if all(media_type.startswith("text/") for media_type, _ in contents):
-            return Result(form="text", kind=Kind("str"), accept=concrete_media_type(contents[0][0]))
-        return Result(form="binary", kind=Kind("bytes"), accept=concrete_media_type(contents[0][0]))
+            return Result(form="text", kind=Kind("str"), accept=contents[0][0])
+        return Result(form="binary", kind=Kind("bytes"), accept=contents[0][0])
     kinds = [_kind_of(content, schemas, f"{hint} answer") for _, content in contents]
     texts = dict.fromkeys(attrs.evolve(kind, nullable=False).nested for kind in kinds)
     kind = kinds[0] if len(texts) == 1 else Kind(f"Union[{', '.join(texts)}]")
@@ -259,19 +270,28 @@ def _kind_of(content: Node, schemas: Schemas, hint: str) -> Kind:
 
 def is_json(media_type: str) -> bool:
     """Return whether a media type is JSON."""
-    name = media_type.partition(";")[0].strip().lower()
+    name = _bare(media_type)
     return name == "application/json" or name.endswith("+json") or name in {"*/*", "application/*"}
 
 
 def concrete_media_type(media_type: str) -> str:
     """Return a concrete media type for a range such as `text/*`."""
-    return "application/json" if "*" in media_type else media_type
+    if "*" not in media_type:
+        return media_type
+    if is_json(media_type):
+        return "application/json"
+    return "text/plain" if media_type.startswith("text/") else "application/octet-stream"
+
+
+def _bare(media_type: str) -> str:
+    """Return a media type without its parameters, such as a charset."""
+    return media_type.partition(";")[0].strip().lower()
 
 
 def _preference(media_type: str) -> int:
     """Return the rank of a media type: the lower it is, the more the media type is preferred."""
     if is_json(media_type):
         return 0 if "json" in media_type else 3
-    if media_type in {_FORM, _MULTIPART}:
-        return 1 if media_type == _FORM else 2
+    if _bare(media_type) in {_FORM, _MULTIPART}:
+        return 1 if _bare(media_type) == _FORM else 2
     return 4 if media_type.startswith("text/") else 5

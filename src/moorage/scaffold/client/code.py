@@ -187,7 +187,7 @@ def _call_lines(call: Call, *, checks: bool) -> Iterator[str]:
     operation = call.operation
     parts: list[str | Group] = [literal(operation.method.value), literal(operation.path)]
     segments = tuple(
-        Group(f"{literal(item.wire)}: segment", tuple(_arguments_of(item)))
+        Group(f"{literal(item.wire)}: segment", tuple(_segment_arguments(item)))
         for item in call.arguments
         if item.place == "path"
     )
@@ -253,6 +253,12 @@ def _arguments_of(argument: Argument) -> Iterator[str]:
     yield from argument.kind.limits
 
 
+def _segment_arguments(argument: Argument) -> Iterator[str]:
+    yield from _arguments_of(argument)
+    if argument.style != "comma":
+        yield f"style={literal(argument.style)}"
+
+
 def _parameter_part(argument: Argument) -> Group:
     items = [*_arguments_of(argument)]
     if argument.style != "form":
@@ -264,9 +270,9 @@ def _content_part(body: Body) -> Group:
     kind = prefixed_annotation(body.kind.annotation)
     if body.form in {"text", "binary"}:
         return Group(f"{body.form}_content", ("body", f"media_type={literal(body.media_type)}"))
-    if body.form == "multipart":
-        return Group("multipart_content", (kind, "body", "files"))
     items: list[str | Group] = [kind, "body", *body.kind.limits]
+    if body.form == "multipart":
+        items = [kind, "body", "files"]
     if body.styles:
         styles = tuple(f"{literal(name)}: {literal(style)}" for name, style in body.styles)
         items.append(Group("", styles, "{"))

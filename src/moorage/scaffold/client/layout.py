@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _WIDTH: Final = 100
+_MARKS: Final = "«»"
+"""The marks around the names of classes in annotations."""
 _CLOSING: Final = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -98,7 +100,7 @@ def literal(text: str) -> str:
 def _escape(character: str, quote: str) -> str:
     if character in {"\\", quote}:
         return f"\\{character}"
-    if character.isprintable():
+    if character.isprintable() and character not in _MARKS:
         return character
     code = ord(character)
     if character in "\n\r\t":

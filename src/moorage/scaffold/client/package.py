@@ -13,7 +13,7 @@ from moorage.scaffold.client.code import models_module, one_line, operations_mod
 from moorage.scaffold.client.layout import Group, laid_out, literal
 from moorage.scaffold.client.needed import needed_declarations, needed_names
 from moorage.scaffold.client.project import ROUND_TRIP_TEST, project_file
-from moorage.scaffold.client.schemas import Schemas
+from moorage.scaffold.client.schemas import Schemas, in_directions
 from moorage.scaffold.naming import checked_name
 
 if TYPE_CHECKING:
@@ -91,7 +91,18 @@ def client_files(api: OpenApi, name: str, options: ClientOptions) -> dict[str, s
         security=options.security,
         operations=[call.operation.name for call in calls],
     )
-    declared = needed_declarations([kind for call in calls for kind in call.kinds], schemas)
+    sent_names = needed_names([kind for call in calls for kind in call.sent_kinds], schemas) or ()
+    received_names = needed_names([call.result.kind.text for call in calls], schemas) or ()
+    declared = [
+        in_directions(
+            declaration,
+            is_sent=declaration.name in sent_names,
+            is_received=declaration.name in received_names,
+        )
+        for declaration in needed_declarations(
+            [kind for call in calls for kind in call.kinds], schemas
+        )
+    ]
     title = one_line(api.title, 60).rstrip(".")
     texts = {
         "README.md": _readme(api, package, calls, problems, service),
@@ -199,7 +210,10 @@ def _readme(
         lines.append(f"- Calls do not slow down by these documented headers: {', '.join(ignored)}.")
     if problems:
         lines += ["", "## What is not mapped", ""]
-        lines += [f"- `{problem.path}`: {one_line(problem.found, 200)}" for problem in problems]
+        lines += [
+            f"- `{one_line(problem.path, 300).rstrip('.')}`: {one_line(problem.found, 200)}"
+            for problem in problems
+        ]
     return "\n".join([*lines, ""])
 
 

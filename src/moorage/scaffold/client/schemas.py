@@ -7,6 +7,7 @@ that cannot be mapped raises `UnmappedOperation`; other operations are generated
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _MAX_DEPTH: Final = 60
 _MOST_MEMBERS: Final = 1_000
+_LONGEST_ANNOTATION: Final = 100_000
+"""An annotation contains those of its parts, so it may be far longer than the description."""
+
 _FORMATS: Final = {
     "date-time": "datetime",
     "date": "date",
@@ -66,12 +70,25 @@ class Kind:
 
 @attrs.frozen
 class ClassField:
-    """A class field: its attribute, JSON name and annotation."""
+    """A class field.
+
+    Attributes:
+        name: the attribute.
+        member: the name in JSON.
+        kind: the annotation.
+        required: True if every object has it.
+        read_only: True if requests omit it.
+        write_only: True if answers omit it.
+        is_file: True if it is a file, or a list of files, in a multipart form.
+    """
 
     name: str
     member: str
     kind: Kind
     required: bool
+    read_only: bool = False
+    write_only: bool = False
+    is_file: bool = False
 
 
 @attrs.frozen
@@ -114,7 +131,11 @@ class Schemas:
         self.declared: dict[str, ObjectClass | EnumClass | UnionAlias] = {}
         self._document = document
         self._keep_unknown = keep_unknown
-        self._names: dict[str, str] = {}
+        self._kinds: dict[str, Kind] = {}
+        self._objects: dict[str, str] = {}
+        self._open_unions: dict[str, Kind] = {}
+        self._named_unions: set[str] = set()
+        self._wrapped: dict[str, tuple[Node, bool]] = {}
         self._failed: dict[str, Problem] = {}
         self._taken = set(TAKEN_CLASSES)
         self._open: list[str] = []
@@ -136,8 +157,9 @@ class Schemas:
             nullable = nullable or _is_nullable(node)
         if node.pointer in self._failed:
             raise UnmappedOperation(self._failed[node.pointer])
-        if node.pointer in self._names:
-            return Kind(f"«{self._names[node.pointer]}»", nullable=nullable)
+        kind = self._kinds.get(node.pointer) or self._incomplete_kind(node)
+        if kind is not None:
+            return attrs.evolve(kind, nullable=nullable or kind.nullable)
         if node.pointer in self._open or len(self._open) > _MAX_DEPTH:
             raise refusal(
                 node.pointer,
@@ -152,7 +174,37 @@ class Schemas:
             raise
         finally:
             self._open.pop()
+        if len(kind.nested) > _LONGEST_ANNOTATION:
+            raise refusal(
+                node.pointer,
+                "The type annotation of the schema is too long.",
+                "Use fewer types in one schema, or omit the operation.",
+            )
+        self._kinds[node.pointer] = kind
         return attrs.evolve(kind, nullable=nullable or kind.nullable)
+
+    def _incomplete_kind(self, node: Node) -> Kind | None:
+        """Return the annotation of a schema that contains the current one; None if it has no name.
+
+        A union can refer to itself only inside an object: the annotations in a class are evaluated
+        after all names are defined, and those in a union before.
+        """
+        nullable = False
+        for _ in self._open:
+            if node.pointer in self._wrapped:
+                item, item_nullable = self._wrapped[node.pointer]
+                node = self._document.resolved(item)
+                nullable = nullable or item_nullable or _is_nullable(node)
+        if node.pointer in self._objects:
+            return Kind(f"«{self._objects[node.pointer]}»", nullable=nullable)
+        union = self._open_unions.get(node.pointer)
+        if union is None or node.pointer not in self._open:
+            return None
+        inner = self._open[self._open.index(node.pointer) + 1 :]
+        if not any(pointer in self._objects for pointer in inner):
+            return None
+        self._named_unions.add(union.text)
+        return attrs.evolve(union, nullable=nullable or union.nullable)
 
     def union(self, kinds: Iterable[Kind], hint: str) -> Kind:
         """Return the annotation for a union of several annotations."""
@@ -221,7 +273,8 @@ class Schemas:
         required: frozenset[str],
         additional: Node,
     ) -> Kind:
-        name = self._named(node, hint)
+        name = unique(class_name(hint), self._taken)
+        self._objects[node.pointer] = name
         taken_names = {"other_fields"}
         fields = tuple(
             ClassField(
@@ -229,6 +282,9 @@ class Schemas:
                 member,
                 self.kind(members[member], f"{name} {member}"),
                 member in required,
+                self._has_mark(members[member], "readOnly"),
+                self._has_mark(members[member], "writeOnly"),
+                self._is_file(members[member]),
             )
             for member in members
         )
@@ -240,24 +296,32 @@ class Schemas:
         self.declared[name] = ObjectClass(name, node.pointer, fields, other)
         return Kind(f"«{name}»")
 
-    def _named(self, node: Node, hint: str) -> str:
-        name = unique(class_name(hint), self._taken)
-        self._names[node.pointer] = name
-        return name
+    def _has_mark(self, node: Node, name: str) -> bool:
+        return any(part.child(name).value is True for part in (node, self._document.resolved(node)))
+
+    def _is_file(self, node: Node) -> bool:
+        schema = self._document.resolved(node)
+        if schema.child("items").value is not None:
+            schema = self._document.resolved(schema.child("items"))
+        is_encoded = schema.child("contentEncoding").value is not None
+        has_type = schema.child("contentMediaType").value is not None
+        return schema.text("format") == "binary" or (has_type and not is_encoded)
 
     def _merged_kind(self, node: Node, hint: str) -> Kind:
         """Return the annotation of an object that merges several schemas (`allOf`)."""
         direct_shaping = _SHAPING - {"allOf"}
-        parts = [part for part in self._all_parts(node, 0) if direct_shaping & part.value.keys()]
+        all_parts = self._all_parts(node)
+        parts = [part for part in all_parts if direct_shaping & part.value.keys()]
         shaping_names = direct_shaping & node.value.keys()
         references = [item for item in node.child("allOf").items() if is_object(item.value)]
         shaping = [item for item in references if _SHAPING & item.value.keys()]
         if len(shaping) == 1 and shaping_names <= {"type"}:
+            self._wrapped[node.pointer] = shaping[0], _is_nullable(node)
             return self.kind(shaping[0], hint)
         members: dict[str, Node] = {}
         required = frozenset[str]()
         additional = node.child("additionalProperties")
-        for part in self._all_parts(node, 0):
+        for part in all_parts:
             required |= _required_of(part)
             if additional.value is None:
                 additional = part.child("additionalProperties")
@@ -278,17 +342,21 @@ class Schemas:
             additional = Node(None, additional.pointer)
         return self._declared_object(node, hint, members, required, additional)
 
-    def _all_parts(self, node: Node, depth: int) -> list[Node]:
-        """Return the schemas that `allOf` merges; a schema comes after the schemas inside it."""
+    def _all_parts(self, node: Node) -> list[Node]:
+        """Return the schemas that `allOf` merges, each once, and each after those inside it."""
+        parts: dict[str, Node] = {}
+        self._add_parts(node, parts, ())
+        return [*parts.values()]
+
+    def _add_parts(self, node: Node, parts: dict[str, Node], outer: tuple[str, ...]) -> None:
         node = self._document.resolved(node)
-        if depth > _MAX_DEPTH or not is_object(node.value):
+        is_circular = node.pointer in outer or len(outer) > _MAX_DEPTH
+        if is_circular or not is_object(node.value):
             raise refusal(node.pointer, "allOf is circular or malformed.", "Correct it.")
-        inner_parts = [
-            part
-            for item in node.child("allOf").items()
-            for part in self._all_parts(item, depth + 1)
-        ]
-        return [*inner_parts, node]
+        if node.pointer not in parts:
+            for item in node.child("allOf").items():
+                self._add_parts(item, parts, (*outer, node.pointer))
+            parts[node.pointer] = node
 
     def _union_kind(self, node: Node, alternatives: Node, hint: str) -> Kind:
         if "properties" in node.value:
@@ -301,47 +369,82 @@ class Schemas:
         nullable = any(_is_null(item) for item in items)
         items = [item for item in items if not _is_null(item)]
         if len(items) == 1:
+            self._wrapped[node.pointer] = items[0], nullable or _is_nullable(node)
             kind = self.kind(items[0], hint)
             return attrs.evolve(kind, nullable=nullable or kind.nullable)
         name = unique(class_name(hint), self._taken)
+        union = Kind(f"«{name}»", nullable=nullable or any(map(_is_nullable, items)))
+        self._open_unions[node.pointer] = union
         kinds = [
             self.kind(item, item.text("title") or f"{name} {position}")
             for position, item in enumerate(items, 1)
         ]
         nullable = nullable or any(kind.nullable for kind in kinds)
         texts = tuple(dict.fromkeys(attrs.evolve(kind, nullable=False).nested for kind in kinds))
-        if len(texts) <= 1 or _ANY in texts:
-            return Kind(_ANY if _ANY in texts or not texts else texts[0], nullable=nullable)
+        if _ANY in texts or not texts:
+            texts = (_ANY,)
+        if len(texts) == 1 and union.text not in self._named_unions:
+            return Kind(texts[0], nullable=nullable)
         member, classes = self._discriminated(node, items, kinds)
-        self._names[node.pointer] = name
         self.declared[name] = UnionAlias(name, texts, member, classes)
-        return Kind(f"«{name}»", nullable=nullable)
+        return Kind(union.text, nullable=nullable)
 
     def _discriminated(
         self, node: Node, items: list[Node], kinds: list[Kind]
     ) -> tuple[str | None, tuple[tuple[str, str], ...]]:
-        """Return a union's discriminator, and its classes by discriminator value."""
+        """Return a union's discriminator, and its classes by discriminator value.
+
+        An alternative without an entry in the mapping has the name of its schema, and the constants
+        that the schema allows. One without a name and constants makes the discriminator useless.
+        """
         discriminator = node.child("discriminator")
         member = discriminator.text("propertyName")
         by_pointer: dict[str, str] = {}
+        constants: dict[str, tuple[str, ...]] = {}
+        classes = set(self._objects.values())
         for item, kind in zip(items, kinds, strict=True):
-            declared = self.declared.get(kind.text[1:-1])
-            if not isinstance(declared, ObjectClass):
+            target = self._document.resolved(item)
+            values = None if member is None else self._constants(target, member)
+            if values is None or kind.text[1:-1] not in classes:
                 return None, ()
-            if member is None or all(field.member != member for field in declared.fields):
-                return None, ()
-            by_pointer[self._document.resolved(item).pointer] = declared.name
+            by_pointer[target.pointer] = kind.text[1:-1]
+            name = target.pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+            constants[target.pointer] = values if reference_of(item) is None else (*values, name)
+        mapped = self._mapping(discriminator, by_pointer)
+        named_classes = {*mapped.values()}
+        for pointer, name in by_pointer.items():
+            if name not in named_classes:
+                if not constants[pointer]:
+                    return None, ()
+                mapped |= {value: name for value in constants[pointer] if value not in mapped}
+        return member, tuple(mapped.items())
+
+    def _mapping(self, discriminator: Node, by_pointer: dict[str, str]) -> dict[str, str]:
+        """Return the classes in a discriminator's mapping, by its values."""
         mapped: dict[str, str] = {}
         for value, target in discriminator.child("mapping").children():
             reference = str(target.value)
             if not reference.startswith("#"):
                 reference = f"#/components/schemas/{reference}"
-            if reference in by_pointer:
-                mapped[value] = by_pointer[reference]
-        for pointer, name in by_pointer.items():
-            if name not in mapped.values():
-                mapped[pointer.rpartition("/")[2]] = name
-        return member, tuple(mapped.items())
+            with suppress(UnmappedOperation):
+                pointer = self._document.resolved(Node({"$ref": reference}, target.pointer)).pointer
+                if pointer in by_pointer:
+                    mapped[value] = by_pointer[pointer]
+        return mapped
+
+    def _constants(self, node: Node, member: str) -> tuple[str, ...] | None:
+        """Return the strings to which an object's member is limited; None without the member."""
+        values: tuple[str, ...] | None = None
+        for part in self._all_parts(node):
+            described = part.child("properties").child(member)
+            if described.value is not None:
+                schema = self._document.resolved(described)
+                choices = schema.child("enum").value
+                constant = schema.text("const")
+                listed = [constant] if constant is not None else choices
+                texts = listed if is_list(listed) else []
+                values = tuple(text for text in texts if isinstance(text, str))
+        return values
 
     def _choice_kind(self, node: Node, hint: str) -> Kind:
         schema = node.value
@@ -359,9 +462,39 @@ class Schemas:
             return Kind("str", nullable=nullable)
         if len(values) == 1:
             return Kind("str", (f"OneOf({literal(texts[0])})",), nullable)
-        name = self._named(node, hint)
+        name = unique(class_name(hint), self._taken)
         self.declared[name] = EnumClass(name, node.pointer, tuple(dict.fromkeys(texts)))
         return Kind(f"«{name}»", nullable=nullable)
+
+
+def with_optional_files(declaration: ObjectClass) -> ObjectClass:
+    """Return the class of a multipart form, whose files are not values of the class."""
+    fields = [
+        attrs.evolve(field, required=field.required and not field.is_file)
+        for field in declaration.fields
+    ]
+    return attrs.evolve(declaration, fields=tuple(fields))
+
+
+def in_directions(
+    declaration: ObjectClass | EnumClass | UnionAlias, *, is_sent: bool, is_received: bool
+) -> ObjectClass | EnumClass | UnionAlias:
+    """Return a declaration in which a required field is optional if one direction omits it.
+
+    Args:
+        declaration: the declaration.
+        is_sent: True if requests contain its values.
+        is_received: True if answers contain its values.
+    """
+    if not isinstance(declaration, ObjectClass):
+        return declaration
+    fields = [
+        attrs.evolve(field, required=False)
+        if (field.read_only and is_sent) or (field.write_only and is_received)
+        else field
+        for field in declaration.fields
+    ]
+    return attrs.evolve(declaration, fields=tuple(fields))
 
 
 def _other_choices(node: Node, values: list[Any], *, nullable: bool) -> Kind:

@@ -17,7 +17,14 @@ _TAKEN_ATTRIBUTES: Final = frozenset(
 _BUILTINS: Final = frozenset(dir(builtins))
 _TAKEN_ARGUMENTS: Final = frozenset(
     {
-        *("binary_answer", "binary_content", "content", "form_content", "json_answer"),
+        *(
+            "annotations",
+            "binary_answer",
+            "binary_content",
+            "content",
+            "form_content",
+            "json_answer",
+        ),
         *("json_content", "json_payload", "make_message", "make_request", "models"),
         *("multipart_content", "no_answer", "parameter", "segment", "text_answer"),
         *("text_content", "text_payload"),
