@@ -446,3 +446,74 @@ def test_schemas_without_end_are_refused(schemas: Json, monkeypatch: pytest.Monk
     usage = Usage(requests=frozenset({("GET", "/a")}), names=frozenset(), sent={})
     with pytest.raises(DescriptionRefused, match="nested too deeply"):
         find_drift(description, description, usage)
+
+
+def with_status(schema: Json, **schemas: Json) -> Json:
+    """Return the API description with another schema of the status, and further schemas."""
+
+    def change(described: Json, _: Json) -> None:
+        described["Payment"]["properties"]["status"] = schema
+        described.update(schemas)
+
+    return changed_description(change)
+
+
+WORDS: Json = {"type": "string", "enum": ["paid", "open"]}
+SHARED_WORDS: Json = {"$ref": "#/components/schemas/Words"}
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        (
+            {"nullable": True, "allOf": [SHARED_WORDS]},
+            {"anyOf": [SHARED_WORDS, {"type": "null"}]},
+        ),
+        (
+            {"nullable": True, "oneOf": [{"type": "string"}, {"type": "integer"}]},
+            {"type": ["string", "integer", "null"]},
+        ),
+        (WORDS, {"enum": ["paid", "open"]}),
+        (WORDS, {"oneOf": [{"const": "paid"}, {"const": "open"}]}),
+        ({"type": "object", "properties": {"id": WORDS}}, {"properties": {"id": WORDS}}),
+        ({"type": "array", "items": WORDS}, {"items": WORDS}),
+    ],
+)
+def test_another_notation_of_a_schema_is_no_change(old: Json, new: Json) -> None:
+    """A schema may be written in the way of OpenAPI 3.1, and without a type that it implies."""
+    descriptions = [with_status(schema, Words=WORDS) for schema in (old, new)]
+    assert set() == kinds_at(descriptions[1], descriptions[0])
+    assert set() == kinds_at(descriptions[0], descriptions[1])
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        {"nullable": True, "allOf": [SHARED_WORDS]},
+        {"anyOf": [SHARED_WORDS, {"type": "null"}]},
+        {"enum": ["paid", "open", None]},
+    ],
+)
+def test_new_null_is_reported_in_every_notation(new: Json) -> None:
+    """A field of an answer that may now be null has another type."""
+    places = {("type changed", f"answer {path}status") for path in ("", "refunds[].")}
+    assert kinds_at(with_status(new, Words=WORDS)) & places
+
+
+def test_default_response_counts_without_a_success() -> None:
+    """The fields of a default response are those of the answer if no success is described."""
+
+    def rename(_: Json, paths: Json) -> None:
+        responses = paths["/payments"]["post"]["responses"]
+        responses["default"] = responses.pop("200")
+
+    assert set() == kinds_at(changed_description(rename))
+
+
+def test_parameter_of_an_operation_replaces_that_of_its_path() -> None:
+    """A parameter that only the operation requires is now required."""
+    required = {"name": "limit", "in": "query", "required": True, "schema": {"type": "integer"}}
+    new = changed_description(
+        lambda _, paths: put_keywords(paths["/payments"]["post"], parameters=[required])
+    )
+    assert {("now required", "query limit")} == kinds_at(new)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
@@ -28,6 +28,14 @@ _MOST_SCHEMAS: Final = 100_000
 """The largest number of visits to schemas in an operation; schemas may refer to each other."""
 
 _NULL: Final = "null"
+_TYPES: Final = {
+    bool: "boolean",
+    float: "number",
+    int: "integer",
+    list: "array",
+    str: "string",
+    type(None): _NULL,
+}
 _PLACEHOLDER: Final = re.compile(r"\\\{[^}]*\\\}")
 _VERSION_PREFIX: Final = r"(?:/[^/]*\d[^/]*)?"
 _METHODS: Final = frozenset({"delete", "get", "head", "patch", "post", "put"})
@@ -114,10 +122,12 @@ def operations(document: Document) -> Iterator[DescribedOperation]:
         for method, node in path_item.children():
             if method in _METHODS and is_object(node.value):
                 own_parameters = [*node.child("parameters").items()]
-                parameters = (
+                parameters = [
                     _resolve(document, part) for part in (*shared_parameters, *own_parameters)
-                )
-                yield DescribedOperation(method.upper(), template, node, tuple(parameters))
+                ]
+                # A parameter of the operation replaces that of its path.
+                by_name = {(part.text("in"), part.text("name")): part for part in parameters}
+                yield DescribedOperation(method.upper(), template, node, tuple(by_name.values()))
 
 
 def matching_operation(
@@ -184,11 +194,12 @@ def _fields_of(document: Document, operation: DescribedOperation, uses: Uses) ->
     body = _resolve(document, operation.node.child("requestBody"))
     for schema in _schemas(body):
         reader.read(FieldSide.REQUEST, (schema,))
-    for status, answer in operation.node.child("responses").children():
-        if status[:1] == "2":
-            described_answer = _resolve(document, answer)
-            for schema in (*_schemas(described_answer), described_answer.child("schema")):
-                reader.read(FieldSide.ANSWER, (schema,))
+    responses = dict(operation.node.child("responses").children())
+    statuses = [status for status in responses if status[:1] == "2"]
+    for status in statuses or [name for name in responses if name == "default"]:
+        described_answer = _resolve(document, responses[status])
+        for schema in (*_schemas(described_answer), described_answer.child("schema")):
+            reader.read(FieldSide.ANSWER, (schema,))
     return fields
 
 
@@ -313,6 +324,8 @@ class _Reader:
         for keyword in ("anyOf", "oneOf"):
             choice = self._joined(tuple(schema_node.child(keyword).items()), entered)
             full_schema = full_schema if choice is None else _all_of(full_schema, choice)
+        if full_schema.types and _is_nullable(schema_node):
+            return attrs.evolve(full_schema, types=full_schema.types | {_NULL})
         return full_schema
 
 
@@ -330,14 +343,12 @@ def _own_schema(node: Node, entered: frozenset[str]) -> _Schema:
     value = node.value
     kinds = value.get("type")
     types = frozenset(map(str, kinds if is_list(kinds) else () if kinds is None else (kinds,)))
-    if types and (value.get("nullable") is True or value.get("x-nullable") is True):
-        types |= {_NULL}
     words = value.get("enum")
     if "const" in value:
         words = [value["const"]]
     items, other_values = node.child("items"), node.child("additionalProperties")
     return _Schema(
-        types,
+        types or _implied_types(node, words),
         frozenset(str(word) for word in words if word is not None) if is_list(words) else None,
         node.text("format"),
         {name: (part,) for name, part in node.child("properties").children()},
@@ -346,6 +357,19 @@ def _own_schema(node: Node, entered: frozenset[str]) -> _Schema:
         (other_values,) if is_object(other_values.value) else (),
         entered,
     )
+
+
+def _is_nullable(node: Node) -> bool:
+    return any(node.child(name).value is True for name in ("nullable", "x-nullable"))
+
+
+def _implied_types(node: Node, words: Any) -> frozenset[str]:
+    """Return the types of a schema that names none; empty if any type is allowed."""
+    if is_list(words):
+        return frozenset(_TYPES.get(type(word), "object") for word in words)
+    if node.child("properties").value is not None:
+        return frozenset({"object"})
+    return frozenset() if node.child("items").value is None else frozenset({"array"})
 
 
 def _all_of(first: _Schema, second: _Schema) -> _Schema:
