@@ -1119,3 +1119,53 @@ def test_headers_may_come_from_any_iterable() -> None:
     headers = iter([["Authorization", f"Bearer {TOKEN}"]])
     arguments: Any = {"headers": headers}
     assert 200 == Driver().server.answer("GET", "/Users", **arguments).status
+
+
+def test_case_of_addresses_matters_nowhere() -> None:
+    """A path of a change selects the same email addresses as a filter, and the schema agrees."""
+    driver = Driver(lenient=False)
+    user = driver.json("POST", "/Users", ADA)
+    path = 'emails[value eq "ADA@example.com"].display'
+    changed_user = driver.patch(
+        f"/Users/{user['id']}", {"op": "replace", "path": path, "value": "Ada"}
+    )
+    assert "Ada" == changed_user["emails"][0]["display"]
+    text = 'emails[value eq "ADA@example.com" and type eq "work"].display eq "Ada"'
+    page = driver.json("GET", "/Users", query=urlencode({"filter": text}))
+    assert 1 == page["totalResults"]
+    schema = driver.json("GET", f"/Schemas/{USER}")
+    parts = {
+        attribute["name"]: {part["name"]: part for part in attribute.get("subAttributes", ())}
+        for attribute in schema["attributes"]
+    }
+    assert parts["emails"]["value"]["caseExact"] is False
+    assert parts["roles"]["value"]["caseExact"] is True
+
+
+@pytest.mark.parametrize("text", ["shoeSize eq 7", 'shoeSize eq "7"', 'urn:x:name eq "7"', ""])
+def test_filter_without_an_attribute_is_an_invalid_filter(text: str) -> None:
+    """A filter that names no attribute is refused as a filter, and an empty one is no filter."""
+    driver = Driver()
+    driver.json("POST", "/Users", ADA)
+    answer = driver("GET", "/Users", query=urlencode({"filter": text}))
+    assert (400, "invalidFilter") == (answer.status, json.loads(answer.body)["scimType"])
+
+
+def test_new_group_has_each_member_once() -> None:
+    """A new or replaced group lists a repeated member once, as a changed group does."""
+    driver = Driver()
+    content = {"displayName": "Staff", "members": [{"value": "7"}, {"value": "7"}]}
+    group = driver.json("POST", "/Groups", content)
+    assert [{"value": "7"}] == group["members"]
+    group = driver.json("PUT", f"/Groups/{group['id']}", content)
+    assert [{"value": "7"}] == group["members"]
+
+
+def test_answers_to_changes_have_the_selected_attributes() -> None:
+    """A creation and a change answer with the attributes that the request selects."""
+    driver = Driver()
+    query = urlencode({"attributes": "userName"})
+    user = driver.json("POST", "/Users", ADA, query=query)
+    assert ("ada@example.com", None) == (user["userName"], user.get("emails"))
+    user = driver.json("PUT", f"/Users/{user['id']}", {**ADA, "title": "Dr"}, query=query)
+    assert ("ada@example.com", None) == (user["userName"], user.get("title"))

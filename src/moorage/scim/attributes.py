@@ -107,13 +107,38 @@ def checked_content(kind: ScimKind, body: Any, *, lenient: bool) -> dict[str, An
     for name, value in body.items():
         spelling = canonical(ATTRIBUTES[kind], name)
         if spelling is not None and value is not None:
-            content[spelling] = check_value(
-                ATTRIBUTES[kind][spelling], value, spelling, lenient=lenient
+            shape = ATTRIBUTES[kind][spelling]
+            new_value = check_value(shape, value, spelling, lenient=lenient)
+            content[spelling] = (
+                joined_entries(spelling, [], new_value) if is_list(shape) else new_value
             )
     name = REQUIRED[kind]
     if not str(content.get(name, "")).strip():
         raise invalid_value(f"The attribute {name} is missing or empty.")
     return content
+
+
+def joined_entries(name: str, entries: list[Any], new_entries: list[Any]) -> list[Any]:
+    """Return the entries, followed by those new entries that are not duplicates."""
+    keys = {_key_of(name, entry) for entry in entries}
+    result = [*entries]
+    for entry in new_entries:
+        key = _key_of(name, entry)
+        if key not in keys:
+            keys.add(key)
+            result.append(entry)
+    return result
+
+
+def _key_of(name: str, entry: Mapping[str, Any]) -> Any:
+    """Return the parts by which an entry of an attribute is compared.
+
+    One address may be a person's address at work and at home, but nobody is a member twice.
+    """
+    value = entry.get("value")
+    if value is None:
+        return tuple(sorted(entry.items()))
+    return value if name == "members" else (value, entry.get("type"))
 
 
 def check_value(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.scim.attributes import ATTRIBUTES, CORE, ENTERPRISE, REQUIRED
+from moorage.scim.filters import is_exact
 from moorage.scim.port import ScimKind
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ def _schema(
     }
 
 
-def _attribute(name: str, shape: Any, *, is_required: bool = False) -> dict[str, Any]:
+def _attribute(
+    name: str, shape: Any, *, parent: str | None = None, is_required: bool = False
+) -> dict[str, Any]:
     parts = shape[0] if is_list(shape) else shape
     is_secret = name == "password"
     attribute: dict[str, Any] = {
@@ -95,11 +98,13 @@ def _attribute(name: str, shape: Any, *, is_required: bool = False) -> dict[str,
         "type": "complex" if is_object(parts) else parts,
         "multiValued": is_list(shape),
         "required": is_required,
-        "caseExact": name in {"externalId", "value"},
+        "caseExact": is_exact((name,) if parent is None else (parent, name)),
         "mutability": "writeOnly" if is_secret else "readWrite",
         "returned": "never" if is_secret else "default",
         "uniqueness": "server" if name == "userName" else "none",
     }
     if is_object(parts):
-        attribute["subAttributes"] = [_attribute(part, kind) for part, kind in parts.items()]
+        attribute["subAttributes"] = [
+            _attribute(part, kind, parent=name) for part, kind in parts.items()
+        ]
     return attribute

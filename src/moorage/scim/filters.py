@@ -68,9 +68,11 @@ def conditions_of(kind: ScimKind, text: str) -> tuple[ScimCondition, ...]:
         ScimRefusal: the filter does not consist of conditions with `eq`, joined by `and`; or it
             refers to passwords.
     """
-    conditions = tuple(
-        _condition_at(path_of(kind, path), value) for path, value in _pairs(text, entries=True)
-    )
+    pairs = tuple(_pairs(text, entries=True))
+    try:
+        conditions = tuple(_condition_at(path_of(kind, path), value) for path, value in pairs)
+    except ScimRefusal as refusal:
+        raise ScimRefusal(400, refusal.detail, "invalidFilter") from None
     if any(condition.path == ("password",) for condition in conditions):
         raise ScimRefusal(400, "People cannot be searched by password.", "invalidFilter")
     return conditions
@@ -176,14 +178,27 @@ def fulfils(content: Mapping[str, Any], conditions: tuple[ScimCondition, ...]) -
     return all(_is_met(content, condition) for condition in conditions)
 
 
+def entry_fulfils(
+    name: str, entry: Mapping[str, Any], conditions: tuple[ScimCondition, ...]
+) -> bool:
+    """Return whether an entry of the list attribute with this name meets all conditions."""
+    return all(
+        _is_same((name, *condition.path), condition.value, value)
+        for condition in conditions
+        for value in (entry.get(condition.path[0]),)
+    )
+
+
 def _is_met(content: Mapping[str, Any], condition: ScimCondition) -> bool:
     if not condition.same_entry:
-        return any(_is_same(condition, value) for value in _values(content, condition.path))
+        return any(
+            _is_same(condition.path, condition.value, value)
+            for value in _values(content, condition.path)
+        )
     *names, part = condition.path
+    conditions = (*condition.same_entry, ScimCondition(path=(part,), value=condition.value))
     return any(
-        any(_is_same(condition, value) for value in _values(entry, (part,)))
-        and fulfils(entry, condition.same_entry)
-        for entry in _entries(content, tuple(names))
+        entry_fulfils(names[0], entry, conditions) for entry in _entries(content, tuple(names))
     )
 
 
@@ -197,11 +212,15 @@ def _entries(node: Any, names: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
         yield from _entries(node[names[0]], names[1:])
 
 
-def _is_same(condition: ScimCondition, value: Any) -> bool:
-    is_exact = condition.path[-1] in _EXACT and condition.path[0] != "emails"
-    if isinstance(condition.value, str) and isinstance(value, str) and not is_exact:
-        return condition.value.casefold() == value.casefold()
-    return type(condition.value) is type(value) and condition.value == value
+def _is_same(path: tuple[str, ...], expected: str | bool, value: Any) -> bool:  # noqa: FBT001 - a value of a filter
+    if isinstance(expected, str) and isinstance(value, str) and not is_exact(path):
+        return expected.casefold() == value.casefold()
+    return type(expected) is type(value) and expected == value
+
+
+def is_exact(path: tuple[str, ...]) -> bool:
+    """Return whether the case of letters matters in an attribute's values."""
+    return path[-1] in _EXACT and path[0] != "emails"
 
 
 def _values(node: Any, names: tuple[str, ...]) -> Iterator[Any]:

@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.domain.values.json_text import is_list, is_object
-from moorage.scim.attributes import ATTRIBUTES, CORE, READ_ONLY, REQUIRED, check_value
-from moorage.scim.filters import fulfils, path_of
+from moorage.scim.attributes import (
+    ATTRIBUTES,
+    CORE,
+    READ_ONLY,
+    REQUIRED,
+    check_value,
+    joined_entries,
+)
+from moorage.scim.filters import entry_fulfils, path_of
 from moorage.scim.refusals import ScimRefusal, invalid_value
 
 if TYPE_CHECKING:
@@ -171,7 +178,7 @@ def _set(
         table[name] = {**table.get(name, {}), path.part: value}
     elif is_list(attribute):
         entries: list[Any] = table.get(name, []) if verb == "add" else []
-        table[name] = _join_entries(name, entries, value)
+        table[name] = joined_entries(name, entries, value)
     elif is_object(value) and name != "manager":
         table[name] = {**table.get(name, {}), **value}
     else:
@@ -189,29 +196,6 @@ def _keep_one_primary(entries: list[dict[str, Any]], before: list[Any]) -> None:
                 entry["primary"] = False
 
 
-def _join_entries(name: str, entries: list[Any], new_entries: list[Any]) -> list[Any]:
-    """Return the entries, followed by those new entries that are not duplicates."""
-    keys = {_key_of(name, entry) for entry in entries}
-    result = [*entries]
-    for entry in new_entries:
-        key = _key_of(name, entry)
-        if key not in keys:
-            keys.add(key)
-            result.append(entry)
-    return result
-
-
-def _key_of(name: str, entry: Mapping[str, Any]) -> Any:
-    """Return the parts by which an entry of an attribute is compared.
-
-    One address may be a person's address at work and at home, but nobody is a member twice.
-    """
-    value = entry.get("value")
-    if value is None:
-        return tuple(sorted(entry.items()))
-    return value if name == "members" else (value, entry.get("type"))
-
-
 def _set_entries(
     table: dict[str, Any],
     name: str,
@@ -223,7 +207,7 @@ def _set_entries(
 ) -> None:
     new_part = value if path.part is None else {path.part: value}
     entries: list[dict[str, Any]] = table.setdefault(name, [])
-    matching_entries = [entry for entry in entries if fulfils(entry, path.conditions)]
+    matching_entries = [entry for entry in entries if entry_fulfils(name, entry, path.conditions)]
     for entry in matching_entries:
         entry.update(new_part)
     if matching_entries:
@@ -240,12 +224,14 @@ def _remove(result: dict[str, Any], path: AttributePath, value: Any) -> None:
     if entries is None:
         return
     if is_list(entries) and (path.conditions or path.part):
-        other_entries = [entry for entry in entries if not fulfils(entry, path.conditions)]
+        other_entries = [
+            entry for entry in entries if not entry_fulfils(name, entry, path.conditions)
+        ]
         if path.part is None:
             table[name] = other_entries
             return
         for entry in entries:
-            if fulfils(entry, path.conditions):
+            if entry_fulfils(name, entry, path.conditions):
                 entry.pop(path.part, None)
     elif path.part:
         table[name].pop(path.part, None)

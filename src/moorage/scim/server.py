@@ -123,7 +123,7 @@ class _Server:
         request = _Request(
             method=method.upper(),
             parts=tuple(unquote(part) for part in path.strip("/").split("/")),
-            query={name.lower(): value for name, value in parse_qsl(query)},
+            query={name.lower(): value for name, value in parse_qsl(query, keep_blank_values=True)},
             headers=fields,
             body=body,
         )
@@ -215,7 +215,8 @@ class _Server:
 
     async def _create(self, kind: ScimKind, request: _Request) -> ScimAnswer:
         content = checked_content(kind, request.json(), lenient=self._lenient)
-        return self._resource_answer(kind, await self._store.create(kind, content), 201)
+        resource = await self._store.create(kind, content)
+        return self._resource_answer(kind, resource, 201, request.query)
 
     async def _get(self, kind: ScimKind, id: str, request: _Request) -> ScimAnswer:
         resource = await self._existing_resource(kind, id)
@@ -248,10 +249,10 @@ class _Server:
             _check_version(request, resource)
             content = change(resource.content)
             if content == resource.content:
-                return self._resource_answer(kind, resource, 200)
+                return self._resource_answer(kind, resource, 200, request.query)
             changed_resource = await self._store.replace(kind, id, content, resource.version)
             if changed_resource is not None:
-                return self._resource_answer(kind, changed_resource, 200)
+                return self._resource_answer(kind, changed_resource, 200, request.query)
         raise ScimRefusal(503, "Other requests keep changing the resource. Try again later.")
 
     async def _delete(self, kind: ScimKind, id: str, request: _Request) -> ScimAnswer:
@@ -277,10 +278,10 @@ class _Server:
         kind: ScimKind,
         resource: ScimResource,
         status: int,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str],
     ) -> ScimAnswer:
         headers = (("ETag", _etag(resource)), ("Location", self._location(kind, resource)))
-        return _scim_answer(status, self._resource_body(kind, resource, query or {}), headers)
+        return _scim_answer(status, self._resource_body(kind, resource, query), headers)
 
     def _resource_body(
         self, kind: ScimKind, resource: ScimResource, query: Mapping[str, str]
