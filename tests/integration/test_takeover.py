@@ -114,7 +114,7 @@ def end_of_the_lease(location: StoreLocation, service: Service) -> int:
         owner=1,
         lease=LEASE,
         ttl=SECOND,
-        target=service.name,
+        target=Plan(service, None, None).target,
         remembered=0,
     )
     # Another payload is a conflict, so this claim changes nothing.

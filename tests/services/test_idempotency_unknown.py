@@ -86,6 +86,20 @@ async def test_crash_is_repaired_at_a_vendor_that_honours_keys(world: World) -> 
 
 
 @sync_and_async
+async def test_request_is_not_repeated_at_another_host(world: World) -> None:
+    """A request whose response was lost is repeated at the same host only."""
+    await crash(world, over_one_store(world, key_aware_bank()), sent=True)
+    world.clock.advance(LEASE)
+
+    with pytest.raises(OutcomeUnknown):
+        await charge(over_one_store(world, key_aware_bank(base_url="https://other.example")))
+    assert 1 == len(world.vendor.requests)
+
+    moved_bank = key_aware_bank(base_url="https://bank.example/v2")
+    assert 200 == (await charge(over_one_store(world, moved_bank))).status
+
+
+@sync_and_async
 async def test_no_repeat_after_the_vendor_forgets_keys(world: World) -> None:
     """A request is not repeated once the vendor may have forgotten its idempotency key."""
     manager = over_one_store(world, key_aware_bank(idempotency_memory=100))

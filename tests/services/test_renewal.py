@@ -22,6 +22,7 @@ from moorage.domain.entries.renewal import CLAIM_LEASE, HeldClaim
 from moorage.domain.idempotency.claims import LEASE, RENEWAL, Claim, Renew, Settle, release_claim
 from moorage.domain.observation.events import AnswerNotStored
 from moorage.domain.resilience.admission import Admission
+from moorage.domain.service.plan import Plan
 from moorage.domain.values.fingerprints import digest_of
 from moorage.hub.internals import core_of
 from moorage.services.calling.attempt_result import AttemptResult
@@ -109,7 +110,7 @@ def _claim(key: str, fingerprint: bytes = b"", remembered: int = 0) -> Claim:
         owner=99,
         lease=LEASE,
         ttl=TTL,
-        target="bank",
+        target=Plan(bank(), None, None).target,
         remembered=remembered,
     )
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.auth.methods import Credentials, OAuthCredentials
     from moorage.domain.http.requests import Timeouts
+    from moorage.domain.http.urls import Origin
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.resilience.rate_limit import RateLimitConfig
     from moorage.domain.service.cache_policy import CachePolicy
@@ -93,7 +94,8 @@ class Plan:
         region: the name of the region that the plan is for, if any.
         regions: for a service in several regions, the plan of each, by name; this plan is then for
             none of them.
-        target: the name of the vendor and account in idempotency claims.
+        target: the name of the service, its region and the host that its requests go to, in
+            idempotency claims.
         cache: the cache policy, if responses are cached.
         log_content: the requests and responses that the integration log stores, if any.
         cache_wait: the seconds to wait for the cache; 0 if no endpoint of the service has a cache,
@@ -169,17 +171,16 @@ class Plan:
         self.credentials = service.credentials
         self.region: str | None = None
         self.regions: dict[str, Plan] = {}
-        self.target = service.name
         if region is not None:
             self.base_url = region.base_url
             self.credentials = region.credentials or service.credentials
             self.region = region.name
-            self.target = f"{service.name}@{region.name}"
         else:
             for item in service.regions:
                 self.regions[item.name] = Plan(service, tenant, endpoint, item, part)
         origin = None if self.base_url is None else origin_of(self.base_url)
         self.host = None if origin is None else origin[1]
+        self.target = _target(service.name, self.region, origin)
         self.route = None if endpoint is None else endpoint.path
         self.span = int(timeout * 1e9)
         self.seconds = timeout
@@ -295,6 +296,15 @@ _SHARED: Final = tuple(
     for name in Plan.__slots__
     if name not in _OF_TENANT
 )
+
+
+def _target(service: str, region: str | None, origin: Origin | None) -> str:
+    """Return the name of the system that receives a service's requests and idempotency keys.
+
+    Another host may belong to another vendor, which does not know the keys of this one.
+    """
+    name = service if region is None else f"{service}@{region}"
+    return name if origin is None else f"{name} at {origin[1]}:{origin[2]}"
 
 
 def _fixed_headers(headers: Headers, credentials: Credentials | OAuthCredentials | None) -> Headers:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.domain.idempotency.claims import KeyUse
-    from moorage.domain.service.settings import Service
+    from moorage.domain.service.plan import Plan
     from moorage.domain.values.fingerprints import Fingerprint
     from moorage.ports.operation import OperationTraits, StorableResults
     from moorage.services.calling.call import Call
@@ -56,27 +56,25 @@ class KeyProtection:
         if operation is not None and hasattr(operation, "pack_result"):
             storable = cast("StorableResults[Any]", operation)
             rules = self._new_rules(
-                plan.service,
+                plan,
                 use,
                 repeatable=repeatable,
                 encode=storable.pack_result,
                 decode=storable.unpack_result,
             )
         else:
-            rules = self._rules_of(plan.service, use, response=response, repeatable=repeatable)
+            rules = self._rules_of(plan, use, response=response, repeatable=repeatable)
         call.repeatable = rules.remembered > 0
         at = plan.claim_key(key, use.round)
         return new_tuple(KeyedUse, (key, at, code, rules, use.reach))
 
-    def _rules_of(
-        self, service: Service, use: KeyUse, *, response: bool, repeatable: bool
-    ) -> KeyRules:
+    def _rules_of(self, plan: Plan, use: KeyUse, *, response: bool, repeatable: bool) -> KeyRules:
         """Return the rules for the keys of one kind of call; they are created at the first use."""
-        kind = (service.name, use.repeats, response, repeatable)
+        kind = (plan.service.name, use.repeats, response, repeatable)
         rules = self._rules.get(kind)
         if rules is None:
             rules = self._rules[kind] = self._new_rules(
-                service,
+                plan,
                 use,
                 repeatable=repeatable,
                 encode=_unchanged_response if response else self._core.copy,
@@ -86,13 +84,14 @@ class KeyProtection:
 
     def _new_rules(
         self,
-        service: Service,
+        plan: Plan,
         use: KeyUse,
         *,
         repeatable: bool,
         encode: Callable[[Any], Any],
         decode: Callable[[Any], Any],
     ) -> KeyRules:
+        service = plan.service
         vendor_honours_keys = service.recognises_keys
         memory = service.idempotency_memory
         vendor_memory = memory if vendor_honours_keys and memory is not None else 0.0
@@ -105,7 +104,7 @@ class KeyProtection:
                 # key.
                 vendor_memory = min(vendor_memory, memory)
         return KeyRules(
-            target=service.name,
+            target=plan.target,
             remembered=vendor_memory,
             honoured=vendor_honours_keys and service.idempotency_replays,
             refuses=vendor_honours_keys and not service.idempotency_replays,
