@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.catalog import CONTRACTS, contract
+from moorage.domain.values.uncopyable import Uncopyable
 from tools.command_line import tool_parser
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ def _operations(kind: str) -> str:
         imports_at_run_time.add(f"from {SERVICES}.flows import Flows")
         own_flows = _OWN_FLOWS.format(name=name)
     all_line, methods_by_hand = "", set[str]()
-    if by_hand is not None:
+    if by_hand is None:
+        imports_at_run_time.add(f"from {Uncopyable.__module__} import {Uncopyable.__name__}")
+    else:
         public_classes = {item for item in by_hand.classes if not item.startswith("_")}
         imports_at_run_time |= {f"from {by_hand.module} import {item}" for item in public_classes}
         names = {item for item in public_classes if not item.endswith("Methods")}
@@ -97,7 +100,9 @@ def _operations(kind: str) -> str:
     imports_at_run_time |= {imports[name] for name in defaults & imports.keys()}
     for_types = {imports[name] for name in (types - defaults) & imports.keys()}
     classes = [
-        _class(name, mode, f"({mode}{name}Methods)" if by_hand else "", declaration, methods)
+        _class(
+            name, mode, f"{mode}{name}Methods" if by_hand else "Uncopyable", declaration, methods
+        )
         for mode in _MODES
     ]
     title = CONTRACTS[kind].lower()
@@ -203,7 +208,7 @@ def _class(
 ) -> str:
     doc = f"The asynchronous version of `{name}`." if mode else inspect.getdoc(declaration)
     return f'''
-class {mode}{name}{base}:
+class {mode}{name}({base}):
     """{doc}"""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

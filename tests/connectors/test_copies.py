@@ -18,22 +18,38 @@ from moorage import (
     Credentials,
     InvalidData,
     LinkPool,
+    Outbox,
     PoolConfig,
     RetryHandler,
     Secret,
     Service,
+    WebhookInbox,
 )
+from moorage.adapters.audit.sqlite import SqliteAudit
+from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
+from moorage.adapters.credentials.sqlite import SqliteCredentialProvider
+from moorage.adapters.entries.memory import MemoryOutbox
+from moorage.adapters.entries.sqlite import SqliteInbox, SqliteOutbox
 from moorage.adapters.grpc.connector_async import AsyncGrpcConnector
 from moorage.adapters.grpc.connector_sync import GrpcConnector
+from moorage.adapters.logs.memory import MemoryIntegrationLogger
+from moorage.adapters.logs.sqlite import SqliteIntegrationLogger
 from moorage.adapters.messages.rabbitmq import RabbitMq
+from moorage.adapters.metrics.sqlite import SqliteMetrics
 from moorage.adapters.mongodb.connector_async import AsyncMongoConnector
 from moorage.adapters.mongodb.connector_sync import MongoConnector
 from moorage.adapters.sql.connector import AsyncSqlConnector, SqlConnector
 from moorage.adapters.sql.statements import Command, Query
+from moorage.adapters.state.leasing_sync import LeasingStorage
+from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
+from moorage.adapters.state.sqlite import SqliteStorage
 from moorage.adapters.websocket.connector import AsyncWebSocketConnector, WebSocketConnector
+from moorage.hub.audit import AuditTrail
+from moorage.wiring.store_urls import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 SECRET = "token-4711-very-secret"
 READ = Query("SELECT :x", name="read")
@@ -79,6 +95,26 @@ def test_hub_and_its_connectors_are_not_copied() -> None:
     """A hub and its registry of connectors can be neither copied nor pickled."""
     with moorage.open({"connectors": {"stock": {"kind": "sql", "url": "sqlite://"}}}) as hub:
         for original in (hub, hub.connectors, hub.manager, hub.connectors.get("stock", object)):
+            check_refused(original)
+
+
+def test_stores_and_parts_of_a_hub_are_not_copied(tmp_path: Path) -> None:
+    """Stores, outboxes, inboxes, logs and operations of contracts cannot be copied or pickled."""
+    file = tmp_path / "moorage.db"
+    state, entries = SqliteStorage(file), SqliteOutbox(file)
+    with moorage.open({}, state=state) as hub:
+        originals = (
+            *(hub.payments(), hub.storage("acme"), hub.steps),
+            *(state, entries, SqliteInbox(file), SqliteIntegrationLogger(file)),
+            *(MemoryStorage(), AsyncMemoryStorage(), MemoryOutbox(), MemoryIntegrationLogger()),
+            *(SqliteMetrics(file), SqliteCredentialProvider(file, AesGcmCipher(generate_keys()))),
+            *(Outbox(entries), WebhookInbox(hub, SqliteInbox(file))),
+            AuditTrail(SqliteAudit(file)),
+            LeasingStorage(
+                open_storage("redis://localhost/0"), tmp_path / "broker.sock", services=["vat"]
+            ),
+        )
+        for original in originals:
             check_refused(original)
 
 

@@ -27,6 +27,7 @@ from moorage.domain.secrets.frames import with_careful_constructor, without_argu
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.state.sealing import KeyRing
 from moorage.domain.values.durations import count
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError, ConnectorError, StorageUnavailable
 from moorage.runtime.bridge import documented_by
 from moorage.runtime.signatures import with_arguments_of
@@ -63,7 +64,7 @@ def system_user() -> str:
 
 
 @with_careful_constructor
-class AuditTrail:
+class AuditTrail(Uncopyable):
     """Records people's manual actions in a chain of hashes.
 
     Safe to share between threads, and between processes that share the store.
@@ -201,7 +202,7 @@ class AuditTrail:
 
 
 @with_arguments_of(AuditTrail)
-class AsyncAuditTrail:
+class AsyncAuditTrail(Uncopyable):
     """The asynchronous `AuditTrail`, which waits for the store in threads."""
 
     @without_arguments_in_errors

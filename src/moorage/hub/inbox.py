@@ -12,6 +12,7 @@ from moorage.domain.entries.inbox import InboxEntry
 from moorage.domain.entries.queue import EntryPage, EntryQuery, EntryState
 from moorage.domain.entries.renewal import entry_lease
 from moorage.domain.resilience.retry import RetryPolicy
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import ConfigurationError
 from moorage.hub.internals import core_of
@@ -94,7 +95,7 @@ class _Verifiers:
         return await self.of(account).aconfirm(event)
 
 
-class _Inbox:
+class _Inbox(Uncopyable):
     """The code that the synchronous and the asynchronous inbox share; no method blocks."""
 
     _flows: InboxFlows

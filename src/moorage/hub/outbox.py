@@ -20,6 +20,7 @@ from moorage.domain.entries.renewal import entry_lease
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.durations import count
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from moorage.hub.internals import core_of
 from moorage.runtime.bridge import as_async, async_method, blocking_method, documented_by, run_now
@@ -68,7 +69,7 @@ _RETRY: Final = RetryPolicy(max_attempts=12, base_delay=5.0, max_delay=3_600.0)
 _KEY: Final = "idempotency_key"
 
 
-class _Outbox:
+class _Outbox(Uncopyable):
     """The code that the synchronous and the asynchronous outbox share; no method blocks."""
 
     _flows: OutboxFlows
@@ -115,10 +116,9 @@ class _Outbox:
                 remedy="Use SqliteOutbox or SqlOutbox. If the store already writes in the"
                 " application's transaction, call `put` of the outbox instead.",
             )
-        outbox = copy(self)
-        outbox._flows = copy(self._flows)  # noqa: SLF001 - a copy of this
-        outbox._flows.store = self._adapt_store(self._storage.within(connection))  # noqa: SLF001 - a copy of this
-        return outbox
+        flows = copy(self._flows)
+        flows.store = self._adapt_store(self._storage.within(connection))
+        return self._with_flows(flows)
 
     def with_audit(self, trail: AuditTrail | None) -> Self:
         """Return this outbox with an audit trail that records manual actions on it.
@@ -128,10 +128,15 @@ class _Outbox:
         """
         if trail is None or self._flows.core.audit is not None:
             return self
-        outbox = copy(self)
+        flows = copy(self._flows)
         record = audit_verb(trail, is_async=self._is_async)
-        outbox._flows = copy(self._flows)  # noqa: SLF001 - a copy of this
-        outbox._flows.core = attrs.evolve(self._flows.core, audit=record)  # noqa: SLF001 - a copy of this
+        flows.core = attrs.evolve(self._flows.core, audit=record)
+        return self._with_flows(flows)
+
+    def _with_flows(self, flows: OutboxFlows) -> Self:
+        """Return an outbox with the same store and with these operations."""
+        outbox = object.__new__(type(self))
+        vars(outbox).update(vars(self), _flows=flows)
         return outbox
 
     def _deliver(

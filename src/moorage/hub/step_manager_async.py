@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from moorage.adapters.concurrency.forking import ForkSafeLock
 from moorage.domain.steps.registry import StepStatistics, type_of_step
 from moorage.domain.steps.step import ConnectorType
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError
 from moorage.hub.closing import close_all_async
 from moorage.hub.step_connector_async import AsyncStepConnector
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from moorage.ports.step_log import StepLog
 
 
-class AsyncStepManager:
+class AsyncStepManager(Uncopyable):
     """Runs steps with the connector of each step's type.
 
     A connector is created when it is first needed, and reused. A type that was not registered is

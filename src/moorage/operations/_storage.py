@@ -9,6 +9,7 @@ from moorage.adapters.files.whole_files import WholeFile
 from moorage.contracts.declared.storage import DEFAULT_OPTIONS
 from moorage.contracts.storage import check_key
 from moorage.domain.values.key_pattern import KeyPattern
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.operations._object_files import (
     PIECE,
     AsyncObjectReader,
@@ -138,7 +139,7 @@ class AsyncDownload(_ArrivingObject):
         self.settle()
 
 
-class StorageMethods:
+class StorageMethods(Uncopyable):
     """The handwritten methods of `Storage`."""
 
     _flows: CurrentOperations[StorageFlows]
@@ -269,7 +270,7 @@ class StorageMethods:
         return writer if encoding is None else TextObjectWriter(writer, encoding)
 
 
-class AsyncStorageMethods:
+class AsyncStorageMethods(Uncopyable):
     """The handwritten methods of `AsyncStorage`."""
 
     _flows: CurrentOperations[StorageFlows]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.contracts.declared.accounting import AccountingContract
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.flows import Flows
 from moorage.services.contracts.live_configuration import CurrentOperations
@@ -36,7 +37,7 @@ class AccountingFlows(Flows, AccountingContract):
     """The operations of one tenant."""
 
 
-class Accounting:
+class Accounting(Uncopyable):
     """Writes into the books at the vendor that the configuration chooses, and reads them."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -223,7 +224,7 @@ class Accounting:
         )
 
 
-class AsyncAccounting:
+class AsyncAccounting(Uncopyable):
     """The asynchronous version of `Accounting`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

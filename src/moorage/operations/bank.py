@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.bank import BankFlows
 from moorage.services.contracts.live_configuration import CurrentOperations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from moorage.services.contracts.live_configuration import FindDispatcher
 
 
-class Bank:
+class Bank(Uncopyable):
     """Reads bank accounts, and pays from them, by the vendor that the configuration chooses."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -175,7 +176,7 @@ class Bank:
         return run_now(self._flows.run(BankFlows.get_payment, ref, timeout=timeout))
 
 
-class AsyncBank:
+class AsyncBank(Uncopyable):
     """The asynchronous version of `Bank`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.contracts.declared.calendars import CalendarsContract
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.flows import Flows
 from moorage.services.contracts.live_configuration import CurrentOperations
@@ -32,7 +33,7 @@ class CalendarsFlows(Flows, CalendarsContract):
     """The operations of one tenant."""
 
 
-class Calendars:
+class Calendars(Uncopyable):
     """Writes events into the calendars that the configuration chooses, and reads them."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -195,7 +196,7 @@ class Calendars:
         )
 
 
-class AsyncCalendars:
+class AsyncCalendars(Uncopyable):
     """The asynchronous version of `Calendars`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

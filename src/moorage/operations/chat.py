@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.contracts.declared.chat import ChatContract
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.flows import Flows
 from moorage.services.contracts.live_configuration import CurrentOperations
@@ -22,7 +23,7 @@ class ChatFlows(Flows, ChatContract):
     """The operations of one tenant."""
 
 
-class Chat:
+class Chat(Uncopyable):
     """Posts messages into the chats of a team by the vendor that the configuration chooses."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -93,7 +94,7 @@ class Chat:
         return run_now(self._flows.run(ChatFlows.delete, ref, timeout=timeout))
 
 
-class AsyncChat:
+class AsyncChat(Uncopyable):
     """The asynchronous version of `Chat`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.contracts.declared.currencies import CurrenciesContract
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.flows import Flows
 from moorage.services.contracts.live_configuration import CurrentOperations
@@ -23,7 +24,7 @@ class CurrenciesFlows(Flows, CurrenciesContract):
     """The operations of one tenant."""
 
 
-class Currencies:
+class Currencies(Uncopyable):
     """Gets official exchange rates from the vendor that the configuration chooses."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -43,7 +44,7 @@ class Currencies:
         return run_now(self._flows.run(CurrenciesFlows.rates, day, timeout=timeout))
 
 
-class AsyncCurrencies:
+class AsyncCurrencies(Uncopyable):
     """The asynchronous version of `Currencies`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from moorage.contracts.declared.einvoices import EinvoicesContract
 from moorage.contracts.einvoices import EinvoiceType
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.flows import Flows
 from moorage.services.contracts.live_configuration import CurrentOperations
@@ -30,7 +31,7 @@ class EinvoicesFlows(Flows, EinvoicesContract):
     """The operations of one tenant."""
 
 
-class Einvoices:
+class Einvoices(Uncopyable):
     """Sends and receives electronic invoices by the vendor that the configuration chooses."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -96,7 +97,7 @@ class Einvoices:
         return run_now(self._flows.run(EinvoicesFlows.mark_fetched, ref, timeout=timeout))
 
 
-class AsyncEinvoices:
+class AsyncEinvoices(Uncopyable):
     """The asynchronous version of `Einvoices`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.email import EmailFlows
 from moorage.services.contracts.live_configuration import CurrentOperations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from moorage.services.contracts.live_configuration import FindDispatcher
 
 
-class Email:
+class Email(Uncopyable):
     """Sends mail by the vendor that the configuration chooses."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -181,7 +182,7 @@ class Email:
         )
 
 
-class AsyncEmail:
+class AsyncEmail(Uncopyable):
     """The asynchronous version of `Email`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.live_configuration import CurrentOperations
 from moorage.services.contracts.payments import PaymentsFlows
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from moorage.services.contracts.live_configuration import FindDispatcher
 
 
-class Payments:
+class Payments(Uncopyable):
     """Takes payments by the vendor that the configuration chooses."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -634,7 +635,7 @@ class Payments:
         )
 
 
-class AsyncPayments:
+class AsyncPayments(Uncopyable):
     """The asynchronous version of `Payments`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.contracts.declared.people import PeopleContract
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.flows import Flows
 from moorage.services.contracts.live_configuration import CurrentOperations
@@ -31,7 +32,7 @@ class PeopleFlows(Flows, PeopleContract):
     """The operations of one tenant."""
 
 
-class People:
+class People(Uncopyable):
     """Keeps accounts of people in the directory that the configuration chooses, and reads them."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -206,7 +207,7 @@ class People:
         return run_now(self._flows.run(PeopleFlows.remove_member, ref, member, timeout=timeout))
 
 
-class AsyncPeople:
+class AsyncPeople(Uncopyable):
     """The asynchronous version of `People`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

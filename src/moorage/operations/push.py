@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.live_configuration import CurrentOperations
 from moorage.services.contracts.push import PushFlows
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.services.contracts.live_configuration import FindDispatcher
 
 
-class Push:
+class Push(Uncopyable):
     """Notifies phones and browsers by the vendor that the configuration chooses."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -79,7 +80,7 @@ class Push:
         )
 
 
-class AsyncPush:
+class AsyncPush(Uncopyable):
     """The asynchronous version of `Push`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.live_configuration import CurrentOperations
 from moorage.services.contracts.shipping import ShippingFlows
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from moorage.services.contracts.live_configuration import FindDispatcher
 
 
-class Shipping:
+class Shipping(Uncopyable):
     """Buys and tracks shipments by the vendor that the configuration chooses."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -261,7 +262,7 @@ class Shipping:
         return run_now(self._flows.run(ShippingFlows.validate_address, address, timeout=timeout))
 
 
-class AsyncShipping:
+class AsyncShipping(Uncopyable):
     """The asynchronous version of `Shipping`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

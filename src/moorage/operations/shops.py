@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.contracts.declared.shops import ShopsContract
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.flows import Flows
 from moorage.services.contracts.live_configuration import CurrentOperations
@@ -34,7 +35,7 @@ class ShopsFlows(Flows, ShopsContract):
     """The operations of one tenant."""
 
 
-class Shops:
+class Shops(Uncopyable):
     """Reads orders from shops, and reports parcels, stock and prices to them."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -199,7 +200,7 @@ class Shops:
         return run_now(self._flows.run(ShopsFlows.set_price, ref, price, timeout=timeout))
 
 
-class AsyncShops:
+class AsyncShops(Uncopyable):
     """The asynchronous version of `Shops`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

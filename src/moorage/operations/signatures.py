@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.contracts.declared.signatures import SignaturesContract
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.flows import Flows
 from moorage.services.contracts.live_configuration import CurrentOperations
@@ -28,7 +29,7 @@ class SignaturesFlows(Flows, SignaturesContract):
     """The operations of one tenant."""
 
 
-class Signatures:
+class Signatures(Uncopyable):
     """Has documents signed electronically by the vendor that the configuration chooses."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -133,7 +134,7 @@ class Signatures:
         return run_now(self._flows.run(SignaturesFlows.certificate, ref, timeout=timeout))
 
 
-class AsyncSignatures:
+class AsyncSignatures(Uncopyable):
     """The asynchronous version of `Signatures`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

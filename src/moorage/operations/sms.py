@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.live_configuration import CurrentOperations
 from moorage.services.contracts.sms import SmsFlows
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from moorage.services.contracts.live_configuration import FindDispatcher
 
 
-class Sms:
+class Sms(Uncopyable):
     """Sends text messages by the vendor that the configuration chooses."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -219,7 +220,7 @@ class Sms:
         )
 
 
-class AsyncSms:
+class AsyncSms(Uncopyable):
     """The asynchronous version of `Sms`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.live_configuration import CurrentOperations
 from moorage.services.contracts.tax import TaxFlows
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from moorage.services.contracts.live_configuration import FindDispatcher
 
 
-class Tax:
+class Tax(Uncopyable):
     """Checks VAT numbers by the register that is responsible, and calculates taxes of sales."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
@@ -116,7 +117,7 @@ class Tax:
         )
 
 
-class AsyncTax:
+class AsyncTax(Uncopyable):
     """The asynchronous version of `Tax`."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:

@@ -20,6 +20,7 @@ from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.cache.rules import StoredAnswers
 from moorage.domain.values.durations import count
 from moorage.domain.values.named_tuples import new_tuple
+from moorage.domain.values.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
     from moorage.domain.cache.rules import Entries
@@ -44,7 +45,7 @@ _TRACE: Final = _CachedEntry(0, 0, 0, _NAME, ())
 """What is left of what was forgotten."""
 
 
-class MemoryCache:
+class MemoryCache(Uncopyable):
     """A `ResponseCache` of this process, safe to share between threads and event loops.
 
     Args:
@@ -145,7 +146,7 @@ class MemoryCache:
         return removed_answers.change
 
 
-class AsyncMemoryCache:
+class AsyncMemoryCache(Uncopyable):
     """An asynchronous `MemoryCache`, which may share its entries with another cache."""
 
     def __init__(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from moorage.domain.values.uncopyable import Uncopyable
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
 
-class ContextClosable(ABC):
-    """An object that is closed at the end of its `with` block."""
+class ContextClosable(Uncopyable, ABC):
+    """An object that is closed at the end of its `with` block, and cannot be copied."""
 
     @abstractmethod
     def close(self) -> None:
@@ -29,8 +31,8 @@ class ContextClosable(ABC):
         self.close()
 
 
-class AsyncContextClosable(ABC):
-    """An object that is closed at the end of its `async with` block."""
+class AsyncContextClosable(Uncopyable, ABC):
+    """An object that is closed at the end of its `async with` block, and cannot be copied."""
 
     @abstractmethod
     async def aclose(self) -> None:

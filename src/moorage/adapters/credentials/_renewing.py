@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from moorage.adapters.concurrency.forking import in_child
 from moorage.domain.auth.methods import Credentials, OAuthCredentials
 from moorage.domain.values.text import with_article
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConnectorError, CredentialNotFound, CredentialRefreshFailed, InvalidData
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class _ThreadRenewal(_Renewal):
         self.wait = self._finished.wait
 
 
-class CredentialRenewal:
+class CredentialRenewal(Uncopyable):
     """A credential provider that reads credentials from a store and renews expired ones.
 
     Args:
@@ -178,7 +179,7 @@ class _TaskRenewal(_Renewal):
                 loop.call_soon_threadsafe(_set, signal)
 
 
-class AsyncCredentialRenewal:
+class AsyncCredentialRenewal(Uncopyable):
     """The asynchronous `CredentialRenewal`.
 
     Args:

@@ -14,6 +14,7 @@ from moorage.domain.entries.outbox import OutboxEntry
 from moorage.domain.entries.pauses import is_covered
 from moorage.domain.entries.queue import Entry, EntryPage, EntryState, arrive
 from moorage.domain.values.durations import count
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import StorageUnavailable
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Entry)
 
 
-class _Entries(Generic[E]):
+class _Entries(Uncopyable, Generic[E]):
     """Entries of an inbox or outbox in the memory of this process.
 
     Its time starts with the wall clock when it is created, and is measured by the boot clock from
@@ -128,7 +129,7 @@ class _Entries(Generic[E]):
         return len(matching_ids)
 
 
-class _AsyncEntries(Generic[E]):
+class _AsyncEntries(Uncopyable, Generic[E]):
     """The asynchronous `_Entries`."""
 
     durable = False

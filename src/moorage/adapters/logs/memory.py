@@ -15,6 +15,7 @@ from moorage.domain.observation.integration_log import (
 )
 from moorage.domain.observation.log_pages import page_of
 from moorage.domain.values.durations import count
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _Item: TypeAlias = "tuple[int, IntegrationLog | SuccessFacts, int]"
 """The number of a log entry, the entry or its facts, and the size of its long texts."""
 
 
-class MemoryIntegrationLogger:
+class MemoryIntegrationLogger(Uncopyable):
     """An integration log of the latest entries in the memory of this process.
 
     Entries are in the order in which they were written, which is the order in which calls ended.
@@ -151,7 +152,7 @@ class MemoryIntegrationLogger:
         return made_entries
 
 
-class AsyncMemoryIntegrationLogger:
+class AsyncMemoryIntegrationLogger(Uncopyable):
     """The asynchronous `MemoryIntegrationLogger`.
 
     Args:

@@ -27,6 +27,7 @@ from moorage.adapters.concurrency.sections import new_section_lock, release_if_h
 from moorage.adapters.notices import give_notice
 from moorage.domain.state.keys import CLASSES, GUARDS, class_of
 from moorage.domain.values.durations import count
+from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import StorageUnavailable
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _DROP_FRACTION: Final = 100
 """A full class drops this fraction of its states at once, so that few commands need a sweep."""
 
 
-class MemoryStorage:
+class MemoryStorage(Uncopyable):
     """A `StateStorage` of this process, safe to share between threads and event loops.
 
     The store's time starts with the wall clock when the store is created, and is measured by the
@@ -420,7 +421,7 @@ class MemoryStorage:
                 self._drop_state(key, state)
 
 
-class AsyncMemoryStorage:
+class AsyncMemoryStorage(Uncopyable):
     """An asynchronous `MemoryStorage`, which may share its states with another store."""
 
     durable = False
