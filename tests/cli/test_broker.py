@@ -14,8 +14,15 @@ from typing import Any
 import pytest
 
 import moorage
-from moorage import ConfigurationError
+from moorage import ConfigurationError, StorageUnavailable
+from moorage.adapters.state.leasing_async import AsyncLeasingStorage
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.cli import main
+from moorage.cli.context import Context
+from moorage.cli.places import opened_async
+from moorage.domain.idempotency.claims import ReadRecord
+from moorage.hub.internals import ports_of
 
 
 def configuration(**broker: Any) -> dict[str, Any]:
@@ -103,6 +110,47 @@ def test_broker_beside_store_in_memory_is_reported() -> None:
     with pytest.raises(ConfigurationError) as excinfo:
         moorage.open(settings)
     assert "broker" == excinfo.value.path
+
+
+def test_broker_without_a_shared_store_is_reported() -> None:
+    """A broker is reported as a mistake if each process has its own state."""
+    settings = configuration()
+    del settings["state"]
+    with pytest.raises(ConfigurationError) as excinfo:
+        moorage.open(settings)
+    assert ["broker"] == [problem.path for problem in excinfo.value.problems]
+
+
+def test_broker_is_asked_before_the_store_of_the_program(tmp_path: Path) -> None:
+    """A configured broker is asked before the store that a program passes, which stays open."""
+    settings = configuration(socket=str(tmp_path / "b.sock"), without_broker="refuse")
+    store = SqliteStorage(tmp_path / "state.db")
+    with (
+        moorage.open(settings, state=store) as hub,
+        pytest.raises(StorageUnavailable, match="does not respond"),
+    ):
+        hub.manager.run("hot", lambda: "done")
+    assert store.execute(ReadRecord("{a}:key")) is None
+
+    with pytest.raises(ConfigurationError) as excinfo:
+        moorage.open(settings, state=AsyncSqliteStorage(tmp_path / "state.db"))
+    assert {"state"} == {problem.path for problem in excinfo.value.problems}
+
+
+def test_store_in_memory_of_the_program_has_no_broker() -> None:
+    """A program's test may pass a store in memory in place of the store and its broker."""
+    with moorage.open(configuration(without_broker="refuse"), state=MemoryStorage()) as hub:
+        assert "done" == hub.manager.run("hot", lambda: "done")
+
+
+async def test_pipelines_ask_the_broker(tmp_path: Path) -> None:
+    """The hub of a pipeline worker asks the configured broker."""
+    file = tmp_path / "moorage.json"
+    settings = configuration(socket=str(tmp_path / "b.sock"))
+    file.write_text(json.dumps(settings), encoding="utf-8")
+    async with opened_async(Context(config=str(file))) as (hub, storage):
+        assert isinstance(storage, AsyncLeasingStorage)
+        assert storage is ports_of(hub.manager).state
 
 
 def test_protections_that_cannot_be_leased_are_reported() -> None:

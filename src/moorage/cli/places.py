@@ -100,25 +100,22 @@ async def opened_async(context: Context) -> AsyncGenerator[tuple[AsyncHub, Any]]
         context: the global options, which name the configuration.
     """
     from moorage.config import hubs  # noqa: PLC0415 - only some commands need it
-    from moorage.config.default_state import prepare  # noqa: PLC0415 - only some commands need it
     from moorage.hub.hub import AsyncHub  # noqa: PLC0415 - only some commands need it
+    from moorage.hub.internals import ports_of  # noqa: PLC0415 - only some commands need it
 
-    configured = context.configured()
-    url = configured.store
-    storage, ports = None, dict[str, Any]()
-    if url is not None and url != "memory:":
-        if configured.state is None:
-            prepare(url)
-        storage = aopen_storage(url)
-        ports = {"state": storage, "environment_id": configured.environment_id or ""}
     async with AsyncExitStack() as cleanup:
-        close: Any = getattr(storage, "aclose", None)
-        if close is not None:
-            cleanup.push_async_callback(close)
+        state, ports = context.host_state, dict[str, Any]()
+        if state is not None and state != "memory:":
+            storage = aopen_storage(state)
+            cleanup.push_async_callback(storage.aclose)
+            ports = {
+                "state": storage,
+                "environment_id": context.configured().environment_id or "",
+            }
         with warnings.catch_warnings():
             # The command `moorage check` reports these warnings.
             warnings.simplefilter("ignore", hubs.ConfigurationWarning)
-            hub, _ = hubs.open_hub(
+            hub, configured = hubs.open_hub(
                 context.source(),
                 context.open_arguments.get("environment"),
                 ports,
@@ -126,7 +123,9 @@ async def opened_async(context: Context) -> AsyncGenerator[tuple[AsyncHub, Any]]
                 is_async=True,
                 complete=False,
             )
-        yield await cleanup.enter_async_context(hub), storage
+        is_shared = bool(ports) or configured.store not in {None, "memory:"}
+        await cleanup.enter_async_context(hub)
+        yield hub, ports_of(hub.manager).state if is_shared else None
 
 
 def import_from_working_folder() -> None:

@@ -47,7 +47,6 @@ from moorage.wiring.store_urls import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from moorage.config.broker import BrokerSettings
     from moorage.config.configured import Configured, Parts
     from moorage.config.problems import Report
     from moorage.contracts.routes import Account
@@ -117,14 +116,9 @@ def assemble(
     url = configured.state if "claims" in passed else configured.store
     # The default file is named after the environment.
     location_known = configured.state is not None or report.has_no_problem("state")
-    make_state = partial(
-        _storage,
-        storage,
-        named=configured.state is not None,
-        broker=configured.broker,
-        is_async=is_async,
-    )
+    make_state = partial(_storage, storage, named=configured.state is not None)
     open_port("state", url if location_known else None, make_state)
+    owned_ports = _with_broker(parts, ports, owned_ports, is_async=is_async)
     open_port("claims", configured.keys, partial(_keys_storage, storage))
     if configured.records_per_tenant is not None and "records_per_tenant" not in passed:
         ports["records_per_tenant"] = configured.records_per_tenant
@@ -200,17 +194,42 @@ def _storage(
     url: str,
     *,
     named: bool,
-    broker: BrokerSettings | None,
-    is_async: bool,
 ) -> Any:
-    """Open the configured store, or the default file after preparing its folder.
-
-    With a broker of leases, the store asks the broker first.
-    """
+    """Open the configured store, or the default file after preparing its folder."""
     if not named:
         prepare(url)
-    store = storage(url)
-    return store if broker is None else broker.leasing(store, is_async=is_async)
+    return storage(url)
+
+
+def _with_broker(
+    parts: Parts, ports: dict[str, Any], owned_ports: list[Any], *, is_async: bool
+) -> list[Any]:
+    """Make the store of shared state ask the configured broker first.
+
+    Returns:
+        The ports that the hub closes; a store that the program passed stays open.
+    """
+    broker, report, store = parts.configured.broker, parts.report, ports.get("state")
+    if broker is None:
+        return owned_ports
+    if store is None:
+        if report.has_no_problem("state"):
+            report.add(
+                "broker",
+                "The broker leases tokens of a shared store, but each process has its own state.",
+                "Set state.url to a store that your processes share, or remove [broker].",
+            )
+        return owned_ports
+    is_passed = not any(port is store for port in owned_ports)
+    if is_passed and not broker.is_for(store):
+        return owned_ports
+    leasing = report.make_or_report(partial(broker.leasing, store, is_async=is_async), "")
+    if isinstance(leasing, ReportedProblem):
+        return owned_ports
+    ports["state"] = leasing
+    if is_passed:
+        return [*owned_ports, leasing.channels]
+    return [leasing if port is store else port for port in owned_ports]
 
 
 _PLACES_OF_KEYS: Final[dict[str, str | None]] = {

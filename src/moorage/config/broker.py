@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import ConfigurationError
@@ -10,6 +10,9 @@ from moorage.errors import ConfigurationError
 if TYPE_CHECKING:
     from moorage.config.problems import Report
     from moorage.domain.service.settings import Service
+
+_PATHS: Final = {"state": "broker", "storage": "state"}
+"""The paths in the configuration of arguments of a leasing store, if they differ in name."""
 
 
 @frozen(kw_only=True)
@@ -41,8 +44,19 @@ class BrokerSettings:
                 without_broker=self.without_broker,
             )
         except ConfigurationError as error:
-            error.path = f"broker.{error.path}" if error.path != "state" else "broker"
+            error.path = _PATHS.get(error.path or "", f"broker.{error.path}")
             raise
+
+    def is_for(self, store: object) -> bool:
+        """Return whether a store that a program passes is to ask this broker.
+
+        A store in memory, as in tests, has no broker, and a leasing store has its own.
+        """
+        from moorage.adapters.state._leasing_shared import (  # noqa: PLC0415 - few configurations need it
+            Leasing,
+        )
+
+        return not isinstance(store, Leasing) and getattr(store, "reach", None) != "process"
 
     def check(self, service: Service, place: str, report: Report) -> None:
         """Report a circuit or retry budget of a service whose tokens the broker leases."""

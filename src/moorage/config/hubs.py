@@ -159,7 +159,7 @@ def _fixed_paths(configured: Configured, ports: Mapping[str, Any]) -> tuple[str,
     paths += ["state.keys_url"] * ("claims" not in ports)
     if "environment_id" not in ports and _owned_stores(configured, ports):
         paths.append("state.environment_id")
-    paths += ["broker"] * opens_store
+    paths.append("broker")
     paths += ["state.records_per_tenant"] * ("records_per_tenant" not in ports)
     if "cipher" not in ports:
         paths.append("cipher")
