@@ -301,6 +301,23 @@ def test_answer_is_stored_without_a_call(use: Callable[..., Any]) -> None:
 
 
 @BOTH
+def test_equal_result_of_another_payload_is_a_conflict(use: Callable[..., Any]) -> None:
+    """A result is not stored under a key with another payload, even if the results are equal."""
+    part = keeper()
+
+    def store(payload: object) -> Any:
+        is_sync = use is call_once
+        if is_sync:
+            return part.store("INV-1", "paid", payload=payload)
+        return run(part.astore("INV-1", "paid", payload=payload))
+
+    store(["149.90", "EUR"])
+    assert "paid" == store(["149.90", "EUR"]).value
+    with pytest.raises(IdempotencyConflict):
+        store(["1.00", "EUR"])
+
+
+@BOTH
 def test_look_up_of_a_lost_answer_settles_nothing(use: Callable[..., Any]) -> None:
     """After a call that failed midway, a look-up of its key reports an unknown outcome."""
     part, shop = keeper(), Shop()

@@ -520,7 +520,7 @@ class ReadRecord:
 class WriteRecordOnce:
     """The command that writes a permanent record if there is none yet.
 
-    The first writer's record stays.
+    The first writer's record stays, and its payload: another payload is a conflict.
 
     The command is a single step, and no writer holds the key, so a killed writer blocks no other.
     """
@@ -537,10 +537,14 @@ class WriteRecordOnce:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Return the record that is stored now: the command's own record, or an earlier one."""
+        """Return the record that is stored now; `CONFLICT` if it was written for another payload.
+
+        The record is the command's own, or an earlier one.
+        """
         entry = unexpired(states[0], now)
         if entry is not None and entry[2] == DONE:
-            return states, entry[10]
+            is_same = entry[3] == self.fingerprint
+            return states, entry[10] if is_same else Verdict.CONFLICT
         state_time, fence = (now, now) if entry is None else (entry[0], entry[4] + 1)
         record = (
             state_time,
