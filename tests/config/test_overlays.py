@@ -166,6 +166,23 @@ def test_variable_that_fits_two_names_is_refused(monkeypatch: pytest.MonkeyPatch
     assert "MOORAGE_SERVICES__MY_SHOP__TIMEOUT sets my-shop or my_shop" in excinfo.value.message
 
 
+def test_variable_keeps_the_other_settings_in_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable sets a field of a list's only table; with several tables it is refused."""
+    monkeypatch.setenv("MOORAGE_SERVICES__VAT__LIMITS__RATE", "7")
+
+    def limits(*tables: dict[str, Any]) -> Any:
+        vat = {"base_url": "https://vat.example", "limits": list(tables)}
+        return read_configuration({"services": {"vat": vat}}).services[0].limits
+
+    (limit,) = limits({"rate": 5, "burst": 20})
+    assert (7, 20) == (limit.rate, limit.burst)
+
+    with pytest.raises(ConfigurationError, match="whole list") as excinfo:
+        limits({"rate": 5}, {"rate": 100, "per": "hour"})
+    assert ["services.vat.limits"] == [problem.path for problem in excinfo.value.problems]
+    assert "the environment variable MOORAGE_SERVICES__VAT__LIMITS__RATE" in str(excinfo.value)
+
+
 def test_unknown_setting_of_a_route_explains_how_to_fail_over() -> None:
     """An unknown route setting, such as `fallback`, is refused with advice to list the vendors."""
     with pytest.raises(ConfigurationError, match="set `vendor` to a list") as refused:
@@ -182,6 +199,10 @@ def test_unknown_setting_of_a_route_explains_how_to_fail_over() -> None:
         ("MOORAGE_VENDORS__TWILIO__TIMEOUT__X", "vendors.twilio.timeout", "Write a number."),
         ("MOORAGE_VENDOR__TWILIO__X", "MOORAGE_VENDOR__TWILIO__X", "mean MOORAGE_VENDORS__TWILIO"),
         ("MOORAGE_SMS__0__VENDOR", "sms.0", "Use countries"),
+        ("MOORAGE_VENDORS__TWILIO__TIMEOUT__", "MOORAGE_VENDORS__TWILIO__TIMEOUT__", "two under"),
+        ("MOORAGE_SERVICES__VATT__TIMEOUT", "services.vatt", "Did you mean vat?"),
+        ("MOORAGE_SERVICES__CRM__TIMEOUT", "services.crm", "set base_url too"),
+        ("MOORAGE_VENDORS____TWILIO", "MOORAGE_VENDORS____TWILIO", "two underscores"),
     ],
 )
 def test_invalid_variables_are_named(
@@ -191,7 +212,7 @@ def test_invalid_variables_are_named(
     monkeypatch.setenv(variable, "soon")
 
     with pytest.raises(ConfigurationError) as excinfo:
-        read_configuration({"vendors": {"twilio": TWILIO}})
+        read_configuration({"vendors": {"twilio": TWILIO}, "services": {"vat": {}}})
 
     problem = excinfo.value.problems[0]
     assert (path, True) == (problem.path, remedy in problem.remedy)

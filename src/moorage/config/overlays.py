@@ -5,11 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from moorage.config.problems import OF_ENVIRONMENT, OF_VARIABLE, key, path_below, similar_word
+from moorage.config.problems import (
+    OF_ENVIRONMENT,
+    OF_VARIABLE,
+    is_below,
+    key,
+    path_below,
+    similar_word,
+)
 from moorage.config.shapes import ListOf, NamedTable, Table
 from moorage.config.structure import EnvironmentText, read_value
 from moorage.domain.state.keys import checked_name
-from moorage.domain.values.json_text import is_object
+from moorage.domain.values.json_text import is_list, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,11 +99,12 @@ def with_variables(
     Two underscores separate the parts of a name. Each part matches an existing or known name
     regardless of case, with hyphens as underscores.
     """
+    written_services = _services(tree)
     for variable in sorted(variables):
         parts = variable.upper().removeprefix(_PREFIX).split(_SEPARATOR)
         if not variable.upper().startswith(_PREFIX) or len(parts) == 1:
             continue
-        if not all(parts) or parts[0].startswith(_OTHER_USES):
+        if parts[0].startswith(_OTHER_USES):
             continue
         top_level = {_normalize(name): name for name in shape.fields}
         if _normalize(parts[0]) not in top_level:
@@ -109,10 +117,46 @@ def with_variables(
                     nearest=f"{_PREFIX}{_SEPARATOR.join([nearest.upper(), *parts[1:]])}",
                 )
             continue
+        if not all(parts):
+            report.add(
+                variable,
+                "The name of the environment variable has an empty part.",
+                "Write two underscores between two parts and none at the end, or unset the"
+                " variable.",
+            )
+            continue
         origin = f"{OF_VARIABLE}{variable}"
         assignment = _Assignment(_value(variables[variable]), origin, origins, report)
         tree = assignment.at(tree, shape, parts, "")
+    for name, service in _services(tree).items():
+        if name not in written_services and is_object(service):
+            _check_new_service(name, service, written_services, report, origins)
     return tree
+
+
+def _services(tree: dict[str, Any]) -> dict[str, Any]:
+    services = tree.get("services")
+    return services if is_object(services) else {}
+
+
+def _check_new_service(
+    name: str,
+    service: dict[str, Any],
+    written_services: dict[str, Any],
+    report: Report,
+    origins: dict[str, str],
+) -> None:
+    """Report a service that only variables configure, without a URL: its name is a mistake."""
+    if "base_url" in service or "regions" in service:
+        return
+    path = path_below("services", key(name))
+    variable = next(origin for place, origin in origins.items() if is_below(place, path))
+    report.add(
+        path,
+        f"The configuration has no service {key(name)}, which {variable} sets.",
+        "Correct the name of the variable, or set base_url too.",
+        nearest=report.similar_word(name, map(str, written_services)),
+    )
 
 
 def _value(text: str) -> Any:
@@ -138,6 +182,8 @@ class _Assignment(NamedTuple):
         if not parts:
             self.origins[path] = self.origin
             return self.value
+        if is_list(tree) and any(map(is_object, tree)):
+            return self._in_list(tree, shape, parts, path)
         if not is_object(tree):
             self.origins[path] = self.origin
         table: dict[str, Any] = tree if is_object(tree) else {}
@@ -156,6 +202,19 @@ class _Assignment(NamedTuple):
             table.get(name), _inner_shape(shape, name), parts[1:], path_below(path, key(name))
         )
         return {**table, name: subtree}
+
+    def _in_list(
+        self, tables: list[Any], shape: Shape | None, parts: list[str], path: str
+    ) -> list[Any]:
+        """Return a list of tables with the value set in its only table."""
+        if len(tables) == 1:
+            return [self.at(tables[0], shape, parts, f"{path}[0]")]
+        self.report.add(
+            path,
+            f"The list has {len(tables)} entries, so {self.origin} cannot set one of them.",
+            "Unset the variable and change the entry itself, or set a variable to the whole list.",
+        )
+        return tables
 
 
 def _inner_shape(shape: Shape | None, name: str) -> Shape | None:
