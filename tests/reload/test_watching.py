@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import moorage
-from moorage import ConfigurationError, Event, Reloaded, ReloadFailed, Request
+from moorage import (
+    ConfigurationError,
+    Event,
+    Reloaded,
+    ReloadFailed,
+    Request,
+    StorageUnavailable,
+)
+from moorage.adapters.audit.file import FileAudit
+from moorage.hub.audit import AuditTrail
 from tests.adapters.forked import in_a_child
 from tests.reload.world import ReloadWorld, result_of, services
 
@@ -85,6 +94,55 @@ async def test_manual_check_for_changes(tmp_path: Path, is_async: bool) -> None:
     assert () == (await result_of(watch.check(anyway=True))).changed
     await result_of(hub.manager.call("vat", Request.get("/a")))
     assert ["https://three.example/a"] == world.sent
+
+
+@EITHER
+async def test_watch_follows_the_hub_to_another_file(tmp_path: Path, is_async: bool) -> None:
+    """After a reload from another file, the watch looks at that file."""
+    world, first_path = ReloadWorld(), services(tmp_path / "a.toml", vat="https://one.example")
+    second_path = services(tmp_path / "b.toml", vat="https://two.example")
+    hub = world.open(first_path, is_async=is_async)
+    watch = hub.watch()
+
+    await result_of(hub.reload(second_path))
+    await result_of(watch.check())
+    services(first_path, vat="https://three.example")
+    assert await result_of(watch.check()) is None
+    services(second_path, vat="https://four.example")
+    assert ("services.vat",) == (await result_of(watch.check())).changed
+    await result_of(hub.manager.call("vat", Request.get("/a")))
+    assert ["https://four.example/a"] == world.sent
+
+
+@EITHER
+async def test_reload_is_tried_again_after_an_outage(tmp_path: Path, is_async: bool) -> None:
+    """A change that the audit trail could not record is applied once the trail is back."""
+    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    storage = _AuditWithOutage(tmp_path / "audit.jsonl")
+    hub = world.open(path, is_async=is_async, audit=AuditTrail(storage))
+    watch = hub.watch()
+    services(path, vat="https://two.example")
+
+    storage.is_away = True
+    assert await result_of(watch.check()) is None
+    assert await result_of(watch.check()) is None
+    assert 2 == len(world.kinds(ReloadFailed))
+    storage.is_away = False
+
+    assert ("services.vat",) == (await result_of(watch.check())).changed
+    assert await result_of(watch.check()) is None
+
+
+class _AuditWithOutage(FileAudit):
+    """A file of audit records that cannot be written during an outage."""
+
+    is_away = False
+
+    def append(self, build: Any) -> Any:
+        """Write the records, or raise the error of an outage."""
+        if self.is_away:
+            raise StorageUnavailable("The disk is full.")
+        return super().append(build)
 
 
 def vars_of(event: Any) -> dict[str, Any]:

@@ -278,6 +278,8 @@ class Hub(ContractMethods, HubBase):
         Call its method `check` yourself, or use it as a context manager: then a thread (in an
         asynchronous hub, a task) calls `check` until the block ends. A file with a mistake changes
         nothing: observers receive `ReloadFailed`, and the file is read again after its next change.
+        If a reload failed for another reason, such as an unavailable store of the audit trail, the
+        file is read again at the next check.
 
         Args:
             every: seconds between two looks at the file within the block; None to react to signals
@@ -291,7 +293,7 @@ class Hub(ContractMethods, HubBase):
         from moorage.hub.reloading import ConfigurationWatch  # noqa: PLC0415 - loads asyncio
 
         return ConfigurationWatch(
-            self._origin, self.reload, self._tell_failed_reload, every, signals
+            lambda: self._origin, self.reload, self._tell_failed_reload, every, signals
         )
 
     def _known_account(self, name: str) -> Account | None:
@@ -433,7 +435,7 @@ class AsyncHub(AsyncContractMethods, HubBase):
         from moorage.hub.reloading import AsyncConfigurationWatch  # noqa: PLC0415 - loads asyncio
 
         return AsyncConfigurationWatch(
-            self._origin, self.reload, self._tell_failed_reload, every, signals
+            lambda: self._origin, self.reload, self._tell_failed_reload, every, signals
         )
 
     async def close(self) -> None:

@@ -59,22 +59,22 @@ def _handler_not_restorable(number: signal.Signals) -> ConfigurationError:
 
 
 class _WatchedFile:
-    """A watched configuration file, with the digest of its content when last checked."""
+    """The current configuration file of a hub, with the digest of its content when last checked."""
 
     def __init__(
         self,
-        origin: Origin | None,
+        find_origin: Callable[[], Origin | None],
         failed: Callable[[ConnectorError], None],
         every: float | timedelta | None,
         signals: Iterable[signal.Signals],
     ) -> None:
-        if origin is None or isinstance(origin.source, Mapping):
+        self._find_origin = find_origin
+        if self._path() is None:
             raise ConfigurationError(
                 "This hub was not opened from a file.",
                 path="configuration",
                 remedy="Open it with moorage.open('moorage.toml'), or call `reload` yourself.",
             )
-        self._path = Path(origin.source)
         self._tell_failed_reload = failed
         self._every = None if every is None else seconds(every, "every")
         self._signals = tuple(signals)
@@ -86,10 +86,20 @@ class _WatchedFile:
             if signal.getsignal(number) is None:
                 raise _handler_not_restorable(number)
 
+    def _path(self) -> Path | None:
+        """Return the path of the hub's current configuration file; None for a mapping."""
+        origin = self._find_origin()
+        if origin is None or isinstance(origin.source, Mapping):
+            return None
+        return Path(origin.source)
+
     def _content(self) -> bytes | None:
         """Return a digest of the configuration file's content; None if it cannot be read."""
+        path = self._path()
+        if path is None:
+            return None
         try:
-            with self._path.open("rb") as file:
+            with path.open("rb") as file:
                 return sha256(file.read(_MAX_BYTES)).digest()
         except OSError:
             return None
@@ -98,6 +108,12 @@ class _WatchedFile:
         """Return whether the configuration file has changed since the last call."""
         previous_bytes, self._read = self._read, self._content()
         return previous_bytes != self._read
+
+    def _report_failure(self, error: ConnectorError) -> None:
+        """Tell observers of a failed reload, and read the file again later if it has no mistake."""
+        if not isinstance(error, ConfigurationError):
+            self._read = None
+        self._tell_failed_reload(error)
 
     def _is_unchanged(self) -> bool:
         """Return whether the file is the same as at the last call, so that no one is writing it."""
@@ -110,13 +126,13 @@ class ConfigurationWatch(_WatchedFile):
 
     def __init__(
         self,
-        origin: Origin | None,
+        find_origin: Callable[[], Origin | None],
         reload: Callable[[], Reloaded],
         failed: Callable[[ConnectorError], None],
         every: float | timedelta | None,
         signals: Iterable[signal.Signals],
     ) -> None:
-        super().__init__(origin, failed, every, signals)
+        super().__init__(find_origin, failed, every, signals)
         self._reload = reload
         self._threads: list[threading.Thread] = []
         self._bell: SimpleQueue[bool] = SimpleQueue()
@@ -137,7 +153,7 @@ class ConfigurationWatch(_WatchedFile):
         try:
             return self._reload()
         except ConnectorError as error:
-            self._tell_failed_reload(error)
+            self._report_failure(error)
             return None
 
     def __enter__(self) -> Self:
@@ -202,13 +218,13 @@ class AsyncConfigurationWatch(_WatchedFile):
 
     def __init__(
         self,
-        origin: Origin | None,
+        find_origin: Callable[[], Origin | None],
         reload: Callable[[], Awaitable[Reloaded]],
         failed: Callable[[ConnectorError], None],
         every: float | timedelta | None,
         signals: Iterable[signal.Signals],
     ) -> None:
-        super().__init__(origin, failed, every, signals)
+        super().__init__(find_origin, failed, every, signals)
         self._reload = reload
         self._tasks: list[asyncio.Task[None]] = []
         self._before: dict[signal.Signals, Any] = {}
@@ -220,7 +236,7 @@ class AsyncConfigurationWatch(_WatchedFile):
         try:
             return await self._reload()
         except ConnectorError as error:
-            self._tell_failed_reload(error)
+            self._report_failure(error)
             return None
 
     async def __aenter__(self) -> Self:
