@@ -108,6 +108,21 @@ def test_act_is_done_without_its_record_if_so_configured(tmp_path: Path) -> None
         assert trail.record("circuit.open", "service vat") is None
 
 
+def test_foreign_exception_of_a_store_is_converted() -> None:
+    """An exception of an application's own audit store counts as an outage, without its text."""
+    store: Any = _ForeignStore()
+    with pytest.raises(StorageUnavailable, match="raised OSError") as excinfo:
+        AuditTrail(store).record("circuit.open", "service vat")
+    assert "hunter2" not in str(excinfo.value)
+    with pytest.warns(RuntimeWarning, match="raised OSError"):
+        assert AuditTrail(store, required=False).record("circuit.open", "service vat") is None
+
+
+class _ForeignStore:
+    def append(self, _: Any) -> NoReturn:
+        raise OSError("no route to audit:hunter2@db")
+
+
 def test_asynchronous_audit_trail_verifies_like_the_synchronous_one(tmp_path: Path) -> None:
     """The asynchronous audit trail records, seals and verifies like the synchronous one."""
 

@@ -109,6 +109,30 @@ def test_act_that_cannot_be_recorded_is_not_done(
     assert CircuitState.CLOSED is audited_manager.do(manager.circuit_state, "vat").state
 
 
+def test_foreign_exception_of_a_trail_refuses_the_act(audited_manager: AuditedManager) -> None:
+    """If an application's own audit trail raises any exception, the act is refused, not done."""
+    trail: Any = _ForeignTrail()
+    audited_manager.trail = trail
+    manager = audited_manager.manager()
+    with pytest.raises(StorageUnavailable, match="audit trail raised OSError"):
+        audited_manager.do(manager.set_circuit, "vat", CircuitState.FORCED_OPEN)
+    assert CircuitState.CLOSED is audited_manager.do(manager.circuit_state, "vat").state
+
+    with (
+        moorage.Hub([], services=[SERVICE], audit=trail) as hub,
+        pytest.raises(StorageUnavailable, match="audit trail raised OSError"),
+    ):
+        hub.reload(HubConfiguration())
+
+
+class _ForeignTrail:
+    """An application's own audit trail, whose store is away."""
+
+    def record(self, *_: object, **__: object) -> None:
+        """Raise an exception that is none of moorage's."""
+        raise OSError
+
+
 def test_act_that_failed_is_recorded_as_such(audited_manager: AuditedManager) -> None:
     """If an act fails, a second audit record has the class of the error."""
     outbox = _outbox(audited_manager, MemoryOutbox(max_entries=1))

@@ -29,8 +29,9 @@ from moorage.domain.state.sealing import KeyRing
 from moorage.domain.values.durations import count
 from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError, ConnectorError, StorageUnavailable
-from moorage.runtime.bridge import documented_by
+from moorage.runtime.bridge import documented_by, guarded_port
 from moorage.runtime.signatures import with_arguments_of
+from moorage.services.core.foreign_errors import audit_failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -139,7 +140,7 @@ class AuditTrail(Uncopyable):
             extended_chain, acts=(audited_act,), keys=self._keys, every=self._every
         )
         try:
-            return self._storage.append(build_records)[0]
+            return guarded_port(self._storage.append, audit_failure)(build_records)[0]
         except ConnectorError as error:
             if self._required:
                 raise _refusal(audited_act, error) from None
@@ -171,7 +172,7 @@ class AuditTrail(Uncopyable):
             seal_record, end = seal(head, keys, sealed_at)
             return [seal_record], end
 
-        return self._storage.append(build_records)[0]
+        return guarded_port(self._storage.append, audit_failure)(build_records)[0]
 
     def verify(self, *, anchor: AuditHead | None = None) -> Verification:
         """Verify the whole chain of audit records, and find the first broken link.

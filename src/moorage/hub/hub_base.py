@@ -18,8 +18,10 @@ from moorage.errors import ConfigurationError
 from moorage.hub.hub_runtime import HubClasses, HubRuntime
 from moorage.hub.internals import core_of, ports_of, use_flows
 from moorage.hub.origin import Origin
+from moorage.runtime.bridge import guarded_port
 from moorage.services.contracts.live_configuration import LiveConfiguration
 from moorage.services.contracts.tenants import TenantDispatchers, TenantLookup
+from moorage.services.core.foreign_errors import audit_failure
 from moorage.wiring.defaults import memory_storage
 from moorage.wiring.tenants import tenant_verbs
 
@@ -143,9 +145,8 @@ class HubBase(Uncopyable):
         """Record in the audit trail which parts of the configuration a reload will change."""
         paths = {name: list(paths) for name, paths in changes._asdict().items() if paths}
         if self._audit is not None and paths:
-            self._audit.record(
-                "configuration.reload", "configuration", actor=actor, reason=reason, after=paths
-            )
+            record = guarded_port(self._audit.record, audit_failure)
+            record("configuration.reload", "configuration", actor=actor, reason=reason, after=paths)
 
     def _read_anew(
         self, source: Source | HubConfiguration | None, actor: str | None, reason: str

@@ -28,6 +28,7 @@ from moorage.runtime.bridge import (
 from moorage.services.calling.guarded_cache import GuardedCache
 from moorage.services.core.core import Core
 from moorage.services.core.foreign_errors import (
+    audit_failure,
     cache_failure,
     credential_read_failure,
     credential_store_failure,
@@ -165,7 +166,7 @@ def audit_verb(audit: Any, *, is_async: bool) -> Callable[..., Any] | None:
     """Return the function that writes a manual action to the audit trail; None without a trail."""
     if audit is None:
         return None
-    record = _verb(audit, "record", "audit")
+    record = guarded_port(_verb(audit, "record", "audit"), audit_failure)
     return partial(_in_thread, record) if is_async else as_async(record)
 
 

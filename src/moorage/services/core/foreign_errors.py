@@ -69,6 +69,15 @@ def wrong_store_answer_error(command: object, answer: object) -> StorageUnavaila
     )
 
 
+def audit_failure(error: Exception) -> StorageUnavailable:
+    """Return the error for an exception of an audit trail, which may have recorded the act."""
+    return StorageUnavailable(
+        f"The audit trail raised {error_name(error)}.",
+        remedy="Check that the audit trail is available. Its adapter may raise only"
+        " StorageUnavailable.",
+    )
+
+
 def tenants_failure(error: Exception) -> StorageUnavailable:
     """Return the error for an exception of the source of tenants' configurations."""
     return StorageUnavailable(
