@@ -159,7 +159,7 @@ def test_generated_classes_are_readable(project: Path) -> None:
     """The generated class has normal methods with the declared parameters and docstrings."""
     text = (project / "src/moorage/operations/letters.py").read_text("utf-8")
 
-    assert "class AsyncLetters:" in text
+    assert "class AsyncLetters(Uncopyable):" in text
     assert (
         "    def post(\n"
         "        self, letter: Letter, *, idempotency_key: str | None = None,"
