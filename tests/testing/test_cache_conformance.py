@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from threading import Event
 from typing import TYPE_CHECKING
 
 import attrs
@@ -330,9 +331,41 @@ class _MuteCache(MemoryCache):
         return super().find(key, timeout)._replace(entries=())
 
 
+class _UnguardedCache(MemoryCache):
+    """A faulty cache that compares the version and stores the response in two steps."""
+
+    def store(
+        self,
+        key: str,
+        version: int,
+        entries: Entries,
+        seconds: float,
+        /,
+        timeout: float | None = None,
+    ) -> bool:
+        cached_answers = self._entries.get(key)
+        if cached_answers is not None and cached_answers.change > version:
+            return False
+        return super().store(key, 10**9, entries, seconds, timeout)
+
+
+class _StuckCache(MemoryCache):
+    """A faulty cache that never returns."""
+
+    def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
+        Event().wait()
+        return super().find(key, timeout)
+
+
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "wrong, sentence",
     [
+        (
+            _UnguardedCache,
+            "Two threads that looked up the same value at the same time both stored it",
+        ),
+        (_StuckCache, "A thread that uses the cache does not end"),
         (
             _UnmarkedCache,
             "Two threads that looked up the same value at the same time both stored it",
@@ -344,5 +377,5 @@ class _MuteCache(MemoryCache):
 )
 def test_notices_thread_unsafe_caches(wrong: type[MemoryCache], sentence: str) -> None:
     """A cache that is not thread-safe fails the check for threads."""
-    with pytest.raises(AssertionError, match=sentence):
+    with waiting_at_most(0.2), pytest.raises(AssertionError, match=sentence):
         kit.many_threads_may_use_it(wrong)

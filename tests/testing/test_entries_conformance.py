@@ -113,6 +113,27 @@ class SparingStore(MemoryInbox):
         return len(page.items)
 
 
+class UnguardedStore(MemoryInbox):
+    """A faulty store that compares the fencing token and writes the entry in two steps."""
+
+    def swap(self, entry: Any, fence: int, /) -> bool:
+        """Replace the entry, which another thread may have changed since the comparison."""
+        if self._entries[entry.id].fence != fence:
+            return False
+        self._entries[entry.id] = entry
+        return True
+
+
+class OneThreadStore(MemoryInbox):
+    """A faulty store that raises an error for all writers but one."""
+
+    def swap(self, entry: Any, fence: int, /) -> bool:
+        """Raise an error in most threads."""
+        if entry.error != "3":
+            raise LookupError("another thread")
+        return super().swap(entry, fence)
+
+
 class SingleThreadOutboxStore(MemoryOutbox):
     """A faulty store that loses writes if several threads use it."""
 
@@ -130,7 +151,6 @@ class SingleThreadOutboxStore(MemoryOutbox):
         (HastyStore, "times_come_from_the_store"),
         (OverwritingStore, "an_id_is_added_once"),
         (CarelessStore, "similar_entries_are_apart"),
-        (OverwritingStore, "concurrent_threads_add_an_entry_once"),
         (OverwritingStore, "random_operations_match_the_memory_store"),
         (EarlyStore, "due_entries_come_in_order"),
         (DisorderlyStore, "a_lane_goes_in_order"),
@@ -147,6 +167,29 @@ def test_notices_a_faulty_entry_store(broken: Any, check: str) -> None:
     """An entry store with one fault fails the check that looks for this fault."""
     (the_check,) = [item for item in inbox_conformance.CHECKS if name_of(item) == check]
     with pytest.raises(AssertionError):
+        the_check(broken)
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize(
+    "broken, check, kind, sentence",
+    [
+        (
+            UnguardedStore,
+            "concurrent_threads_replace_an_entry_once",
+            AssertionError,
+            "Threads replaced the versions",
+        ),
+        (OneThreadStore, "concurrent_threads_replace_an_entry_once", LookupError, "another thread"),
+        (OverwritingStore, "concurrent_threads_add_an_entry_once", Exception, "given|entry-"),
+    ],
+)
+def test_notices_entry_stores_that_fail_in_threads(
+    broken: Any, check: str, kind: type[Exception], sentence: str
+) -> None:
+    """A store that is not atomic or raises errors in threads fails the checks with threads."""
+    (the_check,) = [item for item in inbox_conformance.CHECKS if name_of(item) == check]
+    with pytest.raises(kind, match=sentence):
         the_check(broken)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from threading import Event, current_thread, main_thread
+from time import sleep
 
 import pytest
 
@@ -219,6 +221,77 @@ class _AdmittingNobody(ThreadLocks):
     ) -> bool:
         """Refuse every caller."""
         return False
+
+
+class _UnguardedLocks:
+    """Faulty locks that look for a free slot and then take it, without a lock around both."""
+
+    def __init__(self) -> None:
+        self._holders: dict[str, set[object]] = {}
+
+    def acquire(
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
+    ) -> bool:
+        holders = self._holders.setdefault(name, set())
+        while len(holders) >= slots:
+            if not timeout:
+                return False
+            sleep(0)
+        holders.add(holder)
+        return True
+
+    def release(self, name: str, holder: object, /) -> None:
+        self._holders[name].discard(holder)
+
+
+class _GenerousLocks(ThreadLocks):
+    """Faulty locks with one slot more than allowed."""
+
+    def acquire(
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
+    ) -> bool:
+        return super().acquire(name, holder, slots=slots + 1, queue=queue, timeout=timeout)
+
+
+class _OneThreadLocks(ThreadLocks):
+    """Faulty locks that raise an error in each thread but the main thread."""
+
+    def acquire(
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
+    ) -> bool:
+        if current_thread() is not main_thread():
+            raise LookupError("another thread")
+        return super().acquire(name, holder, slots=slots, queue=queue, timeout=timeout)
+
+
+class _StuckLocks(ThreadLocks):
+    """Faulty locks that never return to a caller that must wait."""
+
+    def acquire(
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
+    ) -> bool:
+        if super().acquire(name, holder, slots=slots, queue=0, timeout=0):
+            return True
+        Event().wait()
+        raise AssertionError
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize(
+    "wrong, kind, sentence",
+    [
+        (_UnguardedLocks, AssertionError, "threads were in three slots|2 threads got a single"),
+        (_GenerousLocks, AssertionError, "threads were in three slots at once"),
+        (_OneThreadLocks, LookupError, "another thread"),
+        (_StuckLocks, AssertionError, "A thread still waits for a slot"),
+    ],
+)
+def test_notices_locks_that_fail_in_threads(
+    wrong: kit.Factory, kind: type[Exception], sentence: str
+) -> None:
+    """Locks that let too many threads in, raise an error or hang fail the check for threads."""
+    with waiting_at_most(0.2), pytest.raises(kind, match=sentence):
+        kit.threads_never_exceed_the_limit(wrong)
 
 
 def test_notices_that_threads_are_refused() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
-from threading import Barrier, Thread
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
@@ -28,7 +27,13 @@ from moorage.domain.entries.queue import (
     take_entry,
 )
 from moorage.domain.values.text import with_article
-from moorage.testing.kits.checks import require, require_pages, sync_check
+from moorage.testing.kits.checks import (
+    interrupted_results,
+    require,
+    require_pages,
+    run_concurrently,
+    sync_check,
+)
 
 if TYPE_CHECKING:
     from moorage.domain.entries.queue import Entry
@@ -351,16 +356,40 @@ class Checks:
         """If many threads add the same id concurrently, one succeeds and all get its entry."""
         store = factory()
         entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_WRITERS)]
-        added_entries = _run_concurrently([partial(store.add, entry) for entry in entries])
+        added_entries = run_concurrently(
+            [partial(store.add, entry) for entry in entries], "`add` did not return."
+        )
         self._require_single(added_entries, store.find(EntryQuery()).items)
+
+        def two_calls(number: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
+            entry = self._entry(number + 1)
+            return partial(store.add, entry), partial(store.add, attrs.evolve(entry, error="late"))
+
+        for number, *same_entries in interrupted_results(two_calls, "`add` did not return."):
+            stored_entries = store.find(EntryQuery(id=self._entry(number + 1).id)).items
+            self._require_single(same_entries, stored_entries)
 
     def concurrent_threads_replace_an_entry_once(self, factory: Factory) -> None:
         """If many threads replace the same version of an entry concurrently, only one succeeds."""
         store = factory()
         entry = store.add(self._entry(0))
         claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_WRITERS)]
-        swap_results = _run_concurrently([partial(store.swap, claim, 0) for claim in claims])
+        swap_results = run_concurrently(
+            [partial(store.swap, claim, 0) for claim in claims], "`swap` did not return."
+        )
         self._require_one_winner(swap_results, claims, store.find(EntryQuery(id=entry.id)).items[0])
+
+        def two_calls(number: int) -> tuple[Callable[[], bool], Callable[[], bool]]:
+            store.add(self._entry(number + 1))
+            claims[:2] = [
+                attrs.evolve(self._entry(number + 1), fence=1, error=f"writer {index}")
+                for index in range(2)
+            ]
+            return partial(store.swap, claims[0], 0), partial(store.swap, claims[1], 0)
+
+        for number, *swap_results in interrupted_results(two_calls, "`swap` did not return."):
+            stored_entry = store.find(EntryQuery(id=self._entry(number + 1).id)).items[0]
+            self._require_one_winner(swap_results, claims[:2], stored_entry)
 
     # --- questions ----------------------------------------------------------------------
 
@@ -609,20 +638,3 @@ async def _single_entry(store: Any, id: str) -> Any:
     items = (await store.find(EntryQuery(id=id))).items
     require(len(items) == 1, f"{len(items)} entries of the id {id} are there.")
     return items[0]
-
-
-def _run_concurrently(calls: list[Callable[[], Any]]) -> list[Any]:
-    """Run functions at the same time, each in its own thread, and return their results."""
-    answers: list[Any] = [None] * len(calls)
-    barrier = Barrier(len(calls))
-
-    def run(number: int) -> None:
-        barrier.wait()
-        answers[number] = calls[number]()
-
-    threads = [Thread(target=run, args=(number,)) for number in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Coroutine
-from threading import Thread
-from time import monotonic, sleep
+from functools import partial
+from time import sleep
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from moorage.domain.values.durations import SECOND
 from moorage.runtime.bridge import as_async, run_now
 from moorage.testing.kits._state_commands import is_tuple, new_key, read_command
-from moorage.testing.kits.checks import patience, require
+from moorage.testing.kits.checks import run_concurrently
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,12 +22,6 @@ Flow: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 SHORT: Final = SECOND // 5
 """Microseconds after which states expire that a check lets expire."""
-
-_SECONDS_OF_TURNS: Final = 2.0
-"""Seconds for which threads take turns as often as possible.
-
-On a busy machine each turn may take milliseconds, so a fixed number of turns would take minutes.
-"""
 
 
 class Subject:
@@ -62,7 +55,9 @@ class Subject:
         if self._is_async:
             await asyncio.gather(*(flow() for flow in flows))
         else:
-            _in_threads(flows)
+            run_concurrently(
+                [partial(_run_flow, flow) for flow in flows], "A command never returned."
+            )
 
     async def yield_to_tasks(self) -> None:
         """Yield to other tasks of the event loop."""
@@ -70,31 +65,8 @@ class Subject:
             await asyncio.sleep(0)
 
 
-def _in_threads(flows: Sequence[Flow]) -> None:
-    errors: list[BaseException] = []
-
-    def run(flow: Flow) -> None:
-        try:
-            run_now(flow())
-        except BaseException as error:  # noqa: BLE001 - raised where the threads are waited for
-            errors.append(error)
-
-    threads = [Thread(target=run, args=(flow,), daemon=True) for flow in flows]
-    often = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        for thread in threads:
-            thread.start()
-        end_time = monotonic() + _SECONDS_OF_TURNS
-        for thread in threads:
-            thread.join(max(0.0, end_time - monotonic()))
-    finally:
-        sys.setswitchinterval(often)
-    for thread in threads:
-        thread.join(patience())
-    if errors:
-        raise errors[0]
-    require(not any(thread.is_alive() for thread in threads), "A command never returned.")
+def _run_flow(flow: Flow) -> None:
+    run_now(flow())
 
 
 Stores: TypeAlias = Callable[..., Subject]

@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from threading import Thread
+from functools import partial
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
@@ -32,7 +32,13 @@ import attrs
 from moorage.domain.cache.rules import CacheEntry
 from moorage.domain.http.response import Response
 from moorage.ports.cache import AsyncResponseCache, ResponseCache
-from moorage.testing.kits.checks import patience, require, sync_check
+from moorage.testing.kits.checks import (
+    interrupted_results,
+    patience,
+    require,
+    run_concurrently,
+    sync_check,
+)
 
 Factory: TypeAlias = Callable[[], ResponseCache]
 AsyncFactory: TypeAlias = Callable[[], AsyncResponseCache]
@@ -43,6 +49,8 @@ _LONG: Final = 3_600.0
 _SHORT: Final = 0.1
 _THREADS: Final = 4
 _ROUNDS: Final = 10
+_HANGS: Final = "A thread that uses the cache does not end."
+_BOTH_STORED: Final = "Two threads that looked up the same value at the same time both stored it."
 
 
 def entry(number: int) -> CacheEntry:
@@ -172,28 +180,35 @@ def many_threads_may_use_it(factory: Factory) -> None:
     """If threads replace a cached response concurrently, one replaces it after the other."""
     cache, key = factory(), _key()
     versions: list[int] = []
-    error_messages: list[str] = []
 
     def store_and_find(number: int) -> None:
-        try:
-            for _ in range(_ROUNDS):
-                lookup = cache.find(key)
-                if cache.store(key, lookup.version, (entry(number),), _LONG):
-                    versions.append(lookup.version)
-        except Exception as error:  # noqa: BLE001 - told below
-            error_messages.append(f"{type(error).__name__}: {error}")
+        for _ in range(_ROUNDS):
+            lookup = cache.find(key)
+            if cache.store(key, lookup.version, (entry(number),), _LONG):
+                versions.append(lookup.version)
 
-    threads = [Thread(target=store_and_find, args=(number,)) for number in range(_THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    require(not error_messages, f"Threads that used the cache at once raised {error_messages}.")
+    try:
+        run_concurrently(
+            [partial(store_and_find, number) for number in range(_THREADS)],
+            _HANGS,
+        )
+    except AssertionError:
+        raise
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        raise AssertionError(f"Threads that used the cache at once raised {message}.") from error
     require(versions, "No thread could store an answer.")
-    require(
-        len(versions) == len(set(versions)),
-        "Two threads that looked up the same value at the same time both stored it.",
-    )
+    require(len(versions) == len(set(versions)), _BOTH_STORED)
+
+    def two_calls(_: int) -> tuple[Callable[[], bool], Callable[[], bool]]:
+        version = cache.find(key).version
+        return (
+            partial(cache.store, key, version, (entry(1),), _LONG),
+            partial(cache.store, key, version, (entry(2),), _LONG),
+        )
+
+    for _, *were_stored in interrupted_results(two_calls, _HANGS):
+        require(not all(were_stored), _BOTH_STORED)
     require(
         len(cache.find(key).entries) == 1,
         "The answer that the last thread stored is not in the cache.",

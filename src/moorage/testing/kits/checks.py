@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from functools import partial, wraps
-from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from itertools import count
+from threading import Barrier, Event, Thread
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 
 import attrs
 
 from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Sequence
-    from types import TracebackType
+    from collections.abc import (
+        Awaitable,
+        Callable,
+        Collection,
+        Coroutine,
+        Generator,
+        Iterator,
+        Sequence,
+    )
+    from types import FrameType, TracebackType
+
+    TraceFunction: TypeAlias = "Callable[[FrameType, str, Any], TraceFunction | None]"
 
 Answer = TypeVar("Answer")
 Factory = TypeVar("Factory")
@@ -47,6 +59,15 @@ _JITTER: Final = 0.005
 _STEADY: Final = 0.05
 _LATE_TRIES: Final = 3
 _BUSY_TRIES: Final = 12
+
+_LONG_WAIT: Final = 0.01
+"""Seconds after which a call that has not ended waits for another one."""
+
+_SECONDS_OF_TURNS: Final = 2.0
+"""Seconds for which threads take turns as often as possible.
+
+On a busy machine each turn may take milliseconds, so a fixed number of turns would take minutes.
+"""
 
 
 def withheld_seconds(wall: float, used: float) -> float:
@@ -187,6 +208,127 @@ def _fail(answer: asyncio.Future[Any], error: BaseException) -> None:
         answer.set_exception(error)
 
 
+def run_concurrently(calls: Sequence[Callable[[], Answer]], sentence: str) -> list[Answer]:
+    """Run functions at the same time, each in a thread that often yields to the others.
+
+    The first error of a function is raised. If a function does not return, the check fails.
+
+    Args:
+        calls: the functions.
+        sentence: the error message if a function does not return.
+
+    Returns:
+        the results, in the order of the functions.
+    """
+    results: dict[int, Answer] = {}
+    errors: list[BaseException] = []
+    start = Barrier(len(calls))
+    end_of_turns = time.monotonic() + _SECONDS_OF_TURNS
+
+    def run(number: int) -> None:
+        start.wait()
+        try:
+            results[number] = calls[number]()
+        except BaseException as error:  # noqa: BLE001 - raised where the threads are waited for
+            errors.append(error)
+
+    threads = [
+        Thread(target=copy_context().run, args=(run, number), daemon=True)
+        for number in range(len(calls))
+    ]
+    often = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(0.0, end_of_turns - time.monotonic()))
+    finally:
+        sys.setswitchinterval(often)
+    end_time = time.monotonic() + patience()
+    for thread in threads:
+        thread.join(max(0.0, end_time - time.monotonic()))
+    if errors:
+        raise errors[0]
+    require(not any(thread.is_alive() for thread in threads), sentence)
+    return [results[number] for number in range(len(calls))]
+
+
+def interrupted_results(
+    calls: Callable[[int], tuple[Callable[[], Answer], Callable[[], Answer]]], sentence: str
+) -> Iterator[tuple[int, Answer, Answer]]:
+    """Interrupt a function before each of its lines, and run another function in the meantime.
+
+    Each function runs in its own thread. The first one is interrupted before its first line of
+    Python code, then before its second one, and so on until it ends, for at most two seconds. It
+    continues when the other function has ended, or does not end soon because it waits for the
+    first. Nothing is interrupted while a debugger or coverage traces lines.
+
+    Args:
+        calls: takes a number, and returns two new functions: the one to interrupt, and the other.
+        sentence: the error message if a function does not return.
+
+    Yields:
+        the number, and the results of both functions.
+    """
+    end_time = time.monotonic() + _SECONDS_OF_TURNS
+    for number in count():
+        interruption = _Interruption(number)
+        first, second = calls(number)
+        first_result, second_result = run_concurrently(
+            [partial(interruption.run, first), partial(interruption.run_then, second)], sentence
+        )
+        yield number, first_result, second_result
+        if not interruption.happened or time.monotonic() > end_time:
+            return
+
+
+class _Interruption:
+    """Interrupts one function after a number of lines, and runs another function meanwhile.
+
+    Attributes:
+        happened: whether the function had so many lines.
+    """
+
+    def __init__(self, lines: int) -> None:
+        self.happened = False
+        self._lines_left = lines
+        self._begun, self._over = Event(), Event()
+
+    def run(self, first: Callable[[], Answer]) -> Answer:
+        """Run the function to interrupt."""
+        if sys.gettrace() is None:  # pragma: no branch - coverage traces its own runs
+            sys.settrace(self._trace)
+        try:
+            return first()
+        finally:
+            sys.settrace(None)
+            self._begun.set()
+
+    def run_then(self, second: Callable[[], Answer]) -> Answer:
+        """Run the other function during the interruption."""
+        self._begun.wait()
+        try:
+            return second()
+        finally:
+            self._over.set()
+
+    def _trace(
+        self,
+        frame: FrameType,  # noqa: ARG002 - as Python calls it
+        event: str,
+        argument: Any,  # noqa: ARG002 - as Python calls it
+    ) -> TraceFunction | None:  # pragma: no cover - no tracer sees another one
+        self._lines_left -= event == "line"
+        if self._lines_left >= 0:
+            return self._trace
+        sys.settrace(None)
+        self.happened = True
+        self._begun.set()
+        self._over.wait(_LONG_WAIT)
+        return None
+
+
 class Flag:
     """An event that can be set once, and for which threads and tasks can wait."""
 
@@ -256,6 +398,14 @@ class AsyncView:
             return await in_thread(bound) if self._threads else bound()
 
         return call
+
+    def __repr__(self) -> str:
+        """Return the repr of the adapter, so that checks can see what it shows."""
+        return repr(self.adapter)
+
+    def __str__(self) -> str:
+        """Return the adapter as a string, so that checks can see what it shows."""
+        return str(self.adapter)
 
 
 def in_this_thread(factory: Callable[..., Any], *arguments: Any) -> Any:

@@ -25,7 +25,6 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from itertools import product
-from threading import Thread
 from typing import Any, Final, TypeAlias, cast
 
 import attrs
@@ -39,7 +38,14 @@ from moorage.domain.observation.integration_log import (
 )
 from moorage.domain.observation.log_pages import page_of
 from moorage.ports.integration_log import AsyncIntegrationLogger, IntegrationLogger
-from moorage.testing.kits.checks import AsyncView, patience, require, require_pages, sync_check
+from moorage.testing.kits.checks import (
+    AsyncView,
+    patience,
+    require,
+    require_pages,
+    run_concurrently,
+    sync_check,
+)
 
 Factory: TypeAlias = Callable[[], IntegrationLogger]
 AsyncFactory: TypeAlias = Callable[[], AsyncIntegrationLogger]
@@ -299,11 +305,10 @@ def many_threads_may_write(factory: Factory) -> None:
         for number in range(first, first + 25):
             log.write(entry(number))
 
-    threads = [Thread(target=write, args=(first,)) for first in range(0, 200, 25)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_concurrently(
+        [partial(write, first) for first in range(0, 200, 25)],
+        "A thread that writes to the log does not end.",
+    )
     asyncio.run(_shows(_view(lambda: log), 200))
     ids = sorted(entry.id for entry in log.find(LogQuery(limit=500)).items)
     require(ids == [entry(number).id for number in range(200)], f"200 became {len(ids)}.")
