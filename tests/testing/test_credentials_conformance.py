@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -111,6 +111,35 @@ class _SharingProvider(AsyncMemoryCredentialProvider):
         return await self._task
 
 
+def _revealed(credentials: AnyCredentials) -> str:
+    """Return the secret of bearer credentials."""
+    secret = cast("Credentials", credentials).secret
+    return "" if secret is None else secret.reveal()
+
+
+class _TalkativeProvider(AsyncMemoryCredentialProvider):
+    """A faulty provider that shows its last credential in its repr."""
+
+    shown = ""
+
+    async def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:
+        self.shown = _revealed(new)
+        await super().rotate(service, tenant, new)
+
+    def __repr__(self) -> str:
+        return f"<Provider of {self.shown}>"
+
+
+class _RevealingProvider(AsyncMemoryCredentialProvider):
+    """A faulty provider whose error for a failed renewal shows the old credential."""
+
+    async def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
+        try:
+            return await super().refresh(service, tenant, stale)
+        except CredentialRefreshFailed:
+            raise CredentialRefreshFailed(f"{_revealed(stale)} cannot be renewed.") from None
+
+
 class _StubbornProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that returns the old credential when it is cancelled."""
 
@@ -151,6 +180,12 @@ class _StubbornProvider(AsyncMemoryCredentialProvider):
             kit.waiting_callers_get_the_error_of_a_renewal,
             _QueueingProvider,
             "raise the same exception object",
+        ),
+        (kit.nothing_shows_a_secret, _TalkativeProvider, "The provider shows a secret"),
+        (
+            kit.nothing_shows_a_secret,
+            _RevealingProvider,
+            "The CredentialRefreshFailed shows a secret",
         ),
         (kit.a_cancelled_renewal_is_taken_over, _StubbornProvider, "swallowed"),
     ],

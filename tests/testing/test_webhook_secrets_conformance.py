@@ -273,6 +273,7 @@ WRONG = [
         _EverythingProvider,
         "A verifier accepted a webhook of one tenant that another tenant's secret signed",
     ),
+    ("nothing_shows_a_secret", _TalkativeProvider, "A secret is shown"),
     ("a_change_is_seen", _FrozenProvider, "replaced"),
     ("a_change_is_seen", _AppendingProvider, "replaced"),
     ("endpoints_are_apart", _NamelessProvider, "has another's"),

@@ -46,6 +46,7 @@ _HANGS: Final = "A refresh does not return."
 OLD: Final = Credentials.bearer("old")
 NEW: Final = Credentials.bearer("new")
 OTHER: Final = Credentials.bearer("other")
+_SECRET: Final = "token-of-the-conformance-kit"  # noqa: S105 - opens nothing
 _SIMILAR_NAMES: Final = ("acme", "ACME", "acme ", "acm\u00e9", "acm_", "acm%")
 
 
@@ -266,6 +267,22 @@ async def a_cancelled_renewal_is_taken_over(factory: AsyncFactory) -> None:
     require(renewed_credentials == [NEW] * 3, "Waiting callers did not get a new credential.")
 
 
+async def nothing_shows_a_secret(factory: AsyncFactory) -> None:
+    """No repr of a provider, of its results or of its errors shows a secret."""
+    provider, credentials = factory(Renewals(error=ValueError("No."))), Credentials.bearer(_SECRET)
+    for tenant in (None, "acme"):
+        await provider.rotate("stripe", tenant, credentials)
+    for value in (
+        await provider.get("stripe", None),
+        await _raised_error(provider.get("paypal", None)),
+        await _raised_error(provider.refresh("stripe", None, credentials)),
+        provider,
+    ):
+        text = f"{value!r} {value} {getattr(value, '__dict__', '')}"
+        kind = "provider" if value is provider else type(value).__name__
+        require(_SECRET not in text, f"The {kind} shows a secret.")
+
+
 async def _raised_error(awaitable: Awaitable[object]) -> BaseException | None:
     get_task = asyncio.ensure_future(awaitable)
     await wait_soon(asyncio.wait([get_task]), _HANGS)
@@ -283,6 +300,7 @@ _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     owners_do_not_wait_for_each_other,
     a_failed_renewal_keeps_the_old_credential,
     waiting_callers_get_the_error_of_a_renewal,
+    nothing_shows_a_secret,
 )
 
 CHECKS: Final[tuple[Check, ...]] = tuple(sync_check(check, _view) for check in _SHARED_CHECKS)
