@@ -127,6 +127,14 @@ class HastySource(TopicSource):
         return records
 
 
+class CommitsAllSource(TopicSource):
+    """A faulty source that commits all delivered records, like a Kafka consumer by default."""
+
+    async def commit(self, records: Sequence[SinkRecord], /) -> None:
+        delivered = [record for record in self._records if record not in self._waiting]
+        await super().commit(delivered)
+
+
 class RenamesSource(TopicSource):
     """A faulty source that gives a record another id at each delivery."""
 

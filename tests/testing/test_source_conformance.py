@@ -16,6 +16,7 @@ from moorage.testing.kits import _source_checks as checks
 from tests.testing.mistaken_sources import (
     BackwardsSource,
     ClaimsSource,
+    CommitsAllSource,
     EndsEarlySource,
     EndsSource,
     FillsSource,
@@ -102,6 +103,7 @@ MISTAKES: dict[Callable[..., TopicSource], tuple[Any, str]] = {
         "Records were delivered again although they were committed:",
     ),
     HastySource: (checks.other_records_come_back, "were lost"),
+    CommitsAllSource: (checks.a_commit_covers_only_its_records, "were lost"),
     RenamesSource: (checks.other_records_come_back, "another `identity`"),
     LosesCancelledSource: (checks.cancelled_polls_lose_nothing, "were lost"),
     SerialSource: (checks.commit_does_not_wait_for_a_poll, "commit does not end"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
@@ -31,6 +32,7 @@ from moorage.testing.kits.checks import EventTooLate, patience, require, retryin
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from moorage.domain.pipelines.records import Partition, SinkRecord
     from moorage.domain.pipelines.settings import PipelineReport
     from moorage.ports.pipelines import SourceConnector
     from moorage.testing.kits._source_lab import SourceSubject
@@ -139,6 +141,38 @@ async def other_records_come_back(subject: SourceSubject) -> None:
         }
     require(
         repeated_records == first, "A record has another `identity` when it is delivered again."
+    )
+
+
+async def a_commit_covers_only_its_records(subject: SourceSubject) -> None:
+    """Records that were delivered before a commit, but are not part of it, are delivered again."""
+    async with open_reader(subject) as reader:
+        messages = numbered_messages(range(10))
+        await subject.publish(messages)
+        await reader.read(messages)
+        is_prefix = reader.source.commits == "prefix"
+        groups: dict[Partition, list[SinkRecord]] = defaultdict(list)
+        for record in reader.held:
+            groups[record.place].append(record)
+        parts = [
+            records[: len(records) // 2] if is_prefix else records[1::2]
+            for records in groups.values()
+        ]
+        committed_records = [part[-1:] if is_prefix else part for part in parts]
+        await wait_soon(
+            reader.source.commit([record for part in committed_records for record in part]),
+            "A commit does not end.",
+        )
+    done = {record.payload for part in parts for record in part}
+    other_messages = [message for message in messages if message.payload not in done]
+    async with open_reader(subject) as reader:
+        marks = numbered_messages(range(1_000, 1_000 + 10))
+        await subject.publish(marks)
+        records = await reader.read([*other_messages, *marks], commit=True)
+    repeated_records = sorted(done.intersection(payloads(records)))
+    require(
+        not repeated_records,
+        f"Records were delivered again although they were committed: {repeated_records}.",
     )
 
 
@@ -390,6 +424,7 @@ CHECKS: Final = (
     waiting_poll_returns_what_arrives,
     done_records_do_not_come_back,
     other_records_come_back,
+    a_commit_covers_only_its_records,
     opening_again_loses_nothing,
     cancelled_polls_lose_nothing,
     commit_does_not_wait_for_a_poll,
