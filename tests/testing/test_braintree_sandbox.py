@@ -145,6 +145,17 @@ def test_only_settled_amount_can_be_refunded() -> None:
     assert "91512" == refusal_of(answer(sandbox, REFUND, transactionId=paid))
 
 
+def test_reversal_after_a_refund_returns_no_more_than_was_paid() -> None:
+    """A settled transaction that was refunded in part cannot be reversed as a whole."""
+    sandbox = BraintreeSandbox()
+    paid = create_transaction(sandbox)
+    sandbox.settle()
+    answer(sandbox, REFUND, transactionId=paid, refund={"amount": "15.00"})
+
+    assert "91521" == refusal_of(answer(sandbox, REVERSE, transactionId=paid))
+    assert 1 == len(sandbox.refunds)
+
+
 def test_failed_refund_can_be_made_again() -> None:
     """After a failed refund the same amount can be refunded again."""
     sandbox = BraintreeSandbox()
@@ -171,3 +182,24 @@ def test_missing_node_or_legacy_id_has_its_own_error_class() -> None:
     old_id = 'query { idFromLegacyId(legacyId: "x", type: "REFUND") }'
 
     assert ["NOT_FOUND"] * 2 == [refusal_of(answer(sandbox, query)) for query in (node, old_id)]
+
+
+def test_next_page_follows_the_last_one_while_transactions_are_added() -> None:
+    """A cursor names a record, so that a new transaction neither repeats nor hides another."""
+    sandbox = BraintreeSandbox()
+    ids = [create_transaction(sandbox) for _ in range(4)]
+
+    def page(after: str) -> dict[str, Any]:
+        query = (
+            f"query($input: I!) {{ search {{ transactions(input: $input, first: 2{after})"
+            " { edges { node { id } } pageInfo { hasNextPage endCursor } } } }"
+        )
+        found_page: dict[str, Any] = answer(sandbox, query)["data"]["search"]["transactions"]
+        return found_page
+
+    first = page("")
+    create_transaction(sandbox)
+    last = page(f', after: "{first["pageInfo"]["endCursor"]}"')
+
+    assert ids[::-1] == [edge["node"]["id"] for part in (first, last) for edge in part["edges"]]
+    assert [True, False] == [part["pageInfo"]["hasNextPage"] for part in (first, last)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
@@ -16,10 +16,13 @@ from moorage.testing.sandboxes.calendars.google_calendar import GoogleCalendarSa
 from moorage.testing.sandboxes.calendars.microsoft_calendar import MicrosoftCalendarSandbox
 from moorage.testing.sandboxes.einvoices.ksef import KsefSandbox
 from moorage.testing.sandboxes.email.resend import ResendSandbox
+from moorage.testing.sandboxes.people.scim import ScimSandbox
+from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
 from moorage.testing.sandboxes.shops.shopify import ShopifySandbox
 from moorage.testing.sandboxes.shops.woocommerce import WooCommerceSandbox
 from moorage.testing.sandboxes.signatures.docusign import DocusignSandbox
 from moorage.testing.sandboxes.sms.sent_codes import SentCodes
+from moorage.testing.sandboxes.tax.stripe_tax import StripeTaxSandbox
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
@@ -298,3 +301,59 @@ def test_codes_have_six_digits() -> None:
         codes.send(str(number), f"+49{number}")
 
     assert {6} == {len(code) for code in codes.codes.values()}
+
+
+def test_easypost_lists_the_newest_shipments_first() -> None:
+    """A list has the shipments of the account, and continues before a shipment."""
+    sandbox = allowed(EasyPostSandbox())
+    address = {"street1": "1 Pier", "city": "Austin", "zip": "78701", "country": "US"}
+    fields = {"to_address": address, "from_address": address, "parcel": {"weight": 16}}
+    created = [
+        ask(sandbox, "POST", "/v2/shipments", {"shipment": fields}).json()["id"] for _ in range(3)
+    ]
+    first = ask(sandbox, "GET", "/v2/shipments?page_size=2").json()
+    url = f"/v2/shipments?before_id={first['shipments'][-1]['id']}"
+    last = ask(sandbox, "GET", url).json()
+
+    assert created[::-1] == [item["id"] for page in (first, last) for item in page["shipments"]]
+    assert [True, False] == [first["has_more"], last["has_more"]]
+    assert 422 == ask(sandbox, "GET", "/v2/shipments?page_size=101").status
+
+
+def test_scim_replaces_the_password_and_lists_no_entries_for_a_negative_count() -> None:
+    """A PUT with a password sets it, and a negative count means zero, as RFC 7644 says."""
+    sandbox = allowed(ScimSandbox())
+    kind = {"Content-Type": "application/scim+json"}
+    ada = {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "ada"}
+    created = ask(sandbox, "POST", "/scim/v2/Users", {**ada, "password": "first-1"}, **kind)
+    path = f"/scim/v2/Users/{created.json()['id']}"
+    ask(sandbox, "PUT", path, {**ada, "password": "second-2"}, **kind)
+    ask(sandbox, "PUT", path, ada, **kind)
+    page = ask(sandbox, "GET", "/scim/v2/Users?count=-1").json()
+
+    assert ["second-2"] == [account.password for account in sandbox.accounts()]
+    assert (1, []) == (page["totalResults"], page["Resources"])
+
+
+def test_stripe_tax_forgets_keys_after_a_day() -> None:
+    """Stripe repeats a calculation for its key for a day, and then makes another one."""
+    now = 1_930_000_000.0
+    sandbox = allowed(StripeTaxSandbox(now=lambda: now))
+    form = {
+        "currency": "eur",
+        "tax_date": str(int(now)),
+        "customer_details[address][country]": "DE",
+        "line_items[0][amount]": "100",
+        "line_items[0][quantity]": "1",
+        "line_items[0][reference]": "1",
+        "line_items[0][tax_behavior]": "exclusive",
+    }
+    fields = {"Content-Type": "application/x-www-form-urlencoded", "Idempotency-Key": "k"}
+    content = urlencode(form).encode()
+    request = SandboxRequest("POST", "", "/v1/tax/calculations", (), Headers(fields), content)
+    ids: list[str] = []
+    for later in (0.0, 86_399.0, 1.0):
+        now += later
+        ids.append(sandbox.answer(request).json()["id"])
+
+    assert ids[0] == ids[1] != ids[2]

@@ -157,10 +157,10 @@ def _page(value: Any, field: Field) -> Any:
         return value
     if is_list(value):
         return value[:size]
-    cursor = field.arguments.get("after")
-    start = 0 if cursor is None else int(cursor.removeprefix("cursor-"))
     nodes = value.get("nodes")
     if nodes is None:
         return value
+    cursor = field.arguments.get("after")
+    start = 0 if cursor is None else int(cursor.removeprefix("cursor-"))
     page = {"hasNextPage": start + size < len(nodes), "endCursor": f"cursor-{start + size}"}
     return {"nodes": nodes[start : start + size], "pageInfo": page}

@@ -182,11 +182,15 @@ class BraintreeSandbox(Sandbox):
                 and _is_within(record["createdAt"], period)
             ]
             size, cursor = inner.arguments["first"], inner.arguments.get("after")
-            start = int(cursor or "0")
-            end = start + size
+            # A cursor names a record, so that new records do not shift the next page.
+            start = 0 if cursor is None else [row["id"] for row in rows].index(cursor) + 1
+            page, end = rows[start : start + size], start + size
             searches[inner.name] = {
-                "edges": [{"node": show(row)} for row in rows[start:end]],
-                "pageInfo": {"hasNextPage": len(rows) > end, "endCursor": str(end)},
+                "edges": [{"node": show(row)} for row in page],
+                "pageInfo": {
+                    "hasNextPage": len(rows) > end,
+                    "endCursor": page[-1]["id"] if page else None,
+                },
             }
         return searches
 
@@ -241,6 +245,8 @@ class BraintreeSandbox(Sandbox):
         fields = checked_input(field.name, field.arguments["input"])
         transaction = self._transaction(field.name, fields["transactionId"])
         if transaction["status"] == "SETTLED":
+            if self._refunds_of(transaction):
+                raise invalid(field.name, "Refund amount is too large.", "91521")
             refund = self._new_refund(transaction, transaction["amount"], None)
             return {"reversal": self._shown_refund(refund)}
         if transaction["status"] not in {"AUTHORIZED", "SUBMITTED_FOR_SETTLEMENT"}:

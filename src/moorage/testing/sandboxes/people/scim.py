@@ -200,7 +200,7 @@ class ScimSandbox(PeopleSandbox):
         if set(query) - {"filter", "startIndex", "count"}:
             raise _error(400, f"A parameter of {sorted(query)} is unknown.", "invalidValue")
         start = max(1, int(query.get("startIndex", "1")))
-        count = min(int(query.get("count", "100")), self.largest_page)
+        count = max(0, min(int(query.get("count", "100")), self.largest_page))
         page = resources[start - 1 : start - 1 + count]
         return _reply(
             {
@@ -227,7 +227,7 @@ class ScimSandbox(PeopleSandbox):
         user, body = self._user(id), _body(request)
         self._check_version(request, user)
         self._check(body, id)
-        replaced = {**body, "id": id, "password": user.get("password")}
+        replaced = {"password": user.get("password"), **body, "id": id}
         self._stamp(replaced)
         self.users[id] = replaced
         return self._answer(replaced)

@@ -52,6 +52,7 @@ _PICKUP_FIELDS: Final = words(
     "address carrier_accounts instructions is_account_address max_datetime min_datetime reference"
     " shipment"
 )
+_MOST_LISTED: Final = 100
 _NUMBERS: Final = frozenset({"height", "length", "value", "weight", "width"})
 _FORMATS: Final = {
     "PDF": ("application/pdf", "label_pdf_url", "pdf"),
@@ -208,8 +209,14 @@ class EasyPostSandbox(base.Sandbox):
             "carrier_account_id": "ca_" + "0" * 32,
         }
 
-    def _list(self, _: base.SandboxRequest) -> Response:
-        return base.reply({"shipments": [], "has_more": False})
+    def _list(self, request: base.SandboxRequest) -> Response:
+        query = dict(request.query)
+        size, ids = int(query.get("page_size", "20")), [*self.shipments][::-1]
+        start = ids.index(query["before_id"]) + 1 if "before_id" in query else 0
+        if not 1 <= size <= _MOST_LISTED:
+            raise _refusal(422, "PARAMETER.INVALID", "The page size is invalid.", "page_size")
+        page = [self.shipments[id_] for id_ in ids[start : start + size]]
+        return base.reply({"shipments": page, "has_more": start + size < len(ids)})
 
     def _fetch(self, _: base.SandboxRequest, id: str) -> Response:
         return base.reply(self._shipment(id))

@@ -89,6 +89,9 @@ def _shown_row(row: dict[str, Any], *, expanded: bool) -> dict[str, Any]:
     )
 
 
+_KEY_MEMORY: Final = 86_400.0
+
+
 class StripeTaxSandbox(base.Sandbox):
     """A sandbox of Stripe Tax: calculations, transactions and reversals.
 
@@ -105,9 +108,15 @@ class StripeTaxSandbox(base.Sandbox):
     now: Callable[[], float] = time.time
     calculations: dict[str, dict[str, Any]] = base.state_field(dict)
     transactions: dict[str, dict[str, Any]] = base.state_field(dict)
-    _replays: base.Replays = base.state_field(
-        lambda: base.Replays(_conflict, headers={"Idempotent-Replayed": "true"}, refusals=_is_late)
-    )
+
+    def __attrs_post_init__(self) -> None:
+        self._replays = base.Replays(
+            _conflict,
+            headers={"Idempotent-Replayed": "true"},
+            refusals=_is_late,
+            memory=_KEY_MEMORY,
+            now=self.now,
+        )
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
