@@ -340,7 +340,7 @@ class TwoTokenClient:
         return Response(200, {"Cache-Control": "max-age=0, stale-while-revalidate=60"}, b"{}")
 
     async def aclose(self) -> None:
-        """Close nothing."""
+        """Do nothing, because nothing is open."""
 
 
 def test_concurrent_revalidations_renew_a_refused_credential_once() -> None:

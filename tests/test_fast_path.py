@@ -346,7 +346,7 @@ def test_recording_http_client_learns_call_secrets_on_fast_path() -> None:
             return Response(200)
 
         def close(self) -> None:
-            """Close nothing."""
+            """Do nothing, because nothing is open."""
 
         def learn_secrets(self, *values: Any) -> None:
             taught.extend(values)
@@ -464,7 +464,7 @@ def test_full_bulkhead_refuses_a_call_on_the_fast_path() -> None:
             return Response(200)
 
         def close(self) -> None:
-            """Close nothing."""
+            """Do nothing, because nothing is open."""
 
     def call() -> str:
         with pytest.raises(BulkheadFull):
@@ -490,7 +490,7 @@ def test_full_bulkhead_refuses_an_asynchronous_call_on_the_fast_path() -> None:
             return Response(200)
 
         async def close(self) -> None:
-            """Close nothing."""
+            """Do nothing, because nothing is open."""
 
     async def run_scenario() -> list[Any]:
         client: Any = Client()

@@ -71,7 +71,7 @@ class Client:
         return Response(200, body=b"ours")
 
     def close(self) -> None:
-        """Close nothing."""
+        """Do nothing, because nothing is open."""
 
 
 class AsyncClient(Client):
@@ -85,7 +85,7 @@ class AsyncClient(Client):
         return Response(200, body=b"ours")
 
     async def close(self) -> None:  # type: ignore[override]  # awaited
-        """Close nothing."""
+        """Do nothing, because nothing is open."""
 
 
 class FirstCallScene:

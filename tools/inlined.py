@@ -26,7 +26,7 @@ RULES: Final = {
 """For each rule that the template calls: the name of its object, its module and its method."""
 
 _HEADER: Final = '''\
-"""The admission by one circuit and one token bucket, with the text of both rules in it.
+"""Admission by one circuit and one token bucket, with the code of both rules copied into it.
 
 `python -m tools.inlined` makes this file; do not edit it.
 """

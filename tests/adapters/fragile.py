@@ -36,7 +36,7 @@ class FragileLock(UncontendedLock):
         self.releases: int | None = None
 
     def release(self) -> None:
-        """Raise an exception if this is the chosen release."""
+        """Release the lock; raise an exception if this release was chosen."""
         if self.releases is not None:
             self.releases -= 1
             if not self.releases:

@@ -109,7 +109,7 @@ def test_work_that_comes_while_the_thread_ends_is_done(other_thread: bool) -> No
 
 
 def test_hurried_thread_does_not_wait_for_its_interval() -> None:
-    """A heartbeat that is told to hurry works at once.
+    """`hurry` makes a heartbeat do its work at once, before its interval has passed.
 
     Several such requests at the same time count as one.
     """

@@ -446,7 +446,7 @@ def test_call_without_time_asks_the_store(folder: Path) -> None:
 
 
 def test_caller_without_time_does_not_keep_others_from_the_broker(folder: Path) -> None:
-    """If one caller's time ends before the broker replies, others do not consider it down."""
+    """If one caller's time ends before the broker replies, other callers still use the broker."""
 
     async def run() -> None:
         inner = AsyncSqliteStorage(folder / "state.db", timeout=20)

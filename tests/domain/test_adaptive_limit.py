@@ -27,7 +27,7 @@ RULE = AdaptiveLimit(min_concurrent=2, shrink_to=0.5, recovery=10)
 
 
 def test_limit_shrinks_and_grows_evenly() -> None:
-    """A sign of overload halves the limit, which is the largest again after the recovery."""
+    """A sign of overload halves the limit; after the recovery it is at its maximum again."""
     reduction = shrink(RULE, 22, None, running=22, began=0, now=SECOND)
 
     assert Reduction(11.0, SECOND) == reduction

@@ -37,7 +37,7 @@ steps = st.tuples(st.just("advance"), st.integers(-2 * DAY, -1))
 def test_no_run_of_periods_retries_more_than_its_share(
     budget: RetryBudget, walk: list[tuple[str, int]]
 ) -> None:
-    """In any run of periods, a budget allows at most ratio · calls + floor · periods retries."""
+    """In a number of periods, a budget allows at most ratio · calls + floor · periods retries."""
     rule = BudgetRule(budget)
     ratio = Fraction(str(budget.ratio))
     now, state = NOON, rule.present(None, NOON)

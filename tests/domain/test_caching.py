@@ -317,7 +317,7 @@ def test_response_that_states_no_lifetime_has_default_one(
     ],
 )
 def test_age_on_arrival(fields: dict[str, str], elapsed: float, expected: float) -> None:
-    """A response's age includes its server's clock, time in other caches, and the transfer."""
+    """A response's age counts from its Date header, and includes other caches and the transfer."""
     assert expected == entry("max-age=60", fields, elapsed=elapsed).age
 
 

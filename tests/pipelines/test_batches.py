@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @given(st.integers(1, 500), st.data())
 def test_halving_failed_batch_finds_exactly_bad_records(count: int, data: st.DataObject) -> None:
-    """Halving a failed batch finds exactly the bad records, in order, with few calls."""
+    """A failed batch is halved until exactly its bad records are known, in order, in few calls."""
     bad = data.draw(st.sets(st.integers(0, count - 1), max_size=20))
     calls = 0
     done: list[int] = []

@@ -263,7 +263,7 @@ async def test_interval_passes_between_empty_answers() -> None:
 
 
 async def _ignore_revocation(_: object) -> None:
-    """Ignore a revocation."""
+    """Do nothing when partitions are revoked."""
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,7 @@ async def test_two_workers_share_the_partitions(broker: TransactionalKafka) -> N
 
 
 async def _ignore(_: object) -> None:
-    """Ignore a revocation."""
+    """Do nothing when partitions are revoked."""
 
 
 async def test_seek_back_publishes_again(broker: TransactionalKafka) -> None:

@@ -55,7 +55,7 @@ def make_inbox(hub: AsyncHub, store: Any = None) -> AsyncWebhookInbox:
 
 
 async def ignore(_: object) -> None:
-    """Ignore a revocation."""
+    """Do nothing when partitions are revoked."""
 
 
 async def states(inbox: AsyncWebhookInbox) -> list[EntryState]:

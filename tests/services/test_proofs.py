@@ -149,7 +149,7 @@ async def test_newest_nonce_is_used(world: World) -> None:
 
 @sync_and_async
 async def test_nonce_request_uses_no_attempt(world: World) -> None:
-    """A request repeated for a nonce does not count as another attempt."""
+    """A request that is repeated with the server's nonce is not counted as another attempt."""
     world.vendor.answers(
         nonce_demand("n-1"),
         503,

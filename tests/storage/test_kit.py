@@ -136,7 +136,7 @@ def test_repeated_request_is_noticed(vendor: type[S3], sentence: str) -> None:
 
 
 class _RefusingVendor:
-    """A vendor that refuses everything, but for a wrong reason."""
+    """A faulty vendor that refuses every request for a wrong reason."""
 
     def __getattr__(self, name: str) -> Any:
         def verb(*value: Any, **named: Any) -> Any:

@@ -128,7 +128,7 @@ class EchoingHttpClient:
         return ScriptedIncoming(self.send(request, url, timeouts))
 
     def close(self) -> None:
-        """Close nothing."""
+        """Do nothing, because nothing is open."""
 
 
 class EchoingTransport:

@@ -267,7 +267,7 @@ def test_refund_beside_a_pending_capture_must_name_its_capture(shop: SandboxHub)
 
 
 def test_payment_is_found_by_its_capture(shop: SandboxHub) -> None:
-    """A PayPal payment can be looked up by its capture's id, which is all that a dispute has."""
+    """A PayPal payment can be looked up by its capture's id, the only id in a dispute."""
     payment = shop.charged()
     capture = payment.captures[0].ref.id
     lone = Ref("paypal", "main", capture, {"capture": capture})

@@ -104,7 +104,7 @@ class RecordingHttpClient:
         return ScriptedIncoming(self.send(request, url, timeouts))
 
     def close(self) -> None:
-        """Close nothing."""
+        """Do nothing, because nothing is open."""
 
 
 def as_replayed(result: Any) -> Any:

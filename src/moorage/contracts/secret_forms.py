@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class SecretForm(NamedTuple):
-    """The prefix or the pattern of one kind of value, such as a key, that a vendor issues.
+    """The form of a secret that a vendor issues, such as the prefix of its API keys.
 
     Attributes:
         pattern: matches the beginning of the value.

@@ -159,7 +159,7 @@ def next_step_sentence(payment: UnsettledPayment, question: VendorQuestion, now:
 
 
 def listing_words(payment: UnsettledPayment, now: datetime) -> str | None:
-    """Return the time after which a payment that is not listed counts as not made, or None."""
+    """Explain when a payment that the vendor does not list counts as not made; None if never."""
     last_question, listed_by = payment.last_question, payment.listed_by
     is_ambiguous = last_question is not None and last_question.result is Inconclusive.SEVERAL_LISTED
     if listed_by is None or is_ambiguous or payment.next in {NextStep.ASK_AGAIN, NextStep.REPEAT}:

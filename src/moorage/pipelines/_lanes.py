@@ -77,7 +77,7 @@ class Lane:
         self._changed.set()
 
     def stop(self, needed_until: Mapping[PartitionProgress, int]) -> None:
-        """End the lane's loop after its current batch, and after queued records still needed.
+        """End the lane's loop after its current batch and the queued records that are needed.
 
         Args:
             needed_until: the position in each partition before which all records are needed.
@@ -87,7 +87,7 @@ class Lane:
         self._changed.set()
 
     async def run(self) -> None:
-        """Deliver batches until the lane has no more records, or is stopped and needs no more."""
+        """Deliver batches until the lane is complete, or stopped, and its queue is empty."""
         while batch := await self._next_batch():
             if not await self._delivery.deliver(batch, is_stopped=self._is_stopped):
                 # Later records must not overtake unfinished records with the same key.
@@ -233,7 +233,7 @@ class Lanes:
             lane.complete()
 
     def stop(self, needed_until: Mapping[PartitionProgress, int]) -> None:
-        """End all lanes after their current batches, and after queued records still needed.
+        """End all lanes after their current batches and the queued records that are needed.
 
         Args:
             needed_until: the position in each partition before which all records are needed,

@@ -1,4 +1,4 @@
-"""Logs that keep the output of a step."""
+"""The port of logs that store the output of steps."""
 
 from __future__ import annotations
 

@@ -441,7 +441,7 @@ def send_one(  # noqa: PLR0917 - those of `Single`
     tenant: str | None,
     endpoint: str | None,
 ) -> Response | Result[Response]:
-    """Return the answer of `CallOperations.call`, by the fast path if possible.
+    """Make a call by the fast path if possible, otherwise by `CallOperations.call`.
 
     An error is returned as a `Result`, because each item of a batch has its own.
     """

@@ -102,7 +102,7 @@ def _distinct(secrets: Iterable[Secret]) -> list[Secret]:
 
 
 def _with_account_settings(service: Service, account: Account, name: str) -> Service:
-    """Return a service with its account's settings; they cannot claim that it moves no money."""
+    """Return a service with its account's settings; refuse `moves_money = false` for payments."""
     field_names = {field.name for field in fields_of(Service) if field.init}
     settings = dict(account.settings)
     if moves_money(type(account.vendor)):

@@ -109,7 +109,7 @@ class MemoryCache(Uncopyable):
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
-        """Cache responses, unless the key's cached ones have changed since the caller's `find`."""
+        """Cache responses, unless the responses under the key have changed since `find`."""
         size = _NAME + sum(entry.size for entry in entries)
         now = self._nanoseconds()
         with self._lock:
@@ -174,7 +174,7 @@ class AsyncMemoryCache(Uncopyable):
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> bool:
-        """Cache responses, unless the key's cached ones have changed since the caller's `find`."""
+        """Cache responses, unless the responses under the key have changed since `find`."""
         return self.shared.store(key, version, entries, seconds)
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting

@@ -336,7 +336,7 @@ class Engine:
             self.runtime.later(seconds_left, partial(self._expire, pool))
 
     async def _open_when_accepted(self, pool: LinkPool, until: float) -> Link:
-        """Open a connection; if the server refuses more, wait until one is returned."""
+        """Open a connection; if the server allows no more, wait until a caller returns one."""
         refusal: ServerFull | None = None
         while True:
             try:

@@ -140,7 +140,7 @@ class LinkPool(Uncopyable, Generic[L]):
         return self._open_link(loan, until)
 
     def _end(self, loan: LinkLoan[L], *, reusable: bool) -> None:
-        """End a loan or the wait for one; keep the link for the next caller if it still works."""
+        """Take a link back, or end the wait for one; a working link serves the next caller."""
         self._update_state(link_pool.give_back, loan, reusable)
 
     def _wait(self, loan: LinkLoan[L], until: float) -> Lease:

@@ -205,7 +205,7 @@ class KafkaReader:
             sleep(_COMMIT_STEP)
 
     def serve(self) -> None:
-        """Stay in the consumer group without reading, while the pipeline has no room."""
+        """Stay in the consumer group without reading, while the pipeline's buffer is full."""
         self._pause()
         self._poll(0.0)
         self._note_membership()

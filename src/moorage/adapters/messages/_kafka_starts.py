@@ -70,7 +70,7 @@ class LatestStarts:
         return ends
 
     def commit(self, done: Iterable[Partition] = ()) -> None:
-        """Commit the positions at which partitions start, unless they have a later one by now.
+        """Commit the first positions of partitions, except of those with a later committed one.
 
         Args:
             done: partitions of which records are processed, or which the member does not have.

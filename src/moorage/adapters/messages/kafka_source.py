@@ -237,7 +237,7 @@ class KafkaSource:
         """Do nothing, because uncommitted records are delivered again after a rebalance."""
 
     async def extend(self, _: Sequence[SinkRecord], /) -> None:
-        """Stay in the consumer group without reading, while the pipeline has no room.
+        """Stay in the consumer group without reading, while the pipeline's buffer is full.
 
         It does not wait for `revoked`, because the pipeline may have to commit before that returns.
         """

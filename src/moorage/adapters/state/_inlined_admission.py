@@ -1,4 +1,4 @@
-"""The admission by one circuit and one token bucket, with the text of both rules in it.
+"""Admission by one circuit and one token bucket, with the code of both rules copied into it.
 
 `python -m tools.inlined` makes this file; do not edit it.
 """

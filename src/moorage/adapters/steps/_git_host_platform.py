@@ -52,7 +52,7 @@ _NOTHING_SENT: Final = (AuthenticationFailed, RateLimitExceeded, VendorRejected,
 
 
 class Claim(NamedTuple):
-    """The claim of a run: its note, the host's time, and the state of the object that stores it."""
+    """A run's claim: its note, the host's time, and the version of the object that stores it."""
 
     note: RunNote
     now: datetime

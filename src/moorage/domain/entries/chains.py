@@ -86,7 +86,7 @@ def predecessor_ids(entry: Entry) -> tuple[str, ...]:
 
 
 def unblocked_entry(entry: E, chain: Mapping[str, E], now: datetime) -> E | None:
-    """Return a blocked entry as due once it may run, or as given up; None while it must wait.
+    """Return a blocked entry, changed to due or given up; None while it must wait.
 
     Args:
         entry: the entry.

@@ -228,7 +228,7 @@ class EndHolding:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if this caller registered last, so that look-ups need not wait for it."""
+        """Stop delaying look-ups by others; return False if another caller registered later."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or effect[3] != self.number:
             return states, False
@@ -526,7 +526,7 @@ def _question(answer: Any, now: int) -> LatestLookup | None:
 def _close_effect(
     effect: Effect, listed: State | None, now: int, name: str, *, turn: int
 ) -> States:
-    """Return an operation's state after it was settled as not done, and the list without it.
+    """Return the state of an operation settled as not done, and the list without the operation.
 
     It keeps only the number of the round.
     """

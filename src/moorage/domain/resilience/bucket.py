@@ -514,7 +514,7 @@ class TokenBucket:
 
 
 def _part_of_token(units: int, price: int, new_price: int) -> int:
-    """Convert less than one token from units of one price to units of another, rounded down.
+    """Convert a part of a token from one price's units to another's, rounded down.
 
     No intermediate number exceeds the range in which floating-point numbers are exact.
     """

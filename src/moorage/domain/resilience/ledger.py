@@ -75,7 +75,7 @@ class Ledger(NamedTuple):
         return Ledger(self.attempts, self.earlier, proven_effect)
 
     def take_over(self) -> Ledger:
-        """Return the ledger of a call that took over a key whose request may have had an effect."""
+        """Return the ledger after taking over a key; its earlier request may have had an effect."""
         return Ledger(self.attempts, True, self.current)
 
     def join(self, racers: Iterable[Ledger]) -> Ledger:

@@ -61,12 +61,12 @@ def part_key(key: str, part: int) -> str:
 
 
 def own_key(kind: str, service: str, tenant: str | None, name: str, *more: str) -> str:
-    """Return the key of a state with a tag of its own, which only states of the same name share."""
+    """Return the key of a state; only states of the same name have the same hash tag."""
     return own_key_in(home_of(service, tenant), kind, name, *more)
 
 
 def own_key_in(home: str, kind: str, name: str, *more: str) -> str:
-    """Return the same key as `own_key`, given the prefix that `home_of` returns."""
+    """Return the key that `own_key` returns, from the prefix that `home_of` returns."""
     if more:
         return f"{home[:-1]}:{_quote(name)}}}:" + ":".join(map(_quote, (kind, *more)))
     return f"{home[:-1]}:{_quote(name)}}}:{kind}"

@@ -196,7 +196,7 @@ def _functions(body: dict[str, Any]) -> Iterator[FunctionType]:
 
 
 class _Description:
-    """The fields of a class, from which attrs gets them in its own form."""
+    """The fields of a class, converted to attributes of attrs when attrs reads them."""
 
     __slots__ = ("attributes", "fields", "kind")
 

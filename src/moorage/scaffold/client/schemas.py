@@ -576,7 +576,7 @@ def _is_null(node: Node) -> bool:
 
 
 def _only_requires(alternatives: Node) -> bool:
-    """Return whether the alternatives of a schema do nothing but list required members."""
+    """Return whether each alternative of a schema only lists required members."""
     items = [*alternatives.items()]
     return bool(items) and all(
         is_object(item.value) and not (_SHAPING | {"enum", "const"}) & item.value.keys()

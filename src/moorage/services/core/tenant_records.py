@@ -195,7 +195,7 @@ class TenantRecords:
         return claim_result
 
     async def _claim_uncounted(self, claim: CountedClaim, command: Claim) -> ClaimResult:
-        """Claim a key without reserving a place; count the record if its life begins anew."""
+        """Claim a key without reserving a place; count its record if its lifetime begins now."""
         core, lifetime = claim.core, claim.life
         claim_result: ClaimResult = await core.execute(command, claim.time_left())
         if claim_result.verdict in _NEWLY_RECORDED and not self._has_reserved_place(claim):

@@ -382,7 +382,7 @@ class Renewal:
         raise self._lost_error(owner, self._pace.renewal + _MARGIN)
 
     async def _may_send(self, client: OAuthClient, claimed: _RenewalClaim) -> bool:
-        """Mark the claim as sent, unless it is a later use's, which lasts for a whole request."""
+        """Return whether a request may be sent under the claim, and mark a first use as sent."""
         core = self._core
         if claimed.use == LATER_USE:
             return claimed.until - core.nanoseconds() >= self._pace.request * _SECOND

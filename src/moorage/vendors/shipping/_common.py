@@ -80,7 +80,7 @@ def carrier_word(text: str | None) -> str:
 
 
 def by_carrier_word(names: str) -> dict[str, str]:
-    """A vendor's names of carriers, given in one text, by our words for these carriers."""
+    """A vendor's names of carriers, separated by spaces in `names`, by moorage's names for them."""
     return {carrier_word(name): name for name in names.split()}
 
 

@@ -322,7 +322,7 @@ def address_query(address: Address) -> dict[str, str]:
 
 
 def read_address(response: sdk.Response, address: Address) -> AddressResult:
-    """Parse the check of DHL's delivery to a place, with the place's name as DHL spells it."""
+    """Return the result of an address check, with the place's name as DHL spells it."""
     body = sdk.read_answer(response)
     if "address" not in body.raw:
         raise sdk.malformed(response, "address")
