@@ -304,6 +304,20 @@ def test_list_of_a_period_has_only_its_payments(shop: SandboxHub) -> None:
     assert since == datetime.fromisoformat(batches["firstSettlementDate"])
 
 
+def test_batch_at_the_end_of_a_period_is_listed_once(shop: SandboxHub) -> None:
+    """A batch that was settled in the second in which two periods meet is listed once."""
+    ids = set[str]()
+    for _ in range(3):
+        ids.add(shop.settled().ref.id)
+        shop.clock.advance(1.0)
+    shop.clock.advance(31 * DAY - 3.0)
+
+    payments = listed(shop, PaymentQuery())
+
+    assert 3 == len(payments)
+    assert ids == {payment.ref.id for payment in payments}
+
+
 def test_list_without_a_start_goes_back_two_years(shop: SandboxHub) -> None:
     """Without a start, a list ends with the batches of two years ago."""
     shop.settled()

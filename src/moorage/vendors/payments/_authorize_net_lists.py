@@ -6,7 +6,7 @@ list of batches covers at most 31 days, so it is requested for one period after 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from moorage.contracts.payments import PaymentQuery
 
-_PERIOD: Final = timedelta(days=31)
-"""The longest period for which Authorize.Net lists batches in one response."""
+_OVERLAP: Final = timedelta(seconds=1)
+_PERIOD: Final = timedelta(days=31) - _OVERLAP
+"""The period of one list of batches: Authorize.Net lists at most 31 days, with the overlap."""
 _OLDEST: Final = timedelta(days=731)
 """How far a list without a start goes back."""
 _UNSETTLED: Final = "unsettled"
@@ -75,10 +76,10 @@ async def next_rows(
             return rows, attrs.evolve(position, page=position.page + 1)
         return rows, ListPosition(end=wire.now())
     start = max(position.end - _PERIOD, query.since or wire.now() - _OLDEST)
-    batches = await _batches(wire, start, position.end)
+    is_last_period = start <= (query.since or wire.now() - _OLDEST)
+    batches = await _batches(wire, start, position.end, with_start=is_last_period)
     batch = position.batch or next(iter(batches), None)
     earlier_period = ListPosition(end=start)
-    is_last_period = start <= (query.since or wire.now() - _OLDEST)
     after_period = None if is_last_period else earlier_period
     if batch is None:
         return [], after_period
@@ -102,20 +103,28 @@ async def unsettled_rows(
     return _rows(await wire.send(request), page, size)
 
 
-async def _batches(wire: sdk.Wire, start: datetime, end: datetime) -> list[str]:
-    """The ids of the batches that were settled in a period, newest first."""
+async def _batches(
+    wire: sdk.Wire, start: datetime, end: datetime, *, with_start: bool
+) -> list[str]:
+    """The ids of the batches that were settled in a period, newest first.
+
+    A period has its last second, and its first only if no earlier period follows, so that a batch
+    at the boundary belongs to one period.
+    """
+    first, last = (moment.replace(microsecond=0) for moment in (start, end))
     request = question(
         "getSettledBatchList",
-        firstSettlementDate=time_text(start),
-        lastSettlementDate=time_text(end),
+        firstSettlementDate=time_text(first),
+        lastSettlementDate=time_text(last + _OVERLAP),
     )
     answer = sdk.read_answer(await wire.send(request))
     times: Mapping[str, datetime] = {
-        id_: batch.time("settlementTimeUTC") or datetime.min.replace(tzinfo=UTC)
+        id_: (batch.time("settlementTimeUTC") or last).replace(microsecond=0)
         for batch in answer.objects("batchList")
         if (id_ := batch.text("batchId")) is not None
     }
-    return sorted(times, key=lambda id_: (times[id_], id_), reverse=True)
+    inside = [id_ for id_, time in times.items() if time <= last and (with_start or time > first)]
+    return sorted(inside, key=lambda id_: (times[id_], id_), reverse=True)
 
 
 def _rows(response: sdk.Response, page: int, size: int) -> tuple[list[sdk.Answer], bool]:
