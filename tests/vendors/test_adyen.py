@@ -114,6 +114,18 @@ def test_successful_adyen_payment_with_invalid_expiry_date_is_still_read(
     assert ("P1", MeansOfPayment(brand="visa")) == (payment.ref.id, payment.means)
 
 
+def test_expiry_with_a_short_year_is_in_this_century(shop: SandboxHub) -> None:
+    """An expiry date at Adyen may state the year with two digits."""
+    answer = {"resultCode": "Authorised", "pspReference": "P1"}
+    additional_data = {"paymentMethod": "visa", "expiryDate": "03/30"}
+    shop.sandbox.fail(reply({**answer, "additionalData": additional_data}))
+
+    means = shop.payments.charge(charge(), idempotency_key="k-1").means
+
+    assert means is not None
+    assert (2030, 3) == means.expires
+
+
 def test_void_is_pending(shop: SandboxHub) -> None:
     """A void at Adyen is pending until its webhook arrives, and a capture then fails."""
     payment = shop.payments.authorize(charge(), idempotency_key="k-1")

@@ -38,7 +38,7 @@ _STATES: Final = {
     "ChallengeShopper": PaymentState.REQUIRES_ACTION,
     "PresentToShopper": PaymentState.REQUIRES_ACTION,
 }
-_EXPIRES: Final = re.compile(r"([0-9]{1,2})/([0-9]{2,4})")
+_EXPIRES: Final = re.compile(r"([0-9]{1,2})/([0-9]{4}|[0-9]{2})")
 _REFUSED_RESULTS: Final = frozenset({"Refused", "Error", "Cancelled"})
 _ACTIONS: Final = {
     "redirect": NextActionType.REDIRECT,
@@ -189,6 +189,11 @@ def _next_action(action: sdk.Answer) -> NextAction | None:
     )
 
 
+def full_year(year: int) -> int:
+    """The year of a card's expiry, which Adyen may state with two digits."""
+    return year + 2000 if year < 100 else year
+
+
 def _payment_means(body: sdk.Answer) -> MeansOfPayment | None:
     method, additional_data = body.object("paymentMethod"), read_flat(body, "additionalData")
     if not method and "paymentMethod" not in additional_data:
@@ -198,7 +203,7 @@ def _payment_means(body: sdk.Answer) -> MeansOfPayment | None:
         type=method.text("type"),
         brand=method.text("brand") or additional_data.get("paymentMethod"),
         last4=additional_data.get("cardSummary"),
-        expires=None if expires is None else (int(expires[2]), int(expires[1])),
+        expires=None if expires is None else (full_year(int(expires[2])), int(expires[1])),
         stored=additional_data.get("tokenization.storedPaymentMethodId")
         or additional_data.get("recurring.recurringDetailReference"),
     )

@@ -15,7 +15,7 @@ from moorage.contracts.payments import (
     StoredState,
     StoreRequest,
 )
-from moorage.vendors.payments._adyen_answers import MISSING, UNITS
+from moorage.vendors.payments._adyen_answers import MISSING, UNITS, full_year
 from moorage.vendors.payments._adyen_order import order_fields
 from moorage.vendors.payments._adyen_requests import amount_body
 
@@ -61,7 +61,7 @@ def stored_of(ref: sdk.MakeRef, body: sdk.Answer, customer: str) -> StoredMeans 
             type=body.text("type"),
             brand=body.text("brand"),
             last4=body.text("lastFour") or (None if iban is None else iban[-4:]),
-            expires=None if year is None or month is None else (year, month),
+            expires=None if year is None or month is None else (full_year(year), month),
             stored=key,
         ),
         raw=body.raw,
