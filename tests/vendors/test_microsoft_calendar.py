@@ -290,6 +290,24 @@ def test_windows_time_zone_names_are_translated_to_iana_names() -> None:
         assert zone == read(start=time, end=time, originalStartTimeZone=name).time_zone
 
 
+def test_series_in_a_zone_without_a_name_has_the_zone_of_its_rule() -> None:
+    """If Graph does not name an event's time zone, the time zone of its recurrence applies."""
+    bounds = {
+        "type": "noEnd",
+        "startDate": "2026-03-02",
+        "recurrenceTimeZone": "W. Europe Standard Time",
+    }
+    time = {"dateTime": "2026-03-02T08:00:00.0000000", "timeZone": "UTC"}
+    event = read(
+        start=time,
+        end=time,
+        recurrence={"pattern": {"type": "daily", "interval": 1}, "range": bounds},
+        originalStartTimeZone="tzone://Microsoft/Custom",
+    )
+
+    assert "Europe/Berlin" == event.time_zone
+
+
 def test_last_day_ends_in_utc_in_series_with_unknown_time_zone() -> None:
     """In a series with an unknown time zone, the last day ends in UTC."""
     pattern = {"type": "daily", "interval": 1}

@@ -27,6 +27,7 @@ from moorage.vendors.calendars._microsoft_calendar_zones import iana_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import tzinfo
 
     from moorage.contracts.calendars import NewEvent
     from moorage.vendor_sdk import Answer, ConnectorError, MakeRef, Request, Response
@@ -191,12 +192,22 @@ def read_event(calendar: str, ref: MakeRef, response: Response) -> CalendarEvent
     return event_of(calendar, ref, sdk.read_answer(response), response)
 
 
+def _zone_of(answer: Answer) -> tzinfo | None:
+    """The time zone of an event; None if the response names none that is known.
+
+    Graph states tzone://Microsoft/Custom for a zone that a program has defined itself.
+    """
+    paths = ("originalStartTimeZone", "recurrence.range.recurrenceTimeZone", "originalEndTimeZone")
+    zones = (zone_of(iana_name(answer.text(path))) for path in paths)
+    return next((zone for zone in zones if zone is not None), None)
+
+
 def event_of(calendar: str, ref: MakeRef, answer: Answer, response: Response) -> CalendarEvent:
     """An event in a calendar; the response states its times in UTC."""
     id_ = sdk.required(answer.text("id"), response, "id")
     series = answer.text("seriesMasterId")
     is_all_day = answer.flag("isAllDay") is True
-    zone = zone_of(iana_name(answer.text("originalStartTimeZone")))
+    zone = _zone_of(answer)
     start, end = (_time_of(answer, name, is_all_day=is_all_day) for name in ("start", "end"))
     if zone is not None and isinstance(start, datetime) and isinstance(end, datetime):
         start, end = start.astimezone(zone), end.astimezone(zone)
