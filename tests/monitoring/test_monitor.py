@@ -294,7 +294,7 @@ def test_unreachable_store_is_told_once_for_all_services(vendor: VendorServer) -
 @pytest.mark.parametrize(
     "broken, part, consequence",
     [
-        ("state", "state", "its own limits and circuits."),
+        ("state", "state", "Until then, each process uses its own limits and circuits."),
         ("claims", "claims", "calls with an idempotency key are refused."),
     ],
 )

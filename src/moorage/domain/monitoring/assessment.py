@@ -235,6 +235,19 @@ def _token_reasons(reading: ServiceReading) -> Iterator[HealthReason]:
     )
 
 
+def _store_remedy(store: str, *, separate_keys: bool) -> str:
+    if store == "claims":
+        effect = "calls with an idempotency key are refused"
+    elif separate_keys:
+        effect = "each process uses its own limits and circuits"
+    else:
+        effect = (
+            "calls with an idempotency key are refused, and each process uses its own limits and"
+            " circuits"
+        )
+    return f"Restore the store. Until then, {effect}."
+
+
 def _general_reasons(
     readings: HealthReadings, now: datetime, policy: HealthPolicy
 ) -> Iterator[HealthReason]:
@@ -244,10 +257,7 @@ def _general_reasons(
             HealthConcern.STORE_UNREACHABLE,
             _UNAVAILABLE,
             f"The store {store!r} does not answer: {problem}",
-            "Restore the store. Until then, calls with an idempotency key are refused."
-            if store == "claims"
-            else "Restore the store. Until then, calls with an idempotency key are refused, and"
-            " each process uses its own limits and circuits.",
+            _store_remedy(store, separate_keys=readings.separate_keys),
         )
     for name, backlog in readings.queues.items():
         yield from _queue_reasons(name, backlog, policy)

@@ -58,6 +58,7 @@ class Signals:
 
     Attributes:
         outages: the reason as a sentence, by the name of the store that does not respond.
+        separate_keys: true if idempotency keys have a store of their own.
         tokens: the token that could not be renewed, by service.
         lost_entries: the number of entries that the integration log has lost.
         near_bound: the idempotency records of tenants when they came near their bound.
@@ -113,6 +114,7 @@ class HealthReadings:
         unknown_keys: the number of other idempotency keys with an unknown outcome, as far as the
             integration log has recent calls under them.
         outages: the reason as a sentence, by the name of the store that does not respond.
+        separate_keys: true if idempotency keys have a store of their own.
         lost_entries: the number of entries that the integration log has lost.
         expiries: certificates and secrets with a known expiry time.
         records: the idempotency records of tenants that have been near their bound.
@@ -123,6 +125,7 @@ class HealthReadings:
     unsettled: int = 0
     unknown_keys: int = 0
     outages: Mapping[str, str] = field(factory=dict[str, str])
+    separate_keys: bool = False
     lost_entries: int = 0
     expiries: tuple[Expiry, ...] = ()
     records: Mapping[str, TenantRecordsReading] = field(factory=dict[str, TenantRecordsReading])

@@ -182,6 +182,7 @@ class HealthFlows:
         readings = HealthReadings(
             services=tuple(services),
             queues={name: await _backlog(queue) for name, queue in sources.queues.items()},
+            separate_keys=sources.separate_keys,
             unsettled=0 if keys_problem else await self._count_unsettled(),
             unknown_keys=0 if keys_problem else await self._count_unknown_keys(),
             outages=outages,
