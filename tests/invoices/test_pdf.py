@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -65,6 +66,24 @@ def test_embedded_invoice_is_read_again(pdf: bytes) -> None:
     assert read_invoice(pdf_invoice.document).number == "2041"
     assert PdfFile(embedded_pdf).is_table is PdfFile(pdf).is_table
     assert embed_in(pdf, small_invoice()) == embedded_pdf
+
+
+def test_replaced_catalog_keeps_its_generation() -> None:
+    """A catalog of a later generation is replaced under the same generation."""
+    pdf = table_pdf(usual_objects())
+    first_row = b" 65535 f \n%010d 00000 n" % pdf.index(b"1 0 obj")
+    later_pdf = (
+        pdf.replace(b"\n1 0 obj", b"\n1 3 obj")
+        .replace(b"/Root 1 0 R", b"/Root 1 3 R")
+        .replace(first_row, first_row.replace(b"00000 n", b"00003 n"))
+    )
+    embedded_pdf = embed_in(later_pdf)
+
+    addition = embedded_pdf[len(later_pdf) :]
+    assert b"\n1 3 obj" in b"\n" + addition
+    assert re.search(rb"1 1\n[0-9]{10} 00003 n", addition)
+    assert b"/Root 1 3 R" in addition
+    assert CII == read_pdf_invoice(embedded_pdf).document
 
 
 def test_catalog_and_file_are_described() -> None:

@@ -84,6 +84,7 @@ class PdfFile:
         self._depth = 0
         self._rows = 0
         self._places: dict[int, tuple[int, int]] = {}
+        self._generations: dict[int, int] = {}
         self._object_streams: dict[int, tuple[bytes, dict[int, int]]] = {}
         starts = list(_START.finditer(data[-2048:] + b"\n"))
         if not starts:
@@ -168,6 +169,7 @@ class PdfFile:
                 reader.position = row.end()
                 kind = _PLAIN if row[3] == b"n" else 0
                 self._places.setdefault(number, (kind, int(row[1])))
+                self._generations.setdefault(number, int(row[2]) if kind == _PLAIN else 0)
         trailer = reader.value()
         if not isinstance(trailer, dict):
             raise damaged_error("its trailer is not a dictionary")
@@ -203,6 +205,7 @@ class PdfFile:
                     at += width
                 kind = parts[0] if widths[0] else _PLAIN
                 self._places.setdefault(number, (kind, parts[1]))
+                self._generations.setdefault(number, parts[2] if kind == _PLAIN else 0)
         return stream.fields
 
     def _object_at(self, position: int, number: int | None) -> PdfValue | PdfStream:
@@ -273,13 +276,17 @@ class PdfFile:
         return [] if target is None else target if isinstance(target, list) else [target]
 
     def appended(self, objects: Mapping[int, PdfValue | PdfStream]) -> bytes:
-        """Return the file with objects appended; they replace those with the same number."""
+        """Return the file with objects appended; they replace those with the same number.
+
+        A replaced object keeps its generation, which the references to it state.
+        """
         parts = [self.data if self.data.endswith(b"\n") else self.data + b"\n"]
         position = len(parts[0])
         places: dict[int, int] = {}
         for number, value in sorted(objects.items()):
             places[number] = position
-            parts.append(b"%d 0 obj\n%s\nendobj\n" % (number, _object_bytes(value)))
+            generation = self._generations.get(number, 0)
+            parts.append(b"%d %d obj\n%s\nendobj\n" % (number, generation, _object_bytes(value)))
             position += len(parts[-1])
         size = max(self.size, *(number + 1 for number in objects))
         trailer: dict[str, Any] = {
@@ -288,13 +295,16 @@ class PdfFile:
         trailer |= {"Prev": PdfNumber(self.start), "ID": self._ids(objects)}
         if self.is_table:
             trailer["Size"] = PdfNumber(size)
-            rows = [b"%d 1\n%010d 00000 n \n" % place for place in places.items()]
+            rows = [
+                b"%d 1\n%010d %05d n \n" % (number, place, self._generations.get(number, 0))
+                for number, place in places.items()
+            ]
             section = b"xref\n" + b"".join(rows) + b"trailer\n" + write_value(trailer)
         else:
             places[size] = position
             section = b"%d 0 obj\n%s\nendobj" % (
                 size,
-                _object_bytes(_section_of(places, size, trailer)),
+                _object_bytes(_section_of(places, self._generations, size, trailer)),
             )
         return b"".join([*parts, section, b"\nstartxref\n%d\n%%%%EOF\n" % position])
 
@@ -306,13 +316,18 @@ class PdfFile:
         return [first_id if isinstance(first_id, bytes) else digest, digest]
 
 
-def _section_of(places: Mapping[int, int], size: int, trailer: dict[str, Any]) -> PdfStream:
-    rows = b"".join(b"\x01" + place.to_bytes(8, "big") + b"\x00" for place in places.values())
+def _section_of(
+    places: Mapping[int, int], generations: Mapping[int, int], size: int, trailer: dict[str, Any]
+) -> PdfStream:
+    rows = b"".join(
+        b"\x01" + place.to_bytes(8, "big") + generations.get(number, 0).to_bytes(2, "big")
+        for number, place in places.items()
+    )
     index = [PdfNumber(part) for number in places for part in (number, 1)]
     fields = {
         "Type": PdfName("XRef"),
         "Size": PdfNumber(size + 1),
-        "W": [PdfNumber(1), PdfNumber(8), PdfNumber(1)],
+        "W": [PdfNumber(1), PdfNumber(8), PdfNumber(2)],
         "Index": index,
         **trailer,
     }
