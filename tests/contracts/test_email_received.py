@@ -257,6 +257,12 @@ def test_iso_2022_jp_is_decoded_with_the_letters_of_windows(
     assert (text is None) == decoded_text.startswith("-j\ufffd")
 
 
+@pytest.mark.parametrize("charset", ["cp50220", "CP50221", "cp50222", "iso-2022-jp-ms"])
+def test_names_that_windows_gives_to_iso_2022_jp_are_known(charset: str) -> None:
+    """A text in ISO-2022-JP is decoded under each name that mail programs give to it."""
+    assert "日本①" == decode_text(b"\x1b$BF|K\\-!\x1b(B", charset)
+
+
 @pytest.mark.parametrize(
     "checks, sender, is_authentic",
     [

@@ -48,6 +48,8 @@ read the wider ones (WHATWG Encoding Standard).
 _WIDER: Final = {"euc_kr": "cp949", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
 """Codecs for texts that cannot be read by the stated codec."""
 _JIS: Final = "iso2022_jp"
+_JIS_NAMES: Final = dict.fromkeys(("cp50220", "cp50221", "cp50222", "iso-2022-jp-ms"), _JIS)
+"""Names of ISO-2022-JP with added letters that mail programs use, and Python does not know."""
 _JIS_ESCAPE: Final = re.compile(rb"(\x1b\$[@B]|\x1b\([BIJ]|\r?\n)")
 _JIS_WORDS: Final = frozenset({b"\x1b$@", b"\x1b$B"})
 _JIS_KANA: Final = b"\x1b(I"
@@ -192,7 +194,8 @@ def decode_text(content: bytes, charset: str | None) -> str:
     """Decode a text by the charset that its sender states, or else by the most likely charset."""
     codec = None
     with suppress(LookupError, ValueError):
-        codec = codecs.lookup(charset or "utf-8").name
+        name = charset or "utf-8"
+        codec = codecs.lookup(_JIS_NAMES.get(name.lower(), name)).name
     if codec is not None and _CODECS.match(codec) and charset:
         codec = _LATIN.get(codec, codec)
         with suppress(LookupError, UnicodeDecodeError):
