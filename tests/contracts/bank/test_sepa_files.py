@@ -101,6 +101,19 @@ def test_transfers_are_read_as_written(order: CreditTransferFile) -> None:
     assert content == write_credit_transfers(read_credit_transfers(content))
 
 
+def test_reference_in_a_countrys_own_form_is_read_as_text() -> None:
+    """A structured reference without the form of ISO 11649, such as a Belgian one, is a text."""
+    content = write_credit_transfers(orders.transfers_with_everything())
+    reference, belgian_reference = b"RF18539007547034", b"010806817183"
+    assert reference in content
+    order = read_credit_transfers(content.replace(reference, belgian_reference))
+    remittances = [item.remittance for batch in order.batches for item in batch.transfers]
+
+    assert belgian_reference.decode() in remittances
+    with pytest.raises(InvalidData, match="check digits"):
+        read_credit_transfers(content.replace(reference, b"RF19539007547034"))
+
+
 @pytest.mark.untraced
 @given(orders.debit_files)
 def test_debits_are_read_as_written(order: DirectDebitFile) -> None:

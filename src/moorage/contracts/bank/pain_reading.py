@@ -138,8 +138,14 @@ def _address(node: Node) -> PartyAddress:
 
 
 def _remittance(node: Node) -> str | CreditorReference | None:
+    """The remittance: a text, or a creditor reference.
+
+    A structured reference of a country's own form, such as a Swiss or Belgian one, is a text.
+    """
     reference = node.text("RmtInf/Strd/CdtrRefInf/Ref")
-    return node.text("RmtInf/Ustrd") if reference is None else CreditorReference(reference)
+    if reference is None:
+        return node.text("RmtInf/Ustrd")
+    return CreditorReference(reference) if reference.upper().startswith("RF") else reference
 
 
 def _transfer(node: Node) -> CreditTransfer:
