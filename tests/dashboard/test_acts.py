@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from moorage import CircuitState, Hub, InvalidData
+from moorage import CircuitState, Hub, InvalidData, Secret
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.contracts.payments import Charge, Money, NextStep
 from moorage.dashboard import Dashboard, DashboardApp, Group, Person
 from moorage.dashboard.acts import ACTS
 from moorage.dashboard.acts.entries import BATCH
-from moorage.dashboard.tokens import FORM_LIFE
+from moorage.dashboard.tokens import FORM_LIFE, Notice, Tokens
 from moorage.domain.entries.queue import EntryQuery, EntryState
 from moorage.errors import ConnectionFailed, OutcomeUnknown
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
@@ -550,6 +550,20 @@ def test_page_says_so_and_offers_only_decision_if_vendor_cannot_be_asked_for_out
         assert "payment-ask" not in page
         assert "Not done." in visitor.act(f"/acts/payment-ask{PAYMENT}").text
         assert "decide" in visitor.get("/unknown").text
+
+
+@pytest.mark.parametrize("text", ["Done.", "漢" * 2_000, '"\n😀' * 2_000, ""])
+def test_notice_in_any_script_fits_into_a_cookie(text: str) -> None:
+    """A long notice is shortened, so that browsers accept its cookie in any script."""
+    tokens = Tokens(Secret("k" * 32))
+    value = tokens.notice(ANN, Notice(good=True, text=text))
+    notice = tokens.read_notice(ANN, value)
+
+    assert len(value) < 3_600
+    assert notice is not None
+    assert notice.good
+    assert text.startswith(notice.text)
+    assert len(notice.text) >= min(len(text), 800)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 FORM_LIFE: Final = 12 * 3_600
 """Seconds for which a form may be sent."""
 
-_LONGEST_NOTICE: Final = 1_000
+_LONGEST_NOTICE: Final = 2_500
+"""Bytes of a notice's text; browsers drop a cookie of more than 4,096 bytes."""
 _DIGITS: Final = 12
 
 
@@ -50,8 +51,8 @@ class Tokens:
 
     def notice(self, person: Person, notice: Notice) -> str:
         """Encode a notice as the value of a cookie."""
-        words = [notice.good, notice.text[:_LONGEST_NOTICE]]
-        packed_words = urlsafe_b64encode(json.dumps(words).encode()).decode().rstrip("=")
+        text = notice.text.encode("utf-8", "replace")[:_LONGEST_NOTICE]
+        packed_words = urlsafe_b64encode(bytes([notice.good]) + text).decode().rstrip("=")
         return f"{packed_words}.{self._proof('notice', person, packed_words)}"
 
     def read_notice(self, person: Person, cookie: str) -> Notice | None:
@@ -59,8 +60,9 @@ class Tokens:
         packed_words, _, proof = cookie.partition(".")
         if not self._is_proof(proof, self._proof("notice", person, packed_words)):
             return None
-        is_good, text = json.loads(urlsafe_b64decode(packed_words + "=" * (-len(packed_words) % 4)))
-        return Notice(is_good, text)
+        words = urlsafe_b64decode(packed_words + "=" * (-len(packed_words) % 4))
+        # The longest notice may end within a letter.
+        return Notice(bool(words[0]), words[1:].decode("utf-8", "ignore"))
 
     def _proof(self, purpose: str, person: Person, text: str) -> str:
         signed_content = json.dumps([purpose, person.name, person.session, text]).encode()
