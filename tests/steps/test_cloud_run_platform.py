@@ -34,6 +34,8 @@ from tests.steps.cloud_run_lab import FakeCloudRun
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from moorage import Request, Response
+
 STEP = Step("report", ["sh", "-c", "echo rows; exit 3"], image="erp:1")
 LIMITS = frozenset(
     {
@@ -262,6 +264,44 @@ def test_all_pages_of_a_log_are_read(cloud: FakeCloudRun) -> None:
 
     assert (b"line 1\nline 2\n", "t2#a") == (chunk.data, chunk.position)
     assert "p2" == cloud.vendor.requests[-1].json()["pageToken"]
+
+
+class SlowLogCloud(FakeCloudRun):
+    """A fake Google Cloud project that takes five seconds for each page of a log."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.clock = VirtualClock()
+
+    def _receive(self, request: Request, url: str) -> Response:
+        if url.endswith("/entries:list"):
+            self.clock.advance(5.0)
+        return super()._receive(request, url)
+
+
+def test_pages_of_a_log_share_the_time_limit(tmp_path: Path) -> None:
+    """Reading a log of many pages ends with its time limit, and the rest follows later."""
+    cloud = SlowLogCloud(tmp_path)
+    platform = cloud.platform(cloud.clock)
+    platform.start(spec("run-1"), 9.0)
+    job, execution = cloud._job("run-1"), cloud._execution("run-1")  # noqa: SLF001 - as Cloud Run would
+    pages = [
+        {
+            "entries": [{"timestamp": f"t{number}", "insertId": "a", "textPayload": str(number)}],
+            "nextPageToken": f"p{number}",
+        }
+        for number in range(4)
+    ]
+    cloud.queued = [
+        json_response(job),
+        json_response({**execution, "conditions": []}),
+        *map(json_response, pages),
+    ]
+
+    chunk = platform.logs("run-1", "stdout", "", 9.0)
+
+    assert (b"0\n1\n", "t1#a", False) == (chunk.data, chunk.position, chunk.is_last)
+    assert 2 == len(cloud.queued)
 
 
 def test_failures_are_typed(cloud: FakeCloudRun, tmp_path: Path) -> None:

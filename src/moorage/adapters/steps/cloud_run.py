@@ -53,6 +53,7 @@ _TOKEN: Final = "run"  # noqa: S105 - the end of the name of an execution
 _CONFLICT: Final = frozenset({409})
 _MISSING: Final = frozenset({404})
 _PAGE: Final = 1000
+_SECOND: Final = 10**9
 _MAX_SECONDS: Final = 7 * 86_400
 _LOG_DELAY: Final = 5.0
 """Seconds in which Cloud Logging may still store an entry of an earlier time."""
@@ -207,7 +208,10 @@ class _CloudRun:
             self.api.ask("POST", self._settings.endpoint, path, timeout, body={})
 
     def log(self, run: CloudRun, stream: LogStream, position: str, timeout: float, /) -> LogChunk:
-        """Return a part of the log; `position` is the time and id of its last entry."""
+        """Return a part of the log; `position` is the time and id of its last entry.
+
+        All pages share the time limit; what does not fit follows with the next part.
+        """
         is_settled = has_settled(run, _LOG_SETTLE_SECONDS)
         if not run.place:
             return LogChunk(b"", position, is_settled)
@@ -224,11 +228,15 @@ class _CloudRun:
             "orderBy": "timestamp asc",
             "pageSize": _PAGE,
         }
-        entries: list[Any] = []
+        clock = self.api.clock
+        end_time = clock.nanoseconds() + int(timeout * _SECOND)
         page = self._page(body, timeout)
-        entries += page["entries"]
+        entries: list[Any] = [*page["entries"]]
         while page["next"] and len(entries) <= _PAGE:
-            page = self._page({**body, "pageToken": page["next"]}, timeout)
+            seconds_left = (end_time - clock.nanoseconds()) / _SECOND
+            if seconds_left <= 0:
+                break
+            page = self._page({**body, "pageToken": page["next"]}, seconds_left)
             entries += page["entries"]
         is_last = is_settled and not page["next"]
         return self.api.read(log_chunk, entries, position, is_last=is_last)
