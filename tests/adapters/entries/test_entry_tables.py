@@ -160,3 +160,38 @@ def test_urls_without_entries(open_it: Callable[[str], Any]) -> None:
     with pytest.raises(ConfigurationError, match="The scheme 'redis' cannot be used for an"):
         open_it("redis://host/0")
     assert open_it("memory:").reach == "process"
+
+
+def test_replaced_file_gets_the_next_entry(tmp_path: Path) -> None:
+    """After a copy of the file is restored, the next entry is in the file that others see."""
+    path, copy = tmp_path / "shop.db", tmp_path / "copy.db"
+    with closing(sqlite3.connect(path)) as host:
+        host.execute("PRAGMA journal_mode = WAL")
+    store = SqliteOutbox(path, create=True)
+    store.add(entry("1"))
+    with closing(sqlite3.connect(path)) as host:
+        host.execute("VACUUM INTO ?", (str(copy),))
+    for name in ("shop.db-wal", "shop.db-shm"):
+        (tmp_path / name).unlink()
+    copy.replace(path)
+
+    store.add(entry("2"))
+
+    assert 2 == len(SqliteOutbox(path).find(EntryQuery()).items)
+
+
+def test_deleted_file_takes_no_entry(tmp_path: Path) -> None:
+    """After the file is deleted, the store raises an error, or creates the file again."""
+    path = tmp_path / "shop.db"
+    with closing(sqlite3.connect(path)) as host:
+        host.execute("PRAGMA journal_mode = WAL")
+    store, creating = SqliteOutbox(path), SqliteOutbox(path, create=True)
+    store.migrate()
+    creating.add(entry("1"))
+    for file in tmp_path.iterdir():
+        file.unlink()
+
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        store.add(entry("2"))
+    creating.add(entry("3"))
+    assert ["3"] == [item.id for item in SqliteOutbox(path).find(EntryQuery()).items]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -31,10 +32,15 @@ _BUSY_CODES: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 class Link:
-    """A SQLite connection, used by one caller at a time."""
+    """A SQLite connection, used by one caller at a time.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    Attributes:
+        identity: identifies the file, which may be replaced by another one.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, identity: object) -> None:
         self.connection = connection
+        self.identity = identity
         self.stale = False
         self.open = True
 
@@ -162,9 +168,8 @@ class SqliteTables(ContextClosable):
     def _transact_once(
         self, work: Callable[[Execute], Coroutine[Any, Any, A]], timeout: float, *, creates: bool
     ) -> A:
-        try:
-            link: Any = self._pool.idle.pop()
-        except IndexError:
+        link: Any = self._idle_link()
+        if link is None:
             link = self._pool.open(partial(self._connect, creates=creates))
         try:
             link.connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
@@ -175,7 +180,31 @@ class SqliteTables(ContextClosable):
         finally:
             self._pool.give(link)
 
+    def _idle_link(self) -> Any:
+        """Return an unused connection to the file that has the path now; None if there is none.
+
+        If the file was deleted or replaced, a connection to the earlier file would still accept
+        rows, and nobody would ever see these rows.
+        """
+        with suppress(IndexError):
+            link: Any = self._pool.idle.pop()
+            identity = self._identity()
+            while link.identity != identity:
+                link.close()
+                link = self._pool.idle.pop()
+            return link
+        return None
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Return the identity of the file; None if it cannot be read."""
+        try:
+            status = os.stat(self._path)  # noqa: PTH116 - in every transaction
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
     def _connect(self, *, creates: bool) -> Any:
+        identity = self._identity()
         connection = sqlite3.connect(
             f"{Path(self._path).as_uri()}?mode={'rwc' if creates else 'rw'}",
             timeout=self._timeout,
@@ -184,7 +213,7 @@ class SqliteTables(ContextClosable):
             factory=OwnedConnection,
             uri=True,
         )
-        return Link(connection)
+        return Link(connection, identity)
 
 
 def _error_of(error: sqlite3.Error, path: str, table: str) -> ConnectorError:
