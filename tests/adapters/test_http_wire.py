@@ -178,8 +178,11 @@ async def test_unknown_certificates_are_refused_by_default(make: Make) -> None:
     """By default, only certificates of the system's authorities are trusted."""
     async with lab(make, tls=tls_pair()[0]) as (vendor, client):
         for _ in range(2):
-            with pytest.raises(ConnectionFailed, match="could not be reached: self-signed"):
+            with pytest.raises(
+                ConnectionFailed, match="could not be reached: self-signed"
+            ) as caught:
                 await client.send(GET, vendor.url, LONG)
+            assert "authorities=" in caught.value.remedy
 
 
 @with_both_clients

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 Address: TypeAlias = "tuple[int, int, int, str, Any]"  # as `socket.getaddrinfo` returns them
 
 _READ_SIZE: Final = 65_536
+_CERTIFICATE_REMEDY: Final = (
+    "Check the host in the URL, the dates of its certificate, and the clock of this machine. If the"
+    " certificate comes from an authority of your own, trust it with `Tls(authorities=…)`."
+)
 
 
 class DeadlinePassed(Exception):
@@ -59,7 +63,9 @@ def connection_failed(peer: str, error: Exception) -> ConnectionFailed:
     if is_exhaustion(error):
         return resource_error(peer, reason_of(error))
     return ConnectionFailed(
-        f"{peer} could not be reached: {reason_of(error)}.", may_have_been_processed=False
+        f"{peer} could not be reached: {reason_of(error)}.",
+        may_have_been_processed=False,
+        remedy=_CERTIFICATE_REMEDY if hasattr(error, "verify_message") else None,
     )
 
 
