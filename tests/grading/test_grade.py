@@ -215,6 +215,59 @@ def test_planted_violation_is_caught(name: str, good: Evidence) -> None:
     assert name in failed_rules(PLANTS[name](good))
 
 
+@pytest.mark.parametrize(
+    "rule, text",
+    [
+        ("purity", "datetime.now(UTC)\n"),
+        ("purity", "when = datetime.date.today()\n"),
+        ("purity", "from uuid import uuid4\nid = uuid4()\n"),
+        ("purity", "open('a').read()\n"),
+        ("purity", "from pathlib import Path\n"),
+        ("purity", "from urllib.request import urlopen\n"),
+        ("unknown words", "STATES.get(word) or MoveState.SUCCEEDED\n"),
+        ("unknown words", "reading.word('state', STATES, otherwise=MoveState.SUCCEEDED)\n"),
+    ],
+)
+def test_planted_source_is_caught(rule: str, text: str, good: Evidence) -> None:
+    """A rule about source code sees each way to break it."""
+    assert rule in failed_rules(source(text)(good))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "wire.now()\n",
+        "from pathlib import PurePath\n",
+        "from urllib.parse import quote\n",
+        "from uuid import uuid5\nuuid5(space, name)\n",
+        "STATES.get(word) or MoveState.UNKNOWN\n",
+    ],
+)
+def test_pure_source_is_not_accused(text: str, good: Evidence) -> None:
+    """Pure functions of the same modules are allowed."""
+    assert not failed_rules(source(text)(good)) & {"purity", "unknown words"}
+
+
+@pytest.mark.parametrize("name", ["access_token", "signing_key", "passphrase"])
+def test_secret_of_another_name_is_caught(name: str, good: Evidence) -> None:
+    """A token, a signing key or a passphrase must have the type Secret."""
+    planted_class: Any = attrs.make_class("Planted", {name: attrs.field(default="x", type=str)})
+    planted = attrs.evolve(good, vendor=planted_class, account=planted_class())
+    [rule] = [rule for rule in RULES if rule.name == "secret options"]
+    assert [f"The option {name} is a string, and is shown."] == [
+        violation.problem for violation in rule.check(planted)
+    ]
+
+
+def test_ignored_fault_of_a_call_with_several_requests_is_caught(good: Evidence) -> None:
+    """A call that usually sends two requests has not repeated the first one if it sends two."""
+    two_requests = attrs.evolve(good, usual_requests=2)
+    ignored = fault("null answer", result=True, requests=2)(two_requests)
+    repeated = fault("null answer", result=True, requests=3)(two_requests)
+    assert "null answer" in failed_rules(ignored)
+    assert "null answer" not in failed_rules(repeated)
+
+
 def test_stated_key_may_be_in_the_query_but_no_other_secret() -> None:
     """A key declared with `query_key` may be in that URL parameter.
 

@@ -54,6 +54,7 @@ class Evidence:
         missing: the outcome of using each capability of its contracts that the vendor does not
             state.
         faults: the outcome of the main operation for each fault of the sandbox.
+        usual_requests: the number of requests that the main operation sends without a fault.
         amounts: the outcome of charging each amount.
         secrets: secrets of the account.
         unsigned_events: the number of events accepted from a webhook without a signature.
@@ -71,6 +72,7 @@ class Evidence:
     capabilities: Mapping[str, Outcome] = attrs.field(factory=dict[str, Any])
     missing: Mapping[str, Outcome] = attrs.field(factory=dict[str, Any])
     faults: Mapping[str, Outcome] = attrs.field(factory=dict[str, Any])
+    usual_requests: int = 1
     amounts: Mapping[str, Outcome] = attrs.field(factory=dict[str, Any])
     secrets: tuple[str, ...] = ()
     unsigned_events: int = 0

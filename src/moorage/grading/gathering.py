@@ -104,6 +104,7 @@ def evidence_of(name: str) -> Evidence:
         capabilities=_capabilities(vendor, name, is_supported=True),
         missing=_capabilities(vendor, name, is_supported=False),
         faults=_faults(vendor, name, evidence.secrets),
+        usual_requests=_main_outcome(vendor, name).requests,
         amounts=_amounts(name) if "payments" in vendor.kinds else {},
     )
 
@@ -176,14 +177,18 @@ def _capabilities(vendor: type[Vendor], name: str, *, is_supported: bool) -> dic
 
 
 def _faults(vendor: type[Vendor], name: str, secrets: tuple[str, ...]) -> dict[str, Outcome]:
-    contract = vendor.kinds[0]
-    scenario = next(iter(BASIC[contract].values()))
     text = json.dumps({"message": " ".join(secrets), "error": {"message": " ".join(secrets)}})
     echo = Response(400, _JSON, text.encode())
     return {
-        fault: outcome_of(name, contract, scenario, answer)
+        fault: _main_outcome(vendor, name, answer)
         for fault, answer in {**FAULTS, ECHO: echo}.items()
     }
+
+
+def _main_outcome(vendor: type[Vendor], name: str, fault: object = None) -> Outcome:
+    """Run the first scenario of a vendor's first contract at a new sandbox."""
+    contract = vendor.kinds[0]
+    return outcome_of(name, contract, next(iter(BASIC[contract].values())), fault)
 
 
 def _amounts(name: str) -> dict[str, Outcome]:

@@ -99,7 +99,7 @@ def _fault(name: str, *kinds: type[ConnectorError]) -> Callable[[Evidence], Iter
 
     def check_evidence(evidence: Evidence) -> Iterator[Violation]:
         outcome = evidence.faults.get(name)
-        if outcome is None or _is_made_good(outcome):
+        if outcome is None or _is_made_good(outcome, evidence.usual_requests):
             return
         if outcome.error is None:
             yield Violation("The call succeeds in spite of this answer.")
@@ -109,8 +109,9 @@ def _fault(name: str, *kinds: type[ConnectorError]) -> Callable[[Evidence], Iter
     return check_evidence
 
 
-def _is_made_good(outcome: Outcome) -> bool:
-    return outcome.error is None and outcome.requests > 1
+def _is_made_good(outcome: Outcome, usual_requests: int) -> bool:
+    """Return whether a call succeeded with more requests than usual, so that one was repeated."""
+    return outcome.error is None and outcome.requests > usual_requests
 
 
 def _single_effect(evidence: Evidence) -> Iterator[Violation]:

@@ -27,11 +27,23 @@ _LONGEST_MODULE: Final = 400
 _SHARED: Final = "_common"
 """The module that the vendors of one contract share."""
 _SHORTEST_MEMORY: Final = 60.0
-_SECRET_NAMES: Final = re.compile(r"(?:.*_)?(?:credentials|password|secret|private_key)")
+_SECRET_NAMES: Final = re.compile(
+    r"(?:.*_)?(?:credentials|passphrase|password|secret|token"
+    r"|(?:private|secret|signing|transaction)_key)"
+)
 _IMPURE: Final = frozenset(
     {
-        *("asyncio", "concurrent", "http", "httpx", "logging", "multiprocessing", "os", "random"),
-        *("requests", "secrets", "socket", "ssl", "subprocess", "threading", "time"),
+        *("aiohttp", "asyncio", "concurrent", "ftplib", "http", "httpx", "imaplib", "importlib"),
+        *("logging", "multiprocessing", "os", "pathlib", "random", "requests", "sched", "secrets"),
+        *("select", "shutil", "signal", "smtplib", "socket", "ssl", "subprocess", "tempfile"),
+        *("threading", "time", "urllib.request", "urllib3"),
+    }
+)
+_PURE_PARTS: Final = frozenset({"PurePath", "PurePosixPath", "PureWindowsPath"})
+_IMPURE_CALLS: Final = frozenset(
+    {
+        *("__import__", "date.today", "datetime.now", "datetime.today", "datetime.utcnow"),
+        *("eval", "exec", "input", "open", "print", "uuid.uuid1", "uuid.uuid4", "uuid1", "uuid4"),
     }
 )
 _ALLOWED: Final = ("moorage.vendor_sdk", "moorage.contracts", "moorage.vendors")
@@ -204,10 +216,25 @@ def _imports(evidence: Evidence) -> Iterator[Violation]:
 def _purity(evidence: Evidence) -> Iterator[Violation]:
     for module in evidence.modules:
         for node in ast.walk(module.tree):
-            for name in _imported_modules(node):
-                if name.partition(".")[0] in _IMPURE:
-                    line = Line(shown_path(module.path), cast("ast.stmt", node).lineno)
-                    yield Violation(f"A vendor must not use {name}.", line)
+            for name in _impure_names(node):
+                line = Line(shown_path(module.path), cast("ast.stmt | ast.expr", node).lineno)
+                yield Violation(f"A vendor must not use {name}.", line)
+
+
+def _impure_names(node: ast.AST) -> Iterator[str]:
+    """Yield the modules and functions that a node uses, if they are impure."""
+    if isinstance(node, ast.Call):
+        name = ".".join(ast.unparse(node.func).split(".")[-2:])
+        if name in _IMPURE_CALLS:
+            yield f"{name}()"
+    elif not (isinstance(node, ast.ImportFrom) and _imports_only_pure_parts(node)):
+        for name in _imported_modules(node):
+            if name.partition(".")[0] in _IMPURE or name in _IMPURE:
+                yield name
+
+
+def _imports_only_pure_parts(node: ast.ImportFrom) -> bool:
+    return all(part.name in _PURE_PARTS for part in node.names)
 
 
 def _imported_modules(node: ast.AST) -> Iterator[str]:
@@ -223,23 +250,28 @@ def _imported_modules(node: ast.AST) -> Iterator[str]:
 def _unknown_words(evidence: Evidence) -> Iterator[Violation]:
     for module in evidence.modules:
         for node in ast.walk(module.tree):
-            if isinstance(node, ast.Call):
-                for value in _defaults(node):
-                    if isinstance(value, ast.Attribute) and value.attr in _SUCCESSES:
-                        line = Line(shown_path(module.path), value.lineno)
-                        yield Violation(
-                            f"A word that the table lacks is read as {value.attr}.", line
-                        )
+            for value in _defaults(node):
+                if isinstance(value, ast.Attribute) and value.attr in _SUCCESSES:
+                    line = Line(shown_path(module.path), value.lineno)
+                    yield Violation(f"A word that the table lacks is read as {value.attr}.", line)
 
 
-def _defaults(call: ast.Call) -> Iterator[ast.expr]:
+def _defaults(node: ast.AST) -> Iterator[ast.expr]:
     """Yield the default value in a look-up of a vendor's words in a table."""
-    if not isinstance(call.func, ast.Attribute):
-        return
-    if call.func.attr == "get" and len(call.args) == 2:
-        yield call.args[1]
-    elif call.func.attr == "word":
-        yield from (keyword.value for keyword in call.keywords if keyword.arg == "otherwise")
+    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+        if any(_method_of(value) == "get" for value in node.values[:-1]):
+            yield node.values[-1]
+    elif isinstance(node, ast.Call) and _method_of(node) == "get" and len(node.args) == 2:
+        yield node.args[1]
+    elif isinstance(node, ast.Call) and _method_of(node) == "word":
+        yield from (keyword.value for keyword in node.keywords if keyword.arg == "otherwise")
+
+
+def _method_of(node: ast.expr) -> str | None:
+    """Return the name of the method that an expression calls, if it calls one."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return node.func.attr
+    return None
 
 
 def _sizes(evidence: Evidence) -> Iterator[Violation]:
