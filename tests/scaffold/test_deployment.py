@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from moorage.cli.exit_codes import CUT_OFF, INVALID_USE
+from moorage.scaffold.deployment import kubernetes_manifest, worker_deployment
 from tests.support.command import command
 from tests.support.schema import fits
 
@@ -328,3 +329,29 @@ def test_units_may_keep_their_state_in_a_file(drain: str) -> None:
 
     assert 0 == command("scaffold", "systemd", "shop").code
     assert "30" == unit("shop/shop.service")["Service"]["TimeoutStopSec"]
+
+
+@pytest.mark.parametrize("name", ["no", "on", "yes", "true", "null", "y", "shop"])
+def test_names_are_strings_in_yaml(name: str) -> None:
+    """A name or variable that YAML would read as a bool or null stays a string."""
+    tree = {"pipelines": {"a": {}}, "url": f"${{{name.upper()}}} secret://env/A,b:#"}
+    deployment = worker_deployment(name, tree, "x = 1", file="moorage.toml")
+    _, workers = yaml.safe_load_all(kubernetes_manifest(deployment, "erp:1"))
+    assert name == workers["metadata"]["name"]
+    [container] = workers["spec"]["template"]["spec"]["containers"]
+    variables = {entry["name"]: entry.get("valueFrom") for entry in container["env"]}
+    for variable in (name.upper(), "A,b:#"):
+        reference = {"name": f"{name}-secrets", "key": variable}
+        assert reference == {
+            part: value
+            for part, value in variables[variable]["secretKeyRef"].items()
+            if part != "optional"
+        }
+
+
+@pytest.mark.parametrize("text", ["# a\x85b\n", "# a\u2028b\n", "# a\x7fb\n", "# \ufeffä€😀\x85\n"])
+def test_odd_characters_of_a_configuration_are_kept(text: str) -> None:
+    """A character that YAML refuses or takes for a line's end reaches the file unchanged."""
+    deployment = worker_deployment("shop", {"pipelines": {"a": {}}}, text, file="moorage.toml")
+    configuration, _ = yaml.safe_load_all(kubernetes_manifest(deployment, "erp:1"))
+    assert {"moorage.toml": text} == configuration["data"]

@@ -25,6 +25,13 @@ _NAME: Final = re.compile(r"[a-z](?:[a-z0-9-]{0,48}[a-z0-9])?")
 _IMAGE: Final = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,254}")
 _VARIABLE: Final = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}")
 _SECRET: Final = re.compile(r"secret://([A-Za-z0-9_-]+)/([^\s}]+)")
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_NOT_PLAIN: Final = frozenset({"false", "n", "no", "null", "off", "on", "true", "y", "yes"})
+"""Words that YAML does not read as strings."""
+_NOT_IN_BLOCKS: Final = re.compile(
+    "[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+"""Characters that a YAML block cannot contain, or that end its lines."""
 _DEFAULT_DRAIN: Final = PipelineConfig().drain
 _MARGIN: Final = 5
 """Seconds between the end of a worker's drain and the kill."""
@@ -152,6 +159,7 @@ def kubernetes_manifest(deployment: WorkerDeployment, image: str) -> str:
             remedy="Pass a name such as registry.example/erp@sha256:… or registry.example/erp:1.4.",
         )
     name, secret = deployment.name, f"{deployment.name}-secrets"
+    plain_name = _scalar(name)
     keys = [
         *((variable, "") for variable in deployment.variables),
         *((variable, ", optional: true") for variable in deployment.optional_variables),
@@ -164,12 +172,10 @@ def kubernetes_manifest(deployment: WorkerDeployment, image: str) -> str:
             remedy=f"Set {deployment.file_store} to a store in Redis, PostgreSQL, MariaDB or"
             " MySQL.",
         )
-    lines = deployment.text.removesuffix("\n").split("\n")
-    config = "\n".join(f"    {line}" if line else "" for line in lines)
     variables = "".join(
-        f"            - name: {variable}\n"
+        f"            - name: {_scalar(variable)}\n"
         "              valueFrom:"
-        f" {{secretKeyRef: {{name: {secret}, key: {variable}{optional}}}}}\n"
+        f" {{secretKeyRef: {{name: {secret}, key: {_scalar(variable)}{optional}}}}}\n"
         for variable, optional in keys
     )
     if deployment.environment is not None:
@@ -185,13 +191,12 @@ metadata:
   name: {name}-config
   labels: {labels}
 data:
-  {json.dumps(deployment.file)}: |2
-{config}
+  {json.dumps(deployment.file)}: {_file_content(deployment.text)}
 ---
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: {name}
+  name: {plain_name}
   labels: {labels}
 spec:
   # Workers share the partitions of a broker; more workers than partitions wait.
@@ -250,6 +255,26 @@ spec:
         - name: tmp
           emptyDir: {{sizeLimit: 64Mi}}
 """
+
+
+def _scalar(text: str) -> str:
+    """Return a string as YAML, in quotes only if they are needed."""
+    is_plain = _PLAIN.fullmatch(text) is not None and text.lower() not in _NOT_PLAIN
+    return text if is_plain else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return _NOT_IN_BLOCKS.sub(
+        lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False)
+    )
+
+
+def _file_content(text: str) -> str:
+    """Return a file's text as a YAML block, or in quotes if a block cannot contain it."""
+    if _NOT_IN_BLOCKS.search(text.replace("\r\n", "\n")) is not None:
+        return _quoted(text)
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    return "\n".join(["|2", *(f"    {line}" if line else "" for line in lines)])
 
 
 def systemd_unit(deployment: WorkerDeployment) -> str:
