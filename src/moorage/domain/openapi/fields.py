@@ -366,7 +366,7 @@ def _is_nullable(node: Node) -> bool:
 def _implied_types(node: Node, words: Any) -> frozenset[str]:
     """Return the types of a schema that names none; empty if any type is allowed."""
     if is_list(words):
-        return frozenset(_TYPES.get(type(word), "object") for word in words)
+        return frozenset(_TYPES.get(word.__class__, "object") for word in words)
     if node.child("properties").value is not None:
         return frozenset({"object"})
     return frozenset() if node.child("items").value is None else frozenset({"array"})
