@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     Generate = Callable[..., Any]
 
 TEXT = {"type": "string"}
+NUMBERS = count(1)
+"""The numbers of generated packages, whose names must differ in one process."""
+
 SHARED = {
     "Status": {"enum": ["open", "done", None]},
     "Amount": {
@@ -72,7 +76,7 @@ PAIR = {"type": "object", "properties": {"a": {"type": "integer"}, "b": TEXT}}
 
 
 @pytest.fixture
-def generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> Generate:
+def generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generate:
     """A function that generates a client with one operation per item, and imports its package."""
 
     def generate(*items: dict[str, Any], paths: Any = None) -> Any:
@@ -80,7 +84,7 @@ def generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any) -> G
             paths or {f"/p{number}": {"post": item} for number, item in enumerate(items)},
             components={"schemas": SHARED},
         )
-        name = f"{request.node.originalname[-30:].strip('_')}"
+        name = f"shop{next(NUMBERS)}"
         write(client_files(OpenApi(tree), name, ClientOptions()), tmp_path)
         monkeypatch.syspath_prepend(tmp_path / "src")
         return import_module(f"{name}_client")
@@ -327,3 +331,29 @@ def test_skipped_operation_with_an_unprintable_path_is_listed(tmp_path: Path) ->
     write(files, tmp_path)
     listed = [line for line in files["README.md"].splitlines() if line.startswith("- `#/paths")]
     assert 1 == len(listed)
+
+
+@pytest.mark.parametrize(
+    "schema, value, expected",
+    [
+        ({"type": "integer", "enum": ["1", "2"]}, 1, 1),
+        ({"type": "array", "items": TEXT, "enum": ["a"]}, ["a"], ("a",)),
+        ({"type": ["integer", "null"], "enum": ["1"]}, None, None),
+    ],
+)
+def test_choices_of_another_type_are_ignored(
+    schema: Any, value: Any, expected: Any, generate: Generate
+) -> None:
+    """An `enum` whose values cannot have the type of the schema does not change the type."""
+    member = {"type": "object", "required": ["a"], "properties": {"a": schema}}
+    client = generate(answering(member))
+    assert expected == result(client.operations.ask(), {"a": value}).a
+
+
+def test_requirement_beside_a_reference_is_kept(generate: Generate) -> None:
+    """A schema that only adds required members to another one has a class of its own."""
+    strict = {"allOf": [named("Node")], "required": ["name"]}
+    client = generate(taking({"application/json": {"schema": strict}}))
+    with pytest.raises(TypeError, match="'name'"):
+        client.models.GiveBody()
+    assert b'{"name":"a"}' == client.operations.give(client.models.GiveBody(name="a")).request.body

@@ -37,6 +37,13 @@ _FORMATS: Final = {
     "decimal": "Decimal",
 }
 _TYPES: Final = {"string": "str", "integer": "int", "number": "Decimal", "boolean": "bool"}
+_TYPES_OF_VALUES: Final = {
+    str: ("string",),
+    bool: ("boolean",),
+    int: ("integer", "number"),
+    float: ("integer", "number"),
+    None.__class__: ("null",),
+}
 _NOT_MAPPED: Final = ("$dynamicRef", "$recursiveRef")
 _SHAPING: Final = frozenset({"$ref", "allOf", "anyOf", "items", "oneOf", "properties", "type"})
 _ANY: Final = "Any"
@@ -226,7 +233,7 @@ class Schemas:
         for name in ("oneOf", "anyOf"):
             if name in schema and not _only_requires(node.child(name)):
                 return self._union_kind(node, node.child(name), hint)
-        if "const" in schema or "enum" in schema:
+        if ("const" in schema or "enum" in schema) and _choices_have_type(node):
             return self._choice_kind(node, hint)
         types = _types_of(node)
         if len(types) > 1:
@@ -315,7 +322,11 @@ class Schemas:
         shaping_names = direct_shaping & node.value.keys()
         references = [item for item in node.child("allOf").items() if is_object(item.value)]
         shaping = [item for item in references if _SHAPING & item.value.keys()]
-        if len(shaping) == 1 and shaping_names <= {"type"}:
+        if (
+            len(shaping) == 1
+            and shaping_names <= {"type"}
+            and not self._requires_more(node, shaping[0])
+        ):
             self._wrapped[node.pointer] = shaping[0], _is_nullable(node)
             return self.kind(shaping[0], hint)
         members: dict[str, Node] = {}
@@ -341,6 +352,15 @@ class Schemas:
         if additional.value is False:
             additional = Node(None, additional.pointer)
         return self._declared_object(node, hint, members, required, additional)
+
+    def _requires_more(self, node: Node, part: Node) -> bool:
+        """Return whether a schema requires members that a part of its `allOf` leaves optional."""
+        inner_parts = self._all_parts(part)
+        inner_names = {name for item in inner_parts for name in self._members(item)}
+        inner_required = {name for item in inner_parts for name in _required_of(item)}
+        required = {name for item in self._all_parts(node) for name in _required_of(item)}
+        has_choices = any({"oneOf", "anyOf"} & item.value.keys() for item in inner_parts)
+        return not has_choices and bool((required - inner_required) & inner_names)
 
     def _all_parts(self, node: Node) -> list[Node]:
         """Return the schemas that `allOf` merges, each once, and each after those inside it."""
@@ -495,6 +515,15 @@ def in_directions(
         for field in declaration.fields
     ]
     return attrs.evolve(declaration, fields=tuple(fields))
+
+
+def _choices_have_type(node: Node) -> bool:
+    """Return whether a choice has a type that the schema allows; `enum` may be in a wrong place."""
+    types, choices = _types_of(node), node.child("enum").value
+    if not types or not is_list(choices) or "const" in node.value:
+        return True
+    names = {name for item in choices for name in _TYPES_OF_VALUES.get(item.__class__, ())}
+    return not names.isdisjoint(types)
 
 
 def _other_choices(node: Node, values: list[Any], *, nullable: bool) -> Kind:
