@@ -115,6 +115,22 @@ async def test_watch_follows_the_hub_to_another_file(tmp_path: Path, is_async: b
 
 
 @EITHER
+async def test_file_stays_the_same_in_another_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_async: bool
+) -> None:
+    """A process that changes its working directory goes on reading the file that it opened."""
+    path = services(tmp_path / "moorage.toml", vat="https://one.example")
+    monkeypatch.chdir(tmp_path)
+    hub = ReloadWorld().open("moorage.toml", is_async=is_async)
+    watch = hub.watch()
+    monkeypatch.chdir("/")
+
+    services(path, vat="https://two.example")
+    assert ("services.vat",) == (await result_of(watch.check())).changed
+    assert () == (await result_of(hub.reload())).changed
+
+
+@EITHER
 async def test_reload_is_tried_again_after_an_outage(tmp_path: Path, is_async: bool) -> None:
     """A change that the audit trail could not record is applied once the trail is back."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")

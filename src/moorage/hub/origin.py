@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping
 
     from moorage.contracts.hub_configuration import HubConfiguration
@@ -17,14 +18,17 @@ Source: TypeAlias = "Mapping[str, Any] | str | os.PathLike[str]"
 class Origin:
     """The source of a hub's configuration, and the function that reads it.
 
-    Its attributes do not show the mapping when printed, because it may contain secrets.
+    Its attributes do not show the mapping when printed, because it may contain secrets. The path of
+    a file is absolute, so that a process that changes its working directory reads the same file.
     """
 
     __slots__ = ("_source", "read")
 
     def __init__(self, source: Source, read: Callable[[Source], HubConfiguration]) -> None:
+        held_value = _with_absolute_path(source)
+
         def held_source() -> Source:
-            return source
+            return held_value
 
         self._source = held_source
         self.read = read
@@ -33,3 +37,8 @@ class Origin:
     def source(self) -> Source:
         """Return the configuration's file or mapping."""
         return self._source()
+
+
+def _with_absolute_path(source: Source) -> Source:
+    path = os.fspath(source) if isinstance(source, os.PathLike) else source
+    return Path(path).absolute() if isinstance(path, str) and path else source
