@@ -306,6 +306,36 @@ def test_watching_needs_a_file() -> None:
         refused_watch()
 
 
+async def test_cancelled_reload_is_reported(tmp_path: Path) -> None:
+    """If a reload is cancelled after it began, observers learn of the changes that it makes."""
+    recorder, path = EventRecorder(), services(tmp_path / "a.toml", vat="https://one.example")
+    began, goes_on = threading.Event(), threading.Event()
+    hub = moorage.aopen(path, observers=[recorder], audit=_SlowTrail(began, goes_on))
+    services(path, vat="https://two.example")
+
+    reload_task = asyncio.create_task(hub.reload())
+    assert await asyncio.to_thread(began.wait, 30)
+    reload_task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reload_task
+    goes_on.set()
+
+    assert ("services.vat",) == (await recorder.later(Reloaded)).changed
+    await hub.close()
+
+
+class _SlowTrail:
+    """An audit trail that records an act once the test lets it go on."""
+
+    def __init__(self, began: threading.Event, goes_on: threading.Event) -> None:
+        self._began, self._goes_on = began, goes_on
+
+    def record(self, *_: object, **__: object) -> None:
+        """Wait for the test."""
+        self._began.set()
+        assert self._goes_on.wait(30)
+
+
 async def test_reload_without_asyncio(tmp_path: Path) -> None:
     """Under an event loop other than asyncio, a reload reads the file synchronously."""
     path = services(tmp_path / "moorage.toml", vat="https://one.example")

@@ -412,13 +412,10 @@ class AsyncHub(AsyncContractMethods, HubBase):
         actor: str | None = None,
         reason: str = "",
     ) -> Reloaded:
-        from moorage.hub.reloading import run_in_thread_if_needed  # noqa: PLC0415 - loads asyncio
+        from moorage.hub.reloading import run_to_end  # noqa: PLC0415 - loads asyncio
 
-        reload_event = await run_in_thread_if_needed(
-            partial(self._read_anew, source, actor, reason)
-        )
-        self._core.notify(reload_event)
-        return reload_event
+        read_anew = partial(self._read_anew, source, actor, reason)
+        return await run_to_end(read_anew, self._core.notify)
 
     @documented_by(Hub.find_account)
     async def find_account(self, name: str) -> Account | None:  # noqa: D102 - documented by its twin

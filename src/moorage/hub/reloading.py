@@ -40,6 +40,31 @@ async def run_in_thread_if_needed(work: Callable[[], R]) -> R:
     return await asyncio.to_thread(work)
 
 
+async def run_to_end(work: Callable[[], R], report: Callable[[R], object]) -> R:
+    """Run a synchronous function in a thread, and report its result even to a cancelled caller.
+
+    Without a running asyncio event loop, the function runs in this thread.
+
+    Args:
+        work: the function, which a cancellation cannot stop.
+        report: receives the result before the caller does.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # the event loop of another library
+        result = work()
+        report(result)
+        return result
+
+    def report_result(ended_task: asyncio.Task[R]) -> None:
+        if not ended_task.cancelled() and ended_task.exception() is None:
+            report(ended_task.result())
+
+    task = asyncio.create_task(asyncio.to_thread(work))
+    task.add_done_callback(report_result)
+    return await asyncio.shield(task)
+
+
 def _signals_need_main_thread() -> ConfigurationError:
     return ConfigurationError(
         "This thread cannot handle one of these signals.",
