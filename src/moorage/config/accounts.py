@@ -11,7 +11,7 @@ from moorage.config.problems import (
     ReportedProblem,
     key,
     path_below,
-    quote_word,
+    quote_value,
     similar_word,
 )
 from moorage.config.stand_ins import report_common_problems
@@ -255,7 +255,7 @@ class Accounts:
             remedy = f"Configure an account first, in the table `{table}`."
         self._report.add(
             path,
-            f"The value {quote_word(name)} is not an account for {kind}.",
+            f"{quote_value(name)} is not an account for {kind}.",
             remedy,
             nearest=similar_word(name, candidates),
         )

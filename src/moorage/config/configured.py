@@ -66,6 +66,21 @@ def _interval_seconds(value: float) -> float:
     return seconds(value, "every")
 
 
+def _check_days(days: float) -> None:
+    """Refuse days that are no duration; the error names the days, not their seconds."""
+    try:
+        seconds(days * 86_400.0, "keep_days")
+    except ConfigurationError:
+        pass
+    else:
+        return
+    raise ConfigurationError(
+        f"{days:g} is out of range for a number of days.",
+        path="keep_days",
+        remedy="Set more than zero days, and at most a hundred years.",
+    )
+
+
 def _valid_keys(_: object, __: object, keys: Secret) -> None:
     KeyRing.parse(keys)
 
@@ -414,8 +429,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     metrics: Secret | None = values.get("metrics", {}).get("url")
     log_days: float | None = values.get("log", {}).get("keep_days")
     if log_days is not None:
-        period = partial(seconds, log_days * 86_400.0, "keep_days")
-        report.make_or_report(period, "log.keep_days", exact=True)
+        report.make_or_report(partial(_check_days, log_days), "log.keep_days", exact=True)
     environment_id = state.get("environment_id") or environment
     if environment_id is not None:
         # The first call checks that the store belongs to the environment with this name.

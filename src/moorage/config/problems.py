@@ -260,6 +260,11 @@ def quote_word(text: str) -> str:
     return repr(str(text)) if _WORD.fullmatch(text) else "this text"
 
 
+def quote_value(text: str) -> str:
+    """Return the beginning of a sentence about a value; only a word is quoted in it."""
+    return f"The value {str(text)!r}" if _WORD.fullmatch(text) else "The value"
+
+
 def origin_of(path: str, origins: Mapping[str, str]) -> str | None:
     """Return the origin of the value at a path; None if it comes from the configuration itself."""
     return next((origins[outer] for outer in paths_around(path) if outer in origins), None)

@@ -16,6 +16,7 @@ from moorage.config.problems import (
     ReportedProblem,
     key,
     path_below,
+    quote_value,
     quote_word,
 )
 from moorage.config.shapes import (
@@ -276,7 +277,7 @@ def _read_choice(shape: OneOf, value: Any, path: str, report: Report) -> Any:
     choices = [str(choice) for choice in shape.choices]
     nearest = report.similar_word(value, choices) if isinstance(value, str) else None
     message = (
-        f"The value {quote_word(value)} is not an allowed value."
+        f"{quote_value(value)} is not an allowed value."
         if isinstance(value, str)
         else f"The value is {_type_in_words(value)}, not an allowed value."
     )
