@@ -70,6 +70,13 @@ QUIRKS: Final[Mapping[str, frozenset[str]]] = {
             "body.subaccount is not known.",
         }
     ),
+    # The library takes other headers in a field of its own.
+    "unisender_go": frozenset(
+        {
+            "body.message.headers.X-Invoice is not known.",
+            "body.message.headers.to is not known.",
+        }
+    ),
     # Microsoft documents the query of a calendar view, which its metadata lack, and the names of
     # this action's parameters with small initials.
     "microsoft_calendar": frozenset(

@@ -29,6 +29,7 @@ from tests.vendors.subjects.postmark import postmark_labs
 from tests.vendors.subjects.resend import resend_labs
 from tests.vendors.subjects.scaleway import scaleway_labs
 from tests.vendors.subjects.sparkpost import sparkpost_labs
+from tests.vendors.subjects.unisender_go import unisender_go_labs
 
 Make = Callable[[], EmailLab]
 
@@ -159,4 +160,5 @@ LABS = {
     "mandrill": mandrill_labs,
     "scaleway": scaleway_labs,
     "postal": postal_labs,
+    "unisender_go": unisender_go_labs,
 }

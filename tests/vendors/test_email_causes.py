@@ -21,6 +21,7 @@ from moorage.vendors.email.postmark import Postmark
 from moorage.vendors.email.resend import Resend
 from moorage.vendors.email.sendgrid import SendGrid
 from moorage.vendors.email.sparkpost import SparkPost
+from moorage.vendors.email.unisender_go import UnisenderGo
 from tests.vendors.email_hubs import hub
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ def _postal(fields: Payload) -> tuple[Any, Any]:
     return {"event": payload.pop("event"), "payload": payload}, None
 
 
+def _unisender_go(fields: Payload) -> tuple[Any, Any]:
+    data = {"job_id": "1", **fields}
+    return {"event_name": "transactional_email_status", "event_data": data}, None
+
+
 VENDORS: dict[str, tuple[Vendor, Callable[[Payload], tuple[Any, Any]]]] = {
     "amazon_ses": (AmazonSes(region="eu-central-1"), _ses),
     "brevo": (Brevo(), lambda fields: ({"message-id": "<1@a>", **fields}, None)),
@@ -67,6 +73,7 @@ VENDORS: dict[str, tuple[Vendor, Callable[[Payload], tuple[Any, Any]]]] = {
         SparkPost(),
         lambda fields: ({"msys": {"message_event": {"transmission_id": "1", **fields}}}, None),
     ),
+    "unisender_go": (UnisenderGo(), _unisender_go),
 }
 
 
@@ -142,6 +149,15 @@ CAUSES: list[tuple[str, Payload, RejectReason | None]] = [
     ("sparkpost", {"type": "bounce", "bounce_class": "60"}, None),
     ("sparkpost", {"type": "link_unsubscribe"}, RejectReason.UNSUBSCRIBED),
     ("sparkpost", {"type": "delivery"}, None),
+    ("unisender_go", {"status": "hard_bounced"}, RejectReason.BOUNCED),
+    (
+        "unisender_go",
+        {"status": "hard_bounced", "delivery_info": {"delivery_status": "err_spam_rejected"}},
+        RejectReason.SPAM,
+    ),
+    ("unisender_go", {"status": "spam"}, RejectReason.SPAM),
+    ("unisender_go", {"status": "unsubscribed"}, RejectReason.UNSUBSCRIBED),
+    ("unisender_go", {"status": "soft_bounced"}, None),
 ]
 
 
@@ -166,6 +182,7 @@ def test_failure_reason_is_same_word_at_every_vendor(
         ("resend", {"type": "email.clicked", "click": {"userAgent": "Mail/1"}}),
         ("sendgrid", {"event": "open", "useragent": "Mail/1"}),
         ("sparkpost", {"type": "open", "user_agent": "Mail/1"}),
+        ("unisender_go", {"status": "opened", "delivery_info": {"user_agent": "Mail/1"}}),
     ],
 )
 def test_event_of_open_or_click_has_mail_program(vendor: str, fields: Payload) -> None:

@@ -118,6 +118,13 @@ def _postal(request: SandboxRequest) -> WebhookEvent:
     return _webhook_event({"event": "MessageSent", "payload": {"message": message}})
 
 
+def _unisender_go(request: SandboxRequest) -> WebhookEvent:
+    message = request.json()["message"]
+    words = {"tags": message["tags"], "metadata": message["global_metadata"]}
+    data = {"job_id": "1", "status": "sent", "email": WRITTEN, **words}
+    return _webhook_event({"event_name": "transactional_email_status", "event_data": data})
+
+
 def _webhook_event(payload: dict[str, Any], data: Any = None) -> WebhookEvent:
     return WebhookEvent(vendor="x", id="1", type="x", vendor_type="x", payload=payload, data=data)
 
@@ -135,6 +142,7 @@ WEBHOOKS: dict[str, Callable[[SandboxRequest], WebhookEvent]] = {
     "resend": _resend,
     "sendgrid": _sendgrid,
     "sparkpost": _sparkpost,
+    "unisender_go": _unisender_go,
 }
 
 

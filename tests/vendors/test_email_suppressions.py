@@ -26,6 +26,7 @@ PATH = {
     "resend": "/suppressions",
     "scaleway": "/transactional-email/v1alpha1/regions/fr-par/blocklists",
     "sparkpost": "/api/v1/suppression-list",
+    "unisender_go": "/ru/transactional/api/v1/suppression",
 }
 REASONS: dict[str, dict[str, RejectReason]] = {
     "amazon_ses": {"BOUNCE": RejectReason.BOUNCED, "COMPLAINT": RejectReason.SPAM},
@@ -78,6 +79,14 @@ REASONS: dict[str, dict[str, RejectReason]] = {
         "List Unsubscribe": RejectReason.UNSUBSCRIBED,
         "Manually Added": RejectReason.BLOCKED,
     },
+    "unisender_go": {
+        "unsubscribed": RejectReason.UNSUBSCRIBED,
+        "temporary_unavailable": RejectReason.BOUNCED,
+        "permanent_unavailable": RejectReason.BOUNCED,
+        "complained": RejectReason.SPAM,
+        "blocked": RejectReason.BLOCKED,
+        "odd": RejectReason.OTHER,
+    },
 }
 ADDED: dict[str, tuple[str, str, Any]] = {
     "amazon_ses": ("PUT", PATH["amazon_ses"], {"EmailAddress": ADA, "Reason": "COMPLAINT"}),
@@ -109,6 +118,11 @@ ADDED: dict[str, tuple[str, str, Any]] = {
             ]
         },
     ),
+    "unisender_go": (
+        "POST",
+        f"{PATH['unisender_go']}/set.json",
+        {"email": ADA, "cause": "unsubscribed"},
+    ),
 }
 REMOVED: dict[str, list[str]] = {
     "amazon_ses": [f"DELETE {PATH['amazon_ses']}/ada%40example.com"],
@@ -131,6 +145,7 @@ REMOVED: dict[str, list[str]] = {
         "DELETE /v3/asm/suppressions/global/ada%40example.com",
     ],
     "sparkpost": [f"DELETE {PATH['sparkpost']}/ada%40example.com"],
+    "unisender_go": [f"POST {PATH['unisender_go']}/delete.json"],
 }
 LARGEST = {
     "amazon_ses": 1_000,
@@ -140,6 +155,7 @@ LARGEST = {
     "scaleway": 100,
     "sendgrid": 500,
     "sparkpost": 1_000,
+    "unisender_go": 2,
 }
 
 
@@ -242,6 +258,7 @@ def test_postmark_uses_the_stream_of_the_account(tmp_path: Path) -> None:
         ("scaleway", {"blocklists": [{}]}),
         ("sendgrid", [{}]),
         ("sparkpost", {"results": [{}]}),
+        ("unisender_go", {"suppressions": [{}]}),
     ],
 )
 def test_entry_without_an_address_is_malformed(vendor: str, answer: Any, tmp_path: Path) -> None:

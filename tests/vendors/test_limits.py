@@ -105,6 +105,7 @@ CHECKS: dict[str, Callable[[str, int, Mapping[str, int]], None]] = {
         ("sendgrid", "message_bytes", 30 * 1024**2),
         ("smtp", "recipients", 100),
         ("sparkpost", "message_bytes", 20_000_000),
+        ("unisender_go", "message_bytes", 10_000_000),
     ],
 )
 def test_value_of_the_largest_size_is_accepted_and_a_larger_one_is_refused(

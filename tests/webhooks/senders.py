@@ -45,6 +45,7 @@ from tests.webhooks.signing import (
     stamping_sender,
     standard,
     twilio,
+    unisender_go,
     versioned_sender,
     vonage,
     with_token,
@@ -494,6 +495,7 @@ SENDERS = [
         ),
     ),
     Sender(name="mandrill", send=mandrill),
+    Sender(name="unisender-go", send=unisender_go),
     Sender(
         name="postal",
         send=over_body(

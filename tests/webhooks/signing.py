@@ -175,6 +175,17 @@ def mandrill(_: datetime, number: int) -> SentWebhook:
     )
 
 
+def unisender_go(_: datetime, number: int) -> SentWebhook:
+    """Return a webhook of Unisender Go, which signs the body with the key in a field of it."""
+    data = {"job_id": f"j{number}", "status": "sent", "event_time": "2031-05-06 07:08:09"}
+    events = [{"event_name": "transactional_email_status", "event_data": data}]
+    payload = {"auth": SECRET, "events_by_user": [{"user_id": 1, "events": events}]}
+    signature = hashlib.md5(as_json(payload), usedforsecurity=False).hexdigest()
+    return SentWebhook(
+        headers={"Content-Type": "application/json"}, body=as_json(payload | {"auth": signature})
+    )
+
+
 def plivo(version: str) -> Callable[[datetime, int], SentWebhook]:
     """Return a function that makes Plivo webhooks; they sign URL, nonce and, in version 3, form."""
 

@@ -94,6 +94,7 @@ def test_base64_for_urls_has_no_padding(text: str, value: bytes | None) -> None:
 @pytest.mark.parametrize(
     "algorithm, secret",
     [
+        (WebhookAlgorithm.MD5_KEY_IN_BODY_LEGACY, b" key"),
         (WebhookAlgorithm.BASIC, b":user:password"),
         (WebhookAlgorithm.BASIC, b"user:"),
         (WebhookAlgorithm.CLIENT_CERTIFICATE, b"\xff" * 64),

@@ -93,6 +93,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "square": "the access token",
     "stripe": "the secret key, which begins with sk_live_ or sk_test_",
     "twilio": "the auth token, or the secret of the API key",
+    "unisender_go": "the API key of the account or the project",
     "vonage": "the API secret",
 }
 """The API key of a vendor, in words."""

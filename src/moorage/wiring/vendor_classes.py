@@ -87,6 +87,7 @@ VENDOR_CLASSES: Final = {
     "teams": "chat.teams:Teams",
     "telegram": "chat.telegram:Telegram",
     "twilio": "sms.twilio:Twilio",
+    "unisender_go": "email.unisender_go:UnisenderGo",
     "ups": "shipping.ups:Ups",
     "usps": "shipping.usps:Usps",
     "vies": "tax.vies:Vies",

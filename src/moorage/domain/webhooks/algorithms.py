@@ -45,6 +45,7 @@ class WebhookAlgorithm(StrEnum):
     JWT_ES256 = "jwt-es256"
     JWT_RS256 = "jwt-rs256"
     JWT_EDDSA = "jwt-eddsa"
+    MD5_KEY_IN_BODY_LEGACY = "md5-key-in-body"
     TOKEN = "token"  # noqa: S105 - the name of a way, not a token
     BASIC = "basic"
     CLIENT_CERTIFICATE = "client-certificate"
@@ -84,10 +85,11 @@ JWTS: Final = {
 }
 PLAIN: Final = frozenset({_A.TOKEN, _A.BASIC, _A.CLIENT_CERTIFICATE})
 """Algorithms that prove only the sender of a webhook, not its content."""
-LEGACY: Final = frozenset({_A.HMAC_SHA1_LEGACY, _A.RSA_SHA1_LEGACY})
+LEGACY: Final = frozenset({_A.HMAC_SHA1_LEGACY, _A.MD5_KEY_IN_BODY_LEGACY, _A.RSA_SHA1_LEGACY})
 
 _STRAY: Final = re.compile(r"\s.*|.*\s", re.DOTALL)
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
+_MD5: Final = re.compile(rb"[0-9a-f]{32}")
 
 
 def checker(
@@ -126,6 +128,8 @@ def _make_check(
         return None if key is None else _hmac_check(key, HASHES[algorithm], encoding)
     if algorithm in PLAIN:
         return _plain_check(algorithm, secret)
+    if algorithm is _A.MD5_KEY_IN_BODY_LEGACY:
+        return _key_in_body_check(secret)
     if algorithm in JWTS:
         return _jwt_check(JWTS[algorithm][1], secret)
     return _public_check(algorithm, secret, encoding)
@@ -208,6 +212,28 @@ _WRITERS: Final[dict[WebhookEncoding, Callable[[bytes], bytes]]] = {
     WebhookEncoding.BASE64: lambda value: b2a_base64(value, newline=False),
     WebhookEncoding.BASE64URL: _base64url,
 }
+
+
+def _key_in_body_check(secret: Secret) -> Check | None:
+    """Return a function that checks the MD5 of a body with the key in place of the signature."""
+    from hashlib import md5  # noqa: PLC0415 - loads OpenSSL
+    from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
+
+    key = hmac_key(secret, SecretForm.TEXT)
+    if key is None:
+        return None
+
+    def check_content(content: bytes, signatures: Sequence[str]) -> bool:
+        is_same = False
+        for signature in signatures:
+            received_signature = signature.encode("utf-8", "surrogatepass")
+            if _MD5.fullmatch(received_signature) and content.count(received_signature) == 1:
+                keyed_content = content.replace(received_signature, key)
+                expected_signature = md5(keyed_content, usedforsecurity=False).hexdigest()
+                is_same |= compare_digest(expected_signature.encode(), received_signature)
+        return is_same
+
+    return check_content
 
 
 def _plain_check(algorithm: WebhookAlgorithm, secret: Secret) -> Check | None:

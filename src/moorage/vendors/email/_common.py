@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from datetime import UTC
+from datetime import UTC, timedelta
 from email.utils import formataddr
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -110,6 +110,14 @@ def in_base64(file: Attachment) -> str:
 def utc_moment(at: datetime) -> str:
     """A time in UTC, in ISO 8601 with milliseconds."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def utc_second(at: datetime) -> str:
+    """A time in UTC, rounded up to whole seconds, such as `2030-01-01 01:00:00`."""
+    moment = at.astimezone(UTC)
+    if moment.microsecond:
+        moment = moment.replace(microsecond=0) + timedelta(seconds=1)
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def check_type(file: Attachment, vendor: str) -> None:

@@ -8,7 +8,6 @@ sent again. Each message of a bulk is a request of its own.
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -22,6 +21,7 @@ from moorage.vendors.email._common import (
     filled_fields,
     in_base64,
     sender_of,
+    utc_second,
     vendor_metadata_name,
 )
 from moorage.vendors.email._mandrill_answers import (
@@ -38,7 +38,6 @@ from moorage.vendors.email._vendor import EmailVendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_suppressions import SuppressionPage
@@ -163,7 +162,7 @@ def mail_body(vendor: Mandrill, message: EmailMessage, id_: str) -> dict[str, An
     body = {
         "message": filled_fields(fields),
         "template_name": None if template is None else template.id,
-        "send_at": None if message.send_at is None else _time_text(message.send_at),
+        "send_at": None if message.send_at is None else utc_second(message.send_at),
     }
     # Mandrill requires this field, though it may be empty.
     content: dict[str, Any] = {} if template is None else {"template_content": []}
@@ -229,11 +228,3 @@ def _image(file: Attachment) -> dict[str, str]:
             remedy="Attach the file, or set the type of an image, such as 'image/png'.",
         )
     return _file(file, file.content_id or "")
-
-
-def _time_text(at: datetime) -> str:
-    """A time in UTC, rounded up to whole seconds."""
-    moment = at.astimezone(UTC)
-    if moment.microsecond:
-        moment = moment.replace(microsecond=0) + timedelta(seconds=1)
-    return f"{moment:%Y-%m-%d %H:%M:%S}"

@@ -364,6 +364,29 @@ MESSAGING: Final = (
             "": "email.received",
         },
     ),
+    # Unisender Go signs with the API key, which it puts in place of the signature. Its events have
+    # no id: equal ones in a body are told apart by their place.
+    WebhookScheme(
+        name="unisender-go",
+        signature="{json:auth}",
+        algorithm="md5-key-in-body",
+        items="events_by_user.*.events.*",
+        type="{json:event_data.status?}{json:event_data.domain_status?}",
+        time="{json:event_data.event_time?}{json:event_data.block_time?}",
+        time_form="iso",
+        types={
+            "accepted": "email.queued",
+            "sent": "email.sent",
+            "delivered": "email.delivered",
+            "soft_bounced": "email.deferred",
+            "hard_bounced": "email.bounced",
+            "opened": "email.opened",
+            "clicked": "email.clicked",
+            "unsubscribed": "email.unsubscribed",
+            "subscribed": "email.subscribed",
+            "spam": "email.complained",
+        },
+    ),
     # Postmark signs nothing: the webhook's URL contains a user name and a password.
     WebhookScheme(
         name="postmark",
