@@ -3,7 +3,9 @@
 import asyncio
 import math
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import cast
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from moorage.errors import ConfigurationError, InvalidData
 from moorage.testing import clock_conformance as kit
 from moorage.testing.fakes.clock import AsyncVirtualSleeper, VirtualClock, VirtualSleeper
-from moorage.testing.kits.checks import name_of
+from moorage.testing.kits.checks import interrupted_results, name_of
 
 
 def clock_and_sleeper() -> tuple[VirtualClock, VirtualSleeper]:
@@ -222,3 +224,36 @@ def test_jumping_needs_a_loop_that_can_be_watched() -> None:
 
     with pytest.raises(ConfigurationError, match="_OpaqueLoop"):
         sleeper.watch(cast("asyncio.AbstractEventLoop", _OpaqueLoop()))
+
+
+def test_jumping_sleeper_serves_another_loop() -> None:
+    """A jumping sleeper works in a new event loop after one was closed with a sleeping task."""
+    _, sleeper = jumping_clock()
+
+    async def leave_a_sleeper() -> None:
+        sleeping.append(asyncio.ensure_future(sleeper.sleep(5)))
+        await asyncio.sleep(0)
+
+    sleeping: list[asyncio.Future[None]] = []
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(leave_a_sleeper())
+    loop.close()
+
+    async def sleep_again() -> None:
+        async with asyncio.timeout(5):
+            await sleeper.sleep(10)
+
+    asyncio.run(sleep_again())
+
+
+@pytest.mark.untraced
+def test_no_advance_of_several_threads_is_lost() -> None:
+    """The clock adds up the seconds by which several threads advance it."""
+
+    def two_calls(_: int) -> tuple[Callable[[], None], Callable[[], None]]:
+        clocks.append(VirtualClock())
+        return partial(clocks[-1].advance, 1), partial(clocks[-1].advance, 1)
+
+    clocks: list[VirtualClock] = []
+    for _ in interrupted_results(two_calls, "`advance` did not return."):
+        assert 2_000_000_000 == clocks[-1].nanoseconds()

@@ -9,6 +9,7 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary, WeakSet
 
 from moorage.errors import ConfigurationError, InvalidData
 
@@ -47,7 +48,8 @@ class VirtualClock:
             seconds = seconds.total_seconds()
         if not seconds >= 0:
             raise InvalidData("The time of a fake clock cannot go back.", field="seconds")
-        self.advance_to(self._now + nanoseconds(seconds))
+        with self._lock:
+            self.advance_to(self._now + nanoseconds(seconds))
 
     def step_utc(self, step: timedelta) -> None:
         """Change the virtual date and time, as when a clock is set, without letting time pass."""
@@ -120,8 +122,8 @@ class AsyncVirtualSleeper:
     def __init__(self, clock: VirtualClock, *, autojump: bool = False) -> None:
         self._clock = clock
         self._autojump = autojump
-        self._asleep = 0
-        self._watching = False
+        self._asleep: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
+        self._watched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
         self.sleeps: list[float] = []
 
     async def sleep(self, seconds: float, /) -> None:
@@ -136,17 +138,17 @@ class AsyncVirtualSleeper:
         def ring() -> None:
             if _running_loop() is loop:
                 _wake_sleeper(woken_future)
-            else:
+            elif not loop.is_closed():
                 loop.call_soon_threadsafe(_wake_sleeper, woken_future)
 
-        if self._autojump and not self._watching:
+        if self._autojump and loop not in self._watched:
             self.watch(loop)
         call_off = self._clock.call_at(self._clock.nanoseconds() + nanoseconds(seconds), ring)
-        self._asleep += 1
+        self._asleep[loop] = self._asleep.get(loop, 0) + 1
         try:
             await woken_future
         finally:
-            self._asleep -= 1
+            self._asleep[loop] = self._asleep.get(loop, 1) - 1
             call_off()
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -161,13 +163,14 @@ class AsyncVirtualSleeper:
             )
 
         def check_clock() -> None:
-            if self._asleep and not ready_callbacks:
+            if self._asleep.get(loop) and not ready_callbacks:
                 self._clock.advance_to_next_alarm()
-            self._watching = self._asleep > 0
-            if self._watching:
+            if self._asleep.get(loop):
                 loop.call_soon(check_clock)
+            else:
+                self._watched.discard(loop)
 
-        self._watching = True
+        self._watched.add(loop)
         loop.call_soon(check_clock)
 
 
