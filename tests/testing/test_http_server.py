@@ -7,6 +7,7 @@ import gzip
 import http.client
 import socket
 import ssl
+import struct
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -419,3 +420,17 @@ def test_repr_of_a_behaviour() -> None:
     representation = repr(Behaviour(body=gzip.compress(b"x" * 99_999), then="close"))
     assert "then='close'" in representation
     assert len(representation) < 99
+
+
+def test_clients_that_reset_their_connection_do_not_stop_a_tls_server() -> None:
+    """A server with TLS serves the next client after others reset their connections at once."""
+    server, client = tls_pair()
+    with VendorServer(tls=server) as vendor:
+        for _ in range(20):
+            sock = connect(vendor)
+            sock.sendall(b"no TLS")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+        with client.wrap_socket(connect(vendor), server_hostname="127.0.0.1") as secure_sock:
+            secure_sock.sendall(GET)
+            assert secure_sock.recv(100).startswith(b"HTTP/1.1 501")

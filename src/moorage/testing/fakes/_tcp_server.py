@@ -65,9 +65,13 @@ class TcpServer:
             while True:
                 connection, _ = listener.accept()
                 if self._tls is not None:
-                    connection = self._tls.wrap_socket(
-                        connection, server_side=True, do_handshake_on_connect=False
-                    )
+                    try:
+                        connection = self._tls.wrap_socket(
+                            connection, server_side=True, do_handshake_on_connect=False
+                        )
+                    except OSError:  # the client has reset the connection
+                        connection.close()
+                        continue
                 with self.lock:
                     self._connections.add(connection)
                 Thread(target=self._serve, args=(connection,), daemon=True).start()

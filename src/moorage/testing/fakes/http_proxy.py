@@ -136,7 +136,13 @@ class ProxyServer:
                 sock.close()
                 return
             if self._tls is not None:
-                sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+                try:
+                    sock = self._tls.wrap_socket(
+                        sock, server_side=True, do_handshake_on_connect=False
+                    )
+                except OSError:  # the client has reset the connection
+                    sock.close()
+                    continue
             self._sockets.append(sock)
             self._start(self._serve, sock)
 

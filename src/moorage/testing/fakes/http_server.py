@@ -217,7 +217,13 @@ class VendorServer:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
-                sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+                try:
+                    sock = self._tls.wrap_socket(
+                        sock, server_side=True, do_handshake_on_connect=False
+                    )
+                except OSError:  # the client has reset the connection
+                    sock.close()
+                    continue
             self._sockets.append(sock)
             self.connections += 1
             self._start(self._serve, sock, self.connections)
