@@ -424,3 +424,26 @@ def test_old_file_stays_if_writing_cassette_fails(recorder: Recorder) -> None:
 
     assert first_recording == recorder.path.read_text("utf-8")
     assert ["vat.json"] == [path.name for path in recorder.path.parent.iterdir()]
+
+
+def test_each_host_has_its_own_responses(recorder: Recorder) -> None:
+    """Equal requests to two hosts get the responses of their hosts, in any order."""
+    recorder.vendor.queue(Response(200, body=b"a"), Response(200, body=b"b"))
+    calls = [(Request.get("/"), f"https://{name}.example/status") for name in "ab"]
+    recorder.record(*calls)
+
+    assert [b"b", b"a"] == [answer.body for answer in recorder.replay(*reversed(calls))]
+
+
+def test_a_value_that_is_masked_because_of_a_later_request_is_replayed(recorder: Recorder) -> None:
+    """A request is replayed even if a later one shows that its content is a credential."""
+    key = "k9fJ2mQz7Xw4Lp8Rt6Vb3Nc"
+    recorder.vendor.always(Response(204))
+    calls = [
+        (Request.post("/", body=json.dumps({"device": key}).encode()), f"{HOST}/devices"),
+        (Request.get("/"), f"{HOST}/devices/{key}/state"),
+        (Request.get("/", headers={"Authorization": f"Bearer {key}"}), f"{HOST}/rates"),
+    ]
+
+    assert key not in recorder.record(*calls)
+    assert [204] * 3 == [answer.status for answer in recorder.replay(*calls)]

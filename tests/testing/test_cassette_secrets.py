@@ -39,6 +39,7 @@ from tests.testing.modes import await_if_needed
 __all__ = ["recorder"]
 
 
+_PACKED = json.dumps({"access_token": "canary-packed-token"}).encode()
 BASIC = b64encode(b"canary-basic-user:canary-basic-password").decode()
 PART = (
     b'--edge-1\r\nContent-Disposition: form-data; name="password"\r\n\r\ncanary-part\r\n'
@@ -405,3 +406,32 @@ def test_managers_credentials_are_masked(recorder: Recorder, kind: str, existing
     assert WORD not in recording
     assert "/a/***" in recording
     assert 400 == record_call("replay")
+
+
+@pytest.mark.parametrize(
+    "coding, packed_body",
+    [
+        ("deflate", zlib.compress(_PACKED)),
+        ("deflate", zlib.compress(_PACKED)[2:-4]),
+        ("gzip", gzip.compress(_PACKED)[:-8]),
+    ],
+    ids=["deflate", "deflate without a header", "gzip that was cut off"],
+)
+def test_secrets_in_compressed_responses_are_masked(
+    recorder: Recorder, coding: str, packed_body: bytes
+) -> None:
+    """The secrets of a compressed response are masked, and the response stays compressed."""
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    recorder.vendor.always(Response(200, headers, packed_body))
+    call = (Request.get("/"), f"{HOST}/token")
+
+    assert '"access_token": "***"' in recorder.record(call)
+    (answer,) = recorder.replay(call)
+    assert {"access_token": "***"} == json.loads(zlib.decompress(answer.body, 47))
+
+
+def test_code_in_a_redirect_is_masked(recorder: Recorder) -> None:
+    """A code in the query of a redirect is not recorded."""
+    recorder.vendor.always(Response(302, {"Location": "https://app.example/?code=k9fJ2mQz7Xw4Lp8"}))
+
+    assert "k9fJ2mQz7Xw4Lp8" not in recorder.record((Request.get("/"), f"{HOST}/login"))

@@ -18,6 +18,7 @@ import attrs
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.media_type import essence, is_json
 from moorage.domain.http.requests import Response
+from moorage.domain.secrets.sensitive import MASK
 from moorage.errors import ConfigurationError, InvalidData
 from moorage.testing.cassettes._scrubbing import with_short_query
 
@@ -38,6 +39,9 @@ _LAYOUTS: Final[dict[str, dict[str, Any]]] = {
 }
 _CHARSET: Final = re.compile(r"charset\s*=\s*\"?([\w.:\-]+)", re.IGNORECASE)
 _GZIP: Final = b"\x1f\x8b"
+_WINDOWS: Final = {"gzip": (31,), "deflate": (15, -15)}
+"""The window bits of zlib for each compression; some servers omit the header of deflate."""
+_MASKED_VALUE: Final = r"""[^\s"'&?]+"""
 _LINE: Final = 76
 _MOST_SHOWN: Final = 200
 
@@ -58,6 +62,11 @@ class RecordedRequest:
         """Return the parts of a request that a cassette records, without secrets."""
         content = _content(body, headers, scrubber, sent=True)
         return cls(method, scrubber.url(url), scrubber.request_headers(headers), content)
+
+    @property
+    def host(self) -> str:
+        """The host and port of the recorded request."""
+        return urlsplit(self.url).netloc
 
     @property
     def path(self) -> str:
@@ -95,6 +104,20 @@ class RecordedRequest:
             for name, tape_part, actual_part in parts
             if tape_part != actual_part
         ]
+
+    def fits(self, recorded: RecordedRequest) -> bool:
+        """Return whether this request may be a recorded one whose masked values are not known yet.
+
+        A recording masks values that turned out to be credentials only in a later exchange.
+        """
+        return self.method == recorded.method and all(
+            _masked_pattern(recorded_part).fullmatch(part)
+            for part, recorded_part in (
+                (self.path, recorded.path),
+                (str(self.query), str(recorded.query)),
+                (self.body, recorded.body),
+            )
+        )
 
     def similarity(self, other: RecordedRequest) -> float:
         """Return a number that tells how similar another request is, for sorting."""
@@ -222,10 +245,11 @@ def _content(body: bytes, headers: Headers, scrubber: Scrubber, *, sent: bool) -
         return {}
     kind = headers.get("content-type", "")
     coding = headers.get("content-encoding", "identity")
-    if body.startswith(_GZIP) and (inflated_body := _inflate(body)) is not None:
+    packing = "gzip" if body.startswith(_GZIP) else "" if sent else coding.lower()
+    if packing in _WINDOWS and (inflated_body := _inflate(body, packing)) is not None:
         content = _content(inflated_body, headers.without("content-encoding"), scrubber, sent=sent)
         if sent or _body(content) != inflated_body:
-            return content | {"coding": "gzip"}
+            return content | {"coding": packing}
     elif sent and coding.lower() != "identity":
         # The content is not readable, so it is not shown; a hash is enough to distinguish two
         # bodies.
@@ -288,14 +312,35 @@ def _body(content: Content) -> bytes:
             layout = _LAYOUTS[content.get("layout", "compact")]
             text = json.dumps(content["json"], ensure_ascii=False, **layout)
         body = text.encode(content.get("charset", "utf-8"), "replace")
-    return gzip.compress(body, mtime=0) if content.get("coding") == "gzip" else body
+    match content.get("coding"):
+        case "gzip":
+            return gzip.compress(body, mtime=0)
+        case "deflate":
+            return zlib.compress(body)
+        case _:
+            return body
 
 
-def _inflate(body: bytes) -> bytes | None:
-    try:
-        return gzip.decompress(body)
-    except (OSError, EOFError, zlib.error):
-        return None
+def _inflate(body: bytes, packing: str) -> bytes | None:
+    """Return a decompressed body, even if it was cut off; None if it is not compressed."""
+    for window in _WINDOWS[packing]:
+        inflated_body, remaining_bytes = b"", body
+        try:
+            while remaining_bytes:
+                decompressor = zlib.decompressobj(window)
+                inflated_body += decompressor.decompress(remaining_bytes)
+                remaining_bytes = decompressor.unused_data
+        except zlib.error:
+            if inflated_body:
+                return inflated_body
+            continue
+        return inflated_body
+    return None
+
+
+def _masked_pattern(text: str) -> re.Pattern[str]:
+    """Return a pattern of a recorded text, in which each mask may be any value."""
+    return re.compile(_MASKED_VALUE.join(map(re.escape, text.split(MASK))))
 
 
 def _shortened_text(text: str) -> str:

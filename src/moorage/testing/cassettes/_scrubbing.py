@@ -124,6 +124,11 @@ class Scrubber:
     def headers(self, headers: Headers) -> Headers:
         """Return the headers of a response with secrets masked, for a cassette."""
         header_pairs = [(name, _no_user(self.plain(value))) for name, value in headers.pairs]
+        # The query of a redirect may have a code that the client exchanges for a token.
+        header_pairs = [
+            (name, with_short_query(value) if name.lower() == "location" else value)
+            for name, value in header_pairs
+        ]
         shown_headers = self._redaction.headers(Headers(header_pairs))
         refusal = refusal_of(headers)
         # This value is not secret, and the replay of the recording needs it.

@@ -22,8 +22,9 @@ only if it is a word, a number, a date or short. A replayed request is masked in
 before it is compared, so it may have other credentials. Read a new file before you share it: no
 rule finds everything.
 
-A request matches a recorded one if method, path, parameters and body are equal; the host is not
-compared. Equal requests get their responses in the order of the recording.
+A request matches a recorded one if method, path, parameters and body are equal. The host is
+compared only if requests to this host were recorded, so that a server may have another port.
+Equal requests get their responses in the order of the recording.
 """
 
 from __future__ import annotations
@@ -183,8 +184,19 @@ class Cassette:
             sent_request = RecordedRequest.of(
                 request.method, url, request.headers, body, scrubber=self._scrubber
             )
-            for index in self._left:
+            hosts = {exchange.sent.host for exchange in self._exchanges}
+            candidates = [
+                index
+                for index in self._left
+                if sent_request.host not in hosts
+                or sent_request.host == self._exchanges[index].sent.host
+            ]
+            for index in candidates:
                 if not sent_request.differs(self._exchanges[index].sent):
+                    self._left.remove(index)
+                    return self._exchanges[index].answered
+            for index in candidates:
+                if sent_request.fits(self._exchanges[index].sent):
                     self._left.remove(index)
                     return self._exchanges[index].answered
         raise self._not_recorded_error(sent_request)
