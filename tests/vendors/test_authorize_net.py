@@ -409,6 +409,7 @@ def test_second_capture_is_refused(shop: SandboxHub, amount: Money | None) -> No
         excinfo.value.vendor_code,
         shop.payments.get(payment.ref).captured,
     )
+    assert [] == shop.hub.unsettled_payments()
 
 
 def test_void_before_settlement(shop: SandboxHub) -> None:

@@ -388,6 +388,7 @@ def test_captured_payment_is_not_voided(shop: SandboxHub, *, is_settled: bool) -
 
     assert {} == shop.sandbox.refunds
     assert [] == shop.sent("Reverse")
+    assert [] == shop.hub.unsettled_payments()
 
 
 def test_payment_that_settles_during_a_void_is_not_voided(shop: SandboxHub) -> None:

@@ -40,7 +40,8 @@ class Wire(Protocol):
     `send` returns the response, or the result of `parse`. A request with a `key` has its effect
     once, however often it is sent. It needs a `parse`: if `parse` raises for a successful response,
     the response is not stored under the key, and the outcome is unknown. `parse` may be called
-    several times.
+    several times. `reads` is True for a request that changes nothing at the vendor, although its
+    method is POST. An operation that is refused after such requests certainly did nothing.
     """
 
     @property
@@ -89,7 +90,7 @@ class Wire(Protocol):
 
     @overload
     async def send(
-        self, request: Request, *, to: str = "", endpoint: str | None = None
+        self, request: Request, *, to: str = "", endpoint: str | None = None, reads: bool = False
     ) -> Response: ...
 
     @overload
@@ -101,6 +102,7 @@ class Wire(Protocol):
         to: str = "",
         key: str | None = None,
         endpoint: str | None = None,
+        reads: bool = False,
     ) -> R: ...
 
     async def open(

@@ -193,8 +193,11 @@ class VendorWire:
         key: str | None = None,
         endpoint: str | None = None,
         parse: Callable[[Response], Any] | None = None,
+        reads: bool = False,
     ) -> Any:
         """Send a request to a service of the account; return its response, parsed by `parse`.
+
+        With `reads`, the request changes nothing at the vendor, whatever its method is.
 
         Raises:
             ConfigurationError: the request has a key, but no `parse` that reads its response.
@@ -209,6 +212,7 @@ class VendorWire:
             )
         self.stop_if_dry_run(f"{request.method} {shown_path(request)}")
         self.begun = True
+        reads = reads or request.method.safe
         flows = self._calling.reading(parse, self._sent, self._next_use(), self._contract)
         try:
             response = await flows.call(
@@ -223,15 +227,15 @@ class VendorWire:
         except ConnectorError as error:
             # A later step may find the effect of an attempt whose response was lost.
             is_unknown = isinstance(error, OutcomeUnknown) or bool(vars(error).get("_acted"))
-            self.acted = self.acted or (is_unknown and not request.method.safe)
-            self.has_open_key = self.has_open_key or key is not None
+            self.acted = self.acted or (is_unknown and not reads)
+            self.has_open_key = self.has_open_key or (key is not None and not reads)
             if isinstance(error, OutcomeUnknown):
                 # Without an attempt, an earlier call had the effect.
                 self._earlier_effects.append(not error.attempts)
             raise
         if key is not None:
             self._replays.append(getattr(response, "replayed", False))
-        self.acted = self.acted or not request.method.safe
+        self.acted = self.acted or not reads
         return response if parse is None else parse(response)
 
     async def open(self, request: Request, *, to: str = "", endpoint: str | None = None) -> Stream:

@@ -85,7 +85,7 @@ async def next_rows(
         return [], after_period
     fields = {"batchId": batch, **page_fields(position.page, size)}
     rows, has_more = _rows(
-        await wire.send(question("getTransactionList", **fields)), position.page, size
+        await wire.send(question("getTransactionList", **fields), reads=True), position.page, size
     )
     if has_more:
         return rows, attrs.evolve(position, batch=batch, page=position.page + 1)
@@ -100,7 +100,7 @@ async def unsettled_rows(
 ) -> tuple[list[sdk.Answer], bool]:
     """A page of unsettled transactions, newest first, and whether there are more."""
     request = question("getUnsettledTransactionList", **page_fields(page, size))
-    return _rows(await wire.send(request), page, size)
+    return _rows(await wire.send(request, reads=True), page, size)
 
 
 async def _batches(
@@ -117,7 +117,7 @@ async def _batches(
         firstSettlementDate=time_text(first),
         lastSettlementDate=time_text(last + _OVERLAP),
     )
-    answer = sdk.read_answer(await wire.send(request))
+    answer = sdk.read_answer(await wire.send(request, reads=True))
     times: Mapping[str, datetime] = {
         id_: (batch.time("settlementTimeUTC") or last).replace(microsecond=0)
         for batch in answer.objects("batchList")

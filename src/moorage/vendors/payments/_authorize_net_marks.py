@@ -62,7 +62,7 @@ async def _marked_details(wire: sdk.Wire, mark: str, invoice: str | None) -> sdk
             id_ = row.text("transId")
             if id_ is None or row.text("invoiceNumber") != invoice:
                 continue
-            details = read_details(await wire.send(details_request(id_)))
+            details = read_details(await wire.send(details_request(id_), reads=True))
             if has_mark(details, mark):
                 return details
         page += 1
@@ -79,7 +79,7 @@ async def _duplicated_details(
     id_ = transaction_id(sdk.error_answer(response).object("transactionResponse"))
     if id_ is None:
         return None
-    details = read_details(await wire.send(details_request(id_)))
+    details = read_details(await wire.send(details_request(id_), reads=True))
     return details if has_mark(details, mark) else None
 
 

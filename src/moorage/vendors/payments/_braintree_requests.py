@@ -83,7 +83,7 @@ async def node_of(wire: sdk.Wire, ref: sdk.Ref, kind: str = "TRANSACTION") -> st
     known_id = ref.other(NODE)
     if known_id is not None:
         return known_id
-    response = await wire.send(documents.query(documents.RESOLVE, id=ref.id, type=kind))
+    response = await wire.send(documents.query(documents.RESOLVE, id=ref.id, type=kind), reads=True)
     return sdk.required(
         sdk.read_answer(response).text("data.idFromLegacyId"), response, "idFromLegacyId"
     )

@@ -29,6 +29,7 @@ from moorage.contracts.payments import (
     Void,
 )
 from moorage.vendors.payments._authorize_net_answers import (
+    ALREADY_CAPTURED,
     ALREADY_VOIDED,
     AUTHORIZED,
     REFUND_TYPE,
@@ -169,6 +170,12 @@ class AuthorizeNet(sdk.HttpVendor):
     ) -> Capture:
         """Capture an authorised payment fully or partly; the rest is released."""
         earlier_payment = self._payment(wire, await _details_before(wire, ref, key))
+        if earlier_payment.state in {PaymentState.CAPTURED, PaymentState.PARTIALLY_CAPTURED}:
+            raise sdk.VendorRejected(
+                "The payment was captured before, and Authorize.Net allows only one capture.",
+                vendor_code=ALREADY_CAPTURED,
+                remedy="Look up the payment to see its captured amount.",
+            )
         requested_amount = amount or earlier_payment.authorized
         fields: dict[str, Any] = {
             "transactionType": "priorAuthCaptureTransaction",
@@ -219,7 +226,7 @@ class AuthorizeNet(sdk.HttpVendor):
         key: str,
     ) -> Refund:
         """Refund a settled payment; without an amount, refund all that was captured."""
-        details = read_details(await wire.send(details_request(ref.id)))
+        details = read_details(await wire.send(details_request(ref.id), reads=True))
         refunded_amount = amount or self._payment(wire, details).captured
         if refunded_amount is None or refunded_amount.minor <= 0:
             raise sdk.VendorRejected(
@@ -242,17 +249,18 @@ class AuthorizeNet(sdk.HttpVendor):
 
         A payment does not state its other refunds.
         """
-        details = read_details(await wire.send(details_request(ref.id)))
+        details = read_details(await wire.send(details_request(ref.id), reads=True))
         payment_id = details.text("refTransId")
         if details.text("transactionType") != REFUND_TYPE or payment_id is None:
             return self._payment(wire, details)
-        payment = self._payment(wire, read_details(await wire.send(details_request(payment_id))))
+        response = await wire.send(details_request(payment_id), reads=True)
+        payment = self._payment(wire, read_details(response))
         refund = attrs.evolve(refund_of(wire.ref, self.currency, details), payment=payment.ref)
         return attrs.evolve(payment, refunds=(refund,))
 
     async def get_refund(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Refund:
         """Get a refund."""
-        response = await wire.send(details_request(ref.id))
+        response = await wire.send(details_request(ref.id), reads=True)
         details = read_details(response)
         if details.text("transactionType") != REFUND_TYPE:
             text = "This transaction is not a refund."
@@ -347,7 +355,7 @@ class AuthorizeNet(sdk.HttpVendor):
 async def _details_before(wire: sdk.Wire, ref: sdk.Ref, key: str) -> sdk.Answer:
     """The details of a payment as they were when the key was used for the first time."""
     details: sdk.Answer = await wire.send(
-        details_request(ref.id), key=sdk.part_key(key, "before"), parse=read_details
+        details_request(ref.id), key=sdk.part_key(key, "before"), parse=read_details, reads=True
     )
     return details
 

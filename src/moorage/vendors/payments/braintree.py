@@ -194,7 +194,7 @@ class Braintree(sdk.ApiVendor):
     async def void(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Void:
         """Void an authorised payment; Braintree would refund a settled one."""
         node = await node_of(wire, ref)
-        response = await wire.send(documents.query(documents.GET, id=node))
+        response = await wire.send(documents.query(documents.GET, id=node), reads=True)
         payment = _transaction_in_answer(wire, response)
         if payment.vendor_state == VOIDED:
             return void_of(payment, word=VOIDED)
@@ -230,7 +230,7 @@ class Braintree(sdk.ApiVendor):
         search = documents.query(
             documents.SEARCH_REFUNDS, input={"orderId": {"is": order_id}}, first=_MARKED
         )
-        nodes, _ = listed(await wire.send(search), "refunds")
+        nodes, _ = listed(await wire.send(search, reads=True), "refunds")
         refunds = [item for node in nodes if (item := refund_of(wire.ref, node)) is not None]
         if refunds:
             return attrs.evolve(refunds[0], payment=ref)
@@ -247,12 +247,12 @@ class Braintree(sdk.ApiVendor):
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Payment:
         """Get a payment."""
         request = documents.query(documents.GET, id=await node_of(wire, ref))
-        return _transaction_in_answer(wire, await wire.send(request))
+        return _transaction_in_answer(wire, await wire.send(request, reads=True))
 
     async def get_refund(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Refund:
         """Get a refund."""
         node = await node_of(wire, ref, "REFUND")
-        response = await wire.send(documents.query(documents.GET_REFUND, id=node))
+        response = await wire.send(documents.query(documents.GET_REFUND, id=node), reads=True)
         return read_refund("node", wire, with_node(response))
 
     async def payments(
@@ -319,7 +319,7 @@ class Braintree(sdk.ApiVendor):
         request = documents.query(
             documents.SEARCH, input={"orderId": {"is": order_id}}, first=_MARKED, after=None
         )
-        nodes, _ = listed(await wire.send(request), "search.transactions")
+        nodes, _ = listed(await wire.send(request, reads=True), "search.transactions")
         payments = [item for node in nodes if (item := payment_of(wire.ref, node)) is not None]
         return payments[0] if payments else None
 
@@ -327,7 +327,10 @@ class Braintree(sdk.ApiVendor):
         """Get the payment as it was when the idempotency key was first used."""
         request = documents.query(documents.GET, id=await node_of(wire, ref))
         return await wire.send(
-            request, key=sdk.part_key(key, "before"), parse=partial(_transaction_in_answer, wire)
+            request,
+            key=sdk.part_key(key, "before"),
+            parse=partial(_transaction_in_answer, wire),
+            reads=True,
         )
 
 
