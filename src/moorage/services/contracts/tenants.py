@@ -11,7 +11,7 @@ Laws:
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from moorage.domain.secrets.frames import without_frames
 from moorage.domain.state.keys import checked_name
@@ -31,24 +31,33 @@ Build: TypeAlias = "Callable[[Dispatcher, str, Mapping[str, Any]], Dispatcher]"
 _MOST_TENANTS: Final = 10_000
 
 
-class _CachedTenant:
-    """A tenant in the cache: the version of its configuration, and its dispatcher."""
+class _Built(NamedTuple):
+    """A tenant's dispatcher, or the error of its tables, for one general dispatcher."""
 
-    __slots__ = ("base", "dispatcher", "error", "tables", "until", "version")
+    base: Dispatcher | None = None
+    dispatcher: Dispatcher | None = None
+    error: ConnectorError | None = None
+
+
+class _CachedTenant:
+    """A tenant in the cache: the version of its configuration, and its dispatcher.
+
+    Threads replace `built` as a whole, so its parts always belong together.
+    """
+
+    __slots__ = ("built", "tables", "until", "version")
 
     def __init__(
         self,
         version: str | int | None,
         tables: Mapping[str, Any] | None,
         until: int,
-        dispatcher: Dispatcher | None,
+        built: _Built,
     ) -> None:
         self.version = version
         self.tables = tables
         self.until = until
-        self.dispatcher = dispatcher
-        self.base: Dispatcher | None = None
-        self.error: ConnectorError | None = None
+        self.built = built
 
 
 @frozen(kw_only=True)
@@ -118,7 +127,7 @@ class TenantDispatchers:
     def cached_dispatcher(self, tenant: str) -> Dispatcher | None:
         """Return the cached dispatcher of a tenant; None if the tenant has not been looked up."""
         cached_tenant = self._cached.get(tenant)
-        return None if cached_tenant is None else cached_tenant.dispatcher
+        return None if cached_tenant is None else cached_tenant.built.dispatcher
 
     async def _current(self, base: Dispatcher, tenant: str) -> Dispatcher | None:
         now, cached_tenant = self._lookup.nanoseconds(), self._cached.get(tenant)
@@ -126,12 +135,13 @@ class TenantDispatchers:
             cached_tenant = await self._looked_up(
                 checked_name(tenant, "tenant"), cached_tenant, now
             )
-        if cached_tenant.base is not base:
-            self._build(cached_tenant, base, tenant)
-        if cached_tenant.error is not None:
+        built = cached_tenant.built
+        if built.base is not base:
+            built = cached_tenant.built = self._build(cached_tenant.tables, base, tenant)
+        if built.error is not None:
             # Each caller gets its own error object.
-            raise copy(cached_tenant.error)
-        return cached_tenant.dispatcher
+            raise copy(built.error)
+        return built.dispatcher
 
     async def _looked_up(
         self, tenant: str, cached: _CachedTenant | None, now: int
@@ -151,23 +161,19 @@ class TenantDispatchers:
                 raise
             return cached
         # Until the new dispatcher exists, looking up an account returns the old one.
-        dispatcher = None if cached is None else cached.dispatcher
-        tenant_entry = _CachedTenant(version, tables, end_time, dispatcher)
+        earlier_dispatcher = None if cached is None else cached.built.dispatcher
+        built = _Built(dispatcher=earlier_dispatcher)
+        tenant_entry = _CachedTenant(version, tables, end_time, built)
         self._cached.add(tenant, tenant_entry)
         return tenant_entry
 
-    def _build(self, cached: _CachedTenant, base: Dispatcher, tenant: str) -> None:
-        dispatcher, error = None, None
+    def _build(self, tables: Mapping[str, Any] | None, base: Dispatcher, tenant: str) -> _Built:
         try:
-            if cached.tables is not None:
-                dispatcher = self._lookup.build(base, tenant, cached.tables)
-            elif base.directory.knows(tenant):
-                dispatcher = base
+            if tables is not None:
+                return _Built(base, self._lookup.build(base, tenant, tables))
         except ConnectorError as wrong_value:
-            error = without_frames(wrong_value)
-        # The order matters: a reader that sees the new base assumes that the other attributes match
-        # it.
-        cached.error, cached.dispatcher, cached.base = error, dispatcher, base
+            return _Built(base, error=without_frames(wrong_value))
+        return _Built(base, base if base.directory.knows(tenant) else None)
 
 
 def _unknown_tenant_error(tenant: str) -> ConfigurationError:
