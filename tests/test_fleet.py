@@ -73,7 +73,7 @@ def test_hosts_get_equal_shares_of_leases() -> None:
     """If hosts request equally often, 95 % of them get tokens within 10 % of the mean."""
     busy = attrs.evolve(SMALL, patience=0.1, seconds=2.0)
 
-    assert brokers.run(busy, Costs(), 1).unfair <= 0.1
+    assert brokers.run(busy, Costs(), 1).unfairness <= 0.1
 
 
 def test_table_has_a_row_for_a_fleet_with_brokers() -> None:

@@ -471,5 +471,7 @@ def _union(schemas: list[Json]) -> Json:
         return {"anyOf": [*result, *([{"type": "null"}] if is_nullable else ())]}
     if not is_nullable:
         return result[0]
-    (only,) = result
-    return {**only, "nullable": True} if "type" in only else {"anyOf": [only, {"type": "null"}]}
+    (schema,) = result
+    return (
+        {**schema, "nullable": True} if "type" in schema else {"anyOf": [schema, {"type": "null"}]}
+    )

@@ -76,13 +76,13 @@ class Outcome:
             time.
         busiest: the share of time for which the busiest core worked.
         excess: tokens that the worst span of t seconds has above burst + limit · t.
-        unfair: the 95th percentile of the hosts' distances from their mean share.
+        unfairness: the 95th percentile of the hosts' distances from their mean share.
     """
 
     goodput: float
     busiest: float
     excess: float
-    unfair: float
+    unfairness: float
 
 
 def run(fleet: Fleet, costs: Costs, seed: int) -> Outcome:
@@ -133,7 +133,9 @@ def outcome_of(
         goodput=sum(in_time.values()) / possible,
         busiest=busiest,
         excess=_excess(grants, fleet),
-        unfair=_unfairness([in_time[host] for host in range(fleet.workers // WORKERS_PER_HOST)]),
+        unfairness=_unfairness(
+            [in_time[host] for host in range(fleet.workers // WORKERS_PER_HOST)]
+        ),
     )
 
 

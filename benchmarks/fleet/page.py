@@ -58,7 +58,7 @@ def table(costs: Costs, seed: int, fleets: list[Fleet]) -> list[str]:
         rows.append(
             f"| {_store_name(fleet)} | {fleet.offered:,} | {fleet.patience:g} s"
             f" | {outcome.goodput:.1%} | {outcome.busiest:.0%}{mark}"
-            f" | {outcome.excess / fleet.limit:.2%} | {outcome.unfair:.1%} |"
+            f" | {outcome.excess / fleet.limit:.2%} | {outcome.unfairness:.1%} |"
         )
     return rows
 

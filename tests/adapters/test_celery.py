@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 ROOT: Final = Path(__file__).parents[2]
-DEFAULT: Final = ""
+DEFAULT_CLIENT: Final = ""
 PYREQWEST: Final = "moorage.adapters.http.pyreqwest.client:PyreqwestHttpClient"
 HANGING_PATHS: Final = ("/silent", "/dripping")
 
@@ -78,7 +78,7 @@ def outcomes_of(home: Path, *paths: str) -> list[dict[str, Any]]:
     return fields
 
 
-@pytest.mark.parametrize("client", [DEFAULT, PYREQWEST], ids=["default", "pyreqwest"])
+@pytest.mark.parametrize("client", [DEFAULT_CLIENT, PYREQWEST], ids=["default", "pyreqwest"])
 def test_tasks_of_a_prefork_worker_go_on(client: str, tmp_path: Path) -> None:
     """Tasks of a forked Celery worker use new connections, and end within their time limits."""
     pytest.importorskip("celery")

@@ -408,7 +408,7 @@ def check_entries(outbox: Outbox) -> None:
             raise LawBroken(f"seed {world.seed}: {law.__name__}: {violation}\n{history_text}")
 
 
-def callers_clocks_decide_nothing(outbox: Outbox) -> str | None:
+def only_the_stores_clock_decides(outbox: Outbox) -> str | None:
     """Due times, delays and leases depend on the store's clock only."""
     return "; ".join(outbox.broken) or None
 
@@ -439,7 +439,7 @@ def everything_committed_is_done(outbox: Outbox) -> str | None:
     return f"left over: {unfinished_entries}" if unfinished_entries else None
 
 
-ENTRY_LAWS = (callers_clocks_decide_nothing, nothing_overtakes, everything_committed_is_done)
+ENTRY_LAWS = (only_the_stores_clock_decides, nothing_overtakes, everything_committed_is_done)
 
 
 def _raise_unavailable() -> None:

@@ -88,7 +88,7 @@ def test_server_reuses_a_port() -> None:
     later_server.close()
 
 
-def test_ordinary_answers_are_ordinary(vendor: VendorServer) -> None:
+def test_python_can_read_planned_responses(vendor: VendorServer) -> None:
     """Ordinary responses of the server can be read by Python's own HTTP client."""
     vendor.respond(201, {"X": "y"}, b"made")
     vendor.respond_json({"a": 1}, status=202, headers={"X": "y"})

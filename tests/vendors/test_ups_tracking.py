@@ -78,7 +78,7 @@ def test_the_tracked_parcel_of_several_is_read(shop: SandboxHub) -> None:
     assert datetime(2030, 1, 7, tzinfo=UTC) == tracking.estimated_delivery
 
 
-def test_each_line_of_a_suggested_is_of_ups(shop: SandboxHub) -> None:
+def test_suggested_address_has_only_lines_of_ups(shop: SandboxHub) -> None:
     """The suggested address has only UPS's lines, and no line of the checked address."""
     checked = attrs.evolve(THERE, line2="Apt 20", line3="Back door")
     suggested_lines: list[tuple[str | None, ...]] = []

@@ -160,14 +160,14 @@ def reads_answers(host: str) -> Callable[[type[K]], type[K]]:
     It is for the public methods that have a timeout, because only these send requests.
     """
 
-    def decorate(kind: type[K]) -> type[K]:
+    def with_read_answers(kind: type[K]) -> type[K]:
         for name, method in [*vars(kind).items()]:
             is_request = isfunction(method) and "timeout" in signature(method).parameters
             if is_request and not name.startswith("_"):
                 setattr(kind, name, reading_answer(method, host))
         return kind
 
-    return decorate
+    return with_read_answers
 
 
 def reading_answer(request: Callable[P, R], host: str) -> Callable[P, R]:

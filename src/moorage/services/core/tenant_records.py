@@ -186,10 +186,10 @@ class TenantRecords:
             claim_result = await core.execute(command, claim.time_left())
         except BaseException:
             # The store may have created the record, and a repeat of the call needs no second place.
-            self._keep_place(claim, place, made=False)
+            self._store_reservation(claim, place, made=False)
             raise
         if claim_result.verdict in _NEWLY_RECORDED:
-            self._keep_place(claim, place, made=True)
+            self._store_reservation(claim, place, made=True)
         else:
             stock.places.append(place)
         return claim_result
@@ -201,7 +201,7 @@ class TenantRecords:
         if claim_result.verdict in _NEWLY_RECORDED and not self._has_reserved_place(claim):
             end_nanoseconds = core.nanoseconds() + step_of(lifetime) * 1000
             core.post(Reserve(claim.tenant, bound=self.bound, number=1, life=lifetime, forced=True))
-            self._keep_place(claim, _ReservedPlace(end_nanoseconds, lifetime), made=True)
+            self._store_reservation(claim, _ReservedPlace(end_nanoseconds, lifetime), made=True)
         return claim_result
 
     def count_answer(
@@ -227,12 +227,12 @@ class TenantRecords:
             return False
         return claim.life <= place.life
 
-    def _keep_place(self, claim: CountedClaim, place: _ReservedPlace, *, made: bool) -> None:
+    def _store_reservation(self, claim: CountedClaim, place: _ReservedPlace, *, made: bool) -> None:
         """Store the slot of a key's record, and release the slot of the key's earlier record.
 
         Args:
             claim: the claim.
-            place: the place.
+            place: the slot.
             made: True if the record was certainly made, so that an earlier record of the key has
                 ended.
         """
