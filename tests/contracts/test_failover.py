@@ -290,11 +290,11 @@ class BusyVendor(PigeonServer):
         super().__init__(host)
         self.meanwhile: Callable[[], object] = int
 
-    def delayed_answer(self, request: SandboxRequest) -> tuple[Response, float]:
+    def answer(self, request: SandboxRequest) -> Response:
         """Run the other caller first, and then respond to the request."""
         concurrent_step, self.meanwhile = self.meanwhile, int
         concurrent_step()
-        return super().delayed_answer(request)
+        return super().answer(request)
 
 
 def test_concurrent_callers_of_a_key_wait() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.errors import ConfigurationError, InvalidData, OutcomeUnknown
+from moorage.errors import ConfigurationError, OutcomeUnknown
 
 if TYPE_CHECKING:
     from moorage.errors import ConnectorError, Problem
@@ -36,7 +36,7 @@ CODES: Final = {
 
 def code_of(error: ConnectorError) -> int:
     """Return the exit code of an error."""
-    if isinstance(error, (ConfigurationError, InvalidData)):
+    if isinstance(error, ConfigurationError):
         return INVALID_USE
     return UNKNOWN if isinstance(error, OutcomeUnknown) else FAILED
 

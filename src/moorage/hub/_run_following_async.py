@@ -164,9 +164,8 @@ class AsyncRunReader:
         is_new = False
         for stream in STREAMS:
             if stream not in following.ended:
-                chunk = await self._platform.logs(
-                    name, stream, following.chunk_positions[stream], LOOK
-                )
+                position = following.chunk_positions[stream]
+                chunk = await self._platform.logs(name, stream, position, LOOK)
                 await writer.write(following.take(stream, chunk))
                 is_new = is_new or len(chunk.data) > 0
         return is_new

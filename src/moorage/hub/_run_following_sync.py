@@ -164,7 +164,8 @@ class RunReader:
         is_new = False
         for stream in STREAMS:
             if stream not in following.ended:
-                chunk = self._platform.logs(name, stream, following.chunk_positions[stream], LOOK)
+                position = following.chunk_positions[stream]
+                chunk = self._platform.logs(name, stream, position, LOOK)
                 writer.write(following.take(stream, chunk))
                 is_new = is_new or len(chunk.data) > 0
         return is_new

@@ -6,7 +6,6 @@ The stores differ in how they run a transaction: each has its own `_transact`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 E = TypeVar("E", bound=Entry)
+S = TypeVar("S")
 
 
 class EntryOperations(ABC, Generic[E]):
@@ -90,6 +90,13 @@ class EntryOperations(ABC, Generic[E]):
         return self._transact(partial(self._table.remove, query=query), timeout)
 
 
+def _sharing_store(store: S) -> S:
+    """Return a store that shares all attributes of a store, which cannot be copied."""
+    result = object.__new__(type(store))
+    vars(result).update(vars(store))
+    return result
+
+
 class HostEntryOperations(EntryOperations[E]):
     """The operations of a synchronous store that can write in the application's transactions."""
 
@@ -102,8 +109,8 @@ class HostEntryOperations(EntryOperations[E]):
             connection: a DB-API connection of the host, or a `Connection` or `Session` of
                 SQLAlchemy; its database, or its file, has the tables of this store.
         """
-        bound_store = copy(self)
-        bound_store._host = HostTransaction(connection, self._table.database, is_async=False)  # noqa: SLF001 - a copy of this store
+        bound_store = _sharing_store(self)
+        bound_store._host = HostTransaction(connection, self._table.database, is_async=False)  # noqa: SLF001 - this class's own attribute
         return bound_store
 
     def add(self, entry: E, /, timeout: float | None = None) -> E:
@@ -189,8 +196,8 @@ class AsyncHostEntryOperations(AsyncEntryOperations[E]):
                 `AsyncSession` of SQLAlchemy; its database, or its file, has the tables of this
                 store.
         """
-        bound_store = copy(self)
-        bound_store._host = HostTransaction(connection, self._table.database, is_async=True)  # noqa: SLF001 - a copy of this store
+        bound_store = _sharing_store(self)
+        bound_store._host = HostTransaction(connection, self._table.database, is_async=True)  # noqa: SLF001 - this class's own attribute
         return bound_store
 
     async def add(self, entry: E, /, timeout: float | None = None) -> E:

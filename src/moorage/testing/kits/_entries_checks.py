@@ -356,14 +356,15 @@ class Checks:
         """If many threads add the same id concurrently, one succeeds and all get its entry."""
         store = factory()
         entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_WRITERS)]
+        add = _in_own_thread(store, store.add)
         added_entries = run_concurrently(
-            [partial(store.add, entry) for entry in entries], "`add` did not return."
+            [partial(add, entry) for entry in entries], "`add` did not return."
         )
         self._require_single(added_entries, store.find(EntryQuery()).items)
 
         def two_calls(number: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
             entry = self._entry(number + 1)
-            return partial(store.add, entry), partial(store.add, attrs.evolve(entry, error="late"))
+            return partial(add, entry), partial(add, attrs.evolve(entry, error="late"))
 
         for number, *same_entries in interrupted_results(two_calls, "`add` did not return."):
             stored_entries = store.find(EntryQuery(id=self._entry(number + 1).id)).items
@@ -374,8 +375,9 @@ class Checks:
         store = factory()
         entry = store.add(self._entry(0))
         claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_WRITERS)]
+        swap = _in_own_thread(store, store.swap)
         swap_results = run_concurrently(
-            [partial(store.swap, claim, 0) for claim in claims], "`swap` did not return."
+            [partial(swap, claim, 0) for claim in claims], "`swap` did not return."
         )
         self._require_one_winner(swap_results, claims, store.find(EntryQuery(id=entry.id)).items[0])
 
@@ -385,7 +387,7 @@ class Checks:
                 attrs.evolve(self._entry(number + 1), fence=1, error=f"writer {index}")
                 for index in range(2)
             ]
-            return partial(store.swap, claims[0], 0), partial(store.swap, claims[1], 0)
+            return partial(swap, claims[0], 0), partial(swap, claims[1], 0)
 
         for number, *swap_results in interrupted_results(two_calls, "`swap` did not return."):
             stored_entry = store.find(EntryQuery(id=self._entry(number + 1).id)).items[0]
@@ -628,6 +630,18 @@ _CHANGES: Final[tuple[Callable[[Any, datetime], Any], ...]] = (
     cancel_entry,
     replay_entry,
 )
+
+
+def _in_own_thread(store: Any, operation: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an operation after which its thread closes the store's connections of that thread."""
+
+    def run(*arguments: Any) -> Any:
+        try:
+            return operation(*arguments)
+        finally:
+            getattr(store, "release_thread", lambda: None)()
+
+    return run
 
 
 def _of_tenant(tenant: str) -> EntryQuery:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from http.client import HTTPConnection, HTTPSConnection
-from threading import RLock
+from threading import RLock, local
 from types import NoneType
 from typing import (
     TYPE_CHECKING,
@@ -350,6 +350,7 @@ class Sandbox:
         self.requests: list[SandboxRequest] = []
         self.sent: list[Notice] = []
         self.mounts: dict[str, Sandbox] = {}
+        self._delays = local()
         self._count = 0
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -449,23 +450,28 @@ class Sandbox:
 
     def answer(self, request: SandboxRequest) -> Response:
         """Execute a request like the vendor."""
-        return self.delayed_answer(request)[0]
-
-    def delayed_answer(self, request: SandboxRequest) -> tuple[Response, float]:
-        """Execute a request like the vendor; return the response and its delay in seconds."""
         with self._lock:
             self.requests.append(request)
             planned = self._next.popleft() if self._next else None
             if isinstance(planned, Response):
-                return planned, 0.0
+                return planned
             if isinstance(planned, ConnectorError):
                 raise planned
             response = self._route_request(request)
             if isinstance(planned, Lost):
                 raise ConnectionFailed("The answer was lost.")
-            if isinstance(planned, AlteredAnswer):
-                return planned.change(response), 0.0
-            return response, planned.seconds if isinstance(planned, SlowAnswer) else 0.0
+            self._delay_by(planned)
+            return planned.change(response) if isinstance(planned, AlteredAnswer) else response
+
+    def take_delay(self) -> float:
+        """Return the seconds by which this thread's last response is delayed, and forget them."""
+        delay: float = vars(self._delays).pop("seconds", 0.0)
+        return delay
+
+    def _delay_by(self, planned: object) -> None:
+        """Remember the delay of a response for the thread that took the fault."""
+        if isinstance(planned, SlowAnswer):
+            self._delays.seconds = planned.seconds
 
     def at(self, path: str) -> Sandbox:
         """Return the sandbox for a path: a sandbox from `mounts`, or this one."""
@@ -511,9 +517,10 @@ class Sandbox:
             received.body,
         )
         try:
-            response, delay = self.at(url.path).delayed_answer(request)
+            response = (sandbox := self.at(url.path)).answer(request)
         except ConnectorError:
             return Behaviour(raw=b"", then="close")
+        delay = sandbox.take_delay()
         return Behaviour(response.status, response.headers.pairs, response.body, delay=delay)
 
 
@@ -564,7 +571,9 @@ class _Clients:
             request.headers,
             as_bytes(request),
         )
-        response, delay = sandbox.at(parts.path).delayed_answer(received_request)
+        answering_sandbox = sandbox.at(parts.path)
+        response = answering_sandbox.answer(received_request)
+        delay = answering_sandbox.take_delay()
         if timeouts.total is not None and delay > timeouts.total:
             raise AttemptTimeout("The answer took longer than the time limit of the attempt.")
         return response.evolve(url=url)

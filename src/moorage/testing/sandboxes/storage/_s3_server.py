@@ -70,11 +70,11 @@ class _Handler(BaseHTTPRequestHandler):
             b"",
         )
         try:
-            reply, delay = sandbox.handle(request, spool)
+            reply = sandbox.handle(request, spool)
         except ConnectorError:
             self.close_connection = True
             return
-        time.sleep(delay)
+        time.sleep(sandbox.take_delay())
         self.send_response_only(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)

@@ -21,7 +21,6 @@ from moorage.testing.sandboxes.base import (
     Lost,
     Refusal,
     Sandbox,
-    SlowAnswer,
     state_field,
     unreadable_problem,
 )
@@ -93,17 +92,17 @@ class SpoolingSandbox(Sandbox):
         with S3Server(self) as server:
             yield server
 
-    def delayed_answer(self, request: SandboxRequest) -> tuple[Response, float]:
-        """Execute a request with its body in memory; return the response and its delay."""
+    def answer(self, request: SandboxRequest) -> Response:
+        """Execute a request with its body in memory."""
         spool = Spool(self.folder)
         spool.write(request.body)
         spool.close()
-        reply, delay = self.handle(attrs.evolve(request, body=b""), spool)
+        reply = self.handle(attrs.evolve(request, body=b""), spool)
         body = b"" if request.method == "HEAD" else b"".join(reply.chunks())
-        return _response(reply, body), delay
+        return _response(reply, body)
 
-    def handle(self, request: SandboxRequest, spool: Spool) -> tuple[Reply, float]:
-        """Execute a request with its body on disk; return the response and its delay."""
+    def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
+        """Execute a request with its body on disk."""
         with self._lock:
             small_bytes = spool.content() if spool.size <= _SMALL else b""
             self.requests.append(attrs.evolve(request, body=small_bytes))
@@ -112,7 +111,7 @@ class SpoolingSandbox(Sandbox):
                 if isinstance(planned, ConnectorError):
                     raise planned
                 if isinstance(planned, Response):
-                    return _reply(planned), 0.0
+                    return _reply(planned)
                 reply = self._execute(request, spool)
             finally:
                 if not spool.is_stored:
@@ -121,8 +120,9 @@ class SpoolingSandbox(Sandbox):
                 raise ConnectionFailed("The answer was lost.")
             if isinstance(planned, AlteredAnswer):
                 response = _response(reply, b"".join(reply.chunks()))
-                return _reply(planned.change(response)), 0.0
-            return reply, planned.seconds if isinstance(planned, SlowAnswer) else 0.0
+                return _reply(planned.change(response))
+            self._delay_by(planned)
+            return reply
 
     def _execute(self, request: SandboxRequest, spool: Spool) -> Reply:
         try:

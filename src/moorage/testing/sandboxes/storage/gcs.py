@@ -141,15 +141,16 @@ class GcsSandbox(SpoolingSandbox):
 
     # --- requests ----------------------------------------------------------
 
-    def handle(self, request: SandboxRequest, spool: Spool) -> tuple[Reply, float]:
-        """Execute a request with its body on disk; return the response and its delay."""
+    def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
+        """Execute a request with its body on disk."""
         mounted = self.at(request.path)
         if mounted is self:
             return super().handle(request, spool)
         body = spool.content()
         spool.drop()
-        response, delay = mounted.delayed_answer(attrs.evolve(request, body=body))
-        return Reply(response.status, dict(response.headers), response.body), delay
+        response = mounted.answer(attrs.evolve(request, body=body))
+        self._delays.seconds = mounted.take_delay()
+        return Reply(response.status, dict(response.headers), response.body)
 
     def refused(self, no: ErrorAnswer) -> Reply:
         """Return an error response in the vendor's format."""
