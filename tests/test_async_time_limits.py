@@ -237,7 +237,7 @@ def test_cancelled_function_may_wait_once_more() -> None:
 
 
 def test_error_after_a_caught_cancellation_has_no_context() -> None:
-    """An error that a function raises after its cancellation does not show the cancellation."""
+    """If a cancelled function raises another error, the cancellation is not its context."""
 
     async def fail_after_cancellation() -> None:
         with suppress(asyncio.CancelledError):

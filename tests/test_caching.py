@@ -398,7 +398,7 @@ def test_hedged_request_does_not_disturb_the_validation_of_the_first() -> None:
                 step()
             return Response(304)
 
-    def ask_anew_later(request: Request) -> Request:
+    def ask_again_later(request: Request) -> Request:
         if requests and "If-None-Match" in requests[-1].headers:
             return request.with_headers({"Cache-Control": "no-store"})
         return request
@@ -408,7 +408,7 @@ def test_hedged_request_does_not_disturb_the_validation_of_the_first() -> None:
         "https://vat.example",
         cache=CachePolicy(),
         hedge=HedgeConfig(0.01),
-        request_transforms=ask_anew_later,
+        request_transforms=ask_again_later,
     )
     ports: Any = {"http": ConfirmingClient(), "gather": gather}
     with ConnectorManager([hedged], **ports) as manager:

@@ -57,7 +57,7 @@ class Attempts(RecordingObserver):
         return self.headers
 
 
-def test_charge_and_refund_are_told_apart_and_found() -> None:
+def test_charge_and_refund_are_distinguished_and_found() -> None:
     """Events, log entries and errors name a call's operation, vendor, account and key."""
     stripe, log, attempts = StripeSandbox(), MemoryIntegrationLogger(), Attempts()
     account = Account("till", Stripe(credentials=stripe.api_key), settings={"volatile_keys": True})
@@ -232,7 +232,7 @@ class LosingLog(MemoryIntegrationLogger):
     lost = 0
 
 
-def test_lost_log_entries_are_told() -> None:
+def test_lost_log_entries_are_reported() -> None:
     """Observers are told how many entries the log has lost; each entry is counted once."""
     log, recorder, clock = LosingLog(), RecordingObserver(), VirtualClock()
     manager = ConnectorManager([Service("tax")], observers=[recorder], log=log, clock=clock)

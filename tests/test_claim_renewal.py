@@ -177,13 +177,13 @@ class StoreInUse:
     @property
     def mixes_tags(self) -> bool:
         """Return False after another thread has begun to use the store."""
-        self.other_thread.come()
+        self.other_thread.start()
         return False
 
     @property
     def shortest_lease(self) -> float:
         """Return a lease in seconds after another thread has begun to use the store."""
-        self.other_thread.come()
+        self.other_thread.start()
         return 10.0
 
     def read_renewals(self) -> Any:

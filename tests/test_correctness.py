@@ -30,7 +30,7 @@ QUICK = (
 
 
 @pytest.mark.parametrize("fault", QUICK, ids=lambda fault: fault.__name__)
-def test_moorage_stands_the_fault(fault: Callable[[], dict[str, Any]]) -> None:
+def test_moorage_withstands_the_fault(fault: Callable[[], dict[str, Any]]) -> None:
     """Moorage withstands each fault of the comparison."""
     trials = [trial for library, trial in fault().items() if library.startswith("moorage")]
 

@@ -13,7 +13,7 @@ import pytest
 from tests.support.pages import Block, blocks
 
 SOURCE = Path(__file__).parent.parent / "src" / "moorage"
-_PRINTS = re.compile(r"# → (.*)$", re.MULTILINE)
+_PRINTED_LINE = re.compile(r"# → (.*)$", re.MULTILINE)
 _HOMES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -47,7 +47,7 @@ def test_example_is_complete(
         return
     names: dict[str, Any] = {"__name__": "docstring"}
     exec(compile(block.text, "docstring", "exec"), names)  # noqa: S102 - it is our own
-    assert _PRINTS.findall(block.text) == capsys.readouterr().out.splitlines()
+    assert _PRINTED_LINE.findall(block.text) == capsys.readouterr().out.splitlines()
     for name, test in names.items():
         if not name.startswith("test_"):
             continue

@@ -123,7 +123,7 @@ def test_checked_folders_exist() -> None:
 
 
 @pytest.mark.parametrize("name", ["page.md", "no_such_file.py", "no_such_folder"])
-def test_arguments_that_are_no_python_files_are_told(
+def test_arguments_that_are_not_python_files_are_reported(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """If an argument is no existing Python file, the error says what to pass instead."""

@@ -234,7 +234,7 @@ class _ServiceModel:
         return {"content": {self._media_type: {"schema": _reference(use["shape"])}}}
 
     def _parameter(self, name: str) -> Json:
-        """Return a parameter's schema, in which times are texts even if bodies use numbers."""
+        """Return a parameter's schema; a time is a string, although JSON bodies have a number."""
         return {"type": "string"} if self._is_time(name) else _reference(name)
 
     def _is_time(self, name: str) -> bool:

@@ -268,7 +268,7 @@ class Tests:
         self._reached = seen.reached
         self._near: dict[tuple[str, tuple[int, ...]], list[int]] = {}
 
-    def _reaching(self, path: str, lines: Iterable[int]) -> list[int]:
+    def _tests_reaching(self, path: str, lines: Iterable[int]) -> list[int]:
         results: set[int] = set()
         for line in lines:
             results.update(self._reached.get((path, line), ()))
@@ -276,8 +276,8 @@ class Tests:
 
     def tests_of(self, mutant: Change) -> list[int]:
         """Return the tests that reach a mutated function, nearest first."""
-        near_tests = self._reaching(mutant.path, mutant.lines)
-        return list(dict.fromkeys([*near_tests, *self._reaching(mutant.path, mutant.span)]))
+        near_tests = self._tests_reaching(mutant.path, mutant.lines)
+        return list(dict.fromkeys([*near_tests, *self._tests_reaching(mutant.path, mutant.span)]))
 
     def nearest_tests(self, mutant: Change) -> list[int]:
         """Return the tests that reach the changed line first, or else a line above it, or any.
@@ -289,12 +289,12 @@ class Tests:
             first_line = min(mutant.lines, default=mutant.span.stop)
             lines_above = reversed(range(mutant.span.start, first_line))
             places = [mutant.lines, *([line] for line in lines_above), mutant.span]
-            reaching = next(
-                filter(None, (self._reaching(mutant.path, place) for place in places)), []
+            reaching_tests = next(
+                filter(None, (self._tests_reaching(mutant.path, place) for place in places)), []
             )
             chosen_tests: list[int] = []
             remaining_seconds = NEAR
-            for test in reaching:
+            for test in reaching_tests:
                 chosen_tests.append(test)
                 remaining_seconds -= self._costs[test]
                 if remaining_seconds < 0:

@@ -216,7 +216,7 @@ class _MistakePlanter(SourceEdits):
                 yield from self._removed_words(node)
                 yield from self._calls(node)
             case ast.Set() | ast.Tuple():
-                yield from self._shorter(node)
+                yield from self._item_removals(node)
             case ast.Constant():
                 yield from self._constants(node)
             case ast.Attribute():
@@ -251,7 +251,7 @@ class _MistakePlanter(SourceEdits):
                     remaining_words = " ".join(word for word in texts if word != text)
                     yield self.edit("word", part, repr(remaining_words))
 
-    def _shorter(self, node: ast.Set | ast.Tuple) -> Iterator[Plant]:
+    def _item_removals(self, node: ast.Set | ast.Tuple) -> Iterator[Plant]:
         """Yield edits that remove an item from a collection of constants."""
         constant = all(isinstance(item, (ast.Constant, ast.Attribute)) for item in node.elts)
         if not constant or len(node.elts) < 2 or not self.text(node).startswith(("(", "{")):

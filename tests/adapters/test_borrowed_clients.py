@@ -657,7 +657,7 @@ async def test_replaced_session_receives_requests() -> None:
 
 
 @in_loop
-async def test_cancelled_call_closes_the_connection_that_it_looked_at() -> None:
+async def test_cancelled_call_closes_the_connection_that_it_checked() -> None:
     """If a call is cancelled while it checks an idle connection, its pool slot becomes free."""
     with VendorServer() as vendor:
         own_client = AsyncAiohttpHttpClient()

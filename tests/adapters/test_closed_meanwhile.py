@@ -122,7 +122,7 @@ def test_mongo_client_that_is_made_during_close_is_closed() -> None:
         connect_timeout = 0.01
 
         def client(self, *_: object) -> FakeMongoClient:
-            other_thread.come()
+            other_thread.start()
             return client
 
     connector._settings = cast("Any", Settings())

@@ -110,7 +110,7 @@ def test_endless_lookup_ends_in_time(client: Any, monkeypatch: pytest.MonkeyPatc
         end_event.wait(LONG)
         raise socket.gaierror(socket.EAI_AGAIN, "later")
 
-    monkeypatch.setattr(_threads, "numeric", lambda *_: [])
+    monkeypatch.setattr(_threads, "numeric_addresses", lambda *_: [])
     monkeypatch.setattr(_resolve, "_look_up", look_up)
     try:
         with pytest.raises(AttemptTimeout):

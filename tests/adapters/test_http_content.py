@@ -23,8 +23,8 @@ LARGE = bytes(300_000) + bytes(range(256)) * 300
 
 def deflate_without_header(data: bytes) -> bytes:
     """Compress with deflate and no header, as some vendors do."""
-    press = zlib.compressobj(wbits=-15)
-    return press.compress(data) + press.flush()
+    compressor = zlib.compressobj(wbits=-15)
+    return compressor.compress(data) + compressor.flush()
 
 
 def inflate(coding: str, *pieces: bytes) -> bytes:

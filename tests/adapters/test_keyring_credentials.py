@@ -136,7 +136,7 @@ def test_overtaken_renewal_is_discarded(is_async: bool) -> None:
 
 
 @EITHER
-def test_applications_are_apart(is_async: bool) -> None:
+def test_applications_are_separate(is_async: bool) -> None:
     """Two applications of one user have separate keyring entries."""
     ring = MemoryKeyring()
     call_provider(provider_of(ring, is_async=is_async, application="erp"), "rotate", *OWNER, OLD)

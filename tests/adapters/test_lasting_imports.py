@@ -46,7 +46,7 @@ def test_library_of_a_short_thread_is_loaded_by_a_lasting_one() -> None:
     """A library that needs a lasting thread is loaded by a thread that does not end."""
     for _ in range(2):
         thread = Meanwhile(lambda: import_lastingly(_MODULE))
-        thread.come()
+        thread.start()
         thread.result()
     assert loading_thread().is_alive()
     assert loading_thread().daemon
@@ -55,7 +55,7 @@ def test_library_of_a_short_thread_is_loaded_by_a_lasting_one() -> None:
 def test_missing_library_is_reported() -> None:
     """If a library is missing, the ImportError reaches the thread that requested the import."""
     thread = Meanwhile(lambda: import_lastingly("a_missing_library_of_this_test"))
-    thread.come()
+    thread.start()
     with pytest.raises(ImportError, match="a_missing_library"):
         thread.result()
 
@@ -70,7 +70,7 @@ def test_library_is_loaded_without_further_threads() -> None:
         return threading.current_thread()
 
     thread = Meanwhile(load)
-    thread.come()
+    thread.start()
     with no_new_threads():
         may_import.set()
         used_thread = thread.result()

@@ -167,7 +167,7 @@ LONG = "é" * 10_000
 LONG_SIZE = sys.getsizeof(LONG)
 
 
-def test_long_texts_beyond_the_bound_are_lost_counted_and_told() -> None:
+def test_long_texts_beyond_the_bound_are_lost_counted_and_reported() -> None:
     """Queued log entries with large bodies never take more than `max_bytes` of memory."""
     table = Table()
     queue = LogQueue(table.insert, "here", max_bytes=3 * LONG_SIZE, threads=False)

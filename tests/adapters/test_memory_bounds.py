@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import States
 
 
-def _touch_plan(store: MemoryStorage, tenant: str, service: Service) -> Plan:
+def _execute_plan(store: MemoryStorage, tenant: str, service: Service) -> Plan:
     plan = Plan(service, tenant, None)
     store.execute(plan.question)
     return plan
@@ -40,7 +40,7 @@ def test_keys_touched_once_do_not_stay() -> None:
     store = MemoryStorage(clock)
     service = Service("vat", limits=(RateLimitConfig.per_second(10),))
     for tenant in range(10_000):
-        _touch_plan(store, f"t{tenant}", service)
+        _execute_plan(store, f"t{tenant}", service)
         clock.pass_by(0.001)
     states_held = len(store)
     clock.pass_by(7_200)
@@ -79,10 +79,10 @@ def test_sweep_removes_expired_states_only() -> None:
     assert gates.circuit is not None
     store.execute(claim_of("one"))
     store.execute(SetCircuit(gates.circuit, gates.circuit_key, CircuitState.FORCED_OPEN))
-    kept_keys = {"claim", gates.circuit_key, *_touch_plan(store, "t", slow_service).question.keys}
+    kept_keys = {"claim", gates.circuit_key, *_execute_plan(store, "t", slow_service).question.keys}
     dropped_keys = {
-        *_touch_plan(store, "t", quick_service).question.keys,
-        *_touch_plan(store, "t", service).question.keys,
+        *_execute_plan(store, "t", quick_service).question.keys,
+        *_execute_plan(store, "t", service).question.keys,
     }
     present_keys = {
         key for key in kept_keys | dropped_keys if store.execute(ReadCommand(key)) != (None,)
@@ -281,7 +281,7 @@ def test_an_idle_key_weighs_little(service: Service, most: int) -> None:
     """An idle rate limit or circuit, together with its key, takes little memory."""
     number = 5_500  # slightly more than a dict's size step, so that it has just grown
     store = MemoryStorage()
-    gates = _touch_plan(store, "first", service).gates
+    gates = _execute_plan(store, "first", service).gates
 
     def touch(tenant: str) -> None:
         kind = "circuit" if gates.circuit else "limit"

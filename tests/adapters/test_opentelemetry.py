@@ -538,7 +538,7 @@ def test_metric_attributes_of_call_are_same_whether_they_came_from_cache_or_not(
     }
 
 
-def test_operations_of_contracts_are_measured_apart() -> None:
+def test_operations_of_contracts_are_measured_separately() -> None:
     """Calls to different accounts or operations of a contract are counted in separate series."""
     telemetry = Telemetry()
     plan = Plan(Service("erp"), None, None)

@@ -368,7 +368,7 @@ class RegistryInUse(CollectorRegistry):
 
     def register(self, collector: Any) -> None:
         """Register a metric, after another thread has begun to make its observer."""
-        self.other_thread.come()
+        self.other_thread.start()
         super().register(collector)
 
 

@@ -109,12 +109,12 @@ def test_silent_address_holds_up_no_task(
     """While one address of a Redis host does not respond, the event loop tries another."""
     port, connect = server.port, asyncio.SelectorEventLoop.sock_connect
 
-    async def never(loop: Any, connecting: socket.socket, address: Any) -> None:
+    async def connect_unless_silent(loop: Any, connecting: socket.socket, address: Any) -> None:
         if address[0] in SILENT:
             await loop.create_future()
         await connect(loop, connecting, address)
 
-    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", never)
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", connect_unless_silent)
     give_addresses(monkeypatch, [(SILENT[0], port), ("127.0.0.1", port)])
 
     async def execute_count() -> int:
@@ -169,8 +169,8 @@ def test_name_that_is_looked_up_for_ever_ends_by_the_deadline(
         end_event.wait(LONG)
         raise socket.gaierror(socket.EAI_AGAIN, host)
 
-    monkeypatch.setattr(_http_resolve, "numeric", lambda *_: [])
-    monkeypatch.setattr(_redis_socket, "numeric", lambda *_: [])
+    monkeypatch.setattr(_http_resolve, "numeric_addresses", lambda *_: [])
+    monkeypatch.setattr(_redis_socket, "numeric_addresses", lambda *_: [])
     monkeypatch.setattr(_http_resolve, "_look_up", look_up)
     try:
         with (

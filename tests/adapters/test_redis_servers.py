@@ -271,11 +271,11 @@ def nodes_of(*more: str) -> Iterator[list[PrivateRedis]]:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        wait_until(lambda: all(map(is_well, nodes)), "agreeing on the cluster")
+        wait_until(lambda: all(map(sees_complete_cluster, nodes)), "agreeing on the cluster")
         yield nodes
 
 
-def is_well(node: PrivateRedis) -> bool:
+def sees_complete_cluster(node: PrivateRedis) -> bool:
     """Return whether a node sees its cluster as complete."""
     client: Any
     with redis.Redis(port=node.port) as client:
@@ -443,11 +443,11 @@ def test_slots_that_move_are_followed(mode: str, cluster: list[PrivateRedis]) ->
     with SyncStore(mode, url_of(cluster), timeout=PATIENT) as store:
         count = Count("{moving}:key")
         first = store.execute(count)
-        _move(redis.crc.key_slot(b"moorage:{moving}:key"), cluster)
+        _move_slot(redis.crc.key_slot(b"moorage:{moving}:key"), cluster)
         assert first + 1 == store.execute(count)
 
 
-def _move(slot: int, cluster: list[PrivateRedis]) -> None:
+def _move_slot(slot: int, cluster: list[PrivateRedis]) -> None:
     """Move a slot and its keys from one node of the cluster to the next."""
     clients: list[Any] = [redis.Redis(port=node.port) for node in cluster]
     names = [client.execute_command("CLUSTER MYID").decode() for client in clients]

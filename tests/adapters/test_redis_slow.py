@@ -20,7 +20,13 @@ from moorage.adapters.state._redis_cluster import as_redirection
 from moorage.adapters.state._redis_socket import TimedSocket
 from moorage.testing.kits._state_commands import Write, new_key, read_command
 from tests.adapters.redis_modes import MODES, Count, SyncStore
-from tests.adapters.test_redis_servers import is_well, node_prefixes, nodes_of, one_token, url_of
+from tests.adapters.test_redis_servers import (
+    node_prefixes,
+    nodes_of,
+    one_token,
+    sees_complete_cluster,
+    url_of,
+)
 from tests.support.redis_servers import PrivateRedis, Proxy
 from tests.support.waiting import wait_until
 
@@ -146,7 +152,7 @@ def test_a_cluster_whose_only_node_is_lost_is_unavailable(mode: str) -> None:
         with redis.Redis(port=node.port) as client:
             closing_client: Any = client
             closing_client.execute_command("CLUSTER", "ADDSLOTS", *range(16_384))
-        wait_until(lambda: is_well(node), "having all slots")
+        wait_until(lambda: sees_complete_cluster(node), "having all slots")
         with SyncStore(mode, url_of([node, node]), timeout=LONG) as store:
             store.execute(one_token(new_key()))
             node.kill()

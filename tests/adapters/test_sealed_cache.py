@@ -114,9 +114,9 @@ def keep_secret(cache: SealedCache, key: str = "key") -> bool:
 
 def content(storage: MemoryStorage, key: str = "key") -> bytes:
     """Return the bytes that the store has for the cached response."""
-    looked_entry: CachedAnswers = storage.execute(ReadCachedAnswers(key))
-    assert looked_entry.content is not None
-    return looked_entry.content
+    cached_answers: CachedAnswers = storage.execute(ReadCachedAnswers(key))
+    assert cached_answers.content is not None
+    return cached_answers.content
 
 
 def test_cache_content_is_encrypted() -> None:

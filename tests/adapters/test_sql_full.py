@@ -78,7 +78,7 @@ def test_full_server_is_waited_for(lab: Lab) -> None:
     assert len(attempts) >= 3
 
 
-def test_full_server_is_told(lab: Lab) -> None:
+def test_full_server_is_reported(lab: Lab) -> None:
     """If no connection becomes free in time, the error has `slow` set and contains a remedy."""
     with (
         one_connection(lab) as engine,

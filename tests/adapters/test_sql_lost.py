@@ -56,9 +56,9 @@ def test_a_stale_connection_is_replaced(lab: Lab) -> None:
 def test_uncommitted_commands_are_retried(lab: Lab, *, sent_once: bool) -> None:
     """A command whose connection is lost before the commit is retried."""
     key = a_key()
-    word = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
+    command_text = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
     lab.sync_store().execute(Append(1, key))
-    with Proxy(lab.url, fail_once(word, "after")) as proxy:
+    with Proxy(lab.url, fail_once(command_text, "after")) as proxy:
         store = lab.sync_store(proxy.url)
 
         store.execute(Append(2, key, once=sent_once))
@@ -70,13 +70,13 @@ def test_uncommitted_commands_are_retried(lab: Lab, *, sent_once: bool) -> None:
 def test_uncommitted_commands_are_retried_asynchronously(lab: Lab) -> None:
     """An asynchronous command whose connection is lost before the commit is retried."""
     key = a_key()
-    word = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
+    command_text = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
 
     async def try_command(url: sqlalchemy.URL) -> None:
         async with lab.async_store(url) as store:
             await store.execute(Append(1, key))
 
-    with Proxy(lab.url, fail_once(word, "after")) as proxy:
+    with Proxy(lab.url, fail_once(command_text, "after")) as proxy:
         asyncio.run(try_command(proxy.url))
 
         assert 2 == proxy.met
@@ -128,11 +128,11 @@ def test_a_silent_server_is_given_up_async(lab: Lab) -> None:
         asyncio.run(use_store(proxy.url))
 
 
-def _deaf_from(word: bytes) -> Callable[[bytes], str | None]:
+def _deaf_from(command_text: bytes) -> Callable[[bytes], str | None]:
     received_chunks: list[bytes] = []
 
     def fall_silent(chunk: bytes) -> str | None:
-        received_chunks.extend([chunk] if word in chunk else [])
+        received_chunks.extend([chunk] if command_text in chunk else [])
         return "never" if received_chunks else None
 
     return fall_silent

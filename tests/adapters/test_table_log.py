@@ -140,7 +140,7 @@ def test_async_integration_log(check: integration_log_conformance.AsyncCheck, la
 # --- the table --------------------------------------------------------------------------
 
 
-def test_pages_go_by_the_time_of_calls(lab: Lab) -> None:
+def test_pages_are_ordered_by_the_time_of_calls(lab: Lab) -> None:
     """Pages of the log are ordered by the time of the calls, not by the time of writing."""
     log = lab.log(threads=False)
     late_entry, early_entry = entry(2), entry(1)

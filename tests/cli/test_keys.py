@@ -86,7 +86,7 @@ def test_operator_says_that_it_did_not_happen(
     assert 2 == len(vendor.requests)
 
 
-def test_outcome_must_be_told(vendor: VendorServer) -> None:
+def test_outcome_must_be_stated(vendor: VendorServer) -> None:
     """`moorage keys` needs an outcome, and the vendor's answer if the operation took effect."""
     name = lost_payout(STORES["sqlite"](), vendor)
 

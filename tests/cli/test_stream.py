@@ -354,9 +354,7 @@ def test_record_whose_transform_signal_interrupts_is_still_published_and_acknowl
 @pytest.mark.parametrize(
     "sink", ["hang", "block", "hang_in_default_executor", "hang_in_own_executor"]
 )
-def test_records_that_are_cut_off_are_told_by_the_exit_code(
-    sink: str, private: PrivateRedis
-) -> None:
+def test_exit_code_reports_records_that_are_cut_off(sink: str, private: PrivateRedis) -> None:
     """If a sink hangs, in a thread or in the event loop, the worker exits with 5."""
     configure(redis_configuration(private.url, f'{{function = "our_orders:{sink}"}}', drain="0.01"))
     with redis.Redis.from_url(private.url) as client:

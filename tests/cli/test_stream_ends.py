@@ -186,8 +186,10 @@ folder = "."
     assert orders == [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     vendor.respond_json({"orders": [{"id": 4}]})
     command("stream", "run")
-    second = {"state": "paid", "from": "2026-03-01T10:00:02Z"}
-    assert [{"state": "paid"}, second, second] == [dict(item.query) for item in vendor.requests]
+    next_query = {"state": "paid", "from": "2026-03-01T10:00:02Z"}
+    assert [{"state": "paid"}, next_query, next_query] == [
+        dict(item.query) for item in vendor.requests
+    ]
 
 
 WEBHOOKS = """

@@ -270,7 +270,7 @@ def test_payments_with_a_volatile_store_are_refused(tables: dict[str, Any], path
     assert "claims" not in excinfo.value.remedy
 
 
-def test_an_account_for_some_tenants_stands_among_all() -> None:
+def test_mistake_in_account_of_some_tenants_has_its_name() -> None:
     """A mistake in an account for some tenants only is reported under that account's name."""
     vendor = Twilio(account_sid=SID)
     account = Account("twilio", vendor, tenants="acme", settings={"tymeout": 3})

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _misspelt(count: int) -> dict[str, Any]:
+def _misspelt_options(count: int) -> dict[str, Any]:
     services = {
         f"s{number}": {"base_url": "https://a.example", "timout": 3} for number in range(count)
     }
     return {"services": services}
 
 
-def _unset(count: int) -> dict[str, Any]:
+def _unset_variables(count: int) -> dict[str, Any]:
     services = {
         f"s{number}": {"base_url": "https://a.example", "credentials": f"${{UNSET{number}}}"}
         for number in range(count)
@@ -30,13 +30,13 @@ def _unset(count: int) -> dict[str, Any]:
     return {"services": services}
 
 
-def _overlaid(count: int) -> dict[str, Any]:
+def _overlaid_mistakes(count: int) -> dict[str, Any]:
     plain_services = {f"s{number}": {"base_url": "https://a.example"} for number in range(count)}
     mistakes = {f"s{number}": {"timout": 3} for number in range(count)}
     return {"services": plain_services, "environments": {"x": {"services": mistakes}}}
 
 
-def _opaque(count: int) -> dict[str, Any]:
+def _unknown_keys(count: int) -> dict[str, Any]:
     return {f"unknown_key_{number:04}": 3 for number in range(count)}
 
 
@@ -60,7 +60,12 @@ def _function_calls(configuration: dict[str, Any], environment: str | None) -> i
 
 @pytest.mark.parametrize(
     "configuration, environment",
-    [(_misspelt, None), (_unset, None), (_overlaid, "x"), (_opaque, None)],
+    [
+        (_misspelt_options, None),
+        (_unset_variables, None),
+        (_overlaid_mistakes, "x"),
+        (_unknown_keys, None),
+    ],
     ids=["misspelt", "unset", "overlaid", "opaque"],
 )
 def test_work_grows_linearly_with_the_mistakes(

@@ -159,7 +159,7 @@ def test_the_pages_name_the_functions(page: str) -> None:
     assert [] == [name for name in FUNCTIONS if f"`{name}`" not in text]
 
 
-MOMENT = datetime(2030, 1, 31, 12, tzinfo=UTC)
+EXAMPLE_TIME = datetime(2030, 1, 31, 12, tzinfo=UTC)
 FORMS: list[tuple[Any, Credentials | OAuthCredentials]] = [
     ("hidden", Credentials.bearer("hidden")),
     ('{"method": "basic", "username": "u", "secret": "p"}', Credentials.basic("u", "p")),
@@ -170,8 +170,8 @@ FORMS: list[tuple[Any, Credentials | OAuthCredentials]] = [
         Credentials.api_key("hidden", header="X-Key"),
     ),
     (
-        {"method": "api_key_query", "name": "key", "secret": "hidden", "expires_at": MOMENT},
-        Credentials.api_key("hidden", query="key", expires_at=MOMENT),
+        {"method": "api_key_query", "name": "key", "secret": "hidden", "expires_at": EXAMPLE_TIME},
+        Credentials.api_key("hidden", query="key", expires_at=EXAMPLE_TIME),
     ),
     ({"method": "mtls"}, Credentials.mtls()),
     (
@@ -181,7 +181,7 @@ FORMS: list[tuple[Any, Credentials | OAuthCredentials]] = [
             "scope": "a b",
             "issued_at": "2030-01-31T12:00Z",
         },
-        OAuthCredentials(access_token="t", scope="a b", issued_at=MOMENT),
+        OAuthCredentials(access_token="t", scope="a b", issued_at=EXAMPLE_TIME),
     ),
     (
         {

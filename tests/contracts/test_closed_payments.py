@@ -251,7 +251,7 @@ def test_payment_closed_during_its_look_up() -> None:
         assert "pi_1" == hub.payments().charge(ORDER, idempotency_key=KEY).ref.id
 
 
-def test_tenants_are_listed_and_closed_apart() -> None:
+def test_tenants_are_listed_and_closed_separately() -> None:
     """Payments of two tenants with the same idempotency key are listed and closed separately."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:

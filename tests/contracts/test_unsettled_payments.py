@@ -435,7 +435,7 @@ def test_tenant_that_cannot_be_looked_up_is_left_to_a_person() -> None:
 
 
 def test_lost_payment_is_listed_and_settled_with_a_separate_store_of_keys() -> None:
-    """A lost payment is found in the store of idempotency keys, if that is a separate store."""
+    """A lost payment is also found if the idempotency keys have a store of their own."""
     world = PaymentsWorld(KeylessStripe)
     keys = MemoryStorage(world.clock)
     with world.hub(claims=keys) as hub:

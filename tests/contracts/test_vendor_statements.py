@@ -108,9 +108,9 @@ def test_account_cannot_deny_that_money_moves(hub: type[Hub | AsyncHub]) -> None
 @hubs
 def test_account_may_accept_the_risk(hub: type[Hub | AsyncHub]) -> None:
     """With `volatile_keys` an account accepts that payment keys are kept in memory only."""
-    vouched_hub = open_hub(hub, Bank(), volatile_keys=True)
+    opened_hub = open_hub(hub, Bank(), volatile_keys=True)
 
-    assert "main" == vouched_hub.account("main").name
+    assert "main" == opened_hub.account("main").name
 
 
 @pytest.mark.parametrize(

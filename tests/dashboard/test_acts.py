@@ -230,7 +230,7 @@ def test_viewer_may_do_nothing(name: str) -> None:
         assert [("vera", f"{name.replace('-', '.', 1)}.denied")] == recorded_acts(world)
 
 
-def test_groups_are_permitted_apart() -> None:
+def test_groups_are_permitted_separately() -> None:
     """A person may perform an action only if its group of actions is permitted to them."""
     with World() as world:
         world.put_outbox_entry()
@@ -303,7 +303,7 @@ class PartlyLockedOutbox:
         self.find = outbox.find
 
     def with_audit(self, trail: object) -> PartlyLockedOutbox:
-        """Return the same outbox, without recording anything."""
+        """Ignore the audit trail, and return this outbox."""
         del trail
         return self
 

@@ -336,7 +336,7 @@ class UnavailableStore:
         raise StorageUnavailable("The log is away.")
 
     def with_audit(self, _: object) -> UnavailableStore:
-        """Return the same queue, without recording anything."""
+        """Ignore the audit trail, and return this store."""
         return self
 
 

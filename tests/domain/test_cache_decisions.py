@@ -284,7 +284,7 @@ def test_other_headers_do_not_separate_callers() -> None:
     assert caller_digest(GET, b"", policy) != caller_digest(account, b"", policy)
 
 
-def test_keys_tell_service_tenant_and_url_apart() -> None:
+def test_keys_distinguish_service_tenant_and_url() -> None:
     """Services, tenants and URLs have different cache keys, and no key shows the URL."""
     keys = {
         cache_key(service, tenant, url)

@@ -58,7 +58,7 @@ def test_packed_states_decide_like_tuples() -> None:
             states, answer = command.apply(result, now)
             expected, entry = command.apply(tuple(map(model.get, command.keys)), now)  # type: ignore[arg-type]  # the states that the command stored
             assert (states, answer) == (expected, entry)
-            walk.note(command, answer)
+            walk.remember_reply(command, answer)
             for key, state, previous_state in zip(command.keys, states, result, strict=True):
                 if state is not None:
                     stored_bytes = pack(state, previous_state, fields.get(key, b""))

@@ -193,7 +193,7 @@ def test_errors_do_not_show_the_credential(written: object, problem: str) -> Non
 
 
 @pytest.mark.parametrize("space", ["", " \n\t"])
-def test_a_table_may_stand_apart(space: str) -> None:
+def test_white_space_around_a_table_is_ignored(space: str) -> None:
     """White space around a JSON table of credentials is ignored."""
     text = Secret(f'{space}{{"secret": "a"}}{space}')
 

@@ -321,7 +321,7 @@ def test_an_aborted_call_has_no_duration() -> None:
     assert Figures(aborted=1, attempts=2) == tally.freeze()
 
 
-def test_limit_on_metrics_series_counts_anew_each_day() -> None:
+def test_limit_on_metrics_series_restarts_each_day() -> None:
     """The limit on metrics series counts anew each day."""
     recording = RecordedMetrics(1, 100)
     for second, tenant in ((0, "a"), (1, "b"), (DAY, "b"), (DAY + 1, "a")):

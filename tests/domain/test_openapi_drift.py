@@ -339,7 +339,7 @@ def test_required_fields_inside_new_optional_object_are_not_reported() -> None:
     assert set() == kinds_at(new_description)
 
 
-def test_either_of_two_answers_is_meant() -> None:
+def test_types_of_both_described_responses_are_allowed() -> None:
     """If two responses describe a field, the types and values of both are allowed."""
 
     def description(*types: str) -> Json:

@@ -45,7 +45,7 @@ def test_many_claims_are_renewed_by_few_commands() -> None:
     assert [MOST_TOGETHER] * 50 == list(map(len, groups))
 
 
-def test_keys_of_a_store_in_parts_go_by_their_tags() -> None:
+def test_each_renewal_command_has_claims_of_one_hash_tag() -> None:
     """If a store distributes keys by hash tag, each command renews the claims of one hash tag."""
     claims = [
         held_claim(f"moorage:{{{tag}}}:{number}") for number in range(3) for tag in ("a", "b")

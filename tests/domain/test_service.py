@@ -243,7 +243,7 @@ def test_each_of_several_is_checked(field: str, value: Any, problem: str | None)
         assert excinfo.value.remedy.startswith("Use ")
 
 
-def test_endpoints_are_named_apart() -> None:
+def test_endpoints_have_separate_names() -> None:
     """Endpoint names of a service are unique; the error contains the duplicate."""
     module_members = rerun_module(service_module)
     with pytest.raises(ConfigurationError) as excinfo:

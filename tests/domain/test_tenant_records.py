@@ -64,7 +64,7 @@ def test_large_answers_take_further_places() -> None:
     assert 0 == further_places((object(),))
 
 
-def test_tenants_are_counted_apart() -> None:
+def test_tenants_are_counted_separately() -> None:
     """A tenant at its limit does not take slots away from other tenants."""
     world = World()
     reserve(world, bound=1)

@@ -81,9 +81,7 @@ def test_a_complete_answer_is_not_parsed(body: bytes) -> None:
         (b" " * 5_000 + b"{", b"}", False),
     ],
 )
-def test_of_a_long_answer_only_the_ends_are_looked_at(
-    first: bytes, last: bytes, stored: bool
-) -> None:
+def test_only_both_ends_of_a_long_answer_are_read(first: bytes, last: bytes, stored: bool) -> None:
     """Of a long JSON response, only the first and last bytes are checked."""
     body = UndecodableBody(first + b"x" * 65_536 + last)
 

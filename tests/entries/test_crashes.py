@@ -115,7 +115,7 @@ def test_page_counts_the_cells() -> None:
     assert all(f"| {queue} | " in text for queue in peers.QUEUES)
 
 
-def test_page_is_what_its_results_make() -> None:
+def test_tool_writes_same_page_from_page_results() -> None:
     """The page in the documentation is the one that the tool writes from the page's results."""
     text = page.PAGE.read_text()
     rows: list[page.Row] = []

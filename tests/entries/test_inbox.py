@@ -154,7 +154,7 @@ def test_a_repeat_is_the_same_entry(shop: Shop) -> None:
     assert ["INV-1"] == handling.seen
 
 
-def test_tenants_are_apart(shop: Shop) -> None:
+def test_tenants_are_separate(shop: Shop) -> None:
     """A webhook that arrives for two tenants is stored as two entries."""
     options = shop.paid().arguments()
     first = shop.do(shop.inbox.receive, "stripe", **options)

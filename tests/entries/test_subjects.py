@@ -190,7 +190,7 @@ def test_stores_are_optional(shop: Shop) -> None:
 
 @pytest.mark.parametrize("verb", ["find", "export", "erase"])
 def test_missing_subject_is_refused(shop: Shop, verb: str) -> None:
-    """An export or erasure without a subject and a tenant raises an error, and erases nothing."""
+    """A search, export or erasure needs a subject or a tenant; with neither it is refused."""
     with pytest.raises(InvalidData, match="everybody") as excinfo:
         shop.do(getattr(subjects(shop), verb))
     assert "subject" == excinfo.value.field

@@ -157,7 +157,7 @@ class StoreWalk:
             self.work(-1, fails=False)
 
 
-MOVES = st.lists(
+ACTIONS = st.lists(
     st.one_of(
         st.tuples(st.just("add"), st.sampled_from([None, "a", "b"])),
         st.tuples(st.just("work"), st.integers(1, 30), st.booleans()),
@@ -171,20 +171,20 @@ MOVES = st.lists(
 @pytest.mark.untraced
 @pytest.mark.parametrize("kind", [InboxEntry, OutboxEntry])
 @examples(150)
-@given(moves=MOVES)
+@given(actions=ACTIONS)
 def test_crashes_lose_and_repeat_nothing_that_is_done(
-    kind: type[Entry], moves: list[tuple[Any, ...]]
+    kind: type[Entry], actions: list[tuple[Any, ...]]
 ) -> None:
     """Although workers are killed, each entry is processed in order until done or given up."""
     walk = StoreWalk(kind)
     count = 0
-    for move, *values in moves:
-        if move == "add":
+    for action, *values in actions:
+        if action == "add":
             walk.add(count, *values)
             count += 1
-        elif move == "work":
+        elif action == "work":
             walk.work(values[0], fails=values[1])
-        elif move == "set":
+        elif action == "set":
             (walk.skew,) = values
         else:
             walk.clock.advance(*values)

@@ -623,7 +623,7 @@ def test_total_of_rounded_lines_may_differ_by_cents() -> None:
 
 
 def test_received_correction_may_have_an_examples_number() -> None:
-    """KSeF does not compare the number of a corrected invoice with its check sum."""
+    """A received correction may name a KSeF number whose checksum is wrong."""
     correction = _ksef(
         type_code="384",
         preceding=[PrecedingInvoice(number="1", issue_date=date(2026, 1, 1))],

@@ -303,7 +303,7 @@ def test_line_without_quantity_is_one_unit() -> None:
     assert read_fatturapa(body).invoice.lines[0].quantity == 1
 
 
-_FREE = attrs.evolve(LINE, vat_category="Z", vat_rate=Decimal(0))
+_ZERO_RATED_LINE = attrs.evolve(LINE, vat_category="Z", vat_rate=Decimal(0))
 _FUND = AllowanceCharge(
     amount=Decimal(4), percent=Decimal(4), reason_code="TC01", vat_category="Z", vat_rate=Decimal(0)
 )
@@ -330,22 +330,30 @@ SPOILED_INVOICES: list[tuple[str, str, dict[str, Any]]] = [
     ("00200", "buyer.vat_code", {"buyer": attrs.evolve(BUYER, vat_id="IT")}),
     ("00301", "seller.vat_code", {"seller": attrs.evolve(SELLER, vat_id="IT0123456789")}),
     ("00305", "buyer.vat_code", {"buyer": attrs.evolve(BUYER, vat_id="ITRSSMRA85T10A562S")}),
-    ("00400", "lines[0].nature", {"lines": [_FREE]}),
+    ("00400", "lines[0].nature", {"lines": [_ZERO_RATED_LINE]}),
     ("00401", "lines[0].nature", {"line_natures": {1: "N4"}}),
     ("00411", "withholdings", {"withheld_lines": [1]}),
     ("00413", "funds[0].nature", {"charges": [_FUND]}),
     ("00417", "buyer.vat_code", {"buyer": attrs.evolve(BUYER, vat_id=None)}),
-    ("00420", "summaries[0].due", {"lines": [_FREE], "natures": {"Z": "N6.1"}, "vat_due": "S"}),
+    (
+        "00420",
+        "summaries[0].due",
+        {"lines": [_ZERO_RATED_LINE], "natures": {"Z": "N6.1"}, "vat_due": "S"},
+    ),
     ("00424", "lines[0].rate", {"lines": [attrs.evolve(LINE, vat_rate=Decimal("0.22"))]}),
     ("00425", "number", {"number": "A"}),
     ("00427", "recipient_code", {"recipient_code": "ABC12345"}),
-    ("00429", "summaries[0].nature", {"lines": [_FREE]}),
+    ("00429", "summaries[0].nature", {"lines": [_ZERO_RATED_LINE]}),
     ("00430", "summaries[0].nature", {"line_natures": {1: "N4"}}),
-    ("00445", "lines[0].nature", {"lines": [_FREE], "natures": {"Z": "N3"}}),
+    ("00445", "lines[0].nature", {"lines": [_ZERO_RATED_LINE], "natures": {"Z": "N3"}}),
     ("00471", "buyer.vat_code", {"buyer": attrs.evolve(BUYER, vat_id=SELLER.vat_id)}),
     ("00472", "buyer.vat_code", {"document_type": "TD27"}),
     ("00473", "seller.vat_country", {"document_type": "TD17"}),
-    ("00474", "lines[0].rate", {"document_type": "TD21", "lines": [_FREE], "natures": {"Z": "N4"}}),
+    (
+        "00474",
+        "lines[0].rate",
+        {"document_type": "TD21", "lines": [_ZERO_RATED_LINE], "natures": {"Z": "N4"}},
+    ),
     (
         "00475",
         "buyer.vat_code",
@@ -499,7 +507,7 @@ def test_large_file_is_refused() -> None:
 
 def test_many_problems_are_counted() -> None:
     """The error message lists twenty violations, and states how many more there are."""
-    lines = [attrs.evolve(_FREE, name=None) for _ in range(15)]
+    lines = [attrs.evolve(_ZERO_RATED_LINE, name=None) for _ in range(15)]
 
     with pytest.raises(InvalidData, match=r"and \d+ more"):
         write_fatturapa(small_fattura(lines=lines))

@@ -280,7 +280,7 @@ class BrokenStorage:
         """Raise an error, because the store is unavailable."""
 
 
-def test_unreachable_store_is_told_once_for_all_services(vendor: VendorServer) -> None:
+def test_unreachable_store_is_reported_once_for_all_services(vendor: VendorServer) -> None:
     """If the store is unavailable, it is reported once, and each service is unknown."""
     with ConnectorManager([Service("vat", vendor.url)], state=BrokenStorage()) as manager:  # type: ignore[arg-type]  # it fails as one
         monitor = HealthMonitor(manager)
@@ -458,7 +458,7 @@ def test_monitor_of_a_tenant_counts_the_records_of_other_processes(
     assert amount == amounts.get(HealthConcern.TENANT_RECORDS)
 
 
-def test_last_count_of_records_stands_while_the_store_is_away() -> None:
+def test_last_count_of_records_is_kept_while_store_is_unavailable() -> None:
     """If the store is unavailable, a tenant near its limit is reported with its last count."""
 
     class BrokenStorage(MemoryStorage):

@@ -186,7 +186,7 @@ async def test_assertion_of_a_skewed_clock_is_refused(erp: Erp, off: float) -> N
 # --- assertion grants ------------------------------------------------------------------
 
 
-def vouching_grant(server: AuthorizationServer, algorithm: str, **options: Any) -> JwtBearer:
+def assertion_grant(server: AuthorizationServer, algorithm: str, **options: Any) -> JwtBearer:
     """Return a JWT bearer grant whose assertion has the user `ann` as its subject."""
     assertion_options: dict[str, Any] = {
         "issuer": "hr",
@@ -209,7 +209,7 @@ async def test_each_jwt_bearer_token_request_carries_new_assertion(
     """Each JWT bearer token request carries a new assertion, whether the last one failed or not."""
     with AuthorizationServer() as server:
         server.order(faults.failing_answer(503, processed=True))
-        grant = vouching_grant(server, algorithm, key_id="k", claims={"reason": "payroll"})
+        grant = assertion_grant(server, algorithm, key_id="k", claims={"reason": "payroll"})
         erp.use_client(server, client_of_server(server, grant=grant))
         first = await erp.call()
         server.expire_access_tokens()
@@ -234,7 +234,7 @@ async def test_each_jwt_bearer_token_request_carries_new_assertion(
 async def test_client_and_grant_have_separate_assertions(erp: Erp, issuer: str) -> None:
     """Client and grant each send their own assertion, even if both have the same issuer."""
     with AuthorizationServer(registered_client("RS256")) as server:
-        grant = vouching_grant(server, "ES256", issuer=issuer)
+        grant = assertion_grant(server, "ES256", issuer=issuer)
         erp.use_client(server, client_of_server(server, grant=grant, **signs_with("RS256")))
         for _ in range(2):
             assert "ann" == (await erp.call()).json()["sub"]
@@ -249,7 +249,7 @@ async def test_client_and_grant_have_separate_assertions(erp: Erp, issuer: str) 
 async def test_untrusted_grant_needs_no_consent(erp: Erp) -> None:
     """If the server refuses a grant that needs no user, the error does not request consent."""
     with AuthorizationServer() as server:
-        grant = vouching_grant(server, "ES256")
+        grant = assertion_grant(server, "ES256")
         server.trust("hr", KEYS["RS256"].public_key())
         erp.use_client(server, client_of_server(server, grant=grant))
 

@@ -444,7 +444,7 @@ async def test_without_a_refresh_token_a_person_is_needed(world: World) -> None:
 
 
 @sync_and_async
-async def test_each_request_vouches_anew(world: World) -> None:
+async def test_each_token_request_has_new_assertions(world: World) -> None:
     """Each token request, even a retry, has new assertions by the client and for the grant."""
     oauth_world = OAuthWorld(world)
     grant = JwtBearer(JwtSigning(algorithm="HS256", issuer="erp"), "k" * 32)

@@ -291,8 +291,11 @@ def test_write_is_repeated_under_a_key_that_the_service_honours() -> None:
             caller.perform(create, idempotency_key="one")
         server.respond(503)
         server.respond_json({"ID": 1}, status=201)
-        honoured = {"idempotency_header": "Repeatability-Request-ID", "idempotency_memory": 60}
-        created = caller.perform(create, honoured, idempotency_key="two")
+        idempotency_settings = {
+            "idempotency_header": "Repeatability-Request-ID",
+            "idempotency_memory": 60,
+        }
+        created = caller.perform(create, idempotency_settings, idempotency_key="two")
 
     assert ({"ID": 1}, False) == (created.data, created.replayed)
     keys = [item.headers.get("Repeatability-Request-ID") for item in server.requests]

@@ -288,7 +288,7 @@ def test_no_redirect_is_followed(mode: str) -> None:
         ({"exp": 1}, "expired"),
     ],
 )
-def test_an_id_token_is_looked_at(mode: str, claims: dict[str, Any], words: str | None) -> None:
+def test_id_token_is_checked(mode: str, claims: dict[str, Any], words: str | None) -> None:
     """Tokens with an id_token that was issued for another client are discarded."""
     client = Client(scopes=frozenset({"openid", "read"}))
     with AuthorizationServer(client) as server:

@@ -178,7 +178,7 @@ def test_limits_grant_together(limiter_use: LimiterUse) -> None:
 
 
 @BOTH
-def test_keys_are_apart(limiter_use: LimiterUse) -> None:
+def test_keys_are_separate(limiter_use: LimiterUse) -> None:
     """Each key has its own token bucket, separate from the bucket of calls without a key."""
     limiter = limiter_use(limiter_of(Clock()))
 

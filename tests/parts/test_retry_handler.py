@@ -376,7 +376,7 @@ def test_spreads_its_pauses(backoff: Backoff) -> None:
     assert len(set(clock.slept)) > 900
 
 
-def test_threads_count_apart() -> None:
+def test_threads_are_counted_separately() -> None:
     """Threads that share one retry handler do not use up each other's attempts."""
     retry = handler(Clock())
     functions = [FailingFunction(*[FunctionFailure()] * number) for number in range(4)] * 5
@@ -391,7 +391,7 @@ def test_threads_count_apart() -> None:
     ]
 
 
-def test_tasks_count_apart() -> None:
+def test_tasks_are_counted_separately() -> None:
     """Tasks that share one retry handler do not use up each other's attempts."""
     retry = RetryHandler(RetryPolicy(base_delay=0))
 

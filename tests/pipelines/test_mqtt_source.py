@@ -369,7 +369,7 @@ async def test_pipeline_survives_restart_of_broker(topic: str) -> None:
         await check_restarted_broker(reader, publish_to_it, broker.stop, broker.start)
 
 
-async def test_refused_settings_are_told_without_secrets(tmp_path: Path) -> None:
+async def test_refused_settings_are_reported_without_secrets(tmp_path: Path) -> None:
     """A wrong password, a missing permission and a missing broker raise different errors."""
     passwords, rights = tmp_path / "passwords", tmp_path / "rights"
     write_password(passwords, "shop", WRONG)

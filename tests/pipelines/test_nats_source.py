@@ -607,7 +607,7 @@ authorization {{ users: [
 """
 
 
-async def test_refused_settings_are_told_without_secrets() -> None:
+async def test_refused_settings_are_reported_without_secrets() -> None:
     """A wrong password, a missing permission and a missing server raise different errors."""
     with PrivateNats(RIGHTS, user="boss", password="boss") as server:
         await asyncio.to_thread(server.add_stream, "orders")

@@ -108,9 +108,9 @@ async def test_undone_row_does_not_arrive(tmp_path: Path) -> None:
     async with database("postgresql", tmp_path) as made:
         await made.run(TABLES["postgresql"])
         outbox = OutboxTable(made.manager, made.connector, "outbox")
-        async with await _open_connection(made) as undone:
-            await undone.execute(INSERT, ("a", "1"))
-            await undone.rollback()
+        async with await _open_connection(made) as rolled_back_connection:
+            await rolled_back_connection.execute(INSERT, ("a", "1"))
+            await rolled_back_connection.rollback()
         await _put(made, "2")
 
         assert [2] == [record.json() for record in await outbox.after(None)]

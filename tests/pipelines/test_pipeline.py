@@ -164,7 +164,7 @@ async def test_first_bad_record_stops_a_pipeline_without_dead_letters(error: Exc
 
 
 async def test_only_the_beginning_of_a_long_message_is_kept() -> None:
-    """The statistics, which workers report often, contain a long message of a sink in part."""
+    """Workers report the statistics often, so a sink's long error message is cut there."""
     sink = MemorySink(lambda _: ValueError("long " * 100_000))
     pipeline = Pipeline("orders", MemorySource(make_records(1)), sink, config=config())
     with pytest.raises(ValueError, match="long"):
@@ -733,7 +733,7 @@ async def test_mistake_in_a_source_stops_the_pipeline(error: Exception) -> None:
         await run(Pipeline("orders", source, MemorySink(), config=config()))
 
 
-async def test_source_is_told_what_is_under_way() -> None:
+async def test_source_learns_which_records_are_in_progress() -> None:
     """A source whose deliveries expire is told which records are still being processed."""
     may_end = asyncio.Event()
 

@@ -226,9 +226,7 @@ def test_large_file_is_read_in_parts(tmp_path: Path) -> None:
         ("number,größe", "no names of columns in UTF-8"),
     ],
 )
-def test_columns_that_cannot_be_told_apart_are_refused(
-    header: str, problem: str, tmp_path: Path
-) -> None:
+def test_indistinguishable_columns_are_refused(header: str, problem: str, tmp_path: Path) -> None:
     """A header with a repeated name, or in another encoding than UTF-8, is refused."""
     path = tmp_path / "orders.csv"
     path.write_bytes(f"{header}\n1,2\n".encode("latin-1"))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 RING = generate_keys()
 CIPHER = AesGcmCipher(RING)
 DRIVERS = {"postgresql": "psycopg", "mariadb": "pymysql"}
-EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+SYNC_AND_ASYNC = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
 def call_verb(verb: Any, *options: object) -> Any:
@@ -65,7 +65,7 @@ def store_and_delete(tenants: Any) -> None:
     assert 0 == call_verb(tenants.clear)
 
 
-@EITHER
+@SYNC_AND_ASYNC
 @pytest.mark.parametrize("kind", DRIVERS)
 def test_created_table_can_be_emptied(kind: str, *, is_async: bool) -> None:
     """A new table of tenants stores tenants, and one call deletes all of them."""
@@ -74,7 +74,7 @@ def test_created_table_can_be_emptied(kind: str, *, is_async: bool) -> None:
         store_and_delete(tenants)
 
 
-@EITHER
+@SYNC_AND_ASYNC
 def test_file_can_be_emptied(tmp_path: Path, *, is_async: bool) -> None:
     """One call deletes all tenants of a file."""
     make: Any = AsyncSqliteTenants if is_async else SqliteTenants

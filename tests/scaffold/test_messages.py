@@ -260,7 +260,7 @@ def test_message_that_needs_an_incomplete_class_is_refused() -> None:
     ]
 
 
-def test_alternatives_that_nothing_tells_apart_are_refused() -> None:
+def test_indistinguishable_alternatives_are_refused() -> None:
     """Several messages of one receiving operation are refused unless all of them are JSON."""
     tree = with_message({"contentType": "text/plain"})
     tree["channels"]["a"]["messages"]["three"] = {}

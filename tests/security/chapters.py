@@ -358,15 +358,15 @@ async def _streams(day: Observations, vendor: VendorServer) -> None:
         )
     piece = day.plant("streamed-piece").encode()
 
-    def pieces() -> Iterator[bytes]:
+    def interrupted_body() -> Iterator[bytes]:
         yield piece
         raise ForeignError("the source failed")
 
-    def nothing() -> Iterator[bytes]:
+    def failing_body() -> Iterator[bytes]:
         raise ForeignError("the source failed at once")
         yield b""
 
-    for source in (pieces, nothing):
+    for source in (interrupted_body, failing_body):
         await day.call("source", manager, "streams", Request.post("/ok", body=source))
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _mail: Any = mail
 
 CASES: Final = ("slow", "503", "reset", "cut", "hook", "body", "newline", "elsewhere", "open")
-WAYS: Final = ("sync", "async", "given-up")
+MODES: Final = ("sync", "async", "given-up")
 
 
 class HiddenSecrets:
@@ -73,12 +73,12 @@ def _request(case: str) -> Request:
     )
 
 
-def call(case: str, way: str) -> None:
+def call(case: str, mode: str) -> None:
     """Make a failing call, so that a tool shows its error."""
     service = {"hook": "hooked", "open": "closed"}.get(case, "shop")
-    if way == "sync":
+    if mode == "sync":
         HiddenSecrets.plain.call(service, _request(case))
-    elif way == "async":
+    elif mode == "async":
         asyncio.run(_run_case_async(service, case))
     else:
         asyncio.run(_given_up(service, case))
@@ -93,20 +93,20 @@ async def _given_up(service: str, case: str) -> None:
         await HiddenSecrets.is_async.call(service, _request(case))
 
 
-def fail_with_secret(case: str, way: str) -> None:
+def fail_with_secret(case: str, mode: str) -> None:
     """Raise an error while a local variable has a secret, to test the tools themselves."""
     sight = HiddenSecrets.secrets["sight"]
     if sight:
         raise LookupError(sight)
 
 
-def view(request: HttpRequest, case: str, way: str) -> HttpResponse:
+def view(request: HttpRequest, case: str, mode: str) -> HttpResponse:
     """A Django view that makes a failing call."""
-    (fail_with_secret if case == "leak" else call)(case, way)
+    (fail_with_secret if case == "leak" else call)(case, mode)
     return HttpResponse(b"never")
 
 
-urlpatterns = [path("<str:case>/<str:way>", view)]
+urlpatterns = [path("<str:case>/<str:mode>", view)]
 
 
 class RecordingTransport(Transport):
@@ -117,13 +117,13 @@ class RecordingTransport(Transport):
         HiddenSecrets.reports.append(envelope.serialize())
 
 
-def error_tool_output(case: str, way: str) -> dict[str, str]:
+def error_tool_output(case: str, mode: str) -> dict[str, str]:
     """Return the output of each error tool for this failure."""
     client: Any = Client(raise_request_exception=False)
-    html = client.get(f"/{case}/{way}", headers={"accept": "text/html"})
-    text = client.get(f"/{case}/{way}", headers={"accept": "text/plain"})
+    html = client.get(f"/{case}/{mode}", headers={"accept": "text/html"})
+    text = client.get(f"/{case}/{mode}", headers={"accept": "text/plain"})
     try:
-        (fail_with_secret if case == "leak" else call)(case, way)
+        (fail_with_secret if case == "leak" else call)(case, mode)
     except Exception as error:  # noqa: BLE001 - to be shown
         HiddenSecrets.reports.clear()
         sentry_sdk.capture_exception(error)
@@ -148,7 +148,7 @@ def error_tool_output(case: str, way: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Make every failing call in every way, and print the output of all error tools."""
+    """Make every failing call in every mode, and print the output of all error tools."""
     HiddenSecrets.secrets = json.load(sys.stdin)
     settings.configure(
         DEBUG=True,
@@ -193,8 +193,8 @@ def main() -> None:
         HiddenSecrets.is_async = AsyncConnectorManager([shop, hooked, closed_service])
         asyncio.run(HiddenSecrets.is_async.set_circuit("closed", CircuitState.FORCED_OPEN))
         shown_cases = {
-            f"{case} {way}": error_tool_output(case, way)
-            for way in WAYS
+            f"{case} {mode}": error_tool_output(case, mode)
+            for mode in MODES
             for case in (*CASES, "leak")
         }
     json.dump(shown_cases, sys.stdout)

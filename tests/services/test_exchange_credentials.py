@@ -80,7 +80,7 @@ async def test_provider_gets_the_tenant(world: World) -> None:
 
 
 @sync_and_async
-async def test_each_attempt_is_signed_anew_with_its_own_time(world: World) -> None:
+async def test_each_attempt_is_signed_again_with_its_own_time(world: World) -> None:
     """Each attempt is signed anew with its own time, after all transforms."""
     signing = HmacSigning(
         signs="{method} {url} {header:x-late}",

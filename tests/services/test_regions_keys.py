@@ -1,4 +1,4 @@
-"""Services with several regions: a key stays in the region that may have processed it."""
+"""A repeated call with a key goes only to the region that may have processed the first call."""
 
 from __future__ import annotations
 

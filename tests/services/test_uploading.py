@@ -131,7 +131,7 @@ def test_every_part_is_sent_once_and_listed_in_order() -> None:
 
 
 def test_only_one_worker_of_upload_reads_source_at_time() -> None:
-    """Only one worker of an upload reads the source at a time; its lock lasts a day at most."""
+    """Only one worker of an upload reads the source at a time; the others wait for up to a day."""
     send, _, core = upload_function(ScriptedSource(b"aa"))
     send()
 

@@ -412,7 +412,7 @@ def transactions_overtake(put: Any) -> None:
 
 
 @entry_bug
-def offers_are_believed(put: Any) -> None:
+def listed_entries_are_claimed_without_check(put: Any) -> None:
     """Planted bug: a worker claims a listed entry, even if its claim was renewed since."""
 
     async def is_held(*_: Any) -> bool:

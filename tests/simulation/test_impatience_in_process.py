@@ -58,7 +58,7 @@ class BulkheadVisits:
         self.waited: list[float] = []
         self.inside = self.most = 0
 
-    async def visit(self, patience: float, takes: float = TAKES) -> None:
+    async def hold_slot(self, patience: float, takes: float = TAKES) -> None:
         """Hold a bulkhead slot for a while, unless the caller or the bulkhead gives up."""
         loop = asyncio.get_running_loop()
         arrived_at = loop.time()
@@ -77,12 +77,14 @@ class BulkheadVisits:
             self.waited.append(min(loop.time() - arrived_at, patience))
 
 
-async def start_visits(times: list[float], visit: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Start a visit of the bulkhead at each of these times, and wait until all have ended."""
+async def start_visits(
+    times: list[float], hold_slot: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    """Start a task for the bulkhead at each of these times, and wait until all have ended."""
     loop, tasks = asyncio.get_running_loop(), []
     for time in times:
         await asyncio.sleep(time - loop.time())
-        tasks.append(asyncio.ensure_future(visit()))
+        tasks.append(asyncio.ensure_future(hold_slot()))
     await asyncio.gather(*tasks)
 
 
@@ -101,7 +103,9 @@ def test_bulkhead_stays_utilised(load: int, patience: str) -> None:
     """Although callers give up, nine tenths of a bulkhead's slots are used, in order of arrival."""
     visits, generator = BulkheadVisits(), random.Random(2)
 
-    run(start_visits(steady_arrivals(load), lambda: visits.visit(PATIENCE[patience](generator))))
+    run(
+        start_visits(steady_arrivals(load), lambda: visits.hold_slot(PATIENCE[patience](generator)))
+    )
 
     used_count = sum(1 for _, entered_at in visits.entered if SPAN / 2 <= entered_at < SPAN)
     assert used_count >= 0.9 * BOUND * SPAN / 2
@@ -119,18 +123,18 @@ def test_abandoned_queue_holds_no_slot(order: int) -> None:
 
     async def run_crowd() -> list[float]:
         visits, loop = BulkheadVisits(max_wait=None), asyncio.get_running_loop()
-        inner_tasks = [asyncio.ensure_future(visits.visit(30.0)) for _ in range(PLACES)]
+        inner_tasks = [asyncio.ensure_future(visits.hold_slot(30.0)) for _ in range(PLACES)]
         await asyncio.sleep(0)
-        waiting = [asyncio.ensure_future(visits.visit(30.0)) for _ in range(60)]
+        waiting = [asyncio.ensure_future(visits.hold_slot(30.0)) for _ in range(60)]
         await asyncio.sleep(TAKES / 2)
         for task in waiting[::order]:
             task.cancel()
             await asyncio.sleep(0)
-        next_ones = [asyncio.ensure_future(visits.visit(30.0)) for _ in range(PLACES)]
+        next_ones = [asyncio.ensure_future(visits.hold_slot(30.0)) for _ in range(PLACES)]
         await asyncio.gather(*inner_tasks, *next_ones)
         assert set() == visits.places.names()
         late_start = loop.time()
-        await asyncio.gather(*(visits.visit(30.0) for _ in range(PLACES)))
+        await asyncio.gather(*(visits.hold_slot(30.0) for _ in range(PLACES)))
         assert 3 * PLACES == len(visits.entered)
         return [late_start, *(entered_at for _, entered_at in visits.entered)]
 
@@ -148,7 +152,7 @@ def test_bulkhead_recovers_after_overload(patience: str) -> None:
     later_visits = [11 + item / 15 for item in range(15 * 10)]
     run(
         start_visits(
-            [*overload, *later_visits], lambda: visits.visit(PATIENCE[patience](generator))
+            [*overload, *later_visits], lambda: visits.hold_slot(PATIENCE[patience](generator))
         )
     )
 

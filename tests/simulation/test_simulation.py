@@ -27,7 +27,7 @@ SHOWN: Mapping[str, int] = {
     "sent_is_not_marked": 324,
     "woken_without_asking": 383,
     "deadline_is_per_attempt": 202,
-    "offers_are_believed": 3230,
+    "listed_entries_are_claimed_without_check": 3230,
 }
 """Schedules in which bugs that most schedules hide have shown themselves: these are tried first."""
 

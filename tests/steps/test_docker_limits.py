@@ -275,10 +275,10 @@ def test_time_limit_counts_from_the_start_of_the_container(after: float, tmp_pat
             watchdog.watch(60.0, path, "c", after, 1, "deadline", "", "")
         wait_until(lambda: 6 == len(requests), "The end of the watchdog")
 
-    looks = ["GET /containers/c/json"] * 4
+    status_requests = ["GET /containers/c/json"] * 4
     stop = ["PUT /containers/c/archive?path=/", "POST /containers/c/stop?t=1"]
     wait = ["POST /containers/c/wait?condition=not-running", "GET /containers/c/json"]
-    assert [*looks, *(wait if after else stop)] == requests
+    assert [*status_requests, *(wait if after else stop)] == requests
 
 
 @pytest.mark.parametrize("files", [{}, {"a": b"1"}], ids=["empty", "with files"])

@@ -282,7 +282,7 @@ LATE = {**FAILED, "reason": "DeadlineExceeded"}
         ),
     ],
 )
-def test_ends_are_told_apart(
+def test_pod_and_job_determine_end_of_run(
     lab: Lab, pod: dict[str, Any] | None, condition: dict[str, Any] | None, expected: object
 ) -> None:
     """The state of a pod and its Job determines the phase, exit code and reason of the run."""

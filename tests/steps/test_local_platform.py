@@ -63,7 +63,7 @@ def test_remote_file_that_cannot_be_read_now_is_not_taken_for_missing(tmp_path: 
     run_with_files(tmp_path)
     request = {"folder": str(tmp_path), "name": "run", "timeout": 1.0, "limit": 100}
     with no_free_files(), pytest.raises(OSError, match="Too many open files"):
-        _Runs({**request, "path": "total.csv"}).collected()
-    assert b"12" == _Runs({**request, "path": "total.csv"}).collected()
+        _Runs({**request, "path": "total.csv"}).collected_file()
+    assert b"12" == _Runs({**request, "path": "total.csv"}).collected_file()
     for path in ("loop.csv", "missing.csv", "total.csv/x", "x" * 300):
-        assert _Runs({**request, "path": path}).collected() is None
+        assert _Runs({**request, "path": path}).collected_file() is None

@@ -149,7 +149,7 @@ def hanging_hook(mode: str, released: Event) -> Callable[..., object]:
 
 @modes
 @pytest.mark.parametrize("outcome", [StepOutcome.DEADLINE, StepOutcome.CANCELLED])
-def test_hook_that_never_returns_stands_beside_the_result(
+def test_hook_that_never_returns_is_abandoned_at_its_limit(
     mode: str, outcome: StepOutcome, tmp_path: Path
 ) -> None:
     """After a timeout or stop, a hook that does not end is abandoned at its limit, once per key."""

@@ -272,7 +272,7 @@ def test_threads_share_connector_that_both_need_first() -> None:
     platforms: list[MockPlatform] = []
 
     def factory() -> MockPlatform:
-        other_thread.come()
+        other_thread.start()
         platforms.append(MockPlatform())
         return platforms[-1]
 

@@ -20,7 +20,7 @@ from webdav4.client import (
     ResourceNotFound,
 )
 
-from moorage.adapters.files.fsspec_errors import filesystem_error, opening_error, passing_over
+from moorage.adapters.files.fsspec_errors import filesystem_error, ignoring_errors, opening_error
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -162,7 +162,7 @@ def test_unreachable_server_of_smb_is_no_wrong_option() -> None:
 
 def test_only_the_expected_error_is_passed_over() -> None:
     """Only the expected error is suppressed, even if SMB reports it; other errors are raised."""
-    with passing_over(FileNotFoundError):
+    with ignoring_errors(FileNotFoundError):
         raise SMBOSError(errno.ENOENT)
-    with pytest.raises(SMBOSError), passing_over(FileNotFoundError):
+    with pytest.raises(SMBOSError), ignoring_errors(FileNotFoundError):
         raise SMBOSError(errno.EACCES)

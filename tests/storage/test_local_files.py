@@ -398,7 +398,7 @@ def test_processes_share_a_folder(root: Path) -> None:
     assert put == two.head("a")
     with pytest.raises(VendorRejected):
         two.put("a", b"y", {}, (None, "*"))
-    json.dumps(dict(put.kept))
+    json.dumps(dict(put.metadata))
 
 
 def test_refused_download_closes_its_file(files: Storage) -> None:

@@ -26,7 +26,7 @@ class Meanwhile:
         self._thread: threading.Thread | None = None
         self._results: list[Any] = []
 
-    def come(self) -> None:
+    def start(self) -> None:
         """Start the second thread, and wait until it ends or waits for the first one."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, daemon=True)

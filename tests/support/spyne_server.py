@@ -42,7 +42,7 @@ class Invoices(spyne.Service):  # type: ignore[misc]  # spyne has no types
 
     @spyne.rpc(Line, _returns=Line)  # type: ignore[untyped-decorator]  # spyne has no types
     def echo(ctx: Any, line: Any) -> Any:  # noqa: N805 - spyne has no self
-        """Return the line."""
+        """Return the invoice line unchanged."""
         return line
 
     @spyne.rpc(spyne.Unicode)  # type: ignore[untyped-decorator]  # spyne has no types

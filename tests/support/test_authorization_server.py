@@ -355,8 +355,8 @@ def test_processes_are_counted() -> None:
     )
     with AuthorizationServer(Client(method="client_secret_post")) as server:
         command = [sys.executable, "-c", program, server.token_url]
-        crew = [subprocess.Popen(command) for _ in range(2)]
-        assert [0, 0] == [item.wait() for item in crew]
+        processes = [subprocess.Popen(command) for _ in range(2)]
+        assert [0, 0] == [item.wait() for item in processes]
         assert 6 == len(server.requests)
 
     assert [(CLIENT, "erp", "client_secret_post", 200)] * 6 == [

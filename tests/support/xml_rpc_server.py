@@ -42,7 +42,7 @@ class XmlRpcServer:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def echo(self, *values: Any) -> list[Any]:
-        """Return the given values."""
+        """Record the arguments, and return them as a list."""
         self.calls.append(values)
         return list(values)
 

@@ -313,7 +313,7 @@ class FaultedRun:
         record.duration = loop.time() - start_time
         return record
 
-    async def _in_turn(self, number: int, one_call: Callable[[int], Awaitable[object]]) -> None:
+    async def _make_calls(self, number: int, one_call: Callable[[int], Awaitable[object]]) -> None:
         """Make the given number of calls, at most 20 at the same time."""
         gate = asyncio.Semaphore(20)
 
@@ -350,7 +350,7 @@ class FaultedRun:
                 call_count += 1
 
     async def _reads(self, service: str, number: int) -> None:
-        await self._in_turn(
+        await self._make_calls(
             number,
             lambda index: self._call(service, f"{service}-{index}", Request.get(f"/x/{index}")),
         )

@@ -15,7 +15,7 @@ from moorage.testing.sandboxes.payments.braintree import BraintreeSandbox
 
 PAY = "{ transaction { id legacyId status } }"
 CHARGE = f"mutation($input: I!) {{ chargePaymentMethod(input: $input) {PAY} }}"
-HOLD = f"mutation($input: I!) {{ authorizePaymentMethod(input: $input) {PAY} }}"
+AUTHORIZE = f"mutation($input: I!) {{ authorizePaymentMethod(input: $input) {PAY} }}"
 CAPTURE = f"mutation($input: I!) {{ captureTransaction(input: $input) {PAY} }}"
 REVERSE = "mutation($input: I!) { reverseTransaction(input: $input) { reversal { __typename } } }"
 REFUND = "mutation($input: I!) { refundTransaction(input: $input) { refund { id } } }"
@@ -108,7 +108,7 @@ def test_charge_needs_payment_method_and_amount_with_two_decimals(
 def test_only_authorised_amount_can_be_captured() -> None:
     """Only an authorised amount can be captured, and no more than that."""
     sandbox = BraintreeSandbox()
-    authorization = create_transaction(sandbox, HOLD)
+    authorization = create_transaction(sandbox, AUTHORIZE)
     too_much: dict[str, Any] = {"transactionId": authorization, "transaction": {"amount": "20.01"}}
 
     assert "91522" == refusal_of(answer(sandbox, CAPTURE, **too_much))
@@ -120,7 +120,7 @@ def test_only_authorised_amount_can_be_captured() -> None:
 def test_transaction_can_be_voided_before_it_is_settled() -> None:
     """A transaction can be voided before it is settled, and refunded afterwards."""
     sandbox = BraintreeSandbox()
-    first, second = create_transaction(sandbox), create_transaction(sandbox, HOLD)
+    first, second = create_transaction(sandbox), create_transaction(sandbox, AUTHORIZE)
     sandbox.settle()
     kinds = [
         answer(sandbox, REVERSE, transactionId=id_)["data"]["reverseTransaction"]["reversal"]

@@ -241,7 +241,7 @@ class _AgedCache(AsyncMemoryCache):
         (kit.cached_responses_come_back_unchanged, _OneOnlyCache, "3 answers are to be found"),
         (kit.cached_responses_come_back_unchanged, _DamagedCache, "cannot be read: InvalidData"),
         (kit.cached_responses_come_back_unchanged, _AgedCache, "An answer is 10000.0"),
-        (kit.keys_are_apart, _FoldingCache, "1 answers are to be found"),
+        (kit.keys_are_separate, _FoldingCache, "1 answers are to be found"),
         (kit.storing_replaces_earlier_responses, _AddingCache, "1 answers are to be found"),
         (kit.a_removed_response_is_gone, _RememberingCache, "0 answers are to be found"),
         (

@@ -129,7 +129,7 @@ class _SwallowingVendor(GoogleCalendar):
         (_InvitingVendor, "invitations_can_be_withheld"),
         (_UnversionedVendor, "a_version_is_compared"),
         (_ForgetfulVendor, "changes_are_listed_once"),
-        (_OptimisticVendor, "busy_times_are_told"),
+        (_OptimisticVendor, "busy_times_are_listed"),
         (_CarelessVendor, "an_event_is_cancelled"),
         (_UnclassifiedVendor, "a_refusal_has_its_type"),
         (_SwallowingVendor, "malformed_answers_are_errors"),
@@ -161,7 +161,7 @@ def test_checks_of_missing_capabilities_pass() -> None:
 
     optional = (
         *("a_version_is_compared", "recurrence_is_kept", "invitations_can_be_withheld"),
-        *("changes_are_listed_once", "busy_times_are_told", "an_online_meeting_has_a_url"),
+        *("changes_are_listed_once", "busy_times_are_listed", "an_online_meeting_has_a_url"),
         *("malformed_answers_are_errors", "unsupported_features_are_refused"),
     )
     for check in kit.CHECKS:

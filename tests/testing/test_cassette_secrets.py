@@ -314,7 +314,7 @@ def test_a_key_under_an_unknown_name_is_not_written(
     assert [400] == [answer.status for answer in recorder.replay(requests)]
 
 
-def test_a_query_stays_readable_and_tells_values_apart(recorder: Recorder) -> None:
+def test_query_stays_readable_and_distinguishes_values(recorder: Recorder) -> None:
     """Words, numbers and dates are not masked, and different secrets stay distinguishable."""
     plain_url = "/a?status=paid&limit=100&from=2026-01-31&to=2026-01-31T10:00:00Z&fields=&flag"
     first, second = "/a?customer=cus_9s6XKzkNRiz8i3", "/a?customer=cus_NffrFeUfNV2Hib"

@@ -386,7 +386,7 @@ WRONG = [
     ("secrets_are_shown_nowhere", as_storecove(_ShoutingVendor), "secret is shown"),
     ("events_are_accepted_if_proven", as_storecove(_DeafVendor), "became 0 events"),
     ("events_are_accepted_if_proven", as_storecove(_EveryWordVendor), "has a state"),
-    ("a_state_is_told_by_its_word", as_storecove(_EveryWordVendor), "is reported as delivered"),
+    ("a_state_follows_from_its_word", as_storecove(_EveryWordVendor), "is reported as delivered"),
     ("a_request_is_in_the_vendors_words", as_storecove(_RewritingVendor), "was sent as"),
     ("an_answer_is_read_in_full", as_storecove(_HopefulVendor), "as status"),
 ]
@@ -419,7 +419,7 @@ def test_notices_a_delivery_without_a_webhook() -> None:
         return attrs.evolve(einvoices_subjects.storecove(), deliver=lambda _: None)
 
     with pytest.raises(AssertionError, match="no webhook about a new state"):
-        PLAIN["a_state_is_told_by_its_word"](new_subject)
+        PLAIN["a_state_follows_from_its_word"](new_subject)
 
 
 def test_notices_a_stranger_whose_webhook_is_accepted() -> None:

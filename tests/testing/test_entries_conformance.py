@@ -150,7 +150,7 @@ class SingleThreadOutboxStore(MemoryOutbox):
         (TrustingStore, "times_come_from_the_store"),
         (HastyStore, "times_come_from_the_store"),
         (OverwritingStore, "an_id_is_added_once"),
-        (CarelessStore, "similar_entries_are_apart"),
+        (CarelessStore, "similar_entries_are_separate"),
         (OverwritingStore, "random_operations_match_the_memory_store"),
         (EarlyStore, "due_entries_come_in_order"),
         (DisorderlyStore, "a_lane_goes_in_order"),

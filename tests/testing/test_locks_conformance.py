@@ -68,7 +68,7 @@ class _PatientLocks(AsyncioLocks):
         return await super().acquire(name, holder, slots=slots, queue=99, timeout=timeout + 1)
 
 
-class _RoomyLocks(AsyncioLocks):
+class _OverlongQueueLocks(AsyncioLocks):
     """Faulty locks that let more callers wait than the queue allows."""
 
     async def acquire(
@@ -168,7 +168,7 @@ class _StubbornLocks(AsyncioLocks):
         (kit.slots_are_limited, _AllInLocks, "A fourth caller got"),
         (kit.slots_are_limited, _NobodyInLocks, "one was refused"),
         (
-            kit.names_are_apart,
+            kit.names_are_separate,
             _OneNameLocks,
             "A slot of key 'b' was blocked by a holder of key 'a'",
         ),
@@ -179,7 +179,7 @@ class _StubbornLocks(AsyncioLocks):
             "Waited, with a line of 9 and 0",
         ),
         (kit.a_wait_ends_with_its_timeout, _HastyLocks, "ended too early"),
-        (kit.a_full_queue_refuses_at_once, _RoomyLocks, "allows a wait was refused"),
+        (kit.a_full_queue_refuses_at_once, _OverlongQueueLocks, "allows a wait was refused"),
         (kit.first_come_first_served, _UnqueuedLocks, "allows a wait was refused"),
         (kit.first_come_first_served, _LifoLocks, "waited longer"),
         (

@@ -80,7 +80,7 @@ def test_an_async_manager_reaches_the_fake_vendor_only(
     assert [3] == [event.attempts for event in moorage_observer.of(CallFinished)]
 
 
-def test_circuits_go_by_the_virtual_clock(
+def test_circuits_use_the_virtual_clock(
     moorage_manager: Callable[..., ConnectorManager],
     moorage_vendor: FakeVendor,
     moorage_clock: VirtualClock,

@@ -535,7 +535,7 @@ def test_a_webhook_is_delivered(path: str) -> None:
     assert [notice] == sandbox.sent
 
 
-def test_a_webhook_may_go_by_tls() -> None:
+def test_webhook_may_be_sent_over_tls() -> None:
     """A sandbox refuses to send a webhook for an https URL over a connection without TLS."""
     with VendorServer() as server, pytest.raises((OSError, http.client.HTTPException)):
         Notice(url=server.url.replace("http:", "https:")).deliver()

@@ -170,7 +170,7 @@ def test_vonage_looks_up(query: dict[str, str], status: int) -> None:
     ids=str,
 )
 def test_twilio_looks_up(number: str, query: dict[str, str], expected: tuple[object, ...]) -> None:
-    """A number with calling code is in that code's country, a national one in the query's."""
+    """Twilio's sandbox finds a number's country by its calling code, or else by `CountryCode`."""
     sandbox = TwilioSandbox()
     request = Request.get(f"/v2/PhoneNumbers/{number}", query=query)
     result = send_request(sandbox, request, (sandbox.account_sid, sandbox.auth_token)).json()

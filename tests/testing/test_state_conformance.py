@@ -433,7 +433,7 @@ class _UntoldStore(NaiveStore):
     [
         ("a_missing_state_is_none", _EmptyingStore, "is not None"),
         ("states_come_back_unchanged", _BlurringStore, "changed by storing"),
-        ("keys_are_told_apart", _FoldingStore, "another key"),
+        ("keys_are_distinguished", _FoldingStore, "another key"),
         ("generated_commands_equal_the_model", _ForgetfulStore, "other states than were written"),
         ("an_error_of_a_command_changes_nothing", _HastyStore, "written all the same"),
         ("an_error_of_a_command_changes_nothing", _SilentStore, "did not reach its caller"),

@@ -248,9 +248,9 @@ WRONG = [
     ("all_valid_secrets_are_returned", _ForgetfulProvider, "Secrets are missing"),
     ("all_valid_secrets_are_returned", _BackwardProvider, "not the first"),
     ("all_valid_secrets_are_returned", _TextTableProvider, "not a Secret"),
-    ("tenants_are_apart", _CommunalProvider, "without secrets gave 1"),
-    ("tenants_are_apart", _CarelessProvider, "without secrets gave 1"),
-    ("tenants_are_apart", _NewestProvider, "belongs to another"),
+    ("tenants_are_separate", _CommunalProvider, "without secrets gave 1"),
+    ("tenants_are_separate", _CarelessProvider, "without secrets gave 1"),
+    ("tenants_are_separate", _NewestProvider, "belongs to another"),
     ("a_tenant_without_secrets_is_refused", _SilentProvider, "without secrets gave 0"),
     ("a_tenant_without_secrets_is_refused", _RawProvider, "without secrets raised KeyError"),
     ("a_tenant_without_secrets_is_refused", _TalkativeProvider, "A refusal shows a secret"),
@@ -276,7 +276,7 @@ WRONG = [
     ("nothing_shows_a_secret", _TalkativeProvider, "A secret is shown"),
     ("a_change_is_seen", _FrozenProvider, "replaced"),
     ("a_change_is_seen", _AppendingProvider, "replaced"),
-    ("endpoints_are_apart", _NamelessProvider, "has another's"),
+    ("endpoints_are_separate", _NamelessProvider, "has another's"),
 ]
 PLAIN = {name_of(check): check for check in (*kit.CHECKS, *kit.CHANGING_CHECKS, *kit.NAMED_CHECKS)}
 

@@ -160,7 +160,7 @@ def test_adobe_gets_language_as_its_own_locale(language: str, locale: str) -> No
         (request(expires_on=date(2020, 1, 1)), "expires_on"),
     ],
 )
-def test_what_adobe_has_no_words_for_is_refused(made: SignatureRequest, field: str) -> None:
+def test_fields_that_adobe_does_not_support_are_refused(made: SignatureRequest, field: str) -> None:
     """A request that Adobe could not carry out is refused before any document is uploaded."""
     hub, sandbox = hub_and_sandbox()
     with hub, pytest.raises(InvalidData) as refused:

@@ -486,7 +486,7 @@ def test_razorpay_events_have_subscription_state() -> None:
     assert charge.payment.id == charge.id == next(iter(shop.sandbox.payments))
 
 
-def test_razorpay_list_goes_by_page() -> None:
+def test_razorpay_list_is_read_page_by_page() -> None:
     """Razorpay's list has the newest subscription first, and no amounts."""
     shop = ConsentShop(razorpay)
     ids = [
@@ -851,7 +851,7 @@ def test_paypal_other_sales_are_no_charges(kind: str, change: Any) -> None:
     assert sale_event(ref, Answer({**SALE, **change}), kind) is None
 
 
-def test_paypal_list_goes_by_page() -> None:
+def test_paypal_list_is_read_page_by_page() -> None:
     """PayPal's subscriptions are listed by page and time, and have no amounts."""
     shop = ConsentShop(paypal)
     for number in range(3):

@@ -117,7 +117,7 @@ def test_large_messages_are_refused() -> None:
 
 
 @pytest.mark.parametrize("code", [None, "THIRD_PARTY_AUTH_ERROR"])
-def test_refused_credentials_are_told(code: str | None) -> None:
+def test_refused_credentials_are_reported(code: str | None) -> None:
     """If Firebase or Apple refuses the credentials, AuthenticationFailed is raised."""
     answer = firebase_error(401, "UNAUTHENTICATED", code)
 

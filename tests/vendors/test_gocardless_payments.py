@@ -165,7 +165,7 @@ def test_payments_without_authorization(shop: SandboxHub) -> None:
 
 
 def test_lost_payment_is_found_by_its_key(shop: SandboxHub) -> None:
-    """After a lost response, a repetition finds the payment; the next one needs no request."""
+    """After a lost response, a repeated charge finds the payment; later repeats send no request."""
     shop.sandbox.fail(Lost())
     with pytest.raises(ConnectionFailed):
         shop.payments.charge(order(), idempotency_key="k")

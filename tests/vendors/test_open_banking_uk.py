@@ -214,7 +214,7 @@ def test_code_may_be_in_the_query() -> None:
     assert ConsentStatus.GRANTED is bank.finish_consent(consent.ref, url).status
 
 
-def test_refused_consent_is_told_from_one_that_is_open() -> None:
+def test_refused_consent_is_distinguished_from_open_one() -> None:
     """A consent is refused only if the bank says so; otherwise ConsentRequired is raised."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()
@@ -408,7 +408,7 @@ def test_key_must_fit_the_algorithm() -> None:
         assert path == excinfo.value.path
 
 
-def test_application_with_a_wrong_id_is_told_so() -> None:
+def test_unknown_application_id_raises_authentication_failed() -> None:
     """If the token endpoint does not know the client, AuthenticationFailed is raised."""
     sandbox = OpenBankingUkSandbox()
     bank = hub(sandbox).bank()

@@ -119,7 +119,7 @@ def test_webhooks_have_a_password() -> None:
         mail_hub.webhooks("mail", secrets="hook:wrong").verify(**notice.arguments())
 
 
-def test_deliveries_in_the_same_second_are_told_apart() -> None:
+def test_deliveries_in_the_same_second_are_distinguished() -> None:
     """Postmark's webhooks of two deliveries in the same second have different ids."""
     sandbox, mail_hub = postmark_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.password)

@@ -80,7 +80,7 @@ def test_twilio_gets_addresses_with_their_channel(
 
 
 def test_twilio_repeat_with_variables_in_another_order_is_the_same(tmp_path: Path) -> None:
-    """Named values in another order do not make a repeat with the same key another message."""
+    """A repeat whose named values are in another order counts as the same message."""
     hub, sandbox = opened("twilio", tmp_path)
     with hub:
         receipts = [

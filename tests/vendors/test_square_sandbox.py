@@ -30,7 +30,7 @@ def reply_to(
     return SandboxHttpClient(sandbox).send(request, url, Timeouts())
 
 
-def paying(**fields: Any) -> dict[str, Any]:
+def payment_body(**fields: Any) -> dict[str, Any]:
     """Return the request body that creates a Square payment, with these changes."""
     default_payment = {
         "idempotency_key": "k",
@@ -45,24 +45,24 @@ def paying(**fields: Any) -> dict[str, Any]:
     "body, code",
     [
         ([], "EXPECTED_OBJECT"),
-        (paying(source_id=None), "MISSING_REQUIRED_PARAMETER"),
-        (paying(idempotency_key=None), "MISSING_REQUIRED_PARAMETER"),
-        (paying(amount_money=None), "MISSING_REQUIRED_PARAMETER"),
-        (paying(amount_money={"amount": 100}), "MISSING_REQUIRED_PARAMETER"),
-        (paying(amount_money={"amount": "100", "currency": "EUR"}), "INCORRECT_TYPE"),
-        (paying(amount_money={"amount": True, "currency": "EUR"}), "INCORRECT_TYPE"),
-        (paying(amount_money={"amount": 0, "currency": "EUR"}), "VALUE_TOO_LOW"),
-        (paying(amount_money={"amount": 100, "currency": "EURO"}), "INVALID_ENUM_VALUE"),
-        (paying(amount_money=100), "EXPECTED_OBJECT"),
-        (paying(idempotency_key="k" * 46), "VALUE_TOO_LONG"),
-        (paying(idempotency_key=""), "VALUE_EMPTY"),
-        (paying(reference_id=7), "EXPECTED_STRING"),
-        (paying(refrence_id="x"), "UNKNOWN_BODY_PARAMETER"),
-        (paying(customer_details={"x": 1}), "UNKNOWN_BODY_PARAMETER"),
-        (paying(customer_id="C0"), "CUSTOMER_NOT_FOUND"),
-        (paying(source_id="ccof:customer-card-id-ok"), "MISSING_REQUIRED_PARAMETER"),
-        (paying(location_id="L0"), "INVALID_LOCATION"),
-        (paying(source_id="cnon:gold"), "NOT_FOUND"),
+        (payment_body(source_id=None), "MISSING_REQUIRED_PARAMETER"),
+        (payment_body(idempotency_key=None), "MISSING_REQUIRED_PARAMETER"),
+        (payment_body(amount_money=None), "MISSING_REQUIRED_PARAMETER"),
+        (payment_body(amount_money={"amount": 100}), "MISSING_REQUIRED_PARAMETER"),
+        (payment_body(amount_money={"amount": "100", "currency": "EUR"}), "INCORRECT_TYPE"),
+        (payment_body(amount_money={"amount": True, "currency": "EUR"}), "INCORRECT_TYPE"),
+        (payment_body(amount_money={"amount": 0, "currency": "EUR"}), "VALUE_TOO_LOW"),
+        (payment_body(amount_money={"amount": 100, "currency": "EURO"}), "INVALID_ENUM_VALUE"),
+        (payment_body(amount_money=100), "EXPECTED_OBJECT"),
+        (payment_body(idempotency_key="k" * 46), "VALUE_TOO_LONG"),
+        (payment_body(idempotency_key=""), "VALUE_EMPTY"),
+        (payment_body(reference_id=7), "EXPECTED_STRING"),
+        (payment_body(refrence_id="x"), "UNKNOWN_BODY_PARAMETER"),
+        (payment_body(customer_details={"x": 1}), "UNKNOWN_BODY_PARAMETER"),
+        (payment_body(customer_id="C0"), "CUSTOMER_NOT_FOUND"),
+        (payment_body(source_id="ccof:customer-card-id-ok"), "MISSING_REQUIRED_PARAMETER"),
+        (payment_body(location_id="L0"), "INVALID_LOCATION"),
+        (payment_body(source_id="cnon:gold"), "NOT_FOUND"),
     ],
 )
 def test_sandbox_refuses_invalid_payments(body: object, code: str) -> None:
@@ -76,11 +76,11 @@ def test_sandbox_refuses_invalid_payments(body: object, code: str) -> None:
 def test_sandbox_refuses_impossible_operations() -> None:
     """The Square sandbox refuses operations that are unknown, forbidden or impossible."""
     sandbox = SquareSandbox()
-    held_payment = reply_to(sandbox, "POST", "/v2/payments", paying(autocomplete=False)).json()[
-        "payment"
-    ]
+    held_payment = reply_to(
+        sandbox, "POST", "/v2/payments", payment_body(autocomplete=False)
+    ).json()["payment"]
     payment_path = f"/v2/payments/{held_payment['id']}"
-    tip = paying(idempotency_key="t", tip_money={"amount": 5, "currency": "EUR"})
+    tip = payment_body(idempotency_key="t", tip_money={"amount": 5, "currency": "EUR"})
     assert (
         105
         == reply_to(sandbox, "POST", "/v2/payments", tip).json()["payment"]["total_money"]["amount"]
@@ -124,10 +124,10 @@ def test_sandbox_repeats_answers_by_key() -> None:
     """For a used key, Square repeats its first response; with other data the key is refused."""
     sandbox = SquareSandbox()
     first, repeated_response = (
-        reply_to(sandbox, "POST", "/v2/payments", paying()) for _ in range(2)
+        reply_to(sandbox, "POST", "/v2/payments", payment_body()) for _ in range(2)
     )
-    other_response = reply_to(sandbox, "POST", "/v2/payments", paying(note="x"))
-    wrong_location = paying(idempotency_key="w", location_id="L0")
+    other_response = reply_to(sandbox, "POST", "/v2/payments", payment_body(note="x"))
+    wrong_location = payment_body(idempotency_key="w", location_id="L0")
     refused_responses = [
         reply_to(sandbox, "POST", "/v2/payments", wrong_location) for _ in range(2)
     ]
@@ -140,7 +140,7 @@ def test_sandbox_repeats_answers_by_key() -> None:
 
 def new_payment(sandbox: SquareSandbox, **fields: Any) -> dict[str, Any]:
     """Create a payment with a new key, and return it."""
-    body = paying(idempotency_key=f"key-{sandbox.number()}", **fields)
+    body = payment_body(idempotency_key=f"key-{sandbox.number()}", **fields)
     payment: dict[str, Any] = reply_to(sandbox, "POST", "/v2/payments", body).json()["payment"]
     return payment
 
@@ -173,7 +173,7 @@ def test_stored_card_is_charged_until_it_is_disabled() -> None:
 
     refused = []
     for customer in ("CUSTOMER0SANDBOX", "ada-1"):
-        body = paying(source_id=card, customer_id=customer, idempotency_key=customer)
+        body = payment_body(source_id=card, customer_id=customer, idempotency_key=customer)
         refused.append(reply_to(sandbox, "POST", "/v2/payments", body).status)
         reply_to(sandbox, "POST", f"/v2/cards/{card}/disable")
     assert [404, 404] == refused

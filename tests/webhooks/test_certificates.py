@@ -137,7 +137,9 @@ def test_pinned_client_certificate_is_accepted_in_each_proxy_header_format() -> 
 
 
 @pytest.mark.parametrize("late, reason", [(0, None), (1, "certificate")])
-def test_a_pinned_client_vouches_for_each_item(late: int, reason: str | None) -> None:
+def test_expired_client_certificate_invalidates_batch_of_signed_items(
+    late: int, reason: str | None
+) -> None:
     """An expired client certificate makes a webhook invalid, even if each item is signed."""
     end_bytes = keys.certificate(keys.rsa_key(), ends=NOW)
     scheme = WebhookScheme(

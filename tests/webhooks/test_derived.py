@@ -67,7 +67,7 @@ def test_coverage_follows_from_the_first_template(
 
 
 @pytest.mark.parametrize(
-    "fields, vouched",
+    "fields, is_verified",
     [
         ({}, True),
         ({"id": "{json:id}"}, True),
@@ -82,9 +82,11 @@ def test_coverage_follows_from_the_first_template(
         ({"id": "{json:id}", "algorithm": "token"}, False),
     ],
 )
-def test_event_id_that_is_signed_counts_as_verified(fields: dict[str, Any], vouched: bool) -> None:
+def test_event_id_that_is_signed_counts_as_verified(
+    fields: dict[str, Any], is_verified: bool
+) -> None:
     """An event's id counts as verified if it is signed itself or is part of a signed body."""
-    assert vouched is scheme(**fields).vouches_for_id
+    assert is_verified is scheme(**fields).vouches_for_id
 
 
 def test_needed_headers_and_parameters() -> None:

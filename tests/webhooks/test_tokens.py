@@ -100,7 +100,9 @@ def test_token_claims_are_checked(changes: dict[str, Any], reason: str | None) -
 
 
 @pytest.mark.parametrize("claim, off, reason", [("exp", -1, "stale"), ("nbf", 1, "future")])
-def test_without_a_tolerance_a_token_holds_to_the_second(claim: str, off: int, reason: str) -> None:
+def test_token_times_without_tolerance_are_exact_to_the_second(
+    claim: str, off: int, reason: str
+) -> None:
     """Without a tolerance, a JWT webhook is refused one second before its start or past its end."""
     scheme = WebhookScheme(name="own", signature="{header:X-Sig}", algorithm="jwt-es256")
     receiver = Receiver(scheme, keys.jwk(keys.curve()), replay_guard=False)

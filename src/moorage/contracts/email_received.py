@@ -53,7 +53,7 @@ class SenderChecks:
         spf: whether the delivering server may send for the domain of the envelope sender.
         dkim: whether a domain has signed the message.
         signed_by: domains whose signature is valid, where the vendor names them.
-        dmarc: whether SPF or DKIM vouches for the domain that recipients see in `from_`.
+        dmarc: whether SPF or DKIM confirms the domain that recipients see in `from_`.
         spam: True if the vendor classifies the message as spam; None if it does not say.
         spam_score: the vendor's score; the higher, the more like spam.
         virus: True if the vendor noticed malware; None if it does not say.

@@ -51,16 +51,16 @@ class RequestStream(RawIOBase):
         Raises:
             TimeoutError: the request took too long to arrive.
         """
-        room = memoryview(buffer)[: self._left]
+        free_part = memoryview(buffer)[: self._left]
         seconds = self._end - self._clock()
-        if not room or self.is_cut:
+        if not free_part or self.is_cut:
             return 0
         if seconds <= 0:
             raise TimeoutError("The request took too long to arrive.")
         self._connection.settimeout(seconds)
         self.waits = True
         try:
-            size = self._connection.recv_into(room)
+            size = self._connection.recv_into(free_part)
         finally:
             self.waits = False
             self._connection.settimeout(CLIENT_TIMEOUT)

@@ -91,7 +91,7 @@ class StockConnector:
 
     @property
     def operations(self) -> Mapping[str, NamedOperation]:
-        """The operation `take`."""
+        """The only operation, `take`, which removes a piece of an article from the stock."""
         take = NamedOperation(
             name="take",
             about="Takes a piece of an article off the stock.",

@@ -115,11 +115,11 @@ class CircuitBreaker(Guard[AdmittedCall]):
 
     def set(self, state: CircuitState) -> None:
         """Set the circuit's state manually: closed (a reset), forced open, or disabled."""
-        self._execute(self._set(state), None)
+        self._execute(self._set_command(state), None)
 
     async def aset(self, state: CircuitState) -> None:
         """Set the circuit manually: closed (a reset), forced open, or disabled; asynchronous."""
-        await self._async_core.execute(self._set(state), None)
+        await self._async_core.execute(self._set_command(state), None)
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `function` once, if the circuit admits the call."""
@@ -192,7 +192,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
         gates = self._question.gates
         return ReadCircuit(cast("CircuitRule", gates.circuit), gates.circuit_key)
 
-    def _set(self, state: CircuitState) -> SetCircuit:
+    def _set_command(self, state: CircuitState) -> SetCircuit:
         gates = self._question.gates
         return SetCircuit(cast("CircuitRule", gates.circuit), gates.circuit_key, state)
 

@@ -209,12 +209,12 @@ class Pipeline:
             reading.cancel()
             _, unfinished_lanes = await asyncio.wait(lanes, timeout=self._config.drain)
             await self._cancel_between_commits([reading, *unfinished_lanes, *helper_tasks])
-            is_told = await self._commit_at_end()
+            is_committed = await self._commit_at_end()
         finally:
             await self._ending.cancel([reading, *lanes, *helper_tasks, *ending_tasks])
         if self._failure is not None:
             raise self._failure
-        return is_told and not unfinished_lanes
+        return is_committed and not unfinished_lanes
 
     async def _cancel_between_commits(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """Cancel tasks, but first wait briefly for a commit in progress."""

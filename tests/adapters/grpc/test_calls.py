@@ -349,7 +349,7 @@ def test_a_server_may_refuse_a_stream_of_requests(lab: Lab) -> None:
             lab.perform(operation)
 
 
-def test_asynchronous_requests_are_read_anew_by_each_attempt(server: LabServer) -> None:
+def test_each_attempt_reads_asynchronous_requests_again(server: LabServer) -> None:
     """Each attempt of an asynchronous call reads its asynchronous iterable of requests anew."""
 
     class Requests:

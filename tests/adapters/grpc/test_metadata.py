@@ -42,7 +42,7 @@ def test_an_answer_has_its_metadata(lab: Lab) -> None:
     assert ({"received": ["a"]}, ()) == (collected.value, collected.trailing_metadata)
 
 
-def test_a_repeat_of_a_key_is_told_the_message(labs: Callable[..., Lab], server: LabServer) -> None:
+def test_repeated_key_returns_stored_message(labs: Callable[..., Lab], server: LabServer) -> None:
     """A protobuf answer is stored, with its metadata, and returned when a key is repeated."""
     lab = labs(server.address, service=Service("lab", timeout=20.0, circuit=None))
     method: GrpcMethod[Any, Any] = GrpcMethod.of("/shop.Orders/Put", ORDER, ORDER)

@@ -54,7 +54,7 @@ def _file(*payments: CreditTransfer) -> CreditTransferFile:
 
 
 @pytest.mark.parametrize("version", TRANSFERS)
-def test_transfers_keep_to_the_schema(version: str) -> None:
+def test_transfers_conform_to_the_schema(version: str) -> None:
     """A credit transfer file with every field has the schema's elements in the schema's order."""
     content = write_credit_transfers(orders.transfers_with_everything(), version=version)
 
@@ -62,7 +62,7 @@ def test_transfers_keep_to_the_schema(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", DEBITS)
-def test_debits_keep_to_the_schema(version: str) -> None:
+def test_debits_conform_to_the_schema(version: str) -> None:
     """A direct debit file with every field has the schema's elements in the schema's order."""
     content = write_direct_debits(orders.debits_with_everything(), version=version)
 
@@ -297,7 +297,7 @@ def test_another_message_is_refused() -> None:
     assert "CstmrCdtTrfInitn" == excinfo.value.field
 
 
-def test_transliterated_texts_keep_to_their_length() -> None:
+def test_text_too_long_after_transliteration_is_refused() -> None:
     """If a text is too long after transliteration, it is refused."""
     order = _file(_payment(creditor=attrs.evolve(CREDITOR, name="ß" * 40)))
 

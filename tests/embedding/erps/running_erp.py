@@ -152,9 +152,9 @@ class RunningErp:
 
     def change(self, *commands: str) -> None:
         """Change a row of the ERP's database directly."""
-        place = urlsplit(self.erp.database)
-        if place.scheme == "sqlite":
-            with closing(sqlite3.connect(place.path[1:], timeout=20)) as file, file:
+        url = urlsplit(self.erp.database)
+        if url.scheme == "sqlite":
+            with closing(sqlite3.connect(url.path[1:], timeout=20)) as file, file:
                 for command in commands:
                     file.execute(command)
             return

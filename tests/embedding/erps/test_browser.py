@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 PICTURES: Final = Path(__file__).parents[3] / "build" / "erps"
 
 
-def by_mouse(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> None:
+def by_mouse(shop: RunningErp, window: Browser, save_picture: Callable[[str], None]) -> None:
     """By mouse, an invoice is paid, shipped and mailed, and the log lists the calls."""
     window.open(shop.erp.url)
-    keep("companies")
+    save_picture("companies")
     window.click("a", "ACME")
     assert window.reads("A-1001")
-    keep("invoices")
+    save_picture("invoices")
     window.click("a", "A-1001")
     assert window.reads("Pay with")
-    keep("due")
+    save_picture("due")
     window.click("label", "which is empty")
     window.click("button", "Pay")
     assert window.reads("lack of funds")
-    keep("declined")
+    save_picture("declined")
 
     window.click("label", "the bank asks")
     window.click("button", "Pay")
     assert window.reads("Confirm the payment")
-    keep("bank")
+    save_picture("bank")
     window.click("button", "Confirm")
     assert window.reads("It is paid")
 
     window.click("a", "Choose how to ship it")
     assert window.reads("Carriers offer")
-    keep("shipping")
+    save_picture("shipping")
     window.click("label", "USPS ground")
     window.click("button", "Buy the label")
     assert window.reads("Print the label")
@@ -49,22 +49,24 @@ def by_mouse(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> 
     assert window.reads("transit")
     window.click("button", "Mail it")
     assert window.reads("on its way")
-    keep("paid")
+    save_picture("paid")
     window.click("a", "Integration log")
     assert window.reads("stripe")
-    keep("log")
+    save_picture("log")
 
 
-def in_the_back_office(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> None:
+def in_the_back_office(
+    shop: RunningErp, window: Browser, save_picture: Callable[[str], None]
+) -> None:
     """In the back office, contracts and invoices are sent, and bank and shop data are read."""
     window.open(f"{shop.erp.url}/acme/customers/2/")
     window.click("button", "Send a contract")
     assert window.reads("waits for the signature")
-    keep("contract")
+    save_picture("contract")
     window.click("a", "A-1003")
     window.click("button", "Send it to 0088")
     assert window.reads("It was delivered")
-    keep("e-invoice")
+    save_picture("e-invoice")
 
     window.click("a", "Bank")
     window.click("button", "Connect the account")
@@ -74,15 +76,15 @@ def in_the_back_office(shop: RunningErp, window: Browser, keep: Callable[[str], 
     window.click("button", "Read the account")
     assert window.reads("pays A-1004")
     assert window.reads("to be checked")
-    keep("lines")
+    save_picture("lines")
     order = shop.street.order()
     window.click("a", "Orders")
     window.click("button", "Import the latest orders")
     assert window.reads(order)
-    keep("orders")
+    save_picture("orders")
 
 
-def by_keyboard(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> None:
+def by_keyboard(shop: RunningErp, window: Browser, save_picture: Callable[[str], None]) -> None:
     """All pages can be used with the keyboard, and show which element has the focus."""
     window.open(f"{shop.erp.url}/globex/")
     window.press(TAB)
@@ -93,13 +95,13 @@ def by_keyboard(shop: RunningErp, window: Browser, keep: Callable[[str], None]) 
     assert window.reads("Pay with")
     window.tab_to("Visa ending in 1111")
     window.press(SPACE)
-    keep("keyboard")
+    save_picture("keyboard")
     window.tab_to("Pay 49.00 EUR")
     window.press(ENTER)
     assert window.reads("It is paid")
 
 
-def on_a_phone(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> None:
+def on_a_phone(shop: RunningErp, window: Browser, save_picture: Callable[[str], None]) -> None:
     """No page is wider than a phone's screen, and an unknown outcome is shown as unknown."""
     many_invoices = ", ".join(f"A-{number}" for number in range(1001, 1021))
     shop.change(f"UPDATE {BANK_LINES[shop.name]} SET invoices = '{many_invoices}'")
@@ -110,10 +112,10 @@ def on_a_phone(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -
     window.click("button", "Pay")
     assert window.reads("do not know yet")
     assert "not been charged" not in window.text
-    keep("phone-unknown")
+    save_picture("phone-unknown")
     window.click("button", "Look it up now")
     assert window.reads("It is paid")
-    keep("phone-paid")
+    save_picture("phone-paid")
     pages = (
         *("", "acme/", "acme/invoices/A-1001/", "acme/invoices/A-1002/", "acme/log/"),
         *("acme/invoices/A-1003/", "acme/customers/2/", "acme/bank/", "acme/orders/"),
@@ -124,11 +126,11 @@ def on_a_phone(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -
             window.open(f"{shop.erp.url}/{page}")
             assert [] == window.defects(), f"/{page} at {width} pixels"
     window.look(width=360, height=740)
-    keep("phone-nowhere")
+    save_picture("phone-nowhere")
     window.open(f"{shop.erp.url}/acme/log/")
-    keep("phone-log")
+    save_picture("phone-log")
     window.open(f"{shop.erp.url}/acme/invoices/A-1002/")
-    keep("phone-due")
+    save_picture("phone-due")
 
 
 @pytest.mark.parametrize("name", ["django", "flask"])
@@ -137,8 +139,8 @@ def test_erp_is_usable(name: str, tmp_path: Path) -> None:
     with open_browser() as window, running_erp(name, tmp_path) as shop:
         window.look()
 
-        def keep(what: str) -> None:
+        def save_picture(what: str) -> None:
             window.keep(PICTURES / f"{name}-{what}.png")
 
         for way in (by_mouse, in_the_back_office, by_keyboard, on_a_phone):
-            way(shop, window, keep)
+            way(shop, window, save_picture)

@@ -80,7 +80,7 @@ def test_database_server_cannot_hold_state_without_the_state_setting(postgresql_
 
 @older
 def test_credentials_and_tenants_need_a_file(postgresql_url: str, tmp_path: Path) -> None:
-    """Credentials and tenants need a separate file.
+    """With SQLAlchemy 1, credentials and tenants need a separate SQLite file.
 
     Without the setting `ASIDE` an error names it.
     """

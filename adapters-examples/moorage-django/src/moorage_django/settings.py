@@ -44,7 +44,7 @@ def _of_subject(value: Any) -> Any:
     return _import_value(value, "subject")
 
 
-def _switch(_: object, field: attrs.Attribute[bool], value: object) -> None:
+def _check_switch(_: object, field: attrs.Attribute[bool], value: object) -> None:
     if not isinstance(value, bool):
         raise _setting_error(
             field.name,
@@ -124,9 +124,9 @@ class ProjectSettings:
     environment: str | None = attrs.field(default=None, validator=_check_words)
     database: str = DEFAULT_DB_ALIAS
     state: str | None = attrs.field(default=None, repr=False, validator=_check_words)
-    worker: bool = attrs.field(default=False, validator=_switch)
-    tenants: bool = attrs.field(default=False, validator=_switch)
-    four_eyes: bool = attrs.field(default=True, validator=_switch)
+    worker: bool = attrs.field(default=False, validator=_check_switch)
+    tenants: bool = attrs.field(default=False, validator=_check_switch)
+    four_eyes: bool = attrs.field(default=True, validator=_check_switch)
     keys: Secret | str | None = attrs.field(default=None, repr=False, validator=_key_ring)
     keep: float | None = attrs.field(default=90.0, validator=_days)
     subject: Callable[[Any], str | None] | None = attrs.field(

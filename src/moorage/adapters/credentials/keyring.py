@@ -138,7 +138,7 @@ class _Passwords:
             )
         content = write_credentials(check_credential(new))
         try:
-            self._ring().set_password(self._application, user, content.reveal())
+            self._keyring().set_password(self._application, user, content.reveal())
         except Exception as error:  # noqa: BLE001 - a keyring may raise anything
             failure = _keyring_error(error)
         else:
@@ -155,14 +155,14 @@ class _Passwords:
     def read(self, user: str) -> Secret | None:
         """Return the password stored for a user name; None if there is none."""
         try:
-            content = self._ring().get_password(self._application, user)
+            content = self._keyring().get_password(self._application, user)
         except Exception as error:  # noqa: BLE001 - a keyring may raise anything
             failure = _keyring_error(error)
         else:
             return None if content is None else Secret(content)
         raise failure
 
-    def _ring(self) -> Any:
+    def _keyring(self) -> Any:
         return keyring.get_keyring() if self._backend is None else self._backend
 
     def _user(self, owner: Owner) -> str | None:

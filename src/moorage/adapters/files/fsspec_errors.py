@@ -60,7 +60,7 @@ def usual_error(error: OSError) -> OSError:
 
 
 @contextmanager
-def passing_over(*kinds: type[OSError]) -> Generator[None]:
+def ignoring_errors(*kinds: type[OSError]) -> Generator[None]:
     """Suppress errors of the given built-in classes in the block; raise all other errors."""
     try:
         yield

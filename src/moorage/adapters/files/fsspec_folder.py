@@ -18,7 +18,7 @@ from uuid import uuid4
 import attrs
 
 from moorage.adapters.files._errors import folder_in_place, refusal
-from moorage.adapters.files.fsspec_errors import passing_over
+from moorage.adapters.files.fsspec_errors import ignoring_errors
 from moorage.domain.connectors.foreign_files import HTTP, path_of, read_description
 from moorage.domain.values.file_entry import OWN_FOLDER, FileEntry, names_of
 from moorage.domain.values.key_order import page_of_keys
@@ -105,7 +105,7 @@ class FsspecFolder:
     def copy(self, source: str, key: str, metadata: Metadata | None, _: Conditions) -> FileEntry:
         """Copy a file to another key."""
         file = self.open(source)
-        stored_metadata = file.entry.kept if metadata is None else metadata
+        stored_metadata = file.entry.metadata if metadata is None else metadata
         return self._store(key, self._pieces(file), stored_metadata)
 
     def list(
@@ -232,7 +232,7 @@ class FsspecFolder:
             self._filesystem.cp_file(path, target)
             self._filesystem.rm_file(path)
         else:
-            with passing_over(FileExistsError):
+            with ignoring_errors(FileExistsError):
                 self._filesystem.mv(path, target)
                 return
             self._filesystem.rm_file(target)
@@ -258,7 +258,7 @@ class FsspecFolder:
                     raise
 
     def _remove(self, path: str) -> None:
-        with passing_over(FileNotFoundError):
+        with ignoring_errors(FileNotFoundError):
             self._filesystem.rm_file(path)
 
     def _remove_upload(self, folder: str) -> None:
@@ -276,13 +276,13 @@ class FsspecFolder:
         return file
 
     def _look_up(self, path: str) -> ForeignFile | None:
-        with passing_over(FileNotFoundError, NotADirectoryError):
+        with ignoring_errors(FileNotFoundError, NotADirectoryError):
             return read_description(self._filesystem.info(path))
         return None
 
     def _files_in(self, folder: str) -> Sequence[ForeignFile]:
         quoted = self._connection.protocol in HTTP
-        with passing_over(FileNotFoundError):
+        with ignoring_errors(FileNotFoundError):
             descriptions = self._filesystem.ls(folder, detail=True)
             return [read_description(description, quoted=quoted) for description in descriptions]
         return []
@@ -316,7 +316,7 @@ class FsspecFolder:
 
     def _read_json(self, path: str) -> dict[str, Any] | None:
         """Return the content of a JSON file; None if it is missing or incomplete."""
-        with suppress(ValueError), passing_over(FileNotFoundError, NotADirectoryError):
+        with suppress(ValueError), ignoring_errors(FileNotFoundError, NotADirectoryError):
             content: dict[str, Any] = json.loads(self._filesystem.cat_file(path))
             return content
         return None
@@ -361,5 +361,5 @@ def _digest(pieces: Iterable[bytes], digest: Any) -> Iterator[bytes]:
 
 def _entry(key: str, file: ForeignFile, metadata: Metadata) -> FileEntry:
     return FileEntry(
-        key=key, size=file.size, etag=file.stamp, modified=file.modified, kept=metadata
+        key=key, size=file.size, etag=file.stamp, modified=file.modified, metadata=metadata
     )

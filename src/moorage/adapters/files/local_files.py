@@ -135,7 +135,7 @@ class LocalFolder:
                     position += len(data)
                     digest.update(data)
                     file.write(data)
-                stored_metadata = opened_file.entry.kept if metadata is None else metadata
+                stored_metadata = opened_file.entry.metadata if metadata is None else metadata
                 stored_metadata = {**stored_metadata, "sha256": digest.hexdigest()}
                 return self._commit(file, key, path, stored_metadata, conditions)
         finally:
@@ -281,7 +281,7 @@ class LocalFolder:
             etag=etag,
             modified=datetime.fromtimestamp(seconds, UTC)
             + timedelta(microseconds=nanoseconds // 1000),
-            kept=metadata["kept"] if metadata.get("etag") == etag else {},
+            metadata=metadata["kept"] if metadata.get("etag") == etag else {},
         )
 
     def _commit(

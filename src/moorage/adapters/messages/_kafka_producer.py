@@ -264,8 +264,8 @@ def _refusal(name: str, topic: str) -> ConnectorError:
     """Return the error for a message that librdkafka did not queue, by the error's name."""
     fault = delivery_fault(name)
     # The message was not sent, whatever the reason.
-    fault = PublishFault.INVALID if fault in _SENT else fault
+    fault = PublishFault.INVALID if fault in _FAULTS_AFTER_SENDING else fault
     return publish_error(fault, RULES, topic, code=name)
 
 
-_SENT: Final = frozenset({PublishFault.LOST, PublishFault.TIMEOUT})
+_FAULTS_AFTER_SENDING: Final = frozenset({PublishFault.LOST, PublishFault.TIMEOUT})

@@ -75,7 +75,7 @@ async def ready(client: Any, monitor: Monitor, seconds: float, *, for_writing: b
 
 
 async def cancelled_until_it_ends(operation: Awaitable[R]) -> R:
-    """Await an operation; if the caller is cancelled, cancel the operation until it ends."""
+    """Await an operation; if the caller is cancelled, cancel it repeatedly until it ends."""
     task = asyncio.ensure_future(operation)
     try:
         await asyncio.wait((task,))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from redis.asyncio.connection import Connection as AsyncConnection
 from redis.connection import Connection
 
-from moorage.adapters.http.connections._resolve import Lookup, numeric
+from moorage.adapters.http.connections._resolve import Lookup, numeric_addresses
 
 if TYPE_CHECKING:
     from moorage.adapters.http.connections._wire import Address
@@ -97,7 +97,7 @@ class _TimedTcpConnection(Connection):
 
 def _addresses(host: str, port: int, family: int, until: float) -> list[Address]:
     """Return the addresses of a host; raise an error if the look-up takes too long."""
-    addresses = numeric(host, port)
+    addresses = numeric_addresses(host, port)
     if not addresses:
         lookup = Lookup(host, port, int)
         lookup.begin()

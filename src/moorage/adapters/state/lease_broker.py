@@ -270,7 +270,7 @@ class _Kind:
         return leases.after_refusal(self._lease, wait, _now(), self._most, draw)
 
     async def _confirmed_wait(self, wait: int, tickets: tuple[Ticket, ...]) -> tuple[int, int]:
-        """Wait until tokens are due, confirm them, and return that time and any further wait."""
+        """Wait until tokens are due and confirm them; return the time and the remaining wait."""
         self._carry_out(leases.after_delayed_grant(self._lease, wait, _now()))
         await asyncio.sleep(wait / SECOND)
         sent_at = _now()

@@ -53,7 +53,7 @@ def main() -> None:
         request = json.loads(text)
         data = b""
         try:
-            answer, data = _Runs(request).answered()
+            answer, data = _Runs(request).response()
         except OSError as error:
             answer = {"error": os.strerror(error.errno) if error.errno else type(error).__name__}
         packed_answer = json.dumps(answer).encode()
@@ -76,11 +76,11 @@ class _Runs:
         self.folder = self.root / self.name
         self.deadline = time.monotonic() + request["timeout"]
 
-    def answered(self) -> tuple[dict[str, Any], bytes]:
+    def response(self) -> tuple[dict[str, Any], bytes]:
         """Return the response to the request as plain values, and the bytes that follow it."""
         action = self.request["do"]
         if action == "start":
-            return self.started(), b""
+            return self.start_run(), b""
         if action == "status":
             return {"status": self.status(self.folder)}, b""
         if action == "logs":
@@ -90,15 +90,15 @@ class _Runs:
             statuses = [self.status(item) for item in folders]
             return {"runs": [status for status in statuses if status is not None]}, b""
         if action == "collect":
-            data = self.collected()
+            data = self.collected_file()
             return {"found": data is not None}, data or b""
         if action == "stop":
-            self.stop()
+            self.stop_run()
         else:
-            self.remove()
+            self.remove_run()
         return {}, b""
 
-    def started(self) -> dict[str, Any]:
+    def start_run(self) -> dict[str, Any]:
         """Start the run, or find an existing run with its name."""
         while True:
             self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -161,7 +161,7 @@ class _Runs:
             data = b""
         return {"is_last": is_over and len(data) < _PART}, data
 
-    def stop(self) -> None:
+    def stop_run(self) -> None:
         """Ask the run to end."""
         status = self.status(self.folder)
         if status is None or status["phase"] != "running":
@@ -174,7 +174,7 @@ class _Runs:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(status["pid"], signal.SIGTERM)
 
-    def remove(self) -> None:
+    def remove_run(self) -> None:
         """Remove a run that has ended."""
         trash = self.root / f".{self.name}-{os.getpid()}"
         while self.folder.is_dir():
@@ -188,7 +188,7 @@ class _Runs:
             time.sleep(_PAUSE)
         shutil.rmtree(trash, ignore_errors=True)
 
-    def collected(self) -> Optional[bytes]:  # noqa: UP045 - old releases of Python, too
+    def collected_file(self) -> Optional[bytes]:  # noqa: UP045 - old releases of Python, too
         """Return a regular file of the working directory; None if it does not exist."""
         work = self.folder / "work"
         try:

@@ -49,7 +49,7 @@ _FILE: Final = "file-{}"
 """The names of files in a Secret, which no name of a step's secret can be."""
 _LARGEST_SECRET: Final = 1024 * 1024
 _SECRETS: Final = "/run/secrets/moorage"
-_WORK: Final = "/workspace"
+_WORKSPACE: Final = "/workspace"
 _MISSING: Final = frozenset({404})
 _NO_LOG: Final = frozenset({400, 404})
 _CONFLICT: Final = 409
@@ -123,11 +123,18 @@ class KubernetesPlatform:
     type = ConnectorType.KUBERNETES
 
     def __init__(self, settings: KubernetesSettings | None = None) -> None:
-        self._settings = chosen = settings or KubernetesSettings()
-        token = None if chosen.certificate_file is not None else chosen.token_file
-        self._cluster = Cluster(chosen.server, chosen.ca_file, token, chosen.certificate_file)
-        self._jobs = f"/apis/batch/v1/namespaces/{chosen.namespace}/jobs"
-        self._core = f"/api/v1/namespaces/{chosen.namespace}"
+        self._settings = platform_settings = settings or KubernetesSettings()
+        token = (
+            None if platform_settings.certificate_file is not None else platform_settings.token_file
+        )
+        self._cluster = Cluster(
+            platform_settings.server,
+            platform_settings.ca_file,
+            token,
+            platform_settings.certificate_file,
+        )
+        self._jobs = f"/apis/batch/v1/namespaces/{platform_settings.namespace}/jobs"
+        self._core = f"/api/v1/namespaces/{platform_settings.namespace}"
 
     def validate(self, step: Step, /) -> None:
         """Refuse a step that a Job cannot run.
@@ -187,7 +194,7 @@ class KubernetesPlatform:
             limits["memory"] = str(step.resources.memory)
         variables = {**step.environment, **{f"{n}_FILE": f"{_SECRETS}/{n}" for n in spec.secrets}}
         volumes: list[dict[str, Any]] = [{"name": "workspace", "emptyDir": {}}]
-        mounts: list[dict[str, Any]] = [{"name": "workspace", "mountPath": _WORK}]
+        mounts: list[dict[str, Any]] = [{"name": "workspace", "mountPath": _WORKSPACE}]
         if spec.secrets:
             items = [{"key": name, "path": name} for name in spec.secrets]
             secret = {"secretName": spec.name, "items": items}
@@ -199,7 +206,7 @@ class KubernetesPlatform:
             mounts.append(
                 {
                     "name": "files",
-                    "mountPath": f"{_WORK}/{path}",
+                    "mountPath": f"{_WORKSPACE}/{path}",
                     "subPath": _FILE.format(number),
                     "readOnly": True,
                 }
@@ -216,7 +223,7 @@ class KubernetesPlatform:
                 {"name": name, "value": value}
                 for name, value in zip(variables, _literal(variables.values()), strict=True)
             ],
-            "workingDir": _WORK,
+            "workingDir": _WORKSPACE,
             "volumeMounts": mounts,
             "resources": {"limits": limits},
             "securityContext": {

@@ -260,7 +260,7 @@ def _details(node: Node) -> _Details:
             for document in part.all("RfrdDocInf")
             if (text := document.text("Nb"))
         ],
-        remittance=" ".join(filter(None, map(_own_text, remittance.all("Ustrd")))),
+        remittance=" ".join(filter(None, map(_joined_text, remittance.all("Ustrd")))),
         return_reason=node.text("RtrInf/Rsn/Cd", "RtrInf/Rsn/Prtry"),
     )
     return _Details(
@@ -275,7 +275,7 @@ def _details(node: Node) -> _Details:
     )
 
 
-def _own_text(node: Node) -> str:
+def _joined_text(node: Node) -> str:
     return "".join(node.texts or ()).strip()
 
 

@@ -41,21 +41,21 @@ _OLD_BIC: Final = re.compile(r"[A-Z]{6}[A-Z2-9][A-NP-Z0-9](?:[A-Z0-9]{3})?")
 class CreditTransferVersion(OneOf, field="version"):
     """The version of a file of credit transfers; your bank states which version it accepts."""
 
-    V03 = "pain.001.001.03"
-    V09 = "pain.001.001.09"
+    PAIN_001_001_03 = "pain.001.001.03"
+    PAIN_001_001_09 = "pain.001.001.09"
 
 
 class DirectDebitVersion(OneOf, field="version"):
     """The version of a file of direct debits; your bank states which version it accepts."""
 
-    V02 = "pain.008.001.02"
-    V08 = "pain.008.001.08"
+    PAIN_008_001_02 = "pain.008.001.02"
+    PAIN_008_001_08 = "pain.008.001.08"
 
 
 def write_credit_transfers(
     order: CreditTransferFile,
     *,
-    version: CreditTransferVersion | str = CreditTransferVersion.V09,
+    version: CreditTransferVersion | str = CreditTransferVersion.PAIN_001_001_09,
     characters: Characters | str = Characters.REFUSE,
 ) -> bytes:
     """Return the `pain.001` file of a payment run, in UTF-8.
@@ -71,7 +71,9 @@ def write_credit_transfers(
     """
     check_kind(order, CreditTransferFile, "order")
     kind = CreditTransferVersion(version)
-    writer = _Writer(modern=kind is CreditTransferVersion.V09, characters=Characters(characters))
+    writer = _Writer(
+        modern=kind is CreditTransferVersion.PAIN_001_001_09, characters=Characters(characters)
+    )
     return writer.document(
         kind,
         "CstmrCdtTrfInitn",
@@ -86,7 +88,7 @@ def write_credit_transfers(
 def write_direct_debits(
     order: DirectDebitFile,
     *,
-    version: DirectDebitVersion | str = DirectDebitVersion.V08,
+    version: DirectDebitVersion | str = DirectDebitVersion.PAIN_008_001_08,
     characters: Characters | str = Characters.REFUSE,
 ) -> bytes:
     """Return the `pain.008` file of a collection run, in UTF-8.
@@ -102,7 +104,9 @@ def write_direct_debits(
     """
     check_kind(order, DirectDebitFile, "order")
     kind = DirectDebitVersion(version)
-    writer = _Writer(modern=kind is DirectDebitVersion.V08, characters=Characters(characters))
+    writer = _Writer(
+        modern=kind is DirectDebitVersion.PAIN_008_001_08, characters=Characters(characters)
+    )
     return writer.document(
         kind,
         "CstmrDrctDbtInitn",

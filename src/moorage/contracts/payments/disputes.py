@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _MAX_LENGTH: Final = 20_000
 
 
-def _is_short(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
+def _check_length(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
     if value is not None and len(value) > _MAX_LENGTH:
         raise InvalidData(
             f"The {attribute.name} must have at most {_MAX_LENGTH} characters.",
@@ -34,11 +34,13 @@ class DisputeEvidence:
         tracking_number: number by which the carrier finds the delivery.
     """
 
-    explanation: str = field(validator=[is_filled, _is_short], repr=False)
+    explanation: str = field(validator=[is_filled, _check_length], repr=False)
     product: str | None = field(
-        default=None, kw_only=True, repr=False, validator=[is_maybe_filled, _is_short]
+        default=None, kw_only=True, repr=False, validator=[is_maybe_filled, _check_length]
     )
-    carrier: str | None = field(default=None, kw_only=True, validator=[is_maybe_filled, _is_short])
+    carrier: str | None = field(
+        default=None, kw_only=True, validator=[is_maybe_filled, _check_length]
+    )
     tracking_number: str | None = field(
-        default=None, kw_only=True, repr=False, validator=[is_maybe_filled, _is_short]
+        default=None, kw_only=True, repr=False, validator=[is_maybe_filled, _check_length]
     )

@@ -51,7 +51,7 @@ _BEFORE_VALUE: Final = frozenset(
 )  # fmt: skip
 """SQL words after which a value may stand."""
 
-_LISTS: Final = frozenset({"IN", "VALUES"})
+_LIST_KEYWORDS: Final = frozenset({"IN", "VALUES"})
 
 _READING: Final = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN", "DESCRIBE"})
 _WRITING: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "INTO"})
@@ -195,7 +195,7 @@ def _refuse_literal_numbers(tokens: Sequence[SqlToken]) -> None:
         previous_token = tokens[number - 1] if number else None
         if token.text == "(":
             lists.append(
-                (previous_token is not None and previous_token.word in _LISTS)
+                (previous_token is not None and previous_token.word in _LIST_KEYWORDS)
                 or (
                     previous_token is not None
                     and previous_token.text == ","

@@ -358,13 +358,13 @@ def _pause_of(extensions: Mapping[str, Any], response: Response | None) -> float
         return pause_value
     body: Mapping[str, Any] = {} if response is None else body_of(response)
     cost = _object(_object(body.get("extensions")).get("cost"))
-    room = _object(cost.get("throttleStatus"))
+    throttle_status = _object(cost.get("throttleStatus"))
     requested_points, free_points, restore_rate = (
         _number(value)
         for value in (
             cost.get("requestedQueryCost"),
-            room.get("currentlyAvailable"),
-            room.get("restoreRate"),
+            throttle_status.get("currentlyAvailable"),
+            throttle_status.get("restoreRate"),
         )
     )
     if requested_points is None or free_points is None or not restore_rate or restore_rate < 0:

@@ -26,7 +26,7 @@ Budget: TypeAlias = "tuple[int, int, int, int, int, int]"
 _MILLION: Final = 10**6
 
 
-def _is_floor(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+def _check_floor(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
     count(value, attribute.name, least=0)
 
 
@@ -43,7 +43,7 @@ class RetryBudget:
     """
 
     ratio: float = field(default=0.2, validator=is_share)
-    floor: int = field(default=10, validator=_is_floor)
+    floor: int = field(default=10, validator=_check_floor)
     period: float = field(default=10.0, converter=plain_seconds, validator=is_seconds)
 
 

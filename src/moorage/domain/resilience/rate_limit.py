@@ -263,7 +263,9 @@ class RateLimitConfig:
     @property
     def share(self) -> Fraction | None:
         """The share of a limit that one process may use while the store is down; None for none."""
-        return None if isinstance(self.without_store, str) else _meant_fraction(self.without_store)
+        return (
+            None if isinstance(self.without_store, str) else _simplest_fraction(self.without_store)
+        )
 
     def check_cost(self, cost: int) -> int:
         """Return a call's cost; raise an error if the limit can never grant so many tokens."""
@@ -341,7 +343,7 @@ def common_parts(limits: Iterable[RateLimitConfig]) -> int:
 
 
 def _bucket(config: RateLimitConfig) -> TokenBucket:
-    pace = _meant_fraction(config.rate) / (_meant_fraction(config.per) * SECOND)
+    pace = _simplest_fraction(config.rate) / (_simplest_fraction(config.per) * SECOND)
     part_pace, part_burst = pace / config.parts, -(-config.burst // config.parts)
     tokens, ticks = part_pace.numerator, part_pace.denominator
     for path, is_valid in (
@@ -391,7 +393,7 @@ def _quota(config: RateLimitConfig, calendar: Calendar) -> CalendarQuota:
     return CalendarQuota(whole_rate, monthly=calendar is Calendar.MONTH)
 
 
-def _meant_fraction(value: float | Fraction) -> Fraction:
+def _simplest_fraction(value: float | Fraction) -> Fraction:
     """Return the simplest fraction close to a float, such as one tenth for 0.1."""
     exact_fraction = Fraction(value)
     for digits in (3, 6, 9, 12):

@@ -103,7 +103,7 @@ def objects(value: Any) -> Iterator[_Part]:
 def _targets(
     documents: Sequence[tuple[str, Any]], parts: Sequence[_Part]
 ) -> dict[str, list[_Part]] | None:
-    """Return the schema parts that each reference may mean, by the reference or its last segment.
+    """Return the schema parts to which each reference may point, by the reference or its last part.
 
     None stands for too many parts.
     """

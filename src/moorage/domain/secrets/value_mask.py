@@ -196,20 +196,20 @@ class _Neighbourhood:
         )
 
 
-class _Needles:
+class _EncodedSecrets:
     """Secrets in one encoding; a text that contains none of their blocks contains no secret.
 
     Of a block of seven bytes or more, four bytes in a row begin at a multiple of four in the text.
     They are looked up as one number, so a text is read once, and not once per block.
     """
 
-    def __init__(self, needles: Iterable[_EncodedSecret], *, encoded: bool) -> None:
-        self._needles = tuple(needles)
+    def __init__(self, encoded_secrets: Iterable[_EncodedSecret], *, encoded: bool) -> None:
+        self._encoded_forms = tuple(encoded_secrets)
         self._encoded = encoded
         sizes = {
             block: len(block) >= 2 * _GRAM - 1
-            for needle in self._needles
-            for _, block in needle.blocks
+            for encoded_secret in self._encoded_forms
+            for _, block in encoded_secret.blocks
         }
         self._short_blocks = tuple(block for block, is_long in sizes.items() if not is_long)
         self._long_blocks = tuple(block for block, is_long in sizes.items() if is_long)
@@ -273,7 +273,7 @@ class _Needles:
     def _neighbourhoods(self) -> dict[bytes, _Neighbourhood]:
         """The neighbourhood of each block of those secrets that are found even in part."""
         neighbourhoods: dict[bytes, _Neighbourhood] = {}
-        for text, partly, _, blocks in self._needles:
+        for text, partly, _, blocks in self._encoded_forms:
             for offset, block in blocks if partly else ():
                 neighbourhood = neighbourhoods.setdefault(block, _Neighbourhood(block))
                 neighbourhood.add(text[:offset], text[offset + len(block) :])
@@ -282,7 +282,11 @@ class _Needles:
     @cached_property
     def _whole_spellings(self) -> frozenset[bytes]:
         """The encoded secrets that are found only as a whole."""
-        return frozenset(needle.text for needle in self._needles if not needle.partly)
+        return frozenset(
+            encoded_secret.text
+            for encoded_secret in self._encoded_forms
+            if not encoded_secret.partly
+        )
 
 
 def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
@@ -293,21 +297,23 @@ def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
         words: masked where they appear as separate words, with every escaping.
     """
     certain_parts = {part for secret in secrets for part in _parts(secret)}
-    needles = [needle for secret in certain_parts for needle in _needles(secret)]
-    needles += [
-        _needle(word.lower(), partly=False, encoded=False)
+    encoded_secrets = [
+        encoded_secret for secret in certain_parts for encoded_secret in _encoded_forms(secret)
+    ]
+    encoded_secrets += [
+        _encoded_form(word.lower(), partly=False, encoded=False)
         for word in {*words} - certain_parts
         if len(word) >= SHORTEST
     ]
-    distinct_needles = tuple(dict.fromkeys(needles))
+    distinct_secrets = tuple(dict.fromkeys(encoded_secrets))
     plain_form, encoded = (
-        _Needles((n for n in distinct_needles if n.encoded is kind), encoded=kind)
+        _EncodedSecrets((n for n in distinct_secrets if n.encoded is kind), encoded=kind)
         for kind in (False, True)
     )
 
     def mask(text: bytes) -> bytes:
         spans: list[tuple[int, int]] = []
-        for view in _views(text) if distinct_needles else ():
+        for view in _views(text) if distinct_secrets else ():
             if plain_form.may_be_in(view.text):
                 spans += [view.original(*span) for span in plain_form.positions_in(view.text)]
             base64 = view.text.translate(_URL_SAFE)
@@ -403,24 +409,24 @@ def _values(document: bytes) -> Iterator[bytes]:
             pending_items += cast("list[object]", item)
 
 
-def _needles(secret: bytes) -> Iterator[_EncodedSecret]:
+def _encoded_forms(secret: bytes) -> Iterator[_EncodedSecret]:
     """Yield the encoded forms of a secret for which a text is searched."""
     size = len(secret)
     if size < SHORTEST:
         return
     plain_form = secret.lower()
     for text in {plain_form, plain_form.replace(b" ", b"+"), b"".join(plain_form.split())}:
-        yield _needle(text, partly=len(text) >= _EDGE, encoded=False)
+        yield _encoded_form(text, partly=len(text) >= _EDGE, encoded=False)
     encoded = {secret.hex().encode(), b64encode(secret).rstrip(b"=").lower()}
     for before in range(3):
         # The first and last base64 characters may depend on neighbouring bytes, so they are cut.
         start, end = -(-before * 8 // 6), (before + size) * 8 // 6
         encoded.add(b64encode(bytes(before) + secret)[start:end].lower())
     for text in encoded:
-        yield _needle(text, partly=len(text) >= 2 * _EDGE, encoded=True)
+        yield _encoded_form(text, partly=len(text) >= 2 * _EDGE, encoded=True)
 
 
-def _needle(text: bytes, *, partly: bool, encoded: bool) -> _EncodedSecret:
+def _encoded_form(text: bytes, *, partly: bool, encoded: bool) -> _EncodedSecret:
     offsets = [0]
     size = len(text)
     if partly:
@@ -432,10 +438,10 @@ def _needle(text: bytes, *, partly: bool, encoded: bool) -> _EncodedSecret:
 
 
 def _spans_of_encoded(
-    view: _DecodedText, text: bytes, needles: _Needles
+    view: _DecodedText, text: bytes, encoded_secrets: _EncodedSecrets
 ) -> Iterator[tuple[int, int]]:
     """Yield the positions, in the original text, of encoded secrets found in its decoded form."""
-    for start, end in needles.positions_in(text):
+    for start, end in encoded_secrets.positions_in(text):
         span = (start, end) if view.is_joined else _widened_span(text, start, end)
         yield view.original(*span)
 

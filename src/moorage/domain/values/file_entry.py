@@ -27,15 +27,15 @@ class FileEntry:
         size: the file's size in bytes.
         etag: a string that changes whenever the file does.
         modified: the time at which it was written; None if the filesystem states none.
-        kept: the metadata that was passed when it was written; empty if another program wrote the
-            file.
+        metadata: the metadata that was passed when it was written; empty if another program wrote
+            the file.
     """
 
     key: str
     size: int
     etag: str
     modified: datetime | None
-    kept: Mapping[str, Any]
+    metadata: Mapping[str, Any]
 
 
 def names_of(key: str) -> list[str]:

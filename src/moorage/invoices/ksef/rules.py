@@ -53,8 +53,8 @@ def violations(document: FaDocument, *, received: bool = False) -> Iterator[Viol
 
     Args:
         document: the content of the file.
-        received: True for a file of somebody else: KSeF does not compare a preceding invoice's
-            number with its check sum, so moorage does it only for its own files.
+        received: True for a file that somebody else wrote. KSeF does not check the checksum in
+            the number of a preceding invoice, so moorage checks it only in its own files.
     """
     for fault in faults(document):
         name = fault.element.rpartition("/")[2] or fault.field

@@ -106,7 +106,7 @@ class Pieces:
     async def _open(self) -> Any:
         source: Any = self._source
         self._ours = is_opener(source)
-        return _reading_function(await self._core.settle(source()) if self._ours else source)
+        return _bytes_reader(await self._core.settle(source()) if self._ours else source)
 
     async def _gather_bytes(self) -> bytes:
         """Read the bytes of one part, or fewer at the end of the source."""
@@ -162,8 +162,8 @@ def is_opener(source: object) -> bool:
     return callable(source) and not isinstance(source, (Readable, Iterator))
 
 
-def _reading_function(opened: Any) -> Any:
-    """Return an opened source's function that reads bytes, or its reader."""
+def _bytes_reader(opened: Any) -> Any:
+    """Return a reader or an iterator of the bytes of an opened source."""
     if _is_bytes(opened):
         return _SlicedBody(memoryview(opened))
     if isinstance(opened, Readable):

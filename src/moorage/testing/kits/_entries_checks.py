@@ -129,7 +129,7 @@ class Checks:
         )
         await self._require_due(store, [0, 1])
 
-    async def similar_entries_are_apart(self, factory: Factory) -> None:
+    async def similar_entries_are_separate(self, factory: Factory) -> None:
         """Ids and tenants are compared exactly, including case and accents."""
         store = factory()
         names = ("evt_1", "EVT_1", "\u00e9vt_1", "evt%1")
@@ -604,7 +604,7 @@ class Checks:
             self.entries_are_kept_as_they_are,
             self.times_come_from_the_store,
             self.an_id_is_added_once,
-            self.similar_entries_are_apart,
+            self.similar_entries_are_separate,
             self.numbers_grow,
             self.due_entries_come_in_order,
             self.higher_priorities_come_first,

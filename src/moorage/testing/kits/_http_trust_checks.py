@@ -70,7 +70,7 @@ async def only_given_authorities_are_trusted(clients: Trusting) -> None:
                 require(answer.status == 204, f"204 came back as {answer.status}.")
             async with lab(trusting, tls=_server(Path(other_folder))) as (vendor, client):
                 call = client.send(Request.get("/"), vendor.url, PATIENT)
-                reason = "nobody who is trusted vouches for it"
+                reason = "no trusted authority signed its certificate"
                 failed_error = await failure_of(call, ConnectionFailed, because=reason)
                 require(not failed_error.may_have_been_processed, f"Nothing was sent: {reason}.")
                 require(vendor.requests == (), f"A request was sent: {reason}.")

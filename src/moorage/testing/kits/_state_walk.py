@@ -80,8 +80,8 @@ class CommandWalk:
             *([self._renew] * 2 if self._claims else ()),
             self._pause,
             self._resolve,
-            self._by_hand,
-            self._look,
+            self._set_circuit,
+            self._read_circuit,
         )
         return self._chance.choice(draws)()
 
@@ -95,7 +95,7 @@ class CommandWalk:
         )
         return self._chance.choice(draws)()
 
-    def note(self, command: Command[Any], answer: Any) -> None:
+    def remember_reply(self, command: Command[Any], answer: Any) -> None:
         """Remember the values in a reply, so that later commands can use them."""
         if isinstance(command, Admission) and answer[0] is Answer.GO:
             _, wait, permit, tickets = answer
@@ -114,11 +114,11 @@ class CommandWalk:
             costs=(chance.randint(1, 3), 1),
             retry=chance.random() < 0.3,
             token=chance.choice((0, chance.randrange(1, 2**52))),
-            claim=self._sent() if self._claims and chance.random() < 0.4 else None,
+            claim=self._sent_claim() if self._claims and chance.random() < 0.4 else None,
             ticketed=chance.random() < 0.2,
         )
 
-    def _sent(self) -> tuple[str, int, str]:
+    def _sent_claim(self) -> tuple[str, int, str]:
         return (*self._chance.choice(self._claims), self._chance.choice(_TARGETS))
 
     def _report(self) -> Command[Any]:
@@ -171,11 +171,11 @@ class CommandWalk:
             self._chance.choice(self._claim_keys), done=is_finished, ttl=_TTL, answer=None
         )
 
-    def _by_hand(self) -> Command[Any]:
+    def _set_circuit(self) -> Command[Any]:
         rule = self._gates.circuit
         return SetCircuit(cast("Any", rule), self._gates.circuit_key, self._chance.choice(_MODES))
 
-    def _look(self) -> Command[Any]:
+    def _read_circuit(self) -> Command[Any]:
         rule = self._gates.circuit
         return ReadCircuit(cast("Any", rule), self._gates.circuit_key)
 

@@ -338,7 +338,7 @@ async def transactions_match_open_items(make: Open) -> None:
         lab.check_hides(f"{booked!r}", "A transaction")
 
 
-async def pending_transactions_are_apart(make: Open) -> None:
+async def pending_transactions_are_separate(make: Open) -> None:
     """Pending transactions are returned only on request, and never as booked."""
     async with make() as lab:
         ref = await lab.account()
@@ -645,7 +645,7 @@ _ALL_CHECKS: Final = (
     balances_are_exact,
     transactions_are_read_page_by_page,
     transactions_match_open_items,
-    pending_transactions_are_apart,
+    pending_transactions_are_separate,
     an_unknown_word_is_no_consent,
     a_payment_is_initiated_once,
     a_lost_payment_is_never_repeated,

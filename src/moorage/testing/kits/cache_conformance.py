@@ -78,7 +78,7 @@ async def cached_responses_come_back_unchanged(factory: AsyncFactory) -> None:
     await _require_entries(cache, key, *expected)
 
 
-async def keys_are_apart(factory: AsyncFactory) -> None:
+async def keys_are_separate(factory: AsyncFactory) -> None:
     """Storing or deleting under one key does not affect other keys."""
     cache, key = factory(), _key()
     keys = [key, key.upper(), f"{key} ", f"{key}0", key.replace("@", "")]
@@ -245,7 +245,7 @@ async def _require_entries(cache: AsyncResponseCache, key: str, *expected: Cache
 _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     a_new_cache_is_empty,
     cached_responses_come_back_unchanged,
-    keys_are_apart,
+    keys_are_separate,
     storing_replaces_earlier_responses,
     a_removed_response_is_gone,
     a_response_requested_before_removal_is_not_stored,

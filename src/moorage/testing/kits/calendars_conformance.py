@@ -347,7 +347,7 @@ async def _all_changes(lab: Lab, after: object = None) -> tuple[list[EventChange
     return items, page.later
 
 
-async def busy_times_are_told(make: Open) -> None:
+async def busy_times_are_listed(make: Open) -> None:
     """Each address's busy times are returned; an unknown address is not reported as free."""
     async with make() as lab:
         if CalendarsCapability.FREE_BUSY not in lab.capabilities:
@@ -452,7 +452,7 @@ _ALL_CHECKS: Final = (
     an_event_is_cancelled,
     invitations_can_be_withheld,
     changes_are_listed_once,
-    busy_times_are_told,
+    busy_times_are_listed,
     an_online_meeting_has_a_url,
     a_refusal_has_its_type,
     malformed_answers_are_errors,

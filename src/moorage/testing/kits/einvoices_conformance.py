@@ -312,7 +312,7 @@ async def events_are_accepted_if_proven(make: Open) -> None:
         raise AssertionError("A webhook with a forged signature is accepted.")
 
 
-async def a_state_is_told_by_its_word(make: Open) -> None:
+async def a_state_follows_from_its_word(make: Open) -> None:
     """Each state word of the vendor is converted; an unknown word never means success."""
     async with make() as lab:
         reports, deliver = lab.subject.reports, lab.subject.deliver
@@ -374,7 +374,7 @@ _ALL_CHECKS: Final = (
     options_arrive,
     secrets_are_shown_nowhere,
     events_are_accepted_if_proven,
-    a_state_is_told_by_its_word,
+    a_state_follows_from_its_word,
     a_request_is_in_the_vendors_words,
     an_answer_is_read_in_full,
 )

@@ -159,10 +159,10 @@ def _sync_function(check: Callable[[Any], Coroutine[Any, Any, None]]) -> Callabl
 
     @wraps(check)
     def run_sync(factory: Callable[..., HttpClient]) -> None:
-        def lifted_client(*arguments: Any) -> AsyncHttpClient:
+        def threaded_client(*arguments: Any) -> AsyncHttpClient:
             return ThreadedClient(factory(*arguments))
 
-        asyncio.run(check(lifted_client))
+        asyncio.run(check(threaded_client))
 
     return run_sync
 

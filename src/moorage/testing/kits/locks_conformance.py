@@ -73,7 +73,7 @@ async def slots_are_limited(factory: AsyncFactory) -> None:
     require(not await _enters(locks, slots=3), "One slot was released, but two were granted.")
 
 
-async def names_are_apart(factory: AsyncFactory) -> None:
+async def names_are_separate(factory: AsyncFactory) -> None:
     """Semaphores with different names have independent slots."""
     locks, first_holder, second_holder = factory(), object(), object()
     require(await _enters(locks, first_holder, name="a"), "A free slot of key 'a' was not granted.")
@@ -303,7 +303,7 @@ async def _cancel_and_wait(guest: _SlotCaller) -> None:
 
 _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     slots_are_limited,
-    names_are_apart,
+    names_are_separate,
     only_a_holder_releases,
     without_timeout_or_queue_a_caller_is_refused,
     a_wait_ends_with_its_timeout,

@@ -265,10 +265,10 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         strange_verifier = lab.hub.webhooks(
             ACCOUNT, secrets=lab.subject.wrong_secret, replay_guard=False
         )
-        believed: Any = ()
+        accepted_events: Any = ()
         with suppress(WebhookRejected):
-            believed = strange_verifier.verify(**report(number, _URL).arguments())
-        require(not believed, "A webhook with a forged signature is accepted.")
+            accepted_events = strange_verifier.verify(**report(number, _URL).arguments())
+        require(not accepted_events, "A webhook with a forged signature is accepted.")
 
 
 _ALL_CHECKS: Final = (

@@ -132,7 +132,7 @@ async def states_come_back_unchanged(stores: Stores) -> None:
         )
 
 
-async def keys_are_told_apart(stores: Stores) -> None:
+async def keys_are_distinguished(stores: Stores) -> None:
     """Any printable text can be the key of a state; different texts are different keys."""
     store, state_key, chance = stores(), new_key(), random_from(2)
     names = dict.fromkeys((*similar_names(), *(printable(chance) for _ in range(100))))
@@ -267,7 +267,7 @@ async def claims_equal_the_model(stores: Stores) -> None:
                 command, (model.get(key),), (answer, states), (earliest_time, latest_time),
             )  # fmt: skip
             model[key] = states[0]
-            walk.note(command, answer)
+            walk.remember_reply(command, answer)
 
 
 async def posting_never_raises(stores: Stores) -> None:
@@ -477,7 +477,7 @@ async def decisions_equal_the_model(stores: Stores) -> None:
                 command, previous_states, (answer, states), (earliest_time, latest_time),
             )  # fmt: skip
             model.update(zip(command.keys, states, strict=True))
-            walk.note(command, answer)
+            walk.remember_reply(command, answer)
 
 
 async def many_claims_are_renewed_at_once(stores: Stores) -> None:
@@ -579,7 +579,7 @@ def _in_worker_thread(
 _SHARED_CHECKS: Final = (
     a_missing_state_is_none,
     states_come_back_unchanged,
-    keys_are_told_apart,
+    keys_are_distinguished,
     generated_commands_equal_the_model,
     an_error_of_a_command_changes_nothing,
     a_state_of_another_layout_is_unusable_alone,
@@ -607,7 +607,7 @@ _BOUNDED: Final = (
 _CLAIMS: Final = (
     a_missing_state_is_none,
     states_come_back_unchanged,
-    keys_are_told_apart,
+    keys_are_distinguished,
     time_never_goes_back,
     posted_commands_are_executed,
     posting_never_raises,

@@ -94,7 +94,7 @@ async def every_change_is_another_version(factory: AsyncFactory) -> None:
         previous_versions.append(version)
 
 
-async def tenants_are_apart(factory: AsyncFactory) -> None:
+async def tenants_are_separate(factory: AsyncFactory) -> None:
     """No tenant gets another tenant's tables, however similar their names are."""
     tenants, set_tables = factory()
     for number, name in enumerate(_NAMES):
@@ -119,7 +119,7 @@ ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     a_new_source_has_no_tenants,
     stored_tables_are_returned,
     every_change_is_another_version,
-    tenants_are_apart,
+    tenants_are_separate,
     a_removed_tenant_is_unknown,
 )
 CHECKS: Final[tuple[Check, ...]] = tuple(

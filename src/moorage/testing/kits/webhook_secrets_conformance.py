@@ -98,7 +98,7 @@ async def all_valid_secrets_are_returned(factory: AsyncFactory) -> None:
         )
 
 
-async def tenants_are_apart(factory: AsyncFactory) -> None:
+async def tenants_are_separate(factory: AsyncFactory) -> None:
     """Each tenant gets only its own webhook secrets."""
     for owner in _TENANTS:
         provider = factory({(_NAME, owner): (_secret(1),)})
@@ -214,7 +214,7 @@ async def a_change_is_seen(factory: AsyncFactory) -> None:
     await _refusal(provider, None)
 
 
-async def endpoints_are_apart(factory: AsyncFactory) -> None:
+async def endpoints_are_separate(factory: AsyncFactory) -> None:
     """A webhook endpoint has its own secrets; an unknown endpoint has none."""
     names = ("shop", "shop-2", "Shop")
     provider = factory({(name, None): (_secret(n),) for n, name in enumerate(names)})
@@ -226,7 +226,7 @@ async def endpoints_are_apart(factory: AsyncFactory) -> None:
 
 _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     all_valid_secrets_are_returned,
-    tenants_are_apart,
+    tenants_are_separate,
     a_tenant_without_secrets_is_refused,
     an_unknown_key_is_no_error,
     a_requested_key_is_returned,
@@ -235,7 +235,7 @@ _SHARED_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     a_verifier_can_use_them,
 )
 _CHANGING: Final[tuple[AsyncCheck, ...]] = (a_change_is_seen,)
-_ENDPOINT_CHECKS: Final[tuple[AsyncCheck, ...]] = (endpoints_are_apart,)
+_ENDPOINT_CHECKS: Final[tuple[AsyncCheck, ...]] = (endpoints_are_separate,)
 
 
 def _sync_checks(checks: tuple[AsyncCheck, ...]) -> tuple[Check, ...]:

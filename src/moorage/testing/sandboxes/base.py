@@ -104,7 +104,7 @@ class SandboxRequest:
         """The decoded fields of a form; the request's content type must be a form's."""
         kind = (self.headers.get("content-type") or "").partition(";")[0]
         if self.body and kind != "application/x-www-form-urlencoded":
-            raise Refusal(Response(415, body=b"This is no form."))
+            raise Refusal(Response(415, body=b"The body is not a form."))
         try:
             return tuple(parse_qsl(self.body.decode(), keep_blank_values=True))
         except UnicodeDecodeError:

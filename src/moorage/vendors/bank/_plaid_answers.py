@@ -40,7 +40,7 @@ ITEMS: Final[Mapping[str, ConsentStatus]] = {
     "ITEM_LOCKED": ConsentStatus.SUSPENDED,
 }
 """The states of consents by the error of their Item; without an error the consent is granted."""
-_OWED: Final = frozenset({"credit", "loan"})
+_DEBT_TYPES: Final = frozenset({"credit", "loan"})
 """The types of accounts whose current balance is the amount that their owner owes."""
 _BALANCES: Final = {"current": BalanceKind.BOOKED, "available": BalanceKind.AVAILABLE}
 _NUMBERS: Final = ("ach", "eft", "bacs", "international")
@@ -128,7 +128,7 @@ def read_balances(response: Response, id_: str) -> tuple[CurrentBalance, ...]:
     if item is None:
         raise sdk.malformed(response, "account")
     balances = item.object("balances")
-    owes = item.text("type") in _OWED
+    owes = item.text("type") in _DEBT_TYPES
     return tuple(
         CurrentBalance(
             kind=kind,

@@ -83,7 +83,7 @@ def _authorization_event(make: sdk.MakeRef, body: sdk.Answer, kind: str) -> Paym
 
 def _capture_event(make: sdk.MakeRef, body: sdk.Answer, _: str) -> PaymentEvent | None:
     key = body.text("id")
-    payment = _payment(make, order_id(body)) or _of_capture(make, key)
+    payment = _payment(make, order_id(body)) or _payment_of_capture(make, key)
     capture = None if payment is None else capture_of(make, payment, body)
     if payment is None or capture is None:
         return None
@@ -101,7 +101,7 @@ def _capture_event(make: sdk.MakeRef, body: sdk.Answer, _: str) -> PaymentEvent 
 
 
 def _refund_event(make: sdk.MakeRef, body: sdk.Answer, _: str) -> PaymentEvent | None:
-    payment = _payment(make, refunded_order(body)) or _of_capture(make, capture_id(body))
+    payment = _payment(make, refunded_order(body)) or _payment_of_capture(make, capture_id(body))
     refund = refund_of(make, payment, body)
     if payment is None or refund is None:
         return None
@@ -142,7 +142,7 @@ def _payment(make: sdk.MakeRef, order: str | None, **related: str | None) -> sdk
     return None if order is None else make(order, **related)
 
 
-def _of_capture(make: sdk.MakeRef, capture: str | None) -> sdk.Ref | None:
+def _payment_of_capture(make: sdk.MakeRef, capture: str | None) -> sdk.Ref | None:
     """A payment that is known only by a capture's id; `get` finds the payment by that id."""
     return None if capture is None else make(capture, capture=capture)
 

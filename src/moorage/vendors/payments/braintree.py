@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 API_VERSION: Final = "2018-09-10"
 _PAGE: Final = 50
-_MARKED: Final = 2
+_MARKED_PAGE_SIZE: Final = 2
 """A page size larger than the number of payments with the same mark."""
 _LIVE: Final = "https://payments.braintree-api.com"
 _TEST: Final = "https://payments.sandbox.braintree-api.com"
@@ -228,7 +228,7 @@ class Braintree(sdk.ApiVendor):
         """Refund a settled payment; without an amount, refund all that is not refunded yet."""
         order_id = f"refund/{mark_of(wire, key)}"
         search = documents.query(
-            documents.SEARCH_REFUNDS, input={"orderId": {"is": order_id}}, first=_MARKED
+            documents.SEARCH_REFUNDS, input={"orderId": {"is": order_id}}, first=_MARKED_PAGE_SIZE
         )
         nodes, _ = listed(await wire.send(search, reads=True), "refunds")
         refunds = [item for node in nodes if (item := refund_of(wire.ref, node)) is not None]
@@ -317,7 +317,10 @@ class Braintree(sdk.ApiVendor):
     async def _payment_of_order(self, wire: sdk.Wire, order_id: str) -> Payment | None:
         """The payment with this order id; None if Braintree finds none."""
         request = documents.query(
-            documents.SEARCH, input={"orderId": {"is": order_id}}, first=_MARKED, after=None
+            documents.SEARCH,
+            input={"orderId": {"is": order_id}},
+            first=_MARKED_PAGE_SIZE,
+            after=None,
         )
         nodes, _ = listed(await wire.send(request, reads=True), "search.transactions")
         payments = [item for node in nodes if (item := payment_of(wire.ref, node)) is not None]

@@ -257,7 +257,7 @@ def _tracking_number(body: sdk.Answer) -> str | None:
 
 
 async def _track_shipment(wire: sdk.Wire, number: str) -> sdk.Answer:
-    """The tracking of a shipment; before DHL gets the shipment, a separate request is needed."""
+    """The tracking of a shipment, with a second request if DHL does not have the shipment yet."""
     try:
         response = await _ask(wire, number, "all-checkpoints")
     except sdk.VendorRejected as error:

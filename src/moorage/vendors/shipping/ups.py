@@ -139,7 +139,7 @@ class Ups(sdk.OAuthVendor):
             return bought_shipment(wire, *earlier_pair, rate)
         if request.label is not LabelFormat.PDF:
             return shipment
-        return await _in_pdf(wire, shipment)
+        return await _with_pdf_labels(wire, shipment)
 
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Shipment:
         """Get a shipment; a voided shipment has no labels."""
@@ -243,7 +243,7 @@ async def _try_recovery(
     return None if number is None else (number, labels)
 
 
-async def _in_pdf(wire: sdk.Wire, bought: Shipment) -> Shipment:
+async def _with_pdf_labels(wire: sdk.Wire, bought: Shipment) -> Shipment:
     """The shipment with PDF labels, or with image labels if UPS returns no PDF."""
     recovered_label = await _try_recovery(wire, LabelFormat.PDF, {"TrackingNumber": bought.ref.id})
     if recovered_label is None or not recovered_label[1]:

@@ -172,8 +172,8 @@ def object_fields(options: PutOptions) -> dict[str, Any]:
 
 def info(wire: Wire, entry: FileEntry) -> ObjectInfo:
     """The properties of a file."""
-    sha256 = entry.kept.get("sha256")
-    stored_headers = {name: entry.kept.get(name) for name in _STORED_PROPERTIES}
+    sha256 = entry.metadata.get("sha256")
+    stored_headers = {name: entry.metadata.get(name) for name in _STORED_PROPERTIES}
     sums = () if sha256 is None else (Checksum(ChecksumAlgorithm.SHA256, sha256),)
     return ObjectInfo(
         ref=wire.ref(entry.key),
@@ -182,7 +182,7 @@ def info(wire: Wire, entry: FileEntry) -> ObjectInfo:
         etag=entry.etag,
         checksums=sums,
         last_modified=entry.modified,
-        metadata=entry.kept.get("metadata", {}),
+        metadata=entry.metadata.get("metadata", {}),
         raw=entry,
         **{
             **stored_headers,

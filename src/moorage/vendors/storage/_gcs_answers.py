@@ -142,7 +142,7 @@ def opened(wire: sdk.Wire, key: str, headers: sdk.Headers) -> ObjectInfo:
     They state less than the object's resource: headers such as the content type may describe the
     response instead of the stored object.
     """
-    sums = dict(_HASH.findall(",".join(headers.get_all("x-goog-hash"))))
+    hashes = dict(_HASH.findall(",".join(headers.get_all("x-goog-hash"))))
     version = headers.get("x-goog-generation")
     encoding = headers.get("x-goog-stored-content-encoding") or headers.get("content-encoding")
     return ObjectInfo(
@@ -152,7 +152,7 @@ def opened(wire: sdk.Wire, key: str, headers: sdk.Headers) -> ObjectInfo:
             headers.get("x-goog-stored-content-length") or headers.get("content-length")
         ),
         etag=version,
-        checksums=_checksums(crc32c=sums.get("crc32c"), md5=sums.get("md5")),
+        checksums=_checksums(crc32c=hashes.get("crc32c"), md5=hashes.get("md5")),
         content_type=media_type(headers.get("content-type")),
         content_encoding=stored_encoding(encoding),
         content_language=headers.get("content-language"),

@@ -97,7 +97,7 @@ class Connections:
         # Raised outside the handler, because urllib3's error may show the proxy's password.
         raise failure
 
-    def give(self, wire: Urllib3Wire, keep: float) -> None:
+    def return_connection(self, wire: Urllib3Wire, keep: float) -> None:
         """Return a connection to the pool, which may reuse it within `keep` seconds."""
         self._good_until[wire.connection] = monotonic() + keep
         wire.give_back()

@@ -141,7 +141,7 @@ class _SessionPool(ExchangePool):
         """Give back a slot, and the connection if it is reusable."""
         keep_seconds = self._keep_alive if idle is None else min(self._keep_alive, idle - 1)
         if isinstance(wire, Urllib3Wire) and keep_seconds > 0 and not self._closed:
-            self.routes.connections.give(wire, keep_seconds)
+            self.routes.connections.return_connection(wire, keep_seconds)
             wire = None
         super().give(origin, holder, wire, idle)
 

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, cast
 from weakref import WeakKeyDictionary
 
-from moorage.adapters.http.connections._resolve import Lookup, numeric
+from moorage.adapters.http.connections._resolve import Lookup, numeric_addresses
 from moorage.adapters.http.connections._wait import wait
 from moorage.adapters.http.connections._watch import EpollWatch
 from moorage.adapters.http.connections._wire import DeadlinePassed
@@ -46,7 +46,7 @@ class LoopNetwork:
         await watch.ready(loop, sock, until, watch.writable)
 
     async def resolve(self, host: str, port: int, until: float) -> list[Address]:
-        if addresses := numeric(host, port):
+        if addresses := numeric_addresses(host, port):
             return addresses
         waiter = _Waiter(asyncio.get_running_loop())
         lookup = Lookup(host, port, waiter.call)
@@ -155,7 +155,7 @@ class ReaderWatch:
 async def _ready_by_thread(
     loop: asyncio.AbstractEventLoop, ready: Callable[[float], None], until: float
 ) -> None:
-    """Wait for a socket in threads, each for only a short time."""
+    """Wait until a socket is ready, by a series of short waits in other threads."""
     while True:
         step_end = min(until, monotonic() + _THREAD_INTERVAL)
         try:

@@ -49,7 +49,7 @@ def refuse_if(objection: str | None, origin: Origin) -> None:
         raise DestinationRefused(f"{origin} {objection}.")
 
 
-def numeric(host: str, port: int) -> list[Address]:
+def numeric_addresses(host: str, port: int) -> list[Address]:
     """Return the address if the host is an IP address; otherwise an empty list."""
     with contextlib.suppress(socket.gaierror, ValueError):
         return _look_up(host, port, socket.AI_NUMERICHOST)

@@ -8,7 +8,7 @@ from threading import TIMEOUT_MAX, Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from moorage.adapters.http.connections._resolve import Lookup, numeric
+from moorage.adapters.http.connections._resolve import Lookup, numeric_addresses
 from moorage.adapters.http.connections._wait import wait
 from moorage.adapters.http.connections._wire import DeadlinePassed
 from moorage.errors import InvalidData
@@ -39,7 +39,7 @@ class ThreadNetwork:
         wait(sock, until, writing=True)
 
     async def resolve(self, host: str, port: int, until: float) -> list[Address]:
-        if addresses := numeric(host, port):
+        if addresses := numeric_addresses(host, port):
             return addresses
         lookup = Lookup(host, port, int)
         lookup.begin()

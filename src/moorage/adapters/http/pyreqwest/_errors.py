@@ -44,7 +44,7 @@ class ExceptionMeaning(NamedTuple):
 
 
 def meaning_of(error: Exception) -> ExceptionMeaning:
-    """Return what an exception proves; if it proves nothing, the request counts as sent."""
+    """Return the facts of an exception; the request counts as sent unless connecting failed."""
     causes = _causes(error)
     reason = causes[-1] if causes else ""
     number = _ERROR_NUMBER.search(reason)

@@ -115,7 +115,7 @@ class PaymentInterface:
 
     def _start(self, request: base.SandboxRequest) -> Response:
         body = self._checked_body(request, CONSENT)
-        return self._once(request, self.consents, lambda: self._new_consent(body))
+        return self._create_once(request, self.consents, lambda: self._new_consent(body))
 
     def _new_consent(self, body: dict[str, Any]) -> str:
         id_ = f"urn-bank-payment-intent-{self._bank.number():05d}"
@@ -140,7 +140,7 @@ class PaymentInterface:
     def _pay(self, request: base.SandboxRequest) -> Response:
         body = self._checked_body(request, PAYMENT)
         self._check_owner(request, body["Data"]["ConsentId"])
-        return self._once(request, self.payments, lambda: self._new_payment(body))
+        return self._create_once(request, self.payments, lambda: self._new_payment(body))
 
     def _new_payment(self, body: dict[str, Any]) -> str:
         consent_id, initiation = body["Data"]["ConsentId"], body["Data"]["Initiation"]
@@ -167,7 +167,7 @@ class PaymentInterface:
         risk = {"Risk": self._risks[id_]} if is_consent else {}
         return _answer(records[id_], path, status, **risk)
 
-    def _once(
+    def _create_once(
         self,
         request: base.SandboxRequest,
         records: Mapping[str, dict[str, Any]],

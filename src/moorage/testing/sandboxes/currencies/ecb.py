@@ -55,21 +55,21 @@ class EcbSandbox(CurrencySandbox):
         """The route for the daily rates of the euro."""
         path = "/service/data/EXR"
         return {
-            f"GET {path}/D..EUR.SP00.A": self._of_all,
-            f"GET {path}/D.{{currencies}}.EUR.SP00.A": self._of_currencies,
+            f"GET {path}/D..EUR.SP00.A": self._rates_of_all_currencies,
+            f"GET {path}/D.{{currencies}}.EUR.SP00.A": self._rates_of_currencies,
         }
 
-    def _of_all(self, request: SandboxRequest) -> Response:
+    def _rates_of_all_currencies(self, request: SandboxRequest) -> Response:
         return self._rows(request, None)
 
-    def _of_currencies(self, request: SandboxRequest, currencies: str) -> Response:
+    def _rates_of_currencies(self, request: SandboxRequest, currencies: str) -> Response:
         return self._rows(request, frozenset(currencies.split("+")))
 
     def _rows(self, request: SandboxRequest, currencies: frozenset[str] | None) -> Response:
         query = checked_query(request, _PARAMETERS)
         start, end = checked_day(query.get("startPeriod")), checked_day(query.get("endPeriod"))
         if query.get("format") != "csvdata":
-            raise Refusal(Response(406, body=b"This sandbox has CSV only."))
+            raise Refusal(Response(406, body=b"This sandbox returns only CSV."))
         if query.get("detail", "full") not in {"full", "dataonly"} or start > end:
             raise Refusal(Response(400, body=b"There is an issue with the parameters."))
         self.check_failure(end)

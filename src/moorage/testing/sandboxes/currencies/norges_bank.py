@@ -66,7 +66,7 @@ class NorgesBankSandbox(CurrencySandbox):
         query = checked_query(request, _PARAMETERS)
         start, end = checked_day(query.get("startPeriod")), checked_day(query.get("endPeriod"))
         if query.get("format") != "csv":
-            raise Refusal(Response(406, body=b"This sandbox has CSV only."))
+            raise Refusal(Response(406, body=b"This sandbox returns only CSV."))
         if start > end or query.get("locale", "no") not in {"en", "no"}:
             raise Refusal(Response(400, body=b"There is an issue with the parameters."))
         self.check_failure(end)

@@ -133,7 +133,7 @@ class _Conversation(StreamRequestHandler):
         self.known = not sandbox.login
         with suppress(OSError, ValueError):
             if sandbox.implicit:
-                self._wrap()
+                self._start_tls()
             self._say(sandbox.greeting)
             while sandbox.greeting.startswith("220") and (line := self.rfile.readline(4_096)):
                 text = line.decode(errors="replace").strip()
@@ -156,7 +156,7 @@ class _Conversation(StreamRequestHandler):
         self.wfile.write(text.encode())
         self.wfile.flush()
 
-    def _wrap(self) -> None:
+    def _start_tls(self) -> None:
         tls = self.sandbox.tls or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.connection = tls.wrap_socket(self.connection, server_side=True)
         self.rfile = self.connection.makefile("rb")
@@ -184,7 +184,7 @@ class _Conversation(StreamRequestHandler):
 
     def _starttls(self, _: str) -> bool:
         self._say("220 2.0.0 Go ahead")
-        self._wrap()
+        self._start_tls()
         return True
 
     def _auth(self, text: str) -> bool:

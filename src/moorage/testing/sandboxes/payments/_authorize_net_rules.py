@@ -174,7 +174,9 @@ def checked_request(body: Any) -> tuple[str, dict[str, Any]]:
     shape = {**_HEAD, **REQUESTS[name]}
     wrong = [f"{path}/{field} is {kind}" for path, field, kind in problems(shape, fields)]
     if not wrong:
-        wrong = [f"'{field}' is an invalid child element" for field in _misplaced(shape, fields)]
+        wrong = [
+            f"'{field}' is an invalid child element" for field in _misplaced_fields(shape, fields)
+        ]
     if wrong:
         raise error("E00003", f"The element '{root}' is invalid: {wrong[0]}.")
     _check_lengths(fields)
@@ -182,10 +184,10 @@ def checked_request(body: Any) -> tuple[str, dict[str, Any]]:
     return name, checked_fields
 
 
-def _misplaced(shape: Any, value: Any) -> list[str]:
+def _misplaced_fields(shape: Any, value: Any) -> list[str]:
     """Return the names of fields that do not follow the order of the schema."""
     if is_list(value):
-        return [name for item in value for name in _misplaced(shape[0], item)]
+        return [name for item in value for name in _misplaced_fields(shape[0], item)]
     if not is_object(value):
         return []
     names = [name.rstrip("!") for name in shape]
@@ -196,7 +198,9 @@ def _misplaced(shape: Any, value: Any) -> list[str]:
         for name, place, before in zip(value, places, [-1, *places], strict=False)
         if place < before
     ]
-    return wrong + [inner for name in value for inner in _misplaced(rules[name], value[name])]
+    return wrong + [
+        inner for name in value for inner in _misplaced_fields(rules[name], value[name])
+    ]
 
 
 def _check_lengths(value: Any) -> None:

@@ -162,7 +162,7 @@ class AuthorizeNetSandbox(Sandbox):
         names = ("firstSettlementDate", "lastSettlementDate")
         start, end = (datetime.fromisoformat(fields[name]).timestamp() for name in names)
         if not 0 <= end - start <= _LONGEST_PERIOD:
-            raise error("E00013", "The date range is invalid: it may have 31 days.")
+            raise error("E00013", "The date range is invalid: it must not exceed 31 days.")
         moments = {
             _day_of(item["settled"]): item["settled"]
             for item in self.transactions.values()

@@ -177,7 +177,7 @@ class RoyalMailSandbox(base.Sandbox):
         ]
         if not orders:
             raise base.Refusal(
-                base.reply([{"code": "OrderNotFound", "message": "There is none."}], 404)
+                base.reply([{"code": "OrderNotFound", "message": "The order does not exist."}], 404)
             )
         return orders
 

@@ -249,7 +249,7 @@ class AmazonSpApiSandbox(ShopSandbox):
             raise _invalid("maxResultsPerPage must be between 1 and 100.")
         fixed = {name: query.get(name) for name in ("lastUpdatedAfter", "marketplaceIds")}
         place = _place_of(query.get("paginationToken"), fixed)
-        until, last = place or (_written_time(self.clock), ["", ""])
+        until, last_key = place or (_written_time(self.clock), ["", ""])
         matches = sorted(
             (
                 order
@@ -259,7 +259,7 @@ class AmazonSpApiSandbox(ShopSandbox):
             ),
             key=_sort_key,
         )
-        remaining_orders = [order for order in matches if _sort_key(order) > last]
+        remaining_orders = [order for order in matches if _sort_key(order) > last_key]
         page = remaining_orders[: int(limit)]
         answer: dict[str, Any] = {
             "orders": [_with_datasets(order, query.get("includedData")) for order in page],

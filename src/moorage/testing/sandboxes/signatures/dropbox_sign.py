@@ -199,7 +199,7 @@ class DropboxSignSandbox(SignaturesSandbox):
     def _files(self, request: base.SandboxRequest, id: str) -> Response:
         envelope = self._existing(id)
         if dict(request.query).get("file_type", "pdf") != "pdf":
-            raise _error("bad_request", "The sandbox has PDFs alone.")
+            raise _error("bad_request", "The sandbox returns only PDF files.")
         content = b"Signed, with an audit trail." if envelope.is_complete else b"Not signed."
         return Response(200, {"Content-Type": "application/pdf"}, PDF + content)
 

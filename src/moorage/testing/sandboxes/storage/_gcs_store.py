@@ -102,13 +102,13 @@ class Session:
         if first_byte is None:
             if spool.size:
                 raise invalid("A status check has no body")
-            return self._is_all(total)
+            return self._has_all_bytes(total)
         start, end = int(first_byte), int(last_byte) + 1
         if end - start != spool.size or start > self.body.size:
             raise invalid(f"The chunk does not begin at {self.body.size}, or is of another size")
         is_complete = total != "*" and int(total) == end
         if not is_complete and end % STEP:
-            raise invalid("The chunk is no multiple of 256 KiB")
+            raise invalid("The size of the chunk is not a multiple of 256 KiB")
         upto = self.taken
         self.taken = None
         if upto is not None:
@@ -118,9 +118,9 @@ class Session:
             raise ConnectionFailed("The connection was cut.", may_have_been_processed=True)
         return is_complete
 
-    def _is_all(self, total: str) -> bool:
+    def _has_all_bytes(self, total: str) -> bool:
         if total != "*" and int(total) < self.body.size:
-            raise invalid("The object is shorter than what has come of it")
+            raise invalid("The object is shorter than the received part")
         return total != "*" and int(total) == self.body.size
 
     def check(self, header: str | None) -> None:

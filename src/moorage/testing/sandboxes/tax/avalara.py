@@ -154,12 +154,16 @@ class AvalaraSandbox(base.Sandbox):
         body = request.json()
         problem = next(problems(_TRANSACTION, body), None)
         if problem is not None or not is_object(body):
-            text = "The body is no object." if problem is None else f"{problem[1]} is {problem[2]}"
+            text = (
+                "The body is not an object." if problem is None else f"{problem[1]} is {problem[2]}"
+            )
             raise _refusal(400, "ModelStateInvalid", 70, text)
         if body.get("companyCode", self.company) != self.company:
             raise _refusal(400, "CompanyNotFoundError", 300_001, "The company does not exist.")
         if _DAY.fullmatch(body["date"]) is None:
-            raise _refusal(400, "DateFormatError", 26, "The date has another format.")
+            raise _refusal(
+                400, "DateFormatError", 26, "The date does not have the form YYYY-MM-DD."
+            )
         for line in body["lines"]:
             if _CODE.fullmatch(line.get("taxCode", "P0000000")) is None:
                 raise _refusal(400, "InvalidTaxCode", 5, f"{line['taxCode']} is unknown.")
