@@ -84,7 +84,7 @@ def _redress_retry() -> redress.Retry:
 
 def cheapest_peers() -> Callable[[], object]:
     """Return an empty call behind other libraries' fastest breaker, limiter, retry and deadline."""
-    hit = _limits()
+    is_admitted = _limits()
     breaker = purgatory.SyncCircuitBreakerFactory()
     policy = redress.Policy(retry=_redress_retry())
 
@@ -93,7 +93,7 @@ def cheapest_peers() -> Callable[[], object]:
         return call_alone()
 
     def limited_call() -> None:
-        if not hit():
+        if not is_admitted():
             raise RuntimeError
         return call_behind_breaker()
 
@@ -102,12 +102,12 @@ def cheapest_peers() -> Callable[[], object]:
 
 def usual_peers(work: Callable[[], object] = call_alone) -> Callable[[], object]:
     """Wrap a function in the packages usually combined: a retry, a circuit breaker, a limiter."""
-    hit = _limits()
+    is_admitted = _limits()
     breaker = pybreaker.CircuitBreaker(fail_max=5)
 
     @stamina.retry(on=OSError, attempts=3, timeout=30.0)
     def retried_call() -> None:
-        if not hit():
+        if not is_admitted():
             raise RuntimeError
         breaker.call(work)
 
@@ -116,7 +116,7 @@ def usual_peers(work: Callable[[], object] = call_alone) -> Callable[[], object]
 
 def cheapest_async_peers() -> Callable[[], Awaitable[object]]:
     """Return an empty asynchronous call behind other libraries' fastest protections for tasks."""
-    hit = _limits()
+    is_admitted = _limits()
     breaker = purgatory.AsyncCircuitBreakerFactory()
     policy = redress.AsyncPolicy(
         retry=redress.AsyncRetry(
@@ -132,7 +132,7 @@ def cheapest_async_peers() -> Callable[[], Awaitable[object]]:
         return await nothing_later()
 
     async def limited_call() -> None:
-        if not hit():
+        if not is_admitted():
             raise RuntimeError
         return await call_behind_breaker()
 

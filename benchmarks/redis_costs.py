@@ -57,14 +57,14 @@ def _limits() -> Callable[[], bool]:
 
 
 def _usual_script() -> Callable[[], None]:
-    hit = _limits()
+    is_admitted = _limits()
     client = redis.Redis.from_url(URL)
     state = pybreaker.CircuitRedisStorage(pybreaker.STATE_CLOSED, client, namespace="moorage-bench")
     breaker = pybreaker.CircuitBreaker(fail_max=5, state_storage=state)
 
     @stamina.retry(on=OSError, attempts=3, timeout=30.0)
     def usual_call() -> None:
-        if not hit():
+        if not is_admitted():
             raise RuntimeError
         breaker.call(call_alone)
 

@@ -27,7 +27,7 @@ _FIELDS = {
 
 
 def aws_signature(rounds: int) -> Comparison:
-    """Measure signing a 1 KB request with AWS Signature Version 4, anew for each call."""
+    """Measure signing a 1 KB request with AWS Signature Version 4 for each call."""
     body = os.urandom(1024)
     their_request = AWSRequest(method="POST", url=_URL, data=body, headers=dict(_FIELDS))
     our_request = Request.post("/", body=body, headers=_FIELDS)

@@ -85,7 +85,7 @@ def test_missing_package_is_found_behind_the_error_that_names_its_extra(
     ],
 )
 def test_absent_package_is_no_defect(problem: str, package: str) -> None:
-    """A package that is not installed is no defect; a missing module of an installed one is."""
+    """A package that is not installed is not a defect; a missing module of an installed one is."""
     assert package == absent_package(problem, frozenset({"attrs"}))
 
 

@@ -126,7 +126,7 @@ def test_checked_folders_exist() -> None:
 def test_arguments_that_are_not_python_files_are_reported(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If an argument is no existing Python file, the error says what to pass instead."""
+    """If an argument is not an existing Python file, the error says what to pass instead."""
     (tmp_path / "page.md").write_text("# It's a page, no Python", encoding="utf-8")
 
     assert 2 == words.main([str(tmp_path / name)])

@@ -1,6 +1,6 @@
 """Validates documents with Schematron files, which it translates to XSLT for Saxon.
 
-Saxon is no dependency of moorage: `pip install saxonche` installs it.
+Saxon is not a dependency of moorage: `pip install saxonche` installs it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FIRST_PRIORITY: Final = 9000
 
 
 class StoppedError(Exception):
-    """Saxon stopped, for example because a rule computes with a text that is no number."""
+    """Saxon stopped, for example because a rule computes with a text that is not a number."""
 
 
 @attrs.frozen

@@ -660,7 +660,7 @@ def test_second_broker_is_refused_and_a_stale_socket_replaced(folder: Path) -> N
 
 
 def test_other_files_are_never_replaced(folder: Path) -> None:
-    """A broker never replaces a file that is no socket, and refuses missing or unsafe folders."""
+    """A broker replaces only socket files, and refuses missing or unsafe folders."""
     file = folder / "b.sock"
     file.write_text("precious")
     with pytest.raises(ConfigurationError, match="is not a socket"):

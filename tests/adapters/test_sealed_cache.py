@@ -156,7 +156,7 @@ def test_damaged_content_is_replaced(damage: bytes) -> None:
 
 
 def test_encrypted_non_responses_cannot_be_read() -> None:
-    """Decrypted bytes that are no response are reported as unreadable."""
+    """Decrypted bytes that are not a response are reported as unreadable."""
     storage = MemoryStorage()
     cache = SealedCache(storage, CIPHER)
     assert keep_secret(cache)

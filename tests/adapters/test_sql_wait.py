@@ -228,7 +228,7 @@ class OneConnectionRuntime:
         """Do nothing when the caller leaves."""
 
     async def connect(self) -> MysqlLink:
-        """Return the one connection."""
+        """Return the only connection."""
         return self._link
 
     def start(self, opening: Coroutine[Any, Any, None]) -> OneConnectionRuntime:

@@ -199,7 +199,7 @@ def test_values_hide_personal_data_and_can_be_stored() -> None:
 
 
 def test_page_gives_the_entries_of_booked_transactions() -> None:
-    """The entries of a page are those of its booked transactions."""
+    """A page's entries are its booked transactions."""
     amount = Money("1.00", "EUR")
     entry = StatementEntry(amount=amount, transactions=[Transaction(amount=amount)])
     item = AccountTransaction(id="1", entry=entry)

@@ -299,7 +299,7 @@ def test_unknown_outcomes_of_other_services_are_shown_until_they_are_settled() -
 
 
 def test_unknown_entries_of_each_queue_are_filtered_and_paged_alone() -> None:
-    """On the page of unknown outcomes, a filter or the next page of one queue concerns it alone."""
+    """On the page of unknown outcomes, each queue has its own filter and its own next page."""
     with World() as world:
         visitor = world.visitor()
         for number in range(60):

@@ -133,7 +133,7 @@ def test_waiter_without_a_circuit() -> None:
 
 
 def test_waiter_without_a_permit() -> None:
-    """If a queued caller that is no probe confirms its turn, no state is written."""
+    """If a queued caller that is not a probe confirms its turn, no state is written."""
     caller = Caller(gates(TRIPS, ONE, EASY))
     caller.ask()
     _, _, permit, tickets = caller.ask(within=HOUR)

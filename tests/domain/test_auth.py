@@ -323,7 +323,7 @@ def test_long_token_type_is_shown_shortened() -> None:
     ],
 )
 def test_error_names_missing_and_superfluous_fields(options: Any, why: str) -> None:
-    """The error for credentials tells missing fields from fields of other methods."""
+    """The error for credentials distinguishes missing fields from fields of other methods."""
     with pytest.raises(InvalidData) as excinfo:
         Credentials(**options)
     assert f"The method {why}" == excinfo.value.message

@@ -63,6 +63,6 @@ def test_largest_settings_are_valid() -> None:
 
 @pytest.mark.parametrize("names", ["a b", ["a:"], [1]])
 def test_invalid_header_names_are_refused(names: Any) -> None:
-    """A string that is no header name is refused in a cache policy's `varies_by`."""
+    """A string that is not a header name is refused in a cache policy's `varies_by`."""
     with pytest.raises(InvalidData):
         CachePolicy(varies_by=names)

@@ -141,7 +141,7 @@ ENTRY = CacheEntry(
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_answers_come_back(count: int) -> None:
+def test_cached_responses_are_unpacked_unchanged(count: int) -> None:
     """Cached responses are returned unchanged and in order."""
     entries = tuple(attrs.evolve(ENTRY, age=float(number)) for number in range(count))
     assert entries == unpack_entries(pack_entries(entries))

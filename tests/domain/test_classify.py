@@ -28,7 +28,7 @@ def answer(body: Any, status: int = 400) -> Response:
 
 @pytest.mark.parametrize("status", [200, 201, 204, 206, 299, 304])
 def test_response_with_2xx_or_304_status_is_no_error(status: int) -> None:
-    """A response with a 2xx or 304 status is no error."""
+    """A response with a 2xx or 304 status is not an error."""
     assert is_success(status)
     assert classify(Response(status)) is None
 

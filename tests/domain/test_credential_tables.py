@@ -288,7 +288,7 @@ def test_binary_refresh_token_is_refused() -> None:
     ],
 )
 def test_unreadable_texts_are_refused(text: str | bytes, problem: str) -> None:
-    """A broken table of credentials, and a string that is no token, are refused with a reason."""
+    """A broken table of credentials, or a string that is not a token, is refused with a reason."""
     with pytest.raises(InvalidData, match=problem) as excinfo:
         read_credentials_text(Secret(text), "here")
     assert str(excinfo.value).startswith("here: ")

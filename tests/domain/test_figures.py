@@ -322,7 +322,7 @@ def test_an_aborted_call_has_no_duration() -> None:
 
 
 def test_limit_on_metrics_series_restarts_each_day() -> None:
-    """The limit on metrics series counts anew each day."""
+    """The count for the limit on metrics series restarts each day."""
     recording = RecordedMetrics(1, 100)
     for second, tenant in ((0, "a"), (1, "b"), (DAY, "b"), (DAY + 1, "a")):
         recording.record(finished_call(second, tenant=tenant))

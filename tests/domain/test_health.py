@@ -106,7 +106,7 @@ class MisspeltAttribute(AttributeError):
     ids=repr,
 )
 def test_internal_errors_are_neutral(error: Exception) -> None:
-    """For a service's health, a bug or wrong configuration is no failure of the vendor."""
+    """For a service's health, a bug or wrong configuration is not a failure of the vendor."""
     assert Outcome.NEUTRAL is health(error)
     assert is_internal(error)
 

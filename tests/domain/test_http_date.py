@@ -65,7 +65,7 @@ def test_rfc_9110_example_date_is_read_in_all_three_forms_and_in_another_case(
     ],
 )  # fmt: skip
 def test_invalid_http_date_is_read_as_none(text: str) -> None:
-    """A string that is no HTTP date, or an impossible day, is read as None."""
+    """A string that is not an HTTP date, or an impossible day, is read as None."""
     assert parse_http_date(text, NOW) is None
 
 

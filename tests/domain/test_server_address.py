@@ -64,7 +64,7 @@ def test_password_among_server_settings_replaces_one_in_its_url() -> None:
     ],
 )
 def test_text_that_is_no_address(url: str) -> None:
-    """A string that is no URL of a server is refused; the error has an example, not the string."""
+    """If a string is not a server's URL, the error has an example, and not the string."""
     with pytest.raises(ConfigurationError, match="not an address of Pigeons") as excinfo:
         FORM.address(url)
     assert ("url", FORM.remedy) == (excinfo.value.path, excinfo.value.remedy)

@@ -288,7 +288,7 @@ def test_the_memory_of_keys_is_stated() -> None:
 
 @pytest.mark.parametrize("header", ["", "Idempotency Key", "X-Key:", "a\nb"])
 def test_idempotency_header_that_is_no_header_name_is_refused(header: str) -> None:
-    """An idempotency header that is no header name is refused."""
+    """An idempotency header that is not a header name is refused."""
     with pytest.raises(InvalidData) as excinfo:
         Service("vat", idempotency_header=header, idempotency_memory=60)
 

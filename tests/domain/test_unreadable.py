@@ -114,7 +114,7 @@ def test_error_names_the_missing_field() -> None:
 
 @pytest.mark.parametrize("status", [100, 101, 102, 103, 199])
 def test_an_interim_answer_is_no_success(status: int) -> None:
-    """An interim (1xx) response is no success, and is classified as VendorFailed."""
+    """An interim (1xx) response is not a success, and is classified as VendorFailed."""
     assert not is_success(status)
     assert VendorFailed is type(classify(Response(status)))
 

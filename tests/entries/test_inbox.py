@@ -300,7 +300,7 @@ def test_foreign_store_errors_become_storage_unavailable(shop: Shop) -> None:
 
 
 def test_stores_have_a_mode(shop: Shop) -> None:
-    """An inbox refuses a store of the wrong mode (sync or async), and a value that is no store."""
+    """An inbox refuses a store of the wrong mode (sync or async), and values of other types."""
     other_store: Any = AsyncMemoryInbox() if isinstance(shop.inbox, WebhookInbox) else MemoryInbox()
     with pytest.raises(ConfigurationError, match="but this class needs"):
         type(shop.inbox)(shop.hub, other_store)

@@ -165,7 +165,7 @@ def test_secrets_are_refused(shop: Shop) -> None:
 
 @pytest.mark.parametrize("option", ["order", "endpoint"])
 def test_names_of_a_stored_request_must_be_texts(shop: Shop, option: str) -> None:
-    """An order or an endpoint that is no text, such as a number of a row, is refused."""
+    """An order or an endpoint that is not text, such as a number of a row, is refused."""
     with pytest.raises(InvalidData, match="must be a str, not an int") as excinfo:
         shop.do(shop.outbox.put_request, "vat", Request.get("/"), **{option: 2041})
     assert option == excinfo.value.field

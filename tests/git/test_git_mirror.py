@@ -116,7 +116,7 @@ def test_ref_given_by_its_full_name_is_mirrored_alone(tmp_path: Path, source: Re
 
 
 def test_mirror_of_an_empty_repository_changes_nothing(tmp_path: Path) -> None:
-    """If no ref of the source matches, an empty target stays empty, and that is no failure."""
+    """If no ref of the source matches, an empty target stays empty, and that is not a failure."""
     source, target = (bare_repository(tmp_path / name) for name in ("source.git", "target.git"))
     mirror = GitMirror(
         folder=tmp_path / "m", source=local_remote(source), target=local_remote(target)

@@ -335,7 +335,7 @@ def _settlement(name: str, amount: str) -> str:
     ],
 )
 def test_amount_due_has_charges_beside_the_invoice(content: str, due: str) -> None:
-    """The amount due is the one that the file states, with charges and deductions of others."""
+    """The amount due is read from the file, which may add charges and deductions of others."""
     settlement = f"<Rozliczenie>{content}</Rozliczenie></Fa>".encode()
     invoice = read_fa3(write_fa3(_ksef()).replace(b"</Fa>", settlement)).invoice
 

@@ -15,7 +15,7 @@ from moorage.adapters.messages._kafka_starts import LatestStarts, committed_posi
 
 @attrs.frozen
 class Answer:
-    """The cluster's answer about one partition, whose error librdkafka alone can set."""
+    """The cluster's answer about one partition; only librdkafka can set its error."""
 
     topic: str
     partition: int
@@ -57,7 +57,7 @@ class Topics:
 
 
 def test_partitions_without_a_position_are_left_out() -> None:
-    """Only partitions of which the group has committed a position have one."""
+    """Only partitions with a committed position of the group have a position."""
     group = Group([Answer("orders", 0, 7), Answer("orders", 1, -1001)])
     assert {("orders", 0): 7} == committed_positions(group, [("orders", 0), ("orders", 1)], 5)
 

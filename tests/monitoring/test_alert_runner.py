@@ -361,7 +361,7 @@ def test_figures_come_from_metrics() -> None:
 
 
 def test_metrics_of_a_short_window_have_all_of_its_calls() -> None:
-    """A call of the last minute is no absence, even if it was in the clock's minute before."""
+    """A call of the last minute is not an absence, even if it was in the clock's minute before."""
     clock = VirtualClock(NOW + timedelta(seconds=30))
     quiet = AlertRule(name="quiet", when="absence", service="vat", window=60)
     with VendorServer() as vendor:

@@ -256,7 +256,7 @@ class OvertakenVault(Vault):
 
 @sync_and_async
 async def test_new_token_is_used_without_a_refresh_token(world: World) -> None:
-    """An expired token without refresh token is no error if another process stored a new token."""
+    """An expired token raises no error if another process has already stored a new token."""
     oauth_world = OAuthWorld(world)
     oauth_world.vault = OvertakenVault(world)
     oauth_world.vault.kept[OWNER] = attrs.evolve(PAST, refresh_token=None)

@@ -30,7 +30,7 @@ def call_once(part: Idempotency, key: str, function: Callable[..., Any], *args: 
     return part.call(key, function, *args)
 
 
-def called_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
+def call_async(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
     """Make the function asynchronous, and call it through the idempotency part."""
     return run(part.call(key, as_async(function), *args))
 
@@ -40,7 +40,9 @@ def call_decorated(part: Idempotency, key: str, function: Callable[..., Any], *a
     return part(lambda *_: key)(function)(*args)
 
 
-def decorated_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
+def call_decorated_async(
+    part: Idempotency, key: str, function: Callable[..., Any], *args: Any
+) -> Any:
     """Make the function asynchronous, decorate it by the idempotency part, and call it."""
     return run(part(lambda *_: key)(as_async(function))(*args))
 
@@ -51,15 +53,24 @@ def value_of_answer(part: Idempotency, key: str, function: Callable[..., Any], *
     return part.answer(key, bound, payload=[[*args], {}]).value
 
 
-def answered_later(part: Idempotency, key: str, function: Callable[..., Any], *args: Any) -> Any:
+def value_of_answer_async(
+    part: Idempotency, key: str, function: Callable[..., Any], *args: Any
+) -> Any:
     """Make the function asynchronous, call it through `answer`, and return only its value."""
     bound = functools.partial(as_async(function), *args)
     return run(part.aanswer(key, bound, payload=[[*args], {}])).value
 
 
-USES = (call_once, called_later, call_decorated, decorated_later, value_of_answer, answered_later)
+USES = (
+    call_once,
+    call_async,
+    call_decorated,
+    call_decorated_async,
+    value_of_answer,
+    value_of_answer_async,
+)
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
-BOTH = pytest.mark.parametrize("use", [call_once, called_later], ids=["sync", "async"])
+BOTH = pytest.mark.parametrize("use", [call_once, call_async], ids=["sync", "async"])
 
 
 def keeper(clock: Clock | None = None, **options: Any) -> Idempotency:

@@ -60,25 +60,27 @@ class _PointCounter:
         self._left = at
         self.struck = False
         self._last: dict[FrameType, int] = {}
-        self._went_on: set[FrameType] = set()
+        self._calling_frames: set[FrameType] = set()
 
     def trace(self, frame: FrameType, event: str, _: object) -> Any:
         """Count one step of the running code, and raise an error if it is the chosen step."""
         if event == "call":
             frame.f_trace_opcodes = True
             if frame.f_back is not None and frame.f_code.co_name != "__init__":
-                self._went_on.add(frame.f_back)
+                self._calling_frames.add(frame.f_back)
             if frame.f_code is not interrupt_at.__code__:
                 self._point()
         elif event == "opcode":
             last_instruction = self._last.get(frame)
             self._last[frame] = frame.f_lasti
-            went_on = frame in self._went_on
-            self._went_on.discard(frame)
+            has_called_python = frame in self._calling_frames
+            self._calling_frames.discard(frame)
             if last_instruction is not None:
                 name = _names(frame.f_code)[last_instruction]
                 looped = "JUMP_BACKWARD" in name and frame.f_lasti < last_instruction
-                if looped or (name.startswith("CALL") and not (went_on and name in _INLINED)):
+                if looped or (
+                    name.startswith("CALL") and not (has_called_python and name in _INLINED)
+                ):
                     self._point()
         else:
             # After a call that raises, Python does not check for signals.
@@ -88,7 +90,7 @@ class _PointCounter:
     def forget(self) -> None:
         """Release the recorded frames and their variables."""
         self._last.clear()
-        self._went_on.clear()
+        self._calling_frames.clear()
 
     def _point(self) -> None:
         self._left -= 1

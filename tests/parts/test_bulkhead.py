@@ -22,9 +22,9 @@ from tests.parts.world import (
     EventLog,
     FunctionFailure,
     as_async,
+    call_async,
     call_in_block,
     call_part,
-    called_later,
     run_threads,
 )
 
@@ -87,7 +87,7 @@ def test_slot_is_freed_after_every_end(use: Callable[..., Any], error: type[Base
     assert 1 == use(bulkhead, lambda: 1)
 
 
-@pytest.mark.parametrize("use", [call_part, called_later], ids=["sync", "async"])
+@pytest.mark.parametrize("use", [call_part, call_async], ids=["sync", "async"])
 def test_refusals_are_reported(use: Callable[..., Any]) -> None:
     """Observers get an event for each call that a bulkhead refuses."""
     recorder = EventLog()
@@ -250,7 +250,7 @@ def test_two_bulkheads_with_same_name_and_same_locks_share_their_slots() -> None
     [
         (call_part, False),
         (call_in_block, False),
-        (called_later, False),
+        (call_async, False),
         (call_part, True),
         (call_in_block, True),
     ],
@@ -338,5 +338,5 @@ def test_adaptive_bulkhead_shrinks_for_a_while(use: Callable[..., Any], key: str
 
 
 def raise_failure() -> None:
-    """Raise an error that is no sign of overload."""
+    """Raise an error that is not a sign of overload."""
     raise FunctionFailure

@@ -36,15 +36,15 @@ from tests.parts.world import (
     FunctionFailure,
     PlainStore,
     as_async,
+    call_async,
     call_in_block,
     call_part,
-    called_later,
     run,
     run_threads,
 )
 
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
-BOTH = pytest.mark.parametrize("use", [call_part, called_later], ids=["sync", "async"])
+BOTH = pytest.mark.parametrize("use", [call_part, call_async], ids=["sync", "async"])
 MANY = 10**6
 
 
@@ -419,7 +419,7 @@ def interruptions(use: Callable[..., Any], end: Callable[[], object]) -> Iterato
 @pytest.mark.untraced
 @interrupted.UNTIDY
 @pytest.mark.parametrize(
-    "use", [call_part, call_in_block, called_later], ids=lambda use: use.__name__
+    "use", [call_part, call_in_block, call_async], ids=lambda use: use.__name__
 )
 @pytest.mark.parametrize("end", [int, raise_error])
 def test_another_probe_may_run_after_interruption_of_probe_at_any_point(

@@ -15,9 +15,9 @@ from tests.parts.idempotent_shop import (
     BOTH,
     EVERY_USE,
     Shop,
+    call_async,
     call_decorated,
     call_once,
-    called_later,
     keeper,
     value_of_answer,
 )
@@ -205,7 +205,7 @@ def test_stop_iteration_passes_unchanged(use: Callable[..., Any]) -> None:
 
 
 @interrupted.UNTIDY
-@pytest.mark.parametrize("use", [call_once, called_later], ids=lambda use: use.__name__)
+@pytest.mark.parametrize("use", [call_once, call_async], ids=lambda use: use.__name__)
 def test_an_interruption_anywhere_leaves_no_claim(use: Callable[..., Any]) -> None:
     """After an interruption at any point the key is not claimed, and nothing ran twice."""
     outcomes: list[str] = []

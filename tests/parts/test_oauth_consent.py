@@ -408,7 +408,7 @@ def test_consent_needs_server_endpoints() -> None:
 
 
 def test_client_must_be_an_oauth_client() -> None:
-    """A consent refuses a value that is no OAuthClient."""
+    """A consent refuses a value that is not an OAuthClient."""
     with pytest.raises(ConfigurationError, match="not an OAuthClient"):
         OAuthConsent("erp")  # type: ignore[arg-type]  # what a caller may do
 

@@ -33,10 +33,10 @@ from tests.parts.world import (
     EventLog,
     FunctionFailure,
     as_async,
+    call_async,
     call_decorated,
+    call_decorated_async,
     call_part,
-    called_later,
-    decorated_later,
     run,
     run_threads,
 )
@@ -63,7 +63,7 @@ def looped_later(retry: RetryHandler, function: Callable[[], object]) -> object:
 
 
 SYNC = (call_part, call_decorated, call_in_loop)
-ASYNC = (called_later, decorated_later, looped_later)
+ASYNC = (call_async, call_decorated_async, looped_later)
 EVERY_USE = pytest.mark.parametrize("use", [*SYNC, *ASYNC], ids=lambda use: use.__name__)
 STEADY = RetryPolicy(3, 1.0, jitter=Jitter.NONE)
 
@@ -286,7 +286,7 @@ def test_retries_are_reported(use: Callable[..., Any]) -> None:
 
 FUNCTION_USES = pytest.mark.parametrize(
     "use",
-    [call_part, call_decorated, called_later, decorated_later],
+    [call_part, call_decorated, call_async, call_decorated_async],
     ids=lambda use: use.__name__,
 )
 
@@ -547,7 +547,7 @@ def test_a_loop_that_is_left_is_over() -> None:
 
 
 @interrupted.UNTIDY
-@pytest.mark.parametrize("use", [*SYNC, called_later], ids=lambda use: use.__name__)
+@pytest.mark.parametrize("use", [*SYNC, call_async], ids=lambda use: use.__name__)
 def test_an_interruption_anywhere_ends_it(use: Callable[..., Any]) -> None:
     """After an interruption at any point no attempt follows, and the handler can be used again."""
     retry = handler(Clock())

@@ -169,15 +169,15 @@ def call_in_block(part: Any, function: Callable[[], Any]) -> Any:
         return function()
 
 
-def called_later(part: Any, function: Callable[[], Any]) -> Any:
+def call_async(part: Any, function: Callable[[], Any]) -> Any:
     return run(part.call(as_async(function)))
 
 
-def decorated_later(part: Any, function: Callable[[], Any]) -> Any:
+def call_decorated_async(part: Any, function: Callable[[], Any]) -> Any:
     return run(part(as_async(function))())
 
 
-def entered_later(part: Any, function: Callable[[], Any]) -> Any:
+def call_in_async_block(part: Any, function: Callable[[], Any]) -> Any:
     async def enter() -> Any:
         async with part.guard():
             return function()
@@ -186,5 +186,5 @@ def entered_later(part: Any, function: Callable[[], Any]) -> Any:
 
 
 SYNC = (call_part, call_decorated, call_in_block)
-ASYNC = (called_later, decorated_later, entered_later)
+ASYNC = (call_async, call_decorated_async, call_in_async_block)
 USES = (*SYNC, *ASYNC)

@@ -201,7 +201,7 @@ async def test_file_is_restored_and_takes_later_batches_if_only_part_of_batch_fi
 
 
 async def test_file_begins_with_its_header_after_a_disk_without_space(tmp_path: Path) -> None:
-    """If the header of a file does not fit on the disk, the next batch begins the file anew."""
+    """If the header of a file does not fit on the disk, the next batch rewrites the file."""
     sink = FileSink(tmp_path, "orders", **CSV)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1, limits[1]))

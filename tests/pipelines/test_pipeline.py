@@ -713,7 +713,7 @@ async def test_cancellation_that_nobody_asked_for_stops_the_pipeline(lanes: int)
 async def test_temporary_error_of_a_foreign_library_is_retried_in_a_source(
     error: Exception,
 ) -> None:
-    """If a poll raises an error that is no mistake of the program, the pipeline polls again."""
+    """If a poll raises an error that is not a mistake of the program, the pipeline polls again."""
     source = MemorySource(make_records(3))
     source.fail(error)
     sink = MemorySink()

@@ -304,7 +304,7 @@ async def test_record_that_stays_open_ends_the_other_lanes() -> None:
 
 
 async def test_hanging_sink_is_cut_off() -> None:
-    """A batch that does not end soon after a stop is not committed, and is no dead letter."""
+    """A batch that does not end soon after a stop is not committed, and is not a dead letter."""
     begun = asyncio.Event()
 
     async def write_forever(records: Sequence[SinkRecord]) -> None:

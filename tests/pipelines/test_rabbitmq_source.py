@@ -123,7 +123,7 @@ async def test_record_of_a_published_message(broker: Broker) -> None:
     ],
 )
 async def test_unreadable_property_is_left_out(broker: Broker, properties: dict[str, Any]) -> None:
-    """A message with a property that is no text or no date is read, and blocks no other message."""
+    """A message with an undecodable property is read, and does not block other messages."""
     for options in ({}, properties, {}):
         described = pika.BasicProperties(type="order", **options)
         broker.channel.basic_publish("", broker.queue, b"1", described)

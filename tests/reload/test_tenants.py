@@ -424,7 +424,7 @@ def test_unsupported_tenant_urls(make: Callable[..., Any]) -> None:
 
 
 def test_only_tables_are_stored(tmp_path: Path) -> None:
-    """Storing tenants refuses values that are no tables, empty names and foreign databases."""
+    """Storing tenants refuses values that are not tables, empty names and foreign databases."""
     tenants: Any = SqliteTenants(tmp_path / "tenants.db", CIPHER)
     with pytest.raises(InvalidData):
         tenants.put("acme", ["none"])

@@ -1144,7 +1144,7 @@ def test_case_of_addresses_matters_nowhere() -> None:
 
 @pytest.mark.parametrize("text", ["shoeSize eq 7", 'shoeSize eq "7"', 'urn:x:name eq "7"', ""])
 def test_filter_without_an_attribute_is_an_invalid_filter(text: str) -> None:
-    """A filter that names no attribute is refused as a filter, and an empty one is no filter."""
+    """A filter that names no attribute is refused as a filter, and an empty one is not a filter."""
     driver = Driver()
     driver.json("POST", "/Users", ADA)
     answer = driver("GET", "/Users", query=urlencode({"filter": text}))

@@ -81,7 +81,7 @@ async def test_provider_gets_the_tenant(world: World) -> None:
 
 @sync_and_async
 async def test_each_attempt_is_signed_again_with_its_own_time(world: World) -> None:
-    """Each attempt is signed anew with its own time, after all transforms."""
+    """Each attempt is signed again with its own time, after all transforms."""
     signing = HmacSigning(
         signs="{method} {url} {header:x-late}",
         headers={"X-Time": "{timestamp}", "X-Nonce": "{nonce}"},

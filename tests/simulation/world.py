@@ -505,7 +505,7 @@ async def _missing_flow() -> None:
 
 @attrs.define
 class Vendor:
-    """The simulated vendor, which alone records the effects of calls.
+    """The simulated vendor, the only place where the effects of calls are recorded.
 
     `remembers` is for how many seconds it honours keys; 0 if it does not. Each region remembers
     keys by itself, unless keys count `everywhere`. The region that is `away` cannot be relied upon

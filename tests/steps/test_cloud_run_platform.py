@@ -158,7 +158,7 @@ def test_same_name_finds_job_if_response_to_start_is_lost(cloud: FakeCloudRun) -
 
 
 def test_job_without_an_execution_is_not_cancelled(cloud: FakeCloudRun) -> None:
-    """A job without an execution counts as starting; a job that is being deleted is no run."""
+    """A job without an execution counts as starting; a job that is being deleted is not a run."""
     platform = cloud.platform()
     platform.start(spec("run-1"), 9.0)
     cloud.changes["run-1"] = {"job": {"latestCreatedExecution": {}}}

@@ -48,7 +48,7 @@ def managed_steps() -> StepManager:
 
 
 def test_connectors_are_made_once() -> None:
-    """A connector is created at its first use, reused, counted, and created anew after clearing."""
+    """A connector is created at its first use, reused, counted, and created again when cleared."""
     platform: list[MockPlatform] = []
 
     def factory() -> MockPlatform:

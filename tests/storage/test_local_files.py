@@ -61,7 +61,7 @@ def files(root: Path) -> Iterator[Storage]:
     ids=["surrogate", "empty", "folder", "backslash", "own", "own-large", "long", "long-bytes"],
 )
 def test_invalid_keys_are_refused(files: Storage, root: Path, key: str) -> None:
-    """A key that is no valid name for a user's file is refused."""
+    """A key that is not a valid name for a user's file is refused."""
     for verb in (files.head, files.download, files.delete, files.start_upload):
         with pytest.raises(InvalidData):
             verb(key)

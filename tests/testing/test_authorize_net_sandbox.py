@@ -67,7 +67,7 @@ def code_of(content: dict[str, Any]) -> str:
     ],
 )
 def test_malformed_body_is_refused(body: Any) -> None:
-    """A body that is no request, or has no credentials, is refused as invalid."""
+    """A body that is not a request, or has no credentials, is refused as invalid."""
     assert "E00003" == code_of(send(AuthorizeNetSandbox(), body))
 
 

@@ -275,7 +275,7 @@ def test_extra_options_are_put_in_their_place(shop: SandboxHub) -> None:
 
 
 def test_marks_differ_by_tenant_and_key(shop: SandboxHub) -> None:
-    """Equal charges of two tenants, or of two keys, are no duplicates of each other."""
+    """Equal charges of two tenants, or of two keys, are not duplicates of each other."""
     for tenant, key in (("north", "k"), ("south", "k"), ("south", "l")):
         shop.hub.payments(tenant=tenant).charge(order(), idempotency_key=key)
 
@@ -488,7 +488,7 @@ def test_refund(shop: SandboxHub) -> None:
 
 
 def test_equal_refunds_are_both_made(shop: SandboxHub) -> None:
-    """Two equal refunds with different keys are no duplicates; a third one exceeds the amount."""
+    """Two equal refunds with different keys are not duplicates; a third one exceeds the amount."""
     payment = shop.settled()
     for key in ("r-1", "r-2"):
         shop.payments.refund(payment.ref, PART, idempotency_key=key)
@@ -603,7 +603,7 @@ def test_payment_without_a_field_is_malformed(shop: SandboxHub, name: str) -> No
     ],
 )
 def test_url_tells_the_mode(url: str, mode: Mode | None) -> None:
-    """The URL tells live mode from test mode."""
+    """The account's URL decides between live mode and test mode."""
     vendor = AuthorizeNet(login_id="a", transaction_key="b", currency="EUR", base_url=url)
 
     assert mode is vendor.mode()

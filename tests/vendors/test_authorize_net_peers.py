@@ -224,7 +224,7 @@ def test_published_refusal_of_a_refund_is_read(shop: SandboxHub, code: str, text
 
 @pytest.mark.parametrize("code", ["310", "311"])
 def test_published_repeat_of_a_capture_is_no_capture(shop: SandboxHub, code: str) -> None:
-    """An approval that says the payment was voided or captured before is no new capture."""
+    """An approval that says the payment was voided or captured before is not a new capture."""
     payment = shop.hold()
     message = {"code": code, "description": "This transaction has already been captured."}
     repeat = {**APPROVED["transactionResponse"], "messages": [message]}

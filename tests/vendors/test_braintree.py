@@ -592,7 +592,7 @@ def test_list_without_edges_is_malformed_response(shop: SandboxHub) -> None:
 
 
 def test_stored_means_of_payment_are_listed_charged_and_removed(shop: SandboxHub) -> None:
-    """Stored payment methods are listed and charged; removing one twice is no error."""
+    """Stored payment methods are listed and charged; removing one twice is not an error."""
     [means] = shop.payments.stored_means("ada-1").items
     payment = shop.pay(source=means.ref.id)
     removed = shop.payments.remove_means(means.ref, idempotency_key="m-1")

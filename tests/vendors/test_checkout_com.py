@@ -285,7 +285,7 @@ def test_capture_and_void_exclude_each_other(shop: SandboxHub) -> None:
 
 
 def test_void_is_pending_at_first(shop: SandboxHub) -> None:
-    """A void is pending at first, and voiding a voided payment is no error."""
+    """A void is pending at first, and voiding a voided payment is not an error."""
     payment = shop.hold()
     first = shop.payments.void(payment.ref, idempotency_key="v-1")
     shop.sandbox.settle()

@@ -370,7 +370,7 @@ def test_answer_without_a_label_is_a_failure_of_get_label(shop: Shop) -> None:
 
 
 def test_deleted_shipment_is_cancelled(shop: Shop) -> None:
-    """A cancelled shipment keeps its number, and a repeated cancellation is no error."""
+    """A cancelled shipment keeps its number, and a repeated cancellation is not an error."""
     bought = shop.buy()
     first, second = (shop.shipping.cancel(bought.ref) for _ in range(2))
     shipment = shop.shipping.get_shipment(bought.ref)

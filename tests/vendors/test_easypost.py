@@ -529,7 +529,7 @@ def test_third_line_is_no_correction(shop: SandboxHub) -> None:
 
 
 def test_country_name_is_no_change(shop: SandboxHub) -> None:
-    """If EasyPost returns a country's full name, this is no correction of the address."""
+    """If EasyPost returns a country's full name, this is not a correction of the address."""
     shop.sandbox.fail(reply({"country": "United States"}, 201))
 
     assert AddressVerdict.UNKNOWN is shop.shipping.validate_address(THERE).verdict

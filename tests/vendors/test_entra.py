@@ -154,7 +154,7 @@ def test_refusal_without_message(answer: Response, words: str) -> None:
 
 
 def test_refused_member_is_no_member() -> None:
-    """A refused removal stays an error, even if the person is no member of the group."""
+    """A refused removal stays an error, even if the person is not a member of the group."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
     ada = operations.create(ADA, password="long-secret-1").ref

@@ -413,7 +413,7 @@ def test_abandoned_page_is_a_decline(shop: SandboxHub) -> None:
 
 
 def test_mandates_of_a_customer(shop: SandboxHub) -> None:
-    """A customer's chargeable mandates are listed; removing a mandate twice is no error."""
+    """A customer's chargeable mandates are listed; removing a mandate twice is not an error."""
     (mandate,) = shop.payments.stored_means("CU_ADA").items
     pending = shop.pay().ref
     removed = shop.payments.remove_means(mandate.ref, idempotency_key="m-1")

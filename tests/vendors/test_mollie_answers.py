@@ -172,7 +172,7 @@ def test_error_bodies_come_before_the_status(
     ],
 )
 def test_other_mollie_answers_are_classified_by_status(request_: Request, answer: Response) -> None:
-    """A response about a failed payment is no error; an unknown error is read by its status."""
+    """A response about a failed payment is not an error; an unknown error is read by its status."""
     assert classify(request_, answer) is None
 
 

@@ -147,7 +147,7 @@ def test_sandbox_of_dhl_needs_an_invoice_for_the_service() -> None:
     ],
 )
 def test_invoice_is_one_pdf(field: str, fields: dict[str, Any]) -> None:
-    """A file that is no PDF, and two invoices for one shipment, are refused."""
+    """A file that is not a PDF, and two invoices for one shipment, are refused."""
     with pytest.raises(InvalidData) as caught:
         attrs.evolve(CUSTOMS, **fields)
 

@@ -117,7 +117,7 @@ def test_paypal_capture_under_review_is_pending_until_paypal_confirms_it(shop: S
 
 
 def test_void_is_idempotent_without_a_key(shop: SandboxHub) -> None:
-    """Voiding a PayPal payment twice is no error, although no key is sent."""
+    """Voiding a PayPal payment twice is not an error, although no key is sent."""
     payment = shop.authorized()
     first = shop.payments.void(payment.ref, idempotency_key="v-1")
     assert shop.last_request().headers.get("PayPal-Request-Id") is None

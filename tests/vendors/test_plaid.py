@@ -352,20 +352,20 @@ def test_no_transaction_is_lost_or_doubled_between_two_pages() -> None:
             read += [item.id for item in page.booked]
         return read
 
-    def vanish() -> None:
+    def remove_pending() -> None:
         sandbox.pending = []
 
-    def come() -> None:
+    def add_booked() -> None:
         sandbox.booked.insert(0, {**rows[0], "transaction_id": "new-1"})
 
-    def leave() -> None:
+    def remove_booked() -> None:
         sandbox.booked = rows[1:]
 
     assert everything == read_while(lambda: None)
-    assert everything == read_while(come)
-    assert everything == read_while(vanish)
+    assert everything == read_while(add_booked)
+    assert everything == read_while(remove_pending)
     with pytest.raises(VendorFailed, match="changed while they were read"):
-        read_while(leave)
+        read_while(remove_booked)
 
 
 def test_page_ends_with_a_booked_transaction() -> None:

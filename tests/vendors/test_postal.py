@@ -532,7 +532,7 @@ def test_stored_message_without_content(content: object) -> None:
 
 
 def test_broken_content_is_read_as_fields() -> None:
-    """A request whose message is no base64 gives an incomplete message, and none is lost."""
+    """A request whose message is not base64 gives an incomplete message, and none is lost."""
     [message] = events_of({"id": 5, "rcpt_to": "orders@shop.example", "message": "a"})
 
     assert (False, "5") == (message.is_complete, message.ref.id)

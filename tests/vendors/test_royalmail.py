@@ -336,7 +336,7 @@ def test_number_of_the_package_is_the_tracking_number(shop: Shop) -> None:
 
 
 def test_deleted_order_is_a_cancelled_shipment(shop: Shop) -> None:
-    """A cancelled shipment keeps its number, and a repeated cancellation is no error."""
+    """A cancelled shipment keeps its number, and a repeated cancellation is not an error."""
     bought = shop.buy()
     first, second = (shop.shipping.cancel(bought.ref) for _ in range(2))
     shipment = shop.shipping.get_shipment(bought.ref)

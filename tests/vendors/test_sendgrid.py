@@ -471,7 +471,7 @@ def test_receipt_of_email_in_sendgrid_sandbox_mode_says_that_it_was_only_checked
 
 
 def test_deferred_mail_is_not_permanent() -> None:
-    """The event of a deferred SendGrid email is no permanent failure."""
+    """The event of a deferred SendGrid email is not a permanent failure."""
     webhook = WebhookEvent(
         vendor="sendgrid", id="e1", type="x", vendor_type="x", payload=_event(event="deferred")
     )

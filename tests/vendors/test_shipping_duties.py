@@ -292,7 +292,7 @@ def test_lines_of_one_item_are_added_up() -> None:
     ],
 )
 def test_incomplete_answer_of_dhl_is_no_estimate(product: Any) -> None:
-    """A response without an item, or with an amount that is not exact, is no estimate."""
+    """A response without an item, or with an amount that is not exact, is not an estimate."""
     with pytest.raises(VendorFailed):
         dhl_estimate(product)
 

@@ -104,7 +104,7 @@ async def cancellation_after_delivery(lab: Lab) -> object:
 
 
 async def second_cancellation(lab: Lab) -> object:
-    """A shipment is cancelled once, and a repeat is no error."""
+    """A shipment is cancelled once, and a repeat is not an error."""
     ref = (await _bought_label(lab)).ref
     first, second = await lab("cancel", ref), await lab("cancel", ref)
     decided = {CancelState.REQUESTED, CancelState.APPROVED}

@@ -203,7 +203,7 @@ def test_names_with_special_characters_are_encoded(name: str, text: str) -> None
 
 
 def test_long_name_is_only_in_the_header() -> None:
-    """A name of more than 78 characters is no substitution, whose length is limited."""
+    """A name of more than 78 characters is not a substitution, whose length is limited."""
     for length, is_sent in ((78, True), (79, False)):
         body = body_of(mail(to=f"{'a' * length} <ada@example.com>"))
         assert is_sent is ("substitutions" in body["recipients"][0])

@@ -40,7 +40,7 @@ _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
 def row_number(text: str | None) -> int:
     """Return the number in a string.
 
-    If the string is not a number, return 0, which is no row's id.
+    If the string is not a number, return 0, which is not a row's id.
     """
     return int(text) if text and _NUMBER.fullmatch(text) else 0
 

@@ -67,7 +67,7 @@ def _interval_seconds(value: float) -> float:
 
 
 def _check_days(days: float) -> None:
-    """Refuse days that are no duration; the error names the days, not their seconds."""
+    """Refuse days that are not a valid duration; the error names the days, not their seconds."""
     try:
         seconds(days * 86_400.0, "keep_days")
     except ConfigurationError:

@@ -53,7 +53,7 @@ _RETRY: Final = RetryPolicy(max_attempts=12, base_delay=5.0, max_delay=3_600.0)
 
 
 class _Verifiers:
-    """The webhook verifiers of accounts, each made anew when its account changes."""
+    """The webhook verifiers of accounts; a changed account gets a new verifier."""
 
     def __init__(self, hub: Hub | AsyncHub) -> None:
         self._hub = hub

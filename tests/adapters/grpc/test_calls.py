@@ -350,7 +350,7 @@ def test_a_server_may_refuse_a_stream_of_requests(lab: Lab) -> None:
 
 
 def test_each_attempt_reads_asynchronous_requests_again(server: LabServer) -> None:
-    """Each attempt of an asynchronous call reads its asynchronous iterable of requests anew."""
+    """Each attempt of an asynchronous call reads its asynchronous requests from the beginning."""
 
     class Requests:
         async def __aiter__(self) -> Any:

@@ -136,7 +136,7 @@ def test_unsafe_answers_are_refused(changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"<html>"])
 def test_unreadable_answers_are_refused(body: bytes) -> None:
-    """A body that is no device authorisation response is refused."""
+    """A body that is not a device authorisation response is refused."""
     assert isinstance(read_device(Response(200, body=body), NOW), Refused)
 
 

@@ -105,7 +105,7 @@ def test_half_of_a_life_is_always_fresh(
 @pytest.mark.parametrize("name", ["early", "leeway"])
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "soon"], ids=repr)
 def test_settings_are_durations(name: str, value: object) -> None:
-    """A renewal setting that is no duration is refused; the error contains its name."""
+    """A renewal setting that is not a duration is refused; the error contains its name."""
     with pytest.raises(ConfigurationError) as excinfo:
         EarlyRenewal(**{name: value})  # type: ignore[arg-type]  # which is what is refused
     assert name == excinfo.value.path

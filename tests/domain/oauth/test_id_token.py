@@ -82,7 +82,7 @@ def test_each_wrong_claim_is_described(changes: dict[str, Any], words: str) -> N
 
 @pytest.mark.parametrize("text", ["", "a.b", "a.b.c.d", "a.!.c", "a.bm8.c", "a.é.c", id_token([])])
 def test_unreadable_id_tokens_are_refused(text: str) -> None:
-    """A string that is no ID token is refused."""
+    """A string that is not an ID token is refused."""
     assert "cannot be read" == problem(text)
 
 

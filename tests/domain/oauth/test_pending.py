@@ -72,7 +72,7 @@ def test_scope_in_pending_consent_table_may_be_one_space_separated_text() -> Non
     ],
 )
 def test_other_tables_are_refused(changes: dict[str, Any]) -> None:
-    """A table that is no pending consent is refused, without secrets in any traceback frame."""
+    """A table that is not a pending consent is refused, without secrets in any traceback frame."""
     with pytest.raises(InvalidData) as excinfo:
         PendingConsent.from_table({**WHOLE_CONSENT.table(), **changes})
 

@@ -61,7 +61,7 @@ class Storage(DjangoStorage):
         return bool(self.files.exists(self.key(name)))
 
     def delete(self, name: str) -> None:
-        """Delete a file; a missing file is no error."""
+        """Delete a file; a missing file is not an error."""
         self.files.delete(self.key(name))
 
     def size(self, name: str) -> int:

@@ -51,7 +51,7 @@ class GraphQLSettings:
     ping: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse documents that are no query or mutation, or that do not fit the schema."""
+        """Refuse documents that are neither queries nor mutations, or do not fit the schema."""
         client = self.client()
         for name in self.documents:
             try:

@@ -91,7 +91,7 @@ class LatestStarts:
         self._uncommitted.clear()
 
     def _committed(self, places: Sequence[Partition]) -> set[Partition]:
-        """Return those partitions of which the group has committed a position."""
+        """Return the partitions for which the group has committed a position."""
         return {*committed_positions(self._consumer, places, self._patience)} if places else set()
 
 

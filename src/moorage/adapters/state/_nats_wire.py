@@ -190,7 +190,7 @@ def microseconds(text: str) -> int:
 
 
 def is_expired(value: bytes, now: int) -> bool:
-    """Return whether a stored state has expired; False for bytes that are no state."""
+    """Return whether a stored state has expired; False for bytes that are not a state."""
     if len(value) < _EXPIRY_HEAD.size:
         return False
     _, numbers, seen_at, keep_for = _EXPIRY_HEAD.unpack_from(value)

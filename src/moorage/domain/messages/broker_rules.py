@@ -49,7 +49,7 @@ class BrokerRules:
         usual_port: the port that its servers usually have.
         topic_pattern: the pattern of valid topic names.
         longest_name: the maximum number of bytes of a topic, an id or a content type; None if there
-            is no bound.
+            is not a bound.
         largest: the maximum number of bytes of a message with its headers; None if there is no
             bound.
         has_headers: whether messages can have headers. If not, they have no ids either, and no keys

@@ -72,7 +72,7 @@ class BankSubject:
         initiations: responses about a payment that the vendor has not submitted yet, with the
             status that each must become.
         damaged: operations, such as "balances", each with a response that must not be read,
-            such as one with an amount that is no amount.
+            such as one with an invalid amount.
         secrets: texts that no repr, error, event or log entry may contain, such as a token.
         institution: the vendor's id of a bank; None if the vendor is one bank.
         balance_words: the vendor's own words for the booked and the available balance.

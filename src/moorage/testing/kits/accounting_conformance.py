@@ -313,7 +313,7 @@ async def a_lost_answer_writes_once(make: Open) -> None:
 
 
 async def an_unreadable_answer_writes_once(make: Open) -> None:
-    """An unreadable response is no success, and its idempotency key never writes twice."""
+    """An unreadable response is not a success, and its idempotency key never writes twice."""
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
             skipped = lab.subject.positions.get(name, 0)

@@ -122,7 +122,7 @@ async def a_consent_is_finished_once(make: Open) -> None:
 
 
 async def a_revoked_consent_gives_nothing(make: Open) -> None:
-    """A revoked consent has no accounts, and repeating the revocation is no error."""
+    """A revoked consent has no accounts, and repeating the revocation is not an error."""
     async with make() as lab:
         ref = (await lab.granted()).ref
         for _ in range(2):

@@ -273,7 +273,7 @@ async def recurrence_is_kept(make: Open) -> None:
 
 
 async def an_event_is_cancelled(make: Open) -> None:
-    """A cancelled event is gone, other events stay, and a repeated cancellation is no error."""
+    """A cancelled event is gone, other events stay, and a repeated cancellation is not an error."""
     async with make() as lab:
         ref = (await lab.write(attendees=_ATTENDEES)).ref
         await lab.write("Another")

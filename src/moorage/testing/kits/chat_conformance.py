@@ -198,7 +198,7 @@ async def a_message_is_replaced(make: Open) -> None:
 
 
 async def a_message_is_deleted(make: Open) -> None:
-    """A deleted message is gone, other messages stay, and a repeated deletion is no error."""
+    """A deleted message is gone, other messages stay, and a repeated deletion is not an error."""
     async with make() as lab:
         if ChatCapability.DELETE not in lab.capabilities:
             return

@@ -231,7 +231,7 @@ async def activity_can_be_repeated(make: Open) -> None:
 
 
 async def an_account_is_deleted(make: Open) -> None:
-    """A deleted account is gone, others stay, and repeating the deletion is no error."""
+    """A deleted account is gone, others stay, and repeating the deletion is not an error."""
     async with make() as lab:
         ref = (await lab.create()).ref
         await lab.create("grace")

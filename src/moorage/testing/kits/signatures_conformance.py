@@ -259,7 +259,7 @@ async def an_answer_is_about_its_envelope(make: Open) -> None:
 
 
 async def an_envelope_is_voided(make: Open) -> None:
-    """A voided envelope cannot be signed, and voiding it again is no error."""
+    """A voided envelope cannot be signed, and voiding it again is not an error."""
     async with make() as lab:
         ref, other_ref = await _send_request(lab), await _send_request(lab)
         arguments = [REASON] if SignaturesCapability.VOID_REASON in lab.capabilities else []

@@ -131,7 +131,7 @@ def mail_body(vendor: Mandrill, message: EmailMessage, id_: str) -> dict[str, An
 
     Raises:
         InvalidData: the message has tags or metadata with names that Mandrill reserves, a tag that
-            is too long, or an inline file that is no image.
+            is too long, or an inline file that is not an image.
     """
     _check_words(message)
     files = [file for file in message.attachments if file.content_id is None]

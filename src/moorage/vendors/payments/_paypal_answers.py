@@ -134,7 +134,7 @@ def money(body: Answer, path: str) -> Money | None:
 
 
 def decline_reason(code: str | None) -> DeclineReason | None:
-    """The reason for an issue or processor code; None if it is no known decline."""
+    """The reason for an issue or processor code; None if it is not a known decline."""
     return _REASONS.get(code or "")
 
 

@@ -103,7 +103,7 @@ def amount_of(fields: Mapping[str, str], name: str, default: int | None = None) 
 
 
 def check_currency(currency: str) -> None:
-    """Refuse a currency that is no code of ISO 4217 in lower case."""
+    """Refuse a currency that is not a code of ISO 4217 in lower case."""
     if currency.upper() not in EXPONENTS or not currency.islower():
         text = f"Invalid currency: {currency}"
         raise refusal(400, "invalid_request_error", text, param="currency")
