@@ -22,7 +22,7 @@ from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.ref import Ref
@@ -48,7 +48,9 @@ read the wider ones (WHATWG Encoding Standard).
 _WIDER: Final = {"euc_kr": "cp949", "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
 """Codecs for texts that cannot be read by the stated codec."""
 _JIS: Final = "iso2022_jp"
-_JIS_NAMES: Final = dict.fromkeys(("cp50220", "cp50221", "cp50222", "iso-2022-jp-ms"), _JIS)
+_JIS_NAMES: Final[Mapping[str, str]] = dict.fromkeys(
+    ("cp50220", "cp50221", "cp50222", "iso-2022-jp-ms"), _JIS
+)
 """Names of ISO-2022-JP with added letters that mail programs use, and Python does not know."""
 _JIS_ESCAPE: Final = re.compile(rb"(\x1b\$[@B]|\x1b\([BIJ]|\r?\n)")
 _JIS_WORDS: Final = frozenset({b"\x1b$@", b"\x1b$B"})
