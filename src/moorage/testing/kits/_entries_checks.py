@@ -576,7 +576,8 @@ class Checks:
 
     def _require_one_winner(self, wrote: list[bool], claims: list[Any], stored: Any) -> None:
         winners = [claim.error for claim, is_won in zip(claims, wrote, strict=True) if is_won]
-        require(winners == [stored.error], f"{winners} wrote, and {stored.error!r} is there.")
+        message = f"{winners} reported success, but the stored entry is that of {stored.error!r}."
+        require(winners == [stored.error], message)
 
     # --- the lists ----------------------------------------------------------------------
 
