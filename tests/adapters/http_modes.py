@@ -22,7 +22,7 @@ Make: TypeAlias = "Callable[..., AsyncHttpClient]"
 
 GET: Final = Request.get("/")
 POST: Final = Request.post("/", body=b"x")
-SOON: Final = Timeouts(total=0.1)
+SHORT_TIMEOUT: Final = Timeouts(total=0.1)
 LONG: Final = Timeouts(total=20.0)
 
 

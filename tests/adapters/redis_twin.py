@@ -212,13 +212,13 @@ class RandomWalk:
         if self.gates.rules:
             draws += [self._admission] * 10
         if self.gates.circuit:
-            draws += [self._report] * 10 + [self._by_hand]
+            draws += [self._report] * 10 + [self._set_circuit]
         if self.gates.limits:
             draws += [self._confirm, self._pause]
             draws += [self._confirm, self._give_back, self._give_back] * bool(self.queued)
         return generator.choice(draws)()
 
-    def note(self, command: Command[Any], answer: Any) -> None:
+    def remember_reply(self, command: Command[Any], answer: Any) -> None:
         """Record a command's result, and choose the next command."""
         if isinstance(command, Admission) and answer[0] is Answer.NEEDS_TOKEN:
             self.follow.append(command.evolve(token=self.chance.choice(_TOKENS)))
@@ -371,7 +371,7 @@ class RandomWalk:
         pause = self.chance.choice((0, 1, SECOND // 10, 30 * SECOND, DAY, 31 * DAY, FOREVER // 8))
         return Pause(self.gates, pause)
 
-    def _by_hand(self) -> Command[Any]:
+    def _set_circuit(self) -> Command[Any]:
         modes = (CircuitState.CLOSED, CircuitState.FORCED_OPEN, CircuitState.DISABLED)
         assert self.gates.circuit is not None
         return SetCircuit(self.gates.circuit, "circuit", self.chance.choice(modes))
@@ -506,7 +506,7 @@ def compare(
             name = f"{type(command).__name__} {_kind(answer)}"
             command_counts[name] = command_counts.get(name, 0) + 1
         walk.states |= {key: state for key, state in pairs if state is not None}
-        walk.note(command, answer)
+        walk.remember_reply(command, answer)
     return command_counts
 
 

@@ -25,7 +25,7 @@ from moorage.errors import (
 )
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from moorage.testing.kits._http_lab import lab
-from tests.adapters.http_modes import GET, LONG, POST, SOON, Make, with_both_clients
+from tests.adapters.http_modes import GET, LONG, POST, SHORT_TIMEOUT, Make, with_both_clients
 from tests.support.striking import interrupt_while_waiting
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def test_invalid_urls_are_refused(make: Make, url: str) -> None:
     """A relative URL is refused before anything is sent, and the error does not show the URL."""
     client = make()
     with pytest.raises(InvalidData, match="The URL") as excinfo:
-        await client.send(GET, url, SOON)
+        await client.send(GET, url, SHORT_TIMEOUT)
     await client.close()
 
     assert "url" == excinfo.value.field
@@ -419,7 +419,7 @@ async def test_errors_name_the_vendor_and_the_fault(
         vendor.queue(behaviour)
         host, port = vendor.address
         with pytest.raises((ConnectionFailed, VendorFailed), match=f"{host}:{port} .*{words}"):
-            await client.send(GET, vendor.url, SOON)
+            await client.send(GET, vendor.url, SHORT_TIMEOUT)
 
 
 # --- the synchronous client only ---------------------------------------------

@@ -13,12 +13,14 @@ from tests.pipelines.pipeline_waiting import PATIENCE
 if TYPE_CHECKING:
     from moorage import PipelineReport
 
-SOON = RetryPolicy(max_attempts=3, base_delay=0.0001, max_delay=0.0001)
+QUICK_RETRIES = RetryPolicy(max_attempts=3, base_delay=0.0001, max_delay=0.0001)
 
 
 def config(**changes: Any) -> PipelineConfig:
     """Return settings with short pauses."""
-    return attrs.evolve(PipelineConfig(retry=SOON, reconnect=SOON, drain=5.0), **changes)
+    return attrs.evolve(
+        PipelineConfig(retry=QUICK_RETRIES, reconnect=QUICK_RETRIES, drain=5.0), **changes
+    )
 
 
 async def run(pipeline: Pipeline) -> PipelineReport:

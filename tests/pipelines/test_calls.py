@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from moorage import SinkConnector
 
-SOON: Final = RetryPolicy(base_delay=0.0001, max_delay=0.0001)
+QUICK_RETRIES: Final = RetryPolicy(base_delay=0.0001, max_delay=0.0001)
 
 
 def _record(number: int) -> SinkRecord:
@@ -107,7 +107,7 @@ async def subject(manager_class: Any, sink_class: Any) -> AsyncGenerator[Subject
             base_url=server.url,
             idempotency_header="Idempotency-Key",
             idempotency_memory=86_400,
-            retry=SOON,
+            retry=QUICK_RETRIES,
         )
         manager = manager_class([service])
         request: Any = _request if sink_class is HttpSink else _batch_request
@@ -161,7 +161,7 @@ async def test_operation_of_a_contract_is_a_sink(open_hub: Any) -> None:
             MemorySource(records),
             sink,
             dead_letters=dead_letters,
-            config=PipelineConfig(retry=SOON),
+            config=PipelineConfig(retry=QUICK_RETRIES),
         ).run()
     await asyncio.sleep(0)
     await finish(hub.close())

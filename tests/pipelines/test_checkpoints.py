@@ -45,7 +45,7 @@ STORES: dict[str, Callable[[Path], str]] = {
     "postgresql": lambda _: postgres_url(),
     "mariadb": lambda _: mariadb_url(),
 }
-SOON = RetryPolicy(base_delay=0.0001, max_delay=0.0001)
+QUICK_RETRIES = RetryPolicy(base_delay=0.0001, max_delay=0.0001)
 KEY = checkpoint_key("orders")
 MANY = PollLimits(1_000, 1_000_000, 0.001)
 
@@ -129,7 +129,7 @@ async def test_source_continues_after_its_position() -> None:
     """After a stop in the middle, a pipeline continues after its position and repeats nothing."""
     checkpoints = StateCheckpoints(aopen_storage("memory:"))
     seen = MemorySink(lambda record: None if record.json() < 5 else LocalFailure("stop here"))
-    settings = PipelineConfig(retry=SOON)
+    settings = PipelineConfig(retry=QUICK_RETRIES)
     with pytest.raises(LocalFailure, match="stop here"):
         await Pipeline(
             "numbers",
@@ -159,7 +159,7 @@ async def test_asynchronous_function_that_fails_for_a_time() -> None:
 
     sink = MemorySink()
     checkpoints = StateCheckpoints(aopen_storage("memory:"))
-    settings = PipelineConfig(reconnect=SOON)
+    settings = PipelineConfig(reconnect=QUICK_RETRIES)
     source = PollingSource("numbers", fetch, checkpoints)
     report = await Pipeline("numbers", source, sink, config=settings).run()
     assert set(range(7)) == {*sink.values}

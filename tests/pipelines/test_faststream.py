@@ -28,7 +28,7 @@ from tests.support.nats_servers import PrivateNats
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SOON = RetryPolicy(max_attempts=3, base_delay=0.0001, max_delay=0.0001)
+QUICK_RETRIES = RetryPolicy(max_attempts=3, base_delay=0.0001, max_delay=0.0001)
 
 
 class Shop:
@@ -36,7 +36,7 @@ class Shop:
 
     def __init__(self, act: Callable[[int], Any], **options: Any) -> None:
         self.letters = MemoryDeadLetters()
-        options = {"name": "shop", "retry": SOON, **options}
+        options = {"name": "shop", "retry": QUICK_RETRIES, **options}
         middleware = DeadLetterMiddleware(self.letters, **options)
         self.broker = NatsBroker(middlewares=[middleware])
         self.calls: list[int] = []
@@ -142,7 +142,7 @@ async def test_lost_dead_letter_is_not_acknowledged() -> None:
             raise StorageUnavailable("The disk is full.")
 
     inbox = UnreachableInbox()
-    middleware = DeadLetterMiddleware(inbox, name="shop", retry=SOON)
+    middleware = DeadLetterMiddleware(inbox, name="shop", retry=QUICK_RETRIES)
     message = StreamMessage(None, b"5")
 
     async def handle(_: object) -> None:
@@ -156,7 +156,7 @@ async def test_lost_dead_letter_is_not_acknowledged() -> None:
 async def test_batch_becomes_several_dead_letters() -> None:
     """Each message of a batch becomes a separate dead letter with its own headers."""
     letters = MemoryDeadLetters()
-    middleware = DeadLetterMiddleware(letters, name="shop", retry=SOON)
+    middleware = DeadLetterMiddleware(letters, name="shop", retry=QUICK_RETRIES)
     bodies = [b"5", {"number": 6}]
     message = StreamMessage(
         None, bodies, message_id="m-1", headers={"n": 1}, batch_headers=[{"n": "a"}]
@@ -178,7 +178,9 @@ async def test_topic_is_messages_if_broker_does_not_report_message_topic() -> No
     """If a broker does not report a message's topic, the topic is "messages"."""
     letters = MemoryDeadLetters()
     context: Any = SimpleNamespace(get=lambda _: None)
-    middleware = DeadLetterMiddleware(letters, name="shop", retry=SOON)(None, context=context)
+    middleware = DeadLetterMiddleware(letters, name="shop", retry=QUICK_RETRIES)(
+        None, context=context
+    )
 
     async def handle(_: object) -> None:
         raise InvalidData("There is no such order.")
@@ -209,7 +211,7 @@ async def test_messages_of_a_real_server_are_acknowledged() -> None:
     letters, numbers = MemoryDeadLetters(), list[int]()
     with PrivateNats() as server:
         await asyncio.to_thread(server.add_stream, "orders")
-        middleware = DeadLetterMiddleware(letters, name="shop", retry=SOON)
+        middleware = DeadLetterMiddleware(letters, name="shop", retry=QUICK_RETRIES)
         broker = NatsBroker(server.url, middlewares=[middleware], graceful_timeout=120.0)
 
         async def handle(number: int) -> None:
@@ -242,7 +244,7 @@ async def test_message_that_a_server_delivers_again_is_handled() -> None:
     letters, numbers = MemoryDeadLetters(), list[int]()
     with PrivateNats() as server:
         await asyncio.to_thread(server.add_stream, "orders")
-        middleware = DeadLetterMiddleware(letters, name="shop", retry=SOON)
+        middleware = DeadLetterMiddleware(letters, name="shop", retry=QUICK_RETRIES)
         broker = NatsBroker(
             server.url, middlewares=[middleware], graceful_timeout=120.0, logger=None
         )

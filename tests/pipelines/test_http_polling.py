@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from moorage import Message, Request
     from moorage.domain.pipelines.records import Offset
 
-SOON = RetryPolicy(base_delay=0.0001, max_delay=0.0001)
+QUICK_RETRIES = RetryPolicy(base_delay=0.0001, max_delay=0.0001)
 BASE = "https://shop.example/v1"
 
 
@@ -597,7 +597,9 @@ async def test_pipeline_goes_on_after_a_limit_of_the_vendor() -> None:
         with ConnectorManager([service]) as manager:
             polling = HttpPolling(manager, options)
             source = PollingSource("shop", polling.after, checkpoints, interval=0.01)
-            pipeline = Pipeline("shop", source, sink, config=PipelineConfig(reconnect=SOON))
+            pipeline = Pipeline(
+                "shop", source, sink, config=PipelineConfig(reconnect=QUICK_RETRIES)
+            )
             running = asyncio.create_task(pipeline.run())
             await until(lambda: len(sink.values) == 7)
             pipeline.stop()

@@ -56,7 +56,7 @@ MANY = PollLimits(1_000, 1_000_000, 0.01)
 LONG = PollLimits(1_000, 1_000_000, 60.0)
 WRONG = "hunter2-of-nobody"
 FAST = {"session.timeout.ms": 3_000, "heartbeat.interval.ms": 100}
-SOON = RetryPolicy(base_delay=0.01, max_delay=0.05)
+QUICK_RETRIES = RetryPolicy(base_delay=0.01, max_delay=0.05)
 
 
 @pytest.fixture
@@ -687,7 +687,9 @@ async def test_pipeline_outlives_its_cluster(cluster: KafkaCluster) -> None:
         "orders",
         source(cluster, connect_timeout=0.5),
         sink,
-        config=PipelineConfig(batch=BatchLimits(records=10), reconnect=SOON, retry=SOON),
+        config=PipelineConfig(
+            batch=BatchLimits(records=10), reconnect=QUICK_RETRIES, retry=QUICK_RETRIES
+        ),
     )
     running = asyncio.create_task(pipeline.run())
     await until(lambda: len(sink.records) >= 100)
@@ -711,7 +713,7 @@ async def test_member_outlives_an_outage(cluster: KafkaCluster) -> None:
         "orders",
         source(cluster, connect_timeout=0.5, options=endless),
         sink,
-        config=PipelineConfig(reconnect=SOON),
+        config=PipelineConfig(reconnect=QUICK_RETRIES),
     )
     running = asyncio.create_task(pipeline.run())
     await until(lambda: len(sink.records) == 10 and pipeline.statistics().committed == 10)

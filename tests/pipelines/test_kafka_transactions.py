@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
 FAST = {"session.timeout.ms": 3_000, "heartbeat.interval.ms": 100}
-SOON = RetryPolicy(base_delay=0.01, max_delay=0.05)
+QUICK_RETRIES = RetryPolicy(base_delay=0.01, max_delay=0.05)
 COUNT = 60
 
 
@@ -88,7 +88,12 @@ def pipeline(
     """Return a pipeline from orders to invoices, with small batches."""
     reader = reader or source(broker)
     sink = KafkaTransactionSink(reader, options.pop("topic", "invoices"))
-    settings = {"batch": BatchLimits(records=10), "retry": SOON, "reconnect": SOON, "drain": 2.0}
+    settings = {
+        "batch": BatchLimits(records=10),
+        "retry": QUICK_RETRIES,
+        "reconnect": QUICK_RETRIES,
+        "drain": 2.0,
+    }
     config = PipelineConfig(**settings | options.pop("config", {}))
     return Pipeline("billing", reader, sink, config=config, **options)
 

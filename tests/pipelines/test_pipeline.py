@@ -31,7 +31,7 @@ from moorage import (
 )
 from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, make_records
 from tests.pipelines.pipeline_waiting import until
-from tests.pipelines.quick_pipelines import SOON, config, run
+from tests.pipelines.quick_pipelines import QUICK_RETRIES, config, run
 from tests.simulation import virtual_loop
 
 if TYPE_CHECKING:
@@ -757,7 +757,7 @@ async def test_lag_is_measured_while_a_pipeline_runs() -> None:
     failures = (ConnectionFailed("The broker does not answer."), KeyError("lag"))
     source.fail(*failures, method="lag")
     pipeline = Pipeline(
-        "orders", source, MemorySink(), config=config(measure_every=0.001, reconnect=SOON)
+        "orders", source, MemorySink(), config=config(measure_every=0.001, reconnect=QUICK_RETRIES)
     )
     assert pipeline.statistics().lag is None
     running = asyncio.create_task(run(pipeline))

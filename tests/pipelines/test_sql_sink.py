@@ -37,7 +37,7 @@ ORDERS = "CREATE TABLE orders (number integer NOT NULL PRIMARY KEY, note varchar
 LOG = "CREATE TABLE orders (number integer NOT NULL, note varchar(20))"
 COLUMNS = ("number", "note")
 NUMBERS = "SELECT number FROM orders ORDER BY number"
-SOON = RetryPolicy(base_delay=0.0001, max_delay=0.0001)
+QUICK_RETRIES = RetryPolicy(base_delay=0.0001, max_delay=0.0001)
 
 
 def order(number: int, note: str | None = "tea", **fields: Any) -> SinkRecord:
@@ -184,7 +184,7 @@ async def test_changed_table_stops_the_pipeline(change: str, system: str, tmp_pa
         sink = SqlSink(made.manager, made.connector, "orders", columns=COLUMNS, key=["number"])
         source = MemorySource([order(1)], is_endless=True)
         letters = MemoryDeadLetters()
-        settings = PipelineConfig(retry=SOON)
+        settings = PipelineConfig(retry=QUICK_RETRIES)
         pipeline = Pipeline("orders", source, sink, dead_letters=letters, config=settings)
         running = asyncio.create_task(pipeline.run())
         await until(lambda: 1 == pipeline.statistics().committed)
@@ -293,7 +293,7 @@ async def test_each_record_is_written_exactly_once(system: str, tmp_path: Path) 
                 sink,
                 transforms=[partial(_ending_at, crash_at), _without_tens],
                 dead_letters=dead_letters,
-                config=PipelineConfig(retry=SOON, records_in_flight=10),
+                config=PipelineConfig(retry=QUICK_RETRIES, records_in_flight=10),
             ).run()
 
         with pytest.raises(_Crash):

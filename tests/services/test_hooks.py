@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 POST = Request.post("/charge", json={"amount": 1})
-SOON = RetryPolicy(3, 0)
+QUICK_RETRIES = RetryPolicy(3, 0)
 
 
 def pay(**options: Any) -> Service:
     """Return a payment service, whose calls have an effect."""
-    fields: dict[str, Any] = {"base_url": "https://pay.example", "circuit": None, "retry": SOON}
+    fields: dict[str, Any] = {
+        "base_url": "https://pay.example",
+        "circuit": None,
+        "retry": QUICK_RETRIES,
+    }
     return Service("pay", **(fields | options))
 
 

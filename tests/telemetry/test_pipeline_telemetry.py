@@ -29,7 +29,7 @@ from tests.adapters.test_opentelemetry import Telemetry
 if TYPE_CHECKING:
     from moorage import SinkRecord
 
-SOON = RetryPolicy(max_attempts=3, base_delay=0.0001, max_delay=0.0001)
+QUICK_RETRIES = RetryPolicy(max_attempts=3, base_delay=0.0001, max_delay=0.0001)
 LABELS = {"pipeline": "orders"}
 
 
@@ -57,7 +57,7 @@ def faulty() -> Pipeline:
         MemorySource(make_records(10)),
         MemorySink(judge=Outage()),
         dead_letters=MemoryDeadLetters(),
-        config=PipelineConfig(retry=SOON, batch=BatchLimits(records=1)),
+        config=PipelineConfig(retry=QUICK_RETRIES, batch=BatchLimits(records=1)),
     )
 
 

@@ -54,7 +54,7 @@ def as_odoo(kind: Callable[..., Vendor]) -> kit.Factory:
     return new_subject
 
 
-class _TwiceVendor(Odoo):
+class _CreatesTwiceVendor(Odoo):
     """A faulty vendor that creates each record twice."""
 
     async def _create(self, wire: Any, *values: Any, **__: Any) -> int:
@@ -78,7 +78,7 @@ class _KeylessFilesVendor(QuickBooks):
         return await super().attach(*values, key=None)
 
 
-class _InsistingVendor(Odoo):
+class _RecreatingAfterLossVendor(Odoo):
     """A faulty vendor that creates a record again if the first response was lost."""
 
     async def _recover_id(self, *values: Any, **__: Any) -> int:
@@ -88,7 +88,7 @@ class _InsistingVendor(Odoo):
         return await self._create(wire, model, copy, None, [])
 
 
-class _GuessingVendor(Odoo):
+class _ReportsFailureAsSuccessVendor(Odoo):
     """A faulty vendor that reports any failure as a success."""
 
     async def attach(self, *values: Any, key: str | None) -> DocumentRecord:
@@ -98,7 +98,7 @@ class _GuessingVendor(Odoo):
             return DocumentRecord(ref=values[0].ref("1"), name="guess.pdf")
 
 
-class _RepeatingVendor(QuickBooks):
+class _RepeatsWithoutKeyVendor(QuickBooks):
     """A faulty vendor that repeats a request without its key after an unreadable response."""
 
     async def _create(self, *values: Any, **__: Any) -> Any:
@@ -109,7 +109,7 @@ class _RepeatingVendor(QuickBooks):
             return await super()._create(wire, path, body, None, parse)
 
 
-class _SwallowingVendor(QuickBooks):
+class _AnyStatus200IsSuccessVendor(QuickBooks):
     """A faulty vendor that reads every response with status 200 as a success."""
 
     def services(self) -> Mapping[str, Service]:
@@ -161,21 +161,21 @@ _POSTED = vendor_changing(
 _OTHER = vendor_changing(QuickBooks, kind=None)
 
 
-class _TrustingVendor(QuickBooks):
+class _KeepsWrongInvoiceVendor(QuickBooks):
     """A faulty vendor that does not void an invoice whose total is wrong."""
 
     async def _undo(self, *_: Any, **__: Any) -> None:
         return None
 
 
-class _CarelessVendor(QuickBooks):
+class _FakeVoidVendor(QuickBooks):
     """A faulty vendor that reports an invoice as void without voiding it."""
 
     async def void_invoice(self, *values: Any) -> Any:
         return attrs.evolve(await self.get_invoice(*values), state=InvoiceState.VOID)
 
 
-class _LooseVendor(Odoo):
+class _UnfilteredContactsVendor(Odoo):
     """A faulty vendor whose contact search returns every contact."""
 
     async def _search(self, *values: Any, **__: Any) -> Any:
@@ -184,7 +184,7 @@ class _LooseVendor(Odoo):
         return await super()._search(wire, model, [] if is_search else condition, fields)
 
 
-class _AddingVendor(QuickBooks):
+class _CreatesInsteadOfChangingVendor(QuickBooks):
     """A faulty vendor that creates another contact instead of changing one."""
 
     async def update_contact(self, *values: Any) -> Any:
@@ -193,7 +193,7 @@ class _AddingVendor(QuickBooks):
         return await self.create_contact(wire, renamed, key=None)
 
 
-class _BottomlessVendor(QuickBooks):
+class _FakePaymentVendor(QuickBooks):
     """A faulty vendor that reports a payment as recorded without recording it."""
 
     async def record_payment(self, *values: Any, key: str | None) -> Any:
@@ -201,7 +201,7 @@ class _BottomlessVendor(QuickBooks):
         return attrs.evolve(record, invoice=record.ref)
 
 
-class _UnclassedVendor(QuickBooks):
+class _WithoutAccountClassVendor(QuickBooks):
     """A faulty vendor that does not read the class of an account."""
 
     async def accounts(self, *values: Any) -> Any:
@@ -209,7 +209,7 @@ class _UnclassedVendor(QuickBooks):
         return tuple(attrs.evolve(item, account_class=AccountClass.UNKNOWN) for item in records)
 
 
-class _PendingVendor(QuickBooks):
+class _LeavesDraftsVendor(QuickBooks):
     """A faulty vendor that leaves journal entries as drafts."""
 
     async def post_journal(self, *values: Any, key: str | None) -> Any:
@@ -217,7 +217,7 @@ class _PendingVendor(QuickBooks):
         return attrs.evolve(record, state=JournalState.DRAFT)
 
 
-class _ImpatientVendor(Odoo):
+class _RateLimitIsFailureVendor(Odoo):
     """A faulty vendor that reports a rate limit as a failure."""
 
     def services(self) -> Mapping[str, Service]:
@@ -230,7 +230,7 @@ class _ImpatientVendor(Odoo):
         }
 
 
-class _BlindVendor(Odoo):
+class _AcceptsForeignReferenceVendor(Odoo):
     """A faulty vendor that accepts another record's reference in place of an invoice's."""
 
     async def get_invoice(self, *values: Any) -> Any:
@@ -238,7 +238,7 @@ class _BlindVendor(Odoo):
         return await super().get_invoice(wire, attrs.evolve(ref, related={"type": "invoice"}))
 
 
-class _LosingVendor(QuickBooks):
+class _LosesOptionsVendor(QuickBooks):
     """A faulty vendor that loses vendor-specific options."""
 
     async def create_invoice(self, *values: Any, key: str | None) -> Any:
@@ -246,7 +246,7 @@ class _LosingVendor(QuickBooks):
         return await super().create_invoice(wire, ref, attrs.evolve(invoice, extra={}), key=key)
 
 
-class _TalkativeVendor(QuickBooks):
+class _RecordsContainTokenVendor(QuickBooks):
     """A faulty vendor whose records contain the token."""
 
     async def create_contact(self, *values: Any, key: str | None) -> Any:
@@ -255,7 +255,7 @@ class _TalkativeVendor(QuickBooks):
         return attrs.evolve(record, number=self.credentials.reveal())
 
 
-class _IndiscreetVendor(QuickBooks):
+class _ShowsPersonNameVendor(QuickBooks):
     """A faulty vendor whose records show a person's name."""
 
     async def create_contact(self, *values: Any, key: str | None) -> Any:
@@ -263,14 +263,14 @@ class _IndiscreetVendor(QuickBooks):
         return attrs.evolve(record, number=record.name)
 
 
-class _AstrayVendor(QuickBooks):
+class _ReportsBillsVendor(QuickBooks):
     """A faulty vendor that reports each change as a change of a bill."""
 
     def events(self, *values: Any, **__: Any) -> Any:
         return tuple(attrs.evolve(item, record=BookRecord.BILL) for item in super().events(*values))
 
 
-class _DeafVendor(QuickBooks):
+class _ReadsNoWebhooksVendor(QuickBooks):
     """A faulty vendor that reads no webhooks."""
 
     def events(self, *_: Any, **__: Any) -> Any:
@@ -287,36 +287,36 @@ def _forgeable_subject() -> kit.AccountingSubject:
 
 
 WRONG = [
-    ("the_chart_and_the_taxes_are_read", as_quickbooks(_UnclassedVendor), "is no asset"),
-    ("a_contact_is_found", as_odoo(_LooseVendor), "contacts were found"),
-    ("a_contact_is_found", as_quickbooks(_AddingVendor), "a different reference"),
-    ("an_invoice_is_written", as_odoo(_TwiceVendor), "not written once each|twice"),
+    ("the_chart_and_the_taxes_are_read", as_quickbooks(_WithoutAccountClassVendor), "is no asset"),
+    ("a_contact_is_found", as_odoo(_UnfilteredContactsVendor), "contacts were found"),
+    ("a_contact_is_found", as_quickbooks(_CreatesInsteadOfChangingVendor), "a different reference"),
+    ("an_invoice_is_written", as_odoo(_CreatesTwiceVendor), "not written once each|twice"),
     ("an_invoice_is_written", as_quickbooks(_CENTS), "The total is"),
     ("an_invoice_is_written", as_quickbooks(_OTHER), "became a None"),
     ("a_draft_stays_a_draft", as_odoo(_POSTED), "A draft is open"),
-    ("a_different_total_is_undone", as_quickbooks(_TrustingVendor), "still listed"),
-    ("an_invoice_is_voided_once", as_quickbooks(_CarelessVendor), "still listed"),
+    ("a_different_total_is_undone", as_quickbooks(_KeepsWrongInvoiceVendor), "still listed"),
+    ("an_invoice_is_voided_once", as_quickbooks(_FakeVoidVendor), "still listed"),
     ("a_payment_settles_an_invoice", as_quickbooks(_EARLY), "paid in part is paid"),
-    ("a_payment_settles_an_invoice", as_quickbooks(_BottomlessVendor), "of another invoice"),
-    ("a_journal_is_posted", as_quickbooks(_PendingVendor), "is draft"),
+    ("a_payment_settles_an_invoice", as_quickbooks(_FakePaymentVendor), "of another invoice"),
+    ("a_journal_is_posted", as_quickbooks(_LeavesDraftsVendor), "is draft"),
     ("a_key_writes_once", as_quickbooks(_KeylessVendor), "another reference|raised"),
     ("a_key_writes_once", as_quickbooks(_KeylessFilesVendor), "has another reference"),
-    ("a_lost_answer_writes_once", as_odoo(_InsistingVendor), "wrote more or less|raised"),
+    ("a_lost_answer_writes_once", as_odoo(_RecreatingAfterLossVendor), "wrote more or less|raised"),
     (
         "an_unreadable_answer_writes_once",
-        as_quickbooks(_RepeatingVendor),
+        as_quickbooks(_RepeatsWithoutKeyVendor),
         "was no error|raised|twice",
     ),
-    ("an_outage_is_no_success", as_odoo(_GuessingVendor), "was no error"),
-    ("a_refusal_has_its_type", as_quickbooks(_SwallowingVendor), "raised"),
-    ("a_pause_is_obeyed", as_odoo(_ImpatientVendor), "raised VendorFailed"),
+    ("an_outage_is_no_success", as_odoo(_ReportsFailureAsSuccessVendor), "was no error"),
+    ("a_refusal_has_its_type", as_quickbooks(_AnyStatus200IsSuccessVendor), "raised"),
+    ("a_pause_is_obeyed", as_odoo(_RateLimitIsFailureVendor), "raised VendorFailed"),
     ("an_unknown_state_is_unknown", as_odoo(_HOPEFUL), "became paid"),
-    ("another_record_is_refused", as_odoo(_BlindVendor), "raised|was no error"),
-    ("options_arrive", as_quickbooks(_LosingVendor), "option is lost"),
-    ("secrets_are_shown_nowhere", as_quickbooks(_TalkativeVendor), "secret is shown"),
-    ("nothing_shows_personal_data", as_quickbooks(_IndiscreetVendor), "name is shown"),
-    ("events_are_accepted_if_signed", as_quickbooks(_AstrayVendor), "is of bill"),
-    ("events_are_accepted_if_signed", as_quickbooks(_DeafVendor), "became 0 events"),
+    ("another_record_is_refused", as_odoo(_AcceptsForeignReferenceVendor), "raised|was no error"),
+    ("options_arrive", as_quickbooks(_LosesOptionsVendor), "option is lost"),
+    ("secrets_are_shown_nowhere", as_quickbooks(_RecordsContainTokenVendor), "secret is shown"),
+    ("nothing_shows_personal_data", as_quickbooks(_ShowsPersonNameVendor), "name is shown"),
+    ("events_are_accepted_if_signed", as_quickbooks(_ReportsBillsVendor), "is of bill"),
+    ("events_are_accepted_if_signed", as_quickbooks(_ReadsNoWebhooksVendor), "became 0 events"),
     ("events_are_accepted_if_signed", _forgeable_subject, "with a forged signature"),
 ]
 CHECKS = {name_of(check): check for check in kit.CHECKS}

@@ -94,7 +94,7 @@ def _options(vendor: Any) -> dict[str, Any]:
     return attrs.asdict(vendor, recurse=False)
 
 
-class _TrustingVendor(BerlinGroup):
+class _GrantsPendingConsentsVendor(BerlinGroup):
     """A faulty vendor that reads unknown states and pending consents as granted."""
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
@@ -102,7 +102,7 @@ class _TrustingVendor(BerlinGroup):
         return attrs.evolve(consent, status=ConsentStatus.GRANTED)
 
 
-class _HastyVendor(BerlinGroup):
+class _GrantsUnknownStateVendor(BerlinGroup):
     """A faulty vendor that reads an unknown state as a granted consent."""
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
@@ -111,7 +111,7 @@ class _HastyVendor(BerlinGroup):
         return attrs.evolve(consent, status=ConsentStatus.GRANTED) if is_unknown else consent
 
 
-class _OnceVendor(BerlinGroup):
+class _ForgetsConsentOnReturnVendor(BerlinGroup):
     """A faulty vendor that reports a consent as unknown after its account owner has returned."""
 
     async def finish_consent(self, wire: Wire, ref: Ref, returned_url: str, /) -> BankConsent:
@@ -120,7 +120,7 @@ class _OnceVendor(BerlinGroup):
         return attrs.evolve(consent, status=ConsentStatus.UNKNOWN)
 
 
-class _IdleVendor(BerlinGroup):
+class _FakeRevocationVendor(BerlinGroup):
     """A faulty vendor that reports a consent as revoked without asking the bank to revoke it."""
 
     async def revoke_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
@@ -137,7 +137,7 @@ class _KeylessConsentsVendor(BerlinGroup):
         return await super().start_consent(wire, request, key=None)
 
 
-class _OpenVendor(GoCardless):
+class _NoAccountsInsteadOfErrorVendor(GoCardless):
     """A faulty vendor that returns no accounts, rather than an error, if the consent is missing."""
 
     async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]:
@@ -147,7 +147,7 @@ class _OpenVendor(GoCardless):
             return ()
 
 
-class _SharedVendor(BerlinGroup):
+class _SameAccountNumberVendor(BerlinGroup):
     """A faulty vendor that gives all accounts the first account's number."""
 
     async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]:
@@ -163,7 +163,7 @@ class _CentsVendor(BerlinGroup):
         return tuple(attrs.evolve(item, amount=item.amount * 100) for item in balances)
 
 
-class _OptimistVendor(BerlinGroup):
+class _EveryBalanceAvailableVendor(BerlinGroup):
     """A faulty vendor that reports every balance as available."""
 
     async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
@@ -171,7 +171,7 @@ class _OptimistVendor(BerlinGroup):
         return tuple(attrs.evolve(item, kind=BalanceKind.AVAILABLE) for item in balances)
 
 
-class _PagesVendor(BerlinGroup):
+class _ChangedPagesVendor(BerlinGroup):
     """A faulty vendor whose pages of transactions a subclass changes."""
 
     async def transactions(
@@ -184,14 +184,14 @@ class _PagesVendor(BerlinGroup):
         return page
 
 
-class _FirstPageVendor(_PagesVendor):
+class _FirstPageVendor(_ChangedPagesVendor):
     """A faulty vendor that reads the first page only."""
 
     def damage_page(self, page: TransactionPage) -> TransactionPage:
         return attrs.evolve(page, next=None)
 
 
-class _UnsignedVendor(_PagesVendor):
+class _UnsignedVendor(_ChangedPagesVendor):
     """A faulty vendor that loses the sign of amounts."""
 
     def damage_page(self, page: TransactionPage) -> TransactionPage:
@@ -204,21 +204,21 @@ class _UnsignedVendor(_PagesVendor):
         )
 
 
-class _AnonymousVendor(_PagesVendor):
+class _AnonymousVendor(_ChangedPagesVendor):
     """A faulty vendor that loses the identifiers of transactions."""
 
     def damage_page(self, page: TransactionPage) -> TransactionPage:
         return attrs.evolve(page, booked=tuple(attrs.evolve(item, id=None) for item in page.booked))
 
 
-class _TogetherVendor(_PagesVendor):
+class _ListsPendingAsBookedVendor(_ChangedPagesVendor):
     """A faulty vendor that lists pending transactions among the booked ones."""
 
     def damage_page(self, page: TransactionPage) -> TransactionPage:
         return attrs.evolve(page, booked=(*page.booked, *page.pending))
 
 
-class _SettledVendor(_PagesVendor):
+class _ReportsPendingAsBookedVendor(_ChangedPagesVendor):
     """A faulty vendor that reports pending transactions as booked."""
 
     def damage_page(self, page: TransactionPage) -> TransactionPage:
@@ -231,7 +231,7 @@ class _SettledVendor(_PagesVendor):
         )
 
 
-class _MuteVendor(_PagesVendor):
+class _DropsPaymentsOfEntryVendor(_ChangedPagesVendor):
     """A faulty vendor that drops the separate payments inside a booked entry."""
 
     def damage_page(self, page: TransactionPage) -> TransactionPage:
@@ -242,13 +242,13 @@ class _MuteVendor(_PagesVendor):
         return attrs.evolve(page, booked=tuple(map(without_text, page.booked)))
 
 
-class _InventiveVendor(BerlinGroup):
+class _UndeclaredIdentifiersVendor(BerlinGroup):
     """A faulty vendor that reads end-to-end identifiers without declaring it."""
 
     capabilities = BerlinGroup.capabilities - {BankCapability.END_TO_END}
 
 
-class _ForgetfulVendor(GoCardless):
+class _DropsIdentifiersVendor(GoCardless):
     """A faulty vendor that declares end-to-end identifiers, but drops them."""
 
     async def transactions(
@@ -288,7 +288,7 @@ class _PayingOnReturnVendor(BerlinGroup):
         return await self.get_payment(wire, ref)
 
 
-class _EagerVendor(OpenBankingUk):
+class _PendingBeforeApprovalVendor(OpenBankingUk):
     """A faulty vendor that reports a payment as pending before anybody approved it."""
 
     async def finish_payment(self, wire: Wire, ref: Ref, returned_url: str, /) -> BankPayment:
@@ -296,7 +296,7 @@ class _EagerVendor(OpenBankingUk):
         return await self.get_payment(wire, ref)
 
 
-class _GenerousVendor(OpenBankingUk):
+class _PaysPennyMoreVendor(OpenBankingUk):
     """A faulty vendor that pays a penny more."""
 
     async def pay(self, wire: Wire, order: PaymentOrder, /, *, key: str | None) -> BankPayment:
@@ -305,7 +305,7 @@ class _GenerousVendor(OpenBankingUk):
         return await super().pay(wire, attrs.evolve(order, transfer=transfer), key=key)
 
 
-class _ConfidentVendor(BerlinGroup):
+class _InitiatedIsSettledVendor(BerlinGroup):
     """A faulty vendor that reports an initiated payment as settled."""
 
     async def pay(self, wire: Wire, order: PaymentOrder, /, *, key: str | None) -> BankPayment:
@@ -313,7 +313,7 @@ class _ConfidentVendor(BerlinGroup):
         return attrs.evolve(payment, status=BankPaymentStatus.SETTLED)
 
 
-class _CheerfulVendor(BerlinGroup):
+class _UnrefusedIsSettledVendor(BerlinGroup):
     """A faulty vendor that reports each payment that was not refused as settled."""
 
     async def get_payment(self, wire: Wire, ref: Ref, /) -> BankPayment:
@@ -322,7 +322,7 @@ class _CheerfulVendor(BerlinGroup):
         return attrs.evolve(payment, status=BankPaymentStatus.SETTLED) if is_unknown else payment
 
 
-class _SwallowingVendor(BerlinGroup):
+class _UnreadableIsEmptyVendor(BerlinGroup):
     """A faulty vendor that reads an unreadable response as an account without balances."""
 
     async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
@@ -332,7 +332,7 @@ class _SwallowingVendor(BerlinGroup):
             return ()
 
 
-class _CoarseVendor(BerlinGroup):
+class _ClassifiesByStatusVendor(BerlinGroup):
     """A faulty vendor that classifies its bank's errors by the HTTP status alone."""
 
     def services(self) -> Mapping[str, Service]:
@@ -348,7 +348,7 @@ def _with_words(error: Any, words: str) -> Any:
     return error and type(error)(text, response=error.response, vendor_code=error.vendor_code)
 
 
-class _WordlessVendor(BerlinGroup):
+class _DropsErrorTextVendor(BerlinGroup):
     """A faulty vendor that drops the text of its bank's errors."""
 
     def services(self) -> Mapping[str, Service]:
@@ -358,7 +358,7 @@ class _WordlessVendor(BerlinGroup):
         return {"": attrs.evolve(super().services()[""], classify=refuse)}
 
 
-class _IndiscreetVendor(BerlinGroup):
+class _ErrorsShowResponseVendor(BerlinGroup):
     """A faulty vendor whose errors show the bank's whole response."""
 
     def services(self) -> Mapping[str, Service]:
@@ -368,7 +368,7 @@ class _IndiscreetVendor(BerlinGroup):
         return {"": attrs.evolve(super().services()[""], classify=refuse)}
 
 
-class _RetryingVendor(BerlinGroup):
+class _ReadsTwiceVendor(BerlinGroup):
     """A faulty vendor that reads the balances twice."""
 
     async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
@@ -376,7 +376,7 @@ class _RetryingVendor(BerlinGroup):
         return await super().balances(wire, ref)
 
 
-class _TalkativeVendor(BerlinGroup):
+class _ShowsTokenVendor(BerlinGroup):
     """A faulty vendor whose repr shows the token."""
 
     def __repr__(self) -> str:
@@ -384,46 +384,58 @@ class _TalkativeVendor(BerlinGroup):
 
 
 WRONG = [
-    ("a_consent_follows_its_owner", as_bank(_TrustingVendor), "It became granted"),
-    ("a_consent_is_finished_once", as_bank(_OnceVendor), "A repeat is unknown"),
-    ("a_revoked_consent_gives_nothing", as_bank(_IdleVendor), "gives 2 accounts"),
+    ("a_consent_follows_its_owner", as_bank(_GrantsPendingConsentsVendor), "It became granted"),
+    ("a_consent_is_finished_once", as_bank(_ForgetsConsentOnReturnVendor), "A repeat is unknown"),
+    ("a_revoked_consent_gives_nothing", as_bank(_FakeRevocationVendor), "gives 2 accounts"),
     ("a_key_starts_one_consent", as_bank(_KeylessConsentsVendor), "more than one consent"),
     ("a_lost_consent_is_unknown", as_bank(_KeylessConsentsVendor), "raised ConnectionFailed"),
-    ("accounts_need_a_consent", as_gocardless(_OpenVendor), "was no error"),
-    ("accounts_are_listed", as_bank(_SharedVendor), "The accounts have different numbers"),
+    ("accounts_need_a_consent", as_gocardless(_NoAccountsInsteadOfErrorVendor), "was no error"),
+    (
+        "accounts_are_listed",
+        as_bank(_SameAccountNumberVendor),
+        "The accounts have different numbers",
+    ),
     ("balances_are_exact", as_bank(_CentsVendor), "The amounts are"),
-    ("balances_are_exact", as_bank(_OptimistVendor), "The kinds are"),
+    ("balances_are_exact", as_bank(_EveryBalanceAvailableVendor), "The kinds are"),
     ("transactions_are_read_page_by_page", as_bank(_FirstPageVendor), "The amounts are"),
     ("transactions_are_read_page_by_page", as_bank(_UnsignedVendor), "The amounts are"),
     ("transactions_are_read_page_by_page", as_bank(_AnonymousVendor), "The ids are"),
-    ("transactions_match_open_items", as_bank(_MuteVendor), "The texts are"),
-    ("transactions_match_open_items", as_bank(_InventiveVendor), "The identifiers are"),
-    ("transactions_match_open_items", as_gocardless(_ForgetfulVendor), "The identifiers are"),
+    ("transactions_match_open_items", as_bank(_DropsPaymentsOfEntryVendor), "The texts are"),
+    ("transactions_match_open_items", as_bank(_UndeclaredIdentifiersVendor), "The identifiers are"),
+    (
+        "transactions_match_open_items",
+        as_gocardless(_DropsIdentifiersVendor),
+        "The identifiers are",
+    ),
     ("transactions_match_open_items", with_unstated("value_on"), "The details are"),
     ("accounts_are_listed", with_unstated("owner"), "The owner is lost"),
     ("accounts_are_listed", as_plaid_with_owner, "The owner is lost"),
     ("balances_are_exact", with_unstated("day"), "The day is 2031-05-06"),
     ("balances_are_exact", with_unstated("at"), "The time is 2031-05-06"),
     ("balances_are_exact", with_unstated("with_credit"), "credit of a balance is wrong"),
-    ("pending_transactions_are_separate", as_bank(_TogetherVendor), "among the booked"),
-    ("pending_transactions_are_separate", as_bank(_SettledVendor), "another status"),
-    ("an_unknown_word_is_no_consent", as_bank(_HastyVendor), "was read as granted"),
+    ("pending_transactions_are_separate", as_bank(_ListsPendingAsBookedVendor), "among the booked"),
+    ("pending_transactions_are_separate", as_bank(_ReportsPendingAsBookedVendor), "another status"),
+    ("an_unknown_word_is_no_consent", as_bank(_GrantsUnknownStateVendor), "was read as granted"),
     ("a_payment_is_initiated_once", as_bank(_PayingTwiceVendor), "twice"),
     ("a_payment_is_initiated_once", as_bank(_KeylessPaymentsVendor), "more than one payment"),
-    ("a_payment_is_initiated_once", as_bank(_ConfidentVendor), "It is settled"),
+    ("a_payment_is_initiated_once", as_bank(_InitiatedIsSettledVendor), "It is settled"),
     ("a_lost_payment_is_never_repeated", as_bank(_KeylessPaymentsVendor), "ConnectionFailed"),
     ("a_payment_is_finished_once", as_bank(_PayingOnReturnVendor), "submitted twice"),
     ("a_lost_submission_is_made_good", as_bank(_PayingOnReturnVendor), "submitted twice"),
-    ("an_unapproved_payment_is_not_submitted", as_uk_bank(_EagerVendor), "was no error"),
-    ("a_sterling_payment_is_exact", as_uk_bank(_GenerousVendor), '"0.01" is not in a request'),
-    ("an_unknown_word_is_no_success", as_bank(_CheerfulVendor), "was read as settled"),
-    ("a_damaged_answer_is_an_error", as_bank(_SwallowingVendor), "was no error"),
-    ("a_refusal_has_its_type", as_bank(_CoarseVendor), "raised AuthenticationFailed"),
-    ("a_refusal_has_its_type", as_bank(_WordlessVendor), "loses the vendor's words"),
-    ("a_refusal_has_its_type", as_bank(_IndiscreetVendor), "shows an address"),
-    ("a_daily_limit_is_not_retried", as_bank(_CoarseVendor), "worth another attempt"),
-    ("each_request_is_sent_once", as_bank(_RetryingVendor), "twice"),
-    ("secrets_are_shown_nowhere", as_bank(_TalkativeVendor), "secret is shown"),
+    (
+        "an_unapproved_payment_is_not_submitted",
+        as_uk_bank(_PendingBeforeApprovalVendor),
+        "was no error",
+    ),
+    ("a_sterling_payment_is_exact", as_uk_bank(_PaysPennyMoreVendor), '"0.01" is not in a request'),
+    ("an_unknown_word_is_no_success", as_bank(_UnrefusedIsSettledVendor), "was read as settled"),
+    ("a_damaged_answer_is_an_error", as_bank(_UnreadableIsEmptyVendor), "was no error"),
+    ("a_refusal_has_its_type", as_bank(_ClassifiesByStatusVendor), "raised AuthenticationFailed"),
+    ("a_refusal_has_its_type", as_bank(_DropsErrorTextVendor), "loses the vendor's words"),
+    ("a_refusal_has_its_type", as_bank(_ErrorsShowResponseVendor), "shows an address"),
+    ("a_daily_limit_is_not_retried", as_bank(_ClassifiesByStatusVendor), "worth another attempt"),
+    ("each_request_is_sent_once", as_bank(_ReadsTwiceVendor), "twice"),
+    ("secrets_are_shown_nowhere", as_bank(_ShowsTokenVendor), "secret is shown"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}
 

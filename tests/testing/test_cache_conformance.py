@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class _LosingCache(AsyncMemoryCache):
+class _FakeStoreCache(AsyncMemoryCache):
     """A faulty cache that stores nothing and reports success."""
 
     async def store(
@@ -49,7 +49,7 @@ class _RefusingCache(AsyncMemoryCache):
         return False
 
 
-class _StrippingCache(AsyncMemoryCache):
+class _DropsReasonPhraseCache(AsyncMemoryCache):
     """A faulty cache that drops reason phrases."""
 
     async def store(
@@ -82,7 +82,7 @@ class _OneOnlyCache(AsyncMemoryCache):
         return await super().store(key, version, entries[:1], seconds, timeout)
 
 
-class _AddingCache(AsyncMemoryCache):
+class _AddsInsteadOfReplacingCache(AsyncMemoryCache):
     """A faulty cache that adds new responses to the old ones instead of replacing them."""
 
     async def store(
@@ -98,7 +98,7 @@ class _AddingCache(AsyncMemoryCache):
         return await super().store(key, version, entries + previous_look.entries, seconds, timeout)
 
 
-class _FoldingCache(AsyncMemoryCache):
+class _IgnoresKeyCaseCache(AsyncMemoryCache):
     """A faulty cache that ignores the case of keys."""
 
     async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
@@ -116,14 +116,14 @@ class _FoldingCache(AsyncMemoryCache):
         return await super().store(key.lower(), version, entries, seconds, timeout)
 
 
-class _RememberingCache(AsyncMemoryCache):
+class _NeverRemovesCache(AsyncMemoryCache):
     """A faulty cache that never removes a response."""
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:
         """Remove nothing."""
 
 
-class _TracelessCache(AsyncMemoryCache):
+class _ForgetsRemovalsCache(AsyncMemoryCache):
     """A faulty cache that forgets which keys were removed."""
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:
@@ -151,7 +151,7 @@ class _DamagedCache(AsyncMemoryCache):
         return result._replace(unreadable="InvalidData") if result.entries else result
 
 
-class _FrozenCache(AsyncMemoryCache):
+class _NeverAgesCache(AsyncMemoryCache):
     """A faulty cache whose responses do not get older."""
 
     async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
@@ -173,7 +173,7 @@ class _GrowingYoungerCache(AsyncMemoryCache):
         return result._replace(entries=tuple(younger))
 
 
-class _HastyCache(AsyncMemoryCache):
+class _AgesTooHighCache(AsyncMemoryCache):
     """A faulty cache that reports ages that are too high."""
 
     async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
@@ -182,7 +182,7 @@ class _HastyCache(AsyncMemoryCache):
         return result._replace(entries=tuple(older_entries))
 
 
-class _FleetingCache(AsyncMemoryCache):
+class _ExpiresAtOnceCache(AsyncMemoryCache):
     """A faulty cache that keeps responses for a microsecond only."""
 
     async def store(
@@ -197,7 +197,7 @@ class _FleetingCache(AsyncMemoryCache):
         return await super().store(key, version, entries, min(seconds, 1e-6), timeout)
 
 
-class _EternalCache(AsyncMemoryCache):
+class _ExpiresTooLateCache(AsyncMemoryCache):
     """A faulty cache that keeps responses for too long."""
 
     async def store(
@@ -219,7 +219,7 @@ class _HoldingEveryKeyCache(AsyncMemoryCache):
         return StoredAnswers(0, (kit.entry(1),))
 
 
-class _AgedCache(AsyncMemoryCache):
+class _NewIsOldCache(AsyncMemoryCache):
     """A faulty cache that reports each response as hours old, even a new one."""
 
     async def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
@@ -231,27 +231,35 @@ class _AgedCache(AsyncMemoryCache):
     "check, wrong, sentence",
     [
         (kit.a_new_cache_is_empty, _HoldingEveryKeyCache, "0 answers are to be found"),
-        (kit.cached_responses_come_back_unchanged, _LosingCache, "3 answers are to be found"),
+        (kit.cached_responses_come_back_unchanged, _FakeStoreCache, "3 answers are to be found"),
         (
             kit.cached_responses_come_back_unchanged,
             _RefusingCache,
             "A response was not cached although nothing had changed under its key",
         ),
-        (kit.cached_responses_come_back_unchanged, _StrippingCache, "3 answers are to be found"),
+        (
+            kit.cached_responses_come_back_unchanged,
+            _DropsReasonPhraseCache,
+            "3 answers are to be found",
+        ),
         (kit.cached_responses_come_back_unchanged, _OneOnlyCache, "3 answers are to be found"),
         (kit.cached_responses_come_back_unchanged, _DamagedCache, "cannot be read: InvalidData"),
-        (kit.cached_responses_come_back_unchanged, _AgedCache, "An answer is 10000.0"),
-        (kit.keys_are_separate, _FoldingCache, "1 answers are to be found"),
-        (kit.storing_replaces_earlier_responses, _AddingCache, "1 answers are to be found"),
-        (kit.a_removed_response_is_gone, _RememberingCache, "0 answers are to be found"),
+        (kit.cached_responses_come_back_unchanged, _NewIsOldCache, "An answer is 10000.0"),
+        (kit.keys_are_separate, _IgnoresKeyCaseCache, "1 answers are to be found"),
+        (
+            kit.storing_replaces_earlier_responses,
+            _AddsInsteadOfReplacingCache,
+            "1 answers are to be found",
+        ),
+        (kit.a_removed_response_is_gone, _NeverRemovesCache, "0 answers are to be found"),
         (
             kit.a_response_requested_before_removal_is_not_stored,
-            _TracelessCache,
+            _ForgetsRemovalsCache,
             "although its key had been removed",
         ),
         (
             kit.one_of_two_concurrent_writers_succeeds,
-            _TracelessCache,
+            _ForgetsRemovalsCache,
             "A cached response replaced a newer one",
         ),
         (
@@ -261,18 +269,18 @@ class _AgedCache(AsyncMemoryCache):
         ),
         (
             kit.cached_responses_age,
-            _FrozenCache,
+            _NeverAgesCache,
             "The age of cached responses does not increase|only .* s older",
         ),
         (kit.cached_responses_age, _GrowingYoungerCache, "The age of a cached response decreased"),
-        (kit.cached_responses_age, _HastyCache, "too early"),
-        (kit.cached_responses_age, _FleetingCache, "A response with a long lifetime was lost"),
+        (kit.cached_responses_age, _AgesTooHighCache, "too early"),
+        (kit.cached_responses_age, _ExpiresAtOnceCache, "A response with a long lifetime was lost"),
         (
             kit.cached_responses_expire,
-            _EternalCache,
+            _ExpiresTooLateCache,
             "A response was cached longer than its lifetime",
         ),
-        (kit.cached_responses_expire, _FleetingCache, "1 answers are to be found"),
+        (kit.cached_responses_expire, _ExpiresAtOnceCache, "1 answers are to be found"),
     ],
 )
 def test_notices_a_wrong_cache(
@@ -283,7 +291,7 @@ def test_notices_a_wrong_cache(
         asyncio.run(check(wrong))
 
 
-class _UnmarkedCache(MemoryCache):
+class _IgnoresRemovalsWhileStoringCache(MemoryCache):
     """A faulty cache that ignores removals that happen while it stores a response."""
 
     def store(
@@ -302,14 +310,14 @@ class _UnmarkedCache(MemoryCache):
         return super().find(key, timeout)._replace(version=7)
 
 
-class _BreakingCache(MemoryCache):
+class _AlwaysRaisesCache(MemoryCache):
     """A faulty cache that raises on each use."""
 
     def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         raise ZeroDivisionError("broken")
 
 
-class _StingyCache(MemoryCache):
+class _StoresNothingCache(MemoryCache):
     """A faulty cache that stores nothing."""
 
     def store(
@@ -324,14 +332,14 @@ class _StingyCache(MemoryCache):
         return False
 
 
-class _MuteCache(MemoryCache):
+class _NeverReturnsResponsesCache(MemoryCache):
     """A faulty cache that stores responses, but never returns them."""
 
     def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
         return super().find(key, timeout)._replace(entries=())
 
 
-class _UnguardedCache(MemoryCache):
+class _TwoStepStoreCache(MemoryCache):
     """A faulty cache that compares the version and stores the response in two steps."""
 
     def store(
@@ -349,7 +357,7 @@ class _UnguardedCache(MemoryCache):
         return super().store(key, 10**9, entries, seconds, timeout)
 
 
-class _StuckCache(MemoryCache):
+class _NeverEndsCache(MemoryCache):
     """A faulty cache that never returns."""
 
     def find(self, key: str, /, timeout: float | None = None) -> StoredAnswers:
@@ -362,17 +370,17 @@ class _StuckCache(MemoryCache):
     "wrong, sentence",
     [
         (
-            _UnguardedCache,
+            _TwoStepStoreCache,
             "Two threads that looked up the same value at the same time both stored it",
         ),
-        (_StuckCache, "A thread that uses the cache does not end"),
+        (_NeverEndsCache, "A thread that uses the cache does not end"),
         (
-            _UnmarkedCache,
+            _IgnoresRemovalsWhileStoringCache,
             "Two threads that looked up the same value at the same time both stored it",
         ),
-        (_BreakingCache, "raised .*ZeroDivisionError: broken"),
-        (_StingyCache, "No thread could store"),
-        (_MuteCache, "the last thread stored is not in the cache"),
+        (_AlwaysRaisesCache, "raised .*ZeroDivisionError: broken"),
+        (_StoresNothingCache, "No thread could store"),
+        (_NeverReturnsResponsesCache, "the last thread stored is not in the cache"),
     ],
 )
 def test_notices_thread_unsafe_caches(wrong: type[MemoryCache], sentence: str) -> None:

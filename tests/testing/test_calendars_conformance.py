@@ -32,7 +32,7 @@ class _KeylessVendor(GoogleCalendar):
         return await super().create(wire, ref, event, invite=invite, key=None)
 
 
-class _UtcVendor(GoogleCalendar):
+class _DropsTimeZoneVendor(GoogleCalendar):
     """A faulty vendor that sends times without their zones."""
 
     async def create(
@@ -55,7 +55,7 @@ class _FoldlessVendor(GoogleCalendar):
         return await super().create(wire, ref, event, invite=invite, key=key)
 
 
-class _InvitingVendor(GoogleCalendar):
+class _AlwaysInvitesVendor(GoogleCalendar):
     """A faulty vendor that always sends invitations."""
 
     async def create(
@@ -64,7 +64,7 @@ class _InvitingVendor(GoogleCalendar):
         return await super().create(wire, ref, event, invite=True, key=key)
 
 
-class _UnversionedVendor(GoogleCalendar):
+class _IgnoresVersionsVendor(GoogleCalendar):
     """A faulty vendor that does not compare versions."""
 
     async def update(
@@ -73,7 +73,7 @@ class _UnversionedVendor(GoogleCalendar):
         return await super().update(wire, ref, changes, version=None, invite=invite)
 
 
-class _ForgetfulVendor(GoogleCalendar):
+class _RestartsChangesVendor(GoogleCalendar):
     """A faulty vendor that starts the list of changes from the beginning each time."""
 
     async def changes(
@@ -82,7 +82,7 @@ class _ForgetfulVendor(GoogleCalendar):
         return await super().changes(wire, ref, start=start, end=end, after=None)
 
 
-class _OptimisticVendor(GoogleCalendar):
+class _UnknownPersonIsFreeVendor(GoogleCalendar):
     """A faulty vendor that reports an unknown person as free."""
 
     async def free_busy(
@@ -92,14 +92,14 @@ class _OptimisticVendor(GoogleCalendar):
         return tuple(attrs.evolve(answer, busy=answer.busy or ()) for answer in answers)
 
 
-class _CarelessVendor(GoogleCalendar):
+class _CancellingNeverFailsVendor(GoogleCalendar):
     """A faulty vendor whose cancelling never raises an error."""
 
     async def cancel(self, wire: Wire, ref: Ref, /, *, invite: bool) -> None:
         return
 
 
-class _UnclassifiedVendor(GoogleCalendar):
+class _OneErrorClassVendor(GoogleCalendar):
     """A faulty vendor that raises the same error for all error responses."""
 
     def services(self) -> Mapping[str, Service]:
@@ -107,7 +107,7 @@ class _UnclassifiedVendor(GoogleCalendar):
         return {name: attrs.evolve(service, classify=None) for name, service in services.items()}
 
 
-class _SwallowingVendor(GoogleCalendar):
+class _UnreadableIsEmptyVendor(GoogleCalendar):
     """A faulty vendor that reads an unreadable response as an empty list."""
 
     async def changes(
@@ -124,15 +124,15 @@ class _SwallowingVendor(GoogleCalendar):
     "faulty, finder",
     [
         (_KeylessVendor, "a_key_writes_once"),
-        (_UtcVendor, "an_event_is_written"),
+        (_DropsTimeZoneVendor, "an_event_is_written"),
         (_FoldlessVendor, "times_are_exact"),
-        (_InvitingVendor, "invitations_can_be_withheld"),
-        (_UnversionedVendor, "a_version_is_compared"),
-        (_ForgetfulVendor, "changes_are_listed_once"),
-        (_OptimisticVendor, "busy_times_are_listed"),
-        (_CarelessVendor, "an_event_is_cancelled"),
-        (_UnclassifiedVendor, "a_refusal_has_its_type"),
-        (_SwallowingVendor, "malformed_answers_are_errors"),
+        (_AlwaysInvitesVendor, "invitations_can_be_withheld"),
+        (_IgnoresVersionsVendor, "a_version_is_compared"),
+        (_RestartsChangesVendor, "changes_are_listed_once"),
+        (_UnknownPersonIsFreeVendor, "busy_times_are_listed"),
+        (_CancellingNeverFailsVendor, "an_event_is_cancelled"),
+        (_OneErrorClassVendor, "a_refusal_has_its_type"),
+        (_UnreadableIsEmptyVendor, "malformed_answers_are_errors"),
     ],
 )
 def test_a_faulty_vendor_is_found(faulty: type[GoogleCalendar], finder: str) -> None:

@@ -134,7 +134,7 @@ class _RetryingVendor(Slack):
             return await super().send(wire, message, key=key)
 
 
-class _SwallowingVendor(Slack):
+class _AnyStatus200IsSuccessVendor(Slack):
     """A faulty vendor that reads every response with status 200 as a success."""
 
     def services(self) -> Mapping[str, Service]:
@@ -167,7 +167,7 @@ class _EachFailureRefusesVendor(Slack):
         }
 
 
-class _MarkedVendor(Slack):
+class _TextIsMarkupVendor(Slack):
     """A faulty vendor that sends the text as markup."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -220,7 +220,7 @@ class _VendorThatReportsAcceptedAsSent(Teams):
         return attrs.evolve(receipt, status=ChatStatus.SENT)
 
 
-class _AstrayVendor(Slack):
+class _RepliesInChannelVendor(Slack):
     """A faulty vendor that posts replies into the channel instead of the thread."""
 
     async def reply(
@@ -239,7 +239,7 @@ class _OtherThreadVendor(Slack):
         return await super().reply(wire, first_ref, message, key=key)
 
 
-class _NestedVendor(Slack):
+class _AnswersReplyVendor(Slack):
     """A faulty vendor that answers a reply by the reply's timestamp, not by its thread's."""
 
     async def reply(
@@ -257,7 +257,7 @@ class _RepostingVendor(Telegram):
         return attrs.evolve(receipt, ref=ref, status=ChatStatus.UPDATED)
 
 
-class _IdleVendor(Slack):
+class _FakeDeletionVendor(Slack):
     """A faulty vendor that reports a deletion without requesting it."""
 
     async def delete(self, wire: Wire, ref: Ref, /) -> ChatReceipt:
@@ -271,28 +271,28 @@ class _VendorThatSendsAtOnce(Slack):
         return await super().send(wire, attrs.evolve(message, send_at=None), key=key)
 
 
-class _LosingVendor(Slack):
+class _LosesFieldsVendor(Slack):
     """A faulty vendor that loses the fields and options of messages."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         return await super().send(wire, attrs.evolve(message, fields=(), extra={}), key=key)
 
 
-class _LoudVendor(Telegram):
+class _SilentMessagesMakeSoundVendor(Telegram):
     """A faulty vendor whose silent messages make a sound."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         return await super().send(wire, attrs.evolve(message, silent=False), key=key)
 
 
-class _TerseVendor(Slack):
+class _DropsResponseVendor(Slack):
     """A faulty vendor that drops the response from receipts."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
         return attrs.evolve(await super().send(wire, message, key=key), raw=None)
 
 
-class _ImpatientVendor(Telegram):
+class _IgnoresPauseVendor(Telegram):
     """A faulty vendor that ignores the pause that Telegram requests."""
 
     def services(self) -> Mapping[str, Service]:
@@ -308,7 +308,7 @@ class _ImpatientVendor(Telegram):
         }
 
 
-class _TalkativeVendor(Telegram):
+class _ErrorsShowUrlVendor(Telegram):
     """A faulty vendor that raises an error with the request's URL before sending."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -334,27 +334,27 @@ class _OpenUrlVendor(Teams):
         return f"Teams({self.webhook_url.reveal()})"
 
 
-class _CheerfulVendor(Slack):
+class _EveryWebhookIsBotMessageVendor(Slack):
     """A faulty vendor that reads every webhook as a message from a bot."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
         return tuple(attrs.evolve(item, automatic=True) for item in super().events(event, ref))
 
 
-class _DeafVendor(Slack):
+class _ReadsNoWebhooksVendor(Slack):
     """A faulty vendor that reads no webhooks."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
         return ()
 
 
-class _PromisingVendor(Teams):
+class _AcceptsMissingFeaturesVendor(Teams):
     """A faulty vendor that does not refuse features that Teams lacks."""
 
     capabilities = frozenset({ChatCapability.BUTTONS, ChatCapability.SILENT})
 
 
-class _ForgetfulVendor(Slack):
+class _UnknownIsRetryableVendor(Slack):
     """A faulty vendor that reports an unknown outcome as a retryable failure."""
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -390,40 +390,48 @@ def _forgeable_subject() -> kit.ChatSubject:
 WRONG = [
     ("a_message_is_posted", as_slack(_SendingTwiceVendor), "twice"),
     ("a_message_is_posted", as_teams(_VendorThatReportsAcceptedAsSent), "reported as sent"),
-    ("a_message_is_posted", as_slack(_TerseVendor), "lacks the vendor's response"),
+    ("a_message_is_posted", as_slack(_DropsResponseVendor), "lacks the vendor's response"),
     ("a_key_posts_once", as_slack(_KeylessVendor), "more than once"),
     ("each_request_is_sent_once", as_slack(_RetryingVendor), "did not raise an error|by itself"),
     ("each_request_is_sent_once", as_slack(_SendingTwiceVendor), "twice"),
-    ("markup_is_shown_as_written", as_slack(_MarkedVendor), "mentions"),
+    ("markup_is_shown_as_written", as_slack(_TextIsMarkupVendor), "mentions"),
     ("markup_is_shown_as_written", as_slack(_MarkedNotificationVendor), "mentions"),
     ("markup_is_shown_as_written", as_telegram(_MentioningVendor), "mentions"),
     ("markup_is_shown_as_written", as_teams(_MarkdownVendor), "became a link"),
-    ("an_answer_is_in_its_thread", as_slack(_AstrayVendor), "is in the thread None"),
+    ("an_answer_is_in_its_thread", as_slack(_RepliesInChannelVendor), "is in the thread None"),
     ("an_answer_is_in_its_thread", as_slack(_OtherThreadVendor), "is in the thread"),
     ("a_key_answers_once", as_slack(_KeylessAnswersVendor), "another receipt|more than once"),
     ("a_message_is_replaced", as_telegram(_RepostingVendor), "shows|posted a message"),
-    ("a_message_is_deleted", as_slack(_IdleVendor), "people see"),
-    ("a_refusal_has_its_type", as_slack(_SwallowingVendor), "was no error"),
-    ("a_refusal_has_its_type", as_telegram(_TalkativeVendor), "shows personal data or a secret"),
-    ("a_pause_is_obeyed", as_telegram(_ImpatientVendor), "asks for a pause"),
+    ("a_message_is_deleted", as_slack(_FakeDeletionVendor), "people see"),
+    ("a_refusal_has_its_type", as_slack(_AnyStatus200IsSuccessVendor), "was no error"),
+    (
+        "a_refusal_has_its_type",
+        as_telegram(_ErrorsShowUrlVendor),
+        "shows personal data or a secret",
+    ),
+    ("a_pause_is_obeyed", as_telegram(_IgnoresPauseVendor), "asks for a pause"),
     (
         "an_uncertain_failure_is_unknown",
         as_slack(_EachFailureRefusesVendor),
         "raised VendorRejected",
     ),
-    ("an_uncertain_failure_is_unknown", as_slack(_ForgetfulVendor), "raised VendorFailed"),
+    ("an_uncertain_failure_is_unknown", as_slack(_UnknownIsRetryableVendor), "raised VendorFailed"),
     ("a_lost_answer_is_unknown", as_slack(_KeylessVendor), "raised ConnectionFailed"),
-    ("an_unreadable_success_is_unknown", as_slack(_SwallowingVendor), "was no error"),
-    ("options_arrive", as_slack(_LosingVendor), "option is lost"),
-    ("secrets_are_shown_nowhere", as_telegram(_TalkativeVendor), "secret is shown"),
+    ("an_unreadable_success_is_unknown", as_slack(_AnyStatus200IsSuccessVendor), "was no error"),
+    ("options_arrive", as_slack(_LosesFieldsVendor), "option is lost"),
+    ("secrets_are_shown_nowhere", as_telegram(_ErrorsShowUrlVendor), "secret is shown"),
     ("secrets_are_shown_nowhere", as_telegram(_InReferencesVendor), "secret is shown"),
     ("secrets_are_shown_nowhere", as_teams(_OpenUrlVendor), "secret is shown"),
-    ("events_are_accepted_if_signed", as_slack(_CheerfulVendor), "sender of a message is lost"),
-    ("events_are_accepted_if_signed", as_slack(_DeafVendor), "became 0 events"),
+    (
+        "events_are_accepted_if_signed",
+        as_slack(_EveryWebhookIsBotMessageVendor),
+        "sender of a message is lost",
+    ),
+    ("events_are_accepted_if_signed", as_slack(_ReadsNoWebhooksVendor), "became 0 events"),
     ("events_are_accepted_if_signed", _forgeable_subject, "with a forged signature"),
-    ("a_message_is_shown_in_full", as_slack(_LosingVendor), "do not see"),
-    ("a_message_is_shown_in_full", as_telegram(_LoudVendor), "makes a sound"),
-    ("a_message_is_shown_in_full", as_teams(_PromisingVendor), "makes a sound"),
+    ("a_message_is_shown_in_full", as_slack(_LosesFieldsVendor), "do not see"),
+    ("a_message_is_shown_in_full", as_telegram(_SilentMessagesMakeSoundVendor), "makes a sound"),
+    ("a_message_is_shown_in_full", as_teams(_AcceptsMissingFeaturesVendor), "makes a sound"),
     ("a_message_is_scheduled", as_slack(_VendorThatSendsAtOnce), "scheduled for"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}
@@ -437,7 +445,7 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
 
 
 REFUSED = [
-    ("an_answer_is_in_its_thread", as_slack(_NestedVendor)),
+    ("an_answer_is_in_its_thread", as_slack(_AnswersReplyVendor)),
     ("markup_is_shown_as_written", as_telegram(_HtmlVendor)),
     ("a_message_is_posted", as_telegram(_WrongPlaceVendor)),
 ]

@@ -14,7 +14,7 @@ from moorage.testing import credentials_conformance as kit
 from moorage.testing.kits.checks import waiting_at_most
 
 
-class _DeafProvider(AsyncMemoryCredentialProvider):
+class _KeepsFirstCredentialProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that keeps its first credential and ignores later credentials."""
 
     async def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:
@@ -22,7 +22,7 @@ class _DeafProvider(AsyncMemoryCredentialProvider):
             await super().rotate(service, tenant, new)
 
 
-class _SilentProvider(AsyncMemoryCredentialProvider):
+class _ValueInsteadOfErrorProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that returns a value instead of reporting a missing credential."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
@@ -30,7 +30,7 @@ class _SilentProvider(AsyncMemoryCredentialProvider):
         return await super().get(service, tenant) if is_present else Credentials.none()
 
 
-class _CommunalProvider(AsyncMemoryCredentialProvider):
+class _SharedWithTenantsProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that gives every tenant the credentials that belong to no tenant."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
@@ -50,7 +50,7 @@ class _TenantlessProvider(AsyncMemoryCredentialProvider):
         await super().rotate(service, None, new)
 
 
-class _CarelessProvider(AsyncMemoryCredentialProvider):
+class _IgnoresTenantCaseProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that ignores the case of letters in a tenant's name."""
 
     async def has(self, service: str, tenant: str | None, /) -> bool:
@@ -63,14 +63,14 @@ class _CarelessProvider(AsyncMemoryCredentialProvider):
         await super().rotate(service, tenant and tenant.lower(), new)
 
 
-class _StaticProvider(AsyncMemoryCredentialProvider):
+class _NeverRenewsProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that never renews a credential."""
 
     async def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
         return await self.get(service, tenant)
 
 
-class _EagerProvider(AsyncMemoryCredentialProvider):
+class _RenewsForEachCallerProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that renews once for each concurrent caller."""
 
     def __init__(self, *, renew: kit.AsyncRenew) -> None:
@@ -83,7 +83,7 @@ class _EagerProvider(AsyncMemoryCredentialProvider):
         return renewed_credentials
 
 
-class _QueueingProvider(_EagerProvider):
+class _ReusesErrorProvider(_RenewsForEachCallerProvider):
     """A faulty provider that renews once per caller, and reuses a single error object."""
 
     def __init__(self, *, renew: kit.AsyncRenew) -> None:
@@ -99,7 +99,7 @@ class _QueueingProvider(_EagerProvider):
                 raise self._error from None
 
 
-class _SharingProvider(AsyncMemoryCredentialProvider):
+class _CancelsAllCallersProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that cancels all waiting callers if one is cancelled."""
 
     _task: asyncio.Task[Any] | None = None
@@ -117,7 +117,7 @@ def _revealed(credentials: AnyCredentials) -> str:
     return "" if secret is None else secret.reveal()
 
 
-class _TalkativeProvider(AsyncMemoryCredentialProvider):
+class _ShowsCredentialProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that shows its last credential in its repr."""
 
     shown = ""
@@ -130,7 +130,7 @@ class _TalkativeProvider(AsyncMemoryCredentialProvider):
         return f"<Provider of {self.shown}>"
 
 
-class _RevealingProvider(AsyncMemoryCredentialProvider):
+class _ErrorShowsCredentialProvider(AsyncMemoryCredentialProvider):
     """A faulty provider whose error for a failed renewal shows the old credential."""
 
     async def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
@@ -140,7 +140,7 @@ class _RevealingProvider(AsyncMemoryCredentialProvider):
             raise CredentialRefreshFailed(f"{_revealed(stale)} cannot be renewed.") from None
 
 
-class _StubbornProvider(AsyncMemoryCredentialProvider):
+class _IgnoresCancellationProvider(AsyncMemoryCredentialProvider):
     """A faulty provider that returns the old credential when it is cancelled."""
 
     async def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
@@ -153,41 +153,57 @@ class _StubbornProvider(AsyncMemoryCredentialProvider):
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        (kit.the_last_stored_credential_is_returned, _DeafProvider, "returned another credential"),
+        (
+            kit.the_last_stored_credential_is_returned,
+            _KeepsFirstCredentialProvider,
+            "returned another credential",
+        ),
         (
             kit.a_tenant_without_credentials_gets_none,
-            _SilentProvider,
+            _ValueInsteadOfErrorProvider,
             "never stored raised None",
         ),
-        (kit.owners_have_separate_credentials, _CommunalProvider, "gets what belongs to"),
+        (kit.owners_have_separate_credentials, _SharedWithTenantsProvider, "gets what belongs to"),
         (kit.owners_have_separate_credentials, _TenantlessProvider, "has what belongs to"),
         (
             kit.similar_owners_have_separate_credentials,
-            _CarelessProvider,
+            _IgnoresTenantCaseProvider,
             "'ACME' has the credential of another",
         ),
-        (kit.stale_credentials_are_renewed, _StaticProvider, "did not return the new credential"),
-        (kit.replaced_credentials_are_not_renewed, _EagerProvider, "that is there"),
-        (kit.concurrent_callers_share_one_renewal, _EagerProvider, "was renewed 8 times"),
+        (
+            kit.stale_credentials_are_renewed,
+            _NeverRenewsProvider,
+            "did not return the new credential",
+        ),
+        (kit.replaced_credentials_are_not_renewed, _RenewsForEachCallerProvider, "that is there"),
+        (
+            kit.concurrent_callers_share_one_renewal,
+            _RenewsForEachCallerProvider,
+            "was renewed 8 times",
+        ),
         (
             kit.owners_do_not_wait_for_each_other,
-            _QueueingProvider,
+            _ReusesErrorProvider,
             "A tenant had to wait for the renewal of another tenant's credential",
         ),
-        (kit.a_failed_renewal_keeps_the_old_credential, _EagerProvider, "failed with ValueError"),
-        (kit.waiting_callers_get_the_error_of_a_renewal, _EagerProvider, "got "),
+        (
+            kit.a_failed_renewal_keeps_the_old_credential,
+            _RenewsForEachCallerProvider,
+            "failed with ValueError",
+        ),
+        (kit.waiting_callers_get_the_error_of_a_renewal, _RenewsForEachCallerProvider, "got "),
         (
             kit.waiting_callers_get_the_error_of_a_renewal,
-            _QueueingProvider,
+            _ReusesErrorProvider,
             "raise the same exception object",
         ),
-        (kit.nothing_shows_a_secret, _TalkativeProvider, "The provider shows a secret"),
+        (kit.nothing_shows_a_secret, _ShowsCredentialProvider, "The provider shows a secret"),
         (
             kit.nothing_shows_a_secret,
-            _RevealingProvider,
+            _ErrorShowsCredentialProvider,
             "The CredentialRefreshFailed shows a secret",
         ),
-        (kit.a_cancelled_renewal_is_taken_over, _StubbornProvider, "swallowed"),
+        (kit.a_cancelled_renewal_is_taken_over, _IgnoresCancellationProvider, "swallowed"),
     ],
 )
 def test_notices_a_wrong_provider(
@@ -204,5 +220,7 @@ def test_notices_waiters_cancelled_together() -> None:
     """A provider that cancels all waiting callers if one is cancelled fails its check."""
     with waiting_at_most(0.3), pytest.raises(asyncio.CancelledError):
         asyncio.run(
-            kit.a_cancelled_renewal_is_taken_over(lambda renew: _SharingProvider(renew=renew))
+            kit.a_cancelled_renewal_is_taken_over(
+                lambda renew: _CancelsAllCallersProvider(renew=renew)
+            )
         )

@@ -88,7 +88,7 @@ class _InvertedVendor(Ecb):
             )
 
 
-class _SingleVendor(NorgesBank):
+class _IgnoresUnitsVendor(NorgesBank):
     """A faulty vendor that ignores that some prices are for several units of a currency."""
 
     def read_tables(self, response: Response) -> Any:
@@ -96,7 +96,7 @@ class _SingleVendor(NorgesBank):
             yield with_quotations(table, lambda item: attrs.evolve(item, units=1))
 
 
-class _DividedVendor(NorgesBank):
+class _DividesAsFloatsVendor(NorgesBank):
     """A faulty vendor that divides prices as floats."""
 
     def read_tables(self, response: Response) -> Any:
@@ -109,7 +109,7 @@ class _DividedVendor(NorgesBank):
             )
 
 
-class _ReciprocalVendor(Ecb):
+class _InvertsAndRoundsVendor(Ecb):
     """A faulty vendor that inverts its prices and rounds the result."""
 
     def read_tables(self, response: Response) -> Any:
@@ -135,7 +135,7 @@ class _RoundedVendor(Nbp):
             )
 
 
-class _RelabelledVendor(Ecb):
+class _RequestedDayAsLabelVendor(Ecb):
     """A faulty vendor that labels its rates with the requested day."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
@@ -143,14 +143,14 @@ class _RelabelledVendor(Ecb):
         return result if day is None else attrs.evolve(result, day=day)
 
 
-class _TodayVendor(Ecb):
+class _LatestRatesVendor(Ecb):
     """A faulty vendor that always returns the latest rates."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         return await super().rates(wire, None)
 
 
-class _TodayRelabelledVendor(Ecb):
+class _LatestRatesRelabelledVendor(Ecb):
     """A faulty vendor that returns the latest rates labelled with the requested day."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
@@ -166,7 +166,7 @@ class _OldestVendor(Ecb):
         return tables[:1]
 
 
-class _PatientVendor(Ecb):
+class _SearchesTooFarBackVendor(Ecb):
     """A faulty vendor that looks for earlier rates too far back, by months."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
@@ -182,7 +182,7 @@ class _PatientVendor(Ecb):
         raise AssertionError(day)
 
 
-class _ImpatientVendor(Ecb):
+class _SearchesTooBrieflyVendor(Ecb):
     """A faulty vendor that looks for earlier rates less than ten days back."""
 
     def read_tables(self, response: Response) -> Any:
@@ -190,7 +190,7 @@ class _ImpatientVendor(Ecb):
         return [table for table in tables if table.day != date(2019, 3, 19)]
 
 
-class _PropheticVendor(Ecb):
+class _AnswersFutureDayVendor(Ecb):
     """A faulty vendor that returns the latest rates for a future day."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
@@ -198,7 +198,7 @@ class _PropheticVendor(Ecb):
         return await super().rates(wire, None if is_future else day)
 
 
-class _EarlyVendor(Ecb):
+class _AsksBeforeFirstRatesVendor(Ecb):
     """A faulty vendor that sends requests for days before its first published rates."""
 
     first_day = date(1990, 1, 1)
@@ -218,7 +218,7 @@ class _EmptyVendor(Ecb):
             )
 
 
-class _ScarceVendor(Ecb):
+class _OnlyOneRateVendor(Ecb):
     """A faulty vendor that returns only one rate."""
 
     def read_tables(self, response: Response) -> Any:
@@ -226,14 +226,14 @@ class _ScarceVendor(Ecb):
             yield attrs.evolve(table, quotations=table.quotations[:1])
 
 
-class _TerseVendor(Ecb):
+class _DropsResponseVendor(Ecb):
     """A faulty vendor that drops the original entries of the vendor's response."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         return attrs.evolve(await super().rates(wire, day), raw=None)
 
 
-class _AnonymousVendor(Nbp):
+class _DropsTableNumberVendor(Nbp):
     """A faulty vendor that does not keep the number of a table of rates."""
 
     def read_tables(self, response: Response) -> Any:
@@ -241,7 +241,7 @@ class _AnonymousVendor(Nbp):
             yield attrs.evolve(table, source="")
 
 
-class _NumberedVendor(Nbp):
+class _WrongTableNumberVendor(Nbp):
     """A faulty vendor that returns a wrong number for a table of rates."""
 
     def read_tables(self, response: Response) -> Any:
@@ -249,7 +249,7 @@ class _NumberedVendor(Nbp):
             yield attrs.evolve(table, source="A")
 
 
-class _ForeignVendor(Ecb):
+class _WrongBaseCurrencyVendor(Ecb):
     """A faulty vendor that states a wrong base currency."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
@@ -272,7 +272,7 @@ class _ClassifyingVendor(Ecb):
         }
 
 
-class _AccusingVendor(_ClassifyingVendor):
+class _BlamesCredentialsVendor(_ClassifyingVendor):
     """A faulty vendor whose errors blame credentials, which the vendor does not use."""
 
     def error_of(self, request: Request, response: Response) -> ConnectorError | None:
@@ -280,7 +280,7 @@ class _AccusingVendor(_ClassifyingVendor):
         return AuthenticationFailed("No.", response=response) if is_refused else None
 
 
-class _BriefVendor(_ClassifyingVendor):
+class _ErrorsWithoutResponseVendor(_ClassifyingVendor):
     """A faulty vendor whose errors do not contain the response."""
 
     def error_of(self, request: Request, response: Response) -> ConnectorError | None:
@@ -289,7 +289,7 @@ class _BriefVendor(_ClassifyingVendor):
         return None if error is None else type(error)("Refused.")
 
 
-class _GroupingVendor(NorgesBank):
+class _MisreadsThousandsVendor(NorgesBank):
     """A faulty vendor that reads a thousands separator as a decimal point."""
 
     def read_tables(self, response: Response) -> Any:
@@ -305,7 +305,7 @@ class _UnstorableVendor(Ecb):
 
 
 @attrs.frozen(kw_only=True)
-class _CarelessRates(ExchangeRates):
+class _RoundedRates(ExchangeRates):
     """Faulty rates that are rounded before an amount is multiplied by them."""
 
     def convert(self, money: Money, into: str, *, rounding: str) -> Money:
@@ -314,12 +314,12 @@ class _CarelessRates(ExchangeRates):
         return Money.from_minor(round(minor), into)
 
 
-class _CarelessVendor(Ecb):
+class _RoundsTwiceVendor(Ecb):
     """A faulty vendor whose rates are rounded twice."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
         table = await super().rates(wire, day)
-        return _CarelessRates(
+        return _RoundedRates(
             base=table.base,
             day=table.day,
             quotations=table.quotations,
@@ -331,39 +331,43 @@ class _CarelessVendor(Ecb):
 EXACT: Final = "a_day_has_exactly_its_rates"
 WRONG: Final = [
     (EXACT, as_ecb(_InvertedVendor), "not exactly the published"),
-    (EXACT, as_norges_bank(_SingleVendor), "not exactly the published"),
-    (EXACT, as_norges_bank(_DividedVendor), "not exactly the published"),
-    (EXACT, as_ecb(_ReciprocalVendor), "not exactly the published"),
+    (EXACT, as_norges_bank(_IgnoresUnitsVendor), "not exactly the published"),
+    (EXACT, as_norges_bank(_DividesAsFloatsVendor), "not exactly the published"),
+    (EXACT, as_ecb(_InvertsAndRoundsVendor), "not exactly the published"),
     (EXACT, as_nbp(_RoundedVendor), "not exactly the published"),
-    (EXACT, as_ecb(_TodayVendor), "said to be of"),
-    (EXACT, as_ecb(_TodayRelabelledVendor), "not exactly the published"),
+    (EXACT, as_ecb(_LatestRatesVendor), "said to be of"),
+    (EXACT, as_ecb(_LatestRatesRelabelledVendor), "not exactly the published"),
     (EXACT, as_ecb(_OldestVendor), "said to be of"),
-    (EXACT, as_ecb(_ScarceVendor), "Rates are missing"),
-    (EXACT, as_ecb(_ForeignVendor), "another base"),
-    (EXACT, as_ecb(_TerseVendor), "The result lacks the vendor's entries"),
+    (EXACT, as_ecb(_OnlyOneRateVendor), "Rates are missing"),
+    (EXACT, as_ecb(_WrongBaseCurrencyVendor), "another base"),
+    (EXACT, as_ecb(_DropsResponseVendor), "The result lacks the vendor's entries"),
     (
         EXACT,
-        as_nbp(_AnonymousVendor),
+        as_nbp(_DropsTableNumberVendor),
         "The result lacks the vendor's name or the number of the table",
     ),
     ("the_latest_rates_are_the_default", as_ecb(_OldestVendor), "said to be of"),
-    ("a_holiday_has_the_rates_before", as_ecb(_RelabelledVendor), "said to be of"),
-    ("a_holiday_has_the_rates_before", as_ecb(_TodayVendor), "said to be of"),
-    ("rates_are_searched_ten_days_back", as_ecb(_PatientVendor), "was no error"),
-    ("rates_are_searched_ten_days_back", as_ecb(_ImpatientVendor), "has no rates"),
-    ("a_future_day_is_refused", as_ecb(_PropheticVendor), "was no error"),
-    ("a_day_before_the_first_is_refused", as_ecb(_EarlyVendor), "A day before the first"),
+    ("a_holiday_has_the_rates_before", as_ecb(_RequestedDayAsLabelVendor), "said to be of"),
+    ("a_holiday_has_the_rates_before", as_ecb(_LatestRatesVendor), "said to be of"),
+    ("rates_are_searched_ten_days_back", as_ecb(_SearchesTooFarBackVendor), "was no error"),
+    ("rates_are_searched_ten_days_back", as_ecb(_SearchesTooBrieflyVendor), "has no rates"),
+    ("a_future_day_is_refused", as_ecb(_AnswersFutureDayVendor), "was no error"),
+    (
+        "a_day_before_the_first_is_refused",
+        as_ecb(_AsksBeforeFirstRatesVendor),
+        "A day before the first",
+    ),
     ("no_rates_are_an_error", as_ecb(_EmptyVendor), "was no error"),
     ("a_malformed_answer_is_no_success", as_ecb(_EmptyVendor), "was no error"),
     ("a_refusal_has_its_type", as_ecb(_EmptyVendor), "was no error"),
-    ("a_refusal_has_its_type", as_ecb(_AccusingVendor), "raised AuthenticationFailed"),
-    ("a_refusal_has_its_type", as_ecb(_BriefVendor), "answer of a refusal is lost"),
+    ("a_refusal_has_its_type", as_ecb(_BlamesCredentialsVendor), "raised AuthenticationFailed"),
+    ("a_refusal_has_its_type", as_ecb(_ErrorsWithoutResponseVendor), "answer of a refusal is lost"),
     ("answers_are_read_exactly", as_ecb(_InvertedVendor), "not read exactly"),
-    ("answers_are_read_exactly", as_norges_bank(_GroupingVendor), "not read exactly"),
-    ("answers_are_read_exactly", as_ecb(_RelabelledVendor), "said to be of"),
-    ("answers_are_read_exactly", as_nbp(_NumberedVendor), "The source is"),
-    ("answers_are_read_exactly", as_ecb(_ScarceVendor), "Other currencies"),
-    ("amounts_are_converted_exactly", as_ecb(_CarelessVendor), "not converted into"),
+    ("answers_are_read_exactly", as_norges_bank(_MisreadsThousandsVendor), "not read exactly"),
+    ("answers_are_read_exactly", as_ecb(_RequestedDayAsLabelVendor), "said to be of"),
+    ("answers_are_read_exactly", as_nbp(_WrongTableNumberVendor), "The source is"),
+    ("answers_are_read_exactly", as_ecb(_OnlyOneRateVendor), "Other currencies"),
+    ("amounts_are_converted_exactly", as_ecb(_RoundsTwiceVendor), "not converted into"),
     ("rates_can_be_stored", as_ecb(_UnstorableVendor), "value to store"),
 ]
 PLAIN: Final = {name_of(check): check for check in kit.CHECKS}

@@ -105,7 +105,7 @@ def test_vendor_without_optional_features_passes_all_checks_asynchronously(
     asyncio.run(check(minimal_subject))
 
 
-class _SendingVendor(Storecove):
+class _CorrectSendVendor(Storecove):
     """A base class for faulty vendors; subclasses can call its correct `send`."""
 
     async def again(self, wire: Wire, invoice: OutgoingInvoice, key: str | None) -> SentInvoice:
@@ -113,7 +113,7 @@ class _SendingVendor(Storecove):
         return await Storecove.send(self, wire, invoice, key=key)
 
 
-class _SendingTwiceVendor(_SendingVendor):
+class _SendingTwiceVendor(_CorrectSendVendor):
     """A faulty vendor that sends each invoice twice."""
 
     async def send(
@@ -123,7 +123,7 @@ class _SendingTwiceVendor(_SendingVendor):
         return await self.again(wire, invoice, key)
 
 
-class _KeylessVendor(_SendingVendor):
+class _KeylessVendor(_CorrectSendVendor):
     """A faulty vendor that loses the idempotency key."""
 
     async def send(
@@ -132,7 +132,7 @@ class _KeylessVendor(_SendingVendor):
         return await self.again(wire, invoice, None)
 
 
-class _RetryingVendor(_SendingVendor):
+class _RetryingVendor(_CorrectSendVendor):
     """A faulty vendor that itself repeats a failed request."""
 
     async def send(
@@ -144,7 +144,7 @@ class _RetryingVendor(_SendingVendor):
             return await self.again(wire, invoice, key)
 
 
-class _EarlyVendor(_SendingVendor):
+class _PendingIsDeliveredVendor(_CorrectSendVendor):
     """A faulty vendor that reports a pending invoice as delivered."""
 
     async def send(
@@ -154,7 +154,7 @@ class _EarlyVendor(_SendingVendor):
         return attrs.evolve(sent_invoice, status=EinvoiceStatus.DELIVERED)
 
 
-class _RewritingVendor(_SendingVendor):
+class _ChangesDocumentVendor(_CorrectSendVendor):
     """A faulty vendor that changes the invoice document that it should send."""
 
     async def send(
@@ -164,7 +164,7 @@ class _RewritingVendor(_SendingVendor):
         return await self.again(wire, attrs.evolve(invoice, document=document), key)
 
 
-class _AstrayVendor(_SendingVendor):
+class _WrongRecipientVendor(_CorrectSendVendor):
     """A faulty vendor that sends each invoice to a wrong recipient."""
 
     async def send(
@@ -173,7 +173,7 @@ class _AstrayVendor(_SendingVendor):
         return await self.again(wire, attrs.evolve(invoice, recipient="0088:1"), key)
 
 
-class _OptionlessVendor(_SendingVendor):
+class _OptionlessVendor(_CorrectSendVendor):
     """A faulty vendor that drops the options of an invoice."""
 
     async def send(
@@ -182,7 +182,7 @@ class _OptionlessVendor(_SendingVendor):
         return await self.again(wire, attrs.evolve(invoice, extra={}), key)
 
 
-class _SwallowingVendor(Storecove):
+class _RefusedIsSentVendor(Storecove):
     """A faulty vendor that reports a refused invoice as sent."""
 
     async def send(
@@ -194,21 +194,21 @@ class _SwallowingVendor(Storecove):
             return SentInvoice(ref=wire.ref("1"), status=EinvoiceStatus.ACCEPTED)
 
 
-class _HopefulVendor(Storecove):
+class _DeliveredWithoutEvidenceVendor(Storecove):
     """A faulty vendor that reports an invoice as delivered without evidence."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
         return attrs.evolve(await super().get(wire, ref), status=EinvoiceStatus.DELIVERED)
 
 
-class _PessimisticVendor(Storecove):
+class _NeverDeliveredVendor(Storecove):
     """A faulty vendor that never reports a delivery."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
         return attrs.evolve(await super().get(wire, ref), status=EinvoiceStatus.ACCEPTED)
 
 
-class _UnclassifiedVendor(Storecove):
+class _ClassifiesByStatusVendor(Storecove):
     """A faulty vendor that classifies error responses only by their HTTP status."""
 
     def services(self) -> Mapping[str, Service]:
@@ -218,13 +218,13 @@ class _UnclassifiedVendor(Storecove):
         }
 
 
-class _CertainVendor(Recommand):
+class _LostIsRejectedVendor(Recommand):
     """A faulty vendor that reports an invoice as rejected if the response was lost."""
 
     refusals: ClassVar[Any] = Storecove.refusals
 
 
-class _WelcomingVendor(Storecove):
+class _EveryRecipientReachableVendor(Storecove):
     """A faulty vendor that reports every recipient as reachable."""
 
     async def check_recipient(
@@ -234,7 +234,7 @@ class _WelcomingVendor(Storecove):
         return attrs.evolve(check, can_receive=True)
 
 
-class _TrustingVendor(Recommand):
+class _UnreadableIsSuccessVendor(Recommand):
     """A faulty vendor that reads an unreadable response as an empty list or as success."""
 
     async def list_received(self, wire: Wire, /) -> EinvoiceInbox:
@@ -244,7 +244,7 @@ class _TrustingVendor(Recommand):
             return EinvoiceInbox(invoices=())
 
 
-class _MarkingVendor(Recommand):
+class _MarksOnDownloadVendor(Recommand):
     """A faulty vendor that marks a document as fetched when it is downloaded."""
 
     async def download(self, wire: Wire, ref: Ref, /) -> ReceivedInvoice:
@@ -253,14 +253,14 @@ class _MarkingVendor(Recommand):
         return received_invoice
 
 
-class _ForgetfulVendor(Recommand):
+class _NeverMarksVendor(Recommand):
     """A faulty vendor that never marks a document as fetched."""
 
     async def mark_fetched(self, wire: Wire, ref: Ref, /) -> None:
         return None
 
 
-class _CuttingVendor(Recommand):
+class _ChangesReceivedDocumentVendor(Recommand):
     """A faulty vendor that changes a received document."""
 
     async def download(self, wire: Wire, ref: Ref, /) -> ReceivedInvoice:
@@ -268,7 +268,7 @@ class _CuttingVendor(Recommand):
         return attrs.evolve(received_invoice, document=(received_invoice.document or b"")[:-1])
 
 
-class _EveryWordVendor(Storecove):
+class _EveryStateIsDeliveredVendor(Storecove):
     """A faulty vendor that reports an invoice as delivered, even in other states."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EinvoiceEvent, ...]:
@@ -278,14 +278,14 @@ class _EveryWordVendor(Storecove):
         )
 
 
-class _DeafVendor(Storecove):
+class _ReadsNoWebhooksVendor(Storecove):
     """A faulty vendor that reads no webhooks."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EinvoiceEvent, ...]:
         return ()
 
 
-class _ShoutingVendor(Storecove):
+class _ShowsApiKeyVendor(Storecove):
     """A faulty vendor that shows its API key."""
 
     def __repr__(self) -> str:
@@ -303,7 +303,7 @@ def as_ksef(kind: Callable[..., Ksef]) -> kit.Factory:
     return new_subject
 
 
-class _OwnSessionsVendor(Ksef):
+class _RepeatsInNewSessionVendor(Ksef):
     """A faulty vendor that repeats a send in a new session, and so gets another reference."""
 
     async def send(
@@ -330,7 +330,7 @@ class _TooEarlyDeliveredVendor(Ksef):
         return attrs.evolve(await super().get(wire, ref), status=EinvoiceStatus.DELIVERED)
 
 
-class _UnnumberedVendor(Ksef):
+class _LosesKsefNumberVendor(Ksef):
     """A faulty vendor that loses the KSeF number of an invoice."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SentInvoice:
@@ -345,50 +345,70 @@ class _ShowsTokenVendor(Ksef):
 
 
 WRONG = [
-    ("a_key_sends_once", as_ksef(_OwnSessionsVendor), "more than once"),
+    ("a_key_sends_once", as_ksef(_RepeatsInNewSessionVendor), "more than once"),
     ("each_request_is_sent_once", as_ksef(_ExtraLoginVendor), "another number of requests"),
     (
         "pending_is_not_delivered",
         as_ksef(_TooEarlyDeliveredVendor),
         "pending invoice is reported as delivered",
     ),
-    ("an_answer_is_read_in_full", as_ksef(_UnnumberedVendor), "as official_number"),
+    ("an_answer_is_read_in_full", as_ksef(_LosesKsefNumberVendor), "as official_number"),
     ("secrets_are_shown_nowhere", as_ksef(_ShowsTokenVendor), "secret is shown"),
     ("an_invoice_is_sent", as_storecove(_SendingTwiceVendor), "twice"),
-    ("an_invoice_is_sent", as_storecove(_EarlyVendor), "is delivered"),
-    ("an_invoice_is_sent", as_storecove(_RewritingVendor), "Another document"),
-    ("an_invoice_is_sent", as_storecove(_AstrayVendor), "somebody else"),
+    ("an_invoice_is_sent", as_storecove(_PendingIsDeliveredVendor), "is delivered"),
+    ("an_invoice_is_sent", as_storecove(_ChangesDocumentVendor), "Another document"),
+    ("an_invoice_is_sent", as_storecove(_WrongRecipientVendor), "somebody else"),
     ("a_key_sends_once", as_storecove(_KeylessVendor), "more than once"),
     ("each_request_is_sent_once", as_storecove(_SendingTwiceVendor), "twice"),
     ("each_request_is_sent_once", as_storecove(_RetryingVendor), "by itself|not raise an error"),
-    ("each_request_is_sent_once", as_storecove(_SwallowingVendor), "did not raise an error"),
+    ("each_request_is_sent_once", as_storecove(_RefusedIsSentVendor), "did not raise an error"),
     (
         "pending_is_not_delivered",
-        as_storecove(_HopefulVendor),
+        as_storecove(_DeliveredWithoutEvidenceVendor),
         "pending invoice is reported as delivered",
     ),
-    ("pending_is_not_delivered", as_storecove(_PessimisticVendor), "delivery is not reported"),
-    ("a_refusal_has_its_type", as_storecove(_SwallowingVendor), "was no error"),
+    ("pending_is_not_delivered", as_storecove(_NeverDeliveredVendor), "delivery is not reported"),
+    ("a_refusal_has_its_type", as_storecove(_RefusedIsSentVendor), "was no error"),
     (
         "a_refusal_has_its_type",
-        as_storecove(_UnclassifiedVendor),
+        as_storecove(_ClassifiesByStatusVendor),
         "raised VendorRejected|has the code",
     ),
-    ("an_uncertain_failure_is_unknown", as_recommand(_CertainVendor), "raised InvalidRequest"),
-    ("an_uncertain_failure_is_unknown", as_storecove(_SwallowingVendor), "was no error"),
+    (
+        "an_uncertain_failure_is_unknown",
+        as_recommand(_LostIsRejectedVendor),
+        "raised InvalidRequest",
+    ),
+    ("an_uncertain_failure_is_unknown", as_storecove(_RefusedIsSentVendor), "was no error"),
     ("a_lost_answer_is_unknown", as_storecove(_KeylessVendor), "raised ConnectionFailed"),
-    ("an_unreadable_success_is_none", as_recommand(_TrustingVendor), "was no error"),
-    ("a_recipient_is_looked_up", as_storecove(_WelcomingVendor), "unknown recipient is reported"),
-    ("an_invoice_arrives", as_recommand(_MarkingVendor), "only downloaded"),
-    ("an_invoice_arrives", as_recommand(_ForgetfulVendor), "lacks a document that was not fetched"),
-    ("an_invoice_arrives", as_recommand(_CuttingVendor), "Another document was downloaded"),
+    ("an_unreadable_success_is_none", as_recommand(_UnreadableIsSuccessVendor), "was no error"),
+    (
+        "a_recipient_is_looked_up",
+        as_storecove(_EveryRecipientReachableVendor),
+        "unknown recipient is reported",
+    ),
+    ("an_invoice_arrives", as_recommand(_MarksOnDownloadVendor), "only downloaded"),
+    (
+        "an_invoice_arrives",
+        as_recommand(_NeverMarksVendor),
+        "lacks a document that was not fetched",
+    ),
+    (
+        "an_invoice_arrives",
+        as_recommand(_ChangesReceivedDocumentVendor),
+        "Another document was downloaded",
+    ),
     ("options_arrive", as_storecove(_OptionlessVendor), "option is lost"),
-    ("secrets_are_shown_nowhere", as_storecove(_ShoutingVendor), "secret is shown"),
-    ("events_are_accepted_if_proven", as_storecove(_DeafVendor), "became 0 events"),
-    ("events_are_accepted_if_proven", as_storecove(_EveryWordVendor), "has a state"),
-    ("a_state_follows_from_its_word", as_storecove(_EveryWordVendor), "is reported as delivered"),
-    ("a_request_is_in_the_vendors_words", as_storecove(_RewritingVendor), "was sent as"),
-    ("an_answer_is_read_in_full", as_storecove(_HopefulVendor), "as status"),
+    ("secrets_are_shown_nowhere", as_storecove(_ShowsApiKeyVendor), "secret is shown"),
+    ("events_are_accepted_if_proven", as_storecove(_ReadsNoWebhooksVendor), "became 0 events"),
+    ("events_are_accepted_if_proven", as_storecove(_EveryStateIsDeliveredVendor), "has a state"),
+    (
+        "a_state_follows_from_its_word",
+        as_storecove(_EveryStateIsDeliveredVendor),
+        "is reported as delivered",
+    ),
+    ("a_request_is_in_the_vendors_words", as_storecove(_ChangesDocumentVendor), "was sent as"),
+    ("an_answer_is_read_in_full", as_storecove(_DeliveredWithoutEvidenceVendor), "as status"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.contracts.wire import Wire
 
 
-class _ForgetfulVendor(SendGrid):
+class _LosesAttachmentsVendor(SendGrid):
     """A faulty vendor that loses attachments, changes the text and sends no key."""
 
     async def send_transactional(
@@ -55,7 +55,7 @@ class _UntaggedVendor(SendGrid):
         )
 
 
-class _WordlessVendor(SendGrid):
+class _LosesMetadataVendor(SendGrid):
     """A faulty vendor that loses metadata."""
 
     async def send_transactional(
@@ -69,7 +69,7 @@ class _WordlessVendor(SendGrid):
         return await super().send_transactional(wire, attrs.evolve(message, metadata={}), key=key)
 
 
-class _SilentVendor(SendGrid):
+class _SendsNothingVendor(SendGrid):
     """A faulty vendor that sends nothing and reports success."""
 
     async def send_transactional(
@@ -89,7 +89,7 @@ class _SilentVendor(SendGrid):
         return [Result(receipt) for _ in bulk.recipients]
 
 
-class _HopefulVendor(SendGrid):
+class _EveryAddressDeliverableVendor(SendGrid):
     """A faulty vendor that reports each address as deliverable."""
 
     async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
@@ -115,19 +115,23 @@ def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        (kit.a_message_arrives, _ForgetfulVendor, "The text is"),
-        (kit.a_message_arrives, _SilentVendor, "0 messages arrived"),
+        (kit.a_message_arrives, _LosesAttachmentsVendor, "The text is"),
+        (kit.a_message_arrives, _SendsNothingVendor, "0 messages arrived"),
         (kit.tags_and_metadata_arrive, _UntaggedVendor, "A tag is lost"),
-        (kit.tags_and_metadata_arrive, _WordlessVendor, "Metadata is lost"),
-        (kit.files_and_images_arrive, _ForgetfulVendor, "did not arrive"),
-        (kit.a_key_is_used_once, _ForgetfulVendor, "another receipt"),
-        (kit.a_lost_answer_is_unknown, _SilentVendor, "ended with None"),
-        (kit.failures_have_their_types, _SilentVendor, "throttled ended with None"),
-        (kit.an_unreadable_success_is_an_error, _SilentVendor, "ended with None"),
-        (kit.an_unknown_verdict_is_unknown, _HopefulVendor, "An unknown verdict is deliverable"),
-        (kit.each_bulk_recipient_has_own_texts, _SilentVendor, "To others"),
-        (kit.a_large_bulk_goes_in_chunks, _SilentVendor, "another order"),
-        (kit.a_repeated_bulk_sends_missing_chunks, _SilentVendor, "0 failed"),
+        (kit.tags_and_metadata_arrive, _LosesMetadataVendor, "Metadata is lost"),
+        (kit.files_and_images_arrive, _LosesAttachmentsVendor, "did not arrive"),
+        (kit.a_key_is_used_once, _LosesAttachmentsVendor, "another receipt"),
+        (kit.a_lost_answer_is_unknown, _SendsNothingVendor, "ended with None"),
+        (kit.failures_have_their_types, _SendsNothingVendor, "throttled ended with None"),
+        (kit.an_unreadable_success_is_an_error, _SendsNothingVendor, "ended with None"),
+        (
+            kit.an_unknown_verdict_is_unknown,
+            _EveryAddressDeliverableVendor,
+            "An unknown verdict is deliverable",
+        ),
+        (kit.each_bulk_recipient_has_own_texts, _SendsNothingVendor, "To others"),
+        (kit.a_large_bulk_goes_in_chunks, _SendsNothingVendor, "another order"),
+        (kit.a_repeated_bulk_sends_missing_chunks, _SendsNothingVendor, "0 failed"),
     ],
 )
 def test_notices_a_wrong_vendor(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _NUMBERS = count()
 
 
-class _ChangingVendor(Resend):
+class _ChangedEmailVendor(Resend):
     """A base class for faulty vendors that change an email or its key before sending."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
@@ -55,28 +55,28 @@ class _ChangingVendor(Resend):
         return await Resend.send_bulk(self, wire, changed_bulk, key=self.changed_key(key))
 
 
-class _KeylessVendor(_ChangingVendor):
+class _KeylessVendor(_ChangedEmailVendor):
     """A faulty vendor that sends no idempotency key."""
 
     def changed_key(self, key: str | None) -> str | None:
         return None
 
 
-class _NumberedVendor(_ChangingVendor):
+class _NewKeyPerRepeatVendor(_ChangedEmailVendor):
     """A faulty vendor that sends a different idempotency key at each repeat of an email."""
 
     def changed_key(self, key: str | None) -> str | None:
         return key and f"{key}-{next(_NUMBERS)}"
 
 
-class _ShortenedVendor(_ChangingVendor):
+class _CutsOffKeysVendor(_ChangedEmailVendor):
     """A faulty vendor that cuts off long idempotency keys, so that different ones become equal."""
 
     def changed_key(self, key: str | None) -> str | None:
         return key and key[:40]
 
 
-class _SendingTwiceVendor(_ChangingVendor):
+class _SendingTwiceVendor(_ChangedEmailVendor):
     """A faulty vendor that sends every email twice."""
 
     async def send_transactional(
@@ -86,14 +86,14 @@ class _SendingTwiceVendor(_ChangingVendor):
         return await super().send_transactional(wire, message, key=key)
 
 
-class _OneRecipientVendor(_ChangingVendor):
+class _OneRecipientVendor(_ChangedEmailVendor):
     """A faulty vendor that sends an email only to its first recipient."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, to=message.to[:1])
 
 
-class _NamelessVendor(_ChangingVendor):
+class _LosesRecipientNamesVendor(_ChangedEmailVendor):
     """A faulty vendor that loses the names of recipients."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
@@ -102,28 +102,28 @@ class _NamelessVendor(_ChangingVendor):
         )
 
 
-class _UnanswerableVendor(_ChangingVendor):
+class _LosesReplyAddressVendor(_ChangedEmailVendor):
     """A faulty vendor that loses the reply address."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, reply_to=())
 
 
-class _AnsweringVendor(_ChangingVendor):
+class _InventsReplyAddressVendor(_ChangedEmailVendor):
     """A faulty vendor that sets the sender as the reply address without being asked."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, reply_to=message.reply_to or "shop@example.com")
 
 
-class _TrimmingVendor(_ChangingVendor):
+class _CutsTextAtDotVendor(_ChangedEmailVendor):
     """A faulty vendor that cuts off an email's text at a line that contains only a dot."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, text=message.text and message.text.partition("\n.\n")[0])
 
 
-class _DrawingVendor(_ChangingVendor):
+class _TextAsHtmlVendor(_ChangedEmailVendor):
     """A faulty vendor that turns a plain text into HTML."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
@@ -161,7 +161,7 @@ class _UnfilledAmpVendor(SendGrid):
         return await SendGrid.send_bulk(self, wire, changed_bulk, key=key)
 
 
-class _LocalVendor(_ChangingVendor):
+class _LocalTimeAsUtcVendor(_ChangedEmailVendor):
     """A faulty vendor that sends a local time as UTC."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
@@ -169,21 +169,21 @@ class _LocalVendor(_ChangingVendor):
         return attrs.evolve(message, send_at=send_time and send_time.replace(tzinfo=UTC))
 
 
-class _FilelessVendor(_ChangingVendor):
+class _LosesAttachmentsVendor(_ChangedEmailVendor):
     """A faulty vendor that loses attachments."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, attachments=(), text=message.text or "A file.")
 
 
-class _HeadlessVendor(_ChangingVendor):
+class _LosesHeadersVendor(_ChangedEmailVendor):
     """A faulty vendor that loses headers."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
         return attrs.evolve(message, headers={})
 
 
-class _CopylessVendor(_ChangingVendor):
+class _DropsCopiesVendor(_ChangedEmailVendor):
     """A faulty vendor that drops the copies (Cc and Bcc) of a bulk email."""
 
     async def send_bulk(
@@ -193,7 +193,7 @@ class _CopylessVendor(_ChangingVendor):
         return await super().send_bulk(wire, attrs.evolve(bulk, recipients=recipients), key=key)
 
 
-class _SwallowingVendor(_ChangingVendor):
+class _RefusedIsSentVendor(_ChangedEmailVendor):
     """A faulty vendor that reports the refused recipients of a bulk email as sent."""
 
     async def send_bulk(
@@ -204,7 +204,7 @@ class _SwallowingVendor(_ChangingVendor):
         return [result if result.ok else Result(receipt) for result in results]
 
 
-class _TalkativeVendor(_ChangingVendor):
+class _ErrorsQuoteResponseVendor(_ChangedEmailVendor):
     """A faulty vendor whose error texts quote the whole response."""
 
     async def send_transactional(
@@ -245,25 +245,33 @@ CHECKS = {name_of(check): check for check in kit.ASYNC_CHECKS}
             _KeylessVendor,
             "A message was sent without its idempotency key",
         ),
-        ("each_message_carries_its_key", _NumberedVendor, "sends other keys"),
-        ("each_message_carries_its_key", _ShortenedVendor, "under one key"),
+        ("each_message_carries_its_key", _NewKeyPerRepeatVendor, "sends other keys"),
+        ("each_message_carries_its_key", _CutsOffKeysVendor, "under one key"),
         ("each_recipient_is_addressed", _OneRecipientVendor, "as to"),
-        ("each_recipient_is_addressed", _NamelessVendor, "The name 'Lovelace, Ada' is lost"),
-        ("each_recipient_is_addressed", _UnanswerableVendor, "for replies is lost"),
-        ("each_recipient_is_addressed", _AnsweringVendor, "Replies go somewhere unasked"),
-        ("each_text_is_sent_as_written", _TrimmingVendor, "The text is not sent"),
-        ("each_text_is_sent_as_written", _DrawingVendor, "HTML was made up"),
-        ("a_time_of_sending_arrives", _LocalVendor, "It is scheduled for"),
-        ("each_bulk_recipient_has_own_copies", _CopylessVendor, "A message of a bulk went to"),
+        (
+            "each_recipient_is_addressed",
+            _LosesRecipientNamesVendor,
+            "The name 'Lovelace, Ada' is lost",
+        ),
+        ("each_recipient_is_addressed", _LosesReplyAddressVendor, "for replies is lost"),
+        ("each_recipient_is_addressed", _InventsReplyAddressVendor, "Replies go somewhere unasked"),
+        ("each_text_is_sent_as_written", _CutsTextAtDotVendor, "The text is not sent"),
+        ("each_text_is_sent_as_written", _TextAsHtmlVendor, "HTML was made up"),
+        ("a_time_of_sending_arrives", _LocalTimeAsUtcVendor, "It is scheduled for"),
+        ("each_bulk_recipient_has_own_copies", _DropsCopiesVendor, "A message of a bulk went to"),
         (
             "each_bulk_recipient_has_own_copies",
-            _HeadlessVendor,
+            _LosesHeadersVendor,
             "A header of the whole bulk is lost",
         ),
-        ("each_bulk_recipient_has_own_copies", _UnanswerableVendor, "Replies of a bulk are lost"),
-        ("each_bulk_recipient_has_own_copies", _FilelessVendor, "A file of a bulk is lost"),
-        ("a_refused_recipient_is_reported", _SwallowingVendor, "is reported as sent to"),
-        ("no_error_shows_a_secret", _TalkativeVendor, "An error shows a secret"),
+        (
+            "each_bulk_recipient_has_own_copies",
+            _LosesReplyAddressVendor,
+            "Replies of a bulk are lost",
+        ),
+        ("each_bulk_recipient_has_own_copies", _LosesAttachmentsVendor, "A file of a bulk is lost"),
+        ("a_refused_recipient_is_reported", _RefusedIsSentVendor, "is reported as sent to"),
+        ("no_error_shows_a_secret", _ErrorsQuoteResponseVendor, "An error shows a secret"),
     ],
 )
 def test_notices_a_wrong_request(check: str, wrong: type[Resend], sentence: str) -> None:

@@ -13,7 +13,7 @@ from moorage.testing.kits.checks import waiting_at_most
 Item = TypeVar("Item")
 
 
-class _ShuffledGatherer(AsyncioGather):
+class _ResultsAsTheyFinishGatherer(AsyncioGather):
     """A faulty gatherer that returns results in the order in which the steps finish."""
 
     async def run_all(
@@ -23,7 +23,7 @@ class _ShuffledGatherer(AsyncioGather):
         return [await task for task in asyncio.as_completed(tasks)]
 
 
-class _InventiveGatherer(AsyncioGather):
+class _ResultWithoutStepsGatherer(AsyncioGather):
     """A faulty gatherer that returns a result although it was given no steps."""
 
     async def run_all(
@@ -65,7 +65,7 @@ class _SerialGatherer(AsyncioGather):
         return await last_step()
 
 
-class _EagerGatherer(AsyncioGather):
+class _StartsAllRacersGatherer(AsyncioGather):
     """A faulty gatherer that starts all racing steps at once."""
 
     async def first(
@@ -79,7 +79,7 @@ class _EagerGatherer(AsyncioGather):
         return await super().first(steps, stagger=0, good=good)
 
 
-class _LenientGatherer(AsyncioGather):
+class _AcceptsAnyResultGatherer(AsyncioGather):
     """A faulty gatherer that accepts any result as a success."""
 
     async def first(
@@ -93,7 +93,7 @@ class _LenientGatherer(AsyncioGather):
         return await super().first(steps, stagger=stagger, good=lambda _: True)
 
 
-class _DetachedGatherer(AsyncioGather):
+class _ContinuesAfterCancellationGatherer(AsyncioGather):
     """A faulty gatherer whose steps continue after their caller was cancelled."""
 
     async def run_all(
@@ -113,7 +113,7 @@ class _DetachedGatherer(AsyncioGather):
         return await super().first(shielded, stagger=stagger, good=good)
 
 
-class _StubbornGatherer(AsyncioGather):
+class _IgnoresCancellationGatherer(AsyncioGather):
     """A faulty gatherer that returns a result when it is cancelled."""
 
     async def run_all(
@@ -130,34 +130,46 @@ class _StubbornGatherer(AsyncioGather):
     [
         (
             kit.results_come_in_the_order_of_the_steps,
-            _ShuffledGatherer,
+            _ResultsAsTheyFinishGatherer,
             r"in the order \[3, 2, 1, 0\]",
         ),
-        (kit.no_steps_give_no_results, _InventiveGatherer, r"the results are \[0\]"),
+        (kit.no_steps_give_no_results, _ResultWithoutStepsGatherer, r"the results are \[0\]"),
         (kit.steps_run_at_once, _UnboundedGatherer, "2 steps ran at once, where 1 may"),
         (kit.steps_run_at_once, _SerialGatherer, "2 steps did not run at once"),
         (kit.steps_see_the_context, _SerialGatherer, "saw the context"),
-        (kit.the_first_good_result_is_enough, _EagerGatherer, "where .* were needed"),
-        (kit.the_first_good_result_is_enough, _LenientGatherer, "Step 1 was good, and 0"),
-        (kit.without_a_good_result_the_last_is_returned, _LenientGatherer, "returned as 0"),
+        (kit.the_first_good_result_is_enough, _StartsAllRacersGatherer, "where .* were needed"),
+        (kit.the_first_good_result_is_enough, _AcceptsAnyResultGatherer, "Step 1 was good, and 0"),
+        (
+            kit.without_a_good_result_the_last_is_returned,
+            _AcceptsAnyResultGatherer,
+            "returned as 0",
+        ),
         (kit.a_slow_step_is_overtaken, _SerialGatherer, "was not overtaken"),
         (
             kit.a_slow_step_is_overtaken,
-            _EagerGatherer,
+            _StartsAllRacersGatherer,
             "Three steps started, although two were needed|had its time",
         ),
         (
             kit.a_slow_good_result_beats_a_fast_bad_one,
-            _LenientGatherer,
+            _AcceptsAnyResultGatherer,
             "A running step was cancelled because of a bad result",
         ),
         (
             kit.a_cancelled_caller_cancels_every_step,
-            _DetachedGatherer,
+            _ContinuesAfterCancellationGatherer,
             "`run_all` left a step behind",
         ),
-        (kit.a_cancelled_caller_cancels_every_step, _StubbornGatherer, "`run_all` swallowed"),
-        (kit.other_steps_have_ended, _DetachedGatherer, "is not needed continues"),
+        (
+            kit.a_cancelled_caller_cancels_every_step,
+            _IgnoresCancellationGatherer,
+            "`run_all` swallowed",
+        ),
+        (
+            kit.other_steps_have_ended,
+            _ContinuesAfterCancellationGatherer,
+            "is not needed continues",
+        ),
     ],
 )
 def test_notices_a_wrong_gatherer(

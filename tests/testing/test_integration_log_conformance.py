@@ -19,14 +19,14 @@ from moorage.testing import integration_log_conformance as kit
 from moorage.testing.kits.checks import waiting_at_most
 
 
-class _ForgetfulLog(AsyncMemoryIntegrationLogger):
+class _LosesFieldLog(AsyncMemoryIntegrationLogger):
     """A faulty log that loses a field of its entries."""
 
     def write(self, entry: IntegrationLog, /) -> None:
         super().write(attrs.evolve(entry, vendor_code=None))
 
 
-class _DoublingLog(AsyncMemoryIntegrationLogger):
+class _StoresTwiceLog(AsyncMemoryIntegrationLogger):
     """A faulty log that stores each entry twice."""
 
     def write(self, entry: IntegrationLog, /) -> None:
@@ -34,7 +34,7 @@ class _DoublingLog(AsyncMemoryIntegrationLogger):
         super().write(entry)
 
 
-class _LosingLog(AsyncMemoryIntegrationLogger):
+class _StoresNothingLog(AsyncMemoryIntegrationLogger):
     """A faulty log that stores nothing."""
 
     def write(self, entry: IntegrationLog, /) -> None:
@@ -49,7 +49,7 @@ class _OldestFirstLog(AsyncMemoryIntegrationLogger):
         return attrs.evolve(page, items=page.items[::-1])
 
 
-class _EndlessLog(AsyncMemoryIntegrationLogger):
+class _ReportsPageAfterLastLog(AsyncMemoryIntegrationLogger):
     """A faulty log that reports a next page after the last one."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
@@ -57,14 +57,14 @@ class _EndlessLog(AsyncMemoryIntegrationLogger):
         return attrs.evolve(page, next=page.next or "0")
 
 
-class _GenerousLog(AsyncMemoryIntegrationLogger):
+class _ReturnsOneMoreLog(AsyncMemoryIntegrationLogger):
     """A faulty log that returns one more entry than requested."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         return await super().find(attrs.evolve(query, limit=query.limit + 1))
 
 
-class _CountingLog(AsyncMemoryIntegrationLogger):
+class _IgnoresSearchLimitLog(AsyncMemoryIntegrationLogger):
     """A faulty log that ignores the limit on entries searched for one page."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
@@ -75,21 +75,21 @@ class _CountingLog(AsyncMemoryIntegrationLogger):
         return LogPage(items=items[skip:end], next=str(end) if end < len(items) else None)
 
 
-class _TirelessLog(AsyncMemoryIntegrationLogger):
+class _IgnoresSearchBoundLog(AsyncMemoryIntegrationLogger):
     """A faulty log that ignores how many entries it may search for a page."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
         return await super().find(attrs.evolve(query, scan_limit=1_000))
 
 
-class _ShortSightedLog(AsyncMemoryIntegrationLogger):
+class _SummarisesFirstPageLog(AsyncMemoryIntegrationLogger):
     """A faulty log that summarises only the first page of entries."""
 
     async def summarise(self, query: LogQuery, /) -> LogSummary:
         return summarise((await self.find(query)).items)
 
 
-class _CoarseLog(AsyncMemoryIntegrationLogger):
+class _MillisecondLog(AsyncMemoryIntegrationLogger):
     """A faulty log that stores times in milliseconds."""
 
     def write(self, entry: IntegrationLog, /) -> None:
@@ -99,7 +99,7 @@ class _CoarseLog(AsyncMemoryIntegrationLogger):
         )
 
 
-class _SkippingLog(AsyncMemoryIntegrationLogger):
+class _PagesSkipEntriesLog(AsyncMemoryIntegrationLogger):
     """A faulty log whose pages continue before the time of the last entry of the page before."""
 
     async def find(self, query: LogQuery, /) -> LogPage:
@@ -114,7 +114,7 @@ def _cursor_of(page: LogPage) -> str:
     return page.items[-1].started_at.isoformat()
 
 
-class _CarelessLog(AsyncMemoryIntegrationLogger):
+class _ConfusesTenantsLog(AsyncMemoryIntegrationLogger):
     """A faulty log that ignores the case of letters and spaces at the end of a tenant's name."""
 
     def write(self, entry: IntegrationLog, /) -> None:
@@ -131,24 +131,28 @@ def _plain(tenant: str | None) -> str | None:
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        (kit.entries_are_kept_as_they_are, _ForgetfulLog, "was found"),
-        (kit.entries_are_kept_as_they_are, _DoublingLog, "1 entries were written, and 2"),
-        (kit.entries_are_kept_as_they_are, _LosingLog, "Of 1 entries, 0 can be read"),
-        (kit.times_are_exact, _CoarseLog, "where call-0000 matches"),
-        (kit.entries_of_one_moment_are_paged, _SkippingLog, " found "),
-        (kit.values_are_compared_exactly, _CarelessLog, "has one entry, and its query found"),
+        (kit.entries_are_kept_as_they_are, _LosesFieldLog, "was found"),
+        (kit.entries_are_kept_as_they_are, _StoresTwiceLog, "1 entries were written, and 2"),
+        (kit.entries_are_kept_as_they_are, _StoresNothingLog, "Of 1 entries, 0 can be read"),
+        (kit.times_are_exact, _MillisecondLog, "where call-0000 matches"),
+        (kit.entries_of_one_moment_are_paged, _PagesSkipEntriesLog, " found "),
+        (
+            kit.values_are_compared_exactly,
+            _ConfusesTenantsLog,
+            "has one entry, and its query found",
+        ),
         (kit.the_newest_come_first, _OldestFirstLog, "match"),
-        (kit.the_newest_come_first, _EndlessLog, "from its only page to another"),
-        (kit.pages_have_each_entry_once, _EndlessLog, "leads on after its last entry"),
-        (kit.pages_have_each_entry_once, _GenerousLog, "A page of 1 has 2"),
+        (kit.the_newest_come_first, _ReportsPageAfterLastLog, "from its only page to another"),
+        (kit.pages_have_each_entry_once, _ReportsPageAfterLastLog, "leads on after its last entry"),
+        (kit.pages_have_each_entry_once, _ReturnsOneMoreLog, "A page of 1 has 2"),
         (kit.pages_have_each_entry_once, _OldestFirstLog, " found "),
         (
             kit.new_entries_do_not_shift_pages,
-            _CountingLog,
+            _IgnoresSearchLimitLog,
             "Two pages, read before and after a write, contain",
         ),
-        (kit.a_page_ends_at_the_scan_limit, _TirelessLog, "looked through None entries"),
-        (kit.a_summary_counts_all_matching_entries, _ShortSightedLog, "is summed up as"),
+        (kit.a_page_ends_at_the_scan_limit, _IgnoresSearchBoundLog, "looked through None entries"),
+        (kit.a_summary_counts_all_matching_entries, _SummarisesFirstPageLog, "is summed up as"),
     ],
 )
 def test_notices_a_wrong_log(
@@ -159,7 +163,7 @@ def test_notices_a_wrong_log(
         asyncio.run(check(wrong))
 
 
-class _CopyingLog(MemoryIntegrationLogger):
+class _DropsEqualEntriesLog(MemoryIntegrationLogger):
     """A faulty log that drops an entry if it looks equal to another one."""
 
     def write(self, entry: IntegrationLog, /) -> None:
@@ -169,4 +173,4 @@ class _CopyingLog(MemoryIntegrationLogger):
 def test_notices_lost_entries_of_threads() -> None:
     """An integration log that loses entries of concurrent threads fails the check."""
     with pytest.raises(AssertionError, match="200 became 200"):
-        kit.many_threads_may_write(_CopyingLog)
+        kit.many_threads_may_write(_DropsEqualEntriesLog)

@@ -13,7 +13,7 @@ from moorage.testing import locks_conformance as kit
 from moorage.testing.kits.checks import waiting_at_most
 
 
-class _AllInLocks(AsyncioLocks):
+class _GrantsEveryCallerLocks(AsyncioLocks):
     """Faulty locks that grant a slot to each caller."""
 
     async def acquire(
@@ -22,7 +22,7 @@ class _AllInLocks(AsyncioLocks):
         return True
 
 
-class _NobodyInLocks(AsyncioLocks):
+class _GrantsNobodyLocks(AsyncioLocks):
     """Faulty locks that never grant a slot."""
 
     async def acquire(
@@ -59,7 +59,7 @@ class _OneHolderLocks(AsyncioLocks):
     _inside: object = None
 
 
-class _PatientLocks(AsyncioLocks):
+class _IgnoresTimeoutLocks(AsyncioLocks):
     """Faulty locks that let callers wait longer than their timeouts."""
 
     async def acquire(
@@ -77,7 +77,7 @@ class _OverlongQueueLocks(AsyncioLocks):
         return await super().acquire(name, holder, slots=slots, queue=99, timeout=timeout)
 
 
-class _HastyLocks(AsyncioLocks):
+class _RefusesAtOnceLocks(AsyncioLocks):
     """Faulty locks that refuse at once instead of letting callers wait."""
 
     async def acquire(
@@ -100,7 +100,7 @@ class _UnqueuedLocks(AsyncioLocks):
         return True
 
 
-class _CrowdedLocks(AsyncioLocks):
+class _AskAgainLocks(AsyncioLocks):
     """A faulty lock service without a queue: its callers have to ask again and again."""
 
     async def acquire(
@@ -136,7 +136,7 @@ class _LifoLocks(AsyncioLocks):
         self._line.pop().set_result(True)
 
 
-class _ClingingLocks(AsyncioLocks):
+class _KeepsCancelledCallersLocks(AsyncioLocks):
     """Faulty locks that keep cancelled callers in the queue."""
 
     async def acquire(
@@ -150,7 +150,7 @@ class _ClingingLocks(AsyncioLocks):
             return False
 
 
-class _StubbornLocks(AsyncioLocks):
+class _IgnoresCancellationLocks(AsyncioLocks):
     """Faulty locks that return a refusal when they are cancelled."""
 
     async def acquire(
@@ -165,8 +165,8 @@ class _StubbornLocks(AsyncioLocks):
 @pytest.mark.parametrize(
     "check, wrong, sentence",
     [
-        (kit.slots_are_limited, _AllInLocks, "A fourth caller got"),
-        (kit.slots_are_limited, _NobodyInLocks, "one was refused"),
+        (kit.slots_are_limited, _GrantsEveryCallerLocks, "A fourth caller got"),
+        (kit.slots_are_limited, _GrantsNobodyLocks, "one was refused"),
         (
             kit.names_are_separate,
             _OneNameLocks,
@@ -175,34 +175,34 @@ class _StubbornLocks(AsyncioLocks):
         (kit.only_a_holder_releases, _OneHolderLocks, "A caller without a slot returned a slot"),
         (
             kit.without_timeout_or_queue_a_caller_is_refused,
-            _PatientLocks,
+            _IgnoresTimeoutLocks,
             "Waited, with a line of 9 and 0",
         ),
-        (kit.a_wait_ends_with_its_timeout, _HastyLocks, "ended too early"),
+        (kit.a_wait_ends_with_its_timeout, _RefusesAtOnceLocks, "ended too early"),
         (kit.a_full_queue_refuses_at_once, _OverlongQueueLocks, "allows a wait was refused"),
         (kit.first_come_first_served, _UnqueuedLocks, "allows a wait was refused"),
         (kit.first_come_first_served, _LifoLocks, "waited longer"),
         (
             kit.new_callers_do_not_overtake,
-            _CrowdedLocks,
+            _AskAgainLocks,
             "A new caller got the slot for which another caller was waiting",
         ),
         (
             kit.callers_that_left_the_queue_get_no_slot,
-            _ClingingLocks,
+            _KeepsCancelledCallersLocks,
             "was not let in|A caller was admitted before a caller that had waited longer",
         ),
-        (kit.no_caller_waits_forever, _AllInLocks, "in two slots at once"),
-        (kit.no_caller_waits_forever, _NobodyInLocks, "Only 0 were served"),
-        (kit.a_cancelled_waiter_holds_nothing, _StubbornLocks, "was swallowed"),
+        (kit.no_caller_waits_forever, _GrantsEveryCallerLocks, "in two slots at once"),
+        (kit.no_caller_waits_forever, _GrantsNobodyLocks, "Only 0 were served"),
+        (kit.a_cancelled_waiter_holds_nothing, _IgnoresCancellationLocks, "was swallowed"),
         (
             kit.a_cancelled_waiter_holds_nothing,
-            _ClingingLocks,
+            _KeepsCancelledCallersLocks,
             "was not let in|A caller was admitted before a caller that had waited longer",
         ),
         (
             kit.a_cancelled_caller_passes_its_slot_on,
-            _ClingingLocks,
+            _KeepsCancelledCallersLocks,
             "without a holder|not let in|admitted before a caller",
         ),
     ],
@@ -223,7 +223,7 @@ class _AdmittingNobody(ThreadLocks):
         return False
 
 
-class _UnguardedLocks:
+class _TwoStepLocks:
     """Faulty locks that look for a free slot and then take it, without a lock around both."""
 
     def __init__(self) -> None:
@@ -244,7 +244,7 @@ class _UnguardedLocks:
         self._holders[name].discard(holder)
 
 
-class _GenerousLocks(ThreadLocks):
+class _OneSlotTooManyLocks(ThreadLocks):
     """Faulty locks with one slot more than allowed."""
 
     def acquire(
@@ -264,7 +264,7 @@ class _OneThreadLocks(ThreadLocks):
         return super().acquire(name, holder, slots=slots, queue=queue, timeout=timeout)
 
 
-class _StuckLocks(ThreadLocks):
+class _NeverReturnsLocks(ThreadLocks):
     """Faulty locks that never return to a caller that must wait."""
 
     def acquire(
@@ -280,10 +280,10 @@ class _StuckLocks(ThreadLocks):
 @pytest.mark.parametrize(
     "wrong, kind, sentence",
     [
-        (_UnguardedLocks, AssertionError, "threads were in three slots|2 threads got a single"),
-        (_GenerousLocks, AssertionError, "threads were in three slots at once"),
+        (_TwoStepLocks, AssertionError, "threads were in three slots|2 threads got a single"),
+        (_OneSlotTooManyLocks, AssertionError, "threads were in three slots at once"),
         (_OneThreadLocks, LookupError, "another thread"),
-        (_StuckLocks, AssertionError, "A thread still waits for a slot"),
+        (_NeverReturnsLocks, AssertionError, "A thread still waits for a slot"),
     ],
 )
 def test_notices_locks_that_fail_in_threads(

@@ -83,7 +83,7 @@ class SlowVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class CarelessVendor(Stripe):
+class EveryPaymentCapturedVendor(Stripe):
     """A faulty vendor that reports all payments as captured, and drops the buyer's next step."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -93,7 +93,7 @@ class CarelessVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class HopefulVendor(Stripe):
+class RefusedIsCapturedVendor(Stripe):
     """A faulty vendor that reports a refused charge as captured."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -105,7 +105,7 @@ class HopefulVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class ForgetfulVendor(Stripe):
+class DropsOrderDetailsVendor(Stripe):
     """A faulty vendor that drops the addresses and the lines of an order."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -119,7 +119,7 @@ class ForgetfulVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class MeekVendor(Stripe):
+class AcceptsDisputesVendor(Stripe):
     """A faulty vendor that accepts disputes instead of contesting them, and mixes up keys."""
 
     async def submit_evidence(
@@ -144,7 +144,7 @@ class MeekVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class NegligentVendor(Stripe):
+class WrongSubscriptionsVendor(Stripe):
     """A faulty vendor that handles subscriptions wrongly."""
 
     async def create_subscription(
@@ -175,7 +175,7 @@ class NegligentVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class OptimisticVendor(Stripe):
+class EverySubscriptionActiveVendor(Stripe):
     """A faulty vendor that reports each subscription as active."""
 
     async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
@@ -234,19 +234,19 @@ def test_slow_vendor_conforms(check: payments_conformance.Check) -> None:
 @pytest.mark.parametrize(
     "kind, name",
     [
-        (CarelessVendor, "a_buyer_may_be_asked_to_confirm"),
-        (HopefulVendor, "a_decline_says_why"),
-        (ForgetfulVendor, "order_addresses_and_lines_are_sent"),
-        (ForgetfulVendor, "order_addresses_and_lines_are_sent_with_a_link"),
-        (MeekVendor, "evidence_arrives"),
-        (MeekVendor, "a_dispute_is_accepted_once"),
-        (MeekVendor, "a_payee_is_paid_once"),
-        (NegligentVendor, "a_subscription_is_created_once"),
-        (NegligentVendor, "a_subscription_starts_later"),
-        (NegligentVendor, "a_subscription_is_changed"),
-        (NegligentVendor, "a_subscription_ends"),
-        (NegligentVendor, "charges_of_a_subscription_are_reported"),
-        (OptimisticVendor, "an_unknown_subscription_state_is_unknown"),
+        (EveryPaymentCapturedVendor, "a_buyer_may_be_asked_to_confirm"),
+        (RefusedIsCapturedVendor, "a_decline_says_why"),
+        (DropsOrderDetailsVendor, "order_addresses_and_lines_are_sent"),
+        (DropsOrderDetailsVendor, "order_addresses_and_lines_are_sent_with_a_link"),
+        (AcceptsDisputesVendor, "evidence_arrives"),
+        (AcceptsDisputesVendor, "a_dispute_is_accepted_once"),
+        (AcceptsDisputesVendor, "a_payee_is_paid_once"),
+        (WrongSubscriptionsVendor, "a_subscription_is_created_once"),
+        (WrongSubscriptionsVendor, "a_subscription_starts_later"),
+        (WrongSubscriptionsVendor, "a_subscription_is_changed"),
+        (WrongSubscriptionsVendor, "a_subscription_ends"),
+        (WrongSubscriptionsVendor, "charges_of_a_subscription_are_reported"),
+        (EverySubscriptionActiveVendor, "an_unknown_subscription_state_is_unknown"),
     ],
 )
 def test_notices_broken_vendors(kind: type[Stripe], name: str) -> None:

@@ -48,7 +48,7 @@ def as_captured(payment: Payment, *states: PaymentState) -> Payment:
 
 
 @attrs.frozen(kw_only=True)
-class HopefulVendor(Stripe):
+class UnknownIsSuccessVendor(Stripe):
     """A faulty vendor that reports an unknown status as a success."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -57,7 +57,7 @@ class HopefulVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class HopefulLookupVendor(Stripe):
+class UnknownLookupIsSuccessVendor(Stripe):
     """A faulty vendor that, when a payment is looked up, reports an unknown status as a success."""
 
     async def get(self, wire: Wire, ref: Any, /) -> Payment:
@@ -66,7 +66,7 @@ class HopefulLookupVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class HastyVendor(Stripe):
+class PendingIsCapturedVendor(Stripe):
     """A faulty vendor that reports pending payments as captured."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -75,7 +75,7 @@ class HastyVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class HastyRefundVendor(Stripe):
+class PendingRefundIsPaidOutVendor(Stripe):
     """A faulty vendor that reports pending refunds as paid out."""
 
     async def refund(self, *options: Any, **named: Any) -> Refund:
@@ -85,7 +85,7 @@ class HastyRefundVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class CoarseVendor(Stripe):
+class TwoDecimalDinarsVendor(Stripe):
     """A faulty vendor that sends dinars with two decimals instead of three."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -96,7 +96,7 @@ class CoarseVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class PinningVendor(Stripe):
+class StoresUnreadableSuccessVendor(Stripe):
     """A faulty vendor whose idempotency key stores a success response that it cannot read."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -108,7 +108,7 @@ class PinningVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class BelievingVendor(Stripe):
+class EveryWebhookIsCaptureVendor(Stripe):
     """A faulty vendor that reads every payment webhook as a capture."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
@@ -118,7 +118,7 @@ class BelievingVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class BelievingRefundsVendor(Stripe):
+class EveryRefundIsPaidOutVendor(Stripe):
     """A faulty vendor that reads every refund webhook as paid out."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
@@ -133,7 +133,7 @@ class BelievingRefundsVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class CoarseAmountsVendor(Stripe):
+class TwoDecimalWebhooksVendor(Stripe):
     """A faulty vendor that reads every webhook amount with two decimals."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
@@ -149,7 +149,7 @@ def _as_it_is(response: Response) -> Response:
 
 
 @attrs.frozen(kw_only=True)
-class HopefulStoringVendor(Stripe):
+class EveryMethodIsStoredVendor(Stripe):
     """A faulty vendor that reports every payment method as stored."""
 
     async def store_means(self, *options: Any, **named: Any) -> StoredMeans:
@@ -159,7 +159,7 @@ class HopefulStoringVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class ForgetfulVendor(Stripe):
+class FakeRemovalVendor(Stripe):
     """A faulty vendor that reports payment methods as removed without removing them."""
 
     async def remove_means(self, wire: Wire, ref: Any, /, *, key: str) -> StoredMeans:
@@ -168,7 +168,7 @@ class ForgetfulVendor(Stripe):
 
 
 @attrs.frozen(kw_only=True)
-class FreewheelingVendor(Stripe):
+class NewKeyPerLinkVendor(Stripe):
     """A faulty vendor that sends a new key with each request for a link."""
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
@@ -200,20 +200,20 @@ class GrossPayoutsVendor(Stripe):
 @pytest.mark.parametrize(
     "kind, check",
     [
-        (HopefulStoringVendor, "an_unknown_state_of_a_stored_method_is_unknown"),
-        (ForgetfulVendor, "means_are_stored_and_removed"),
-        (FreewheelingVendor, "links_are_created_once"),
+        (EveryMethodIsStoredVendor, "an_unknown_state_of_a_stored_method_is_unknown"),
+        (FakeRemovalVendor, "means_are_stored_and_removed"),
+        (NewKeyPerLinkVendor, "links_are_created_once"),
         (UnderchargingVendor, "links_are_created_once"),
         (GrossPayoutsVendor, "transactions_explain_a_payout"),
-        (HopefulVendor, "an_unknown_state_is_no_success"),
-        (HopefulLookupVendor, "an_unknown_state_is_no_success"),
-        (HastyVendor, "a_pending_payment_is_no_success"),
-        (HastyRefundVendor, "a_pending_payment_is_no_success"),
-        (CoarseVendor, "amounts_are_exact"),
-        (BelievingVendor, "an_unknown_webhook_state_is_no_success"),
-        (BelievingRefundsVendor, "an_unknown_webhook_state_is_no_success"),
-        (CoarseAmountsVendor, "amounts_in_webhooks_are_exact"),
-        (PinningVendor, "an_unreadable_success_charges_nothing_twice"),
+        (UnknownIsSuccessVendor, "an_unknown_state_is_no_success"),
+        (UnknownLookupIsSuccessVendor, "an_unknown_state_is_no_success"),
+        (PendingIsCapturedVendor, "a_pending_payment_is_no_success"),
+        (PendingRefundIsPaidOutVendor, "a_pending_payment_is_no_success"),
+        (TwoDecimalDinarsVendor, "amounts_are_exact"),
+        (EveryWebhookIsCaptureVendor, "an_unknown_webhook_state_is_no_success"),
+        (EveryRefundIsPaidOutVendor, "an_unknown_webhook_state_is_no_success"),
+        (TwoDecimalWebhooksVendor, "amounts_in_webhooks_are_exact"),
+        (StoresUnreadableSuccessVendor, "an_unreadable_success_charges_nothing_twice"),
     ],
 )
 def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:

@@ -56,7 +56,7 @@ class KeylessVendor(Mollie):
 
 
 @attrs.frozen(kw_only=True)
-class VerboseVendor(Mollie):
+class TooLongKeyVendor(Mollie):
     """A faulty vendor that charges with an idempotency key that is too long."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -66,7 +66,7 @@ class VerboseVendor(Mollie):
 
 
 @attrs.frozen(kw_only=True)
-class ChangingVendor(Mollie):
+class NewKeyPerVoidVendor(Mollie):
     """A faulty vendor that voids with a new idempotency key each time."""
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
@@ -75,7 +75,7 @@ class ChangingVendor(Mollie):
 
 
 @attrs.frozen(kw_only=True)
-class InsistentVendor(Mollie):
+class AuthorisesTwiceVendor(Mollie):
     """A faulty vendor that sends each authorisation twice."""
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -85,7 +85,7 @@ class InsistentVendor(Mollie):
 
 
 @attrs.frozen(kw_only=True)
-class ForgetfulVendor(Mollie):
+class LosesLastPaymentVendor(Mollie):
     """A faulty vendor that loses the last payment of each page."""
 
     async def payments(
@@ -97,7 +97,7 @@ class ForgetfulVendor(Mollie):
 
 
 @attrs.frozen(kw_only=True)
-class EndlessVendor(Mollie):
+class PagesInCircleVendor(Mollie):
     """A faulty vendor whose last page of payments leads to the first page again."""
 
     async def payments(
@@ -112,11 +112,11 @@ class EndlessVendor(Mollie):
     "kind, check, message",
     [
         (KeylessVendor, "each_step_carries_its_key", "without a key"),
-        (VerboseVendor, "each_step_carries_its_key", "is longer than 64"),
-        (ChangingVendor, "each_step_carries_its_key", "other keys"),
-        (InsistentVendor, "each_step_carries_its_key", "twice"),
-        (ForgetfulVendor, "a_list_has_every_payment", "is not listed"),
-        (EndlessVendor, "a_list_has_every_payment", "repeats payments"),
+        (TooLongKeyVendor, "each_step_carries_its_key", "is longer than 64"),
+        (NewKeyPerVoidVendor, "each_step_carries_its_key", "other keys"),
+        (AuthorisesTwiceVendor, "each_step_carries_its_key", "twice"),
+        (LosesLastPaymentVendor, "a_list_has_every_payment", "is not listed"),
+        (PagesInCircleVendor, "a_list_has_every_payment", "repeats payments"),
     ],
 )
 def test_a_mistake_is_found(kind: type[Mollie], check: str, message: str) -> None:

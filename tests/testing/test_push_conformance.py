@@ -36,7 +36,7 @@ class _KeylessVendor(Firebase):
         return await super().send(wire, message, key=None)
 
 
-class _SwallowingVendor(Firebase):
+class _FailureIsSuccessVendor(Firebase):
     """A faulty vendor that reports each failure as a success."""
 
     async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
@@ -46,7 +46,7 @@ class _SwallowingVendor(Firebase):
             return PushReceipt(ref=None)
 
 
-class _ConfidentVendor(Firebase):
+class _UnknownIsSuccessVendor(Firebase):
     """A faulty vendor that reports an unknown outcome as a success."""
 
     async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
@@ -56,7 +56,7 @@ class _ConfidentVendor(Firebase):
             return PushReceipt(ref=None)
 
 
-class _UnclassifiedVendor(Firebase):
+class _OneErrorClassVendor(Firebase):
     """A faulty vendor that raises the same error for an expired token as for other refusals."""
 
     def services(self) -> Mapping[str, Service]:
@@ -64,14 +64,14 @@ class _UnclassifiedVendor(Firebase):
         return {name: attrs.evolve(service, classify=None) for name, service in services.items()}
 
 
-class _LosingVendor(Firebase):
+class _LosesDataVendor(Firebase):
     """A faulty vendor that loses the data for the app."""
 
     async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
         return await super().send(wire, attrs.evolve(message, data={}), key=key)
 
 
-class _ImpatientVendor(Firebase):
+class _AlwaysHighPriorityVendor(Firebase):
     """A faulty vendor that sends all notifications with high priority."""
 
     async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
@@ -79,7 +79,7 @@ class _ImpatientVendor(Firebase):
         return await super().send(wire, attrs.evolve(message, extra=extra), key=key)
 
 
-class _TalkativeVendor(Firebase):
+class _ReceiptsShowRecipientVendor(Firebase):
     """A faulty vendor whose receipts show the recipient."""
 
     async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
@@ -92,12 +92,12 @@ class _TalkativeVendor(Firebase):
     [
         (_SendingTwiceVendor, "a_notification_arrives_in_full"),
         (_KeylessVendor, "a_key_sends_once"),
-        (_SwallowingVendor, "a_refusal_has_its_type"),
-        (_ConfidentVendor, "a_doubtful_outcome_is_unknown"),
-        (_UnclassifiedVendor, "a_refusal_has_its_type"),
-        (_LosingVendor, "a_notification_arrives_in_full"),
-        (_ImpatientVendor, "silence_and_urgency_are_kept"),
-        (_TalkativeVendor, "nothing_shows_secrets"),
+        (_FailureIsSuccessVendor, "a_refusal_has_its_type"),
+        (_UnknownIsSuccessVendor, "a_doubtful_outcome_is_unknown"),
+        (_OneErrorClassVendor, "a_refusal_has_its_type"),
+        (_LosesDataVendor, "a_notification_arrives_in_full"),
+        (_AlwaysHighPriorityVendor, "silence_and_urgency_are_kept"),
+        (_ReceiptsShowRecipientVendor, "nothing_shows_secrets"),
     ],
 )
 def test_a_faulty_vendor_is_found(faulty: type[Firebase], finder: str) -> None:

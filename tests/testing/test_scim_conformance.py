@@ -75,7 +75,7 @@ class _KindBlindStore(MemoryScimStore):
         return super().get(ScimKind.USER, id) or super().get(ScimKind.GROUP, id)
 
 
-class _ForgetfulStore(MemoryScimStore):
+class _StoresNoPeopleStore(MemoryScimStore):
     """A faulty store that does not store new people."""
 
     def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
@@ -89,7 +89,7 @@ class _GroupsLostStore(MemoryScimStore):
         return None if kind is ScimKind.GROUP else super().get(kind, id)
 
 
-class _TwinsStore(MemoryScimStore):
+class _AcceptsEqualNamesStore(MemoryScimStore):
     """A faulty store that accepts two people with one name."""
 
     def _check_unique(self, kind: ScimKind, id: str, content: Mapping[str, Any]) -> None: ...
@@ -104,7 +104,7 @@ class _CaseSensitiveStore(MemoryScimStore):
                 raise AlreadyExists("Another person has this userName.")
 
 
-class _CarelessStore(MemoryScimStore):
+class _ChangesAnyVersionStore(MemoryScimStore):
     """A faulty store that changes a person whatever the version."""
 
     def replace(
@@ -115,7 +115,7 @@ class _CarelessStore(MemoryScimStore):
         return super().replace(kind, id, content, current_version)
 
 
-class _VersionlessStore(MemoryScimStore):
+class _ConstantVersionStore(MemoryScimStore):
     """A faulty store whose versions do not change."""
 
     def replace(
@@ -125,7 +125,7 @@ class _VersionlessStore(MemoryScimStore):
         return changed_resource and attrs.evolve(changed_resource, version=version)
 
 
-class _MergingStore(MemoryScimStore):
+class _KeepsLeftOutAttributesStore(MemoryScimStore):
     """A faulty store that keeps attributes which a replacement leaves out."""
 
     def replace(
@@ -136,7 +136,7 @@ class _MergingStore(MemoryScimStore):
         return super().replace(kind, id, merged, version)
 
 
-class _RefusingStore(MemoryScimStore):
+class _IgnoresChangesStore(MemoryScimStore):
     """A faulty store that ignores every change."""
 
     def replace(
@@ -145,7 +145,7 @@ class _RefusingStore(MemoryScimStore):
         return None
 
 
-class _SharingStore(MemoryScimStore):
+class _StoresCallersObjectsStore(MemoryScimStore):
     """A faulty store that stores its caller's mutable objects without copying them."""
 
     def create(self, kind: ScimKind, content: Mapping[str, Any], /) -> ScimResource:
@@ -154,14 +154,14 @@ class _SharingStore(MemoryScimStore):
         return resource
 
 
-class _DeletingStore(MemoryScimStore):
+class _DeletesAnyVersionStore(MemoryScimStore):
     """A faulty store that deletes a person whatever the version."""
 
     def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
         return super().delete(kind, id, None)
 
 
-class _KeepingStore(MemoryScimStore):
+class _FakeDeletionStore(MemoryScimStore):
     """A faulty store that reports a deletion without deleting."""
 
     def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
@@ -200,30 +200,34 @@ class _UnfilteredStore(MemoryScimStore):
 
 WRONG: list[tuple[str, Callable[[], Any], str]] = [
     ("a_person_is_kept", _KindBlindStore, "among the groups"),
-    ("a_person_is_kept", _ForgetfulStore, "with another content"),
+    ("a_person_is_kept", _StoresNoPeopleStore, "with another content"),
     ("a_group_has_its_members", _GroupsLostStore, "A group is lost"),
-    ("a_group_has_its_members", _RefusingStore, "other members"),
-    ("names_are_unique", _TwinsStore, "raised no AlreadyExists"),
+    ("a_group_has_its_members", _IgnoresChangesStore, "other members"),
+    ("names_are_unique", _AcceptsEqualNamesStore, "raised no AlreadyExists"),
     ("names_are_unique", _CaseSensitiveStore, "raised no AlreadyExists"),
-    ("a_change_needs_the_current_version", _CarelessStore, "older version is applied"),
+    ("a_change_needs_the_current_version", _ChangesAnyVersionStore, "older version is applied"),
     (
         "a_change_needs_the_current_version",
-        _VersionlessStore,
+        _ConstantVersionStore,
         "A change does not change the version",
     ),
-    ("a_change_needs_the_current_version", _RefusingStore, "current version is refused"),
-    ("content_is_replaced", _MergingStore, "A change does not remove the fields that it omits:"),
-    ("content_is_replaced", _ForgetfulStore, "A person is lost"),
-    ("passed_content_stays_the_callers", _SharingStore, "changes with the caller's"),
-    ("a_deleted_person_is_gone", _DeletingStore, "deleted in an older version"),
-    ("a_deleted_person_is_gone", _KeepingStore, "A deleted person is found"),
-    ("a_deleted_person_is_gone", _RefusingStore, "current version is refused"),
+    ("a_change_needs_the_current_version", _IgnoresChangesStore, "current version is refused"),
+    (
+        "content_is_replaced",
+        _KeepsLeftOutAttributesStore,
+        "A change does not remove the fields that it omits:",
+    ),
+    ("content_is_replaced", _StoresNoPeopleStore, "A person is lost"),
+    ("passed_content_stays_the_callers", _StoresCallersObjectsStore, "changes with the caller's"),
+    ("a_deleted_person_is_gone", _DeletesAnyVersionStore, "deleted in an older version"),
+    ("a_deleted_person_is_gone", _FakeDeletionStore, "A deleted person is found"),
+    ("a_deleted_person_is_gone", _IgnoresChangesStore, "current version is refused"),
     ("pages_have_everybody_once", _OffByOneStore, "The pages repeat or omit a person"),
     ("pages_have_everybody_once", _PageTotalsStore, "A page states a different total number"),
     ("filters_find_whom_they_name", _FirstConditionStore, "The filter .* and .* is wrong"),
     ("filters_find_whom_they_name", _UnfilteredStore, "is wrong"),
-    ("changes_at_once_are_one", _CarelessStore, "are applied"),
-    ("changes_at_once_are_one", _TwinsStore, "is taken 8 times"),
+    ("changes_at_once_are_one", _ChangesAnyVersionStore, "are applied"),
+    ("changes_at_once_are_one", _AcceptsEqualNamesStore, "is taken 8 times"),
 ]
 
 
@@ -234,7 +238,7 @@ def test_notices_a_wrong_store(check: str, store: kit.Factory, sentence: str) ->
         PLAIN[check](store)
 
 
-class _RacingStore(AsyncMemoryScimStore):
+class _TwoStepChangeStore(AsyncMemoryScimStore):
     """A faulty asynchronous store that pauses between the version check and the change."""
 
     async def replace(
@@ -251,7 +255,7 @@ class _RacingStore(AsyncMemoryScimStore):
 def test_notices_a_race() -> None:
     """A store that compares versions outside its transaction fails the check."""
     with pytest.raises(AssertionError, match="8 are applied"):
-        asyncio.run(AWAITED["changes_at_once_are_one"](_RacingStore))
+        asyncio.run(AWAITED["changes_at_once_are_one"](_TwoStepChangeStore))
 
 
 def test_errors_of_a_store_are_raised() -> None:

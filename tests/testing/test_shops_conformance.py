@@ -81,7 +81,7 @@ def test_vendor_without_optional_features_passes_all_checks_asynchronously(
     asyncio.run(check(as_shopify(LesserVendor)))
 
 
-class _ReadingVendor(Shopify):
+class _ChangesReadOrdersVendor(Shopify):
     """A faulty vendor that changes each order after it was read."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
@@ -91,7 +91,7 @@ class _ReadingVendor(Shopify):
         return self.changed(await super().get_order(wire, ref))
 
 
-class _HundredfoldVendor(_ReadingVendor):
+class _EurosAsCentsVendor(_ChangesReadOrdersVendor):
     """A faulty vendor that reads amounts in euros as if they were in cents."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
@@ -99,14 +99,14 @@ class _HundredfoldVendor(_ReadingVendor):
         return attrs.evolve(order, total=total and Money.from_minor(total.minor * 100, "EUR"))
 
 
-class _PresentingVendor(_ReadingVendor):
+class _BuyerCurrencyVendor(_ChangesReadOrdersVendor):
     """A faulty vendor that states the total in the buyer's currency."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
         return attrs.evolve(order, total=order.buyer_total)
 
 
-class _TrustingVendor(_ReadingVendor):
+class _UnknownIsPaidVendor(_ChangesReadOrdersVendor):
     """A faulty vendor that reads an unknown status as paid."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
@@ -115,14 +115,14 @@ class _TrustingVendor(_ReadingVendor):
         return attrs.evolve(order, payment=OrderPayment.PAID)
 
 
-class _TerseVendor(_ReadingVendor):
+class _DropsResponseVendor(_ChangesReadOrdersVendor):
     """A faulty vendor that drops the vendor's response from an order."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
         return attrs.evolve(order, raw=None)
 
 
-class _LinelessVendor(_ReadingVendor):
+class _DropsSecondLineVendor(_ChangesReadOrdersVendor):
     """A faulty vendor that drops an order's second line."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
@@ -137,7 +137,7 @@ class _ShownOrder(ShopOrder):
         return f"ShopOrder({self.email})"
 
 
-class _ShowingVendor(_ReadingVendor):
+class _ShowsBuyerVendor(_ChangesReadOrdersVendor):
     """A faulty vendor whose orders show the buyer."""
 
     def changed(self, order: ShopOrder) -> ShopOrder:
@@ -152,7 +152,7 @@ class _ShowingSecretsVendor(Shopify):
         return f"Shopify({self.credentials and self.credentials.reveal()})"
 
 
-class _InsistingVendor(Shopify):
+class _ShipsAgainVendor(Shopify):
     """A faulty vendor that ships again after a lost response."""
 
     async def fulfil(
@@ -167,7 +167,7 @@ class _InsistingVendor(Shopify):
             return await super().fulfil(wire, ref, unnumbered, key=f"{key}/again")
 
 
-class _HopingVendor(Shopify):
+class _LostIsSuccessVendor(Shopify):
     """A faulty vendor that reports a lost response as a success."""
 
     async def fulfil(
@@ -179,7 +179,7 @@ class _HopingVendor(Shopify):
             return FulfilmentReceipt(ref=ref, id=None, completion=Completion.DONE)
 
 
-class _SwallowingVendor(Shopify):
+class _ErrorIsSuccessVendor(Shopify):
     """A faulty vendor that reports an error response as a success."""
 
     async def fulfil(
@@ -191,7 +191,7 @@ class _SwallowingVendor(Shopify):
             return FulfilmentReceipt(ref=ref, id=None, completion=Completion.DONE)
 
 
-class _SilentVendor(Shopify):
+class _NotifiesNobodyVendor(Shopify):
     """A faulty vendor that does not notify the buyer of a shipment."""
 
     async def fulfil(
@@ -200,14 +200,14 @@ class _SilentVendor(Shopify):
         return await super().fulfil(wire, ref, attrs.evolve(fulfilment, notify=False), key=key)
 
 
-class _EarlyVendor(Shopify):
+class _PendingIsDoneVendor(Shopify):
     """A faulty vendor that reports a pending cancellation as done."""
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelReceipt:
         return attrs.evolve(await super().cancel(wire, ref), completion=Completion.DONE)
 
 
-class _OnceVendor(Shopify):
+class _CancelsOnlyOnceVendor(Shopify):
     """A faulty vendor that raises an error for an already cancelled order."""
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelReceipt:
@@ -217,14 +217,14 @@ class _OnceVendor(Shopify):
         return attrs.evolve(receipt, completion=Completion.UNKNOWN) if is_canceled else receipt
 
 
-class _BlindVendor(Shopify):
+class _IgnoresExpectedStockVendor(Shopify):
     """A faulty vendor that ignores the stock that the caller expects."""
 
     async def set_stock(self, wire: Wire, ref: Ref, quantity: int, /, **options: Any) -> Any:
         return await super().set_stock(wire, ref, quantity, **{**options, "expected": None})
 
 
-class _MinorVendor(Shopify):
+class _SendsCentsVendor(Shopify):
     """A faulty vendor that sends prices in cents."""
 
     async def set_price(self, wire: Wire, ref: Ref, price: Money, /) -> PriceReceipt:
@@ -232,28 +232,28 @@ class _MinorVendor(Shopify):
         return attrs.evolve(await super().set_price(wire, ref, cents), price=price)
 
 
-class _CarelessVendor(Shopify):
+class _IgnoresCurrencyVendor(Shopify):
     """A faulty vendor that does not check a price's currency."""
 
     async def set_price(self, wire: Wire, ref: Ref, price: Money, /) -> PriceReceipt:
         return await super().set_price(wire, ref, Money.from_minor(price.minor, "EUR"))
 
 
-class _LooseVendor(Shopify):
+class _FindsSimilarItemsVendor(Shopify):
     """A faulty vendor that also finds items whose numbers are only similar."""
 
     async def find_items(self, wire: Wire, sku: str, after: Ref | None, /) -> ItemPage:
         return await super().find_items(wire, "ROPE-10", after)
 
 
-class _ForgetfulVendor(Shopify):
+class _ForgetsPositionVendor(Shopify):
     """A faulty vendor that forgets where the last run ended."""
 
     async def orders(self, wire: Wire, query: Any, after: Ref | None, /) -> OrderPage:
         return attrs.evolve(await super().orders(wire, query, after), resume_at=None)
 
 
-class _EndlessVendor(Shopify):
+class _EndlessPagesVendor(Shopify):
     """A faulty vendor whose list of pages never ends."""
 
     async def orders(self, wire: Wire, query: Any, after: Ref | None, /) -> OrderPage:
@@ -261,7 +261,7 @@ class _EndlessVendor(Shopify):
         return attrs.evolve(page, next=page.next or after)
 
 
-class _NumberingVendor(WooCommerce):
+class _PagesByNumberVendor(WooCommerce):
     """A faulty vendor that pages by number, so that changed orders shift the pages."""
 
     async def orders(self, wire: Wire, query: Any, after: Ref | None, /) -> OrderPage:
@@ -274,21 +274,21 @@ class _NumberingVendor(WooCommerce):
         return attrs.evolve(all_orders, items=items, next=next_ref)
 
 
-class _PayingVendor(WooCommerce):
+class _RefundsAgainVendor(WooCommerce):
     """A faulty vendor that refunds again at each repeat."""
 
     async def refund(self, wire: Wire, ref: Ref, amount: Money, /, **options: Any) -> ShopRefund:
         return await super().refund(wire, ref, amount, **{**options, "key": wire.new_id()})
 
 
-class _RoundingVendor(WooCommerce):
+class _RoundsRefundVendor(WooCommerce):
     """A faulty vendor that refunds a rounded amount."""
 
     async def refund(self, wire: Wire, ref: Ref, amount: Money, /, **options: Any) -> ShopRefund:
         return await super().refund(wire, ref, Money("4.00", "EUR"), **options)
 
 
-class _TwiceVendor(WooCommerce):
+class _SendsPricesTwiceVendor(WooCommerce):
     """A faulty vendor that sends each price twice."""
 
     async def set_price(self, wire: Wire, ref: Ref, price: Money, /) -> PriceReceipt:
@@ -296,7 +296,7 @@ class _TwiceVendor(WooCommerce):
         return await super().set_price(wire, ref, price)
 
 
-class _DeafVendor(Shopify):
+class _DropsEventsVendor(Shopify):
     """A faulty vendor that drops the events of webhooks."""
 
     def events(self, event: Any, ref: Any) -> tuple[Any, ...]:
@@ -317,42 +317,42 @@ class _ByStatusVendor(Shopify):
 
 
 WRONG = [
-    ("an_order_is_read_in_full", as_shopify(_HundredfoldVendor), "The total was read as"),
-    ("an_order_is_read_in_full", as_shopify(_PresentingVendor), "The total was read as"),
+    ("an_order_is_read_in_full", as_shopify(_EurosAsCentsVendor), "The total was read as"),
+    ("an_order_is_read_in_full", as_shopify(_BuyerCurrencyVendor), "The total was read as"),
     (
         "an_order_is_read_in_full",
-        as_shopify(_TerseVendor),
+        as_shopify(_DropsResponseVendor),
         "The result lacks the vendor's response",
     ),
-    ("an_order_is_read_in_full", as_shopify(_LinelessVendor), "The lines were read as"),
+    ("an_order_is_read_in_full", as_shopify(_DropsSecondLineVendor), "The lines were read as"),
     (
         "an_answer_is_read_in_the_contracts_words",
-        as_shopify(_TrustingVendor),
+        as_shopify(_UnknownIsPaidVendor),
         "payment was read as",
     ),
-    ("pages_lose_no_order", as_woocommerce(_NumberingVendor), "on no page"),
-    ("pages_lose_no_order", as_shopify(_EndlessVendor), "list of pages never ends"),
-    ("the_next_run_resumes", as_shopify(_ForgetfulVendor), "begins at None"),
-    ("a_parcel_leaves_once", as_shopify(_InsistingVendor), "tracking number is lost"),
-    ("a_parcel_leaves_once", as_shopify(_SilentVendor), "was not notified"),
-    ("a_lost_answer_ships_nothing_twice", as_shopify(_HopingVendor), "did not leave"),
-    ("a_lost_answer_ships_nothing_twice", as_shopify(_InsistingVendor), "2 parcels left"),
-    ("a_parcel_without_number_is_uncertain", as_shopify(_HopingVendor), "was no error"),
-    ("a_part_is_shipped", as_shopify(_SwallowingVendor), "was no error"),
-    ("an_order_is_cancelled_once", as_shopify(_OnceVendor), "is reported as"),
-    ("an_order_is_cancelled_once", as_shopify(_SwallowingVendor), "was no error"),
-    ("a_later_cancellation_is_pending", as_shopify(_EarlyVendor), "reported as done"),
-    ("a_refund_is_paid_once", as_woocommerce(_PayingVendor), "The shop paid"),
-    ("a_refund_is_paid_once", as_woocommerce(_RoundingVendor), "was not"),
-    ("amounts_are_in_the_shops_currency", as_shopify(_CarelessVendor), "was no error"),
-    ("an_item_is_found_by_its_number", as_shopify(_LooseVendor), "finds"),
-    ("stock_and_price_are_set", as_shopify(_MinorVendor), "The price became"),
-    ("stock_is_compared", as_shopify(_BlindVendor), "was no error"),
-    ("an_unknown_order_is_refused", as_shopify(_SwallowingVendor), "was no error"),
+    ("pages_lose_no_order", as_woocommerce(_PagesByNumberVendor), "on no page"),
+    ("pages_lose_no_order", as_shopify(_EndlessPagesVendor), "list of pages never ends"),
+    ("the_next_run_resumes", as_shopify(_ForgetsPositionVendor), "begins at None"),
+    ("a_parcel_leaves_once", as_shopify(_ShipsAgainVendor), "tracking number is lost"),
+    ("a_parcel_leaves_once", as_shopify(_NotifiesNobodyVendor), "was not notified"),
+    ("a_lost_answer_ships_nothing_twice", as_shopify(_LostIsSuccessVendor), "did not leave"),
+    ("a_lost_answer_ships_nothing_twice", as_shopify(_ShipsAgainVendor), "2 parcels left"),
+    ("a_parcel_without_number_is_uncertain", as_shopify(_LostIsSuccessVendor), "was no error"),
+    ("a_part_is_shipped", as_shopify(_ErrorIsSuccessVendor), "was no error"),
+    ("an_order_is_cancelled_once", as_shopify(_CancelsOnlyOnceVendor), "is reported as"),
+    ("an_order_is_cancelled_once", as_shopify(_ErrorIsSuccessVendor), "was no error"),
+    ("a_later_cancellation_is_pending", as_shopify(_PendingIsDoneVendor), "reported as done"),
+    ("a_refund_is_paid_once", as_woocommerce(_RefundsAgainVendor), "The shop paid"),
+    ("a_refund_is_paid_once", as_woocommerce(_RoundsRefundVendor), "was not"),
+    ("amounts_are_in_the_shops_currency", as_shopify(_IgnoresCurrencyVendor), "was no error"),
+    ("an_item_is_found_by_its_number", as_shopify(_FindsSimilarItemsVendor), "finds"),
+    ("stock_and_price_are_set", as_shopify(_SendsCentsVendor), "The price became"),
+    ("stock_is_compared", as_shopify(_IgnoresExpectedStockVendor), "was no error"),
+    ("an_unknown_order_is_refused", as_shopify(_ErrorIsSuccessVendor), "was no error"),
     ("a_refusal_has_its_type", as_shopify(_ByStatusVendor), "Refusal 0"),
-    ("each_request_is_sent_once", as_woocommerce(_TwiceVendor), "twice"),
-    ("nothing_shows_the_buyer", as_shopify(_ShowingVendor), "shows personal data"),
-    ("an_event_names_its_order", as_shopify(_DeafVendor), "became 0 events"),
+    ("each_request_is_sent_once", as_woocommerce(_SendsPricesTwiceVendor), "twice"),
+    ("nothing_shows_the_buyer", as_shopify(_ShowsBuyerVendor), "shows personal data"),
+    ("an_event_names_its_order", as_shopify(_DropsEventsVendor), "became 0 events"),
     ("nothing_shows_the_buyer", as_shopify(_ShowingSecretsVendor), "or a secret"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}

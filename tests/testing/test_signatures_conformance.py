@@ -135,7 +135,7 @@ class _SendingAgainVendor(_SendingAfterTheSearchVendor, _WithoutSearchVendor):
     """A faulty vendor that sends an envelope again after a lost response."""
 
 
-class _ForgetfulVendor(Docusign):
+class _UnknownIsRetryableVendor(Docusign):
     """A faulty vendor that reports an unknown outcome as a retryable failure."""
 
     async def send(
@@ -147,7 +147,7 @@ class _ForgetfulVendor(Docusign):
             raise VendorFailed("Try again.") from error
 
 
-class _SwallowingVendor(DropboxSign):
+class _FailureIsSuccessVendor(DropboxSign):
     """A faulty vendor that reports each failure as a success."""
 
     async def send(
@@ -159,7 +159,7 @@ class _SwallowingVendor(DropboxSign):
             return SignatureReceipt(ref=wire.ref("1"), status=EnvelopeStatus.SENT)
 
 
-class _DoneVendor(Docusign):
+class _NewIsCompletedVendor(Docusign):
     """A faulty vendor that reports a new envelope as completed."""
 
     async def send(
@@ -169,7 +169,7 @@ class _DoneVendor(Docusign):
         return attrs.evolve(receipt, status=EnvelopeStatus.COMPLETED)
 
 
-class _FollowingVendor(Docusign):
+class _ChangedStateVendor(Docusign):
     """A base class for faulty vendors that change the state of each envelope."""
 
     def changed(self, envelope: Envelope) -> Envelope:
@@ -179,7 +179,7 @@ class _FollowingVendor(Docusign):
         return self.changed(await super().get(wire, ref))
 
 
-class _OptimisticVendor(_FollowingVendor):
+class _UnknownIsCompletedVendor(_ChangedStateVendor):
     """A faulty vendor that reads an unknown status as completed."""
 
     def changed(self, envelope: Envelope) -> Envelope:
@@ -187,7 +187,7 @@ class _OptimisticVendor(_FollowingVendor):
         return attrs.evolve(envelope, status=EnvelopeStatus.COMPLETED) if is_unknown else envelope
 
 
-class _EarlyVendor(_FollowingVendor):
+class _CompletedTooEarlyVendor(_ChangedStateVendor):
     """A faulty vendor that reports an envelope as completed after one signature."""
 
     def changed(self, envelope: Envelope) -> Envelope:
@@ -195,14 +195,14 @@ class _EarlyVendor(_FollowingVendor):
         return attrs.evolve(envelope, status=EnvelopeStatus.COMPLETED) if is_signed else envelope
 
 
-class _ReasonlessVendor(_FollowingVendor):
+class _DropsDeclineReasonVendor(_ChangedStateVendor):
     """A faulty vendor that drops the signer's reason for declining."""
 
     def changed(self, envelope: Envelope) -> Envelope:
         return attrs.evolve(envelope, reason=None)
 
 
-class _ImpatientVendor(_FollowingVendor):
+class _AskedOutOfTurnVendor(_ChangedStateVendor):
     """A faulty vendor that reports a signer as asked to sign although it is not their turn."""
 
     def changed(self, envelope: Envelope) -> Envelope:
@@ -215,7 +215,7 @@ class _ImpatientVendor(_FollowingVendor):
         return attrs.evolve(envelope, signers=tuple(signers))
 
 
-class _MistakenVendor(Docusign):
+class _AnyResponseVendor(Docusign):
     """A faulty vendor that does not check to which envelope a response belongs."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> Envelope:
@@ -225,7 +225,7 @@ class _MistakenVendor(Docusign):
             return Envelope(ref=ref, status=EnvelopeStatus.SENT)
 
 
-class _HastyVendor(DropboxSign):
+class _VoidTooEarlyVendor(DropboxSign):
     """A faulty vendor that reports an envelope as void before it is."""
 
     async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
@@ -233,7 +233,7 @@ class _HastyVendor(DropboxSign):
         return attrs.evolve(receipt, status=EnvelopeStatus.VOIDED)
 
 
-class _LenientVendor(Docusign):
+class _EveryEnvelopeVoidVendor(Docusign):
     """A faulty vendor that reports every envelope as void."""
 
     async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
@@ -243,7 +243,7 @@ class _LenientVendor(Docusign):
             return SignatureReceipt(ref=ref, status=EnvelopeStatus.VOIDED)
 
 
-class _WithoutReasonVendor(Docusign):
+class _DropsVoidReasonVendor(Docusign):
     """A faulty vendor that drops the reason for voiding an envelope."""
 
     async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
@@ -266,7 +266,7 @@ class _OpenLinksVendor(Docusign):
         return await super().signing_link(wire, ref, "ada@example.com", return_url)
 
 
-class _PagesVendor(Docusign):
+class _HtmlAsFileVendor(Docusign):
     """A faulty vendor that returns a file although it got an HTML page."""
 
     async def download(self, wire: Wire, ref: Ref, /) -> SignedFile:
@@ -276,7 +276,7 @@ class _PagesVendor(Docusign):
             return SignedFile(content=b"%PDF-1.7")
 
 
-class _VagueVendor(Docusign):
+class _OneErrorClassVendor(Docusign):
     """A faulty vendor that gives all error responses the same error class."""
 
     def services(self) -> Mapping[str, Service]:
@@ -287,7 +287,7 @@ class _VagueVendor(Docusign):
         }
 
 
-class _LosingVendor(DropboxSign):
+class _LosesOptionsVendor(DropboxSign):
     """A faulty vendor that loses options."""
 
     async def send(
@@ -296,7 +296,7 @@ class _LosingVendor(DropboxSign):
         return await super().send(wire, attrs.evolve(request, extra={}), key=key)
 
 
-class _TellingVendor(Docusign):
+class _TokenInReferencesVendor(Docusign):
     """A faulty vendor that puts the secret token into references."""
 
     async def send(
@@ -316,7 +316,7 @@ class _ShownState(SignerState):
         return f"SignerState({self.email})"
 
 
-class _ShowingVendor(_FollowingVendor):
+class _ShowsPersonalDataVendor(_ChangedStateVendor):
     """A faulty vendor whose signers' repr() contains personal data."""
 
     def changed(self, envelope: Envelope) -> Envelope:
@@ -324,14 +324,14 @@ class _ShowingVendor(_FollowingVendor):
         return attrs.evolve(envelope, signers=signers)
 
 
-class _DeafVendor(Docusign):
+class _ReadsNoWebhooksVendor(Docusign):
     """A faulty vendor that reads no webhooks."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
         return ()
 
 
-class _CheerfulVendor(DropboxSign):
+class _EveryWebhookIsCompletionVendor(DropboxSign):
     """A faulty vendor that reads every webhook as the completion of an envelope."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
@@ -349,32 +349,48 @@ def _forgeable_subject() -> kit.SignaturesSubject:
 
 WRONG = [
     ("an_envelope_is_sent", as_docusign(_SendingTwiceVendor), "twice"),
-    ("an_envelope_is_sent", as_docusign(_DoneVendor), "is completed"),
+    ("an_envelope_is_sent", as_docusign(_NewIsCompletedVendor), "is completed"),
     ("a_key_sends_once", as_docusign(_KeylessVendor), "more than once"),
     ("a_failed_request_is_not_repeated", as_docusign(_RetryingVendor), "no error|by itself"),
     ("a_lost_answer_is_looked_up", as_docusign(_SendingAgainVendor), "was sent again"),
     ("a_late_search_is_no_proof", as_docusign(_SendingAfterTheSearchVendor), "was no error"),
-    ("a_late_search_is_no_proof", as_docusign(_ForgetfulVendor), "raised VendorFailed"),
-    ("an_uncertain_failure_is_unknown", as_docusign(_ForgetfulVendor), "raised VendorFailed"),
-    ("an_unreadable_success_is_no_success", as_dropbox_sign(_SwallowingVendor), "was no error"),
-    ("signatures_are_followed", as_docusign(_EarlyVendor), "It is completed"),
-    ("signatures_are_followed", as_docusign(_ImpatientVendor), "The signers are"),
-    ("a_refused_signature_has_its_reason", as_docusign(_ReasonlessVendor), "reason for declining"),
-    ("an_unknown_word_is_unknown", as_docusign(_OptimisticVendor), "It is completed"),
-    ("an_answer_is_about_its_envelope", as_docusign(_MistakenVendor), "was no error"),
-    ("an_envelope_is_voided", as_dropbox_sign(_HastyVendor), "reported as void before"),
-    ("an_envelope_is_voided", as_docusign(_WithoutReasonVendor), "reason for voiding is lost"),
-    ("a_completed_envelope_stays", as_docusign(_LenientVendor), "was no error"),
+    ("a_late_search_is_no_proof", as_docusign(_UnknownIsRetryableVendor), "raised VendorFailed"),
+    (
+        "an_uncertain_failure_is_unknown",
+        as_docusign(_UnknownIsRetryableVendor),
+        "raised VendorFailed",
+    ),
+    (
+        "an_unreadable_success_is_no_success",
+        as_dropbox_sign(_FailureIsSuccessVendor),
+        "was no error",
+    ),
+    ("signatures_are_followed", as_docusign(_CompletedTooEarlyVendor), "It is completed"),
+    ("signatures_are_followed", as_docusign(_AskedOutOfTurnVendor), "The signers are"),
+    (
+        "a_refused_signature_has_its_reason",
+        as_docusign(_DropsDeclineReasonVendor),
+        "reason for declining",
+    ),
+    ("an_unknown_word_is_unknown", as_docusign(_UnknownIsCompletedVendor), "It is completed"),
+    ("an_answer_is_about_its_envelope", as_docusign(_AnyResponseVendor), "was no error"),
+    ("an_envelope_is_voided", as_dropbox_sign(_VoidTooEarlyVendor), "reported as void before"),
+    ("an_envelope_is_voided", as_docusign(_DropsVoidReasonVendor), "reason for voiding is lost"),
+    ("a_completed_envelope_stays", as_docusign(_EveryEnvelopeVoidVendor), "was no error"),
     ("a_reminder_is_sent_once", as_dropbox_sign(_KeylessRemindersVendor), "The emails went to"),
     ("a_link_belongs_to_its_signer", as_docusign(_OpenLinksVendor), "was no error"),
-    ("files_are_downloaded", as_docusign(_PagesVendor), "was no error"),
-    ("a_refusal_has_its_type", as_docusign(_VagueVendor), "raised VendorRejected"),
-    ("a_pause_is_obeyed", as_docusign(_VagueVendor), "raised VendorRejected"),
-    ("options_arrive", as_dropbox_sign(_LosingVendor), "option is lost"),
-    ("secrets_are_shown_nowhere", as_docusign(_TellingVendor), "secret is shown"),
-    ("nothing_shows_the_signers", as_docusign(_ShowingVendor), "Personal data is shown"),
-    ("events_are_accepted_if_signed", as_docusign(_DeafVendor), "became 0 events"),
-    ("events_are_accepted_if_signed", as_dropbox_sign(_CheerfulVendor), "became completed"),
+    ("files_are_downloaded", as_docusign(_HtmlAsFileVendor), "was no error"),
+    ("a_refusal_has_its_type", as_docusign(_OneErrorClassVendor), "raised VendorRejected"),
+    ("a_pause_is_obeyed", as_docusign(_OneErrorClassVendor), "raised VendorRejected"),
+    ("options_arrive", as_dropbox_sign(_LosesOptionsVendor), "option is lost"),
+    ("secrets_are_shown_nowhere", as_docusign(_TokenInReferencesVendor), "secret is shown"),
+    ("nothing_shows_the_signers", as_docusign(_ShowsPersonalDataVendor), "Personal data is shown"),
+    ("events_are_accepted_if_signed", as_docusign(_ReadsNoWebhooksVendor), "became 0 events"),
+    (
+        "events_are_accepted_if_signed",
+        as_dropbox_sign(_EveryWebhookIsCompletionVendor),
+        "became completed",
+    ),
     ("events_are_accepted_if_signed", _forgeable_subject, "with a forged signature"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}

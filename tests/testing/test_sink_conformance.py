@@ -51,7 +51,7 @@ def _number(record: SinkRecord) -> int:
     return number
 
 
-class _ForgetfulSink(_Sink):
+class _FakeStoreSink(_Sink):
     """A faulty sink that reports success without storing a batch."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
@@ -59,7 +59,7 @@ class _ForgetfulSink(_Sink):
         [_number(record) for record in records]
 
 
-class _TalkativeSink(_Sink):
+class _OneResultTooManySink(_Sink):
     """A faulty sink that returns one result too many."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> list[Result[object]]:
@@ -77,7 +77,7 @@ class _PartialSink(_Sink):
             self.stored.append(_number(record))
 
 
-class _UnawareSink(_Sink):
+class _BadRecordIsSuccessSink(_Sink):
     """A faulty sink that reports success for a bad record."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> list[Result[object]]:
@@ -86,7 +86,7 @@ class _UnawareSink(_Sink):
         return [Result()] * len(records)
 
 
-class _RepeatingSink(_Sink):
+class _StoresAgainSink(_Sink):
     """A faulty sink that stores a record again at each delivery."""
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> None:
@@ -170,20 +170,20 @@ def test_good_sink_passes(check: kit.Check) -> None:
 @pytest.mark.parametrize("check", kit.CHECKS)
 def test_sink_with_fewer_promises_passes(check: kit.Check) -> None:
     """A sink that stores a record again at each delivery passes if it declares this."""
-    asyncio.run(check(_factory(_RepeatingSink, has_effect_once=False, has_bad_records=False)))
+    asyncio.run(check(_factory(_StoresAgainSink, has_effect_once=False, has_bad_records=False)))
 
 
 @pytest.mark.parametrize(
     "check, kind",
     [
-        (kit.flushed_records_are_stored, _ForgetfulSink),
-        (kit.flushed_records_are_stored, _TalkativeSink),
-        (kit.each_record_has_a_result, _TalkativeSink),
+        (kit.flushed_records_are_stored, _FakeStoreSink),
+        (kit.flushed_records_are_stored, _OneResultTooManySink),
+        (kit.each_record_has_a_result, _OneResultTooManySink),
         (kit.failed_batch_has_done_nothing, _PartialSink),
-        (kit.failed_batch_has_done_nothing, _UnawareSink),
+        (kit.failed_batch_has_done_nothing, _BadRecordIsSuccessSink),
         (kit.a_bad_record_affects_no_other, _PartialSink),
-        (kit.a_bad_record_affects_no_other, _UnawareSink),
-        (kit.repeated_record_has_its_effect_once, _RepeatingSink),
+        (kit.a_bad_record_affects_no_other, _BadRecordIsSuccessSink),
+        (kit.repeated_record_has_its_effect_once, _StoresAgainSink),
         (kit.cancelled_batch_can_be_delivered_again, _InterruptibleSink),
         (kit.flush_may_run_beside_a_batch, _EmptiedSink),
         (kit.a_sink_can_be_closed_repeatedly, _ClosedOnceSink),

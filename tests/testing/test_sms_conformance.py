@@ -118,7 +118,7 @@ class _SendingVendor(Twilio):
         return self.changed_receipt(await super().send(wire, message, key=key))
 
 
-class _EarlyVendor(_SendingVendor):
+class _QueuedIsDeliveredVendor(_SendingVendor):
     """A faulty vendor that reports each queued message as delivered."""
 
     def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
@@ -132,14 +132,14 @@ class _ClaimingSentVendor(_SendingVendor):
         return attrs.evolve(receipt, status=SmsStatus.SENT)
 
 
-class _TerseVendor(_SendingVendor):
+class _DropsResponseVendor(_SendingVendor):
     """A faulty vendor that drops the response from receipts."""
 
     def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
         return attrs.evolve(receipt, raw=None)
 
 
-class _TranslatedVendor(_SendingVendor):
+class _DropsStatusWordVendor(_SendingVendor):
     """A faulty vendor that drops the vendor's own status word from receipts."""
 
     def changed_receipt(self, receipt: SmsReceipt) -> SmsReceipt:
@@ -168,7 +168,7 @@ class _ChangingKeysVendor(Twilio):
         return await super().send(wire, message, key=wire.new_id())
 
 
-class _TrustingVendor(Twilio):
+class _ReportsFailureAsSuccessVendor(Twilio):
     """A faulty vendor that reports a failure as a success."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
@@ -185,28 +185,28 @@ class _LosingOptionsVendor(Twilio):
         return await super().send(wire, attrs.evolve(message, extra={}), key=key)
 
 
-class _HastyVendor(Twilio):
+class _SendsScheduledAtOnceVendor(Twilio):
     """A faulty vendor that sends scheduled messages at once."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         return await super().send(wire, attrs.evolve(message, send_at=None), key=key)
 
 
-class _DeafVendor(Twilio):
+class _FakeCancellationVendor(Twilio):
     """A faulty vendor that reports a message as cancelled without requesting it."""
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         return await self.get(wire, ref)
 
 
-class _AstrayVendor(Twilio):
+class _WrongReferenceVendor(Twilio):
     """A faulty vendor that returns another message's reference."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
         return attrs.evolve(await super().get(wire, ref), ref=wire.ref("SM0"))
 
 
-class _BlindVendor(Twilio):
+class _DropsCarrierVendor(Twilio):
     """A faulty vendor that drops the carrier of a phone number."""
 
     async def validate_number(
@@ -224,7 +224,7 @@ class _RoundedVendor(Twilio):
         return Balance(amount=Price(cents, "USD"))
 
 
-class _CheerfulVendor(Twilio):
+class _EveryWebhookIsDeliveryVendor(Twilio):
     """A faulty vendor that reads every webhook as a delivery report."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
@@ -232,7 +232,7 @@ class _CheerfulVendor(Twilio):
         return tuple(attrs.evolve(report, status=SmsStatus.DELIVERED) for report in reports)
 
 
-class _ShowingVendor(Twilio):
+class _ShowsCredentialsVendor(Twilio):
     """A faulty vendor that shows its credentials in its repr."""
 
     def __repr__(self) -> str:
@@ -259,7 +259,7 @@ class _ClassifyingByStatusVendor(_ClassifyingVendor):
         return None
 
 
-class _TalkativeVendor(_ClassifyingVendor):
+class _ErrorsQuoteResponseVendor(_ClassifyingVendor):
     """A faulty vendor whose errors quote the response."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
@@ -267,7 +267,7 @@ class _TalkativeVendor(_ClassifyingVendor):
         return None if error is None else type(error)(f"Refused: {response.body.decode()}")
 
 
-class _BriefVendor(_ClassifyingVendor):
+class _ErrorsWithoutResponseVendor(_ClassifyingVendor):
     """A faulty vendor whose errors lack the response."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
@@ -275,7 +275,7 @@ class _BriefVendor(_ClassifyingVendor):
         return None if error is None else type(error)("Refused.")
 
 
-class _ResoluteVendor(_ClassifyingVendor):
+class _OutageIsRejectionVendor(_ClassifyingVendor):
     """A faulty vendor that reports an outage as a rejection."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
@@ -302,27 +302,39 @@ def _unreachable() -> kit.SmsSubject:
 WRONG = [
     ("a_message_is_sent", as_twilio(_SendingTwiceVendor), "twice in a row"),
     ("a_message_is_sent", _unreachable, "not sent once"),
-    ("a_message_is_sent", as_twilio(_EarlyVendor), "reported as final"),
-    ("a_message_is_sent", as_twilio(_TranslatedVendor), "The result lacks the vendor's own status"),
-    ("a_message_is_sent", as_twilio(_TerseVendor), "The result lacks the vendor's raw response"),
-    ("a_reference_survives_as_text", as_twilio(_AstrayVendor), "another message"),
+    ("a_message_is_sent", as_twilio(_QueuedIsDeliveredVendor), "reported as final"),
+    (
+        "a_message_is_sent",
+        as_twilio(_DropsStatusWordVendor),
+        "The result lacks the vendor's own status",
+    ),
+    (
+        "a_message_is_sent",
+        as_twilio(_DropsResponseVendor),
+        "The result lacks the vendor's raw response",
+    ),
+    ("a_reference_survives_as_text", as_twilio(_WrongReferenceVendor), "another message"),
     ("a_key_sends_once", as_twilio(_KeylessVendor), "more than once"),
     ("a_key_is_for_one_message", as_twilio(_KeylessVendor), "was no error"),
     ("declared_capabilities_work", as_twilio(_RoundedVendor), "The balance has no amount"),
-    ("declared_capabilities_work", as_twilio(_BlindVendor), "carrier is missing"),
-    ("a_scheduled_text_can_be_cancelled", as_twilio(_HastyVendor), "not scheduled"),
-    ("a_scheduled_text_can_be_cancelled", as_twilio(_DeafVendor), "is not CANCELED"),
+    ("declared_capabilities_work", as_twilio(_DropsCarrierVendor), "carrier is missing"),
+    ("a_scheduled_text_can_be_cancelled", as_twilio(_SendsScheduledAtOnceVendor), "not scheduled"),
+    ("a_scheduled_text_can_be_cancelled", as_twilio(_FakeCancellationVendor), "is not CANCELED"),
     ("a_refusal_has_its_type", as_vonage(_ClassifyingByStatusVendor), "raised VendorFailed"),
-    ("a_refusal_has_its_type", as_vonage(_TalkativeVendor), "shows personal data or a secret"),
-    ("a_refusal_has_its_type", as_vonage(_BriefVendor), "answer is lost"),
-    ("an_outage_is_no_refusal", as_vonage(_ResoluteVendor), "raised VendorRejected"),
-    ("a_malformed_answer_is_no_success", as_twilio(_TrustingVendor), "was no error"),
+    (
+        "a_refusal_has_its_type",
+        as_vonage(_ErrorsQuoteResponseVendor),
+        "shows personal data or a secret",
+    ),
+    ("a_refusal_has_its_type", as_vonage(_ErrorsWithoutResponseVendor), "answer is lost"),
+    ("an_outage_is_no_refusal", as_vonage(_OutageIsRejectionVendor), "raised VendorRejected"),
+    ("a_malformed_answer_is_no_success", as_twilio(_ReportsFailureAsSuccessVendor), "was no error"),
     ("a_lost_answer_is_unknown", as_twilio(_ChangingKeysVendor), "was no error"),
     ("an_unknown_status_is_kept", as_twilio(_ClaimingSentVendor), "as a known status"),
     ("each_message_of_a_batch_has_its_result", as_twilio(_KeylessVendor), "sent already"),
     ("options_arrive", as_twilio(_LosingOptionsVendor), "option is lost"),
-    ("recipients_are_not_shown", as_twilio(_ShowingVendor), "is shown"),
-    ("events_are_accepted_if_signed", as_twilio(_CheerfulVendor), "was read as"),
+    ("recipients_are_not_shown", as_twilio(_ShowsCredentialsVendor), "is shown"),
+    ("events_are_accepted_if_signed", as_twilio(_EveryWebhookIsDeliveryVendor), "was read as"),
     ("events_are_accepted_if_signed", _forgeable_subject, "with a forged signature"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}

@@ -70,14 +70,14 @@ class _KeylessVendor(_ChangedKeysVendor):
         return None
 
 
-class _NumberedVendor(_ChangedKeysVendor):
+class _NewKeyPerRepeatVendor(_ChangedKeysVendor):
     """A faulty vendor that sends a different idempotency key at each repeat of a message."""
 
     def changed_key(self, key: str) -> str | None:
         return f"{key}-{next(_NUMBERS)}"
 
 
-class _ShortenedVendor(_ChangedKeysVendor):
+class _CutsOffKeysVendor(_ChangedKeysVendor):
     """A faulty vendor that cuts off long idempotency keys, so that different ones become equal."""
 
     def changed_key(self, key: str) -> str | None:
@@ -92,7 +92,7 @@ class _LookingUpTwiceVendor(Twilio):
         return await super().get(wire, ref)
 
 
-class _ChangingVendor(Twilio):
+class _ChangedMessageVendor(Twilio):
     """A base class for faulty vendors that change each message before sending."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
@@ -102,21 +102,21 @@ class _ChangingVendor(Twilio):
         return await super().send(wire, self.changed_message(message), key=key)
 
 
-class _TrimmingVendor(_ChangingVendor):
+class _DropsLastCharacterVendor(_ChangedMessageVendor):
     """A faulty vendor that drops the last character of a text."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
         return attrs.evolve(message, text=message.text[:-1])
 
 
-class _AnonymousVendor(_ChangingVendor):
+class _IgnoresSenderVendor(_ChangedMessageVendor):
     """A faulty vendor that ignores the sender of a message."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
         return attrs.evolve(message, sender=None)
 
 
-class _ImpatientVendor(_ChangingVendor):
+class _ShortensDeliveryTimeVendor(_ChangedMessageVendor):
     """A faulty vendor that shortens the delivery time of a message to a tenth."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
@@ -124,7 +124,7 @@ class _ImpatientVendor(_ChangingVendor):
         return attrs.evolve(message, validity=validity and validity / 10)
 
 
-class _LocalVendor(_ChangingVendor):
+class _LocalTimeAsUtcVendor(_ChangedMessageVendor):
     """A faulty vendor that sends a local time as UTC."""
 
     def changed_message(self, message: SmsMessage) -> SmsMessage:
@@ -132,7 +132,7 @@ class _LocalVendor(_ChangingVendor):
         return attrs.evolve(message, send_at=send_time and send_time.replace(tzinfo=UTC))
 
 
-class _LossyVendor(Twilio):
+class _DropsMessageOfBatchVendor(Twilio):
     """A faulty vendor that drops one message of a batch."""
 
     async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
@@ -141,7 +141,7 @@ class _LossyVendor(Twilio):
         return await super().send(wire, message, key=key)
 
 
-class _TrustingVendor(Twilio):
+class _InventsReceiptVendor(Twilio):
     """A faulty vendor that invents a receipt for a missing message."""
 
     async def get(self, wire: Wire, ref: Ref, /) -> SmsReceipt:
@@ -159,7 +159,7 @@ class _CentsVendor(Twilio):
         return Balance(amount=Price(amount.amount * 100, amount.currency), raw={})
 
 
-class _HopefulVendor(Twilio):
+class _FailedIsInProgressVendor(Twilio):
     """A faulty vendor that reads reports of failed messages as messages in progress."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
@@ -171,7 +171,7 @@ class _HopefulVendor(Twilio):
         )
 
 
-class _DoublingVendor(Twilio):
+class _ReturnsEventsTwiceVendor(Twilio):
     """A faulty vendor that returns each event of a webhook twice."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
@@ -204,7 +204,7 @@ class _ReversedTemplatesVendor(_ChangedTemplatesVendor):
         return attrs.evolve(message, variables=tuple(message.variables.values())[::-1])
 
 
-class _OneChannelVendor(_ChangedTemplatesVendor):
+class _OnlyWhatsAppVendor(_ChangedTemplatesVendor):
     """A faulty vendor that sends every template by WhatsApp."""
 
     def changed_template(self, message: TemplateMessage) -> TemplateMessage:
@@ -225,7 +225,7 @@ class _WithoutFallbackVendor(_ChangedTemplatesVendor):
         return attrs.evolve(message, sms_fallback=None)
 
 
-class _InventingVendor(Infobip):
+class _InventsReferenceVendor(Infobip):
     """A faulty vendor that returns an invented reference of a message from a template."""
 
     async def send_template(
@@ -235,7 +235,7 @@ class _InventingVendor(Infobip):
         return attrs.evolve(receipt, ref=wire.ref("1"))
 
 
-class _UnreadVendor(Infobip):
+class _ReadIsDeliveredVendor(Infobip):
     """A faulty vendor that reads the report of a message that was read as a delivery."""
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[SmsEvent, ...]:
@@ -305,37 +305,57 @@ WRONG = [
         _as_bird(_KeylessVendor),
         "A message was sent without its idempotency key",
     ),
-    ("each_message_carries_its_key", _as_bird(_NumberedVendor), "sends other keys"),
-    ("each_message_carries_its_key", _as_bird(_ShortenedVendor), "under one key"),
+    ("each_message_carries_its_key", _as_bird(_NewKeyPerRepeatVendor), "sends other keys"),
+    ("each_message_carries_its_key", _as_bird(_CutsOffKeysVendor), "under one key"),
     ("each_request_is_sent_once", _as_twilio(_LookingUpTwiceVendor), "`get` sent GET .* twice"),
-    ("a_message_is_sent_as_written", _as_twilio(_TrimmingVendor), "text is not sent"),
-    ("a_request_is_in_the_vendors_words", _as_twilio(_AnonymousVendor), "as From"),
-    ("a_request_is_in_the_vendors_words", _as_twilio(_ImpatientVendor), "as ValidityPeriod"),
-    ("a_time_of_sending_arrives", _as_twilio(_LocalVendor), "It is scheduled for"),
-    ("each_message_of_a_batch_is_sent_as_written", _as_twilio(_LossyVendor), "was lost"),
+    ("a_message_is_sent_as_written", _as_twilio(_DropsLastCharacterVendor), "text is not sent"),
+    ("a_request_is_in_the_vendors_words", _as_twilio(_IgnoresSenderVendor), "as From"),
+    (
+        "a_request_is_in_the_vendors_words",
+        _as_twilio(_ShortensDeliveryTimeVendor),
+        "as ValidityPeriod",
+    ),
+    ("a_time_of_sending_arrives", _as_twilio(_LocalTimeAsUtcVendor), "It is scheduled for"),
+    (
+        "each_message_of_a_batch_is_sent_as_written",
+        _as_twilio(_DropsMessageOfBatchVendor),
+        "was lost",
+    ),
     (
         "a_message_that_does_not_exist_is_not_found",
-        _as_twilio(_TrustingVendor),
+        _as_twilio(_InventsReceiptVendor),
         "an unknown message returned",
     ),
     ("an_answer_is_read_in_full", _as_twilio(_CentsVendor), "check_balance read .* as amount"),
-    ("a_report_is_of_its_message", _as_twilio(_HopefulVendor), "failed was read as sent"),
-    ("a_report_is_of_its_message", _as_twilio(_DoublingVendor), "became 2 events"),
+    (
+        "a_report_is_of_its_message",
+        _as_twilio(_FailedIsInProgressVendor),
+        "failed was read as sent",
+    ),
+    ("a_report_is_of_its_message", _as_twilio(_ReturnsEventsTwiceVendor), "became 2 events"),
     ("a_template_is_sent_as_written", _as_infobip(_EmptyTemplatesVendor), "variables are not sent"),
     (
         "a_template_is_sent_as_written",
         _as_infobip(_ReversedTemplatesVendor),
         "variables are not sent",
     ),
-    ("a_template_is_sent_as_written", _as_infobip(_OneChannelVendor), "went by whatsapp"),
+    ("a_template_is_sent_as_written", _as_infobip(_OnlyWhatsAppVendor), "went by whatsapp"),
     ("a_template_is_sent_as_written", _as_infobip(_OwnSenderVendor), "sender of the message is"),
-    ("a_template_is_sent_as_written", _as_infobip(_InventingVendor), "is of another message"),
+    (
+        "a_template_is_sent_as_written",
+        _as_infobip(_InventsReferenceVendor),
+        "is of another message",
+    ),
     (
         "an_sms_takes_the_place_of_a_template",
         _as_infobip(_WithoutFallbackVendor),
         "in its place has another text",
     ),
-    ("a_report_is_of_its_template", _as_infobip(_UnreadVendor), "SEEN was read as delivered"),
+    (
+        "a_report_is_of_its_template",
+        _as_infobip(_ReadIsDeliveredVendor),
+        "SEEN was read as delivered",
+    ),
     ("a_template_is_sent_once", _as_infobip(_TemplatesTwiceVendor), "sent POST .* twice|two mess"),
     ("a_refusal_has_its_type", _with_other_code, "has the code '20429'"),
 ]

@@ -135,21 +135,21 @@ def test_both_modes_have_the_same_checks(checks: tuple[tuple[Any, ...], ...]) ->
 # --- what is wrong ---------------------------------------------------------------
 
 
-class _EmptyingStore(NaiveStore):
+class _EmptyForMissingStore(NaiveStore):
     """A faulty store that returns an empty state for a missing one."""
 
     def read(self, key: str) -> State | None:
         return self.cells.get(key, ())
 
 
-class _BlurringStore(NaiveStore):
+class _BooleansAsNumbersStore(NaiveStore):
     """A faulty store that stores booleans as numbers."""
 
     def put(self, key: str, state: State) -> None:
         self.cells[key] = tuple(int(item) if isinstance(item, bool) else item for item in state)
 
 
-class _FoldingStore(NaiveStore):
+class _IgnoresKeyCaseStore(NaiveStore):
     """A faulty store that ignores the case of keys."""
 
     def read(self, key: str) -> State | None:
@@ -159,14 +159,14 @@ class _FoldingStore(NaiveStore):
         self.cells[key.strip().casefold()] = state
 
 
-class _ForgetfulStore(NaiveStore):
+class _DropsThirdStateStore(NaiveStore):
     """A faulty store that drops the third state that a command writes."""
 
     def write(self, states: dict[str, State | None], now: int) -> None:
         super().write(dict(list(states.items())[:2]), now)
 
 
-class _HastyStore(NaiveStore):
+class _WritesTooEarlyStore(NaiveStore):
     """A faulty store that writes states before the command has decided what to write."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -177,7 +177,7 @@ class _HastyStore(NaiveStore):
             raise
 
 
-class _SilentStore(NaiveStore):
+class _HidesErrorsStore(NaiveStore):
     """A faulty store that hides errors."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -194,28 +194,28 @@ class _FractionalStore(NaiveStore):
         return super().now() / 1  # type: ignore[return-value]  # which is what is wrong
 
 
-class _ReturningStore(NaiveStore):
+class _BackwardsClockStore(NaiveStore):
     """A faulty store whose clock runs backwards."""
 
     def now(self) -> int:
         return 3 * 10**15 - super().now()
 
 
-class _YoungStore(NaiveStore):
+class _NewClockStore(NaiveStore):
     """A faulty store whose clock starts when the store is created."""
 
     def now(self) -> int:
         return super().now() - 10**15
 
 
-class _DeafStore(NaiveStore):
+class _DropsPostedCommandsStore(NaiveStore):
     """A faulty store that drops commands given to `post`."""
 
     def post(self, command: Command[Any], /) -> None:
         """Drop the command."""
 
 
-class _LoudStore(NaiveStore):
+class _PostRaisesStore(NaiveStore):
     """A faulty store whose `post` raises an error."""
 
     def post(self, command: Command[Any], /) -> None:
@@ -234,7 +234,7 @@ class _UnlockedStore(NaiveStore):
         return answer
 
 
-class _StutteringStore(NaiveStore):
+class _ExecutesTwiceStore(NaiveStore):
     """A faulty store that executes every command twice."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -242,7 +242,7 @@ class _StutteringStore(NaiveStore):
         return super().execute(command, timeout)
 
 
-class _EarlyStore(NaiveStore):
+class _ReadsClockBeforeLockStore(NaiveStore):
     """A faulty store that reads the clock before it gets its lock."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -285,7 +285,7 @@ class _OneByOneStore(NaiveStore):
             self.lock.acquire()
 
 
-class _StuckStore(NaiveStore):
+class _ServesOnlyFirstCallerStore(NaiveStore):
     """A faulty store that serves only its first caller."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -301,14 +301,14 @@ class _MillisecondStore(NaiveStore):
         return 10**15 + super().now() // 1000
 
 
-class _FastStore(NaiveStore):
+class _NanosecondStore(NaiveStore):
     """A faulty store whose clock counts nanoseconds."""
 
     def now(self) -> int:
         return super().now() * 1000 % 10**16 + 10**15
 
 
-class _BriefStore(NaiveStore):
+class _HalvesLifetimeStore(NaiveStore):
     """A faulty store that removes each state after half of its lifetime."""
 
     def read(self, key: str) -> State | None:
@@ -327,7 +327,7 @@ def _round_down(item: object) -> object:
     return item // 10 * 10 if isinstance(item, int) and item > 10**9 else item
 
 
-class _BoundlessStore(NaiveStore):
+class _IgnoresMaximumSizeStore(NaiveStore):
     """A faulty store that ignores its maximum size."""
 
     def __init__(self, _: int) -> None:
@@ -342,21 +342,21 @@ class _PartialStore(NaiveStore):
             super().write({key: state}, now)
 
 
-class _PushingStore(NaiveStore):
+class _RemovesUnexpiredStatesStore(NaiveStore):
     """A faulty store that removes unexpired states to free space."""
 
     def forget(self, now: int) -> None:
         self.cells.pop(next(iter(self.cells)))
 
 
-class _HoardingStore(NaiveStore):
+class _NeverRemovesStore(NaiveStore):
     """A faulty store that never removes a state."""
 
     def forget(self, now: int) -> None:
         """Remove nothing."""
 
 
-class _NotingStore(NaiveStore):
+class _CreatesStateOnReadStore(NaiveStore):
     """A faulty store that creates a state for every key that is read."""
 
     def read(self, key: str) -> State | None:
@@ -375,21 +375,21 @@ class _ReadRefusingStore(NaiveStore):
         return super().execute(command, timeout)
 
 
-class _ForeverStore(NaiveStore):
+class _IgnoresTimeoutStore(NaiveStore):
     """A faulty store that ignores its caller's timeout."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         return super().execute(command)
 
 
-class _SoonerStore(NaiveStore):
+class _EqualWaitStore(NaiveStore):
     """A faulty store that ignores timeouts, and lets every caller wait equally long."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
         return super().execute(command, 0.2)
 
 
-class _RawStore(NaiveStore):
+class _RaisesValueErrorStore(NaiveStore):
     """A faulty store that raises ValueError for a state that is unreadable."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -399,7 +399,7 @@ class _RawStore(NaiveStore):
             raise ValueError("not enough values to unpack") from None
 
 
-class _LaxStore(NaiveStore):
+class _RemovesUnreadableStatesStore(NaiveStore):
     """A faulty store that removes every unreadable state."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -411,7 +411,7 @@ class _LaxStore(NaiveStore):
             return super().execute(command, timeout)
 
 
-class _VagueStore(NaiveStore):
+class _NamesWrongStateStore(NaiveStore):
     """A faulty store whose error names the wrong state as unreadable."""
 
     def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -421,7 +421,7 @@ class _VagueStore(NaiveStore):
             raise StateUnavailable(error.message, key="another") from None
 
 
-class _UntoldStore(NaiveStore):
+class _WithoutTimeoutParameterStore(NaiveStore):
     """A faulty store whose `execute` has no parameter for a timeout."""
 
     def execute(self, command: Command[Any], /) -> Answer:  # type: ignore[override]  # which is what is wrong
@@ -431,30 +431,42 @@ class _UntoldStore(NaiveStore):
 @pytest.mark.parametrize(
     "check, store, sentence",
     [
-        ("a_missing_state_is_none", _EmptyingStore, "is not None"),
-        ("states_come_back_unchanged", _BlurringStore, "changed by storing"),
-        ("keys_are_distinguished", _FoldingStore, "another key"),
-        ("generated_commands_equal_the_model", _ForgetfulStore, "other states than were written"),
-        ("an_error_of_a_command_changes_nothing", _HastyStore, "written all the same"),
-        ("an_error_of_a_command_changes_nothing", _SilentStore, "did not reach its caller"),
+        ("a_missing_state_is_none", _EmptyForMissingStore, "is not None"),
+        ("states_come_back_unchanged", _BooleansAsNumbersStore, "changed by storing"),
+        ("keys_are_distinguished", _IgnoresKeyCaseStore, "another key"),
+        (
+            "generated_commands_equal_the_model",
+            _DropsThirdStateStore,
+            "other states than were written",
+        ),
+        ("an_error_of_a_command_changes_nothing", _WritesTooEarlyStore, "written all the same"),
+        ("an_error_of_a_command_changes_nothing", _HidesErrorsStore, "did not reach its caller"),
         (
             "a_state_of_another_layout_is_unusable_alone",
-            _RawStore,
+            _RaisesValueErrorStore,
             "limit of another layout raises",
         ),
-        ("a_state_of_another_layout_is_unusable_alone", _LaxStore, "read as one of this layout"),
-        ("a_state_of_another_layout_is_unusable_alone", _VagueStore, "names another state"),
+        (
+            "a_state_of_another_layout_is_unusable_alone",
+            _RemovesUnreadableStatesStore,
+            "read as one of this layout",
+        ),
+        (
+            "a_state_of_another_layout_is_unusable_alone",
+            _NamesWrongStateStore,
+            "names another state",
+        ),
         ("time_never_goes_back", _FractionalStore, "not an int"),
-        ("time_never_goes_back", _ReturningStore, "went back"),
-        ("time_never_goes_back", _YoungStore, "since 1970"),
-        ("posted_commands_are_executed", _DeafStore, "0 were executed"),
-        ("posting_never_raises", _LoudStore, "raised InvalidData"),
+        ("time_never_goes_back", _BackwardsClockStore, "went back"),
+        ("time_never_goes_back", _NewClockStore, "since 1970"),
+        ("posted_commands_are_executed", _DropsPostedCommandsStore, "0 were executed"),
+        ("posting_never_raises", _PostRaisesStore, "raised InvalidData"),
         ("commands_happen_one_after_another", _UnlockedStore, "left their mark"),
-        ("commands_happen_one_after_another", _StutteringStore, "left their mark"),
+        ("commands_happen_one_after_another", _ExecutesTwiceStore, "left their mark"),
         ("commands_happen_one_after_another", _WritingBackStore, "left their mark"),
         (
             "commands_happen_one_after_another",
-            _EarlyStore,
+            _ReadsClockBeforeLockStore,
             "A command got an earlier time than its states: the store reads its clock too early",
         ),
         (
@@ -462,21 +474,25 @@ class _UntoldStore(NaiveStore):
             _OneByOneStore,
             "A reader saw the effect of one command on one key, but not on another",
         ),
-        ("commands_take_a_timeout", _UntoldStore, "`execute` has no parameter `timeout`"),
+        (
+            "commands_take_a_timeout",
+            _WithoutTimeoutParameterStore,
+            "`execute` has no parameter `timeout`",
+        ),
         ("time_counts_microseconds", _MillisecondStore, "went on by"),
-        ("time_counts_microseconds", _FastStore, "went on by"),
-        ("states_are_kept_until_expiry", _BriefStore, "before its time"),
+        ("time_counts_microseconds", _NanosecondStore, "went on by"),
+        ("states_are_kept_until_expiry", _HalvesLifetimeStore, "before its time"),
         ("decisions_equal_the_model", _RoundingStore, "the model differs"),
-        ("a_full_store_refuses_new_states", _BoundlessStore, "accepted one more"),
+        ("a_full_store_refuses_new_states", _IgnoresMaximumSizeStore, "accepted one more"),
         ("a_full_store_refuses_new_states", _PartialStore, "changed a state"),
-        ("a_full_store_refuses_new_states", _PushingStore, "changed a state"),
-        ("a_full_store_makes_room", _HoardingStore, "refused one before"),
+        ("a_full_store_refuses_new_states", _RemovesUnexpiredStatesStore, "changed a state"),
+        ("a_full_store_makes_room", _NeverRemovesStore, "refused one before"),
         (
             "a_full_store_keeps_unexpired_states",
-            _PushingStore,
+            _RemovesUnexpiredStatesStore,
             "A state that is still in use was removed to make room",
         ),
-        ("reads_store_nothing", _NotingStore, "refused to be read"),
+        ("reads_store_nothing", _CreatesStateOnReadStore, "refused to be read"),
         ("reads_store_nothing", _ReadRefusingStore, "refused to be read"),
     ],
 )
@@ -494,7 +510,7 @@ def test_notices_broken_stores(check: str, store: Plain, sentence: str) -> None:
         the_check(make_store)
 
 
-@pytest.mark.parametrize("store", [_ForeverStore, _SoonerStore])
+@pytest.mark.parametrize("store", [_IgnoresTimeoutStore, _EqualWaitStore])
 def test_a_store_that_waits_too_long_is_noticed(store: Plain) -> None:
     """A store that ignores its caller's time limit fails the check."""
     (check,) = (c for c in kit.CHECKS if name_of(c) == "waits_end_with_the_callers_timeout")
@@ -511,7 +527,7 @@ def test_a_store_that_hangs_is_given_up() -> None:
     (check,) = (c for c in kit.CHECKS if name_of(c) == "commands_happen_one_after_another")
 
     with waiting_at_most(0.01), pytest.raises(AssertionError, match="A command never returned"):
-        check(_StuckStore)
+        check(_ServesOnlyFirstCallerStore)
 
 
 def test_store_exceptions_pass_through() -> None:
@@ -529,7 +545,7 @@ class _BrokenStore(NaiveStore):
         raise KeyError("broken")
 
 
-class _HalfStore(AsyncNaiveStore):
+class _CancelledBetweenWritesStore(AsyncNaiveStore):
     """A faulty store that can be cancelled between the writes of two keys."""
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -544,7 +560,7 @@ class _HalfStore(AsyncNaiveStore):
         return answer
 
 
-class _RepeatingStore(AsyncNaiveStore):
+class _RepeatsCancelledCommandStore(AsyncNaiveStore):
     """A faulty store that executes a cancelled command once more."""
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -555,7 +571,7 @@ class _RepeatingStore(AsyncNaiveStore):
             raise
 
 
-class _UndoingStore(AsyncNaiveStore):
+class _UndoesEarlierCommandsStore(AsyncNaiveStore):
     """A faulty store that undoes all earlier commands if the last one is cancelled."""
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Answer:
@@ -569,9 +585,9 @@ class _UndoingStore(AsyncNaiveStore):
 @pytest.mark.parametrize(
     "store, sentence",
     [
-        (_HalfStore, "one of its keys only"),
-        (_RepeatingStore, "executed twice"),
-        (_UndoingStore, "was not stored"),
+        (_CancelledBetweenWritesStore, "one of its keys only"),
+        (_RepeatsCancelledCommandStore, "executed twice"),
+        (_UndoesEarlierCommandsStore, "was not stored"),
     ],
 )
 def test_a_store_that_is_cancelled_badly_is_noticed(store: kit.AsyncFactory, sentence: str) -> None:

@@ -75,7 +75,7 @@ def test_vendor_with_few_capabilities_passes_all_checks(check: kit.Check) -> Non
     check(minimal_subject)
 
 
-class _ChangingVendor(StripeTax):
+class _ChangedCalculationVendor(StripeTax):
     """A base class for faulty vendors that change each calculation."""
 
     def changed(self, calculation: TaxCalculation) -> TaxCalculation:
@@ -85,7 +85,7 @@ class _ChangingVendor(StripeTax):
         return self.changed(await super().calculate(wire, sale))
 
 
-class _TaxlessVendor(_ChangingVendor):
+class _TaxlessVendor(_ChangedCalculationVendor):
     """A faulty vendor that calculates no tax for a sale's lines."""
 
     def changed(self, calculation: TaxCalculation) -> TaxCalculation:
@@ -93,7 +93,7 @@ class _TaxlessVendor(_ChangingVendor):
         return attrs.evolve(calculation, lines=tuple(lines))
 
 
-class _NetVendor(_ChangingVendor):
+class _GrossPricesAsNetVendor(_ChangedCalculationVendor):
     """A faulty vendor that reports tax-inclusive prices as net prices."""
 
     def changed(self, calculation: TaxCalculation) -> TaxCalculation:
@@ -102,14 +102,14 @@ class _NetVendor(_ChangingVendor):
         return attrs.evolve(calculation, lines=tuple(net_lines))
 
 
-class _RawlessVendor(_ChangingVendor):
+class _DropsResponseVendor(_ChangedCalculationVendor):
     """A faulty vendor that drops the vendor's response from a calculation."""
 
     def changed(self, calculation: TaxCalculation) -> TaxCalculation:
         return attrs.evolve(calculation, raw=None)
 
 
-class _TrustingVendor(StripeTax):
+class _AnyResponseIsZeroTaxVendor(StripeTax):
     """A faulty vendor that reads any response as a tax of zero."""
 
     async def calculate(self, wire: Wire, sale: TaxableSale, /) -> TaxCalculation:
@@ -158,7 +158,7 @@ class _GrossVendor(Avalara):
         return await super().reverse(wire, wire.ref(ref.id, currency="USD"), reversal, key=key)
 
 
-class _TellingVendor(TaxJar):
+class _ErrorsShowAddressVendor(TaxJar):
     """A faulty vendor whose errors show the buyer's address."""
 
     async def record(self, wire: Wire, calculation: TaxCalculation, /, *, key: str) -> TaxRecord:
@@ -168,7 +168,7 @@ class _TellingVendor(TaxJar):
             raise InvalidRequest(str(calculation.sale.ship_to.line1)) from None
 
 
-class _ShowingVendor(StripeTax):
+class _ShowsAccountNumberVendor(StripeTax):
     """A faulty vendor whose repr shows its account number."""
 
     def __repr__(self) -> str:
@@ -178,19 +178,23 @@ class _ShowingVendor(StripeTax):
 
 WRONG: list[tuple[str, kit.Factory, str]] = [
     ("a_calculation_adds_up", as_stripe(_TaxlessVendor), "The taxes were read"),
-    ("a_calculation_adds_up", as_stripe(_RawlessVendor), "The result lacks the vendor's response"),
-    ("prices_may_contain_the_tax", as_stripe(_NetVendor), "another amount"),
-    ("a_malformed_answer_is_no_tax", as_stripe(_TrustingVendor), "was no error"),
-    ("an_outage_is_no_tax", as_stripe(_TrustingVendor), "was no error"),
-    ("a_refusal_has_its_type", as_stripe(_TrustingVendor), "was no error"),
+    (
+        "a_calculation_adds_up",
+        as_stripe(_DropsResponseVendor),
+        "The result lacks the vendor's response",
+    ),
+    ("prices_may_contain_the_tax", as_stripe(_GrossPricesAsNetVendor), "another amount"),
+    ("a_malformed_answer_is_no_tax", as_stripe(_AnyResponseIsZeroTaxVendor), "was no error"),
+    ("an_outage_is_no_tax", as_stripe(_AnyResponseIsZeroTaxVendor), "was no error"),
+    ("a_refusal_has_its_type", as_stripe(_AnyResponseIsZeroTaxVendor), "was no error"),
     ("a_sale_is_recorded_once", as_stripe(_KeylessVendor), "not|reports have|lost"),
     ("a_sale_is_recorded_once", as_stripe(_RecalculatingVendor), "recorded tax is"),
     ("a_part_is_reversed_once", as_stripe(_PositiveVendor), "The tax is"),
     ("a_whole_sale_is_reversed", as_stripe(_PositiveVendor), "The tax is"),
     ("a_part_with_its_tax_is_reversed", as_stripe(_PositiveVendor), "The tax is"),
     ("a_part_with_its_tax_is_reversed", as_avalara(_GrossVendor), "The net amounts are"),
-    ("a_reference_is_recorded_once", as_taxjar(_TellingVendor), "shows personal data"),
-    ("nothing_shows_the_buyer", as_stripe(_ShowingVendor), "or a secret"),
+    ("a_reference_is_recorded_once", as_taxjar(_ErrorsShowAddressVendor), "shows personal data"),
+    ("nothing_shows_the_buyer", as_stripe(_ShowsAccountNumberVendor), "or a secret"),
 ]
 PLAIN: dict[str, Any] = {name_of(check): check for check in kit.CHECKS}
 

@@ -95,28 +95,28 @@ class _CheckingVendor(Vies):
         return self.changed_check(await super().check_vat_number(wire, number, **options))
 
 
-class _TrustingVendor(_CheckingVendor):
+class _EveryNumberIsValidVendor(_CheckingVendor):
     """A faulty vendor that reports each VAT number as valid."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, valid=True)
 
 
-class _DistrustingVendor(_CheckingVendor):
+class _EveryNumberIsInvalidVendor(_CheckingVendor):
     """A faulty vendor that reports each VAT number as invalid."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, valid=False)
 
 
-class _ProoflessVendor(_CheckingVendor):
+class _DropsProofVendor(_CheckingVendor):
     """A faulty vendor that drops the proof of a check."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, proof=None)
 
 
-class _ProvingVendor(_CheckingVendor):
+class _InventsProofVendor(_CheckingVendor):
     """A faulty vendor that invents the proof of a check."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
@@ -130,14 +130,14 @@ class _NamelessVendor(_CheckingVendor):
         return attrs.evolve(check, name=None)
 
 
-class _TerseVendor(_CheckingVendor):
+class _DropsResponseVendor(_CheckingVendor):
     """A faulty vendor that drops the vendor's response from a check."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, raw=None)
 
 
-class _LocalVendor(_CheckingVendor):
+class _TimesNotInUtcVendor(_CheckingVendor):
     """A faulty vendor whose times of checks are not in UTC."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
@@ -145,21 +145,21 @@ class _LocalVendor(_CheckingVendor):
         return attrs.evolve(check, checked_at=moment)
 
 
-class _AstrayVendor(_CheckingVendor):
+class _WrongNumberVendor(_CheckingVendor):
     """A faulty vendor whose check results contain a wrong VAT number."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, number=VatNumber.parse("DE000000001"))
 
 
-class _FlatteringVendor(_CheckingVendor):
+class _EveryDetailMatchesVendor(_CheckingVendor):
     """A faulty vendor that reports that every detail of the business matches."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
         return attrs.evolve(check, matches=TraderMatches(name=TraderMatch.MATCH))
 
 
-class _ComparingVendor(_FlatteringVendor):
+class _AnyDetailMatchesVendor(_EveryDetailMatchesVendor):
     """A faulty vendor that reports all details as matching as soon as any detail is given."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
@@ -174,7 +174,7 @@ class _RevealingCheck(VatCheck):
         return f"VatCheck({self.name})"
 
 
-class _ShowingVendor(_CheckingVendor):
+class _ShowsBusinessNameVendor(_CheckingVendor):
     """A faulty vendor whose check results show the name of the business."""
 
     def changed_check(self, check: VatCheck) -> VatCheck:
@@ -190,7 +190,7 @@ class _ShowingSecretsVendor(Hmrc):
         return f"Hmrc({self.client_secret and self.client_secret.reveal()})"
 
 
-class _PessimisticVendor(Vies):
+class _OutageIsInvalidNumberVendor(Vies):
     """A faulty vendor that reports an outage as an invalid number."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
@@ -200,7 +200,7 @@ class _PessimisticVendor(Vies):
             return VatCheck(number=number, valid=False, checked_at=wire.now())
 
 
-class _OptimisticVendor(Vies):
+class _UnreadableIsValidVendor(Vies):
     """A faulty vendor that reports an unreadable response as a valid number."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
@@ -222,7 +222,7 @@ class _VendorThatReadsErrorsAsUnknownNumber(Hmrc):
             return VatCheck(number=number, valid=False, checked_at=wire.now())
 
 
-class _HastyRegisterVendor(Brreg):
+class _Every404IsMissingVendor(Brreg):
     """A faulty vendor that reads each 404 as a business that does not exist."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
@@ -233,7 +233,7 @@ class _HastyRegisterVendor(Brreg):
         return await super().check_vat_number(wire, number, **options)
 
 
-class _TwiceVendor(Vies):
+class _ChecksTwiceVendor(Vies):
     """A faulty vendor that sends each check twice."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
@@ -241,14 +241,14 @@ class _TwiceVendor(Vies):
         return await super().check_vat_number(wire, number, **options)
 
 
-class _AloneVendor(Vies):
+class _WithoutRequesterVendor(Vies):
     """A faulty vendor that does not send the VAT number of the requester."""
 
     async def check_vat_number(self, wire: Wire, number: VatNumber, /, **options: Any) -> VatCheck:
         return await super().check_vat_number(wire, number, **{**options, "requester": None})
 
 
-class _BoastingVendor(Brreg):
+class _DeclaresMissingProofsVendor(Brreg):
     """A faulty vendor that declares proofs but returns none."""
 
     capabilities = frozenset({TaxCapability.NORWEGIAN_NUMBERS, TaxCapability.PROOF})
@@ -256,7 +256,9 @@ class _BoastingVendor(Brreg):
 
 def register_without_proof() -> kit.TaxSubject:
     """Return a test subject whose vendor declares proofs but returns none."""
-    return attrs.evolve(as_brreg(_BoastingVendor)(), requester=VatNumber.parse("NO999999992MVA"))
+    return attrs.evolve(
+        as_brreg(_DeclaresMissingProofsVendor)(), requester=VatNumber.parse("NO999999992MVA")
+    )
 
 
 class _ClassifyingVendor(Vies):
@@ -279,7 +281,7 @@ class _ByStatusVendor(_ClassifyingVendor):
         return None
 
 
-class _FinalVendor(_ClassifyingVendor):
+class _OutageIsInvalidRequestVendor(_ClassifyingVendor):
     """A faulty vendor that reports an outage as an invalid request."""
 
     def how(self, request: Request, response: Response) -> ConnectorError | None:
@@ -292,49 +294,57 @@ def _other_number() -> kit.TaxSubject:
 
 
 WRONG = [
-    ("a_registered_number_is_valid", as_vies(_DistrustingVendor), "reported as invalid"),
-    ("a_registered_number_is_valid", as_vies(_AstrayVendor), "about another number"),
-    ("a_registered_number_is_valid", as_vies(_LocalVendor), "not UTC"),
-    ("a_registered_number_is_valid", as_vies(_ProvingVendor), "none was requested"),
+    ("a_registered_number_is_valid", as_vies(_EveryNumberIsInvalidVendor), "reported as invalid"),
+    ("a_registered_number_is_valid", as_vies(_WrongNumberVendor), "about another number"),
+    ("a_registered_number_is_valid", as_vies(_TimesNotInUtcVendor), "not UTC"),
+    ("a_registered_number_is_valid", as_vies(_InventsProofVendor), "none was requested"),
     (
         "a_registered_number_is_valid",
-        as_vies(_FlatteringVendor),
+        as_vies(_EveryDetailMatchesVendor),
         "Details were compared although the request has none",
     ),
     (
         "a_registered_number_is_valid",
-        as_vies(_TerseVendor),
+        as_vies(_DropsResponseVendor),
         "The result lacks the vendor's response",
     ),
     ("a_registered_number_is_valid", as_vies(_NamelessVendor), "name was read as None"),
-    ("a_number_is_read_as_people_write_it", as_vies(_DistrustingVendor), "reported as invalid"),
-    ("an_unknown_number_is_invalid", as_vies(_TrustingVendor), "reported as valid"),
-    ("an_unknown_number_is_invalid", as_vies(_AstrayVendor), "about another number"),
-    ("an_outage_is_no_verdict", as_vies(_PessimisticVendor), "was no error"),
+    (
+        "a_number_is_read_as_people_write_it",
+        as_vies(_EveryNumberIsInvalidVendor),
+        "reported as invalid",
+    ),
+    ("an_unknown_number_is_invalid", as_vies(_EveryNumberIsValidVendor), "reported as valid"),
+    ("an_unknown_number_is_invalid", as_vies(_WrongNumberVendor), "about another number"),
+    ("an_outage_is_no_verdict", as_vies(_OutageIsInvalidNumberVendor), "was no error"),
     ("an_outage_is_no_verdict", as_vies(_ByStatusVendor), "must be retryable"),
-    ("an_outage_is_no_verdict", as_vies(_FinalVendor), "raised InvalidRequest"),
-    ("a_malformed_answer_is_no_verdict", as_vies(_PessimisticVendor), "was no error"),
-    ("a_malformed_answer_is_no_verdict", as_vies(_OptimisticVendor), "was no error"),
+    ("an_outage_is_no_verdict", as_vies(_OutageIsInvalidRequestVendor), "raised InvalidRequest"),
+    ("a_malformed_answer_is_no_verdict", as_vies(_OutageIsInvalidNumberVendor), "was no error"),
+    ("a_malformed_answer_is_no_verdict", as_vies(_UnreadableIsValidVendor), "was no error"),
     (
         "a_wrong_address_is_no_verdict",
         as_hmrc(_VendorThatReadsErrorsAsUnknownNumber),
         "was no error",
     ),
-    ("a_wrong_address_is_no_verdict", as_brreg(_HastyRegisterVendor), "was no error"),
-    ("an_answer_is_about_its_number", as_vies(_OptimisticVendor), "was no error"),
+    ("a_wrong_address_is_no_verdict", as_brreg(_Every404IsMissingVendor), "was no error"),
+    ("an_answer_is_about_its_number", as_vies(_UnreadableIsValidVendor), "was no error"),
     ("an_answer_is_about_its_number", _other_number, "was no error"),
-    ("a_proof_is_kept", as_vies(_ProoflessVendor), "proof is lost"),
-    ("a_proof_is_kept", as_vies(_ProvingVendor), "proof is lost"),
-    ("a_proof_is_kept", as_vies(_AloneVendor), "not asked for a proof"),
+    ("a_proof_is_kept", as_vies(_DropsProofVendor), "proof is lost"),
+    ("a_proof_is_kept", as_vies(_InventsProofVendor), "proof is lost"),
+    ("a_proof_is_kept", as_vies(_WithoutRequesterVendor), "not asked for a proof"),
     ("a_proof_is_kept", register_without_proof, "not asked for a proof"),
-    ("details_are_compared", as_vies(_ComparingVendor), "the register does not have"),
+    ("details_are_compared", as_vies(_AnyDetailMatchesVendor), "the register does not have"),
     ("a_refusal_has_its_type", as_vies(_ByStatusVendor), "raised VendorFailed"),
     ("a_refusal_has_its_type", as_hmrc(_VendorThatReadsErrorsAsUnknownNumber), "was no error"),
-    ("each_request_is_sent_once", as_vies(_TwiceVendor), "twice"),
-    ("a_request_is_in_the_vendors_words", as_vies(_AloneVendor), "requesterMemberStateCode"),
-    ("an_answer_is_read_in_full", as_vies(_ProoflessVendor), "None as proof"),
-    ("an_answer_is_read_in_full", as_vies(_ComparingVendor), "as matches"),
-    ("nothing_shows_the_business", as_vies(_ShowingVendor), "shows personal data"),
+    ("each_request_is_sent_once", as_vies(_ChecksTwiceVendor), "twice"),
+    (
+        "a_request_is_in_the_vendors_words",
+        as_vies(_WithoutRequesterVendor),
+        "requesterMemberStateCode",
+    ),
+    ("an_answer_is_read_in_full", as_vies(_DropsProofVendor), "None as proof"),
+    ("an_answer_is_read_in_full", as_vies(_AnyDetailMatchesVendor), "as matches"),
+    ("nothing_shows_the_business", as_vies(_ShowsBusinessNameVendor), "shows personal data"),
     ("nothing_shows_the_business", as_hmrc(_ShowingSecretsVendor), "or a secret"),
 ]
 PLAIN = {name_of(check): check for check in kit.CHECKS}

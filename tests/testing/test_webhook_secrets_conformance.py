@@ -80,14 +80,14 @@ def test_provider_with_several_endpoints_conforms_async(check: kit.AsyncCheck) -
     asyncio.run(check(AsyncTableProvider))
 
 
-class _ForgetfulProvider(TableProvider):
+class _OnlyNewestSecretProvider(TableProvider):
     """A faulty provider that returns only the newest secret."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return super().get(name, tenant, key_id)[:1]
 
 
-class _BackwardProvider(TableProvider):
+class _OldestSecretFirstProvider(TableProvider):
     """A faulty provider that returns the oldest secret first."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -101,7 +101,7 @@ class _TextTableProvider(TableProvider):
         return [item.reveal_bytes() for item in super().get(name, tenant, key_id)]
 
 
-class _CommunalProvider(TableProvider):
+class _SharedWithTenantsProvider(TableProvider):
     """A faulty provider that gives all tenants the secrets that belong to no tenant."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -111,7 +111,7 @@ class _CommunalProvider(TableProvider):
             return super().get(name, None, key_id)
 
 
-class _CarelessProvider(TableProvider):
+class _ConfusesTenantsProvider(TableProvider):
     """A faulty provider that confuses tenants with similar names."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -124,7 +124,7 @@ class _CarelessProvider(TableProvider):
             raise CredentialNotFound("no secret is kept.") from None
 
 
-class _NewestProvider(TableProvider):
+class _LastStoredSecretsProvider(TableProvider):
     """A faulty provider that returns the last stored secrets, whatever the tenant."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -139,21 +139,21 @@ class _EverythingProvider(TableProvider):
         return [item for several_secrets in self.kept.values() for item in several_secrets]
 
 
-class _SilentProvider(TableProvider):
+class _NothingInsteadOfErrorProvider(TableProvider):
     """A faulty provider that returns nothing instead of raising an error for a missing secret."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return self.kept.get((name, tenant), ())
 
 
-class _RawProvider(TableProvider):
+class _RaisesKeyErrorProvider(TableProvider):
     """A faulty provider that raises the KeyError of its table unchanged."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
         return self.kept[name, tenant]
 
 
-class _TalkativeProvider(TableProvider):
+class _ShowsSecretsProvider(TableProvider):
     """A faulty provider that shows its secrets in its repr and errors."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -169,7 +169,7 @@ class _TalkativeProvider(TableProvider):
         return f"Table({[item.reveal() for group in self.kept.values() for item in group]})"
 
 
-class _StrictProvider(TableProvider):
+class _RefusesKeyIdsProvider(TableProvider):
     """A faulty provider that raises an error if any key id is given."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -178,7 +178,7 @@ class _StrictProvider(TableProvider):
         return super().get(name, tenant, key_id)
 
 
-class _SearchingProvider(TableProvider):
+class _IgnoresTenantOfKeyIdProvider(TableProvider):
     """A faulty provider that returns the secrets of all tenants for a key id."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -195,7 +195,7 @@ class _KeylessProvider(TableProvider):
         return result if key_id is None else ()
 
 
-class _SharedProvider(TableProvider):
+class _MixesUpCallsProvider(TableProvider):
     """A faulty provider that mixes up the arguments of concurrent calls."""
 
     _asked: tuple[str, str | None] = ("", None)
@@ -207,14 +207,14 @@ class _SharedProvider(TableProvider):
         return self.kept[self._asked]
 
 
-class _FrozenProvider(TableProvider):
+class _NeverUpdatedProvider(TableProvider):
     """A faulty provider that does not see later changes of its table."""
 
     def __init__(self, stored: kit.StoredSecrets) -> None:
         super().__init__({**stored})
 
 
-class _AppendingProvider(TableProvider):
+class _KeepsRemovedSecretsProvider(TableProvider):
     """A faulty provider that still returns secrets which have been removed."""
 
     def __init__(self, stored: kit.StoredSecrets) -> None:
@@ -227,7 +227,7 @@ class _AppendingProvider(TableProvider):
         return self._seen
 
 
-class _NamelessProvider(TableProvider):
+class _IgnoresEndpointProvider(TableProvider):
     """A faulty provider that ignores the endpoint's name."""
 
     def get(self, name: str, tenant: str | None, key_id: str | None, /) -> Sequence[Secret]:
@@ -245,27 +245,35 @@ class _HangingTableProvider(AsyncTableProvider):
 
 
 WRONG = [
-    ("all_valid_secrets_are_returned", _ForgetfulProvider, "Secrets are missing"),
-    ("all_valid_secrets_are_returned", _BackwardProvider, "not the first"),
+    ("all_valid_secrets_are_returned", _OnlyNewestSecretProvider, "Secrets are missing"),
+    ("all_valid_secrets_are_returned", _OldestSecretFirstProvider, "not the first"),
     ("all_valid_secrets_are_returned", _TextTableProvider, "not a Secret"),
-    ("tenants_are_separate", _CommunalProvider, "without secrets gave 1"),
-    ("tenants_are_separate", _CarelessProvider, "without secrets gave 1"),
-    ("tenants_are_separate", _NewestProvider, "belongs to another"),
-    ("a_tenant_without_secrets_is_refused", _SilentProvider, "without secrets gave 0"),
-    ("a_tenant_without_secrets_is_refused", _RawProvider, "without secrets raised KeyError"),
-    ("a_tenant_without_secrets_is_refused", _TalkativeProvider, "A refusal shows a secret"),
-    ("an_unknown_key_is_no_error", _StrictProvider, "raised CredentialNotFound"),
-    ("an_unknown_key_is_no_error", _SearchingProvider, "belongs to another"),
+    ("tenants_are_separate", _SharedWithTenantsProvider, "without secrets gave 1"),
+    ("tenants_are_separate", _ConfusesTenantsProvider, "without secrets gave 1"),
+    ("tenants_are_separate", _LastStoredSecretsProvider, "belongs to another"),
+    (
+        "a_tenant_without_secrets_is_refused",
+        _NothingInsteadOfErrorProvider,
+        "without secrets gave 0",
+    ),
+    (
+        "a_tenant_without_secrets_is_refused",
+        _RaisesKeyErrorProvider,
+        "without secrets raised KeyError",
+    ),
+    ("a_tenant_without_secrets_is_refused", _ShowsSecretsProvider, "A refusal shows a secret"),
+    ("an_unknown_key_is_no_error", _RefusesKeyIdsProvider, "raised CredentialNotFound"),
+    ("an_unknown_key_is_no_error", _IgnoresTenantOfKeyIdProvider, "belongs to another"),
     ("a_requested_key_is_returned", _KeylessProvider, "k1 is not given"),
     ("nothing_shows_a_secret", _TextTableProvider, "is shown"),
     (
         "concurrent_callers_get_their_own_secrets",
-        _SharedProvider,
+        _MixesUpCallsProvider,
         "Some of many concurrent callers got the secret of another tenant",
     ),
     (
         "a_verifier_can_use_them",
-        _NewestProvider,
+        _LastStoredSecretsProvider,
         "A verifier refused a webhook that the tenant's secret signed",
     ),
     (
@@ -273,10 +281,10 @@ WRONG = [
         _EverythingProvider,
         "A verifier accepted a webhook of one tenant that another tenant's secret signed",
     ),
-    ("nothing_shows_a_secret", _TalkativeProvider, "A secret is shown"),
-    ("a_change_is_seen", _FrozenProvider, "replaced"),
-    ("a_change_is_seen", _AppendingProvider, "replaced"),
-    ("endpoints_are_separate", _NamelessProvider, "has another's"),
+    ("nothing_shows_a_secret", _ShowsSecretsProvider, "A secret is shown"),
+    ("a_change_is_seen", _NeverUpdatedProvider, "replaced"),
+    ("a_change_is_seen", _KeepsRemovedSecretsProvider, "replaced"),
+    ("endpoints_are_separate", _IgnoresEndpointProvider, "has another's"),
 ]
 PLAIN = {name_of(check): check for check in (*kit.CHECKS, *kit.CHANGING_CHECKS, *kit.NAMED_CHECKS)}
 

@@ -26,7 +26,7 @@ Json: TypeAlias = Any
 
 EUR_149 = Money("149.90", "EUR")
 BUYER = Customer(id="buyer-1")
-BACK = "https://erp.example/back"
+RETURN_URL = "https://erp.example/back"
 
 
 def charge(source: str = "APPROVED", amount: Money = EUR_149, **fields: Any) -> Charge:
@@ -38,7 +38,7 @@ def charge(source: str = "APPROVED", amount: Money = EUR_149, **fields: Any) -> 
 def vendor(**options: Any) -> Adyen:
     """Return the Adyen vendor with the sandbox's account and key."""
     options = {"merchant_account": "SandboxMerchant", "credentials": "adyen-sandbox-key", **options}
-    return Adyen(return_url=BACK, **options)
+    return Adyen(return_url=RETURN_URL, **options)
 
 
 IDEAL = '{"type": "ideal"}'

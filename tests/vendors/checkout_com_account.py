@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EUROS = Money("149.90", "EUR")
 PART = Money("100.00", "EUR")
-BACK = "https://shop.example/back"
+RETURN_URL = "https://shop.example/back"
 SANDBOX_URL = "https://api.sandbox.checkout.com"
 SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
 
@@ -43,7 +43,7 @@ class SandboxHub:
     def __init__(self, *, retried: bool = False, **options: Any) -> None:
         self.time = 1_930_000_000.0
         self.sandbox = CheckoutComSandbox(now=lambda: self.time)
-        defaults = {"base_url": SANDBOX_URL, "return_url": BACK}
+        defaults = {"base_url": SANDBOX_URL, "return_url": RETURN_URL}
         vendor = CheckoutCom(credentials=self.sandbox.secret_key, **{**defaults, **options})
         account = Account(
             "main",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping import Shipment
     from moorage.operations.shipping import Shipping
 
-HERE = Address(
+SENDER = Address(
     name="Jack Sparrow",
     company="Acme",
     line1="388 Townsend St",
@@ -42,7 +42,7 @@ HERE = Address(
     phone="5555555555",
     email="jack@shop.example",
 )
-THERE = Address(
+RECIPIENT = Address(
     name="Ada Lovelace",
     line1="1 Bloor Street",
     city="Toronto",
@@ -62,7 +62,7 @@ SHIRTS = CustomsItem(
     origin="DE",
 )
 CUSTOMS = Customs(items=[SHIRTS], signer="Steve Brule")
-REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL, customs=CUSTOMS)
+REQUEST = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=PARCEL, customs=CUSTOMS)
 OFFER = Ref("dhl_express", "dhl", "P", {"local": "P"})
 PLANNED = "2030-01-02T17:00:00 GMT+01:00"
 MARK = sha256(b"\nk-1").hexdigest()[:32]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
     from moorage.operations.shipping import Shipping
 
-HERE = Address(
+SENDER = Address(
     name="Jack Sparrow",
     company="ACME",
     line1="388 Townsend St",
@@ -31,7 +31,7 @@ HERE = Address(
     phone="5555555555",
     email="jack@shop.example",
 )
-THERE = Address(
+RECIPIENT = Address(
     name="Elizabeth Swan",
     line1="179 N Harbor Dr",
     city="Redondo Beach",
@@ -42,12 +42,12 @@ THERE = Address(
     residential=True,
 )
 PARCEL = Parcel(weight="1.25", length=30, width="20.5", height=10)
-REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
+REQUEST = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=PARCEL)
 SHIP = "POST /ship/v1/shipments"
 TRACK = "POST /track/v1/trackingnumbers"
 FIND = "POST /track/v1/referencenumbers"
 RATES = "POST /rate/v1/rates/quotes"
-RESOLVE = "POST /address/v1/addresses/resolve"
+RESOLVE_ADDRESS = "POST /address/v1/addresses/resolve"
 
 
 class Wire(SandboxHttpClient):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EUROS = Money("149.90", "EUR")
 PART = Money("100.00", "EUR")
-BACK = "https://shop.example/back"
+RETURN_URL = "https://shop.example/back"
 CUSTOMER = Customer(id="cst_sandbox")
 SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
 
@@ -43,7 +43,7 @@ class SandboxHub:
         self.sandbox = MollieSandbox(now=lambda: self.time)
         vendor = Mollie(
             credentials=self.sandbox.api_key,
-            return_url=BACK,
+            return_url=RETURN_URL,
             webhook_url=self.sandbox.webhook_url,
         )
         account = Account(

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 EUROS = Money("149.90", "EUR")
 TEN = Money("10.00", "EUR")
 SETTINGS = {"retry": None, "circuit": None, "volatile_keys": True}
-BACK = "https://erp.example/back"
+RETURN_URL = "https://erp.example/back"
 
 
 def order(source: str | None = "card:visa-1", **fields: Any) -> Charge:
     """Return a charge for an invoice."""
-    default_options: dict[str, Any] = {"reference": "INV-2041", "return_url": BACK}
+    default_options: dict[str, Any] = {"reference": "INV-2041", "return_url": RETURN_URL}
     return Charge(fields.pop("amount", EUROS), source, **{**default_options, **fields})
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from moorage.errors import ConnectorError
     from moorage.operations.shipping import Shipping
 
-HERE = Address(
+SENDER = Address(
     name="Jack Sparrow",
     company="ACME",
     line1="388 Townsend St",
@@ -33,7 +33,7 @@ HERE = Address(
     email="jack@shop.example",
     residential=False,
 )
-THERE = Address(
+RECIPIENT = Address(
     name="Elizabeth Swan",
     line1="179 N Harbor Dr",
     city="Redondo Beach",
@@ -43,7 +43,7 @@ THERE = Address(
     residential=True,
 )
 PARCEL = Parcel(weight="1.25", length=30, width="20.5", height=10, reference="box 1")
-REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
+REQUEST = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=PARCEL)
 
 
 class Wire(SandboxHttpClient):

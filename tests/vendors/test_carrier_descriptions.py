@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tests.support.openapi import Json
 
-HERE = Address(
+SENDER = Address(
     name="Jack Sparrow",
     company="Acme",
     line1="388 Townsend St",
@@ -42,7 +42,7 @@ HERE = Address(
     phone="+1 555 555 5555",
     email="jack@shop.example",
 )
-THERE = Address(
+RECIPIENT = Address(
     name="Ada Lovelace",
     line1="1 Bloor Street",
     city="Toronto",
@@ -72,12 +72,12 @@ CUSTOMS = Customs(
 )
 BOX = Parcel(weight="1.2345", length=10, width="20.5", height=10, reference="box 1")
 PLAIN = RateRequest(
-    sender=HERE, recipient=HERE, parcels=Parcel(weight=1, length=1, width=2, height=3)
+    sender=SENDER, recipient=SENDER, parcels=Parcel(weight=1, length=1, width=2, height=3)
 )
 RICH = RateRequest(
-    sender=HERE,
-    recipient=THERE,
-    return_to=HERE,
+    sender=SENDER,
+    recipient=RECIPIENT,
+    return_to=SENDER,
     parcels=[BOX, BOX],
     customs=CUSTOMS,
     insurance=Money("100", "USD"),
@@ -86,7 +86,7 @@ RICH = RateRequest(
     reference="order 7",
 )
 SIZED = RateRequest(
-    sender=HERE, recipient=THERE, parcels=BOX, label_size=LabelSize.A6, customs=CUSTOMS
+    sender=SENDER, recipient=RECIPIENT, parcels=BOX, label_size=LabelSize.A6, customs=CUSTOMS
 )
 ACCOUNT, PLANNED, DAY = "A1B2C3", "2030-01-02T17:00:00 GMT+00:00", date(2030, 1, 2)
 OFFER = Ref("carrier", "ours", "03", {"local": "03"})
@@ -128,7 +128,7 @@ UPS: Final = [
         RECOVERY,
         ups.recovery_body(LabelFormat.ZPL, ups.by_mark("key-1", ACCOUNT)),
     ),
-    ("ups-AddressValidation.json", "/addressvalidation/v2/3", ups.address_body(HERE)),
+    ("ups-AddressValidation.json", "/addressvalidation/v2/3", ups.address_body(SENDER)),
 ]
 
 

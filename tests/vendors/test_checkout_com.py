@@ -47,9 +47,9 @@ from moorage.vendors.payments._checkout_com_answers import (
 from moorage.vendors.payments._checkout_com_requests import minor_of
 from moorage.vendors.payments.checkout_com import CheckoutCom
 from tests.vendors.checkout_com_account import (
-    BACK,
     EUROS,
     PART,
+    RETURN_URL,
     SANDBOX_URL,
     SandboxHub,
     order,
@@ -93,8 +93,8 @@ def test_request_of_a_payment(shop: SandboxHub) -> None:
         "capture": False,
         "reference": "INV-2041",
         "description": ("Masks" * 30)[:100],
-        "success_url": BACK,
-        "failure_url": BACK,
+        "success_url": RETURN_URL,
+        "failure_url": RETURN_URL,
         "metadata": {"order": "7"},
         "customer": {"id": "cus_ada", "email": "ada@erp.example", "name": "Ada"},
         "payment_ip": "203.0.113.7",

@@ -35,7 +35,7 @@ from moorage.testing.sandboxes.base import AlteredAnswer, Lost, SandboxHttpClien
 from moorage.testing.sandboxes.shipping.colissimo import ColissimoSandbox
 from moorage.vendors.shipping.colissimo import Colissimo
 
-HERE = Address(
+SENDER = Address(
     name="Jack Sparrow",
     company="Acme SARL",
     line1="9 rue du Port",
@@ -45,7 +45,7 @@ HERE = Address(
     phone="+33240000000",
     email="jack@shop.example",
 )
-THERE = Address(
+RECIPIENT = Address(
     name="Ada Lovelace",
     line1="5 rue de la Mer",
     line2="Lieu-dit du Puits",
@@ -56,7 +56,7 @@ THERE = Address(
     country="FR",
 )
 BOX = Parcel(weight="1.2341", length=30, width=20, height=10)
-REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=BOX, reference="SO-1")
+REQUEST = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=BOX, reference="SO-1")
 DELIVERED: Final[dict[str, Any]] = {
     "lang": "fr_FR",
     "scope": "open",
@@ -213,7 +213,7 @@ def test_repeat_on_the_next_day_is_the_same_label(shop: Shop) -> None:
 
 @pytest.mark.parametrize(
     "fields, words",
-    [({"return_to": HERE}, "only to the sender"), ({"label": "png"}, "not print PNG labels")],
+    [({"return_to": SENDER}, "only to the sender"), ({"label": "png"}, "not print PNG labels")],
     ids=["return_to", "png"],
 )
 def test_label_that_colissimo_cannot_make_is_not_bought(

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits.payments_conformance import PaymentsSubject
 
 ADA = Customer(email="ada@erp.example", phone="+919000090000")
-BACK = "https://erp.example/back"
+RETURN_URL = "https://erp.example/back"
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 TEN = Money("10.00", "EUR")
 BOTH = pytest.mark.parametrize("make", [paypal, razorpay])
@@ -126,7 +126,7 @@ class ConsentShop(SandboxHub):
             "interval": BillingInterval("month"),
             "reference": "SUB-7",
             "customer": ADA,
-            "return_url": BACK,
+            "return_url": RETURN_URL,
             **fields,
         }
         return SubscriptionRequest(**values)
@@ -546,8 +546,8 @@ def test_paypal_receives_product_plan_and_subscription_with_keys() -> None:
                 "quantity": "3",
                 "custom_id": "SUB-7",
                 "application_context": {
-                    "return_url": BACK,
-                    "cancel_url": BACK,
+                    "return_url": RETURN_URL,
+                    "cancel_url": RETURN_URL,
                     "shipping_preference": "NO_SHIPPING",
                     "user_action": "SUBSCRIBE_NOW",
                     "brand_name": "ACME",

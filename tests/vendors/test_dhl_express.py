@@ -16,9 +16,9 @@ from tests.vendors.dhl_express_account import (
     OFFER,
     PARCEL,
     PLANNED,
+    RECIPIENT,
     REQUEST,
     SHIRTS,
-    THERE,
     SandboxHub,
 )
 
@@ -87,7 +87,7 @@ def test_sender_has_contact_details() -> None:
 
 def test_missing_postal_code_is_empty() -> None:
     """An address in a country without postal codes is sent to DHL with an empty one."""
-    place = shipment_request(recipient=attrs.evolve(THERE, postal_code=None))["customerDetails"]
+    place = shipment_request(recipient=attrs.evolve(RECIPIENT, postal_code=None))["customerDetails"]
 
     assert "" == place["receiverDetails"]["postalAddress"]["postalCode"]
 
@@ -182,7 +182,7 @@ def test_unsendable_values_are_refused() -> None:
 def test_domestic_shipment_has_the_accounts_description(shop: SandboxHub) -> None:
     """A DHL shipment without customs data has the account's description of goods."""
     at_home = SandboxHub(goods="Spare parts")
-    at_home.buy_label_of_order(customs=None, recipient=attrs.evolve(THERE, country="US"))
+    at_home.buy_label_of_order(customs=None, recipient=attrs.evolve(RECIPIENT, country="US"))
 
     content = at_home.last_body["content"]
     assert ("Spare parts", False, "DAP") == (

@@ -9,7 +9,7 @@ import pytest
 from moorage.contracts.shipping import AddressVerdict, TrackingStatus
 from moorage.errors import InvalidRequest, UnsupportedByVendor, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.dhl_express_account import THERE, SandboxHub
+from tests.vendors.dhl_express_account import RECIPIENT, SandboxHub
 
 
 @pytest.fixture(name="shop")
@@ -79,12 +79,12 @@ def test_only_dhl_numbers_are_tracked(shop: SandboxHub) -> None:
 
 def test_address_check_compares_places(shop: SandboxHub) -> None:
     """DHL checks cities and postal codes, suggests its spelling, and ignores streets."""
-    checked_result = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(RECIPIENT)
     assert (AddressVerdict.VALID, ()) == (checked_result.verdict, checked_result.changes)
 
     place = {"countryCode": "CA", "postalCode": "M4W", "cityName": "TORONTO"}
     shop.sandbox.fail(reply({"address": [place], "warnings": ["It is far."]}))
-    checked_result = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(RECIPIENT)
     assert (AddressVerdict.CORRECTED, ("postal_code",)) == (
         checked_result.verdict,
         checked_result.changes,
@@ -98,17 +98,17 @@ def test_address_check_compares_places(shop: SandboxHub) -> None:
 def test_address_without_known_place_is_invalid(shop: SandboxHub) -> None:
     """An address in an unknown place is invalid; a malformed DHL response is a failure."""
     shop.sandbox.fail(reply({"address": [], "warnings": ["There is no such code."]}))
-    checked_result = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(RECIPIENT)
     assert (AddressVerdict.INVALID, "There is no such code.") == (
         checked_result.verdict,
         checked_result.messages[0].text,
     )
     shop.sandbox.fail(reply({}))
     with pytest.raises(VendorFailed):
-        shop.shipping.validate_address(THERE)
+        shop.shipping.validate_address(RECIPIENT)
     shop.sandbox.fail(reply({"detail": "Parameters not having correct format"}, 400))
     with pytest.raises(InvalidRequest):
-        shop.shipping.validate_address(THERE)
+        shop.shipping.validate_address(RECIPIENT)
 
 
 def test_all_checkpoints_are_asked_for(shop: SandboxHub) -> None:

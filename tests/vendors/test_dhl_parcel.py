@@ -40,7 +40,7 @@ from tests.vendors.subjects.dhl_parcel import dhl_parcel_vendor, dhl_says
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
 
-HERE = Address(
+SENDER = Address(
     name="Jack Sparrow",
     company="Acme GmbH",
     line1="Hafenstr. 9",
@@ -52,7 +52,7 @@ HERE = Address(
     phone="+4940000000",
     email="jack@shop.example",
 )
-THERE = Address(
+RECIPIENT = Address(
     name="Ada Lovelace",
     line1="Am Hang 5",
     line2="2. Etage",
@@ -65,7 +65,7 @@ THERE = Address(
     email="ada@mail.example",
 )
 BOX = Parcel(weight="1.2341", length=30, width="20.05", height=10)
-REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=BOX, reference="SO-1")
+REQUEST = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=BOX, reference="SO-1")
 ORDERS: Final = "/parcel/de/shipping/v2/orders"
 TRACKING: Final = "/track/shipments"
 TRACKED: Final[dict[str, Any]] = {
@@ -191,7 +191,7 @@ def test_order_has_the_product_the_addresses_and_the_parcel(shop: Shop) -> None:
 
 def test_order_without_options_has_only_the_required_fields(shop: Shop) -> None:
     """A shipment without a reference, a date and dimensions is sent without them."""
-    plain = attrs.evolve(HERE, company=None, line2=None, line3=None, email=None)
+    plain = attrs.evolve(SENDER, company=None, line2=None, line3=None, email=None)
     shop.buy(parcels=Parcel(weight="0.5"), reference=None, sender=plain)
     [shipment] = shop.bodies()[0]["shipments"]
 
@@ -227,11 +227,11 @@ def test_service_is_sent_as_dhl_product(shop: Shop, service: str) -> None:
 @pytest.mark.parametrize(
     "fields, kind, words",
     [
-        ({"return_to": HERE}, UnsupportedByVendor, "only to the sender"),
+        ({"return_to": SENDER}, UnsupportedByVendor, "only to the sender"),
         ({"label": "png"}, UnsupportedByVendor, "not print PNG labels"),
         ({"reference": "x" * 36}, InvalidData, "too long for a label"),
         ({"service": "dhl_parcel_paket"}, InvalidData, "not a product of DHL Parcel"),
-        ({"recipient": attrs.evolve(THERE, country="XK")}, InvalidData, "not know the country"),
+        ({"recipient": attrs.evolve(RECIPIENT, country="XK")}, InvalidData, "not know the country"),
     ],
     ids=["return_to", "png", "reference", "service", "country"],
 )
@@ -285,7 +285,7 @@ def test_validation_messages_of_a_purchase_are_warnings(shop: Shop) -> None:
 def test_refusal_names_the_first_problem_of_the_shipment(shop: Shop) -> None:
     """A refusal has the text of DHL's first validation message and the shipment's status."""
     with pytest.raises(InvalidRequest, match="The city entered does not match") as caught:
-        shop.buy(recipient=attrs.evolve(THERE, postal_code="00001"))
+        shop.buy(recipient=attrs.evolve(RECIPIENT, postal_code="00001"))
 
     assert ("400", 0) == (caught.value.vendor_code, shop.sandbox.sold)
 

@@ -35,7 +35,7 @@ from moorage.testing.sandboxes.base import AlteredAnswer, Lost, SandboxHttpClien
 from moorage.testing.sandboxes.shipping.dpd import DpdSandbox
 from moorage.vendors.shipping.dpd import Dpd
 
-HERE = Address(
+SENDER = Address(
     name="Jack Sparrow",
     company="Acme GmbH",
     line1="Hafenstraße 9",
@@ -46,7 +46,7 @@ HERE = Address(
     phone="+4940000000",
     email="jack@shop.example",
 )
-THERE = Address(
+RECIPIENT = Address(
     name="Ada Lovelace",
     line1="Via del Mare 5",
     line2="Interno 7",
@@ -57,7 +57,7 @@ THERE = Address(
     country="IT",
 )
 BOX = Parcel(weight="1.2341", length=30, width="20.5", height=10)
-REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=BOX, reference="SO-1")
+REQUEST = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=BOX, reference="SO-1")
 RECORDED: Final[dict[str, Any]] = {
     "shipmentId": "SHIP123456",
     "parcelIds": ["0987654321"],
@@ -331,7 +331,7 @@ def test_unknown_parcel_is_refused(shop: Shop) -> None:
 
 @pytest.mark.parametrize(
     "fields, words",
-    [({"return_to": HERE}, "only to the sender"), ({"label_size": "4x6"}, "4 by 6 inches")],
+    [({"return_to": SENDER}, "only to the sender"), ({"label_size": "4x6"}, "4 by 6 inches")],
     ids=["return_to", "paper"],
 )
 def test_label_that_dpd_cannot_make_is_not_bought(

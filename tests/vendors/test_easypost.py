@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping import Shipment
     from moorage.operations.shipping import Shipping
 
-HERE = Address(
+SENDER = Address(
     name="Jack Sparrow",
     company="Acme",
     line1="388 Townsend St",
@@ -60,9 +60,11 @@ HERE = Address(
     residential=False,
     tax_id="98-7654321",
 )
-THERE = Address(line1="179 N Harbor Dr", city="Redondo Beach", postal_code="90277", country="US")
+RECIPIENT = Address(
+    line1="179 N Harbor Dr", city="Redondo Beach", postal_code="90277", country="US"
+)
 PARCEL = Parcel(weight="1.25", weight_unit="kg", length=30, width="20.5", height=10)
-REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
+REQUEST = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=PARCEL)
 
 
 class SandboxHub:
@@ -101,7 +103,7 @@ def test_weights_and_sides_are_converted_and_rounded_up() -> None:
 
 def test_for_easypost_third_line_of_address_is_joined_to_second() -> None:
     """For EasyPost the third line of an address is joined to the second."""
-    result = address_body(HERE)
+    result = address_body(SENDER)
 
     assert ("388 Townsend St", "Apt 20, Back door") == (result["street1"], result["street2"])
     assert ("98-7654321", False, "US") == (
@@ -114,7 +116,7 @@ def test_for_easypost_third_line_of_address_is_joined_to_second() -> None:
         "city": "Redondo Beach",
         "zip": "90277",
         "country": "US",
-    } == (address_body(THERE))
+    } == (address_body(RECIPIENT))
 
 
 def test_options_are_sent() -> None:
@@ -125,7 +127,7 @@ def test_options_are_sent() -> None:
         signature=Signature.ADULT,
         saturday=True,
         is_return=True,
-        return_to=THERE,
+        return_to=RECIPIENT,
         ship_date=date(2030, 1, 2),
         carrier_accounts=["ca_1"],
         reference="order 7",
@@ -156,7 +158,7 @@ def test_label_leads_from_sender_to_recipient(*, is_return: bool) -> None:
     if shipment.get("is_return"):
         route.reverse()
 
-    assert [address_body(HERE), address_body(THERE)] == route
+    assert [address_body(SENDER), address_body(RECIPIENT)] == route
 
 
 def test_customs_lines_have_totals() -> None:
@@ -522,7 +524,7 @@ def test_tracking_events_are_sorted(shop: SandboxHub) -> None:
 
 def test_third_line_is_no_correction(shop: SandboxHub) -> None:
     """If EasyPost merges three address lines into two, no correction is reported."""
-    value = attrs.evolve(THERE, line2="Suite 7", line3="Dock 2")
+    value = attrs.evolve(RECIPIENT, line2="Suite 7", line3="Dock 2")
     checked_result = shop.shipping.validate_address(value)
 
     assert (AddressVerdict.VALID, ()) == (checked_result.verdict, checked_result.changes)
@@ -532,12 +534,12 @@ def test_country_name_is_no_change(shop: SandboxHub) -> None:
     """If EasyPost returns a country's full name, this is not a correction of the address."""
     shop.sandbox.fail(reply({"country": "United States"}, 201))
 
-    assert AddressVerdict.UNKNOWN is shop.shipping.validate_address(THERE).verdict
+    assert AddressVerdict.UNKNOWN is shop.shipping.validate_address(RECIPIENT).verdict
 
 
 def test_address_changes_are_listed(shop: SandboxHub) -> None:
     """EasyPost's corrections of an address are listed; case and spaces are ignored."""
-    checked_result = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(RECIPIENT)
     assert (AddressVerdict.VALID, ()) == (checked_result.verdict, checked_result.changes)
 
     fields = {
@@ -549,7 +551,7 @@ def test_address_changes_are_listed(shop: SandboxHub) -> None:
         "verifications": {"delivery": {"success": True}},
     }
     shop.sandbox.fail(reply(fields, 201))
-    checked_result = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(RECIPIENT)
 
     assert (AddressVerdict.CORRECTED, ("postal_code",)) == (
         checked_result.verdict,
@@ -566,7 +568,7 @@ def test_address_changes_are_listed(shop: SandboxHub) -> None:
 def test_address_that_was_not_checked_is_unknown(shop: SandboxHub) -> None:
     """If EasyPost's response has no delivery check, the verdict on the address is unknown."""
     shop.sandbox.fail(reply({"country": "US", "verifications": {}}, 201))
-    checked_result = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(RECIPIENT)
 
     assert (AddressVerdict.UNKNOWN, None) == (checked_result.verdict, checked_result.suggested)
 

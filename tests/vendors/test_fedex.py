@@ -19,7 +19,7 @@ from moorage.contracts.shipping import (
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
 from moorage.vendors.shipping._fedex_requests import rates_body, shipment_body
-from tests.vendors.fedex_account import HERE, PARCEL, REQUEST, THERE, SandboxHub
+from tests.vendors.fedex_account import PARCEL, RECIPIENT, REQUEST, SENDER, SandboxHub
 
 SHIRTS = CustomsItem(
     description="Shirts",
@@ -248,9 +248,9 @@ def test_each_kind_of_contents_has_its_purpose_in_fedex_customs(
 def test_unsupported_shipments_are_refused_before_sending(shop: SandboxHub) -> None:
     """A return address abroad and a reference that is too long are refused before sending."""
     with pytest.raises(UnsupportedByVendor):
-        shop.shipping.get_rates(attrs.evolve(REQUEST, return_to=THERE))
+        shop.shipping.get_rates(attrs.evolve(REQUEST, return_to=RECIPIENT))
     assert [] == shop.sandbox.requests
-    assert shop.shipping.get_rates(attrs.evolve(REQUEST, return_to=HERE)).rates
+    assert shop.shipping.get_rates(attrs.evolve(REQUEST, return_to=SENDER)).rates
     with pytest.raises(InvalidData):
         shop.buy_label_of_order(reference="n" * 36)
     assert {} == shop.sandbox.shipments

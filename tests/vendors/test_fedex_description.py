@@ -33,7 +33,7 @@ PATHS: Final = {
     "/track/v1/referencenumbers",
     "/track/v1/trackingnumbers",
 }
-HERE: Final = Address(
+SENDER: Final = Address(
     name="Jack Sparrow",
     company="ACME",
     line1="388 Townsend St",
@@ -67,8 +67,8 @@ def test_requests_match_the_descriptions() -> None:
         sku="S-1",
     )
     order = RateRequest(
-        sender=HERE,
-        recipient=attrs.evolve(HERE, country="CA", region="ON"),
+        sender=SENDER,
+        recipient=attrs.evolve(SENDER, country="CA", region="ON"),
         parcels=[Parcel(weight="1.25", length=30, width="20.5", height=10)] * 2,
         customs=Customs(
             items=[item],
@@ -88,7 +88,7 @@ def test_requests_match_the_descriptions() -> None:
     )
     hub.shipping().track_shipment(bought_shipment.ref)
     hub.shipping().cancel(bought_shipment.ref)
-    hub.shipping().validate_address(HERE)
+    hub.shipping().validate_address(SENDER)
     rate = hub.shipping().get_rates(order).rates[0]
     sandbox.fail(Lost())
     hub.shipping().create_shipment(rate, idempotency_key="k-2")

@@ -27,9 +27,9 @@ from tests.vendors.fedex_account import (
     FIND,
     PARCEL,
     RATES,
+    RECIPIENT,
     REQUEST,
     SHIP,
-    THERE,
     SandboxHub,
     fedex_response,
 )
@@ -80,7 +80,7 @@ def test_rates_have_the_accounts_price(shop: SandboxHub) -> None:
 def test_no_service_becomes_a_message(shop: SandboxHub) -> None:
     """A place or weight for which FedEx has no service gives a message instead of rates."""
     nowhere_result = shop.shipping.get_rates(
-        attrs.evolve(REQUEST, recipient=attrs.evolve(THERE, postal_code="00000"))
+        attrs.evolve(REQUEST, recipient=attrs.evolve(RECIPIENT, postal_code="00000"))
     )
     heavy = shop.shipping.get_rates(attrs.evolve(REQUEST, parcels=Parcel(weight=99)))
 
@@ -90,7 +90,9 @@ def test_no_service_becomes_a_message(shop: SandboxHub) -> None:
     ]
     assert [(), "Too heavy."] == [heavy.rates, heavy.messages[0].text]
     with pytest.raises(InvalidRequest) as excinfo:
-        shop.shipping.get_rates(attrs.evolve(REQUEST, recipient=attrs.evolve(THERE, country="CA")))
+        shop.shipping.get_rates(
+            attrs.evolve(REQUEST, recipient=attrs.evolve(RECIPIENT, country="CA"))
+        )
     assert "CUSTOMSCLEARANCEDETAIL.REQUIRED" == excinfo.value.vendor_code
 
 

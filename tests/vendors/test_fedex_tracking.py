@@ -10,7 +10,13 @@ import pytest
 from moorage.contracts.shipping import AddressVerdict, Place, ShipmentState, TrackingStatus
 from moorage.errors import UnsupportedByVendor, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.fedex_account import RESOLVE, THERE, TRACK, SandboxHub, fedex_response
+from tests.vendors.fedex_account import (
+    RECIPIENT,
+    RESOLVE_ADDRESS,
+    TRACK,
+    SandboxHub,
+    fedex_response,
+)
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
@@ -154,8 +160,8 @@ def test_address_that_fedex_cannot_resolve_or_deliver_to_is_not_valid(
     shop: SandboxHub, told_of: dict[str, Any], verdict: AddressVerdict
 ) -> None:
     """An address that FedEx cannot resolve or deliver to is not valid."""
-    shop.wire.planned[RESOLVE] = [address_response(**told_of)]
-    checked_result = shop.shipping.validate_address(THERE)
+    shop.wire.planned[RESOLVE_ADDRESS] = [address_response(**told_of)]
+    checked_result = shop.shipping.validate_address(RECIPIENT)
 
     assert verdict is checked_result.verdict
     assert (verdict is AddressVerdict.CORRECTED) is (checked_result.suggested is not None)
@@ -165,7 +171,7 @@ def test_address_that_fedex_cannot_resolve_or_deliver_to_is_not_valid(
 def test_address_is_suggested_as_it_is_resolved(shop: SandboxHub) -> None:
     """The suggested address has FedEx's street and postcode, and the name that was given."""
     message = {"code": "SUITE.NUMBER.REQUIRED", "message": "Which?"}
-    shop.wire.planned[RESOLVE] = [
+    shop.wire.planned[RESOLVE_ADDRESS] = [
         address_response(
             streetLinesToken=["179 N HARBOR DR"],
             city="REDONDO BEACH",
@@ -178,7 +184,7 @@ def test_address_is_suggested_as_it_is_resolved(shop: SandboxHub) -> None:
         ),
         fedex_response(),
     ]
-    checked_result = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(RECIPIENT)
 
     assert (("postal_code",), False) == (checked_result.changes, checked_result.residential)
     assert checked_result.suggested is not None
@@ -188,4 +194,4 @@ def test_address_is_suggested_as_it_is_resolved(shop: SandboxHub) -> None:
     )
     assert ["SUITE.NUMBER.REQUIRED"] == [message.code for message in checked_result.messages]
     with pytest.raises(VendorFailed):
-        shop.shipping.validate_address(THERE)
+        shop.shipping.validate_address(RECIPIENT)

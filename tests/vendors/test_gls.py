@@ -39,7 +39,7 @@ from moorage.testing.sandboxes.base import AlteredAnswer, Lost, SandboxHttpClien
 from moorage.testing.sandboxes.shipping.gls import GlsSandbox
 from tests.vendors.subjects.gls import gls_vendor
 
-HERE = Address(
+SENDER = Address(
     name="Jack Sparrow",
     company="Acme GmbH",
     line1="GLS-Germany-Str. 1",
@@ -49,7 +49,7 @@ HERE = Address(
     phone="+49667712345",
     email="jack@shop.example",
 )
-THERE = Address(
+RECIPIENT = Address(
     name="Ada Lovelace",
     line1="Musterweg 5",
     line2="Hinterhaus",
@@ -60,7 +60,7 @@ THERE = Address(
     country="DE",
 )
 BOX = Parcel(weight="1.234", length=30, width=20, height=10)
-REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=BOX, reference="SO-1")
+REQUEST = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=BOX, reference="SO-1")
 BACKEND = "/shipit-farm/v1/backend/rs"
 SHIPMENTS = f"{BACKEND}/shipments"
 TYPED = {"Content-Type": "application/glsVersion1+json"}
@@ -253,7 +253,7 @@ def test_shipment_without_reference_is_sent_without_one(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "fields, kind, words",
     [
-        ({"return_to": HERE}, UnsupportedByVendor, "only to the sender"),
+        ({"return_to": SENDER}, UnsupportedByVendor, "only to the sender"),
         ({"reference": "x" * 36}, InvalidData, "too long for a label"),
     ],
     ids=["return_to", "reference"],

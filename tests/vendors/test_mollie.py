@@ -19,7 +19,7 @@ from moorage.errors import InvalidData, PaymentDeclined
 from moorage.vendors.payments._mollie_answers import amount_body
 from moorage.vendors.payments._mollie_requests import payment_body
 from moorage.vendors.payments.mollie import Mollie
-from tests.vendors.mollie_account import BACK, CUSTOMER, EUROS, SandboxHub, order
+from tests.vendors.mollie_account import CUSTOMER, EUROS, RETURN_URL, SandboxHub, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,14 +38,14 @@ def _shop() -> Iterator[SandboxHub]:
 
 def test_metadata_does_not_replace_the_reference() -> None:
     """Metadata given by the caller do not replace a Mollie payment's reference."""
-    charge = order(metadata={"reference": "PO-7", "order": "7"}, return_url=BACK)
+    charge = order(metadata={"reference": "PO-7", "order": "7"}, return_url=RETURN_URL)
 
     assert {"reference": "INV-2041", "order": "7"} == payment_body(Mollie(), charge)["metadata"]
 
 
 def test_every_field_of_a_charge_is_sent() -> None:
     """Each field of a charge is sent to Mollie; extra options may override fields."""
-    vendor = Mollie(return_url=BACK, webhook_url="https://shop.example/hook?token=t0k")
+    vendor = Mollie(return_url=RETURN_URL, webhook_url="https://shop.example/hook?token=t0k")
     charge = order(
         customer=Customer(id="cst_1", name="Ada", email="a@b.example", phone="+31", country="nl"),
         return_url="https://shop.example/7",
@@ -82,7 +82,7 @@ def test_every_field_of_a_charge_is_sent() -> None:
 )
 def test_payment_source_fields(source: str | None, fields: dict[str, Any]) -> None:
     """A method, token or mandate is sent to Mollie; if none is given, the buyer chooses."""
-    body = payment_body(Mollie(return_url=BACK), order(source))
+    body = payment_body(Mollie(return_url=RETURN_URL), order(source))
 
     assert fields == {
         name: body[name] for name in ("method", "cardToken", "mandateId") if name in body
@@ -119,7 +119,7 @@ def test_stored_payment_methods_need_a_customer(wish: str, customer: Customer | 
     """Storing or reusing a payment method at Mollie needs a customer's id."""
     fields: dict[str, Any] = {wish: True}
     with pytest.raises(InvalidData) as excinfo:
-        payment_body(Mollie(return_url=BACK), order(customer=customer, **fields))
+        payment_body(Mollie(return_url=RETURN_URL), order(customer=customer, **fields))
 
     assert "customer.id" == excinfo.value.field
 

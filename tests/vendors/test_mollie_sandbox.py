@@ -10,7 +10,7 @@ from moorage import Timeouts
 from moorage.domain.http.requests import Request, Response
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.payments.mollie import MollieSandbox
-from tests.vendors.mollie_account import BACK
+from tests.vendors.mollie_account import RETURN_URL
 
 
 def payment_body(**fields: Any) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def payment_body(**fields: Any) -> dict[str, Any]:
     default_payment = {
         "amount": {"currency": "EUR", "value": "1.00"},
         "description": "Chairs",
-        "redirectUrl": BACK,
+        "redirectUrl": RETURN_URL,
     }
     payment_fields = {**default_payment, **fields}
     return {name: value for name, value in payment_fields.items() if value is not None}

@@ -22,7 +22,7 @@ from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.vendors.payments._paypal_answers import amount_body
 from moorage.vendors.payments.paypal import PayPal
-from tests.vendors.paypal_account import BACK, SETTINGS, SandboxHub, order
+from tests.vendors.paypal_account import RETURN_URL, SETTINGS, SandboxHub, order
 from tests.vendors.subjects.paypal import paypal_refusal
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def test_fields_of_an_order(shop: SandboxHub) -> None:
     assert "k-1" == request.headers.get("PayPal-Request-Id")
     assert "return=representation" == request.headers.get("Prefer")
     assert "token-paypal-client-1" == request.bearer()
-    context = {"return_url": BACK, "cancel_url": BACK}
+    context = {"return_url": RETURN_URL, "cancel_url": RETURN_URL}
     assert {
         "intent": "CAPTURE",
         "purchase_units": [
@@ -190,7 +190,7 @@ def test_unsupported_amount_is_refused(amount: Money, shop: SandboxHub) -> None:
 
 BUYER = Customer(id="ada-1", email="ada@example.com")
 STORED = {"store_in_vault": "ON_SUCCESS", "usage_type": "MERCHANT"}
-CONTEXT = {"return_url": BACK, "cancel_url": BACK}
+CONTEXT = {"return_url": RETURN_URL, "cancel_url": RETURN_URL}
 MERCHANT = {
     "payment_initiator": "MERCHANT",
     "payment_type": "UNSCHEDULED",

@@ -7,7 +7,7 @@ from typing import Any
 
 from moorage.contracts.payments import Customer, Money, ThreeDs
 from tests.support.openapi import Json, problems
-from tests.vendors.paypal_account import BACK, SandboxHub, order
+from tests.vendors.paypal_account import RETURN_URL, SandboxHub, order
 
 TEXT: Json = {"type": "string"}
 TEN = Money("10.00", "EUR")
@@ -115,7 +115,7 @@ def test_payment_requests_match_the_descriptions() -> None:
     with shop.hub:
         for number, charge in enumerate(charges):
             shop.payments.charge(charge, idempotency_key=f"charge-{number}")
-        shop.payments.create_intent(order(None, return_url=BACK), idempotency_key="i")
+        shop.payments.create_intent(order(None, return_url=RETURN_URL), idempotency_key="i")
         waiting = shop.authorized("paypal")
         return_parameters = shop.sandbox.approve(waiting.ref.id)
         finished_payment = shop.payments.complete(

@@ -36,7 +36,7 @@ from moorage.testing.sandboxes.shipping.postnord import PostNordSandbox
 from moorage.vendor_sdk import query_key
 from moorage.vendors.shipping.postnord import PostNord
 
-HERE = Address(
+SENDER = Address(
     name="Jack Sparrow",
     company="Acme AB",
     line1="Hamngatan 9",
@@ -46,7 +46,7 @@ HERE = Address(
     phone="+46310000000",
     email="jack@shop.example",
 )
-THERE = Address(
+RECIPIENT = Address(
     name="Ada Lovelace",
     line1="Strandvägen 5",
     line2="Lgh 1101",
@@ -57,7 +57,7 @@ THERE = Address(
     country="SE",
 )
 BOX = Parcel(weight="1.2341", length=30, width="20.55", height=10)
-REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=BOX, reference="SO-1")
+REQUEST = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=BOX, reference="SO-1")
 BOOKED: Final[dict[str, Any]] = {
     "bookingResponse": {
         "bookingId": "BOOK-123",
@@ -282,7 +282,7 @@ def test_repeat_on_the_next_day_is_the_same_label(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "fields, words",
     [
-        ({"return_to": HERE}, "only to the sender"),
+        ({"return_to": SENDER}, "only to the sender"),
         ({"label": "png"}, "not print PNG labels"),
         ({"label_size": "4x6"}, "4 by 6 inches"),
     ],

@@ -38,7 +38,7 @@ from moorage.testing.sandboxes.base import AlteredAnswer, Lost, SandboxHttpClien
 from moorage.testing.sandboxes.shipping.royalmail import RoyalMailSandbox
 from moorage.vendors.shipping.royalmail import RoyalMail
 
-HERE = Address(
+SENDER = Address(
     name="Jack Sparrow",
     company="Acme Ltd",
     line1="1 Dock Road",
@@ -48,7 +48,7 @@ HERE = Address(
     phone="+441482000000",
     email="jack@shop.example",
 )
-THERE = Address(
+RECIPIENT = Address(
     name="Ada Lovelace",
     line1="12 St James's Square",
     line2="Flat 2",
@@ -60,7 +60,7 @@ THERE = Address(
     email="ada@mail.example",
 )
 BOX = Parcel(weight="1.2341", length=30, width="20.05", height=10)
-REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=BOX, reference="SO-1")
+REQUEST = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=BOX, reference="SO-1")
 ORDERS = "/api/v1/orders"
 
 
@@ -189,7 +189,7 @@ def test_goods_are_declared(shop: Shop) -> None:
     customs = Customs(
         items=[pens], signer="Jack", contents=Contents.DONATION, invoice_number="INV-1"
     )
-    abroad = attrs.evolve(THERE, country="FR", postal_code="75001", city="Paris")
+    abroad = attrs.evolve(RECIPIENT, country="FR", postal_code="75001", city="Paris")
     shop.buy(customs=customs, recipient=abroad)
     [order] = shop.orders()
     common = {
@@ -225,7 +225,7 @@ def test_options_reference_and_package_format() -> None:
 @pytest.mark.parametrize(
     "fields, kind, words",
     [
-        ({"return_to": HERE}, UnsupportedByVendor, "only to the account's address"),
+        ({"return_to": SENDER}, UnsupportedByVendor, "only to the account's address"),
         ({"label": "png"}, UnsupportedByVendor, "not print PNG labels"),
         ({"reference": "x" * 28}, InvalidData, "too long for a Click & Drop order"),
         ({"service": "royalmail_tracked 24"}, InvalidData, "not a service code of royalmail"),
@@ -252,7 +252,7 @@ def test_longest_reference_is_taken(shop: Shop) -> None:
 
 def test_order_without_a_label_is_deleted(shop: Shop) -> None:
     """If a new order's label is refused, the order is deleted and the purchase is refused."""
-    recipient = attrs.evolve(THERE, postal_code="00002")
+    recipient = attrs.evolve(RECIPIENT, postal_code="00002")
     with pytest.raises(VendorRejected, match="The label could not be generated") as caught:
         shop.buy(recipient=recipient)
 
@@ -264,7 +264,7 @@ def test_refusal_stays_a_refusal_if_its_order_cannot_be_deleted(shop: Shop) -> N
     """If an order without a label cannot be deleted, the error about the label is still raised."""
     shop.sandbox.fail(None, Response(503))
     with pytest.raises(VendorRejected, match="The label could not be generated"):
-        shop.buy(recipient=attrs.evolve(THERE, postal_code="00002"))
+        shop.buy(recipient=attrs.evolve(RECIPIENT, postal_code="00002"))
 
     assert 1 == len(shop.sandbox.orders)
 

@@ -25,7 +25,7 @@ from moorage.domain.values.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
 from moorage.vendors.shipping._common import as_number
 from moorage.vendors.shipping._shipengine_requests import address_body, rates_body
-from tests.vendors.shipengine_account import PARCEL, REQUEST, THERE, SandboxHub
+from tests.vendors.shipengine_account import PARCEL, RECIPIENT, REQUEST, SandboxHub
 
 SHIRTS = CustomsItem(
     description="Shirts",
@@ -36,7 +36,7 @@ SHIRTS = CustomsItem(
     origin="DE",
     sku="S-1",
 )
-ABROAD = attrs.evolve(THERE, country="CA", region="ON")
+ABROAD = attrs.evolve(RECIPIENT, country="CA", region="ON")
 
 
 @pytest.fixture(name="shop")
@@ -132,7 +132,7 @@ def test_options_are_sent() -> None:
         insurance=Money("149.90", "EUR"),
         saturday=True,
         is_return=True,
-        return_to=THERE,
+        return_to=RECIPIENT,
         ship_date=date(2030, 1, 2),
         reference="order 7",
         extra={"shipengine": {"shipment": {"confirmation": "direct_signature"}}},

@@ -12,7 +12,7 @@ from moorage.contracts.shipping import AddressVerdict, Place, TrackingStatus
 from moorage.domain.webhooks.events import WebhookEvent
 from moorage.errors import InvalidRequest, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.shipengine_account import THERE, SandboxHub
+from tests.vendors.shipengine_account import RECIPIENT, SandboxHub
 
 
 @pytest.fixture(name="shop")
@@ -106,7 +106,7 @@ def test_address_that_shipengine_cannot_match_is_not_valid(
     message = {"code": "a1001", "detail_code": "suite_missing", "message": "Which?"}
     body = {"status": status, "matched_address": matched, "messages": [message, {"code": "a1"}]}
     shop.sandbox.fail(reply([body]))
-    checked_result = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(RECIPIENT)
 
     assert verdict is checked_result.verdict
     assert (verdict is AddressVerdict.CORRECTED) is (checked_result.suggested is not None)
@@ -115,7 +115,7 @@ def test_address_that_shipengine_cannot_match_is_not_valid(
 
 def test_address_is_valid_if_only_its_letters_differ(shop: SandboxHub) -> None:
     """An address that differs from ShipEngine's only in case is valid."""
-    checked_result = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(RECIPIENT)
 
     assert (AddressVerdict.VALID, True, ()) == (
         checked_result.verdict,
@@ -126,7 +126,7 @@ def test_address_is_valid_if_only_its_letters_differ(shop: SandboxHub) -> None:
     assert "179 N HARBOR DR" == checked_result.suggested.line1
     shop.sandbox.fail(reply([]))
     with pytest.raises(VendorFailed):
-        shop.shipping.validate_address(THERE)
+        shop.shipping.validate_address(RECIPIENT)
 
 
 def event(kind: str, **data: Any) -> WebhookEvent:

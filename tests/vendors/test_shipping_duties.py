@@ -26,7 +26,7 @@ from moorage.vendors.shipping._ups_duties import duties_body as ups_body
 from moorage.vendors.shipping._ups_duties import read_duties as read_ups
 from tests.support.openapi import excerpt_problems
 from tests.vendors import dhl_express_account, ups_account
-from tests.vendors.dhl_express_account import HERE, PARCEL, THERE
+from tests.vendors.dhl_express_account import PARCEL, RECIPIENT, SENDER
 
 SHIRTS = CustomsItem(
     description="Shirts",
@@ -46,7 +46,7 @@ PENS = CustomsItem(
     origin="FR",
 )
 GOODS = Customs(items=[SHIRTS, PENS], signer="Steve Brule")
-ORDER = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL, customs=GOODS)
+ORDER = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=PARCEL, customs=GOODS)
 FREIGHT = Money("12.50", "EUR")
 SHOES = Customs(
     items=[
@@ -360,7 +360,7 @@ def test_request_to_dhl_has_the_goods_and_the_freight() -> None:
 
 def test_request_to_dhl_names_a_company_and_own_options() -> None:
     """A recipient with a company imports for business; options in DHL's words are merged."""
-    company = attrs.evolve(THERE, company="ACME")
+    company = attrs.evolve(RECIPIENT, company="ACME")
     extra = {"dhl_express": {"duties": {"productCode": "P"}}}
     body = dhl_body(order_of(GOODS, recipient=company, extra=extra), "1", None)
 
@@ -446,7 +446,7 @@ def test_request_to_ups_leaves_out_what_nobody_states(hs_code: str | None) -> No
     goods = Customs(
         items=[attrs.evolve(PENS, hs_code=hs_code)], signer="Ada", contents=Contents.DONATION
     )
-    place = attrs.evolve(THERE, country="GB", region="LND")
+    place = attrs.evolve(RECIPIENT, country="GB", region="LND")
     extra = {"ups": {"duties": {"shipment": {"transModes": "INT_OCEAN"}}}}
     shipment = ups_body(order_of(goods, recipient=place, extra=extra), None, "1")["shipment"]
 
@@ -472,7 +472,7 @@ def test_vendors_refuse_what_they_cannot_estimate() -> None:
     ups = ups_account.SandboxHub()
 
     with pytest.raises(InvalidRequest) as caught:
-        ups.shipping.estimate_duties(order_of(GOODS, recipient=HERE))
+        ups.shipping.estimate_duties(order_of(GOODS, recipient=SENDER))
 
     assert "LC0003" == caught.value.vendor_code
     dhl = dhl_express_account.SandboxHub()

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Request, Timeouts
     from moorage.operations.shipping import Shipping
 
-HERE = Address(
+SENDER = Address(
     name="Mr Hippo",
     line1="965 Mission St",
     line2="Suite 480",
@@ -61,9 +61,9 @@ HERE = Address(
     country="US",
     residential=True,
 )
-THERE = Address(line1="2967 Filbert Dr", city="Walnut Creek", postal_code="94598", country="US")
+RECIPIENT = Address(line1="2967 Filbert Dr", city="Walnut Creek", postal_code="94598", country="US")
 PARCEL = Parcel(weight="1.25", length=30, width="20.5", height=10, reference="box 1")
-REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
+REQUEST = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=PARCEL)
 
 
 class Wire(SandboxHttpClient):
@@ -148,7 +148,7 @@ def test_options_are_sent_as_extra() -> None:
         insurance=Money("100", "EUR"),
         saturday=True,
         is_return=True,
-        return_to=THERE,
+        return_to=RECIPIENT,
         ship_date=date(2030, 1, 2),
         carrier_accounts=["a1"],
         reference="order 7",
@@ -179,7 +179,7 @@ def test_label_leads_from_sender_to_recipient(*, is_return: bool) -> None:
     if shipment.get("extra", {}).get("is_return"):
         route.reverse()
 
-    assert [address_body(HERE), address_body(THERE)] == route
+    assert [address_body(SENDER), address_body(RECIPIENT)] == route
 
 
 @pytest.mark.parametrize(
@@ -597,7 +597,7 @@ def test_country_name_is_no_change(shop: SandboxHub) -> None:
     """A country's full name in Shippo's response does not count as a correction of the address."""
     shop.sandbox.fail(reply({"country": "United States"}, 201))
 
-    assert AddressVerdict.UNKNOWN is shop.shipping.validate_address(THERE).verdict
+    assert AddressVerdict.UNKNOWN is shop.shipping.validate_address(RECIPIENT).verdict
 
 
 def test_address_changes_are_listed(shop: SandboxHub) -> None:
@@ -613,14 +613,14 @@ def test_address_changes_are_listed(shop: SandboxHub) -> None:
         "country": "US",
     }
     shop.sandbox.fail(reply({**fields, "validation_results": valid_result}, 201))
-    checked_result = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(RECIPIENT)
 
     assert (AddressVerdict.CORRECTED, ("line1",)) == (
         checked_result.verdict,
         checked_result.changes,
     )
     shop.sandbox.fail(reply({"validation_results": {}}, 201))
-    checked_result = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(RECIPIENT)
     assert (AddressVerdict.UNKNOWN, None) == (checked_result.verdict, checked_result.suggested)
 
 

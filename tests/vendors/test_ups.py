@@ -11,7 +11,16 @@ from moorage.contracts.shipping import Address, LabelSize, Parcel, Signature
 from moorage.domain.values.money import Money
 from moorage.errors import InvalidData, UnsupportedByVendor
 from moorage.vendors.shipping._ups_requests import rates_body, shipment_body
-from tests.vendors.ups_account import AWAY, CUSTOMS, DAY, OFFER, PARCEL, REQUEST, THERE, SandboxHub
+from tests.vendors.ups_account import (
+    CANADIAN_ADDRESS,
+    CUSTOMS,
+    DAY,
+    OFFER,
+    PARCEL,
+    RECIPIENT,
+    REQUEST,
+    SandboxHub,
+)
 
 
 @pytest.fixture(name="shop")
@@ -43,7 +52,7 @@ def test_parcel_uses_its_countrys_units() -> None:
         "Width": "8",
         "Height": "4",
     } == package["Dimensions"]
-    (package,) = shipment_request(sender=AWAY)["Package"]
+    (package,) = shipment_request(sender=CANADIAN_ADDRESS)["Package"]
     assert ("KGS", "1.3", "CM", "31") == (
         package["PackageWeight"]["UnitOfMeasurement"]["Code"],
         package["PackageWeight"]["Weight"],
@@ -72,11 +81,11 @@ def test_sender_is_the_shipper() -> None:
     assert "" == shipment["ShipTo"]["Address"]["ResidentialAddressIndicator"]
     assert {"ShipFrom", "Phone"}.isdisjoint({*shipment, *shipment["ShipTo"]})
 
-    shipment = shipment_request(return_to=AWAY)
+    shipment = shipment_request(return_to=CANADIAN_ADDRESS)
     assert ("Ada Lovelace", "Acme") == (shipment["Shipper"]["Name"], shipment["ShipFrom"]["Name"])
 
 
-@pytest.mark.parametrize("recipient, home", [(THERE, True), (AWAY, False)])
+@pytest.mark.parametrize("recipient, home", [(RECIPIENT, True), (CANADIAN_ADDRESS, False)])
 def test_signatures_and_references_belong_to_packages_in_domestic_ups_shipments(
     recipient: Address, home: bool
 ) -> None:
@@ -118,7 +127,7 @@ def test_no_options_by_default() -> None:
 
 def test_customs_become_an_invoice() -> None:
     """UPS gets customs as an invoice with the value of one piece per line."""
-    shipment = shipment_request(recipient=AWAY, customs=CUSTOMS)
+    shipment = shipment_request(recipient=CANADIAN_ADDRESS, customs=CUSTOMS)
 
     assert {
         "FormType": ["01"],
@@ -165,7 +174,9 @@ def test_customs_become_an_invoice() -> None:
 def test_description_of_goods_has_three_lines_at_most() -> None:
     """UPS gets at most three lines of 35 characters to describe the goods; the rest is cut off."""
     item = attrs.evolve(CUSTOMS.items[0], description="a" * 35 + "b" * 35 + "c" * 35 + "d")
-    shipment = shipment_request(recipient=AWAY, customs=attrs.evolve(CUSTOMS, items=[item]))
+    shipment = shipment_request(
+        recipient=CANADIAN_ADDRESS, customs=attrs.evolve(CUSTOMS, items=[item])
+    )
     products = shipment["ShipmentServiceOptions"]["InternationalForms"]["Product"]
 
     assert ["a" * 35, "b" * 35, "c" * 35] == products[0]["Description"]
@@ -173,7 +184,7 @@ def test_description_of_goods_has_three_lines_at_most() -> None:
 
 def test_invoice_needs_a_number(shop: SandboxHub) -> None:
     """A UPS invoice has our reference as number; the total value is sent only for Canada."""
-    german = attrs.evolve(AWAY, country="DE", region=None)
+    german = attrs.evolve(CANADIAN_ADDRESS, country="DE", region=None)
     customs = attrs.evolve(CUSTOMS, invoice_number=None, contents="other", explanation="Exhibition")
     shipment = shipment_request(
         recipient=german, customs=customs, reference="order 7", saturday=True
@@ -189,7 +200,7 @@ def test_invoice_needs_a_number(shop: SandboxHub) -> None:
     with pytest.raises(InvalidData):
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
     assert not shop.sandbox.shipments
-    assert shop.buy_label_of_order(recipient=AWAY, customs=CUSTOMS).labels
+    assert shop.buy_label_of_order(recipient=CANADIAN_ADDRESS, customs=CUSTOMS).labels
 
 
 def test_label_that_ups_does_not_print_is_refused(shop: SandboxHub) -> None:

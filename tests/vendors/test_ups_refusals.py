@@ -23,7 +23,7 @@ from moorage.vendors.shipping._ups_requests import (
     shipment_body,
 )
 from moorage.vendors.shipping.ups import Ups
-from tests.vendors.ups_account import AWAY, DAY, OFFER, REQUEST, THERE, SandboxHub
+from tests.vendors.ups_account import CANADIAN_ADDRESS, DAY, OFFER, RECIPIENT, REQUEST, SandboxHub
 
 
 @pytest.fixture(name="shop")
@@ -96,7 +96,7 @@ def test_account_is_checked() -> None:
 
 def response_to(shop: SandboxHub, request: Request) -> Response:
     """Return the UPS sandbox's response to a request."""
-    shop.shipping.validate_address(THERE)
+    shop.shipping.validate_address(RECIPIENT)
     token = shop.sandbox.requests[-1].headers.get("authorization") or ""
     url = f"https://onlinetools.ups.com{request.path}"
     existing_request = request.with_header("Authorization", token)
@@ -165,7 +165,10 @@ def recover(label: LabelFormat = LabelFormat.PDF, **which: Any) -> Request:
         (recover(**by_mark("k", "A1B2C3")), "300070"),
         (recover(TrackingNumber="1Z"), "TW0001"),
         (Request.get("/api/track/v1/details/1Z"), "VSS002"),
-        (Request.post("/api/addressvalidation/v2/3", json=address_body(AWAY)), "264002"),
+        (
+            Request.post("/api/addressvalidation/v2/3", json=address_body(CANADIAN_ADDRESS)),
+            "264002",
+        ),
     ],
 )
 def test_sandbox_is_as_strict_as_ups(shop: SandboxHub, query: Request, code: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from moorage.contracts.shipping import AddressVerdict, Place, TrackingStatus
 from moorage.errors import UnsupportedByVendor, VendorFailed, VendorRejected
 from moorage.testing.sandboxes.base import reply
-from tests.vendors.ups_account import AWAY, THERE, SandboxHub
+from tests.vendors.ups_account import CANADIAN_ADDRESS, RECIPIENT, SandboxHub
 
 
 @pytest.fixture(name="shop")
@@ -80,7 +80,7 @@ def test_the_tracked_parcel_of_several_is_read(shop: SandboxHub) -> None:
 
 def test_suggested_address_has_only_lines_of_ups(shop: SandboxHub) -> None:
     """The suggested address has only UPS's lines, and no line of the checked address."""
-    checked = attrs.evolve(THERE, line2="Apt 20", line3="Back door")
+    checked = attrs.evolve(RECIPIENT, line2="Apt 20", line3="Back door")
     suggested_lines: list[tuple[str | None, ...]] = []
     for lines in (["1 A ST", "FLOOR 2"], ["1 A ST", "FLOOR 2", "ROOM 3"]):
         form = {"AddressLine": lines, "CountryCode": "US"}
@@ -105,7 +105,7 @@ def test_only_ups_numbers_are_tracked(shop: SandboxHub) -> None:
 
 def test_address_changes_are_listed(shop: SandboxHub) -> None:
     """UPS's corrections of an address are listed, as is whether the address is residential."""
-    checked_result = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(RECIPIENT)
 
     assert (AddressVerdict.CORRECTED, ("postal_code",), True) == (
         checked_result.verdict,
@@ -122,7 +122,7 @@ def test_address_changes_are_listed(shop: SandboxHub) -> None:
     }
     answer = {"ValidAddressIndicator": "", "Candidate": [{"AddressKeyFormat": form}]}
     shop.sandbox.fail(reply({"XAVResponse": answer}))
-    checked_result = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(RECIPIENT)
     assert (AddressVerdict.VALID, None) == (checked_result.verdict, checked_result.residential)
 
 
@@ -132,18 +132,18 @@ def test_ambiguous_and_invalid_addresses(shop: SandboxHub) -> None:
     An address that UPS cannot find is invalid.
     """
     shop.sandbox.fail(reply({"XAVResponse": {"AmbiguousAddressIndicator": "", "Candidate": [{}]}}))
-    checked_result = shop.shipping.validate_address(THERE)
+    checked_result = shop.shipping.validate_address(RECIPIENT)
     assert (AddressVerdict.UNKNOWN, None, 1) == (
         checked_result.verdict,
         checked_result.suggested,
         len(checked_result.messages),
     )
     shop.sandbox.fail(reply({"XAVResponse": {"ValidAddressIndicator": ""}}))
-    assert AddressVerdict.INVALID is shop.shipping.validate_address(THERE).verdict
+    assert AddressVerdict.INVALID is shop.shipping.validate_address(RECIPIENT).verdict
     shop.sandbox.fail(reply({}))
     with pytest.raises(VendorFailed):
-        shop.shipping.validate_address(THERE)
+        shop.shipping.validate_address(RECIPIENT)
     count = len(shop.sandbox.requests)
     with pytest.raises(UnsupportedByVendor):
-        shop.shipping.validate_address(AWAY)
+        shop.shipping.validate_address(CANADIAN_ADDRESS)
     assert count == len(shop.sandbox.requests)

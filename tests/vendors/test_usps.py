@@ -45,7 +45,7 @@ from moorage.vendors.shipping._usps_requests import label_body, party
 from moorage.vendors.shipping.usps import Usps
 from tests.vendors.subjects.usps import usps_says, usps_vendor
 
-HERE = Address(
+SENDER = Address(
     name="Jack Sparrow",
     company="Acme",
     line1="388 Townsend St",
@@ -54,7 +54,7 @@ HERE = Address(
     postal_code="94107-1234",
     country="US",
 )
-THERE = Address(
+RECIPIENT = Address(
     name="Ada Lovelace",
     line1="179 N Harbor Dr",
     line2="Apt 20",
@@ -74,7 +74,7 @@ GOOD = {
     "Accept": "application/vnd.usps.labels+json",
 }
 BOX = Parcel(weight="1.5", weight_unit="lb", length=6, width=9, height="2.5", length_unit="in")
-REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=BOX, ship_date=date(2030, 1, 2))
+REQUEST = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=BOX, ship_date=date(2030, 1, 2))
 OFFER = Ref("usps", "usps", "PRIORITY_MAIL", {"indicator": "SP", "category": "MACHINABLE"})
 DELIVERED: dict[str, Any] = {
     "trackingNumber": "9400109104250532908587",
@@ -295,7 +295,7 @@ def test_request_for_a_label() -> None:
     """Each field of a shipment has its place in the request for its label."""
     request = attrs.evolve(
         REQUEST,
-        return_to=attrs.evolve(THERE, name="Returns", line2=None, line3=None),
+        return_to=attrs.evolve(RECIPIENT, name="Returns", line2=None, line3=None),
         parcels=attrs.evolve(BOX, reference="box 1"),
         label=LabelFormat.ZPL,
         extra={"usps": {"shipment": {"imageInfo": {"labelType": "4X5LABEL"}}}},
@@ -384,7 +384,7 @@ def test_error_without_details_has_its_title() -> None:
 
 def test_person_name_of_one_word_is_sent_as_last_name_beside_company_name() -> None:
     """If there is a company name, a person's name of one word is sent as the last name."""
-    fields = party(attrs.evolve(HERE, name="Plato"), "sender")
+    fields = party(attrs.evolve(SENDER, name="Plato"), "sender")
 
     assert ("Plato", "Acme") == (fields["lastName"], fields["firm"])
     assert "firstName" not in fields
@@ -393,9 +393,9 @@ def test_person_name_of_one_word_is_sent_as_last_name_beside_company_name() -> N
 @pytest.mark.parametrize(
     "changes, error",
     [
-        ({"recipient": attrs.evolve(THERE, country="CA")}, UnsupportedByVendor),
-        ({"recipient": attrs.evolve(THERE, postal_code="9027")}, InvalidData),
-        ({"sender": attrs.evolve(HERE, postal_code=None)}, InvalidData),
+        ({"recipient": attrs.evolve(RECIPIENT, country="CA")}, UnsupportedByVendor),
+        ({"recipient": attrs.evolve(RECIPIENT, postal_code="9027")}, InvalidData),
+        ({"sender": attrs.evolve(SENDER, postal_code=None)}, InvalidData),
         ({"parcels": Parcel(weight=1)}, InvalidData),
     ],
 )
@@ -597,7 +597,7 @@ def test_shipment_that_the_tracking_does_not_know(shop: Shop) -> None:
 
 def test_address_is_standardized(shop: Shop) -> None:
     """A checked address has USPS's spelling, a nine-digit ZIP code, and the kind of building."""
-    result = shop.shipping.validate_address(attrs.evolve(THERE, line3=None, company="Acme"))
+    result = shop.shipping.validate_address(attrs.evolve(RECIPIENT, line3=None, company="Acme"))
 
     assert AddressVerdict.CORRECTED is result.verdict
     assert ("90277-2231", True) == (
@@ -627,7 +627,7 @@ def test_checked_address_has_each_of_usps_fields(shop: Shop) -> None:
     answer = {"address": fields, "corrections": corrections, "additionalInfo": info}
     shop.sandbox.fail(reply(answer))
 
-    result = shop.shipping.validate_address(THERE)
+    result = shop.shipping.validate_address(RECIPIENT)
 
     suggested_address = result.suggested
     assert suggested_address is not None
@@ -658,21 +658,21 @@ def test_verdicts_of_addresses(shop: Shop, answer: Any, verdict: AddressVerdict)
     corrections = [{"code": "32", "text": "More information is needed."}]
     fields = {"streetAddress": "179 N HARBOR DR", "ZIPCode": "90277"}
     shop.sandbox.fail(reply({"address": fields, "corrections": corrections, **answer}))
-    result = shop.shipping.validate_address(THERE)
+    result = shop.shipping.validate_address(RECIPIENT)
 
     assert (verdict, "32", None) == (result.verdict, result.messages[0].code, result.suggested)
 
 
 def test_unknown_addresses_and_other_errors(shop: Shop) -> None:
     """An address that USPS does not find is invalid; any other error response raises an error."""
-    result = shop.shipping.validate_address(attrs.evolve(THERE, city="Nowhere"))
+    result = shop.shipping.validate_address(attrs.evolve(RECIPIENT, city="Nowhere"))
     assert (AddressVerdict.INVALID, "404") == (result.verdict, result.messages[0].code)
     shop.sandbox.fail(usps_says(400, "010005"))
     with pytest.raises(InvalidRequest):
-        shop.shipping.validate_address(THERE)
+        shop.shipping.validate_address(RECIPIENT)
     shop.sandbox.fail(reply({}))
     with pytest.raises(VendorFailed, match="address"):
-        shop.shipping.validate_address(THERE)
+        shop.shipping.validate_address(RECIPIENT)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping import Shipment
     from moorage.operations.shipping import Shipping
 
-HERE = Address(
+SENDER = Address(
     name="Jack Sparrow",
     company="Acme",
     line1="388 Townsend St",
@@ -39,7 +39,7 @@ HERE = Address(
     country="US",
     phone="+1 (555) 555-5555",
 )
-THERE = Address(
+RECIPIENT = Address(
     name="Ada Lovelace",
     line1="179 N Harbor Dr",
     city="Redondo Beach",
@@ -48,9 +48,11 @@ THERE = Address(
     country="US",
     residential=True,
 )
-AWAY = attrs.evolve(THERE, city="Toronto", region="ON", postal_code="M4W1A8", country="CA")
+CANADIAN_ADDRESS = attrs.evolve(
+    RECIPIENT, city="Toronto", region="ON", postal_code="M4W1A8", country="CA"
+)
 PARCEL = Parcel(weight="1.25", length=10, width="30.5", height=20)
-REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
+REQUEST = RateRequest(sender=SENDER, recipient=RECIPIENT, parcels=PARCEL)
 CUSTOMS = Customs(
     items=[
         CustomsItem(

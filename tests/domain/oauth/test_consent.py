@@ -39,7 +39,7 @@ from tests.support.proofs import proof_key
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 ISSUER = "https://login.example"
-BACK = "https://erp.example/callback"
+CALLBACK_URL = "https://erp.example/callback"
 
 
 def client_of(**changes: Any) -> OAuthClient:
@@ -60,7 +60,7 @@ def begun_consent(
     numbers = count(1)
     url, pending = begin_consent(
         client or client_of(),
-        options.pop("redirect_uri", BACK),
+        options.pop("redirect_uri", CALLBACK_URL),
         now=NOW,
         lifetime=HOUR,
         draw=numbers.__next__,
@@ -78,14 +78,14 @@ def test_consent_url_has_client_redirect_scope_and_challenge() -> None:
     assert {
         "response_type": "code",
         "client_id": "erp",
-        "redirect_uri": BACK,
+        "redirect_uri": CALLBACK_URL,
         "scope": "read write",
         "state": pending.state.reveal(),
         "code_challenge": urlsafe_b64encode(challenge).rstrip(b"=").decode(),
         "code_challenge_method": "S256",
     } == parameters
     assert ("read", "write") == pending.scope
-    assert (BACK, "erp", ISSUER, NOW + HOUR) == (
+    assert (CALLBACK_URL, "erp", ISSUER, NOW + HOUR) == (
         pending.redirect_uri,
         pending.client_id,
         pending.issuer,
@@ -101,7 +101,9 @@ def test_random_texts_are_independent() -> None:
         draws.append(1 << 52)
         return len(draws)
 
-    _, pending = begin_consent(client_of(), BACK, now=NOW, lifetime=HOUR, draw=draw, scope="openid")
+    _, pending = begin_consent(
+        client_of(), CALLBACK_URL, now=NOW, lifetime=HOUR, draw=draw, scope="openid"
+    )
     assert pending.nonce is not None
     texts = {text.reveal() for text in (pending.state, pending.code_verifier, pending.nonce)}
     assert 3 == len(texts)
@@ -174,7 +176,13 @@ def test_reserved_parameters_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", [BACK, "http://127.0.0.1:49152/callback", "http://[::1]:1/", "com.example.erp:/callback"]
+    "uri",
+    [
+        CALLBACK_URL,
+        "http://127.0.0.1:49152/callback",
+        "http://[::1]:1/",
+        "com.example.erp:/callback",
+    ],
 )
 def test_allowed_redirect_uris(uri: str) -> None:
     """Redirect URIs may use HTTPS, localhost, or an app's own scheme (RFC 8252)."""
@@ -188,8 +196,8 @@ def test_allowed_redirect_uris(uri: str) -> None:
         "javascript:alert(1)",
         "/callback",
         "",
-        f"{BACK}#here",
-        f"{BACK}?a=b#here",
+        f"{CALLBACK_URL}#here",
+        f"{CALLBACK_URL}?a=b#here",
         "com.example.erp:/callback#here",
         7,
     ],
@@ -239,8 +247,8 @@ def read_result(callback: Any, pending: PendingConsent, client: OAuthClient | No
     [
         "{}",
         "?{}",
-        f"{BACK}?{{}}",
-        f"{BACK}?{{}}#_=_",
+        f"{CALLBACK_URL}?{{}}",
+        f"{CALLBACK_URL}?{{}}#_=_",
         "/callback?{}",
         "/callback?{}&at=/a?b=c",
         "com.example:/cb?{}",
@@ -406,7 +414,7 @@ def test_a_code_is_shown_with_its_verifier() -> None:
     assert {
         "grant_type": "authorization_code",
         "code": "c0de",
-        "redirect_uri": BACK,
+        "redirect_uri": CALLBACK_URL,
         "code_verifier": pending.code_verifier.reveal(),
     } == dict(exchange_parameters(Secret("c0de"), pending))
 
