@@ -28,8 +28,8 @@ def entries_of(vendor: str) -> Iterator[tuple[str, str, str]]:
     del file["documents"]
     for table, meanings in file.items():
         for meaning, words in meanings.items():
-            listed: list[str] = words.split() if isinstance(words, str) else words
-            yield from ((table, word, meaning) for word in listed)
+            separate_words: list[str] = words.split() if isinstance(words, str) else words
+            yield from ((table, word, meaning) for word in separate_words)
 
 
 def unplaced_words(vendor: str, folder: Path) -> list[str]:

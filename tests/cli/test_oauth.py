@@ -337,8 +337,8 @@ def test_missing_database_library_names_the_extra(
     context: Context, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the database library is missing, the error names the pip extra to install."""
-    rooms = "credentials", "sealed", "databases"
-    uninstall(monkeypatch, "sqlalchemy", *(f"moorage.adapters.{room}." for room in rooms))
+    packages = "credentials", "sealed", "databases"
+    uninstall(monkeypatch, "sqlalchemy", *(f"moorage.adapters.{name}." for name in packages))
     with AuthorizationServer(PUBLIC) as server:
         options = context.options(server, "--credentials", "postgresql://host/name")
         assert 2 == main(["oauth", "login", *options])

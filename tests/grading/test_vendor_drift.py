@@ -19,12 +19,12 @@ from tests.support.command import command
 
 Json = Any
 
-BATCHES = "/xms/v1/{plan}/batches"
+BATCHES_PATH = "/xms/v1/{plan}/batches"
 OLD: Json = {
     "openapi": "3.0.3",
     "servers": [{"url": "https://us.sms.api.sinch.com"}],
     "paths": {
-        BATCHES: {
+        BATCHES_PATH: {
             "post": {
                 "requestBody": {
                     "content": {
@@ -44,7 +44,7 @@ OLD: Json = {
                 "responses": {},
             }
         },
-        f"{BATCHES}/{{batch}}/delivery_report": {
+        f"{BATCHES_PATH}/{{batch}}/delivery_report": {
             "get": {
                 "responses": {
                     "200": {
@@ -97,7 +97,7 @@ def test_change_is_shown_with_its_line(tmp_path: Path) -> None:
     """A removed field and a new enum value are reported with their lines; the exit code is 1."""
     new_description = copy.deepcopy(OLD)
     create, report = (
-        new_description["paths"][BATCHES]["post"],
+        new_description["paths"][BATCHES_PATH]["post"],
         [*new_description["paths"].values()][1]["get"],
     )
     fields = create["requestBody"]["content"]["application/json"]["schema"]["properties"]
@@ -133,7 +133,7 @@ def test_change_that_breaks_nothing_succeeds(tmp_path: Path) -> None:
 
 def test_removed_operation_is_shown_with_the_line_of_its_path(facts: VendorFacts) -> None:
     """A removed operation is reported at its path's line, or else at the module's first line."""
-    new_description = {**OLD, "paths": {BATCHES: OLD["paths"][BATCHES]}}
+    new_description = {**OLD, "paths": {BATCHES_PATH: OLD["paths"][BATCHES_PATH]}}
     change = vendor_drift(facts, "sinch", OLD, new_description).changes[0]
     unknown = Change(kind=ChangeKind.OPERATION_REMOVED, operation="GET /a", sentence="It is gone.")
 

@@ -126,10 +126,10 @@ def hub(emulator: Emulator) -> Iterator[Hub]:
 def fetch(emulator: Emulator, signed: SignedUrl, body: bytes) -> tuple[int, bytes]:
     """Send the request of a signed URL."""
     data = body if signed.method == "PUT" else None
-    asking_request = Asking(signed.url, data, dict(signed.headers), method=signed.method)  # noqa: S310 - a URL of the local emulator
+    http_request = Asking(signed.url, data, dict(signed.headers), method=signed.method)  # noqa: S310 - a URL of the local emulator
     trust = ssl.create_default_context(cafile=emulator.authority)
     try:
-        with urlopen(asking_request, context=trust) as answer:  # noqa: S310 - a URL of the local emulator
+        with urlopen(http_request, context=trust) as answer:  # noqa: S310 - a URL of the local emulator
             return answer.status, answer.read()
     except HTTPError as error:
         return error.code, error.read()

@@ -22,11 +22,11 @@ from moorage.testing import Behaviour
 )
 def test_json_takes_the_options_of_a_behaviour(options: dict[str, Any]) -> None:
     """A JSON response can be late, slow or cut off, like every other response."""
-    plain = Behaviour.of_json({"id": 1}, status=201, headers={"X-Id": "1"})
+    immediate = Behaviour.of_json({"id": 1}, status=201, headers={"X-Id": "1"})
     late = Behaviour.of_json({"id": 1}, status=201, headers={"X-Id": "1"}, **options)
 
-    assert attrs.evolve(plain, **options) == late
-    assert plain != late
+    assert attrs.evolve(immediate, **options) == late
+    assert immediate != late
 
 
 def test_json_takes_every_option_that_does_not_replace_the_body() -> None:

@@ -456,7 +456,7 @@ def test_request_to_ups_leaves_out_what_nobody_states(hs_code: str | None) -> No
 
 
 def test_sandboxes_agree() -> None:
-    """The same goods have the same charges at both sandboxes, except where tax on freight is."""
+    """The same goods have the same total cost at the sandboxes of DHL Express and UPS."""
     dhl, ups = dhl_express_account.SandboxHub(), ups_account.SandboxHub()
     totals = [
         shop.shipping.estimate_duties(ORDER, freight=FREIGHT).landed_cost for shop in (dhl, ups)

@@ -261,14 +261,14 @@ class OutboxFlows(ChainProcessing):
         if endpoint is not None:
             checked_kind(endpoint, str, "endpoint")
         options = {"endpoint": endpoint}
-        made_of: tuple[Any, ...] = ((service, request), options)
+        call_arguments: tuple[Any, ...] = ((service, request), options)
         if undo is not None:
             _check_request(undo)
-            made_of = (*made_of, Undo(service, REQUEST, (service, undo), options))
+            call_arguments = (*call_arguments, Undo(service, REQUEST, (service, undo), options))
         return await self._add(
             service,
             REQUEST,
-            made_of,
+            call_arguments,
             tenant=tenant,
             key=key,
             order=order,
@@ -283,7 +283,7 @@ class OutboxFlows(ChainProcessing):
         self,
         target: str,
         verb: str,
-        made_of: tuple[Any, ...],
+        call_arguments: tuple[Any, ...],
         *,
         tenant: str | None,
         key: str | None,
@@ -325,7 +325,7 @@ class OutboxFlows(ChainProcessing):
                 field="after",
                 remedy="Remove this key from `after`, or pass another key.",
             )
-        closed_entry = self.closed(entry, pack(made_of))
+        closed_entry = self.closed(entry, pack(call_arguments))
         with self._tracing.sending(self._name, entry, None) as trace:
             return await flows.store.add(with_trace(closed_entry, trace))
 

@@ -247,8 +247,8 @@ class AmazonSpApiSandbox(ShopSandbox):
             raise _invalid("Exactly one of createdAfter and lastUpdatedAfter must be a time.")
         if not limit.isdigit() or not 1 <= int(limit) <= 100:
             raise _invalid("maxResultsPerPage must be between 1 and 100.")
-        fixed = {name: query.get(name) for name in ("lastUpdatedAfter", "marketplaceIds")}
-        place = _place_of(query.get("paginationToken"), fixed)
+        fixed_query = {name: query.get(name) for name in ("lastUpdatedAfter", "marketplaceIds")}
+        place = _place_of(query.get("paginationToken"), fixed_query)
         until, last_key = place or (_written_time(self.clock), ["", ""])
         matches = sorted(
             (
@@ -266,7 +266,7 @@ class AmazonSpApiSandbox(ShopSandbox):
             "lastUpdatedBefore": until,
         }
         if len(remaining_orders) > len(page):
-            token = {"until": until, "last": _sort_key(page[-1]), **fixed}
+            token = {"until": until, "last": _sort_key(page[-1]), **fixed_query}
             text = urlsafe_b64encode(json.dumps(token).encode()).decode()
             answer["pagination"] = {"nextToken": text}
         return base.reply(answer)
@@ -421,14 +421,16 @@ def _sort_key(order: dict[str, Any]) -> list[str]:
     return [order["lastUpdatedTime"], order["orderId"]]
 
 
-def _place_of(token: str | None, fixed: dict[str, str | None]) -> tuple[str, list[str]] | None:
+def _place_of(
+    token: str | None, fixed_query: dict[str, str | None]
+) -> tuple[str, list[str]] | None:
     """Return the period's end and the last order from a page token."""
     if token is None:
         return None
     place: dict[str, Any] = {}
     with suppress(ValueError, TypeError):
         place = dict(json.loads(urlsafe_b64decode(token)))
-    if {name: place.get(name) for name in fixed} != fixed or "until" not in place:
+    if {name: place.get(name) for name in fixed_query} != fixed_query or "until" not in place:
         raise _invalid("paginationToken is invalid, or another parameter changed.")
     return place["until"], place["last"]
 
