@@ -74,7 +74,7 @@ NAMES: Final = {
 
 
 def body_of(message: Any, **options: Any) -> dict[str, Any]:
-    """Return a message as Postal gets it."""
+    """Return the body of the request that sends a message to Postal."""
     return mail_body(Postal(base_url="https://postal.example.com", **options), message)
 
 

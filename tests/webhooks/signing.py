@@ -176,7 +176,7 @@ def mandrill(_: datetime, number: int) -> SentWebhook:
 
 
 def unisender_go(_: datetime, number: int) -> SentWebhook:
-    """Return a webhook of Unisender Go, which signs the body with the key in a field of it."""
+    """Return a webhook of Unisender Go, whose signature covers the body with the API key in it."""
     data = {"job_id": f"j{number}", "status": "sent", "event_time": "2031-05-06 07:08:09"}
     events = [{"event_name": "transactional_email_status", "event_data": data}]
     payload = {"auth": SECRET, "events_by_user": [{"user_id": 1, "events": events}]}
