@@ -11,6 +11,7 @@ import pytest
 from moorage.domain.http.requests import Headers
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import InvalidData
+from moorage.testing.sandboxes.accounting.xero import XeroSandbox
 from moorage.testing.sandboxes.base import SandboxRequest
 from moorage.testing.sandboxes.calendars.google_calendar import GoogleCalendarSandbox
 from moorage.testing.sandboxes.calendars.microsoft_calendar import MicrosoftCalendarSandbox
@@ -21,8 +22,11 @@ from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
 from moorage.testing.sandboxes.shops.shopify import ShopifySandbox
 from moorage.testing.sandboxes.shops.woocommerce import WooCommerceSandbox
 from moorage.testing.sandboxes.signatures.docusign import DocusignSandbox
+from moorage.testing.sandboxes.sms.bird import BirdSandbox
 from moorage.testing.sandboxes.sms.sent_codes import SentCodes
 from moorage.testing.sandboxes.tax.stripe_tax import StripeTaxSandbox
+from moorage.vendors.accounting.xero import Xero
+from moorage.vendors.sms.bird import Bird
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
@@ -357,3 +361,35 @@ def test_stripe_tax_forgets_keys_after_a_day() -> None:
         ids.append(sandbox.answer(request).json()["id"])
 
     assert ids[0] == ids[1] != ids[2]
+
+
+@pytest.mark.parametrize(
+    "make_sandbox, vendor, line, body",
+    [
+        (
+            XeroSandbox,
+            Xero,
+            "PUT /api.xro/2.0/ManualJournals",
+            {"ManualJournals": [{"Narration": "May", "JournalLines": []}]},
+        ),
+        (
+            BirdSandbox,
+            Bird,
+            "POST /v1/sms/messages",
+            {"to": "+4915112345678", "from": "ACME", "text": "Hi", "category": "service"},
+        ),
+    ],
+)
+def test_sandboxes_forget_keys_when_the_vendor_may(
+    make_sandbox: Any, vendor: Any, line: str, body: dict[str, Any]
+) -> None:
+    """A key is repeated for as long as the vendor surely remembers it, and executed afterwards."""
+    now = 1_930_000_000.0
+    sandbox = allowed(make_sandbox(now=lambda: now))
+    method, _, path = line.partition(" ")
+    contents: list[bytes] = []
+    for later in (0.0, vendor.idempotency.memory - 1.0, 1.0):
+        now += later
+        contents.append(ask(sandbox, method, path, body, **{"Idempotency-Key": "k"}).body)
+
+    assert contents[0] == contents[1] != contents[2]

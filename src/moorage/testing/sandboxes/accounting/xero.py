@@ -7,6 +7,7 @@ the tax rates OUTPUT2, INPUT2 and NONE.
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +28,7 @@ from moorage.testing.sandboxes.tokens import TokenEndpoint
 from moorage.testing.sandboxes.webhook_signatures import base64_hmac
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 
@@ -102,6 +103,7 @@ _TAX_RATES: Final = (
 )
 _ITEMS: Final = {"BOLT"}
 _ENDED: Final = ("VOIDED", "DELETED")
+_KEY_MEMORY: Final = 300.0
 
 
 def _conflict() -> base.Refusal:
@@ -115,6 +117,7 @@ class XeroSandbox(AccountingSandbox):
     Attributes:
         client_id, client_secret: credentials of the custom connection.
         webhook_key: key that webhooks are signed with.
+        now: returns the time, in seconds since 1970, by which idempotency keys are forgotten.
         token_endpoint: the endpoint that grants tokens.
         contacts, invoices, payments, journals, files: the records, by id.
     """
@@ -124,13 +127,7 @@ class XeroSandbox(AccountingSandbox):
     client_id: str = "XERO0SANDBOX0CLIENT"
     client_secret: str = "xero-sandbox-client-secret"
     webhook_key: str = "xero-sandbox-webhook-key"
-    _replays: base.Replays = base.state_field(
-        lambda: base.Replays(
-            conflict=_conflict,
-            longest=128,
-            invalid=lambda: _validation("The idempotency key is invalid."),
-        )
-    )
+    now: Callable[[], float] = time.time
     contacts: dict[str, dict[str, Any]] = base.state_field(dict)
     invoices: dict[str, dict[str, Any]] = base.state_field(dict)
     payments: dict[str, dict[str, Any]] = base.state_field(dict)
@@ -142,6 +139,13 @@ class XeroSandbox(AccountingSandbox):
             "/connect/token", self.client_id, self.client_secret, scope=SCOPE
         )
         self.mounts = {self.token_endpoint.path: self.token_endpoint}
+        self._replays = base.Replays(
+            conflict=_conflict,
+            longest=128,
+            invalid=lambda: _validation("The idempotency key is invalid."),
+            memory=_KEY_MEMORY,
+            now=self.now,
+        )
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""

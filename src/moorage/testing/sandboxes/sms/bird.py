@@ -8,6 +8,7 @@ number. Errors for which Bird documents no code have the code E99999 here.
 from __future__ import annotations
 
 import re
+import time
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -22,7 +23,7 @@ from moorage.testing.sandboxes.sms.sent_codes import SentCodes
 from moorage.testing.sandboxes.webhook_signatures import standard_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -51,6 +52,7 @@ _CODE_RESULTS: Final = {
     "ended": ("failed", "attempts_exhausted"),
 }
 _MOST_SEGMENTS: Final = 12
+_KEY_MEMORY: Final = 7_200.0
 
 
 class BirdSandbox(SmsSandbox):
@@ -61,6 +63,7 @@ class BirdSandbox(SmsSandbox):
         webhook_secret: secret with which webhooks are signed.
         webhook_url: URL that webhooks are sent to.
         region: region of the sandbox.
+        now: returns the time, in seconds since 1970, by which idempotency keys are forgotten.
         fields: the fields that a message may have.
         verifications: the verification codes that it has sent.
         opt_outs: the reasons of opt-outs, by number and sender, the latest first.
@@ -72,19 +75,20 @@ class BirdSandbox(SmsSandbox):
     webhook_secret: str = "whsec_" + b64encode(b"bird-sandbox-webhook-key").decode()
     webhook_url: str = "https://shop.example/texts"
     region: str = "eu1"
-    _replays: base.Replays = base.state_field(
-        lambda: base.Replays(
-            lambda: _error(409, "conflict_error", "The key was used before.", "E01005"),
-            headers={"Idempotency-Replay": "true"},
-            refusals=lambda _: True,
-            invalid=lambda: _error(400, "bad_request_error", "The key is too long.", "E01002"),
-        )
-    )
+    now: Callable[[], float] = time.time
     verifications: SentCodes = base.state_field(lambda: SentCodes(attempts=5))
     opt_outs: dict[tuple[str, str], str] = base.state_field(dict)
 
     def __attrs_post_init__(self) -> None:
         self.hosts = (f"{self.region}.platform.bird.com",)
+        self._replays = base.Replays(
+            lambda: _error(409, "conflict_error", "The key was used before.", "E01005"),
+            headers={"Idempotency-Replay": "true"},
+            refusals=lambda _: True,
+            invalid=lambda: _error(400, "bad_request_error", "The key is too long.", "E01002"),
+            memory=_KEY_MEMORY,
+            now=self.now,
+        )
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
