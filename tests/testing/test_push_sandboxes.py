@@ -1,12 +1,17 @@
 """The sandboxes of push vendors refuse what the real services would refuse."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from moorage.contracts.push import DeviceToken
 from moorage.domain.http.headers import Headers
 from moorage.domain.values.json_text import encode_json
+from moorage.errors import InvalidData
 from moorage.testing.sandboxes.base import Refusal, SandboxRequest
+from moorage.testing.sandboxes.push.apns import ApnsSandbox
+from moorage.testing.sandboxes.push.base import PushSandbox
 from moorage.testing.sandboxes.push.firebase import FirebaseSandbox
 from moorage.testing.sandboxes.push.web_push import WebPushSandbox
 
@@ -19,6 +24,7 @@ ENCODED = {"TTL": "60", "Content-Encoding": "aes128gcm"}
 def firebase(message: Any, project: str | None = None) -> int:
     """Return the status of Firebase's response to a message."""
     sandbox = FirebaseSandbox()
+    sandbox.register(DeviceToken(TOKEN))
     (send,) = sandbox.routes().values()
     request = SandboxRequest(
         "POST", sandbox.hosts[0], "/", (), Headers(AS_JSON), encode_json({"message": message})
@@ -42,6 +48,7 @@ def firebase(message: Any, project: str | None = None) -> int:
         FIELDS | {"data": {"text": "x" * 4_100}},
         {"topic": "news", "data": {"text": "x" * 2_100}},
         {"token": "no token"},
+        FIELDS | {"token": f"{TOKEN}0"},
     ],
 )
 def test_firebase_refuses_wrong_messages(message: Any) -> None:
@@ -60,6 +67,7 @@ def test_firebase_refuses_another_project() -> None:
     [
         ({}, b"", 400),
         ({"TTL": "soon"}, b"", 400),
+        ({"TTL": "2592001"}, b"", 400),
         ({"TTL": "60", "Topic": "an order"}, b"", 400),
         ({"TTL": "60"}, b"x" * 4_097, 413),
         ({"TTL": "60"}, b"", 400),
@@ -71,11 +79,39 @@ def test_push_services_refuse_wrong_requests(
     """A request that a push service would not accept is refused."""
     sandbox = WebPushSandbox()
     (accept,) = sandbox.routes().values()
-    request = SandboxRequest("POST", "push.example", "/s/1", (), Headers(headers.items()), body)
+    url = urlsplit(sandbox.recipient().endpoint)
+    request = SandboxRequest("POST", url.netloc, url.path, (), Headers(headers.items()), body)
 
     with pytest.raises(Refusal) as excinfo:
         accept(request, "1")
     assert status == excinfo.value.response.status
+
+
+def test_push_service_refuses_endpoints_that_it_does_not_have() -> None:
+    """An endpoint that was never registered is unknown, and one that was removed has ended."""
+    sandbox = WebPushSandbox()
+    subscription = sandbox.recipient()
+    sandbox.remove(subscription)
+    (accept,) = sandbox.routes().values()
+    path = urlsplit(subscription.endpoint).path
+    for end, status, number in (("", 410, 106), ("0", 404, 102)):
+        request = SandboxRequest("POST", sandbox.hosts[0], path + end, (), Headers(), b"")
+        with pytest.raises(Refusal) as excinfo:
+            accept(request, "1")
+        response = excinfo.value.response
+        assert (status, number) == (response.status, response.json()["errno"])
+
+
+@pytest.mark.parametrize("sandbox_class", [ApnsSandbox, FirebaseSandbox, WebPushSandbox])
+def test_only_a_registered_device_is_removed(sandbox_class: type[PushSandbox]) -> None:
+    """A device can be removed once, and registered again."""
+    sandbox = sandbox_class()
+    device: Any = sandbox.recipient()
+    sandbox.remove(device)
+    with pytest.raises(InvalidData, match="not registered"):
+        sandbox.remove(device)
+    sandbox.register(device)
+    assert ({device.address}, set()) == (sandbox.devices, sandbox.removed)
 
 
 def test_push_services_refuse_unsigned_requests() -> None:

@@ -51,6 +51,7 @@ def sent_notifications(
 ) -> list[SandboxRequest]:
     """Return the recorded requests that sent notifications with these fields."""
     account = Account("push", vendor_at(sandbox), settings={"retry": None})
+    sandbox.register(TOKEN)
     with Hub([account], http=SandboxHttpClient(sandbox)) as hub:
         for options in fields:
             message = PushMessage(**dict[str, Any](to=TOKEN, title="T") | options)
@@ -189,7 +190,11 @@ def test_sandbox_refuses_wrong_tokens_and_headers_with_apple_reasons() -> None:
         assert reason == reason_for(sandbox, request.path, fields, request.body)
     assert "PayloadEmpty" == reason_for(sandbox, request.path, headers, b"")
     assert "PayloadTooLarge" == reason_for(sandbox, request.path, headers, b"x" * 4_097)
-    assert "BadDeviceToken" == reason_for(sandbox, "/3/device/1", headers, request.body)
+    for device in ("1", "b2" * 32):
+        path = f"/3/device/{device}"
+        assert "BadDeviceToken" == reason_for(sandbox, path, headers, request.body)
+    sandbox.remove(TOKEN)
+    assert "Unregistered" == reason_for(sandbox, request.path, headers, request.body)
     assert "BadPath" == reason_for(sandbox, "/4/device/1", headers, request.body)
 
 

@@ -178,6 +178,7 @@ def test_message_of_the_largest_size_is_sent(to: DeviceToken | PushTopic, most: 
     """Firebase takes 4,096 bytes of texts and data, and 2,048 for a topic."""
     sandbox = FirebaseSandbox()
     vendor = Firebase(credentials=sandbox.key_file())
+    sandbox.register(TOKEN)
     size = most - len('{"notification":{"title":""}}')
     with Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub:
         hub.push().send(PushMessage(to=to, title="T" * size))

@@ -26,15 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from moorage.contracts.push import BrowserSubscription
-
 _HOST: Final = "api.push.apple.com"
 _TEAM: Final = "SANDBOX123"
 _KEY_ID: Final = "KEY4TESTS1"
 _MAX_BYTES: Final = 4_096
 _OLDEST: Final = 3_600
 _SHORTEST: Final = 1_200
-_TOKEN: Final = re.compile(r"[0-9a-f]{64}")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PRIORITIES: Final = {"alert": ("10", "5"), "background": ("5",)}
 
@@ -57,7 +54,6 @@ class ApnsSandbox(PushSandbox):
     key_id = _KEY_ID
 
     topic: str = "com.example.erp"
-    _gone: set[str] = base.state_field(set)
     _provider_token: str = base.state_field(str)
 
     @property
@@ -67,12 +63,8 @@ class ApnsSandbox(PushSandbox):
         return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
     def recipient(self) -> DeviceToken:
-        """Return an app's token on a device."""
-        return DeviceToken(f"{self.number():064x}")
-
-    def remove(self, to: DeviceToken | BrowserSubscription) -> None:
-        """Invalidate a token, as when the app is deleted."""
-        self._gone.add(to.address)
+        """Register and return an app's token on a new device."""
+        return self.register(DeviceToken(f"{self.number():064x}"))
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
@@ -101,10 +93,10 @@ class ApnsSandbox(PushSandbox):
     def _send(self, request: base.SandboxRequest, token: str) -> Response:
         headers = request.headers
         self._check(request)
-        if _TOKEN.fullmatch(token) is None:
-            raise _error(400, "BadDeviceToken")
-        if token in self._gone:
+        if token in self.removed:
             raise _error(410, "Unregistered", timestamp=1_790_000_000_000)
+        if token not in self.devices:
+            raise _error(400, "BadDeviceToken")
         payload = request.json()
         self.delivered.append(_delivered_notification(payload, token, headers))
         id_ = headers.get("apns-id") or self.uuid()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
+from moorage.errors import InvalidData
 from moorage.testing.sandboxes.base import Sandbox, no_fields, state_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.push import BrowserSubscription, DeviceToken
+
+_Recipient = TypeVar("_Recipient", "DeviceToken", "BrowserSubscription")
 
 
 @attrs.frozen(kw_only=True)
@@ -50,17 +53,38 @@ class PushSandbox(Sandbox, ABC):
 
     Attributes:
         delivered: the notifications that were accepted, in order.
+        devices: the tokens and endpoints that accept notifications; the sandbox refuses any other.
+        removed: the tokens and endpoints that were registered once.
     """
 
     delivered: list[DeliveredNotification] = state_field(list)
+    devices: set[str] = state_field(set)
+    removed: set[str] = state_field(set)
 
     @abstractmethod
     def recipient(self) -> DeviceToken | BrowserSubscription:
-        """Return a device or browser that accepts notifications."""
+        """Register and return a new device or browser."""
 
-    @abstractmethod
+    def register(self, to: _Recipient) -> _Recipient:
+        """Register and return a device or browser of your own, which then accepts notifications."""
+        self.devices.add(to.address)
+        self.removed.discard(to.address)
+        return to
+
     def remove(self, to: DeviceToken | BrowserSubscription) -> None:
-        """Unregister a device or browser."""
+        """Unregister a device or browser, as when the app is deleted.
+
+        Raises:
+            InvalidData: it is not registered.
+        """
+        if to.address not in self.devices:
+            raise InvalidData(
+                "This recipient is not registered at the sandbox.",
+                field="to",
+                remedy="Pass a recipient of recipient() or register(), and remove it once.",
+            )
+        self.devices.remove(to.address)
+        self.removed.add(to.address)
 
 
 __all__ = ["DeliveredNotification", "PushSandbox"]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from moorage.contracts.push import BrowserSubscription
     from moorage.domain.http.requests import Response
 
 _HOST: Final = "fcm.googleapis.com"
@@ -74,7 +73,6 @@ class FirebaseSandbox(PushSandbox):
     hosts = (_HOST,)
 
     project: str = "acme-erp"
-    _gone: set[str] = base.state_field(set)
 
     def __attrs_post_init__(self) -> None:
         self.email = f"push@{self.project}.iam.gserviceaccount.com"
@@ -94,12 +92,8 @@ class FirebaseSandbox(PushSandbox):
         return key_file(self.email, self.tokens.audience, self.project)
 
     def recipient(self) -> DeviceToken:
-        """Return an app's token on a device."""
-        return DeviceToken(f"cR3g1s7r4t10n:APA91b-device-{self.number():04d}")
-
-    def remove(self, to: DeviceToken | BrowserSubscription) -> None:
-        """Invalidate a token, as when the app is deleted."""
-        self._gone.add(to.address)
+        """Register and return an app's token on a new device."""
+        return self.register(DeviceToken(f"cR3g1s7r4t10n:APA91b-device-{self.number():04d}"))
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
@@ -143,10 +137,10 @@ class FirebaseSandbox(PushSandbox):
         if len(encode_json(parts)) > maximum:
             raise _invalid("Android message is too big")
         token = message.get("token")
-        if token is not None and ":APA91b" not in token:
-            raise _invalid("The registration token is not a valid FCM registration token")
-        if token in self._gone:
+        if token in self.removed:
             raise _fcm(404, "NOT_FOUND", "UNREGISTERED", "Requested entity was not found.")
+        if token is not None and token not in self.devices:
+            raise _invalid("The registration token is not a valid FCM registration token")
 
 
 def _delivered_notification(message: Mapping[str, Any], to: str) -> DeliveredNotification:

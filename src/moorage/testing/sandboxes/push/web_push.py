@@ -11,7 +11,6 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import cache
 from time import time
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -30,12 +29,11 @@ from moorage.testing.sandboxes.push.base import DeliveredNotification, PushSandb
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from moorage.contracts.push import DeviceToken
-
 _HOST: Final = "updates.push.services.mozilla.com"
 _AUTH: Final = b"sandbox browser!"
 _MAX_BYTES: Final = 4_096
 _DAY: Final = 86_400
+_LONGEST_TTL: Final = 2_592_000
 _TOPIC: Final = re.compile(r"[A-Za-z0-9_\-]{1,32}")
 _VAPID: Final = re.compile(r"vapid t=([\w\-]+)\.([\w\-]+)\.([\w\-]+), k=([\w\-]+)")
 
@@ -56,24 +54,19 @@ class WebPushSandbox(PushSandbox):
 
     hosts = (_HOST,)
 
-    _gone: set[str] = base.state_field(set)
-
     @property
     def private_key(self) -> str:
         """The web site's private key: 32 bytes in URL-safe base64."""
         return _base64(site_key().private_numbers().private_value.to_bytes(32, "big"))
 
     def recipient(self) -> BrowserSubscription:
-        """Return a browser's subscription."""
-        return BrowserSubscription(
+        """Register and return the subscription of a new browser."""
+        subscription = BrowserSubscription(
             endpoint=f"https://{_HOST}/wpush/v2/gAAAAABsandbox{self.number():08d}secret",
             p256dh=_base64(_point(_browser_key().public_key())),
             auth=_base64(_AUTH),
         )
-
-    def remove(self, to: DeviceToken | BrowserSubscription) -> None:
-        """End a subscription, as when a person withdraws the permission."""
-        self._gone.add(urlsplit(to.address).path)
+        return self.register(subscription)
 
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
@@ -86,11 +79,16 @@ class WebPushSandbox(PushSandbox):
             raise _error(401, 109, "Unauthorized", "The VAPID credentials are not valid.")
 
     def _accept(self, request: base.SandboxRequest, id: str) -> Response:
-        if request.path in self._gone:
+        endpoint = f"https://{request.host}{request.path}"
+        if endpoint in self.removed:
             raise _error(410, 106, "Gone", "The subscription has ended.")
-        ttl = request.headers.get("ttl") or ""
-        if not ttl.isdigit():
-            raise _error(400, 111, "Bad Request", "The TTL is missing or malformed.")
+        if endpoint not in self.devices:
+            raise _error(404, 102, "Not Found", "There is no such endpoint.")
+        ttl = request.headers.get("ttl")
+        if ttl is None:
+            raise _error(400, 111, "Bad Request", "The TTL is missing.")
+        if not (ttl.isascii() and ttl.isdigit()) or int(ttl) > _LONGEST_TTL:
+            raise _error(400, 112, "Bad Request", "The TTL is malformed.")
         topic = request.headers.get("topic")
         if topic is not None and _TOPIC.fullmatch(topic) is None:
             raise _error(400, 113, "Bad Request", "The topic is malformed.")
@@ -100,7 +98,7 @@ class WebPushSandbox(PushSandbox):
         data: dict[str, str] = fields.get("data", {})
         self.delivered.append(
             DeliveredNotification(
-                to=f"https://{request.host}{request.path}",
+                to=endpoint,
                 title=fields.get("title"),
                 body=fields.get("body"),
                 data=data,
