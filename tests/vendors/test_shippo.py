@@ -311,6 +311,36 @@ def test_unlisted_parcels_are_cancelled_by_reference(shop: SandboxHub) -> None:
     assert [shipment.ref.id] == [*shop.sandbox.refunds]
 
 
+def test_parcels_of_other_purchases_of_the_rate_are_not_of_the_shipment(shop: SandboxHub) -> None:
+    """A failed purchase and another purchase of the same rate have no part in a shipment."""
+    rate = shop.shipping.get_rates(attrs.evolve(REQUEST, parcels=[PARCEL, PARCEL])).rates[0]
+    shop.sandbox.slow = True
+    shop.shipping.create_shipment(rate, idempotency_key="failed")
+    for id_ in [*shop.sandbox.transactions]:
+        shop.sandbox.finish(id_, "ERROR")
+    shop.sandbox.slow = False
+    other = shop.shipping.create_shipment(rate, idempotency_key="order-1")
+    shipment = shop.shipping.create_shipment(rate, idempotency_key="order-2")
+
+    assert 2 == len(shipment.labels)
+    assert set(other.tracking_numbers).isdisjoint(shipment.tracking_numbers)
+    assert CancelState.REQUESTED is shop.shipping.cancel(shipment.ref).state
+    transactions = shop.sandbox.transactions
+    assert set(shipment.tracking_numbers) == {
+        transactions[id_]["tracking_number"] for id_ in shop.sandbox.refunds
+    }
+
+
+def test_shipment_with_a_label_that_is_not_refunded_is_not_cancelled(shop: SandboxHub) -> None:
+    """If Shippo refuses the refund of one of several labels, the others are refunded."""
+    shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL, PARCEL])
+    shop.sandbox.move(shipment.tracking_numbers[1], "TRANSIT")
+    result = shop.shipping.cancel(shipment.ref)
+
+    assert (CancelState.REJECTED, 2) == (result.state, len(shop.sandbox.refunds))
+    assert 2 == len(result.raw)
+
+
 def test_label_that_comes_later_is_pending(shop: SandboxHub) -> None:
     """A Shippo label that is not ready yet is pending."""
     shop.sandbox.slow = True

@@ -47,7 +47,7 @@ from moorage.vendors.shipping._shippo import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from moorage.contracts.address import Address
     from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
@@ -202,21 +202,34 @@ class Shippo(sdk.ApiVendor):
         return await self.track(wire, number, carrier)
 
     async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> CancelResult:
-        """Request a refund for every label; for an earlier request, return its state."""
+        """Request a refund for every label; for an earlier request, return its state.
+
+        If some of several labels are refused, the result is rejected.
+        """
         transaction_ids = [ref.id]
         if ref.other("parcels") is not None:
-            transactions = await _transactions_of(wire, ref.other("rate"))
-            transaction_ids = [
-                id_ for item in transactions if (id_ := item.text("object_id"))
-            ] or transaction_ids
-        refunds = [await _refund_label(wire, item) for item in transaction_ids]
+            parts = _parts_of(ref.id, await _transactions_of(wire, ref.other("rate")))
+            transaction_ids = [item.text("object_id") or "" for item in parts] or transaction_ids
+        refunds: list[sdk.Answer] = []
+        refusal: sdk.VendorRejected | None = None
+        for id_ in transaction_ids:
+            try:
+                refunds.append(await _refund_label(wire, id_))
+            except sdk.VendorRejected as error:
+                refusal = error
+        if refusal is not None and not refunds:
+            raise refusal
+        raw = refunds[0].raw if len(refunds) == 1 else [item.raw for item in refunds]
+        if refusal is not None:
+            # Shippo refunds the other labels nevertheless.
+            return CancelResult(ref=ref, state=CancelState.REJECTED, raw=raw)
         states = [REFUNDS.get(item.text("status") or "", CancelState.UNKNOWN) for item in refunds]
         worst = min(states, key=_WORST.index)
         return CancelResult(
             ref=ref,
             state=worst,
             vendor_status=refunds[states.index(worst)].text("status"),
-            raw=refunds[0].raw if len(refunds) == 1 else [item.raw for item in refunds],
+            raw=raw,
         )
 
     schedule_pickup = staticmethod(handovers.schedule_pickup)
@@ -273,6 +286,22 @@ async def _transactions_of(wire: sdk.Wire, rate: str | None) -> list[sdk.Answer]
     return list(sdk.read_answer(await wire.send(request)).objects("results"))
 
 
+def _parts_of(id_: str, listed: Sequence[sdk.Answer]) -> list[sdk.Answer]:
+    """The labels that were bought together with a label, including it; empty if it is not listed.
+
+    Failed purchases of the same rate, and others with another search mark, are left out.
+    """
+    bought = next((item for item in listed if item.text("object_id") == id_), None)
+    if bought is None:
+        return []
+    marks = {None, bought.text("metadata")}
+    return [
+        item
+        for item in listed
+        if item is bought or (item.text("status") != "ERROR" and item.text("metadata") in marks)
+    ]
+
+
 async def _marked_transaction(wire: sdk.Wire, rate: str, marked: str) -> sdk.Answer | None:
     """The transaction with this search mark; None if there is none or the search failed."""
     try:
@@ -323,9 +352,10 @@ async def _shipment(
     transactions = [bought]
     if parcels is not None:
         try:
-            transactions = await _transactions_of(wire, offer.text("object_id"))
+            listed = await _transactions_of(wire, offer.text("object_id"))
         except sdk.ConnectorError:
-            transactions = [bought]
+            listed = []
+        transactions = _parts_of(bought.text("object_id") or "", listed) or [bought]
     labels = [
         await _label(wire, item, url)
         for item in transactions
