@@ -396,3 +396,18 @@ def test_close_reports_lost_entries() -> None:
     with pytest.warns(RuntimeWarning, match="closed while its database was unavailable"):
         queue.close()
     assert 1 == queue.lost
+
+
+@pytest.mark.parametrize("threads", [True, False])
+def test_entries_of_calls_that_end_after_close_are_counted_as_lost(threads: bool) -> None:
+    """A call that ends after its log was closed warns once, and its entry is counted as lost."""
+    table = Table()
+    queue = LogQueue(table.insert, "here", threads=threads)
+    queue.write(entry(1))
+    queue.close()
+    with pytest.warns(RuntimeWarning, match="calls ended after the log was closed"):
+        queue.write(entry(2))
+    queue.write_success(success(3))
+    lost = queue.write_success(success(4))
+    queue.close()
+    assert (3, 3, ids(1)) == (lost, queue.lost, table.ids)

@@ -45,6 +45,8 @@ MAX_BYTES: Final = 32 * 2**20
 _BATCH_BYTES: Final = 4 * 2**20
 """The bytes of long texts of a batch, apart from its last entry."""
 
+_CHECK_DATABASE: Final = "Check the database."
+
 _LOCK_TIMEOUT: Final = 1.0
 """Seconds to wait for the lock of the queue, which is held for a moment."""
 
@@ -105,6 +107,7 @@ class LogQueue:
             self._flush_soon, lambda: bool(self._waiting), seconds(every, "every"), "moorage-log"
         )
         before_termination(flush_all)
+        self._is_closed = False
         self._restart_after_fork()
         in_child(self, LogQueue._restart_after_fork)
 
@@ -150,6 +153,11 @@ class LogQueue:
                 self._warn_of_loss(reason_of_loss)
         else:
             waiting.append(item)
+        if self._is_closed:
+            self._drop_waiting(
+                "calls ended after the log was closed", "Close the log after the last call."
+            )
+            return
         if not self._listed:
             self._listed = True
             _queues[self] = None
@@ -201,17 +209,25 @@ class LogQueue:
             self._write()
 
     def close(self) -> None:
-        """Store the queued log entries, if the database is available, and stop the thread."""
+        """Store the queued log entries, if the database is available, and stop the thread.
+
+        Entries that are written later are counted as lost, because nothing would store them.
+        """
         self._timer.stop()
         with suppress(Exception):
             self.flush()
+        self._is_closed = True
+        # A success takes the path of other entries then, which looks for the end of the log.
+        self._listed = False
+        self._drop_waiting("the log was closed while its database was unavailable")
+
+    def _drop_waiting(self, reason: str, remedy: str = _CHECK_DATABASE) -> None:
+        """Drop all queued log entries, and count them as lost."""
         with self._locked():
             unstored_items = list(self._waiting)
             self._waiting.clear()
         if unstored_items:
-            self._count_dropped(
-                unstored_items, "the log was closed while its database was unavailable"
-            )
+            self._count_dropped(unstored_items, reason, remedy)
 
     def _flush_soon(self) -> None:
         try:
@@ -289,18 +305,20 @@ class LogQueue:
     def _too_many(self) -> str:
         return f"more than {self._max_waiting} entries are waiting to be stored"
 
-    def _count_dropped(self, batch: Sequence[_Item], reason: str) -> None:
+    def _count_dropped(
+        self, batch: Sequence[_Item], reason: str, remedy: str = _CHECK_DATABASE
+    ) -> None:
         """Add to the count of dropped log entries."""
         with self._locked():
             self._bytes -= _bytes_of(batch)
             self.lost += len(batch)
-        self._warn_of_loss(reason)
+        self._warn_of_loss(reason, remedy)
 
-    def _warn_of_loss(self, reason: str) -> None:
+    def _warn_of_loss(self, reason: str, remedy: str = _CHECK_DATABASE) -> None:
         self._warn_once(
             "lost",
-            f"loses entries, because {reason}. Check the database. The attribute `lost` of the"
-            " log counts lost entries.",
+            f"loses entries, because {reason}. {remedy} The attribute `lost` of the log counts"
+            " lost entries.",
         )
 
     def _warn_once(self, kind: str, problem: str) -> None:
