@@ -225,6 +225,25 @@ def test_posts_during_an_outage_are_sent_later(mode: str, server: PrivateRedis) 
         assert 1 == tokens_taken(store, command)
 
 
+def test_posts_that_the_script_does_not_support_survive_an_outage(
+    mode: str, server: PrivateRedis
+) -> None:
+    """A posted command that runs by compare-and-swap takes effect once after an outage."""
+    with SyncStore(mode, server.url, timeout=PATIENT) as store:
+        key, repeatable_key = new_key(), new_key()
+        store.execute(one_token(new_key()))
+        server.kill()
+        store.post(Count(key))
+        store.post(Count(repeatable_key, once=False))
+        for _ in range(2):
+            with pytest.raises(StorageUnavailable):
+                store.execute(Count(new_key()))
+        server.start()
+        for _ in range(2):
+            store.execute(one_token(new_key()))
+        assert (2, 2) == (store.execute(Count(key)), store.execute(Count(repeatable_key)))
+
+
 def test_posts_during_a_failover_are_sent_to_the_new_primary(
     mode: str, server: PrivateRedis
 ) -> None:

@@ -256,12 +256,13 @@ class PdfFile:
         inflater = zlib.decompressobj()
         maximum = _MOST_INFLATED - self._inflated
         try:
-            content = inflater.decompress(stream.content, maximum)
+            # With a maximum of 0, zlib would return any number of bytes.
+            content = inflater.decompress(stream.content, maximum + 1)
         except zlib.error:
             raise damaged_error("a stream cannot be decompressed") from None
-        self._inflated += len(content)
-        if inflater.unconsumed_tail or not inflater.eof:
+        if len(content) > maximum or not inflater.eof:
             raise damaged_error("a stream is too long, or its end is missing")
+        self._inflated += len(content)
         options = self.fields(
             next(iter(self._resolved_list(stream.fields.get("DecodeParms"))), None)
         )

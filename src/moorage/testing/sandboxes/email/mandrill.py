@@ -135,8 +135,7 @@ class MandrillSandbox(EmailSandbox):
             raise _invalid("to")
         if any(len(tag) > _LONGEST_TAG or tag.startswith("_") for tag in message.get("tags", [])):
             raise _invalid("tags")
-        if any(not image["type"].startswith("image/") for image in message.get("images", [])):
-            raise _invalid("images")
+        _check_parts(message)
         if _TIME.fullmatch(body.get("send_at", _CREATED)) is None:
             raise _invalid("send_at")
         self._check_subaccount(message)
@@ -258,6 +257,12 @@ class MandrillSandbox(EmailSandbox):
 def _check(shape: _Fields, body: Any) -> None:
     for _, name, _ in problems(shape, body):
         raise _invalid(name)
+
+
+def _check_parts(message: _Fields) -> None:
+    """Refuse a message with a file or a header that cannot be read."""
+    if any(not image["type"].startswith("image/") for image in message.get("images", [])):
+        raise _invalid("images")
 
 
 def _refusal(status: int, code: int, name: str, message: str) -> base.Refusal:
