@@ -161,7 +161,7 @@ def test_members_without_an_id_are_left_out(vendor: GoogleWorkspace) -> None:
     sandbox = GoogleWorkspaceSandbox()
     members = [{"type": "CUSTOMER"}, {"id": "1", "type": "GROUP"}, {"id": "2", "type": "EXTERNAL"}]
     operations = people(vendor, sandbox)
-    sandbox.fail(reply({"members": members}))
+    sandbox.fail(reply({"kind": "admin#directory#members", "members": members}))
     page = operations.members(Ref("google_workspace", "main", "g"))
 
     assert [("1", "group"), ("2", "unknown")] == [(item.ref.id, item.kind) for item in page.items]

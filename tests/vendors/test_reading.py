@@ -20,6 +20,7 @@ from moorage.vendor_sdk import (
     malformed,
     read_answer,
     read_answers,
+    required_objects,
 )
 
 BODY: dict[str, Any] = {
@@ -63,6 +64,15 @@ def test_list_is_of_objects() -> None:
     results = read_answers(Response(200, body=b'[{"a": 1}, 2, null, {"a": 3}]'))
 
     assert [1, 3] == [result.integer("a") for result in results]
+
+
+@pytest.mark.parametrize("inner", [{}, {"n": None}, {"n": {}}, {"n": [{}, 1]}, {"n": "x"}])
+def test_required_list_has_only_objects(inner: dict[str, Any]) -> None:
+    """A list that a response must have is malformed if it is missing, or has other entries."""
+    response = Response(200, body=b"{}")
+    with pytest.raises(VendorFailed, match=r"no inner\.n"):
+        required_objects(as_answer({"inner": inner}), "inner.n", response)
+    assert [] == required_objects(as_answer({"n": []}), "n", response)
 
 
 def test_object_is_read() -> None:

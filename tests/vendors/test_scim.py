@@ -316,3 +316,15 @@ def test_password_may_be_a_secret_and_not_empty() -> None:
     assert "long enough" == sandbox.accounts()[0].password
     with pytest.raises(InvalidData):
         operations.create(ADA, password="")
+
+
+def test_list_without_its_resources_is_malformed() -> None:
+    """A list that counts accounts but has none is an error; without any account it is empty."""
+    sandbox = ScimSandbox()
+    operations = people(sandbox)
+    for body in ({"totalResults": 2}, {"totalResults": 2, "Resources": [1]}):
+        sandbox.fail(reply(body))
+        with pytest.raises(VendorFailed, match="no Resources"):
+            operations.find()
+    sandbox.fail(reply({"totalResults": 0}))
+    assert () == operations.find().items

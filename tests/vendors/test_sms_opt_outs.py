@@ -104,6 +104,9 @@ def test_bird_keeps_an_opt_out_by_text_message(tmp_path: Path) -> None:
         ("amazon_sns", Response(200, body=b"<html></html>")),
         ("amazon_sns", Response(200, body=b"none")),
         ("bird", reply({"data": [{"originator": SENDER}]})),
+        ("bird", reply({})),
+        ("bird", reply({"data": {}})),
+        ("bird", reply({"data": [TO]})),
     ],
 )
 def test_malformed_lists_are_errors(vendor: str, answer: Response, tmp_path: Path) -> None:

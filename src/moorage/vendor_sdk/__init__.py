@@ -108,6 +108,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.answers import read_answer as read_answer
     from moorage.vendor_sdk.answers import read_answers as read_answers
     from moorage.vendor_sdk.answers import required as required
+    from moorage.vendor_sdk.answers import required_objects as required_objects
     from moorage.vendor_sdk.api_vendor import ApiVendor as ApiVendor
     from moorage.vendor_sdk.api_vendor import HttpVendor as HttpVendor
     from moorage.vendor_sdk.api_vendor import api_key as api_key
@@ -266,6 +267,7 @@ _HOME = {
     "read_answer": "vendor_sdk.answers",
     "read_answers": "vendor_sdk.answers",
     "required": "vendor_sdk.answers",
+    "required_objects": "vendor_sdk.answers",
     "XmlElement": "vendor_sdk.xml_text",
     "NotXmlError": "vendor_sdk.xml_text",
     "read_xml": "vendor_sdk.xml_text",

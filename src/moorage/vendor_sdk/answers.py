@@ -44,6 +44,23 @@ def required(value: Value | None, response: Response, name: str) -> Value:
     return value
 
 
+def required_objects(answer: Answer, path: str, response: Response) -> list[Answer]:
+    """Return the objects in a list that every successful answer must contain.
+
+    Args:
+        answer: the parsed answer, or a part of it.
+        path: the path of the list in it.
+        response: the answer.
+
+    Raises:
+        VendorFailed: the answer lacks the list, or an entry of the list is not an object.
+    """
+    entries = answer.value(path)
+    if not is_list(entries) or not all(map(is_object, entries)):
+        raise malformed(response, path)
+    return list(answer.objects(path))
+
+
 def error_answer(response: Response) -> Answer:
     """Return the JSON object of an error response; an empty one if the body is anything else."""
     try:

@@ -219,6 +219,22 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
             )
 
 
+async def a_malformed_list_is_not_empty(make: Open) -> None:
+    """A response without a list of opt-outs is an error, because the list may have entries."""
+    async with make() as lab:
+        if SmsCapability.OPT_OUTS not in lab.capabilities:
+            return
+        for body in _MALFORMED:
+            for operation, arguments in (
+                ("opt_outs", ()),
+                ("find_opt_outs", (lab.subject.to,)),
+                ("remove_opt_out", (lab.subject.to,)),
+            ):
+                lab.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body))
+                coroutine = lab(operation, *arguments, account=ACCOUNT)
+                await lab.refused(VendorFailed, coroutine, f"{operation} with {body!r}")
+
+
 async def an_unreadable_success_is_unknown(make: Open) -> None:
     """After an unreadable response the outcome is unknown, and nothing is sent twice."""
     async with make() as lab:
@@ -377,6 +393,7 @@ _ALL_CHECKS: Final = (
     a_refusal_has_its_type,
     an_outage_is_no_refusal,
     a_malformed_answer_is_no_success,
+    a_malformed_list_is_not_empty,
     an_unreadable_success_is_unknown,
     a_lost_answer_is_unknown,
     an_unknown_status_is_kept,

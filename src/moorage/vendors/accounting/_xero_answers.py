@@ -135,10 +135,7 @@ def first_of(response: sdk.Response, name: str) -> sdk.Answer:
 
 def listed(response: sdk.Response, name: str) -> list[sdk.Answer]:
     """The records in a response's list."""
-    body = sdk.read_answer(response)
-    if not sdk.is_list(body.value(name)):
-        raise sdk.malformed(response, name)
-    return list(body.objects(name))
+    return sdk.required_objects(sdk.read_answer(response), name, response)
 
 
 def read_contact(

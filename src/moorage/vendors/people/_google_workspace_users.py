@@ -62,6 +62,17 @@ def check_changed(response: Response) -> None:
     sdk.required(answer.text("id") or answer.text("email"), response, "id")
 
 
+def entries_of(answer: Answer, name: str, response: Response) -> list[Answer]:
+    """The entries of a list; Google leaves an empty list out, but always names the list's kind.
+
+    Raises:
+        VendorFailed: the response is not a list of this kind, such as the empty object of a proxy.
+    """
+    if answer.text("kind") != f"admin#directory#{name}":
+        raise sdk.malformed(response, f"kind admin#directory#{name}")
+    return sdk.required_objects(answer, name, response) if name in answer.raw else []
+
+
 def query_of(query: PeopleQuery) -> str | None:
     """The search text for a query, with quoted values; None if it matches everybody."""
     conditions = [

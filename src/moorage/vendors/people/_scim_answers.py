@@ -148,6 +148,8 @@ def next_start(response: Response, start: int) -> tuple[list[Answer], int | None
     """
     answer = sdk.read_answer(response)
     total = sdk.required(answer.integer("totalResults"), response, "totalResults")
-    resources = list(answer.objects("Resources"))
+    # RFC 7644 requires the list unless there are no resources at all.
+    is_listed = total > 0 or "Resources" in answer.raw
+    resources = sdk.required_objects(answer, "Resources", response) if is_listed else []
     next_index = start + len(resources)
     return resources, next_index if resources and next_index <= total else None

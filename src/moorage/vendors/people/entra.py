@@ -78,7 +78,8 @@ class Entra(sdk.OAuthVendor):
         if condition is not None:
             pairs["$filter"] = condition
         answer, response = await self._page(wire, _USERS, pairs, after)
-        items = (users.user_of(wire.ref, item, response) for item in answer.objects("value"))
+        entries = sdk.required_objects(answer, "value", response)
+        items = (users.user_of(wire.ref, item, response) for item in entries)
         return PersonPage(items=tuple(items), next=self._next(wire, answer, response))
 
     async def get(self, wire: Wire, ref: Ref, /) -> Person:
@@ -152,14 +153,16 @@ class Entra(sdk.OAuthVendor):
         """List groups."""
         pairs = {"$select": "id,displayName,mail", "$top": _PAGE}
         answer, response = await self._page(wire, _GROUPS, pairs, after)
-        items = (users.group_of(wire.ref, item, response) for item in answer.objects("value"))
+        entries = sdk.required_objects(answer, "value", response)
+        items = (users.group_of(wire.ref, item, response) for item in entries)
         return GroupPage(items=tuple(items), next=self._next(wire, answer, response))
 
     async def members(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> MemberPage:
         """List the direct members of a group."""
         path = f"{_path(_GROUPS, ref.id)}/members"
         answer, response = await self._page(wire, path, {"$select": "id", "$top": _PAGE}, after)
-        items = (users.member_of(wire.ref, item, response) for item in answer.objects("value"))
+        entries = sdk.required_objects(answer, "value", response)
+        items = (users.member_of(wire.ref, item, response) for item in entries)
         return MemberPage(items=tuple(items), next=self._next(wire, answer, response))
 
     async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:

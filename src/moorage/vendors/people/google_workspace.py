@@ -84,7 +84,8 @@ class GoogleWorkspace(sdk.GoogleVendor):
         pairs = self._page(after, query=users.query_of(query))
         response = await wire.send(sdk.Request.get(_USERS, query=pairs))
         answer = sdk.read_answer(response)
-        items = (users.user_of(wire.ref, item, response) for item in answer.objects("users"))
+        entries = users.entries_of(answer, "users", response)
+        items = (users.user_of(wire.ref, item, response) for item in entries)
         # Google also searches other addresses for a user name.
         wanted_name = None if query.user_name is None else query.user_name.casefold()
         return PersonPage(
@@ -160,7 +161,8 @@ class GoogleWorkspace(sdk.GoogleVendor):
         """List groups."""
         response = await wire.send(sdk.Request.get(_GROUPS, query=self._page(after)))
         answer = sdk.read_answer(response)
-        items = (users.group_of(wire.ref, item, response) for item in answer.objects("groups"))
+        entries = users.entries_of(answer, "groups", response)
+        items = (users.group_of(wire.ref, item, response) for item in entries)
         return GroupPage(items=tuple(items), next=_next_page(wire, answer))
 
     async def members(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> MemberPage:
@@ -168,7 +170,8 @@ class GoogleWorkspace(sdk.GoogleVendor):
         pairs = {"maxResults": _PAGE, **({} if after is None else {"pageToken": after.id})}
         response = await wire.send(sdk.Request.get(f"{_group_path(ref.id)}/members", query=pairs))
         answer = sdk.read_answer(response)
-        items = (users.member_of(wire.ref, item) for item in answer.objects("members"))
+        entries = users.entries_of(answer, "members", response)
+        items = (users.member_of(wire.ref, item) for item in entries)
         return MemberPage(
             items=tuple(member for member in items if member is not None),
             next=_next_page(wire, answer),

@@ -21,7 +21,7 @@ _ENTRY: Final = sdk.Reading(
 
 async def _entries(wire: sdk.Wire, query: dict[str, Any]) -> tuple[list[sdk.Answer], sdk.Response]:
     response = await wire.send(sdk.Request.get(_PATH, query={"limit": str(_PAGE), **query}))
-    return list(sdk.read_answer(response).objects("data")), response
+    return sdk.required_objects(sdk.read_answer(response), "data", response), response
 
 
 def _read(wire: sdk.Wire, entries: list[sdk.Answer], response: sdk.Response) -> tuple[OptOut, ...]:
