@@ -6,6 +6,8 @@ Laws:
 2. A separate task sends it, so that a cancelled caller does not cancel the others.
 3. If a batch times out, the commands that wait behind it fail too.
 4. The tokens and slots granted to a caller who has stopped waiting are returned.
+5. A command for whose result no caller waits is posted again after a failure, unless Redis has
+   refused it, or it must not be repeated and may have taken effect.
 """
 
 from __future__ import annotations
@@ -289,7 +291,7 @@ class Batcher:
                     [queued_swap for queued_swap in batch if _is_awaited(queued_swap[1])]
                 )
         except BaseException as error:
-            self._fail_batch(self._swaps, error)
+            self._fail_swaps(self._swaps, error, CompareAndSwap(self._script_calls, ()))
             self._swaps = []
             raise
         finally:
@@ -307,9 +309,10 @@ class Batcher:
                 write = swap.decide(reply)
                 if write is None or await self.send(write, timeout):
                     break
+                swap.may_be_written = False
                 await asyncio.sleep(next(pause_lengths))
         except BaseException as error:
-            self._fail_batch(batch, error)
+            self._fail_swaps(batch, error, swap)
             if not isinstance(error, REQUEST_ERRORS):
                 raise
         else:
@@ -319,9 +322,14 @@ class Batcher:
                 elif future is not None:
                     self._return_undelivered(command, result)
 
-    def _fail_batch(self, batch: Sequence[_QueuedSwap], error: BaseException) -> None:
-        for _, future, _ in batch:
-            if future is not None and not future.done():
+    def _fail_swaps(
+        self, batch: Sequence[_QueuedSwap], error: BaseException, swap: CompareAndSwap
+    ) -> None:
+        for command, future, _ in batch:
+            if future is None:
+                if swap.can_resend(command, error):
+                    self._posted.append(command)
+            elif not future.done():
                 future.set_exception(self._error_of(error))
 
 

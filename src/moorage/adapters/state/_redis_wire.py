@@ -510,6 +510,7 @@ class CompareAndSwap:
     Attributes:
         read: the call that reads the states.
         results: the answer or the error of each command, after `decide`.
+        may_be_written: whether the last write was sent and Redis has not refused it.
     """
 
     def __init__(self, script_calls: ScriptCalls, commands: Sequence[Command[Any]]) -> None:
@@ -520,6 +521,14 @@ class CompareAndSwap:
         self._keys = tuple(map(script_calls.key, self._names))
         self.read = ScriptCall(self._keys, b"\11", list, once=False)
         self.results: list[SwapResult] = []
+        self.may_be_written = False
+
+    def can_resend(self, command: Command[Any], error: BaseException) -> bool:
+        """Return whether to send a background command again after this error.
+
+        A command whose state is unusable, or is changed by others all the time, is not sent again.
+        """
+        return not (isinstance(error, StateUnavailable) or (self.may_be_written and command.once))
 
     def decide(self, reply: list[Any]) -> ScriptCall | None:
         """Apply the commands in turn to the states that were read."""
@@ -543,6 +552,7 @@ class CompareAndSwap:
             self.results.append((answer, None))
         if not packed_states:
             return None
+        self.may_be_written = True
         return self._write(now, stored_states, states, packed_states)
 
     def _write(

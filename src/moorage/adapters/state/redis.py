@@ -164,7 +164,8 @@ class RedisStorage(_Store, ContextClosable):
         end_time = inf if timeout is None else time.monotonic() + timeout
         call = self._script_calls.of(command)
         if call is None:
-            return self._compare_and_swap(command, end_time)  # type: ignore[no-any-return]  # as the command answers
+            swap = CompareAndSwap(self._script_calls, [command])
+            return self._compare_and_swap(swap, end_time)  # type: ignore[no-any-return]  # as the command answers
         if self._posted:
             self._send_posted_first(end_time)
         return decode_reply(call, self._execute_batch([call], end_time)[0])  # type: ignore[no-any-return]  # as the command answers
@@ -274,14 +275,19 @@ class RedisStorage(_Store, ContextClosable):
             failure = self._error_of(error)
         else:
             for command in other_commands:
-                with suppress(Exception):
-                    self._compare_and_swap(command, until)
+                swap = CompareAndSwap(self._script_calls, [command])
+                try:
+                    self._compare_and_swap(swap, until)
+                except StorageUnavailable as error:
+                    if swap.can_resend(command, error):
+                        self._posted.append(command)
+                except Exception:  # noqa: BLE001, S112 - impossible to apply, and nobody waits
+                    continue
             return
         raise failure
 
-    def _compare_and_swap(self, command: Command[Any], until: float) -> Any:
+    def _compare_and_swap(self, swap: CompareAndSwap, until: float) -> Any:
         """Execute a command by compare-and-swap on the stored states."""
-        swap = CompareAndSwap(self._script_calls, [command])
         pause_lengths = pauses(self._timeout, until)
         # One thread at a time swaps; after half of its time, a thread continues without the lock.
         longest_wait = self._timeout if until == inf else max(0.0, until - time.monotonic()) / 2
@@ -292,6 +298,7 @@ class RedisStorage(_Store, ContextClosable):
                 write = swap.decide(decode_reply(swap.read, reply))
                 if write is None or self._execute_batch([write], until)[0]:
                     break
+                swap.may_be_written = False
                 time.sleep(next(pause_lengths))
         finally:
             if is_locked:
