@@ -153,7 +153,7 @@ def test_first_manager_loads_only_its_own_modules() -> None:
         modules,
     )
     assert {"moorage.hub.manager"} <= own_modules
-    assert len(own_modules) <= 145
+    assert len(own_modules) <= 146
 
 
 def test_hub_loads_only_the_contract_of_its_vendor() -> None:
@@ -203,3 +203,37 @@ def test_version_loads_no_command(tmp_path: Path) -> None:
     assert set() == modules_below(
         {"attr", "cyclopts", "rich", "moorage.cli.frame", "moorage.cli.commands"}, modules
     )
+
+
+KEYED_CALLS = """
+import resource
+import sys
+import moorage
+from moorage.adapters.state.sqlite import SqliteStorage
+managers = [
+    moorage.ConnectorManager([moorage.Service("erp")], state=state)
+    for state in (None, SqliteStorage(sys.argv[1]))
+]
+for manager in managers:
+    manager.run("erp", int)
+resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+for manager in managers:
+    try:
+        print(manager.run("erp", int, idempotency_key="1"))
+    except moorage.LocalFailure as error:
+        print(error.retryable, error)
+"""
+
+
+def test_first_idempotency_key_needs_no_file_or_names_the_missing_file(tmp_path: Path) -> None:
+    """Without a free file, a first keyed call succeeds, or raises LocalFailure."""
+    probe = subprocess.run(
+        [sys.executable, "-c", KEYED_CALLS, str(tmp_path / "state.db")],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    in_memory, in_file = probe.stdout.splitlines()
+
+    assert "0" == in_memory
+    assert in_file.startswith("True erp: Nothing was sent, because Python's hashlib could not be")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from moorage.domain.http.body import BodyStream
 from moorage.domain.http.media_type import is_json
-from moorage.domain.values.fingerprints import LONGEST_KEPT, Fingerprint
+from moorage.domain.values.fingerprints import LONGEST_KEPT, Fingerprint, new_sha256
 from moorage.domain.values.json_text import LARGEST_PARSED, refuse_constant
 from moorage.errors import InvalidData
 
@@ -49,9 +49,7 @@ def digest(parts: Iterable[bytes]) -> bytes:
 
     Each part is hashed with its length, so that different lists of parts never look alike.
     """
-    from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL, which importing moorage must not
-
-    whole_hash = sha256()
+    whole_hash = new_sha256()
     for part in parts:
         whole_hash.update(b"%d:" % len(part))
         whole_hash.update(part)

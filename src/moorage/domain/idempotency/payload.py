@@ -6,7 +6,7 @@ import json
 import marshal
 from typing import Any, Final, cast
 
-from moorage.domain.values.fingerprints import LONGEST_KEPT, Fingerprint
+from moorage.domain.values.fingerprints import LONGEST_KEPT, Fingerprint, new_sha256
 from moorage.domain.values.frozen_values import as_dict, has_fields
 from moorage.domain.values.plain import is_plain
 from moorage.errors import InvalidData
@@ -24,8 +24,6 @@ def payload_fingerprint(payload: object) -> bytes:
 
     Mappings are compared without regard to the order of their keys.
     """
-    import hashlib  # noqa: PLC0415 - loads a C library that most programs never need
-
     try:
         text = json.dumps(_plain_value(payload))
     except (TypeError, ValueError, RecursionError) as error:
@@ -38,7 +36,9 @@ def payload_fingerprint(payload: object) -> bytes:
             field="payload",
             remedy="Pass `payload=` as bytes, or as a value that JSON can represent.",
         ) from None
-    return hashlib.sha256(text.encode()).digest()
+    digest = new_sha256()
+    digest.update(text.encode())
+    return digest.digest()
 
 
 def compared_payload(payload: object) -> bytes | Fingerprint:

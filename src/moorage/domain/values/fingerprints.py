@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.errors import LocalFailure
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from hashlib import _Hash
 
 LONGEST_KEPT: Final = 4_096
 """Bytes; the digest of longer content is computed at once."""
+
+
+def new_sha256() -> _Hash:
+    """Return the SHA-256 hash of no bytes; the first call loads OpenSSL.
+
+    Raises:
+        LocalFailure: this process has no files left to load it.
+    """
+    try:
+        from hashlib import sha256  # noqa: PLC0415 - most programs never need it
+    except (OSError, ImportError) as error:
+        failure = error
+    else:
+        return sha256()
+    raise LocalFailure(
+        f"Nothing was sent, because Python's hashlib could not be loaded ({failure}).",
+        retryable=True,
+        remedy="Close files that this process no longer needs, or raise its limit of open files.",
+    )
 
 
 def digest_of(fingerprint: bytes | Fingerprint) -> bytes:

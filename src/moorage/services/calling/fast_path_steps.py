@@ -14,6 +14,7 @@ from moorage.domain.observation.late_fields import new_late, set_facts
 from moorage.domain.observation.success_listeners import NO_LISTENERS
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.gate_commands import Report
+from moorage.domain.resilience.key_admission import WithdrawUnsent
 from moorage.domain.service.plan import is_repeatable
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConnectorError
@@ -297,10 +298,6 @@ class FastPathSteps(CallLifecycle):
         `fence` is the fencing number of its claim; 0 if the store's reply was lost.
         """
         if not fence:
-            from moorage.domain.resilience.key_admission import (  # noqa: PLC0415 - few programs use keys
-                WithdrawUnsent,
-            )
-
             # The store may have claimed the key although its reply was lost.
             self.core.post(WithdrawUnsent(protection.at, owner, ttl=protection.rules.ttl))
         else:

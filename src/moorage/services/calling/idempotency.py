@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from contextlib import suppress
 from datetime import timedelta
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 from moorage.domain.entries.renewal import HeldClaim
@@ -23,6 +23,7 @@ from moorage.domain.idempotency.claims import (
 )
 from moorage.domain.idempotency.refusals import pack_refusal, unpack_refusal
 from moorage.domain.observation.events import AnswerNotStored, IdempotencyReplayed
+from moorage.domain.resilience.key_admission import KeyAdmission
 from moorage.domain.service.plan import MARGIN
 from moorage.domain.values.durations import SECOND, micros
 from moorage.domain.values.frozen_values import Factory, field, frozen
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from moorage.domain.http.requests import Response
-    from moorage.domain.resilience.key_admission import KeyAdmission, KeyAdmitted
+    from moorage.domain.resilience.key_admission import KeyAdmitted
     from moorage.domain.values.fingerprints import Fingerprint
     from moorage.services.calling.attempts import Ending
     from moorage.services.calling.call import Call
@@ -193,7 +194,7 @@ def claim_at_once(core: Core, call: Call, once: KeyedUse, owner: int) -> KeyAdmi
     if core.tenant_records is not None and call.plan.tenant is not None:
         return None
     rules, term = once.rules, -((call.started - call.deadline) // 1000) + _MARGIN
-    admission_request = _key_admission()(
+    admission_request = KeyAdmission(
         once.at, call.plan.question, once.fingerprint, owner, term, rules.ttl, rules.target
     )
     try:
@@ -202,19 +203,6 @@ def claim_at_once(core: Core, call: Call, once: KeyedUse, owner: int) -> KeyAdmi
         # The regular path gets the same error, and handles it.
         return None
     return answer
-
-
-@cache
-def _key_admission() -> type[KeyAdmission]:
-    """Return the class of the command that `claim_at_once` sends; it is imported on first use.
-
-    The class is imported late, because few programs use keys.
-    """
-    from moorage.domain.resilience.key_admission import (  # noqa: PLC0415 - loaded if it is used
-        KeyAdmission,
-    )
-
-    return KeyAdmission
 
 
 def held_claim(call: Call, once: KeyedUse, fence: int) -> HeldClaim:
