@@ -177,6 +177,8 @@ def test_login_of_another_registry_is_not_sent(shop: Registry) -> None:
     assert {} == login.pull_header(shop.image)
     assert {"X-Registry-Auth"} == set(login.pull_header("python:3.13"))
     assert {} == login.pull_header("localhost/erp")
+    assert {} == login.pull_header("Registry/erp")
+    assert {"X-Registry-Auth"} == set(login.pull_header("index.docker.io/erp/shop"))
 
 
 def test_part_of_a_login_is_refused() -> None:
@@ -343,6 +345,9 @@ def test_wrong_builds_are_refused_before_they_begin(tmp_path: Path) -> None:
         ("\\*.txt", ["*.txt"], ["a.txt"]),
         ("\ufeffa.b", ["a.b"], ["axb"]),
         ("*", ["a", ".env"], ["Dockerfile", ".dockerignore"]),
+        ("a/../.env\n./b//c/", [".env", "b/c"], ["a", "b"]),
+        ("../x\n! /y/\n/\n", [], ["x", "y", "a"]),
+        ("a\x0bb\r\nc", ["a\x0bb", "c"], ["a", "b"]),
     ],
 )
 def test_last_pattern_that_matches_path_or_one_of_its_folders_decides(

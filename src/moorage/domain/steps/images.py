@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64encode
+from posixpath import normpath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from moorage.domain.secrets.secret import Secret
 
 _HUB: Final = "docker.io"
+_OLD_HUB: Final = "index.docker.io"
 _HUB_KEY: Final = "https://index.docker.io/v1/"
 """The name under which a Docker Engine looks for the login of Docker Hub."""
 
@@ -94,10 +96,14 @@ def _pack_value(value: Mapping[str, Any]) -> str:
 
 
 def registry_of(image: str) -> str:
-    """Return the server of the registry that has an image."""
+    """Return the server of the registry that has an image.
+
+    The rules are those of Docker (github.com/distribution/reference, read 2026-11): a first part
+    with a dot, a colon or a capital letter is a server, because no name of an image has these.
+    """
     host, slash, _ = image.partition("/")
-    is_server = slash and ("." in host or ":" in host or host == "localhost")
-    return host if is_server else _HUB
+    is_server = "." in host or ":" in host or host == "localhost" or host != host.lower()
+    return host if slash and is_server and host != _OLD_HUB else _HUB
 
 
 def with_tag(image: str) -> str:
@@ -159,7 +165,7 @@ class IgnoredFiles:
         Raises:
             InvalidData: a pattern cannot be read.
         """
-        lines = text.removeprefix("\ufeff").splitlines()
+        lines = text.removeprefix("\ufeff").split("\n")
         rules = (_rule(line.strip()) for line in lines if not line.startswith("#"))
         return cls(tuple(rule for rule in rules if rule is not None), frozenset(exempt))
 
@@ -176,9 +182,8 @@ class IgnoredFiles:
 
 def _rule(line: str) -> _IgnoreRule | None:
     """Return the rule in a line of a `.dockerignore`; None if the line contains none."""
-    parts = line.removeprefix("!").strip().split("/")
-    pattern = "/".join(part for part in parts if part not in {"", "."})
-    if not pattern:
+    pattern = normpath(line.removeprefix("!").strip()).lstrip("/")
+    if pattern in {"", "."}:
         return None
     if len(pattern) > _LONGEST_PATTERN:
         raise InvalidData(
