@@ -358,6 +358,16 @@ def test_bytes_with_a_predictor_are_bounded() -> None:
         read_pdf_invoice(section(f"{fields} /Root 1 0 R", rows))
 
 
+def test_inflated_bytes_of_all_streams_are_bounded() -> None:
+    """A stream after streams that together have as many bytes as allowed is refused."""
+    packed = [zlib.compress(bytes(24 * 1024 * 1024)), zlib.compress(b"x")]
+    pdf = PdfFile(table_pdf([stream(content, "/Filter /FlateDecode") for content in packed]))
+
+    assert 24 * 1024 * 1024 == len(pdf.content(PdfReference(1)) or b"")
+    with pytest.raises(InvalidData, match="a stream is too long"):
+        pdf.content(PdfReference(2))
+
+
 def test_huge_pdf_is_refused() -> None:
     """A PDF that is too large is refused before it is read."""
     with pytest.raises(InvalidData, match="67108864 at most"):
