@@ -69,6 +69,15 @@ def content_type_of(filename: str) -> str:
     return _CONTENT_TYPES.get(filename.rpartition(".")[2].lower(), "application/octet-stream")
 
 
+def is_base64(text: str) -> bool:
+    """Return whether a text is in base64."""
+    try:
+        b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return True
+
+
 def attachment_item(
     filename: str, content: str, kind: str, content_id: str | None, disposition: str = ""
 ) -> Item:

@@ -20,6 +20,7 @@ from moorage.testing.sandboxes.email.base import (
     attachment_item,
     days_between,
     email_fixture,
+    is_base64,
 )
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 
@@ -118,11 +119,14 @@ class MailjetSandbox(EmailSandbox):
             raise self._refusal("mj-0008", 'Too many elements in "Messages"')
         if len(encode_json(body)) > 2 * _MOST_BYTES:
             raise self._refusal("mj-0011", "The payload is too large.")
-        results = [self._result_of(message) for message in messages]
+        accepted: list[DeliveredEmail] = []
+        results = [self._result_of(message, accepted) for message in messages]
+        # A message may refuse the whole request.
+        self.delivered += accepted
         statuses = [error["StatusCode"] for result in results for error in result.get("Errors", ())]
         return base.reply({"Messages": results}, statuses[0] if statuses else 200)
 
-    def _result_of(self, message: Any) -> dict[str, Any]:
+    def _result_of(self, message: Any, accepted: list[DeliveredEmail]) -> dict[str, Any]:
         try:
             self._check(message)
         except _MessageRefused as refusal:
@@ -138,7 +142,7 @@ class MailjetSandbox(EmailSandbox):
         result: dict[str, Any] = {"Status": "success", "CustomID": message.get("CustomID", "")}
         for field in ("To", "Cc", "Bcc"):
             result[field] = [self._accepted(person) for person in message.get(field, [])]
-        self.delivered.append(_delivered_email(str(result["To"][0]["MessageID"]), message))
+        accepted.append(_delivered_email(str(result["To"][0]["MessageID"]), message))
         return result
 
     def _accepted(self, person: dict[str, str]) -> dict[str, Any]:
@@ -302,6 +306,9 @@ def _check_files(message: dict[str, Any]) -> None:
             size += len(file["Base64Content"])
     if size > _MOST_BYTES:
         raise _MessageRefused("mj-0011", "Attachments", "The files are too large.")
+    for field in ("Attachments", "InlinedAttachments"):
+        if not all(is_base64(file["Base64Content"]) for file in message.get(field, [])):
+            raise _MessageRefused("mj-0004", field, "Type mismatch.")
 
 
 def _emails(message: dict[str, Any], field: str) -> tuple[str, ...]:

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.values.json_text import encode_json, is_list, is_object
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems, typed, words
-from moorage.testing.sandboxes.email.base import EmailSandbox, attachment_item, email_fixture
+from moorage.testing.sandboxes.email.base import (
+    EmailSandbox,
+    attachment_item,
+    email_fixture,
+    is_base64,
+)
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 from moorage.testing.sandboxes.webhook_signatures import hex_hmac
 
@@ -77,7 +82,7 @@ class MailtrapSandbox(EmailSandbox):
         errors = [*self._errors(body)]
         if errors:
             raise _refusal(*errors)
-        return base.reply(self._accept(body))
+        return base.reply(self._accept(body, self.delivered))
 
     def _batch(self, request: base.SandboxRequest) -> Response:
         body = request.json()
@@ -86,15 +91,19 @@ class MailtrapSandbox(EmailSandbox):
         messages = body["requests"]
         if not 1 <= len(messages) <= _MOST_MESSAGES or len(request.body) > _MOST_BYTES:
             raise _refusal("the batch is too large")
-        return base.reply({"success": True, "responses": [*map(self._entry, messages)]})
+        accepted: list[DeliveredEmail] = []
+        entries = [self._entry(message, accepted) for message in messages]
+        # A message may refuse the whole batch.
+        self.delivered += accepted
+        return base.reply({"success": True, "responses": entries})
 
-    def _entry(self, message: Any) -> _Fields:
+    def _entry(self, message: Any, accepted: list[DeliveredEmail]) -> _Fields:
         errors = [*self._errors(message)]
-        return {"success": False, "errors": errors} if errors else self._accept(message)
+        return {"success": False, "errors": errors} if errors else self._accept(message, accepted)
 
-    def _accept(self, body: _Fields) -> _Fields:
+    def _accept(self, body: _Fields, accepted: list[DeliveredEmail]) -> _Fields:
         ids = [self.uuid() for name in _RECIPIENTS for _ in body.get(name, [])]
-        self.delivered.append(_delivered_message(body, ids[0]))
+        accepted.append(_delivered_message(body, ids[0]))
         return {"success": True, "message_ids": ids}
 
     def _errors(self, body: Any) -> Iterator[str]:
@@ -120,9 +129,11 @@ class MailtrapSandbox(EmailSandbox):
             raise _refusal("Sending from domain unverified.example is not allowed", status=403)
 
     def _content_errors(self, body: _Fields) -> Iterator[str]:
-        variables = body.get("custom_variables", {})
-        if not all(isinstance(text, str) for text in variables.values()):
-            yield "'custom_variables' is invalid"
+        for name in ("custom_variables", "headers"):
+            if not all(isinstance(text, str) for text in body.get(name, {}).values()):
+                yield f"'{name}' is invalid"
+        if not all(is_base64(file["content"]) for file in body.get("attachments", [])):
+            yield "'attachments' is invalid"
         if len(body.get("category", "")) > _LONGEST_CATEGORY:
             yield "'category' is too long"
         if "template_uuid" not in body:

@@ -14,7 +14,12 @@ from urllib.parse import urlencode
 from moorage.domain.values.json_text import encode_json, is_object
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems, typed, words
-from moorage.testing.sandboxes.email.base import EmailSandbox, attachment_item, email_fixture
+from moorage.testing.sandboxes.email.base import (
+    EmailSandbox,
+    attachment_item,
+    email_fixture,
+    is_base64,
+)
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 from moorage.testing.sandboxes.webhook_signatures import base64_hmac
 
@@ -263,6 +268,11 @@ def _check_parts(message: _Fields) -> None:
     """Refuse a message with a file or a header that cannot be read."""
     if any(not image["type"].startswith("image/") for image in message.get("images", [])):
         raise _invalid("images")
+    for name in ("attachments", "images"):
+        if not all(is_base64(file["content"]) for file in message.get(name, [])):
+            raise _invalid(name)
+    if not all(isinstance(text, str) for text in message.get("headers", {}).values()):
+        raise _invalid("headers")
 
 
 def _refusal(status: int, code: int, name: str, message: str) -> base.Refusal:

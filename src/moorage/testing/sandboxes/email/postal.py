@@ -44,6 +44,7 @@ _MESSAGE: Final[dict[str, Any]] = {
 }
 _QUESTION: Final[dict[str, Any]] = {"id": int, "_expansions": [str]}
 _MOST_IN_FIELD: Final = 50
+_ANY_TYPE: Final = "application/octet-stream"
 _TIME: Final = 1772366400.25
 _TOO_MANY: Final = {
     "to": "TooManyToAddresses",
@@ -143,11 +144,12 @@ class PostalSandbox(EmailSandbox):
             raise _refusal("ServerSuspended")
         _check_message(body, people)
         message_id = f"{self.uuid()}@rp.postal.example.com"
+        delivered_message = _delivered_message(body, message_id)
         sender, _ = read_address(body["from"])
         stored_messages = [
             self._store(read_address(text)[0], sender, b"", message_id) for text in people
         ]
-        self.delivered.append(_delivered_message(body, message_id))
+        self.delivered.append(delivered_message)
         messages = {
             message["rcpt_to"]: {"id": message["id"], "token": message["token"]}
             for message in stored_messages
@@ -281,9 +283,9 @@ def _delivered_message(body: _Fields, id_: str) -> DeliveredEmail:
         subject=body.get("subject", ""),
         text=body.get("plain_body"),
         html=body.get("html_body"),
-        headers={name: decoded_header(value) for name, value in headers.items()},
+        headers={name: decoded_header(str(value)) for name, value in headers.items()},
         items=tuple(
-            attachment_item(file["name"], file["data"], file["content_type"], None)
+            attachment_item(file["name"], file["data"], file.get("content_type", _ANY_TYPE), None)
             for file in body.get("attachments", [])
         ),
         raw=body,

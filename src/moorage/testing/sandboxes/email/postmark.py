@@ -20,12 +20,13 @@ from moorage.testing.sandboxes.email.base import (
     days_between,
     email_fixture,
     emails,
+    is_base64,
     read_address,
 )
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from moorage.domain.http.requests import Response
@@ -46,7 +47,8 @@ _FILLED: Final[dict[str, type]] = {
     "TemplateModel": dict,
     "InlineCss": bool,
 }
-_FILE: Final = words("Name Content ContentType")
+_HEADERS: Final = [typed(str, "Name! Value!")]
+_FILES: Final = [{**typed(str, "Name! Content! ContentType!"), "ContentID": (str, type(None))}]
 _FORBIDDEN: Final = re.compile(
     r".*\.(?:vbs|exe|bin|bat|chm|com|cpl|crt|hlp|hta|inf|ins|isp|jse|lnk|mdb|pcd|pif|reg|scr|sct"
     r"|shs|vbe|vba|wsf|wsh|wsl|msc|msi|msp|mst)",
@@ -166,7 +168,7 @@ class PostmarkSandbox(EmailSandbox):
         return self._answer_batch(body["Messages"], self._filled)
 
     def _answer_alone(self, request: base.SandboxRequest, check: Callable[[Any], None]) -> Response:
-        result = self._result_of(request.json(), check)
+        [result] = self._results_of([request.json()], check)
         return base.reply(result, 422 if result["ErrorCode"] else 200)
 
     def _answer_batch(self, bodies: Any, check: Callable[[Any], None]) -> Response:
@@ -174,10 +176,21 @@ class PostmarkSandbox(EmailSandbox):
             raise _refusal(403, "Invalid request field(s) - Messages")
         if len(bodies) > 500:
             raise _refusal(410, "You may send 500 messages at once.")
-        return base.reply([self._result_of(body, check) for body in bodies])
+        return base.reply(self._results_of(bodies, check))
 
-    def _result_of(self, body: Any, check: Callable[[Any], None]) -> dict[str, Any]:
-        """Return Postmark's result for one message."""
+    def _results_of(
+        self, bodies: Sequence[Any], check: Callable[[Any], None]
+    ) -> list[dict[str, Any]]:
+        """Deliver messages, unless the whole request is refused; return a result for each."""
+        accepted: list[DeliveredEmail] = []
+        results = [self._result_of(body, check, accepted) for body in bodies]
+        self.delivered += accepted
+        return results
+
+    def _result_of(
+        self, body: Any, check: Callable[[Any], None], accepted: list[DeliveredEmail]
+    ) -> dict[str, Any]:
+        """Return Postmark's result for one message, and add an accepted one to a list."""
         try:
             check(body)
             recipients = _checked_people(body)
@@ -193,7 +206,7 @@ class PostmarkSandbox(EmailSandbox):
                 " Inactive recipients are ones that have generated a hard bounce.",
             }
         id_ = self.uuid()
-        self.delivered.append(_delivery_event(body, id_, self.inactive))
+        accepted.append(_delivery_event(body, id_, self.inactive))
         message = "OK"
         if inactive_emails:
             message = (
@@ -285,8 +298,9 @@ def _check_fields(body: Any, types: dict[str, type]) -> None:
             raise _MessageRefused(300, f"Invalid '{name}' address: ''.")
     if body.get("TrackLinks", "None") not in _LINKS:
         raise _MessageRefused(403, "Invalid request field(s) - TrackLinks")
-    if any(set(header) != {"Name", "Value"} for header in body.get("Headers", [])):
-        raise _MessageRefused(403, "Invalid request field(s) - Headers")
+    for name, shape in (("Headers", _HEADERS), ("Attachments", _FILES)):
+        if any(problems(shape, body.get(name, []))):
+            raise _MessageRefused(403, f"Invalid request field(s) - {name}")
     _check_metadata(body.get("Metadata", {}))
     _check_files(body.get("Attachments", []))
     if len(encode_json(body)) > _MOST_BYTES:
@@ -294,19 +308,22 @@ def _check_fields(body: Any, types: dict[str, type]) -> None:
 
 
 def _check_metadata(words: dict[str, Any]) -> None:
-    too_long = any(len(name) > 20 or len(str(word)) > 80 for name, word in words.items())
+    if not all(isinstance(word, str) for word in words.values()):
+        raise _MessageRefused(403, "Invalid request field(s) - Metadata")
+    too_long = any(len(name) > 20 or len(word) > 80 for name, word in words.items())
     if len(words) > 10 or too_long or len({name.lower() for name in words}) < len(words):
         raise _MessageRefused(300, "Invalid metadata content.")
 
 
 def _check_files(files: list[dict[str, Any]]) -> None:
     for file in files:
-        if not _FILE <= file.keys() <= _FILE | {"ContentID"}:
-            raise _MessageRefused(403, "Invalid request field(s) - Attachments")
         if _FORBIDDEN.fullmatch(file["Name"]):
             raise _MessageRefused(411, "The type of an attachment is forbidden.")
-        if "/" not in file["ContentType"] or not file.get("ContentID", "cid:").startswith("cid:"):
+        content_id = file.get("ContentID") or "cid:"
+        if "/" not in file["ContentType"] or not content_id.startswith("cid:"):
             raise _MessageRefused(300, "An attachment has no valid type or content id.")
+        if not is_base64(file["Content"]):
+            raise _MessageRefused(300, "The content of an attachment is not in base64.")
 
 
 def _emails(body: dict[str, Any], name: str) -> list[str]:
@@ -355,7 +372,7 @@ def _delivery_event(body: dict[str, Any], id_: str, inactive: set[str]) -> Deliv
                 file["Name"],
                 file["Content"],
                 file["ContentType"],
-                file["ContentID"].removeprefix("cid:") if "ContentID" in file else None,
+                file["ContentID"].removeprefix("cid:") if file.get("ContentID") else None,
             )
             for file in body.get("Attachments", [])
         ),

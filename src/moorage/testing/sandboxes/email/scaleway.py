@@ -14,7 +14,12 @@ from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems, typed, words
-from moorage.testing.sandboxes.email.base import EmailSandbox, attachment_item, email_fixture
+from moorage.testing.sandboxes.email.base import (
+    EmailSandbox,
+    attachment_item,
+    email_fixture,
+    is_base64,
+)
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 
 if TYPE_CHECKING:
@@ -127,6 +132,8 @@ class ScalewaySandbox(EmailSandbox):
         files = body.get("attachments", [])
         if any(file["type"].partition(";")[0] not in _FILE_TYPES for file in files):
             raise _invalid("attachments.type", "constraint")
+        if not all(is_base64(file["content"]) for file in files):
+            raise _invalid("attachments.content", "format")
         if len(people) > _MOST_RECIPIENTS or len(files) > _MOST_FILES or size > _MOST_BYTES:
             raise _refusal(403, "quotas_exceeded", "quota(s) exceeded for this resource")
 

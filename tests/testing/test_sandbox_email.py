@@ -1,0 +1,150 @@
+"""Email sandboxes deliver all messages of an accepted request, and none of a refused one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage.domain.http.headers import Headers
+from moorage.domain.values.json_text import encode_json
+from moorage.testing.sandboxes.base import SandboxRequest
+from moorage.testing.sandboxes.email.mailjet import MailjetSandbox
+from moorage.testing.sandboxes.email.mailtrap import MailtrapSandbox
+from moorage.testing.sandboxes.email.mandrill import MandrillSandbox
+from moorage.testing.sandboxes.email.postal import PostalSandbox
+from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
+from moorage.testing.sandboxes.email.scaleway import ScalewaySandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.http.requests import Response
+
+JSON = {"Content-Type": "application/json"}
+
+
+def ask(sandbox: Any, method: str, path: str, body: object = None, **query: str) -> Response:
+    """Return the response to a request with a JSON body, without credentials."""
+    sandbox.check_access = lambda _: None
+    content = b"" if body is None else encode_json(body)
+    return sandbox.answer(  # type: ignore[no-any-return]  # of any sandbox
+        SandboxRequest(method, "", path, tuple(query.items()), Headers(JSON), content)
+    )
+
+
+def postmark_batch(*recipients: str) -> list[dict[str, Any]]:
+    """Return a batch of Postmark with a message to each address."""
+    return [{"From": "shop@example.com", "To": email, "TextBody": "x"} for email in recipients]
+
+
+def mailtrap_batch(*recipients: str) -> dict[str, Any]:
+    """Return a batch of Mailtrap with a message to each address."""
+    common = {"from": {"email": "shop@example.com"}, "subject": "Hi", "text": "x"}
+    return {"requests": [{**common, "to": [{"email": email}]} for email in recipients]}
+
+
+def mailjet_batch(*recipients: str) -> dict[str, Any]:
+    """Return a request of Mailjet with a message to each address."""
+    common = {"From": {"Email": "shop@example.com"}, "TextPart": "x"}
+    return {"Messages": [{**common, "To": [{"Email": email}]} for email in recipients]}
+
+
+@pytest.mark.parametrize(
+    "make, path, batch",
+    [
+        (PostmarkSandbox, "/email/batch", postmark_batch),
+        (MailtrapSandbox, "/api/batch", mailtrap_batch),
+        (MailjetSandbox, "/v3.1/send", mailjet_batch),
+    ],
+)
+def test_refused_batch_delivers_no_message(
+    make: Callable[[], Any], path: str, batch: Callable[..., Any]
+) -> None:
+    """If the rate limit refuses a batch, none of its messages is delivered."""
+    sandbox = make()
+    refused = ask(sandbox, "POST", path, batch("ada@example.com", "throttled@example.com"))
+    assert (429, []) == (refused.status, sandbox.delivered)
+    ask(sandbox, "POST", path, batch("ada@example.com", "bob@example.com"))
+
+    assert ["ada@example.com", "bob@example.com"] == [mail.to[0] for mail in sandbox.delivered]
+
+
+MANDRILL: dict[str, Any] = {"from_email": "shop@example.com", "to": [{"email": "ada@example.com"}]}
+POSTAL: dict[str, Any] = {"from": "shop@example.com", "to": ["ada@example.com"], "plain_body": "x"}
+SCALEWAY: dict[str, Any] = {
+    "project_id": ScalewaySandbox().project_id,
+    "from": {"email": "shop@example.com"},
+    "to": [{"email": "ada@example.com"}],
+    "subject": "Long enough",
+    "text": "x",
+    "html": "",
+}
+FILE = {"type": "text/plain", "name": "a.txt", "content": "é"}
+
+
+@pytest.mark.parametrize(
+    "make, path, body, stored",
+    [
+        (
+            MandrillSandbox,
+            "/api/1.0/messages/send",
+            {"key": "k", "message": {**MANDRILL, "attachments": [FILE]}},
+            "messages",
+        ),
+        (
+            MandrillSandbox,
+            "/api/1.0/messages/send",
+            {"key": "k", "message": {**MANDRILL, "headers": {"X-A": 1}}},
+            "messages",
+        ),
+        (
+            PostalSandbox,
+            "/api/v1/send/message",
+            {**POSTAL, "attachments": [{"name": "a.txt", "data": "YQ=", "content_type": "a/b"}]},
+            "messages",
+        ),
+        (
+            ScalewaySandbox,
+            "/transactional-email/v1alpha1/regions/fr-par/emails",
+            {**SCALEWAY, "attachments": [FILE]},
+            "emails",
+        ),
+    ],
+)
+def test_refused_message_is_not_stored(
+    make: Callable[[], Any], path: str, body: object, stored: str
+) -> None:
+    """A message that is refused because of a file or a header is neither stored nor delivered."""
+    sandbox = make()
+
+    assert 400 <= ask(sandbox, "POST", path, body).status < 500
+    assert ([], {}) == (sandbox.delivered, getattr(sandbox, stored))
+
+
+def test_postal_sends_a_file_without_a_type() -> None:
+    """Postal takes a file without a type for one of any type."""
+    sandbox = PostalSandbox()
+    files = [{"name": "a", "data": "YQ=="}]
+    ask(sandbox, "POST", "/api/v1/send/message", {**POSTAL, "attachments": files})
+
+    assert "application/octet-stream" == sandbox.delivered[0].items[0].content_type
+
+
+@pytest.mark.parametrize(
+    "change, code",
+    [
+        ({"Headers": [{"Name": "X-A", "Value": 1}]}, 403),
+        ({"Metadata": {"order": 7}}, 403),
+        ({"Attachments": [{"Name": "a", "Content": 1, "ContentType": "a/b"}]}, 403),
+        ({"Attachments": [{"Name": "a", "Content": "é", "ContentType": "a/b"}]}, 300),
+    ],
+)
+def test_postmark_refuses_one_message_of_a_batch(change: dict[str, Any], code: int) -> None:
+    """A message of a batch with an unreadable value is refused, and the other is delivered."""
+    sandbox = PostmarkSandbox()
+    [good, wrong] = postmark_batch("ada@example.com", "bob@example.com")
+    answer = ask(sandbox, "POST", "/email/batch", [good, {**wrong, **change}]).json()
+
+    assert [0, code] == [result["ErrorCode"] for result in answer]
+    assert ["ada@example.com"] == [mail.to[0] for mail in sandbox.delivered]
