@@ -25,6 +25,7 @@ from moorage import (
     HealthState,
     Hub,
     IntegrationLog,
+    LocalFailure,
     LogPage,
     LogQuery,
     Outbox,
@@ -267,6 +268,18 @@ def test_probe_of_a_service_that_is_gone(vendor: VendorServer) -> None:
 
         assert ["bank"] == [service.service for service in monitor.check().services]
     assert () == vendor.requests
+
+
+def test_probe_of_a_removed_service_waits_for_its_next_interval(vendor: VendorServer) -> None:
+    """A probe whose service was removed is not due again at once, so a monitor does not spin."""
+    clock = VirtualClock()
+    with ConnectorManager([Service("vat", vendor.url)], clock=clock) as manager:
+        monitor = HealthMonitor(manager, settings=settings(every=60, jitter=0))
+        manager.reload([Service("bank", vendor.url)])
+        due = [monitor.probe(), monitor.probe()]
+        clock.advance(60)
+
+        assert [("vat",), (), ("vat",)] == [*due, monitor.probe()]
 
 
 class BrokenStorage:
@@ -610,6 +623,39 @@ def test_asynchronous_monitor_checks_and_probes_in_task(vendor: VendorServer) ->
             )
 
     asyncio.run(asyncio.wait_for(main(), 120))
+
+
+class FailingGather:
+    """A `Gather` that cannot start anything, and counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def run_all(self, *_: object, **__: object) -> list[Any]:
+        """Raise an error, because the system has no threads."""
+        self.calls += 1
+        raise LocalFailure("The system has no more threads.")
+
+    async def first(self, *_: object, **__: object) -> Any:
+        """Raise an error, because the system has no threads."""
+        raise LocalFailure("The system has no more threads.")
+
+
+def test_monitor_that_cannot_probe_tries_again_after_its_interval(vendor: VendorServer) -> None:
+    """After a failed round a monitor waits for its interval, although its probes are still due."""
+    gather = FailingGather()
+
+    async def check_briefly() -> None:
+        services = [Service("vat", vendor.url)]
+        async with AsyncConnectorManager(services, gather=gather) as manager:
+            monitor = AsyncHealthMonitor(manager, settings=settings(jitter=0), every=60)
+            async with monitor:
+                for _ in range(50):
+                    await asyncio.sleep(0)
+                assert HealthState.UNKNOWN is monitor.health.state
+
+    asyncio.run(check_briefly())
+    assert 1 == gather.calls
 
 
 def test_end_of_a_certificate(tmp_path: Path) -> None:

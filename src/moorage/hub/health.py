@@ -125,10 +125,6 @@ class _Monitor:
         """
         return self._flows.current(_MISSED * self._every)
 
-    @property
-    def _pause(self) -> float:
-        return min(self._every, self._flows.idle())
-
 
 def _find_calls(log: Any) -> Callable[[LogQuery], Awaitable[LogPage]] | None:
     """Return an async function that reads a page of a log; None if the log cannot be read."""
@@ -225,8 +221,8 @@ class HealthMonitor(_Monitor):
 
     def _keep_checking(self, stop: threading.Event) -> None:
         while not stop.is_set():
-            run_now(self._flows.refresh())
-            stop.wait(self._pause)
+            next_probe = run_now(self._flows.refresh())
+            stop.wait(min(self._every, next_probe))
 
 
 @with_arguments_of(HealthMonitor)
@@ -270,5 +266,5 @@ class AsyncHealthMonitor(_Monitor):
 
     async def _keep_checking(self) -> None:
         while True:
-            await self._flows.refresh()
-            await asyncio.sleep(self._pause)
+            next_probe = await self._flows.refresh()
+            await asyncio.sleep(min(self._every, next_probe))

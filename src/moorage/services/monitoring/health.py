@@ -29,7 +29,7 @@ from moorage.services.monitoring.service_status import plans_of, service_status
 from moorage.services.monitoring.unknown_calls import unknown_calls
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from moorage.domain.http.requests import Request
     from moorage.domain.monitoring.health import Expiry, HealthPolicy
@@ -117,7 +117,7 @@ class HealthFlows:
         health = self.current(longest_age)
         return health if health.state is not HealthState.UNKNOWN else await self.check()
 
-    def idle(self) -> float:
+    def _idle(self) -> float:
         """Return the seconds until the next probe is due; infinite if there are no probes."""
         now = self._now()
         return min((max(0.0, state.due - now) for state in self._states.values()), default=inf)
@@ -129,11 +129,7 @@ class HealthFlows:
         """Return the request that a probe sends, after checking it."""
         services = self._sources.calling().plans.services
         if probe.service not in services:
-            raise ConfigurationError(
-                f"The service {probe.service!r}, which is to be probed, is not configured.",
-                path="probes.service",
-                remedy=f"Use one of: {', '.join(sorted(services)) or 'none'}.",
-            )
+            raise _unknown_service(probe, services)
         ping = self._sources.ping(probe.service)
         problem = probe_problem(
             services[probe.service],
@@ -208,21 +204,32 @@ class HealthFlows:
             await self.core.run_all(steps, at_once=_AT_ONCE)
         return tuple(probe.service for probe in probes)
 
-    async def refresh(self) -> None:
-        """Send the due probes and assess the health; after a failure the health is unknown."""
+    async def refresh(self) -> float:
+        """Send the due probes and assess the health; after a failure the health is unknown.
+
+        Returns:
+            The seconds until the next probe is due; infinite without probes, and after a failure,
+                so that due probes which cannot be made are not tried again at once.
+        """
         try:
             await self.probe()
             await self.check()
         except Exception as error:  # noqa: BLE001 - the monitor continues, and shows the failure
             self.health = unreadable_health(error, self.core.utc())
+            return inf
+        return self._idle()
 
     async def _probe(self, probe: Probe) -> None:
         sources, core, name = self._sources, self.core, probe.service
         calling = sources.calling()
-        if name not in calling.plans.services:
+        services = calling.plans.services
+        error: Exception | None
+        if name in services:
+            request = self._requests[name]
+            error = await make_probe(calling, probe, request, sources.step, sources.tenant)
+        else:
             # The configuration was reloaded, and no longer contains this service.
-            return
-        error = await make_probe(calling, probe, self._requests[name], sources.step, sources.tenant)
+            error = _unknown_service(probe, services)
         state = state_after(probe, self._states[name], error, self._now(), core.fraction())
         self._states[name] = state
 
@@ -283,6 +290,14 @@ class HealthFlows:
                 record_count = await self.core.execute(CountRecords(tenant), _TIMEOUT)
                 records[tenant] = attrs.evolve(reading, used=record_count)
         return records
+
+
+def _unknown_service(probe: Probe, services: Iterable[str]) -> ConfigurationError:
+    return ConfigurationError(
+        f"The service {probe.service!r}, which is to be probed, is not configured.",
+        path="probes.service",
+        remedy=f"Use one of: {', '.join(sorted(services)) or 'none'}.",
+    )
 
 
 def _service_reading(status: ServiceStatus, tenant: str | None) -> ServiceReading:
