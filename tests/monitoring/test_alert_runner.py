@@ -304,6 +304,24 @@ def test_metrics_are_read_over_rule_window() -> None:
     assert [("vat", Change.FIRING), ("vat", Change.RECOVERED)] == team.sent_alerts
 
 
+def test_failing_figures_stop_no_other_rule(caplog: pytest.LogCaptureFixture) -> None:
+    """A function of figures that raises leaves its rule unmeasured; the others are evaluated."""
+    team = HubTeam()
+
+    def figures(_: FigureQuery) -> CallFigures:
+        raise ValueError("password=swordfish")
+
+    failing = AlertRule(name="failing", when="error_rate", above=0.1)
+    with team.hub() as hub:
+        hub.manager.set_circuit(team.name, CircuitState.FORCED_OPEN)
+        assert ("failing",) == team.runner(
+            hub, failing, OPEN, figures=figures
+        ).evaluate().unmeasured
+
+    assert [(team.name, Change.FIRING)] == team.sent_alerts
+    assert ["The alert rule 'failing' cannot be measured: ValueError."] == caplog.messages
+
+
 def test_figures_come_from_the_log() -> None:
     """By default alert rules read their metrics from the hub's integration log."""
     from moorage.adapters.logs.memory import MemoryIntegrationLogger  # noqa: PLC0415 - for this test

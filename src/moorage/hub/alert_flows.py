@@ -35,7 +35,7 @@ from moorage.domain.observation.figures import (
 )
 from moorage.domain.observation.integration_log import LogQuery
 from moorage.domain.values.durations import micros, seconds
-from moorage.errors import ConfigurationError, StorageUnavailable
+from moorage.errors import ConfigurationError, ConnectorError, StorageUnavailable
 from moorage.hub.alert_channels import LOGGER, await_if_needed, log_notification, open_channel
 from moorage.hub.internals import core_of, ports_of
 
@@ -108,7 +108,7 @@ class AlertFlows:
         self._local: State | None = None
 
     async def measure(self) -> dict[str, tuple[Measurement, ...]]:
-        """Measure all alert rules; omit rules that could not be measured."""
+        """Measure all alert rules; log and omit rules whose measurement fails for any reason."""
         measurements: dict[str, tuple[Measurement, ...]] = {}
         health = None
         for rule in self.rules:
@@ -120,8 +120,10 @@ class AlertFlows:
                 figures = [
                     await await_if_needed(self.figures(query)) for query in figure_queries(rule)
                 ]
-            except StorageUnavailable as error:
-                LOGGER.warning("The alert rule %r cannot be measured: %s", rule.name, error)
+            except Exception as error:  # noqa: BLE001 - the runner goes on with the other rules
+                # The text of a foreign exception may contain a secret.
+                cause = error if isinstance(error, ConnectorError) else f"{type(error).__name__}."
+                LOGGER.warning("The alert rule %r cannot be measured: %s", rule.name, cause)
                 continue
             measurements[rule.name] = (from_figures(rule, tuple(figures)),)
         return measurements
