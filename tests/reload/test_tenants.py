@@ -125,6 +125,25 @@ class _AsyncPort:
 
 
 @EITHER
+async def test_secret_that_becomes_readable_is_used_without_a_restart(
+    tmp_path: Path, is_async: bool
+) -> None:
+    """A tenant whose secret could not be read works seconds after the secret can be read."""
+    world = TenantWorld(is_async=is_async)
+    secret = tmp_path / "vonage-key"
+    account = {**world.a_vonage(), "credentials": f"secret://file/{secret}"}
+    world.tenants.put("acme", {"vendors": {"vonage": account}, "sms": {"vendor": "vonage"}})
+
+    with pytest.raises(ConfigurationError) as refused:
+        await world.send("acme")
+    assert refused.value.retryable
+    secret.write_text(world.vonage.api_secret)
+    world.clock.advance(10)
+
+    assert "acme.vonage" == (await world.send("acme")).ref.account
+
+
+@EITHER
 async def test_changed_account_is_used_without_a_restart(is_async: bool) -> None:
     """A tenant's changed account is used within seconds; data at the old one stays reachable."""
     world = TenantWorld(is_async=is_async)

@@ -4,7 +4,8 @@ Laws:
 
 1. A tenant's own accounts and routes take precedence over the general ones, as in a configuration
    file.
-2. A mistake in a tenant's tables is an error for that tenant alone.
+2. A mistake in a tenant's tables is an error for that tenant alone. The tables are read again after
+   each interval, even if they have not changed: a secret that they refer to may be readable then.
 3. While a tenant's tables cannot be read, the last known tables stay in use.
 """
 
@@ -154,6 +155,8 @@ class TenantDispatchers:
         try:
             version = await lookup.version(tenant)
             if cached is not None and cached.version == version:
+                if cached.built.error is not None:
+                    cached.built = _Built()
                 return cached
             tables = None if version is None else await lookup.tables(tenant)
         except ConnectorError:
