@@ -149,6 +149,26 @@ async def test_reload_is_tried_again_after_an_outage(tmp_path: Path, is_async: b
     assert await result_of(watch.check()) is None
 
 
+@EITHER
+async def test_reload_is_tried_again_after_an_unreadable_secret(
+    tmp_path: Path, is_async: bool
+) -> None:
+    """A file whose secret cannot be read yet is read again at each check, until it can."""
+    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    hub = world.open(path, is_async=is_async)
+    watch = hub.watch()
+    content = path.read_text()
+    path.write_text(f'{content}\ncredentials = "secret://file/vat-key"\n')
+
+    assert await result_of(watch.check()) is None
+    assert await result_of(watch.check()) is None
+    assert 2 == len(world.kinds(ReloadFailed))
+    (tmp_path / "vat-key").write_text("a-key-of-the-vat-service")
+
+    assert ("services.vat",) == (await result_of(watch.check())).changed
+    assert await result_of(watch.check()) is None
+
+
 class _AuditWithOutage(FileAudit):
     """A file of audit records that cannot be written during an outage."""
 

@@ -178,11 +178,15 @@ class Report:
     def raise_problems(self) -> None:
         """Raise the reported problems, if any, as one error.
 
+        The error is retryable if all problems are unreadable secrets, which may be readable later.
+
         Raises:
             ConfigurationError: problems were reported.
         """
         if self.problems:
-            raise located_error(self.problems, self.source, self.lines())
+            error = located_error(self.problems, self.source, self.lines())
+            error.retryable = self._excused.issuperset(self.problems)
+            raise error
 
 
 def located_error(

@@ -278,8 +278,8 @@ class Hub(ContractMethods, HubBase):
         Call its method `check` yourself, or use it as a context manager: then a thread (in an
         asynchronous hub, a task) calls `check` until the block ends. A file with a mistake changes
         nothing: observers receive `ReloadFailed`, and the file is read again after its next change.
-        If a reload failed for another reason, such as an unavailable store of the audit trail, the
-        file is read again at the next check.
+        If a reload failed for another reason, such as a secret that cannot be read yet or an
+        unavailable store of the audit trail, the file is read again at the next check.
 
         Args:
             every: seconds between two looks at the file within the block; None to react to signals

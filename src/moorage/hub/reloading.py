@@ -136,7 +136,7 @@ class _WatchedFile:
 
     def _report_failure(self, error: ConnectorError) -> None:
         """Tell observers of a failed reload, and read the file again later if it has no mistake."""
-        if not isinstance(error, ConfigurationError):
+        if error.retryable or not isinstance(error, ConfigurationError):
             self._read = None
         self._tell_failed_reload(error)
 
