@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from moorage import ConfigurationError, Secret, StorageUnavailable
+from moorage import ConfigurationError, LocalFailure, Secret, StorageUnavailable
 from moorage.adapters.audit.file import FileAudit
 from moorage.adapters.audit.sqlite import SqliteAudit
 from moorage.adapters.ciphers.aes_gcm import generate_keys
 from moorage.domain.observation.audit import AuditHead, AuditQuery
 from moorage.hub.audit import AsyncAuditTrail, AuditTrail, system_user
 from moorage.testing import VirtualClock
+from tests.support.threads import no_new_threads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,8 +119,34 @@ def test_foreign_exception_of_a_store_is_converted() -> None:
         assert AuditTrail(store, required=False).record("circuit.open", "service vat") is None
 
 
+@pytest.mark.parametrize("act", ["find", "verify"])
+def test_foreign_exception_of_a_reading_store_is_converted(act: str) -> None:
+    """An exception while records are read counts as an outage too, without its text."""
+    store: Any = _ForeignStore()
+    with pytest.raises(StorageUnavailable, match="raised OSError") as excinfo:
+        getattr(AuditTrail(store), act)()
+    assert "hunter2" not in str(excinfo.value)
+
+
+def test_record_without_a_thread_is_written_neither_now_nor_later(tmp_path: Path) -> None:
+    """If the system refuses the thread of a record, the act is refused and never recorded."""
+
+    async def record() -> int:
+        trail = AsyncAuditTrail(FileAudit(tmp_path / "trail"))
+        with no_new_threads(), pytest.raises(LocalFailure, match="another thread"):
+            await trail.record("circuit.open", "service vat")
+        return len((await trail.find()).items)
+
+    assert 0 == asyncio.run(record())
+
+
 class _ForeignStore:
     def append(self, _: Any) -> NoReturn:
+        raise OSError("no route to audit:hunter2@db")
+
+    find = append
+
+    def head(self) -> NoReturn:
         raise OSError("no route to audit:hunter2@db")
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.dashboard.layout import bare_document
 from moorage.dashboard.markup import tag
 from moorage.dashboard.web import (
@@ -73,7 +73,7 @@ class DashboardApp:
         if scope["type"] != "http":
             return
         request = await _request_of_scope(scope, receive)
-        response = await asyncio.to_thread(self.handle, request)
+        response = await to_thread(self.handle, request)
         headers = [*response.headers, ("Content-Length", str(len(response.body)))]
         coded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
         await send({"type": "http.response.start", "status": response.status, "headers": coded})

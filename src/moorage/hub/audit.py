@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.clocks.system import SystemClock
+from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.adapters.notices import give_notice
 from moorage.domain.observation.audit import (
     Act,
@@ -183,6 +183,9 @@ class AuditTrail(Uncopyable):
         Raises:
             StorageUnavailable: the store is not available.
         """
+        return guarded_port(self._verify, audit_failure)(anchor)
+
+    def _verify(self, anchor: AuditHead | None) -> Verification:
         storage = self._storage
         head = storage.head()
         return verify(
@@ -190,8 +193,13 @@ class AuditTrail(Uncopyable):
         )
 
     def find(self, query: AuditQuery | None = None) -> AuditPage:
-        """Find one page of the audit records that match a query, newest first."""
-        return self._storage.find(AuditQuery() if query is None else query)
+        """Find one page of the audit records that match a query, newest first.
+
+        Raises:
+            StorageUnavailable: the store is not available.
+        """
+        find = guarded_port(self._storage.find, audit_failure)
+        return find(AuditQuery() if query is None else query)
 
     def close(self) -> None:
         """Close the connections of the audit trail's store."""
@@ -234,7 +242,7 @@ class AsyncAuditTrail(Uncopyable):
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
     ) -> AuditRecord | None:
-        return await asyncio.to_thread(
+        return await to_thread(
             self._trail.record,
             act,
             subject,
@@ -246,15 +254,15 @@ class AsyncAuditTrail(Uncopyable):
 
     @documented_by(AuditTrail.seal)
     async def seal(self) -> AuditRecord:  # noqa: D102 - documented by its twin
-        return await asyncio.to_thread(self._trail.seal)
+        return await to_thread(self._trail.seal)
 
     @documented_by(AuditTrail.verify)
     async def verify(self, *, anchor: AuditHead | None = None) -> Verification:  # noqa: D102 - documented by its twin
-        return await asyncio.to_thread(self._trail.verify, anchor=anchor)
+        return await to_thread(self._trail.verify, anchor=anchor)
 
     @documented_by(AuditTrail.find)
     async def find(self, query: AuditQuery | None = None) -> AuditPage:  # noqa: D102 - documented by its twin
-        return await asyncio.to_thread(self._trail.find, query)
+        return await to_thread(self._trail.find, query)
 
 
 def _refusal(act: Act, error: ConnectorError) -> ConnectorError:

@@ -15,11 +15,11 @@ Laws:
 from __future__ import annotations
 
 import io
-from asyncio import to_thread
 from codecs import getincrementaldecoder, getincrementalencoder
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
+from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.contracts.storage import ByteRange
 from moorage.errors import InvalidData
 

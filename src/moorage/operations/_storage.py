@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import BufferedReader
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
+from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.adapters.files.whole_files import WholeFile
 from moorage.contracts.declared.storage import DEFAULT_OPTIONS
 from moorage.contracts.storage import check_key
@@ -291,8 +292,6 @@ class AsyncStorageMethods(Uncopyable):
             *arguments: positional arguments of `download`, beginning with the key.
             **named: keyword arguments of `download`.
         """
-        from asyncio import to_thread  # noqa: PLC0415 - synchronous programs never need it
-
         async with await self.download(*arguments, **named) as arriving_download:
             if arriving_download.modified:
                 with WholeFile(path) as file:

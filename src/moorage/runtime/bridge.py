@@ -421,7 +421,9 @@ def _is_no_timeout() -> bool:
 
 async def in_thread(work: Callable[[], R]) -> R:
     """Run a long computation in a thread if an event loop runs here, otherwise directly."""
-    from asyncio import get_running_loop, to_thread  # noqa: PLC0415 - costs milliseconds to load
+    from asyncio import get_running_loop  # noqa: PLC0415 - costs milliseconds to load
+
+    from moorage.adapters.concurrency.pooled_threads import to_thread  # noqa: PLC0415 - only event loops need it
 
     try:
         get_running_loop()
