@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ import moorage
 from moorage import (
     ConfigurationError,
     Event,
+    LocalFailure,
     Reloaded,
     ReloadFailed,
     Request,
@@ -23,6 +25,7 @@ from moorage.adapters.audit.file import FileAudit
 from moorage.hub.audit import AuditTrail
 from tests.adapters.forked import in_a_child
 from tests.reload.world import ReloadWorld, result_of, services
+from tests.support.threads import no_new_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,6 +239,53 @@ def test_signal_reloads_the_file(tmp_path: Path) -> None:
     assert previous_handler == signal.getsignal(signal.SIGHUP)
 
 
+@EITHER
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
+async def test_signal_that_is_listed_twice_gets_its_handler_back(
+    tmp_path: Path, is_async: bool
+) -> None:
+    """After a watch whose signals contain one twice, the handler before the watch is in place."""
+    path = services(tmp_path / "moorage.toml", vat="https://one.example")
+    watch = ReloadWorld().open(path, is_async=is_async).watch(signals=[signal.SIGHUP] * 2)
+    previous_handler = signal.getsignal(signal.SIGHUP)
+
+    if is_async:
+        async with watch:
+            pass
+    else:
+        with watch:
+            pass
+    assert previous_handler == signal.getsignal(signal.SIGHUP)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
+def test_watch_without_a_thread_is_refused(tmp_path: Path) -> None:
+    """If the system refuses the thread of a watch, the previous handler of its signal stays."""
+    path = services(tmp_path / "moorage.toml", vat="https://one.example")
+    watch = ReloadWorld().open(path, is_async=False).watch(signals=[signal.SIGHUP])
+    previous_handler = signal.getsignal(signal.SIGHUP)
+
+    with no_new_threads(), pytest.raises(LocalFailure, match="another thread"), watch:
+        pass
+    assert previous_handler == signal.getsignal(signal.SIGHUP)
+
+
+async def test_reload_without_a_thread_happens_neither_now_nor_later(tmp_path: Path) -> None:
+    """If the system refuses the thread of a reload, no later thread performs the reload."""
+    world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
+    hub = world.open(path, is_async=True)
+    services(path, vat="https://two.example")
+
+    # A pool without a free thread, as in a process that has just started.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+    with no_new_threads(), pytest.raises(LocalFailure, match="another thread"):
+        await hub.reload()
+    await asyncio.to_thread(int)
+
+    await hub.manager.call("vat", Request.get("/a"))
+    assert ["https://one.example/a"] == world.sent
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
 async def test_signal_reloads_the_file_in_a_task(tmp_path: Path) -> None:
     """On a signal a task reloads the file at once; afterwards the old handler is restored."""
@@ -253,10 +303,11 @@ async def test_signal_reloads_the_file_in_a_task(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @EITHER
-async def test_unusable_signal_is_refused(tmp_path: Path, is_async: bool) -> None:
+@pytest.mark.parametrize("unusable", [signal.SIGKILL, 999, "HUP"])
+async def test_unusable_signal_is_refused(tmp_path: Path, is_async: bool, unusable: Any) -> None:
     """An unusable signal is refused, and the previous handlers are restored."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    watch = world.open(path, is_async=is_async).watch(signals=[signal.SIGHUP, signal.SIGKILL])
+    watch = world.open(path, is_async=is_async).watch(signals=[signal.SIGHUP, unusable])
     previous_handler = signal.getsignal(signal.SIGHUP)
 
     with pytest.raises(ConfigurationError) as excinfo:

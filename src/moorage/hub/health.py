@@ -13,6 +13,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.thread_start import start_thread
 from moorage.adapters.observers.health_signals import HealthSignals
 from moorage.domain.monitoring.health import (
     Backlog,
@@ -211,8 +212,8 @@ class HealthMonitor(_Monitor):
         thread = threading.Thread(
             target=self._keep_checking, args=(self._stop,), name="moorage-health", daemon=True
         )
+        start_thread(thread)
         self._threads = [thread]
-        thread.start()
 
     def _restart_thread(self) -> None:  # pragma: no cover - runs in forked children
         """Restart the monitor's thread in a forked child process."""

@@ -13,6 +13,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from moorage.adapters.concurrency.forking import in_child
+from moorage.adapters.concurrency.pooled_threads import to_thread
+from moorage.adapters.concurrency.thread_start import start_thread
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError, ConnectorError
 from moorage.runtime.bridge import documented_by
@@ -37,7 +39,7 @@ async def run_in_thread_if_needed(work: Callable[[], R]) -> R:
         asyncio.get_running_loop()
     except RuntimeError:  # the event loop of another library
         return work()
-    return await asyncio.to_thread(work)
+    return await to_thread(work)
 
 
 async def run_to_end(work: Callable[[], R], report: Callable[[R], object]) -> R:
@@ -60,12 +62,12 @@ async def run_to_end(work: Callable[[], R], report: Callable[[R], object]) -> R:
         if not ended_task.cancelled() and ended_task.exception() is None:
             report(ended_task.result())
 
-    task = asyncio.create_task(asyncio.to_thread(work))
+    task = asyncio.create_task(to_thread(work))
     task.add_done_callback(report_result)
     return await asyncio.shield(task)
 
 
-def _signals_need_main_thread() -> ConfigurationError:
+def _unusable_signal() -> ConfigurationError:
     return ConfigurationError(
         "This thread cannot handle one of these signals.",
         path="signals",
@@ -102,13 +104,17 @@ class _WatchedFile:
             )
         self._tell_failed_reload = failed
         self._every = None if every is None else seconds(every, "every")
-        self._signals = tuple(signals)
+        self._signals = tuple(dict.fromkeys(signals))
         self._read = self._seen = self._content()
 
     def _check_signals(self) -> None:
         """Refuse signals whose current handlers cannot be restored later."""
         for number in self._signals:
-            if signal.getsignal(number) is None:
+            try:
+                handler = signal.getsignal(number)
+            except (TypeError, ValueError):
+                raise _unusable_signal() from None
+            if handler is None:
                 raise _handler_not_restorable(number)
 
     def _path(self) -> Path | None:
@@ -188,8 +194,12 @@ class ConfigurationWatch(_WatchedFile):
                 self._before[number] = signal.signal(number, self._wake_watcher)
         except (OSError, ValueError):
             self._restore_handlers()
-            raise _signals_need_main_thread() from None
-        self._start()
+            raise _unusable_signal() from None
+        try:
+            self._start()
+        except BaseException:
+            self._restore_handlers()
+            raise
         in_child(self, ConfigurationWatch._restart_thread)
         return self
 
@@ -214,8 +224,8 @@ class ConfigurationWatch(_WatchedFile):
         thread = threading.Thread(
             target=self._watch_file, args=(self._bell,), name="moorage-watch", daemon=True
         )
+        start_thread(thread)
         self._threads = [thread]
-        thread.start()
 
     def _restart_thread(self) -> None:  # pragma: no cover - runs in forked children
         """Restart the watching thread in a forked child process."""
@@ -274,7 +284,7 @@ class AsyncConfigurationWatch(_WatchedFile):
                 self._before[number] = previous_handler
         except RuntimeError:
             self._restore_handlers(loop)
-            raise _signals_need_main_thread() from None
+            raise _unusable_signal() from None
         self._tasks.append(loop.create_task(self._watch_file(reload_event)))
         return self
 
