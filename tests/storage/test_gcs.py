@@ -301,7 +301,8 @@ def test_malformed_success_is_a_failure(
 def test_malformed_list_entries(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """Malformed entries of a list are skipped, and a malformed list raises an error."""
     items = [7, None, {"size": 1}, {"name": "a", "size": "x", "metadata": [1], "md5Hash": "?"}]
-    odd_page = {"items": items, "prefixes": "a/", "nextPageToken": 5, "new": {}}
+    kind = "storage#objects"
+    odd_page = {"kind": kind, "items": items, "prefixes": "a/", "nextPageToken": 5, "new": {}}
     gcs_sandbox.fail(Response(200, body=json.dumps(odd_page).encode()))
     page = files.list()
     assert (["a"], (), "5") == (
@@ -314,6 +315,7 @@ def test_malformed_list_entries(gcs_sandbox: GcsSandbox, files: Storage) -> None
         page.objects[0].checksums,
         page.objects[0].metadata,
     )
-    gcs_sandbox.fail(Response(200, body=b"[]"))
-    with pytest.raises(VendorFailed):
-        files.list()
+    for body in (b"[]", b"{}", b'{"kind": "storage#objects", "items": {}}'):
+        gcs_sandbox.fail(Response(200, body=body))
+        with pytest.raises(VendorFailed):
+            files.list()

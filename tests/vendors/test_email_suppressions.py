@@ -269,6 +269,24 @@ def test_entry_without_an_address_is_malformed(vendor: str, answer: Any, tmp_pat
         hub.email().suppressions()
 
 
+@pytest.mark.parametrize("answer", [{}, [1], {"items": None}], ids=repr)
+@pytest.mark.parametrize("vendor", [*sorted(PATH.keys() - {"mandrill"}), "mailgun"])
+def test_response_without_a_list_is_malformed(vendor: str, answer: Any, tmp_path: Path) -> None:
+    """A response without a list does not mean that no address is suppressed."""
+    sandbox, hub = hub_of(vendor, tmp_path)
+    sandbox.fail(reply(answer))
+    with pytest.raises(VendorFailed):
+        hub.email().suppressions()
+
+
+def test_scaleway_removal_needs_the_list(tmp_path: Path) -> None:
+    """An address at Scaleway does not count as removed if its entries could not be read."""
+    sandbox, hub = hub_of("scaleway", tmp_path)
+    sandbox.fail(reply({}))
+    with pytest.raises(VendorFailed, match="blocklists"):
+        hub.email().remove_suppression(ADA)
+
+
 def test_postmark_change_without_a_result_is_malformed(tmp_path: Path) -> None:
     """If Postmark's response does not contain the change, adding a suppression fails."""
     sandbox, hub = hub_of("postmark", tmp_path)

@@ -405,7 +405,10 @@ async def malformed_answers_are_errors(make: Open) -> None:
     """A response without required fields is an error, never an empty result."""
     async with make() as lab:
         ref = (await lab.write()).ref
-        operations: dict[str, Callable[[], Any]] = {"get": lambda: lab("get", ref)}
+        operations: dict[str, Callable[[], Any]] = {
+            "get": lambda: lab("get", ref),
+            "calendars": lambda: lab("calendars"),
+        }
         if CalendarsCapability.CHANGES in lab.capabilities:
             operations["changes"] = lambda: lab("changes", lab.calendar, **MONTH)
         if CalendarsCapability.FREE_BUSY in lab.capabilities:

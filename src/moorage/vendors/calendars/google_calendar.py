@@ -77,10 +77,10 @@ class GoogleCalendar(sdk.GoogleVendor):
         response = await wire.send(sdk.Request.get(f"{_API}/users/me/calendarList", query=pairs))
         answer = sdk.read_answer(response)
         token = answer.text("nextPageToken")
+        # The list has at least the calendar of the person.
+        items = sdk.required_objects(answer, "items", response)
         return CalendarPage(
-            items=tuple(
-                events.calendar_of(wire.ref, item, response) for item in answer.objects("items")
-            ),
+            items=tuple(events.calendar_of(wire.ref, item, response) for item in items),
             next=None if token is None else wire.ref(token),
         )
 

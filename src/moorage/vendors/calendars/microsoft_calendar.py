@@ -96,10 +96,9 @@ class MicrosoftCalendar(sdk.OAuthVendor):
         request = sdk.Request.get(path, query={"$top": _PAGE})
         response = await wire.send(request if after is None else _page(after, path))
         answer = sdk.read_answer(response)
+        items = sdk.required_objects(answer, "value", response)
         return CalendarPage(
-            items=tuple(
-                events.calendar_of(wire.ref, item, response) for item in answer.objects("value")
-            ),
+            items=tuple(events.calendar_of(wire.ref, item, response) for item in items),
             next=self._link(wire, answer, "@odata.nextLink", response),
         )
 

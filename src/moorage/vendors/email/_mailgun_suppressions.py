@@ -50,7 +50,7 @@ async def list_suppressed(wire: sdk.Wire, domain: str, after: sdk.Ref | None) ->
     name = _LISTS[0] if after is None or after.id not in _LISTS else after.id
     response = await wire.send(sdk.Request.get(f"/v3/{domain}/{name}", query=_query(after)))
     fields = sdk.read_answer(response)
-    items = list(fields.objects("items"))
+    items = sdk.required_objects(fields, "items", response)
     query = _next_query(fields)
     following_lists = _LISTS[_LISTS.index(name) + 1 :]
     start = None

@@ -36,7 +36,8 @@ def _path(stream: str | None) -> str:
 async def list_suppressed(wire: sdk.Wire, stream: str | None) -> SuppressionPage:
     """All suppressed addresses of a stream; Postmark lists them in one response."""
     response = await wire.send(sdk.Request.get(f"{_path(stream)}/dump"))
-    return read_page(wire, _ENTRY, sdk.read_answer(response).objects("Suppressions"), response)
+    items = sdk.required_objects(sdk.read_answer(response), "Suppressions", response)
+    return read_page(wire, _ENTRY, items, response)
 
 
 async def change_suppression(

@@ -33,7 +33,7 @@ async def list_suppressed(wire: sdk.Wire, after: sdk.Ref | None, /) -> Suppressi
     query = {"limit": str(_PAGE), "after": None if after is None else after.id}
     response = await wire.send(sdk.Request.get(_PATH, query=query))
     fields = sdk.read_answer(response)
-    items = list(fields.objects("data"))
+    items = sdk.required_objects(fields, "data", response)
     last_id = items[-1].text("id") if items and fields.flag("has_more") else None
     start = None if last_id is None else wire.ref(last_id)
     return read_page(wire, _ENTRY, items, response, after=start)

@@ -45,7 +45,7 @@ async def list_blocked(
         "page_size": str(_PAGE),
     }
     response = await wire.send(sdk.Request.get(f"{path}/blocklists", query=query))
-    items = list(sdk.read_answer(response).objects("blocklists"))
+    items = sdk.required_objects(sdk.read_answer(response), "blocklists", response)
     start = wire.ref("blocklist", page=str(number + 1)) if len(items) == _PAGE else None
     return read_page(wire, _ENTRY, items, response, after=start)
 
@@ -61,7 +61,7 @@ async def send_again(wire: sdk.Wire, path: str, domain: str, address: EmailAddre
     """Remove each entry of an address from the blocklist."""
     query = {"domain_id": domain, "email": address.wire, "page_size": str(_PAGE)}
     response = await wire.send(sdk.Request.get(f"{path}/blocklists", query=query))
-    for entry in sdk.read_answer(response).objects("blocklists"):
+    for entry in sdk.required_objects(sdk.read_answer(response), "blocklists", response):
         if (entry.text("email") or "").lower() == address.wire.lower():
             id_ = sdk.required(entry.text("id"), response, "id")
             await _delete(wire, f"{path}/blocklists/{quote(id_, safe='')}")

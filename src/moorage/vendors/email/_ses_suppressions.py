@@ -31,7 +31,7 @@ async def list_suppressed(wire: sdk.Wire, after: sdk.Ref | None, /) -> Suppressi
     response = await wire.send(sdk.Request.get(_PATH, query=query))
     fields = sdk.read_answer(response)
     token = fields.text("NextToken")
-    items = fields.objects("SuppressedDestinationSummaries")
+    items = sdk.required_objects(fields, "SuppressedDestinationSummaries", response)
     start = None if token is None else wire.ref(token)
     return read_page(wire, _ENTRY, items, response, after=start)
 

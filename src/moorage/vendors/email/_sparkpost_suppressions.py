@@ -46,7 +46,8 @@ async def list_suppressed(wire: sdk.Wire, after: sdk.Ref | None, /) -> Suppressi
     fields = sdk.read_answer(response)
     cursor = _cursor(fields)
     start = None if cursor is None else wire.ref(cursor)
-    return read_page(wire, _ENTRY, fields.objects("results"), response, after=start)
+    items = sdk.required_objects(fields, "results", response)
+    return read_page(wire, _ENTRY, items, response, after=start)
 
 
 async def suppress(wire: sdk.Wire, address: EmailAddress, /) -> None:

@@ -177,7 +177,7 @@ async def list_suppressed(wire: sdk.Wire, after: sdk.Ref | None) -> SuppressionP
     request = sdk.Request.post(f"{_PATH}/list.json", json=body)
     response = await wire.send(request.evolve(idempotent=True))
     answer = sdk.read_answer(response)
-    items, cursor = list(answer.objects("suppressions")), answer.text("cursor")
+    items, cursor = sdk.required_objects(answer, "suppressions", response), answer.text("cursor")
     start = wire.ref("suppressions", cursor=cursor) if cursor and items else None
     return read_page(wire, _ENTRY, items, response, after=start)
 

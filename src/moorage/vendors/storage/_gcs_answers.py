@@ -170,7 +170,7 @@ def opened(wire: sdk.Wire, key: str, headers: sdk.Headers) -> ObjectInfo:
 
 def page(wire: sdk.Wire, response: sdk.Response) -> ListPage:
     """Parse a page of a list."""
-    listing = sdk.read_answer(response)
+    listing = _listing(response, "objects")
     entries = ((item.text("name"), item) for item in listing.objects("items"))
     return ListPage(
         objects=tuple(info(wire, item, key) for key, item in entries if key is not None),
@@ -182,7 +182,7 @@ def page(wire: sdk.Wire, response: sdk.Response) -> ListPage:
 
 def containers(response: sdk.Response) -> tuple[list[Container], str | None]:
     """Parse a page of buckets and the next page's token."""
-    listing = sdk.read_answer(response)
+    listing = _listing(response, "buckets")
     results = [
         Container(
             name=sdk.required(item.text("name"), response, "name"),
@@ -192,6 +192,20 @@ def containers(response: sdk.Response) -> tuple[list[Container], str | None]:
         for item in listing.objects("items")
     ]
     return results, listing.text("nextPageToken")
+
+
+def _listing(response: sdk.Response, name: str) -> sdk.Answer:
+    """A page of a list; Google leaves `items` out if there are none, but always states the kind.
+
+    Raises:
+        VendorFailed: the response is not a list of this kind, such as the empty object of a proxy.
+    """
+    listing = sdk.read_answer(response)
+    if listing.text("kind") != f"storage#{name}":
+        raise sdk.malformed(response, f"kind storage#{name}")
+    if not sdk.is_list(listing.raw.get("items", [])):
+        raise sdk.malformed(response, "items")
+    return listing
 
 
 # --- uploads -----------------------------------------------------------------
