@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.connectors.imap_failures import imap_error
-from moorage.domain.connectors.imap_values import moment, plain_messages
+from moorage.domain.connectors.imap_values import has_flag, moment, plain_messages, sent_by
 from moorage.domain.connectors.imap_wire import (
     ImapReply,
     ReplyBuffer,
@@ -18,7 +18,7 @@ from moorage.domain.connectors.imap_wire import (
     read_reply,
     uid_set,
 )
-from moorage.errors import VendorRejected
+from moorage.errors import InvalidData, VendorRejected
 from tests.support.examples import examples
 
 
@@ -49,6 +49,20 @@ def test_imap_replies_are_read_in_pieces_of_any_size(step: int) -> None:
         ImapReply("m1", "NO", "LIMIT"),
         ImapReply("m2", "OK"),
     ] == replies_of(data, step=step)
+
+
+def test_flag_is_searched_for_by_its_own_word() -> None:
+    """A flag becomes the word of its search condition, and a keyword its argument."""
+    condition = has_flag("\\seen") & has_flag("$Junk") & sent_by("ada")
+
+    assert ("SEEN", "KEYWORD", "$Junk", "FROM", b"ada") == condition.words
+
+
+@pytest.mark.parametrize("flag", ["\\Not", "\\Or", "\\All", "\\1:5", "\\*", "*", "\\Important"])
+def test_flag_cannot_become_another_condition(flag: str) -> None:
+    """A name that is another word of IMAP's search, or a range of messages, is refused."""
+    with pytest.raises(InvalidData, match="flag"):
+        has_flag(flag)
 
 
 @examples(300)

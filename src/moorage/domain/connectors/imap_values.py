@@ -34,7 +34,9 @@ _MONTHS: Final = [
     "Nov",
     "Dec",
 ]
-_FLAG: Final = late_pattern(r"\\?[!#$&'*+,\-./0-9:;<=>?@A-Z^_`a-z|~]{1,100}")
+_SYSTEM_FLAGS: Final = frozenset({"ANSWERED", "DELETED", "DRAFT", "FLAGGED", "RECENT", "SEEN"})
+"""The flags with a backslash that have a search condition (RFC 3501, 6.4.4)."""
+_FLAG: Final = late_pattern(r"\\?[!#$&'+,\-./0-9:;<=>?@A-Z^_`a-z|~]{1,100}")
 _HEADER: Final = late_pattern(r"[!-9;-~]{1,100}")
 _DATE_TIME: Final = late_pattern(
     r"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2})"
@@ -79,11 +81,23 @@ def not_deleted() -> ImapCondition:
 
 
 def has_flag(flag: str) -> ImapCondition:
-    r"""Return the condition that a message has a flag such as "\\Seen", or a keyword."""
+    r"""Return the condition that a message has a flag such as "\\Seen", or a keyword.
+
+    Raises:
+        InvalidData: the flag is not valid, or IMAP cannot search for it.
+    """
     name = flag_name(flag)
-    if name.startswith("\\"):
-        return ImapCondition((name[1:].upper(),))
-    return ImapCondition(("KEYWORD", name))
+    if not name.startswith("\\"):
+        return ImapCondition(("KEYWORD", name))
+    word = name[1:].upper()
+    if word in _SYSTEM_FLAGS:
+        return ImapCondition((word,))
+    raise InvalidData(
+        f"IMAP cannot search for the flag {name[:_SHOWN]!r}.",
+        field="flag",
+        remedy="Pass one of \\Answered, \\Deleted, \\Draft, \\Flagged, \\Recent and \\Seen, or a"
+        " keyword without a backslash.",
+    )
 
 
 def sent_by(text: str) -> ImapCondition:
