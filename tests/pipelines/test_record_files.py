@@ -218,6 +218,25 @@ def test_large_file_is_read_in_parts(tmp_path: Path) -> None:
         file.after(position)
 
 
+@pytest.mark.parametrize("is_complete", [False, True])
+def test_records_after_many_blank_lines_are_read(tmp_path: Path, *, is_complete: bool) -> None:
+    """Blank lines that fill a whole part of the file do not hide the records after them."""
+    path = tmp_path / "orders.jsonl"
+    _append(path, "1\n" + " \r\n" * 20 + "2\n")
+
+    file = RecordFile(path, is_complete=is_complete, size=8)
+    assert [b"1", b"2"] == _payloads(_all_records(file))
+
+
+def test_row_of_spaces_is_value_of_only_column(tmp_path: Path) -> None:
+    """In a table with one column a row of spaces is a record; an empty row is none."""
+    path = tmp_path / "notes.csv"
+    path.write_bytes(b"note\n \n\n\t\r\na\n")
+
+    records = _all_records(RecordFile(path, "csv"))
+    assert [b'{"note":" "}', b'{"note":"\\t"}', b'{"note":"a"}'] == _payloads(records)
+
+
 @pytest.mark.parametrize(
     "header, problem",
     [

@@ -171,12 +171,22 @@ class RecordFile:
                     return []
                 columns = self._columns(first)
                 place = place._replace(offset=max(place.offset, len(first)))
-            data = self._complete_part(file, place.offset, is_ended=is_ended)
+            while data := self._complete_part(file, place.offset, is_ended=is_ended):
+                records = self._records(data, columns, place)
+                if records:
+                    return records
+                place = place._replace(offset=place.offset + len(data))
+        return []
+
+    def _records(self, data: bytes, columns: list[str], place: _Position) -> list[SourceRecord]:
+        """Return the records in bytes that begin at a position; none if all lines are blank."""
+        # In a table with one column, a line of spaces is a value.
+        blank = b"\r\n" if len(columns) == 1 else None
         records: list[SourceRecord] = []
         offset = place.offset
         for line in self._record_lines(data):
             offset += len(line)
-            if line.strip():
+            if line.strip(blank):
                 text = place.after(offset, line).text()
                 records.append(_record(line, columns, text))
         remainder = data[offset - place.offset :]
