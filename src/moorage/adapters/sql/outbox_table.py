@@ -12,6 +12,9 @@ the rows that the earlier one could not see and the later one can, in the order 
 The server's transaction numbers go back if the table is restored on another server, or if a replica
 takes over that had not received everything. Then rows could lie outside of every later window, so
 the source raises an error.
+
+A row's id is also the identity by which sinks recognise a repeat. So after a restore the ids must
+continue above the greatest published id, or sinks would skip new rows.
 """
 
 from __future__ import annotations
@@ -251,7 +254,8 @@ class OutboxTable:
             f"The greatest id of the outbox table {self._table!r} is lower than the stored"
             " position, so rows could be skipped. An older copy of the database was restored.",
             field="position",
-            remedy="Delete the rows that are published already, and give the source a new name.",
+            remedy="Delete the rows that are published already, let the ids continue above the"
+            " greatest published id, and give the source a new name.",
         )
 
     def _renumbered_error(self) -> InvalidData:
@@ -261,7 +265,8 @@ class OutboxTable:
             " restored on another server, or a replica took over.",
             field="position",
             remedy="Set the transaction of the rows that are not published to"
-            " pg_current_xact_id(), delete the other rows, and give the source a new name.",
+            " pg_current_xact_id(), delete the other rows, let the ids continue above the greatest"
+            " published id, and give the source a new name.",
         )
 
 
