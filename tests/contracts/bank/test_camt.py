@@ -247,6 +247,20 @@ def test_sums_are_checked() -> None:
     assert _euros("1.00") == _only_statement(content, check_sums=False).difference
 
 
+def test_entry_in_another_currency_than_the_balances_is_refused_if_sums_are_checked() -> None:
+    """A booked entry in a foreign currency is refused, because the sums cannot be checked."""
+    foreign = entry("2.00").replace('Ccy="EUR"', 'Ccy="USD"')
+    balances = balance("OPBD", "1.00") + balance("CLBD", "9.00")
+    content = document(head() + balances + entry("1.00") + foreign)
+
+    with pytest.raises(InvalidData, match="entry 2 is in USD, but its balances are in EUR"):
+        read_camt(content)
+    assert _only_statement(content, check_sums=False).difference is None
+    pending = foreign.replace("<Cd>BOOK</Cd>", "<Cd>PDNG</Cd>")
+    statement = _only_statement(document(head() + balances + entry("8.00") + pending))
+    assert _euros("0.00") == statement.difference
+
+
 @pytest.mark.parametrize(
     "balances",
     [

@@ -263,8 +263,19 @@ def check_balances(statement: Statement, field: str) -> None:
     """Refuse a statement whose entries do not add up to the change of its balance.
 
     Raises:
-        InvalidData: entries are missing, repeated or changed.
+        InvalidData: entries are missing, repeated, changed, or in another currency than both
+            balances.
     """
+    currency = statement.opening.amount.currency if statement.opening else None
+    if statement.closing and statement.closing.amount.currency == currency:
+        for number, entry in enumerate(statement.entries, 1):
+            if entry.status is EntryStatus.BOOKED and entry.amount.currency != currency:
+                raise InvalidData(
+                    f"The statement's entry {number} is in {entry.amount.currency}, but its"
+                    f" balances are in {currency}, so the sums cannot be checked.",
+                    field=field,
+                    remedy=_REMEDY,
+                )
     difference: Any = statement.difference
     if difference is not None and difference.minor != 0:
         raise InvalidData(
