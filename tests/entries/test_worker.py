@@ -130,9 +130,9 @@ def test_store_outage_ends_the_worker() -> None:
         work(step, stop=Event())
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signals_set_the_event(how: signal.Signals) -> None:
-    """SIGTERM and SIGINT set the stop event, and the previous handlers are restored."""
+    """SIGTERM, SIGINT and SIGHUP set the stop event, and the previous handlers are restored."""
     previous_handler = signal.getsignal(how)
 
     with stopping() as stop:
@@ -141,6 +141,17 @@ def test_signals_set_the_event(how: signal.Signals) -> None:
         assert stop.is_set()
 
     assert previous_handler is signal.getsignal(how)
+
+
+def test_ignored_hangup_stays_ignored() -> None:
+    """A worker under nohup goes on when its terminal is closed."""
+    previous_handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopping() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, previous_handler)
 
 
 def test_foreign_signal_handlers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

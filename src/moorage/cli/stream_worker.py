@@ -112,8 +112,8 @@ class StreamWorker:
         reloading = asyncio.create_task(self._reload_on_signals())
         try:
             with (
-                signals_call(self._group.stop, at_once=at_once),
                 signals_call(self._hangups.set, [signal.SIGHUP]),
+                signals_call(self._group.stop, at_once=at_once),
             ):
                 return await self._group.run()
         except Exception:

@@ -10,8 +10,9 @@ import time
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from threading import Event
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from moorage.adapters.concurrency.termination import stop_signals
 from moorage.domain.values.durations import seconds
 from moorage.errors import ConfigurationError, StorageUnavailable
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["at_times", "stopping", "work"]
 
 S = TypeVar("S", bound="Sized")
-
-_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def work(
@@ -144,21 +143,23 @@ class _StopEvent(Event):
 
 @contextmanager
 def stopping() -> Generator[Event]:
-    """Yield an event that is set when this process receives SIGTERM or Ctrl-C.
+    """Yield an event that is set when this process receives SIGTERM, Ctrl-C or SIGHUP.
 
-    Only the main thread may use it. At the end of the block the earlier signal handlers are
-    restored.
+    A terminal sends SIGHUP when it is closed; the signal is left alone if this process ignores or
+    handles it. Only the main thread may use this function. At the end of the block the earlier
+    signal handlers are restored.
 
     Raises:
         ConfigurationError: this is not the main thread; or the handlers of these signals were not
             installed by Python (for example under uWSGI), so that they cannot be restored.
     """
     stop = _StopEvent()
+    numbers = stop_signals()
 
     def on_signal(_: int, __: FrameType | None) -> None:
         stop.set()
 
-    if None in map(signal.getsignal, _STOPPING):
+    if None in map(signal.getsignal, numbers):
         raise ConfigurationError(
             "This process's signal handlers were not installed by Python (for example under uWSGI),"
             " so moorage cannot restore them.",
@@ -166,7 +167,7 @@ def stopping() -> Generator[Event]:
             remedy="Give `work` a threading.Event of your own, and set it when the host ends.",
         )
     try:
-        previous_handlers = {number: signal.signal(number, on_signal) for number in _STOPPING}
+        previous_handlers = {number: signal.signal(number, on_signal) for number in numbers}
     except ValueError:
         raise ConfigurationError(
             "Only the main thread receives signals to stop.",

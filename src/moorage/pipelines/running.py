@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from moorage.adapters.concurrency.daemon_executor import DaemonExecutor
+from moorage.adapters.concurrency.termination import stop_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Sequence
@@ -20,14 +21,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-
 _LEFT_BEHIND: Final = 0.05
 """Seconds in which tasks that are left after a run may end."""
 
 
 def run_pipelines(make: Callable[[], Sequence[Pipeline]]) -> list[PipelineReport]:
-    """Run pipelines in a new event loop until they end, or until SIGTERM or SIGINT.
+    """Run pipelines in a new event loop until they end, or until SIGTERM, SIGINT or SIGHUP.
 
     After a signal it returns within the longest `drain` of the pipelines plus one second, even if a
     sink hangs, unless something blocks the event loop. Hanging threads of `asyncio.to_thread` do
@@ -81,7 +80,7 @@ async def _end_tasks() -> None:
 async def arun_pipelines(
     pipelines: Sequence[Pipeline | SupervisedPipeline],
 ) -> list[PipelineReport]:
-    """Run pipelines in this event loop until they end, or until SIGTERM or SIGINT.
+    """Run pipelines in this event loop until they end, or until SIGTERM, SIGINT or SIGHUP.
 
     Args:
         pipelines: the pipelines.
@@ -110,7 +109,7 @@ async def arun_pipelines(
 @contextmanager
 def signals_call(
     function: Callable[[], None],
-    signals: Sequence[signal.Signals] = _SIGNALS,
+    signals: Sequence[signal.Signals] | None = None,
     *,
     at_once: Callable[[], None] | None = None,
 ) -> Generator[None]:
@@ -118,7 +117,7 @@ def signals_call(
 
     Args:
         function: the function, which is called in the event loop.
-        signals: the signals; by default SIGTERM and SIGINT.
+        signals: the signals; by default those that stop a worker.
         at_once: a function that is called even while the event loop is blocked.
     """
 
@@ -128,7 +127,7 @@ def signals_call(
 
     loop = asyncio.get_running_loop()
     earlier_handlers: dict[signal.Signals, Any] = {}
-    for number in signals:
+    for number in stop_signals() if signals is None else signals:
         earlier_handler = signal.getsignal(number)
         # Only the main thread may handle signals.
         with suppress(ValueError, RuntimeError, NotImplementedError):

@@ -23,6 +23,18 @@ PATIENCE: Final = 5.0
 _work: Final[dict[Callable[[], object], None]] = {}
 
 
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals on which a worker stops gracefully.
+
+    They are SIGTERM and SIGINT, and SIGHUP, which a terminal sends when it is closed, unless the
+    process ignores or handles it, for example under `nohup`, or to reload its configuration.
+    """
+    hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is None or signal.getsignal(hangup) != signal.SIG_DFL:
+        return signal.SIGTERM, signal.SIGINT
+    return signal.SIGTERM, signal.SIGINT, hangup
+
+
 def before_termination(work: Callable[[], object]) -> bool:
     """Register a function to run before SIGTERM ends the process; return False if impossible.
 
