@@ -197,7 +197,8 @@ class Backlog:
     Attributes:
         dead: the number of entries that were given up.
         unknown: the number of entries whose work may have been done.
-        late: seconds for which the oldest due entry has waited; 0 if none is due.
+        late: seconds for which the oldest due entry has waited, among the 100 entries that workers
+            take next; 0 if none is due.
         more: true if there may be more entries than were counted.
         problem: the reason why the queue could not be read, as a sentence; None if it was read.
     """

@@ -72,7 +72,8 @@ class EntryManagement(EntryPauses[E]):
     async def backlog(self) -> Backlog:
         """Count the entries that need a person, and return how long the oldest is overdue.
 
-        At most 100 entries of each kind are counted.
+        At most 100 entries of each kind are counted. Entries that wait behind 100 others of a
+        higher priority do not count as overdue.
         """
         now = await self.store.now()
         stuck_page = await self.store.find(EntryQuery(states=STUCK, limit=_MOST_COUNTED))
