@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from moorage import (
+    AttemptTimeout,
     AuthenticationFailed,
     CloudRunPlatform,
     CloudRunSettings,
@@ -266,22 +267,27 @@ def test_all_pages_of_a_log_are_read(cloud: FakeCloudRun) -> None:
     assert "p2" == cloud.vendor.requests[-1].json()["pageToken"]
 
 
-class SlowLogCloud(FakeCloudRun):
-    """A fake Google Cloud project that takes five seconds for each page of a log."""
+class SlowCloud(FakeCloudRun):
+    """A fake Google Cloud project that takes five seconds for each page of a list.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        path: the end of the path of the list.
+    """
+
+    def __init__(self, folder: Path, path: str) -> None:
         super().__init__(folder)
         self.clock = VirtualClock()
+        self.path = path
 
     def _receive(self, request: Request, url: str) -> Response:
-        if url.endswith("/entries:list"):
+        if url.partition("?")[0].endswith(self.path):
             self.clock.advance(5.0)
         return super()._receive(request, url)
 
 
 def test_pages_of_a_log_share_the_time_limit(tmp_path: Path) -> None:
     """Reading a log of many pages ends with its time limit, and the rest follows later."""
-    cloud = SlowLogCloud(tmp_path)
+    cloud = SlowCloud(tmp_path, "/entries:list")
     platform = cloud.platform(cloud.clock)
     platform.start(spec("run-1"), 9.0)
     job, execution = cloud._job("run-1"), cloud._execution("run-1")  # noqa: SLF001 - as Cloud Run would
@@ -301,6 +307,18 @@ def test_pages_of_a_log_share_the_time_limit(tmp_path: Path) -> None:
     chunk = platform.logs("run-1", "stdout", "", 9.0)
 
     assert (b"0\n1\n", "t1#a", False) == (chunk.data, chunk.position, chunk.is_last)
+    assert 2 == len(cloud.queued)
+
+
+def test_pages_of_runs_share_the_time_limit(tmp_path: Path) -> None:
+    """Listing many pages of runs ends with its time limit, and raises an error."""
+    cloud = SlowCloud(tmp_path, "/jobs")
+    platform = cloud.platform(cloud.clock)
+    platform.runs(9.0)
+    cloud.queued = [json_response({"nextPageToken": f"p{number}"}) for number in range(4)]
+
+    with pytest.raises(AttemptTimeout, match="did not answer all requests within 9 seconds"):
+        platform.runs(9.0)
     assert 2 == len(cloud.queued)
 
 

@@ -19,6 +19,7 @@ from moorage.domain.resilience.vendor_hints import parse_retry_after
 from moorage.domain.signing.context import SigningContext
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import (
+    AttemptTimeout,
     AuthenticationFailed,
     ConfigurationError,
     ConnectionFailed,
@@ -55,6 +56,7 @@ _PAUSE: Final = 1.0
 """Seconds of a pause that a cloud asks for without a number."""
 
 _LOGIN_TIMEOUT: Final = 10.0
+_SECOND: Final = 1_000_000_000
 
 
 class CloudApi:
@@ -148,6 +150,24 @@ class CloudApi:
                 remedy="Correct the keys of this machine, or give others in the settings.",
             )
         raise problem
+
+    def countdown(self, timeout: float) -> Callable[[], float]:
+        """Return a function that returns the seconds left for the next of several requests.
+
+        The function raises AttemptTimeout once the time limit of all requests has passed.
+        """
+        end_time = self.clock.nanoseconds() + int(timeout * _SECOND)
+
+        def seconds_left() -> float:
+            seconds = (end_time - self.clock.nanoseconds()) / _SECOND
+            if seconds > 0:
+                return seconds
+            raise AttemptTimeout(
+                f"{self.name} did not answer all requests within {timeout:g} seconds.",
+                remedy="Allow more time, or remove runs that have ended.",
+            )
+
+        return seconds_left
 
     def now(self, answer: Response) -> datetime:
         """Return the time in an answer's headers, or else this machine's time."""

@@ -217,13 +217,14 @@ class _AzureContainers:
     def all(self, timeout: float, /) -> Sequence[CloudRun]:
         names: list[str] = []
         path, query = self._groups, {"api-version": _VERSION}
+        left = self.api.countdown(timeout)
         while path:
-            answer = self.api.ask("GET", self._settings.endpoint, path, timeout, query=query)
+            answer = self.api.ask("GET", self._settings.endpoint, path, left(), query=query)
             page, path = self.api.read(self._listed, answer)
             names += page
             # The link to the next page contains all parameters.
             query = {}
-        runs = (self.find(name, None, timeout) for name in names)
+        runs = (self.find(name, None, left()) for name in names)
         return [run for run in runs if run is not None]
 
     def remove(self, run: CloudRun, timeout: float, /) -> None:

@@ -36,7 +36,7 @@ from moorage.errors import ConfigurationError, InvalidData, VendorFailed
 from moorage.ports.platform import PlatformKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from moorage.adapters.secret_managers.gcp_secret_manager import GcpIdentity
     from moorage.domain.auth.methods import Credentials
@@ -196,11 +196,12 @@ class _CloudRun:
         return run
 
     def find(self, name: str, place: str | None, timeout: float, /) -> CloudRun | None:  # noqa: ARG002 - found by name
-        answer = self._get(f"{self._jobs}/{quote(name, safe='')}", timeout)
+        left = self.api.countdown(timeout)
+        answer = self._get(f"{self._jobs}/{quote(name, safe='')}", left())
         if answer.status == NOT_FOUND:
             return None
         job: Any = self.api.read(answer.json)
-        return self.api.read(self._run, job, answer, timeout)
+        return self.api.read(self._run, job, answer, left)
 
     def end(self, run: CloudRun, reason: EndReason, timeout: float, /) -> None:  # noqa: ARG002 - its limit is its own
         if run.place:
@@ -244,10 +245,11 @@ class _CloudRun:
     def all(self, timeout: float, /) -> Sequence[CloudRun]:
         runs: list[CloudRun | None] = []
         query = {"pageSize": "100"}
+        left = self.api.countdown(timeout)
         while True:
-            answer = self.api.ask("GET", self._settings.endpoint, self._jobs, timeout, query=query)
+            answer = self.api.ask("GET", self._settings.endpoint, self._jobs, left(), query=query)
             document: Any = self.api.read(answer.json)
-            runs += self.api.read(self._runs_of_scope, document, answer, timeout)
+            runs += self.api.read(self._runs_of_scope, document, answer, left)
             token = document.get("nextPageToken")
             if not token:
                 return [run for run in runs if run is not None]
@@ -304,15 +306,17 @@ class _CloudRun:
         }
 
     def _runs_of_scope(
-        self, document: dict[str, Any], answer: Response, timeout: float
+        self, document: dict[str, Any], answer: Response, left: Callable[[], float]
     ) -> list[CloudRun | None]:
         return [
-            self._run(job, answer, timeout)
+            self._run(job, answer, left)
             for job in parts_of(document, "jobs")
             if part_of(job, "labels").get(SCOPE_LABEL) == self._settings.scope
         ]
 
-    def _run(self, job: dict[str, Any], answer: Response, timeout: float) -> CloudRun | None:
+    def _run(
+        self, job: dict[str, Any], answer: Response, left: Callable[[], float]
+    ) -> CloudRun | None:
         """Return the run of a job and its execution; None while the job is being deleted."""
         if job.get("deleteTime"):
             return None
@@ -321,10 +325,10 @@ class _CloudRun:
         task: dict[str, Any] = {}
         if name:
             path = f"{self._jobs}/{short_name(job['name'])}/executions/{name}"
-            description = self._get(path, timeout)
+            description = self._get(path, left())
             execution = None if description.status == NOT_FOUND else description.json()
             if has_failed(execution):
-                tasks = self._get(f"{path}/tasks", timeout)
+                tasks = self._get(f"{path}/tasks", left())
                 tasks_of_run = [] if tasks.status == NOT_FOUND else parts_of(tasks.json(), "tasks")
                 task = tasks_of_run[0] if tasks_of_run else {}
         return job_run(job, execution, task, self.api.now(answer))

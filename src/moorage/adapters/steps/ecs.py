@@ -46,7 +46,7 @@ from moorage.errors import InvalidData, InvalidRequest, VendorFailed, VendorReje
 from moorage.ports.platform import PlatformKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from moorage.domain.http.requests import Response
     from moorage.domain.secrets.secret import Secret
@@ -221,13 +221,14 @@ class _Ecs:
         return run
 
     def find(self, name: str, place: str | None, timeout: float, /) -> CloudRun | None:
-        runs = [] if place is None else self._described([place], timeout)
+        left = self.ecs.api.countdown(timeout)
+        runs = [] if place is None else self._described([place], left)
         if not runs:
-            arns = self._listed({"startedBy": name}, timeout)
-            runs = self._described(arns, timeout)
+            arns = self._listed({"startedBy": name}, left)
+            runs = self._described(arns, left)
         if not runs:
             stopped = {"family": self._family, "desiredStatus": "STOPPED"}
-            runs = self._described(self._listed(stopped, timeout), timeout)
+            runs = self._described(self._listed(stopped, left), left)
         matches = [run for run in runs if run.note.name == name]
         return min(matches, key=lambda run: run.place, default=None)
 
@@ -260,9 +261,10 @@ class _Ecs:
 
     def all(self, timeout: float, /) -> Sequence[CloudRun]:
         family = {"family": self._family}
-        running = self._listed(family, timeout)
-        stopped = self._listed({**family, "desiredStatus": "STOPPED"}, timeout)
-        return self._described([*dict.fromkeys([*running, *stopped])], timeout)
+        left = self.ecs.api.countdown(timeout)
+        running = self._listed(family, left)
+        stopped = self._listed({**family, "desiredStatus": "STOPPED"}, left)
+        return self._described([*dict.fromkeys([*running, *stopped])], left)
 
     def remove(self, run: CloudRun, timeout: float, /) -> None:
         """Do nothing, because ECS forgets a task about an hour after its end."""
@@ -331,11 +333,11 @@ class _Ecs:
             remedy="Try again later, ask for less, or give the cluster more room.",
         )
 
-    def _listed(self, filters: dict[str, str], timeout: float) -> list[str]:
+    def _listed(self, filters: dict[str, str], left: Callable[[], float]) -> list[str]:
         fields: dict[str, Any] = {"cluster": self._settings.cluster, **filters}
         arns: list[str] = []
         while True:
-            answer = self.ecs.act("ListTasks", fields, timeout)
+            answer = self.ecs.act("ListTasks", fields, left())
             document: Any = self.ecs.api.read(answer.json)
             arns += self.ecs.api.read(_arns, document)
             token = document.get("nextToken")
@@ -343,7 +345,7 @@ class _Ecs:
                 return arns
             fields = {**fields, "nextToken": token}
 
-    def _described(self, arns: list[str], timeout: float) -> list[CloudRun]:
+    def _described(self, arns: list[str], left: Callable[[], float]) -> list[CloudRun]:
         """Return those tasks of the list that belong to this scope, as runs."""
         runs: list[CloudRun] = []
         for start in range(0, len(arns), _DESCRIBED):
@@ -352,7 +354,7 @@ class _Ecs:
                 "tasks": arns[start : start + _DESCRIBED],
                 "include": ["TAGS"],
             }
-            answer = self.ecs.act("DescribeTasks", fields, timeout)
+            answer = self.ecs.act("DescribeTasks", fields, left())
             runs += self.ecs.api.read(self._runs_of_scope, answer)
         return runs
 
