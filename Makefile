@@ -63,11 +63,11 @@ demo: $(VENV_DEMO)/.stamp  ## Tell the story: a day of a business on vendors tha
 
 .PHONY: erp-django
 erp-django: $(VENV)/.stamp  ## Start a small ERP in Django with local vendors, and print its URL
-	@cd adapters-examples && ../$(VENV)/bin/python -m vendor_street django $(PORT)
+	@cd adapters-examples && ../$(VENV)/bin/python -m local_vendors django $(PORT)
 
 .PHONY: erp-flask
 erp-flask: $(VENV)/.stamp  ## Start a small ERP in Flask with local vendors, and print its URL
-	@cd adapters-examples && ../$(VENV)/bin/python -m vendor_street flask $(PORT)
+	@cd adapters-examples && ../$(VENV)/bin/python -m local_vendors flask $(PORT)
 
 .PHONY: test
 test: $(VENV)/.stamp  ## Run the tests, with some of their cases; what needs a missing server is skipped

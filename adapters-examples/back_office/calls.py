@@ -38,22 +38,22 @@ ENDED: Final = (
     *("refused", "failed", "declined", "expired", "voided", "revoked", "suspended"),
     *("in_use", "not_in_use", "not_checked"),
 )
-"""The states after which the same matter may begin again, as a new row with a new key."""
+"""The final states, after which a document may be sent again as a new row with a new key."""
 
 TEXTS: Final = {
     "open": "It is being sent.",
-    "unknown": "We do not know whether it arrived, and do not send it again. Please ask whoever"
-    " should have it.",
+    "unknown": "We do not know whether it arrived, so it is not sent again. Please ask the"
+    " recipient.",
     "not_sent": "It was not sent. You can try again.",
-    "accepted": "It was accepted, and is to be delivered.",
+    "accepted": "It was accepted and will be delivered.",
     "delivered": "It was delivered.",
     "refused": "It was refused.",
     "failed": "It could not be delivered.",
-    "sent": "It waits for the signature.",
-    "viewed": "It was opened, and waits for the signature.",
+    "sent": "It is waiting for the signature.",
+    "viewed": "It was opened, and is waiting for the signature.",
     "completed": "It is signed.",
     "declined": "The signature was declined.",
-    "pending": "The owner of the account has yet to agree at the bank.",
+    "pending": "The account's owner has not agreed at the bank yet.",
     "granted": "The account is connected.",
     "expired": "The consent has ended. Please connect the account again.",
     "voided": "It was voided.",
@@ -70,13 +70,13 @@ class Outcome:
 
     Attributes:
         state: a word of the contract, or "open", "unknown" or "not_sent".
-        told: the text for people.
+        message: the text for people.
         ref: the reference at the vendor, if there is one.
         link: the page to continue at, if there is one.
     """
 
     state: str
-    told: str
+    message: str
     ref: str = ""
     link: str = ""
 
@@ -90,7 +90,7 @@ class Line:
         day: the day of the booking, such as "2031-05-06"; empty if the bank gives none.
         amount: its amount with its currency.
         text: the text of the payer.
-        invoices: the numbers of the invoices that it pays; empty if that is for a person to say.
+        invoices: the numbers of the invoices that it pays; empty if a person must decide.
     """
 
     id: str
@@ -115,10 +115,12 @@ def outcome_of(send: Callable[[], Any]) -> Outcome:
     except IdempotencyInProgress:
         return _outcome_of_state("open")
     except VendorRejected as refusal:
-        return Outcome(state="refused", told=f"{TEXTS['refused']} {refusal.vendor_message or ''}")
+        return Outcome(
+            state="refused", message=f"{TEXTS['refused']} {refusal.vendor_message or ''}"
+        )
     except ConnectorError as error:
-        is_doubtful = error.may_have_been_processed
-        return _outcome_of_state("unknown" if is_doubtful else "not_sent")
+        may_have_arrived = error.may_have_been_processed
+        return _outcome_of_state("unknown" if may_have_arrived else "not_sent")
     return _read(result)
 
 
@@ -151,14 +153,14 @@ def check_vat_number(hub: Hub, slug: str, number: str) -> Outcome:
     try:
         check = hub.tax(slug).check_vat_number(number, requester=own_number)
     except (InvalidData, VendorRejected):
-        return Outcome(state="refused", told="This is no VAT number that a register has.")
+        return Outcome(state="refused", message="This is not a VAT number.")
     except ConnectorError:
         return _outcome_of_state("not_checked")
     if not check.valid:
-        return Outcome(state="not_in_use", told=f"{check.number} is not in use. Charge VAT.")
+        return Outcome(state="not_in_use", message=f"{check.number} is not in use. Charge VAT.")
     sentence = f"{check.number} is in use by {check.name or 'a business'}."
     proof = f" Proof {check.proof} of {check.checked_at:%Y-%m-%d}." if check.proof else ""
-    return Outcome(state="in_use", told=sentence + proof)
+    return Outcome(state="in_use", message=sentence + proof)
 
 
 def follow(hub: Hub, kind: str, slug: str, ref: str) -> Outcome:
@@ -274,11 +276,11 @@ def _read(result: Any) -> Outcome:
     reasons = [signer.reason for signer in getattr(result, "signers", ())]
     return Outcome(
         state=state,
-        told=" ".join(filter(None, dict.fromkeys([*words, *reasons]))),
+        message=" ".join(filter(None, dict.fromkeys([*words, *reasons]))),
         ref=str(result.ref),
         link=getattr(result, "link", None) or "",
     )
 
 
 def _outcome_of_state(state: str) -> Outcome:
-    return Outcome(state=state, told=TEXTS[state])
+    return Outcome(state=state, message=TEXTS[state])

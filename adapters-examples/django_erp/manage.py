@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's commands and the ERP's own: `set_up` and `post_office`."""
+"""Django's commands and the ERP's own: `set_up` and `worker`."""
 
 import os
 import sys

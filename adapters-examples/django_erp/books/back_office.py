@@ -19,21 +19,21 @@ def send_invoice(invoice: Invoice) -> None:
     """Send an invoice once to the customer's electronic address."""
     row = SentDocument.begin(invoice.company, "einvoices", invoice.number)
     if row is not None:
-        row.note(calls.send_invoice(hub(), row.key, invoice, row.day))
+        row.store_outcome(calls.send_invoice(hub(), row.key, invoice, row.day))
 
 
 def send_contract(customer: Customer) -> None:
     """Send a contract once for signature to the customer."""
     row = SentDocument.begin(customer.company, "signatures", str(customer.pk))
     if row is not None:
-        row.note(calls.send_contract(hub(), row.key, customer.company, customer))
+        row.store_outcome(calls.send_contract(hub(), row.key, customer.company, customer))
 
 
 def check_vat_number(customer: Customer, number: str) -> None:
     """Check a customer's VAT number, and store the result with its proof."""
     row = SentDocument.begin(customer.company, "tax", str(customer.pk))
     if row is not None:
-        row.note(calls.check_vat_number(hub(), customer.company.slug, number))
+        row.store_outcome(calls.check_vat_number(hub(), customer.company.slug, number))
 
 
 def connect_bank(company: Company, ip_address: str | None) -> str:
@@ -42,14 +42,14 @@ def connect_bank(company: Company, ip_address: str | None) -> str:
     if row is None:
         return ""
     outcome = calls.connect_bank(hub(), row.key, company.slug, ip_address)
-    row.note(outcome)
+    row.store_outcome(outcome)
     return outcome.link
 
 
 def follow(row: SentDocument | None) -> None:
     """Fetch the current state of a sent document or consent from the vendor, and store it."""
     if row is not None and row.ref:
-        row.note(calls.follow(hub(), row.kind, row.company.slug, row.ref))
+        row.store_outcome(calls.follow(hub(), row.kind, row.company.slug, row.ref))
 
 
 def read_account(row: SentDocument) -> None:
@@ -64,7 +64,7 @@ def read_account(row: SentDocument) -> None:
         follow(row)
         return
     for line in lines:
-        BankLine.note(company, line)
+        BankLine.store(company, line)
 
 
 def import_orders(company: Company) -> None:
@@ -76,7 +76,7 @@ def import_orders(company: Company) -> None:
 
 
 @on("shops")
-def hear_shop(event: ShopEvent, entry: object) -> None:
+def store_shop_event(event: ShopEvent, entry: object) -> None:
     """Import the order named by an event of the shop."""
     for company in Company.objects.all():
         if event.ref.account in calls.accounts(hub(), "shops", company.slug):
@@ -84,7 +84,7 @@ def hear_shop(event: ShopEvent, entry: object) -> None:
 
 
 @on("signatures")
-def hear_signer(event: SignatureEvent, entry: object) -> None:
+def store_signature_event(event: SignatureEvent, entry: object) -> None:
     """Update the contract named by an event of the signature vendor."""
     rows = SentDocument.objects.filter(kind="signatures", ref=str(event.ref))
     follow(rows.select_related("company").first())

@@ -13,11 +13,11 @@ from moorage.contracts.address import Address
 from moorage.contracts.payments import PaymentState
 
 STATES: Final = ("open", "failed", "unknown", "waiting", "pending", "declined", "paid")
-"""What may become of an attempt to pay, each only of those before it."""
+"""The states of a payment attempt; each state may only follow states to its left."""
 HELD: Final = ("open", "unknown", "waiting", "pending")
-"""Where nobody knows the end yet, so that nothing else is tried."""
+"""The states with an unknown outcome, in which no other attempt may begin."""
 
-_OF_PAYMENTS: Final = {
+_STATES_OF_PAYMENTS: Final = {
     PaymentState.REQUIRES_ACTION: "waiting",
     **dict.fromkeys((PaymentState.UNKNOWN, PaymentState.PENDING), "pending"),
     PaymentState.AUTHORIZED: "pending",
@@ -53,7 +53,7 @@ def in_words(text: str | None) -> str:
 
 def state_of(payment: PaymentState) -> str:
     """Convert a vendor's payment state to the state of the ERP's payment attempt."""
-    return _OF_PAYMENTS.get(payment, "paid")
+    return _STATES_OF_PAYMENTS.get(payment, "paid")
 
 
 def today() -> str:
@@ -143,16 +143,16 @@ class Invoice(models.Model):
     def begin(self, means: Means, home: str) -> Attempt:
         """Return the next attempt, marked as started; the caller must have locked the invoice.
 
-        Who chose the same means again makes the failed attempt again, with its key.
+        With the same means of payment, a failed attempt is repeated with its key.
         """
         last_attempt, number = self.last, self.following or 1
         if last_attempt is not None and last_attempt.state == "failed":
             if (last_attempt.account, last_attempt.token) == (means.account, means.token):
-                last_attempt.state, last_attempt.told = "open", ""
-                last_attempt.save(update_fields=["state", "told"])
+                last_attempt.state, last_attempt.message = "open", ""
+                last_attempt.save(update_fields=["state", "message"])
                 return last_attempt
-            # Its key belongs to what it was to be paid with.
-            last_attempt.advance("declined", told=last_attempt.told)
+            # The failed attempt's key belongs to the other means of payment.
+            last_attempt.advance("declined", message=last_attempt.message)
             number += 1
         payment_means = {"account": means.account, "token": means.token}
         return self.attempts.create(
@@ -169,7 +169,7 @@ class Attempt(models.Model):
     token = models.CharField(max_length=100)
     back_url = models.CharField(max_length=300)
     state = models.CharField(max_length=10, default="open")
-    told = models.TextField(default="")
+    message = models.TextField(default="")
     ref = models.TextField(default="")
     payment_id = models.CharField(max_length=100, default="", db_index=True)
     next_url = models.TextField(default="")
@@ -209,7 +209,7 @@ class Attempt(models.Model):
     @property
     def text(self) -> str:
         """The text that tells the buyer the state of the payment attempt."""
-        return self.told or _TEXTS.get(self.state, "")
+        return self.message or _TEXTS.get(self.state, "")
 
     def advance(self, state: str, **fields: Any) -> bool:
         """Move the payment to a later state; return whether this call changed it."""
@@ -218,7 +218,7 @@ class Attempt(models.Model):
             earlier_states = STATES[: STATES.index(state)]
             attempts_to_move = Attempt.objects.filter(pk=self.pk, state__in=earlier_states)
             is_moved = bool(
-                attempts_to_move.update(state=state, **({"told": "", "next_url": ""} | fields))
+                attempts_to_move.update(state=state, **({"message": "", "next_url": ""} | fields))
             )
             if is_moved:
                 Invoice.objects.filter(pk=self.invoice.pk).update(state=state)
@@ -243,8 +243,8 @@ class Parcel(models.Model):
         return in_words(self.service)
 
     @property
-    def where(self) -> str:
-        """The parcel's location in readable form."""
+    def status_text(self) -> str:
+        """The parcel's status in readable form."""
         return self.status.replace("_", " ")
 
 
@@ -261,7 +261,7 @@ class SentDocument(models.Model):
     number = models.PositiveIntegerField()
     day = models.CharField(max_length=10, default=today)
     state = models.CharField(max_length=20, default="open")
-    told = models.TextField(default="")
+    message = models.TextField(default="")
     ref = models.TextField(default="", db_index=True)
 
     class Meta:
@@ -297,16 +297,16 @@ class SentDocument(models.Model):
     @property
     def text(self) -> str:
         """The text that tells people the state of the document."""
-        return self.told or TEXTS["open"]
+        return self.message or TEXTS["open"]
 
     @property
     def may_begin(self) -> bool:
         """True if a person may send the document now, or again."""
         return self.state in (*UNSENT, *ENDED)
 
-    def note(self, outcome: Outcome) -> None:
+    def store_outcome(self, outcome: Outcome) -> None:
         """Store the document's new state, unless the stored state is final."""
-        fields = {"state": outcome.state, "told": outcome.told}
+        fields = {"state": outcome.state, "message": outcome.message}
         fields |= {"ref": outcome.ref} if outcome.ref else {}
         SentDocument.objects.filter(pk=self.pk).exclude(state__in=ENDED).update(**fields)
         self.refresh_from_db()
@@ -340,7 +340,7 @@ class BankLine(models.Model):
         constraints: ClassVar = [models.UniqueConstraint("company", "line_id", name="one_line")]
 
     @classmethod
-    def note(cls, company: Company, line: Line) -> None:
+    def store(cls, company: Company, line: Line) -> None:
         """Store a bank transaction once, and mark the invoices that it pays as paid."""
         fields = {"day": line.day, "amount": line.amount, "text": line.text}
         with transaction.atomic():

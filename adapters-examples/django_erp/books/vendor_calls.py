@@ -44,7 +44,7 @@ def pay(attempt: Attempt) -> None:
     )
 
 
-def come_back(attempt: Attempt, returned: Mapping[str, str]) -> None:
+def complete(attempt: Attempt, returned: Mapping[str, str]) -> None:
     """Continue an attempt after the buyer has returned from the bank."""
     payments = hub().payments(attempt.invoice.company.slug)
     key = f"{attempt.reference}/back"
@@ -121,19 +121,19 @@ def _charge(attempt: Attempt) -> Charge:
     )
 
 
-def _store_outcome(attempt: Attempt, ask: Callable[[], Payment]) -> None:
+def _store_outcome(attempt: Attempt, call: Callable[[], Payment]) -> None:
     """Store an attempt's outcome, with a text for the buyer."""
     try:
-        payment = ask()
+        payment = call()
     except ConnectorError as error:
         notice = told_buyer(error)
-        # Once the vendor has a payment of it, only a decline says that nothing comes of it.
+        # If the vendor already has a payment of this attempt, only a decline is final.
         final_error = PaymentDeclined if attempt.ref else VendorRejected
         end_state = (
             "declined" if isinstance(error, final_error) and not error.retryable else "failed"
         )
         is_unknown = notice.outcome is BuyerOutcome.UNKNOWN
-        attempt.advance("unknown" if is_unknown else end_state, told=notice.text)
+        attempt.advance("unknown" if is_unknown else end_state, message=notice.text)
     else:
         state, ref = state_of(payment.state), payment.ref
         url = (payment.next_action and payment.next_action.url) or ""

@@ -42,11 +42,11 @@ _POLICY: Final = (
 )
 _BROKEN: Final = (
     "Something went wrong on our side. If you were paying, we do not know yet whether you were"
-    " charged. Please do not pay again: look at the invoice, where we tell you what became of it."
+    " charged. Please do not pay again: the page of the invoice shows the outcome."
 )
 
 
-def only_our_own(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., Any]:
+def set_security_headers(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., Any]:
     """Forbid pages to load scripts, or anything from other hosts."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -182,7 +182,7 @@ def return_from_bank(request: HttpRequest, slug: str, number: str, attempt: int)
     invoice = invoice_of(slug, number)
     known_attempt = get_object_or_404(Attempt, invoice=invoice, number=attempt)
     if known_attempt.held and known_attempt.ref:
-        vendor_calls.come_back(known_attempt, request.GET.dict())
+        vendor_calls.complete(known_attempt, request.GET.dict())
     return redirect_to(home_page(invoice))
 
 
@@ -244,7 +244,7 @@ def mail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
     return redirect_to(home_page(invoice))
 
 
-# --- what went wrong -----------------------------------------------------------
+# --- errors -----------------------------------------------------------
 
 
 def explain_failure(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
@@ -257,11 +257,11 @@ def explain_failure(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
         def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
             if not isinstance(error, ConnectorError) or is_paying(request.path):
                 return None
-            _logger.warning("A vendor could not do it: %s", error)
+            _logger.warning("A vendor call failed: %s", error)
             name = type(error).__name__
-            text = f"A vendor could not do it just now ({name}). Please try again later."
-            context = {"title": "Not now", "mood": "unknown", "text": text}
-            return render(request, "trouble.html", context, status=HTTPStatus.BAD_GATEWAY)
+            text = f"A vendor could not complete the request ({name}). Please try again later."
+            context = {"title": "Please try again later", "state": "unknown", "text": text}
+            return render(request, "message.html", context, status=HTTPStatus.BAD_GATEWAY)
 
     return Middleware()
 
@@ -273,9 +273,9 @@ def is_paying(path: str) -> bool:
 
 def not_found_page(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Show the page for an unknown URL."""
-    text = "There is nothing at this address."
-    context = {"title": "Nothing here", "mood": "failed", "text": text}
-    return render(request, "trouble.html", context, status=HTTPStatus.NOT_FOUND)
+    text = "No page has this address."
+    context = {"title": "Page not found", "state": "failed", "text": text}
+    return render(request, "message.html", context, status=HTTPStatus.NOT_FOUND)
 
 
 def error_page(request: HttpRequest) -> HttpResponse:
@@ -283,11 +283,11 @@ def error_page(request: HttpRequest) -> HttpResponse:
     parent_path = request.path.rpartition("/")[0] + "/"
     context = {
         "title": "Something went wrong",
-        "mood": "unknown",
+        "state": "unknown",
         "text": _BROKEN,
         "back": parent_path,
     }
-    return render(request, "trouble.html", context, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+    return render(request, "message.html", context, status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def invoice_of(slug: str, number: str) -> Invoice:
@@ -316,9 +316,9 @@ def _offers(invoice: Invoice) -> list[dict[str, Any]]:
     ]
 
 
-def home_page(one: Invoice) -> str:
+def home_page(invoice: Invoice) -> str:
     """Return an invoice's URL."""
-    return f"/{one.company.slug}/invoices/{one.number}/"
+    return f"/{invoice.company.slug}/invoices/{invoice.number}/"
 
 
 def redirect_to(url: str) -> HttpResponse:

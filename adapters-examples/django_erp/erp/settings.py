@@ -42,7 +42,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "books.views.only_our_own",
+    "books.views.set_security_headers",
     "books.views.explain_failure",
 ]
 TEMPLATES = [
@@ -55,14 +55,16 @@ TEMPLATES = [
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [PAGES / "static"]
 
-# What a call to a vendor leaves behind has a connection of its own, which no rollback takes along.
+# moorage stores the state of its calls over a connection of its own, which no rollback affects.
 DATABASES = {"default": {**_HOST, "ATOMIC_REQUESTS": True}, "moorage": beside(_HOST)}
 DATABASE_ROUTERS = ["moorage_django.Router"]
+# The ERP looks parcels and emails up, so their vendors need not send webhooks.
+SILENCED_SYSTEM_CHECKS = ["moorage.W005"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 MOORAGE = {
     "CONFIGURATION": os.environ.get("ERP_MOORAGE", BASE_DIR / "moorage.toml"),
-    "WORKER": True,  # the post office
+    "WORKER": True,  # the command `worker` handles webhooks and the outbox
 }
 SEED = os.environ.get("ERP_SEED", PAGES / "seed.json")
 LOGGING = {

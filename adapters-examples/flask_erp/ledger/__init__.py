@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Flask
 
 from ledger import back_office_views  # noqa: F401 - adds its pages
-from ledger.commands import post_office, set_up
+from ledger.commands import set_up, worker
 from ledger.models import open_books, session
 from ledger.vendor_calls import moorage
 from ledger.views import PAGES, pages
@@ -28,10 +28,10 @@ def create_app() -> Flask:
     moorage.init_app(app)
     app.register_blueprint(pages)
     app.cli.add_command(set_up)
-    app.cli.add_command(post_office)
+    app.cli.add_command(worker)
 
     @app.teardown_appcontext
-    def put_away(_: object) -> None:
+    def close_session(_: object) -> None:
         session.remove()
 
     return app

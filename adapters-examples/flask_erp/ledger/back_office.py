@@ -1,6 +1,6 @@
 """The Flask ERP's back-office calls, built on code shared with the Django ERP.
 
-No transaction is open while a vendor is asked; what came of it is written in one of its own.
+No transaction is open during a call; a separate transaction stores the outcome.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def send_invoice(invoice: Invoice) -> None:
     """Send an invoice once to the customer's electronic address."""
     row = SentDocument.begin(invoice.company_slug, "einvoices", invoice.number)
     if row is not None:
-        row.note(calls.send_invoice(moorage.hub, row.key, invoice, row.day))
+        row.store_outcome(calls.send_invoice(moorage.hub, row.key, invoice, row.day))
 
 
 def send_contract(customer: Customer) -> None:
@@ -31,7 +31,7 @@ def send_contract(customer: Customer) -> None:
     company = customer.company
     row = SentDocument.begin(company.slug, "signatures", str(customer.id))
     if row is not None:
-        row.note(calls.send_contract(moorage.hub, row.key, company, customer))
+        row.store_outcome(calls.send_contract(moorage.hub, row.key, company, customer))
 
 
 def check_vat_number(customer: Customer, number: str) -> None:
@@ -39,7 +39,7 @@ def check_vat_number(customer: Customer, number: str) -> None:
     slug = customer.company_slug
     row = SentDocument.begin(slug, "tax", str(customer.id))
     if row is not None:
-        row.note(calls.check_vat_number(moorage.hub, slug, number))
+        row.store_outcome(calls.check_vat_number(moorage.hub, slug, number))
 
 
 def connect_bank(company: Company, ip_address: str | None) -> str:
@@ -48,7 +48,7 @@ def connect_bank(company: Company, ip_address: str | None) -> str:
     if row is None:
         return ""
     outcome = calls.connect_bank(moorage.hub, row.key, company.slug, ip_address)
-    row.note(outcome)
+    row.store_outcome(outcome)
     return outcome.link
 
 
@@ -56,7 +56,7 @@ def follow(row: SentDocument | None) -> None:
     """Fetch the current state of a sent document or consent from the vendor, and store it."""
     session.commit()
     if row is not None and row.ref:
-        row.note(calls.follow(moorage.hub, row.kind, row.company_slug, row.ref))
+        row.store_outcome(calls.follow(moorage.hub, row.kind, row.company_slug, row.ref))
 
 
 def read_account(row: SentDocument) -> None:
@@ -72,7 +72,7 @@ def read_account(row: SentDocument) -> None:
         follow(row)
         return
     for line in lines:
-        BankLine.note(slug, line)
+        BankLine.store(slug, line)
 
 
 def import_orders(company: Company) -> None:
@@ -82,22 +82,22 @@ def import_orders(company: Company) -> None:
     session.commit()
     since = datetime.fromtimestamp(latest_order.updated, UTC) if latest_order else None
     for order in calls.orders(moorage.hub, company.slug, since):
-        Order.note(company.slug, str(order.ref), calls.order_fields(order))
+        Order.store(company.slug, str(order.ref), calls.order_fields(order))
 
 
 @moorage.on("shops")
-def hear_shop(event: ShopEvent, entry: object) -> None:
+def store_shop_event(event: ShopEvent, entry: object) -> None:
     """Import the order named by an event of the shop."""
     slugs = [company.slug for company in session.query(Company).all()]
     session.commit()
     for slug in slugs:
         if event.ref.account in calls.accounts(moorage.hub, "shops", slug):
             order = moorage.hub.shops(slug).get_order(event.ref)
-            Order.note(slug, str(order.ref), calls.order_fields(order))
+            Order.store(slug, str(order.ref), calls.order_fields(order))
 
 
 @moorage.on("signatures")
-def hear_signer(event: SignatureEvent, entry: object) -> None:
+def store_signature_event(event: SignatureEvent, entry: object) -> None:
     """Update the contract named by an event of the signature vendor."""
     rows = session.query(SentDocument).filter_by(kind="signatures", ref=str(event.ref))
     follow(rows.first())

@@ -1,4 +1,4 @@
-"""The ERP's commands: `flask set-up` and `flask post-office`."""
+"""The ERP's commands: `flask set-up` and `flask worker`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from moorage.hub.worker import stopping
 from moorage_flask import current_moorage
 from moorage_flask.worker import deliver
 
-_QUIET: Final = 30.0
-"""Seconds for which an attempt is left to whoever makes it, and the time between two looks."""
+_LOOK_UP_AFTER: Final = 30.0
+"""Seconds after which an unfinished attempt is looked up, and between two look-ups."""
 _PAUSE: Final = 0.5
 
 
@@ -51,10 +51,10 @@ def set_up() -> None:
     session.commit()
 
 
-@click.command("post-office")
-@click.option("--once", is_flag=True, help="Do what is due, and end.")
+@click.command("worker")
+@click.option("--once", is_flag=True, help="Do everything that is due, then stop.")
 @with_appcontext
-def post_office(*, once: bool) -> None:
+def worker(*, once: bool) -> None:
     """Handle webhooks, make stored calls, and look up payments with an unknown outcome."""
     next_look_up = 0.0
     with stopping() as stop:
@@ -64,12 +64,15 @@ def post_office(*, once: bool) -> None:
                 deliveries = deliver(current_moorage.here)
                 if time.monotonic() >= next_look_up:
                     _look_up()
-                    next_look_up = time.monotonic() + _QUIET
+                    next_look_up = time.monotonic() + _LOOK_UP_AFTER
             except (StorageUnavailable, OperationalError) as error:
                 session.remove()
                 if once:
                     raise
-                click.echo(f"Waiting for the database ({type(error).__name__}).", err=True)
+                click.echo(
+                    f"The database is not available ({type(error).__name__}); trying again.",
+                    err=True,
+                )
             if once:
                 return
             if not deliveries:
@@ -78,7 +81,7 @@ def post_office(*, once: bool) -> None:
 
 def _look_up() -> None:
     session.remove()
-    latest_begin = datetime.now(UTC).timestamp() - _QUIET
+    latest_begin = datetime.now(UTC).timestamp() - _LOOK_UP_AFTER
     held_attempts = (
         session.query(Attempt).filter(Attempt.state.in_(HELD), Attempt.begun < latest_begin).all()
     )
@@ -91,5 +94,8 @@ def _look_up() -> None:
         except DBAPIError as error:  # one row must not keep the others from being looked up
             session.rollback()
             problem = type(error).__name__
-            click.echo(f"{reference} is looked up again later ({problem}).", err=True)
+            click.echo(
+                f"Payment {reference} could not be stored ({problem}); trying again later.",
+                err=True,
+            )
     session.remove()

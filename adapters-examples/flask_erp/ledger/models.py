@@ -31,11 +31,11 @@ from moorage.contracts.address import Address
 from moorage.contracts.payments import PaymentState
 
 STATES: Final = ("open", "failed", "unknown", "waiting", "pending", "declined", "paid")
-"""What may become of an attempt to pay, each only of those before it."""
+"""The states of a payment attempt; each state may only follow states to its left."""
 HELD: Final = ("open", "unknown", "waiting", "pending")
-"""Where nobody knows the end yet, so that nothing else is tried."""
+"""The states with an unknown outcome, in which no other attempt may begin."""
 
-_OF_PAYMENTS: Final = {
+_STATES_OF_PAYMENTS: Final = {
     PaymentState.REQUIRES_ACTION: "waiting",
     **dict.fromkeys((PaymentState.UNKNOWN, PaymentState.PENDING), "pending"),
     PaymentState.AUTHORIZED: "pending",
@@ -62,7 +62,9 @@ def open_books(url: str) -> Any:
     engine = create_engine(url, pool_pre_ping=True)  # the server may have closed a connection
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_tables)
-        event.listen(engine, "begin", lambda one: one.exec_driver_sql("BEGIN IMMEDIATE"))
+        event.listen(
+            engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
+        )
     session.remove()
     session.configure(bind=engine)
     return engine
@@ -93,7 +95,7 @@ def in_words(text: str | None) -> str:
 
 def state_of(payment: PaymentState) -> str:
     """Convert a vendor's payment state to the state of the ERP's payment attempt."""
-    return _OF_PAYMENTS.get(payment, "paid")
+    return _STATES_OF_PAYMENTS.get(payment, "paid")
 
 
 class Base(DeclarativeBase):
@@ -188,15 +190,15 @@ class Invoice(Base):
     def begin(self, means: Means, home: str) -> Attempt:
         """Return the next attempt, marked as started; the caller must have locked the invoice.
 
-        Who chose the same means again makes the failed attempt again, with its key.
+        With the same means of payment, a failed attempt is repeated with its key.
         """
         last_attempt, number = self.last, self.following or 1
         if last_attempt is not None and last_attempt.state == "failed":
             if (last_attempt.account, last_attempt.token) == (means.account, means.token):
-                last_attempt.state, last_attempt.told = "open", ""
+                last_attempt.state, last_attempt.message = "open", ""
                 return last_attempt
-            # Its key belongs to what it was to be paid with.
-            last_attempt.advance("declined", told=last_attempt.told)
+            # The failed attempt's key belongs to the other means of payment.
+            last_attempt.advance("declined", message=last_attempt.message)
             number += 1
         payment_means = {"account": means.account, "token": means.token}
         return_url = f"{home}back/{number}/"
@@ -219,7 +221,7 @@ class Attempt(Base):
     token: Mapped[str]
     back_url: Mapped[str]
     state: Mapped[str] = mapped_column(default="open")
-    told: Mapped[str] = mapped_column(default="")
+    message: Mapped[str] = mapped_column(default="")
     ref: Mapped[str] = mapped_column(default="")
     payment_id: Mapped[str] = mapped_column(default="", index=True)
     next_url: Mapped[str] = mapped_column(default="")
@@ -260,7 +262,7 @@ class Attempt(Base):
     @property
     def text(self) -> str:
         """The text that tells the buyer the state of the payment attempt."""
-        return self.told or _TEXTS.get(self.state, "")
+        return self.message or _TEXTS.get(self.state, "")
 
     def advance(self, state: str, **fields: str) -> bool:
         """Move the payment to a later state in the open transaction.
@@ -272,7 +274,7 @@ class Attempt(Base):
         attempt_update = update(Attempt).where(
             Attempt.id == self.id, Attempt.state.in_(earlier_states)
         )
-        fields = {"told": "", "next_url": "", "state": state} | fields
+        fields = {"message": "", "next_url": "", "state": state} | fields
         is_moved = bool(session.execute(attempt_update.values(**fields)).rowcount)
         if is_moved:
             invoice = update(Invoice).where(Invoice.id == self.invoice_id)
@@ -301,8 +303,8 @@ class Parcel(Base):
         return in_words(self.service)
 
     @property
-    def where(self) -> str:
-        """The parcel's location in readable form."""
+    def status_text(self) -> str:
+        """The parcel's status in readable form."""
         return self.status.replace("_", " ")
 
 
@@ -324,7 +326,7 @@ class SentDocument(Base):
     number: Mapped[int]
     day: Mapped[str] = mapped_column(default=lambda: datetime.now(UTC).date().isoformat())
     state: Mapped[str] = mapped_column(default="open")
-    told: Mapped[str] = mapped_column(default="")
+    message: Mapped[str] = mapped_column(default="")
     ref: Mapped[str] = mapped_column(default="", index=True)
     company: Mapped[Company] = relationship(lazy="joined")
 
@@ -354,16 +356,16 @@ class SentDocument(Base):
     @property
     def text(self) -> str:
         """The text that tells people the state of the document."""
-        return self.told or TEXTS["open"]
+        return self.message or TEXTS["open"]
 
     @property
     def may_begin(self) -> bool:
         """True if a person may send the document now, or again."""
         return self.state in (*UNSENT, *ENDED)
 
-    def note(self, outcome: Outcome) -> None:
+    def store_outcome(self, outcome: Outcome) -> None:
         """Store the document's new state, unless the stored state is final."""
-        fields = {"state": outcome.state, "told": outcome.told}
+        fields = {"state": outcome.state, "message": outcome.message}
         fields |= {"ref": outcome.ref} if outcome.ref else {}
         row = update(SentDocument).where(
             SentDocument.id == self.id, SentDocument.state.not_in(ENDED)
@@ -387,7 +389,7 @@ class Order(Base):
     updated: Mapped[float] = mapped_column(default=0.0)
 
     @classmethod
-    def note(cls, slug: str, ref: str, fields: dict[str, Any]) -> None:
+    def store(cls, slug: str, ref: str, fields: dict[str, Any]) -> None:
         """Store an order, or its changes."""
         session.execute(select(Company.slug).filter_by(slug=slug).with_for_update())
         updated_at = fields.pop("updated_at")
@@ -414,7 +416,7 @@ class BankLine(Base):
     invoices: Mapped[str] = mapped_column(default="")
 
     @classmethod
-    def note(cls, slug: str, line: Line) -> None:
+    def store(cls, slug: str, line: Line) -> None:
         """Store a bank transaction once, and mark the invoices that it pays as paid."""
         session.execute(select(Company.slug).filter_by(slug=slug).with_for_update())
         row = session.query(cls).filter_by(company_slug=slug, line_id=line.id).first()

@@ -1,6 +1,6 @@
 """The ERP's vendor calls; only `moorage.toml` chooses the vendors.
 
-No transaction is open while a vendor is asked; what came of it is written in one of its own.
+No transaction is open during a call; a separate transaction stores the outcome.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def pay(attempt: Attempt) -> None:
     _store_outcome(attempt, lambda: payments.charge(charge, idempotency_key=key))
 
 
-def come_back(attempt: Attempt, returned: Mapping[str, str]) -> None:
+def complete(attempt: Attempt, returned: Mapping[str, str]) -> None:
     """Continue an attempt after the buyer has returned from the bank."""
     payments = moorage.hub.payments(attempt.invoice.company.slug)
     key = f"{attempt.reference}/back"
@@ -123,18 +123,18 @@ def _charge(attempt: Attempt) -> Charge:
     return Charge(amount, attempt.token, description=invoice.title, **attempt_fields)
 
 
-def _store_outcome(attempt: Attempt, ask: Callable[[], Payment]) -> None:
+def _store_outcome(attempt: Attempt, call: Callable[[], Payment]) -> None:
     """Store an attempt's outcome, with a text for the buyer."""
     session.commit()
     try:
-        payment = ask()
+        payment = call()
     except ConnectorError as error:
         notice = told_buyer(error)
-        # Once the vendor has a payment of it, only a decline says that nothing comes of it.
+        # If the vendor already has a payment of this attempt, only a decline is final.
         final_error = PaymentDeclined if attempt.ref else VendorRejected
         end = "declined" if isinstance(error, final_error) and not error.retryable else "failed"
         is_unknown = notice.outcome is BuyerOutcome.UNKNOWN
-        attempt.advance("unknown" if is_unknown else end, told=notice.text)
+        attempt.advance("unknown" if is_unknown else end, message=notice.text)
     else:
         state, ref = state_of(payment.state), payment.ref
         url = (payment.next_action and payment.next_action.url) or ""

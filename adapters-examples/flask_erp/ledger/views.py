@@ -49,7 +49,7 @@ _POLICY: Final = (
 )
 _BROKEN: Final = (
     "Something went wrong on our side. If you were paying, we do not know yet whether you were"
-    " charged. Please do not pay again: look at the invoice, where we tell you what became of it."
+    " charged. Please do not pay again: the page of the invoice shows the outcome."
 )
 
 pages: Final = Blueprint("pages", __name__)
@@ -76,7 +76,7 @@ def check_form() -> None:
 
 
 @pages.after_request
-def only_our_own(response: Response) -> Response:
+def set_security_headers(response: Response) -> Response:
     """Forbid pages to load scripts, or anything from other hosts."""
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -213,7 +213,7 @@ def return_from_bank(slug: str, number: str, attempt: int) -> BaseResponse:
     attempts = session.query(Attempt).filter_by(invoice_id=invoice.id, number=attempt)
     known_attempt = attempts.first() or abort(404)
     if known_attempt.held and known_attempt.ref:
-        vendor_calls.come_back(known_attempt, request.args.to_dict())
+        vendor_calls.complete(known_attempt, request.args.to_dict())
     return redirect_to(home_page(invoice))
 
 
@@ -276,14 +276,14 @@ def mail(slug: str, number: str) -> BaseResponse:
     return redirect_to(home_page(invoice))
 
 
-# --- what went wrong -----------------------------------------------------------
+# --- errors -----------------------------------------------------------
 
 
 @pages.app_errorhandler(404)
 def not_found_page(error: Exception) -> tuple[str, int]:
     """Show the page for an unknown URL."""
-    text = "There is nothing at this address."
-    page = render_template("trouble.html", title="Nothing here", mood="failed", text=text)
+    text = "No page has this address."
+    page = render_template("message.html", title="Page not found", state="failed", text=text)
     return page, HTTPStatus.NOT_FOUND
 
 
@@ -293,8 +293,10 @@ def explain_failure(error: ConnectorError) -> tuple[str, int]:
     if request.path.endswith(("/pay", "/look-up")) or "/back/" in request.path:
         return error_page(error)
     name = type(error).__name__
-    text = f"A vendor could not do it just now ({name}). Please try again later."
-    page = render_template("trouble.html", title="Not now", mood="unknown", text=text)
+    text = f"A vendor could not complete the request ({name}). Please try again later."
+    page = render_template(
+        "message.html", title="Please try again later", state="unknown", text=text
+    )
     return page, HTTPStatus.BAD_GATEWAY
 
 
@@ -305,11 +307,11 @@ def error_page(error: Exception) -> tuple[str, int]:
     parent_path = request.path.rpartition("/")[0] + "/"
     context = {
         "title": "Something went wrong",
-        "mood": "unknown",
+        "state": "unknown",
         "text": _BROKEN,
         "back": parent_path,
     }
-    return render_template("trouble.html", **context), HTTPStatus.INTERNAL_SERVER_ERROR
+    return render_template("message.html", **context), HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def company_of(slug: str) -> Company:
@@ -342,9 +344,9 @@ def _offers(invoice: Invoice) -> list[dict[str, Any]]:
     ]
 
 
-def home_page(one: Invoice) -> str:
+def home_page(invoice: Invoice) -> str:
     """Return an invoice's URL."""
-    return f"/{one.company_slug}/invoices/{one.number}/"
+    return f"/{invoice.company_slug}/invoices/{invoice.number}/"
 
 
 def redirect_to(url: str) -> BaseResponse:

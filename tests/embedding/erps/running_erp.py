@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
-from vendor_street.erp import EXAMPLES, Erp
-from vendor_street.street import VendorSandboxes
+from local_vendors.erp import EXAMPLES, Erp
+from local_vendors.sandboxes import VendorSandboxes
 
 from tests.embedding.erps.buyer import Buyer
 from tests.support.ports import free_port
@@ -89,7 +89,7 @@ class RunningErp:
 
     Attributes:
         name: name of the ERP.
-        street: the sandboxes of its vendors.
+        vendors: the sandboxes of its vendors.
         erp: its processes.
         buyer: the browser of a buyer.
         patience: seconds that a tenant waits for an answer about a payment, by the tenant's name.
@@ -118,18 +118,18 @@ class RunningErp:
             configuration=self.configuration,
             seed=folder / "seed.json",
         )
-        self.street = VendorSandboxes(self.erp.webhooks)
+        self.vendors = VendorSandboxes(self.erp.webhooks)
         self.buyer = Buyer(self.erp.url)
 
     @property
     def charged(self) -> int:
         """Return how often the vendor took money, whether or not it honours idempotency keys."""
-        return len(self.street.stripe.charges)
+        return len(self.vendors.stripe.charges)
 
     @property
     def mailed(self) -> list[str]:
         """Return the subjects of all emails that were sent."""
-        return [message.subject for message in self.street.postmark.delivered]
+        return [message.subject for message in self.vendors.postmark.delivered]
 
     def route(self, tenant: str, before: str, after: str) -> None:
         """Route a tenant's payments to another vendor by changing one line of the configuration."""
@@ -137,9 +137,9 @@ class RunningErp:
         text = self.configuration.read_text()
         self.configuration.write_text(text.replace(line.format(before), line.format(after)))
 
-    def office(self) -> None:
+    def run_worker(self) -> None:
         """Run the ERP's deferred work once, such as the delivery of its outbox."""
-        self.erp.office(self.street)
+        self.erp.run_worker(self.vendors)
 
     def replay(self) -> int:
         """Handle all failed webhooks again and return their number."""
@@ -148,7 +148,7 @@ class RunningErp:
     def run(self, program: str) -> str:
         """Run a program on the ERP's database, and return its output."""
         path = Path(__file__).with_name(program)
-        return self.erp.output(self.street, str(path), self.name)
+        return self.erp.output(self.vendors, str(path), self.name)
 
     def change(self, *commands: str) -> None:
         """Change a row of the ERP's database directly."""
@@ -202,10 +202,10 @@ def running_erp(
     """Run an ERP with a fresh database."""
     with database(postgresql=postgresql) as url:
         erp = RunningErp(name, folder, url)
-        with erp.street:
-            erp.erp.set_up(erp.street)
+        with erp.vendors:
+            erp.erp.set_up(erp.vendors)
             try:
-                erp.erp.serve(erp.street, kind)
+                erp.erp.serve(erp.vendors, kind)
                 yield erp
             finally:
                 erp.erp.stop()

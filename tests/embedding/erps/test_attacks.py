@@ -34,11 +34,11 @@ _NOT_CHARGED = "not been charged"
 @contextmanager
 def ignoring_keys(site: RunningErp) -> Generator[None]:
     """Make the vendor ignore idempotency keys during the block."""
-    site.street.doors["stripe"].forgetful = True
+    site.vendors.behaviours["stripe"].forgetful = True
     try:
         yield
     finally:
-        site.street.doors["stripe"].forgetful = False
+        site.vendors.behaviours["stripe"].forgetful = False
 
 
 def eight_at_once(site: RunningErp, invoice: str) -> None:
@@ -46,7 +46,7 @@ def eight_at_once(site: RunningErp, invoice: str) -> None:
     form = site.buyer.get(invoice).form("/pay")
     values, charged_before = form.filled(means="Visa"), site.charged
     buyers = [Buyer(site.erp.url, site.buyer.cookies) for _ in range(8)]
-    site.street.stripe.fail(SlowAnswer(0.3))
+    site.vendors.stripe.fail(SlowAnswer(0.3))
     with ignoring_keys(site), ThreadPoolExecutor(8) as tabs:
         pages = list(tabs.map(lambda buyer: buyer.post(form, values), buyers))
 
@@ -60,7 +60,7 @@ def late_response(site: RunningErp) -> None:
     form = site.buyer.get("/hasty/invoices/hasty-1/").form("/pay")
     buyer, charged_before = Buyer(site.erp.url, site.buyer.cookies), site.charged
     with ignoring_keys(site):
-        site.street.stripe.fail(SlowAnswer(site.patience["hasty"] + 1.0))
+        site.vendors.stripe.fail(SlowAnswer(site.patience["hasty"] + 1.0))
         first = buyer.post(form, form.filled(means="Visa"))
         second = buyer.post(form, form.filled(means="Visa"))
         assert "do not know yet" in first.text
@@ -84,14 +84,14 @@ def rollback(site: RunningErp) -> None:
         assert 500 == page.status
         assert "do not know yet" in page.text
         assert charged_before + 1 == site.charged
-        site.office()
+        site.run_worker()
         assert "Receipt brisk-1" not in site.mailed
-    count = len(site.street.stripe.requests)
+    count = len(site.vendors.stripe.requests)
 
     page = buyer.post(form, form.filled(means="Visa"))
 
     assert "It is paid" in page.text
-    assert count == len(site.street.stripe.requests)
+    assert count == len(site.vendors.stripe.requests)
     assert not any(_NOT_CHARGED in page.text for page in buyer.seen)
 
 
@@ -109,39 +109,39 @@ def webhooks(site: RunningErp) -> None:
     """A payment's webhook is recorded once, however often it is sent; forgeries are refused."""
     page = site.buyer.pay("/acme/invoices/A-1003/", "slow bank")
     assert "under way" in page.text
-    sent_count = len(site.street.stripe.sent)
-    site.street.stripe.arrive(list(site.street.stripe.intents)[-1])
-    result = site.street.stripe.sent[sent_count:]
+    sent_count = len(site.vendors.stripe.sent)
+    site.vendors.stripe.arrive(list(site.vendors.stripe.intents)[-1])
+    result = site.vendors.stripe.sent[sent_count:]
 
     forged_notice = attrs.evolve(result[-1], headers={"Stripe-Signature": "t=1,v1=made-up"})
     changed_notice = attrs.evolve(result[-1], body=result[-1].body.replace(b"245000", b"1"))
     assert {400, 401, 403} >= {deliver(forged_notice), deliver(changed_notice)}
     assert [200] * 3 == [deliver(item) for item in (result[-1], result[-1], result[0])]
     with site.reject_payments():
-        site.office()  # the handler of this webhook fails
+        site.run_worker()  # the handler of this webhook fails
         assert "under way" in site.buyer.get("/acme/invoices/A-1003/").text
 
     waiting = site.replay()
 
     assert waiting
     assert "It is paid" in site.buyer.get("/acme/invoices/A-1003/").text
-    site.office()
+    site.run_worker()
     assert 1 == site.mailed.count("Receipt A-1003")
     assert 1 == site.mailed.count("Receipt brisk-1")  # its transaction was rolled back once
-    site.street.stripe.emit_event("invented.lately", {"id": "x_1", "object": "invention"})
-    assert 200 == deliver(site.street.stripe.sent[-1])
+    site.vendors.stripe.emit_event("invented.lately", {"id": "x_1", "object": "invention"})
+    assert 200 == deliver(site.vendors.stripe.sent[-1])
 
 
 def another_amount(site: RunningErp) -> None:
     """If less was paid than requested, an operator decides, and the invoice stays unpaid."""
     invoice = "/acme/invoices/A-1009/"
     assert "under way" in site.buyer.pay(invoice, "slow bank").text
-    sent_count, intents = len(site.street.stripe.sent), site.street.stripe.intents
+    sent_count, intents = len(site.vendors.stripe.sent), site.vendors.stripe.intents
     last_intent = list(intents)[-1]
     intents[last_intent]["amount"] -= 1
-    site.street.stripe.arrive(last_intent)
-    assert {200} == {deliver(notice) for notice in site.street.stripe.sent[sent_count:]}
-    site.office()
+    site.vendors.stripe.arrive(last_intent)
+    assert {200} == {deliver(notice) for notice in site.vendors.stripe.sent[sent_count:]}
+    site.run_worker()
 
     assert "under way" in site.buyer.get(invoice).text
     assert site.replay()
@@ -163,16 +163,16 @@ def database_restart(site: RunningErp) -> None:
 
 def busy_vendor(site: RunningErp) -> None:
     """The buyer is told that a busy vendor did nothing, and the same attempt pays later."""
-    vendors = Buyer(site.street.office.url)
+    vendors = Buyer(site.vendors.control_page.url)
     trouble = next(iter(vendors.get("/").forms.values()))
     charged_before = site.charged
-    vendors.post(trouble, {"vendor": "stripe", "how": "busy"})
+    vendors.post(trouble, {"vendor": "stripe", "fault": "busy"})
     page = site.buyer.pay("/brisk/invoices/brisk-3/", "Visa")
     assert "have not been charged" in page.text
     assert "1" == page.form("/pay").fields["attempt"]
     assert charged_before == site.charged
 
-    vendors.post(trouble, {"vendor": "stripe", "how": "well"})
+    vendors.post(trouble, {"vendor": "stripe", "fault": "none"})
     form = page.form("/pay")
     repeated_form = form.filled(means="Visa")
     wait_until(lambda: "It is paid" in site.buyer.post(form, repeated_form).text, "payment")
@@ -184,17 +184,21 @@ def other_payment_method(site: RunningErp) -> None:
 
     The old form has no effect.
     """
-    door, stripe, charged_before = site.street.doors["stripe"], site.street.stripe, site.charged
+    behaviour, stripe, charged_before = (
+        site.vendors.behaviours["stripe"],
+        site.vendors.stripe,
+        site.charged,
+    )
     form = site.buyer.get("/acme/invoices/A-1005/").form("/pay")
-    door.trouble("busy")
-    page = site.buyer.post(form, form.filled(means="which is empty"))
+    behaviour.set_fault("busy")
+    page = site.buyer.post(form, form.filled(means="insufficient funds"))
     assert "have not been charged" in page.text
-    door.trouble("well")
+    behaviour.set_fault("none")
 
     page = site.buyer.post(form, form.filled(means="4242"))
     wait_until(lambda: paid_with(site, "/acme/invoices/A-1005/", "4242"), "payment")
 
-    assert "It is paid" in site.buyer.post(form, form.filled(means="which is empty")).text
+    assert "It is paid" in site.buyer.post(form, form.filled(means="insufficient funds")).text
     assert charged_before + 1 == site.charged
     assert "pm_card_visa" == list(stripe.intents.values())[-1]["payment_method"]
 
@@ -209,7 +213,7 @@ def paid_with(site: RunningErp, invoice: str, means: str) -> bool:
 
 def forged_forms(site: RunningErp) -> None:
     """Forms from other sites, with others' payment methods or malformed URLs, have no effect."""
-    invoice, request = "/acme/invoices/A-1006/", len(site.street.stripe.requests)
+    invoice, request = "/acme/invoices/A-1006/", len(site.vendors.stripe.requests)
     form = site.buyer.get(invoice).form("/pay")
     foreign_means = (
         site.buyer.get("/globex/invoices/G-2001/").form("/pay").filled(means="1111")["means"]
@@ -227,13 +231,13 @@ def forged_forms(site: RunningErp) -> None:
         *("/%00/", "/acme/invoices/%00/", "/%00/log/", "/nobody/bank/back"),
     ):
         assert 404 == site.buyer.get(path).status
-    assert request == len(site.street.stripe.requests)
+    assert request == len(site.vendors.stripe.requests)
 
 
 def foreign_payments(site: RunningErp) -> None:
     """Payments of other programs at the same vendor change nothing, even with equal references."""
     page = site.buyer.pay("/acme/invoices/A-1007/", "the bank asks")
-    mollie, stripe = site.street.mollie, site.street.stripe
+    mollie, stripe = site.vendors.mollie, site.vendors.stripe
     count = len(stripe.sent)
     accounts = {
         "stripe": {"credentials": stripe.api_key},
@@ -255,26 +259,26 @@ def foreign_payments(site: RunningErp) -> None:
     sent_notices = [*stripe.sent[count:], mollie.sent[-1]]
 
     assert {200} == {deliver(notice) for notice in sent_notices}
-    site.office()
+    site.run_worker()
 
     assert 0 == site.replay()
     assert "State waiting" in site.buyer.get("/acme/invoices/A-1007/").text
     assert "State due" in site.buyer.get("/acme/invoices/A-1008/").text
-    assert page.url.startswith(site.street.office.url)
+    assert page.url.startswith(site.vendors.control_page.url)
 
 
 def webhook_of_a_lost_response(site: RunningErp) -> None:
     """The ERP's reference matches the webhook to a payment whose response was lost."""
-    charged_before, sent_count = site.charged, len(site.street.stripe.sent)
-    site.street.stripe.fail(SlowAnswer(site.patience["brisk"] + 2.0))
+    charged_before, sent_count = site.charged, len(site.vendors.stripe.sent)
+    site.vendors.stripe.fail(SlowAnswer(site.patience["brisk"] + 2.0))
     page = site.buyer.pay("/brisk/invoices/brisk-4/", "Visa")
     assert "do not know yet" in page.text
     reports = [
         attrs.evolve(notice, url=notice.url.replace("stripe", "brisk"))
-        for notice in site.street.stripe.sent[sent_count:]
+        for notice in site.vendors.stripe.sent[sent_count:]
     ]
     assert {200} == {deliver(notice) for notice in reports}
-    site.office()
+    site.run_worker()
 
     assert "It is paid" in site.buyer.get("/brisk/invoices/brisk-4/").text
     assert charged_before + 1 == site.charged
@@ -287,9 +291,9 @@ def crash(site: RunningErp) -> None:
     """
     buyer = Buyer(site.erp.url, site.buyer.cookies)
     bank = buyer.pay("/acme/invoices/A-1001/", "the bank asks").url
-    assert bank.startswith(site.street.office.url)
+    assert bank.startswith(site.vendors.control_page.url)
     form, charged_before = buyer.get("/brisk/invoices/brisk-2/").form("/pay"), site.charged
-    site.street.stripe.fail(SlowAnswer(0.8))
+    site.vendors.stripe.fail(SlowAnswer(0.8))
     with ThreadPoolExecutor() as tab:
         paying = tab.submit(buyer.post, form, form.filled(means="Visa"))
         wait_until(lambda: site.charged > charged_before, "charge")
@@ -297,7 +301,7 @@ def crash(site: RunningErp) -> None:
         assert paying.exception() is not None
     start_time = time.monotonic()
     site.route("acme", "stripe", "mollie")
-    site.erp.serve(site.street)
+    site.erp.serve(site.vendors)
 
     page = buyer.get("/brisk/invoices/brisk-2/")
     assert "do not know yet" in page.text
@@ -306,7 +310,7 @@ def crash(site: RunningErp) -> None:
     assert "It is paid" in buyer.pay("/acme/invoices/A-1002/", "1111").text
     mollie_payments = [
         (payment["status"], payment["amount"]["value"])
-        for payment in site.street.mollie.payments.values()
+        for payment in site.vendors.mollie.payments.values()
     ]
     assert [("paid", "1.00"), ("paid", "20.00")] == mollie_payments  # a stranger's, and ours
     assert charged_before + 2 == site.charged

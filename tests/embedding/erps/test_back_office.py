@@ -33,7 +33,7 @@ def sends_an_electronic_invoice_once(shop: RunningErp) -> None:
 
     assert "It was delivered." in first.text
     assert "It was delivered." in second.text
-    assert 1 == len(shop.street.recommand.deliveries())
+    assert 1 == len(shop.vendors.recommand.deliveries())
     assert "It was delivered." in click(shop, "/acme/invoices/A-1004/", "/e-invoice/state").text
     ada = shop.buyer.get("/acme/invoices/A-1001/")
     assert "Ada Lovelace has no electronic address" in ada.text
@@ -42,35 +42,35 @@ def sends_an_electronic_invoice_once(shop: RunningErp) -> None:
 
 def keeps_a_lost_invoice_unknown(shop: RunningErp) -> None:
     """An electronic invoice whose response is lost is not sent again, whatever the user clicks."""
-    sent_before = len(shop.street.recommand.deliveries())
+    sent_before = len(shop.vendors.recommand.deliveries())
     form = shop.buyer.get("/acme/invoices/A-1003/").form("/e-invoice")
-    shop.street.recommand.fail(Lost())
+    shop.vendors.recommand.fail(Lost())
     first, second = shop.buyer.post(form), shop.buyer.post(form)
 
     assert "do not know whether it arrived" in first.text
     assert "do not know whether it arrived" in second.text
     assert not any("/e-invoice" in action for action in second.forms)
-    assert sent_before + 1 == len(shop.street.recommand.deliveries())
+    assert sent_before + 1 == len(shop.vendors.recommand.deliveries())
 
 
 def has_a_contract_signed(shop: RunningErp) -> None:
     """A declined contract can be sent again, and the signed one is downloaded."""
-    assert "waits for the signature" in click(shop, CHARLES, "/contract").text
-    (first,) = shop.street.docusign.envelopes
-    shop.street.sign(first, agrees=False)
+    assert "is waiting for the signature" in click(shop, CHARLES, "/contract").text
+    (first,) = shop.vendors.docusign.envelopes
+    shop.vendors.sign(first, agrees=False)
     declined = click(shop, CHARLES, "/contract/state")
     assert "The signature was declined. It is too expensive." in declined.text
 
     shop.buyer.post(declined.form("/contract"))
-    _, second = shop.street.docusign.envelopes
-    shop.street.sign(second, agrees=True)
+    _, second = shop.vendors.docusign.envelopes
+    shop.vendors.sign(second, agrees=True)
 
     def is_signed() -> bool:
-        shop.office()
+        shop.run_worker()
         return "It is signed." in shop.buyer.get(CHARLES).text
 
     wait_until(is_signed, "the webhook of the signature")
-    assert 2 == len(shop.street.docusign.envelopes)
+    assert 2 == len(shop.vendors.docusign.envelopes)
     assert shop.buyer.get(f"{CHARLES}contract.pdf").source.startswith("%PDF-")
 
 
@@ -83,10 +83,10 @@ def checks_a_vat_number(shop: RunningErp) -> None:
 
     assert "FR40303265045 is in use by QUAI SARL. Proof WAPI" in check("fr 40 303 265 045")
     assert "EL123456789 is not in use." in check("EL123456789")
-    assert "This is no VAT number that a register has." in check("DE 12345")
-    shop.street.doors["vies"].trouble("down")
+    assert "This is not a VAT number." in check("DE 12345")
+    shop.vendors.behaviours["vies"].set_fault("down")
     assert "The register did not answer." in check("FR40303265045")
-    shop.street.doors["vies"].trouble("well")
+    shop.vendors.behaviours["vies"].set_fault("none")
     assert "FR40303265045 is in use by" in check("FR40303265045")
 
 
@@ -96,20 +96,20 @@ def matches_the_bank_account(shop: RunningErp) -> None:
     Other transactions are left to an operator.
     """
     bank_page = click(shop, "/acme/bank/", "/bank/connect")
-    assert bank_page.url.startswith(shop.street.office.url)
+    assert bank_page.url.startswith(shop.vendors.control_page.url)
     (form,) = bank_page.forms.values()
     assert "The account is connected." in shop.buyer.post(form, {"answer": "confirm"}).text
 
     read = click(shop, "/acme/bank/", "/bank/read")
     second_page = click(shop, "/acme/bank/", "/bank/read")
     assert "pays A-1004" in read.text
-    assert 2 == read.text.count("to be checked")
+    assert 2 == read.text.count("needs review")
     assert read.text == second_page.text
     paid = shop.buyer.get("/acme/invoices/A-1004/")
     assert not any(action.endswith("/pay") for action in paid.forms)
 
-    (consent,) = shop.street.berlin_group.consents
-    shop.street.berlin_group.expire(consent)
+    (consent,) = shop.vendors.berlin_group.consents
+    shop.vendors.berlin_group.expire(consent)
     page = click(shop, "/acme/bank/", "/bank/read")
     assert "The consent has ended." in page.text
     assert any(action.endswith("/bank/connect") for action in page.forms)
@@ -117,14 +117,14 @@ def matches_the_bank_account(shop: RunningErp) -> None:
 
 def imports_orders_once(shop: RunningErp) -> None:
     """An order is imported once, though the shop reports it twice and the button is clicked."""
-    order = shop.street.order()
+    order = shop.vendors.order()
 
     def is_imported() -> bool:
-        shop.office()
+        shop.run_worker()
         return order in shop.buyer.get("/acme/orders/").text
 
     wait_until(is_imported, "the webhooks of the order")
-    later_order = shop.street.woocommerce.add_order(1)
+    later_order = shop.vendors.woocommerce.add_order(1)
     for _ in range(2):
         page = click(shop, "/acme/orders/", "/orders/import")
         assert (1, 1) == (page.text.count(order), page.text.count(later_order))

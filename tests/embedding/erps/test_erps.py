@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from vendor_street.erp import EXAMPLES
+from local_vendors.erp import EXAMPLES
 
 from moorage.wiring.installed_vendors import vendor_names
 from tests.embedding.erps.buyer import Buyer
@@ -48,18 +48,18 @@ def test_both_erps_have_the_same_configuration(name: str) -> None:
 def test_framework_test_client_pays(name: str, tmp_path: Path) -> None:
     """In a test client, an order is charged once despite a rollback; cross-site forms fail."""
     shop = RunningErp(name, tmp_path)
-    with shop.street:
-        shop.erp.set_up(shop.street)
+    with shop.vendors:
+        shop.erp.set_up(shop.vendors)
         shop.run("clients.py")
         assert 2 == shop.charged
-        shop.office()
+        shop.run_worker()
         assert ["Receipt A-1002", "Receipt A-1004"] == shop.mailed
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_command_sets_up_erp_and_prints_its_url(name: str, tmp_path: Path) -> None:
     """One command sets up an ERP and prints its URL; Ctrl-C ends all its processes."""
-    arguments = [sys.executable, "-m", "vendor_street", name]
+    arguments = [sys.executable, "-m", "local_vendors", name]
     environment = {**os.environ, "ERP_FOLDER": str(tmp_path)}
     with subprocess.Popen(
         arguments, cwd=EXAMPLES, env=environment, stdout=subprocess.PIPE, text=True

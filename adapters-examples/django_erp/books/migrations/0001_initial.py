@@ -136,7 +136,7 @@ class Migration(migrations.Migration):
                 ("token", models.CharField(max_length=100)),
                 ("back_url", models.CharField(max_length=300)),
                 ("state", models.CharField(default="open", max_length=10)),
-                ("told", models.TextField(default="")),
+                ("message", models.TextField(default="")),
                 ("ref", models.TextField(default="")),
                 ("payment_id", models.CharField(db_index=True, default="", max_length=100)),
                 ("next_url", models.TextField(default="")),

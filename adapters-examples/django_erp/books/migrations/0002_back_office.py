@@ -88,7 +88,7 @@ class Migration(migrations.Migration):
                 ("number", models.PositiveIntegerField()),
                 ("day", models.CharField(default=books.models.today, max_length=10)),
                 ("state", models.CharField(default="open", max_length=20)),
-                ("told", models.TextField(default="")),
+                ("message", models.TextField(default="")),
                 ("ref", models.TextField(db_index=True, default="")),
                 (
                     "company",

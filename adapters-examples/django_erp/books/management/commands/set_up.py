@@ -17,7 +17,7 @@ from books.models import Company, Customer, Invoice, Means
 class Command(BaseCommand):
     """Creates the tables, and fills them if they are empty."""
 
-    help = "Make the tables, and fill empty books with companies, customers and invoices."
+    help = "Create the tables, and fill empty tables with companies, customers and invoices."
 
     def handle(self, **_: Any) -> None:
         """Create missing rows, without changing existing rows."""

@@ -18,7 +18,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vendor_street.street import VendorSandboxes
+    from local_vendors.sandboxes import VendorSandboxes
 
 EXAMPLES: Final = Path(__file__).parents[1]
 _TIMEOUT: Final = 120.0
@@ -29,18 +29,18 @@ class Framework:
     """The commands that run the Django or the Flask ERP.
 
     Attributes:
-        folder: where it is.
-        webhooks: the path where it takes webhooks; `{account}` stands for an account's name.
-        set_up: the command that makes its tables and fills them.
+        folder: the ERP's folder.
+        webhooks: the path of its webhooks; `{account}` stands for an account's name.
+        set_up: the command that creates and fills its tables.
         serve: the server's arguments, for each kind of server.
-        office: the command that does what is done later.
+        worker: the command of its background worker.
     """
 
     folder: str
     webhooks: str
     set_up: Sequence[str]
     serve: Mapping[str, Sequence[str]]
-    office: Sequence[str]
+    worker: Sequence[str]
 
 
 _GUNICORN: Final = (
@@ -59,23 +59,23 @@ FRAMEWORKS: Final = {
                 *("--host", "127.0.0.1", "--port", "{port}", "erp.asgi:application"),
             ),
         },
-        ("manage.py", "post_office"),
+        ("manage.py", "worker"),
     ),
     "flask": Framework(
         "flask_erp",
         "/moorage/webhooks/{account}",
         ("-m", "flask", "--app", "ledger", "set-up"),
         {"wsgi": (*_GUNICORN, "--bind", "{bind}", "ledger:create_app()")},
-        ("-m", "flask", "--app", "ledger", "post-office"),
+        ("-m", "flask", "--app", "ledger", "worker"),
     ),
 }
 
 
 def free_port() -> int:
     """Return a free local port."""
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        port: int = door.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
         return port
 
 
@@ -84,15 +84,15 @@ class Erp:
 
     Args:
         name: "django" or "flask".
-        folder: where its files go.
-        port: where it listens; any that is free unless given.
-        database: the URL of its database; a file in the folder unless given.
-        configuration: moorage's, if it is not the ERP's own.
-        seed: the data it begins with, if it is not the ERPs' own.
+        folder: the folder for its files.
+        port: the port of its server; by default a free port.
+        database: the URL of its database; by default a file in the folder.
+        configuration: the configuration of moorage; by default the ERP's `moorage.toml`.
+        seed: the first data of its database; by default that of `erp_pages`.
 
     Attributes:
-        url: where it is, without a slash at the end.
-        webhooks: where it takes webhooks, with `{account}` in it.
+        url: its address, without a slash at the end.
+        webhooks: the URL of its webhooks; `{account}` stands for an account's name.
     """
 
     def __init__(
@@ -128,43 +128,45 @@ class Erp:
         }
         self._running: list[subprocess.Popen[bytes]] = []
 
-    def environment(self, street: VendorSandboxes) -> dict[str, str]:
+    def environment(self, vendors: VendorSandboxes) -> dict[str, str]:
         """The environment variables of the ERP's processes."""
-        return {**os.environ, **self._own, **street.environment}
+        return {**os.environ, **self._own, **vendors.environment}
 
-    def set_up(self, street: VendorSandboxes) -> None:
+    def set_up(self, vendors: VendorSandboxes) -> None:
         """Create and fill the ERP's tables."""
-        self.run(street, *self.framework.set_up)
+        self.run(vendors, *self.framework.set_up)
 
-    def run(self, street: VendorSandboxes, *command: str) -> None:
+    def run(self, vendors: VendorSandboxes, *command: str) -> None:
         """Run a Python command of the ERP, and wait until it ends."""
-        self.output(street, *command)
+        self.output(vendors, *command)
 
-    def output(self, street: VendorSandboxes, *command: str) -> str:
+    def output(self, vendors: VendorSandboxes, *command: str) -> str:
         """Run a Python command of the ERP until it ends, and return its output."""
-        arguments, environment = [sys.executable, *command], self.environment(street)
+        arguments, environment = [sys.executable, *command], self.environment(vendors)
         process = subprocess.run(
             arguments, cwd=self.home, env=environment, stdout=subprocess.PIPE, check=True
         )
         return process.stdout.decode()
 
-    def office(self, street: VendorSandboxes) -> None:
-        """Do all due background work of the ERP once."""
-        self.run(street, *self.framework.office, "--once")
+    def run_worker(self, vendors: VendorSandboxes) -> None:
+        """Run the ERP's worker until it has done everything that is due."""
+        self.run(vendors, *self.framework.worker, "--once")
 
-    def serve(self, street: VendorSandboxes, kind: str = "wsgi", *, working: bool = False) -> None:
+    def serve(
+        self, vendors: VendorSandboxes, kind: str = "wsgi", *, with_worker: bool = False
+    ) -> None:
         """Start the server and, if requested, the worker; return when the server responds."""
         arguments = [
             argument.format(bind=f"127.0.0.1:{self.port}", port=self.port)
             for argument in self.framework.serve[kind]
         ]
-        self._start(street, arguments)
-        if working:
-            self._start(street, self.framework.office)
+        self._start(vendors, arguments)
+        if with_worker:
+            self._start(vendors, self.framework.worker)
         deadline = time.monotonic() + _TIMEOUT
         while not self._answers():
             if time.monotonic() > deadline or self._running[0].poll() is not None:
-                raise TimeoutError(f"Nothing answers at {self.url}.")
+                raise TimeoutError(f"The ERP does not answer at {self.url}.")
             time.sleep(0.05)  # a server sends no signal when it begins to listen
 
     def wait(self) -> None:
@@ -179,20 +181,20 @@ class Erp:
         """Kill all processes of the ERP together, like a power failure."""
         self._end(signal.SIGKILL)
 
-    def _end(self, how: signal.Signals) -> None:
+    def _end(self, signal_number: signal.Signals) -> None:
         for process in self._running:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, how)
+                os.killpg(process.pid, signal_number)
         for process in self._running:
             process.wait()
         self._running = []
 
-    def _start(self, street: VendorSandboxes, arguments: Sequence[str]) -> None:
+    def _start(self, vendors: VendorSandboxes, arguments: Sequence[str]) -> None:
         self._running.append(
             subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=self.home,
-                env=self.environment(street),
+                env=self.environment(vendors),
                 start_new_session=True,
             )
         )

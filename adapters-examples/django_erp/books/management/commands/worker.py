@@ -19,19 +19,21 @@ from moorage_django.worker import deliver
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-_QUIET: Final = timedelta(seconds=30)
-"""How long an attempt is left to whoever makes it, and the time between two looks."""
+_LOOK_UP_AFTER: Final = timedelta(seconds=30)
+"""The time after which an unfinished attempt is looked up, and between two look-ups."""
 _PAUSE: Final = 0.5
 
 
 class Command(BaseCommand):
     """Runs the background work until interrupted."""
 
-    help = "Handle webhooks, send what is due, and look up payments whose end is not known."
+    help = "Handle webhooks, make stored calls, and look up payments with an unknown outcome."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the option to do the work only once."""
-        parser.add_argument("--once", action="store_true", help="do what is due, and end")
+        parser.add_argument(
+            "--once", action="store_true", help="do everything that is due, then stop"
+        )
 
     def handle(self, *, once: bool, **_: Any) -> None:
         """Run the command."""
@@ -43,18 +45,20 @@ class Command(BaseCommand):
                     deliveries = deliver()
                     if time.monotonic() >= next_look_up:
                         self._look_up()
-                        next_look_up = time.monotonic() + _QUIET.total_seconds()
+                        next_look_up = time.monotonic() + _LOOK_UP_AFTER.total_seconds()
                 except (StorageUnavailable, OperationalError) as error:
                     if once:
                         raise
-                    self.stderr.write(f"Waiting for the database ({type(error).__name__}).")
+                    self.stderr.write(
+                        f"The database is not available ({type(error).__name__}); trying again."
+                    )
                 if once:
                     return
                 if not deliveries:
                     stop.wait(_PAUSE)
 
     def _look_up(self) -> None:
-        latest_begin = timezone.now() - _QUIET
+        latest_begin = timezone.now() - _LOOK_UP_AFTER
         for attempt in Attempt.objects.filter(state__in=HELD, begun_at__lt=latest_begin):
             try:
                 vendor_calls.look_up(attempt)
@@ -62,4 +66,6 @@ class Command(BaseCommand):
                 raise
             except DatabaseError as error:  # one row must not keep the others from being looked up
                 reference, problem = attempt.reference, type(error).__name__
-                self.stderr.write(f"{reference} is looked up again later ({problem}).")
+                self.stderr.write(
+                    f"Payment {reference} could not be stored ({problem}); trying again later."
+                )

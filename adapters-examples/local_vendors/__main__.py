@@ -1,4 +1,4 @@
-"""Starts an example ERP with everything that it needs: `python -m vendor_street django`."""
+"""Starts an example ERP with everything that it needs: `python -m local_vendors django`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from vendor_street.erp import EXAMPLES, FRAMEWORKS, Erp
-from vendor_street.street import VendorSandboxes
+from local_vendors.erp import EXAMPLES, FRAMEWORKS, Erp
+from local_vendors.sandboxes import VendorSandboxes
 
 
 def main(name: str, port: str | None = None) -> None:
@@ -18,15 +18,15 @@ def main(name: str, port: str | None = None) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     erp = Erp(name, folder, port=int(port) if port else None)
-    print(f"setting up {erp.framework.folder} in {folder}", flush=True)
-    with VendorSandboxes(erp.webhooks) as street:
-        erp.set_up(street)
+    print(f"Creating the tables of {erp.framework.folder} in {folder}", flush=True)
+    with VendorSandboxes(erp.webhooks) as vendors:
+        erp.set_up(vendors)
         try:
-            erp.serve(street, working=True)
-            print(f"the ERP          {erp.url}/")
-            print(f"its vendors      {street.office.url}/   (trouble them here)")
-            print(f"who does what    {erp.home / 'moorage.toml'}")
-            print("Ctrl-C ends all of it.", flush=True)
+            erp.serve(vendors, with_worker=True)
+            print(f"ERP:             {erp.url}/")
+            print(f"Local vendors:   {vendors.control_page.url}/   (cause faults here)")
+            print(f"Configuration:   {erp.home / 'moorage.toml'}")
+            print("Press Ctrl-C to stop.", flush=True)
             erp.wait()
         except KeyboardInterrupt:
             print()
@@ -36,5 +36,5 @@ def main(name: str, port: str | None = None) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == [] or sys.argv[1] not in FRAMEWORKS:
-        sys.exit(f"usage: python -m vendor_street {'|'.join(FRAMEWORKS)} [port]")
+        sys.exit(f"usage: python -m local_vendors {'|'.join(FRAMEWORKS)} [port]")
     main(*sys.argv[1:3])

@@ -1,4 +1,4 @@
-"""The example's simulated vendors, the switches that make them fail, and their webhooks."""
+"""The local vendors of the example ERPs: their sandboxes, faults and webhooks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from local_vendors.control_pages import PageServer
 from moorage.adapters.ciphers.aes_gcm import generate_keys
 from moorage.domain.http.headers import Headers
 from moorage.testing import Behaviour
@@ -24,7 +25,6 @@ from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
 from moorage.testing.sandboxes.shops.woocommerce import WooCommerceSandbox
 from moorage.testing.sandboxes.signatures.docusign import DocusignSandbox
 from moorage.testing.sandboxes.tax.vies import ViesSandbox
-from vendor_street.office import PageServer
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -41,39 +41,38 @@ _TRANSFERS: Final = (("35.50", "Invoice A-1004"), ("12.00", "Thank you"))
 
 
 class VendorBehaviour:
-    """A vendor's current behaviour.
+    """A vendor with its current fault.
 
     Attributes:
-        sandbox: the vendor.
-        mood: "well"; "busy", which says 429 and does nothing; or "down", which says 503.
-        forgetful: whether it takes no notice of idempotency keys.
-        losing, slow: for how many answers more it loses or delays what it says; what it does, it
-            does.
-        delay: seconds that a slow answer takes.
+        sandbox: the sandbox of the vendor.
+        fault: "busy" if the vendor refuses all requests with HTTP 429, "down" if with HTTP 503;
+            otherwise "none".
+        forgetful: True if the vendor ignores idempotency keys.
+        delay: seconds by which a slow response is delayed.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self.mood = "well"
+        self.fault = "none"
         self.forgetful = False
         self.delay = 8.0
 
-    def trouble(self, how: str) -> None:
-        """Set how a vendor fails (lost or slow response, busy, down), or make it work again."""
-        if how == "lose":
+    def set_fault(self, fault: str) -> None:
+        """Cause a fault: "lose" or "slow" for the next response, "busy", "down", or "none"."""
+        if fault == "lose":
             self.sandbox.fail(Lost())
-        elif how == "slow":
+        elif fault == "slow":
             self.sandbox.fail(SlowAnswer(self.delay))
-        elif how in {"well", "busy", "down"}:
-            self.mood = how
-            if how == "well":
+        elif fault in {"none", "busy", "down"}:
+            self.fault = fault
+            if fault == "none":
                 self.sandbox.forget_faults()
 
     def answer(self, received: ReceivedRequest) -> Behaviour:
-        """Answer a request as this stand-in for a vendor now should: well, or with an error."""
-        if self.mood != "well":
-            status = {"busy": 429, "down": 503}[self.mood]
-            return Behaviour.of_json({"error": {"message": self.mood}}, status=status)
+        """Answer a request like the vendor, or refuse it if the vendor is busy or down."""
+        if self.fault != "none":
+            status = {"busy": 429, "down": 503}[self.fault]
+            return Behaviour.of_json({"error": {"message": self.fault}}, status=status)
         if self.forgetful:
             headers_without_key = [
                 pair for pair in received.headers.pairs if pair[0].lower() != _KEY
@@ -89,18 +88,18 @@ class VendorBehaviour:
 
 
 class VendorSandboxes:
-    """The sandboxes of all vendors.
+    """The sandboxes of all vendors, each on a port of this machine.
 
     Args:
-        webhooks: where the ERP takes webhooks; `{account}` in it stands for an account's name.
+        webhooks: the URL of the ERP's webhooks; `{account}` stands for an account's name.
 
     Attributes:
         stripe, mollie, easypost, shippo, postmark, sendgrid, recommand, berlin_group, woocommerce,
-            docusign, vies: the vendors.
-        doors: what is in front of each, by the vendor's name.
-        office: the page to trouble them from.
-        environment: what the ERP's configuration refers to: where each vendor is, its secrets, and
-            the keys that seal what is stored.
+            docusign, vies: the sandboxes.
+        behaviours: the faults of each vendor, by the vendor's name.
+        control_page: the page on which a person causes faults and acts as a buyer or signer.
+        environment: the variables that the ERP's configuration refers to: each vendor's URL and
+            secrets, and the keys that encrypt stored data.
     """
 
     def __init__(self, webhooks: str) -> None:
@@ -119,7 +118,7 @@ class VendorSandboxes:
         self.woocommerce = WooCommerceSandbox()
         self.docusign = DocusignSandbox()
         self.vies = ViesSandbox()
-        self.doors: dict[str, VendorBehaviour] = {
+        self.behaviours: dict[str, VendorBehaviour] = {
             name: VendorBehaviour(getattr(self, name))
             for name in (
                 *("stripe", "mollie", "easypost", "shippo", "postmark", "sendgrid"),
@@ -127,11 +126,13 @@ class VendorSandboxes:
             )
         }
         self._webhooks = webhooks
-        self.office = PageServer(self)
+        self.control_page = PageServer(self)
         self.environment: dict[str, str] = {}
         self._open = ExitStack()
-        self._leaving = threading.Event()
-        self._postman = threading.Thread(target=self._carry, name="webhooks", daemon=True)
+        self._stopped = threading.Event()
+        self._webhook_sender = threading.Thread(
+            target=self._deliver_webhooks, name="webhooks", daemon=True
+        )
 
     def order(self) -> str:
         """Place an order in the shop; the shop reports it twice. Return the order's id."""
@@ -176,13 +177,13 @@ class VendorSandboxes:
         return location
 
     def __enter__(self) -> Self:
-        for name, door in self.doors.items():
-            server = self._open.enter_context(door.sandbox.serving())
-            server.always(door.answer)
+        for name, behaviour in self.behaviours.items():
+            server = self._open.enter_context(behaviour.sandbox.serving())
+            server.always(behaviour.answer)
             self.environment[f"{name.upper()}_URL"] = server.url
         self.easypost.files = self.environment["EASYPOST_URL"]
         self.shippo.files = self.environment["SHIPPO_URL"]
-        bank = self._open.enter_context(self.office).url
+        bank = self._open.enter_context(self.control_page).url
         self.stripe.bank, self.mollie.checkout = f"{bank}/bank/stripe", f"{bank}/bank/mollie"
         self.berlin_group.page = f"{bank}/account"
         self.environment |= {
@@ -208,7 +209,7 @@ class VendorSandboxes:
             "DOCUSIGN_ACCOUNT": self.docusign.account_id,
             "DOCUSIGN_WEBHOOK_SECRET": self.docusign.connect_key,
         }
-        self._postman.start()
+        self._webhook_sender.start()
         return self
 
     def __exit__(
@@ -217,18 +218,18 @@ class VendorSandboxes:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._leaving.set()
-        self._postman.join()
+        self._stopped.set()
+        self._webhook_sender.join()
         self._open.close()
 
-    def _carry(self) -> None:
-        """Deliver the vendors' webhooks, and repeat rejected webhooks later."""
-        delivered_counts: dict[str, int] = dict.fromkeys(self.doors, 0)
+    def _deliver_webhooks(self) -> None:
+        """Deliver the vendors' webhooks; repeat a webhook that the ERP did not accept."""
+        delivered_counts: dict[str, int] = dict.fromkeys(self.behaviours, 0)
         pending_deliveries: list[tuple[float, int, Notice]] = []
-        while not self._leaving.wait(0.05):
+        while not self._stopped.wait(0.05):
             current_time = time.monotonic()
-            for name, door in self.doors.items():
-                sent_notices = door.sandbox.sent[delivered_counts[name] :]
+            for name, behaviour in self.behaviours.items():
+                sent_notices = behaviour.sandbox.sent[delivered_counts[name] :]
                 delivered_counts[name] += len(sent_notices)
                 pending_deliveries += [(current_time, 1, notice) for notice in sent_notices]
             due_deliveries = [
@@ -238,7 +239,7 @@ class VendorSandboxes:
                 delivery for delivery in pending_deliveries if delivery[0] > current_time
             ]
             for _, tries, notice in due_deliveries:
-                if not _is_port_taken(notice) and tries < _TRIES:
+                if not _is_accepted(notice) and tries < _TRIES:
                     pending_deliveries.append((current_time + _PAUSE * tries, tries + 1, notice))
 
 
@@ -255,7 +256,8 @@ def _transfers() -> list[dict[str, Any]]:
     ]
 
 
-def _is_port_taken(notice: Notice) -> bool:
+def _is_accepted(notice: Notice) -> bool:
+    """Deliver a webhook, and return whether the ERP accepted it."""
     try:
         return notice.deliver(5.0) < 300
     except OSError:

@@ -1,4 +1,4 @@
-"""The control pages, where people make vendors fail, and the bank's page for buyers."""
+"""The page on which a person causes faults at the local vendors, and the bank's page for buyers."""
 
 from __future__ import annotations
 
@@ -14,16 +14,22 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from vendor_street.street import VendorSandboxes
+    from local_vendors.sandboxes import VendorSandboxes
 
 STYLE: Final = Path(__file__).parents[1] / "erp_pages" / "static" / "erp.css"
-_TROUBLES: Final = {
-    "lose": "Lose the next answer",
-    "slow": "Answer the next slowly",
-    "busy": "Be busy (429)",
-    "down": "Be down (503)",
-    "well": "Be well",
+_FAULTS: Final = {
+    "lose": "Lose the next response",
+    "slow": "Delay the next response",
+    "busy": "Refuse (429)",
+    "down": "Fail (503)",
+    "none": "Work normally",
 }
+_STATES: Final = {
+    "none": ("paid", "working"),
+    "busy": ("waiting", "busy: HTTP 429"),
+    "down": ("failed", "down: HTTP 503"),
+}
+"""The class and the text of a vendor's tag, by its fault."""
 _PAGE: Final = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>$title</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -35,14 +41,14 @@ _PAGE: Final = Template("""<!doctype html>
 
 
 class PageServer:
-    """A server for the control pages.
+    """A server for the control page and the pages of the bank.
 
     Attributes:
-        url: where it is, without a slash at the end.
+        url: its address, without a slash at the end.
     """
 
-    def __init__(self, street: VendorSandboxes) -> None:
-        handler = type("Handler", (_Handler,), {"street": street})
+    def __init__(self, vendors: VendorSandboxes) -> None:
+        handler = type("Handler", (_Handler,), {"vendors": vendors})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
@@ -64,20 +70,20 @@ class PageServer:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    street: VendorSandboxes
+    vendors: VendorSandboxes
 
     def do_GET(self) -> None:
         parts = self.path.partition("?")[0].strip("/").split("/")
         if parts == ["erp.css"]:
             self._send(200, STYLE.read_bytes(), "text/css; charset=utf-8")
         elif parts == [""]:
-            self._show("The vendors", _vendors(self.street))
+            self._show("Local vendors", _vendors_page(self.vendors))
         elif parts[0] == "bank" and len(parts) == 3:
             self._show("Your bank", _bank("take the payment", parts[2]))
         elif parts[0] == "account" and len(parts) == 3:
             self._show("Your bank", _bank("read your account by the consent", parts[2]))
         else:
-            self._show("Nothing here", "<h1>There is no such page</h1>", 404)
+            self._show("Page not found", "<h1>There is no such page.</h1>", 404)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -85,18 +91,18 @@ class _Handler(BaseHTTPRequestHandler):
         parts = self.path.strip("/").split("/")
         if parts[0] == "bank" and len(parts) == 3:
             success = form.get("answer") == "confirm"
-            self._lead(self.street.confirm(parts[1], parts[2], success=success))
+            self._redirect(self.vendors.confirm(parts[1], parts[2], success=success))
         elif parts[0] == "account" and len(parts) == 3:
-            self._lead(self.street.agree(parts[2], agrees=form.get("answer") == "confirm"))
+            self._redirect(self.vendors.agree(parts[2], agrees=form.get("answer") == "confirm"))
         elif parts[0] == "order":
-            self.street.order()
-            self._lead("/")
+            self.vendors.order()
+            self._redirect("/")
         elif parts[0] == "sign":
-            self.street.sign(form["contract"], agrees=form.get("answer") == "sign")
-            self._lead("/")
+            self.vendors.sign(form["contract"], agrees=form.get("answer") == "sign")
+            self._redirect("/")
         else:
-            self.street.doors[form["vendor"]].trouble(form["how"])
-            self._lead("/")
+            self.vendors.behaviours[form["vendor"]].set_fault(form["fault"])
+            self._redirect("/")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
         """Log nothing."""
@@ -105,9 +111,9 @@ class _Handler(BaseHTTPRequestHandler):
         page = _PAGE.substitute(title=title, main=main)
         self._send(status, page.encode(), "text/html; charset=utf-8")
 
-    def _lead(self, where: str) -> None:
+    def _redirect(self, url: str) -> None:
         self.send_response(303)
-        self.send_header("Location", where)
+        self.send_header("Location", url)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -130,33 +136,46 @@ def _bank(purpose: str, id_: str) -> str:
     )
 
 
-def _people(street: VendorSandboxes) -> str:
+def _vendors_page(vendors: VendorSandboxes) -> str:
+    return (
+        "<h1>Local vendors</h1><p>Cause a fault here, then use the ERP and see what it does.</p>"
+        + _faults(vendors)
+        + _people(vendors)
+    )
+
+
+def _faults(vendors: VendorSandboxes) -> str:
+    rows = "".join(
+        f'<li><strong class=grow>{name}</strong><span class="tag {style}">{state}</span>'
+        f"<span class=faint>{_in_words(len(behaviour.sandbox.requests), 'request')}</span>"
+        "<form method=post class=actions>"
+        f"<input type=hidden name=vendor value={name}>"
+        + "".join(
+            f'<button name=fault value={fault} class="quiet small">{escape(label)}</button>'
+            for fault, label in _FAULTS.items()
+        )
+        + "</form></li>"
+        for name, behaviour in vendors.behaviours.items()
+        for style, state in [_STATES[behaviour.fault]]
+    )
+    return f'<ul class="rows card">{rows}</ul>'
+
+
+def _people(vendors: VendorSandboxes) -> str:
     contracts = "".join(
-        f"<form method=post action=/sign class=actions>"
+        "<form method=post action=/sign class=actions>"
         f"<input type=hidden name=contract value={envelope.id}>"
         f"<span>{escape(envelope.persons[0].name)} has a contract to sign.</span>"
         "<button name=answer value=sign class=quiet>Sign</button>"
         "<button name=answer value=decline class=quiet>Decline</button></form>"
-        for envelope in street.docusign.envelopes.values()
+        for envelope in vendors.docusign.envelopes.values()
         if envelope.is_open
     )
     return (
-        "<section class=card><h2>People</h2><form method=post action=/order class=actions>"
-        f"<button class=quiet>Order in the shop</button></form>{contracts}</section>"
+        "<section class=card><h2>Customers</h2><form method=post action=/order class=actions>"
+        f"<button class=quiet>Place an order in the shop</button></form>{contracts}</section>"
     )
 
 
-def _vendors(street: VendorSandboxes) -> str:
-    doors = "".join(
-        f"<section class=card><h2>{name}</h2>"
-        f"<p>It is {door.mood}, and was asked {len(door.sandbox.requests)} times.</p>"
-        "<form method=post class=actions>"
-        f"<input type=hidden name=vendor value={name}>"
-        + "".join(
-            f"<button name=how value={mood} class=quiet>{escape(label)}</button>"
-            for mood, label in _TROUBLES.items()
-        )
-        + "</form></section>"
-        for name, door in street.doors.items()
-    )
-    return f"<h1>The vendors of this street</h1>{doors}{_people(street)}"
+def _in_words(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
