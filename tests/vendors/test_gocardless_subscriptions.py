@@ -8,21 +8,25 @@ from typing import Any
 import attrs
 import pytest
 
+from moorage import Account, Hub
 from moorage.contracts.payments import (
     BillingInterval,
     DeclineReason,
     Money,
     PaymentState,
+    SubscriptionRequest,
     SubscriptionState,
 )
 from moorage.errors import (
+    ConnectionFailed,
     InvalidData,
     InvalidRequest,
     PaymentDeclined,
     VendorFailed,
     VendorRejected,
 )
-from moorage.testing.sandboxes.base import reply
+from moorage.testing import VirtualClock
+from moorage.testing.sandboxes.base import SandboxHttpClient, reply
 from moorage.testing.sandboxes.payments._gocardless_payments_rules import error
 from moorage.vendor_sdk import Answer
 from moorage.vendors.payments._gocardless_payments_subscriptions import (
@@ -30,7 +34,7 @@ from moorage.vendors.payments._gocardless_payments_subscriptions import (
     subscription_of,
 )
 from tests.vendors.subjects.gocardless_payments import gocardless_payments
-from tests.vendors.subscriptions_account import FAR, SandboxHub, ref
+from tests.vendors.subscriptions_account import EUROS, FAR, MONTHLY, SandboxHub, ref
 
 # The answer to GET /subscriptions/SB123 in tests/fixtures/subscriptions.json of
 # github.com/gocardless/gocardless-pro-python at d5c83f3 (13 August 2026).
@@ -272,6 +276,30 @@ def test_error_is_raised_if_gocardless_refuses_to_cancel_active_subscription() -
     with pytest.raises(VendorRejected) as excinfo:
         account.payments.cancel_subscription(created.ref, idempotency_key="2")
     assert "cancellation_failed" == excinfo.value.vendor_code
+
+
+def test_cancellation_without_response_is_repeated_after_keys_are_forgotten() -> None:
+    """A cancellation that was not answered is sent again, also when GoCardless forgot its key."""
+    clock, subject = VirtualClock(), gocardless_payments()
+    settings = {"volatile_keys": True, "retry": None}
+    account = Account("main", subject.vendor, settings=settings)
+    client = SandboxHttpClient(subject.sandbox)
+    with Hub([account], http=client, clock=clock) as hub:
+        payments = hub.payments()
+        assert subject.subscriber is not None
+        source, customer = subject.subscriber
+        request = SubscriptionRequest(
+            EUROS, MONTHLY, reference="SUB-7", source=source, customer=customer
+        )
+        created = payments.create_subscription(request, idempotency_key="1")
+        subject.sandbox.fail(ConnectionFailed("The request was lost."))
+        with pytest.raises(ConnectionFailed):
+            payments.cancel_subscription(created.ref, idempotency_key="2")
+
+        clock.advance(2 * 3_600.0)
+        ended = payments.cancel_subscription(created.ref, idempotency_key="2")
+
+    assert SubscriptionState.CANCELED is ended.state
 
 
 def test_finished_subscription_is_not_cancelled() -> None:

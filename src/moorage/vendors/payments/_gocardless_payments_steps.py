@@ -62,8 +62,9 @@ async def cancel_object(
     *,
     look_up: Callable[[sdk.Wire, sdk.Ref], Awaitable[C]],
 ) -> C:
-    """Cancel an object; GoCardless refuses a second cancellation."""
+    """Cancel an object; GoCardless refuses a second cancellation, so a repeat does no harm."""
     request = sdk.Request.post(url_of(path, ref.id, "actions", "cancel"), json={})
+    request = request.evolve(idempotent=True)
     try:
         return await wire.send(
             request, key=sdk.key_for_vendor(wire, key, LONGEST_KEY), parse=partial(read, wire)
