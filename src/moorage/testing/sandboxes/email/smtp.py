@@ -8,12 +8,14 @@ before it replies. Senders at unverified.example are refused.
 
 from __future__ import annotations
 
+import re
 import ssl
 from base64 import b64decode
 from contextlib import ExitStack, suppress
 from email import message_from_bytes
 from email.policy import default
 from email.utils import parseaddr
+from math import inf
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -22,6 +24,7 @@ from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, Item
 from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -32,6 +35,9 @@ _MAGIC: Final = {
     "outage@example.com": "421 4.3.2 The service is shutting down",
 }
 _LOST_ADDRESS: Final = "lost@example.com"
+_NOT_ASCII: Final = "553 5.6.7 The address takes SMTPUTF8"
+_TOO_LARGE: Final = "552 5.3.4 The message is too large"
+_SIZE: Final = re.compile(r" SIZE=(\d{1,20})\b", re.IGNORECASE)
 
 
 class _Server(ThreadingTCPServer):
@@ -128,9 +134,8 @@ class _Conversation(StreamRequestHandler):
     def handle(self) -> None:
         """Respond to SMTP commands until the client disconnects."""
         sandbox = self.sandbox
-        self.sender: str | None = None
-        self.recipients: list[str] = []
         self.known = not sandbox.login
+        self._forget_message()
         with suppress(OSError, ValueError):
             if sandbox.implicit:
                 self._start_tls()
@@ -165,15 +170,48 @@ class _Conversation(StreamRequestHandler):
     def _answer_command(self, verb: str, text: str) -> bool:
         if verb == self.sandbox.leaves_at:
             return False
-        answer = getattr(self, f"_{verb.lower()}", None)
+        answer = self._commands().get(verb)
         if answer is None:
             self._say("502 5.5.1 There is no such command")
             return True
-        is_lasting: bool = answer(text)
-        return is_lasting
+        return answer(text)
+
+    def _commands(self) -> Mapping[str, Callable[[str], bool]]:
+        return {
+            "EHLO": self._ehlo,
+            "HELO": self._helo,
+            "STARTTLS": self._starttls,
+            "AUTH": self._auth,
+            "MAIL": self._mail,
+            "RCPT": self._rcpt,
+            "DATA": self._data,
+            "RSET": self._rset,
+            "NOOP": self._noop,
+            "QUIT": self._quit,
+        }
+
+    def _forget_message(self) -> None:
+        self.sender: str | None = None
+        self.recipients: list[str] = []
+        self.is_wide = False
+
+    def _helo(self, _: str) -> bool:
+        self._forget_message()
+        self._say("250 sandbox")
+        return True
+
+    def _rset(self, _: str) -> bool:
+        self._forget_message()
+        self._say("250 2.0.0 Fine")
+        return True
+
+    def _noop(self, _: str) -> bool:
+        self._say("250 2.0.0 Fine")
+        return True
 
     def _ehlo(self, _: str) -> bool:
         sandbox = self.sandbox
+        self._forget_message()
         offers = [f"250 {extension}" for extension in sandbox.extensions]
         if sandbox.tls is not None and not isinstance(self.connection, ssl.SSLSocket):
             offers.append("250 STARTTLS")
@@ -189,12 +227,20 @@ class _Conversation(StreamRequestHandler):
 
     def _auth(self, text: str) -> bool:
         sandbox = self.sandbox
-        _, method, encoded_credentials = text.split(" ", 2)
-        credentials = b64decode(encoded_credentials).decode()
+        _, method, encoded_credentials = (*text.split(" ", 2), "", "")[:3]
         expected = {
             "PLAIN": f"\0{sandbox.username}\0{sandbox.password}",
             "XOAUTH2": f"user={sandbox.username}\1auth=Bearer {sandbox.password}\1\1",
         }
+        method = method.upper()
+        if method not in expected:
+            self._say("504 5.5.4 There is no such authentication")
+            return True
+        try:
+            credentials = b64decode(encoded_credentials, validate=True).decode()
+        except ValueError:
+            self._say("501 5.5.2 The credentials cannot be decoded")
+            return True
         self.known = credentials == expected[method]
         if self.known:
             self._say("235 2.7.0 Welcome")
@@ -207,18 +253,37 @@ class _Conversation(StreamRequestHandler):
         return True
 
     def _mail(self, text: str) -> bool:
-        self.sender = text[10:].partition(">")[0].lstrip("<")
+        self._forget_message()
+        sender = _path(text)
+        is_wide = "SMTPUTF8" in self.sandbox.extensions and "SMTPUTF8" in text.upper().split()
+        size = _SIZE.search(text)
         if not self.known:
             self._say("530 5.7.0 Say who you are first")
-        elif self.sender.endswith("@unverified.example"):
+        elif sender is None:
+            self._say("501 5.1.7 There is no address in angle brackets")
+        elif sender.endswith("@unverified.example"):
             self._say("553 5.1.8 Nobody here sends from there")
+        elif not sender.isascii() and not is_wide:
+            self._say(_NOT_ASCII)
+        elif size is not None and int(size[1]) > self._most_bytes():
+            self._say(_TOO_LARGE)
         else:
+            self.sender, self.is_wide = sender, is_wide
             self._say("250 2.1.0 Fine")
         return True
 
     def _rcpt(self, text: str) -> bool:
-        recipient = text[8:].partition(">")[0].lstrip("<")
+        recipient = _path(text)
         sandbox = self.sandbox
+        if self.sender is None:
+            self._say("503 5.5.1 Name the sender first")
+            return True
+        if not recipient:
+            self._say("501 5.1.3 There is no address in angle brackets")
+            return True
+        if not recipient.isascii() and not self.is_wide:
+            self._say(_NOT_ASCII)
+            return True
         with sandbox.lock:
             refusal = sandbox.refusals.pop(0) if sandbox.refusals else _MAGIC.get(recipient)
         if refusal is not None:
@@ -229,25 +294,44 @@ class _Conversation(StreamRequestHandler):
         return True
 
     def _data(self, _: str) -> bool:
-        self._say(self.sandbox.invitation)
-        if not self.sandbox.invitation.startswith("354"):
+        sandbox, sender, recipients = self.sandbox, self.sender, tuple(self.recipients)
+        if sender is None or not recipients:
+            self._say("503 5.5.1 Name the sender and a recipient first")
+            return True
+        self._say(sandbox.invitation)
+        if not sandbox.invitation.startswith("354"):
             return True
         lines: list[bytes] = []
-        while (line := self.rfile.readline()) not in {b".\r\n", b""}:
+        while (line := self.rfile.readline()) != b".\r\n":
+            if not line:
+                # A message is accepted only as a whole.
+                return False
             lines.append(line[1:] if line.startswith(b"..") else line)
-        sandbox, recipients = self.sandbox, tuple(self.recipients)
-        if not sandbox.taken.startswith("250"):
-            self._say(sandbox.taken)
+        message = b"".join(lines)
+        self._forget_message()
+        if not sandbox.taken.startswith("250") or len(message) > self._most_bytes():
+            self._say(_TOO_LARGE if sandbox.taken.startswith("250") else sandbox.taken)
             return True
-        number = sandbox.take(self.sender or "", recipients, b"".join(lines))
+        number = sandbox.take(sender, recipients, message)
         if _LOST_ADDRESS in recipients:
             return False
         self._say(sandbox.taken.format(number=number))
         return True
 
+    def _most_bytes(self) -> float:
+        """Return the size of the largest message that the server accepts."""
+        sizes = [name.partition(" ")[2] for name in self.sandbox.extensions if "SIZE " in name]
+        return int(sizes[0]) if sizes and sizes[0] != "0" else inf
+
     def _quit(self, _: str) -> bool:
         self._say("221 2.0.0 Goodbye")
         return False
+
+
+def _path(text: str) -> str | None:
+    """Return the address in a command, which may be empty; None if there is none."""
+    start, bracket, rest = text.partition("<")
+    return rest.partition(">")[0] if start.rstrip().endswith(":") and bracket else None
 
 
 def read_message(message: bytes, recipients: tuple[str, ...]) -> DeliveredEmail:
@@ -279,7 +363,7 @@ def read_message(message: bytes, recipients: tuple[str, ...]) -> DeliveredEmail:
             for address in recipients
             if address not in visible_recipients["to"] + visible_recipients["cc"]
         ),
-        subject=str(parsed_message["subject"]),
+        subject=str(parsed_message["subject"] or ""),
         text=texts.get("text/plain"),
         html=texts.get("text/html"),
         amp_html=texts.get("text/x-amp-html"),
