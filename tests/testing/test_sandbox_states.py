@@ -191,8 +191,11 @@ def test_docusign_draft_is_sent_later() -> None:
     path = f"/restapi/v2.1/accounts/{sandbox.account_id}/envelopes/{id_}"
     assert "created" == ask(sandbox, "GET", path).json()["status"]
     assert 400 == ask(sandbox, "PUT", path, {"status": "voided", "voidedReason": "No"}).status
-    with pytest.raises(InvalidData, match="cannot sign now"):
-        sandbox.sign(id_, "ada@example.com")
+    for act in (sandbox.sign, sandbox.view):
+        with pytest.raises(InvalidData, match="cannot sign now"):
+            act(id_, "ada@example.com")
+    with pytest.raises(InvalidData, match="no signer"):
+        sandbox.sign(id_, "eve@example.com")
 
     assert 200 == ask(sandbox, "PUT", path, {"status": "sent"}).status
     sandbox.sign(id_, "ada@example.com")

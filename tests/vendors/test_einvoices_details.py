@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
@@ -340,3 +341,22 @@ def test_api_key_is_not_shown() -> None:
     vendor = Recommand(api_key="key-canary", credentials="secret-canary", company_id="c")
 
     assert "canary" not in repr(vendor)
+
+
+@pytest.mark.parametrize(
+    "recipient, word, status",
+    [(RECIPIENT, "succeeded", "delivered"), (STRANGER, "no_action_taken", "unknown")],
+)
+def test_storecove_sandbox_delivers_only_to_registered_recipients(
+    recipient: str, word: str, status: str
+) -> None:
+    """A document for an unknown recipient is not delivered, and has no evidence."""
+    sandbox = StorecoveSandbox()
+    with storecove_hub(sandbox) as hub:
+        invoice = OutgoingInvoice(document=DOCUMENT, recipient=recipient)
+        ref = hub.einvoices().send(invoice).ref
+        notice = sandbox.deliver(ref.id)
+        state = hub.einvoices().get(ref)
+
+    assert word == json.loads(notice.body)["event"]
+    assert status == state.status

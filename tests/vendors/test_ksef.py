@@ -6,6 +6,7 @@ import asyncio
 import json
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from subprocess import run
@@ -396,6 +397,9 @@ def test_failed_check_has_its_reason() -> None:
         state = hub.einvoices().get(sent.ref)
 
     assert (EinvoiceStatus.FAILED, "Status 450") == (state.status, state.reason)
+    for check_again in (sandbox.deliver, partial(sandbox.fail_check, code=440)):
+        with pytest.raises(InvalidData, match="waits for its check"):
+            check_again(sent.ref.id)
 
 
 def test_references_without_a_session_have_no_state() -> None:

@@ -26,6 +26,7 @@ from cryptography.x509 import CertificateBuilder, Name, NameAttribute, random_se
 from cryptography.x509.oid import NameOID
 
 from moorage.domain.http.requests import Response
+from moorage.errors import InvalidData
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._fields import problems
 from moorage.testing.sandboxes.einvoices.base import FA3, DeliveredDocument, EinvoicesSandbox
@@ -66,6 +67,7 @@ _LOGIN: Final = {
     "publicKeyId": (str, type(None)),
     "authorizationPolicy": dict,
 }
+_WAITING: Final = 150
 _FA3: Final = {"systemCode": "FA (3)", "schemaVersion": "1-0E", "value": "FA"}
 
 
@@ -110,7 +112,7 @@ class _SentInvoice:
 
     session: str
     document: bytes
-    code: int = 150
+    code: int = _WAITING
     ksef_number: str | None = None
     original: str | None = None
 
@@ -193,8 +195,8 @@ class KsefSandbox(EinvoicesSandbox):
         return number
 
     def deliver(self, id_: str) -> None:
-        """Check a sent invoice, and assign a number unless it is a duplicate."""
-        invoice = self._sent[id_]
+        """Check a waiting invoice, and assign a number unless it is a duplicate."""
+        invoice = self._waiting(id_)
         identity = _identity(invoice.document)
         for other_invoice in self._sent.values():
             if (
@@ -208,8 +210,19 @@ class KsefSandbox(EinvoicesSandbox):
         self._received[invoice.ksef_number] = invoice.document
 
     def fail_check(self, id_: str, code: int) -> None:
-        """End the check of an invoice with an error code, such as 450."""
-        self._sent[id_].code = code
+        """End the check of a waiting invoice with an error code, such as 450."""
+        self._waiting(id_).code = code
+
+    def _waiting(self, id_: str) -> _SentInvoice:
+        """Return an invoice that KSeF has not checked yet."""
+        invoice = self._sent.get(id_)
+        if invoice is None or invoice.code != _WAITING:
+            raise InvalidData(
+                f"No invoice {id_} waits for its check.",
+                field="id_",
+                remedy="Name an invoice that was sent and not checked yet.",
+            )
+        return invoice
 
     def _new_number(self) -> str:
         return f"{self.nip}-20310506-{self.number():06X}000000-00"

@@ -1,7 +1,7 @@
 """A local sandbox that imitates Storecove's API for documents.
 
 A submission to a recipient whose identifier ends in `9` is not delivered; its webhook reports
-`no_action_taken`. All others stay pending until `deliver` is called.
+`no_action_taken`. Each submission stays pending until `deliver` is called.
 """
 
 from __future__ import annotations
@@ -106,8 +106,11 @@ class StorecoveSandbox(EinvoicesSandbox):
         ]
 
     def deliver(self, guid: str) -> Notice:
-        """Deliver a submitted document, and return the webhook about it."""
-        self.submissions[guid].receipt = "<Receipt/>"
+        """Try to deliver a submitted document, and return the webhook about the outcome."""
+        submission = self.submissions[guid]
+        if submission.recipient.endswith("9"):
+            return self.report(guid, "no_action_taken")
+        submission.receipt = "<Receipt/>"
         return self.report(guid, "succeeded")
 
     def report(self, guid: str, event: str, details: str | None = None) -> Notice:

@@ -113,8 +113,8 @@ class SignaturesSandbox(Sandbox, ABC):
     is_search_late: bool = state_field(bool)
 
     def view(self, id_: str, email: str) -> None:
-        """Open the documents as a signer."""
-        self.person(id_, email).viewed_at = datetime.now(UTC).replace(microsecond=0)
+        """Open the documents as a signer whose turn it is."""
+        self._signer(id_, email).viewed_at = datetime.now(UTC).replace(microsecond=0)
 
     def sign(self, id_: str, email: str) -> None:
         """Sign as a signer; the next signers then get their emails."""
@@ -129,7 +129,7 @@ class SignaturesSandbox(Sandbox, ABC):
         self._signer(id_, email).declined = reason
 
     def _signer(self, id_: str, email: str) -> StoredSigner:
-        """Return a signer who can sign or decline now."""
+        """Return a signer who can see, sign or decline the documents now."""
         envelope, person = self.envelopes[id_], self.person(id_, email)
         if not envelope.is_open or person not in envelope.in_turn():
             raise InvalidData(
@@ -150,8 +150,19 @@ class SignaturesSandbox(Sandbox, ABC):
         self.envelopes[id_].is_expired = True
 
     def person(self, id_: str, email: str) -> StoredSigner:
-        """Return a signer of an envelope."""
-        return next(item for item in self.envelopes[id_].persons if item.email == email)
+        """Return a signer of an envelope.
+
+        Raises:
+            InvalidData: the envelope has no signer with this address.
+        """
+        persons = [item for item in self.envelopes[id_].persons if item.email == email]
+        if not persons:
+            raise InvalidData(
+                f"The envelope {id_} has no signer with this email address.",
+                field="email",
+                remedy="Pass the address that the Signer had when the envelope was sent.",
+            )
+        return persons[0]
 
     def write_to_next(self, envelope: StoredEnvelope) -> None:
         """Send emails to the signers whose turn it is."""
