@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -164,6 +165,34 @@ def test_variable_that_fits_two_names_is_refused(monkeypatch: pytest.MonkeyPatch
 
     assert "services.my-shop" == excinfo.value.path
     assert "MOORAGE_SERVICES__MY_SHOP__TIMEOUT sets my-shop or my_shop" in excinfo.value.message
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of variables have no case on this system")
+def test_two_variables_of_one_setting_must_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two spellings of one variable are refused if they differ, and one of them is not used."""
+    source = {"services": {"vat": {"base_url": "https://vat.example"}}}
+    monkeypatch.setenv("MOORAGE_SERVICES__VAT__TIMEOUT", "5")
+    monkeypatch.setenv("moorage_services__vat__timeout", "7")
+
+    with pytest.raises(ConfigurationError) as excinfo:
+        read_configuration(source)
+    assert "moorage_services__vat__timeout" == excinfo.value.path
+    assert "MOORAGE_SERVICES__VAT__TIMEOUT sets the same setting" in excinfo.value.message
+
+    monkeypatch.setenv("moorage_services__vat__timeout", "5")
+    assert 5 == read_configuration(source).services[0].timeout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of variables have no case on this system")
+def test_variable_of_a_table_keeps_variables_of_its_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A variable of a whole table comes before those of its settings, also in lower case."""
+    monkeypatch.setenv("moorage_services__vat", '{ base_url = "https://vat.example", timeout = 5 }')
+    monkeypatch.setenv("MOORAGE_SERVICES__VAT__TIMEOUT", "7")
+
+    (service,) = read_configuration({}).services
+    assert ("https://vat.example", 7) == (service.base_url, service.timeout)
 
 
 def test_variable_keeps_the_other_settings_in_a_list(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from moorage.domain.state.keys import checked_name
 from moorage.domain.values.json_text import is_list, is_object
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from moorage.config.problems import Report
     from moorage.config.shapes import Shape
@@ -97,15 +97,13 @@ def with_variables(
     """Return the configuration with values from variables such as `MOORAGE_STATE__URL`.
 
     Two underscores separate the parts of a name. Each part matches an existing or known name
-    regardless of case, with hyphens as underscores.
+    regardless of case, with hyphens as underscores. Two variables with the same parts must have the
+    same value.
     """
     written_services = _services(tree)
-    for variable in sorted(variables):
+    used_variables: dict[str, str] = {}
+    for variable in _names_of_settings(variables):
         parts = variable.upper().removeprefix(_PREFIX).split(_SEPARATOR)
-        if not variable.upper().startswith(_PREFIX) or len(parts) == 1:
-            continue
-        if parts[0].startswith(_OTHER_USES):
-            continue
         top_level = {_normalize(name): name for name in shape.fields}
         if _normalize(parts[0]) not in top_level:
             nearest = similar_word(parts[0], top_level)
@@ -125,6 +123,16 @@ def with_variables(
                 " variable.",
             )
             continue
+        other_variable = used_variables.setdefault(_normalize(variable), variable)
+        if other_variable != variable:
+            if variables[other_variable] != variables[variable]:
+                report.add(
+                    variable,
+                    f"The environment variable {other_variable} sets the same setting to another"
+                    " value.",
+                    "Unset one of the two variables.",
+                )
+            continue
         origin = f"{OF_VARIABLE}{variable}"
         assignment = _Assignment(_value(variables[variable]), origin, origins, report)
         tree = assignment.at(tree, shape, parts, "")
@@ -132,6 +140,18 @@ def with_variables(
         if name not in written_services and is_object(service):
             _check_new_service(name, service, written_services, report, origins)
     return tree
+
+
+def _names_of_settings(variables: Iterable[str]) -> list[str]:
+    """Return the variables that may set a value; a table's comes before those of its settings."""
+    names = [
+        variable
+        for variable in variables
+        if variable.upper().startswith(_PREFIX)
+        and _SEPARATOR in variable[len(_PREFIX) :]
+        and not variable.upper().removeprefix(_PREFIX).startswith(_OTHER_USES)
+    ]
+    return sorted(names, key=lambda name: (_normalize(name), name))
 
 
 def _services(tree: dict[str, Any]) -> dict[str, Any]:
