@@ -23,4 +23,4 @@ def test_an_error_shows_references_only() -> None:
     assert "secret://env/NAME" in excinfo.value.remedy
     with pytest.raises(CredentialNotFound) as excinfo:
         referenced_secret("sk-plain-text")
-    assert "The secret of the step cannot be found." == excinfo.value.message
+    assert "The secret of the step cannot be found, or is empty." == excinfo.value.message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Event, Thread, current_thread
@@ -170,6 +171,28 @@ def test_hook_that_never_returns_is_abandoned_at_its_limit(
     assert error.text.startswith("DeadlineExceeded: The hook post_execute did not end within 0.05")
     assert result == execute(Step("build", ["make"]), idempotency_key="k")
     released.set()
+
+
+@modes
+@pytest.mark.parametrize("patience", [-1, math.nan, math.inf, True, "5"])
+def test_wrong_patience_is_refused_before_the_step_starts(mode: str, patience: Any) -> None:
+    """A patience that is not a number of seconds starts nothing, and the error names it."""
+    platform = MockPlatform()
+
+    with pytest.raises(ConfigurationError) as excinfo:
+        executor(mode, platform)(Step("build", ["make"]), patience=patience)
+    assert "patience" == excinfo.value.path
+    assert [] == platform.started
+
+
+@pytest.mark.parametrize("hook_timeout", [0, -1, math.nan, "5"])
+def test_wrong_limit_of_hooks_is_refused(hook_timeout: Any) -> None:
+    """A time limit of hooks that is not a number of seconds is refused."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        StepConnector(
+            MockPlatform(), ConnectorManager([Service("steps")]), hook_timeout=hook_timeout
+        )
+    assert "hook_timeout" == excinfo.value.path
 
 
 @modes

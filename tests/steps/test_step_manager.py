@@ -17,6 +17,7 @@ from moorage import (
     ConfigurationError,
     ConnectorManager,
     ConnectorType,
+    CredentialNotFound,
     ExecutionResult,
     InvalidData,
     LocalPlatform,
@@ -254,6 +255,16 @@ def test_references_of_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     assert "from-environment" == referenced_secret("secret://env/STEP_TOKEN").reveal()
     assert "from-file" == referenced_secret(f"secret://file/{tmp_path}/token").reveal()
+
+
+@pytest.mark.parametrize("name", ["secret://file/a\0b", "secret://env/\ud800", "empty"])
+def test_impossible_and_empty_secrets_are_not_found(name: str, tmp_path: Path) -> None:
+    """A name that no file or variable can have is not found, and neither is an empty file."""
+    (tmp_path / "empty").write_text("\n")
+    reference = f"secret://file/{tmp_path}/empty" if name == "empty" else name
+
+    with pytest.raises(CredentialNotFound, match="cannot be found, or is empty"):
+        referenced_secret(reference)
 
 
 def test_results_are_values() -> None:

@@ -51,6 +51,7 @@ from moorage.domain.steps.step import (
     check_no_secret_shown,
     run_name,
 )
+from moorage.domain.values.durations import maybe_seconds, seconds
 from moorage.errors import (
     ConfigurationError,
     ConnectorError,
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
 
 _STORE_TTL: Final = 10 * 365 * 86_400_000_000
 _SETTLING: Final = 300.0
+_GRACE: Final = 10.0
 _LABEL_STORE: Final = "store"
 _LABEL_SERVICE: Final = "service"
 _LABEL_KEY: Final = "key"
@@ -135,13 +137,13 @@ class StepConnector:
         self._service = service
         self._before = pre_execute
         self._after = post_execute
-        self._hook_timeout = hook_timeout
+        self._hook_timeout = maybe_seconds(hook_timeout, "hook_timeout")
         self._secrets = secrets
         self._files = files
         self._once = Idempotency(
             name=f"{service}.settled",
             storage=ports.claims or ports.state,
-            timeout=max(_SETTLING, hook_timeout or 0.0),
+            timeout=max(_SETTLING, self._hook_timeout or 0.0),
             cipher=ports.cipher,
             clock=ports.clock,
         )
@@ -227,6 +229,8 @@ class StepConnector:
         """
         core = core_of(self._manager)
         key = core.new_id() if idempotency_key is None else checked_key(idempotency_key)
+        if patience is not None:
+            patience = seconds(patience, "patience", zero=True)
         if workspace is not None:
             step = attrs.evolve(step, workspace=workspace)
         if environment:
@@ -315,21 +319,22 @@ class StepConnector:
             actor: the person who does it, for the audit trail; by default the system's user.
             reason: the reason for the audit trail.
         """
+        grace = _GRACE if grace is None else seconds(grace, "grace", zero=True)
         status = self._platform.status(name, LOOK)
         if status is None or status.is_over:
             return False
-        core, seconds = core_of(self._manager), 10.0 if grace is None else grace
+        core = core_of(self._manager)
         manual_act = ManualAct(
             act="step.stop",
             subject=f"step {status.labels.get(_LABEL_KEY, name)} of {self.name}",
             actor=actor,
             reason=reason,
             before={"step": status.step, "run": name, "tenant": status.labels.get(_LABEL_TENANT)},
-            after={"grace": seconds},
+            after={"grace": grace},
         )
 
         def end() -> bool:
-            self._platform.stop(name, seconds, LOOK)
+            self._platform.stop(name, grace, LOOK)
             return True
 
         return bool(run_now(perform_recorded(core, manual_act, lambda: core.settle(end()))))
@@ -409,7 +414,7 @@ class StepConnector:
                 other processes follow.
             ConnectorError: a run could not be checked or stopped; all others were.
         """
-        core = core_of(self._manager)
+        core, pause = core_of(self._manager), seconds(after, "after", zero=True)
         if not core.renewals.renews:
             raise ConfigurationError(
                 "The store is the memory of this process, so this process cannot know which"
@@ -426,7 +431,7 @@ class StepConnector:
                     fences[status.name] = lease.fence
                     lease.release()
         if fences:
-            run_now(core.sleep(after))
+            run_now(core.sleep(pause))
         stopped: list[RunStatus] = []
         problems: list[ConnectorError] = []
         for name, fence in fences.items():
