@@ -268,3 +268,14 @@ def test_webhooks_of_an_account() -> None:
     assert (Ref("pigeon", "pigeon", "L1"),) == hub.events("pigeon", event)
     with pytest.raises(ConfigurationError, match="market sends no webhooks"):
         hub.webhooks("square")
+
+
+def test_verifier_of_an_account_may_have_its_own_name() -> None:
+    """A verifier with a name of its own does not share the deliveries of its account."""
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    hub = Hub([Account("pigeon", TextMessageVendor(), webhook_secrets=secret)])
+    signed_headers = WebhookSigner(secret).sign(b"{}", id="m1", at=datetime.now(UTC)).pairs
+
+    assert hub.webhooks("pigeon").verify(headers=signed_headers, body=b"{}")
+    verifier = hub.webhooks("pigeon", name="second-endpoint")
+    assert verifier.verify(headers=signed_headers, body=b"{}")

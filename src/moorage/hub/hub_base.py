@@ -279,8 +279,8 @@ class HubBase(Uncopyable):
 
         Args:
             account: the name of the account.
-            options: arguments of `WebhookVerifier`. By default it uses the secrets of the account,
-                and the hub's storage, clock and HTTP client (to fetch certificates).
+            options: arguments of `WebhookVerifier`. By default it uses the name and the secrets of
+                the account, and the hub's storage, clock and HTTP client (to fetch certificates).
         """
         configured_account = self.account(account)
         vendor = configured_account.vendor
@@ -291,6 +291,7 @@ class HubBase(Uncopyable):
                 remedy="Read the current state from the vendor instead.",
             )
         account_options: dict[str, Any] = {
+            "name": account,
             "secrets": configured_account.webhook_secrets,
             "storage": self._claims,
             "clock": self._clock,
@@ -299,7 +300,7 @@ class HubBase(Uncopyable):
         }
         from moorage.parts.webhook_verifier import WebhookVerifier  # noqa: PLC0415 - slow to load
 
-        return WebhookVerifier(name=account, **{**account_options, **options})
+        return WebhookVerifier(**{**account_options, **options})
 
     def events(self, account: str, webhook: WebhookEvent) -> tuple[Any, ...]:
         """Return the contracts' events, such as payment events, that a verified webhook reports."""
