@@ -10,12 +10,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import suppress
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 from moorage.adapters.concurrency.allowance import allowed_time
 from moorage.adapters.notices import give_notice
+from moorage.domain.resilience.interruptions import (
+    interruption_behind,
+    is_interruption,
+    without_interrupted_frames,
+)
 from moorage.domain.secrets.frames import without_frames
 from moorage.domain.values.names import name_of
 from moorage.errors import ConfigurationError, ConnectorError
@@ -172,6 +176,9 @@ def _public_error(
     error: BaseException, convert: Callable[[Exception], ConnectorError], *, is_async: bool
 ) -> BaseException:
     """Return the error to raise in place of an adapter's exception."""
+    interruption = interruption_behind(error)
+    if interruption is not None:
+        return without_interrupted_frames(interruption)
     if isinstance(error, ConnectorError) or not isinstance(error, Exception):
         return without_frames(error)
     return (is_async and _no_event_loop(error)) or convert(error)
@@ -194,8 +201,11 @@ def without_errors(post: Callable[[Command[Any]], None]) -> Callable[[Command[An
     """Wrap a `post` so that it never raises an error; a claim that it cannot release expires."""
 
     def post_result(command: Command[Any], /) -> None:
-        with suppress(Exception):
+        try:
             post(command)
+        except Exception as error:
+            if is_interruption(error):
+                raise
 
     return post_result
 

@@ -11,6 +11,10 @@ from moorage.domain.auth.methods import authorise, needs_flow
 from moorage.domain.auth.sent_values import SentCredentials
 from moorage.domain.http.requests import Response, join_url
 from moorage.domain.resilience.admission import NEEDS_TOKEN
+from moorage.domain.resilience.interruptions import (
+    interruption_behind,
+    without_interrupted_frames,
+)
 from moorage.domain.service.plan import SLACK, with_fixed_headers, with_idempotency_key
 from moorage.domain.values.functions import not_callable
 from moorage.errors import ConnectorError
@@ -116,7 +120,13 @@ def time_limits(core: Core, state: Call) -> Timeouts:
 def first_attempt(
     plan: Plan, arrived: Ending, sent: Request, url: str, begun: FirstAttempt | None
 ) -> FirstAttempt:
-    """Return a first attempt and its result; `begun` contains the credentials, if there are any."""
+    """Return a first attempt and its result; `begun` contains the credentials, if there are any.
+
+    `arrived` is a response or an HTTP client's exception. An interruption is raised again.
+    """
+    response, error = arrived
+    if error is not None:
+        arrived = response, _connector_error(error)
     credentials = None if begun is None else begun.credentials
     return FirstAttempt(arrived, _sent_request(plan, sent, url, credentials), credentials)
 
@@ -233,8 +243,11 @@ def has_result(state: Call | None, response: Response) -> bool:
     return not refused
 
 
-def as_connector_error(error: Exception) -> ConnectorError:
-    """Return moorage's error for an error of an HTTP client."""
+def _connector_error(error: Exception) -> ConnectorError:
+    """Return moorage's error for an error of an HTTP client; raise an interruption again."""
+    interruption = interruption_behind(error)
+    if interruption is not None:
+        raise without_interrupted_frames(interruption)
     return error if isinstance(error, ConnectorError) else http_failure(error)
 
 

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from moorage.domain.resilience.admission import NEEDS_TOKEN
 from moorage.domain.resilience.classify import is_json_as_promised
+from moorage.domain.resilience.interruptions import handler_traceback, is_interruption
 from moorage.domain.values.result import Result
 from moorage.errors import ConnectorError
 from moorage.runtime.bridge import plain_sync, run_now, step_sync, value_sync
 from moorage.runtime.fast_path import (
     admission_flow,
     admit_first_attempt,
-    as_connector_error,
     authorised_request,
     call_after_attempt,
     call_before_attempt,
@@ -223,7 +223,7 @@ def call(  # noqa: C901 - a frame less for every call
                 try:
                     response = send(sent_request, url, timeouts)
                 except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
-                    first_end = None, as_connector_error(error)
+                    first_end = None, error
                 else:
                     if is_final_success(core, plan, response) and has_result(state, response):
                         if state is not None and core.observers:
@@ -248,7 +248,7 @@ def call(  # noqa: C901 - a frame less for every call
         flows.return_grants(plan, grants)
         flows.notify_interruption(state or call_after_attempt(plan, start_time, request), error)
         url = ""
-        error.__traceback__ = None  # the inner frames contain the sent data
+        error.__traceback__ = handler_traceback(error)  # the inner frames contain the sent data
         raise
     try:
         return value_of(call_ending)  # type: ignore[no-any-return]  # a Response
@@ -338,7 +338,7 @@ def call_keyed(  # noqa: PLR0917 - those of `call`, and its key
         flows.release_key(state, protection, owner, fence)
         flows.return_grants(plan, grants)
         flows.notify_interruption(state, error)
-        error.__traceback__ = None  # the inner frames contain the sent data
+        error.__traceback__ = handler_traceback(error)  # the inner frames contain the sent data
         raise
     try:
         return value_of(call_ending)  # type: ignore[no-any-return]  # a Response
@@ -373,7 +373,7 @@ def _send_with_claim(  # noqa: PLR0917 - all that `call_keyed` has
             try:
                 response = send(sent_request, url, timeouts)
             except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
-                first_end: Ending = None, as_connector_error(error)
+                first_end: Ending = None, error
             else:
                 if (
                     is_final_success(core, plan, response)
@@ -455,5 +455,7 @@ def send_one(  # noqa: PLR0917 - those of `Single`
         if plan.bulkhead is None and not flows.core.observers:
             return call(flows, send, plan, request)
         return call_tracked(flows, send, plan, request, (None, None, None))
-    except Exception as error:  # noqa: BLE001 - returned as a result
+    except Exception as error:
+        if is_interruption(error):
+            raise
         return Result(error=error)

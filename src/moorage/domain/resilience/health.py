@@ -6,6 +6,7 @@ import errno
 from typing import Final
 
 from moorage.domain.resilience.circuit import Outcome
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.errors import (
     AuthenticationFailed,
     BulkheadFull,
@@ -92,14 +93,17 @@ def health(error: Exception) -> Outcome:
     """Return the outcome that a circuit counts for a call that ended with `error`.
 
     A service that refuses a request (4xx, or its own limit) is healthy. Errors of this program and
-    its machine do not concern the service; any other foreign exception counts as a failure.
+    its machine, and interruptions, do not concern the service; any other foreign exception counts
+    as a failure.
     """
     if isinstance(error, UNASKED) or is_internal(error):
         return Outcome.NEUTRAL
     if isinstance(error, _HEALTHY):
         return Outcome.GOOD
-    if isinstance(error, SICK) or not isinstance(error, ConnectorError):
+    if isinstance(error, SICK):
         return Outcome.FAILED
+    if not isinstance(error, ConnectorError):
+        return Outcome.NEUTRAL if is_interruption(error) else Outcome.FAILED
     is_limited = isinstance(error, RateLimitExceeded) and error.by_vendor
     return Outcome.GOOD if is_limited else Outcome.NEUTRAL
 

@@ -16,6 +16,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from moorage.domain.resilience.health import BUGS
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.domain.values.durations import FOREVER, SECOND, is_count, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.text import brief_repr, with_article
@@ -166,6 +167,8 @@ class RetryPolicy:
 
     def retries(self, error: Exception) -> bool:
         """Return whether the policy allows a retry after this error at all."""
+        if not isinstance(error, ConnectorError) and is_interruption(error):
+            return False
         rule = self.retry_on
         if rule is None:
             if isinstance(error, ConnectorError):

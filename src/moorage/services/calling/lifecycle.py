@@ -9,6 +9,7 @@ from moorage.domain.http.requests import Request
 from moorage.domain.observation.call_events import CallStarted
 from moorage.domain.observation.call_identity import CallIdentity, ContractCall
 from moorage.domain.observation.late_fields import new_late, set_facts
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.domain.service.settings import by_name
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.durations import seconds
@@ -170,7 +171,9 @@ class CallLifecycle(ManualOperations):
                     value, error = await run_once_for_key(
                         core, call, once, lambda: self._attempts(call, step)
                     )
-            except Exception as failure:  # noqa: BLE001 - returned as a value, and raised by the caller
+            except Exception as failure:
+                if is_interruption(failure):
+                    raise
                 value, error = None, failure
             fallback = None if call.keeps_permit or error is None else plan.fallback
             if fallback is None or not isinstance(error, ConnectorError):
@@ -217,7 +220,7 @@ class CallLifecycle(ManualOperations):
         call.ended = True
         if not call.attempts and call.attempt_started is not None:
             call.leave()
-        failure = error if isinstance(error, Exception) else None
+        failure = error if isinstance(error, Exception) and not is_interruption(error) else None
         self.core.notify(call.finished_event(self.core, failure, cancelled=failure is None))
 
     def _attempts(self, call: Call, step: AttemptStep) -> Flow[Ending]:

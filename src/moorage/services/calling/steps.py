@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from moorage.domain.http.fingerprint import fingerprint, request_fingerprint
 from moorage.domain.idempotency.claims import AS_USUAL, KeyUse, checked_key
 from moorage.domain.idempotency.payload import compared_payload, payload_fingerprint
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.domain.secrets.frames import without_frames
 from moorage.domain.service.plan import is_repeatable
 from moorage.domain.service.settings import by_name
@@ -208,7 +209,9 @@ class CallOperations(FastPathSteps):
                     idempotency_key=None if key is _NOTHING else checked_key(key),
                     timeout=timeout,
                 )
-            except Exception as error:  # noqa: BLE001 - each item has its own result
+            except Exception as error:
+                if is_interruption(error):
+                    raise
                 return Result(error=error)
             return Result(answer)
 

@@ -13,6 +13,7 @@ from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.classify import is_success
 from moorage.domain.resilience.gate_commands import Report
 from moorage.domain.resilience.health import health
+from moorage.domain.resilience.interruptions import handler_traceback, is_interruption
 from moorage.domain.secrets.frames import without_frames
 from moorage.errors import AttemptTimeout, ConnectorError
 from moorage.services.calling.attempt_result import AttemptResult
@@ -155,12 +156,13 @@ class Stream:
             outcome = health(error)
             is_late = isinstance(error, AttemptTimeout) and call.remaining(core) <= 0
             failure = call.deadline_error(error) if is_late else error
-        except Exception as error:  # noqa: BLE001 - the adapter's error becomes one of moorage's
+        except BaseException as error:  # the adapter's error becomes one of moorage's
+            if not isinstance(error, Exception) or is_interruption(error):
+                self.settle()
+                # The inner frames contain the bytes that were read.
+                error.__traceback__ = handler_traceback(error)
+                raise
             outcome, failure = Outcome.FAILED, http_failure(error)
-        except BaseException as error:
-            self.settle()
-            error.__traceback__ = None  # the inner frames contain the bytes that were read
-            raise
         call.mask(failure)
         call.sign(core, failure)
         self._settle(outcome, failure)
@@ -233,7 +235,9 @@ async def _beginning_of_body(incoming: AsyncIncoming) -> bytes:
         return b"".join(pieces)[:_ERROR_BODY]
     except ConnectorError:
         raise
-    except Exception as error:  # noqa: BLE001 - the client's error becomes one of moorage's
+    except Exception as error:
+        if is_interruption(error):
+            raise
         raise http_failure(error) from None
     finally:
         # The traceback of an interruption contains this frame, which must not show the body.

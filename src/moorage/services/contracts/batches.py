@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from moorage.contracts.vendor import part_key
 from moorage.domain.idempotency.claims import checked_key
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.domain.values.durations import count, maybe_seconds
 from moorage.domain.values.result import Result
 
@@ -22,7 +23,9 @@ async def result_of(step: Callable[[], Awaitable[T]]) -> Result[T]:
     """Return the value of an operation, or the error that it raised."""
     try:
         return Result(await step())
-    except Exception as error:  # noqa: BLE001 - each item has its own result
+    except Exception as error:
+        if is_interruption(error):
+            raise
         return Result(error=error)
 
 

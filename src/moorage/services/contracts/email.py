@@ -13,6 +13,7 @@ from moorage.contracts.email_bulk import BulkMessage
 from moorage.contracts.validators import check_kind
 from moorage.contracts.vendor import part_key
 from moorage.domain.idempotency.claims import checked_key
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.domain.values.durations import count, maybe_seconds
 from moorage.domain.values.result import Result
 from moorage.services.contracts.flows import Flows
@@ -132,7 +133,9 @@ class EmailFlows(Flows, EmailContract):
 
         try:
             return await self._dispatcher.execute(operation, call_vendor, key=key, timeout=timeout)
-        except Exception as error:  # noqa: BLE001 - each item has its own result
+        except Exception as error:
+            if is_interruption(error):
+                raise
             if refused_receipts and refused_receipts[0].error is error:
                 return refused_receipts
             return [Result(error=error) for _ in chunk.recipients]
@@ -143,7 +146,9 @@ async def _result_of(
 ) -> list[Result[EmailReceipt]]:
     try:
         return await vendor.send_bulk(wire, part, key=key)
-    except Exception as error:  # noqa: BLE001 - each item has its own result
+    except Exception as error:
+        if is_interruption(error):
+            raise
         return [Result(error=error) for _ in part.recipients]
 
 

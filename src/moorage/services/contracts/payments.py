@@ -22,6 +22,7 @@ from moorage.contracts.payments.requests import stated_amount
 from moorage.contracts.validators import as_list, check_kind
 from moorage.domain.idempotency.claims import AllowedActions
 from moorage.domain.idempotency.unsettled import ReadEffects, effect_name
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.domain.values.durations import count, maybe_seconds
 from moorage.domain.values.result import Result
 from moorage.errors import (
@@ -251,7 +252,9 @@ class PaymentsFlows(Flows, PaymentsContract):
                 except OutcomeUnknown as error:
                     return Result(await self._look_up(payment, error, timeout))
             return Result(await self.get(payment, timeout=timeout))
-        except Exception as error:  # noqa: BLE001 - each item has its own result
+        except Exception as error:
+            if is_interruption(error):
+                raise
             return Result(error=error)
 
     async def _look_up(

@@ -28,6 +28,7 @@ from moorage.domain.entries.queue import (
     stored_error_text,
     take_entry,
 )
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.domain.resilience.retry import wait_of
 from moorage.domain.resilience.vendor_hints import cap_wait
 from moorage.domain.state.sealing import sealing_context
@@ -539,7 +540,9 @@ class EntryProcessing(EntryManagement[E]):
         except PartlyDoneError as part:
             # With another key, the completed part would be executed again.
             error, consequence = part.error, ErrorConsequence.NEVER
-        except Exception as failed_value:  # noqa: BLE001 - stored with the entry
+        except Exception as failed_value:
+            if is_interruption(failed_value):
+                raise
             error, consequence = failed_value, self._judge(failed_value)
         # The error's retry time follows the caller's clock, so only the difference is used.
         requested_wait = cap_wait(wait_of(error, utc()), longest_pause(self._retry, error))

@@ -23,6 +23,7 @@ from moorage.adapters.http.connections._threads import run
 from moorage.adapters.http.connections._wire import DeadlinePassed
 from moorage.adapters.http.messages._http1 import BODILESS, NotHttp, ResponseCutOff
 from moorage.domain.resilience.health import is_exhaustion
+from moorage.domain.resilience.interruptions import interruption_behind
 from moorage.errors import ConfigurationError, ConnectorError
 
 if TYPE_CHECKING:
@@ -324,22 +325,25 @@ class LibraryExchange(ABC):
         The library's error may contain the request with its secrets, so the new error is raised
         neither from it nor while it is handled.
         """
-        failure: Exception
         try:
             return await self.run_until(until, work)
-        except (NotHttp, ResponseCutOff, ConnectorError) as error:
-            failure = error.with_traceback(None)
-        except DeadlinePassed:
-            failure = (
+        except Exception as error:  # noqa: BLE001 - every error is replaced
+            failure = error
+        try:
+            raise interruption_behind(failure) or self._translate_error(failure)
+        finally:
+            # Otherwise the traceback refers to this frame and the frame to the error: a cycle.
+            del failure
+
+    def _translate_error(self, error: Exception) -> Exception:
+        if isinstance(error, (NotHttp, ResponseCutOff, ConnectorError)):
+            return error.with_traceback(None)
+        if isinstance(error, DeadlinePassed):
+            return (
                 StepTimeout(ExceptionMeaning.NOT_REACHED_IN_TIME)
                 if self.connecting
                 else DeadlinePassed()
             )
-        except Exception as error:  # noqa: BLE001 - every error is replaced
-            failure = self._translate_error(error)
-        raise failure
-
-    def _translate_error(self, error: Exception) -> Exception:
         if (source_error := self.outgoing.pieces.error) is not None:
             return BodySourceFailed(source_error)
         meaning = self.meaning(error)

@@ -36,6 +36,7 @@ from moorage.adapters.http.borrowed._library_exchange import (
 )
 from moorage.adapters.http.connections._threads import ThreadNetwork, run
 from moorage.adapters.http.connections._wire import DeadlinePassed
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.errors import ConnectorError
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ class Connections:
             failure = DeadlinePassed() if is_timeout else system_error(error)
         except (ConnectorError, DeadlinePassed) as error:
             failure = error.with_traceback(None)
-        except Exception as error:  # noqa: BLE001 - errors of urllib3, http.client or name resolution
+        except Exception as error:
+            if is_interruption(error):
+                raise
             refusal = _REFUSED_TUNNEL.search(str(error))
             if refusal is not None and gateway is not None:
                 failure = gateway.refused(origin, int(refusal[1]))

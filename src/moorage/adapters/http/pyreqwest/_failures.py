@@ -8,6 +8,7 @@ from moorage.adapters.http.connections._wire import DeadlinePassed, resource_err
 from moorage.adapters.http.messages._http1 import NotHttp, ResponseTooLarge
 from moorage.adapters.http.pyreqwest._errors import meaning_of
 from moorage.adapters.http.stdlib._exchange_base import ExchangeErrors
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.errors import AttemptTimeout, ConnectionFailed
 
 if TYPE_CHECKING:
@@ -46,9 +47,14 @@ class PyreqwestErrors(ExchangeErrors):
         return self._timed_out("pool", "had no free connection", sent=False)
 
     def of(self, error: Exception) -> Exception:
-        """Return the error for an exception of pyreqwest, an exceeded limit or a missing slot."""
+        """Return the error for an exception of pyreqwest, an exceeded limit or a missing slot.
+
+        An interruption is returned unchanged.
+        """
         if isinstance(error, NotHttp):
             return self._bad_response(error)
+        if is_interruption(error):
+            return error
         return self.no_slot() if isinstance(error, DeadlinePassed) else self.of_pyreqwest(error)
 
     def of_pyreqwest(self, error: Exception) -> Exception:

@@ -31,6 +31,7 @@ from moorage.adapters.http.messages._http1 import (
 )
 from moorage.adapters.http.stdlib._exchange_base import ExchangeBase
 from moorage.domain.http.requests import BodyStream
+from moorage.domain.resilience.interruptions import is_interruption
 from moorage.errors import (
     ConnectionFailed,
 )
@@ -243,6 +244,8 @@ class Exchange(ExchangeBase):
         except DeadlinePassed:
             raise self._timed_out("write", "did not accept the request", sent=True) from None
         except OSError as error:
+            if is_interruption(error):
+                raise
             self._send_error = error
 
     async def _receive(self, wire: Wire) -> None:

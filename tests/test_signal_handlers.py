@@ -1,0 +1,239 @@
+"""Calls that are interrupted by an exception of a signal handler, such as a queue's time limit."""
+
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moorage import (
+    ConnectorManager,
+    Credentials,
+    Headers,
+    Hub,
+    Idempotency,
+    Outbox,
+    OutcomeUnknown,
+    Request,
+    Response,
+    RetryHandler,
+    RetryPolicy,
+    Service,
+)
+from moorage.adapters.entries.memory import MemoryOutbox
+from moorage.adapters.http.borrowed.httpx2 import Httpx2HttpClient
+from moorage.adapters.http.borrowed.requests import RequestsHttpClient
+from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
+from moorage.adapters.http.stdlib.client import StdlibHttpClient
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.adapters.state.sqlite import SqliteStorage
+from moorage.domain.entries.queue import EntryQuery
+from moorage.testing import Behaviour, VendorServer
+
+SECRET = "sk_live_51H8aBcDeFgHiJk"
+RETRIES = RetryPolicy(max_attempts=3, base_delay=0)
+
+
+class TaskTimeout(Exception):
+    """The time limit of a task, as Celery's `SoftTimeLimitExceeded`."""
+
+
+def fail(error: Exception) -> Callable[..., None]:
+    """Return a signal handler that raises an exception."""
+
+    def handler(*_: object) -> None:
+        raise error
+
+    return handler
+
+
+@pytest.fixture(params=[TaskTimeout, TimeoutError])
+def limit(request: pytest.FixtureRequest) -> Iterator[type[Exception]]:
+    """Install a signal handler that raises an exception of this class."""
+    before = signal.signal(signal.SIGUSR1, fail(request.param("the task took too long")))
+    yield request.param
+    signal.signal(signal.SIGUSR1, before)
+
+
+class InterruptedClient:
+    """An HTTP client that a signal interrupts at its first request."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    def send(self, request: Request, _url: str, _timeouts: Any, /) -> Response:
+        """Count the request, and respond to every one but the first."""
+        self.requests += 1
+        if self.requests == 1:
+            signal.raise_signal(signal.SIGUSR1)
+        return Response(200, request.headers, b"{}")
+
+
+class InterruptedStorage(MemoryStorage):
+    """A store that a signal interrupts while it executes a command."""
+
+    def execute(self, command: Any, timeout: Any = None, /) -> Any:
+        """Raise the signal instead of executing the command."""
+        signal.raise_signal(signal.SIGUSR1)
+
+
+def manager_of(http: Any, **options: Any) -> ConnectorManager:
+    """Return a manager with a service that is retried without a pause."""
+    service = Service("bank", base_url="https://bank.example", retry=RETRIES)
+    return ConnectorManager([service], http=http, **options)
+
+
+@pytest.mark.parametrize("key", [None, "INV-1"])
+def test_exception_of_a_signal_handler_ends_the_call_without_a_retry(
+    limit: type[Exception], key: str | None
+) -> None:
+    """The caller gets the handler's exception, and the circuit counts neither success nor failure.
+
+    A request with a key may have been processed, so a repeat does not send it again.
+    """
+    http = InterruptedClient()
+    manager = manager_of(http)
+    request = Request.get("/") if key is None else Request.post("/")
+    with pytest.raises(limit, match="too long"):
+        manager.call("bank", request, idempotency_key=key)
+    assert http.requests == 1
+    assert manager.circuit_state("bank").failures == 0
+    if key is not None:
+        with pytest.raises(OutcomeUnknown):
+            manager.call("bank", request, idempotency_key=key)
+        assert http.requests == 1
+
+
+@pytest.mark.parametrize(
+    "client", [StdlibHttpClient, RequestsHttpClient, Httpx2HttpClient, PyreqwestHttpClient]
+)
+@pytest.mark.parametrize("key", [None, "INV-1"])
+@pytest.mark.parametrize("limit", [TaskTimeout], indirect=True)
+def test_every_client_passes_the_exception_of_a_signal_handler_on(
+    limit: type[Exception], client: type[Any], key: str | None
+) -> None:
+    """No HTTP client takes it for a failure of the vendor, and its frames show no credential."""
+    vendor = VendorServer().start()
+
+    def interrupt(_request: object) -> Behaviour:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+        return Behaviour(200)
+
+    vendor.always(interrupt)
+    credentials = Credentials.bearer(SECRET)
+    service = Service("bank", base_url=vendor.url, retry=RETRIES, credentials=credentials)
+    with client() as http, ConnectorManager([service], http=http) as manager:
+        with pytest.raises(limit) as caught:
+            manager.call("bank", Request.get("/"), idempotency_key=key)
+        report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        inner_frames = [text for text in report.format() if "/adapters/" in text]
+        assert [] == [text for text in inner_frames if SECRET in text]
+        assert manager.circuit_state("bank").failures == 0
+    assert len(vendor.requests) == 1
+    vendor.close()
+
+
+class InterruptedBody:
+    """The response of a stream, whose body a signal interrupts."""
+
+    status = 200
+    headers = Headers()
+
+    def read(self) -> bytes:
+        """Raise the signal instead of returning bytes."""
+        signal.raise_signal(signal.SIGUSR1)
+        return b""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class InterruptedStreams(InterruptedClient):
+    """An HTTP client with interrupted streams."""
+
+    def open(self, _request: Request, _url: str, _timeouts: Any, /) -> InterruptedBody:
+        """Return a response whose body cannot be read."""
+        return InterruptedBody()
+
+
+def test_interrupted_stream_is_no_failure_of_the_vendor(limit: type[Exception]) -> None:
+    """The reader of a stream gets the handler's exception, and the circuit counts nothing."""
+    manager = manager_of(InterruptedStreams())
+    with pytest.raises(limit), manager.stream("bank", Request.get("/")) as response:
+        response.read()
+    assert manager.circuit_state("bank").failures == 0
+
+
+def test_interrupted_store_counts_as_available(limit: type[Exception]) -> None:
+    """An interruption in the store is not reported as an outage of the store."""
+    http = InterruptedClient()
+    with pytest.raises(limit):
+        manager_of(http, state=InterruptedStorage()).call(
+            "bank", Request.get("/"), idempotency_key="INV-1"
+        )
+    assert http.requests == 0
+
+
+def test_interrupted_function_is_called_once(limit: type[Exception]) -> None:
+    """A function that a signal handler interrupts is not retried, by any protection."""
+    calls = 0
+
+    def function() -> None:
+        nonlocal calls
+        calls += 1
+        signal.raise_signal(signal.SIGUSR1)
+
+    manager = ConnectorManager([Service("erp", retry=RETRIES)])
+    protections: list[Callable[[], object]] = [
+        lambda: manager.run("erp", function),
+        lambda: manager.run("erp", function, idempotency_key="INV-1"),
+        lambda: RetryHandler(RETRIES).call(function),
+        lambda: RetryHandler(RetryPolicy(base_delay=0, retry_on=Exception)).call(function),
+        lambda: Idempotency().call("INV-1", function),
+    ]
+    for number, protected_call in enumerate(protections, 1):
+        with pytest.raises(limit):
+            protected_call()
+        assert calls == number
+    assert manager.circuit_state("erp").failures == 0
+
+
+def test_interruption_ends_a_batch(limit: type[Exception]) -> None:
+    """An interruption is not the result of one item: the remaining items are not sent."""
+    http = InterruptedClient()
+    with pytest.raises(limit):
+        manager_of(http).call_many("bank", [Request.get("/1"), Request.get("/2")], at_once=1)
+    assert http.requests == 1
+
+
+def test_interrupted_delivery_ends_the_worker_and_keeps_the_entry(
+    limit: type[Exception], tmp_path: Path
+) -> None:
+    """A time limit in a worker of the outbox is no failure of the entry that it interrupts."""
+    http = InterruptedClient()
+    outbox = Outbox(MemoryOutbox())
+    for number in (1, 2):
+        outbox.put_request("bank", Request.post("/orders"), key=f"INV-{number}")
+    service = Service("bank", base_url="https://bank.example", retry=None)
+    state = SqliteStorage(tmp_path / "state.db")
+    with Hub([], services=[service], http=http, state=state) as hub, pytest.raises(limit):
+        outbox.deliver(hub)
+    assert http.requests == 1
+    assert {""} == {entry.error for entry in outbox.find(EntryQuery()).items}
+
+
+def test_exception_that_the_host_is_handling_is_not_an_interruption(
+    limit: type[Exception],
+) -> None:
+    """A call that a program makes after it caught the time limit fails with its own error."""
+    http = InterruptedClient()
+    manager = manager_of(http)
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+    except limit:
+        assert manager.run("bank", lambda: 1) == 1
+        with pytest.raises(ZeroDivisionError):
+            ConnectorManager([Service("erp", retry=None)]).run("erp", lambda: 1 // 0)
