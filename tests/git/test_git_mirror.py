@@ -97,6 +97,35 @@ def test_mirror_copies_exact_refs(tmp_path: Path, source: Repository) -> None:
     assert ({}, 2) == (dict(second.changed), second.unchanged)
 
 
+def test_packs_of_many_fetches_are_packed_together(tmp_path: Path, source: Repository) -> None:
+    """Once a mirror has many packs, a run packs its objects together, and loses none."""
+    target = bare_repository(tmp_path / "target.git")
+    mirror = GitMirror(
+        folder=tmp_path / "m", source=local_remote(source), target=local_remote(target)
+    )
+    mirror.run(LIMIT)
+    commits = [source.commit(f"commit {number}") for number in range(60)]
+    mirror.run(LIMIT)
+    for commit in commits:
+        subprocess.run(
+            [GIT, "pack-objects", "--quiet", "objects/pack/pack"],
+            cwd=mirror.folder,
+            input=f"{commit}\n",
+            check=True,
+            text=True,
+            stdout=subprocess.DEVNULL,
+        )
+    packs = mirror.folder / "objects" / "pack"
+    assert len(commits) <= len(list(packs.glob("*.pack")))
+
+    report = mirror.run(LIMIT)
+
+    assert ({}, 2) == (dict(report.changed), report.unchanged)
+    assert len(list(packs.glob("*.pack"))) < 5
+    git("fsck", "--strict", folder=mirror.folder)
+    assert {"refs/heads/main": source.commit("last")} == dict(mirror.run(LIMIT).changed)
+
+
 def test_ref_given_by_its_full_name_is_mirrored_alone(tmp_path: Path, source: Repository) -> None:
     """A ref with its full name is mirrored alone; if the ref is missing, the error names it."""
     target = bare_repository(tmp_path / "target.git")

@@ -43,6 +43,15 @@ _AT_ONCE: Final = 500
 _LEFT_AFTER: Final = 600.0
 """Seconds after which a lock or an unfinished pack belongs to a git that was killed."""
 
+_TIDYING: Final = (
+    *("-c", "gc.auto=6700", "-c", "gc.autoDetach=false", "-c", "gc.bigPackThreshold=256m"),
+    *("gc", "--auto", "--quiet"),
+)
+"""The arguments with which git packs the objects of the mirror once there are many files.
+
+A large pack is left as it is, so that this never takes long.
+"""
+
 _LOCKED: Final = ".lock': File exists"
 _NOTHING_TO_PUSH: Final = "No refs in common and none specified; doing nothing."
 """What git says if no ref matches and the target is empty, and then fails."""
@@ -224,7 +233,9 @@ class GitMirror:
         try:
             self._prepare(max(1.0, deadline - monotonic()))
             self._fetch(deadline)
-            return self._push(max(1.0, deadline - monotonic()))
+            report = self._push(max(1.0, deadline - monotonic()))
+            self._tidy(max(1.0, deadline - monotonic()))
+            return report
         finally:
             self._lock.release()
 
@@ -303,6 +314,11 @@ class GitMirror:
             {update.ref: objects.get(update.ref) for update in changed_refs},
             len(updates) - len(changed_refs),
         )
+
+    def _tidy(self, timeout: float) -> None:
+        """Pack the objects of many fetches together; the next run tries again after a failure."""
+        with suppress(ConnectorError):
+            run_git(self.program, _TIDYING, timeout, folder=str(self.folder))
 
     def _objects(self, refs: Sequence[str], timeout: float) -> dict[str, str]:
         """Return the ids of the git objects that these refs point to."""
