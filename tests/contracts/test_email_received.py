@@ -184,6 +184,47 @@ def test_addresses_in_lists() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "sender, address, name",
+    [
+        (
+            "=?utf-8?q?=22Boss=22_=3Cboss=40bank.example=3E=2C?= <mallory@evil.example>",
+            "mallory@evil.example",
+            '"Boss" <boss@bank.example>,',
+        ),
+        (
+            "=?utf-8?b?Qm9zcyA8Ym9zc0BiYW5rLmV4YW1wbGU+ICg=?= <mallory@evil.example>",
+            "mallory@evil.example",
+            "Boss <boss@bank.example> (",
+        ),
+        ('"Shop: =?utf-8?q?caf=C3=A9?=" <a@x.example>', "a@x.example", "Shop: café"),
+    ],
+)
+def test_encoded_name_of_sender_is_no_address(sender: str, address: str, name: str) -> None:
+    """A display name that looks like an address once it is decoded does not hide the real one."""
+    checks = SenderChecks(dmarc=CheckResult.PASSED)
+    message = read_mime(f"From: {sender}\r\n\r\nhi".encode(), REF, checks=checks)
+
+    assert EmailAddress(address, name) == message.from_
+    assert name in (message.header("from") or "")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "From: boss@bank.example, mallory@evil.example",
+        "From: boss@bank.example\r\nFrom: mallory@evil.example",
+    ],
+)
+def test_one_of_several_senders_is_not_authentic(headers: str) -> None:
+    """A message with several senders has no `from_`, since the checks hold for only one of them."""
+    checks = SenderChecks(dmarc=CheckResult.PASSED)
+    message = read_mime(f"{headers}\r\n\r\nhi".encode(), REF, checks=checks)
+
+    assert message.from_ is None
+    assert not message.is_authentic
+
+
 def test_escaped_quotes_in_names_of_addresses() -> None:
     """The name before an email address may contain escaped quotes and commas."""
     text = r'"Doe \"J\", Ada" <ada@x.example>, "a\\" <b@x.example>'

@@ -65,7 +65,7 @@ _ADDRESS: Final = re.compile(
 
 Escaped quotes begin no quotation, so that a list of them is read in linear time.
 """
-_GROUP: Final = re.compile(r"[^\"<@:]{1,100}:")
+_GROUP: Final = re.compile(r"\A[^\"<@:]{1,100}:")
 _ID: Final = re.compile(r"<([^<>\s]{1,998})>")
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f]")
 _BODIES: Final = {"text/plain": "text", "text/html": "html", "text/x-amp-html": "amp_html"}
@@ -144,23 +144,31 @@ def read_mime(content: bytes, ref: Ref, **fields: Any) -> ReceivedEmail:
 
 
 def read_headers(content: bytes) -> tuple[tuple[str, str], ...]:
-    """The header fields of a message, decoded."""
+    """The header fields of a message; encoded words are not decoded yet."""
     return _headers_of(BytesParser(_Part, policy=compat32).parsebytes(content, headersonly=True))
 
 
 def received_email(headers: Iterable[tuple[str, str]], ref: Ref, **fields: Any) -> ReceivedEmail:
-    """A received message; fields that are not given are read from its headers."""
-    pairs = tuple(headers)
+    """A received message; fields that are not given are read from its headers.
+
+    Addresses are read before encoded words are decoded: a decoded display name may look like an
+    address, and would hide the real one.
+    """
+    written_pairs = tuple(headers)
+    pairs = tuple((name, header_text(value)) for name, value in written_pairs)
     values: dict[str, str] = {}
     for name, value in pairs:
         values.setdefault(name.lower(), value)
-    sender = addresses_in(values.get("from", ""))
+
+    def written_values(name: str) -> tuple[str, ...]:
+        return tuple(value for key, value in written_pairs if key.lower() == name)
+
     header_fields: dict[str, Any] = {
         "at": _date(values.get("date")),
-        "from_": sender[0] if sender else None,
-        "to": addresses_in(*(value for name, value in pairs if name.lower() == "to")),
-        "cc": addresses_in(*(value for name, value in pairs if name.lower() == "cc")),
-        "reply_to": addresses_in(values.get("reply-to", "")),
+        "from_": sender_in(*written_values("from")),
+        "to": addresses_in(*written_values("to")),
+        "cc": addresses_in(*written_values("cc")),
+        "reply_to": addresses_in(*written_values("reply-to")[:1]),
         "subject": values.get("subject", ""),
         "message_id": next(iter(ids_in(values.get("message-id"))), None),
         "in_reply_to": next(iter(ids_in(values.get("in-reply-to"))), None),
@@ -174,11 +182,8 @@ def received_email(headers: Iterable[tuple[str, str]], ref: Ref, **fields: Any) 
 
 def header_text(value: object) -> str:
     """The text of a header field: unfolded, and its encoded words decoded."""
-    # Bytes beyond ASCII are represented by surrogates here.
-    encoded_text = str(value)[:_LONGEST_HEADER].encode("utf-8", "surrogateescape")
-    text = _UNSAFE.sub(" ", re.sub(r"\r?\n[ \t]*", " ", decode_text(encoded_text, None)))
+    text = _unfolded(value)
     # Python's parser searches for the end of each encoded word up to the end of the text.
-    text = " ".join(text.splitlines())
     whole_part, end, remainder = text.rpartition("?=")
     if "=?" not in whole_part:
         return text
@@ -190,6 +195,14 @@ def header_text(value: object) -> str:
         word if isinstance(word, str) else decode_text(word, charset) for word, charset in words
     )
     return _UNSAFE.sub(" ", joined_text)
+
+
+def _unfolded(value: object) -> str:
+    """The text of a header field as one line; its encoded words are not decoded."""
+    # Bytes beyond ASCII are represented by surrogates here.
+    encoded_text = str(value)[:_LONGEST_HEADER].encode("utf-8", "surrogateescape")
+    text = _UNSAFE.sub(" ", re.sub(r"\r?\n[ \t]*", " ", decode_text(encoded_text, None)))
+    return " ".join(text.splitlines())
 
 
 def decode_text(content: bytes, charset: str | None) -> str:
@@ -243,12 +256,21 @@ def _jis_letter(row: int, cell: int) -> str:
     return bytes((lead if lead < 0xA0 else lead + 0x40, trail)).decode("cp932", "replace")
 
 
+def sender_in(*texts: str) -> EmailAddress | None:
+    """The address in the values of From; None if there is none, or if there are several.
+
+    The vendor's checks hold for only one of several senders, and it does not say for which.
+    """
+    senders = addresses_in(*texts)
+    return senders[0] if len(senders) == 1 else None
+
+
 def addresses_in(*texts: str) -> tuple[EmailAddress, ...]:
-    """The valid addresses in header values, each once."""
+    """The valid addresses in header values, each once; display names are decoded."""
     addresses: dict[str, EmailAddress] = {}
     for text in texts:
         # Python's parser of address lists drops all addresses if one of them is malformed.
-        for match in islice(_ADDRESS.finditer(text[:_LONGEST_HEADER]), _MOST_ADDRESSES):
+        for match in islice(_ADDRESS.finditer(_unfolded(text)), _MOST_ADDRESSES):
             address = _address(_GROUP.sub("", match[1].strip(), count=1))
             if address is not None:
                 addresses.setdefault(address.email.lower(), address)
@@ -261,7 +283,7 @@ def _address(text: str) -> EmailAddress | None:
     except RecursionError:
         # Python's parser recurses for each phrase without an address.
         return None
-    return valid_address(email, name)
+    return valid_address(email, header_text(name))
 
 
 def ids_in(text: str | None) -> tuple[str, ...]:
@@ -277,7 +299,7 @@ def plain_filename(text: str | None) -> str | None:
 
 def _headers_of(message: Message) -> tuple[tuple[str, str], ...]:
     pairs = islice(message.raw_items(), _MOST_HEADERS)
-    return tuple((name, header_text(value)) for name, value in pairs)
+    return tuple((name, str(value)) for name, value in pairs)
 
 
 def _is_automatic(values: dict[str, str]) -> bool:

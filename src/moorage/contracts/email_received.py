@@ -106,7 +106,8 @@ class ReceivedEmail:
         at: time of arrival, if the vendor states it, otherwise the time that the sender states.
         envelope_sender: address that failures are reported to; None if unknown, "" for reports.
         envelope_recipients: your addresses that the message was delivered to.
-        from_: sender's address according to the message; None if it has no valid one.
+        from_: sender's address according to the message; None if it has no valid one, or several
+            senders.
         to, cc: recipients that the message names.
         reply_to: addresses for replies, if they differ from `from_`.
         subject, text, html, amp_html: content; None without a body of that kind. Only some vendors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.email_mime import addresses_in, ids_in, received_email
+from moorage.contracts.email_mime import addresses_in, ids_in, received_email, sender_in
 from moorage.vendors.email._received import received_file
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def read_received(
         _headers(fields.value("headers")),
         ref,
         at=fields.time("created_at"),
-        from_=next(iter(addresses_in(fields.text("from") or "")), None),
+        from_=sender_in(fields.text("from") or ""),
         to=addresses_in(*fields.texts("to")),
         cc=addresses_in(*fields.texts("cc")),
         reply_to=addresses_in(*fields.texts("reply_to")),
