@@ -51,6 +51,7 @@ _LOOK_UPS: Final = {
     "docusign": {("GET", "/restapi/v2.1/accounts/1/envelopes")},
     "ebay": {("GET", "/sell/fulfillment/v1/order/1/shipping_fulfillment")},
     "fedex": {("POST", "/track/v1/referencenumbers")},
+    "paystack": {("GET", "/refund")},
     "woocommerce": {
         ("GET", "/wp-json/wc/v3/orders/1/notes"),
         ("POST", "/wp-json/wc/v3/orders/1/notes"),

@@ -24,6 +24,7 @@ from tests.vendors.subjects.checkout_com import checkout_com
 from tests.vendors.subjects.gocardless_payments import gocardless_payments
 from tests.vendors.subjects.mollie import mollie
 from tests.vendors.subjects.paypal import paypal
+from tests.vendors.subjects.paystack import paystack
 from tests.vendors.subjects.razorpay import razorpay
 from tests.vendors.subjects.square import square
 from tests.webhooks.fuzzing import mutations
@@ -42,6 +43,7 @@ VENDORS: Final[dict[str, Callable[[], PaymentsSubject]]] = {
     "gocardless_payments": gocardless_payments,
     "mollie": mollie,
     "paypal": paypal,
+    "paystack": paystack,
     "razorpay": razorpay,
     "square": square,
     "stripe": stripe,

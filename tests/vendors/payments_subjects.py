@@ -25,6 +25,7 @@ from tests.vendors.subjects.checkout_com import checkout_com
 from tests.vendors.subjects.gocardless_payments import gocardless_payments
 from tests.vendors.subjects.mollie import mollie
 from tests.vendors.subjects.paypal import paypal
+from tests.vendors.subjects.paystack import paystack
 from tests.vendors.subjects.razorpay import razorpay
 from tests.vendors.subjects.square import square
 
@@ -125,4 +126,5 @@ SUBJECTS = [
     razorpay,
     braintree,
     authorize_net,
+    paystack,
 ]

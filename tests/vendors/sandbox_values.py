@@ -56,6 +56,10 @@ _SOURCES: Final[Mapping[str, tuple[str, ...]]] = {
         *("card:visa-1", "paypal:wallet-1", "card:declined-5120", "card:declined-5400"),
         *("paypal:refused-1", "card:confirms-1", "card:pending-1"),
     ),
+    "paystack": (
+        *("AUTH_sandbox", "AUTH_declined", "AUTH_insufficient", "AUTH_expired"),
+        "AUTH_challenged",
+    ),
     "razorpay": (
         *("token_sandbox", "token_payment_failed", "token_insufficient_funds"),
         "token_card_expired",
@@ -94,6 +98,7 @@ VENDORS: Final = (*_SOURCES, *_NUMBERS)
 _NOTES: Final = {
     "adyen": "They are stored methods of a buyer, so pass the `customer` of the charge as well.",
     "checkout_com": "`token` is in `moorage.testing.sandboxes.payments.checkout_com`.",
+    "paystack": "They are authorizations of the buyer `ada@erp.example`.",
     "razorpay": "They are tokens of the customer `cust_ada`.",
     "square": "A card on file (`ccof:…`) belongs to the customer `CUSTOMER0SANDBOX`.",
 }

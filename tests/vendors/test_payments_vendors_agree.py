@@ -181,9 +181,12 @@ STATES: Final[dict[str, tuple[Callable[[SandboxAccount], object], object]]] = {
 """Operations of all vendors, each with its result or the class of its error."""
 
 DIFFERENCES: Final[dict[str, dict[str, object]]] = {
-    "part refunded": {"authorize_net": PaymentState.CAPTURED},
+    "part refunded": {
+        "authorize_net": PaymentState.CAPTURED,
+        "paystack": PaymentState.CAPTURED,
+    },
     "whole refunded": {"authorize_net": PaymentState.CAPTURED},
-    "rest refunded": {"adyen": VendorRejected, "authorize_net": VendorRejected},
+    "rest refunded": dict.fromkeys(("adyen", "authorize_net", "paystack"), VendorRejected),
     "void before the buyer confirms": {"paypal": VendorRejected, "checkout_com": VendorRejected},
 }
 """The vendors with another result for an operation, which the page about payments lists."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PINGED = (
     *("stripe", "mollie", "square", "checkout_com", "gocardless_payments", "razorpay"),
+    "paystack",
     *("infobip", "twilio", "plivo", "sinch", "vonage"),
     *("slack", "telegram"),
     *("recommand", "storecove"),

@@ -52,6 +52,7 @@ DIFFERENCES: Final[dict[tuple[str, str], object]] = {
     ("authorize_net", "remove_means"): SUCCESS,
     ("braintree", "remove_means"): SUCCESS,
     ("dhl_parcel", "cancel"): SUCCESS,
+    ("paystack", "remove_means"): SUCCESS,
     ("royalmail", "cancel"): SUCCESS,
     # These vendors do not report that the object is unknown.
     ("adyen", "accept_dispute"): AuthenticationFailed,

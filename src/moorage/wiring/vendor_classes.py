@@ -58,6 +58,7 @@ VENDOR_CLASSES: Final = {
     "odoo": "accounting.odoo:Odoo",
     "open_banking_uk": "bank.open_banking_uk:OpenBankingUk",
     "paypal": "payments.paypal:PayPal",
+    "paystack": "payments.paystack:Paystack",
     "plaid": "bank.plaid:Plaid",
     "plivo": "sms.plivo:Plivo",
     "postal": "email.postal:Postal",
