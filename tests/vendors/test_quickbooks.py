@@ -333,14 +333,48 @@ def test_invoice_is_read_in_full(
     assert datetime(2031, 5, 6, 14, 8, 9, tzinfo=UTC) == record.updated_at
 
 
-def test_invoice_without_a_currency_has_no_total(hub: Hub, sandbox: QuickBooksSandbox) -> None:
-    """If a response has no currency, the record has no total, unless it was just created."""
-    item = {"Id": "9", "SyncToken": "0", "TotalAmt": 119.87, "Balance": 119.87}
-    sandbox.fail(reply({"Invoice": item}))
-    assert hub.accounting().get_invoice("quickbooks:books:9?type=invoice").total is None
+def test_invoice_without_a_currency_is_in_the_home_currency(
+    hub: Hub, sandbox: QuickBooksSandbox
+) -> None:
+    """A company with a single currency states none; its invoices are in its home currency."""
+    item = {"Id": "9", "SyncToken": "0", "TotalAmt": 119.87, "Balance": 19.87}
+    sandbox.fail(reply({"Invoice": item}), home_currency("CAD"))
+    record = hub.accounting().get_invoice("quickbooks:books:9?type=invoice")
+    amounts = Money("119.87", "CAD"), Money("19.87", "CAD")
+    assert amounts == (record.total, record.due_amount)
     contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
     sandbox.fail(reply({"Invoice": item}))
     assert Money("119.87", "EUR") == hub.accounting().create_invoice(contact.ref, SALE).total
+
+
+def home_currency(currency: str) -> Response:
+    """Return the preferences of a company with this home currency."""
+    return reply({"Preferences": {"CurrencyPrefs": {"HomeCurrency": {"value": currency}}}})
+
+
+def test_payment_in_another_than_the_home_currency_is_refused(
+    hub: Hub, sandbox: QuickBooksSandbox
+) -> None:
+    """A payment is compared with the home currency; if it is unknown, nothing is recorded."""
+    record = sales_invoice(hub)
+    item = {"Id": record.ref.id, "SyncToken": "0", "TotalAmt": 119.87, "Balance": 119.87}
+    for preferences, error in ((home_currency("CAD"), InvalidData), (reply({}), VendorFailed)):
+        sandbox.fail(reply({"Invoice": item}), preferences)
+        with pytest.raises(error, match="currency"):
+            hub.accounting().record_payment(record.ref, PAYMENT)
+    assert 0 == sandbox.counts()["payments"]
+
+
+@pytest.mark.parametrize("preferences", [home_currency("CAD"), Response(403)])
+def test_created_invoice_in_another_currency_is_no_success(
+    hub: Hub, sandbox: QuickBooksSandbox, preferences: Response
+) -> None:
+    """An invoice in euros that a company keeps in Canadian dollars is not reported as created."""
+    contact = hub.accounting().create_contact(Contact(name="Mill Ltd"))
+    item = {"Id": "9", "SyncToken": "0", "TotalAmt": 119.87, "Balance": 119.87}
+    sandbox.fail(reply({"Invoice": item}), preferences)
+    with pytest.raises((OutcomeUnknown, VendorRejected)):
+        hub.accounting().create_invoice(contact.ref, SALE)
 
 
 def test_a_change_meanwhile_is_followed(hub: Hub, sandbox: QuickBooksSandbox) -> None:

@@ -86,8 +86,19 @@ def check_contact(contact: sdk.Ref, invoice: BookInvoice) -> None:
 
 
 def check_currency(record: InvoiceRecord, payment: InvoicePayment) -> None:
-    """Refuse a payment whose currency differs from the invoice's."""
-    if record.total is not None and record.total.currency != payment.amount.currency:
+    """Refuse a payment whose currency differs from the invoice's.
+
+    Raises:
+        InvalidData: the currencies differ.
+        VendorFailed: the vendor does not state the currency of the invoice.
+    """
+    if record.total is None:
+        raise sdk.VendorFailed(
+            "The vendor states no total or no currency of the invoice, so moorage cannot tell"
+            " whether the payment is in its currency, and did not record it.",
+            remedy="Record the payment at the vendor.",
+        )
+    if record.total.currency != payment.amount.currency:
         raise sdk.InvalidData(
             f"The payment is in {payment.amount.currency}, but the invoice is in"
             f" {record.total.currency}.",

@@ -201,12 +201,10 @@ def _percent(code: sdk.Answer, percents: Mapping[str | None, Decimal | None]) ->
     return percents.get(rates[0]) if len(rates) == 1 else None
 
 
-def read_invoice(
-    wire: sdk.Wire, kind: str, response: sdk.Response, *, currency: str | None = None
-) -> InvoiceRecord:
-    """The invoice or bill in a response; `currency` applies if the response states no currency."""
+def read_invoice(wire: sdk.Wire, kind: str, response: sdk.Response) -> InvoiceRecord:
+    """The invoice or bill in a response; without amounts if the response states no currency."""
     item = entity_of(response, ENTITIES[kind])
-    currency = item.text("CurrencyRef.value") or currency
+    currency = item.text("CurrencyRef.value")
     total = sdk.required(item.decimal("TotalAmt"), response, "TotalAmt")
     balance = item.decimal("Balance")
     state = InvoiceState.UNKNOWN

@@ -8,6 +8,7 @@ there are no drafts.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -182,17 +183,20 @@ class QuickBooks(sdk.ApiVendor):
         check_contact(contact, invoice)
         kind = INVOICE_TYPES[invoice.kind]
         body = sdk.merged(invoice_body(contact, invoice), sdk.extra_for(self.name, invoice.extra))
-        parse = partial(read_invoice, wire, kind, currency=invoice.currency)
-        record: InvoiceRecord = await self._create(
-            wire, f"/{ENTITIES[kind].lower()}", body, key, parse
-        )
+        parse = partial(read_invoice, wire, kind)
+        path = f"/{ENTITIES[kind].lower()}"
+        record: InvoiceRecord = await self._create(wire, path, body, key, parse)
+        # Without a total, the outcome is unknown.
+        with suppress(sdk.ConnectorError):
+            record = await self._with_amounts(wire, record)
         return await with_equal_total(
             record, invoice, "QuickBooks", lambda: self._undo(wire, record.ref)
         )
 
     async def get_invoice(self, wire: sdk.Wire, ref: sdk.Ref, /) -> InvoiceRecord:
         """Get an invoice or a bill."""
-        return read_invoice(wire, type_at(ref, *_INVOICES), await self._read(wire, ref))
+        record = read_invoice(wire, type_at(ref, *_INVOICES), await self._read(wire, ref))
+        return await self._with_amounts(wire, record)
 
     async def void_invoice(self, wire: sdk.Wire, ref: sdk.Ref, /) -> InvoiceRecord:
         """Void an invoice, which sets its amounts to zero at QuickBooks."""
@@ -205,7 +209,8 @@ class QuickBooks(sdk.ApiVendor):
         """Record the payment of an invoice, or of a bill from a bank account."""
         kind = type_at(ref, *_INVOICES)
         response = await self._read(wire, ref)
-        check_currency(read_invoice(wire, kind, response), payment)
+        record = read_invoice(wire, kind, response)
+        check_currency(await self._with_amounts(wire, record), payment)
         name, make = PAYMENTS[kind]
         body = make(ref, payment, entity_of(response, ENTITIES[kind]))
         body = sdk.merged(filled_fields(body), sdk.extra_for(self.name, payment.extra))
@@ -272,6 +277,23 @@ class QuickBooks(sdk.ApiVendor):
         path = self._path(f"/{name.lower()}/{_id_of(ref)}")
         return await wire.send(sdk.Request.get(path, query=self._versioned_query()))
 
+    async def _with_amounts(self, wire: sdk.Wire, record: InvoiceRecord) -> InvoiceRecord:
+        """The invoice with its amounts.
+
+        An invoice without a currency is in the company's home currency.
+        """
+        fields = sdk.as_answer(record.raw)
+        if fields.value("CurrencyRef") is not None:
+            return record
+        request = sdk.Request.get(self._path("/preferences"), query=self._versioned_query())
+        preferences = sdk.read_answer(await wire.send(request)).object("Preferences")
+        currency = preferences.text("CurrencyPrefs.HomeCurrency.value")
+        return attrs.evolve(
+            record,
+            total=sdk.as_money(fields.value("TotalAmt"), currency),
+            due_amount=sdk.as_money(fields.value("Balance"), currency),
+        )
+
     async def _version(self, wire: sdk.Wire, ref: sdk.Ref) -> dict[str, Any]:
         response = await self._read(wire, ref)
         item = entity_of(response, ENTITIES[type_at(ref, *_INVOICES, *_ROLES)])
@@ -304,13 +326,14 @@ class QuickBooks(sdk.ApiVendor):
             response = await self._read(wire, ref)
             record = read_invoice(wire, INVOICE, response)
             if record.state is InvoiceState.VOID:
-                return record
+                return await self._with_amounts(wire, record)
             check_unpaid(record, "TotalAmt", "Balance")
             item = entity_of(response, ENTITIES[INVOICE])
             body = {"Id": ref.id, "SyncToken": item.text("SyncToken")}
             request = self._post(path, body, operation=operation).evolve(idempotent=True)
             try:
-                return read_invoice(wire, INVOICE, await wire.send(request))
+                voided = read_invoice(wire, INVOICE, await wire.send(request))
+                return await self._with_amounts(wire, voided)
             except sdk.VendorRejected as refusal:
                 if refusal.vendor_code != STALE or attempt:
                     raise

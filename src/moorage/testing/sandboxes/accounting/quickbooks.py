@@ -189,6 +189,7 @@ class QuickBooksSandbox(AccountingSandbox):
         root = f"/v3/company/{REALM}"
         return {
             f"GET {root}/companyinfo/{REALM}": self._show_company,
+            f"GET {root}/preferences": self._preferences,
             f"GET {root}/query": self._query,
             f"POST {root}/upload": self._upload,
             f"POST {root}/{{kind}}": self._write,
@@ -268,6 +269,10 @@ class QuickBooksSandbox(AccountingSandbox):
 
     def _show_company(self, _: base.SandboxRequest) -> Response:
         return base.reply({"CompanyInfo": {"Id": "1", "CompanyName": "Harbour Ltd"}})
+
+    def _preferences(self, _: base.SandboxRequest) -> Response:
+        currencies = {"HomeCurrency": {"value": "EUR"}, "MultiCurrencyEnabled": True}
+        return base.reply({"Preferences": {"Id": "1", "CurrencyPrefs": currencies}})
 
     def _query(self, request: base.SandboxRequest) -> Response:
         text = dict(request.query).get("query", "")
