@@ -32,7 +32,7 @@ FAMILIES: Final = {
     "items": ("adyen", "xero", "meta"),
     "fields": ("mailgun", "mailgun-inbound", "braintree"),
     "pairs": ("vonage",),
-    "curves": ("discord", "sendgrid", "sendgrid-inbound", "standard-webhooks-ed25519"),
+    "curves": ("discord", "sendgrid", "sendgrid-inbound", "standard-webhooks-ed25519", "telnyx"),
     "certificates": ("paypal", "aws-sns"),
     "tokens": ("plaid",),
     "plain": ("telegram", "basic-auth", "bearer-token", "url-token", "client-certificate"),

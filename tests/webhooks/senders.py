@@ -44,6 +44,7 @@ from tests.webhooks.signing import (
     square,
     stamping_sender,
     standard,
+    telnyx,
     twilio,
     unisender_go,
     versioned_sender,
@@ -386,6 +387,12 @@ SENDERS = [
     Sender(name="plivo", send=plivo("V3")),
     Sender(name="plivo-v2", send=plivo("V2"), body_covered=False),
     Sender(name="sinch", send=sinch),
+    Sender(
+        name="telnyx",
+        send=telnyx,
+        secret=b64(keys.ed25519_key().public_key().public_bytes_raw()),
+        wrong=b64(ED_WRONG.public_key().public_bytes_raw()),
+    ),
     Sender(
         name="telegram",
         send=with_token({"X-Telegram-Bot-Api-Secret-Token": TOKEN}, lambda n: {"update_id": n}),

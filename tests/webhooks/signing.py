@@ -229,6 +229,27 @@ def sinch(now: datetime, number: int) -> SentWebhook:
     )
 
 
+def telnyx(now: datetime, number: int) -> SentWebhook:
+    """Return a Telnyx webhook; its Ed25519 signature covers the time and the body."""
+    event = {
+        "record_type": "event",
+        "event_type": "message.finalized",
+        "id": f"4ee8c3a6-4995-4309-a3c6-{number:012d}",
+        "occurred_at": now.isoformat(),
+        "payload": {"id": "ac012cbf", "to": [{"status": "delivered"}]},
+    }
+    body = as_json({"data": event, "meta": {"attempt": 1}})
+    return SentWebhook(
+        headers={
+            "telnyx-signature-ed25519": b64(
+                keys.ed25519_key().sign(f"{stamp(now)}|".encode() + body)
+            ),
+            "telnyx-timestamp": stamp(now),
+        },
+        body=body,
+    )
+
+
 def vonage(now: datetime, number: int) -> SentWebhook:
     """Return a Vonage webhook; its signature covers every other field, sorted."""
     fields = {

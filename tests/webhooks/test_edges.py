@@ -57,6 +57,26 @@ def test_separator_of_a_missing_placeholder_is_dropped() -> None:
     assert "\ty" == Template("{json:c?} : {json:b}").read(scene)
 
 
+@pytest.mark.parametrize(
+    "path, text",
+    [
+        ("to.0.status", "sent"),
+        ("to.1.status", "queued"),
+        ("to.2.status", None),
+        ("to.-1.status", None),
+        ("to.status", None),
+        ("to.0.status.0", None),
+        ("0", "zero"),
+    ],
+)
+def test_number_in_a_path_is_a_position_in_a_list(path: str, text: str | None) -> None:
+    """A number in the path of a JSON field is a position in a list, or a field of that name."""
+    value = {"to": [{"status": "sent"}, {"status": "queued"}], "0": "zero"}
+    scene = TemplateValues(delivery(), value, {}, [])
+
+    assert text == Template(f"{{json:{path}?}}").read(scene)
+
+
 def test_a_header_that_differs_from_itself_is_named() -> None:
     """If a needed header occurs with two different values, the error names the header."""
     repeated_delivery = Delivery([("X-Sig", "a"), ("X-Sig", "b")], b"", names=frozenset({"x-sig"}))

@@ -191,6 +191,16 @@ def test_jwt_webhooks_can_be_signed_with_rsa_or_ed25519(algorithm: str) -> None:
     assert "signature" == receiver.reason_of_refusal(SentWebhook(headers=short_token, body=b"{}"))
 
 
+def test_ed25519_key_may_be_its_bytes_in_any_form() -> None:
+    """An Ed25519 key is the same in hexadecimal, in base64 and after the mark of a standard."""
+    raw = keys.ed25519_key().public_key().public_bytes_raw()
+    texts = (raw.hex(), b64(raw), b64(raw).rstrip("="), f" {b64(raw)}\n", f"whpk_{b64(raw)}")
+    read_keys = [read_key(text.encode()) for text in texts]
+
+    assert [keys.ed25519_key().public_key()] * len(texts) == read_keys
+    assert read_key(b64(raw[:-1]).encode()) is None
+
+
 def test_invalid_public_keys_are_refused() -> None:
     """Private keys, weak keys, keys on other curves, and other texts are refused as public keys."""
     private = keys.curve().private_bytes(

@@ -1,7 +1,7 @@
 """Public keys and certificates, in the formats in which vendors publish them.
 
-The formats are PEM, the base64 of the same DER, the 32 bytes of Ed25519 in hex or after `whpk_`,
-and JWK. Only public keys are read: a private key, or any other string, gives no key.
+The formats are PEM, the base64 of the same DER, the 32 bytes of Ed25519 in hex, in base64 or after
+`whpk_`, and JWK. Only public keys are read: a private key, or any other string, gives no key.
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ def _read_key(value: bytes) -> object:
         return ed25519.Ed25519PublicKey.from_public_bytes(_base64(value[5:]))
     if len(value) == 2 * _RAW:
         return ed25519.Ed25519PublicKey.from_public_bytes(a2b_hex(value))
-    return load_der_public_key(_base64(value))
+    decoded_bytes = _base64(value)
+    if len(decoded_bytes) == _RAW:
+        return ed25519.Ed25519PublicKey.from_public_bytes(decoded_bytes)
+    return load_der_public_key(decoded_bytes)
 
 
 def _base64(value: bytes) -> bytes:

@@ -61,9 +61,9 @@ class WebhookScheme:
 
     Most fields are templates: strings with the places `{body}`, `{body_sha256}`, `{body_crc32}`,
     `{url}`, `{method}`, `{sorted_form}`; with an argument `{header:…}`, `{query:…}`, `{form:…}`,
-    `{json:…}` (a dotted path), `{pairs:…}` for every field but that one, `{claim:…}` of a token,
-    `{mark:…}` for a part `…=` of the signature header, and `{parameter:…}` for a parameter of the
-    verifier. A place that ends in `?` may be missing.
+    `{json:…}` (a dotted path, such as `to.0.status`), `{pairs:…}` for every field but that one,
+    `{claim:…}` of a token, `{mark:…}` for a part `…=` of the signature header, and `{parameter:…}`
+    for a parameter of the verifier. A place that ends in `?` may be missing.
 
     Attributes:
         name: the name of the scheme.

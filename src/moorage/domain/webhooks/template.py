@@ -346,8 +346,15 @@ def covered_parts(places: tuple[str, ...]) -> set[str]:
 
 
 def at_path(item: Any, path: str) -> Any:
-    """Return the value at a dotted path in JSON data; None if there is none."""
+    """Return the value at a dotted path in JSON data, where a number is a position in a list.
+
+    None if there is no value.
+    """
     for step in path.split("."):
+        if isinstance(item, list) and step.isdecimal():
+            entries: list[Any] = item
+            item = entries[int(step)] if int(step) < len(entries) else None
+            continue
         if not isinstance(item, dict):
             return None
         item = cast("dict[str, Any]", item).get(step)

@@ -95,6 +95,11 @@ _SINCH_STATUSES: Final = {
         ("Aborted", "Cancelled", "Deleted", "Expired", "Failed", "Rejected"), "message.failed"
     ),
 }
+_TELNYX_STATUSES: Final = {
+    "delivered": "message.delivered",
+    "delivery_unconfirmed": "message.sent",
+    **dict.fromkeys(("delivery_failed", "expired", "sending_failed"), "message.failed"),
+}
 _POSTMARK_BOUNCES: Final = {
     **dict.fromkeys(("Transient", "DnsError"), "email.deferred"),
     **dict.fromkeys(
@@ -518,6 +523,27 @@ MESSAGING: Final = (
             "mo_text": "message.received",
             "mo_media": "message.received",
             "mo_binary": "message.received",
+        },
+    ),
+    # Telnyx signs with one key for all webhooks of an account, whose public half the portal shows.
+    WebhookScheme(
+        name="telnyx",
+        signature="{header:telnyx-signature-ed25519}",
+        signs="{header:telnyx-timestamp}|{body}",
+        algorithm="ed25519",
+        encoding="base64",
+        timestamp="{header:telnyx-timestamp}",
+        tolerance=300,
+        id="{json:data.id}",
+        type="{json:data.event_type}",
+        time="{json:data.occurred_at}",
+        time_form="iso",
+        data="data.payload",
+        outcome="{json:data.payload.to.0.status?}",
+        types={
+            "message.sent": "message.sent",
+            "message.received": "message.received",
+            **{f"message.finalized:{status}": event for status, event in _TELNYX_STATUSES.items()},
         },
     ),
     WebhookScheme(
