@@ -26,6 +26,7 @@ from tests.vendors.subjects.bird import bird
 from tests.vendors.subjects.infobip import infobip
 from tests.vendors.subjects.plivo import plivo
 from tests.vendors.subjects.sinch import sinch
+from tests.vendors.subjects.telnyx import telnyx
 
 if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
@@ -310,4 +311,4 @@ def vonage() -> SmsSubject:
     )
 
 
-SUBJECTS = [amazon_sns, bird, infobip, plivo, sinch, twilio, vonage]
+SUBJECTS = [amazon_sns, bird, infobip, plivo, sinch, telnyx, twilio, vonage]

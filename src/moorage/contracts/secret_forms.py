@@ -92,6 +92,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "sparkpost": "the API key",
     "square": "the access token",
     "stripe": "the secret key, which begins with sk_live_ or sk_test_",
+    "telnyx": "the API key of the account",
     "twilio": "the auth token, or the secret of the API key",
     "unisender_go": "the API key of the account or the project",
     "vonage": "the API secret",

@@ -87,6 +87,7 @@ VENDOR_CLASSES: Final = {
     "taxjar": "tax.taxjar:TaxJar",
     "teams": "chat.teams:Teams",
     "telegram": "chat.telegram:Telegram",
+    "telnyx": "sms.telnyx:Telnyx",
     "twilio": "sms.twilio:Twilio",
     "unisender_go": "email.unisender_go:UnisenderGo",
     "ups": "shipping.ups:Ups",
