@@ -14,6 +14,7 @@ import pytest
 import moorage
 from moorage import (
     ConfigurationError,
+    ConnectorError,
     Event,
     LocalFailure,
     Reloaded,
@@ -23,6 +24,8 @@ from moorage import (
 )
 from moorage.adapters.audit.file import FileAudit
 from moorage.hub.audit import AuditTrail
+from moorage.hub.origin import Origin
+from moorage.hub.reloading import AsyncConfigurationWatch, ConfigurationWatch
 from tests.adapters.forked import in_a_child
 from tests.reload.world import ReloadWorld, result_of, services
 from tests.support.threads import no_new_threads
@@ -170,6 +173,53 @@ async def test_reload_is_tried_again_after_an_unreadable_secret(
 
     assert ("services.vat",) == (await result_of(watch.check())).changed
     assert await result_of(watch.check()) is None
+
+
+@EITHER
+async def test_watch_goes_on_after_a_reload_that_raised_anything(
+    tmp_path: Path, is_async: bool
+) -> None:
+    """A foreign exception of a reload is reported without its text, and the watch goes on."""
+    path = services(tmp_path / "moorage.toml", vat="https://one.example")
+    reloads, failures = threading.Semaphore(0), list[ConnectorError]()
+    has_failed = threading.Event()
+
+    def fail(error: ConnectorError) -> None:
+        failures.append(error)
+        has_failed.set()
+
+    def reload() -> Any:
+        reloads.release()
+        if not has_failed.is_set():
+            raise RuntimeError("password=swordfish")
+        return None
+
+    async def reload_later() -> Any:
+        return reload()
+
+    def origin() -> Origin:
+        return Origin(path, read_nothing)
+
+    watch: Any
+    if is_async:
+        watch = AsyncConfigurationWatch(origin, reload_later, fail, SOON, ())
+        async with watch:
+            services(path, vat="https://two.example")
+            assert await asyncio.to_thread(has_failed.wait, 30)
+            assert await asyncio.to_thread(lambda: all(reloads.acquire(timeout=30) for _ in "12"))
+    else:
+        watch = ConfigurationWatch(origin, reload, fail, SOON, ())
+        with watch:
+            services(path, vat="https://two.example")
+            assert has_failed.wait(30)
+            assert all(reloads.acquire(timeout=30) for _ in "12")
+
+    assert ["The reload raised RuntimeError."] == [error.message for error in failures]
+
+
+def read_nothing(_: object) -> Any:
+    """Stand in for the function that reads a configuration, which no test here calls."""
+    raise AssertionError
 
 
 class _AuditWithOutage(FileAudit):

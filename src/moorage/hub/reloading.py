@@ -16,7 +16,7 @@ from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.concurrency.pooled_threads import to_thread
 from moorage.adapters.concurrency.thread_start import start_thread
 from moorage.domain.values.durations import seconds
-from moorage.errors import ConfigurationError, ConnectorError
+from moorage.errors import ConfigurationError, ConnectorError, LocalFailure
 from moorage.runtime.bridge import documented_by
 
 if TYPE_CHECKING:
@@ -82,6 +82,16 @@ def _handler_not_restorable(number: signal.Signals) -> ConfigurationError:
         " under uWSGI), so moorage cannot restore it.",
         path="signals",
         remedy="Leave this signal to the host: watch with `every`, or for another signal.",
+    )
+
+
+def _foreign_failure(error: Exception) -> ConnectorError:
+    """Return the error of a watched reload that raised anything, without the exception's text."""
+    if isinstance(error, ConnectorError):
+        return error
+    return LocalFailure(
+        f"The reload raised {type(error).__name__}.",
+        remedy="Call `reload` to see where; a vendor or connector of another package may be wrong.",
     )
 
 
@@ -245,7 +255,10 @@ class ConfigurationWatch(_WatchedFile):
             if signal_arrived is False:
                 return
             if signal_arrived or self._is_unchanged():
-                self.check(anyway=signal_arrived is True)
+                try:
+                    self.check(anyway=signal_arrived is True)
+                except Exception as error:  # noqa: BLE001 - the watch goes on, and observers hear of it
+                    self._report_failure(_foreign_failure(error))
 
 
 class AsyncConfigurationWatch(_WatchedFile):
@@ -314,5 +327,8 @@ class AsyncConfigurationWatch(_WatchedFile):
                 await asyncio.wait_for(bell.wait(), self._every)
             is_rung = bell.is_set()
             bell.clear()
-            if is_rung or await run_in_thread_if_needed(self._is_unchanged):
-                await self.check(anyway=is_rung)
+            try:
+                if is_rung or await run_in_thread_if_needed(self._is_unchanged):
+                    await self.check(anyway=is_rung)
+            except Exception as error:  # noqa: BLE001 - the watch goes on, and observers hear of it
+                self._report_failure(_foreign_failure(error))
