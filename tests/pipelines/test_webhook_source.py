@@ -223,6 +223,27 @@ async def test_cancelled_poll_loses_nothing(hub: AsyncHub) -> None:
         assert [EntryState.WAITING] == await states(inbox)
 
 
+async def test_poll_that_is_cancelled_as_its_claim_ends_loses_nothing(hub: AsyncHub) -> None:
+    """Webhooks that the store returned in the moment of a cancellation come with the next poll."""
+    store = UnsteadyInbox(MemoryInbox())
+    inbox = make_inbox(hub, store)
+    await inbox.receive("stripe", **delivery("evt_1"))
+    source = WebhookSource(inbox)
+    await source.open(ignore)
+    store.hangs = asyncio.Event()
+    polling = asyncio.create_task(source.poll(MANY))
+    await asyncio.sleep(0)
+    claiming: Any = source._claiming  # noqa: SLF001 - its end is the moment to cut the poll off
+    await asyncio.sleep(0)
+    claiming.add_done_callback(lambda _: polling.cancel())
+    store.hangs.set()
+    await asyncio.wait([polling])
+
+    assert polling.cancelled()
+    assert 1 == len(await source.poll(MANY._replace(wait=0.0)))
+    await source.close()
+
+
 async def test_cancelled_poll_keeps_the_webhooks_it_was_reading(
     hub: AsyncHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

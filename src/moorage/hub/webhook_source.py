@@ -124,13 +124,13 @@ class WebhookSource:
             del self._unread[0]
 
     async def _claim(self, limit: int) -> None:
-        if self._claiming is None:
-            self._claiming = asyncio.create_task(self._flows.claim(limit))
-        try:
-            claims = await asyncio.shield(self._claiming)
-        finally:
-            if self._claiming.done():  # pragma: no branch - a cancelled call raises
-                self._claiming = None
+        claiming = self._claiming or asyncio.create_task(self._flows.claim(limit))
+        self._claiming = claiming
+        # The task is not awaited itself, or its result would be lost if this call is cancelled in
+        # the moment in which the task ends.
+        await asyncio.wait([claiming])
+        self._claiming = None
+        claims = claiming.result()
         self._unread = [_Delivery(entry, lease, set()) for entry, lease in claims]
         self._deliveries |= {delivery.entry.id: delivery for delivery in self._unread}
 
