@@ -205,6 +205,8 @@ def test_proxy_repr_hides_credentials() -> None:
         "http://pr oxy.example",
         "http://proxy.example\r\nX: y",
         "http://a@b@proxy.example",
+        "http\u017f://proxy.example:3128",
+        "http://pro\u212ay.example:3128",
     ],
 )
 def test_invalid_proxy_urls_are_refused(url: str) -> None:

@@ -201,6 +201,8 @@ def test_invalid_base_urls_are_refused(url: Any) -> None:
         ("https://h?a=1", "contains a query or a fragment"),
         ("https://h#x", "contains a query or a fragment"),
         ("ftp://h", "is not an http or https URL"),
+        ("http\u017f://h", "is not an http or https URL"),
+        ("https://ban\u212a.example", "is not an http or https URL"),
     ],
 )
 def test_base_url_errors_have_a_reason(url: Any, why: str) -> None:

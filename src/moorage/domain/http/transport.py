@@ -32,7 +32,7 @@ PEM: Final = "-----BEGIN "
 _PROXY: Final = late_pattern(
     r"(?P<scheme>https?)://(?:(?P<user>[^\s:@/]*)(?::(?P<word>[^\s@/]*))?@)?"
     r"(?P<where>(?P<host>[a-z0-9._\-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?)/?",
-    re.IGNORECASE,
+    re.ASCII | re.IGNORECASE,
 )
 _NAME: Final = late_pattern(r"\*|\.?[a-z0-9_\-]+(?:\.[a-z0-9_\-]+)*\.?")
 _LAST_PORT: Final = 65_535

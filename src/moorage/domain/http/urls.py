@@ -31,7 +31,7 @@ _ORIGIN = late_pattern(
     r"(?P<scheme>https?)://"
     r"(?P<host>[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<rest>[/?#].*)?",
-    re.IGNORECASE | re.DOTALL,
+    re.ASCII | re.IGNORECASE | re.DOTALL,  # otherwise a long s would match the s of https
 )
 _UNWANTED = late_pattern(r"[\s\x00-\x1f\x7f-\x9f]")
 _PLACEHOLDER = late_pattern(r"[{}<>]")
