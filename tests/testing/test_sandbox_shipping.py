@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from datetime import UTC, datetime
+from functools import reduce
+from operator import getitem
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from moorage import Request, Response
 from moorage.domain.http.requests import Timeouts
-from moorage.testing.sandboxes.base import SandboxHttpClient
+from moorage.exporting.recording import recorded_exchanges
+from moorage.testing.fakes.http import as_bytes
+from moorage.testing.sandbox_fixtures import fixture_of
+from moorage.testing.sandboxes.base import SandboxHttpClient, SandboxRequest
 from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
 from moorage.testing.sandboxes.shipping.shipments import number
 from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
@@ -26,6 +34,29 @@ BOX = {
     "height": "10",
     "distance_unit": "cm",
 }
+CUSTOMS = {
+    "certify": True,
+    "certify_signer": "Ada",
+    "contents_type": "GIFT",
+    "non_delivery_option": "RETURN",
+    "items": [],
+}
+PARCEL_SHIPMENT: dict[str, Any] = {
+    "address_from": HOME,
+    "address_to": AWAY,
+    "parcels": [BOX],
+}
+WRONG_CHANGES: list[tuple[dict[str, Any], str]] = [
+    ({"address_from": {"street1": "388 Townsend St"}}, "address_from"),
+    ({"address_to": {**AWAY, "zip": 90277}}, "address_to"),
+    ({"address_return": {**AWAY, "postcode": "90277"}}, "address_return"),
+    ({"extra": []}, "extra"),
+    ({"extra": {"is_return": "yes"}}, "extra"),
+    ({"extra": {"signature_confirmation": "NOBODY"}}, "extra"),
+    ({"customs_declaration": {"items": []}}, "customs_declaration"),
+    ({"customs_declaration": {**CUSTOMS, "items": [{"quantity": 1}]}}, "customs_declaration"),
+    ({"customs_declaration": {**CUSTOMS, "non_delivery_option": "BURN"}}, "customs_declaration"),
+]
 
 
 def send(sandbox: Any, request: Request, headers: dict[str, str], host: int = 0) -> Response:
@@ -160,6 +191,7 @@ def test_files_need_no_credentials() -> None:
             "parcels",
         ),
         ({"address_from": HOME, "address_to": CANADA, "parcels": [BOX]}, "customs_declaration"),
+        *[({**PARCEL_SHIPMENT, **change}, field) for change, field in WRONG_CHANGES],
     ],
 )
 def test_shippo_refuses_invalid_shipments(body: object, field: str) -> None:
@@ -215,6 +247,64 @@ def test_shippo_needs_a_country() -> None:
     assert 400 == shippo(sandbox, Request.post("/addresses", json={"city": "Rome"})).status
     fields = shippo(sandbox, Request.post("/addresses", json=AWAY)).json()
     assert {} == fields["validation_results"]
+
+
+def test_shippo_lists_pages() -> None:
+    """Shippo lists five labels by default and 100 at most, with the URL of the next page."""
+    sandbox = ShippoSandbox()
+    sandbox.transactions.update({str(number): {"rate": "r"} for number in range(120)})
+
+    def listed(path: str) -> tuple[int, bool]:
+        body = shippo(sandbox, Request.get(path)).json()
+        return len(body["results"]), body["next"] is not None
+
+    assert (5, True) == listed("/transactions?rate=r")
+    assert (100, True) == listed("/transactions?rate=r&results=200")
+    assert (20, False) == listed("/transactions?rate=r&results=100&page=2")
+    assert (0, False) == listed("/transactions?rate=other")
+
+
+def test_refused_shipment_is_not_stored() -> None:
+    """A shipment that is refused because of a value that cannot be read leaves nothing."""
+    sandbox = EasyPostSandbox()
+    parcel = {"weight": "9" * 400}
+    body = {"shipment": {**SHIPMENT, "parcel": parcel}}
+
+    assert 400 == easypost(sandbox, Request.post("/v2/shipments", json=body)).status
+    assert {} == sandbox.shipments
+    other = ShippoSandbox()
+    declaration = {**CUSTOMS, "items": 7}
+    wrong = {**PARCEL_SHIPMENT, "customs_declaration": declaration}
+    assert 400 == shippo(other, Request.post("/shipments", json=wrong)).status
+    assert {} == other.rates
+
+
+@pytest.mark.parametrize(
+    "vendor, route, field, value",
+    [
+        ("dhl_express", "/mydhlapi/shipments", "outputImageProperties", {"encodingFormat": "gif"}),
+        ("gls", "/shipit-farm/v1/backend/rs/shipments", "Shipment.ShipmentUnit", []),
+        ("ups", "/api/shipments/v2409/ship", "ShipmentRequest.Shipment.Package", []),
+    ],
+)
+def test_carrier_stores_no_refused_shipment(
+    vendor: str, route: str, field: str, value: object
+) -> None:
+    """A carrier that refuses the parcels or the format of a label has no shipment."""
+    recorded_request = next(
+        exchange.request
+        for exchange in recorded_exchanges(vendor)
+        if exchange.request.method.value == "POST" and urlsplit(exchange.url).path == route
+    )
+    body = json.loads(as_bytes(recorded_request))
+    *steps, name = field.split(".")
+    reduce(getitem, steps, body)[name] = value
+    sandbox: Any = fixture_of(vendor, Path()).sandbox
+    sandbox.check_access = lambda _: None
+    headers, content = recorded_request.headers, json.dumps(body).encode()
+    response = sandbox.answer(SandboxRequest("POST", "", route, (), headers, content))
+
+    assert (400, {}) == (response.status, sandbox.shipments)
 
 
 @pytest.mark.parametrize("weight, offers", [("31", 3), ("32", 0)])

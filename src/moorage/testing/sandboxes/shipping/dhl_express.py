@@ -254,6 +254,7 @@ class DhlExpressSandbox(base.Sandbox):
         _check_invoice(body)
         number = f"{1_000_000_000 + self.number()}"
         pieces = [f"JD0146{number}{entry:04}" for entry, _ in enumerate(content["packages"], 1)]
+        documents = _documents(body.get("outputImageProperties", {}), number, pieces)
         self.shipments[number] = {
             "shipmentTrackingNumber": number,
             "status": "Success",
@@ -277,7 +278,7 @@ class DhlExpressSandbox(base.Sandbox):
                     {"referenceNumber": n, "trackingNumber": entry}
                     for n, entry in enumerate(pieces, 1)
                 ],
-                "documents": _documents(body.get("outputImageProperties", {}), number, pieces),
+                "documents": documents,
                 "shipmentCharges": [charge] if body.get("getRateEstimates") else [],
             },
             201,

@@ -162,7 +162,7 @@ class EasyPostSandbox(base.Sandbox):
             )
         id = f"shp_{self.number():032x}"
         rate_errors = _rate_errors(body["to_address"], too_heavy=pounds > HEAVIEST)
-        self.shipments[id] = {
+        shipment = {
             "id": id,
             "object": "Shipment",
             "mode": "test",
@@ -186,7 +186,9 @@ class EasyPostSandbox(base.Sandbox):
             "messages": rate_errors,
             "rates": [] if rate_errors else [self._rate(id, *rate) for rate in SERVICES],
         }
-        return base.reply(self.shipments[id], 201)
+        response = base.reply(shipment, 201)
+        self.shipments[id] = shipment
+        return response
 
     def _parcel(self, body: dict[str, Any]) -> dict[str, Any]:
         id = f"prcl_{self.number():032x}"

@@ -135,6 +135,8 @@ class GlsSandbox(base.Sandbox):
         shipment = body["Shipment"]
         if shipment["Shipper"]["ContactID"] != self.contact_id:
             raise _refusal(400, "CONTACT_ID", "The contact id is unknown.")
+        if not shipment["ShipmentUnit"]:
+            raise _refusal(400, "COMMON", "The shipment has no unit.")
         is_unknown = shipment["Product"] not in {"PARCEL", "EXPRESS"}
         if is_unknown or shipment["Consignee"]["Address"].get("ZIPCode") == NO_LABEL:
             raise _refusal(400, "SHIPMENT_VALID_ROUTING", "No routing is possible.")

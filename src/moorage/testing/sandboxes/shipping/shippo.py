@@ -14,8 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import words
+from moorage.testing.sandboxes._fields import problems, words
 from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes.shipping._shippo_rules import (
+    ADDRESS,
+    CUSTOMS,
+    EXTRA,
+    PICKUP_ADDRESS,
+)
 from moorage.testing.sandboxes.shipping.shipments import (
     HEAVIEST,
     LABEL_TEXTS,
@@ -76,6 +82,7 @@ _POUNDS: Final = {
     "g": Decimal("0.00220462"),
 }
 _LENGTHS: Final = {"cm", "in", "ft", "m", "mm", "yd"}
+_LARGEST_PAGE: Final = 100
 _HOST: Final = "deliver.goshippo.com"
 _VERSION: Final = "2018-02-08"
 _MADE_AT: Final = "2030-01-01T00:00:00Z"
@@ -172,6 +179,7 @@ class ShippoSandbox(base.Sandbox):
                 raise _field_refusal(name, "This field is required.")
         for name in set(body) - _FIELDS:
             raise _field_refusal(name, "This field is not known.")
+        _check_shipment(body)
         pounds = sum((_pounds(parcel) for parcel in body["parcels"]), Decimal())
         origin_country, destination_country = (
             body["address_from"].get("country"),
@@ -291,7 +299,7 @@ class ShippoSandbox(base.Sandbox):
             for transaction in self.transactions.values()
             if rate in {None, transaction["rate"]}
         ]
-        return base.reply({"next": None, "previous": None, "results": transactions})
+        return _page(request, transactions)
 
     def _fetch(self, _: base.SandboxRequest, id: str) -> Response:
         return base.reply(_found_or_404(self.transactions, id))
@@ -324,7 +332,8 @@ class ShippoSandbox(base.Sandbox):
 
     def _validate(self, request: base.SandboxRequest) -> Response:
         body = body_of(request)
-        if not body.get("country"):
+        _check(ADDRESS, body)
+        if not body["country"]:
             raise _field_refusal("country", "This field is required.")
         results: dict[str, Any] = {}
         address = body
@@ -355,6 +364,7 @@ class ShippoSandbox(base.Sandbox):
             raise _field_refusal(name, "This field is not known.")
         if body["location"].get("building_location_type") not in _DOORS:
             raise _field_refusal("building_location_type", "This is not a valid choice.")
+        _check(PICKUP_ADDRESS, body["location"].get("address"), "location")
         transactions = self._bought(body)
         is_refused = body["location"]["address"].get("zip") == NO_RATES
         id = f"{self.number():032x}"
@@ -414,10 +424,8 @@ class ShippoSandbox(base.Sandbox):
             raise _field_refusal("transactions", "These transactions have no labels.")
         return bought_labels
 
-    def _list_manifests(self, _: base.SandboxRequest) -> Response:
-        return base.reply(
-            {"next": None, "previous": None, "results": list(self.manifests.values())}
-        )
+    def _list_manifests(self, request: base.SandboxRequest) -> Response:
+        return _page(request, list(self.manifests.values()))
 
     def _manifest(self, _: base.SandboxRequest, id: str) -> Response:
         return base.reply(_found_or_404(self.manifests, id))
@@ -436,6 +444,30 @@ class ShippoSandbox(base.Sandbox):
             raise base.refusal({"detail": "Invalid token"}, 401)
         if request.headers.get("shippo-api-version") != _VERSION:
             raise base.refusal({"detail": "This version of the API is not known."}, 400)
+
+
+def _check(shape: Any, value: Any, field: str | None = None) -> None:
+    """Refuse a value that does not have the fields of a table.
+
+    Args:
+        shape: the table.
+        value: the value.
+        field: name of the value in the request; None if it is the whole request.
+    """
+    for location, name, problem in problems(shape, value):
+        [_, *steps] = [*location.split("/"), name]
+        raise _field_refusal(field or steps[0], f"{'.'.join(steps)} is {problem}.")
+
+
+def _check_shipment(body: dict[str, Any]) -> None:
+    for name in ("address_from", "address_to", "address_return"):
+        if name in body:
+            _check(ADDRESS, body[name], name)
+    if "customs_declaration" in body:
+        _check(CUSTOMS, body["customs_declaration"], "customs_declaration")
+    extra = body.get("extra", {})
+    _check(dict, extra, "extra")
+    _check(EXTRA, {name: extra[name] for name in EXTRA if name in extra}, "extra")
 
 
 def _pounds(parcel: dict[str, Any]) -> Decimal:
@@ -481,6 +513,20 @@ def _event(status: str, substatus: str | None, count: int) -> dict[str, Any]:
         "status_date": f"{event_time(count)}Z",
         "location": {"city": "HOUSTON", "state": "TX", "zip": "77063", "country": "US"},
     }
+
+
+def _page(request: base.SandboxRequest, items: list[dict[str, Any]]) -> Response:
+    query = dict(request.query)
+    number, size = int(query.get("page", "1")), min(int(query.get("results", "5")), _LARGEST_PAGE)
+    if number < 1 or size < 1:
+        raise base.refusal({"detail": "Invalid page."}, 404)
+    rows = items[(number - 1) * size : number * size]
+    url = f"https://api.goshippo.com{request.path}?results={size}&page="
+    links = {
+        "next": f"{url}{number + 1}" if len(items) > number * size else None,
+        "previous": f"{url}{number - 1}" if number > 1 else None,
+    }
+    return base.reply({**links, "results": rows})
 
 
 def _found_or_404(resources: Mapping[str, dict[str, Any]], id: str) -> dict[str, Any]:

@@ -470,6 +470,8 @@ def _services(shipment: Mapping[str, Any]) -> tuple[tuple[str, str, str | None, 
 def _check_packages(shipment: Mapping[str, Any]) -> None:
     start = shipment.get("ShipFrom", shipment["Shipper"])["Address"]["CountryCode"]
     unit = "LBS" if start in {"US", "PR"} else "KGS"
+    if not shipment["Package"]:
+        raise _refusal(400, "9120002", "The request is not well-formed: missing Package.")
     for package in shipment["Package"]:
         weight = package["PackageWeight"]
         if weight["UnitOfMeasurement"]["Code"] != unit:
