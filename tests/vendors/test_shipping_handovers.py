@@ -267,6 +267,30 @@ def test_lost_pickup_is_not_mistaken_for_one_of_other_labels() -> None:
         shop.schedule(pickup([second]), "c")
 
 
+def test_lost_pickup_is_found_on_a_later_page() -> None:
+    """A lost pickup is found although there are many earlier pickups."""
+    shop = SandboxHub("shipengine")
+    bought = shop.buy_label_of_order()
+    other = {"pickup_id": "pik_0", "label_ids": ["se-0"]}
+    shop.sandbox.pickups |= {f"pik_0{number}": other for number in range(150)}
+    shop.line.planned = [("POST /v1/pickups", Lost())]
+    scheduled = shop.schedule(pickup([bought]))
+
+    assert scheduled.ref.id == [*shop.sandbox.pickups][-1]
+
+
+def test_lost_manifest_is_found_on_a_later_page() -> None:
+    """A lost manifest is found although there are many earlier manifests."""
+    shop = SandboxHub("shippo")
+    bought = shop.buy_label_of_order()
+    other = {"object_id": "0", "status": "SUCCESS", "transactions": ["0"]}
+    shop.sandbox.manifests |= {f"0{number}": other for number in range(150)}
+    shop.line.planned = [("POST /manifests", Lost())]
+    created = shop.manifest(bought)
+
+    assert created.ref.id == [*shop.sandbox.manifests][-1]
+
+
 @pytest.mark.parametrize("body", JUNK)
 def test_malformed_answers_schedule_nothing(shop: SandboxHub, body: bytes) -> None:
     """A response without a pickup or manifest is an error."""

@@ -209,22 +209,22 @@ def _metres(value: object) -> int | None:
 
 async def _pickup_of(wire: sdk.Wire, labels: set[str]) -> sdk.Answer | None:
     """The pickup of exactly these labels; None if there is none or the search failed."""
-    try:
-        listing = sdk.read_answer(
-            await wire.send(sdk.Request.get("/v1/pickups", query={"page_size": "100"}))
-        )
-    except sdk.ConnectorError:
-        return None
-    return next(
-        (
-            item
-            for item in listing.objects("pickups")
-            if set(listed_texts(item, "label_ids")) == labels
-            and item.text("pickup_id")
-            and item.text("cancelled_at") is None
-        ),
-        None,
-    )
+    number = 1
+    while True:
+        query = {"page": str(number), "page_size": "100"}
+        try:
+            listing = sdk.read_answer(await wire.send(sdk.Request.get("/v1/pickups", query=query)))
+        except sdk.ConnectorError:
+            return None
+        pickups = list(listing.objects("pickups"))
+        for item in pickups:
+            is_open = item.text("pickup_id") and item.text("cancelled_at") is None
+            if is_open and set(listed_texts(item, "label_ids")) == labels:
+                return item
+        # ShipEngine does not say in which order it lists pickups.
+        if not pickups or number >= (listing.integer("pages") or 1):
+            return None
+        number += 1
 
 
 async def _manifests_of(wire: sdk.Wire, labels: list[str]) -> list[sdk.Answer]:

@@ -157,22 +157,21 @@ def _common_text(offers: list[sdk.Answer], field: str) -> str:
 
 async def _manifest_of(wire: sdk.Wire, transactions: set[str]) -> sdk.Answer | None:
     """The manifest of exactly these labels; None if there is none or the search failed."""
-    try:
-        listing = sdk.read_answer(
-            await wire.send(sdk.Request.get("/manifests", query={"results": 100}))
-        )
-    except sdk.ConnectorError:
-        return None
-    return next(
-        (
-            item
-            for item in listing.objects("results")
-            if set(listed_texts(item, "transactions")) == transactions
-            and item.text("object_id")
-            and item.text("status") != "ERROR"
-        ),
-        None,
-    )
+    number = 1
+    while True:
+        query = {"page": number, "results": 100}
+        try:
+            listing = sdk.read_answer(await wire.send(sdk.Request.get("/manifests", query=query)))
+        except sdk.ConnectorError:
+            return None
+        manifests = list(listing.objects("results"))
+        for item in manifests:
+            is_made = item.text("object_id") and item.text("status") != "ERROR"
+            if is_made and set(listed_texts(item, "transactions")) == transactions:
+                return item
+        if not manifests or listing.text("next") is None:
+            return None
+        number += 1
 
 
 def _path(*parts: str) -> str:

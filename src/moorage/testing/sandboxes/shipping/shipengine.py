@@ -497,9 +497,21 @@ class ShipEngineSandbox(base.Sandbox):
     def _page(
         self, request: base.SandboxRequest, name: str, items: list[dict[str, Any]]
     ) -> Response:
-        page_link = {"href": f"https://{_HOST}{request.path}"}
-        links = {"first": page_link, "last": page_link, "prev": {}, "next": {}}
-        return base.reply({name: items, "total": len(items), "page": 1, "pages": 1, "links": links})
+        query = dict(request.query)
+        number, size = int(query.get("page", "1")), int(query.get("page_size", "25"))
+        if number < 1 or size < 1:
+            raise refusal(400, "invalid_field_value", "validation", "page is invalid.")
+        pages = max(1, -(-len(items) // size))
+
+        def link_to(page: int) -> dict[str, str]:
+            url = f"https://{_HOST}{request.path}?page={page}&page_size={size}"
+            return {"href": url} if 1 <= page <= pages else {}
+
+        targets = {"first": 1, "last": pages, "prev": number - 1, "next": number + 1}
+        links = {kind: link_to(page) for kind, page in targets.items()}
+        counts = {"total": len(items), "page": number, "pages": pages}
+        rows = items[(number - 1) * size : number * size]
+        return base.reply({name: rows, **counts, "links": links})
 
     def _file(self, request: base.SandboxRequest, path: str) -> Response:
         content = label_content(request, self.contents, path, secret="api-key", missing=404)
