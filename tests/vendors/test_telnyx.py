@@ -379,6 +379,7 @@ def test_balance() -> None:
         ("sending_failed", "message.failed"),
         ("delivery_failed", "message.failed"),
         ("expired", "message.failed"),
+        ("read", "message.read"),
         ("teleported", "message.finalized"),
     ],
 )

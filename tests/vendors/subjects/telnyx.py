@@ -167,6 +167,7 @@ def telnyx() -> SmsSubject:
             "sending_failed": SmsStatus.FAILED,
             "delivery_failed": SmsStatus.UNDELIVERED,
             "expired": SmsStatus.EXPIRED,
+            "read": SmsStatus.READ,
             "cancelled": SmsStatus.CANCELED,
         },
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _EVENTS: Final = "message."
 _STATUSES: Final = {
-    **sdk.same(SmsStatus, "scheduled queued sent delivered expired"),
+    **sdk.same(SmsStatus, "scheduled queued sent delivered read expired"),
     "sending": SmsStatus.QUEUED,
     "delivery_unconfirmed": SmsStatus.SENT,
     "sending_failed": SmsStatus.FAILED,

@@ -95,8 +95,8 @@ class TelnyxSandbox(SmsSandbox):
         message = self.messages[id_]
         message["to"][0]["status"] = status
         message["errors"] = [{"code": error_code, "title": "Refused"}] if error_code else []
-        kind = "sent" if status in _ON_THE_WAY else "finalized"
-        return {"event_type": f"message.{kind}", "payload": message}
+        kind = "message.sent" if status in _ON_THE_WAY else "message.finalized"
+        return {"event_type": "message.read" if status == "read" else kind, "payload": message}
 
     def _incoming_fields(self, sender: str, text: str, /) -> dict[str, Any]:
         message = self._message("inbound", sender, OUR_NUMBER, "webhook_delivered", text=text)
