@@ -67,6 +67,11 @@ ORDER: Final[dict[str, Any]] = {
     ],
 }
 """The order in the tests of taxjar-ruby; its lines do not add up to its amount."""
+COMPLETE_ORDER: Final = {
+    **ORDER,
+    "line_items": [{**ORDER["line_items"][0], "unit_price": "15.95"}],
+}
+"""The order with a price of its line that adds up to its amount."""
 REFUND: Final = {**ORDER, "transaction_id": "321", "transaction_reference_id": "123"}
 """The refund in the same tests, with positive amounts."""
 TAKEN: Final = taxjar_says(
@@ -103,7 +108,7 @@ def test_a_taken_id_of_taxjar_is_compared() -> None:
     """If TaxJar reports a used id, the existing order is returned if it is the same sale."""
     hub, sandbox = hub_of(taxjar)
     with hub:
-        sandbox.fail(TAKEN, reply({"order": ORDER}))
+        sandbox.fail(TAKEN, reply({"order": COMPLETE_ORDER}))
         record = hub.tax().record(order_calculation(), idempotency_key="k")
         assert ("123", dollars("0.95")) == (record.reference, record.tax)
         other_records: list[dict[str, Any]] = [
@@ -112,16 +117,19 @@ def test_a_taken_id_of_taxjar_is_compared() -> None:
             {"reference": "124"},
         ]
         for number, other in enumerate(other_records):
-            sandbox.fail(TAKEN, reply({"order": ORDER}))
+            sandbox.fail(TAKEN, reply({"order": COMPLETE_ORDER}))
             with pytest.raises(InvalidRequest):
                 hub.tax().record(order_calculation(**other), idempotency_key=f"k{number}")
+        sandbox.fail(TAKEN, reply({"order": ORDER}))
+        with pytest.raises(InvalidRequest):
+            hub.tax().record(order_calculation(), idempotency_key="other lines")
 
 
 def test_an_order_of_taxjar_has_a_date_with_slashes() -> None:
     """The date of an order may have slashes, as in the requests of TaxJar's documentation."""
     hub, sandbox = hub_of(taxjar)
     with hub:
-        sandbox.fail(TAKEN, reply({"order": {**ORDER, "transaction_date": "2015/05/14"}}))
+        sandbox.fail(TAKEN, reply({"order": {**COMPLETE_ORDER, "transaction_date": "2015/05/14"}}))
         record = hub.tax().record(order_calculation(), idempotency_key="k")
 
     assert "123" == record.reference

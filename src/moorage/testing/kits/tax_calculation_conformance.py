@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeAlias
 
+import attrs
+
 from moorage.contracts.tax import TaxCapability
 from moorage.contracts.tax_calculation import ReversedAmount, TaxExemption, TaxReversal
 from moorage.domain.http.requests import Response
@@ -180,10 +182,19 @@ async def a_reference_is_recorded_once(make: Open) -> None:
         await lab.refused(
             VendorRejected | IdempotencyConflict, lab.record(other_calculation), "One key"
         )
-        refused_record = lab.record(other_calculation, "another key")
-        await lab.refused(
-            VendorRejected | IdempotencyConflict, refused_record, "A reference in use"
-        )
+        first, second, *others = lab.sale.lines
+        dollar = Money(1, lab.sale.currency)
+        whole_amount = first.amount + second.amount
+        same_total = [
+            attrs.evolve(first, amount=whole_amount - dollar),
+            attrs.evolve(second, amount=dollar),
+            *others,
+        ]
+        for number, lines in enumerate((lab.sale.lines[:1], same_total)):
+            refused_record = lab.record(await lab.calculate(lines=lines), f"another key {number}")
+            await lab.refused(
+                VendorRejected | IdempotencyConflict, refused_record, "A reference in use"
+            )
         recorded = lab.subject.recorded()
         require(recorded == {lab.sale.reference: calculation.tax}, f"The reports have {recorded}.")
 

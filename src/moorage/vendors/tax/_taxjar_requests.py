@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
@@ -12,7 +13,6 @@ from moorage.vendors.tax._calculations import CURRENCY, exact_number, street_of,
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from decimal import Decimal
 
     from moorage.contracts.address import Address
     from moorage.contracts.tax_calculation import (
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _TAKEN_STATUS: Final = 422
 _TAKEN_WORDS: Final = "already imported"
+_NOTHING: Final = Decimal(0)
 _PLACE: Final = ("country", "zip", "state", "city", "street")
 _EXEMPTIONS: Final = {
     TaxExemption.RESALE: "wholesale",
@@ -157,7 +158,10 @@ async def _taken(
 
 
 def _is_same(record: sdk.Answer, body: Mapping[str, Any]) -> bool:
-    """True if a record has the amounts, date and lines of a request, ignoring signs."""
+    """True if a record has the amounts, date and lines of a request, ignoring signs.
+
+    The ids of the lines are not compared.
+    """
     day = (record.text("transaction_date") or "")[:10].replace("/", "-")
     original = body.get("transaction_reference_id")
     return (
@@ -166,6 +170,16 @@ def _is_same(record: sdk.Answer, body: Mapping[str, Any]) -> bool:
         and day == body["transaction_date"]
         and record.text("transaction_reference_id") == original
         and record.text("transaction_id") == body["transaction_id"]
+        and _line_amounts(record) == _line_amounts(sdk.as_answer(body))
+    )
+
+
+def _line_amounts(record: sdk.Answer) -> list[tuple[Decimal, ...]]:
+    """The quantities and amounts of all lines in ascending order, ignoring signs."""
+    names = ("quantity", "unit_price", "discount", "sales_tax")
+    return sorted(
+        tuple(_size(line.value(name)) or _NOTHING for name in names)
+        for line in record.objects("line_items")
     )
 
 
