@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import sys
+from functools import partial
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,6 +30,7 @@ from tests.connectors.connector_lab import (
 from tests.support.virtual_tasks import PATIENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
 
@@ -58,6 +61,27 @@ async def test_connector_that_cannot_open_stops_the_others(lab: ConnectorsLab) -
         await lab.run(lab.registry.open)
 
     assert ["open base 30", "open shop 30"] == lab.journal
+
+
+@in_both_modes
+async def test_time_limit_that_is_not_a_duration_is_refused(lab: ConnectorsLab) -> None:
+    """A time limit that is not a number of seconds is refused before a connector is touched.
+
+    An event loop stops for ever if one of its timers is NaN.
+    """
+    lab.add("base")
+    for timeout in (math.nan, 0, -1, "5"):
+        wrong_calls: list[Callable[[], Any]] = [
+            partial(lab.registry.open, timeout),
+            partial(lab.registry.health, "base", timeout),
+            partial(lab.registry.health_of_all, timeout),
+            partial(lab.registry.run, "base", "read", timeout=timeout),
+        ]
+        for call in wrong_calls:
+            with pytest.raises(ConfigurationError, match="duration"):
+                await lab.run(call)
+
+    assert [] == lab.journal
 
 
 @in_both_modes

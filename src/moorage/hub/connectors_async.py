@@ -18,6 +18,7 @@ from moorage.domain.connectors.pool_statistics import ConnectorPool
 from moorage.domain.monitoring.health import HealthState
 from moorage.domain.observation.events import ConnectorChecked
 from moorage.domain.service.operation import HttpOperation
+from moorage.domain.values.durations import maybe_seconds, seconds
 from moorage.domain.values.uncopyable import Uncopyable
 from moorage.errors import ConfigurationError, ConnectorError, LocalFailure
 from moorage.hub._connector_checks_async import bounded_async, every_async
@@ -194,7 +195,7 @@ class AsyncConnectors(Uncopyable):
             ConfigurationError: there is no such connector or operation.
             ConnectorError: the operation failed, or its arguments are wrong.
         """
-        arguments = arguments or {}
+        arguments, timeout = arguments or {}, maybe_seconds(timeout, "timeout")
         connector_use: AsyncConnectorUse[Any] = self.use(name)
         async with connector_use as connector:
             operations = connector.operations
@@ -231,6 +232,7 @@ class AsyncConnectors(Uncopyable):
         Raises:
             ConnectorError: a connector could not be opened; those before it stay open.
         """
+        timeout = seconds(timeout, "timeout")
         for name in [entry.description.name for entry in self._ordered()]:
             entry = self._entries.get(name)
             if entry is not None and entry.description.enabled:
@@ -248,7 +250,7 @@ class AsyncConnectors(Uncopyable):
         Raises:
             ConfigurationError: there is no such connector.
         """
-        return await self._checked(self._entry(name), timeout)
+        return await self._checked(self._entry(name), seconds(timeout, "timeout"))
 
     async def health_of_all(self, timeout: float = 5.0) -> tuple[ConnectorHealth, ...]:
         """Check the health of all connectors concurrently, and return it.
@@ -256,6 +258,7 @@ class AsyncConnectors(Uncopyable):
         Args:
             timeout: the time limit of each check in seconds.
         """
+        timeout = seconds(timeout, "timeout")
         steps = [partial(self._checked, entry, timeout) for entry in tuple(self._entries.values())]
         return tuple(await every_async(steps)) if steps else ()
 
