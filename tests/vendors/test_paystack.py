@@ -46,7 +46,13 @@ from moorage.errors import (
 )
 from moorage.hub.hub import Hub
 from moorage.testing.kits._contract_lab import with_body
-from moorage.testing.sandboxes.base import AlteredAnswer, Lost, SandboxHttpClient, reply
+from moorage.testing.sandboxes.base import (
+    AlteredAnswer,
+    Lost,
+    SandboxHttpClient,
+    SlowAnswer,
+    reply,
+)
 from moorage.testing.sandboxes.payments._paystack_rules import CHALLENGED, error
 from moorage.testing.sandboxes.payments.paystack import ADA, PaystackSandbox
 from moorage.vendor_sdk import Answer, Mode
@@ -205,6 +211,22 @@ def test_intent_is_a_page_for_the_buyer(shop: Shop) -> None:
     assert datetime.fromtimestamp(shop.time, UTC) == payment.created_at
 
 
+def test_page_may_take_only_means_for_later_payments(shop: Shop) -> None:
+    """With `store_method`, the page offers only means that Paystack can charge again."""
+    intent = shop.payments.create_intent(
+        order(source=None, store_method=True), idempotency_key="i-1"
+    )
+    shop.sandbox.visit(intent.ref.id)
+
+    assert {"reference": "INV-2041", "custom_filters": {"recurring": True}} == shop.body()[
+        "metadata"
+    ]
+    means = shop.payments.get(intent.ref).means
+    assert means is not None
+    assert means.stored is not None
+    assert PaymentState.CAPTURED is shop.pay(source=means.stored).state
+
+
 def test_page_without_an_own_return_url() -> None:
     """Without a return URL, Paystack uses the one in its dashboard."""
     sandbox = PaystackSandbox()
@@ -248,7 +270,7 @@ def test_charge_may_need_a_confirmation(shop: Shop) -> None:
         ({"customer": Customer(id="CUS_1")}, "customer.email"),
         ({"metadata": {"reference": "x"}}, "metadata"),
         ({"amount": Money("500", "JPY")}, "amount"),
-        ({"amount": Money("500", "XOF")}, "amount"),
+        ({"amount": Money("500", "RWF")}, "amount"),
         ({"amount": Money("1.230", "KWD")}, "amount"),
     ],
 )
@@ -289,6 +311,27 @@ def test_words_of_a_decline(shop: Shop, words: str, reason: DeclineReason) -> No
         payment.decline.reason,
         payment.decline.vendor_code,
     )
+
+
+def test_refusal_by_the_processor_is_a_decline(shop: Shop) -> None:
+    """An error of the processor in response to a charge is a decline, and to others a refusal."""
+    body = {"status": False, "message": "Expired card", "type": "processor_error", "code": "x"}
+    shop.sandbox.fail(reply(body, 400))
+    with pytest.raises(PaymentDeclined) as excinfo:
+        shop.pay()
+
+    assert (DeclineReason.EXPIRED_CARD, "x", "Expired card", 400) == (
+        excinfo.value.reason,
+        excinfo.value.vendor_code,
+        excinfo.value.vendor_message,
+        excinfo.value.status,
+    )
+    shop.sandbox.fail(reply({**body, "type": "validation_error"}, 400))
+    with pytest.raises(InvalidRequest):
+        shop.pay("k-2")
+    shop.sandbox.fail(reply(body, 400))
+    with pytest.raises(InvalidRequest):
+        shop.payments.create_intent(order(source=None), idempotency_key="i-1")
 
 
 def test_decline_without_words_of_the_bank() -> None:
@@ -350,9 +393,21 @@ def test_fees_that_the_buyer_bears_are_captured_too(shop: Shop) -> None:
     )
 
 
-def test_amount_in_a_currency_without_a_documented_unit_is_unknown() -> None:
-    """An amount in francs is not read, because their unit at Paystack is not documented."""
-    body = {"reference": "r", "status": "success", "amount": 50_000, "currency": "XOF"}
+def test_francs_are_sent_in_hundredths(shop: Shop) -> None:
+    """West African francs have no decimals, and Paystack multiplies them by 100 all the same."""
+    francs = Money("500", "XOF")
+    payment = shop.pay(amount=francs)
+
+    assert (50_000, "XOF") == (shop.body()["amount"], shop.body()["currency"])
+    assert (francs, francs) == (payment.amount, payment.captured)
+
+
+@pytest.mark.parametrize(
+    "minor, currency", [(50_000, "RWF"), (1_230, "KWD"), (50_050, "XOF"), (1, "XXX"), (1, None)]
+)
+def test_amount_without_a_documented_unit_is_unknown(minor: int, currency: str | None) -> None:
+    """An amount in a currency whose unit is not documented, or in parts of francs, is not read."""
+    body = {"reference": "r", "status": "success", "amount": minor, "currency": currency}
     payment = answers.payment_of(make_ref, Answer(body))
 
     assert payment is not None
@@ -422,11 +477,15 @@ def test_failed_look_up_leaves_the_outcome_open(
     shop: Shop, failure: Response | ConnectorError
 ) -> None:
     """A look-up that fails after a refused reference never says that nothing was charged."""
-    duplicate = error(400, "Duplicate Transaction Reference", "duplicate_reference")
-    shop.sandbox.fail(duplicate, failure)
-
+    shop.sandbox.fail(Lost())
+    with pytest.raises(ConnectionFailed):
+        shop.pay()
+    shop.sandbox.fail(SlowAnswer(0.0), failure)
     with pytest.raises(OutcomeUnknown, match="dashboard"):
         shop.pay()
+
+    assert DIGEST == shop.pay().ref.id
+    assert 1 == len(shop.sandbox.transactions)
 
 
 def test_reference_of_the_caller_is_looked_up(shop: Shop) -> None:

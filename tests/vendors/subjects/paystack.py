@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.requests import Response
     from moorage.testing.sandboxes.base import SandboxRequest
 
-CURRENCIES = frozenset({"EUR", "GHS", "KES", "NGN", "USD", "ZAR"})
+CURRENCIES = frozenset({"EUR", "GHS", "KES", "NGN", "USD", "XOF", "ZAR"})
 
 
 def _key_of(request: SandboxRequest) -> str | None:

@@ -12,6 +12,7 @@ from moorage.contracts.payments import (
     Dispute,
     DisputeState,
     MeansOfPayment,
+    MinorUnits,
     MoveState,
     NextAction,
     NextActionType,
@@ -26,8 +27,11 @@ from moorage.contracts.payments import (
 from moorage.vendors.payments._common import answered_at, safe_text
 
 VENDOR: Final = "Paystack"
+CHARGE: Final = "/transaction/charge_authorization"
 DUPLICATE: Final = "duplicate_reference"
+_BY_PROCESSOR: Final = "processor_error"
 _DECIMALS: Final = 2
+_UNITS: Final = MinorUnits(vendor=VENDOR, exponents={"XOF": _DECIMALS})
 _STATES: Final = {
     "abandoned": PaymentState.REQUIRES_ACTION,
     "ongoing": PaymentState.REQUIRES_ACTION,
@@ -68,36 +72,56 @@ _REASONS: Final = {
     "invalid card number": DeclineReason.INCORRECT_NUMBER,
 }
 
-classify: Final = sdk.Refusals(
+_REFUSALS: Final = sdk.Refusals(
     vendor=VENDOR,
     statuses=sdk.error_statuses("400 422", login="401 403"),
     reading={400: sdk.VendorRejected},
 )
 
 
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
+    """Return the error in a response: a decline if the bank or the processor refused a charge."""
+    body = sdk.error_answer(response)
+    is_refused = not sdk.is_success(response.status) and body.text("type") == _BY_PROCESSOR
+    if not is_refused or request.path != CHARGE:
+        return _REFUSALS(request, response)
+    words = safe_text(body.text("message"))
+    return sdk.PaymentDeclined(
+        f"The payment was declined: {words}",
+        reason=_reason_of(words),
+        status=response.status,
+        response=response,
+        vendor_code=body.text("code"),
+        vendor_message=words,
+    )
+
+
 def minor_units(amount: sdk.Money) -> int:
     """An amount in Paystack's unit, a hundredth of the currency.
 
     Raises:
-        InvalidData: the currency has another number of decimals than two, and Paystack documents no
-            unit for it.
+        InvalidData: Paystack documents no unit for the currency.
     """
-    if sdk.EXPONENTS[amount.currency] != _DECIMALS:
+    if not _has_documented_unit(amount.currency):
         raise sdk.InvalidData(
-            f"{VENDOR} documents amounts only in currencies with two decimals, and"
-            f" {amount.currency} has another number.",
+            f"{VENDOR} documents amounts only in currencies with two decimals and in XOF, not in"
+            f" {amount.currency}.",
             field="amount",
             remedy="Give the amount in a currency of your Paystack account, such as NGN or KES.",
         )
-    return amount.minor
+    return _UNITS.to_minor(amount)
 
 
 def money_of(body: sdk.Answer, name: str) -> sdk.Money | None:
-    """An amount in the currency of its object; None in a currency without a documented unit."""
-    minor, currency = body.integer(name), body.text("currency")
-    if minor is None or currency is None or sdk.EXPONENTS.get(currency) != _DECIMALS:
+    """An amount in the currency of its object; None if the currency has no documented unit."""
+    currency = body.text("currency")
+    if currency is None or not _has_documented_unit(currency):
         return None
-    return sdk.Money.from_minor(minor, currency)
+    return _UNITS.read(body.value(name), currency)
+
+
+def _has_documented_unit(currency: str) -> bool:
+    return _UNITS.exponents.get(currency, sdk.EXPONENTS.get(currency)) == _DECIMALS
 
 
 def data_of(response: sdk.Response) -> sdk.Answer:
@@ -176,12 +200,12 @@ def _metadata_of(body: sdk.Answer) -> sdk.Answer:
 
 
 def _decline_of(body: sdk.Answer) -> Decline:
-    words = body.text("gateway_response") or body.text("message") or body.text("status")
-    return Decline(
-        reason=_REASONS.get((words or "").lower(), DeclineReason.OTHER),
-        vendor_code=safe_text(words),
-        vendor_message=safe_text(words),
-    )
+    words = safe_text(body.text("gateway_response") or body.text("message") or body.text("status"))
+    return Decline(reason=_reason_of(words), vendor_code=words, vendor_message=words)
+
+
+def _reason_of(words: str | None) -> DeclineReason:
+    return _REASONS.get((words or "").lower(), DeclineReason.OTHER)
 
 
 def declined_error(payment: Payment) -> sdk.PaymentDeclined:

@@ -38,7 +38,10 @@ def digest_of(wire: sdk.Wire, key: str) -> str:
 
 def checkout_fields(charge: Charge, url: str | None) -> dict[str, Any]:
     """The fields that create a page for the buyer; the caller's extra options override them."""
-    fields = _buyer_fields(charge) | {"metadata": _metadata_of(charge)}
+    metadata: dict[str, Any] = {**_metadata_of(charge)}
+    if charge.store_method:
+        metadata["custom_filters"] = {"recurring": True}
+    fields = _buyer_fields(charge) | {"metadata": metadata}
     if url is not None:
         fields["callback_url"] = url
     return sdk.merged(fields, sdk.extra_for(NAME, charge.extra))

@@ -26,6 +26,7 @@ from moorage.contracts.payments import (
 from moorage.vendors.payments import _paystack_steps as steps
 from moorage.vendors.payments._common import return_url_option, url_of
 from moorage.vendors.payments._paystack_answers import (
+    CHARGE,
     DUPLICATE,
     classify,
     data_of,
@@ -67,7 +68,7 @@ class Paystack(sdk.ApiVendor):
     capabilities = sdk.members_of(
         PaymentsCapability,
         "intent complete look_up look_up_refund list disputes look_up_dispute off_session"
-        " stored_means",
+        " store_method stored_means",
     )
     limits: ClassVar[Mapping[str, int]] = {"page": steps.LONGEST_PAGE}
     modes = sdk.key_modes(live=("sk_live_",), test=("sk_test_",))
@@ -78,7 +79,7 @@ class Paystack(sdk.ApiVendor):
     }
     states_refunds = False
 
-    refusals = classify
+    refusals = staticmethod(classify)
     ping_path = _TRANSACTIONS
     ping_query: ClassVar[Mapping[str, int]] = {"perPage": 1}
     event_reading = staticmethod(read_events)
@@ -97,7 +98,7 @@ class Paystack(sdk.ApiVendor):
     async def charge(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Charge a stored authorization, or return the transaction of an earlier attempt."""
         fields = steps.charge_fields(charge, steps.digest_of(wire, key))
-        request = sdk.Request.post("/transaction/charge_authorization", json=fields)
+        request = sdk.Request.post(CHARGE, json=fields)
         parse = partial(read_charge, wire, charge.amount)
         try:
             payment = await wire.send(request.evolve(idempotent=True), key=key, parse=parse)

@@ -63,7 +63,7 @@ class PaystackSandbox(base.Sandbox):
 
     secret_key: str = "sk_test_sandbox"
     webhook_url: str = "https://erp.example/webhooks/paystack"
-    currencies: frozenset[str] = frozenset({"GHS", "KES", "NGN", "USD", "ZAR"})
+    currencies: frozenset[str] = frozenset({"GHS", "KES", "NGN", "USD", "XOF", "ZAR"})
     now: Callable[[], float] = time.time
     transactions: dict[str, dict[str, Any]] = base.state_field(dict)
     refunds: dict[str, dict[str, Any]] = base.state_field(dict)
