@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from moorage.domain.http.headers import Headers
 from moorage.domain.values.json_text import encode_json
 from moorage.testing.sandboxes.base import SandboxRequest
+from moorage.testing.sandboxes.email.amazon_ses import AmazonSesSandbox
 from moorage.testing.sandboxes.email.mailjet import MailjetSandbox
 from moorage.testing.sandboxes.email.mailtrap import MailtrapSandbox
 from moorage.testing.sandboxes.email.mandrill import MandrillSandbox
 from moorage.testing.sandboxes.email.postal import PostalSandbox
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.testing.sandboxes.email.scaleway import ScalewaySandbox
+from moorage.testing.sandboxes.email.sparkpost import SparkPostSandbox
+from moorage.testing.sandboxes.email.unisender_go import UnisenderGoSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,3 +152,53 @@ def test_postmark_refuses_one_message_of_a_batch(change: dict[str, Any], code: i
 
     assert [0, code] == [result["ErrorCode"] for result in answer]
     assert ["ada@example.com"] == [mail.to[0] for mail in sandbox.delivered]
+
+
+def ses_page(sandbox: Any, cursor: str | None) -> tuple[list[str], str | None]:
+    """Return the addresses on a page of Amazon SES, and the cursor of the next page."""
+    query = {"PageSize": "2"} | ({"NextToken": cursor} if cursor else {})
+    body = ask(sandbox, "GET", "/v2/email/suppression/addresses", **query).json()
+    emails = [entry["EmailAddress"] for entry in body["SuppressedDestinationSummaries"]]
+    return emails, body.get("NextToken")
+
+
+def sparkpost_page(sandbox: Any, cursor: str | None) -> tuple[list[str], str | None]:
+    """Return the addresses on a page of SparkPost, and the cursor of the next page."""
+    query = {"per_page": "2", "cursor": cursor or "initial"}
+    body = ask(sandbox, "GET", "/api/v1/suppression-list", **query).json()
+    links = [link["href"] for link in body["links"] if link["rel"] == "next"]
+    next_cursor = dict(parse_qsl(urlsplit(links[0]).query))["cursor"] if links else None
+    return [entry["recipient"] for entry in body["results"]], next_cursor
+
+
+def unisender_go_page(sandbox: Any, cursor: str | None) -> tuple[list[str], str | None]:
+    """Return the addresses on a page of Unisender Go, and the cursor of the next page."""
+    path = "/ru/transactional/api/v1/suppression/list.json"
+    body = ask(sandbox, "POST", path, {"cursor": cursor} if cursor else {}).json()
+    return [entry["email"] for entry in body["suppressions"]], body["cursor"]
+
+
+@pytest.mark.parametrize(
+    "make, read",
+    [
+        (AmazonSesSandbox, ses_page),
+        (SparkPostSandbox, sparkpost_page),
+        (UnisenderGoSandbox, unisender_go_page),
+    ],
+)
+def test_cursor_skips_no_suppressed_address(
+    make: Callable[[], Any], read: Callable[[Any, str | None], tuple[list[str], str | None]]
+) -> None:
+    """Whoever removes each listed address before the next page sees all addresses."""
+    sandbox = make()
+    everyone = [f"{name}@example.com" for name in "abcde"]
+    sandbox.suppressions.update(dict.fromkeys(everyone, "BOUNCE"))
+    listed: list[str] = []
+    emails, cursor = read(sandbox, None)
+    while emails:
+        listed += emails
+        for email in emails:
+            del sandbox.suppressions[email]
+        emails, cursor = read(sandbox, cursor) if cursor else ([], None)
+
+    assert everyone == listed

@@ -25,7 +25,12 @@ from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes import base
 from moorage.testing.sandboxes._aws import MISMATCH, STRANGER, UNSIGNED, AwsSandbox
 from moorage.testing.sandboxes._fields import words
-from moorage.testing.sandboxes.email.base import attachment_item, email_fixture, read_address
+from moorage.testing.sandboxes.email.base import (
+    attachment_item,
+    email_fixture,
+    read_address,
+    suppressions_after,
+)
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 from moorage.testing.sandboxes.email.smtp import read_message
 
@@ -99,15 +104,16 @@ class AmazonSesSandbox(AwsSandbox):
 
     def _suppressed(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)
-        start, size = int(query.get("NextToken", "0")), int(query.get("PageSize", "0"))
+        size = int(query.get("PageSize", _LARGEST_PAGE))
         if not 1 <= size <= _LARGEST_PAGE:
             raise _refusal(400, "BadRequestException", "PageSize is out of range.")
+        cursor = b64decode(query.get("NextToken", ""), validate=True).decode()
+        page, next_cursor = suppressions_after(self.suppressions, cursor, size)
         entries = [
             {"EmailAddress": email, "Reason": reason, "LastUpdateTime": 1_577_836_800.5}
-            for email, reason in [*self.suppressions.items()][start : start + size]
+            for email, reason in page
         ]
-        has_more = len(self.suppressions) > start + size
-        token = {"NextToken": str(start + size)} if has_more else {}
+        token = {"NextToken": b64encode(next_cursor.encode()).decode()} if next_cursor else {}
         return base.reply({"SuppressedDestinationSummaries": entries, **token})
 
     def _suppress(self, request: base.SandboxRequest) -> Response:

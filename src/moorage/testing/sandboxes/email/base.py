@@ -41,6 +41,23 @@ class EmailSandbox(Sandbox):
     suppressions: dict[str, str] = state_field(dict)
 
 
+def suppressions_after(
+    suppressions: Mapping[str, str], cursor: str, size: int
+) -> tuple[list[tuple[str, str]], str | None]:
+    """Return a page of suppressed addresses in alphabetical order, and the cursor of the next page.
+
+    Changes of the list between two pages move no address to another page.
+
+    Args:
+        suppressions: the addresses, each with a word of the vendor.
+        cursor: cursor of the page; empty for the first page.
+        size: number of addresses on a page.
+    """
+    following = sorted(item for item in suppressions.items() if item[0] > cursor)
+    page = following[:size]
+    return page, page[-1][0] if len(following) > size else None
+
+
 def days_between(days: Sequence[_Day], field: str, first: str, last: str) -> list[_Day]:
     """Return the daily statistics of a period, including its last day.
 

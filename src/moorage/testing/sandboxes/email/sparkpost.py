@@ -11,10 +11,11 @@ unknown fields.
 from __future__ import annotations
 
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_list, is_object
@@ -26,6 +27,7 @@ from moorage.testing.sandboxes.email.base import (
     days_between,
     email_fixture,
     emails,
+    suppressions_after,
 )
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail
 
@@ -131,8 +133,9 @@ class SparkPostSandbox(EmailSandbox):
 
     def _suppressed(self, request: base.SandboxRequest) -> Response:
         query = dict(request.query)
-        cursor, size = query.get("cursor", ""), int(query.get("per_page", "0"))
-        start = 0 if cursor == "initial" else int(cursor)
+        cursor, size = query["cursor"].removeprefix("initial"), int(query["per_page"])
+        position = b64decode(cursor, altchars=b"-_", validate=True).decode()
+        page, next_position = suppressions_after(self.suppressions, position, size)
         entries = [
             {
                 "recipient": email,
@@ -142,12 +145,13 @@ class SparkPostSandbox(EmailSandbox):
                 "created": "2016-01-01T12:00:00+00:00",
                 "updated": "2016-01-01T12:00:00+00:00",
             }
-            for email, source in [*self.suppressions.items()][start : start + size]
+            for email, source in page
         ]
         path = f"/api/v1/suppression-list?per_page={size}&cursor="
         links = [{"href": f"{path}initial", "rel": "first"}]
-        if len(self.suppressions) > start + size:
-            links.append({"href": f"{path}{start + size}", "rel": "next"})
+        if next_position is not None:
+            next_cursor = urlsafe_b64encode(next_position.encode()).decode()
+            links.append({"href": f"{path}{quote(next_cursor)}", "rel": "next"})
         total = len(self.suppressions)
         return base.reply({"results": entries, "links": links, "total_count": total})
 

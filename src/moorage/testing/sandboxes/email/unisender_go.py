@@ -8,6 +8,7 @@ fails. Senders at unverified.example are refused.
 from __future__ import annotations
 
 import re
+from base64 import b64decode, b64encode
 from hashlib import md5
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,7 @@ from moorage.testing.sandboxes.email.base import (
     attachment_item,
     email_fixture,
     emails,
+    suppressions_after,
 )
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 
@@ -135,8 +137,8 @@ class UnisenderGoSandbox(EmailSandbox):
     def _list(self, request: base.SandboxRequest) -> Response:
         body = request.json()
         _check(typed(str, "start_time cursor cause source"), body)
-        start = int(body.get("cursor") or "0")
-        entries = list(self.suppressions.items())
+        cursor = b64decode(body.get("cursor", ""), validate=True).decode()
+        page, _ = suppressions_after(self.suppressions, cursor, _PAGE)
         items = [
             {
                 "email": email,
@@ -145,11 +147,11 @@ class UnisenderGoSandbox(EmailSandbox):
                 "is_deletable": email not in self.kept,
                 "created": _CREATED,
             }
-            for email, cause in entries[start : start + _PAGE]
+            for email, cause in page
         ]
         # The cursor of the last page leads to an empty one.
-        cursor = str(start + len(items))
-        return base.reply({"status": "success", "suppressions": items, "cursor": cursor})
+        cursor = page[-1][0] if page else cursor
+        return base.reply({"status": "success", "suppressions": items, "cursor": _encoded(cursor)})
 
     def _suppress(self, request: base.SandboxRequest) -> Response:
         body = request.json()
@@ -172,6 +174,10 @@ class UnisenderGoSandbox(EmailSandbox):
         """Check the API key of a request."""
         if request.headers.get("x-api-key") != self.api_key:
             raise _refusal(401, 114, "User with id '456' not found.")
+
+
+def _encoded(cursor: str) -> str:
+    return b64encode(cursor.encode()).decode()
 
 
 def _check(shape: _Fields, body: Any) -> None:
