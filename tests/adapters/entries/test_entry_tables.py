@@ -129,6 +129,17 @@ def test_wrong_path_creates_no_file(tmp_path: Path) -> None:
     assert path.exists()
 
 
+def test_file_that_is_not_a_database_is_named_in_the_error(tmp_path: Path) -> None:
+    """The error of a SQLite outbox whose file is no database says so."""
+    path = tmp_path / "a.db"
+    path.write_bytes(b"not a database" * 100)
+    with (
+        SqliteOutbox(path) as store,
+        pytest.raises(StorageUnavailable, match="not a SQLite database"),
+    ):
+        store.due(1)
+
+
 def test_files_that_cannot_be(tmp_path: Path) -> None:
     """A SQLite outbox refuses an in-memory path, a missing directory and a locked file."""
     with pytest.raises(ConfigurationError, match="A database in memory"):

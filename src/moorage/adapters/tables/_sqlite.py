@@ -29,6 +29,20 @@ A = TypeVar("A")
 
 _MEMORY: Final = frozenset({"", ":memory:"})
 _BUSY_CODES: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_PROBLEMS: Final = {
+    sqlite3.SQLITE_FULL: ("the disk is full", "Free space on the disk; nothing was written."),
+    sqlite3.SQLITE_READONLY: (
+        "this process has no permission to write the file",
+        "Allow this process to write the file and its directory.",
+    ),
+    **dict.fromkeys(
+        (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
+        (
+            "the file is damaged or not a SQLite database",
+            "Use another file, or restore this one from a backup.",
+        ),
+    ),
+}
 
 
 class Link:
@@ -229,11 +243,14 @@ def _error_of(error: sqlite3.Error, path: str, table: str) -> ConnectorError:
             slow=True,
             remedy="Keep your own transactions short, or set a longer `timeout` of the store.",
         )
-    return StorageUnavailable(
-        f"{path} could not be used ({type(error).__name__}).",
-        remedy="Allow this process to read and write the file and its directory, and check the"
-        " disk.",
+    problem, remedy = _PROBLEMS.get(
+        _code(error),
+        (
+            type(error).__name__,
+            "Allow this process to read and write the file and its directory, and check the disk.",
+        ),
     )
+    return StorageUnavailable(f"{path} could not be used: {problem}.", remedy=remedy)
 
 
 def _missing_table_error(message: str) -> ConfigurationError:
