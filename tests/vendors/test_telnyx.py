@@ -15,6 +15,7 @@ from moorage import (
     ConnectorError,
     InvalidData,
     InvalidRequest,
+    OutcomeUnknown,
     RateLimitExceeded,
     Request,
     Timeouts,
@@ -149,6 +150,9 @@ def test_report_goes_to_the_url_of_the_message() -> None:
         ("10011", 429, RateLimitExceeded),
         ("10011", 400, RateLimitExceeded),
         ("40318", 400, RateLimitExceeded),
+        ("10007", 400, VendorFailed),
+        ("10008", 400, VendorFailed),
+        ("10037", 403, VendorFailed),
         ("10015", 400, InvalidRequest),
         ("40310", 400, InvalidRequest),
         ("10027", 422, InvalidRequest),
@@ -434,6 +438,32 @@ def test_event_of_a_received_message() -> None:
         received.text,
         received.media,
     )
+
+
+def test_stop_ends_messages_until_start() -> None:
+    """After STOP, messages to the number are refused; the event shows Telnyx's own answer."""
+    sandbox = TelnyxSandbox()
+    texts = hub(sandbox).sms()
+    _, stop = event_of(sandbox, sandbox.receive(TO, "STOP", url=URL))
+    with pytest.raises(VendorRejected) as excinfo:
+        texts.send(SmsMessage(to=TO, text="Hi"))
+    _, start = event_of(sandbox, sandbox.receive(TO, "START", url=URL))
+    texts.send(SmsMessage(to=TO, text="Hi"))
+
+    assert ("40300", 1) == (excinfo.value.vendor_code, len(sandbox.messages))
+    assert ["STOP", "START"] == [event.raw["autoresponse_type"] for event in (stop, start)]
+
+
+def test_message_is_not_repeated_after_an_unexpected_error() -> None:
+    """An error of Telnyx's own leaves open whether the message was sent, whatever its status."""
+    sandbox = TelnyxSandbox()
+    sandbox.fail(telnyx_says(400, "10007"))
+    texts = hub(sandbox).sms()
+    for _ in range(2):
+        with pytest.raises(OutcomeUnknown):
+            texts.send(SmsMessage(to=TO, text="Hi"), idempotency_key="k-1")
+
+    assert 1 == len(sandbox.requests)
 
 
 @pytest.mark.parametrize("kind", ["verification.delivered", "call.initiated", "10dlc.brand.update"])

@@ -70,6 +70,16 @@ def international(path: str) -> Callable[[sdk.Answer], str | None]:
     return read
 
 
+def media_urls(path: str) -> Callable[[sdk.Answer], tuple[str, ...]]:
+    """Return a function that reads the URLs of the media in a list."""
+
+    def read(fields: sdk.Answer) -> tuple[str, ...]:
+        urls = [item.text("url") for item in fields.objects(path)]
+        return tuple(url for url in urls if url is not None)
+
+    return read
+
+
 def as_field(value: Any) -> str:
     """Return a value as the text of a form field."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.sms import SmsEvent, SmsMessage, SmsReceipt, SmsStatus
-from moorage.vendors.sms._common import price, sender_of
+from moorage.vendors.sms._common import media_urls, price, sender_of
 
 if TYPE_CHECKING:
     from moorage.vendors.sms.telnyx import Telnyx
@@ -56,11 +56,6 @@ def _status(message: sdk.Answer) -> SmsStatus:
     return _STATUSES.get(_status_word(message) or "", SmsStatus.UNKNOWN)
 
 
-def _media(message: sdk.Answer) -> tuple[str, ...]:
-    urls = [item.text("url") for item in message.objects("media")]
-    return tuple(url for url in urls if url is not None)
-
-
 _MESSAGE: Final = sdk.Reading(
     SmsReceipt,
     ref=sdk.ref_at("id"),
@@ -80,7 +75,7 @@ _EVENT: Final = sdk.Reading(
     sender=sdk.when(_is_incoming, sdk.text("from.phone_number")),
     to=sdk.when(_is_incoming, sdk.text("to.0.phone_number")),
     text=sdk.when(_is_incoming, sdk.text("text")),
-    media=sdk.when(_is_incoming, _media, ()),
+    media=sdk.when(_is_incoming, media_urls("media"), ()),
     error_code=sdk.text("errors.0.code"),
 )
 

@@ -14,7 +14,7 @@ import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.sms import SmsCapability, SmsEvent, SmsMessage, SmsReceipt, SmsStatus
-from moorage.vendors.sms._common import international, without_numbers
+from moorage.vendors.sms._common import international, media_urls, without_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,11 +114,6 @@ def _event_time(fields: sdk.Answer) -> datetime | None:
 _BATCH: Final = sdk.Reading(SmsReceipt, ref=sdk.ref_at("id"), status=_batch_status)
 
 
-def _media(fields: sdk.Answer) -> tuple[str, ...]:
-    urls = [item.text("url") for item in fields.object("body").objects("media")]
-    return tuple(url for url in urls if url is not None)
-
-
 @attrs.frozen(kw_only=True)
 class Sinch(sdk.ApiVendor):
     """A service plan at Sinch.
@@ -189,7 +184,7 @@ class Sinch(sdk.ApiVendor):
         sender=sdk.when(_is_incoming, international("from")),
         to=sdk.when(_is_incoming, international("to")),
         text=sdk.when(_is_incoming, sdk.text("body", "body.message")),
-        media=_media,
+        media=media_urls("body.media"),
         error_code=_error_code,
     )
 

@@ -41,6 +41,8 @@ _LINES: Final = {
 _KINDS: Final[Mapping[str, Kind]] = {
     **sdk.words(sdk.AuthenticationFailed, "10009 20002 20008"),
     **sdk.words(sdk.RateLimitExceeded, "10011 40318"),
+    # Telnyx may have carried out the request, whatever the status is.
+    **sdk.words(sdk.VendorFailed, "10007 10008 10037"),
     # The recipient, the sender, the profile or the account is blocked.
     **sdk.words(
         sdk.VendorRejected,

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{4,8}")
 _NAME: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}")
+_STOPPED: Final = "+15005550004"
 _MAGIC: Final = {
     "+15005550001": (400, "40310", "Invalid 'to' address"),
-    "+15005550004": (400, "40300", "Blocked due to STOP message"),
+    _STOPPED: (400, "40300", "Blocked due to STOP message"),
     "+15005550008": (429, "10011", "Too many requests"),
 }
 FIELDS: Final = {
@@ -49,6 +50,7 @@ _MOST_MEDIA: Final = 10
 _LONGEST_URL: Final = 2000
 _SOONEST, _LATEST = timedelta(minutes=5), timedelta(days=5)
 _LAST_CANCELLATION: Final = timedelta(minutes=1)
+_STOPS: Final = words("STOP STOPALL UNSUBSCRIBE CANCEL END QUIT")
 _ON_THE_WAY: Final = words("queued sending sent")
 
 
@@ -59,6 +61,7 @@ class TelnyxSandbox(SmsSandbox):
         api_key: the key that requests must have.
         public_key: the key that verifies webhooks, as Telnyx's portal shows it.
         balance: the balance of the account in US dollars.
+        blocked_numbers: numbers whose owners have answered STOP.
     """
 
     hosts = ("api.telnyx.com",)
@@ -66,6 +69,7 @@ class TelnyxSandbox(SmsSandbox):
     api_key: str = "telnyx-sandbox-key"
     public_key: str = b64encode(_SIGNING_KEY.public_key().public_bytes_raw()).decode()
     balance: str = "300.00"
+    blocked_numbers: set[str] = base.state_field(set)
     send_times: dict[str, datetime] = base.state_field(dict)
 
     def routes(self) -> base.Routes:
@@ -100,6 +104,12 @@ class TelnyxSandbox(SmsSandbox):
 
     def _incoming_fields(self, sender: str, text: str, /) -> dict[str, Any]:
         message = self._message("inbound", sender, OUR_NUMBER, "webhook_delivered", text=text)
+        if text in _STOPS:
+            self.blocked_numbers.add(sender)
+            message["autoresponse_type"] = "STOP"
+        elif text == "START":
+            self.blocked_numbers.discard(sender)
+            message["autoresponse_type"] = "START"
         return {"event_type": "message.received", "payload": message}
 
     def _webhook(self, url: str, fields: dict[str, Any], at: datetime, /) -> base.Notice:
@@ -120,7 +130,8 @@ class TelnyxSandbox(SmsSandbox):
         problem = next(problems(FIELDS, body), None)
         if problem is not None:
             raise _error(400, "10015", "Bad Request", " ".join(problem))
-        refusal = _message_problem(body) or _MAGIC.get(body["to"])
+        to = _STOPPED if body["to"] in self.blocked_numbers else body["to"]
+        refusal = _message_problem(body) or _MAGIC.get(to)
         if refusal is not None:
             raise _error(*refusal)
         status = "scheduled" if "send_at" in body else "queued"
