@@ -478,3 +478,21 @@ def test_vendor_message_cannot_forge_line_of_log(message: str, line: str) -> Non
 def test_name_of_secret_is_recognised_if_control_characters_interrupt_it(character: str) -> None:
     """The name of a secret is recognised even if control characters interrupt it."""
     assert "password=***" == Redaction().words(f"pass{character}word=hunter2", 300)
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ('[{"name": "password", "value": "a b"}]', '[{"name": "password", "value":"***"}]'),
+        ('{"value": "a b", "name": "password"}', '{"value": "***", "name": "password"}'),
+        ('{"key": "api_key", "value": {"a": "b"}}', '{"key":"***", "value":"***"}'),
+        ('{"name": "x-shop", "value": [1', '{"name": "x-shop", "value":"***"'),
+        ('{"name": "city", "value": "Oslo"}', '{"name": "city", "value": "Oslo"}'),
+        ('[{"name": "password"}, {"value": 1}]', '[{"name": "password"}, {"value": 1}]'),
+        ('], "name": "password"', '], "name": "password"'),
+    ],
+)
+def test_value_beside_the_name_of_a_secret_is_masked(text: str, shown: str) -> None:
+    """In an object with a name and a value, the value of a secret is masked."""
+    redaction = Redaction(body_keys=["x-shop"])
+    assert shown == redaction.body(text.encode(), "application/json", 300)

@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from moorage import AsyncConnectorManager, ConnectorManager, Credentials, Service, VendorRejected
+from moorage import (
+    AsyncConnectorManager,
+    ConfigurationError,
+    ConnectorManager,
+    Credentials,
+    Service,
+    VendorRejected,
+)
 from moorage.adapters.credentials.memory import (
     AsyncMemoryCredentialProvider,
     MemoryCredentialProvider,
@@ -435,3 +442,37 @@ def test_code_in_a_redirect_is_masked(recorder: Recorder) -> None:
     recorder.vendor.always(Response(302, {"Location": "https://app.example/?code=k9fJ2mQz7Xw4Lp8"}))
 
     assert "k9fJ2mQz7Xw4Lp8" not in recorder.record((Request.get("/"), f"{HOST}/login"))
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br"])
+def test_response_whose_compression_is_unknown_is_not_recorded(
+    recorder: Recorder, coding: str
+) -> None:
+    """A response in which no secret could be found is refused, and no file is written."""
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    recorder.vendor.always(Response(200, headers, b"\x1b\xff\x00\x80" + _PACKED))
+
+    with pytest.raises(ConfigurationError, match=f"compressed with '{coding}'"):
+        recorder.record((Request.get("/"), f"{HOST}/token"))
+    assert not recorder.path.exists()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "password", "value": "k9f J2"},
+        {"value": "k9f J2", "name": "password"},
+        {"key": "api_key", "value": {"parts": ["k9f J2"]}},
+    ],
+    ids=["name first", "value first", "nested"],
+)
+def test_values_beside_the_names_of_credentials_are_masked(
+    recorder: Recorder, fields: dict[str, Any]
+) -> None:
+    """In a list of names with values, the values of credentials are masked."""
+    city = {"name": "city", "value": "Oslo"}
+    recorder.vendor.respond_json([fields, city])
+
+    recording = recorder.record((Request.get("/"), f"{HOST}/settings"))
+    assert "k9f J2" not in recording
+    assert "Oslo" in recording

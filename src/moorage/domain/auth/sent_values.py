@@ -129,10 +129,20 @@ class SensitiveNames:
         self, value: object, path: tuple[str, ...], *, hidden: bool
     ) -> Iterator[str]:
         if isinstance(value, dict):
-            for name, item in cast("dict[str, object]", value).items():
+            fields = cast("dict[str, object]", value)
+            is_labelled = any(
+                name.lower() in {"name", "key"}
+                and isinstance(label, str)
+                and self.is_sensitive_name(label)
+                for name, label in fields.items()
+            )
+            for name, item in fields.items():
                 item_path = (*path, name.lower())
                 is_hidden = (
-                    hidden or self.is_sensitive_name(name) or self.is_sensitive_path(item_path)
+                    hidden
+                    or (is_labelled and item_path[-1] == "value")
+                    or self.is_sensitive_name(name)
+                    or self.is_sensitive_path(item_path)
                 )
                 yield from self._values_in_json_value(item, item_path, hidden=is_hidden)
         elif isinstance(value, list):

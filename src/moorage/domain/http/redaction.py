@@ -49,6 +49,9 @@ _CONTROLS = late_pattern(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2
 _OPAQUE = late_pattern(r"(?<![A-Za-z0-9+/_])[A-Za-z0-9+/_]{32,}={0,2}")
 _PIECES = late_pattern(r"[A-Za-z0-9]{16,}")
 
+_LABELS = frozenset({"name", "key"})
+"""Keys whose value may be the name of the `value` beside them."""
+
 _FORM = "application/x-www-form-urlencoded"
 _TEXTUAL = late_pattern(r"|text/.*|application/(?:.*[+\-])?(?:json|xml|javascript|graphql)")
 _USER_INFO = late_pattern(r"(?<=://)[^/?#]*@")
@@ -228,20 +231,25 @@ class Redaction:
         depth = 0
         hidden_depth: int | None = None
         json_path = _JsonPath(self.body_paths)
+        labels = _JsonLabels(self.body_keys)
         for piece in _TOKEN.findall(text):
             depth -= piece in {"}", "]"}
             if hidden_depth is not None and (
                 depth < hidden_depth or (piece == "," and depth == hidden_depth)
             ):
                 hidden_depth = None
-            if hidden_depth is None:
+            is_shown = hidden_depth is None
+            if is_shown:
                 masked_parts.append(self._redact_token(piece))
                 json_path.move_to(piece, name)
-                if piece == ":" and (_is_hidden(name, self.body_keys) or json_path.leads_there):
+            is_labelled = labels.move_to(piece, name, masked_parts)
+            if piece == ":":
+                is_hidden = is_labelled or _is_hidden(name, self.body_keys)
+                if is_shown and (is_hidden or json_path.leads_there):
                     masked_parts.append(f'"{MASK}"')
                     hidden_depth = depth
-                elif not piece.isspace():
-                    name = _decoded_text(piece).strip(" \t\r\n'")
+            elif not piece.isspace():
+                name = _decoded_text(piece).strip(" \t\r\n'")
             depth += piece in {"{", "["}
         return "".join(masked_parts)
 
@@ -288,6 +296,60 @@ class _JsonPath:
             self._key = None
         elif piece == ",":
             self._key = None
+
+
+class _JsonLabels:
+    """The objects of a JSON text that name a field, such as `{"name": "password", "value": "…"}`.
+
+    Args:
+        names: the names to mask, in addition to those that are always masked.
+    """
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+        self._objects: list[_LabelledValue] = []
+        self._key = ""
+
+    def move_to(self, piece: str, name: str, shown: list[str]) -> bool:
+        """Move to the next token; return whether the value after it is labelled as a secret.
+
+        Args:
+            piece: the token.
+            name: the token before it, decoded.
+            shown: the text up to this token, in which a value is masked that precedes its label.
+        """
+        if piece in {"{", "["}:
+            self._objects.append(_LabelledValue())
+            self._key = ""
+        elif piece in {"}", "]"}:
+            if self._objects:
+                self._objects.pop()
+            self._key = ""
+        elif not self._objects:
+            return False
+        elif piece == ":":
+            self._key = name.lower()
+            return self._key == "value" and self._objects[-1].is_secret
+        elif not piece.isspace():
+            labelled = self._objects[-1]
+            if self._key == "value":
+                labelled.position = len(shown) - 1
+            elif self._key in _LABELS and _is_hidden(_decoded_text(piece), self._names):
+                labelled.is_secret = True
+                if labelled.position is not None:
+                    shown[labelled.position] = f'"{MASK}"'
+            self._key = ""
+        return False
+
+
+class _LabelledValue:
+    """The position of an object's `value` in a text, and whether its name says it is a secret."""
+
+    __slots__ = ("is_secret", "position")
+
+    def __init__(self) -> None:
+        self.is_secret = False
+        self.position: int | None = None
 
 
 def mask_keys(text: str) -> str:

@@ -258,13 +258,30 @@ def _content(body: bytes, headers: Headers, scrubber: Scrubber, *, sent: bool) -
         edge = b"boundary" if sent else None
         return _stored_content(scrubber.parts(body, kind, boundary=edge), "utf-8")
     charset = _charset(body, kind)
-    try:
-        text = body.decode(charset)
-        if "\0" in text or text.encode(charset) != body:
-            return _binary(scrubber.binary(body))
-    except (ValueError, LookupError):
+    text = _decoded_text(body, charset)
+    if text is None:
+        if packing not in {"", "identity", *_WINDOWS}:
+            raise _unmasked_error(packing)
         return _binary(scrubber.binary(body))
     return _text(scrubber.text(text, kind), charset)
+
+
+def _decoded_text(body: bytes, charset: str) -> str | None:
+    """Return the text of a body; None if it is not text in this character set."""
+    try:
+        text = body.decode(charset)
+        return None if "\0" in text or text.encode(charset) != body else text
+    except (ValueError, LookupError):
+        return None
+
+
+def _unmasked_error(coding: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"A response is compressed with {coding[:40]!r}, so its secrets could not be masked, and"
+        " nothing was recorded.",
+        path="cassette",
+        remedy="Send the header Accept-Encoding: gzip while you record.",
+    )
 
 
 def _charset(body: bytes, content_type: str) -> str:
