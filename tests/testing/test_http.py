@@ -284,6 +284,15 @@ def test_closed_streams_cannot_be_read(client_of: Callable[..., Any]) -> None:
 
 
 @both_clients
+def test_response_to_head_has_no_body(client_of: Callable[..., Any]) -> None:
+    """A response to HEAD has the headers of the prepared response, but no body."""
+    client = client_of(FakeVendor([Response(200, {"Content-Length": "3"}, b"123")]))
+
+    response = await_if_needed(client.send(Request("HEAD", "/rates"), URL, TIMEOUTS))
+    assert ("3", b"") == (response.header("content-length"), response.body)
+
+
+@both_clients
 def test_a_piece_has_a_size(client_of: Callable[..., Any]) -> None:
     """A size of zero for the pieces of a response is refused."""
     client = client_of(FakeVendor(Response(200)), piece=0)

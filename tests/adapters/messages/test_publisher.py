@@ -235,6 +235,11 @@ def test_broker_that_goes_down_loses_open_connections() -> None:
     with pytest.raises(ConnectionFailed, match="Nothing accepts connections"):
         link.ping(1.0)
     assert (broker.messages, broker.arrivals) == ((), 0)
+    broker.is_down = False
+    assert not link.is_connected()
+    with pytest.raises(ConnectionFailed, match="before the message was sent"):
+        link.publish(OutgoingMessage("orders", Message(b"1")), 1.0)
+    assert MemoryLink(broker).publish(OutgoingMessage("orders", Message(b"1")), 1.0).offset == 0
 
 
 def test_health_reports_a_problem(memory_lab: Callable[..., Lab]) -> None:

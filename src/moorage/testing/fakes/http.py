@@ -174,6 +174,8 @@ class FakeVendor:
             raise copy(answer) if isinstance(answer, ConnectorError) else answer
         else:
             response = answer(request, url)
+        if request.method == "HEAD":
+            response = response.evolve(body=b"")
         return response if response.url is not None else response.evolve(url=url)
 
     def _next_answer(self, path: str) -> Answer | None:

@@ -51,7 +51,7 @@ class MemoryBroker:
 
     Attributes:
         arrivals: the number of messages that arrived, including repeated and refused messages.
-        is_down: set it to True to have the broker refuse connections and lose those that are open.
+        outages: how often the broker went down, which ended all connections that were open.
         problem: set it to a sentence and a remedy to have its health degraded.
 
     Args:
@@ -69,13 +69,24 @@ class MemoryBroker:
     ) -> None:
         self.rules = attrs.evolve(rules, deduplicates=deduplicates)
         self.arrivals = 0
-        self.is_down = False
+        self.outages = 0
+        self._is_down = False
         self.problem: tuple[str, str] | None = None
         self._topics = None if topics is None else frozenset(topics)
         self._messages: list[StoredMessage] = []
         self._failures: list[ConnectorError] = []
         self._lost_acknowledgements = 0
         self._lock = Lock()
+
+    @property
+    def is_down(self) -> bool:
+        """True if the broker is down; setting it to True ends all open connections."""
+        return self._is_down
+
+    @is_down.setter
+    def is_down(self, value: bool) -> None:
+        self.outages += value and not self._is_down
+        self._is_down = value
 
     @property
     def messages(self) -> tuple[StoredMessage, ...]:
@@ -170,15 +181,16 @@ class MemoryLink:
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
+        self._outages = broker.outages
         self._is_open = True
 
     def is_connected(self) -> bool:
-        """Return whether the broker is up and the connection is open."""
-        return self._is_open and not self._broker.is_down
+        """Return whether the connection is open, and the broker was up all the time."""
+        return self._is_open and self._outages == self._broker.outages
 
     def ping(self, _: float, /) -> None:
-        """Raise an error if the broker is down."""
-        if self._broker.is_down:
+        """Raise an error if the connection has ended."""
+        if not self.is_connected():
             raise publish_error(PublishFault.REFUSED, self._broker.rules)
 
     def problem(self) -> tuple[str, str] | None:
@@ -187,16 +199,18 @@ class MemoryLink:
 
     def publish(self, item: OutgoingMessage, _: float, /) -> PublishReceipt:
         """Store a message in the broker."""
+        if not self.is_connected():
+            raise publish_error(PublishFault.UNSENT, self._broker.rules)
         return self._broker.store(item)
 
     def publish_batch(
-        self, items: Sequence[OutgoingMessage], _: float, /
+        self, items: Sequence[OutgoingMessage], timeout: float, /
     ) -> list[Result[PublishReceipt]]:
         """Store messages in the broker, and return a result for each message."""
         results: list[Result[PublishReceipt]] = []
         for item in items:
             try:
-                results.append(Result(self._broker.store(item)))
+                results.append(Result(self.publish(item, timeout)))
             except ConnectorError as error:
                 results.append(Result(error=error))
         return results
@@ -221,7 +235,7 @@ class AsyncMemoryLink:
         self.close = link.close
 
     async def ping(self, timeout: float) -> None:
-        """Raise an error if the broker is down."""
+        """Raise an error if the connection has ended."""
         self._link.ping(timeout)
 
     async def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:

@@ -165,9 +165,13 @@ class MemorySource:
         self.committed += records
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Record which records the pipeline released, so that the test can check them."""
+        """Deliver records again that "each" commits alone; otherwise they wait for `open`."""
         self._raise("release")
         self.released += records
+        if self.commits == "each":
+            waiting_records = {*self._waiting, *records}
+            self._waiting = [record for record in self._uncommitted() if record in waiting_records]
+            self._more.set()
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
         """Note which records' leases the pipeline extended, so that the test can check them."""
