@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import product
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from paho.mqtt.client import Client
+from paho.mqtt.client import Client, topic_matches_sub
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from moorage import (
@@ -31,6 +32,7 @@ from moorage.domain.messages.mqtt_subscriptions import (
     NEVER,
     MqttSubscription,
     end_error,
+    filters_overlap,
     record_fields,
     topic_filters,
 )
@@ -436,6 +438,7 @@ async def test_lost_connection_is_temporary(broker: PrivateMosquitto, topic: str
         ({"topics": ["$share/group/a"]}, "topics"),
         ({"topics": ["x" * 70_000]}, "topics"),
         ({"topics": [1]}, "topics"),
+        ({"topics": ["orders/#", "orders/eu"]}, "topics"),
         ({"client_id": ""}, "client_id"),
         ({"group": "a/b"}, "group"),
         ({"qos": 0}, "qos"),
@@ -456,9 +459,23 @@ def test_wrong_arguments_of_mqtt_source_are_refused_before_anything_is_connected
 
 def test_filters_of_a_group() -> None:
     """A group's topic filters contain its name; a wildcard matches only whole levels."""
-    topics = ["a/+/b", "#", "/", "+", "$SYS/x"]
-    assert tuple(topics) == topic_filters(topics, None)
+    for topic in ("a/+/b", "#", "/", "+", "$SYS/x"):
+        assert (topic,) == topic_filters([topic], None)
+    assert ("#", "$SYS/x") == topic_filters(["#", "$SYS/x"], None)
     assert ("$share/g/a/#",) == topic_filters(["a/#"], "g")
+
+
+def test_filters_that_overlap_are_those_that_match_one_topic() -> None:
+    """Two filters overlap if paho-mqtt finds a topic that both of them match."""
+    topics = ["/".join(levels) for n in (1, 2, 3) for levels in product(("a", "b", "$s"), repeat=n)]
+    words = [levels for n in (1, 2) for levels in product(("a", "b", "+", "$s"), repeat=n)]
+    filters = ["#", *("/".join(levels) for levels in words), *(f"{'/'.join(w)}/#" for w in words)]
+    matches = {
+        name: {topic for topic in topics if topic_matches_sub(name, topic)} for name in filters
+    }
+
+    for first, second in product(filters, repeat=2):
+        assert bool(matches[first] & matches[second]) is filters_overlap(first, second)
 
 
 def test_fields_of_odd_properties() -> None:

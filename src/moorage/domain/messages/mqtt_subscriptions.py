@@ -73,7 +73,7 @@ def topic_filters(topics: Sequence[str], group: str | None) -> tuple[str, ...]:
         group: the group of subscribers that share the messages; None for a single subscriber.
 
     Raises:
-        ConfigurationError: there are no topics, or a name is not valid.
+        ConfigurationError: there are no topics, a name is not valid, or two topics overlap.
     """
     if isinstance(topics, str) or not topics:
         raise ConfigurationError(
@@ -90,6 +90,15 @@ def topic_filters(topics: Sequence[str], group: str | None) -> tuple[str, ...]:
                 remedy="Separate the levels with slashes. Use + for one level, and # at the"
                 " end for any number of levels. Set the name of a group in `group`.",
             )
+    for number, topic in enumerate(topics):
+        for other_topic in topics[:number]:
+            if filters_overlap(topic, other_topic):
+                raise ConfigurationError(
+                    f"The topics {other_topic!r} and {topic!r} overlap, so the broker could"
+                    " deliver a message twice.",
+                    path="topics",
+                    remedy="Use topics that have no messages in common.",
+                )
     if group is None:
         return tuple(topics)
     if not _GROUP.fullmatch(group):
@@ -99,6 +108,19 @@ def topic_filters(topics: Sequence[str], group: str | None) -> tuple[str, ...]:
             remedy="Use at most 100 characters, without slashes and wildcards.",
         )
     return tuple(f"$share/{group}/{topic}" for topic in topics)
+
+
+def filters_overlap(first: str, second: str) -> bool:
+    """Return whether one topic could match both of these MQTT topic filters."""
+    shorter_levels, longer_levels = sorted((first.split("/"), second.split("/")), key=len)
+    for number, pair in enumerate(zip(shorter_levels, longer_levels, strict=False)):
+        # A wildcard in the first level does not match the topics of the broker itself.
+        is_system = not number and any(level.startswith("$") for level in pair)
+        if "#" in pair and not is_system:
+            return True
+        if pair[0] != pair[1] and ("+" not in pair or is_system):
+            return False
+    return longer_levels[len(shorter_levels) :] in ([], ["#"])
 
 
 def record_fields(
