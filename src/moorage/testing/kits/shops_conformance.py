@@ -242,6 +242,9 @@ async def a_part_is_shipped(make: Open) -> None:
             VendorRejected, lab.fulfil(order.ref, second, "k-2"), "More items than are left"
         )
         require(len(lab.shop.parcels()) == 1, "More items left than the order has.")
+        await lab.fulfil(order.ref, PARCEL, "k-3")
+        quantities = [item.quantity for item in lab.shop.parcels()]
+        require(quantities == [2, 2], "The rest, in a parcel of the same number, did not leave.")
 
 
 async def a_refund_is_paid_once(make: Open) -> None:

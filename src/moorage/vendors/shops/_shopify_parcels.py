@@ -44,8 +44,14 @@ def read_parcels(response: Response) -> Parcels:
 
 
 def earlier_parcel(ref: Ref, parcels: Parcels, fulfilment: Fulfilment) -> FulfilmentReceipt | None:
-    """The receipt of an existing parcel with the same tracking number and lines, or None."""
+    """The receipt of an existing parcel with the same tracking number and quantity, or None.
+
+    A parcel with all remaining items exists only if no items remain.
+    """
     number = fulfilment.tracking_number
+    parts = parcels.order.objects("fulfillmentOrders.nodes")
+    if not fulfilment.lines and any(part.text("status") in _OPEN for part in parts):
+        return None
     quantity = sum(line.quantity for line in fulfilment.lines)
     for item in parcels.order.objects("fulfillments"):
         numbers = [info.text("number") for info in item.objects("trackingInfo")]

@@ -204,7 +204,8 @@ class AmazonSpApi(sdk.ApiVendor):
         look_up = sdk.Request.get(_order_path(ref), query={"includedData": _PARCELS})
         order = await wire.send(look_up, key=sdk.part_key(key, "order"), parse=read_parcels)
         reference = _reference_of(wire, key)
-        receipt = _parcel_of(ref, reference, number, order)
+        find = partial(_parcel_of, ref, reference, fulfilment)
+        receipt = find(order)
         if receipt is not None:
             return receipt
         order.check_shippable()
@@ -227,7 +228,7 @@ class AmazonSpApi(sdk.ApiVendor):
         except sdk.OutcomeUnknown as unknown_outcome:
 
             async def parcel_of() -> FulfilmentReceipt | None:
-                return _parcel_of(ref, reference, number, read_parcels(await wire.send(look_up)))
+                return find(read_parcels(await wire.send(look_up)))
 
             return await found_or_unknown(unknown_outcome, parcel_of)
 
@@ -371,11 +372,16 @@ def _reference_of(wire: Wire, key: str) -> str:
 
 
 def _parcel_of(
-    ref: Ref, reference: str, number: str, order: OrderParcels
+    ref: Ref, reference: str, fulfilment: Fulfilment, order: OrderParcels
 ) -> FulfilmentReceipt | None:
-    """The receipt of the parcel with a number or tracking number; None if there is none."""
+    """The receipt of the parcel with a number or tracking number; None if there is none.
+
+    By its tracking number, a parcel with all remaining items is found only if no items remain.
+    """
+    is_over = bool(fulfilment.lines) or not any(order.left.values())
     for known_reference, tracking_number in order.parcels:
-        if known_reference == reference or tracking_number == number:
+        is_same = is_over and tracking_number == fulfilment.tracking_number
+        if known_reference == reference or is_same:
             return _receipt(ref, known_reference, order.answer.raw)
     return None
 
