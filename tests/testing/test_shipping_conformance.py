@@ -176,6 +176,18 @@ class TalkativeVendor(EasyPost):
 
 
 @attrs.frozen(kw_only=True)
+class SingleParcelVendor(Shippo):
+    """A faulty vendor that ships only the first of several parcels."""
+
+    async def get_rates(
+        self, wire: Wire, request: RateRequest, /, *, key: str | None
+    ) -> RateResult:
+        """Request rates for the first parcel."""
+        return await super().get_rates(
+            wire, attrs.evolve(request, parcels=request.parcels[:1]), key=key
+        )
+
+
 class WastefulVendor(EasyPost):
     """A faulty vendor that buys a label when rates are requested."""
 
@@ -424,6 +436,7 @@ def indirect_subject() -> kit.ShippingSubject:
         (as_easypost(ExchangingVendor), "money_keeps_its_currency"),
         (as_shippo(OverinsuringVendor), "money_keeps_its_currency"),
         (as_easypost(ReconsideringVendor), "a_repeat_requests_no_new_rates"),
+        (as_shippo(SingleParcelVendor), "each_parcel_has_a_label"),
         (as_shippo(ForgetfulVendor), "a_key_buys_once"),
         (as_shippo(ForgetfulVendor), "a_lost_answer_buys_nothing_twice"),
         (as_shippo(ForgetfulVendor), "an_interrupted_batch_is_completed"),

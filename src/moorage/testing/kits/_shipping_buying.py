@@ -11,6 +11,7 @@ from moorage.contracts.ref import Ref
 from moorage.contracts.shipping import (
     Choice,
     LabelFormat,
+    Parcel,
     ShipmentRequest,
     ShipmentState,
     ShippingCapability,
@@ -161,6 +162,21 @@ async def a_label_is_bought(make: Open) -> None:
             require(
                 repeated_label == label, "The label has different bytes when it is fetched again."
             )
+
+
+async def each_parcel_has_a_label(make: Open) -> None:
+    """A shipment of several parcels has a tracking number and a label for each of them."""
+    async with make() as lab:
+        if ShippingCapability.MULTI_PARCEL not in lab.capabilities:
+            return
+        parcel = Parcel(weight=1, length=1, width=1, height=1)
+        purchase = lab.purchase(lab.request(parcels=[parcel, parcel]))
+        bought: Shipment = await lab("create_shipment", purchase, idempotency_key="k-1")
+        for shipment in (bought, await lab("get_shipment", str(bought.ref))):
+            number_count = len(set(shipment.tracking_numbers))
+            require(number_count == 2, f"Two parcels have {number_count} tracking numbers.")
+        labels = {label.content for label in bought.labels}
+        require(len(labels - {None}) == 2, f"Two parcels have {len(labels)} labels.")
 
 
 async def an_address_arrives_whole(make: Open) -> None:
@@ -426,6 +442,7 @@ BUYING: Final = (
     missing_rates_are_explained,
     the_best_rate_is_bought,
     a_label_is_bought,
+    each_parcel_has_a_label,
     an_address_arrives_whole,
     a_label_is_converted_or_refused,
     a_chosen_rate_is_bought,
