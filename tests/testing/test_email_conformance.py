@@ -89,6 +89,29 @@ class _SendsNothingVendor(SendGrid):
         return [Result(receipt) for _ in bulk.recipients]
 
 
+class _ShorteningVendor(SendGrid):
+    """A faulty vendor that shortens subjects, tracks as it likes, and loses a bulk's metadata."""
+
+    async def send_transactional(
+        self,
+        wire: Wire,
+        message: EmailMessage,
+        /,
+        *,
+        key: str | None,
+    ) -> EmailReceipt:
+        short_message = attrs.evolve(
+            message, subject=message.subject[:78], track_opens=None, track_clicks=None
+        )
+        return await super().send_transactional(wire, short_message, key=key)
+
+    async def send_bulk(
+        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[Result[EmailReceipt]]:
+        recipients = tuple(attrs.evolve(person, metadata={}) for person in bulk.recipients)
+        return await super().send_bulk(wire, attrs.evolve(bulk, recipients=recipients), key=key)
+
+
 class _EveryAddressDeliverableVendor(SendGrid):
     """A faulty vendor that reports each address as deliverable."""
 
@@ -119,6 +142,9 @@ def _lab(vendor: type[SendGrid]) -> kit.EmailLab:
         (kit.a_message_arrives, _SendsNothingVendor, "0 messages arrived"),
         (kit.tags_and_metadata_arrive, _UntaggedVendor, "A tag is lost"),
         (kit.tags_and_metadata_arrive, _LosesMetadataVendor, "Metadata is lost"),
+        (kit.a_long_subject_arrives, _ShorteningVendor, "The subject is"),
+        (kit.tracking_options_arrive, _ShorteningVendor, "The value of track_opens is lost"),
+        (kit.each_bulk_recipient_has_own_metadata, _ShorteningVendor, "a bulk are lost"),
         (kit.files_and_images_arrive, _LosesAttachmentsVendor, "did not arrive"),
         (kit.a_key_is_used_once, _LosesAttachmentsVendor, "another receipt"),
         (kit.a_lost_answer_is_unknown, _SendsNothingVendor, "ended with None"),

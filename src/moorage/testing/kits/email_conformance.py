@@ -147,6 +147,43 @@ async def tags_and_metadata_arrive(factory: Factory) -> None:
         )
 
 
+async def a_long_subject_arrives(factory: Factory) -> None:
+    """A subject that takes several lines of a header arrives as it was written."""
+    lab = factory()
+    subject = " ".join(["Grüße"] * 20)
+    await lab.hub.email().send_transactional(message(subject=subject))
+    require(lab.delivered[0].subject == subject, f"The subject is {lab.delivered[0].subject!r}.")
+
+
+async def tracking_options_arrive(factory: Factory) -> None:
+    """The vendor is told whether to track opens and clicks, if supported."""
+    for capability in (EmailCapability.TRACK_OPENS, EmailCapability.TRACK_CLICKS):
+        texts: list[str] = []
+        for value in (True, False):
+            lab = factory()
+            if capability in lab.vendor.capabilities:
+                mail = message(html="<p>Hello.</p>", **{capability.value: value})
+                await lab.hub.email().send_transactional(mail, idempotency_key="k-1")
+                texts.append(sent_text(lab.delivered[0]))
+        require(len(set(texts)) == len(texts), f"The value of {capability} is lost.")
+
+
+async def each_bulk_recipient_has_own_metadata(factory: Factory) -> None:
+    """Metadata of a recipient of a bulk arrive with this recipient's message, if supported."""
+    lab = factory()
+    if EmailCapability.METADATA not in lab.vendor.capabilities:
+        return
+    recipients = [
+        BulkRecipient(to=f"person{number}@example.com", metadata={"invoice": f"n{number}x"})
+        for number in range(3)
+    ]
+    await lab.hub.email().send_bulk(BulkMessage(base=message(to=()), recipients=recipients))
+    texts = {delivered.to[0]: sent_text(delivered) for delivered in lab.delivered}
+    for number, recipient in enumerate(recipients):
+        is_arrived = f"n{number}x" in texts[recipient.to[0].email]
+        require(is_arrived, "Metadata of a recipient of a bulk are lost.")
+
+
 async def files_and_images_arrive(factory: Factory) -> None:
     """Files, and inline images if supported, arrive byte for byte."""
     lab = factory()
@@ -410,6 +447,9 @@ async def nothing_personal_is_shown(factory: Factory) -> None:
 ASYNC_CHECKS: Final[tuple[AsyncCheck, ...]] = (
     a_message_arrives,
     tags_and_metadata_arrive,
+    a_long_subject_arrives,
+    tracking_options_arrive,
+    each_bulk_recipient_has_own_metadata,
     files_and_images_arrive,
     a_file_alone_is_a_message,
     a_key_is_used_once,
