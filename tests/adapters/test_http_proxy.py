@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import ssl
 import traceback
 from base64 import b64encode
@@ -9,7 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from moorage.adapters.http.borrowed.aiohttp import AsyncAiohttpHttpClient
+from moorage.adapters.http.borrowed.httpx2 import AsyncHttpx2HttpClient, Httpx2HttpClient
+from moorage.adapters.http.borrowed.requests import RequestsHttpClient
 from moorage.adapters.http.environment_proxy import environment_proxy
+from moorage.adapters.http.pyreqwest.client import PyreqwestHttpClient
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.domain.http.requests import Request, Timeouts
 from moorage.domain.http.transport import Proxy, Tls
@@ -166,6 +172,47 @@ async def test_proxy_errors_name_the_proxy(
     assert not excinfo.value.may_have_been_processed
     assert retryable is excinfo.value.retryable
     assert remedy in excinfo.value.remedy
+
+
+@pytest.mark.parametrize(
+    "kind, status",
+    [
+        *itertools.product([RequestsHttpClient, Httpx2HttpClient], [403, 407, 502]),
+        (PyreqwestHttpClient, 407),
+    ],
+)
+def test_refusal_of_a_proxy_has_its_status_with_every_library(kind: type[Any], status: int) -> None:
+    """The error says with which status the proxy refused; a wrong password is not tried again."""
+    answers = f"HTTP/1.1 {status} No\r\n\r\n".encode()
+    with (
+        ProxyServer(target=("127.0.0.1", 9), answers=answers) as proxy,
+        kind(proxy=proxy.url) as http,
+        pytest.raises(ConnectionFailed, match=f"^The proxy .* status {status}") as excinfo,
+    ):
+        http.send(POST, "https://v.example/", LONG)
+    assert not excinfo.value.may_have_been_processed
+    assert (status == 502) is excinfo.value.retryable
+
+
+@pytest.mark.parametrize("status", [403, 407, 502])
+@pytest.mark.parametrize("kind", [AsyncAiohttpHttpClient, AsyncHttpx2HttpClient])
+def test_refusal_of_a_proxy_has_its_status_with_every_asynchronous_library(
+    kind: type[Any], status: int
+) -> None:
+    """The error says with which status the proxy refused; a wrong password is not tried again."""
+    answers = f"HTTP/1.1 {status} No\r\n\r\n".encode()
+
+    async def send(proxy: str) -> None:
+        async with kind(proxy=proxy) as http:
+            await http.send(POST, "https://v.example/", LONG)
+
+    with (
+        ProxyServer(target=("127.0.0.1", 9), answers=answers) as proxy,
+        pytest.raises(ConnectionFailed, match=f"^The proxy .* status {status}") as excinfo,
+    ):
+        asyncio.run(send(proxy.url))
+    assert not excinfo.value.may_have_been_processed
+    assert (status == 502) is excinfo.value.retryable
 
 
 @with_both_clients

@@ -144,6 +144,10 @@ class AiohttpExchange(LoopLibraryExchange):
             return b""
         return await content.readany()
 
+    def proxy_status(self, error: Exception) -> int | None:
+        """Return the status with which the proxy refused to connect, if the error shows it."""
+        return error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
+
     async def finish(self) -> None:
         """Give the connection back to aiohttp."""
         if self._response is not None:

@@ -3,6 +3,7 @@
 | the library reports | raised | may have been processed |
 |---|---|---|
 | no free connection in time | `AttemptTimeout` | no |
+| the proxy refused to connect | `ConnectionFailed` | no |
 | no connection or no TLS, in time or at all | `ConnectionFailed`, `AttemptTimeout` | no |
 | the source of the body failed | `LocalFailure` | if anything was sent |
 | request or response not complete in time | `AttemptTimeout` | yes |
@@ -33,6 +34,7 @@ from moorage.adapters.http.borrowed._library_exchange import (
     ServerNotReached,
     StepTimeout,
 )
+from moorage.adapters.http.connections._proxy import refusal_error
 from moorage.adapters.http.connections._request import locate
 from moorage.adapters.http.connections._wire import DeadlinePassed, resource_error
 from moorage.adapters.http.messages._http1 import NotHttp, ResponseCutOff, encode_head
@@ -146,6 +148,9 @@ class LibraryErrors(ExchangeErrors):
             return self._bad_response(error)
         if not isinstance(error, ServerNotReached):
             return self._connection_lost(error)
+        if error.refusal is not None:
+            proxy = "The proxy" if self._gateway is None else f"The proxy {self._gateway.origin}"
+            return refusal_error(proxy, self._origin, error.refusal)
         if error.exhausted:
             return resource_error(self._peer, str(error))
         return ConnectionFailed(

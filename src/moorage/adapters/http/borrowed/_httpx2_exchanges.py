@@ -44,6 +44,7 @@ MEANINGS: Final[dict[type[BaseException], ExceptionMeaning]] = {
 
 _ENDED_TEXTS: Final = ("peer closed connection", "Server disconnected")
 _HTTP: Final = b"HTTP/1."
+_STATUS_LENGTH: Final = 3
 _EXCHANGE: Final = "moorage"
 _HTTP11_CONNECTIONS: Final = (httpcore2.HTTP11Connection, httpcore2.AsyncHTTP11Connection)
 
@@ -93,6 +94,11 @@ class _Httpx2Exchange(LibraryExchange):
             # For example a proxy that refuses a tunnel; which of the timeouts ends first varies.
             return ExceptionMeaning.NOT_REACHED_IN_TIME  # pragma: no cover - depends on timing
         return next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
+
+    def proxy_status(self, error: Exception) -> int | None:
+        """Return the status of a proxy's refusal, with which httpx2 begins its message."""
+        status = str(error)[:3] if isinstance(error, httpx2.ProxyError) else ""
+        return int(status) if status.isdecimal() and len(status) == _STATUS_LENGTH else None
 
     def _request(self) -> httpx2.Request:
         method, target, fields = self.outgoing.parts()

@@ -86,11 +86,13 @@ class ServerNotReached(Exception):
 
     Attributes:
         exhausted: whether this machine has no sockets, ports or memory left.
+        refusal: the status with which a proxy refused to connect, if it did.
     """
 
-    def __init__(self, why: str, *, exhausted: bool = False) -> None:
+    def __init__(self, why: str, *, exhausted: bool = False, refusal: int | None = None) -> None:
         super().__init__(why)
         self.exhausted = exhausted
+        self.refusal = refusal
 
 
 class Pieces:
@@ -319,6 +321,10 @@ class LibraryExchange(ABC):
         elif length.isdecimal():
             self._remaining = int(length)
 
+    def proxy_status(self, _error: Exception) -> int | None:
+        """Return the status of a proxy's refusal to connect, if the library's error shows it."""
+        return None
+
     async def _translated(self, until: float, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Await a coroutine, and convert the library's errors to moorage's.
 
@@ -349,6 +355,9 @@ class LibraryExchange(ABC):
         meaning = self.meaning(error)
         if meaning in _BEFORE_SENDING:
             self.sent = self._ever_sent
+        refusal = None if self.sent else self.proxy_status(error)
+        if refusal is not None:
+            return ServerNotReached(reason_for(error), refusal=refusal)
         return translated_error(error, meaning, sent=self.sent)
 
 

@@ -116,23 +116,24 @@ class Gateway:
 
     def refused(self, origin: Origin, status: int) -> ConnectionFailed:
         """Return the error for a proxy that answered itself instead of passing the request on."""
-        is_unauthenticated = status == AUTHENTICATION_REQUIRED
-        retryable = status in _RETRYABLE or status >= 500
-        return self._proxy_error(
-            f"refused to connect to {origin} with status {status}",
-            retryable=retryable,
-            remedy=_AUTHENTICATE if is_unauthenticated else None if retryable else _ALLOW_HOST,
+        return refusal_error(f"The proxy {self.origin}", origin, status)
+
+    def _proxy_error(self, problem: str) -> ConnectionFailed:
+        return ConnectionFailed(
+            f"The proxy {self.origin} {problem}.", may_have_been_processed=False
         )
 
-    def _proxy_error(
-        self, problem: str, *, retryable: bool | None = None, remedy: str | None = None
-    ) -> ConnectionFailed:
-        return ConnectionFailed(
-            f"The proxy {self.origin} {problem}.",
-            may_have_been_processed=False,
-            retryable=retryable,
-            remedy=remedy,
-        )
+
+def refusal_error(proxy: str, origin: Origin, status: int) -> ConnectionFailed:
+    """Return the error for a proxy that refused to connect; `proxy` begins its message."""
+    is_unauthenticated = status == AUTHENTICATION_REQUIRED
+    retryable = status in _RETRYABLE or status >= 500
+    return ConnectionFailed(
+        f"{proxy} refused to connect to {origin} with status {status}.",
+        may_have_been_processed=False,
+        retryable=retryable,
+        remedy=_AUTHENTICATE if is_unauthenticated else None if retryable else _ALLOW_HOST,
+    )
 
 
 def _authorization(proxy: Proxy) -> Secret | None:

@@ -20,6 +20,7 @@ from moorage.domain.resilience.health import is_exhaustion
 
 _CUT_OFF: Final = re.compile(r"end of file|eof|closed|reset|broken pipe|aborted", re.IGNORECASE)
 _ERROR_NUMBER: Final = re.compile(r"\(os error ([0-9]{1,6})\)")
+_UNAUTHENTICATED: Final = "proxy authorization required"
 _HEAD_TOO_LARGE: Final = "message head is too large"
 
 
@@ -33,6 +34,7 @@ class ExceptionMeaning(NamedTuple):
         too_large: whether these bytes exceed pyreqwest's limit for a head.
         reason: the reason, without the URL or any secret; may be empty.
         exhausted: whether this machine has no sockets, ports or memory left.
+        unauthenticated: whether the proxy refuses the user name and password.
     """
 
     sent: bool
@@ -41,6 +43,7 @@ class ExceptionMeaning(NamedTuple):
     too_large: bool
     reason: str
     exhausted: bool
+    unauthenticated: bool
 
 
 def meaning_of(error: Exception) -> ExceptionMeaning:
@@ -56,6 +59,7 @@ def meaning_of(error: Exception) -> ExceptionMeaning:
         too_large=_HEAD_TOO_LARGE in reason,
         reason="" if "://" in reason or "client error" in reason else reason,
         exhausted=is_exhaustion(OSError(int(number[1]), reason)) if number else False,
+        unauthenticated=_UNAUTHENTICATED in reason,
     )
 
 

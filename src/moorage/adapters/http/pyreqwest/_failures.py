@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.adapters.http.connections._wire import DeadlinePassed, resource_error
-from moorage.adapters.http.messages._http1 import NotHttp, ResponseTooLarge
+from moorage.adapters.http.messages._http1 import (
+    AUTHENTICATION_REQUIRED,
+    NotHttp,
+    ResponseTooLarge,
+)
 from moorage.adapters.http.pyreqwest._errors import meaning_of
 from moorage.adapters.http.stdlib._exchange_base import ExchangeErrors
 from moorage.domain.resilience.interruptions import is_interruption
@@ -75,6 +79,8 @@ class PyreqwestErrors(ExchangeErrors):
         if meaning.timed_out:
             problem = "did not finish its response" if has_responded else "did not respond"
             return self._timed_out("read", problem, sent=True)
+        if not meaning.sent and meaning.unauthenticated and self._gateway is not None:
+            return self._gateway.refused(self._origin, AUTHENTICATION_REQUIRED)
         reason = f": {meaning.reason}" if meaning.reason else ""
         if not meaning.sent and meaning.exhausted:
             return resource_error(self._peer, meaning.reason)
