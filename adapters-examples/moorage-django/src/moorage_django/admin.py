@@ -91,7 +91,7 @@ class EntryAdmin(ReadOnly):
     exclude = ("content",)
     actions = ("replay", "drop")
     box: ClassVar[staticmethod[[], Any]]
-    """Gives what has the entries, and `replay` and `drop`."""
+    """Returns the inbox or outbox of the entries, which has `replay` and `drop`."""
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         """Return whether a person may retry or cancel entries."""
@@ -176,7 +176,7 @@ class TenantForm(forms.ModelForm):
         name: str = self.cleaned_data["name"]
         if not self.instance.pk and Tenant.objects.filter(name=name).exists():
             raise forms.ValidationError(
-                "A tenant with this name exists already; change that one instead."
+                "A tenant with this name already exists. Change that tenant instead."
             )
         return name
 
@@ -205,7 +205,7 @@ class TenantAdmin(NulRefusingAdmin):
         try:
             return super().change_view(request, object_id, *args, **named)
         except ConnectorError as error:
-            message = f"{error} Or delete this tenant here, and add it anew."
+            message = f"{error} Or delete this tenant here, and add it again."
             self.message_user(request, message, messages.ERROR)
             return redirect("admin:moorage_django_tenant_changelist")
 

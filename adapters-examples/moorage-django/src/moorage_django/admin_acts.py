@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 _SHOWN: Final = 20
-"""So many entries are named before a person decides about all."""
+"""The maximum number of entries that the confirmation page names."""
 
 
 def decide(
@@ -33,12 +33,12 @@ def decide(
 
     Args:
         admin: the admin of the entries.
-        request: the request, with what was selected.
+        request: the request, with the selected entries.
         queryset: the entries.
         action: the name of the action.
-        act: what is to be done, after "Yes, ".
-        effect: what has become of the entries then, after their number.
-        change: changes the entry of an id.
+        act: the text of the confirming button, after "Yes, ".
+        effect: the text of the result, after the number of entries.
+        change: changes the entry with an id.
     """
     count = queryset.count()
     if "confirmed" not in request.POST:

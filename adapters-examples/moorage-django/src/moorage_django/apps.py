@@ -12,7 +12,7 @@ from django.utils.module_loading import autodiscover_modules
 from moorage.wiring.store_urls import serve
 
 SCHEME = "django"
-"""`django://moorage` is the store in the database of this alias, where a store is named by URL."""
+"""The scheme of a store's URL: `django://moorage` is the store in the database alias `moorage`."""
 
 
 class MoorageConfig(AppConfig):

@@ -68,9 +68,9 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
     if cipher is None:
         messages.append(
             checks.Warning(
-                "MOORAGE_KEYS is not set: what is stored is not sealed, and tokens are kept in"
+                "MOORAGE_KEYS is not set, so stored data is not encrypted, and tokens are kept in"
                 " memory only.",
-                hint=f"Set it in the environment to what this prints: {KEYS_COMMAND}",
+                hint=f"Set the environment variable to the output of this command: {KEYS_COMMAND}",
                 id="moorage.W004",
             )
         )
@@ -79,7 +79,7 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
 
 def _missing_log_message(names: Sequence[str]) -> checks.CheckMessage:
     return checks.Warning(
-        f"moorage-django keeps no {', '.join(names)} of the integration log: moorage is newer.",
+        f"moorage-django does not store {', '.join(names)} in the log, because moorage is newer.",
         hint="Upgrade moorage-django, and run its migrations.",
         id="moorage.W010",
     )
@@ -95,7 +95,7 @@ def tables_are_there(
         migrations = [node for node in executor.loader.graph.leaf_nodes() if node[0] == LABEL]
         if executor.migration_plan(migrations):
             messages.append(
-                # No error: that would keep `migrate` from making them.
+                # An error would prevent `migrate` from creating them.
                 checks.Warning(
                     f"The migrations of moorage are missing in the database {alias!r}.",
                     hint=f"Run manage.py migrate {LABEL} --database {alias}.",
@@ -109,15 +109,15 @@ def _of_databases(picked: ProjectSettings) -> Iterator[checks.CheckMessage]:
     database = settings.DATABASES[picked.database]
     if database.get("ENGINE") not in _KNOWN_ENGINES:
         yield checks.Error(
-            f"moorage keeps nothing in a database of {database.get('ENGINE')}.",
+            f"moorage cannot store its state in a database of {database.get('ENGINE')}.",
             hint="Use Django's own SQLite, PostgreSQL or MySQL, or a STATE such as redis://….",
             id="moorage.E005",
         )
     if picked.database != DEFAULT_DB_ALIAS and database.get("ATOMIC_REQUESTS"):
         yield checks.Error(
-            f"DATABASES[{picked.database!r}] has ATOMIC_REQUESTS: a request that fails would take"
-            " back what moorage knows of its calls.",
-            hint=f'Set it with moorage_django.beside(DATABASES["{DEFAULT_DB_ALIAS}"]).',
+            f"DATABASES[{picked.database!r}] has ATOMIC_REQUESTS, so a request that fails"
+            " would undo the records of its calls.",
+            hint=f'Set it to moorage_django.beside(DATABASES["{DEFAULT_DB_ALIAS}"]).',
             id="moorage.E006",
         )
 
@@ -129,15 +129,15 @@ def _of_stores(picked: ProjectSettings, url: str | None) -> Iterator[checks.Chec
     )
     if is_shared and host.get("ENGINE") == _SQLITE and host.get("ATOMIC_REQUESTS"):
         yield checks.Warning(
-            "Views call vendors inside of ATOMIC_REQUESTS, and moorage writes to the same SQLite"
-            " file: one waits for the lock that the other holds.",
+            "Views call vendors inside ATOMIC_REQUESTS, and moorage writes to the same SQLite file,"
+            " so each call waits for the lock of its own view.",
             hint='Set DATABASES["moorage"] = moorage_django.beside(DATABASES["default"]).',
             id="moorage.W001",
         )
     if is_shared and url is None:
         yield checks.Warning(
-            "moorage's state is kept through the host's own connection: what the host rolls back"
-            " takes along which calls were made.",
+            "moorage stores its state over the project's own connection, so a rollback of the"
+            " project undoes the records of calls.",
             hint='Set DATABASES["moorage"] = moorage_django.beside(DATABASES["default"]).',
             id="moorage.W002",
         )
@@ -151,14 +151,14 @@ def _of_stores(picked: ProjectSettings, url: str | None) -> Iterator[checks.Chec
     if url == "memory:":
         is_several = _whole_number(os.environ.get("WEB_CONCURRENCY")) > 1
         message = "Each process keeps limits, circuits and idempotency keys for itself." + (
-            " Several workers are configured: a repeat may have its effect twice."
+            " Several workers are configured, so a repeated call may take effect twice."
             if is_several
             else ""
         )
         kind = checks.Error if is_several else checks.Warning
         yield kind(
             message,
-            hint="Leave out MOORAGE['STATE'], or name a store that the processes share.",
+            hint="Remove MOORAGE['STATE'], or name a store that the processes share.",
             id="moorage.E007" if is_several else "moorage.W003",
         )
 
@@ -167,21 +167,21 @@ def _of_configuration(configured: Configured) -> Iterator[checks.CheckMessage]:
     for account in configured.accounts:
         if account.vendor.webhook is not None and not account.webhook_secrets:
             yield checks.Warning(
-                f"Webhooks of {account.name} are all refused: there is no secret for them.",
-                hint=f"Set vendors.{account.name}.webhook_secrets, or silence this if it sends"
-                " none.",
+                f"All webhooks of {account.name} are refused, because they have no secret.",
+                hint=f"Set vendors.{account.name}.webhook_secrets, or silence this if the"
+                " vendor sends none.",
                 id="moorage.W005",
             )
         if settings.DEBUG and _is_live(account.vendor):
             yield checks.Warning(
                 f"DEBUG is on, and {account.name} has live credentials.",
-                hint="Use those of the vendor's test mode.",
+                hint="Use credentials of the vendor's test mode.",
                 id="moorage.W006",
             )
     for problem in configured.inline:
         yield checks.Warning(
             f"{problem.path}: {problem.found} Django shows it with every error that it reports.",
-            hint="Write secret://env/NAME instead, or wrap it: moorage.Secret(…).",
+            hint="Write secret://env/NAME instead, or wrap the value: moorage.Secret(…).",
             id="moorage.W009",
         )
     for problem in configured.warnings:

@@ -30,8 +30,8 @@ class OrmRows:
     """The credentials table in the database of a Django alias.
 
     Args:
-        alias: of the database, on which the host has no transactions: what it rolled back would
-            take renewed tokens along, of which the vendor honours the newest only.
+        alias: the alias of a database on which the project has no transactions. A rollback would
+            undo renewed tokens, and the vendor accepts only the newest token.
     """
 
     def __init__(self, alias: str) -> None:
@@ -72,7 +72,7 @@ class OrmRows:
     def page(self, after: bytes, size: int, /) -> Sequence[Row]:
         """Return up to `size` rows in id order."""
         page_rows = self._rows.filter(pk__gt=after.decode()).order_by("pk")[:size]
-        # A row that somebody moved is about what its id says, so that it does not open.
+        # A row that was moved to another id cannot be decrypted.
         return [
             Row(
                 row.pk.encode(),

@@ -1,6 +1,6 @@
 """The operations page in a Django project, for staff members.
 
-Mount it where you like: `path("operations/", include("moorage_django.dashboard"))`. Staff with the
+Add it at any path: `path("operations/", include("moorage_django.dashboard"))`. Staff with the
 permission to view calls may read; the permissions to change calls, webhooks, deferred calls and
 credentials let them act.
 """
@@ -37,7 +37,7 @@ _GROUPS: Final = {
 _HEADERS: Final = ("cookie", "origin", "sec-fetch-site")
 
 
-@csrf_exempt  # the page has tokens of its own, bound to the session
+@csrf_exempt  # the page has its own tokens, bound to the session
 @never_cache
 @transaction.non_atomic_requests
 def page(request: HttpRequest, page: str = "") -> HttpResponse:

@@ -1,8 +1,8 @@
 """A separate database connection for moorage, outside the project's transactions.
 
-What is kept about a call (state, credentials, log) is kept on it. So a host that rolls back takes
-no claim back, and a host on SQLite that holds the lock of its file does not wait for itself: there
-moorage has a file of its own.
+The state, credentials and log of calls are stored over this connection. So a rollback of the
+project undoes no claim. For a project on SQLite, moorage uses a second file, so that a transaction
+of the project does not wait for itself.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 LABEL: Final = "moorage_django"
 APART: Final = frozenset({"state", "credential", "call"})
-"""The models that lie under moorage's own alias; the others belong to the host's transactions."""
+"""The models in moorage's own database; the others are part of the project's transactions."""
 
 _of_parents: Final[list[Any]] = []
 _shared: Final[set[str]] = set()
-"""Aliases that led to the host's database when Django was set up."""
+"""The aliases that led to the project's database when Django was set up."""
 
 _SQLITE: Final = "django.db.backends.sqlite3"
 
@@ -34,9 +34,9 @@ _SQLITE: Final = "django.db.backends.sqlite3"
 def beside(host: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings for `DATABASES["moorage"]`, derived from the project's database settings.
 
-    Beside PostgreSQL, MariaDB or MySQL it is the same database through a connection of its own.
-    Beside a file of SQLite it is another file: `erp.sqlite3` has `erp.moorage.sqlite3`. A test
-    database of it is made without your migrations, none of which has anything to do there.
+    For PostgreSQL, MariaDB or MySQL, they lead to the same database over a separate connection. For
+    SQLite, they lead to another file: `erp.moorage.sqlite3` for `erp.sqlite3`. Django creates its
+    test database without the project's migrations.
     """
     own_settings = {**host, "ATOMIC_REQUESTS": False, "AUTOCOMMIT": True}
     if host.get("ENGINE") != _SQLITE:
@@ -53,8 +53,8 @@ def beside(host: Mapping[str, Any]) -> dict[str, Any]:
 class Router:
     """The router for moorage's tables, to be named in `DATABASE_ROUTERS`.
 
-    With it, `migrate` makes the host's tables in the host's databases only, and
-    `migrate moorage_django --database moorage` those of moorage that lie apart.
+    With this router, `migrate` creates the project's tables only in the project's databases, and
+    `migrate moorage_django --database moorage` creates moorage's separate tables.
     """
 
     def db_for_read(self, model: Any, **_: object) -> str | None:
@@ -73,7 +73,7 @@ class Router:
         if own_alias == DEFAULT_DB_ALIAS:
             return None
         if same_database(own_alias):
-            # One set of tables, made through the host's alias.
+            # There is one set of tables, created over the project's alias.
             return False if db == own_alias else None
         if app_label != LABEL:
             return False if db == own_alias else None
@@ -90,7 +90,7 @@ def same_database(alias: str) -> bool:
 def remember() -> None:
     """Record that moorage's alias leads to the project's database server.
 
-    While Django makes test databases, it gives them their names one after another.
+    While Django creates test databases, it sets their names one after another.
     """
     own_alias = project_settings().database
     host_database, own_database = (
@@ -144,6 +144,6 @@ def leave_to_parent() -> None:
     own_alias = project_settings().database
     for connection in connections.all(initialized_only=True):
         if connection.alias == own_alias:
-            # Not closed, and not forgotten either, which would close it: it is the parent's.
+            # The connection is the parent's: deleting the last reference would close it.
             _of_parents.append(connection)
             del connections[own_alias]

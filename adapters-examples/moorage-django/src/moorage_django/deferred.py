@@ -26,17 +26,17 @@ def after_commit(contract: str, verb: str, *values: Any, **options: Any) -> Outb
 
     If the transaction rolls back, the call is not made.
 
-    It is written down in the host's own transaction, and made right after the commit, or by
-    `manage.py moorage deliver` where the settings say that there is a worker. What cannot be made
-    right away, or ends in an error that may pass, stays in the outbox for that command; so does
-    what a crash has interrupted. The commit and the host's other hooks are never disturbed: the
-    reason goes to the logger `moorage_django`, and to the entry.
+    The call is stored in the project's transaction, and made after the commit, or by
+    `manage.py moorage deliver` if the setting WORKER is true. If the call cannot be made
+    immediately, ends in a temporary error or is interrupted by a crash, it stays in the outbox for
+    that command. Failures never affect the commit or the project's other hooks: they are reported
+    to the logger `moorage_django` and in the entry.
 
     Args:
-        contract: such as "payments".
-        verb: such as "charge".
-        values: what the verb takes.
-        options: what `Outbox.put` takes besides, such as `tenant`, and what the verb takes.
+        contract: the contract, such as "payments".
+        verb: the operation, such as "charge".
+        values: the positional arguments of the operation.
+        options: named arguments of the operation and of `Outbox.put`, such as `tenant`.
     """
     entry = process.outbox().put(contract, verb, *values, **options)
     if not project_settings().worker:

@@ -21,7 +21,7 @@ class _ConnectionSource:
     """Provides a database alias's connection.
 
     Args:
-        alias: of the database.
+        alias: the database alias.
     """
 
     def __init__(self, alias: str) -> None:
@@ -60,7 +60,7 @@ class OrmInbox(_ThreadRelease, HostInbox):
     """An inbox in a database alias.
 
     Args:
-        alias: of the database.
+        alias: the database alias.
     """
 
     def __init__(self, alias: str = "default") -> None:
@@ -72,7 +72,7 @@ class OrmOutbox(_ThreadRelease, HostOutbox):
     """An outbox in a database alias.
 
     Args:
-        alias: of the database: the host's own, so that `add` is part of its transactions.
+        alias: the project's database alias, so that `add` is part of the project's transactions.
     """
 
     def __init__(self, alias: str = "default") -> None:
@@ -84,7 +84,7 @@ class AsyncOrmInbox(AsyncHostInbox):
     """The asynchronous `OrmInbox`; threads access the database, outside transactions.
 
     Args:
-        alias: of the database.
+        alias: the database alias.
     """
 
     def __init__(self, alias: str = "default") -> None:
@@ -95,7 +95,7 @@ class AsyncOrmOutbox(AsyncHostOutbox):
     """The asynchronous `OrmOutbox`; threads access the database, outside transactions.
 
     Args:
-        alias: of the database.
+        alias: the database alias.
     """
 
     def __init__(self, alias: str = "default") -> None:

@@ -20,7 +20,7 @@ Answer = TypeVar("Answer")
 
 _NO_TABLE: Final = ("no such table", "no such column", "has no column", "unknown column")
 _NOTHING_THERE: Final = ("does not exist", "doesn't exist")
-"""Of tables, too, where the database itself is there."""
+"""The classes of errors for missing tables in an existing database."""
 
 
 def translating_errors(verb: Callable[P, Answer]) -> Callable[P, Answer]:
@@ -32,7 +32,7 @@ def translating_errors(verb: Callable[P, Answer]) -> Callable[P, Answer]:
             return verb(*args, **named)
         except (Error, SynchronousOnlyOperation) as error:
             failure = meaning(error)
-        # Out here, or it would carry along the frames of the driver, which hold the password.
+        # Raised here, so that its traceback has no frames of the driver, which hold the password.
         raise failure
 
     return translating_errors
@@ -58,5 +58,5 @@ def meaning(error: Exception) -> ConnectorError:
         )
     return StorageUnavailable(
         f"The database could not be used ({type(error).__name__}).",
-        remedy="Check that it is up and that DATABASES says where.",
+        remedy="Check that the database is running and that DATABASES has its address.",
     )

@@ -25,7 +25,7 @@ class _ComparedByBytes(models.Field):
         """Return the column type and collation of this database."""
         parameters: dict[str, str | None] = super().db_parameters(connection)
         if connection.vendor == "mysql":
-            # Those that do not let spaces at the end go unseen.
+            # These collations do not ignore spaces at the end.
             kind = "nopad" if connection.mysql_is_mariadb else "0900"
             parameters["collation"] = f"utf8mb4_{kind}_bin"
         return parameters

@@ -1,7 +1,7 @@
 """The integration log in Django's database.
 
-Entries wait in moorage's own queue. Its thread writes them about once a second; where threads do
-not run, they are written at the end of each request. Past `MOST` the oldest are lost.
+Entries wait in a queue, and a thread writes them about once a second. In processes without threads,
+they are written at the end of each request. If more than `MOST` entries wait, the oldest are lost.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ if TYPE_CHECKING:
 
 MOST: Final = 10_000
 NEWEST_FIRST: Final = ("-started_at", "-number")
-"""The order of entries: processes write in batches, so numbers alone do not tell it."""
+"""The order of entries; processes write in batches, so the numbers alone are no order."""
 
 _LENGTHS: Final = {
     "idempotency_key": 500,
     "error_message": 510,
     **dict.fromkeys(CONTENT_FIELDS, LONGEST_CONTENT),
 }
-"""The lengths of columns that are not 200."""
+"""The lengths of columns that are not 200 characters long."""
 _CALLED: Final = {"id": "call"}
-"""The columns of fields that have another name here."""
+"""The columns whose name differs from the field's name."""
 
 
 def kept_fields(
@@ -64,7 +64,7 @@ def kept_fields(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Split an entry's field names into those that have a database column and all others.
 
-    A newer moorage may have fields of which this release knows nothing: the rest is kept.
+    Entries of a newer moorage may have fields that this release does not know.
     """
     known_columns = {*columns}
     names = [field.name for field in attrs.fields(entry)]
@@ -80,9 +80,9 @@ class OrmLogger:
     """An integration log in a database alias.
 
     Args:
-        alias: of the database; entries that the host rolls back there are lost.
-        every: seconds after which what is queued is written.
-        threads: whether a thread of its own may write the queue; by default where threads run.
+        alias: the database alias; entries that the project rolls back there are lost.
+        every: seconds after which queued entries are written.
+        threads: True to write the queue in a thread; by default, if the process can have threads.
     """
 
     def __init__(self, alias: str, *, every: float = 1.0, threads: bool | None = None) -> None:
@@ -118,8 +118,8 @@ class OrmLogger:
         """Write queued entries now; in a transaction, a rollback would remove them.
 
         Raises:
-            StorageUnavailable: the database takes nothing now; what is queued stays queued.
-            ConfigurationError: there is no table.
+            StorageUnavailable: the database is not available; the entries stay in the queue.
+            ConfigurationError: the table is missing.
         """
         self._queue.flush()
 
@@ -172,7 +172,7 @@ class AsyncOrmLogger:
     """The asynchronous `OrmLogger`.
 
     Args:
-        shared: the log to keep entries in.
+        shared: the synchronous log.
     """
 
     def __init__(self, shared: OrmLogger) -> None:
@@ -233,7 +233,7 @@ class _Rows:
     """Reads rows of the log's table for the function `read_page`.
 
     Attributes:
-        alias: of the database.
+        alias: the database alias.
     """
 
     alias: str
@@ -295,7 +295,7 @@ def _equals(alias: str, name: str, value: str, *, indexed: bool) -> Any:
     column = _CALLED.get(name, name)
     if indexed or connections[alias].vendor != "sqlite":
         return Q((column, value))
-    # SQLite, which has no statistics, might take the index of another field.
+    # SQLite has no statistics, and might use the index of another field.
     unindexed_column = Func(F(column), template="+%(expressions)s", output_field=WordField())
     return Exact(unindexed_column, value)
 

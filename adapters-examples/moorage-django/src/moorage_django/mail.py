@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 _PLAIN: Final = "application/octet-stream"
 _HTML: Final = "text/html"
 _UNSET_SENDER: Final = "webmaster@localhost"
-"""What Django says where nobody has set a sender: then it is the account's own."""
+"""Django's default sender; it is replaced by the sender of the account."""
 
 
 class EmailBackend(BaseEmailBackend):
     """Sends Django's mail through the vendor that the configuration chooses.
 
     Args:
-        fail_silently: whether a message that cannot be sent is left out without a word.
-        tenant: whose mail it is.
-        deferred: whether messages are sent after the commit of the open transaction, by the outbox.
-        options: those of Django's other backends mean nothing here.
+        fail_silently: True to ignore messages that cannot be sent.
+        tenant: the tenant whose account sends the messages.
+        deferred: True to send the messages through the outbox, after the transaction commits.
+        options: the options of Django's other backends, which are ignored.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ def contract_message(message: Any) -> EmailMessage:
     """Convert a Django message to a message of moorage's Email contract.
 
     Raises:
-        InvalidData: it holds what no vendor is told.
+        InvalidData: the message has content that the contract cannot express.
     """
     texts = {f"text/{message.content_subtype}": message.body} if message.body else {}
     for content, media_type in getattr(message, "alternatives", ()):
@@ -92,7 +92,7 @@ def contract_message(message: Any) -> EmailMessage:
     answers = headers.pop("Reply-To", None)
     return EmailMessage(
         from_=None if sender == _UNSET_SENDER else sender,
-        # Who gets a copy is not shown to the others, so it is the sender to whom it goes.
+        # Recipients of blind copies must not see each other, so the message goes to the sender.
         to=message.to or sender,
         cc=message.cc,
         bcc=message.bcc,

@@ -17,17 +17,17 @@ _NOW: Final = {
     "postgresql": "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
     "mysql": "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
 }
-"""Asks a server, whatever time zone its host has set."""
+"""The expressions for a server's time, which do not depend on its time zone."""
 
 
 def micros_in(alias: str, *, besides: str = "") -> int:
     """Return the current time of an alias's database, in microseconds since 1970.
 
-    A server is asked; the time of a file is that of its machine.
+    A server is queried; a file has the time of its machine.
 
     Args:
-        alias: of the database.
-        besides: what else the statement of a server selects.
+        alias: the database alias.
+        besides: further expressions that the statement selects.
     """
     connection = connections[alias]
     statement = _NOW.get(connection.vendor)

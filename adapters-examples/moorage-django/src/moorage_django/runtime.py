@@ -37,7 +37,7 @@ _REMEDY: Final = "It stays in the inbox until `manage.py moorage deliver` handle
 
 
 class Process:
-    """The hubs and stores open in one process."""
+    """The open hubs and stores of one process."""
 
     def __init__(self) -> None:
         self._restart_after_fork()
@@ -50,7 +50,7 @@ class Process:
             leave_to_parent()
 
     def _restart_after_fork(self) -> None:
-        # What a parent has opened is the parent's.
+        # The parent's objects stay open for the parent.
         self._lock = RLock()
         self._made: dict[str, Any] = {}
         self._closing: list[Callable[[], Any]] = []
@@ -170,8 +170,8 @@ def hub() -> Hub:
     """Return this project's synchronous hub, for views, tasks and commands.
 
     Raises:
-        ConfigurationError: the settings or the configuration are wrong; `manage.py check` tells
-            all that is.
+        ConfigurationError: the settings or the configuration are wrong; `manage.py check` lists
+            all problems.
     """
     return process.hub()
 

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 NAME: Final = "MOORAGE"
 OWN: Final = "moorage"
-"""The alias of the database that is moorage's own, where there is one of this name."""
+"""The alias of moorage's own database; used if DATABASES contains it."""
 
 _AGES: Final = 36_500
-"""Days of a hundred years."""
+"""The number of days in a hundred years."""
 
 DATABASE: Final = "database"
-"""Keeps the state in the database that `DATABASE` names."""
+"""The value of STATE for the database that the setting DATABASE names."""
 
 
 def _import_value(value: Any, name: str) -> Any:
@@ -104,20 +104,20 @@ class ProjectSettings:
     """A project's checked settings.
 
     Attributes:
-        configuration: the path of a configuration, or the mapping that one holds.
-        environment: which of its environments this is.
-        database: the alias under which state, credentials and log are kept.
-        state: `database`, or the URL of a store of another kind.
-        worker: whether `manage.py moorage deliver` runs, and does what is put off.
-        four_eyes: whether a second person must confirm how a payment is closed, on the operations
-            page.
-        tenants: whether tenants have accounts of their own in the database.
-        keys: what seals what is stored, as `KeyRing.parse` reads it; by default MOORAGE_KEYS of the
-            environment.
-        keep: for how many days the log, and what is settled, are kept; None is for ever.
-        subject: a function, or the path of one, that says whose data an event is about.
-        ports, aports: what `moorage.open` and `moorage.aopen` take besides, or the path of a
-            function that gives it.
+        configuration: moorage's configuration: the path of a file, or a mapping.
+        environment: the overlay of the configuration that applies, such as "production".
+        database: the alias of the database for state, credentials and log.
+        state: "database", or the URL of another store.
+        worker: True if `manage.py moorage deliver` runs, so that it makes the stored calls.
+        four_eyes: True if a second person must confirm on the operations page how a payment is
+            closed.
+        tenants: True if the database contains accounts of tenants.
+        keys: the keys that encrypt stored data, as for `KeyRing.parse`; by default the environment
+            variable MOORAGE_KEYS.
+        keep: days for which log entries and finished entries are kept; None to keep them for ever.
+        subject: a function, or its path, that returns the person whose data an event is about.
+        ports, aports: further arguments of `moorage.open` and `moorage.aopen`, or the path of a
+            function that returns them.
     """
 
     configuration: Mapping[str, Any] | str | os.PathLike[str] = attrs.field(repr=False)
@@ -158,7 +158,7 @@ def project_settings() -> ProjectSettings:
     """Return this project's checked settings.
 
     Raises:
-        ConfigurationError: the setting is missing, or says something that has no meaning.
+        ConfigurationError: the setting is missing or wrong.
     """
     project_settings = getattr(settings, NAME, None)
     if not isinstance(project_settings, Mapping) or "CONFIGURATION" not in project_settings:

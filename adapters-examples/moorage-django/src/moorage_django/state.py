@@ -1,10 +1,11 @@
 """Shared state in Django's database: PostgreSQL, MariaDB, MySQL, or a separate SQLite file.
 
-1. A command is one short transaction on moorage's own connection: lock the rows, in the order of
-   their ids, ask the database for the time, decide, write.
-2. Rows that are missing are inserted by a transaction that locks nothing else. So nobody waits in a
-   circle. SQLite has one lock for all, which is taken first.
-3. What was certainly not executed is tried again; what may have been, only if it may be sent twice.
+1. A command is one short transaction on moorage's own connection: lock the rows in the order of
+   their ids, get the database's time, decide, and write.
+2. Missing rows are inserted by a transaction that locks nothing else, so there is no deadlock.
+   SQLite has a single lock, which is taken first.
+3. A command that was certainly not executed is repeated; a command that may have been executed is
+   repeated only if that does no harm.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _MOST_POSTED: Final = 1_000
-"""So many posted commands are kept; past that the oldest fall out, and are left to their leases."""
+"""The maximum number of posted commands; the oldest are dropped, and their leases expire."""
 
 _TRIES: Final = 5
 _PAUSE: Final = 0.005
@@ -58,7 +59,7 @@ _BOUNDS: Final = {
         "SET SESSION max_statement_time = DEFAULT",
     ),
 }
-"""What bounds every statement of a session, and what ends that."""
+"""The statements that begin and end a time limit for all statements of a session."""
 _NOT_TO_THE_DISK: Final = ", set_config('synchronous_commit', 'off', true)"
 
 
@@ -96,14 +97,14 @@ class _CommandAttempt:
     def _decided(self) -> Any:
         sqlite = self._connection.vendor == "sqlite"
         if sqlite:
-            # Whoever reads first and writes then may find that somebody wrote in between.
+            # Another process may write between a read and a write.
             self._rows.filter(pk="").update(expires=0)
         rows_by_id = {
             row.id: row
             for row in self._rows.select_for_update().filter(pk__in=self._keys).order_by("pk")
         }
         if not sqlite and 0 < len(rows_by_id) < len(self._keys):
-            # What is there may be newer than what is missing.
+            # The existing rows may be newer than the missing ones.
             raise _MissingRows
         states = {
             id_: None if row.state is None else unpack_state(bytes(row.state))
@@ -182,15 +183,15 @@ class _CommandAttempt:
 class OrmStorage:
     """A `StateStorage` in a Django database, for all processes that share the database.
 
-    The alias must be moorage's own: what the host rolls back would take claims along. Threads share
-    the store; each has Django's connection of its own.
+    The alias must be moorage's own, because a rollback of the project would undo claims. Threads
+    share the store, and each thread has its own Django connection.
 
-    A caller's deadline bounds how often a command is tried, how long SQLite waits for its lock, and
-    each statement in PostgreSQL and MariaDB. How long a server may say nothing at all is up to
-    OPTIONS, as its driver has it: `connect_timeout` and `read_timeout`, or `tcp_user_timeout`.
+    A caller's deadline limits the repeats of a command, SQLite's wait for its lock, and each
+    statement in PostgreSQL and MariaDB. The driver's OPTIONS limit the time in which a server does
+    not respond at all: `connect_timeout` and `read_timeout`, or `tcp_user_timeout`.
 
     Args:
-        alias: of the database.
+        alias: the database alias.
     """
 
     durable: Final = True
@@ -203,7 +204,7 @@ class OrmStorage:
         in_child(self, OrmStorage._restart_after_fork)
 
     def _restart_after_fork(self) -> None:
-        # What a parent has posted is the parent's to execute.
+        # The parent executes the commands that it posted.
         self._kept: deque[Command[Any]] = deque(maxlen=_MOST_POSTED)
         self._away = False
 
@@ -220,7 +221,7 @@ class OrmStorage:
         deadline = inf if timeout is None else time.monotonic() + timeout
         outage = self.settle(deadline)
         if outage is not None:
-            # It would wait in vain as well, and as long.
+            # The next command would also wait in vain, for as long.
             raise outage
         try:
             answer: Answer = self._run_repeatedly(command, deadline)
@@ -291,14 +292,14 @@ class OrmStorage:
             trip = _CommandAttempt(self.alias, command, until)
             return True, trip.run()
         except (Error, SynchronousOnlyOperation) as error:
-            # In a transaction of somebody else's nothing can be begun anew.
+            # In another open transaction, no new transaction can begin.
             may_repeat = isinstance(error, OperationalError) and not connection.in_atomic_block
             is_unsure = trip is not None and not trip.deciding and command.once
             if may_repeat and not is_unsure and not last and time.monotonic() < until:
                 connection.close_if_unusable_or_obsolete()
                 return False, None
             failure = meaning(error)
-        # Out here, or it would carry along the frames of the driver, which hold the password.
+        # Raised here, so that its traceback has no frames of the driver, which hold the password.
         raise failure
 
 
@@ -306,7 +307,7 @@ class AsyncOrmStorage:
     """The asynchronous `OrmStorage`; `execute` runs in the store's threads.
 
     Args:
-        alias: of the database.
+        alias: the database alias.
     """
 
     durable: Final = True
@@ -346,7 +347,7 @@ class AsyncOrmStorage:
             running_future.cancel()
             raise StorageUnavailable(
                 f"The database {self._plain.alias!r} did not answer in time.",
-                remedy="Look at what keeps it busy, or give the call a longer timeout.",
+                remedy="Reduce the load of the database, or give the call a longer timeout.",
             )
         return running_future.result()
 
@@ -383,12 +384,12 @@ class AsyncOrmStorage:
         return self._plain.execute(command, timeout)
 
     def _settle(self) -> None:
-        # Whoever executes a command waits for what another thread is settling.
+        # A thread that executes a command waits for a thread that settles commands.
         with self._settling:
             self._plain.settle()
 
     def _begin(self) -> None:
-        # Whoever closes the store closes the connections of its threads.
+        # Closing the store closes the connections of its threads.
         link = connections[self._plain.alias]
         link.inc_thread_sharing()
         self._links.append(link)

@@ -32,10 +32,10 @@ class Storage(DjangoStorage):
     """Stores files at the vendor that the configuration chooses, without local paths.
 
     Args:
-        tenant: whose files they are.
-        location: the folder that all keys begin with.
-        expires: for how many seconds the URLs are good that `url` signs.
-        base_url: what `url` begins with instead, where the files are public.
+        tenant: the tenant whose account stores the files.
+        location: the folder with which all keys begin.
+        expires: seconds for which the URLs that `url` signs are valid.
+        base_url: the beginning of the URLs of public files, which are not signed.
     """
 
     def __init__(

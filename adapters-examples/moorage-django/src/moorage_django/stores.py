@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from moorage_django.settings import ProjectSettings
 
 KEYS: Final = "MOORAGE_KEYS"
-"""The variable of the environment that holds the keys which seal what is stored."""
+"""The environment variable with the keys that encrypt stored data."""
 
 
 def ports(picked: ProjectSettings, log: OrmLogger) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def require_cipher(cipher: Cipher | None) -> Cipher:
     raise ConfigurationError(
         "Tenants' accounts are stored encrypted, but no encryption key is configured.",
         path="MOORAGE.KEYS",
-        remedy=f"Set MOORAGE_KEYS in the environment to what this prints: {KEYS_COMMAND}",
+        remedy=f"Set MOORAGE_KEYS in the environment to the output of this command: {KEYS_COMMAND}",
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def export(*, subject: str | None = None, tenant: str | None = None) -> str:
     """Return all stored data about a subject or tenant as JSON.
 
-    Of the credentials of a tenant it tells that they are there, and not what they are.
+    Of a tenant's credentials, only their existence is reported.
     """
     report: dict[str, Any] = json.loads(_subjects().export(subject=subject, tenant=tenant))
     report["credentials"] = [str(row) for row in _credentials(subject, tenant)]

@@ -1,6 +1,6 @@
 """Tenants' accounts and routes in table rows, encrypted for each tenant.
 
-What is written here is in use within seconds, without a restart.
+Changes take effect within seconds, without a restart.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 _SERVICE: Final = "accounts"
 _NAME: Final = "tables"
 HIDDEN: Final = "••••••"
-"""What stands in a form for a text that may be a secret; in a list, with its number after it."""
+"""The placeholder of a possible secret in a form; in a list, its number follows."""
 
 
 class OrmTenants:
     """The tenants stored in a database alias.
 
     Args:
-        cipher: seals what is stored.
-        alias: of the database.
+        cipher: encrypts the tables.
+        alias: the database alias.
     """
 
     def __init__(self, cipher: Cipher, alias: str = DEFAULT_DB_ALIAS) -> None:
@@ -78,7 +78,7 @@ class AsyncOrmTenants:
     """The asynchronous `OrmTenants`.
 
     Args:
-        shared: the plain one.
+        shared: the synchronous object.
     """
 
     def __init__(self, shared: OrmTenants) -> None:
@@ -103,7 +103,7 @@ def restore_masked(entered: Any, stored: Any, path: str = "") -> Any:
     """Return entered tables with the masked values restored.
 
     Raises:
-        InvalidData: what was not shown stands where nothing is known.
+        InvalidData: a value is masked, but there is no stored value at its place.
     """
     if isinstance(entered, dict):
         stored_table = stored if isinstance(stored, dict) else {}

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def receive(request: HttpRequest, account: str) -> HttpResponse:
     """Verify and store a webhook, and respond; its handlers run later.
 
-    A webhook that is not genuine is refused without a reason. No webhook is answered with 2xx
-    before it is stored.
+    The response to a forged webhook gives no reason. A webhook is answered with 2xx only after it
+    was stored.
     """
     hub = process.hub()
     try:

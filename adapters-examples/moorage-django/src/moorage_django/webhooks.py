@@ -20,13 +20,13 @@ _registered: Final[list[tuple[type | str, Callable[..., Any]]]] = []
 def on(kind: type | str) -> Callable[[F], F]:
     """Register a handler: a function of an event and its inbox entry.
 
-    The modules `webhooks` of all apps are imported when Django starts, so that is where handlers
-    belong. Each runs in a transaction of its own; if it raises, that is rolled back, and all
-    handlers of the webhook are called again later.
+    Put handlers into the module `webhooks` of an app, because Django imports these modules when it
+    starts. Each handler runs in its own transaction. If a handler raises an error, its transaction
+    is rolled back, and all handlers of the webhook are called again later.
 
     Args:
-        kind: "payments", "email", "sms" or "shipping" for the events of a contract, or their
-            class; "webhook" for each webhook as the vendor sent it.
+        kind: a contract such as "payments", or a class of events, for the events of a contract;
+            "webhook" for each webhook as the vendor sent it.
     """
 
     def register(handler: F) -> F:

@@ -30,8 +30,8 @@ def deliver(limit: int = 100, at_once: int = 1) -> list[HandledWebhooks | Delive
     """Handle webhooks and make stored calls once; return whether there were any.
 
     Args:
-        limit: how many of each at most.
-        at_once: how many calls are made at the same time, each in a thread of its own.
+        limit: the maximum number of webhooks and of calls.
+        at_once: the number of concurrent calls, each in its own thread.
     """
     close_old_connections()
     rounds: list[HandledWebhooks | DeliveredCalls] = []
@@ -47,7 +47,7 @@ def delete_old_entries() -> int:
     options = project_settings()
     removed_entries = 0
     if options.keep is not None:
-        # How old something is the store says, and not the clock of whoever tidies.
+        # The store's clock determines the age of an entry.
         oldest_time = process.now() - timedelta(days=options.keep)
         removed_entries += process.log().remove(LogQuery(until=oldest_time))
         removed_entries += process.inbox().forget(oldest_time)
@@ -66,7 +66,7 @@ def steps(at_once: int = 1) -> list[Step]:
     """Yield the worker's steps: handle a webhook, make some calls, and now and then clean up.
 
     Args:
-        at_once: how many calls are made at the same time.
+        at_once: the number of concurrent calls.
     """
 
     def delete_old() -> list[HandledWebhooks | DeliveredCalls]:

@@ -1,7 +1,7 @@
 """moorage in Flask: an extension with the hub, its stores, webhooks and commands.
 
-It sees only what moorage shows to everybody. What an application holds of it is in `extension`;
-where things are kept, in `places`; each table has an adapter of its own.
+The package uses only moorage's public modules. `extension` has the extension itself, `places`
+chooses the location of each store, and each table has an adapter of its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Checks of an application's settings.
 
-Each finding has a name, so that it can be looked up, and says what to do.
+Each finding has a name and a remedy.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _URLS: Final = {
     "state": "Wrap it: moorage.Secret(…).",
     "aside": "Give the path of a SQLite file.",
 }
-"""The settings that may be URLs, with what to give instead of a password in one."""
+"""The settings that may be URLs, with what to use instead of a URL with a password."""
 
 _OPTION: Final = re.compile(r"(?:^|\s)(?:-w|--workers)[=\s]?(\d+)")
 
@@ -37,10 +37,10 @@ class Finding:
     """A problem that a check found.
 
     Attributes:
-        name: what it is called.
-        problem: what is amiss.
-        remedy: what to do.
-        severe: whether the application should not start like this.
+        name: the finding's name.
+        problem: the problem.
+        remedy: the remedy.
+        severe: True if the application should not start.
     """
 
     name: str
@@ -79,7 +79,11 @@ def _stores(moored: MoorageObjects, environment: Mapping[str, str]) -> Iterator[
         yield Finding(
             "store-not-shared",
             "Each process keeps limits, circuits and idempotency keys for itself."
-            + (" Several workers are configured: a repeat may charge twice." if is_several else ""),
+            + (
+                " Several workers are configured, so a repeated payment may charge twice."
+                if is_several
+                else ""
+            ),
             "Give MOORAGE a DATABASE, or a STATE such as redis://….",
             severe=is_several,
         )
@@ -90,9 +94,9 @@ def _stores(moored: MoorageObjects, environment: Mapping[str, str]) -> Iterator[
         if url is not None and Path(url.removeprefix("sqlite:///")).absolute() == host:
             yield Finding(
                 "store-in-the-host's-file",
-                f"{setting} is the application's own SQLite file: a call to a vendor would wait"
-                " for the transaction that it is made in.",
-                f"Leave {setting} out, or name a file of its own.",
+                f"{setting} is the application's own SQLite file, so a call to a vendor inside a"
+                " transaction would wait for this transaction.",
+                f"Remove {setting}, or name another file.",
                 severe=True,
             )
 
@@ -111,7 +115,7 @@ def _inline_findings(moored: MoorageObjects) -> Iterator[Finding]:
     if isinstance(settings.keys, str):
         yield Finding(
             "secret-in-settings",
-            "MOORAGE.KEYS stands there as it is. Debuggers and error trackers show app.config.",
+            "MOORAGE.KEYS is plain text. Debuggers and error trackers show app.config.",
             "Set MOORAGE_KEYS in the environment instead, or wrap it: moorage.Secret(…).",
         )
     for problem in moored.inline:
@@ -137,16 +141,16 @@ def _keys(moored: MoorageObjects) -> Iterator[Finding]:
     if moored.stores.forgets_credentials:
         yield Finding(
             "credentials-in-memory",
-            "Stored credentials and OAuth tokens are lost with each process: a database server"
-            " keeps them through SQLAlchemy 2 only.",
+            "Stored credentials and OAuth tokens are lost when a process ends: storing them in a"
+            " database server requires SQLAlchemy 2.",
             "Set ASIDE to a SQLite file, or install SQLAlchemy 2.",
         )
     if moored.stores.cipher is not None:
         return
     yield Finding(
         "no-keys",
-        "Webhooks and calls that wait are stored unsealed, and access tokens in memory only.",
-        f"Set MOORAGE_KEYS in the environment to what this prints: {KEYS_COMMAND}",
+        "Webhooks and waiting calls are not encrypted, and access tokens are kept in memory only.",
+        f"Set the environment variable MOORAGE_KEYS to the output of this command: {KEYS_COMMAND}",
     )
 
 

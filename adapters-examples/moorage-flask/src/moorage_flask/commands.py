@@ -42,8 +42,8 @@ def commands() -> AppGroup:
     """Return the command group `moorage` of an application."""
     group = _Group(
         "moorage",
-        help="Look after this application's calls to vendors.",
-        epilog="Besides: whatever `moorage --help` lists, with this application's configuration.",
+        help="Manage this application's calls to vendors.",
+        epilog="All commands of `moorage --help` work too, with this application's configuration.",
     )
     for command in (migrate, check, deliver, delete_old_entries, subject):
         group.add_command(command)
@@ -85,14 +85,18 @@ def check() -> None:
 
 @click.command
 @click.option("--once", is_flag=True, help="Do what is due, and end.")
-@click.option("--pause", default=1.0, show_default=True, help="Seconds, when nothing is due.")
-@click.option("--limit", default=100, show_default=True, help="How many of each, with --once.")
+@click.option(
+    "--pause", default=1.0, show_default=True, help="Seconds to wait when nothing is due."
+)
+@click.option(
+    "--limit", default=100, show_default=True, help="The maximum number of each kind, with --once."
+)
 @click.option(
     "--at-once",
     type=click.IntRange(1, _MOST_AT_ONCE),
     default=1,
     show_default=True,
-    help="How many calls at the same time.",
+    help="The number of concurrent calls.",
 )
 @with_appcontext
 def deliver(*, once: bool, pause: float, limit: int, at_once: int) -> None:
@@ -102,7 +106,7 @@ def deliver(*, once: bool, pause: float, limit: int, at_once: int) -> None:
         _print_summary(*worker.run_once(objects, limit=limit, at_once=at_once))
         return
     with stopping() as stop:
-        click.echo("Working; SIGTERM or Ctrl-C ends it.")
+        click.echo("The worker is running. Press Ctrl-C or send SIGTERM to stop it.")
         steps = worker.steps(objects, at_once, at_once)
         work(*steps, stop=stop, pause=pause, on_result=_print_summary, on_outage=_trouble)
 
@@ -137,7 +141,9 @@ def export(name: str, *, tenant: bool) -> None:
 @subject.command
 @click.argument("name")
 @_tenant
-@click.confirmation_option(prompt="Erase it for good, what is still to be done included?")
+@click.confirmation_option(
+    prompt="Erase the data permanently, including calls and webhooks that still wait?"
+)
 @with_appcontext
 def erase(name: str, *, tenant: bool) -> None:
     """Erase the data stored about NAME."""

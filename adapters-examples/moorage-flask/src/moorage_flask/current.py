@@ -11,7 +11,7 @@ from moorage import ConfigurationError
 from moorage_flask.moored import MoorageObjects
 
 NAME: Final = "moorage"
-"""Among an application's extensions."""
+"""The key in `app.extensions`."""
 
 
 def moored_in(app: Any) -> MoorageObjects:
@@ -22,7 +22,7 @@ def moored_in(app: Any) -> MoorageObjects:
     raise ConfigurationError(
         f"The application {app.name!r} does not use moorage.",
         path="MOORAGE",
-        remedy="Call `Moorage(app)`, or `init_app(app)` of one.",
+        remedy="Call `Moorage(app)`, or `init_app(app)` of a `Moorage`.",
     )
 
 
@@ -31,4 +31,4 @@ def _current_application() -> MoorageObjects:
 
 
 current_moorage: Final = cast("MoorageObjects", LocalProxy(_current_application))
-"""What belongs to the application of the current context."""
+"""The moorage objects of the current application."""

@@ -1,7 +1,7 @@
 """Connections to a database that are separate from the application's.
 
-What is written through them is neither undone by a roll-back of the host nor kept waiting by a pool
-that the host has emptied. Of an engine only its way of connecting is taken.
+A rollback of the application does not undo what these connections write, and an exhausted pool of
+the application does not delay them. Of an application's engine, only its way of connecting is used.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SKIPPING_MARIADB: Final = (10, 6)
 _SKIPPING_MYSQL: Final = (8,)
 _LACKS_COLUMN: Final = ("no such column", "has no column", "unknown column", "does not exist")
 _TIMEOUT: Final = 5
-"""Seconds to wait for a file that somebody else writes, or for a server's connection."""
+"""Seconds to wait for the lock of a file, or for a connection to a server."""
 
 
 class Database:
@@ -92,8 +92,8 @@ class Database:
         """Begin a transaction on a connection that the application does not use.
 
         Raises:
-            StorageUnavailable: the database could not be reached, or did not do it.
-            InvalidData: it cannot hold a value.
+            StorageUnavailable: the database could not be reached, or refused the transaction.
+            InvalidData: the database cannot store a value.
         """
         try:
             with self._alone, self._engine().begin() as connection:
@@ -102,7 +102,7 @@ class Database:
             failure = self._meaning(error)
         else:
             return
-        # Out here, or it would carry along the frames of the driver, which hold the password.
+        # Raised here, so that its traceback has no frames of the driver, which hold the password.
         raise failure
 
     def lend(self, work: Callable[[Any], A], /) -> A:
@@ -116,8 +116,8 @@ class Database:
         """Call a function with the application session's connection; the application commits.
 
         Args:
-            session: gives the session.
-            table: what is written to, for sessions that have several databases.
+            session: returns the session.
+            table: the table that is written to, for sessions with several databases.
             work: the function.
         """
         try:
@@ -149,7 +149,7 @@ class Database:
                 remedy="Run `flask moorage migrate`, or your own migrations.",
             )
         is_missing = "does not exist" in driver_message or "doesn't exist" in driver_message
-        # A database that is not there itself says so by another error.
+        # A missing database raises another error.
         if "no such table" in driver_message or (
             is_missing and isinstance(error, ProgrammingError)
         ):
@@ -191,8 +191,8 @@ class Database:
         if engine is not None and engine is not self._given:
             engine.dispose()
 
-    # Whoever is forked while another thread is in a transaction of SQLite's inherits its locks, and
-    # nobody who would give them back.
+    # A child that is forked during another thread's transaction in SQLite inherits its locks, and
+    # no thread of the child would release them.
 
     def _restart_after_fork(self) -> None:
         self._alone: RLock | nullcontext[None] = RLock() if self.kind == "sqlite" else nullcontext()
@@ -204,18 +204,18 @@ class Database:
         self._alone.__exit__(None, None, None)
 
     def _engine(self) -> Engine:
-        # A parent's connections are the parent's: they are kept there, and neither used nor closed.
+        # The parent's connections stay open, and are not used.
         pid = os.getpid()
         return self._engines.get(pid) or self._engines.setdefault(pid, self._fresh_engine())
 
     def _fresh_engine(self) -> Engine:
         given_engine = self._given
-        if self.fleeting:  # there is one connection to it
+        if self.fleeting:  # it has a single connection
             return given_engine
         engine = Engine(given_engine.pool.recreate(), given_engine.dialect, given_engine.url)
         if self.kind not in _SERVERS:
             return engine
-        # Two workers who take entries would each wait for a gap that the other has locked.
+        # Otherwise two workers that take entries could wait for each other's gap locks.
         return engine.execution_options(isolation_level="READ COMMITTED")
 
 
@@ -233,18 +233,18 @@ def _make_engine(url: str) -> Engine:
     except (ArgumentError, ImportError, ValueError) as error:
         kind = type(error).__name__
     raise ConfigurationError(
-        f"No engine can be made of this URL ({kind}).",
+        f"SQLAlchemy cannot create an engine for this URL ({kind}).",
         path="MOORAGE.DATABASE",
-        remedy="Give a URL such as postgresql+psycopg://user@host/name, whose driver is installed.",
+        remedy="Set a URL such as postgresql+psycopg://user@host/name, and install its driver.",
     )
 
 
 MODERN: Final = int(sqlalchemy.__version__.partition(".")[0]) >= 2
-"""Whether SQLAlchemy has the driver and the features that moorage's own stores need: from 2 on."""
+"""True if SQLAlchemy has the features that moorage's stores need: version 2 or newer."""
 
 _DRIVERS: Final = {
     "postgresql": "postgresql+psycopg" if MODERN else "postgresql+psycopg2",
     "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql",
 }
-"""The drivers that moorage uses too, where a URL names none."""
+"""The drivers for URLs that name none; moorage uses the same."""

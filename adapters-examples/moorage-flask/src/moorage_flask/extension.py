@@ -29,8 +29,8 @@ Handling = TypeVar("Handling", bound="Callable[..., object]")
 class Moorage:
     """The Flask extension, with the moorage objects of each application.
 
-    Outside of a context it answers for the application it was made with, or the only one that it
-    was given to.
+    Outside of an application context, it uses the application that it was created with, or its only
+    application.
 
     Args:
         app: the application, unless `init_app` is called with it later.
@@ -45,11 +45,11 @@ class Moorage:
     def init_app(self, app: Flask) -> None:
         """Read `app.config["MOORAGE"]`, and add the blueprint and the commands.
 
-        Nothing is opened before it is used.
+        Everything is opened at its first use.
 
         Raises:
-            ConfigurationError: the settings make no sense, and `path` says which; or the
-                application was initialised before.
+            ConfigurationError: a setting is wrong, and `path` names it; or the application was
+                initialised before.
         """
         if NAME in app.extensions:
             raise ConfigurationError(
@@ -66,7 +66,7 @@ class Moorage:
     def on(self, kind: type | str) -> Callable[[Handling], Handling]:
         """Register a function for webhooks of this kind; see `WebhookInbox.on`.
 
-        It runs in a context of the application.
+        The function runs in a context of the application.
         """
 
         def keep_handler(handler: Handling) -> Handling:

@@ -50,13 +50,13 @@ class Handler(NamedTuple):
 class MoorageObjects:
     """An application's moorage objects.
 
-    Nothing is opened before it is used. Each process opens its own, also where it was forked after
-    another had opened it, and closes it at its exit.
+    Each object is opened at its first use. Each process, also a forked one, opens objects of its
+    own, and closes them at its exit.
 
     Args:
         app: the application.
-        settings: what it is set to.
-        handlers: what handles webhooks; more may be added until the first is handled.
+        settings: the application's settings.
+        handlers: the webhook handlers; more may be added until the first webhook is handled.
     """
 
     def __init__(self, app: Flask, settings: Settings, handlers: Sequence[Handler]) -> None:
@@ -96,7 +96,7 @@ class MoorageObjects:
         """The stored data about people: find, export, erase."""
         outbox = None if self.host.database is None else self.outbox
         credential_provider = self.stores.credentials
-        # What is in memory only goes with the process.
+        # Data in memory is lost with the process.
         stored_provider = credential_provider if hasattr(credential_provider, "owners") else None
         return Subjects(log=self.log, inbox=self.inbox, outbox=outbox, credentials=stored_provider)
 
@@ -108,7 +108,7 @@ class MoorageObjects:
     @shared_property
     def host(self) -> Host:
         """The application's database."""
-        # The end of a second context would end the session of the first one, in mid-request.
+        # A second context would close the session of the first context during its request.
         has_own_context = has_app_context() and current_app == self.app
         with nullcontext() if has_own_context else self.app.app_context():
             return host_of(self.settings)
@@ -180,7 +180,7 @@ class MoorageObjects:
 
     @property
     def _process(self) -> _Process:
-        # What a parent has opened is kept, for it would be closed, and the parent's with it.
+        # The parent's objects are kept, because deleting them would close the parent's connections.
         pid = os.getpid()
         return self._processes.get(pid) or self._processes.setdefault(pid, self._opening())
 

@@ -49,7 +49,7 @@ def operations(page: str = "") -> Response:
         raise ConfigurationError(
             "The application has no secret key, which protects the forms of the operations page.",
             path="secret_key",
-            remedy="Set app.secret_key to a long random text, the same in every process.",
+            remedy="Set app.secret_key to a long random string, the same in every process.",
         )
     text = secret if isinstance(secret, str) else secret.hex()
     has_outbox = current_moorage.host.database is not None

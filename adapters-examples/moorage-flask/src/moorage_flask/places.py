@@ -1,8 +1,10 @@
 """The locations of all stores, chosen by the settings alone.
 
-In SQLite one transaction writes at a time. A vendor that is called while the host writes must not
-wait for the host, which waits for it. So beside a host's SQLite file there are two of ours: one for
-state, and one for all else that is not the host's own transaction's.
+In SQLite, only one transaction writes at a time. If the application calls a vendor in a
+transaction, moorage cannot write to the same file until the transaction ends. So an application
+with a SQLite
+file gets two further files: one for shared state, and one for all other data that is stored outside
+of the application's transactions.
 """
 
 from __future__ import annotations
@@ -17,10 +19,10 @@ class StoreLocations:
     """The location of each store.
 
     Attributes:
-        state: the URL of the store of state; None if it is in the host's database.
-        aside: the SQLite file of what must not wait for the host; None if that, too, is in the
-            host's database.
-        memory: whether everything is in the memory of this process.
+        state: the URL of the store of shared state; None if it is the application's database.
+        aside: the SQLite file of the data outside of the application's transactions; None if it is
+            in the application's database.
+        memory: True if all data is in the memory of this process.
     """
 
     state: str | None = attrs.field(default=None, repr=False)
@@ -34,10 +36,10 @@ def places(
     """Choose the location of each store from the database and the settings.
 
     Args:
-        kind: what kind of database the host's is, if it has one.
-        file: the file that it is, if it is one of SQLite's.
-        state: where the settings say that state is.
-        aside: the file that they name.
+        kind: the kind of the application's database; None without a database.
+        file: the path of the application's SQLite file; None for other databases.
+        state: the URL of the state store in the settings.
+        aside: the path of the second file in the settings.
     """
     if kind is None or (kind == "sqlite" and file is None):
         return StoreLocations(state=state or "memory:", aside=aside, memory=aside is None)

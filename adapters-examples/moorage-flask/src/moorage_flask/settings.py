@@ -24,23 +24,23 @@ class Settings:
     """An application's settings, in capitals in `app.config["MOORAGE"]`.
 
     Attributes:
-        configuration: moorage's own: the path of a file, or a mapping.
-        environment: which overlay of the configuration applies, such as `production`.
-        database: where the tables are: a URL, an engine of SQLAlchemy, a session or what makes
-            sessions, or an extension with an `engine` and a `session`. Without it, the memory of
-            each process.
-        session: gives the session that the host is using, for what is written in its transaction.
-        state: where circuits, limits and keys live: a URL, which a `Secret` may hold, or a
-            `StateStorage`.
-        aside: the database of what must not wait for the host's transactions, if it is another.
-        keys: what seals stored credentials and webhooks, as `KeyRing.parse` reads it.
-        tenants: whether tenants have their accounts in the database, beside the configuration.
-        keep: for how many days the log, and webhooks and calls that are done, are kept.
-        person: says who sends a request to the operations page, as a `Person` of
-            `moorage.dashboard`, or None; without it there is no operations page.
-        four_eyes: whether a second person must confirm how a payment is closed.
-        health: whether the pages `live`, `ready` and `health` answer.
-        ports: what `moorage.open` takes besides, such as `observers`.
+        configuration: moorage's configuration: the path of a file, or a mapping.
+        environment: the overlay of the configuration that applies, such as `production`.
+        database: the database of the tables: a URL, an engine of SQLAlchemy, a session or a factory
+            of sessions, or an extension with an `engine` and a `session`. Without a database, all
+            data is in the memory of each process.
+        session: returns the application's current session, for data in its transaction.
+        state: the store of circuits, limits and idempotency keys: a URL, which may be a `Secret`,
+            or a `StateStorage`.
+        aside: another database, for data outside of the application's transactions.
+        keys: the keys that encrypt stored credentials and webhooks, as for `KeyRing.parse`.
+        tenants: True if the database contains accounts of tenants, besides the configuration.
+        keep: days for which log entries, handled webhooks and finished calls are kept.
+        person: returns the person who sends a request to the operations page, as a `Person` of
+            `moorage.dashboard`, or None; without this function there is no operations page.
+        four_eyes: True if a second person must confirm how a payment is closed.
+        health: True if the pages `live`, `ready` and `health` exist.
+        ports: further arguments of `moorage.open`, such as `observers`.
     """
 
     configuration: Mapping[str, Any] | str | PathLike[str] = attrs.field(repr=False)
@@ -127,7 +127,7 @@ def _accept_anything(_: object) -> bool:
 
 
 _AGES: Final = 36_500
-"""Days of a hundred years."""
+"""The number of days in a hundred years."""
 
 _FUNCTION: Final = (_callable, "The value is not a function.", "Set a function.")
 _WORDS: Final = (_is_text, "The value is not a string.", "Set a string, or remove the setting.")

@@ -151,7 +151,7 @@ class Stores:
         """Create all store objects, without input or output.
 
         Raises:
-            ConfigurationError: the settings say something that makes no store.
+            ConfigurationError: no store can be created from the settings.
         """
         for name in ("cipher", "state", "log", "inbox", "credentials", "tenants"):
             getattr(self, name)
@@ -193,7 +193,7 @@ class Stores:
             raise ConfigurationError(
                 "No database is configured for this application.",
                 path="MOORAGE.DATABASE",
-                remedy="Give a URL, an engine or a scoped_session of SQLAlchemy.",
+                remedy="Set DATABASE to a URL, an engine or a scoped_session of SQLAlchemy.",
             )
         return self._host.database
 
@@ -219,9 +219,9 @@ def outbox_in(
     """Return the outbox in this database.
 
     Args:
-        database: where the table is.
-        session: gives the session whose transaction `add` writes in; without it, `add` commits.
-        prefix: what the names of the tables begin with.
+        database: the database of the table.
+        session: returns the session in whose transaction `add` writes; without it, `add` commits.
+        prefix: the beginning of the names of the tables.
     """
     table = tables(prefix=prefix).outbox
     return HostOutbox(
@@ -243,7 +243,7 @@ def log_in(database: Database, *, prefix: str = PREFIX, **options: Any) -> HostI
 
 def _needs_modern(content: str, setting: str, remedy: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{content} can be kept in a database server through SQLAlchemy 2 only.",
+        f"{content} can be stored in a database server only with SQLAlchemy 2.",
         path=f"MOORAGE.{setting}",
         remedy=f"{remedy}, or install SQLAlchemy 2.",
     )
@@ -251,9 +251,9 @@ def _needs_modern(content: str, setting: str, remedy: str) -> ConfigurationError
 
 def _no_session() -> NoReturn:
     raise ConfigurationError(
-        "The database session whose transaction to write in is unknown.",
+        "No session of the application is configured in whose transaction moorage could write.",
         path="MOORAGE.SESSION",
-        remedy="Give a function that returns it, or a scoped_session as DATABASE.",
+        remedy="Set SESSION to a function that returns it, or DATABASE to a scoped_session.",
     )
 
 

@@ -1,7 +1,7 @@
 """The tables, declared in the application's metadata.
 
-Times are microseconds since the Unix epoch, as everywhere in moorage's stores: every database and
-driver gives an integer back as it was.
+Times are microseconds since the Unix epoch, as in all stores of moorage, because every database and
+driver returns an integer unchanged.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ _BYTES: Final = (
     LargeBinary().with_variant(mysql.LONGBLOB(), "mysql").with_variant(mysql.LONGBLOB(), "mariadb")
 )
 _SECONDS: Final = getattr(sqlalchemy, "Double", partial(Float, 53))()
-"""Twice the precision of a float, which SQLAlchemy 1.4 has no name for."""
+"""A double-precision number; SQLAlchemy 1.4 has no name for its type."""
 _MYSQL: Final = ("mysql", "mariadb")
 _LIKE_BYTES: Final[dict[str, Any]] = {
     f"{kind}_{option}": value
     for kind in _MYSQL
     for option, value in (("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
 } | {"mariadb_collate": "utf8mb4_nopad_bin"}
-"""To MySQL and MariaDB "acme" is "ACME" otherwise, and to MariaDB "acme" is "acme ".
+"""The collation by which MySQL and MariaDB distinguish "acme" from "ACME", and from "acme ".
 
-A URL that begins with `mysql` may lead to either of them, which have no such collation in common.
+A URL that begins with `mysql` may lead to either server, and they share no such collation.
 """
 
 _BEGINNING: Final = 190
-"""So many characters of a text are indexed where a database cannot index all of it."""
+"""The number of characters that are indexed if a database cannot index a whole text."""
 
 
 @attrs.frozen
@@ -65,9 +65,10 @@ def tables(
     """Declare the tables in `metadata`, for the application's own migrations.
 
     Args:
-        metadata: the host's, such as `Base.metadata` or `db.metadata`; one of their own by default.
-        prefix: what their names begin with.
-        schema: where they are, if not where the connection looks.
+        metadata: the application's metadata, such as `Base.metadata` or `db.metadata`; by default
+            new metadata.
+        prefix: the beginning of the names of the tables.
+        schema: the schema of the tables; by default that of the connection.
     """
     metadata = MetaData() if metadata is None else metadata
     return Tables(
@@ -161,7 +162,7 @@ def _declared_table(metadata: MetaData, name: str, schema: str | None, *parts: A
     declared_table = metadata.tables.get(f"{schema}.{name}" if schema else name)
     if declared_table is not None:
         return declared_table
-    # A number is never given twice, though the entry that had the highest was removed.
+    # A number is never used again, even if the entry with the highest number was deleted.
     return Table(name, metadata, *parts, schema=schema, sqlite_autoincrement=True, **_LIKE_BYTES)
 
 

@@ -1,7 +1,7 @@
 """The blueprint with webhooks, health and the operations page.
 
-A webhook is answered 2xx once it is written down, and handled later. Its body is read raw, before
-anything parses it, and no further than allowed. A forger is told nothing.
+A webhook is answered with 2xx after it was stored, and handled later. Its body is read before
+anything parses it, up to the maximum size. The response to a forged webhook gives no reason.
 """
 
 from __future__ import annotations

@@ -20,19 +20,19 @@ Round: TypeAlias = "HandledWebhooks | DeliveredCalls | Sequence[SettledPayment]"
 Step: TypeAlias = "Callable[[], Round]"
 
 _SETTLING: Final = 60.0
-"""Seconds from one time that payments are settled to the next."""
+"""Seconds between two attempts to settle payments."""
 _AT_ONCE: Final = 10
 
 
 def steps(moored: MoorageObjects, limit: int, at_once: int = 1) -> list[Step]:
     """Yield the worker's steps: handle webhooks if there are handlers, and make stored calls.
 
-    Before it makes calls, it settles at times what vendors can tell of unknown payments.
+    Before stored calls, the worker regularly asks vendors for the outcomes of unknown payments.
 
     Args:
-        moored: whose.
-        limit: how many of each at most.
-        at_once: how many calls are made at the same time.
+        moored: the application's moorage objects.
+        limit: the maximum number of webhooks and of calls.
+        at_once: the number of concurrent calls.
     """
     worker_steps: list[Step] = []
     if moored.handled:
@@ -59,8 +59,8 @@ def deliver(moored: MoorageObjects, *, limit: int = 100) -> list[HandledWebhooks
 def delete_old_entries(moored: MoorageObjects) -> int:
     """Delete entries older than the settings allow, and return their number.
 
-    Of webhooks and calls only those go that have come to their end. How old something is the store
-    says, and not the clock of whoever tidies.
+    Webhooks that are not handled and calls that are not finished are kept. The age of an entry is
+    measured with the store's clock.
     """
     oldest_time = moored.stores.inbox.now() - timedelta(days=moored.settings.keep)
     removed_entries = moored.log.remove(LogQuery(until=oldest_time)) + moored.inbox.forget(

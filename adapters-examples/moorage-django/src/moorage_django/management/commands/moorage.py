@@ -37,21 +37,21 @@ class Command(BaseCommand):
         """Declare the command's arguments."""
         commands: Any = parser.add_subparsers(dest="command", required=True, metavar="command")
         delivering = commands.add_parser(
-            "deliver", help="handle webhooks and make calls that were put off, until told to stop"
+            "deliver", help="handle webhooks and make stored calls until interrupted"
         )
         delivering.add_argument("--once", action="store_true", help="only what is due now")
         delivering.add_argument(
-            "--at-once", type=_at_once, default=1, help="calls made at the same time, up to 100"
+            "--at-once", type=_at_once, default=1, help="number of concurrent calls, up to 100"
         )
         delivering.add_argument("--pause", type=float, default=1.0, help="seconds when idle")
         for name, summary in (
-            ("export", "print all that is kept of somebody, as JSON"),
-            ("erase", "erase all that is kept of somebody"),
+            ("export", "print all stored data about a person or tenant, as JSON"),
+            ("erase", "erase all stored data about a person or tenant"),
         ):
             owner_parser = commands.add_parser(name, help=summary)
             owner_parser.add_argument("--subject")
             owner_parser.add_argument("--tenant")
-        commands.add_parser("housekeep", help="forget what is older than the settings say")
+        commands.add_parser("housekeep", help="delete data that is older than the settings allow")
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run this package's commands through Django, and all others through moorage."""
