@@ -775,6 +775,32 @@ def test_new_primary_entry_replaces_the_last_one() -> None:
     assert [True, False] == [entry["primary"] for entry in user["emails"]]
 
 
+def test_two_primary_entries_are_refused() -> None:
+    """A list with two primary entries is refused, and changes nothing."""
+    driver = Driver()
+    place = f"/Users/{driver.json('POST', '/Users', ADA)['id']}"
+    primary = [{"value": f"{name}@example.com", "primary": True} for name in ("a", "b")]
+    people = [{**ADA, "userName": "bob", "emails": primary}, {**ADA, "emails": primary}]
+    answers = [
+        driver("POST", "/Users", people[0]),
+        driver("PUT", place, people[1]),
+        driver("PATCH", place, patch_body({"op": "add", "path": "emails", "value": primary})),
+    ]
+
+    assert [400, 400, 400] == [answer.status for answer in answers]
+    assert ADA["emails"] == driver.json("GET", place)["emails"]
+
+
+def test_meta_can_be_excluded() -> None:
+    """The attribute `meta` is left out if a request excludes it; `id` and `schemas` never are."""
+    driver = Driver()
+    place = f"/Users/{driver.json('POST', '/Users', ADA)['id']}"
+    user = driver.json("GET", place, query="excludedAttributes=name,%20Meta,id,schemas")
+
+    assert {"name", "meta"}.isdisjoint(user)
+    assert {"id", "schemas", "userName"} <= {*user}
+
+
 def test_headers_may_name_several_versions() -> None:
     """`If-Match` and `If-None-Match` may list several versions, weak or not."""
     driver = Driver()

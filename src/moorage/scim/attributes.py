@@ -109,13 +109,24 @@ def checked_content(kind: ScimKind, body: Any, *, lenient: bool) -> dict[str, An
         if spelling is not None and value is not None:
             shape = ATTRIBUTES[kind][spelling]
             new_value = check_value(shape, value, spelling, lenient=lenient)
-            content[spelling] = (
-                joined_entries(spelling, [], new_value) if is_list(shape) else new_value
-            )
+            if is_list(shape):
+                check_one_primary(new_value)
+                new_value = joined_entries(spelling, [], new_value)
+            content[spelling] = new_value
     name = REQUIRED[kind]
     if not str(content.get(name, "")).strip():
         raise invalid_value(f"The attribute {name} is missing or empty.")
     return content
+
+
+def check_one_primary(entries: list[Any]) -> None:
+    """Refuse a list with several primary entries.
+
+    Raises:
+        ScimRefusal: more than one entry is primary.
+    """
+    if sum(bool(entry.get("primary")) for entry in entries) > 1:
+        raise invalid_value("Only one entry of a list can be primary.")
 
 
 def joined_entries(name: str, entries: list[Any], new_entries: list[Any]) -> list[Any]:

@@ -18,6 +18,7 @@ from moorage.scim.attributes import (
     CORE,
     READ_ONLY,
     REQUIRED,
+    check_one_primary,
     check_value,
     joined_entries,
 )
@@ -194,6 +195,7 @@ def _keep_one_primary(entries: list[dict[str, Any]], before: list[Any]) -> None:
         for entry in primary:
             if entry in before:
                 entry["primary"] = False
+    check_one_primary(entries)
 
 
 def _set_entries(

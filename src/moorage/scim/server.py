@@ -296,6 +296,10 @@ class _Server:
             kind, content, query.get("attributes", ""), query.get("excludedattributes", "")
         )
         extensions = [name for name in content if name.startswith("urn:")]
+        body = {"schemas": [CORE[kind], *extensions], "id": resource.id, **attributes}
+        excluded_names = query.get("excludedattributes", "").lower().split(",")
+        if "meta" in map(str.strip, excluded_names):
+            return body
         meta = {
             "resourceType": kind.value,
             "location": self._location(kind, resource),
@@ -304,7 +308,7 @@ class _Server:
         for name, moment in (("created", resource.created), ("lastModified", resource.modified)):
             if moment is not None:
                 meta[name] = moment.isoformat()
-        return {"schemas": [CORE[kind], *extensions], "id": resource.id, **attributes, "meta": meta}
+        return {**body, "meta": meta}
 
     def _location(self, kind: ScimKind, resource: ScimResource) -> str:
         return f"{self._base_url}/{kind}s/{quote(resource.id, safe='')}"
