@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -17,6 +18,11 @@ from moorage.testing.sandboxes.calendars.google_calendar import GoogleCalendarSa
 from moorage.testing.sandboxes.calendars.microsoft_calendar import MicrosoftCalendarSandbox
 from moorage.testing.sandboxes.einvoices.ksef import KsefSandbox
 from moorage.testing.sandboxes.email.resend import ResendSandbox
+from moorage.testing.sandboxes.payments.checkout_com import CheckoutComSandbox
+from moorage.testing.sandboxes.payments.gocardless_payments import GoCardlessPaymentsSandbox
+from moorage.testing.sandboxes.payments.mollie import MollieSandbox
+from moorage.testing.sandboxes.payments.razorpay import RazorpaySandbox
+from moorage.testing.sandboxes.payments.stripe import StripeSandbox
 from moorage.testing.sandboxes.people.scim import ScimSandbox
 from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
 from moorage.testing.sandboxes.shops.shopify import ShopifySandbox
@@ -396,3 +402,26 @@ def test_sandboxes_forget_keys_when_the_vendor_may(
         contents.append(ask(sandbox, method, path, body, **{"Idempotency-Key": "k"}).body)
 
     assert contents[0] == contents[1] != contents[2]
+
+
+@pytest.mark.parametrize(
+    "make_sandbox, objects, fields, step",
+    [
+        (StripeSandbox, "intents", {"status": "succeeded"}, "authenticate"),
+        (StripeSandbox, "links", {"active": False}, "use_link"),
+        (RazorpaySandbox, "orders", {"status": "paid"}, "visit"),
+        (RazorpaySandbox, "links", {"status": "cancelled"}, "use_link"),
+        (MollieSandbox, "payments", {"status": "expired"}, "visit"),
+        (GoCardlessPaymentsSandbox, "billing_requests", {"status": "fulfilled"}, "visit"),
+        (CheckoutComSandbox, "payments", SimpleNamespace(status="Declined"), "visit"),
+    ],
+)
+def test_buyer_takes_only_steps_that_are_open(
+    make_sandbox: Any, objects: str, fields: Any, step: str
+) -> None:
+    """A buyer can neither pay what is paid, nor complete what has ended."""
+    sandbox = make_sandbox()
+    getattr(sandbox, objects)["x-1"] = fields
+    with pytest.raises(InvalidData, match=r"x-1 is .*not possible"):
+        getattr(sandbox, step)("x-1")
+    assert [] == sandbox.sent

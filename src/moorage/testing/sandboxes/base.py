@@ -204,6 +204,25 @@ def existing(records: Mapping[str, _Record], id_: str, missing: Refusal) -> _Rec
     return records[id_]
 
 
+def check_step(what: str, state: str, *states: str) -> None:
+    """Refuse a step of a buyer or bank that the vendor does not allow in an object's state.
+
+    Args:
+        what: the object, with its id.
+        state: its current state.
+        states: the states in which the step is possible.
+
+    Raises:
+        InvalidData: the step is not possible.
+    """
+    if state not in states:
+        raise InvalidData(
+            f"{what} is {state}, so this step is not possible.",
+            field="status",
+            remedy=f"Take this step once, while the state is {' or '.join(states)}.",
+        )
+
+
 def first_problem(problems: Mapping[_Problem, object]) -> _Problem | None:
     """Return the first problem whose condition is true; None if all are false."""
     return next((problem for problem, applies in problems.items() if applies), None)
@@ -640,6 +659,7 @@ __all__ = [
     "SandboxHttpClient",
     "SandboxRequest",
     "SlowAnswer",
+    "check_step",
     "existing",
     "first_problem",
     "moment",

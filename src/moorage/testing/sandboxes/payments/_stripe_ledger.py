@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.testing.sandboxes.base import Sandbox
+from moorage.testing.sandboxes.base import Sandbox, check_step
 from moorage.testing.sandboxes.payments._stripe_objects import stripe_reply, whole_object
 from moorage.testing.sandboxes.payments._stripe_rules import (
     StoredRefusal,
@@ -43,6 +43,7 @@ class StripeLedger(Sandbox):
     def authenticate(self, id: str, *, success: bool = True) -> None:
         """Complete or fail the authentication for a payment intent."""
         intent = self.intents[id]
+        check_step(f"The payment intent {id}", intent["status"], "requires_action")
         intent["next_action"] = None
         if success:
             self.succeed(intent)
@@ -183,6 +184,7 @@ class StripeLedger(Sandbox):
     def use_link(self, id: str) -> None:
         """Pay with a payment link as a buyer."""
         link = self.links[id]
+        check_step(f"The link {id}", "active" if link["active"] else "inactive", "active")
         sessions = link["restrictions"]["completed_sessions"]
         sessions["count"] += 1
         link["active"] = sessions["count"] < sessions["limit"]

@@ -168,7 +168,9 @@ class CheckoutComSandbox(base.Sandbox):
             where: the payment.
             code: response code of the authorisation afterwards.
         """
-        self._decide(self.payments[where.rpartition("/")[2]], code)
+        id_ = where.rpartition("/")[2]
+        base.check_step(f"The payment {id_}", self.payments[id_].status, "Pending")
+        self._decide(self.payments[id_], code)
 
     def settle(self, *, success: bool = True) -> list[base.Notice]:
         """Decide accepted captures, voids and refunds, and return their webhooks."""

@@ -150,7 +150,9 @@ class GoCardlessPaymentsSandbox(base.Sandbox):
 
     def visit(self, where: str, *, agrees: bool = True) -> None:
         """Act as the buyer on a billing request's page, given by URL or id."""
-        request = self.billing_requests[where.removeprefix(_PAGE)]
+        id_ = where.removeprefix(_PAGE)
+        request = self.billing_requests[id_]
+        base.check_step(f"The billing request {id_}", request["status"], "pending")
         if not agrees:
             self._end_request(request, "cancelled")
             return

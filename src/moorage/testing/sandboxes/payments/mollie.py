@@ -143,7 +143,9 @@ class MollieSandbox(base.Sandbox):
             status: the payment's new status: "paid", which only authorises a payment with manual
                 capture, "pending", "failed", "canceled" or "expired".
         """
-        payment = self.payments[where.rpartition("/")[2]]
+        id_ = where.rpartition("/")[2]
+        payment = self.payments[id_]
+        base.check_step(f"The payment {id_}", payment["status"], "open", "pending")
         if status == "paid":
             self._mark_paid(payment)
         else:

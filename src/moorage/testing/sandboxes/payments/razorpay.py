@@ -150,12 +150,14 @@ class RazorpaySandbox(base.Sandbox):
             notes: the notes that the shop's page passes to Checkout.
         """
         order = self.orders[order_id]
+        base.check_step(f"The order {order_id}", order["status"], "created", "attempted")
         fields = {"notes": notes or {}, "email": "ada@erp.example", "contact": "+919000090000"}
         return self._add_payment(order, fields, reason)
 
     def use_link(self, id: str) -> dict[str, Any]:
         """Pay with a payment link as the buyer, and return the payment."""
         link = self.links[id]
+        base.check_step(f"The link {id}", link["status"], "created")
         order = self._add_order(link | {"payment_capture": True})
         payment = self._add_payment(order, {"notes": link["notes"]}, None)
         link |= {"status": "paid", "amount_paid": link["amount"]}
