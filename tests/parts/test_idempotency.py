@@ -19,6 +19,7 @@ from moorage import (
 )
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.idempotency.claims import WriteRecordOnce
 from tests.parts.idempotent_shop import BOTH, EVERY_USE, USES, Shop, call_once, keeper
 from tests.parts.world import Clock, EventLog, FunctionFailure, PlainStore, as_async, run
 
@@ -298,6 +299,32 @@ def test_answer_is_stored_without_a_call(use: Callable[..., Any]) -> None:
     assert [] == shop.effects
     with pytest.raises(IdempotencyConflict):
         store("INV-1", "another", payload=["another"])
+
+
+@BOTH
+def test_second_writer_of_an_equal_result_is_told_so(use: Callable[..., Any]) -> None:
+    """Of two callers that store equal results, only the first learns that it stored one."""
+    parts = [keeper(storage=storage) for storage in [MemoryStorage()] * 2]
+
+    results = [
+        part.store("INV-1", "paid") if use is call_once else run(part.astore("INV-1", "paid"))
+        for part in parts
+    ]
+
+    assert [("paid", False), ("paid", True)] == [
+        (result.value, result.replayed) for result in results
+    ]
+
+
+def test_repeated_command_recognises_its_own_record() -> None:
+    """A store that repeats a command after a lost answer returns the same result."""
+    storage = MemoryStorage()
+    first, second = (
+        WriteRecordOnce("a", "paid", fingerprint=b"", ttl=10**9, writer=writer) for writer in (1, 2)
+    )
+
+    commands = (first, first, second)
+    assert [True, True, False] == [storage.execute(command, None).is_own for command in commands]
 
 
 @BOTH

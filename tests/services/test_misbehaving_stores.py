@@ -11,12 +11,13 @@ from moorage import (
     AsyncConnectorManager,
     ConnectorError,
     ConnectorManager,
+    Idempotency,
     RateLimitConfig,
     Service,
     StorageUnavailable,
 )
 from moorage.adapters.state.memory import MemoryStorage
-from moorage.domain.idempotency.claims import Claim, Settle
+from moorage.domain.idempotency.claims import Claim, Settle, WriteRecordOnce
 from moorage.domain.resilience.admission import Admission
 
 if TYPE_CHECKING:
@@ -116,6 +117,22 @@ def test_claim_of_a_wrong_type_refuses_the_call(value: object, *, is_async: bool
     for error in results:
         assert isinstance(error, StorageUnavailable)
         assert error.message.endswith(f" {type(value).__name__} for the command Claim.")
+
+
+@MODES
+@GARBAGE
+def test_written_record_of_a_wrong_type_is_not_believed(value: object, *, is_async: bool) -> None:
+    """If the store's response to a record is invalid, nobody learns that it was stored."""
+    store: Any = AsyncWrongStore if is_async else WrongStore
+    part = Idempotency(storage=store(WriteRecordOnce, value))
+
+    def record() -> object:
+        if is_async:
+            return asyncio.run(part.astore("order-7", "paid"))
+        return part.store("order-7", "paid")
+
+    with pytest.raises(StorageUnavailable, match="for the command WriteRecordOnce"):
+        record()
 
 
 @MODES

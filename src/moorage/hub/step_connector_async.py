@@ -489,7 +489,8 @@ class AsyncStepConnector:
             core = core_of(self._manager)
             key = longer_key(state_key("idempotency", self._service, None, "store"), "id")
             command = WriteRecordOnce(key, core.new_id(), fingerprint=FINGERPRINT, ttl=_STORE_TTL)
-            self._store = str(await run_later(core.execute(command, LOOK)))
+            record = await run_later(core.execute(command, LOOK))
+            self._store = str(record.value)
         return self._store
 
     async def _call_pre_hook(self, step: Step, name: str, mask: Masker) -> None:

@@ -489,7 +489,8 @@ class StepConnector:
             core = core_of(self._manager)
             key = longer_key(state_key("idempotency", self._service, None, "store"), "id")
             command = WriteRecordOnce(key, core.new_id(), fingerprint=FINGERPRINT, ttl=_STORE_TTL)
-            self._store = str(run_now(core.execute(command, LOOK)))
+            record = run_now(core.execute(command, LOOK))
+            self._store = str(record.value)
         return self._store
 
     def _call_pre_hook(self, step: Step, name: str, mask: Masker) -> None:

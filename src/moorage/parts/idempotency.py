@@ -169,19 +169,24 @@ class Idempotency(Part):
         Returns:
             The stored answer, which may be an earlier one.
         """
-        command = self._write(key, answer, payload)
-        if self._execute(command, None) == command.value:
-            return IdempotentResult(answer, replayed=False)
-        return self.stored(key, payload=payload) or IdempotentResult(answer, replayed=False)
+        command = self._write(self._sync_core, key, answer, payload)
+        while not self._execute(command, None).is_own:
+            earlier_result = self.stored(key, payload=payload)
+            if earlier_result is not None:
+                return earlier_result
+        return IdempotentResult(answer, replayed=False)
 
     async def astore(
         self, key: str, answer: R, /, *, payload: object = None
     ) -> IdempotentResult[R]:
         """Store a result for an idempotency key without calling a function; asynchronous."""
-        command = self._write(key, answer, payload)
-        if await self._async_core.execute(command, None) == command.value:
-            return IdempotentResult(answer, replayed=False)
-        return await self.astored(key, payload=payload) or IdempotentResult(answer, replayed=False)
+        core = self._async_core
+        command = self._write(core, key, answer, payload)
+        while not (await core.execute(command, None)).is_own:
+            earlier_result = await self.astored(key, payload=payload)
+            if earlier_result is not None:
+                return earlier_result
+        return IdempotentResult(answer, replayed=False)
 
     def __call__(
         self, key: Callable[..., str], /, *, payload: Callable[..., object] | None = None
@@ -232,13 +237,14 @@ class Idempotency(Part):
     async def _async_value(self, key: str, function: Callable[[], Any], payload: object) -> Any:
         return (await self.aanswer(key, function, payload=payload)).value
 
-    def _write(self, key: str, answer: object, payload: object) -> WriteRecordOnce:
+    def _write(self, core: Core, key: str, answer: object, payload: object) -> WriteRecordOnce:
         key, plan = checked_key(key), self._plan
         return WriteRecordOnce(
             plan.claim_key(key),
             seal_answer(self._cipher, plan, key, ("value", self._rules.encode(answer))),
             fingerprint=payload_fingerprint(payload),
             ttl=self._rules.ttl,
+            writer=core.token(),
         )
 
     def _resolve(self, key: str, done: bool, answer: object) -> Resolve:  # noqa: FBT001 - as public

@@ -118,7 +118,8 @@ class EnvironmentGuard:
     async def _written_value(self, key: str, name: str, until: int | None) -> str:
         """Write a value if the store has none, and return the stored value."""
         write = WriteRecordOnce(key, name, fingerprint=SAME_FINGERPRINT, ttl=_EVER)
-        return await self._core.execute(write, self._seconds_left(until))  # type: ignore[no-any-return]  # the stored name
+        record = await self._core.execute(write, self._seconds_left(until))
+        return record.value  # type: ignore[no-any-return]  # the stored name
 
     def _seconds_left(self, until: int | None) -> float | None:
         """Return the seconds until a time of the local clock; None if no time is given.

@@ -7,7 +7,14 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.concurrency.forking import in_child
-from moorage.domain.idempotency.claims import Claim, ClaimResult, Settle, SettleResult
+from moorage.domain.idempotency.claims import (
+    Claim,
+    ClaimResult,
+    Settle,
+    SettleResult,
+    WriteRecordOnce,
+    WrittenRecord,
+)
 from moorage.domain.resilience.admission import Admission, Answer
 from moorage.domain.state.keys import REGISTER, class_of
 from moorage.domain.values.frozen_values import evolve
@@ -58,6 +65,8 @@ def _checked_answer(command: object, answer: Any) -> Any:
             is_right = isinstance(answer, ClaimResult)
         case Settle():
             is_right = isinstance(answer, SettleResult)
+        case WriteRecordOnce():
+            is_right = isinstance(answer, WrittenRecord)
         case _:
             return answer
     if not is_right:

@@ -517,34 +517,49 @@ class ReadRecord:
         return states, None if entry is None or entry[2] != DONE else entry[10]
 
 
+class WrittenRecord(NamedTuple):
+    """The record that a key has after an attempt to write it.
+
+    Attributes:
+        value: the stored value; `CONFLICT` if it was written for another payload.
+        is_own: True if this writer's value was stored, False if an earlier one was there.
+    """
+
+    value: Any
+    is_own: bool
+
+
 class WriteRecordOnce:
     """The command that writes a permanent record if there is none yet.
 
     The first writer's record stays, and its payload: another payload is a conflict.
 
     The command is a single step, and no writer holds the key, so a killed writer blocks no other.
+    `writer` is a random number by which a command that a store repeats recognises its own record;
+    without it, a repeated command takes its own record for an earlier one.
     """
 
-    __slots__ = ("fingerprint", "keys", "ttl", "value")
+    __slots__ = ("fingerprint", "keys", "ttl", "value", "writer")
     once = False
     durable = True
 
-    def __init__(self, key: str, value: object, *, fingerprint: bytes, ttl: int) -> None:
+    def __init__(
+        self, key: str, value: object, *, fingerprint: bytes, ttl: int, writer: int = 0
+    ) -> None:
         self.keys = (key,)
         self.value = value
         self.fingerprint = fingerprint
         self.ttl = ttl
+        self.writer = writer
 
     @refusing_unreadable_states
-    def apply(self, states: States, now: int) -> tuple[States, Any]:
-        """Return the record that is stored now; `CONFLICT` if it was written for another payload.
-
-        The record is the command's own, or an earlier one.
-        """
+    def apply(self, states: States, now: int) -> tuple[States, WrittenRecord]:
+        """Return the record that is stored now: the command's own, or an earlier one."""
         entry = unexpired(states[0], now)
         if entry is not None and entry[2] == DONE:
             is_same = entry[3] == self.fingerprint
-            return states, entry[10] if is_same else Verdict.CONFLICT
+            is_own = entry[5] == self.writer != 0
+            return states, WrittenRecord(entry[10] if is_same else Verdict.CONFLICT, is_own)
         state_time, fence = (now, now) if entry is None else (entry[0], entry[4] + 1)
         record = (
             state_time,
@@ -552,14 +567,14 @@ class WriteRecordOnce:
             DONE,
             self.fingerprint,
             fence,
-            0,
+            self.writer,
             state_time,
             state_time,
             0,
             "",
             self.value,
         )
-        return (record,), self.value
+        return (record,), WrittenRecord(self.value, is_own=True)
 
 
 def _ended_entry(entry: Entry, fence: int, stage: int, ttl: int, answer: object) -> Entry:
