@@ -17,6 +17,7 @@ from moorage.testing.sandboxes.email.mandrill import MandrillSandbox
 from moorage.testing.sandboxes.email.postal import PostalSandbox
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.testing.sandboxes.email.scaleway import ScalewaySandbox
+from moorage.testing.sandboxes.email.sendgrid import SendGridSandbox
 from moorage.testing.sandboxes.email.sparkpost import SparkPostSandbox
 from moorage.testing.sandboxes.email.unisender_go import UnisenderGoSandbox
 
@@ -152,6 +153,63 @@ def test_postmark_refuses_one_message_of_a_batch(change: dict[str, Any], code: i
 
     assert [0, code] == [result["ErrorCode"] for result in answer]
     assert ["ada@example.com"] == [mail.to[0] for mail in sandbox.delivered]
+
+
+SENDGRID: dict[str, Any] = {
+    "personalizations": [{"to": [{"email": "ada@example.com"}]}],
+    "from": {"email": "shop@example.com"},
+    "subject": "Hi",
+    "content": [{"type": "text/plain", "value": "x"}],
+}
+
+
+@pytest.mark.parametrize(
+    "change, field",
+    [
+        ({"personalizations": {}}, "personalizations"),
+        ({"personalizations": [{"to": [{"mail": "a"}]}]}, "personalizations.0.to.0.email"),
+        ({"from": {"name": "Shop"}}, "from.email"),
+        ({"reply_to_list": "a@example.com"}, "reply_to_list"),
+        ({"subject": 7}, "subject"),
+        ({"content": [{"type": "text/plain"}]}, "content.0.value"),
+        ({"attachments": [{"content": "YQ=="}]}, "attachments.0.filename"),
+        ({"attachments": [{"content": "é", "filename": "a"}]}, "attachments"),
+        ({"categories": ["c" * 256]}, "categories"),
+        ({"send_at": "tomorrow"}, "send_at"),
+        (
+            {"tracking_settings": {"click_tracking": {"enable": "yes"}}},
+            "tracking_settings.click_tracking.enable",
+        ),
+        ({"template": "d-welcome"}, "template"),
+    ],
+)
+def test_sendgrid_refuses_wrong_fields(change: dict[str, Any], field: str) -> None:
+    """A message with a missing, an unknown or a wrong field is refused, and the field is named."""
+    sandbox = SendGridSandbox()
+    response = ask(sandbox, "POST", "/v3/mail/send", {**SENDGRID, **change})
+
+    assert (400, field) == (response.status, response.json()["errors"][0]["field"])
+    assert [] == sandbox.delivered
+
+
+def test_sendgrid_sends_the_subject_of_a_personalization() -> None:
+    """Each recipient gets the own subject, which replaces that of the whole message."""
+    sandbox = SendGridSandbox()
+    people = [{"to": [{"email": f"{name}@example.com"}], "subject": name} for name in "ab"]
+    body = {**SENDGRID, "personalizations": people}
+    del body["subject"]
+
+    assert 202 == ask(sandbox, "POST", "/v3/mail/send", body).status
+    assert ["a", "b"] == [mail.subject for mail in sandbox.delivered]
+
+
+@pytest.mark.parametrize("body", [{}, {"recipient_emails": "a@example.com"}, []])
+def test_sendgrid_suppresses_a_list_of_addresses(body: object) -> None:
+    """A request without a list of addresses suppresses none."""
+    sandbox = SendGridSandbox()
+
+    assert 400 == ask(sandbox, "POST", "/v3/asm/suppressions/global", body).status
+    assert {} == sandbox.suppressions
 
 
 def ses_page(sandbox: Any, cursor: str | None) -> tuple[list[str], str | None]:

@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from moorage.domain.http.requests import Response
 from moorage.testing.sandboxes import base
-from moorage.testing.sandboxes._fields import words
+from moorage.testing.sandboxes._fields import problems, typed, words
 from moorage.testing.sandboxes.email.base import (
     EmailSandbox,
     attachment_item,
     days_between,
     email_fixture,
+    is_base64,
 )
 from moorage.testing.sandboxes.email.mailbox import DeliveredEmail, decoded_header
 
@@ -34,13 +35,53 @@ if TYPE_CHECKING:
 _UNSUBSCRIBED: Final = "unsubscribes"
 _SUPPRESSIONS: Final = words("bounces blocks invalid_emails spam_reports unsubscribes")
 _LARGEST_PAGE: Final = 500
-_FIELDS: Final = words(
-    "personalizations from reply_to reply_to_list subject content attachments template_id headers"
-    " categories custom_args send_at batch_id asm ip_pool_name mail_settings tracking_settings"
-)
-_OWN_NAMES: Final = words(
-    "to cc bcc from subject headers substitutions dynamic_template_data custom_args send_at"
-)
+_PERSON: Final = {"email!": str, "name": str}
+_MAIL: Final[dict[str, Any]] = {
+    "personalizations!": [
+        {
+            "to!": [_PERSON],
+            **typed([_PERSON], "cc bcc"),
+            "from": _PERSON,
+            "subject": str,
+            **typed(dict, "headers substitutions dynamic_template_data custom_args"),
+            "send_at": int,
+        }
+    ],
+    **typed(_PERSON, "from! reply_to"),
+    "reply_to_list": [_PERSON],
+    **typed(str, "subject template_id batch_id ip_pool_name"),
+    "content": [typed(str, "type! value!")],
+    "attachments": [
+        {
+            **typed(str, "content! filename! type content_id"),
+            "disposition": words("inline attachment"),
+        }
+    ],
+    "headers": dict,
+    "categories": [str],
+    # SendGrid describes a string, and its events have the fields of an object.
+    "custom_args": (str, dict),
+    "send_at": int,
+    "asm": {"group_id!": int, "groups_to_display": [int]},
+    "mail_settings": {
+        **typed(
+            {"enable": bool},
+            "bypass_bounce_management bypass_list_management bypass_spam_management"
+            " bypass_unsubscribe_management sandbox_mode",
+        ),
+        "footer": {"enable": bool, "html": str, "text": str},
+    },
+    "tracking_settings": {
+        "click_tracking": typed(bool, "enable enable_text"),
+        "open_tracking": {"enable": bool, "substitution_tag": str},
+        "subscription_tracking": {"enable": bool, **typed(str, "html substitution_tag text")},
+        "ganalytics": {
+            "enable": bool,
+            **typed(str, "utm_campaign utm_content utm_medium utm_source utm_term"),
+        },
+    },
+}
+_LONGEST_CATEGORY: Final = 255
 _CONTENTS: Final = {"text/plain": 0, "text/x-amp-html": 1, "text/html": 2}
 """Positions of the kinds of content in a message; any other kind is last."""
 _MAGIC: Final = {
@@ -99,7 +140,8 @@ class SendGridSandbox(EmailSandbox):
 
     def _suppress(self, request: base.SandboxRequest) -> Response:
         body = request.json()
-        emails: list[str] = body.get("recipient_emails", [])
+        _check_shape({"recipient_emails!": [str]}, body)
+        emails: list[str] = body["recipient_emails"]
         for email in emails:
             self.suppressions[email] = _UNSUBSCRIBED
         return base.reply({"recipient_emails": emails}, 201)
@@ -126,7 +168,8 @@ class SendGridSandbox(EmailSandbox):
 
     def _send(self, request: base.SandboxRequest) -> Response:
         body = request.json()
-        personalizations: list[dict[str, Any]] = body.get("personalizations") or []
+        _check_shape(_MAIL, body)
+        personalizations: list[dict[str, Any]] = body["personalizations"]
         _check(body, personalizations, self.templates)
         sandboxed = body.get("mail_settings", {}).get("sandbox_mode", {}).get("enable", False)
         if sandboxed is True:
@@ -179,11 +222,6 @@ def _check(
     body: dict[str, Any], personalizations: list[dict[str, Any]], templates: tuple[str, ...]
 ) -> None:
     """Check a message, and refuse it if SendGrid would refuse it."""
-    unknown_fields = set(body) - _FIELDS or {
-        name for personalization in personalizations for name in set(personalization) - _OWN_NAMES
-    }
-    if unknown_fields:
-        raise _refusal(400, f"Unknown fields: {sorted(unknown_fields)}", min(unknown_fields))
     if not 1 <= len(personalizations) <= 1_000:
         raise _refusal(400, "1 to 1000 personalizations are allowed", "personalizations")
     recipient_count = 0
@@ -194,7 +232,7 @@ def _check(
             for email in _emails(personalization, name)
         ]
         recipient_count += len(emails)
-        if not personalization.get("to") or len(set(emails)) < len(emails):
+        if not personalization["to"] or len(set(emails)) < len(emails):
             raise _refusal(
                 400,
                 "Each personalization needs a to, and each address may occur only once",
@@ -205,16 +243,24 @@ def _check(
                 raise _refusal(*_MAGIC[email])
     if recipient_count > 1_000:
         raise _refusal(400, "There is a limit of 1000 total recipients", "personalizations")
-    if "email" not in body.get("from", {}):
-        raise _refusal(400, "The from object must be provided", "from.email")
     if body["from"]["email"].endswith("@unverified.example"):
         raise _refusal(403, "The from address does not match a verified Sender Identity", "from")
-    _check_contents(body, templates)
+    _check_contents(body, personalizations, templates)
 
 
-def _check_contents(body: dict[str, Any], templates: tuple[str, ...]) -> None:
+def _check_shape(shape: Any, body: object) -> None:
+    for location, name, problem in problems(shape, body):
+        steps = [step for step in location.removeprefix("#").split("/") if step]
+        field = ".".join([*steps, *([name] if problem != "type" else [])]) or None
+        raise _refusal(400, f"The field {name} is {problem}", field)
+
+
+def _check_contents(
+    body: dict[str, Any], personalizations: list[dict[str, Any]], templates: tuple[str, ...]
+) -> None:
     template = body.get("template_id")
-    if template is None and not (body.get("subject") and body.get("content")):
+    has_subject = body.get("subject") or all(item.get("subject") for item in personalizations)
+    if template is None and not (has_subject and body.get("content")):
         raise _refusal(400, "The subject and the content are required", "content")
     if template is not None and template not in templates:
         raise _refusal(400, "The template_id must be a valid template", "template_id")
@@ -225,8 +271,11 @@ def _check_contents(body: dict[str, Any], templates: tuple[str, ...]) -> None:
         raise _refusal(400, "The content value must be at least one character", "content")
     if "reply_to" in body and "reply_to_list" in body:
         raise _refusal(400, "reply_to and reply_to_list exclude each other", "reply_to")
-    if len(body.get("categories", [])) > 10:
-        raise _refusal(400, "There is a limit of 10 categories", "categories")
+    categories = body.get("categories", [])
+    if len(categories) > 10 or any(len(name) > _LONGEST_CATEGORY for name in categories):
+        raise _refusal(400, "There is a limit of 10 categories of 255 characters", "categories")
+    if not all(is_base64(file["content"]) for file in body.get("attachments", [])):
+        raise _refusal(400, "The attachment content must be base64 encoded", "attachments")
 
 
 def _delivery_event(
@@ -248,7 +297,7 @@ def _delivery_event(
         to=_emails(personalization, "to"),
         cc=_emails(personalization, "cc"),
         bcc=_emails(personalization, "bcc"),
-        subject=fill_template(body.get("subject")) or "",
+        subject=fill_template(personalization.get("subject") or body.get("subject")) or "",
         text=fill_template(parts.get("text/plain")),
         html=fill_template(parts.get("text/html")),
         amp_html=parts.get("text/x-amp-html"),
