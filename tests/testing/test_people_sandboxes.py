@@ -183,3 +183,20 @@ def test_google_sandbox_uses_token_endpoint_that_its_key_file_names() -> None:
     key = GoogleWorkspaceSandbox().key_file("http://127.0.0.1:1/token")
 
     assert "http://127.0.0.1:1/token" == json.loads(key)["token_uri"]
+
+
+def test_deleted_manager_is_nobodys_manager() -> None:
+    """After a manager's account is deleted, Graph shows no manager for the person."""
+    sandbox: Any = EntraSandbox()
+    sandbox.check_access = lambda _: None
+    ids = [
+        send_request(sandbox, "POST /v1.0/users", GRAPH_ADA | {"userPrincipalName": name})[1]["id"]
+        for name in ("ada@example.com", "bob@example.com")
+    ]
+    link = {"@odata.id": f"https://{sandbox.hosts[0]}/v1.0/users/{ids[1]}"}
+    person = f"/v1.0/users/{ids[0]}"
+    assert 204 == send_request(sandbox, f"PUT {person}/manager/$ref", link)[0]
+    send_request(sandbox, f"DELETE /v1.0/users/{ids[1]}")
+
+    query = {"dollar_expand": "manager($select=id)", "dollar_select": "id"}
+    assert (200, {"id": ids[0]}) == send_request(sandbox, f"GET {person}", **query)

@@ -194,6 +194,11 @@ class EntraSandbox(PeopleSandbox):
     def _delete(self, _: base.SandboxRequest, key: str) -> Response:
         id_ = self._user(key)["id"]
         del self.users[id_]
+        self.managers = {
+            person: manager
+            for person, manager in self.managers.items()
+            if id_ not in {person, manager}
+        }
         self.members = [member for member in self.members if member != id_]
         return Response(204)
 
