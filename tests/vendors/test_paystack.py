@@ -224,7 +224,8 @@ def test_page_may_take_only_means_for_later_payments(shop: Shop) -> None:
     means = shop.payments.get(intent.ref).means
     assert means is not None
     assert means.stored is not None
-    assert PaymentState.CAPTURED is shop.pay(source=means.stored).state
+    later_payment = shop.pay(source=means.stored, off_session=True)
+    assert PaymentState.CAPTURED is later_payment.state
 
 
 def test_page_without_an_own_return_url() -> None:
@@ -387,6 +388,19 @@ def test_fees_that_the_buyer_bears_are_captured_too(shop: Shop) -> None:
     payment = shop.payments.get(intent.ref)
 
     assert (PaymentState.CAPTURED, NAIRA, NAIRA + Money("100.00", "NGN")) == (
+        payment.state,
+        payment.amount,
+        payment.captured,
+    )
+
+
+def test_payment_of_a_part_is_partially_captured() -> None:
+    """A transaction of less than the requested amount, as a partial debit, is captured in part."""
+    body = {"reference": "r", "status": "success", "amount": 50_000, "currency": "NGN"}
+    payment = answers.payment_of(make_ref, Answer({**body, "requested_amount": 149_950}))
+
+    assert payment is not None
+    assert (PaymentState.PARTIALLY_CAPTURED, NAIRA, PART) == (
         payment.state,
         payment.amount,
         payment.captured,
@@ -654,6 +668,7 @@ def test_page_is_at_most_the_documented_one(shop: Shop) -> None:
     """A larger page than Paystack's usual one is not requested, and an odd reference begins."""
     shop.payments.payments(PaymentQuery(limit=500), after=make_ref("x"))
 
+    assert 50 == Paystack.limits["page"]
     assert {"perPage": "50", "page": "1"} == shop.query()
 
 
