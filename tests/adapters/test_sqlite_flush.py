@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -86,19 +88,27 @@ def test_posts_wait_for_no_disk(store: SqliteStorage, flushed: list[int]) -> Non
     assert (0, 0, 1) == (flushes_after_post, looked, len(flushed))
 
 
+@pytest.mark.parametrize(
+    "number, remedy", [(errno.EIO, "Check the disk"), (errno.EMFILE, "limit of open files")]
+)
 def test_failed_flush_fails_the_claim(
-    store: SqliteStorage, flushed: list[int], monkeypatch: pytest.MonkeyPatch
+    store: SqliteStorage,
+    flushed: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    remedy: str,
 ) -> None:
-    """If flushing to disk fails, the claim raises an error."""
+    """If flushing to disk fails, the claim raises an error, which blames the disk or the limit."""
     from moorage.adapters.state import _sqlite_flush  # noqa: PLC0415 - what it does is replaced
 
     def fail_to_flush(file: int) -> None:
-        raise OSError(5, "Input/output error")
+        raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patched:
         patched.setattr(_sqlite_flush, "flush_data", fail_to_flush)
-        with pytest.raises(StorageUnavailable, match="could not be written to the disk"):
+        with pytest.raises(StorageUnavailable, match="could not be written to the disk") as excinfo:
             store.execute(claim())
+    assert remedy in excinfo.value.remedy
 
     assert Verdict.RUN is store.execute(claim()).verdict
     assert 1 == len(flushed)
