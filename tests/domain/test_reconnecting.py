@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,11 +45,18 @@ def test_pauses_have_bounds(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"first": -1.0}, {"first": 9.0, "longest": 1.0}, {"patience": -1.0}]
+    "wrong",
+    [
+        {"first": -1.0},
+        {"first": 9.0, "longest": 1.0},
+        {"longest": math.inf},
+        {"patience": -1.0},
+        {"patience": math.nan},
+    ],
 )
-def test_reconnect_policy_with_negative_or_contradictory_pauses_is_refused(
+def test_reconnect_policy_with_impossible_or_contradictory_pauses_is_refused(
     wrong: dict[str, float],
 ) -> None:
-    """A reconnect policy with negative or contradictory pauses is refused."""
+    """A reconnect policy with impossible or contradictory pauses is refused."""
     with pytest.raises(InvalidData, match="reconnect policy"):
         ReconnectPolicy(**wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 import attrs
@@ -31,9 +32,11 @@ class ReconnectPolicy:
     patience: float = 300.0
 
     def __attrs_post_init__(self) -> None:
-        if not 0 <= self.first <= self.longest or self.patience < 0:
+        # NaN is neither less nor more than any number.
+        if not (0 <= self.first <= self.longest < inf and self.patience >= 0):
             raise InvalidData(
-                "The delays of the reconnect policy are negative or in the wrong order.",
+                "The delays of the reconnect policy are not numbers, negative, infinite, or in the"
+                " wrong order.",
                 field="first",
                 remedy="Set 0 <= first <= longest, and a patience of 0 or more.",
             )
