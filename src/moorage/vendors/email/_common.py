@@ -112,12 +112,15 @@ def utc_moment(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def whole_second(at: datetime) -> datetime:
+    """A time in UTC, rounded up to whole seconds, so that no message is sent before its time."""
+    moment = at.astimezone(UTC)
+    return moment.replace(microsecond=0) + timedelta(seconds=1 if moment.microsecond else 0)
+
+
 def utc_second(at: datetime) -> str:
     """A time in UTC, rounded up to whole seconds, such as `2030-01-01 01:00:00`."""
-    moment = at.astimezone(UTC)
-    if moment.microsecond:
-        moment = moment.replace(microsecond=0) + timedelta(seconds=1)
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
+    return f"{whole_second(at):%Y-%m-%d %H:%M:%S}"
 
 
 def check_type(file: Attachment, vendor: str) -> None:

@@ -16,6 +16,7 @@ from moorage.vendors.email._common import (
     ascii_header,
     filled_fields,
     sender_of,
+    whole_second,
 )
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _fields(message: EmailMessage, sender: EmailAddress | None) -> dict[str, Any
         "t:variables": None if template is None else dict(template.data),
         "h:Reply-To": ", ".join(addresses_header(message.reply_to)),
         "o:tag": list(message.tags),
-        "o:deliverytime": None if send_time is None else format_datetime(send_time),
+        "o:deliverytime": None if send_time is None else format_datetime(whole_second(send_time)),
         "o:tracking-opens": _YES[message.track_opens],
         "o:tracking-clicks": _YES[message.track_clicks],
     }

@@ -14,6 +14,7 @@ from moorage.vendors.email._common import (
     in_base64,
     sender_of,
     vendor_metadata_name,
+    whole_second,
 )
 from moorage.vendors.email._sendgrid_events import is_vendor_field
 
@@ -120,7 +121,9 @@ def mail_body(
         "headers": _headers(message.all_headers),
         "categories": list(message.tags),
         "custom_args": _arguments(message.metadata),
-        "send_at": None if message.send_at is None else int(message.send_at.timestamp()),
+        "send_at": None
+        if message.send_at is None
+        else int(whole_second(message.send_at).timestamp()),
         "tracking_settings": {
             name: {"enable": value} for name, value in tracking.items() if value is not None
         },

@@ -22,6 +22,7 @@ from moorage.vendors.email._common import (
     in_base64,
     masked,
     sender_of,
+    whole_second,
 )
 from moorage.vendors.email._mailersend_answers import (
     COUNTS,
@@ -138,7 +139,9 @@ def mail_body(vendor: MailerSend, message: EmailMessage) -> dict[str, Any]:
         "list_unsubscribe": _unsubscribe_url(message),
         "attachments": [_file(file) for file in message.attachments],
         "tags": list(message.tags),
-        "send_at": None if message.send_at is None else int(message.send_at.timestamp()),
+        "send_at": None
+        if message.send_at is None
+        else int(whole_second(message.send_at).timestamp()),
         "settings": _settings(message),
         **_contents(message),
     }

@@ -8,7 +8,6 @@ a separate transmission.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
@@ -23,6 +22,7 @@ from moorage.vendors.email._common import (
     filled_fields,
     in_base64,
     sender_of,
+    whole_second,
 )
 from moorage.vendors.email._sparkpost_answers import (
     METRICS,
@@ -172,7 +172,9 @@ def mail_body(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
         "transactional": vendor.transactional,
         "open_tracking": message.track_opens,
         "click_tracking": message.track_clicks,
-        "start_time": None if message.send_at is None else _time_text(message.send_at),
+        "start_time": None
+        if message.send_at is None
+        else whole_second(message.send_at).isoformat(),
         # Otherwise SparkPost would replace texts that look like placeholders.
         "perform_substitutions": False if message.template is None else None,
     }
@@ -257,14 +259,6 @@ def in_braces(text: str) -> str:
     if "{{" not in text and "}}" not in text:
         return text
     return "".join(_BRACES.get(letter, letter) for letter in text)
-
-
-def _time_text(at: datetime) -> str:
-    """A time, rounded up to whole seconds."""
-    moment = at.astimezone(UTC)
-    if moment.microsecond:
-        moment = moment.replace(microsecond=0) + timedelta(seconds=1)
-    return moment.isoformat()
 
 
 def _file(file: Attachment, name: str) -> dict[str, str]:
