@@ -46,6 +46,7 @@ _TYPES_OF_VALUES: Final = {
 }
 _NOT_MAPPED: Final = ("$dynamicRef", "$recursiveRef")
 _SHAPING: Final = frozenset({"$ref", "allOf", "anyOf", "items", "oneOf", "properties", "type"})
+_ITEMS: Final = frozenset({"items", "prefixItems"})
 _ANY: Final = "Any"
 
 
@@ -244,8 +245,9 @@ class Schemas:
     def _typed_kind(self, node: Node, type_name: str | None, hint: str) -> Kind:
         if type_name == "object" or (type_name is None and "properties" in node.value):
             return self._object_kind(node, hint)
-        if type_name == "array" or (type_name is None and "items" in node.value):
-            if "items" not in node.value:
+        if type_name == "array" or (type_name is None and _ITEMS & node.value.keys()):
+            # An array with `prefixItems` has items of different types.
+            if "items" not in node.value or "prefixItems" in node.value:
                 return Kind("Sequence[Any]", _item_limits(node))
             item = self.kind(node.child("items"), f"{hint} item")
             return Kind(f"Sequence[{item.nested}]", _item_limits(node))
@@ -327,8 +329,10 @@ class Schemas:
             and shaping_names <= {"type"}
             and not self._requires_more(node, shaping[0])
         ):
-            self._wrapped[node.pointer] = shaping[0], _is_nullable(node)
-            return self.kind(shaping[0], hint)
+            is_nullable = any(map(_is_nullable, (node, *references)))
+            self._wrapped[node.pointer] = shaping[0], is_nullable
+            kind = self.kind(shaping[0], hint)
+            return attrs.evolve(kind, nullable=is_nullable or kind.nullable)
         members: dict[str, Node] = {}
         required = frozenset[str]()
         additional = node.child("additionalProperties")
@@ -351,7 +355,9 @@ class Schemas:
             return Kind("Mapping[str, Any]") if parts else Kind(_ANY)
         if additional.value is False:
             additional = Node(None, additional.pointer)
-        return self._declared_object(node, hint, members, required, additional)
+        kind = self._declared_object(node, hint, members, required, additional)
+        is_nullable = all(_is_nullable(self._document.resolved(item)) for item in references)
+        return attrs.evolve(kind, nullable=is_nullable)
 
     def _requires_more(self, node: Node, part: Node) -> bool:
         """Return whether a schema requires members that a part of its `allOf` leaves optional."""
