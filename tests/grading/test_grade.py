@@ -188,7 +188,7 @@ PLANTS: dict[str, Callable[[Evidence], Evidence]] = {
         idempotency=KEYS(memory=500.0, documentation=PAGE_OF_KEYS, header="X-Another-Key")
     ),
     "yen": amount("yen", "amount=123400&currency=jpy"),
-    "dinar": amount("dinar", "amount=123&currency=kwd"),
+    "dinar": amount("dinar", "amount=1.230&currency=kwd"),
     "huge": amount("huge", "amount=123456.7&currency=eur"),
     "webhook scheme": kind(webhook="nobody"),
     "unsigned webhooks": plant_of(unsigned_events=1),

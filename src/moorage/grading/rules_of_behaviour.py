@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _DIGITS: Final = {
     "yen": r"1234(?:\.0+)?",
-    "dinar": r"1\.234|1234|1\.23[0-9]0*",
+    "dinar": r"1\.2340*|1234",
     "huge": r"123456\.780*|12345678",
 }
 """The forms of an amount in a request: major units as a decimal number, or minor units."""
