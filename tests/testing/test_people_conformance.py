@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,6 +16,7 @@ from moorage.errors import (
     ConnectorError,
     InvalidRequest,
     OutcomeUnknown,
+    VendorFailed,
     VendorRejected,
 )
 from moorage.testing import name_of
@@ -256,6 +258,28 @@ class DeletesOnceVendor(Scim):
 
 
 @attrs.frozen(kw_only=True)
+class DeletesAlwaysVendor(Scim):
+    """A faulty vendor that reports a refused deletion as done."""
+
+    async def delete(self, wire: Wire, ref: Ref, /) -> None:
+        """Delete the account, and ignore each refusal."""
+        with suppress(VendorRejected):
+            await super().delete(wire, ref)
+
+
+@attrs.frozen(kw_only=True)
+class NobodyVendor(Scim):
+    """A faulty vendor that reads each list that it cannot parse as an empty one."""
+
+    async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
+        """Find people; an unreadable list is empty."""
+        try:
+            return await super().find(wire, query, after)
+        except VendorFailed:
+            return PersonPage(items=())
+
+
+@attrs.frozen(kw_only=True)
 class OnePageVendor(Scim):
     """A faulty vendor that returns only the first page of a list."""
 
@@ -404,6 +428,8 @@ WRONG: list[tuple[str, kit.Factory, str]] = [
     ("a_refusal_has_its_type", as_scim(ByStatusVendor), "has the code None"),
     ("options_arrive", as_scim(DropsExtraVendor), "option is lost"),
     ("a_pause_is_obeyed", as_scim(UnlimitedVendor), "raised VendorFailed"),
+    ("a_refused_deletion_is_no_deletion", as_scim(DeletesAlwaysVendor), "was no error"),
+    ("unreadable_answers_are_no_values", as_scim(NobodyVendor), "as a list was no error"),
 ]
 RAISING: list[tuple[str, kit.Factory, type[ConnectorError]]] = [
     ("a_lost_creation_is_found", as_scim(ForgetsVendor), OutcomeUnknown),

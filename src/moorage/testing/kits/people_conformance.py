@@ -390,6 +390,18 @@ async def a_refusal_has_its_type(make: Open) -> None:
         require(lab.user_names() == [], "A refused account was created.")
 
 
+async def a_refused_deletion_is_no_deletion(make: Open) -> None:
+    """Only the error for a missing account lets it count as deleted."""
+    async with make() as lab:
+        ref = (await lab.create()).ref
+        for number, (refusal, kind, *_) in enumerate(lab.subject.refusals):
+            if refusal.status == _NOT_FOUND:
+                continue
+            lab.sandbox.fail(refusal)
+            await lab.refused(kind, lab("delete", ref), f"A deletion with refusal {number}")
+        require(len(lab.user_names()) == 1, "A refused deletion deleted the account.")
+
+
 async def a_pause_is_obeyed(make: Open) -> None:
     """If a vendor requests a pause, the error for its response states that pause."""
     async with make() as lab:
@@ -567,6 +579,7 @@ _ALL_CHECKS: Final = (
     an_old_version_is_refused,
     unsupported_features_are_refused,
     a_refusal_has_its_type,
+    a_refused_deletion_is_no_deletion,
     a_pause_is_obeyed,
     a_lost_creation_is_found,
     an_account_of_others_is_not_taken,
