@@ -32,6 +32,6 @@ def close(self: Any, number: str | None, amount: str, token: str) -> str:
         decision = verdict(error)
         if not isinstance(decision, WaitVerdict):
             raise
-        # A step that goes on is no failure, however often it is asked for.
+        # A step that is still running is not a failure, however often the task checks it.
         tries = self.request.retries + 1 if isinstance(error, StepRunning) else None
         raise self.retry(countdown=decision.seconds, max_retries=tries) from None

@@ -12,9 +12,9 @@ from engine_flows.verdicts import AskPerson, GiveUp, WaitVerdict, flow_key, verd
 from moorage import ConnectorError
 
 WAITING: Final = "waits_for"
-"""The event that says why a workflow waits for a person."""
+"""The event with the reason why a workflow waits for an operator."""
 DECIDED: Final = "decided"
-"""The topic of the message by which a person lets it go on."""
+"""The topic of the message with which an operator continues the workflow."""
 _MONTH: Final = 30 * 86_400.0
 
 

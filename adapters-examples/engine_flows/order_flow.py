@@ -1,7 +1,7 @@
 """The example flow: print an order's invoice, take its payment, and book it.
 
-Every part has an idempotency key that follows from the order. So an engine may run a part again
-after any crash, and the vendors see one effect.
+Every part has an idempotency key that is derived from the order. So an engine may repeat a part
+after any crash, and each part takes effect once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PATIENCE: Final = 2.0
 """The seconds for which an engine's worker follows a step."""
 
 ports: dict[str, Any] = {}
-"""Ports of a test; empty in production."""
+"""The ports that a test passes; empty in production."""
 
 
 @cache
@@ -51,7 +51,7 @@ def poll(part: str, order: Order, key: str, payment: str = "") -> str:
     Wait at most a few seconds for a running step, so that the worker is free for other work.
 
     Raises:
-        StepRunning: the step goes on; the same call finds it again.
+        StepRunning: the step is still running; the same call finds it again.
     """
     return perform(part, order, key, payment, patience=PATIENCE)
 

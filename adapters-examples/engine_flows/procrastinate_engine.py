@@ -25,15 +25,15 @@ app = App(connector=PsycopgConnector(conninfo=os.environ.get("DATABASE_URL", "")
 class RetryAtStrategy(BaseRetryStrategy):
     """Retries a job only after an error of moorage that a retry may cure.
 
-    A job of unknown outcome fails. When a person has settled the payment, `procrastinate` starts
-    the failed job again, with the same id.
+    A job with an unknown outcome fails. After a person has settled the payment, start the failed
+    job again with `procrastinate`; it keeps its id.
     """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         """Return the time of the next try; None if the job has failed finally."""
         if not isinstance(exception, ConnectorError):
             return None
-        # A step that goes on is no failure, however often it is asked for.
+        # A step that is still running is not a failure, however often the job checks it.
         if job.attempts >= _MOST_ATTEMPTS and not isinstance(exception, StepRunning):
             return None
         decision = verdict(exception)

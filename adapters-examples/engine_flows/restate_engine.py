@@ -16,7 +16,7 @@ from engine_flows.verdicts import AskPerson, WaitVerdict, flow_key, verdict
 from moorage import ConnectorError
 
 WAITING: Final = "waits_for"
-"""The state that says which decision of a person a workflow waits for, and why."""
+"""The state with the decision that a workflow needs from an operator, and the reason."""
 
 close = restate.Workflow("CloseOrder")
 

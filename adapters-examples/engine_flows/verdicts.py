@@ -37,8 +37,8 @@ class GiveUp:
 def verdict(error: ConnectorError, now: datetime | None = None) -> WaitVerdict | AskPerson | GiveUp:
     """Return the action that a workflow engine must take after moorage raises this error.
 
-    moorage has repeated what can be repeated within seconds. So the engine only waits until
-    another try may help, and has no retries of its own for anything else.
+    moorage has already made all retries that can help within seconds. So the engine only waits
+    until another try may help, and needs no other retries.
     """
     if isinstance(error, OutcomeUnknown):
         return AskPerson(str(error))
@@ -53,13 +53,13 @@ def flow_key(business: str | None, *, host: str | None = None) -> str:
     """Return a flow's idempotency key, made from the business's id or else the engine's id.
 
     Args:
-        business: the name of the effect in your own books, such as the number of an order. It is
-            best, because it is the same for whoever starts the flow again.
-        host: an id that the engine keeps when it runs the flow again. The number of an attempt, a
-            run or a message is not.
+        business: the business's own name of the effect, such as the number of an order. It is the
+            best choice, because it stays the same whoever starts the flow again.
+        host: an id that the engine keeps when it runs the flow again, so not the number of an
+            attempt, a run or a message.
 
     Raises:
-        ConfigurationError: there is neither, and a key that is made up would be new at each run.
+        ConfigurationError: both are missing, and a random key would be new at each run.
     """
     if business:
         return f"order {business}"

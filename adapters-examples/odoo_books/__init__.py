@@ -1,4 +1,4 @@
 """An adapter for Odoo: customers and invoices as values of moorage's contracts.
 
-Connectors know how to reach the ERP; this package knows what its records mean.
+Connectors reach the ERP; this package converts its records.
 """

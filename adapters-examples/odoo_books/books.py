@@ -98,8 +98,8 @@ class BooksOverApi:
     """Invoices read and written over Odoo's JSON-RPC API.
 
     Args:
-        hub: has the service `odoo`.
-        account: who asks.
+        hub: a hub with the service `odoo`.
+        account: the account in Odoo.
     """
 
     def __init__(self, hub: Hub, account: OdooAccount) -> None:
@@ -127,19 +127,19 @@ class BooksOverApi:
     def record_payment(self, invoice: Invoice, amount: Money, reference: str) -> int:
         """Record an invoice's payment, unless one with this reference exists.
 
-        Odoo recognises no keys. So a payment whose answer was lost is looked up by its reference,
-        and is not sent again as long as its outcome is unknown.
+        Odoo has no idempotency keys. So if the response to a payment was lost, the payment is
+        looked up by its reference, and is not sent again while its outcome is unknown.
 
         Args:
-            invoice: what was paid.
-            amount: how much.
-            reference: names this one payment, such as the vendor's reference.
+            invoice: the paid invoice.
+            amount: the paid amount.
+            reference: a reference that is unique to this payment, such as the vendor's.
 
         Returns:
             The id of the payment in Odoo.
 
         Raises:
-            OutcomeUnknown: the answer was lost, and Odoo does not know the payment yet.
+            OutcomeUnknown: the response was lost, and Odoo does not have the payment yet.
         """
         values = {
             "amount": str(amount.amount),
@@ -202,7 +202,7 @@ class BooksOverTables:
     """Invoices read from the tables of Odoo's database.
 
     Args:
-        hub: has a connector of SQL named `odoo-tables`.
+        hub: a hub with an SQL connector named `odoo-tables`.
     """
 
     def __init__(self, hub: Hub) -> None:

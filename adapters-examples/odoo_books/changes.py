@@ -1,8 +1,8 @@
 """The changes of invoices since the last reading.
 
-Odoo writes into `write_date` when a transaction began. So a change may become visible after later
-ones, and the JSON-RPC API cuts the time to whole seconds. A look therefore begins some minutes
-before the last change that it knows, and leaves out what it has already seen.
+`write_date` is the time at which a transaction of Odoo began, so a change may become visible after
+later ones. The JSON-RPC API also truncates the time to whole seconds. So each reading begins some
+minutes before the last known change, and skips the changes that were read before.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from odoo_books.entities import Invoice
 
 OVERLAP: Final = timedelta(minutes=10)
-"""The longest transaction of Odoo whose changes are certainly seen."""
+"""The longest duration of a transaction whose changes are read in any case."""
 
 
 @attrs.frozen(kw_only=True)
@@ -26,8 +26,8 @@ class ChangePosition:
     """The point up to which changes have been read; store it together with the changes' results.
 
     Attributes:
-        latest: the time of the latest change that is known.
-        seen: the changes of the last minutes: the id of the invoice, its time, and its open amount.
+        latest: the time of the latest known change.
+        seen: the changes of the last minutes, each as the invoice's id, time and open amount.
     """
 
     latest: datetime
@@ -44,7 +44,7 @@ def new_changes(
 ) -> tuple[list[Invoice], ChangePosition]:
     """Return the invoices changed since a position, oldest change first, and the next position.
 
-    Two changes of one invoice in the same second are told apart by the open amount.
+    The open amount distinguishes two changes of an invoice in the same second.
     """
     changes = {_change_of(invoice): invoice for invoice in invoices}
     new_invoices = [invoice for change, invoice in changes.items() if change not in position.seen]

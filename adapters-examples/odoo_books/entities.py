@@ -25,7 +25,7 @@ class Customer:
 
     Attributes:
         id: the id in Odoo.
-        address: where the customer lives or works.
+        address: the customer's address.
     """
 
     id: int
@@ -39,10 +39,10 @@ class Invoice:
     Attributes:
         id: the id in Odoo.
         number: the number that the customer sees.
-        open_amount: what is still to be paid.
-        customer: who has to pay.
-        is_paid: whether nothing is left to be paid.
-        changed_at: when Odoo last changed it, by the clock of Odoo's database.
+        open_amount: the unpaid amount.
+        customer: the customer who must pay.
+        is_paid: True if nothing is left to pay.
+        changed_at: the time of the last change, by the clock of Odoo's database.
     """
 
     id: int
@@ -94,7 +94,7 @@ def invoice_of(record: Mapping[str, Any], customer: Customer) -> Invoice:
     return Invoice(
         id=record["id"],
         number=record["name"],
-        # A number of JSON is written as it was, so that no digit comes from binary fractions.
+        # The digits of a JSON number are kept, because a float could change them.
         open_amount=Money(Decimal(str(record["amount_residual"])), record["currency"]),
         customer=customer,
         is_paid=record["payment_state"] == "paid",

@@ -18,7 +18,7 @@ from moorage.contracts.payments import Charge
 
 app = Celery("shop", broker=os.environ.get("BROKER_URL", "memory://"))
 ports: dict[str, Any] = {}
-"""Ports of a test; empty in production."""
+"""The ports that a test passes; empty in production."""
 
 
 @cache
@@ -31,10 +31,10 @@ def hub() -> moorage.Hub:
 def pay(self: Any, number: str, amount: str, token: str) -> str:
     """Take an order's payment, and return its reference.
 
-    The key names the order, so a task that runs again asks for the same payment. It does so after
-    its worker process was killed too, because of `reject_on_worker_lost`. moorage has
-    already retried before an error arrives here: Celery only waits until another try may help. An
-    unknown outcome is left to `settle_unknown`, and then to a person.
+    The key names the order, so a repeated task makes the same payment. Celery also repeats a task
+    whose worker process was killed, because of `reject_on_worker_lost`. moorage has already made
+    all useful retries before an error arrives here, so Celery only waits until another try may
+    help. `settle_unknown`, and then a person, settles an unknown outcome.
     """
     charge = Charge(Money(amount, "EUR"), token, reference=number)
     try:

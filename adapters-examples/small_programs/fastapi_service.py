@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 STATUSES = {"declined": 402, "not_attempted": 422, "unknown": 202, "unavailable": 503}
-"""The HTTP status for each way in which a payment can fail. After `unknown` the buyer may have
-paid: the same request again, with the same number, asks again and never charges twice."""
+"""The HTTP status for each outcome of a failed payment. After `unknown` the buyer may have paid; a
+repeated request with the same number looks the payment up, and never charges twice."""
 
 
 class Order(BaseModel):
@@ -62,7 +62,7 @@ def create_app(configuration: Any = "moorage.toml", **ports: Any) -> FastAPI:
     @app.post("/orders/{number}/payment", status_code=201)
     async def pay(number: str, order: Order) -> dict[str, str]:
         charge = Charge(Money(order.amount, order.currency), order.token, reference=number)
-        refusals = app.state.refusals[number]  # in a column of the order
+        refusals = app.state.refusals[number]  # store it in a column of the order
         key = f"pay {number}/{refusals}"
         try:
             payment = await app.state.hub.payments().charge(charge, idempotency_key=key)
@@ -79,7 +79,7 @@ def create_app(configuration: Any = "moorage.toml", **ports: Any) -> FastAPI:
                 return Response(status_code=404)
             verifier = app.state.hub.webhooks(account)
             async with verifier.receive(**await from_starlette(request)) as events:
-                app.state.paid += [event.type for event in events]  # in a table of yours
+                app.state.paid += [event.type for event in events]  # store it in your own table
         except ConnectorError as error:
             reply = reply_to(error)
             return Response(reply.body, reply.status, media_type=reply.content_type)

@@ -4,8 +4,8 @@ Starting it again on the same day does no harm.
 
     python nightly_rates.py https://rates.example shop.db 2026-11-25
 
-Limits, circuit and answers live in a SQLite file beside the database, so two runs that overlap keep
-one limit, and a second run of a day sends nothing.
+A SQLite file beside the database stores limits, the circuit and responses, so overlapping runs
+share one limit, and a second run on the same day sends nothing.
 """
 
 from __future__ import annotations
