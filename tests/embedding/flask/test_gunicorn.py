@@ -121,7 +121,7 @@ def test_worker_stops_on_signal(environment: dict[str, str]) -> None:
             environment | {"MOORAGE_TEST_VENDOR": vendor.url, "PYTHONUNBUFFERED": "1"},
         ) as worker,
     ):
-        wait_for_output(worker, "(Working)")
+        wait_for_output(worker, "(The worker is running)")
         worker.terminate()
 
         assert 0 == worker.wait(20)
