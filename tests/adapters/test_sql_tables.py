@@ -410,7 +410,7 @@ def test_failed_migration_names_ddl(lab: Lab) -> None:
 def test_server_refusals_have_their_code(lab: Lab, code: int) -> None:
     """The error for a failed statement contains the server's error code, but not its text."""
     number = {"postgresql": ("P0001", "25006"), "mariadb": (1644, 1290)}[lab.kind][code]
-    words = r"in time|reached a read-only server|lost its connection|the commit had no reply"
+    words = r"in time|reached a read-only server|lost its connection|did not reply to the commit"
     prefix = f"{lab.prefix}refusing{code}_"
     store = lab.sync_store(prefix=prefix, create=True)
     store.execute(Append(1, "a"))

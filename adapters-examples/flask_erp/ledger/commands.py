@@ -23,7 +23,7 @@ from moorage_flask import current_moorage
 from moorage_flask.worker import deliver
 
 _LOOK_UP_AFTER: Final = 30.0
-"""Seconds after which an unfinished attempt is looked up, and between two look-ups."""
+"""Seconds after which an unfinished attempt is looked up, and between two lookups."""
 _PAUSE: Final = 0.5
 
 

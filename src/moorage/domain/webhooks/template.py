@@ -11,6 +11,7 @@ from binascii import crc32
 from string import Formatter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
+from moorage.domain.values.json_text import is_list, is_object
 from moorage.domain.webhooks.rejection import WebhookReason, rejection_error
 from moorage.errors import ConfigurationError
 
@@ -351,13 +352,12 @@ def at_path(item: Any, path: str) -> Any:
     None if there is no value.
     """
     for step in path.split("."):
-        if isinstance(item, list) and step.isdecimal():
-            entries: list[Any] = item
-            item = entries[int(step)] if int(step) < len(entries) else None
-            continue
-        if not isinstance(item, dict):
+        if is_list(item) and step.isdecimal():
+            item = item[int(step)] if int(step) < len(item) else None
+        elif is_object(item):
+            item = item.get(step)
+        else:
             return None
-        item = cast("dict[str, Any]", item).get(step)
     return item
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 _LOOK_UP_AFTER: Final = timedelta(seconds=30)
-"""The time after which an unfinished attempt is looked up, and between two look-ups."""
+"""The time after which an unfinished attempt is looked up, and between two lookups."""
 _PAUSE: Final = 0.5
 
 

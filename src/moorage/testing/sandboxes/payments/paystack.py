@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from moorage.contracts.payments import Payment
+    from moorage.contracts.ref import Ref
     from moorage.domain.http.requests import Response
 
 ADA = "ada@erp.example"
@@ -515,6 +516,9 @@ def fixture(_: Path) -> SandboxFixture:
         sandbox.visit(payment.ref.id)
         return {"reference": payment.ref.id, "trxref": payment.ref.id}
 
+    def dispute(ref: Ref) -> object:
+        return sandbox.dispute(ref.id)
+
     return SandboxFixture(
         sandbox=sandbox,
         options={
@@ -525,7 +529,7 @@ def fixture(_: Path) -> SandboxFixture:
         vendor_values={
             "asked_by": "create_intent",
             "buyer": Customer(email=ADA),
-            "dispute": lambda ref: sandbox.dispute(ref.id),
+            "dispute": dispute,
             "is_stored": True,
             "settle": sandbox.settle,
         },

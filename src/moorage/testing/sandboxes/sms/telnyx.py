@@ -87,7 +87,7 @@ class TelnyxSandbox(SmsSandbox):
         if request.bearer() != self.api_key:
             raise _error(401, "10009", "Authentication failed")
 
-    def unknown(self, _: base.SandboxRequest) -> Response:
+    def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - as in the base class
         """Return the response for an unknown path."""
         return _error(404, "10005", "Resource not found").response
 
