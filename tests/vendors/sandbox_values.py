@@ -97,10 +97,10 @@ _NUMBERS: Final[Mapping[str, tuple[str, ...]]] = {
 VENDORS: Final = (*_SOURCES, *_NUMBERS)
 
 _NOTES: Final = {
-    "adyen": "They are stored methods of a buyer, so pass the `customer` of the charge as well.",
+    "adyen": "These values are stored payment methods, so pass the `customer` of the charge too.",
     "checkout_com": "`token` is in `moorage.testing.sandboxes.payments.checkout_com`.",
-    "paystack": "They are authorizations of the buyer `ada@erp.example`.",
-    "razorpay": "They are tokens of the customer `cust_ada`.",
+    "paystack": "These values are authorizations of the buyer `ada@erp.example`.",
+    "razorpay": "These values are tokens of the customer `cust_ada`.",
     "square": "A card on file (`ccof:…`) belongs to the customer `CUSTOMER0SANDBOX`.",
 }
 
