@@ -77,7 +77,7 @@ def page() -> str:
     lines = [INTRODUCTION]
     for fault in FAULTS:
         lines += [f"## {fault.__name__.replace('_', ' ').capitalize()}\n", f"{sentence(fault)}\n"]
-        lines += [f"Run it: `make correctness FAULTS={fault.__name__}`\n"]
+        lines += [f"Run this test: `make correctness FAULTS={fault.__name__}`\n"]
         lines += ["| library | passed | observed |", "| --- | --- | --- |"]
         for library, observation in observations(fault):
             answer = "yes" if observation.holds else "no"

@@ -78,7 +78,7 @@ def test_page_has_every_fault() -> None:
     """The comparison page shows each fault with its command, and that moorage withstands it."""
     text = PAGE.read_text("utf-8")
     for fault in FAULTS:
-        command = f"Run it: `make correctness FAULTS={fault.__name__}`"
+        command = f"Run this test: `make correctness FAULTS={fault.__name__}`"
         assert f"{sentence(fault)}\n\n{command}\n" in text
     rows = [line for line in text.splitlines() if line.startswith("| moorage")]
     assert len(rows) >= len(FAULTS)
