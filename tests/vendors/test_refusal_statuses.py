@@ -118,7 +118,7 @@ def test_vendors_with_keys_are_listed() -> None:
 
 @pytest.mark.parametrize(
     "title, vendors",
-    [("## Turned away: 429", OVER_HTTP), ("## A conflict: 409", sorted(WITH_KEYS))],
+    [("## A refused request: 429", OVER_HTTP), ("## A conflict: 409", sorted(WITH_KEYS))],
 )
 def test_tables_of_the_page_list_vendors(title: str, vendors: list[str]) -> None:
     """Each table on the page lists vendors once, in order, and only those that it applies to."""
