@@ -77,8 +77,8 @@ messages in the table support idempotency keys.
 In the `look-up` rows, the sandbox of the vendor forgets idempotency keys after one second.
 `settle_payments` finds the payment by its reference and stores its receipt, and the next round of
 the outbox settles the entry with that receipt. Shippo, FedEx and UPS do not support idempotency
-keys either: the next worker finds the label by a mark that moorage sent with the purchase. EasyPost
-sells each shipment only once.
+keys either: the next worker finds the label by a search text that moorage sent with the purchase.
+EasyPost sells each shipment only once.
 
 If the request never reached the vendor, a look-up finds nothing. If the vendor must have listed a
 payment by now, but has not, the payment stays `unknown`, and moorage lists it for a
