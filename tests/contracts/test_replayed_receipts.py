@@ -36,7 +36,7 @@ def test_unregistered_effect_is_unchanged() -> None:
     store = MemoryStorage()
     effect_key = ("payments", None, "k")
 
-    assert not store.execute(UnregisterOperation(*effect_key, number=1, certain=True))
+    assert not store.execute(UnregisterOperation(*effect_key, number=1, is_certain=True))
     assert SettlingAnswer(settled=False) == store.execute(
         SettleOperation(*effect_key, done=True, answer="x")
     )

@@ -108,7 +108,9 @@ def test_processes_come_back_spread_over_a_second() -> None:
 
 def test_slow_probe_delays_the_next() -> None:
     """If a probe of the store is slow, the next probe is delayed by the same time."""
-    assert 7 * NANOS == extended_outage(None, GONE, 5 * NANOS, 1.0, took=2 * NANOS).until
+    assert (
+        7 * NANOS == extended_outage(None, GONE, 5 * NANOS, 1.0, waited_nanoseconds=2 * NANOS).until
+    )
 
 
 def test_new_store_outage_has_its_last_error_and_slot_for_one_probe() -> None:

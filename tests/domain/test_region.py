@@ -73,7 +73,7 @@ def test_possibly_processed_request_stays_in_its_region(
 ) -> None:
     """A possibly processed request that must not be repeated tries no other region."""
     other_regions = regions_to_try(
-        regions, here, tried=tried, acted=acted, movable=movable, draw=draw
+        regions, here, tried_regions=tried, may_have_acted=acted, movable=movable, draw=draw
     )
 
     if acted and not movable:
@@ -95,14 +95,16 @@ def test_region_that_call_has_already_tried_is_used_again_only_after_all_others(
     ap = Region("ap", "https://ap.example")
     regions = (EU, US, ap)
 
-    assert (ap,) == regions_to_try(regions, "us", tried={"eu", "us"}, draw=0.0)
-    assert {EU, ap} == set(regions_to_try(regions, "us", tried={"eu", "us", "ap"}, draw=0.0))
+    assert (ap,) == regions_to_try(regions, "us", tried_regions={"eu", "us"}, draw=0.0)
+    assert {EU, ap} == set(
+        regions_to_try(regions, "us", tried_regions={"eu", "us", "ap"}, draw=0.0)
+    )
 
 
 def test_another_region_may_be_tried_by_default() -> None:
     """By default a failed request is assumed not processed, so another region may be tried."""
     assert (US,) == regions_to_try((EU, US), "eu", movable=False, draw=0.0)
-    assert (US,) == regions_to_try((EU, US), "eu", acted=True, draw=0.0)
+    assert (US,) == regions_to_try((EU, US), "eu", may_have_acted=True, draw=0.0)
 
 
 def test_shares_are_contiguous() -> None:

@@ -146,9 +146,9 @@ def test_earlier_holder_removes_operation_only_if_its_outcome_is_certain() -> No
     effects.register()
     first = effects.attend().number
     effects.register()
-    assert not effects.execute(UnregisterOperation(*SUBJECT, number=first, certain=False))
-    assert effects.execute(UnregisterOperation(*SUBJECT, number=first, certain=True))
-    assert not effects.execute(UnregisterOperation(*SUBJECT, number=first, certain=True))
+    assert not effects.execute(UnregisterOperation(*SUBJECT, number=first, is_certain=False))
+    assert effects.execute(UnregisterOperation(*SUBJECT, number=first, is_certain=True))
+    assert not effects.execute(UnregisterOperation(*SUBJECT, number=first, is_certain=True))
 
 
 def test_questions_are_counted_and_the_latest_is_kept() -> None:

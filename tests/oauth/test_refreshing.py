@@ -202,7 +202,7 @@ async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> N
 
 def test_postponed_token_is_fresh_until_it_is_past() -> None:
     """A token whose renewal is postponed is used until that time, or until it expires."""
-    held_token = CachedToken(token(1), Span(10.0, 20.0), now=0, believed=5.0)
+    held_token = CachedToken(token(1), Span(10.0, 20.0), now=0, trusted_seconds=5.0)
     seconds = 10**9
     held_token.postpone_renewal(15 * seconds)
     reports = [held_token.freshness(now * seconds) for now in (9, 12, 16)]

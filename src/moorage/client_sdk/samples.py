@@ -105,12 +105,12 @@ def _limited_sample(value: Any, kind: Any, limits: tuple[Any, ...]) -> Any:
 
 def _number(limit: Number, kind: type[int | Decimal]) -> int | Decimal:
     """Return a number within limits; if there is none, any number."""
-    lower = [Decimal(bound) for bound in (limit.least, limit.above) if bound is not None]
+    lower_bounds = [Decimal(bound) for bound in (limit.least, limit.above) if bound is not None]
     upper = [Decimal(bound) for bound in (limit.most, limit.below) if bound is not None]
-    middle = [(max(lower) + min(upper)) / 2] if lower and upper else []
+    middle_value = [(max(lower_bounds) + min(upper)) / 2] if lower_bounds and upper else []
     numbers: list[int | Decimal] = [
-        *(Decimal(1), *lower, *upper, *middle),
-        *(bound + 1 for bound in lower),
+        *(Decimal(1), *lower_bounds, *upper, *middle_value),
+        *(bound + 1 for bound in lower_bounds),
         *(bound - 1 for bound in upper),
     ]
     if kind is int:

@@ -80,7 +80,7 @@ class AssembledParts:
 
 
 def assemble(
-    parts: Parts, passed: Mapping[str, Any], *, is_async: bool, complete: bool
+    parts: Parts, passed_ports: Mapping[str, Any], *, is_async: bool, complete: bool
 ) -> AssembledParts:
     """Open the ports that a configuration names, and report problems that make a hub impossible.
 
@@ -88,13 +88,13 @@ def assemble(
 
     Args:
         parts: the parts that could be read, and the report of the problems so far.
-        passed: the ports that the program passes, which replace those of the configuration.
+        passed_ports: the ports that the program passes, which replace those of the configuration.
         is_async: True if the hub is asynchronous.
         complete: True to refuse a service without known credentials.
     """
     configured, report = parts.configured, parts.report
     storage, tenants, credentials, log, metrics = _OPENERS[is_async]
-    ports, owned_ports = dict(passed), list[Any]()
+    ports, owned_ports = dict(passed_ports), list[Any]()
 
     def open_port(
         port: str,
@@ -105,7 +105,7 @@ def assemble(
         closes: bool = True,
     ) -> None:
         """Open a port from its settings, unless the program passed it or there are none."""
-        if port in passed or settings is None:
+        if port in passed_ports or settings is None:
             return
         opened_port = report.make_or_report(partial(make, settings), path)
         if not isinstance(opened_port, ReportedProblem):
@@ -113,14 +113,14 @@ def assemble(
             if closes:
                 owned_ports.append(opened_port)
 
-    url = configured.state if "claims" in passed else configured.store
+    url = configured.state if "claims" in passed_ports else configured.store
     # The default file is named after the environment.
     location_known = configured.state is not None or report.has_no_problem("state")
-    make_state = partial(_storage, storage, named=configured.state is not None)
+    make_state = partial(_storage, storage, is_named=configured.state is not None)
     open_port("state", url if location_known else None, make_state)
     owned_ports = _with_broker(parts, ports, owned_ports, is_async=is_async)
     open_port("claims", configured.keys, partial(_keys_storage, storage))
-    if configured.records_per_tenant is not None and "records_per_tenant" not in passed:
+    if configured.records_per_tenant is not None and "records_per_tenant" not in passed_ports:
         ports["records_per_tenant"] = configured.records_per_tenant
     open_port("cipher", configured.cipher, lambda settings: settings.open(), closes=False)
     open_port(
@@ -139,7 +139,7 @@ def assemble(
     open_port("audit", configured.audit, lambda settings: settings.open())
     _audit_credentials(parts, ports, is_async=is_async, complete=complete)
     open_port("http", configured.http, lambda settings: settings.open(report, is_async=is_async))
-    check_store_files(configured, passed, report)
+    check_store_files(configured, passed_ports, report)
     owned_ports += _open_observers(configured, report, ports, metrics)
     check_parts(parts, ports, complete=complete)
     check_modes(configured.connectors, report, is_async=is_async)
@@ -160,8 +160,8 @@ def _audit_credentials(
 
     credentials, trail = ports.get("credentials"), ports.get("audit")
     if credentials is not None and trail is not None:
-        audited = AsyncAuditedCredentials if is_async else AuditedCredentials
-        ports["credentials"] = audited(credentials, trail)
+        audited_class = AsyncAuditedCredentials if is_async else AuditedCredentials
+        ports["credentials"] = audited_class(credentials, trail)
     elif credentials is None and complete and report.has_no_problem("credentials_from"):
         report.add(
             "audit.uses",
@@ -193,10 +193,10 @@ def _storage(
     storage: Callable[..., Any],
     url: str,
     *,
-    named: bool,
+    is_named: bool,
 ) -> Any:
     """Open the configured store, or the default file after preparing its folder."""
-    if not named:
+    if not is_named:
         prepare(url)
     return storage(url)
 

@@ -67,7 +67,7 @@ H = TypeVar("H", Hub, AsyncHub)
 def open_hub(
     source: Source,
     environment: str | None,
-    passed: Mapping[str, Any],
+    passed_ports: Mapping[str, Any],
     kind: type[H],
     *,
     is_async: bool,
@@ -78,7 +78,7 @@ def open_hub(
     Args:
         source: the path of a file, or a mapping.
         environment: the environment to read the configuration for.
-        passed: the ports that the program passes.
+        passed_ports: the ports that the program passes.
         kind: the class of the hub.
         is_async: True if the hub is asynchronous.
         complete: True to refuse a service without known credentials.
@@ -86,17 +86,17 @@ def open_hub(
     Raises:
         ConfigurationError: the configuration has mistakes; `problems` lists all of them.
     """
-    check_ports(passed)
+    check_ports(passed_ports)
     parts = read_parts(source, environment)
     configured = parts.configured
-    fixed_paths = _fixed_paths(configured, passed)
-    assembled = assemble(parts, passed, is_async=is_async, complete=complete)
+    fixed_paths = _fixed_paths(configured, passed_ports)
+    assembled_parts = assemble(parts, passed_ports, is_async=is_async, complete=complete)
     parts.report.raise_problems()
     _warn(configured)
-    ports = assembled.ports
-    owned_stores = _owned_stores(configured, passed)
+    ports = assembled_parts.ports
+    owned_stores = _owned_stores(configured, passed_ports)
     if owned_stores:
-        opens_store = not passed.keys() >= owned_stores
+        opens_store = not passed_ports.keys() >= owned_stores
         ports.setdefault("environment_id", _environment_name(configured, opens_store=opens_store))
     check_again = partial(check_parts, ports=dict(ports), complete=complete)
     tenants = ports.pop("tenants", None)
@@ -113,7 +113,7 @@ def open_hub(
     if tenants is not None:
         interval = 5.0 if tenants_every is None else tenants_every
         hub.look_up_tenants(tenants, read_tenant, every=interval)
-    close_with(hub, assembled.owned)
+    close_with(hub, assembled_parts.owned)
     for connector in configured.connectors:
         build = connector.build(hub.manager, is_async=is_async)
         hub.connectors.declare(connector.description, build)
@@ -142,8 +142,8 @@ def check_ports(names: Iterable[object], path: str = "") -> None:
     argument_names = [*(field.name for field in fields_of(Ports)), *_HUB_ARGUMENTS]
     for name in names:
         if name not in argument_names:
-            nearest = similar_word(str(name), argument_names)
-            hint = "" if nearest is None else f"Did you mean {nearest}? "
+            nearest_name = similar_word(str(name), argument_names)
+            hint = "" if nearest_name is None else f"Did you mean {nearest_name}? "
             raise ConfigurationError(
                 f"`moorage.open` has no argument {str(name)!r}.",
                 path=path_below(path, str(name)),
@@ -216,7 +216,7 @@ _RESTART: Final = "Restore the previous {}, or restart the program."
 
 def _reload(
     first_read: Configured,
-    fixed: tuple[str, ...],
+    fixed_paths: tuple[str, ...],
     environment: str | None,
     check_again: Callable[[Parts], None],
     source: Source,
@@ -229,7 +229,7 @@ def _reload(
     old_settings, new_settings = _fixed_settings(first_read), _fixed_settings(configured)
     problems = tuple(
         Problem(path, _REASONS.get(path, _FIXED_TENANTS), _RESTART.format(path))
-        for path in fixed
+        for path in fixed_paths
         if old_settings[path] != new_settings[path]
     )
     if problems:
@@ -271,16 +271,16 @@ def _fixed_settings(configured: Configured) -> dict[str, Any]:
     }
 
 
-def _owned_stores(configured: Configured, passed: Mapping[str, Any]) -> frozenset[str]:
+def _owned_stores(configured: Configured, passed_ports: Mapping[str, Any]) -> frozenset[str]:
     """Return the ports of the stores that belong to an environment: all except memory."""
     urls = {
-        "state": configured.state if "claims" in passed else configured.store,
+        "state": configured.state if "claims" in passed_ports else configured.store,
         "claims": configured.keys,
     }
     return frozenset(
         port
         for port, url in urls.items()
-        if url != "memory:" and (port in passed or url is not None)
+        if url != "memory:" and (port in passed_ports or url is not None)
     )
 
 

@@ -133,9 +133,9 @@ class _Scanner:
         if match is None:
             raise ValueError
         self._at = match.end()
-        escaped, literal, bare = match.groups()
+        escaped, literal, bare_name = match.groups()
         if escaped is None:
-            return str(bare if literal is None else literal)
+            return str(bare_name if literal is None else literal)
         return escaped if "\\" not in escaped else _unescaped(match[0])
 
     def _next_character(self) -> str:
@@ -158,8 +158,8 @@ class _Scanner:
         return bisect_right(self._ends, self._at - 1) + 1
 
 
-def _unescaped(quoted: str) -> str:
+def _unescaped(quoted_key: str) -> str:
     try:
-        return str(json.loads(quoted))
+        return str(json.loads(quoted_key))
     except ValueError:
-        return str(next(iter(tomllib.loads(f"{quoted} = 0"))))
+        return str(next(iter(tomllib.loads(f"{quoted_key} = 0"))))

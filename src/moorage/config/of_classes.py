@@ -71,13 +71,13 @@ def table_of(
         shapes: the shapes of fields whose types do not determine them.
     """
     descriptions = field_descriptions(kind)
-    excluded, explicit_shapes = frozenset(without), shapes or {}
+    excluded_names, explicit_shapes = frozenset(without), shapes or {}
     fields = {
         field.name: _field(
             kind, field, descriptions.get(field.name, ""), explicit_shapes.get(field.name)
         )
         for field in fields_of(kind)
-        if field.init and field.name not in excluded
+        if field.init and field.name not in excluded_names
     }
     return Table(name or kind.__name__, summary(kind), fields, make or kind, (kind,))
 

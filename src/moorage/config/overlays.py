@@ -106,13 +106,13 @@ def with_variables(
         parts = variable.upper().removeprefix(_PREFIX).split(_SEPARATOR)
         top_level = {_normalize(name): name for name in shape.fields}
         if _normalize(parts[0]) not in top_level:
-            nearest = similar_word(parts[0], top_level)
-            if nearest is not None:
+            nearest_name = similar_word(parts[0], top_level)
+            if nearest_name is not None:
                 report.add(
                     variable,
                     "The environment variable does not match a setting of the configuration.",
                     "Unset the variable, or correct its name.",
-                    nearest=f"{_PREFIX}{_SEPARATOR.join([nearest.upper(), *parts[1:]])}",
+                    nearest=f"{_PREFIX}{_SEPARATOR.join([nearest_name.upper(), *parts[1:]])}",
                 )
             continue
         if not all(parts):

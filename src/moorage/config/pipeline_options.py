@@ -58,10 +58,10 @@ def _is_operation(_: object, field: attrs.Attribute[Any], value: str) -> None:
 def _takes_a_request(method: Callable[..., Any]) -> bool:
     """Return whether a method takes one argument and also accepts an idempotency key."""
     parameters = inspect.signature(method).parameters
-    required = [
+    required_parameters = [
         name for name, item in parameters.items() if item.default is inspect.Parameter.empty
     ]
-    return len(required) == len(("self", "request")) and "idempotency_key" in parameters
+    return len(required_parameters) == len(("self", "request")) and "idempotency_key" in parameters
 
 
 def _are_columns(_: object, __: object, value: dict[str, str]) -> None:

@@ -477,9 +477,9 @@ class _Reader:
             f"Set connector to the name of a connector under [connectors], or set {name}.",
             nearest=next(
                 (
-                    nearest
+                    nearest_name
                     for entry in table
-                    if (nearest := similar_word(entry, ["connector", name]))
+                    if (nearest_name := similar_word(entry, ["connector", name]))
                 ),
                 None,
             ),

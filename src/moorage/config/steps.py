@@ -238,7 +238,9 @@ def _check_unnamed_platform(
     """Report a step that names no platform, unless exactly one platform can run it."""
     registered_types = [ConnectorType(name) for name in sorted(platform_names)]
     all_types = sorted({*registered_types, *map(ConnectorType, _kind_names())})
-    choose_type = partial(type_of_step, step, registered=registered_types, all_types=all_types)
+    choose_type = partial(
+        type_of_step, step, registered_types=registered_types, all_types=all_types
+    )
     connector_type = report.make_or_report(choose_type, path, exact=True)
     if not isinstance(connector_type, ReportedProblem):
         _check_platform(connector_type, platform_names, path, report)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from moorage.config.problems import Report
 
 
-def check_store_files(configured: Configured, passed: Container[str], report: Report) -> None:
+def check_store_files(configured: Configured, passed_ports: Container[str], report: Report) -> None:
     """Report each store file that this user cannot create, read or write.
 
     Args:
         configured: the URLs of the stores.
-        passed: the names of the ports that the program passes, so that their files are not checked.
+        passed_ports: the names of the ports that the program passes; their files are not checked.
         report: collects the problems.
     """
     urls = {"log": configured.log, "metrics": configured.metrics}
@@ -42,7 +42,7 @@ def check_store_files(configured: Configured, passed: Container[str], report: Re
     ]
     for port, place, url in places:
         is_known = report.has_no_problem(place) and not report.is_unreadable_at(place)
-        if url is not None and is_known and port not in passed:
+        if url is not None and is_known and port not in passed_ports:
             _check_url(url, place, report)
 
 

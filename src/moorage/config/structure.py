@@ -131,10 +131,12 @@ def read_table(table: Table, value: Any, path: str, report: Report) -> Any:
         entry_path = path_below(path, key(name))
         if field is None:
             names = sorted(table.fields)
-            nearest = report.similar_word(str(name), names)
-            mistaken_names.update([] if nearest is None else [nearest])
+            nearest_name = report.similar_word(str(name), names)
+            mistaken_names.update([] if nearest_name is None else [nearest_name])
             remedy = f"Use {', '.join(names)}. {table.advice}".rstrip()
-            report.add(entry_path, f"The setting {key(name)} is unknown.", remedy, nearest=nearest)
+            report.add(
+                entry_path, f"The setting {key(name)} is unknown.", remedy, nearest=nearest_name
+            )
         else:
             fields[name] = (
                 None

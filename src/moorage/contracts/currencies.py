@@ -244,17 +244,17 @@ def _round_fraction(value: Fraction, rounding: str) -> int:
     on the same side of one half, is rounded in the same way in every mode.
     """
     whole_part, remainder = divmod(abs(value.numerator), value.denominator)
-    doubled = 2 * remainder
+    doubled_remainder = 2 * remainder
     if remainder == 0:
         fraction = "0"
-    elif doubled == value.denominator:
+    elif doubled_remainder == value.denominator:
         fraction = "5"
     else:
-        fraction = "25" if doubled < value.denominator else "75"
+        fraction = "25" if doubled_remainder < value.denominator else "75"
     # Only the last digit of the whole part matters, so it is kept as small as amounts of money are.
     last_digit = whole_part % 10
-    equivalent = Decimal(f"{'-' if value < 0 else ''}{last_digit}.{fraction}")
-    rounded_units = Money.from_minor(1, "EUR").times(equivalent, rounding=rounding).minor
+    equivalent_number = Decimal(f"{'-' if value < 0 else ''}{last_digit}.{fraction}")
+    rounded_units = Money.from_minor(1, "EUR").times(equivalent_number, rounding=rounding).minor
     return rounded_units + (last_digit - whole_part if value < 0 else whole_part - last_digit)
 
 

@@ -251,9 +251,11 @@ def _jis_letter(row: int, cell: int) -> str:
     """The letter at a place of JIS X 0208, by the Windows variant of Shift JIS."""
     if not (0x20 < row < 0x7F and 0x20 < cell < 0x7F):
         return "\ufffd"
-    lead = (row - 0x21 >> 1) + 0x81
+    lead_byte = (row - 0x21 >> 1) + 0x81
     trail = cell + 0x7E if row % 2 == 0 else cell + (0x1F if cell < 0x60 else 0x20)
-    return bytes((lead if lead < 0xA0 else lead + 0x40, trail)).decode("cp932", "replace")
+    return bytes((lead_byte if lead_byte < 0xA0 else lead_byte + 0x40, trail)).decode(
+        "cp932", "replace"
+    )
 
 
 def sender_in(*texts: str) -> EmailAddress | None:
@@ -303,9 +305,9 @@ def _headers_of(message: Message) -> tuple[tuple[str, str], ...]:
 
 
 def _is_automatic(values: dict[str, str]) -> bool:
-    submitted = values.get("auto-submitted", "no").partition(";")[0].strip().lower()
+    auto_submitted = values.get("auto-submitted", "no").partition(";")[0].strip().lower()
     return (
-        submitted != "no"
+        auto_submitted != "no"
         or "x-auto-response-suppress" in values
         or "list-id" in values
         or values.get("precedence", "").strip().lower() in _AUTOMATIC

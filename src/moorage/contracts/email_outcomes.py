@@ -247,10 +247,10 @@ class EmailStatistics:
         )
 
 
-def sum_of(several: Iterable[EmailCounts]) -> EmailCounts:
+def sum_of(all_counts: Iterable[EmailCounts]) -> EmailCounts:
     """The sum of several counts; a field that is None in all of them stays None."""
     sums: dict[str, int] = {}
-    for counts in several:
+    for counts in all_counts:
         for name, value in as_dict(counts).items():
             if value is not None:
                 sums[name] = sums.get(name, 0) + value

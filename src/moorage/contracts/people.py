@@ -231,8 +231,8 @@ class PersonChanges:
         """The new value of each changed field; None or an empty tuple if the field is cleared."""
         fields = {name: getattr(self, name) for name in (*_NAMES, *_CLEARABLE)}
         set_values = {name: value for name, value in fields.items() if value is not None}
-        emptied = {name: () if name in _LISTS else None for name in self.clear}
-        return {**set_values, **emptied}
+        cleared_values = {name: () if name in _LISTS else None for name in self.clear}
+        return {**set_values, **cleared_values}
 
     @property
     def needs(self) -> frozenset[str]:

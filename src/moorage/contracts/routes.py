@@ -382,12 +382,12 @@ class Directory:
     def _unsupported(
         self, request: RoutingRequest, accounts: tuple[Account, ...]
     ) -> UnsupportedByVendor:
-        lacks = sorted(request.needs - accounts[0].vendor.capabilities)
+        missing_capabilities = sorted(request.needs - accounts[0].vendor.capabilities)
         able_vendors = self._supported_by(request.kind, request.needs)
         error = UnsupportedByVendor(
             f"{', '.join(account.vendor.name for account in accounts)} cannot do this operation"
-            f" ({', '.join(lacks)}).",
-            capabilities=tuple(lacks),
+            f" ({', '.join(missing_capabilities)}).",
+            capabilities=tuple(missing_capabilities),
             supported_by=able_vendors,
             service=accounts[0].name,
             operation=request.operation,

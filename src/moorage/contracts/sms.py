@@ -342,12 +342,12 @@ def segments(text: str) -> int:
     return _parts([len(letter.encode("utf-16-le")) // 2 for letter in text], 70, 67)
 
 
-def _parts(widths: list[int], alone: int, together: int) -> int:
-    if sum(widths) <= alone:
+def _parts(widths: list[int], single_limit: int, joined_limit: int) -> int:
+    if sum(widths) <= single_limit:
         return 1
     count, used_units = 1, 0
     for width in widths:
-        if used_units + width > together:
+        if used_units + width > joined_limit:
             count, used_units = count + 1, 0
         used_units += width
     return count

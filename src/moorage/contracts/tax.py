@@ -97,14 +97,14 @@ class VatNumber:
         if isinstance(text, VatNumber):
             return text
         check_text(text, field)
-        compact = _SEPARATORS.sub("", text).upper()
-        if _NORWEGIAN.fullmatch(compact):
-            compact = f"NO{compact}"
-        elif _NORWEGIAN_DIGITS.fullmatch(compact):
-            compact = f"{compact}MVA"
-        prefix = "EL" if compact[:2] == "GR" else compact[:2]
+        compact_text = _SEPARATORS.sub("", text).upper()
+        if _NORWEGIAN.fullmatch(compact_text):
+            compact_text = f"NO{compact_text}"
+        elif _NORWEGIAN_DIGITS.fullmatch(compact_text):
+            compact_text = f"{compact_text}MVA"
+        prefix = "EL" if compact_text[:2] == "GR" else compact_text[:2]
         try:
-            return cls(prefix, compact[2:])
+            return cls(prefix, compact_text[2:])
         except InvalidData as error:
             error.field = field
             raise

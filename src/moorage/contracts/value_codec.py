@@ -170,8 +170,12 @@ def _raise_invalid(content: str, path: str, remedy: str) -> NoReturn:
     ) from None
 
 
-def _raise_value(lowered: Any) -> Any:
-    return _RAISERS_BY_CODE[lowered[0]](*lowered[1:]) if type(lowered) is tuple else lowered
+def _raise_value(lowered_value: Any) -> Any:
+    return (
+        _RAISERS_BY_CODE[lowered_value[0]](*lowered_value[1:])
+        if type(lowered_value) is tuple
+        else lowered_value
+    )
 
 
 def _dict(*parts: Any) -> dict[Any, Any]:

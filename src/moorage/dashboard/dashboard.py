@@ -160,32 +160,32 @@ class Dashboard:
         return self._perform(request, act, act_context, form)
 
     def _perform(
-        self, request: PageRequest, act: Act, acting: ActContext, form: Mapping[str, str]
+        self, request: PageRequest, act: Act, context: ActContext, form: Mapping[str, str]
     ) -> PageResponse:
         """Perform an action, and redirect the person to a page with its result."""
         path, names = act.back
-        return_link = request.link(path, **{name: acting.get(name) for name in names})
+        return_link = request.link(path, **{name: context.get(name) for name in names})
         try:
             checked_reason(act, form)
-            notice = Notice(good=True, text=act.perform(acting))
-            list_path = act.ends(acting)
+            notice = Notice(good=True, text=act.perform(context))
+            list_path = act.ends(context)
             return_link = return_link if list_path is None else request.link(list_path)
         except ConnectorError as error:
             notice = Notice(good=False, text=f"Not done. {error}")
-        value = self._tokens.notice(acting.person, notice)
+        value = self._tokens.notice(context.person, notice)
         return see_other(
             return_link, cookies=[cookie(request, _COOKIE, value, seconds=_NOTICE_LIFE)]
         )
 
-    def _confirmation(self, request: PageRequest, act: Act, acting: ActContext) -> PageResponse:
+    def _confirmation(self, request: PageRequest, act: Act, context: ActContext) -> PageResponse:
         """Return the page that asks for confirmation, without changing anything."""
-        person = acting.person
+        person = context.person
         try:
-            explanation = act.explain(acting)
+            explanation = act.explain(context)
             question_field = None
             if act.asks is not None:
                 name, label_of = act.asks
-                question_field = tag("div", text_field(name, label_of(acting)), class_="field")
+                question_field = tag("div", text_field(name, label_of(context)), class_="field")
         except (InvalidData, ConfigurationError) as error:
             return self._problem(request, person, 404, str(error))
         except ConnectorError as error:
@@ -197,13 +197,13 @@ class Dashboard:
         token = self._tokens.form(person, self._seconds())
         form = tag(
             "form",
-            hidden_fields({**acting.values, "token": token}),
+            hidden_fields({**context.values, "token": token}),
             question_field,
             tag("div", reason, class_="field"),
             tag(
                 "div",
                 tag("button", act.button, class_="main"),
-                button(request, "Cancel", path, **{key: acting.get(key) for key in names}),
+                button(request, "Cancel", path, **{key: context.get(key) for key in names}),
                 class_="acts",
             ),
             method="post",
@@ -211,17 +211,17 @@ class Dashboard:
         )
         return self._page(request, person, act.title, tag("section", tag("p", explanation), form))
 
-    def _deny(self, act: Act, acting: ActContext) -> None:
+    def _deny(self, act: Act, context: ActContext) -> None:
         """Record a denied action, if the audit trail is available."""
         if self._audit is None:
             return
-        values = {name: value for name, value in acting.values.items() if name != "stamp"}
+        values = {name: value for name, value in context.values.items() if name != "stamp"}
         with suppress(ConnectorError):
             self._audit.record(
                 f"{act.name.replace('-', '.', 1)}.denied",
                 ", ".join(f"{name} {value}" for name, value in values.items()) or "nothing",
-                actor=acting.person.name,
-                reason=acting.reason,
+                actor=context.person.name,
+                reason=context.reason,
             )
 
     # --- frames -------------------------------------------------------------------------

@@ -75,8 +75,12 @@ class DashboardApp:
         request = await _request_of_scope(scope, receive)
         response = await to_thread(self.handle, request)
         headers = [*response.headers, ("Content-Length", str(len(response.body)))]
-        coded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-        await send({"type": "http.response.start", "status": response.status, "headers": coded})
+        encoded_headers = [
+            (name.lower().encode(), value.encode("latin-1")) for name, value in headers
+        ]
+        await send(
+            {"type": "http.response.start", "status": response.status, "headers": encoded_headers}
+        )
         body = b"" if scope["method"] == "HEAD" else response.body
         await send({"type": "http.response.body", "body": body})
 

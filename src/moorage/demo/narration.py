@@ -33,8 +33,8 @@ HEADINGS: Final = ("calls", "answered", "attempts", "arrived", "effects")
 
 
 def _bold_text(text: str) -> str:
-    styled = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    return f"\033[1m{text}\033[0m" if styled else text
+    is_styled = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    return f"\033[1m{text}\033[0m" if is_styled else text
 
 
 @attrs.define

@@ -57,7 +57,7 @@ td:first-child { white-space: nowrap; } li { overflow-wrap: anywhere; }
 """
 
 
-def write_report(path: Path, narrator: Narrator, wrong: Sequence[str]) -> None:
+def write_report(path: Path, narrator: Narrator, contradictions: Sequence[str]) -> None:
     """Write the report, creating its folder if needed.
 
     Raises:
@@ -65,7 +65,7 @@ def write_report(path: Path, narrator: Narrator, wrong: Sequence[str]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page(narrator, wrong), "utf-8")
+        path.write_text(page(narrator, contradictions), "utf-8")
     except OSError as error:
         problem = f"The report cannot be written to {path} ({error.strerror})."
     else:
@@ -73,15 +73,17 @@ def write_report(path: Path, narrator: Narrator, wrong: Sequence[str]) -> None:
     raise ConfigurationError(problem, path="report", remedy="Name a file that can be written.")
 
 
-def page(narrator: Narrator, wrong: Sequence[str]) -> str:
+def page(narrator: Narrator, contradictions: Sequence[str]) -> str:
     """Return the report as HTML."""
-    verdict = "; ".join(wrong) or "Attempts and arrivals agree, and nothing happened twice."
+    verdict = (
+        "; ".join(contradictions) or "Attempts and arrivals agree, and nothing happened twice."
+    )
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
         "<meta name=viewport content='width=device-width, initial-scale=1'>",
         f"<title>A day at the moorage</title><style>{_STYLE}</style>",
         "<h1>A day at the moorage</h1>",
-        f"<p class='verdict{' wrong' if wrong else ''}'>{escape(verdict)}</p>",
+        f"<p class='verdict{' wrong' if contradictions else ''}'>{escape(verdict)}</p>",
         "<h2>Results by scene</h2>",
         f"<div class=scroll>{_table(narrator)}</div>",
         "<h2>Attempts over time</h2>",
@@ -103,8 +105,8 @@ def _table(narrator: Narrator) -> str:
         f"<tr><td>{escape(scene.title)}{''.join(f'<td>{cell}' for cell in scene.figures)}"
         for scene in narrator.scenes
     )
-    foot = "".join(f"<td>{cell}" for cell in narrator.totals)
-    return f"<table><thead><tr><th>{head}<tbody>{rows}<tfoot><tr><td>in all{foot}</table>"
+    footer_cells = "".join(f"<td>{cell}" for cell in narrator.totals)
+    return f"<table><thead><tr><th>{head}<tbody>{rows}<tfoot><tr><td>in all{footer_cells}</table>"
 
 
 def _scene_html(number: int, scene: DemoScene) -> str:

@@ -109,13 +109,13 @@ class DemoStory:
         summary = "SendGrid is unreachable. Twenty reminders must still go out."
         with self.narrator.scene("Mail is down", summary):
             self.network.shut(_SENDGRID)
-            mailed: Counter[str] = Counter()
+            mail_counts: Counter[str] = Counter()
             for number in range(20):
                 self.narrator.quiet = number > 2
                 receipt = self.erp.mail(f"R-{number}", f"Reminder {number}")
-                mailed[str(receipt.ref).partition(":")[0]] += 1
+                mail_counts[str(receipt.ref).partition(":")[0]] += 1
             self.narrator.quiet = False
-            self.say("all reminders:  " + _number_of(mailed))
+            self.say("all reminders:  " + _number_of(mail_counts))
 
     def mail_is_back(self) -> None:
         """Close the circuit by hand, earlier than it would close by itself."""
@@ -237,8 +237,8 @@ class DemoStory:
             self.say(f"{self.shipment.ref.vendor} reports for the first parcel: {tracking.status}")
 
 
-def _number_of(mailed: Counter[str]) -> str:
-    return ", ".join(f"{count} mails by {vendor}" for vendor, count in mailed.items())
+def _number_of(mail_counts: Counter[str]) -> str:
+    return ", ".join(f"{count} mails by {vendor}" for vendor, count in mail_counts.items())
 
 
 def verdict(scenes: Iterable[DemoScene], effects: Iterable[str]) -> list[str]:

@@ -142,12 +142,12 @@ def _variables(path: Iterable[str | Slot]) -> set[str]:
 
 def _server(url: str, services: Mapping[str, Service]) -> str | None:
     """Return the service whose base URL is the longest one that a URL begins with."""
-    fitting = [
+    matching_services = [
         (len(service.base_url), name)
         for name, service in services.items()
         if service.base_url is not None and url.startswith(service.base_url)
     ]
-    return max(fitting)[1] if fitting else None
+    return max(matching_services)[1] if matching_services else None
 
 
 def _public_names(vendor: Vendor, owner: str) -> dict[str, str]:

@@ -176,8 +176,8 @@ def _fields(exchange: Exchange) -> Iterator[str]:
 
 def _with_dots(name: str) -> Iterator[str]:
     """Yield a form field's bracketed name as a dotted path, then the paths of its parents."""
-    dotted = _BRACKETS.sub(lambda match: "[]" if match[1].isdigit() else f".{match[1]}", name)
-    parts = dotted.split(".")
+    dotted_name = _BRACKETS.sub(lambda match: "[]" if match[1].isdigit() else f".{match[1]}", name)
+    parts = dotted_name.split(".")
     for number in range(len(parts)):
         yield ".".join(parts[: number + 1]).removesuffix("[]")
 

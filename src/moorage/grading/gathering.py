@@ -178,10 +178,10 @@ def _capabilities(vendor: type[Vendor], name: str, *, is_supported: bool) -> dic
 
 def _faults(vendor: type[Vendor], name: str, secrets: tuple[str, ...]) -> dict[str, Outcome]:
     text = json.dumps({"message": " ".join(secrets), "error": {"message": " ".join(secrets)}})
-    echo = Response(400, _JSON, text.encode())
+    echo_response = Response(400, _JSON, text.encode())
     return {
         fault: _main_outcome(vendor, name, answer)
-        for fault, answer in {**FAULTS, ECHO: echo}.items()
+        for fault, answer in {**FAULTS, ECHO: echo_response}.items()
     }
 
 

@@ -71,9 +71,9 @@ def modules_of(vendor: type[Vendor]) -> tuple[SourceModule, ...]:
             continue
         tree = ast.parse(source)
         modules.append(SourceModule(name, str(inspect.getsourcefile(module)), tree, source))
-        for imported in _imported_modules(tree, package):
-            if imported not in names:
-                names.append(imported)
+        for imported_module in _imported_modules(tree, package):
+            if imported_module not in names:
+                names.append(imported_module)
     return tuple(modules)
 
 
@@ -119,14 +119,14 @@ def texts_of(modules: tuple[SourceModule, ...]) -> Mapping[str, Line]:
 
 
 def _texts(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    skipped: set[int] = set()
+    skipped_ids: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            skipped.add(id(node.value))
+            skipped_ids.add(id(node.value))
         elif isinstance(node, ast.Raise):
-            skipped.update(id(part) for part in ast.walk(node))
+            skipped_ids.update(id(part) for part in ast.walk(node))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if id(node) not in skipped:
+            if id(node) not in skipped_ids:
                 yield node.value, node.lineno
         elif isinstance(node, ast.Call):
             is_dict = isinstance(node.func, ast.Name) and node.func.id == "dict"

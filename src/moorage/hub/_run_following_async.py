@@ -80,7 +80,7 @@ class AsyncRunReader:
     async def read_to_end(
         self,
         name: str,
-        following: FollowedRun,
+        followed_run: FollowedRun,
         writer: AsyncLogWriter,
         lease: AsyncFollowerLease | None = None,
         spec: RunSpec | None = None,
@@ -91,7 +91,7 @@ class AsyncRunReader:
 
         Args:
             name: the name of the run.
-            following: receives the output.
+            followed_run: receives the output.
             writer: writes the lines to the user's log.
             lease: shows other processes that this one follows the run; None if the run is not to be
                 settled.
@@ -116,7 +116,7 @@ class AsyncRunReader:
                     return None
                 if spec is not None:
                     check_same_step(status, spec.step)
-                is_new = await self.read(name, following, writer)
+                is_new = await self.read(name, followed_run, writer)
                 failures = 0
             except ConnectorError as error:
                 failures += 1
@@ -131,7 +131,7 @@ class AsyncRunReader:
                     raise
                 await run_later(core.sleep(pause_after_failures(failures)))
                 continue
-            if status.is_over and len(following.ended) == len(STREAMS):
+            if status.is_over and len(followed_run.ended) == len(STREAMS):
                 return status
             stop_at = await self._stop_overdue(spec, status, stop_at)
             rounds.append(is_new)
@@ -159,14 +159,14 @@ class AsyncRunReader:
             retry_at=now + timedelta(seconds=pause_between_polls(age)),
         )
 
-    async def read(self, name: str, following: FollowedRun, writer: AsyncLogWriter) -> bool:
+    async def read(self, name: str, followed_run: FollowedRun, writer: AsyncLogWriter) -> bool:
         """Read the next part of each output stream, and return whether there was anything new."""
         is_new = False
         for stream in STREAMS:
-            if stream not in following.ended:
-                position = following.chunk_positions[stream]
+            if stream not in followed_run.ended:
+                position = followed_run.chunk_positions[stream]
                 chunk = await self._platform.logs(name, stream, position, LOOK)
-                await writer.write(following.take(stream, chunk))
+                await writer.write(followed_run.take(stream, chunk))
                 is_new = is_new or len(chunk.data) > 0
         return is_new
 

@@ -29,7 +29,7 @@ async def store_async(part: Idempotency, key: str, value: R) -> R:
 async def stored_async(part: Idempotency, key: str) -> Any:
     """Return the stored result for an idempotency key; None if no result is stored yet."""
     try:
-        answered = await part.astored(key)
+        stored_answer = await part.astored(key)
     except OutcomeUnknown:
         return None
-    return None if answered is None else answered.value
+    return None if stored_answer is None else stored_answer.value

@@ -247,11 +247,11 @@ class ConfigurationWatch(_WatchedFile):
         # thread.
         self._bell.put(True)
 
-    def _watch_file(self, bell: SimpleQueue[bool]) -> None:
+    def _watch_file(self, wake_signal: SimpleQueue[bool]) -> None:
         while True:
             signal_arrived = None
             with suppress(Empty):
-                signal_arrived = bell.get(timeout=self._every)
+                signal_arrived = wake_signal.get(timeout=self._every)
             if signal_arrived is False:
                 return
             if signal_arrived or self._is_unchanged():
@@ -321,12 +321,12 @@ class AsyncConfigurationWatch(_WatchedFile):
             signal.signal(number, handler)
         self._before.clear()
 
-    async def _watch_file(self, bell: asyncio.Event) -> None:
+    async def _watch_file(self, wake_signal: asyncio.Event) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(bell.wait(), self._every)
-            is_rung = bell.is_set()
-            bell.clear()
+                await asyncio.wait_for(wake_signal.wait(), self._every)
+            is_rung = wake_signal.is_set()
+            wake_signal.clear()
             try:
                 if is_rung or await run_in_thread_if_needed(self._is_unchanged):
                     await self.check(anyway=is_rung)

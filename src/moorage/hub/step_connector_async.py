@@ -432,7 +432,7 @@ class AsyncStepConnector:
                     lease.release()
         if fences:
             await run_later(core.sleep(pause))
-        stopped: list[RunStatus] = []
+        stopped_runs: list[RunStatus] = []
         problems: list[ConnectorError] = []
         for name, fence in fences.items():
             try:
@@ -440,10 +440,10 @@ class AsyncStepConnector:
             except ConnectorError as error:
                 problems.append(error)
             else:
-                stopped += [] if orphan is None else [orphan]
+                stopped_runs += [] if orphan is None else [orphan]
         if problems:
             raise problems[0]
-        return tuple(stopped)
+        return tuple(stopped_runs)
 
     async def close(self) -> None:
         """Close the platform's connections; running steps go on."""

@@ -432,7 +432,7 @@ class StepConnector:
                     lease.release()
         if fences:
             run_now(core.sleep(pause))
-        stopped: list[RunStatus] = []
+        stopped_runs: list[RunStatus] = []
         problems: list[ConnectorError] = []
         for name, fence in fences.items():
             try:
@@ -440,10 +440,10 @@ class StepConnector:
             except ConnectorError as error:
                 problems.append(error)
             else:
-                stopped += [] if orphan is None else [orphan]
+                stopped_runs += [] if orphan is None else [orphan]
         if problems:
             raise problems[0]
-        return tuple(stopped)
+        return tuple(stopped_runs)
 
     def close(self) -> None:
         """Close the platform's connections; running steps go on."""

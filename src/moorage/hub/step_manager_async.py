@@ -94,8 +94,8 @@ class AsyncStepManager(Uncopyable):
         """
         connector_type = ConnectorType(kind)
         with self._lock.current:
-            making = self._making.setdefault(connector_type, ForkSafeLock())
-        with making.current:
+            creation_lock = self._making.setdefault(connector_type, ForkSafeLock())
+        with creation_lock.current:
             with self._lock.current:
                 connector = self._connectors.get(connector_type)
                 if connector is not None:
@@ -141,7 +141,7 @@ class AsyncStepManager(Uncopyable):
             ConfigurationError: the step does not state its type, and no type or several could run
                 it.
         """
-        return type_of_step(step, registered=sorted(self._factories), all_types=self.list())
+        return type_of_step(step, registered_types=sorted(self._factories), all_types=self.list())
 
     def list(self) -> tuple[ConnectorType, ...]:
         """Return all types of connectors that can run steps, in alphabetical order."""

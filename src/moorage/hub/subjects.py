@@ -103,7 +103,7 @@ def _flows(
     inbox: Any,
     outbox: Any,
     credentials: Any,
-    lifted: Callable[[Any], Callable[..., Any]],
+    wrap: Callable[[Any], Callable[..., Any]],
 ) -> SubjectsFlows:
     def spoken_fields(entry: InboxEntry) -> dict[str, Any]:
         webhooks = inbox.webhooks(entry)
@@ -116,7 +116,7 @@ def _flows(
     def place_subject(
         store: Any, query: Any, fields_of_entry: Callable[[Any], dict[str, Any]]
     ) -> SubjectStore:
-        find_entries, remove_entries = lifted(store.find), lifted(store.remove)
+        find_entries, remove_entries = wrap(store.find), wrap(store.remove)
         return SubjectStore(
             find=find_entries, remove=remove_entries, query=query, shown=fields_of_entry
         )
@@ -129,7 +129,7 @@ def _flows(
     vault = None
     if credentials is not None:
         vault = SubjectCredentialStore(
-            owners=lifted(credentials.owners), delete=lifted(credentials.delete)
+            owners=wrap(credentials.owners), delete=wrap(credentials.delete)
         )
     return SubjectsFlows(
         {name: entry_place for name, entry_place in places.items() if entry_place is not None},

@@ -124,13 +124,13 @@ class WebhookSource:
             del self._unread[0]
 
     async def _claim(self, limit: int) -> None:
-        claiming = self._claiming or asyncio.create_task(self._flows.claim(limit))
-        self._claiming = claiming
+        claim_task = self._claiming or asyncio.create_task(self._flows.claim(limit))
+        self._claiming = claim_task
         # The task is not awaited itself, or its result would be lost if this call is cancelled in
         # the moment in which the task ends.
-        await asyncio.wait([claiming])
+        await asyncio.wait([claim_task])
         self._claiming = None
-        claims = claiming.result()
+        claims = claim_task.result()
         self._unread = [_Delivery(entry, lease, set()) for entry, lease in claims]
         self._deliveries |= {delivery.entry.id: delivery for delivery in self._unread}
 

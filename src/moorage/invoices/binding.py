@@ -330,8 +330,10 @@ def _local_name(tag: str) -> str:
     return tag.rpartition(":")[2]
 
 
-def _is_allowed_element(element: XmlElement, only: Callable[[XmlElement], bool] | None) -> bool:
-    return only is None or only(element)
+def _is_allowed_element(
+    element: XmlElement, is_wanted: Callable[[XmlElement], bool] | None
+) -> bool:
+    return is_wanted is None or is_wanted(element)
 
 
 def write_nothing(value: Any, currency: str | None) -> Iterator[str]:
@@ -344,14 +346,14 @@ def only_child(
     parent: XmlElement,
     tag: str,
     place: ElementPlace,
-    only: Callable[[XmlElement], bool] | None = None,
+    is_wanted: Callable[[XmlElement], bool] | None = None,
 ) -> XmlElement | None:
     """Return the only child element with this name; None if there is none.
 
     Raises:
         InvalidData: there are several children of this name.
     """
-    items = [item for item in parent.all(_local_name(tag)) if _is_allowed_element(item, only)]
+    items = [item for item in parent.all(_local_name(tag)) if _is_allowed_element(item, is_wanted)]
     if len(items) > 1:
         raise unreadable_element_error(
             place.inside(tag), f"The element appears {len(items)} times, but may appear once."

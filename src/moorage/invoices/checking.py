@@ -38,8 +38,8 @@ def validate(invoice: Invoice, profile: Profile = EN16931) -> tuple[Violation, .
     """
     check_kind(invoice, Invoice, "invoice")
     check_kind(profile, Profile, "profile")
-    completed = invoice.completed(profile)
-    return tuple(item for rule in profile.rules for item in rule.violations(completed))
+    completed_invoice = invoice.completed(profile)
+    return tuple(item for rule in profile.rules for item in rule.violations(completed_invoice))
 
 
 def check(invoice: Invoice, profile: Profile = EN16931) -> None:

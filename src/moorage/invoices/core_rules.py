@@ -416,20 +416,25 @@ def _sum_of(items: Iterable[Any]) -> Decimal:
     return total(item.amount for item in items)
 
 
-def _net(_: Invoice, stated: Totals) -> Decimal | None:
-    if stated.lines is None:
+def _net(_: Invoice, stated_totals: Totals) -> Decimal | None:
+    if stated_totals.lines is None:
         return None
-    return round_amount(exact_sum((stated.lines, stated.charges)) - exact_sum((stated.allowances,)))
+    return round_amount(
+        exact_sum((stated_totals.lines, stated_totals.charges))
+        - exact_sum((stated_totals.allowances,))
+    )
 
 
-def _amount_due(invoice: Invoice, stated: Totals) -> Decimal | None:
-    if stated.gross is None:
+def _amount_due(invoice: Invoice, stated_totals: Totals) -> Decimal | None:
+    if stated_totals.gross is None:
         return None
-    return round_amount(exact_sum((stated.gross, invoice.rounding)) - exact_sum((invoice.prepaid,)))
+    return round_amount(
+        exact_sum((stated_totals.gross, invoice.rounding)) - exact_sum((invoice.prepaid,))
+    )
 
 
-def _vat(_: Invoice, stated: Totals) -> Decimal | None:
-    return total(part.tax for part in stated.breakdown) if stated.breakdown else None
+def _vat(_: Invoice, stated_totals: Totals) -> Decimal | None:
+    return total(part.tax for part in stated_totals.breakdown) if stated_totals.breakdown else None
 
 
 def _gross_adds_up(invoice: Invoice) -> bool:

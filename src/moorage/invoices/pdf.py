@@ -115,10 +115,14 @@ def embed_invoice(
     catalog = file.fields(root)
     if not isinstance(root, PdfReference) or not catalog:
         raise damaged_error("it has no catalog")
-    existing = file.content(catalog.get("Metadata"))
-    metadata = invoice_metadata(existing, name=_NAME, level=level, accept_plain=accept_plain)
+    existing_metadata = file.content(catalog.get("Metadata"))
+    metadata = invoice_metadata(
+        existing_metadata, name=_NAME, level=level, accept_plain=accept_plain
+    )
     number = file.size
-    embedded, specification, metadata_reference = (PdfReference(number + step) for step in range(3))
+    file_reference, specification, metadata_reference = (
+        PdfReference(number + step) for step in range(3)
+    )
     tree = sorted([*_name_tree_entries(file, catalog), (_NAME.encode(), specification)], key=_key)
     names = {**file.fields(catalog.get("Names")), "EmbeddedFiles": {"Names": _flat(tree)}}
     changed_objects = {
@@ -130,8 +134,8 @@ def embed_invoice(
     return file.appended(
         {
             root.number: changed_objects,
-            embedded.number: _embedded_file(document, modified_at),
-            specification.number: _specification(embedded, level),
+            file_reference.number: _embedded_file(document, modified_at),
+            specification.number: _specification(file_reference, level),
             metadata_reference.number: PdfStream(
                 {"Type": PdfName("Metadata"), "Subtype": PdfName("XML")}, metadata
             ),
@@ -179,14 +183,14 @@ def _embedded_file(document: bytes, modified_at: datetime) -> PdfStream:
     return PdfStream(fields, zlib.compress(document))
 
 
-def _specification(embedded: PdfReference, level: str) -> dict[str, Any]:
+def _specification(file_reference: PdfReference, level: str) -> dict[str, Any]:
     return {
         "Type": PdfName("Filespec"),
         "F": _NAME.encode(),
         "UF": _NAME.encode(),
         "Desc": b"Factur-X invoice",
         "AFRelationship": PdfName("Data" if level in _DATA_ONLY else "Alternative"),
-        "EF": {"F": embedded, "UF": embedded},
+        "EF": {"F": file_reference, "UF": file_reference},
     }
 
 

@@ -375,23 +375,23 @@ def _row(kind: int, row: bytes, previous_row: bytes) -> bytes:
         return bytes(
             (byte + upper_byte) & 0xFF for byte, upper_byte in zip(row, previous_row, strict=True)
         )
-    guess = _GUESSES.get(kind)
-    if guess is None:
+    predict = _GUESSES.get(kind)
+    if predict is None:
         raise damaged_error("a row of a stream has an unknown predictor")
     unfiltered_row = bytearray(len(row))
     left_byte = upper_left_byte = 0
-    for at, (byte, upper_byte) in enumerate(zip(row, previous_row, strict=True)):
+    for position, (byte, upper_byte) in enumerate(zip(row, previous_row, strict=True)):
         left_byte, upper_left_byte = (
-            (byte + guess(left_byte, upper_byte, upper_left_byte)) & 0xFF,
+            (byte + predict(left_byte, upper_byte, upper_left_byte)) & 0xFF,
             upper_byte,
         )
-        unfiltered_row[at] = left_byte
+        unfiltered_row[position] = left_byte
     return bytes(unfiltered_row)
 
 
 def _paeth(left: int, up: int, corner: int) -> int:
-    guess = left + up - corner
-    to_left, to_up, to_corner = abs(guess - left), abs(guess - up), abs(guess - corner)
+    estimate = left + up - corner
+    to_left, to_up, to_corner = abs(estimate - left), abs(estimate - up), abs(estimate - corner)
     if to_left <= to_up and to_left <= to_corner:
         return left
     return up if to_up <= to_corner else corner

@@ -63,12 +63,12 @@ def invoice_metadata(existing: bytes | None, *, name: str, level: str, accept_pl
             remedy="Write the file as PDF/A-3.",
         )
     text = _PART.sub(lambda match: f"{match[1]}3", text)
-    bag = _BAG.search(text)
-    if bag is not None:
-        text = f"{text[: bag.end()]}{_schema()}{text[bag.end() :]}"
+    bag_match = _BAG.search(text)
+    if bag_match is not None:
+        text = f"{text[: bag_match.end()]}{_schema()}{text[bag_match.end() :]}"
     head_text, end, tail_text = text.rpartition(_END)
     new_metadata = (
-        _invoice(name, level) if bag is not None else _extension() + _invoice(name, level)
+        _invoice(name, level) if bag_match is not None else _extension() + _invoice(name, level)
     )
     return _check_metadata(f"{head_text}{new_metadata}{end}{tail_text}".encode())
 

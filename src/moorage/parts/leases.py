@@ -44,7 +44,7 @@ class Leases:
 
     def __init__(self, limits: Sequence[RateLimitConfig], size: int) -> None:
         self.size = count(size, "lease")
-        lasting = 0
+        lifetime = 0
         for limit in limits:
             limit.check_cost(size)
             rule = limit.rule
@@ -54,8 +54,8 @@ class Leases:
                     path="lease",
                     remedy="Remove the lease.",
                 )
-            lasting = max(lasting, size * rule.price * 1_000 // rule.n)
-        self._lasting = lasting
+            lifetime = max(lifetime, size * rule.price * 1_000 // rule.n)
+        self._lasting = lifetime
         self._held: BoundedCache[str | None, HeldTokens] = BoundedCache(_KEYS)
         self._forget_all()
         in_child(self, Leases._forget_all)

@@ -174,9 +174,9 @@ class BatchDelivery:
         try:
             results = await self.repeater.run(lambda: self._sink_results(group, records))
         except RecordAtFault as fault:
-            singles = _runs_of_one_record(group)
-            if len(singles) > 1:
-                return [list(half_group) for half_group in split_in_half(singles)]
+            single_runs = _runs_of_one_record(group)
+            if len(single_runs) > 1:
+                return [list(half_group) for half_group in split_in_half(single_runs)]
             await self._store_dead_letter(group[0], fault.error, fault.attempts)
             return []
         remaining_records = (

@@ -196,9 +196,9 @@ def _headers_of(call: Call, core: Core) -> tuple[tuple[str, str], ...]:
 
 
 def _failed_attempt(
-    operation: DescribedOperation, call: Call, error: Exception, begun: int
+    operation: DescribedOperation, call: Call, error: Exception, start_time: int
 ) -> AttemptResult:
     """Return the result of an attempt that raised an exception."""
     failure = judged_error(operation, error)
-    call.weigh_effects(failure, begun)
+    call.weigh_effects(failure, start_time)
     return AttemptResult(error=failure)

@@ -289,8 +289,8 @@ def _read_kinds(results: Iterable[Any]) -> list[Any]:
     kinds: dict[Any, None] = {}
     for kind in results:
         inner_kinds = (item_of(field.type) or field.type for field in fields_of(kind))
-        nested = [item for item in inner_kinds if _is_readable(item)]
-        kinds |= dict.fromkeys([*_read_kinds(nested), kind])
+        nested_kinds = [item for item in inner_kinds if _is_readable(item)]
+        kinds |= dict.fromkeys([*_read_kinds(nested_kinds), kind])
     return [*kinds]
 
 

@@ -36,10 +36,12 @@ class MemoryScimStore:
         """Return a page of the resources that meet the conditions."""
         with self._lock.current:
             resources = [item for key, item in self._resources.items() if key[0] is kind]
-        matching = [
+        matching_resources = [
             item for item in resources if fulfils({**item.content, "id": item.id}, conditions)
         ]
-        return ScimMatches(total=len(matching), items=tuple(matching[start : start + count]))
+        return ScimMatches(
+            total=len(matching_resources), items=tuple(matching_resources[start : start + count])
+        )
 
     def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
         """Return a resource; None if there is no such resource."""

@@ -151,10 +151,13 @@ class ConsentTokens:
             granted = await self._request_token(wire, parameters, stored)
         except ConsentRequired:
             # Another caller may have renewed the tokens meanwhile, with the same refresh token.
-            newer = await wire.consent_credentials(consent)
-            if not isinstance(newer, OAuthCredentials) or newer.issued_at == stored.issued_at:
+            newer_tokens = await wire.consent_credentials(consent)
+            if (
+                not isinstance(newer_tokens, OAuthCredentials)
+                or newer_tokens.issued_at == stored.issued_at
+            ):
                 raise
-            return newer
+            return newer_tokens
         await wire.store_consent_credentials(consent, granted.credentials)
         return granted.credentials
 

@@ -140,14 +140,14 @@ def clients_of(accounts: Iterable[Account]) -> dict[str, OAuthClient]:
 
 
 def transports_of(
-    accounts: Iterable[Account], existing: Mapping[str, Any], *, prefix: str
+    accounts: Iterable[Account], existing_transports: Mapping[str, Any], *, prefix: str
 ) -> dict[str, Any]:
     """Return the transport of each account that needs one: the host's, or an installed one.
 
     Raises:
         ConfigurationError: neither the host nor a package provides the transport.
     """
-    transports = dict(existing)
+    transports = dict(existing_transports)
     for account in accounts:
         kind = account.vendor.transport
         if kind is not None and account.name not in transports:

@@ -55,7 +55,7 @@ class Observers:
             whose first attempt succeeds only if the method, called when the call starts, returns
             their classes. One with a method `read_success` receives the facts of such a call
             instead of the events `AttemptFinished` and `CallFinished`.
-        unheard: called with the failure of an observer if no other observer received it.
+        report_unheard: called with the failure of an observer if no other observer received it.
 
     Attributes:
         observes_starts: True if some observer receives `CallStarted`.
@@ -70,11 +70,11 @@ class Observers:
     """
 
     def __init__(
-        self, observers: Iterable[Observer], unheard: Callable[[ObserverFailed], None]
+        self, observers: Iterable[Observer], report_unheard: Callable[[ObserverFailed], None]
     ) -> None:
         accepted_classes = tuple((observer, *_accepted_events(observer)) for observer in observers)
         self._accepted_events = accepted_classes
-        self._unheard = unheard
+        self._unheard = report_unheard
         self._here = _Here()
         self._audiences = _ObserversByClass(accepted_classes)
         failures_only = any(only_failures for *_, only_failures in accepted_classes)
@@ -195,20 +195,24 @@ class Observers:
             if frame[1] is not None:
                 self._here.frame = frame[1]
 
-    def _listeners_of(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
+    def _listeners_of(
+        self, accepted_events: tuple[tuple[type[Event], ...], ...]
+    ) -> SuccessListeners:
         """Return cached success listeners for the event classes that observers accept now."""
-        listeners = self._listeners.get(wishes)
+        listeners = self._listeners.get(accepted_events)
         if listeners is None:
-            listeners = self._listeners_with(wishes)
+            listeners = self._listeners_with(accepted_events)
             if len(self._listeners) < _MOST_WISHES:
-                self._listeners[wishes] = listeners
+                self._listeners[accepted_events] = listeners
         return listeners
 
-    def _listeners_with(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
+    def _listeners_with(
+        self, accepted_events: tuple[tuple[type[Event], ...], ...]
+    ) -> SuccessListeners:
         """Return the success listeners for the event classes that observers accept now, if any."""
         momentary = {
             id(observer): kinds
-            for (observer, _), kinds in zip(self._momentary, wishes, strict=False)
+            for (observer, _), kinds in zip(self._momentary, accepted_events, strict=False)
         }
         methods = [
             tuple(

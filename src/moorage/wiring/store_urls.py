@@ -405,19 +405,19 @@ def aopen_metrics(url: str, **options: Any) -> Any:
         return _opened_table(url, "Async", "Metrics", "metrics", options)
 
 
-def _opened_entries(url: str, prefix: str, called: str, options: dict[str, Any]) -> Any:
-    return _opened_table(url, prefix, called, "entries", options)
+def _opened_entries(url: str, prefix: str, noun: str, options: dict[str, Any]) -> Any:
+    return _opened_table(url, prefix, noun, "entries", options)
 
 
-def _opened_table(url: str, prefix: str, called: str, home: str, options: dict[str, Any]) -> Any:
-    store_name = _STORE_NAMES.get(home, f"an {called.lower()}")
+def _opened_table(url: str, prefix: str, noun: str, home: str, options: dict[str, Any]) -> Any:
+    store_name = _STORE_NAMES.get(home, f"an {noun.lower()}")
     scheme = url.partition("://")[0]
     base = scheme.partition("+")[0]
     if url == _MEMORY:
-        return _class(f"{home}.memory", f"{prefix}Memory{called}")(**options)
+        return _class(f"{home}.memory", f"{prefix}Memory{noun}")(**options)
     path = _sqlite_file(url)
     if path is not None:
-        return _class(f"{home}.sqlite", f"{prefix}Sqlite{called}")(path, **options)
+        return _class(f"{home}.sqlite", f"{prefix}Sqlite{noun}")(path, **options)
     if _HOMES.get(base, ("",))[0] != "state.sql":
         raise ConfigurationError(
             f"The scheme {base[:40]!r} cannot be used for {store_name}.",
@@ -425,7 +425,7 @@ def _opened_table(url: str, prefix: str, called: str, home: str, options: dict[s
             remedy="Use memory:, sqlite:///file.db, postgresql://… or mysql://….",
         )
     try:
-        return _class(f"{home}.sql", f"{prefix}Sql{called}")(url, **options)
+        return _class(f"{home}.sql", f"{prefix}Sql{noun}")(url, **options)
     except ImportError as error:
         raise ConfigurationError(
             f"A URL with {scheme}:// for {store_name} needs {error.name}, which is not installed.",

@@ -51,15 +51,15 @@ class _SealedEntries:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._storage!r})"
 
-    def _unsealed(self, key: str, looked: CachedAnswers) -> StoredAnswers:
-        if looked.content is None:
-            return StoredAnswers(looked.version)
+    def _unsealed(self, key: str, stored: CachedAnswers) -> StoredAnswers:
+        if stored.content is None:
+            return StoredAnswers(stored.version)
         try:
-            entries = unpack_entries(self._cipher.open(looked.content, _binding_of(key)))
+            entries = unpack_entries(self._cipher.open(stored.content, _binding_of(key)))
         except (ConfigurationError, InvalidData) as error:
-            return StoredAnswers(looked.version, unreadable=type(error).__name__)
-        age_seconds = looked.rested / SECOND
-        return StoredAnswers(looked.version, tuple(entry.later(age_seconds) for entry in entries))
+            return StoredAnswers(stored.version, unreadable=type(error).__name__)
+        age_seconds = stored.rested / SECOND
+        return StoredAnswers(stored.version, tuple(entry.later(age_seconds) for entry in entries))
 
     def _store(
         self, key: str, version: int, entries: Entries, seconds: float

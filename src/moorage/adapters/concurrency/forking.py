@@ -65,9 +65,9 @@ class ForkSafeLock:
 
 def pause_before_fork() -> None:
     """Before a fork, pause every object that was registered with `around_fork`."""
-    paused = _paused[get_ident()] = []
+    paused_objects = _paused[get_ident()] = []
     for owner, (pause, resume) in _pausing.items():
-        paused.append((owner, resume))
+        paused_objects.append((owner, resume))
         pause(owner)
 
 

@@ -72,8 +72,8 @@ class ThreadGather:
 
     Args:
         start: runs a function in a new thread; returns False if there can be no further thread.
-        later: runs the function that starts the threads, when the caller's thread waits or has
-            run for a while; so quick steps are done before there is a thread.
+        start_later: runs the function that starts the threads, when the caller's thread waits or
+            has run for a while; so quick steps are done before there is a thread.
     """
 
     __slots__ = ("_later", "_start")
@@ -81,10 +81,10 @@ class ThreadGather:
     def __init__(
         self,
         start: Callable[[Callable[[], None]], bool] = daemon,
-        later: Callable[[Callable[[], None]], None] = without_waiting,
+        start_later: Callable[[Callable[[], None]], None] = without_waiting,
     ) -> None:
         self._start = start
-        self._later = later
+        self._later = start_later
 
     def run_all(self, steps: Sequence[Callable[[], Result]], /, *, at_once: int) -> list[Result]:
         """Run all steps, at most `at_once` at a time, and return their results in order."""

@@ -181,7 +181,7 @@ class SlotHolders:
         self.settle(name, holder, waiter)
 
     def settle(  # noqa: C901, PLR0912 - one section, so it may not call another function (law 1)
-        self, name: str, holder: object = NOBODY, gone: Waiter | None = None
+        self, name: str, holder: object = NOBODY, gone_waiter: Waiter | None = None
     ) -> None:
         """Return a slot or leave the queue; a freed slot goes to the next waiting caller.
 
@@ -197,9 +197,11 @@ class SlotHolders:
                 if key in held_slots and held_slots[key][0] == name:
                     del held_slots[key]
                     count -= 1
-                elif gone is not None and gone.state == WAITING and waiters is not None:
-                    earlier_waiter = gone.ahead
-                    behind_waiter = gone.behind
+                elif (
+                    gone_waiter is not None and gone_waiter.state == WAITING and waiters is not None
+                ):
+                    earlier_waiter = gone_waiter.ahead
+                    behind_waiter = gone_waiter.behind
                     if earlier_waiter is not None:
                         earlier_waiter.behind = behind_waiter
                     elif behind_waiter is not None:
@@ -211,8 +213,8 @@ class SlotHolders:
                     else:
                         del queues[name]
                     waiters.length -= 1
-                if gone is not None:
-                    gone.state = OUTSIDE
+                if gone_waiter is not None:
+                    gone_waiter.state = OUTSIDE
                 if waiters is not None and waiters.length and count < waiters.places:
                     head = waiters.first
                     behind_waiter = head.behind

@@ -218,7 +218,9 @@ class PostgresLink:
             await self._round_trip([(COMMIT, ())], until)
         # The settings of the session remain, even if creating the tables fails.
         version = [(self._statements.version, ())]
-        setup_result, version_result = await self._round_trip([(setup, ())], until, then=version)
+        setup_result, version_result = await self._round_trip(
+            [(setup, ())], until, final_statements=version
+        )
         self._durability = setup_result.get_value(0, 0) or b"on"
         return _version_of(version_result)
 
@@ -258,7 +260,9 @@ class PostgresLink:
 
     async def leave(self, until: float, *, durable: bool = False) -> None:
         """End a transaction that changed nothing."""
-        await self._round_trip([(_ROLLBACK, ())], until, then=self._flush(durable=durable))
+        await self._round_trip(
+            [(_ROLLBACK, ())], until, final_statements=self._flush(durable=durable)
+        )
 
     async def insert_missing(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
         """Insert missing rows in a separate transaction."""
@@ -301,7 +305,7 @@ class PostgresLink:
         """Send a statement and commit; with `durable`, wait until the commit is on disk."""
         flush_statements = self._flush(durable=durable)
         result, *_ = await self._round_trip(
-            [statements, (COMMIT, ())], until, then=flush_statements
+            [statements, (COMMIT, ())], until, final_statements=flush_statements
         )
         return result
 
@@ -313,14 +317,16 @@ class PostgresLink:
         statements: Sequence[StatementWithValues],
         until: float,
         *,
-        then: Sequence[StatementWithValues] = (),
+        final_statements: Sequence[StatementWithValues] = (),
         ready: bool = True,
     ) -> list[PGresult]:
-        """Send SQL statements and return their results; `then` runs even after a failure."""
+        """Send SQL statements and return their results; the final statements always run."""
         self.ready = False
         reply = _Reply()
         try:
-            await self._send([statements, then] if then else [statements], reply, until)
+            await self._send(
+                [statements, final_statements] if final_statements else [statements], reply, until
+            )
             problem = "" if await self._read(reply, until) else "lost its connection"
         except Error:
             problem = "lost its connection"
@@ -416,7 +422,7 @@ class PooledPostgresLink(PostgresLink):
         )
         version = [(self._statements.version, ())]
         setting_result, version_result = await self._round_trip(
-            [((b"", configured_setting), ())], until, then=version
+            [((b"", configured_setting), ())], until, final_statements=version
         )
         self._durability = setting_result.get_value(0, 0) or b"on"
         wait = _milliseconds(timeout, SLOWEST)

@@ -63,13 +63,16 @@ class AsyncFsspecTransport:
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         async def in_thread(*arguments: Any) -> Any:
             loop = asyncio.get_running_loop()
-            ended = loop.create_future()
+            end_future = loop.create_future()
             job = _Job(
-                self._filesystem.connections, verb, arguments, partial(_report_end, loop, ended)
+                self._filesystem.connections,
+                verb,
+                arguments,
+                partial(_report_end, loop, end_future),
             )
             self._filesystem.threads.run(job)
             try:
-                await ended
+                await end_future
             except asyncio.CancelledError:
                 job.abandon()
                 raise
@@ -221,25 +224,25 @@ class _Job:
             self._connections.drop(connection)
 
 
-def _report_end(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
+def _report_end(loop: asyncio.AbstractEventLoop, end_future: asyncio.Future[None]) -> None:
     """Report the end of an operation to the event loop, from another thread."""
     with suppress(RuntimeError):  # the loop may be closed already
-        loop.call_soon_threadsafe(_set_ended, ended)
+        loop.call_soon_threadsafe(_set_ended, end_future)
 
 
-def _set_ended(ended: asyncio.Future[None]) -> None:
-    if not ended.done():
-        ended.set_result(None)
+def _set_ended(end_future: asyncio.Future[None]) -> None:
+    if not end_future.done():
+        end_future.set_result(None)
 
 
 def _wait(filesystem: _Filesystem, seconds: float, verb: str, *arguments: Any) -> Any:
     """Run a file operation, and wait a limited time for its result."""
-    ended = Lock()
-    ended.acquire()
-    job = _Job(filesystem.connections, verb, arguments, ended.release)
+    end_lock = Lock()
+    end_lock.acquire()
+    job = _Job(filesystem.connections, verb, arguments, end_lock.release)
     filesystem.threads.run(job)
     try:
-        is_ended = ended.acquire(timeout=seconds)
+        is_ended = end_lock.acquire(timeout=seconds)
     except BaseException:
         job.abandon()
         raise

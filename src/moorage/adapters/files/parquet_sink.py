@@ -138,8 +138,8 @@ class ParquetSink(RotatingSink):
         if not lines:
             return
         if self._schema is None:
-            inferred = self._table(b"".join(lines), None, "infer").schema
-            self._schema = self._without_guesses(inferred)
+            inferred_schema = self._table(b"".join(lines), None, "infer").schema
+            self._schema = self._without_guesses(inferred_schema)
         else:
             self._table(b"".join(lines), self._schema, "ignore" if self._is_fixed else "error")
 

@@ -181,12 +181,12 @@ class RecordFile:
     def _records(self, data: bytes, columns: list[str], place: _Position) -> list[SourceRecord]:
         """Return the records in bytes that begin at a position; none if all lines are blank."""
         # In a table with one column, a line of spaces is a value.
-        blank = b"\r\n" if len(columns) == 1 else None
+        blank_characters = b"\r\n" if len(columns) == 1 else None
         records: list[SourceRecord] = []
         offset = place.offset
         for line in self._record_lines(data):
             offset += len(line)
-            if line.strip(blank):
+            if line.strip(blank_characters):
                 text = place.after(offset, line).text()
                 records.append(_record(line, columns, text))
         remainder = data[offset - place.offset :]
@@ -273,8 +273,8 @@ def _large_rows(text: str) -> list[list[str]]:
     fields: list[str] = []
     position = 0
     while match := _FIELD.match(text, position):
-        quoted, unquoted, separator = match.groups()
-        fields.append(unquoted if quoted is None else quoted.replace('""', '"'))
+        quoted_value, plain_value, separator = match.groups()
+        fields.append(plain_value if quoted_value is None else quoted_value.replace('""', '"'))
         position = match.end()
         if separator != ",":
             return [fields]

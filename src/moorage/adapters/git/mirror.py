@@ -378,11 +378,13 @@ def _updates(output: str) -> Iterable[_Update]:
             yield _Update(flag, names.rpartition(":")[2], text)
 
 
-def _refusal(refused: Sequence[_Update]) -> ConnectorError:
+def _refusal(refused_updates: Sequence[_Update]) -> ConnectorError:
     """Return the error for refs that the target refused."""
-    list_text = ", ".join(f"{update.ref} {update.text}" for update in refused[:_LISTED])
-    texts = " ".join(update.text for update in refused)
-    message = f"The target did not take {len(refused)} refs: {list_text}"[:_SHOWN_CHARACTERS]
+    list_text = ", ".join(f"{update.ref} {update.text}" for update in refused_updates[:_LISTED])
+    texts = " ".join(update.text for update in refused_updates)
+    message = f"The target did not take {len(refused_updates)} refs: {list_text}"[
+        :_SHOWN_CHARACTERS
+    ]
     if any(word in texts for word in ("non-fast-forward", "fetch first", "stale info")):
         return ChangedMeanwhile(
             message,

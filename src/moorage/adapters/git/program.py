@@ -72,13 +72,13 @@ def run_git(
     """
     with ExitStack() as stack:
         home = ""
-        ask = problem = None
+        askpass_path = problem = None
         try:
             home = stack.enter_context(
                 TemporaryDirectory(prefix="git-home-", ignore_cleanup_errors=True)
             )
             if remote is not None and remote.token is not None:
-                ask = stack.enter_context(askpass(remote))
+                askpass_path = stack.enter_context(askpass(remote))
         except OSError as error:
             problem = error.strerror or str(error)
         if problem is not None:
@@ -104,15 +104,15 @@ def run_git(
             environment["GIT_SSH_VARIANT"] = "ssh"
             if remote.token is not None:
                 secrets.append(remote.token.reveal_bytes())
-        if ask is not None:
-            environment["GIT_ASKPASS"] = ask
+        if askpass_path is not None:
+            environment["GIT_ASKPASS"] = askpass_path
         command = [program, *options, "--git-dir", folder, *arguments]
         code, outputs = _run_to_end(command, environment, folder, timeout)
     mask = value_mask(secrets)
-    out, err = (
+    output, err = (
         masked_text(_complete(data, secrets).decode("utf-8", "replace"), mask) for data in outputs
     )
-    return GitEnding(code, out, err)
+    return GitEnding(code, output, err)
 
 
 def _complete(output: bytes, secrets: Sequence[bytes]) -> bytes:

@@ -133,8 +133,8 @@ def _mismatch_error(problems: Sequence[Any]) -> InvalidData:
         f"Line {problem.locations[0].line}, column {problem.locations[0].column}: {problem.message}"
         for problem in problems[:_MOST_PROBLEMS]
     ]
-    hidden = len(problems) - len(descriptions)
-    ending = f" There are {hidden} more." if hidden else ""
+    hidden_count = len(problems) - len(descriptions)
+    ending = f" There are {hidden_count} more." if hidden_count else ""
     return InvalidData(
         f"The document does not fit the schema of the service. {' '.join(descriptions)}{ending}",
         field="document",

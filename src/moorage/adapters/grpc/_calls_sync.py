@@ -61,25 +61,25 @@ class CurrentChannel:
     @property
     def channel(self) -> Any:
         """The channel; None before the first use, and after `take`."""
-        opened = self._opened
-        return None if opened is None else opened[0]
+        opened_channel = self._opened
+        return None if opened_channel is None else opened_channel[0]
 
     def usable(self) -> tuple[Any, str, bool]:
         """Return a channel that can be used, its state, and whether it is new."""
         while True:
-            opened = self._opened
-            if opened is not None and opened[1].check():
-                state = state_of(opened[0])
+            opened_channel = self._opened
+            if opened_channel is not None and opened_channel[1].check():
+                state = state_of(opened_channel[0])
                 if state != "transient failure":
-                    return opened[0], state, False
-            made = self._new_channel(), Scope()
+                    return opened_channel[0], state, False
+            new_channel = self._new_channel(), Scope()
             with self._lock.current:
-                is_kept = self._opened is opened
+                is_kept = self._opened is opened_channel
                 if is_kept:
-                    self._opened = made
+                    self._opened = new_channel
             if is_kept:
-                return made[0], "idle", True
-            made[0].close()
+                return new_channel[0], "idle", True
+            new_channel[0].close()
 
     def count_connection(self, before: int) -> None:
         """Count a connection, unless another caller already counted the same one.
@@ -94,8 +94,8 @@ class CurrentChannel:
     def take(self) -> Any:
         """Remove the channel from the connector and return it; None if there is no channel."""
         with self._lock.current:
-            opened, self._opened = self._opened, None
-        return None if opened is None else opened[0]
+            opened_channel, self._opened = self._opened, None
+        return None if opened_channel is None else opened_channel[0]
 
 
 def state_of(channel: Any) -> str:
@@ -104,8 +104,8 @@ def state_of(channel: Any) -> str:
     grpcio's public interface reports changes of the state in a thread of its own, but cannot be
     asked for the state. Where a release of grpcio has no other way, the state counts as "ready".
     """
-    ask: Any = getattr(getattr(channel, "_channel", None), "check_connectivity_state", None)
-    state: int = _READY if ask is None else ask(False)
+    read_state: Any = getattr(getattr(channel, "_channel", None), "check_connectivity_state", None)
+    state: int = _READY if read_state is None else read_state(False)
     return _STATES[state]
 
 

@@ -150,6 +150,6 @@ def rpc_error(error: ConnectorError, *, is_async: bool) -> Any:
     """
     if type(error) in _PARTS:
         return error
-    converted = _rebuilt(type(error), is_async, error.args, dict(vars(error)))
-    converted.__cause__ = error.__cause__
-    return converted.with_traceback(error.__traceback__)
+    converted_error = _rebuilt(type(error), is_async, error.args, dict(vars(error)))
+    converted_error.__cause__ = error.__cause__
+    return converted_error.with_traceback(error.__traceback__)

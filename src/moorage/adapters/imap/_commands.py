@@ -45,9 +45,9 @@ class ImapCommands(AsyncWireLink):
         """Return whether the connection is open, and the server has not announced its closing."""
         if self._is_closed:
             return False
-        while arrived := self._wire.glance():
-            self._replies.add(arrived)
-        if arrived is not None:
+        while received_bytes := self._wire.glance():
+            self._replies.add(received_bytes)
+        if received_bytes is not None:
             return False
         try:
             while (parts := self._replies.next()) is not None:

@@ -171,7 +171,7 @@ class AsyncImapLink(ImapCommands):
 
     async def search(self, folder: str, condition: ImapCondition, until: float) -> ImapSearchResult:
         """Return the uids of the messages that match a condition."""
-        selected = await self.select(folder, until)
+        open_folder = await self.select(folder, until)
         uids: list[int] = []
 
         def note(reply: ImapReply) -> None:
@@ -182,7 +182,7 @@ class AsyncImapLink(ImapCommands):
         if any(isinstance(item, bytes) and not item.isascii() for item in words):
             words = ["CHARSET", "UTF-8", *words]
         await self.command(["UID", "SEARCH", *words], until, note)
-        return ImapSearchResult(selected.validity, tuple(sorted(set(uids))))
+        return ImapSearchResult(open_folder.validity, tuple(sorted(set(uids))))
 
     async def sizes(self, uids: Sequence[int], until: float) -> dict[int, int]:
         """Return the sizes of messages in the open folder, without deleted messages."""
@@ -203,7 +203,7 @@ class AsyncImapLink(ImapCommands):
         self, folder: str, uids: Sequence[int], validity: int | None, until: float
     ) -> tuple[ImapMessage, ...]:
         """Return the messages with these uids, up to a maximum total size."""
-        selected = await self._valid(folder, validity, until)
+        open_folder = await self._valid(folder, validity, until)
         sizes = await self.sizes(uids, until)
         if sum(size for size in sizes.values() if size <= self._largest) > self._largest:
             raise InvalidData(
@@ -211,11 +211,13 @@ class AsyncImapLink(ImapCommands):
                 field="uids",
                 remedy="Fetch fewer messages at a time, or raise `largest`.",
             )
-        messages = [await self.message(selected, uid, sizes[uid], until) for uid in sorted(sizes)]
+        messages = [
+            await self.message(open_folder, uid, sizes[uid], until) for uid in sorted(sizes)
+        ]
         return tuple(message for message in messages if message is not None)
 
     async def message(
-        self, selected: OpenFolder, uid: int, size: int, until: float
+        self, open_folder: OpenFolder, uid: int, size: int, until: float
     ) -> ImapMessage | None:
         """Return a message of the open folder; None if it is deleted."""
         part = "BODY[]" if size <= self._largest else "BODY[HEADER]"
@@ -230,8 +232,8 @@ class AsyncImapLink(ImapCommands):
             flags: Any = fields.get("FLAGS") or ()
             messages.append(
                 ImapMessage(
-                    folder=selected.folder,
-                    validity=selected.validity,
+                    folder=open_folder.folder,
+                    validity=open_folder.validity,
                     uid=uid,
                     flags=tuple(imap_wire.as_text(flag) for flag in flags),
                     at=imap_values.moment(imap_wire.as_text(fields.get("INTERNALDATE") or b"")),
@@ -279,10 +281,10 @@ class AsyncImapLink(ImapCommands):
         await self.command(["UID", "EXPUNGE", messages], until, has_effect=True)
 
     async def _valid(self, folder: str, validity: int | None, until: float) -> OpenFolder:
-        selected = await self.select(folder, until)
-        if validity is not None and selected.validity != validity:
+        open_folder = await self.select(folder, until)
+        if validity is not None and open_folder.validity != validity:
             raise renumbered_error()
-        return selected
+        return open_folder
 
 
 def _fetched_fields(reply: ImapReply) -> dict[str, Any] | None:

@@ -157,8 +157,8 @@ class ImapSource:
             # A cancelled poll leaves its search for the next poll.
             await asyncio.wait([self._round], timeout=max(0.0, limits.wait))
             if self._round is not None and self._round.done():
-                finished, self._round = self._round, None
-                _raise_failure(finished)
+                finished_round, self._round = self._round, None
+                _raise_failure(finished_round)
         records: list[SinkRecord] = []
         size = 0
         while self._ready and len(records) < limits.records and (not records or size < limits.size):
@@ -297,9 +297,9 @@ class ImapSource:
         return [int(str(record.offset)) for record in records]
 
 
-def _raise_failure(finished: asyncio.Task[None]) -> None:
+def _raise_failure(finished_task: asyncio.Task[None]) -> None:
     """Raise the error with which a background task ended, if any."""
-    failure = None if finished.cancelled() else finished.exception()
+    failure = None if finished_task.cancelled() else finished_task.exception()
     if failure is not None:
         raise without_frames(failure)
 

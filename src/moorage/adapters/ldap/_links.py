@@ -264,13 +264,13 @@ class AsyncLdapLink(AsyncWireLink):
 
     async def _response(self, number: int, until: float) -> tuple[ldap_wire.LdapResponse, int]:
         """Return the server's next message and its size."""
-        arrived = self._arrived
-        while (size := ldap_wire.message_size(arrived, self._largest)) is None or size > len(
-            arrived
+        received_bytes = self._arrived
+        while (size := ldap_wire.message_size(received_bytes, self._largest)) is None or size > len(
+            received_bytes
         ):
-            arrived += await self.receive(until)
-        response = ldap_wire.read_message(bytes(arrived[:size]))
-        del arrived[:size]
+            received_bytes += await self.receive(until)
+        response = ldap_wire.read_message(bytes(received_bytes[:size]))
+        del received_bytes[:size]
         if response.id == 0:  # the server says that it ends the connection
             raise ConnectionResetError
         if response.id != number:

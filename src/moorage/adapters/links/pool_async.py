@@ -202,12 +202,12 @@ class AsyncLinkPool(Uncopyable, Generic[L]):
         """Make a decision with `decide` from the state of the pool, and carry it out."""
         while True:
             state = self._state
-            changed, decision = decide(state, self._config, self._now(), *arguments)
+            new_state, decision = decide(state, self._config, self._now(), *arguments)
             is_made = False
             try:
                 with self._section:
                     if self._state is state:
-                        self._state = changed
+                        self._state = new_state
                         is_made = True
             finally:
                 if is_made:
@@ -223,8 +223,8 @@ class AsyncLinkPool(Uncopyable, Generic[L]):
     def _forget(self) -> None:  # only event loops end
         """Discard the connections of a closed event loop, and start with an empty pool."""
         state, self._state = self._state, LinkPoolState(closed=self._state.closed)
-        leased = [lease.record for lease in state.leases.values() if lease.record is not None]
-        for record in (*state.idle, *leased):
+        leased_links = [lease.record for lease in state.leases.values() if lease.record is not None]
+        for record in (*state.idle, *leased_links):
             with suppress(Exception):  # its event loop is closed
                 record.link.close()
 

@@ -196,8 +196,8 @@ class LogTable:
         sql, is_complete = self._sql, self._sql.columns == COLUMNS
         rows = [row_of(entry, self._encoders, complete=is_complete) for entry in entries]
         statements = [
-            (sql.insert(inserted.columns, inserted.count), inserted.values)
-            for inserted in insertions(sql.columns, rows)
+            (sql.insert(inserted_rows.columns, inserted_rows.count), inserted_rows.values)
+            for inserted_rows in insertions(sql.columns, rows)
         ]
         await execute(*statements, writes=True)
 

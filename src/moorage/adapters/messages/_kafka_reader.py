@@ -278,12 +278,12 @@ class KafkaReader:
         if self._starts is not None and not self.is_stopped:
             unread = [place for place in places if place not in self._positions]
             _attempt(partial(self._choose_starts, self._starts, unread))
-        moved = [item for item in partitions if _partition_of(item) in self._positions]
-        for item in moved:
+        moved_partitions = [item for item in partitions if _partition_of(item) in self._positions]
+        for item in moved_partitions:
             item.offset = self._positions.pop(_partition_of(item))
         # librdkafka keeps a partition paused even after another member has owned it.
         consumer.resume(partitions)
-        if moved:
+        if moved_partitions:
             assign = consumer.incremental_assign if self._is_cooperative else consumer.assign
             assign(partitions)
 

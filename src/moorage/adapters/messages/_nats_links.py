@@ -199,12 +199,12 @@ class AsyncNatsLink:
 
     def problem(self) -> tuple[str, str] | None:
         """Return the problem of a stream that remembers message ids too briefly, or None."""
-        promised = self._settings.duplicate_window or 0.0
+        promised_window = self._settings.duplicate_window or 0.0
         for stream, window in self._windows.items():
-            if window is not None and window < promised:
+            if window is not None and window < promised_window:
                 text = (
                     f"The NATS stream {stream!r} remembers message ids for only {window:g}"
-                    f" seconds, but `duplicate_window` is {promised:g} seconds."
+                    f" seconds, but `duplicate_window` is {promised_window:g} seconds."
                 )
                 return text, "Set `duplicate_window` to the shortest window of the streams."
         return None
@@ -331,12 +331,12 @@ class AsyncNatsLink:
         the stored message cannot be read, the new one counts as its repeat.
         """
         new_replies = [*replies]
-        repeats = [
+        repeated_items = [
             (number, reply)
             for number, reply in enumerate(replies)
             if not isinstance(reply, PublishFault) and reply.is_duplicate
         ]
-        if not repeats:
+        if not repeated_items:
             return new_replies
         answers = await self.request_all(
             [
@@ -344,7 +344,7 @@ class AsyncNatsLink:
                     f"{self._settings.api}.STREAM.MSG.GET.{reply.stream}",
                     dumps({"seq": reply.sequence}).encode(),
                 )
-                for _, reply in repeats
+                for _, reply in repeated_items
             ],
             until,
         )
@@ -354,14 +354,14 @@ class AsyncNatsLink:
         ]
         numbers = [
             number
-            for (number, _), subject in zip(repeats, subjects, strict=True)
+            for (number, _), subject in zip(repeated_items, subjects, strict=True)
             if subject not in {None, items[number].topic}
         ]
         if numbers:
-            again = await self._publish_items(
+            repeated_replies = await self._publish_items(
                 [in_own_subject(items[number]) for number in numbers], until
             )
-            for number, reply in zip(numbers, again, strict=True):
+            for number, reply in zip(numbers, repeated_replies, strict=True):
                 new_replies[number] = reply
         return new_replies
 

@@ -143,10 +143,10 @@ class Deliveries:
             records.append(record)
         return records
 
-    def note_beginning(self, created: object) -> None:
+    def note_beginning(self, created_at: object) -> None:
         """Record the time at which a consumer of the group was created, if it is the earliest."""
-        if isinstance(created, str):
-            times = [created] if self.began is None else [created, self.began]
+        if isinstance(created_at, str):
+            times = [created_at] if self.began is None else [created_at, self.began]
             self.began = min(times, key=lambda time: time.removesuffix("Z"))
 
     def replies(self, records: Iterable[SinkRecord]) -> list[list[str]]:
@@ -346,21 +346,21 @@ class NatsReader:
             await self._end_requests(monotonic() + _REPLY_TIMEOUT)
             await self._settle(records, _GIVE_BACK)
 
-    async def _settle(self, records: Sequence[SinkRecord], word: bytes) -> None:
+    async def _settle(self, records: Sequence[SinkRecord], acknowledgement: bytes) -> None:
         self._raise_failure()
-        await self._send_word(self._deliveries.replies(records), word, _REPLY_TIMEOUT)
+        await self._send_word(self._deliveries.replies(records), acknowledgement, _REPLY_TIMEOUT)
         self._deliveries.settle(records)
 
     async def _send_word(
-        self, replies: Iterable[Sequence[str]], word: bytes, seconds: float
+        self, replies: Iterable[Sequence[str]], acknowledgement: bytes, seconds: float
     ) -> None:
         """Send an acknowledgement per delivery; the server confirms only each consumer's last."""
-        lasts: list[tuple[str, bytes]] = []
+        last_messages: list[tuple[str, bytes]] = []
         for subjects in replies:
             for subject in subjects[:-1]:
-                await self._link.send(subject, word)
-            lasts.append((subjects[-1], word))
-        for answer in await self._link.request_all(lasts, monotonic() + seconds):
+                await self._link.send(subject, acknowledgement)
+            last_messages.append((subjects[-1], acknowledgement))
+        for answer in await self._link.request_all(last_messages, monotonic() + seconds):
             if isinstance(answer, PublishFault):
                 raise read_error(answer, RULES)
             if answer[0] is not None:
@@ -431,9 +431,9 @@ class NatsReader:
         if not pulling:
             return
         # nats-py stops reading if this call is cancelled.
-        listening = asyncio.ensure_future(self._link.stop_listening())
-        await asyncio.wait({listening}, timeout=until - monotonic())
-        if not listening.done():
+        stop_task = asyncio.ensure_future(self._link.stop_listening())
+        await asyncio.wait({stop_task}, timeout=until - monotonic())
+        if not stop_task.done():
             raise read_error(PublishFault.TIMEOUT, RULES)
         self._inbox = await self._link.listen(self._receive, self._arrived.set)
         for consumer in pulling:
@@ -504,23 +504,23 @@ class NatsReader:
             answer: JetStream's description of the consumer, or its error.
         """
         config: Any = answer.get("config")
-        changeable = self._settings.changeable()
+        changeable_settings = self._settings.changeable()
         if error_code(answer) == NO_CONSUMER:
             config = self._settings.config(name, subject, since=self._deliveries.began)
         elif error_code(answer) is None and is_object(config):
             setting = self._settings.difference(name, subject, config)
             if setting is not None:
                 raise consumer_differs(stream, name, setting)
-            if all(config.get(field) == value for field, value in changeable.items()):
+            if all(config.get(field) == value for field, value in changeable_settings.items()):
                 return
-            config = {**config, **changeable}
+            config = {**config, **changeable_settings}
         else:
             raise api_error(error_code(answer) or 0, stream, name)
-        created = await self._create(stream, name, config)
-        code = error_code(created)
+        new_consumer = await self._create(stream, name, config)
+        code = error_code(new_consumer)
         if code is not None:
             raise api_error(code, stream, name)
-        self._deliveries.note_beginning(created.get("created"))
+        self._deliveries.note_beginning(new_consumer.get("created"))
 
     async def _create(self, stream: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
         body = {"stream_name": stream, "config": config}

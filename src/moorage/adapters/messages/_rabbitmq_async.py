@@ -146,8 +146,8 @@ class AioPikaLink:
             return await self._publish_now(item)
         # RabbitMQ returns a message with only its id, so no two messages of one id may be in
         # flight.
-        while (earlier := self._publishing.get(id)) is not None:
-            await asyncio.wait([earlier])
+        while (earlier_task := self._publishing.get(id)) is not None:
+            await asyncio.wait([earlier_task])
         done = self._publishing[id] = self._loop.create_future()
         try:
             return await self._publish_now(item)
@@ -156,10 +156,10 @@ class AioPikaLink:
             done.set_result(None)
 
     async def _publish_after(
-        self, earlier: asyncio.Task[PublishReceipt] | None, item: OutgoingMessage
+        self, earlier_task: asyncio.Task[PublishReceipt] | None, item: OutgoingMessage
     ) -> PublishReceipt:
-        if earlier is not None:
-            await asyncio.wait([earlier])
+        if earlier_task is not None:
+            await asyncio.wait([earlier_task])
         return await self._publish(item)
 
     async def _publish_now(self, item: OutgoingMessage) -> PublishReceipt:
@@ -196,8 +196,8 @@ class AioPikaLink:
         has_repeats = len(set(ids)) < len(ids)
         tasks: list[asyncio.Task[PublishReceipt]] = []
         for item in items:
-            earlier = tasks[-1] if tasks and has_repeats else None
-            tasks.append(self._loop.create_task(self._publish_after(earlier, item)))
+            earlier_task = tasks[-1] if tasks and has_repeats else None
+            tasks.append(self._loop.create_task(self._publish_after(earlier_task, item)))
         late_tasks: list[asyncio.Task[PublishReceipt]] = []
 
         def expire() -> None:

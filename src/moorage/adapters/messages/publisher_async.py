@@ -108,16 +108,16 @@ class AsyncPublishOperation(Generic[R]):
         """The destination of the messages for traces and metrics: broker and topic."""
         publisher = self._publisher
         host, port = publisher.server or (None, None)
-        single = None if self.is_batch else self._messages[0]
+        single_message = None if self.is_batch else self._messages[0]
         return MessageTarget(
             system=self.system,
             destination=publisher.destination(self._topic),
             operation=publisher.rules.verb,
             host=host,
             port=None if port == publisher.rules.usual_port else port,
-            message_id=None if single is None else single.id,
-            count=len(self._messages) if single is None else None,
-            size=None if single is None else len(single.payload),
+            message_id=None if single_message is None else single_message.id,
+            count=len(self._messages) if single_message is None else None,
+            size=None if single_message is None else len(single_message.payload),
         )
 
     async def perform(self, attempt: OperationAttempt, /) -> R:

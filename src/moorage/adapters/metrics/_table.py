@@ -167,11 +167,11 @@ class MetricTable:
             start = start // longer_window * longer_window
             hold_statement = (sql.hold, (step, start, start + longer_window))
             (held_result,) = await execute(hold_statement, keep_open=True, writes=True)
-            puts: list[Statement] = [
+            put_statements: list[Statement] = [
                 (sql.put, _values(f"roll-up.{uuid4().hex}", row))
                 for row in rolled_up((_row(row[1:]) for row in held_result.rows), longer_window)
             ]
-            await execute(*self._deletion(held_result.rows), *puts, writes=True)
+            await execute(*self._deletion(held_result.rows), *put_statements, writes=True)
             return len(held_result.rows)
         return 0
 

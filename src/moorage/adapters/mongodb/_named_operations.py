@@ -130,12 +130,12 @@ def _converted_argument(name: str, value: Any, *, trusted: frozenset[str]) -> An
     check_type(name, value, _TYPES)
     kind, words = _TYPES[name]
     try:
-        converted = from_json(value)
+        converted_value = from_json(value)
     except (TypeError, ValueError, ArithmeticError, BSONError):
-        converted = None
-    if not isinstance(converted, kind):
+        converted_value = None
+    if not isinstance(converted_value, kind):
         raise wrong_argument_error(name, f"{words} that writes MongoDB's types as Extended JSON")
-    return _trusted_value(converted) if name in trusted else converted
+    return _trusted_value(converted_value) if name in trusted else converted_value
 
 
 def _trusted_value(value: Any) -> Any:

@@ -72,8 +72,8 @@ def from_json(value: Any) -> Any:
 def _plain_result(result: Any) -> Any:
     if isinstance(result, (MongoBulkResult, MongoUpdated)):
         fields = attrs.asdict(result, recurse=False)
-        numbered = fields.get(_NUMBERED)
-        if numbered is not None:
-            fields[_NUMBERED] = {str(number): item for number, item in numbered.items()}
+        numbered_items = fields.get(_NUMBERED)
+        if numbered_items is not None:
+            fields[_NUMBERED] = {str(number): item for number, item in numbered_items.items()}
         return fields
     return result

@@ -240,8 +240,8 @@ class AsyncMongoCollections(Uncopyable):
         condition, checked = condition_of(where), change_of(change)
 
         async def run(database: Any, session: Any) -> MongoUpdated:
-            collected = database[collection]
-            result = await collected.update_one(condition, checked, upsert, session=session)
+            mongo_collection = database[collection]
+            result = await mongo_collection.update_one(condition, checked, upsert, session=session)
             return _update_result(result)
 
         return self._operation(
@@ -265,8 +265,8 @@ class AsyncMongoCollections(Uncopyable):
         condition, checked = condition_of(where), change_of(change)
 
         async def run(database: Any, session: Any) -> MongoUpdated:
-            collected = database[collection]
-            result = await collected.update_many(condition, checked, upsert, session=session)
+            mongo_collection = database[collection]
+            result = await mongo_collection.update_many(condition, checked, upsert, session=session)
             return _update_result(result)
 
         return self._operation(
@@ -296,8 +296,8 @@ class AsyncMongoCollections(Uncopyable):
         condition, checked = condition_of(where), document_of(document)
 
         async def run(database: Any, session: Any) -> MongoUpdated:
-            collected = database[collection]
-            result = await collected.replace_one(condition, checked, upsert, session=session)
+            mongo_collection = database[collection]
+            result = await mongo_collection.replace_one(condition, checked, upsert, session=session)
             return _update_result(result)
 
         return self._operation(

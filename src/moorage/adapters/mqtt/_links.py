@@ -136,9 +136,9 @@ class AsyncMqttLink:
         """Return whether the connection is open, and the client sent something recently enough."""
         if self._is_closed or 0 < self._keepalive <= monotonic() - self._last_sent:
             return False
-        arrived = self._wire.glance()
-        if arrived is not None:
-            self.session.receive(arrived)
+        received_bytes = self._wire.glance()
+        if received_bytes is not None:
+            self.session.receive(received_bytes)
         return not self.session.is_ended
 
     def problem(self) -> tuple[str, str] | None:
@@ -289,10 +289,10 @@ class AsyncMqttLink:
         self._is_closed = True
         if not self._is_torn and not self.session.is_ended:
             self.session.leave()
-            farewell = self.flush(0.0)
+            end_of_session = self.flush(0.0)
             with suppress(Exception):  # the connection is lost in any case
-                farewell.send(None)
-            farewell.close()
+                end_of_session.send(None)
+            end_of_session.close()
         self._wire.close()
 
 

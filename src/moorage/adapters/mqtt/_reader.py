@@ -177,11 +177,11 @@ class MqttReader:
 
     def _collect(self) -> None:
         """Convert the session's messages to records in memory."""
-        arrived = self._link.session.messages
-        if not arrived:
+        new_messages = self._link.session.messages
+        if not new_messages:
             return
-        messages = list(arrived)
-        arrived.clear()
+        messages = list(new_messages)
+        new_messages.clear()
         begin = self._count + 1
         self._count += len(messages)
         offsets = [f"{self._name}-{number}" for number in range(begin, self._count + 1)]

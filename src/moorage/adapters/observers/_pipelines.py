@@ -62,9 +62,9 @@ class PipelineReadings:
         return readings
 
 
-def _merged_statistics(one: PipelineStatistics, other: PipelineStatistics) -> PipelineStatistics:
+def _merged_statistics(first: PipelineStatistics, second: PipelineStatistics) -> PipelineStatistics:
     """Return the summed statistics of two pipelines with the same name."""
-    return other.plus(one) if one.state is PipelineState.RUNNING else one.plus(other)
+    return second.plus(first) if first.state is PipelineState.RUNNING else first.plus(second)
 
 
 def pipeline_callbacks(

@@ -135,7 +135,7 @@ class RedisStreamsSource:
         # If a stream is deleted while the source reads it, its entries are all new.
         start = "0" if self._was_open else self._start
         words = ["XGROUP", "CREATE", stream, self.group, start, "MKSTREAM"]
-        await self._request(self._telling, words, harmless="BUSYGROUP")
+        await self._request(self._telling, words, harmless_prefix="BUSYGROUP")
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
         """Return this consumer's unfinished entries, then abandoned ones, then new ones."""
@@ -240,8 +240,10 @@ class RedisStreamsSource:
             reply = await self._request(self._telling, ["XINFO", "GROUPS", stream])
             groups = {group[b"name"]: group for group in map(_named_values, reply)}
             group: dict[bytes, Any] = groups.get(self.group.encode(), {})
-            undelivered = group.get(b"lag")
-            waiting.append(None if undelivered is None else undelivered + group[b"pending"])
+            undelivered_count = group.get(b"lag")
+            waiting.append(
+                None if undelivered_count is None else undelivered_count + group[b"pending"]
+            )
         known_numbers = [number for number in waiting if number is not None]
         return sum(known_numbers) if len(known_numbers) == len(waiting) else None
 
@@ -259,16 +261,16 @@ class RedisStreamsSource:
         texts: Sequence[str] = (),
         *,
         wait: float = 0.0,
-        harmless: str = "\n",
+        harmless_prefix: str = "\n",
     ) -> Any:
-        """Return the reply to a command; None for an error response that starts with `harmless`.
+        """Return the reply to a command; None for an error response with the harmless prefix.
 
         Args:
             link: the connection.
             words: the first words of the command.
             texts: the words after them, such as many ids of entries.
             wait: the seconds that Redis was asked to wait for entries.
-            harmless: the beginning of an error response that does not count as a failure.
+            harmless_prefix: the beginning of an error response that does not count as a failure.
         """
         if link is None or not link.is_connected():
             raise ConnectionFailed(
@@ -277,7 +279,7 @@ class RedisStreamsSource:
         try:
             return await link.request(packed_list(words, texts), wait + _MARGIN)
         except redis_errors.ResponseError as error:
-            if str(error).startswith(harmless):
+            if str(error).startswith(harmless_prefix):
                 return None
             failure = _refusal_error(error)
         except (redis_errors.RedisError, OSError) as error:

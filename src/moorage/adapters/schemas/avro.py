@@ -125,13 +125,15 @@ def _fastavro_schema(complete: CompleteSchema) -> Any:
     )
 
 
-def _with_names(schema: Any, named: dict[str, Any]) -> Any:
+def _with_names(schema: Any, named_schemas: dict[str, Any]) -> Any:
     """Return a parsed schema in which fastavro finds referenced types."""
     if is_list(schema):
-        return [_with_names(branch, named) for branch in schema]
+        return [_with_names(branch, named_schemas) for branch in schema]
     if isinstance(schema, str):
-        return _with_names(named[schema], named) if schema in named else schema
-    return {**schema, "__fastavro_parsed": True, "__named_schemas": named}
+        return (
+            _with_names(named_schemas[schema], named_schemas) if schema in named_schemas else schema
+        )
+    return {**schema, "__fastavro_parsed": True, "__named_schemas": named_schemas}
 
 
 def _document(text: str) -> Any:

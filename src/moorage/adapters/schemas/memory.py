@@ -91,8 +91,8 @@ class MemorySchemaRegistry:
             raise SchemaIncompatible(
                 f"The new schema of the subject {subject!r} is not compatible: {problems[0]}"
             )
-        equal = (number for number, other in self._schemas.items() if other == schema)
-        id = next(equal, max(self._schemas, default=0) + 1)
+        equal_numbers = (number for number, other in self._schemas.items() if other == schema)
+        id = next(equal_numbers, max(self._schemas, default=0) + 1)
         number = max(self._subjects.get(subject, {}), default=0) + 1
         self._add(SchemaVersion(subject=subject, version=number, id=id, schema=schema))
         return id

@@ -282,8 +282,8 @@ class Session:
         """Convert an exception to an error of moorage; return an unknown one unchanged."""
         if is_unreadable(error) or isinstance(error, AnswerCutError):
             self._is_disordered = True
-        judged = judge(error, self.database.system, self.phase)
-        return error if judged is None else without_frames(judged)
+        judged_error = judge(error, self.database.system, self.phase)
+        return error if judged_error is None else without_frames(judged_error)
 
     def abort(self) -> None:
         """Roll back after a failure, or close the connection if that fails."""
@@ -357,9 +357,9 @@ class Database:
         written: _Written | None = None
         executable, _, lists = prepared(statement)
         if statement.text is not None and not lists:
-            compiled: Any = executable.compile(dialect=self.engine.dialect)
-            order = tuple(compiled.positiontup) if compiled.positional else None
-            written = compiled.string, order
+            compiled_statement: Any = executable.compile(dialect=self.engine.dialect)
+            order = tuple(compiled_statement.positiontup) if compiled_statement.positional else None
+            written = compiled_statement.string, order
         if len(self._written) < _MOST_STATEMENTS:
             self._written[statement] = written
         return written
@@ -479,11 +479,11 @@ class Database:
 
 def prepared(statement: Statement) -> tuple[Any, frozenset[str], frozenset[str]]:
     """Return the statement for SQLAlchemy, and the names of its single and list parameters."""
-    compiled = statement.compiled
-    if compiled is None:
-        compiled = executable_of(statement)
-        object.__setattr__(statement, "compiled", compiled)
-    return compiled
+    compiled_statement = statement.compiled
+    if compiled_statement is None:
+        compiled_statement = executable_of(statement)
+        object.__setattr__(statement, "compiled", compiled_statement)
+    return compiled_statement
 
 
 def _plain_value(name: str, value: Any, *, is_list: bool, arrays: bool) -> Any:

@@ -90,18 +90,18 @@ def executable_of(statement: Statement) -> tuple[Any, frozenset[str], frozenset[
     sql = statement.text
     if sql is None:
         expression = cast("Any", statement.expression)
-        required: set[str] = set()
+        required_names: set[str] = set()
         for element in iterate(expression):
             if isinstance(element, BindParameter) and element.required:
-                required.add(element.key)
+                required_names.add(element.key)
         lists = frozenset(
             element.key
             for element in iterate(expression)
             if isinstance(element, BindParameter) and element.required and element.expanding
         )
-        return expression, frozenset(required), lists
+        return expression, frozenset(required_names), lists
     clause = text(sql.text)
     if sql.lists:
-        expanding: list[Any] = [bindparam(name, expanding=True) for name in sql.lists]
-        clause = clause.bindparams(*expanding)
+        list_parameters: list[Any] = [bindparam(name, expanding=True) for name in sql.lists]
+        clause = clause.bindparams(*list_parameters)
     return clause, sql.parameters, sql.lists

@@ -64,10 +64,10 @@ class PunctualConnection(Connection[Any]):
                 events = poll.poll(ceil(seconds_left * 1000)) if seconds_left > 0 else []
                 if not events:
                     break
-                happened = events[0][1]
+                ready_events = events[0][1]
                 awaited_state = gen.send(
-                    (_READ if happened & ~select.POLLOUT else 0)
-                    | (_WRITE if happened & ~select.POLLIN else 0)
+                    (_READ if ready_events & ~select.POLLOUT else 0)
+                    | (_WRITE if ready_events & ~select.POLLIN else 0)
                 )
         except StopIteration as stop:
             return stop.value

@@ -200,15 +200,15 @@ class SqlConnector(CommonConnector):
         database, places = self.database, self._places
         if not places.acquire(blocking=False):
             self._wait(places, timeout)
-        frees = True
+        frees_slot = True
         try:
             if isinstance(work, RowStreamOperation):
                 stream = self._stream(name, timeout, work)
-                frees = False
+                frees_slot = False
                 return stream
             return database.attempt(Session(database, name, timeout), work)
         finally:
-            if frees:
+            if frees_slot:
                 places.release()
 
     def _wait(self, places: BoundedSemaphore, timeout: float) -> None:
@@ -395,14 +395,14 @@ class AsyncSqlConnector(CommonConnector):
             await self._wait(places, timeout)
         else:
             await places.acquire()
-        frees = True
+        frees_slot = True
         task: Any = asyncio.current_task()
         cancellations = task.cancelling()
         try:
             seconds_left = end - monotonic()
             if isinstance(work, RowStreamOperation):
                 stream = await self._stream(name, seconds_left, work)
-                frees = False
+                frees_slot = False
                 return stream
             session = Session(database, name, seconds_left)
             if isinstance(work, Steps):
@@ -416,7 +416,7 @@ class AsyncSqlConnector(CommonConnector):
                 raise asyncio.CancelledError from None
             raise
         finally:
-            if frees:
+            if frees_slot:
                 places.release()
 
     async def _wait(self, places: asyncio.Semaphore, timeout: float) -> None:

@@ -58,8 +58,8 @@ class Transaction:
 
     def execute(self, statement: Statement, /, **parameters: Any) -> int:
         """Execute a statement, and return the number of changed rows."""
-        changed: int = _run(self._session, statement, parameters).rowcount
-        return changed
+        row_count: int = _run(self._session, statement, parameters).rowcount
+        return row_count
 
     def execute_each(self, statement: Statement, rows: Sequence[Mapping[str, Any]], /) -> None:
         """Execute a statement once per row of parameters, in order.
@@ -99,8 +99,8 @@ class AsyncTransaction:
     async def execute(self, statement: Statement, /, **parameters: Any) -> int:
         """Execute a statement, and return the number of changed rows."""
         result = await greenlet_spawn(_run, self._session, statement, parameters)
-        changed: int = result.rowcount
-        return changed
+        row_count: int = result.rowcount
+        return row_count
 
     async def execute_each(
         self, statement: Statement, rows: Sequence[Mapping[str, Any]], /

@@ -143,8 +143,10 @@ class SqsRequests:
                     "Fetching the access keys for Amazon SQS took too long.",
                     may_have_been_processed=False,
                 )
-            signed = sign(request, url, credentials, SigningContext(wire.utc(), wire.nonce()))
-            answer = await self.send(signed, url, Timeouts(total=seconds_left))
+            signed_request = sign(
+                request, url, credentials, SigningContext(wire.utc(), wire.nonce())
+            )
+            answer = await self.send(signed_request, url, Timeouts(total=seconds_left))
             if not answer.ok:
                 error = _refusal(answer, queue)
                 # Only a refused key can be replaced by another key; a missing permission is missing

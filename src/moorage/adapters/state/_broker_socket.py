@@ -96,17 +96,17 @@ class BrokerSocket:
                     remedy="Remove the file, or set another path for the broker.",
                 )
         new_path = self.path.with_name(f"{self.path.name}.new")
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listening_socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             new_path.unlink(missing_ok=True)
-            listening.bind(str(new_path))
+            listening_socket.bind(str(new_path))
             new_path.chmod(mode)
-            listening.listen(_BACKLOG)
+            listening_socket.listen(_BACKLOG)
             new_path.rename(self.path)
         except OSError as error:
-            listening.close()
+            listening_socket.close()
             raise _unusable_path_error(self.path, error) from None
-        return listening
+        return listening_socket
 
     def close(self) -> None:
         """Stop listening, remove the socket, and release the lock."""

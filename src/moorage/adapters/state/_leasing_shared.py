@@ -92,7 +92,9 @@ class Leasing:
             self._ends.add(key, end if is_short else None)
         return self._ends[key]
 
-    def admitted(self, command: Admission, reply: Reply | None, waited: int) -> Admitted | None:
+    def admitted(
+        self, command: Admission, reply: Reply | None, waited_time: int
+    ) -> Admitted | None:
         """Return the outcome in a broker's reply; None if the store must decide."""
         if reply is None:
             if self._refuses:
@@ -100,7 +102,7 @@ class Leasing:
             return None
         if reply.granted:
             return AT_ONCE
-        if reply.wait is None or waited + reply.wait <= command.within:
+        if reply.wait is None or waited_time + reply.wait <= command.within:
             # The broker's store is unreachable, or the limit's queue is longer than the broker may
             # wait.
             return None
@@ -140,6 +142,6 @@ def time_left(
     command: Admission, timeout: float | None, start: float
 ) -> tuple[Admission, float | None]:
     """Return the command and its timeout, reduced by the time that the broker took."""
-    waited = micros_since(start)
-    time_left = None if timeout is None else max(0.0, timeout - waited / SECOND)
-    return command.evolve(within=max(0, command.within - waited)), time_left
+    waited_time = micros_since(start)
+    time_left = None if timeout is None else max(0.0, timeout - waited_time / SECOND)
+    return command.evolve(within=max(0, command.within - waited_time)), time_left

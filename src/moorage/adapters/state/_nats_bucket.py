@@ -120,7 +120,7 @@ class Bucket:
                 raise self._refusal(state)
             first, last = state["state"]["first_seq"], state["state"]["last_seq"]
             self._position = first + int.from_bytes(token_bytes(6)) % max(1, last - first + 1)
-        purged = 0
+        purged_count = 0
         for _ in range(limit):
             query = {"seq": self._position, "next_by_subj": f"$KV.{self.name}.>"}
             reply = await self._ask("STREAM.MSG.GET", dumps(query).encode(), until)
@@ -133,8 +133,8 @@ class Bucket:
                 # A newer write of the same key is kept.
                 query = {"filter": record.subject, "seq": record.revision + 1}
                 await self._ask("STREAM.PURGE", dumps(query).encode(), until)
-                purged += 1
-        return purged
+                purged_count += 1
+        return purged_count
 
     async def close(self) -> None:
         """Close the connection."""
@@ -197,25 +197,25 @@ class Bucket:
             "did not answer in time", "Check the server, or raise the timeout."
         )
 
-    def _refusal(self, refused: Refused) -> StorageUnavailable:
-        if refused.code == NO_STREAM:
+    def _refusal(self, refusal: Refused) -> StorageUnavailable:
+        if refusal.code == NO_STREAM:
             return self._unavailable(
                 f"has no bucket {self.name!r}",
                 "Create the bucket. If it existed before, restore it from a backup, because a"
                 " repeated call may act twice without the stored keys.",
             )
-        if refused.code in FULL:
+        if refusal.code in FULL:
             return self._unavailable(
                 f"has no more space for the bucket {self.name!r}",
                 "Raise max_bytes of the bucket, or the limits of the account.",
             )
-        if refused.code in LEADERLESS:
+        if refusal.code in LEADERLESS:
             return self._unavailable(
                 f"has no leader for the bucket {self.name!r}",
                 "Wait for the election. If it does not end, start more servers of the cluster.",
             )
         return self._unavailable(
-            f"refused a request (code {refused.code})", "Read the server's log."
+            f"refused a request (code {refusal.code})", "Read the server's log."
         )
 
     def unconfirmed(self) -> StorageUnavailable:

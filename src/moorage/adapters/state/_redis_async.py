@@ -208,19 +208,19 @@ class AsyncClusterConnection:
         """Return the cluster node that stores a hash slot; None if unknown."""
         return next(iter(self._client.nodes_manager.slots_cache.get(slot, ())), None)
 
-    async def _find_replacement(self, slot: int, lost: Any) -> None:
+    async def _find_replacement(self, slot: int, lost_node: Any) -> None:
         """Look up the nodes again, if another node now serves the hash slot of a lost one."""
         nodes = self._client.nodes_manager
         with suppress(redis_errors.RedisError, redis_errors.RedisClusterException, OSError):
-            await lost.disconnect()
+            await lost_node.disconnect()
         with suppress(redis_errors.RedisError, redis_errors.RedisClusterException, OSError):
-            ranges = await _first_reply(nodes, "CLUSTER SLOTS", lost)
+            ranges = await _first_reply(nodes, "CLUSTER SLOTS", lost_node)
             owners = [
                 primary
                 for first_slot, last_slot, primary, *_ in ranges
                 if first_slot <= slot <= last_slot
             ]
-            if not any(_is_at(lost, owner) for owner in owners):
+            if not any(_is_at(lost_node, owner) for owner in owners):
                 await nodes.initialize()
 
     async def drop(self) -> None:
@@ -239,11 +239,11 @@ def _is_at(node: Any, owner: Sequence[Any]) -> bool:
     return (node.host, node.port) == (host.decode() if isinstance(host, bytes) else host, port)
 
 
-async def _first_reply(nodes: Any, request: str, excluded: Any = None) -> Any:
+async def _first_reply(nodes: Any, request: str, excluded_node: Any = None) -> Any:
     """Return the reply of the first node that answers, skipping one node."""
     error: Exception = redis_errors.ClusterError("no other node is known")
     for node in list(nodes.nodes_cache.values()):
-        if node is not excluded:
+        if node is not excluded_node:
             try:
                 return await node.execute_command(request)
             except (redis_errors.RedisError, OSError) as failure:

@@ -208,7 +208,7 @@ class Batcher:
         finally:
             self._send_task = None
 
-    async def _send_batch(self, batch: list[_QueuedCall], *, again: bool = True) -> None:
+    async def _send_batch(self, batch: list[_QueuedCall], *, may_retry: bool = True) -> None:
         if not batch:
             return
         try:
@@ -216,12 +216,12 @@ class Batcher:
             replies = await self._request([call for call, *_ in batch], timeout)
         except redis_errors.ConnectionError as error:
             unrepeatable_calls = [
-                queued_call for queued_call in batch if queued_call[0].once or not again
+                queued_call for queued_call in batch if queued_call[0].once or not may_retry
             ]
             self._fail(unrepeatable_calls, error)
             await self._send_batch(
                 [queued_call for queued_call in batch if queued_call not in unrepeatable_calls],
-                again=False,
+                may_retry=False,
             )
         except BaseException as error:
             self._fail(batch, error)

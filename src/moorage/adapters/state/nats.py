@@ -338,9 +338,9 @@ class AsyncNatsStorage(_NatsStorageCore, AsyncContextClosable):
         posts = self._posts
         if posts.queue or posts.task:
             await posts.settle()
-        cleaning, self._cleaning = self._cleaning, None
-        if cleaning is not None:
-            cleaning.cancel()
+        cleaning_task, self._cleaning = self._cleaning, None
+        if cleaning_task is not None:
+            cleaning_task.cancel()
         await self._bucket.close()
 
 

@@ -233,9 +233,9 @@ def _code_and_message(answer: Response) -> tuple[str, str]:
     except InvalidData:
         return "", _printable(answer.text[:200])
     fields = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
-    inner: Any = fields.get("error")
-    if isinstance(inner, dict):
-        fields = cast("dict[str, Any]", inner)
+    inner_error: Any = fields.get("error")
+    if isinstance(inner_error, dict):
+        fields = cast("dict[str, Any]", inner_error)
     header = answer.header("x-amzn-errortype") or ""
     code: Any = fields.get("__type") or header or fields.get("status") or fields.get("code") or ""
     message: Any = fields.get("message") or fields.get("Message") or ""

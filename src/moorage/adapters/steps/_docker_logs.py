@@ -78,12 +78,12 @@ class DockerLogs:
 
     Args:
         engine: the Engine.
-        full: the bytes of a log from which on its oldest entries may be gone.
+        full_size: the bytes of a log from which on its oldest entries may be gone.
     """
 
-    def __init__(self, engine: Engine, full: int = _FULL) -> None:
+    def __init__(self, engine: Engine, full_size: int = _FULL) -> None:
         self._engine = engine
-        self._full = full
+        self._full = full_size
         self._checks: dict[tuple[str, LogStream], float] = {}
         self._readings: dict[tuple[str, LogStream, str], _LogPosition] = {}
         self._lock = Lock()
@@ -204,7 +204,7 @@ class _LogPosition:
 
     Args:
         position: the position as text; empty for the beginning.
-        full: the bytes of a log from which on its oldest entries may be gone.
+        full_size: the bytes of a log from which on its oldest entries may be gone.
         is_over: whether the container had ended when the reading began.
 
     Attributes:
@@ -216,7 +216,7 @@ class _LogPosition:
         connection: closes the connection.
     """
 
-    def __init__(self, position: str, full: int, *, is_over: bool) -> None:
+    def __init__(self, position: str, full_size: int, *, is_over: bool) -> None:
         self.is_over = is_over
         since, number, self._torn, self._later = (position or "#0##").split("#")
         self.since: str = since
@@ -229,7 +229,7 @@ class _LogPosition:
         self._first = 0
         self._loses_ends = True
         self._begins = not since
-        self._room = full
+        self._room = full_size
 
     def seek(self) -> str:
         """Return the time from which the Engine must show the log.

@@ -72,15 +72,15 @@ class ContainerStates:
         labels: dict[str, str] = facts["Config"]["Labels"] or {}
         phase = phase_of(facts)
         code = _STOPPED_CODE if is_tombstone(facts) else int(state["ExitCode"])
-        is_over, created = phase is RunPhase.ENDED, _parsed_time(facts["Created"])
+        is_over, created_at = phase is RunPhase.ENDED, _parsed_time(facts["Created"])
         return RunStatus(
             name=name,
             phase=phase,
             exit_code=code if is_over else None,
             reason=self._reason(name, facts, timeout) if is_over else None,
             fingerprint=labels.get(f"{LABEL}.fingerprint"),
-            started_at=_parsed_time(state["StartedAt"]) or (created if is_over else None),
-            ended_at=(_parsed_time(state["FinishedAt"]) or created) if is_over else None,
+            started_at=_parsed_time(state["StartedAt"]) or (created_at if is_over else None),
+            ended_at=(_parsed_time(state["FinishedAt"]) or created_at) if is_over else None,
             step=labels.get(f"{LABEL}.step"),
             labels=_labels_of_run(labels),
             metadata={"container": str(facts["Id"]), "image": str(facts["Image"])},

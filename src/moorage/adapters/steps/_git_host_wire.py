@@ -166,8 +166,8 @@ class GitHostApi:
         deadline = monotonic() + timeout
         for is_last in (False, True):
             name, value = access.header(self, deadline - monotonic())
-            cached = self._unchanged.get(url) if method == "GET" else None
-            conditions = {} if cached is None else {"If-None-Match": cached[0]}
+            cached_answer = self._unchanged.get(url) if method == "GET" else None
+            conditions = {} if cached_answer is None else {"If-None-Match": cached_answer[0]}
             answer = self._send(
                 method,
                 url,
@@ -178,8 +178,8 @@ class GitHostApi:
             )
             if answer.status == _UNAUTHORIZED and not is_last and access.renew(value):
                 continue
-            if answer.status == _UNCHANGED and cached is not None:
-                return cached[1]._replace(now=answer.now)
+            if answer.status == _UNCHANGED and cached_answer is not None:
+                return cached_answer[1]._replace(now=answer.now)
             self._remember(method, url, answer)
             if answer.status < 400 or answer.status in allowed:
                 return answer
@@ -275,8 +275,8 @@ class GitHostApi:
             connection.connect()
             is_connected = True
             connection.request(method, target, content, dict(headers))
-            answering = cast("socket.socket", _AnswerReader(connection.sock, deadline))
-            with http.client.HTTPResponse(answering, method=method) as response:
+            response_socket = cast("socket.socket", _AnswerReader(connection.sock, deadline))
+            with http.client.HTTPResponse(response_socket, method=method) as response:
                 response.begin()
                 data = response.read(LARGEST_ANSWER + 1)
                 now = host_time(response.headers.get("Date"))

@@ -78,15 +78,15 @@ def status_of(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatu
         facts["node"] = pod.get("spec", {}).get("nodeName")
     if problem:
         facts["problem"] = problem
-    created = metadata["creationTimestamp"]
-    end = end_state.get("finishedAt") or condition.get("lastTransitionTime") or created
+    created_at = metadata["creationTimestamp"]
+    end = end_state.get("finishedAt") or condition.get("lastTransitionTime") or created_at
     return RunStatus(
         name=metadata["name"],
         phase=phase,
         exit_code=code,
         reason=reason,
         fingerprint=note.get("fingerprint"),
-        started_at=moment_of(start_time or created) if start_time or is_over else None,
+        started_at=moment_of(start_time or created_at) if start_time or is_over else None,
         ended_at=moment_of(end) if is_over else None,
         step=note.get("step"),
         labels=note.get("labels", {}),

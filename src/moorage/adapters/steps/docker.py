@@ -195,9 +195,9 @@ class DockerPlatform:
         while (status := self._begun_by_others(spec.name, until, timeout)) is None:
             # The watchdog starts while the container is being created.
             with self._limits.watchdog() as watchdog:
-                created = self._create(spec, timeout)
-                if created is not None:
-                    status = self._begin(created, watchdog, timeout)
+                new_container = self._create(spec, timeout)
+                if new_container is not None:
+                    status = self._begin(new_container, watchdog, timeout)
             if status is not None:
                 return status
             if monotonic() > until:

@@ -227,8 +227,8 @@ class _Ecs:
             arns = self._listed({"startedBy": name}, left)
             runs = self._described(arns, left)
         if not runs:
-            stopped = {"family": self._family, "desiredStatus": "STOPPED"}
-            runs = self._described(self._listed(stopped, left), left)
+            stopped_tasks = {"family": self._family, "desiredStatus": "STOPPED"}
+            runs = self._described(self._listed(stopped_tasks, left), left)
         matches = [run for run in runs if run.note.name == name]
         return min(matches, key=lambda run: run.place, default=None)
 
@@ -262,9 +262,9 @@ class _Ecs:
     def all(self, timeout: float, /) -> Sequence[CloudRun]:
         family = {"family": self._family}
         left = self.ecs.api.countdown(timeout)
-        running = self._listed(family, left)
-        stopped = self._listed({**family, "desiredStatus": "STOPPED"}, left)
-        return self._described([*dict.fromkeys([*running, *stopped])], left)
+        running_tasks = self._listed(family, left)
+        stopped_tasks = self._listed({**family, "desiredStatus": "STOPPED"}, left)
+        return self._described([*dict.fromkeys([*running_tasks, *stopped_tasks])], left)
 
     def remove(self, run: CloudRun, timeout: float, /) -> None:
         """Do nothing, because ECS forgets a task about an hour after its end."""

@@ -109,9 +109,13 @@ class _GitHub:
             )
         names = [self._settings.run_input]
         names += [self._settings.minutes_input] if self._settings.minutes_input is not None else []
-        doubled = sorted(set(names) & set(step.environment))
-        if doubled or len(step.environment) + len(names) > _INPUTS:
-            text = f"sets the input {doubled[0]!r} itself" if doubled else "has too many inputs"
+        repeated_names = sorted(set(names) & set(step.environment))
+        if repeated_names or len(step.environment) + len(names) > _INPUTS:
+            text = (
+                f"sets the input {repeated_names[0]!r} itself"
+                if repeated_names
+                else "has too many inputs"
+            )
             raise InvalidData(
                 f"The step {step.name!r} {text}.",
                 field="environment",

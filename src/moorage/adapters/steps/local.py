@@ -276,20 +276,22 @@ class LocalPlatform:
             return None
         with _lock(folder, is_shared=True) as lock:
             is_held = lock is None
-        started, end = _facts(folder / "started"), _facts(folder / "exit")
+        start_facts, end = _facts(folder / "started"), _facts(folder / "exit")
         description = _facts(folder / "step.json") or {}
-        phase = _phase(is_held=is_held, has_begun=started is not None, has_ended=end is not None)
+        phase = _phase(
+            is_held=is_held, has_begun=start_facts is not None, has_ended=end is not None
+        )
         return RunStatus(
             name=folder.name,
             phase=phase,
             exit_code=None if end is None else end["code"],
             reason=None if end is None else EndReason(end["reason"]),
             fingerprint=description.get("fingerprint"),
-            started_at=_fact_time(started),
+            started_at=_fact_time(start_facts),
             ended_at=_fact_time(end),
             step=description.get("step"),
             labels=description.get("labels", {}),
-            metadata={} if started is None else {"pid": started["pid"]},
+            metadata={} if start_facts is None else {"pid": start_facts["pid"]},
         )
 
 

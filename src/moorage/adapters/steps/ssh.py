@@ -187,7 +187,7 @@ class SshPlatform:
         self._far.close()
 
     def _ask(
-        self, do: str, timeout: float, name: str | None = None, **fields: Any
+        self, action: str, timeout: float, name: str | None = None, **fields: Any
     ) -> tuple[dict[str, Any], bytes]:
         if name is not None and _RUN.fullmatch(name) is None:
             raise InvalidData(
@@ -195,7 +195,7 @@ class SshPlatform:
                 field="name",
                 remedy="Use letters, digits, hyphens, dots and underscores.",
             )
-        request = {"do": do, "folder": self._folder, "name": name or "", **fields}
+        request = {"do": action, "folder": self._folder, "name": name or "", **fields}
         return self._far.ask(request, timeout)
 
 

@@ -68,7 +68,7 @@ class PostgresEntryLink(PostgresLink):
         results = await self._round_trip(
             [*begin_statements, *prepared_statements, *commit_statements],
             until,
-            then=flush,
+            final_statements=flush,
             ready=not keep_open,
         )
         self._in_transaction = keep_open

@@ -194,10 +194,10 @@ class Line:
         except AuthenticationFailed as error:
             if error.status != _UNAUTHORIZED or credentials is None:
                 raise
-            renewed = await self._credentials(credentials)
-            if renewed is None or renewed == credentials:
+            renewed_credentials = await self._credentials(credentials)
+            if renewed_credentials is None or renewed_credentials == credentials:
                 raise
-        return await self._begun_session(renewed, end - monotonic())
+        return await self._begun_session(renewed_credentials, end - monotonic())
 
     async def _begun_session(
         self, credentials: Credentials | OAuthCredentials | None, timeout: float

@@ -115,11 +115,11 @@ class Session:
 
         Nothing was sent then. Otherwise the caller calls `forget_request` at the end.
         """
-        direct = self._direct
-        if direct is None or not self.is_open:
+        direct_connection = self._direct
+        if direct_connection is None or not self.is_open:
             return False
         self._replies[identity] = reply
-        if direct.send_at_once(message):
+        if direct_connection.send_at_once(message):
             return True
         del self._replies[identity]
         return False

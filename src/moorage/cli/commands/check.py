@@ -165,13 +165,13 @@ def _notes(configured: Configured, *, written: bool) -> Iterable[str]:
     for path, origin in configured.origins.items():
         yield f"overridden: {path} by {origin}"
     if configured.migrated is not None:
-        migrated = configured.migrated
-        yield f"The configuration has version {migrated.version}; the new one differs by:"
-        yield f"\n{migrated.diff}"
+        migration = configured.migrated
+        yield f"The configuration has version {migration.version}; the new one differs by:"
+        yield f"\n{migration.diff}"
         yield "The file has been rewritten." if written else "Rewrite the file with --write."
 
 
-def _rewrite(source: Path | None, migrated: Migrated) -> None:
+def _rewrite(source: Path | None, migration: Migrated) -> None:
     """Replace the file atomically with the current version, and keep a copy as `.old`.
 
     If the file is a symbolic link, the file that it leads to is replaced.
@@ -186,7 +186,7 @@ def _rewrite(source: Path | None, migrated: Migrated) -> None:
         target = source.resolve(strict=True)
         mode = target.stat().st_mode & 0o777
         _replace_file(target.with_name(f"{target.name}.old"), target.read_bytes(), mode)
-        _replace_file(target, migrated.text.reveal().encode(), mode)
+        _replace_file(target, migration.text.reveal().encode(), mode)
     except OSError as error:
         problem = f"{source} cannot be written ({error.strerror})."
     else:

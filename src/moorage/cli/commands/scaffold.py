@@ -318,12 +318,16 @@ def _write_deployment(
     """Write the file of a deployment, and return its path and the secrets that it needs."""
     folder = Path(name) if target.into is None else target.into
     files = [str(path) for path in write(texts, folder, force=target.force)]
-    needed = [*deployment.variables, *deployment.secret_files]
+    needed_secrets = [*deployment.variables, *deployment.secret_files]
     lines = [
         *files,
-        *([f"The deployment needs the secrets {', '.join(needed)}."] if needed else []),
+        *(
+            [f"The deployment needs the secrets {', '.join(needed_secrets)}."]
+            if needed_secrets
+            else []
+        ),
     ]
-    return CommandResult({"folder": str(folder), "files": files, "secrets": needed}, lines)
+    return CommandResult({"folder": str(folder), "files": files, "secrets": needed_secrets}, lines)
 
 
 def _write_files(kind: str, name: str, choice: str | None, target: Target) -> CommandResult:

@@ -45,11 +45,11 @@ def _raise_invalid(field: str, problem: str, remedy: str) -> None:
     raise InvalidData(f"The {field.replace('_', ' ')} {problem}.", field=field, remedy=remedy)
 
 
-def _matches(pattern: str, remedy: str, *, maybe: bool = False) -> Any:
+def _matches(pattern: str, remedy: str, *, is_optional: bool = False) -> Any:
     form = re.compile(pattern)
 
     def check_value(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if maybe and value is None:
+        if is_optional and value is None:
             return
         check_text(value, attribute.name)
         if form.fullmatch(str(value)) is None:
@@ -147,36 +147,40 @@ class DatevBooking:
     contra_account: str = field(validator=_account)
     tax_key: str | None = field(
         default=None,
-        validator=_matches("[0-9]{1,4}", "Give a tax key of one to four digits.", maybe=True),
+        validator=_matches("[0-9]{1,4}", "Give a tax key of one to four digits.", is_optional=True),
     )
     document: str | None = field(
         default=None,
         validator=_matches(
-            f"{_DOCUMENT}{{1,36}}", "Give up to 36 letters, digits or $&%*+-/.", maybe=True
+            f"{_DOCUMENT}{{1,36}}", "Give up to 36 letters, digits or $&%*+-/.", is_optional=True
         ),
     )
     document2: str | None = field(
         default=None,
         validator=_matches(
-            f"{_DOCUMENT}{{1,12}}", "Give up to 12 letters, digits or $&%*+-/.", maybe=True
+            f"{_DOCUMENT}{{1,12}}", "Give up to 12 letters, digits or $&%*+-/.", is_optional=True
         ),
     )
     text: str | None = field(
         default=None,
         repr=False,
         validator=_matches(
-            f"{_PRINTABLE}{{1,60}}", "Shorten the text to 60 printable characters.", maybe=True
+            f"{_PRINTABLE}{{1,60}}",
+            "Shorten the text to 60 printable characters.",
+            is_optional=True,
         ),
     )
     cost_center: str | None = field(
-        default=None, validator=_matches("[ -~]{1,36}", "Give up to 36 characters.", maybe=True)
+        default=None,
+        validator=_matches("[ -~]{1,36}", "Give up to 36 characters.", is_optional=True),
     )
     cost_center2: str | None = field(
-        default=None, validator=_matches("[ -~]{1,36}", "Give up to 36 characters.", maybe=True)
+        default=None,
+        validator=_matches("[ -~]{1,36}", "Give up to 36 characters.", is_optional=True),
     )
     currency: str | None = field(
         default=None,
-        validator=_matches("[A-Z]{3}", "Give a currency code such as 'USD'.", maybe=True),
+        validator=_matches("[A-Z]{3}", "Give a currency code such as 'USD'.", is_optional=True),
     )
     exchange_rate: Decimal | None = field(default=None, validator=_is_rate)
     base_amount: Decimal | None = field(default=None, validator=_is_maybe_amount)
@@ -186,7 +190,7 @@ class DatevBooking:
         validator=_matches(
             "[A-Z]{2}[A-Z0-9+*]{1,13}",
             "Give the VAT id with its country, such as 'FR123'.",
-            maybe=True,
+            is_optional=True,
         ),
     )
     service_date: dt.date | None = field(default=None, validator=is_maybe_day)
@@ -229,7 +233,7 @@ class DatevBatch:
     initials: str | None = field(
         default=None,
         validator=_matches(
-            "[A-Z]{2}", "Give the two capital letters of a person's initials.", maybe=True
+            "[A-Z]{2}", "Give the two capital letters of a person's initials.", is_optional=True
         ),
     )
     is_locked: bool = field(default=False, validator=is_a(bool))
@@ -239,7 +243,9 @@ class DatevBatch:
     chart: str | None = field(
         default=None,
         validator=_matches(
-            "[0-9]{2}", "Give the two digits of the chart of accounts, such as '03'.", maybe=True
+            "[0-9]{2}",
+            "Give the two digits of the chart of accounts, such as '03'.",
+            is_optional=True,
         ),
     )
 

@@ -153,10 +153,10 @@ def _is_whole(entry: StatementEntry) -> bool:
 
 
 def _result(matches: list[PaymentMatch], items: list[OpenItem]) -> MatchResult:
-    matched = [item for item in matches if item.reason in _CERTAIN_REASONS]
-    settled_ids = {item.id for payment in matched for item in payment.items}
+    certain_matches = [item for item in matches if item.reason in _CERTAIN_REASONS]
+    settled_ids = {item.id for payment in certain_matches for item in payment.items}
     return MatchResult(
-        matched=tuple(matched),
+        matched=tuple(certain_matches),
         ambiguous=tuple(
             item for item in matches if item.reason not in _CERTAIN_REASONS and item.items
         ),
@@ -325,16 +325,18 @@ def _with_reason(
 
 
 def _named_match(
-    named: list[tuple[MatchReason, list[OpenItem]]], every: dict[str, OpenItem], amount: Money
+    named_items: list[tuple[MatchReason, list[OpenItem]]],
+    items_by_id: dict[str, OpenItem],
+    amount: Money,
 ) -> tuple[MatchReason, list[OpenItem]]:
     """The decision about a payment that refers to open items."""
-    common_ids = set(every)
-    for _, items in named:
+    common_ids = set(items_by_id)
+    for _, items in named_items:
         common_ids &= {item.id for item in items}
     if not common_ids:
-        return MatchReason.CONTRADICTION, list(every.values())
-    reason, items = named[0]
-    candidates = list(every.values())
+        return MatchReason.CONTRADICTION, list(items_by_id.values())
+    reason, items = named_items[0]
+    candidates = list(items_by_id.values())
     settled_ids = [item for item in items if item.id in common_ids]
     if _is_sum(settled_ids, amount):
         return reason, settled_ids

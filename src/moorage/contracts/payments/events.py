@@ -190,8 +190,8 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
             )
         before = evolve(before, ref=update.ref)
     is_later = _is_later(before, update)
-    captures = _merge_moves(before.captures, update.captures, later=is_later)
-    refunds = _merge_moves(before.refunds, update.refunds, later=is_later)
+    captures = _merge_moves(before.captures, update.captures, is_later=is_later)
+    refunds = _merge_moves(before.refunds, update.refunds, is_later=is_later)
     later_payment = evolve(
         before,
         captures=captures,
@@ -206,7 +206,7 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
     if (
         derived_state is not None
         and is_moved
-        and _is_progress(before.state, derived_state, later=is_later)
+        and _is_progress(before.state, derived_state, is_later=is_later)
     ):
         later_payment = evolve(later_payment, state=derived_state, next_action=None)
     captured_total = _larger_total(later_payment.captured, update.captured)
@@ -217,7 +217,7 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
         else _larger_total(later_payment.refunded, update.refunded)
     )
     if update.state is PaymentState.UNKNOWN or not _is_progress(
-        later_payment.state, update.state, later=is_later
+        later_payment.state, update.state, is_later=is_later
     ):
         later_payment = evolve(later_payment, captured=captured_total, refunded=refunded_amount)
         return later_payment if is_moved or later_payment != before else before
@@ -290,16 +290,16 @@ def _is_withdrawn(dispute: Dispute | None) -> bool:
     return dispute is not None and dispute.state in {DisputeState.WON, DisputeState.CLOSED}
 
 
-def _is_progress(before: PaymentState, after: PaymentState, *, later: bool | None) -> bool:
+def _is_progress(before: PaymentState, after: PaymentState, *, is_later: bool | None) -> bool:
     rank_before, rank_after = _RANKS[before], _RANKS[after]
     if after is PaymentState.DISPUTED:
-        return later is not False
+        return is_later is not False
     if rank_after > rank_before or before is after:
-        return later is not False or rank_after > rank_before
+        return is_later is not False or rank_after > rank_before
     if rank_before == rank_after == _OPEN_RANK:
-        return later is not False
+        return is_later is not False
     may_go_back = rank_after >= _TAKEN_RANK or after is PaymentState.FAILED
-    return rank_before >= _TAKEN_RANK and may_go_back and later is True
+    return rank_before >= _TAKEN_RANK and may_go_back and is_later is True
 
 
 def _is_later(before: Payment, update: Payment) -> bool | None:
@@ -310,23 +310,23 @@ def _is_later(before: Payment, update: Payment) -> bool | None:
 
 
 def _merge_moves(
-    earlier: tuple[M, ...], reported: Iterable[M], *, later: bool | None
+    earlier_moves: tuple[M, ...], reported_moves: Iterable[M], *, is_later: bool | None
 ) -> tuple[M, ...]:
     """Merge captures or refunds by id; an old event never reopens a finished object."""
-    by_id = {_identity(move.ref): move for move in earlier}
-    for move in reported:
+    by_id = {_identity(move.ref): move for move in earlier_moves}
+    for move in reported_moves:
         known_move = by_id.get(_identity(move.ref))
         if (
             known_move is None
             or known_move.state not in _FINAL_STATES
-            or (move.state in _FINAL_STATES and later)
+            or (move.state in _FINAL_STATES and is_later)
         ):
             by_id[_identity(move.ref)] = move
     return tuple(by_id.values())
 
 
 def _total(
-    stated: Money | None, before: tuple[_Move, ...], after: tuple[_Move, ...]
+    stated_total: Money | None, before: tuple[_Move, ...], after: tuple[_Move, ...]
 ) -> Money | None:
     """The total captured or refunded, updated by the changed states of captures or refunds.
 
@@ -334,13 +334,13 @@ def _total(
     """
     sum_before, sum_after = _sum(before), _sum(after)
     if sum_before == sum_after:
-        return stated
+        return stated_total
     if sum_after is None:
         sum_after = sum_before and sum_before * 0
     counted_minor = 0 if sum_before is None else sum_before.minor
-    if stated is None or sum_after is None or stated.minor == counted_minor:
+    if stated_total is None or sum_after is None or stated_total.minor == counted_minor:
         return sum_after
-    return max(stated, sum_after)
+    return max(stated_total, sum_after)
 
 
 def _sum(moves: tuple[_Move, ...]) -> Money | None:

@@ -58,7 +58,7 @@ class MinorUnits:
         if currency not in EXPONENTS:
             return Money.from_minor(minor, currency)
         vendor_digits, iso_digits = self._exponents(currency)
-        exact, remainder = divmod(
+        exact_units, remainder = divmod(
             minor * _power_of_ten(iso_digits - vendor_digits),
             _power_of_ten(vendor_digits - iso_digits),
         )
@@ -69,7 +69,7 @@ class MinorUnits:
                 field="amount",
                 remedy="Look up the amount in the vendor's dashboard.",
             )
-        return Money.from_minor(exact, currency)
+        return Money.from_minor(exact_units, currency)
 
     def read(self, minor: Any, currency: Any) -> Money | None:
         """Convert unchecked minor units to an amount; None if they are not an amount."""

@@ -25,17 +25,19 @@ _PAGE: Final = 100
 
 
 def _change_entry(verb: str, words: str) -> Callable[[ActContext], str]:
-    def perform_act(acting: ActContext) -> str:
-        change = getattr(acting.reader.box(acting.required_value("box")), verb)
-        entry = change(acting.required_value("id"), actor=acting.person.name, reason=acting.reason)
+    def perform_act(context: ActContext) -> str:
+        change = getattr(context.reader.box(context.required_value("box")), verb)
+        entry = change(
+            context.required_value("id"), actor=context.person.name, reason=context.reason
+        )
         return f"The entry {entry.id} ({entry.target}: {entry.operation}) {words}."
 
     return perform_act
 
 
 def _explain_entry(words: str) -> Callable[[ActContext], str]:
-    def explain(acting: ActContext) -> str:
-        entry = acting.reader.entry(acting.required_value("box"), acting.required_value("id"))
+    def explain(context: ActContext) -> str:
+        entry = context.reader.entry(context.required_value("box"), context.required_value("id"))
         doubt_note = (
             " The outcome of this entry is unknown: its call may have been done. First check"
             " at the vendor whether it was done."
@@ -63,9 +65,9 @@ def dead_letters(values: Mapping[str, str], until: datetime | None) -> EntryQuer
     )
 
 
-def _end_of_filter(acting: ActContext) -> datetime:
+def _end_of_filter(context: ActContext) -> datetime:
     try:
-        end_time = datetime.fromisoformat(acting.required_value("until"))
+        end_time = datetime.fromisoformat(context.required_value("until"))
     except ValueError:
         end_time = None
     if end_time is None or end_time.tzinfo is None:
@@ -78,10 +80,10 @@ def _end_of_filter(acting: ActContext) -> datetime:
 
 
 def _change_entries(verb: str, words: str) -> Callable[[ActContext], str]:
-    def perform_act(acting: ActContext) -> str:
+    def perform_act(context: ActContext) -> str:
         box, query = (
-            acting.reader.box(acting.required_value("box")),
-            dead_letters(acting.values, _end_of_filter(acting)),
+            context.reader.box(context.required_value("box")),
+            dead_letters(context.values, _end_of_filter(context)),
         )
         ids: list[str] = []
         has_more = False
@@ -95,7 +97,7 @@ def _change_entries(verb: str, words: str) -> Callable[[ActContext], str]:
         changed_count, problems = 0, list[str]()
         for id in ids[:BATCH]:
             try:
-                getattr(box, verb)(id, actor=acting.person.name, reason=acting.reason)
+                getattr(box, verb)(id, actor=context.person.name, reason=context.reason)
             except ConnectorError as error:
                 problems.append(str(error))
             else:
@@ -122,13 +124,13 @@ def _change_entries(verb: str, words: str) -> Callable[[ActContext], str]:
 
 
 def _explain_entries(words: str) -> Callable[[ActContext], str]:
-    def explain(acting: ActContext) -> str:
-        name = acting.required_value("box")
-        count = acting.reader.count(name, dead_letters(acting.values, _end_of_filter(acting)))
+    def explain(context: ActContext) -> str:
+        name = context.required_value("box")
+        count = context.reader.count(name, dead_letters(context.values, _end_of_filter(context)))
         filters = ", ".join(
-            f"{field} {acting.values[field]}"
+            f"{field} {context.values[field]}"
             for field in ("target", "operation", "tenant")
-            if field in acting.values
+            if field in context.values
         )
         number = f"{count.text} dead {'entry' if count.text == '1' else 'entries'}"
         at_most = f" At most {BATCH} entries are changed at a time." if count.more else ""

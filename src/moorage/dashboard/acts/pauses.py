@@ -12,26 +12,26 @@ if TYPE_CHECKING:
     from moorage.dashboard.acts.act import ActContext
 
 
-def _scope(acting: ActContext) -> dict[str, str | None]:
-    return {name: acting.get(name) for name in ("target", "tenant", "subject")}
+def _scope(context: ActContext) -> dict[str, str | None]:
+    return {name: context.get(name) for name in ("target", "tenant", "subject")}
 
 
-def _queue(acting: ActContext) -> str:
+def _queue(context: ActContext) -> str:
     """Return the text that names the queue and the entries that a pause concerns."""
-    return f"the {acting.required_value('box')} ({scope_of(**_scope(acting))})"
+    return f"the {context.required_value('box')} ({scope_of(**_scope(context))})"
 
 
-def _pause(acting: ActContext) -> str:
-    box = acting.reader.box(acting.required_value("box"))
-    box.pause(**_scope(acting), actor=acting.person.name, reason=acting.reason)
-    return f"Workers take no more entries of {_queue(acting)}."
+def _pause(context: ActContext) -> str:
+    box = context.reader.box(context.required_value("box"))
+    box.pause(**_scope(context), actor=context.person.name, reason=context.reason)
+    return f"Workers take no more entries of {_queue(context)}."
 
 
-def _resume(acting: ActContext) -> str:
-    box = acting.reader.box(acting.required_value("box"))
-    if box.resume(**_scope(acting), actor=acting.person.name, reason=acting.reason):
-        return f"Workers take entries of {_queue(acting)} again."
-    return f"There is no pause of {_queue(acting)}; nothing was changed."
+def _resume(context: ActContext) -> str:
+    box = context.reader.box(context.required_value("box"))
+    if box.resume(**_scope(context), actor=context.person.name, reason=context.reason):
+        return f"Workers take entries of {_queue(context)} again."
+    return f"There is no pause of {_queue(context)}; nothing was changed."
 
 
 _PAUSE: Final[dict[str, Any]] = {

@@ -35,20 +35,20 @@ _PROPOSALS: Final = 400
 """Characters of a proposal's reason that are stored."""
 
 
-def _payment(acting: ActContext) -> UnsettledPayment:
-    return acting.reader.evidence(acting.required_value("key"), acting.get("tenant")).payment
+def _payment(context: ActContext) -> UnsettledPayment:
+    return context.reader.evidence(context.required_value("key"), context.get("tenant")).payment
 
 
-def _ask_vendor(acting: ActContext) -> str:
-    payment = _payment(acting)
-    settlement = acting.reader.hub.settle_payment(
+def _ask_vendor(context: ActContext) -> str:
+    payment = _payment(context)
+    settlement = context.reader.hub.settle_payment(
         payment.idempotency_key,
         tenant=payment.tenant,
-        actor=acting.person.name,
-        reason=acting.reason,
+        actor=context.person.name,
+        reason=context.reason,
     )
     if settlement is None:
-        return _still_unknown_words(_payment(acting), acting.reader.now())
+        return _still_unknown_words(_payment(context), context.reader.now())
     receipt = "" if settlement.receipt is None else f", as {settlement.receipt.ref.id}"
     return {
         SettledAs.DONE: f"The vendor says that the {name_of(payment)} was done{receipt}. It is"
@@ -73,30 +73,30 @@ def _still_unknown_words(payment: UnsettledPayment, now: datetime) -> str:
 
 
 def _close(
-    acting: ActContext,
+    context: ActContext,
     payment: UnsettledPayment,
     *,
     done: bool,
     receipt: str,
     keys_lost: bool,
 ) -> str:
-    acting.reader.hub.close_payment(
+    context.reader.hub.close_payment(
         payment.idempotency_key,
         done=done,
         receipt=receipt or None,
         tenant=payment.tenant,
         keys_lost=keys_lost,
-        actor=acting.person.name,
-        reason=acting.reason,
+        actor=context.person.name,
+        reason=context.reason,
     )
-    core = core_of(acting.reader.hub.manager)
+    core = core_of(context.reader.hub.manager)
     run_now(core.execute(_proposal_handler(payment, None), None))
     if not done:
         return (
             f"The {name_of(payment)} is closed as not done. If your program calls again with"
             f" its idempotency key {payment.idempotency_key}, the operation is carried out."
         )
-    done_payments = acting.reader.done([(payment.tenant, payment.idempotency_key)])
+    done_payments = context.reader.done([(payment.tenant, payment.idempotency_key)])
     ids = "".join(f", as {item.receipt_id}" for item in done_payments if item.receipt_id)
     return f"The {name_of(payment)} is closed as done{ids}."
 
@@ -106,15 +106,15 @@ def _proposal_handler(payment: UnsettledPayment, proposal: Proposal | None) -> P
 
 
 def _record_proposal(
-    acting: ActContext, payment: UnsettledPayment, act_name: str, proposal: Proposal | None = None
+    context: ActContext, payment: UnsettledPayment, act_name: str, proposal: Proposal | None = None
 ) -> None:
     """Store or remove a proposal, and record this in the audit trail."""
-    core = core_of(acting.reader.hub.manager)
+    core = core_of(context.reader.hub.manager)
     manual_act = ManualAct(
         act=act_name,
         subject=f"payment {payment.idempotency_key}",
-        actor=acting.person.name,
-        reason=acting.reason,
+        actor=context.person.name,
+        reason=context.reason,
         before={"operation": payment.operation, "tenant": payment.tenant},
         after=None if proposal is None else {"done": proposal.done, "receipt": proposal.receipt},
     )
@@ -126,15 +126,15 @@ def _record_proposal(
 
 
 def _decision_handler(*, done: bool, keys_lost: bool = False) -> Callable[[ActContext], str]:
-    def perform_act(acting: ActContext) -> str:
-        payment, receipt = _payment(acting), acting.get("receipt") or ""
+    def perform_act(context: ActContext) -> str:
+        payment, receipt = _payment(context), context.get("receipt") or ""
         if done and not receipt and payment.is_readable and payment.listed_by is None:
             raise _missing_id_error(payment)
-        if not acting.four_eyes:
-            return _close(acting, payment, done=done, receipt=receipt, keys_lost=keys_lost)
-        reason = acting.reason[:_PROPOSALS]
-        proposal = Proposal(acting.person.name, done, receipt, reason)
-        _record_proposal(acting, payment, "payment.propose", proposal)
+        if not context.four_eyes:
+            return _close(context, payment, done=done, receipt=receipt, keys_lost=keys_lost)
+        reason = context.reason[:_PROPOSALS]
+        proposal = Proposal(context.person.name, done, receipt, reason)
+        _record_proposal(context, payment, "payment.propose", proposal)
         return (
             f"You propose that the {name_of(payment)} was {'' if done else 'not '}done."
             " A second person has to confirm your proposal."
@@ -157,23 +157,23 @@ def proposal_stamp(proposal: Proposal) -> str:
     return sha256(repr(proposal[:4]).encode()).hexdigest()
 
 
-def _confirm(acting: ActContext) -> str:
-    payment = _payment(acting)
-    proposal = acting.reader.proposal(payment)
-    if proposal is None or proposal_stamp(proposal) != acting.required_value("stamp"):
+def _confirm(context: ActContext) -> str:
+    payment = _payment(context)
+    proposal = context.reader.proposal(payment)
+    if proposal is None or proposal_stamp(proposal) != context.required_value("stamp"):
         raise InvalidData(
             "The proposal has changed since you read it, or was withdrawn.",
             field="proposal",
             remedy="Load the page again to see what is proposed now.",
         )
-    if acting.person.is_same(proposal.person):
+    if context.person.is_same(proposal.person):
         raise InvalidData(
             "You proposed this outcome yourself.",
             field="person",
             remedy="Ask another person to confirm it.",
         )
     return _close(
-        acting,
+        context,
         payment,
         done=proposal.done,
         receipt=proposal.receipt,
@@ -181,15 +181,15 @@ def _confirm(acting: ActContext) -> str:
     )
 
 
-def _withdraw(acting: ActContext) -> str:
-    payment = _payment(acting)
-    _record_proposal(acting, payment, "payment.withdraw")
+def _withdraw(context: ActContext) -> str:
+    payment = _payment(context)
+    _record_proposal(context, payment, "payment.withdraw")
     return f"The proposal for the {name_of(payment)} is withdrawn."
 
 
-def _reject(acting: ActContext) -> str:
-    payment = _payment(acting)
-    _record_proposal(acting, payment, "payment.reject")
+def _reject(context: ActContext) -> str:
+    payment = _payment(context)
+    _record_proposal(context, payment, "payment.reject")
     return f"The proposal for the {name_of(payment)} is rejected."
 
 
@@ -210,13 +210,13 @@ _KEYS_LOST: Final = (
 
 
 def _explain_decision(*, done: bool, keys_lost: bool = False) -> Callable[[ActContext], str]:
-    def explain(acting: ActContext) -> str:
+    def explain(context: ActContext) -> str:
         second_person_note = (
-            " A second person has to confirm your decision." if acting.four_eyes else ""
+            " A second person has to confirm your decision." if context.four_eyes else ""
         )
         lost_note = f" {_KEYS_LOST}" if keys_lost else ""
-        payment = _payment(acting)
-        warning = None if done else too_early_words(payment, acting.reader.now())
+        payment = _payment(context)
+        warning = None if done else too_early_words(payment, context.reader.now())
         words = f"You say that the {name_of(payment)} was {'' if done else 'not '}done."
         doubt_note = "" if warning is None else f"{warning} "
         return f"{doubt_note}{words}{lost_note} {_CONSEQUENCES[done]}{second_person_note}"
@@ -224,15 +224,15 @@ def _explain_decision(*, done: bool, keys_lost: bool = False) -> Callable[[ActCo
     return explain
 
 
-def _explain_confirmation(acting: ActContext) -> str:
-    payment = _payment(acting)
-    proposal = acting.reader.proposal(payment)
+def _explain_confirmation(context: ActContext) -> str:
+    payment = _payment(context)
+    proposal = context.reader.proposal(payment)
     if proposal is None:
         return "The proposal was withdrawn. Go back and load the page again."
     outcome = "done" if proposal.done else "not done"
     receipt = f" Its id at the vendor: {proposal.receipt}." if proposal.receipt else ""
     lost_note = "" if payment.is_readable else f" {_KEYS_LOST}"
-    warning = None if proposal.done else too_early_words(payment, acting.reader.now())
+    warning = None if proposal.done else too_early_words(payment, context.reader.now())
     doubt_note = "" if warning is None else f"{warning} "
     return (
         f"{doubt_note}{proposal.person} says that the {name_of(payment)} was {outcome}.{receipt}"
@@ -241,8 +241,8 @@ def _explain_confirmation(acting: ActContext) -> str:
     )
 
 
-def _explain_removal(acting: ActContext) -> str:
-    return f"The outcome of the {name_of(_payment(acting))} stays unknown."
+def _explain_removal(context: ActContext) -> str:
+    return f"The outcome of the {name_of(_payment(context))} stays unknown."
 
 
 def reason_of(proposal: Proposal) -> str:
@@ -251,10 +251,10 @@ def reason_of(proposal: Proposal) -> str:
     return f"Reason: {proposal.reason}{end}"
 
 
-def _list_of_payments(acting: ActContext) -> str | None:
+def _list_of_payments(context: ActContext) -> str | None:
     """Return the page of all payments if this payment is now settled; otherwise None."""
     try:
-        _payment(acting)
+        _payment(context)
     except InvalidData:
         return "/unknown"
     return None

@@ -17,60 +17,60 @@ if TYPE_CHECKING:
     from moorage.dashboard.acts.act import ActContext
 
 
-def _owner(acting: ActContext) -> str:
+def _owner(context: ActContext) -> str:
     service, tenant, region = (
-        acting.required_value("service"),
-        acting.get("tenant"),
-        acting.get("region"),
+        context.required_value("service"),
+        context.get("tenant"),
+        context.get("region"),
     )
     words = [service, f"in {region}" if region else "", f"for {tenant}" if tenant else ""]
     return " ".join(word for word in words if word)
 
 
 def _set_circuit(state: CircuitState) -> Callable[[ActContext], str]:
-    def perform_act(acting: ActContext) -> str:
-        service = acting.required_value("service")
-        tenant, region = acting.get("tenant"), acting.get("region")
-        manager = acting.reader.hub.manager
+    def perform_act(context: ActContext) -> str:
+        service = context.required_value("service")
+        tenant, region = context.get("tenant"), context.get("region")
+        manager = context.reader.hub.manager
         previous_state = manager.circuit_state(service, tenant=tenant, region=region).state
         manager.set_circuit(
             service,
             state,
             tenant=tenant,
             region=region,
-            actor=acting.person.name,
-            reason=acting.reason,
+            actor=context.person.name,
+            reason=context.reason,
         )
         return (
-            f"The circuit of {_owner(acting)} was {previous_state.value} and is {state.value} now."
+            f"The circuit of {_owner(context)} was {previous_state.value} and is {state.value} now."
         )
 
     return perform_act
 
 
-def _reset_limits(acting: ActContext) -> str:
-    remaining_seconds = acting.reader.hub.manager.reset_limits(
-        acting.required_value("service"),
-        tenant=acting.get("tenant"),
-        actor=acting.person.name,
-        reason=acting.reason,
+def _reset_limits(context: ActContext) -> str:
+    remaining_seconds = context.reader.hub.manager.reset_limits(
+        context.required_value("service"),
+        tenant=context.get("tenant"),
+        actor=context.person.name,
+        reason=context.reason,
     )
     if not remaining_seconds:
-        return f"The limits of {_owner(acting)} were not paused; nothing was changed."
+        return f"The limits of {_owner(context)} were not paused; nothing was changed."
     return (
-        f"Calls of {_owner(acting)} are sent again. The pause had {remaining_seconds:.0f} s left."
+        f"Calls of {_owner(context)} are sent again. The pause had {remaining_seconds:.0f} s left."
     )
 
 
-def _renew_credentials(acting: ActContext) -> str:
-    service, tenant = acting.required_value("service"), acting.get("tenant")
-    acting.reader.check_renewable(service)
-    core = core_of(acting.reader.hub.manager)
+def _renew_credentials(context: ActContext) -> str:
+    service, tenant = context.required_value("service"), context.get("tenant")
+    context.reader.check_renewable(service)
+    core = core_of(context.reader.hub.manager)
     manual_act = ManualAct(
         act="credentials.renew",
         subject=f"credentials of {'/'.join(filter(None, (service, tenant)))}",
-        actor=acting.person.name,
-        reason=acting.reason,
+        actor=context.person.name,
+        reason=context.reason,
     )
 
     async def renew_credentials() -> None:
@@ -78,13 +78,13 @@ def _renew_credentials(acting: ActContext) -> str:
         await core.refresh_credentials(service, tenant, old_credentials)
 
     run_now(perform_recorded(core, manual_act, renew_credentials))
-    return f"The credentials of {_owner(acting)} were renewed. All processes use the new ones."
+    return f"The credentials of {_owner(context)} were renewed. All processes use the new ones."
 
 
-def _explain_renewal(acting: ActContext) -> str:
-    acting.reader.check_renewable(acting.required_value("service"))
+def _explain_renewal(context: ActContext) -> str:
+    context.reader.check_renewable(context.required_value("service"))
     return (
-        f"moorage requests new credentials of {_owner(acting)}, although the present ones may"
+        f"moorage requests new credentials of {_owner(context)}, although the present ones may"
         " still work. Credentials that are only read from a place, such as a file, are read from"
         " there again."
     )

@@ -200,8 +200,8 @@ def _content(title: str, text: str | None) -> Node:
     return None if text is None else tag("details", tag("summary", title), tag("pre", text))
 
 
-def calls_table(view: PageContext, entries: Iterable[IntegrationLog], nothing: str) -> Node:
-    """Return log entries as a table; if there are none, the text `nothing`."""
+def calls_table(view: PageContext, entries: Iterable[IntegrationLog], empty_text: str) -> Node:
+    """Return log entries as a table; if there are none, the text `empty_text`."""
     current_time = view.reader.now()
     rows: list[list[Node]] = [
         [
@@ -216,7 +216,7 @@ def calls_table(view: PageContext, entries: Iterable[IntegrationLog], nothing: s
         for entry in entries
     ]
     if not rows:
-        return tag("p", nothing, class_="soft")
+        return tag("p", empty_text, class_="soft")
     return table(("Began", "Service", "Operation", "Tenant", "Outcome", "Error", "Took"), rows)
 
 

@@ -92,12 +92,14 @@ def _durations(windows: Sequence[WindowFigures]) -> Node:
     if not timed_windows:
         words = "No call was sent, so there are no durations."
         return join_nodes(heading, tag("p", words, class_="soft"))
-    merged = merged_sketch(window.figures.durations for window in timed_windows)
-    percentiles = ", ".join(f"{name} {words}" for name, words in _percentile_words(merged))
+    merged_durations = merged_sketch(window.figures.durations for window in timed_windows)
+    percentiles = ", ".join(
+        f"{name} {words}" for name, words in _percentile_words(merged_durations)
+    )
     slowest = max(timed_windows, key=_slowest_percentile)
     words = (
-        f"{percentiles} of {count_text(merged.count, 'call')} with an attempt, retries and waits"
-        f" included. Each point is 5 minutes; the highest p{max(PERCENTILES)} was"
+        f"{percentiles} of {count_text(merged_durations.count, 'call')} with an attempt, retries"
+        f" and waits included. Each point is 5 minutes; the highest p{max(PERCENTILES)} was"
         f" {span(_slowest_percentile(slowest))}, at {slowest.start:%H:%M}."
     )
     legend = [

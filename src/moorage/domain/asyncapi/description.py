@@ -127,15 +127,15 @@ class AsyncApi:
                     for name in unknown_names
                 ]
             )
-        mapped: list[ChannelOperation] = []
+        mapped_operations: list[ChannelOperation] = []
         problems: list[Problem] = []
         for item in items:
             if operations is None or item.name in operations:
                 try:
-                    mapped.append(channel_operation(self.document, self.version, item))
+                    mapped_operations.append(channel_operation(self.document, self.version, item))
                 except UnmappedOperation as error:
                     problems.append(error.problem)
-        return tuple(mapped), tuple(problems)
+        return tuple(mapped_operations), tuple(problems)
 
 
 def _server(name: str, node: Node) -> DescribedServer:

@@ -94,9 +94,12 @@ def _payload(document: Document, message: Node) -> Node:
     """
     payload = message.child("payload")
     schema_format = message.child("schemaFormat")
-    wrapped = document.resolved(payload)
-    if is_object(wrapped.value) and "schemaFormat" in wrapped.value:
-        payload, schema_format = wrapped.child("schema"), wrapped.child("schemaFormat")
+    wrapped_schema = document.resolved(payload)
+    if is_object(wrapped_schema.value) and "schemaFormat" in wrapped_schema.value:
+        payload, schema_format = (
+            wrapped_schema.child("schema"),
+            wrapped_schema.child("schemaFormat"),
+        )
     name = schema_format.value
     if name is not None and not (isinstance(name, str) and _JSON_SCHEMA.fullmatch(name)):
         raise refusal(

@@ -202,9 +202,9 @@ def _body_hash(request: Request, digest: Callable[[str | bytes], str]) -> str:
     return digest(body or b"")
 
 
-def _user(username: str, hashed: str | None) -> list[tuple[str, str]]:
-    if hashed is not None:
-        return [("username", _quoted_text(hashed)), ("userhash", "true")]
+def _user(username: str, username_hash: str | None) -> list[tuple[str, str]]:
+    if username_hash is not None:
+        return [("username", _quoted_text(username_hash)), ("userhash", "true")]
     if _QUOTABLE.fullmatch(username):
         return [("username", _quoted_text(username))]
     return [("username*", f"UTF-8''{quote(username, safe='')}")]

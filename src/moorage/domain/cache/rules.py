@@ -228,19 +228,19 @@ def caller_digest(request: Request, known_by: bytes, policy: CachePolicy) -> byt
     return selection_digest(request, known_by, sorted({*secret_names, *policy.varies_by}))
 
 
-def selection_digest(request: Request, who: bytes, names: Iterable[str]) -> bytes:
+def selection_digest(request: Request, caller: bytes, names: Iterable[str]) -> bytes:
     """Return a digest of the caller and of the request headers on which the response depends."""
-    parts = [who]
+    parts = [caller]
     for name in names:
         values = request.headers.get_all(name)
         parts += [name.encode(), b"%d" % len(values), ", ".join(values).encode()]
     return digest(parts)
 
 
-def newest_match(entries: Entries, request: Request, who: bytes) -> CacheEntry | None:
+def newest_match(entries: Entries, request: Request, caller: bytes) -> CacheEntry | None:
     """Return the newest cached response that fits the request and its caller."""
     for entry in entries:
-        if entry.selected_by == selection_digest(request, who, entry.varies_by):
+        if entry.selected_by == selection_digest(request, caller, entry.varies_by):
             return entry
     return None
 
@@ -250,14 +250,14 @@ class CacheInquiry:
 
     Attributes:
         key: the key of the responses for its URL.
-        who: the digest of the caller.
+        caller: the digest of the caller.
     """
 
     __slots__ = ("_headers_of", "_selectors", "key", "who")
 
-    def __init__(self, key: str, who: bytes, request: Request) -> None:
+    def __init__(self, key: str, caller: bytes, request: Request) -> None:
         self.key = key
-        self.who = who
+        self.who = caller
         self._headers_of = request
         self._selectors: dict[tuple[str, ...], bytes] = {}
 
@@ -293,7 +293,7 @@ def is_cacheable_request(request: Request) -> bool:
 
 
 def new_cache_entry(
-    request: Request, response: Response, who: bytes, received_at: datetime, policy: CachePolicy
+    request: Request, response: Response, caller: bytes, received_at: datetime, policy: CachePolicy
 ) -> CacheEntry | None:
     """Return the response to a GET as a cache entry; None if it must not be stored."""
     names = varies_by(response)
@@ -311,7 +311,7 @@ def new_cache_entry(
         _lifetime(response, made_at, policy),
         max(0.0, apparent_age, on_the_way),
         names,
-        selection_digest(request, who, names),
+        selection_digest(request, caller, names),
     )
     return entry if entry.size <= policy.max_bytes else None
 
@@ -434,13 +434,13 @@ def _storable(response: Response, policy: CachePolicy) -> bool:
     status, directives = response.status, cache_control(response.headers)
     if status in _UNCACHEABLE or status >= _FIRST_SERVER_ERROR:
         return False
-    checkable = bool(_validators(response))
-    if "no-store" in directives or (directives.get("no-cache") == "" and not checkable):
+    has_validators = bool(_validators(response))
+    if "no-store" in directives or (directives.get("no-cache") == "" and not has_validators):
         return False
     if "expires" in response.headers or any(name in directives for name in _LIFETIMES):
         return True
     cacheable = status in _CACHEABLE or "public" in directives or "private" in directives
-    usable_later = checkable or policy.stale_if_error > 0
+    usable_later = has_validators or policy.stale_if_error > 0
     return cacheable and (usable_later or (response.ok and policy.default_lifetime > 0))
 
 

@@ -272,8 +272,8 @@ class LdapEntry:
         values = self.values(attribute)
         return self._text(attribute, values[0]) if values else None
 
-    def _has_range(self, lowered: str) -> bool:
-        return any(name.lower().startswith(f"{lowered};range=") for name in self.attributes)
+    def _has_range(self, lower_name: str) -> bool:
+        return any(name.lower().startswith(f"{lower_name};range=") for name in self.attributes)
 
     def _text(self, attribute: str, value: bytes) -> str:
         try:

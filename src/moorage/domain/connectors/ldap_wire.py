@@ -109,8 +109,8 @@ def message(number: int, operation: bytes, controls: bytes = b"") -> bytes:
         operation: the operation, as the functions below return it.
         controls: the controls, each as bytes, one after another.
     """
-    added = tlv(_CONTROLS, controls) if controls else b""
-    return tlv(_SEQUENCE, integer(number), operation, added)
+    control_part = tlv(_CONTROLS, controls) if controls else b""
+    return tlv(_SEQUENCE, integer(number), operation, control_part)
 
 
 def bind_simple(name: str, password: bytes) -> bytes:

@@ -294,10 +294,10 @@ def give_back(
         else:
             retired_links = (record.link,)
             record = None
-    woken: tuple[object, ...] = ()
+    woken_callers: tuple[object, ...] = ()
     if waiting_callers:
         (next_holder, operation), *other_callers = waiting_callers
-        waiting_callers, woken = tuple(other_callers), (next_holder,)
+        waiting_callers, woken_callers = tuple(other_callers), (next_holder,)
         leases[next_holder] = new_tuple(Lease, (operation, now, record))
         reuse_count += record is not None
     elif record is not None:
@@ -319,7 +319,7 @@ def give_back(
     if new_state.idle and now - new_state.swept >= config.sweep_every:
         new_state, ended_links = _sweep_idle(new_state, config, now)
         retired_links += ended_links
-    return new_state, new_tuple(PoolDecision, (None, woken, retired_links))
+    return new_state, new_tuple(PoolDecision, (None, woken_callers, retired_links))
 
 
 def retire_links(
@@ -345,8 +345,8 @@ def close(
 ) -> tuple[LinkPoolState, PoolDecision]:
     """Close the pool: stop lending, and wake all waiting callers."""
     state, decision = discard_links(state, config, now)
-    woken = tuple(holder for holder, _ in state.waiting)
-    return state._replace(waiting=(), closed=True), decision._replace(woken=woken)
+    woken_callers = tuple(holder for holder, _ in state.waiting)
+    return state._replace(waiting=(), closed=True), decision._replace(woken=woken_callers)
 
 
 def statistics(state: LinkPoolState, config: PoolConfig) -> PoolStatistics:
@@ -396,7 +396,7 @@ def _lease_slot(state: LinkPoolState, holder: object, lease: Lease) -> LinkPoolS
 
 
 def _lend_idle(
-    state: LinkPoolState, now: float, holder: object, slot: Lease, retired: tuple[Any, ...]
+    state: LinkPoolState, now: float, holder: object, slot: Lease, retired_links: tuple[Any, ...]
 ) -> tuple[LinkPoolState, PoolDecision]:
     """Lend the most recently used idle connection; close it if its lifetime is over."""
     *other_links, record = state.idle
@@ -406,7 +406,7 @@ def _lend_idle(
             new_tuple(Lease, (slot.operation, slot.since, record)),
         )
     else:
-        reuse_count, lease, retired = state.reused, slot, (*retired, record.link)
+        reuse_count, lease, retired_links = state.reused, slot, (*retired_links, record.link)
     new_state = new_tuple(
         LinkPoolState,
         (
@@ -421,7 +421,7 @@ def _lend_idle(
             state.closed,
         ),
     )
-    return new_state, new_tuple(PoolDecision, (lease, (), retired))
+    return new_state, new_tuple(PoolDecision, (lease, (), retired_links))
 
 
 def _sweep_idle(

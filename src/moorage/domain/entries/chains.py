@@ -161,13 +161,13 @@ def undo_changes(entry: E, chain: Mapping[str, E], now: datetime) -> tuple[E, ..
 def ancestor_ids(entry: Entry, chain: Mapping[str, Entry]) -> tuple[str, ...]:
     """Return the ids of an entry's direct and indirect predecessors, as far as they are loaded."""
     ids: dict[str, None] = {}
-    frontier = [*predecessor_ids(entry)]
-    while frontier:
-        id = frontier.pop()
+    pending_ids = [*predecessor_ids(entry)]
+    while pending_ids:
+        id = pending_ids.pop()
         if id not in ids and id != entry.id:
             ids[id] = None
             predecessor = chain.get(id)
-            frontier += () if predecessor is None else predecessor_ids(predecessor)
+            pending_ids += () if predecessor is None else predecessor_ids(predecessor)
     return tuple(ids)
 
 

@@ -386,16 +386,16 @@ def arrive(entry: E, now: datetime) -> E:
     return attrs.evolve(entry, added_at=now, due=due_time)
 
 
-def entries_to_take_together(offered: Sequence[E]) -> Sequence[E]:
+def entries_to_take_together(due_entries: Sequence[E]) -> Sequence[E]:
     """Return the due entries that one worker may take together.
 
     An entry whose last worker died is taken alone: if it kills this worker too, no other entry
     loses an attempt.
     """
-    for place, entry in enumerate(offered):
+    for place, entry in enumerate(due_entries):
         if entry.state is EntryState.CLAIMED:
-            return offered[: place or 1]
-    return offered
+            return due_entries[: place or 1]
+    return due_entries
 
 
 def take_entry(entry: E, now: datetime, lease: float, most: int) -> E:
@@ -512,17 +512,19 @@ def longest_pause(policy: RetryPolicy, error: Exception) -> float:
     return max(LONGEST_PAUSE, policy.max_retry_after, _MONTH if is_ours else 0.0)
 
 
-def pause_entry(policy: RetryPolicy, attempts: int, wish: float | None, draw: float) -> timedelta:
+def pause_entry(
+    policy: RetryPolicy, attempts: int, requested_pause: float | None, draw: float
+) -> timedelta:
     """Return the pause until the next attempt to process an entry.
 
     Args:
         policy: the retry policy.
         attempts: the number of attempts so far.
-        wish: the shortest wait in seconds that the last error named, if any.
+        requested_pause: the shortest wait in seconds that the last error named, if any.
         draw: a random number from 0 to 1, which spreads the policy's own delays.
     """
     backoff = delay(policy, attempts, previous=0.0, draw=draw)
-    return timedelta(seconds=max(backoff, wish or 0.0))
+    return timedelta(seconds=max(backoff, requested_pause or 0.0))
 
 
 def usual_wait(policy: RetryPolicy) -> timedelta:

@@ -56,10 +56,10 @@ class GraphQLSubscription:
 
     def payload(self, position: str | None) -> dict[str, Any]:
         """Return the payload that starts the subscription, after a position if it is not None."""
-        added = {} if position is None or self.cursor is None else {self.cursor: position}
+        cursor_variable = {} if position is None or self.cursor is None else {self.cursor: position}
         payload: dict[str, Any] = {
             "query": self.document.text,
-            "variables": {**self.variables, **added},
+            "variables": {**self.variables, **cursor_variable},
         }
         name = self.document.name
         return payload if name is None else {**payload, "operationName": name}

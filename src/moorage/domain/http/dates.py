@@ -44,7 +44,7 @@ def write_http_date(moment: datetime) -> str:
 
 def _moment(part: dict[str, str], now: datetime) -> datetime | None:
     second = int(part["second"])
-    leap = second == _LEAP_SECOND
+    is_leap_second = second == _LEAP_SECOND
     year = part["year"]
     full_year = int(year) if len(year) > len("94") else now.year - now.year % 100 + int(year)
     try:
@@ -54,9 +54,9 @@ def _moment(part: dict[str, str], now: datetime) -> datetime | None:
             int(part["day"]),
             int(part["hour"]),
             int(part["minute"]),
-            second - leap,
+            second - is_leap_second,
             tzinfo=UTC,
-        ) + timedelta(seconds=leap)
+        ) + timedelta(seconds=is_leap_second)
         if full_year != int(year):
             moment = _nearest_century(moment, now)
     except (ValueError, OverflowError):

@@ -136,14 +136,14 @@ class _Digits(str):
 
 
 def _parse_body(body: bytes) -> object:
-    parsed: object = json.loads(
+    parsed_json: object = json.loads(
         body,
         object_pairs_hook=_object,
         parse_int=_Digits,
         parse_float=_Digits,
         parse_constant=refuse_constant,
     )
-    return parsed
+    return parsed_json
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

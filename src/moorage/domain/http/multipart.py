@@ -174,8 +174,10 @@ def _open_part(segments: list[Body]) -> Chunks:
     return _sync_stream(cast("list[bytes | tuple[Iterator[bytes], _BoundaryCheck]]", open_parts))
 
 
-def _sync_stream(opened: list[bytes | tuple[Iterator[bytes], _BoundaryCheck]]) -> Iterator[bytes]:
-    for piece in opened:
+def _sync_stream(
+    opened_segments: list[bytes | tuple[Iterator[bytes], _BoundaryCheck]],
+) -> Iterator[bytes]:
+    for piece in opened_segments:
         if isinstance(piece, bytes):
             yield piece
         else:
@@ -184,9 +186,9 @@ def _sync_stream(opened: list[bytes | tuple[Iterator[bytes], _BoundaryCheck]]) -
 
 
 async def _async_stream(
-    opened: list[bytes | tuple[Chunks, _BoundaryCheck]],
+    opened_segments: list[bytes | tuple[Chunks, _BoundaryCheck]],
 ) -> AsyncIterator[bytes]:
-    for piece in opened:
+    for piece in opened_segments:
         if isinstance(piece, bytes):
             yield piece
             continue

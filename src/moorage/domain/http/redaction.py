@@ -114,8 +114,8 @@ def _patterns(
         ) from None
 
 
-def _kinds(personal: Iterable[Personal | str]) -> tuple[Personal, ...]:
-    return tuple(map(Personal, personal))
+def _kinds(personal_kinds: Iterable[Personal | str]) -> tuple[Personal, ...]:
+    return tuple(map(Personal, personal_kinds))
 
 
 @with_careful_constructor
@@ -257,8 +257,8 @@ class Redaction:
         if piece[0] != '"':
             return self._redact_text(piece)
         decoded_piece = _decoded_text(piece)
-        shown = self.text(decoded_piece)
-        return piece if shown == decoded_piece else json.dumps(shown, ensure_ascii=False)
+        shown_text = self.text(decoded_piece)
+        return piece if shown_text == decoded_piece else json.dumps(shown_text, ensure_ascii=False)
 
 
 class _JsonPath:
@@ -310,13 +310,13 @@ class _JsonLabels:
         self._objects: list[_LabelledValue] = []
         self._key = ""
 
-    def move_to(self, piece: str, name: str, shown: list[str]) -> bool:
+    def move_to(self, piece: str, name: str, shown_parts: list[str]) -> bool:
         """Move to the next token; return whether the value after it is labelled as a secret.
 
         Args:
             piece: the token.
             name: the token before it, decoded.
-            shown: the text up to this token, in which a value is masked that precedes its label.
+            shown_parts: the text up to this token; a value that precedes its label is masked there.
         """
         if piece in {"{", "["}:
             self._objects.append(_LabelledValue())
@@ -331,13 +331,13 @@ class _JsonLabels:
             self._key = name.lower()
             return self._key == "value" and self._objects[-1].is_secret
         elif not piece.isspace():
-            labelled = self._objects[-1]
+            labelled_value = self._objects[-1]
             if self._key == "value":
-                labelled.position = len(shown) - 1
+                labelled_value.position = len(shown_parts) - 1
             elif self._key in _LABELS and _is_hidden(_decoded_text(piece), self._names):
-                labelled.is_secret = True
-                if labelled.position is not None:
-                    shown[labelled.position] = f'"{MASK}"'
+                labelled_value.is_secret = True
+                if labelled_value.position is not None:
+                    shown_parts[labelled_value.position] = f'"{MASK}"'
             self._key = ""
         return False
 

@@ -82,9 +82,9 @@ def _path(value: object) -> str:
     raise _no_pem(f"A value of type {type(value).__name__} is not a path or PEM text")
 
 
-def _no_pem(why: str) -> ConfigurationError:
+def _no_pem(reason: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{why}.", path="tls", remedy="Pass the path of a PEM file, or its content."
+        f"{reason}.", path="tls", remedy="Pass the path of a PEM file, or its content."
     )
 
 

@@ -226,9 +226,9 @@ def _escape(text: str, safe: str) -> str:
     return quote(_STRAY_PERCENT.sub("%25", text), safe=safe)
 
 
-def _base_url_error(why: str) -> InvalidData:
+def _base_url_error(reason: str) -> InvalidData:
     return InvalidData(
-        f"The base URL {why}.",
+        f"The base URL {reason}.",
         field="base_url",
         remedy="Use only a scheme, a host and a path, such as 'https://api.example/v1'."
         " Configure credentials and parameters in their own settings.",

@@ -233,8 +233,8 @@ class Claim:
         )
         return (new_entry,), ClaimResult(Verdict.ASK_AGAIN, fence)
 
-    def _taken_states(self, now: int, fence: int, earlier: int = 0) -> States:
-        lease_end, claim_end = now + self.lease, max(earlier, now + self.term)
+    def _taken_states(self, now: int, fence: int, earliest_end: int = 0) -> States:
+        lease_end, claim_end = now + self.lease, max(earliest_end, now + self.term)
         keep_for = claim_end - now + self.ttl
         fingerprint, owner, target = self.fingerprint, self.owner, self.target
         return (

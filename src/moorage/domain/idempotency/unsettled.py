@@ -240,8 +240,8 @@ class EndHolding:
 class UnregisterOperation:
     """The command that removes an operation with a known outcome from the register.
 
-    If the outcome is not `certain` for all callers, only the caller that registered the effect last
-    may remove it.
+    If `is_certain` is False, the outcome is not certain for all callers; then only the caller that
+    registered the effect last may remove it.
     """
 
     __slots__ = ("certain", "keys", "number")
@@ -249,11 +249,11 @@ class UnregisterOperation:
     durable = True
 
     def __init__(
-        self, contract: str, tenant: str | None, key: str, *, number: int, certain: bool
+        self, contract: str, tenant: str | None, key: str, *, number: int, is_certain: bool
     ) -> None:
         self.keys = _account_names(contract, tenant, key)
         self.number = number
-        self.certain = certain
+        self.certain = is_certain
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:

@@ -122,9 +122,9 @@ class ConsumerSettings:
             start_options = {"deliver_policy": "by_start_time", "opt_start_time": since}
         if after is not None:
             start_options = {"deliver_policy": "by_start_sequence", "opt_start_seq": after + 1}
-        pinned: dict[str, Any] = {}
+        pinning: dict[str, Any] = {}
         if self.exclusive:
-            pinned = {
+            pinning = {
                 "priority_groups": [self.group],
                 "priority_policy": "pinned_client",
                 "priority_timeout": round(self.ack_wait * _NANOSECONDS),
@@ -137,7 +137,7 @@ class ConsumerSettings:
             "replay_policy": "instant",
             **start_options,
             **self.changeable(),
-            **pinned,
+            **pinning,
         }
 
     def difference(self, name: str, subject: str, config: Mapping[str, Any]) -> str | None:
@@ -249,14 +249,14 @@ def read_delivery(subject: str) -> Delivery | None:
 
 def record_fields(headers: Mapping[str, str]) -> dict[str, Any]:
     """Return the record fields that a NATS message's headers contain."""
-    reserved = {CONTENT_TYPE.lower(), MESSAGE_ID.lower(), KEY_HEADER}
+    reserved_names = {CONTENT_TYPE.lower(), MESSAGE_ID.lower(), KEY_HEADER}
     values = {name.lower(): value for name, value in headers.items()}
     return {
         "key": values.get(KEY_HEADER) or None,
         "attributes": [
             (name or "(unnamed)", value)
             for name, value in headers.items()
-            if name.lower() not in reserved
+            if name.lower() not in reserved_names
         ],
         "content_type": values.get(CONTENT_TYPE.lower()),
         "id": values.get(MESSAGE_ID.lower()) or None,

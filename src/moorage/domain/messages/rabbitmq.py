@@ -68,8 +68,8 @@ def acknowledgements(done: Iterable[int], open_tag: int) -> list[tuple[int, bool
     """
     tags = sorted(done)
     count = bisect_left(tags, open_tag)
-    singles = [(tag, False) for tag in tags[count:]]
-    return [(tags[count - 1], True), *singles] if count else singles
+    single_tags = [(tag, False) for tag in tags[count:]]
+    return [(tags[count - 1], True), *single_tags] if count else single_tags
 
 
 def reading_error(fault: PublishFault, text: str, queue: str | None) -> ConnectorError:

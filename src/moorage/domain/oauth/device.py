@@ -138,13 +138,13 @@ class PollingPace:
         Return None if no further poll can bring a token.
         """
         if isinstance(answer, ConnectorError):
-            doubled = min(2 * self.pause, _LATEST)
-            return PollingPace(self.interval, doubled) if answer.retryable else None
+            doubled_pause = min(2 * self.pause, _LATEST)
+            return PollingPace(self.interval, doubled_pause) if answer.retryable else None
         if answer.why is Refusal.PENDING:
             return PollingPace(self.interval, self.interval)
         if answer.code == "slow_down":
-            slower = self.interval + _SLOWER
-            return PollingPace(slower, max(slower, answer.wait or 0.0))
+            slower_interval = self.interval + _SLOWER
+            return PollingPace(slower_interval, max(slower_interval, answer.wait or 0.0))
         if answer.why is Refusal.LATER:
             return PollingPace(self.interval, max(min(2 * self.pause, _LATEST), answer.wait or 0.0))
         return None

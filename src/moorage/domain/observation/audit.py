@@ -447,7 +447,7 @@ class _Chain:
         self.head = AuditHead()
         self.unverified = 0
 
-    def add(self, record: AuditRecord, following: Iterator[AuditRecord]) -> Finding | None:
+    def add(self, record: AuditRecord, following_records: Iterator[AuditRecord]) -> Finding | None:
         """Verify the next record of the audit trail; return the problem with it, if any."""
         number = self.head.number + 1
         if hash_of(record) != record.hash:
@@ -457,7 +457,7 @@ class _Chain:
                 f"Record {number} was altered: its hash does not match its content.",
             )
         if record.number != number:
-            return _misplaced_finding(record.number, number, following)
+            return _misplaced_finding(record.number, number, following_records)
         if record.previous != self.head.hash:
             return _rewritten_finding(number)
         anchor = self._anchor
@@ -495,14 +495,16 @@ class _Chain:
         return None if expected_mac is None else compare_digest(expected_mac, match[2])
 
 
-def _misplaced_finding(number: int, expected: int, following: Iterator[AuditRecord]) -> Finding:
+def _misplaced_finding(
+    number: int, expected: int, following_records: Iterator[AuditRecord]
+) -> Finding:
     if number < expected:
         return Finding(
             expected,
             Fault.INSERTED,
             f"A record with the number {number} was inserted after record {expected - 1}.",
         )
-    if any(record.number == expected for record in following):
+    if any(record.number == expected for record in following_records):
         return Finding(
             expected,
             Fault.REORDERED,

@@ -290,9 +290,9 @@ class LogSummary:
         Cancelled calls and errors of this program do not count; None if no other call is left.
         """
         statuses = self.by_status.items()
-        telling = sum(count for status, count in statuses if status not in _NEUTRAL)
+        counted_calls = sum(count for status, count in statuses if status not in _NEUTRAL)
         good_count = sum(count for status, count in statuses if status in _GOOD_STATUSES)
-        return good_count / telling if telling else None
+        return good_count / counted_calls if counted_calls else None
 
 
 def summarise(entries: Iterable[IntegrationLog]) -> LogSummary:
@@ -490,6 +490,6 @@ def _status_of_base(name: str) -> IntegrationStatus | None:
     return None
 
 
-def _percentile(ordered: list[float], percent: int) -> float | None:
+def _percentile(sorted_values: list[float], percent: int) -> float | None:
     """Return the smallest value that `percent` of all values do not exceed."""
-    return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None
+    return sorted_values[-(-len(sorted_values) * percent // 100) - 1] if sorted_values else None

@@ -154,8 +154,8 @@ def _text(value: str, field: str) -> str:
             field=field,
             remedy="Decode the text correctly.",
         )
-    doubled = value.replace("'", "''")
-    return f"'{doubled}'"
+    escaped_text = value.replace("'", "''")
+    return f"'{escaped_text}'"
 
 
 def _number(value: object) -> str | None:

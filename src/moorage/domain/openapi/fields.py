@@ -239,11 +239,11 @@ class _Reader:
         side: FieldSide,
         schemas: tuple[Node, ...],
         path: str = "",
-        entered: frozenset[str] = frozenset(),
+        entered_pointers: frozenset[str] = frozenset(),
         depth: int = 0,
     ) -> None:
         """Add the fields below a schema, or below any of several alternative schemas."""
-        schema = self._joined(schemas, entered)
+        schema = self._joined(schemas, entered_pointers)
         if depth >= _MAX_DEPTH or schema is None:
             return
         if schema.items:
@@ -257,7 +257,7 @@ class _Reader:
                 f"{path}.{name}".lstrip("."),
                 parts,
                 required=name in schema.required,
-                entered=schema.entered,
+                entered_pointers=schema.entered,
                 depth=depth,
             )
 
@@ -269,14 +269,14 @@ class _Reader:
         schemas: tuple[Node, ...],
         *,
         required: bool,
-        entered: frozenset[str] = frozenset(),
+        entered_pointers: frozenset[str] = frozenset(),
         depth: int = 0,
     ) -> None:
         """Add a used field with all fields inside it; or add a field that requests require."""
         is_used = self._uses(name)
         if not is_used and (side is FieldSide.ANSWER or not required):
             return
-        schema = self._joined(schemas, entered)
+        schema = self._joined(schemas, entered_pointers)
         if schema is None:
             return
         if self._belongs_to_other_side(schemas, side):
@@ -293,15 +293,21 @@ class _Reader:
             field if earlier_field is None else _join_fields(earlier_field, field)
         )
         if is_used:
-            self.read(side, schemas, path, entered, depth + 1)
+            self.read(side, schemas, path, entered_pointers, depth + 1)
 
     def _belongs_to_other_side(self, schemas: tuple[Node, ...], side: FieldSide) -> bool:
         keyword = "writeOnly" if side is FieldSide.ANSWER else "readOnly"
         return any(_resolve(self._document, part).child(keyword).value is True for part in schemas)
 
-    def _joined(self, schemas: tuple[Node, ...], entered: frozenset[str]) -> _Schema | None:
+    def _joined(
+        self, schemas: tuple[Node, ...], entered_pointers: frozenset[str]
+    ) -> _Schema | None:
         """Return alternative schemas merged into one; None if all of them were visited before."""
-        parts = [part for schema in schemas if (part := self._schema(schema, entered)) is not None]
+        parts = [
+            part
+            for schema in schemas
+            if (part := self._schema(schema, entered_pointers)) is not None
+        ]
         if not parts:
             return None
         joined_schema = parts[0]
@@ -309,20 +315,20 @@ class _Reader:
             joined_schema = _union_schema(joined_schema, part)
         return joined_schema
 
-    def _schema(self, node: Node, entered: frozenset[str]) -> _Schema | None:
+    def _schema(self, node: Node, entered_pointers: frozenset[str]) -> _Schema | None:
         self._visits += 1
         if self._visits > _MOST_SCHEMAS:
             raise _excess_error(self._operation)
         schema_node = _resolve(self._document, node)
-        if not is_object(schema_node.value) or schema_node.pointer in entered:
+        if not is_object(schema_node.value) or schema_node.pointer in entered_pointers:
             return None
-        entered |= {schema_node.pointer}
-        full_schema = _own_schema(schema_node, entered)
+        entered_pointers |= {schema_node.pointer}
+        full_schema = _own_schema(schema_node, entered_pointers)
         for part in schema_node.child("allOf").items():
-            schema = self._schema(part, entered)
+            schema = self._schema(part, entered_pointers)
             full_schema = full_schema if schema is None else _all_of(full_schema, schema)
         for keyword in ("anyOf", "oneOf"):
-            choice = self._joined(tuple(schema_node.child(keyword).items()), entered)
+            choice = self._joined(tuple(schema_node.child(keyword).items()), entered_pointers)
             full_schema = full_schema if choice is None else _all_of(full_schema, choice)
         if full_schema.types and _is_nullable(schema_node):
             return attrs.evolve(full_schema, types=full_schema.types | {_NULL})
@@ -339,7 +345,7 @@ def _excess_error(operation: DescribedOperation) -> DescriptionRefused:
     return DescriptionRefused.of([problem])
 
 
-def _own_schema(node: Node, entered: frozenset[str]) -> _Schema:
+def _own_schema(node: Node, entered_pointers: frozenset[str]) -> _Schema:
     value = node.value
     kinds = value.get("type")
     types = frozenset(map(str, kinds if is_list(kinds) else () if kinds is None else (kinds,)))
@@ -355,7 +361,7 @@ def _own_schema(node: Node, entered: frozenset[str]) -> _Schema:
         frozenset(map(str, value["required"])) if is_list(value.get("required")) else frozenset(),
         (items,) if is_object(items.value) else (),
         (other_values,) if is_object(other_values.value) else (),
-        entered,
+        entered_pointers,
     )
 
 

@@ -145,6 +145,6 @@ def _read_state(state: State | None) -> tuple[str | None, dict[str, Any]]:
     return pause_reason, reports
 
 
-def _write_state(now: int, paused: str | None, reports: Mapping[str, Any]) -> State:
-    text = json.dumps([paused, reports], sort_keys=True)
-    return (now, _KEPT if paused is None else FOREVER, text)
+def _write_state(now: int, pause_reason: str | None, reports: Mapping[str, Any]) -> State:
+    text = json.dumps([pause_reason, reports], sort_keys=True)
+    return (now, _KEPT if pause_reason is None else FOREVER, text)

@@ -54,7 +54,7 @@ class PendingRun:
         self.start = start
         self.is_begun = self.is_done = False
 
-    def split(self, cuts: Iterable[int]) -> list[PendingRun]:
+    def split(self, positions: Iterable[int]) -> list[PendingRun]:
         """Split this run of records at positions, and return the runs that replace it."""
         parts = [
             PendingRun(
@@ -63,7 +63,7 @@ class PendingRun:
                 self.progress,
                 self.start + run_begin,
             )
-            for run_begin, end in pairwise((0, *cuts, len(self.sizes)))
+            for run_begin, end in pairwise((0, *positions, len(self.sizes)))
         ]
         for part in parts:
             part.is_begun, part.is_done = self.is_begun, self.is_done

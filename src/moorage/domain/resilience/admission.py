@@ -333,12 +333,14 @@ class Admission:
 
         # First, all protections are read without taking anything. If the clock was set back, time
         # stands still until it has caught up; only then does a wait begin.
-        presents = [
+        present_states = [
             rule.present(state, now)
             for rule, state in zip(gates.limits, states[limits_start:next_index], strict=True)
         ]
-        joint_pause = joint_wait(gates.limits, presents, self.costs) if presents else 0
-        wait = joint_pause and joint_pause + max(limit_state[0] - now for limit_state in presents)
+        joint_pause = joint_wait(gates.limits, present_states, self.costs) if present_states else 0
+        wait = joint_pause and joint_pause + max(
+            limit_state[0] - now for limit_state in present_states
+        )
 
         new_states: list[State] = []
         permit: Permit | None = None
@@ -358,7 +360,9 @@ class Admission:
         refundable = self.ticketed or wait > 0
         grants = [
             rule.grant(limit_state, cost, limit_state[0] + joint_pause, refundable=refundable)
-            for rule, limit_state, cost in zip(gates.limits, presents, self.costs, strict=True)
+            for rule, limit_state, cost in zip(
+                gates.limits, present_states, self.costs, strict=True
+            )
         ]
         new_states.extend(state for state, _ in grants)
         answer, closed_for = self._count_attempt(states[next_index:], now, new_states)
@@ -387,9 +391,9 @@ class Admission:
         return GO, 0
 
     def _refuse(
-        self, states: States, now: int, answer: Answer, away: int = 0
+        self, states: States, now: int, answer: Answer, wait: int = 0
     ) -> tuple[States, Admitted]:
-        return with_times_moved_back(self.rules, states, now), (answer, away, None, ())
+        return with_times_moved_back(self.rules, states, now), (answer, wait, None, ())
 
     @property
     def rules(self) -> tuple[TimedRule, ...]:

@@ -205,12 +205,12 @@ class TokenBucket:
     def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
         """Return the state after the tokens and the place in the queue were given back."""
         state_time, keep_for, at, level, lifetime, frozen_until, time_shift, runs, shape = bucket
-        number, time, cost, shifted, *queue_point = ticket
+        number, time, cost, shift_count, *queue_point = ticket
         tokens = cost * self.price
         if number != lifetime:
             return bucket
         if len(queue_point) == 1:
-            if at - time_shift == queue_point[0] - shifted:
+            if at - time_shift == queue_point[0] - shift_count:
                 level = min(self.room, level + tokens)
                 if queue_point[0] < time and runs:
                     runs = (_run_without_spare(runs[0], -tokens), *runs[1:])
@@ -227,8 +227,8 @@ class TokenBucket:
             )
         level_before, last_time, grant_level = queue_point
         point, previous = (
-            (time - shifted, level_before - tokens),
-            (last_time - shifted, grant_level),
+            (time - shift_count, level_before - tokens),
+            (last_time - shift_count, grant_level),
         )
         is_due = point[0] + time_shift <= max(state_time, frozen_until)
         for index, run in enumerate(runs):
@@ -459,7 +459,7 @@ class TokenBucket:
             (later_run,) if is_earlier else (earlier_run,) if is_last else (earlier_run, later_run)
         )
 
-    def _joined_run(self, one: Run, other: Run) -> Run:
+    def _joined_run(self, first_run: Run, second_run: Run) -> Run:
         """Return two runs of grants and the time between them as one run."""
         (
             run_begin,
@@ -471,11 +471,11 @@ class TokenBucket:
             spent_tokens,
             live_tokens,
             idle_tokens,
-        ) = one
-        start, level, other_end, left, peak, valley, more, alive, unused = other
+        ) = first_run
+        start, level, other_end, left, peak, valley, more, alive, unused = second_run
         gap = level_after + (start - end) * self.n - level
         if live_tokens or alive or gap:
-            live_tokens = self._live(one) + self._live(other)
+            live_tokens = self._live(first_run) + self._live(second_run)
             idle_tokens = min(self.room, idle_tokens + unused + gap)
         highest, lowest = max(highest, level, peak), min(lowest, valley)
         return (
@@ -528,8 +528,8 @@ def _part_of_token(units: int, price: int, new_price: int) -> int:
     return new_units
 
 
-def _is_before(one: _Point, other: _Point) -> bool:
-    return one[0] < other[0] or (one[0] == other[0] and one[1] > other[1])
+def _is_before(first: _Point, second: _Point) -> bool:
+    return first[0] < second[0] or (first[0] == second[0] and first[1] > second[1])
 
 
 def _run_without_spare(run: Run, tokens: int) -> Run:

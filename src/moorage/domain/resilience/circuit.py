@@ -661,17 +661,17 @@ class CircuitRule:
             return record
         return record._replace(fails=0, slow=0, cancelled=0, past=past_bytes)
 
-    def _moved_back(self, slot: int, record: Record, back: int) -> tuple[int, Record]:
-        """Return a time slot and a record with all their times reduced by `back` microseconds."""
-        in_slots = back if record.grid > 0 else 0
+    def _moved_back(self, slot: int, record: Record, shift: int) -> tuple[int, Record]:
+        """Return a time slot and a record with all their times reduced by `shift` microseconds."""
+        in_slots = shift if record.grid > 0 else 0
         return slot - in_slots, record._replace(
-            times=tuple(time - back for time in record.times),
+            times=tuple(time - shift for time in record.times),
             past=_packed_slots((end - in_slots, *counts) for end, *counts in _slots(record.past)),
-            who=tuple((reporter, time - back) for reporter, time in record.who),
-            since=record.since - back,
-            until=record.until - back,
+            who=tuple((reporter, time - shift) for reporter, time in record.who),
+            since=record.since - shift,
+            until=record.until - shift,
             leases=tuple(
-                (token, end - back, generation) for token, end, generation in record.leases
+                (token, end - shift, generation) for token, end, generation in record.leases
             ),
         )
 
@@ -690,8 +690,8 @@ class CircuitRule:
         return calls, failures, slow_calls
 
 
-def _slots(past: bytes) -> Iterator[tuple[Any, ...]]:
-    return _SLOT.iter_unpack(past)
+def _slots(past_bytes: bytes) -> Iterator[tuple[Any, ...]]:
+    return _SLOT.iter_unpack(past_bytes)
 
 
 def _packed_slots(slots: Iterable[tuple[Any, ...]]) -> bytes:

@@ -166,17 +166,19 @@ def unreadable_answer_error(
     )
 
 
-def as_unreadable(raised: Exception, response: Response) -> ConnectorError:
+def as_unreadable(exception: Exception, response: Response) -> ConnectorError:
     """Return the error for an exception that a vendor's parser raised on a successful response.
 
     An error of this package stays as it is. Any other exception means that the response could not
     be read.
     """
-    if isinstance(raised, InvalidData):
+    if isinstance(exception, InvalidData):
         return unreadable_answer_error(response)
-    if isinstance(raised, ConnectorError):
-        return raised
-    return unreadable_answer_error(response, problem=f"made its parser raise {error_name(raised)}")
+    if isinstance(exception, ConnectorError):
+        return exception
+    return unreadable_answer_error(
+        response, problem=f"made its parser raise {error_name(exception)}"
+    )
 
 
 def vendor_code_and_message(

@@ -150,13 +150,16 @@ class Resume:
     def apply(self, states: States, now: int) -> tuple[States, int]:
         """Return the states without pauses, and the remaining microseconds of the longest pause."""
         limits = self.gates.limits
-        presents = [rule.present(state, now) for rule, state in zip(limits, states, strict=True)]
+        present_states = [
+            rule.present(state, now) for rule, state in zip(limits, states, strict=True)
+        ]
         remaining_pause = max(
-            rule.paused(limit_state) for rule, limit_state in zip(limits, presents, strict=True)
+            rule.paused(limit_state)
+            for rule, limit_state in zip(limits, present_states, strict=True)
         )
         if not remaining_pause:
             return with_times_moved_back(limits, states, now), 0
-        pairs = zip(limits, presents, strict=True)
+        pairs = zip(limits, present_states, strict=True)
         return tuple(rule.resume(present_state) for rule, present_state in pairs), remaining_pause
 
 

@@ -78,20 +78,20 @@ class Ledger(NamedTuple):
         """Return the ledger after taking over a key; its earlier request may have had an effect."""
         return Ledger(self.attempts, True, self.current)
 
-    def join(self, racers: Iterable[Ledger]) -> Ledger:
+    def join(self, ledgers: Iterable[Ledger]) -> Ledger:
         """Return the ledger of concurrent attempts, counted as one attempt.
 
         If any of them may have been processed, so may the joined attempt.
         """
         joined_ledger = self
-        for racer in racers:
-            is_acted = racer.may_have_acted and not self.earlier
+        for ledger in ledgers:
+            is_acted = ledger.may_have_acted and not self.earlier
             joined_ledger = Ledger(
-                joined_ledger.attempts + racer.attempts - self.attempts,
+                joined_ledger.attempts + ledger.attempts - self.attempts,
                 self.earlier,
                 max(
                     joined_ledger.current,
-                    AttemptEffect.POSSIBLE if is_acted else racer.current,
+                    AttemptEffect.POSSIBLE if is_acted else ledger.current,
                 ),
             )
         return joined_ledger

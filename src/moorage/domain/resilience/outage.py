@@ -61,17 +61,22 @@ class Outage:
 
 
 def extended_outage(
-    before: Outage | None, error: StorageUnavailable, now: int, draw: float, *, took: int = 0
+    before: Outage | None,
+    error: StorageUnavailable,
+    now: int,
+    draw: float,
+    *,
+    waited_nanoseconds: int = 0,
 ) -> Outage:
     """Return the outage as extended by one more call to which the store did not respond.
 
-    `took` is the time in nanoseconds that the caller waited for the store. The next probe begins no
+    `waited_nanoseconds` is the time that the caller waited for the store. The next probe begins no
     sooner than after the same time again.
     """
     probes = 0 if before is None else before.probes + 1
     pause = min(_LONGEST_PAUSE, _FIRST_PAUSE << min(probes, _MOST_STEPS))
     # Processes that lost the store together must not all return to it together.
-    end_time = now + max(int(pause * (0.5 + draw / 2)), took)
+    end_time = now + max(int(pause * (0.5 + draw / 2)), waited_nanoseconds)
     return Outage(error, now if before is None else before.since, end_time, probes)
 
 
@@ -90,17 +95,17 @@ def patience(command: Command[Any], timeout: float | None) -> float | None:
     )
 
 
-def is_slow(waited: int, bound: float | None, silent: int | None) -> bool:
+def is_slow(waited_time: int, bound: float | None, silent: int | None) -> bool:
     """Return whether a store that did not respond before the deadline is only slow.
 
-    A slow store has recently replied to another caller. `waited` is the time that this caller
+    A slow store has recently replied to another caller. `waited_time` is the time that this caller
     waited, and `silent` the time since the last reply, both in nanoseconds; `silent` is None if
     there was no reply yet. `bound` is the time in seconds that the caller could wait; an error
     before that time means that the store is unreachable.
     """
-    if bound is None or silent is None or waited < bound * 1e9 * _NEARLY:
+    if bound is None or silent is None or waited_time < bound * 1e9 * _NEARLY:
         return False
-    return silent < min(3 * waited, max(waited, _SILENCE))
+    return silent < min(3 * waited_time, max(waited_time, _SILENCE))
 
 
 class LocalGrant(tuple[Any, ...]):

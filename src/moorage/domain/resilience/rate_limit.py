@@ -309,13 +309,13 @@ def checked_cost(rule: Rule, cost: int) -> int:
     return cost
 
 
-def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence[int]) -> int:
+def joint_wait(rules: Sequence[Rule], present_states: Sequence[State], costs: Sequence[int]) -> int:
     """Return the microseconds until all rate limits have enough tokens; 0 if they have now.
 
     A limit that can grant at one time may be unable to at a later time, because a gap in its queue
     has ended. So the limits are asked in turn until one time suits all of them.
     """
-    limits = tuple(zip(rules, presents, costs, strict=True))
+    limits = tuple(zip(rules, present_states, costs, strict=True))
     wait, matching_limits, number = 0, 0, 0
     while matching_limits < len(limits):
         rule, limit_state, cost = limits[number]

@@ -171,9 +171,9 @@ def after_refusal(lease: TokenLease, wait: int, now: int, most: int, draw: float
         draw: a random number from 0 to 1.
     """
     step = after_delayed_grant(lease, wait, now)
-    drawn = int(draw * LEASE)
+    random_wait = int(draw * LEASE)
     token_near = now + min(wait, LONGEST_WAIT) - 2 * LEASE
-    next_request = max(lease.next_request, token_near) + drawn
+    next_request = max(lease.next_request, token_near) + random_wait
     next_lease = next_step(
         step.lease._replace(pending=0, due=0, next_request=next_request), now, most
     )

@@ -41,11 +41,11 @@ class _Resolution:
     """Compares the types of two Avro schemas, each pair once.
 
     Args:
-        compared: the pairs of types that were compared already or are being compared.
+        compared_pairs: the pairs of types that were compared already or are being compared.
     """
 
-    def __init__(self, compared: set[tuple[int, int]]) -> None:
-        self._compared = compared
+    def __init__(self, compared_pairs: set[tuple[int, int]]) -> None:
+        self._compared = compared_pairs
 
     def compare(self, reader: AvroType, writer: AvroType, path: str) -> list[Incompatibility]:
         """Return the reasons why the reader's type may not read what the writer's type wrote."""

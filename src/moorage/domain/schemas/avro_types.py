@@ -120,14 +120,14 @@ def hazards(root: AvroType) -> AvroHazards:
         raise _invalid_error("", "is nested too deeply") from None
 
 
-def _finds_cycle(node: AvroType, above: set[int], done: set[int]) -> bool:
+def _finds_cycle(node: AvroType, ancestor_ids: set[int], visited_ids: set[int]) -> bool:
     identity = id(node)
-    if identity in above:
+    if identity in ancestor_ids:
         return True
-    if identity in done:
+    if identity in visited_ids:
         return False
-    done.add(identity)
-    return any(_finds_cycle(part, above | {identity}, done) for part in _parts(node))
+    visited_ids.add(identity)
+    return any(_finds_cycle(part, ancestor_ids | {identity}, visited_ids) for part in _parts(node))
 
 
 def _nodes(node: AvroType, seen: dict[int, AvroType]) -> list[AvroType]:

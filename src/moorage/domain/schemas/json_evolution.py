@@ -135,29 +135,29 @@ class _Comparison:
     Args:
         readers: the documents of the reader's schema.
         writers: the documents of the writer's schema.
-        compared: the pairs of parts that were compared already or are being compared.
-        effort: the state that the comparison shares with others.
+        compared_pairs: the pairs of parts that were compared already or are being compared.
+        shared_state: the state that the comparison shares with others.
     """
 
     def __init__(
         self,
         readers: JsonDocuments,
         writers: JsonDocuments,
-        compared: _Pairs,
-        effort: _ComparisonState,
+        compared_pairs: _Pairs,
+        shared_state: _ComparisonState,
     ) -> None:
         self._readers = readers
         self._writers = writers
-        self._compared = compared
-        self._effort = effort
+        self._compared = compared_pairs
+        self._effort = shared_state
 
     def compare(self, reader: Any, writer: Any, path: str) -> list[Incompatibility]:
         """Return the reasons why a part of the reader's schema may refuse the writer's values."""
         if next(self._effort.left, None) is None:
             raise _TooManyComparisons
-        reader, unfollowed = self._readers.follow_references(reader)
+        reader, broken_reference = self._readers.follow_references(reader)
         writer, unfollowed_writer = self._writers.follow_references(writer)
-        for name in (unfollowed, unfollowed_writer):
+        for name in (broken_reference, unfollowed_writer):
             if name is not None:
                 return [_uncheckable_change(path, f"the reference {name[:80]!r}")]
         pair = id(reader), id(writer)
@@ -386,9 +386,9 @@ def _upper_bound(part: dict[str, Any]) -> tuple[float, int]:
 
 
 def _bounds(
-    part: dict[str, Any], inclusive: str, exclusive: str, none: float, sign: int
+    part: dict[str, Any], inclusive: str, exclusive: str, no_bound: float, sign: int
 ) -> list[tuple[float, int]]:
-    plain_bound, excluded_bound = part.get(inclusive, none), part.get(exclusive, none)
+    plain_bound, excluded_bound = part.get(inclusive, no_bound), part.get(exclusive, no_bound)
     if isinstance(
         excluded_bound, bool
     ):  # In draft 4, a boolean says that the other bound is exclusive.

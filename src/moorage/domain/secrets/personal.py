@@ -70,13 +70,15 @@ def _is_iban(account: str) -> bool:
     return int(digits) % 97 == 1
 
 
-def _mask_numbers(groups: str, begins: re.Pattern[str], is_valid: Callable[[str], bool]) -> str:
+def _mask_numbers(
+    groups: str, start_pattern: re.Pattern[str], is_valid: Callable[[str], bool]
+) -> str:
     """Mask each longest run of digit groups that, without its gaps, is a valid number."""
     parts = _GAP.split(groups)
     masked_parts: list[str] = []
     text_start = 0
     while text_start < len(parts):
-        most_parts = 2 * _MOST_GROUPS if begins.match(parts[text_start]) else 0
+        most_parts = 2 * _MOST_GROUPS if start_pattern.match(parts[text_start]) else 0
         for end in range(min(text_start + most_parts, len(parts) + 1) - 1, text_start, -2):
             number = "".join(parts[text_start:end:2])
             if is_valid(number):

@@ -98,12 +98,12 @@ class StreamMask:
     def _advance(self, data: bytes, *, is_last: bool) -> bytes:
         seen_length = len(self._before)
         text = self._before + self._held + data
-        squeezed = text.translate(None, _BREAKS)
+        text_without_breaks = text.translate(None, _BREAKS)
         line_breaks: _LineBreaks | None = None
-        end = len(text) if is_last else self._released(text, squeezed)
+        end = len(text) if is_last else self._released(text, text_without_breaks)
         masked_parts: list[bytes] = []
         at = seen_length
-        for span_start, span_end in self._spans(squeezed):
+        for span_start, span_end in self._spans(text_without_breaks):
             line_breaks = line_breaks or _LineBreaks(text)
             start, stop = line_breaks.span(span_start, span_end)
             if start >= end:
@@ -124,14 +124,14 @@ class StreamMask:
         self._before = text[max(0, end - 2 * SHORTEST) : end]
         return b"".join(masked_parts)
 
-    def _released(self, text: bytes, squeezed: bytes) -> int:
+    def _released(self, text: bytes, text_without_breaks: bytes) -> int:
         """Return the position before which no unfinished secret can begin."""
-        size = min(self._reach, len(squeezed))
+        size = min(self._reach, len(text_without_breaks))
         for length in range(size, 0, -1):
-            kept_start = len(squeezed) - length
-            if squeezed[kept_start : kept_start + 2] not in self._beginnings:
+            kept_start = len(text_without_breaks) - length
+            if text_without_breaks[kept_start : kept_start + 2] not in self._beginnings:
                 continue
-            tail_bytes = squeezed[kept_start:]
+            tail_bytes = text_without_breaks[kept_start:]
             at = bisect_left(self._forms, tail_bytes)
             if at == len(self._forms) or not self._forms[at].startswith(tail_bytes):
                 continue
@@ -140,28 +140,28 @@ class StreamMask:
                 return max(start, len(self._before))
         return len(text)
 
-    def _spans(self, squeezed: bytes) -> list[tuple[int, int]]:
+    def _spans(self, text_without_breaks: bytes) -> list[tuple[int, int]]:
         """Return the positions of secrets in a text without line breaks, in order."""
-        spans = {(at, at + len(form)) for at, form in self._matches(squeezed)}
+        spans = {(at, at + len(form)) for at, form in self._matches(text_without_breaks)}
         return sorted(spans, key=lambda span: (span[0], -span[1]))
 
-    def _matches(self, squeezed: bytes) -> Iterator[tuple[int, bytes]]:
+    def _matches(self, text_without_breaks: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield the position and the form of each secret in a text without line breaks."""
         for code, size, step, words in self._searches:
             if not words:
                 continue
-            full_blocks = memoryview(squeezed)[: len(squeezed) // size * size]
+            full_blocks = memoryview(text_without_breaks)[: len(text_without_breaks) // size * size]
             compared_words = full_blocks.cast(code)[:: step // size]
             for number in _known_positions(words, compared_words):
                 for form, offset in words[compared_words[number]]:
                     at = number * step - offset
-                    if at >= 0 and squeezed.startswith(form, at):
+                    if at >= 0 and text_without_breaks.startswith(form, at):
                         yield at, form
         for form in self._tiny:
-            at = squeezed.find(form)
+            at = text_without_breaks.find(form)
             while at >= 0:
                 yield at, form
-                at = squeezed.find(form, at + 1)
+                at = text_without_breaks.find(form, at + 1)
 
 
 def _known_positions(words: Mapping[int, object], compared_words: memoryview[int]) -> Iterator[int]:

@@ -161,10 +161,10 @@ class _Neighbourhood:
 
         The result is None if the matching part is too short.
         """
-        afters, befores = self._sorted_parts
+        parts_after, parts_before = self._sorted_parts
         end = at + len(self._block)
-        right = _longest_start(afters, text[end : end + self._reach])
-        left = _longest_start(befores, text[max(0, at - self._reach) : at][::-1])
+        right = _longest_start(parts_after, text[end : end + self._reach])
+        left = _longest_start(parts_before, text[max(0, at - self._reach) : at][::-1])
         is_long = max(left, right) >= _MIDDLE - _EDGE
         if is_long or any(
             (text[at - before : at], text[end : end + after]) in self._telling_parts
@@ -273,8 +273,8 @@ class _EncodedSecrets:
     def _neighbourhoods(self) -> dict[bytes, _Neighbourhood]:
         """The neighbourhood of each block of those secrets that are found even in part."""
         neighbourhoods: dict[bytes, _Neighbourhood] = {}
-        for text, partly, _, blocks in self._encoded_forms:
-            for offset, block in blocks if partly else ():
+        for text, is_partial, _, blocks in self._encoded_forms:
+            for offset, block in blocks if is_partial else ():
                 neighbourhood = neighbourhoods.setdefault(block, _Neighbourhood(block))
                 neighbourhood.add(text[:offset], text[offset + len(block) :])
         return neighbourhoods
@@ -301,7 +301,7 @@ def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
         encoded_secret for secret in certain_parts for encoded_secret in _encoded_forms(secret)
     ]
     encoded_secrets += [
-        _encoded_form(word.lower(), partly=False, encoded=False)
+        _encoded_form(word.lower(), is_partial=False, encoded=False)
         for word in {*words} - certain_parts
         if len(word) >= SHORTEST
     ]
@@ -416,25 +416,25 @@ def _encoded_forms(secret: bytes) -> Iterator[_EncodedSecret]:
         return
     plain_form = secret.lower()
     for text in {plain_form, plain_form.replace(b" ", b"+"), b"".join(plain_form.split())}:
-        yield _encoded_form(text, partly=len(text) >= _EDGE, encoded=False)
+        yield _encoded_form(text, is_partial=len(text) >= _EDGE, encoded=False)
     encoded = {secret.hex().encode(), b64encode(secret).rstrip(b"=").lower()}
     for before in range(3):
         # The first and last base64 characters may depend on neighbouring bytes, so they are cut.
         start, end = -(-before * 8 // 6), (before + size) * 8 // 6
         encoded.add(b64encode(bytes(before) + secret)[start:end].lower())
     for text in encoded:
-        yield _encoded_form(text, partly=len(text) >= 2 * _EDGE, encoded=True)
+        yield _encoded_form(text, is_partial=len(text) >= 2 * _EDGE, encoded=True)
 
 
-def _encoded_form(text: bytes, *, partly: bool, encoded: bool) -> _EncodedSecret:
+def _encoded_form(text: bytes, *, is_partial: bool, encoded: bool) -> _EncodedSecret:
     offsets = [0]
     size = len(text)
-    if partly:
+    if is_partial:
         step = max(_EDGE, size // _BLOCKS)
         offsets = sorted({*range(0, size - _EDGE + 1, step), size - _EDGE})
-    length = _EDGE if partly else size
+    length = _EDGE if is_partial else size
     offset_blocks = tuple((offset, text[offset : offset + length]) for offset in offsets)
-    return _EncodedSecret(text, partly, encoded, offset_blocks)
+    return _EncodedSecret(text, is_partial, encoded, offset_blocks)
 
 
 def _spans_of_encoded(
@@ -539,14 +539,14 @@ def _longest_start(sorted_texts: list[bytes], text: bytes) -> int:
 
 def _shared_start(first: bytes, second: bytes) -> int:
     """Return the length of the beginning that two byte strings share."""
-    same, differing = 0, min(len(first), len(second)) + 1
-    while differing - same > 1:
-        middle = (same + differing) // 2
-        if first[same:middle] == second[same:middle]:
-            same = middle
+    equal_length, unequal_length = 0, min(len(first), len(second)) + 1
+    while unequal_length - equal_length > 1:
+        middle_length = (equal_length + unequal_length) // 2
+        if first[equal_length:middle_length] == second[equal_length:middle_length]:
+            equal_length = middle_length
         else:
-            differing = middle
-    return same
+            unequal_length = middle_length
+    return equal_length
 
 
 def _is_word(text: bytes, start: int, end: int) -> bool:

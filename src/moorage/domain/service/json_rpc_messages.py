@@ -63,10 +63,10 @@ class JsonRpcMessages:
                 field="payload",
                 remedy="Pass the params by name.",
             )
-        added = {self.subscription_field: identity}
+        extra_parameters = {self.subscription_field: identity}
         if position is not None:
-            added[self.position_field] = position
-        body = {**call, "params": {**parameters, **added}, "id": int(identity)}
+            extra_parameters[self.position_field] = position
+        body = {**call, "params": {**parameters, **extra_parameters}, "id": int(identity)}
         return json_message(body, "payload")
 
     def cancellation(self, identity: str, /) -> str | None:

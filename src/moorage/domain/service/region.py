@@ -72,22 +72,22 @@ class Region:
 
 def regions_to_try(
     regions: Sequence[Region],
-    here: str | None,
+    current_region: str | None,
     *,
-    tried: Collection[str] = (),
-    acted: bool = False,
+    tried_regions: Collection[str] = (),
+    may_have_acted: bool = False,
     movable: bool = True,
     draw: float,
 ) -> tuple[Region, ...]:
     """Return the other regions to try, best first; all regions before the first attempt.
 
-    `acted` means that an attempt may have been processed `here`; `movable` means that repeating it
-    in another region is safe; `draw` is a random number in [0, 1).
+    `may_have_acted` means that the current region may have processed an attempt; `movable` means
+    that repeating the attempt in another region is safe; `draw` is a random number in [0, 1).
     """
-    if acted and not movable:
+    if may_have_acted and not movable:
         return ()
-    other_regions = [region for region in regions if region.name != here]
-    new_regions = [region for region in other_regions if region.name not in tried]
+    other_regions = [region for region in regions if region.name != current_region]
+    new_regions = [region for region in other_regions if region.name not in tried_regions]
     return in_random_order(new_regions or other_regions, draw)
 
 

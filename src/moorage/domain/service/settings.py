@@ -342,7 +342,7 @@ def _are_settable(_: object, attribute: attrs.Attribute[Any], value: Headers) ->
         raise ConfigurationError.of(problems)
 
 
-def _have_distinct_names(kind: type[Endpoint | Region], called: str) -> Validator:
+def _have_distinct_names(kind: type[Endpoint | Region], noun: str) -> Validator:
     check_each = _each_item(_is_one_of(kind))
 
     def check_value(_: object, attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
@@ -351,9 +351,9 @@ def _have_distinct_names(kind: type[Endpoint | Region], called: str) -> Validato
         for element in value:
             if element.name in names:
                 raise ConfigurationError(
-                    f"Two {called}s are named {element.name!r}.",
+                    f"Two {noun}s are named {element.name!r}.",
                     path=attribute.name,
-                    remedy=f"Use a different name for each {called}.",
+                    remedy=f"Use a different name for each {noun}.",
                 )
             names.add(element.name)
 

@@ -199,18 +199,19 @@ def _value(element: _Element, depth: int) -> Any:
         return element.text  # a value without a type is a string
     if len(element.children) > 1 or element.text.strip() or depth > _DEEPEST_VALUE:
         raise NotXmlRpcError
-    typed = element.children[0]
-    if typed.name == "array":
+    typed_element = element.children[0]
+    if typed_element.name == "array":
         return [
-            _value(_child_named(item, "value"), depth + 1) for item in typed.only("data").children
+            _value(_child_named(item, "value"), depth + 1)
+            for item in typed_element.only("data").children
         ]
-    if typed.name == "struct":
-        return dict(_member(_child_named(item, "member"), depth) for item in typed.children)
-    read_typed = _READERS.get(typed.name)
-    if read_typed is None or typed.children:
+    if typed_element.name == "struct":
+        return dict(_member(_child_named(item, "member"), depth) for item in typed_element.children)
+    read_typed = _READERS.get(typed_element.name)
+    if read_typed is None or typed_element.children:
         raise NotXmlRpcError
     try:
-        return read_typed(typed.text)
+        return read_typed(typed_element.text)
     except ValueError:
         raise NotXmlRpcError from None
 

@@ -151,7 +151,7 @@ class HmacSigning:
         for is_late in (False, True):
             if is_late:
                 values[_SIGNATURE] = self._signature(key, filler.fill(self.signs))
-            headers, query = self._filled_pairs(filler, late=is_late)
+            headers, query = self._filled_pairs(filler, signs_late=is_late)
             filler.request = filler.request.with_headers(headers)
             filler.add(query)
         return filler.request
@@ -162,10 +162,12 @@ class HmacSigning:
 
         return self._encoded_text(new(self.algorithm, content).digest())
 
-    def _filled_pairs(self, filler: _Filler, *, late: bool) -> tuple[Pairs, Pairs]:
+    def _filled_pairs(self, filler: _Filler, *, signs_late: bool) -> tuple[Pairs, Pairs]:
         headers, query = (
             tuple(
-                (name, filler.fill(text).decode()) for name, text in pairs if _is_late(text) is late
+                (name, filler.fill(text).decode())
+                for name, text in pairs
+                if _is_late(text) is signs_late
             )
             for pairs in (self.headers, self.query)
         )
@@ -271,9 +273,9 @@ def _check_template(template: str, allowed: frozenset[str], field: str) -> None:
             )
 
 
-def _refuse_doubles(query: str, added: Pairs) -> None:
+def _refuse_doubles(query: str, new_pairs: Pairs) -> None:
     present_names = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
-    for name, _ in added:
+    for name, _ in new_pairs:
         if name in present_names:
             raise InvalidData(
                 f"The request has the parameter {name!r}, but the signature sets this parameter.",

@@ -101,8 +101,8 @@ def _signature(algorithm: SignatureAlgorithm, key: PrivateKeyTypes, content: byt
             SignatureAlgorithm.RSA_PSS_SHA512: hashes.SHA512(),
         }.get(algorithm)
         if hashing is not None:
-            salted = padding.PSS(padding.MGF1(hashing), padding.PSS.DIGEST_LENGTH)
-            return key.sign(content, salted, hashing)
+            pss_padding = padding.PSS(padding.MGF1(hashing), padding.PSS.DIGEST_LENGTH)
+            return key.sign(content, pss_padding, hashing)
     elif isinstance(key, ec.EllipticCurvePrivateKey):
         if algorithm is SignatureAlgorithm.ECDSA_P256_SHA256 and key.curve.name == "secp256r1":
             pair = utils.decode_dss_signature(key.sign(content, ec.ECDSA(hashes.SHA256())))

@@ -79,12 +79,12 @@ class PathPattern:
                 return False
         return self._end in reached_places
 
-    def _places_after(self, reached: frozenset[int], char: str) -> frozenset[int]:
+    def _places_after(self, places_reached: frozenset[int], char: str) -> frozenset[int]:
         """Return the positions in the pattern that a character of the path leads to."""
-        step = reached, char
+        step = places_reached, char
         next_places = self._remembered.get(step)
         if next_places is None:
-            places = [(number, self._places[number]) for number in reached]
+            places = [(number, self._places[number]) for number in places_reached]
             numbers = {number for number, place in places if place.stays(char)}
             numbers.update(number + 1 for number, place in places if place.goes(char))
             next_places = self._with_skips(numbers)

@@ -21,7 +21,7 @@ _WITH_IMAGE: Final = ConnectorType.DOCKER
 
 
 def type_of_step(
-    step: Step, *, registered: Sequence[ConnectorType], all_types: Sequence[ConnectorType]
+    step: Step, *, registered_types: Sequence[ConnectorType], all_types: Sequence[ConnectorType]
 ) -> ConnectorType:
     """Return the type of connector that runs a step.
 
@@ -30,7 +30,7 @@ def type_of_step(
 
     Args:
         step: the step.
-        registered: the types of the connectors that the program registered.
+        registered_types: the types of the connectors that the program registered.
         all_types: all types, including those of installed packages.
 
     Raises:
@@ -38,16 +38,16 @@ def type_of_step(
     """
     if step.type is not None:
         return step.type
-    if len(registered) == 1:
-        return registered[0]
+    if len(registered_types) == 1:
+        return registered_types[0]
     default_type = _WITHOUT_IMAGE if step.image is None else _WITH_IMAGE
-    if default_type in (registered or all_types):
+    if default_type in (registered_types or all_types):
         return default_type
     raise ConfigurationError(
         f"The step {step.name!r} has no connector type, and the default type {default_type!r}"
         " is not registered.",
         path="type",
-        remedy=f"Name one of: {', '.join(registered or all_types)}.",
+        remedy=f"Name one of: {', '.join(registered_types or all_types)}.",
     )
 
 

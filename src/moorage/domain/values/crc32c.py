@@ -49,8 +49,10 @@ def _folded_bytes(data: bytes, state: int) -> bytes:
         # A remainder below a fourth is left to the next power, for which it is one half.
         while size - third_shift >= max(8, third_shift >> 2 if power else 8):
             step_size = min(size - third_shift, first_shift) & ~7
-            front = bits & ((1 << step_size) - 1)
-            bits = bits >> step_size ^ front << first_shift - step_size
-            bits ^= front << second_shift - step_size ^ front << third_shift - step_size
+            leading_bits = bits & ((1 << step_size) - 1)
+            bits = bits >> step_size ^ leading_bits << first_shift - step_size
+            bits ^= (
+                leading_bits << second_shift - step_size ^ leading_bits << third_shift - step_size
+            )
             size -= step_size
     return bits.to_bytes(size // 8, "little")

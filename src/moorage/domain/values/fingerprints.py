@@ -47,14 +47,14 @@ class Fingerprint:
 
     Args:
         content: bytes, or nested tuples of strings and bytes; equal content has an equal digest.
-        digested: the rule that computes the digest of the content.
+        compute_digest: the rule that computes the digest of the content.
     """
 
     __slots__ = ("_content", "_digest", "_digested")
 
-    def __init__(self, content: Any, digested: Callable[[Any], bytes]) -> None:
+    def __init__(self, content: Any, compute_digest: Callable[[Any], bytes]) -> None:
         self._content = content
-        self._digested = digested
+        self._digested = compute_digest
         self._digest: bytes | None = None
 
     def digest(self) -> bytes:

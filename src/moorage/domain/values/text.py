@@ -38,8 +38,8 @@ def column_text(text: str, length: int) -> str:
     """
     if text.isascii() and len(text) <= length and "\0" not in text:
         return text
-    encodable = text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-    return encodable.replace("\0", "\\0")[:length]
+    encodable_text = text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    return encodable_text.replace("\0", "\\0")[:length]
 
 
 def with_article(name: str) -> str:

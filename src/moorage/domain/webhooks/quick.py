@@ -90,8 +90,8 @@ def quick_verifier(
     return accept_delivery
 
 
-def _prefixes_overlap(one: str, other: str) -> bool:
-    return one.startswith(other) or other.startswith(one)
+def _prefixes_overlap(first: str, second: str) -> bool:
+    return first.startswith(second) or second.startswith(first)
 
 
 # --- whether a scheme can be verified in this way ---------------------------------------

@@ -100,7 +100,7 @@ def _joined_lines(scene: TemplateValues, names: str) -> str:
 _JOINTS: Final = {ord("&"): "_", ord("="): "_"}
 
 
-def _pairs_text(scene: TemplateValues, besides: str) -> str:
+def _pairs_text(scene: TemplateValues, excluded_name: str) -> str:
     """Return the sorted form fields in the form that Vonage signs, without the signature."""
     if not isinstance(scene.item, dict):
         raise rejection_error(WebhookReason.MALFORMED, "The body of the webhook has no fields.")
@@ -113,7 +113,7 @@ def _pairs_text(scene: TemplateValues, besides: str) -> str:
             raise rejection_error(
                 WebhookReason.MALFORMED, "The webhook has a field that is not a plain value."
             )
-        if name != besides:
+        if name != excluded_name:
             text += f"&{name}={value.translate(_JOINTS)}"
     return text
 
@@ -298,19 +298,19 @@ def _bytes(value: str | bytes) -> bytes:
 
 
 def _parse_template(text: str) -> list[tuple[str, str | None, bool]]:
-    parsed: list[tuple[str, str | None, bool]] = []
+    parsed_pieces: list[tuple[str, str | None, bool]] = []
     wrong_part: str | None = None
     try:
         for literal, name, argument, conversion in Formatter().parse(text):
             if name is None:
-                parsed.append((literal, None, False))
+                parsed_pieces.append((literal, None, False))
                 continue
             full_name = f"{name}:{argument}" if argument else name
             kinds = _WITH_ARGUMENT if (argument or "").strip("?") else _WITHOUT_ARGUMENT
             if name.removesuffix("?") not in kinds or conversion:
                 wrong_part = full_name
                 break
-            parsed.append((literal, full_name.removesuffix("?"), full_name.endswith("?")))
+            parsed_pieces.append((literal, full_name.removesuffix("?"), full_name.endswith("?")))
     except ValueError:
         wrong_part = text
     if wrong_part is not None:
@@ -321,7 +321,7 @@ def _parse_template(text: str) -> list[tuple[str, str | None, bool]]:
             f" {', '.join(sorted(_READS))}, with an argument after a colon where one is"
             " required, such as {header:X-Signature}. Write a literal brace twice.",
         )
-    return parsed
+    return parsed_pieces
 
 
 def _name_in(place: str) -> str:

@@ -225,19 +225,22 @@ def _check_span(claims: Mapping[str, Any], now: datetime, tolerance: float) -> N
 
 
 def decide(
-    scheme: WebhookScheme, examined: ExaminedWebhook, keys: Sequence[Key], tenant: str | None = None
+    scheme: WebhookScheme,
+    examined_webhook: ExaminedWebhook,
+    keys: Sequence[Key],
+    tenant: str | None = None,
 ) -> tuple[WebhookEvent, ...]:
     """Return a webhook's events if any of these keys signed all its parts; else raise an error.
 
     Raises:
         WebhookRejected: none of the keys made the signature, or the signed text cannot be read.
     """
-    values = examined.scene
+    values = examined_webhook.scene
     contents: list[bytes] = []
     secret: Secret | None = None
-    for item, signatures in examined.parts:
+    for item, signatures in examined_webhook.parts:
         content, secret = _matched_signature(
-            scheme, examined.token, values.of(item), signatures, keys
+            scheme, examined_webhook.token, values.of(item), signatures, keys
         )
         contents.append(content)
     if scheme.digest is not None:

@@ -87,7 +87,7 @@ def _invoice(document: Document, lines: list[DetailLine], extra: list[DetailLine
     charges = tuple(_allowance(line) for line in extra if line.kind == _CHARGE)
     totals = _totals(document, lines, allowances, charges)
     order = next(iter(document.orders), None)
-    related = (*document.orders, *document.contracts, *document.receipts)
+    related_documents = (*document.orders, *document.contracts, *document.receipts)
     note = next(iter(document.delivery_notes), None)
     gross = exact_total(totals.gross, document.rounding)
     prepaid = exact_total(gross, None if totals.due is None else totals.due.copy_negate())
@@ -100,8 +100,10 @@ def _invoice(document: Document, lines: list[DetailLine], extra: list[DetailLine
         currency=document.currency,
         due_date=None if installment is None else installment.day,
         accounting_cost=None if seller is None else seller.reference,
-        project=next((item.project for item in related if item.project is not None), None),
-        tender=next((item.tender for item in related if item.tender is not None), None),
+        project=next(
+            (item.project for item in related_documents if item.project is not None), None
+        ),
+        tender=next((item.tender for item in related_documents if item.tender is not None), None),
         purchase_order=None if order is None else order.number,
         contract=next((item.number for item in document.contracts), None),
         receiving_advice=next((item.number for item in document.receipts), None),

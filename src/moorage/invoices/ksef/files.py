@@ -77,8 +77,12 @@ def _own_violations(ksef: KsefInvoice, document: FaDocument) -> Iterator[Violati
             "Give the time when you make the file.",
         )
     totals = ksef.invoice.stated_totals
-    stated = None if totals is None else totals.gross
-    if stated is not None and document.gross is not None and abs(stated) != abs(document.gross):
+    stated_total = None if totals is None else totals.gross
+    if (
+        stated_total is not None
+        and document.gross is not None
+        and abs(stated_total) != abs(document.gross)
+    ):
         yield Violation(
             "P_15",
             "stated_totals.gross",

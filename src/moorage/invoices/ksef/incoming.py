@@ -177,8 +177,8 @@ def _amount_due(document: FaDocument) -> Decimal:
     if document.overpaid is not None:
         return document.overpaid.copy_negate()
     charged = document.charged or total(item.amount for item in document.charges)
-    deducted = document.deducted or total(item.amount for item in document.deductions)
-    return exact_total(document.gross, charged, deducted.copy_negate())
+    deducted_total = document.deducted or total(item.amount for item in document.deductions)
+    return exact_total(document.gross, charged, deducted_total.copy_negate())
 
 
 def _totals(document: FaDocument, due: Decimal, reason: str | None) -> Totals:

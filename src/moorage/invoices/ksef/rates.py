@@ -64,12 +64,13 @@ def rate_of(category: str | None, rate: Decimal | None, *, at_home: bool) -> Vat
         rate: rate in percent.
         at_home: True if the buyer is Polish, which decides between the two kinds of reverse charge.
     """
-    excluded = REVERSED_ABROAD if at_home else REVERSED_AT_HOME
+    excluded_rates = REVERSED_ABROAD if at_home else REVERSED_AT_HOME
     return next(
         (
             item
             for item in RATES
-            if (item.category, item.rate) == (category, rate or _ZERO) and item.word != excluded
+            if (item.category, item.rate) == (category, rate or _ZERO)
+            and item.word != excluded_rates
         ),
         None,
     )

@@ -115,9 +115,13 @@ def call_of(operation: ApiOperation, document: Document, schemas: Schemas, taken
     """
     hint = operation.node.text("operationId") or f"{operation.method.lower()} {operation.path}"
     names = {"body", "files"}
-    ordered = sorted(operation.parameters, key=lambda item: _position(item, operation.path))
+    sorted_parameters = sorted(
+        operation.parameters, key=lambda item: _position(item, operation.path)
+    )
     arguments = tuple(
-        _argument(item, schemas, names, hint) for item in ordered if _is_argument(item, operation)
+        _argument(item, schemas, names, hint)
+        for item in sorted_parameters
+        if _is_argument(item, operation)
     )
     body = _body(operation, document, schemas, hint)
     result = _result(operation, document, schemas, hint)

@@ -208,8 +208,8 @@ class Schemas:
         union = self._open_unions.get(node.pointer)
         if union is None or node.pointer not in self._open:
             return None
-        inner = self._open[self._open.index(node.pointer) + 1 :]
-        if not any(pointer in self._objects for pointer in inner):
+        inner_pointers = self._open[self._open.index(node.pointer) + 1 :]
+        if not any(pointer in self._objects for pointer in inner_pointers):
             return None
         self._named_unions.add(union.text)
         return attrs.evolve(union, nullable=nullable or union.nullable)
@@ -323,15 +323,15 @@ class Schemas:
         parts = [part for part in all_parts if direct_shaping & part.value.keys()]
         shaping_names = direct_shaping & node.value.keys()
         references = [item for item in node.child("allOf").items() if is_object(item.value)]
-        shaping = [item for item in references if _SHAPING & item.value.keys()]
+        shaping_parts = [item for item in references if _SHAPING & item.value.keys()]
         if (
-            len(shaping) == 1
+            len(shaping_parts) == 1
             and shaping_names <= {"type"}
-            and not self._requires_more(node, shaping[0])
+            and not self._requires_more(node, shaping_parts[0])
         ):
             is_nullable = any(map(_is_nullable, (node, *references)))
-            self._wrapped[node.pointer] = shaping[0], is_nullable
-            kind = self.kind(shaping[0], hint)
+            self._wrapped[node.pointer] = shaping_parts[0], is_nullable
+            kind = self.kind(shaping_parts[0], hint)
             return attrs.evolve(kind, nullable=is_nullable or kind.nullable)
         members: dict[str, Node] = {}
         required = frozenset[str]()
@@ -436,18 +436,20 @@ class Schemas:
             by_pointer[target.pointer] = kind.text[1:-1]
             name = target.pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
             constants[target.pointer] = values if reference_of(item) is None else (*values, name)
-        mapped = self._mapping(discriminator, by_pointer)
-        named_classes = {*mapped.values()}
+        class_names = self._mapping(discriminator, by_pointer)
+        named_classes = {*class_names.values()}
         for pointer, name in by_pointer.items():
             if name not in named_classes:
                 if not constants[pointer]:
                     return None, ()
-                mapped |= {value: name for value in constants[pointer] if value not in mapped}
-        return member, tuple(mapped.items())
+                class_names |= {
+                    value: name for value in constants[pointer] if value not in class_names
+                }
+        return member, tuple(class_names.items())
 
     def _mapping(self, discriminator: Node, by_pointer: dict[str, str]) -> dict[str, str]:
         """Return the classes in a discriminator's mapping, by its values."""
-        mapped: dict[str, str] = {}
+        class_names: dict[str, str] = {}
         for value, target in discriminator.child("mapping").children():
             reference = str(target.value)
             if not reference.startswith("#"):
@@ -455,8 +457,8 @@ class Schemas:
             with suppress(UnmappedOperation):
                 pointer = self._document.resolved(Node({"$ref": reference}, target.pointer)).pointer
                 if pointer in by_pointer:
-                    mapped[value] = by_pointer[pointer]
-        return mapped
+                    class_names[value] = by_pointer[pointer]
+        return class_names
 
     def _constants(self, node: Node, member: str) -> tuple[str, ...] | None:
         """Return the strings to which an object's member is limited; None without the member."""
@@ -467,8 +469,8 @@ class Schemas:
                 schema = self._document.resolved(described)
                 choices = schema.child("enum").value
                 constant = schema.text("const")
-                listed = [constant] if constant is not None else choices
-                texts = listed if is_list(listed) else []
+                listed_values = [constant] if constant is not None else choices
+                texts = listed_values if is_list(listed_values) else []
                 values = tuple(text for text in texts if isinstance(text, str))
         return values
 

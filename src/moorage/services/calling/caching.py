@@ -191,10 +191,10 @@ class CachedExchange(Exchange):
             return AttemptResult(error=_other_version_error(response), repeats=call.replayable)
         if core.observers:
             call.emit(core, CacheRevalidated, age=entry.age)
-        confirmed = refreshed_response(entry, response)
-        self._arrival = request, confirmed, core.utc()
+        confirmed_response = refreshed_response(entry, response)
+        self._arrival = request, confirmed_response, core.utc()
         call.cached = True
-        return confirmed.evolve(cached=True)
+        return confirmed_response.evolve(cached=True)
 
     async def _look_up_request(self, call: Call) -> CacheLookup | None:
         """Look up a call's request in the cache; None if the call must not use the cache."""

@@ -224,9 +224,9 @@ class Call:
         racer._ledger = self._ledger
         return racer
 
-    def join(self, racers: Iterable[Call]) -> None:
+    def join(self, concurrent_calls: Iterable[Call]) -> None:
         """Combine the effects that concurrent requests of this attempt may have had."""
-        self._ledger = self._ledger.join([racer.ledger for racer in racers])
+        self._ledger = self._ledger.join([racer.ledger for racer in concurrent_calls])
 
     def send(self, sent: SentCredentials) -> None:
         """Record which credential the current attempt sends."""

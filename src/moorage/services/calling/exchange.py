@@ -222,16 +222,16 @@ class Exchange:
             return None
         if auth.proves_key(credentials):
             is_learned: bool | None = core.nonces.remember_nonce(base, headers)
-            challenged = self._proof_refusal(call, status, headers) is ProofRefusal.NONCE
+            is_challenge = self._proof_refusal(call, status, headers) is ProofRefusal.NONCE
             required = "a nonce from its server in the proof of possession"
         elif auth.responds(credentials):
             is_learned = core.digests.remember_challenge(base, status, headers)
-            challenged = is_learned is not None
+            is_challenge = is_learned is not None
             required = "a response to its Digest challenge"
         else:
             return None
-        challenged_before, self._challenged = self._challenged, challenged
-        if challenged_before or not is_learned or not challenged:
+        challenged_before, self._challenged = self._challenged, is_challenge
+        if challenged_before or not is_learned or not is_challenge:
             return None
         call.record_no_effect()
         error = AuthenticationFailed(
@@ -378,8 +378,8 @@ class Exchange:
             is_safe = self._request.method.safe
             service = plan.service
             answers_replays = service.idempotency_memory is not None and service.idempotency_replays
-            keyed = answers_replays and call.claim is not None
-            error = classify(response, service.redaction, safe=is_safe, keyed=keyed)
+            has_key = answers_replays and call.claim is not None
+            error = classify(response, service.redaction, safe=is_safe, keyed=has_key)
             if operation is not None:
                 error = _error_in(operation, response, error)
         if error is None:
@@ -563,7 +563,7 @@ def _route(call: Call, request: Request) -> Route:
     is_in_all_regions = call.key is not None and plan.service.idempotency_across_regions
     from moorage.services.calling.regions import Route  # noqa: PLC0415 - few services have regions
 
-    return Route(plan, request, movable=is_in_all_regions or is_repeatable(plan, request))
+    return Route(plan, request, may_move=is_in_all_regions or is_repeatable(plan, request))
 
 
 def _secrets_of(operation: HttpOperation[Any] | None) -> tuple[Secret, ...]:

@@ -32,25 +32,25 @@ class HedgedAttempts:
 
     __slots__ = ("_config", "_core", "_inner")
 
-    def __init__(self, core: Core, config: HedgeConfig, inner: AttemptStep) -> None:
+    def __init__(self, core: Core, config: HedgeConfig, inner_step: AttemptStep) -> None:
         self._core = core
         self._config = config
-        self._inner = inner
+        self._inner = inner_step
 
     async def __call__(self, call: Call) -> AttemptResult:
         """Return the first successful response.
 
         If all requests fail, the result of the first one.
         """
-        lead = call.concurrent_call()
+        first_call = call.concurrent_call()
         extras = [call.concurrent_call(number) for number in range(1, self._config.max_extra + 1)]
         lead_results: list[AttemptResult] = []
         results: list[AttemptResult] = []
 
         async def first() -> _HedgedRequest:
-            lead_results.append(await self._inner(lead))
+            lead_results.append(await self._inner(first_call))
             results.append(lead_results[0])
-            return _HedgedRequest(lead, lead_results[0])
+            return _HedgedRequest(first_call, lead_results[0])
 
         steps = [first, *(self._extra(extra, n, results) for n, extra in enumerate(extras))]
         try:
@@ -58,9 +58,9 @@ class HedgedAttempts:
                 steps, stagger=self._config.delay, good=_is_good
             )
         finally:
-            call.join((lead, *extras))
+            call.join((first_call, *extras))
         if lead_results and not _is_good(winner):
-            winner = _HedgedRequest(lead, lead_results[0])
+            winner = _HedgedRequest(first_call, lead_results[0])
         call.status, call.cached = winner.call.status, winner.call.cached
         call.bytes_in, call.content = winner.call.bytes_in, winner.call.content
         return AttemptResult(
@@ -71,19 +71,23 @@ class HedgedAttempts:
         )
 
     def _extra(
-        self, racer: Call, number: int, ended: list[AttemptResult]
+        self, concurrent_call: Call, number: int, results: list[AttemptResult]
     ) -> Callable[[], Awaitable[_HedgedRequest]]:
-        admission_request = racer.plan.admission and racer.plan.admission.evolve(within=0)
+        admission_request = (
+            concurrent_call.plan.admission and concurrent_call.plan.admission.evolve(within=0)
+        )
 
         async def extra() -> _HedgedRequest:
-            if racer.route is not None:
-                result = await racer.route.concurrent_attempt(
-                    self._core, racer, number, self._inner
+            if concurrent_call.route is not None:
+                result = await concurrent_call.route.concurrent_attempt(
+                    self._core, concurrent_call, number, self._inner
                 )
             else:
-                result = await make_attempt(self._core, racer, admission_request, self._inner)
-            ended.append(result)
-            return _HedgedRequest(racer, result)
+                result = await make_attempt(
+                    self._core, concurrent_call, admission_request, self._inner
+                )
+            results.append(result)
+            return _HedgedRequest(concurrent_call, result)
 
         return extra
 

@@ -362,10 +362,10 @@ def replay_answer(core: Core, call: Call, once: KeyedUse, stored: Any) -> Ending
         except ConnectorError as error:
             return None, error
         except Exception as error:  # noqa: BLE001 - decoding a user's value may raise anything
-            raised = type(error).__name__
+            error_class = type(error).__name__
             return None, InvalidData(
                 "The call with this idempotency key succeeded earlier, but decoding its"
-                f" stored result raised {raised}.",
+                f" stored result raised {error_class}.",
                 remedy="Look up the result at the vendor. Do not repeat the call under"
                 " another key.",
             )
@@ -471,11 +471,11 @@ async def _settle_claim(core: Core, call: Call, command: Settle) -> SettleResult
 
 
 def _settle_at_once(
-    core: Core, call: Call, command: Settle, ask: Callable[[Settle, float | None], Any]
+    core: Core, call: Call, command: Settle, execute: Callable[[Settle, float | None], Any]
 ) -> SettleResult:
     """End a claim in a store that never waits."""
     try:
-        return ask(command, call.recording_seconds(core))  # type: ignore[no-any-return]  # as Settle says
+        return execute(command, call.recording_seconds(core))  # type: ignore[no-any-return]  # as Settle says
     except BaseException:
         core.post(command)
         raise

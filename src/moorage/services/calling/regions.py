@@ -29,14 +29,14 @@ class Route:
 
     Attributes:
         whole: plan of the service without a region.
-        movable: True if a second region may repeat an attempt that may have had its effect.
+        may_move: True if a second region may repeat an attempt that may have had its effect.
     """
 
     __slots__ = ("_busy", "_regions", "_tried", "movable", "whole")
 
-    def __init__(self, plan: Plan, request: Request, *, movable: bool) -> None:
+    def __init__(self, plan: Plan, request: Request, *, may_move: bool) -> None:
         self.whole = plan
-        self.movable = movable
+        self.movable = may_move
         self._regions = region.regions_of_path(plan.service.regions, request.path)
         self._tried: set[str] = set()
         self._busy: dict[str, int] = {}
@@ -91,7 +91,7 @@ class Route:
     ) -> AttemptResult:
         """Make one of several concurrent attempts, if possible each in another region."""
         own_plan = call.plan
-        other_plans = self._other_plans(core, call, acted=True)
+        other_plans = self._other_plans(core, call, may_have_acted=True)
         target_index = number % len(other_plans) if other_plans else 0
         plans = (*other_plans[target_index:], *other_plans[:target_index], own_plan)
         return await self.attempt_in_any_region(core, call, plans, _admission_without_wait, step)
@@ -101,7 +101,7 @@ class Route:
         core: Core,
         call: Call,
         plans: tuple[Plan, ...],
-        ask: Callable[[Core, Call], Admission | None],
+        make_question: Callable[[Core, Call], Admission | None],
         step: AttemptStep,
     ) -> AttemptResult:
         """Make the attempt in the first region that admits it, or return the shortest rejection."""
@@ -110,7 +110,7 @@ class Route:
         call.undecided = True
         for plan in plans:
             call.plan = plan
-            result = await make_attempt(core, call, ask(core, call), step)
+            result = await make_attempt(core, call, make_question(core, call), step)
             if not result.refused or not isinstance(result.error, CircuitBreakerOpen):
                 call.undecided = False
                 self._tried.add(_name(call))
@@ -121,14 +121,16 @@ class Route:
             call.plan = self.whole
         return AttemptResult(error=min(refusals, key=_end_of_refusal), refused=True)
 
-    def _other_plans(self, core: Core, call: Call, *, acted: bool = False) -> tuple[Plan, ...]:
+    def _other_plans(
+        self, core: Core, call: Call, *, may_have_acted: bool = False
+    ) -> tuple[Plan, ...]:
         now = core.nanoseconds()
         free_regions = [item for item in self._regions if self._busy.get(item.name, 0) <= now]
         order = region.regions_to_try(
             free_regions,
             call.plan.region,
-            tried=self._tried,
-            acted=call.may_have_acted or acted,
+            tried_regions=self._tried,
+            may_have_acted=call.may_have_acted or may_have_acted,
             movable=self.movable,
             draw=core.fraction(),
         )

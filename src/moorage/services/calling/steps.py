@@ -130,11 +130,11 @@ class CallOperations(FastPathSteps):
                     code = await self._large_fingerprint(call, request, compare)
                 else:
                     code = compare(request)
-            keyed, step = self._exchange(call, request, idempotency_key, code, self._use)
+            keyed_use, step = self._exchange(call, request, idempotency_key, code, self._use)
         except ConnectorError as error:
             refusal = error
         else:
-            return value_of(await self._finish(call, keyed, step))  # type: ignore[no-any-return]  # a Response
+            return value_of(await self._finish(call, keyed_use, step))  # type: ignore[no-any-return]  # a Response
         return value_of(self._end_of_call(call, None, without_frames(refusal)))  # type: ignore[no-any-return]  # an error is raised
 
     async def exchange(

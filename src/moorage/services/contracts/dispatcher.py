@@ -197,8 +197,10 @@ class Dispatcher:
         self, account: Account, operation: RoutingRequest, timeout: float | None, key: str | None
     ) -> VendorWire:
         rehearses = operation.full_name if self.rehearses(operation) else None
-        repeats = _REPEATS.get(account.vendor.unknown_outcomes.get(operation.operation))
-        key_use = operation.use if repeats is None else evolve(operation.use, repeats=repeats)
+        repeat_rule = _REPEATS.get(account.vendor.unknown_outcomes.get(operation.operation))
+        key_use = (
+            operation.use if repeat_rule is None else evolve(operation.use, repeats=repeat_rule)
+        )
         return self.wire(
             account,
             operation.tenant,

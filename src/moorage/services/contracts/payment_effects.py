@@ -170,33 +170,33 @@ class PaymentEffects:
         return await self._execute_registered(act(operation, timeout), key, registration)
 
     async def _execute_registered(
-        self, acting: Awaitable[PerformedEffect], key: str, registered: Registration
+        self, execution: Awaitable[PerformedEffect], key: str, registration: Registration
     ) -> Any:
         """Execute a registered operation; unregister it once its outcome is known.
 
         A receipt that no step has stored under the key is stored with the registration.
         """
         try:
-            receipt, has_open_key = await acting
+            receipt, has_open_key = await execution
         except NotSentError:
             if self._reach is AllowedActions.AGAIN:
-                self._unregister(key, registered, certain=False)
+                self._unregister(key, registration, is_certain=False)
             raise
         except ConnectorError as error:
             if is_refused(error):
-                self._unregister(key, registered, certain=True)
-            elif registered.first and (_had_no_effect(error) or _concerns_earlier_call(error)):
-                self._unregister(key, registered, certain=False)
+                self._unregister(key, registration, is_certain=True)
+            elif registration.first and (_had_no_effect(error) or _concerns_earlier_call(error)):
+                self._unregister(key, registration, is_certain=False)
             else:
                 if self._reach is not AllowedActions.STORED and _sent_nothing(error):
-                    self._allow_settling(key, registered)
+                    self._allow_settling(key, registration)
                 if self._reach is AllowedActions.FRESH:
                     error.remedy = f"{error.remedy} {_SETTLE}"
             raise
         if has_open_key:
             self._core.post(self._settling(key, done=True, receipt=receipt))
         else:
-            self._unregister(key, registered, certain=True)
+            self._unregister(key, registration, is_certain=True)
         return receipt
 
     async def decide(self, key: str, *, done: bool, answer: Any = None) -> SettlingAnswer:
@@ -250,25 +250,25 @@ class PaymentEffects:
         registered: Registration = await core.execute(command, times[0])
         return registered
 
-    def _unregister(self, key: str, registered: Registration, *, certain: bool) -> None:
-        if registered.number:
-            number = registered.number
+    def _unregister(self, key: str, registration: Registration, *, is_certain: bool) -> None:
+        if registration.number:
+            number = registration.number
             self._core.post(
-                UnregisterOperation(KIND, self._tenant, key, number=number, certain=certain)
+                UnregisterOperation(KIND, self._tenant, key, number=number, is_certain=is_certain)
             )
 
-    def _allow_settling(self, key: str, registered: Registration) -> None:
-        if registered.number:
-            number, held_effects = registered.number, registered.held
+    def _allow_settling(self, key: str, registration: Registration) -> None:
+        if registration.number:
+            number, held_effects = registration.number, registration.held
             self._core.post(EndHolding(KIND, self._tenant, key, number=number, held=held_effects))
 
-    def _replayed_receipt(self, registered: Registration, operation: str, key: str) -> Any:
+    def _replayed_receipt(self, registration: Registration, operation: str, key: str) -> Any:
         """Return the stored receipt of a payment that was settled as done, marked as a replay.
 
         Raises:
             PaymentDeclined: the vendor declined the payment that was found.
         """
-        receipt = stored_receipt(self._core, self._tenant, key, registered.answer)
+        receipt = stored_receipt(self._core, self._tenant, key, registration.answer)
         error = declined_error(operation, receipt)
         if error is not None:
             error.replayed = True

@@ -258,7 +258,7 @@ class PaymentsFlows(Flows, PaymentsContract):
             return Result(error=error)
 
     async def _look_up(
-        self, lost: Unsettled, unknown: ConnectorError, timeout: float | None
+        self, lost_payment: Unsettled, unknown: ConnectorError, timeout: float | None
     ) -> Payment:
         """Find the vendor's payment for a request without a response, by reference and amount.
 
@@ -266,7 +266,7 @@ class PaymentsFlows(Flows, PaymentsContract):
         not list the payment yet. Several matches are ambiguous.
 
         Args:
-            lost: the lost request.
+            lost_payment: the lost request.
             unknown: error to raise unless there is exactly one match; its service is the account to
                 search.
             timeout: seconds for each page.
@@ -274,36 +274,36 @@ class PaymentsFlows(Flows, PaymentsContract):
         Raises:
             PaymentDeclined: the only match is a payment that the vendor declined.
         """
-        matches = await self._search(lost, unknown, timeout)
+        matches = await self._search(lost_payment, unknown, timeout)
         if len(matches) != 1:
             raise unknown
         (payment,) = matches
-        await self.effects.decide(lost.idempotency_key, done=True, answer=payment)
-        error = declined_error(lost.operation, payment)
+        await self.effects.decide(lost_payment.idempotency_key, done=True, answer=payment)
+        error = declined_error(lost_payment.operation, payment)
         if error is not None:
             raise error
         return payment
 
     async def _search(
-        self, lost: Unsettled, unknown: ConnectorError, timeout: float | None
+        self, lost_payment: Unsettled, unknown: ConnectorError, timeout: float | None
     ) -> list[Payment]:
         """Return the vendor's payments with the reference and amount of an unanswered request.
 
         Args:
-            lost: the lost request.
+            lost_payment: the lost request.
             unknown: error to raise if the vendor cannot list; its service is the account to search.
             timeout: seconds for each page.
         """
         account = self._dispatcher.directory.accounts.get(unknown.service or "")
-        start_time = await self._first_sent_time(lost)
+        start_time = await self._first_sent_time(lost_payment)
         lists = account is not None and PaymentsCapability.LIST in account.vendor.capabilities
         if start_time is None or not lists:
             raise unknown
         at = unknown.service
-        matches = await self._matching_payments(lost.charge, start_time, at, timeout)
+        matches = await self._matching_payments(lost_payment.charge, start_time, at, timeout)
         if not matches:
             matches = await self._matching_payments(
-                lost.charge, start_time - _WRONG_CLOCK, at, timeout
+                lost_payment.charge, start_time - _WRONG_CLOCK, at, timeout
             )
         return matches
 
@@ -319,12 +319,12 @@ class PaymentsFlows(Flows, PaymentsContract):
             if next_page is None:
                 return matches
 
-    async def _first_sent_time(self, lost: Unsettled) -> datetime | None:
+    async def _first_sent_time(self, lost_payment: Unsettled) -> datetime | None:
         """Return when a request without a response was first sent; None if unknown."""
-        if lost.since is not None:
-            return lost.since
+        if lost_payment.since is not None:
+            return lost_payment.since
         core = self._dispatcher.calling.core
-        query_effects = ReadEffects([effect_name(KIND, self._tenant, lost.idempotency_key)])
+        query_effects = ReadEffects([effect_name(KIND, self._tenant, lost_payment.idempotency_key)])
         for effect in await core.execute(query_effects, None):
             return core.utc() - timedelta(microseconds=effect.age) - CLOCK_SKEW
         return None

@@ -271,11 +271,11 @@ async def _bought_shipment(
         raise
 
 
-def _no_rate_error(offered: RateResult) -> VendorRejected:
-    messages = [message for message in offered.messages if message.text]
+def _no_rate_error(rate_result: RateResult) -> VendorRejected:
+    messages = [message for message in rate_result.messages if message.text]
     message = messages[0] if messages else None
     return VendorRejected(
-        f"None of the {len(offered.rates)} offered rates matches the choice.",
+        f"None of the {len(rate_result.rates)} offered rates matches the choice.",
         vendor_code=message.code if message else None,
         vendor_message=message.text if message else None,
         remedy="Change the shipment or the choice, and use a new idempotency key.",

@@ -53,12 +53,12 @@ class _CachedTenant:
         version: str | int | None,
         tables: Mapping[str, Any] | None,
         until: int,
-        built: _Built,
+        built_dispatcher: _Built,
     ) -> None:
         self.version = version
         self.tables = tables
         self.until = until
-        self.built = built
+        self.built = built_dispatcher
 
 
 @frozen(kw_only=True)
@@ -136,37 +136,37 @@ class TenantDispatchers:
             cached_tenant = await self._looked_up(
                 checked_name(tenant, "tenant"), cached_tenant, now
             )
-        built = cached_tenant.built
-        if built.base is not base:
-            built = cached_tenant.built = self._build(cached_tenant.tables, base, tenant)
-        if built.error is not None:
+        built_dispatcher = cached_tenant.built
+        if built_dispatcher.base is not base:
+            built_dispatcher = cached_tenant.built = self._build(cached_tenant.tables, base, tenant)
+        if built_dispatcher.error is not None:
             # Each caller gets its own error object.
-            raise copy(built.error)
-        return built.dispatcher
+            raise copy(built_dispatcher.error)
+        return built_dispatcher.dispatcher
 
     async def _looked_up(
-        self, tenant: str, cached: _CachedTenant | None, now: int
+        self, tenant: str, cached_tenant: _CachedTenant | None, now: int
     ) -> _CachedTenant:
         lookup = self._lookup
         end_time = now + lookup.every
-        if cached is not None:
+        if cached_tenant is not None:
             # Callers that arrive during the look-up use the existing tables.
-            cached.until = end_time
+            cached_tenant.until = end_time
         try:
             version = await lookup.version(tenant)
-            if cached is not None and cached.version == version:
-                if cached.built.error is not None:
-                    cached.built = _Built()
-                return cached
+            if cached_tenant is not None and cached_tenant.version == version:
+                if cached_tenant.built.error is not None:
+                    cached_tenant.built = _Built()
+                return cached_tenant
             tables = None if version is None else await lookup.tables(tenant)
         except ConnectorError:
-            if cached is None:
+            if cached_tenant is None:
                 raise
-            return cached
+            return cached_tenant
         # Until the new dispatcher exists, looking up an account returns the old one.
-        earlier_dispatcher = None if cached is None else cached.built.dispatcher
-        built = _Built(dispatcher=earlier_dispatcher)
-        tenant_entry = _CachedTenant(version, tables, end_time, built)
+        earlier_dispatcher = None if cached_tenant is None else cached_tenant.built.dispatcher
+        built_dispatcher = _Built(dispatcher=earlier_dispatcher)
+        tenant_entry = _CachedTenant(version, tables, end_time, built_dispatcher)
         self._cached.add(tenant, tenant_entry)
         return tenant_entry
 

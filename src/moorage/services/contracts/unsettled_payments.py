@@ -133,8 +133,8 @@ class UnsettledFlows:
                 or step in {NextStep.WAIT, NextStep.PERSON, NextStep.CIPHER}
             ):
                 continue
-            attend = ReserveLookup(effect.opened.name, pause=effect.pause)
-            reservation: LookupReservation = await self._core.execute(attend, None)
+            reservation_command = ReserveLookup(effect.opened.name, pause=effect.pause)
+            reservation: LookupReservation = await self._core.execute(reservation_command, None)
             if reservation.ours:
                 limit -= 1
                 outcome = await self._settle_one(effect, dispatcher, step, reservation)
@@ -162,9 +162,9 @@ class UnsettledFlows:
                 remedy="Look it up on the vendor's website, and close the payment with the"
                 " outcome that you find.",
             )
-        attend = ReserveLookup(effect.opened.name, pause=effect.pause, early=True)
-        reserved: LookupReservation = await self._core.execute(attend, None)
-        if not reserved.ours:
+        reservation_command = ReserveLookup(effect.opened.name, pause=effect.pause, early=True)
+        reservation: LookupReservation = await self._core.execute(reservation_command, None)
+        if not reservation.ours:
             raise IdempotencyInProgress(
                 "The call that started this payment may still be in progress.",
                 retry_at=self._core.utc() + timedelta(microseconds=effect.opened.remaining),
@@ -172,7 +172,7 @@ class UnsettledFlows:
             )
         manual_act = _manual_act("settle", effect, actor, reason)
         return await perform_recorded(
-            self._core, manual_act, lambda: self._settle_one(effect, dispatcher, step, reserved)
+            self._core, manual_act, lambda: self._settle_one(effect, dispatcher, step, reservation)
         )
 
     async def close(
@@ -282,7 +282,7 @@ class UnsettledFlows:
         effect: UnsettledEffect,
         dispatcher: Dispatcher,
         step: NextStep,
-        reserved: LookupReservation,
+        reservation: LookupReservation,
     ) -> SettledPayment | None:
         """Look up an operation at its vendors, settle it if possible, and return the outcome.
 
@@ -304,7 +304,7 @@ class UnsettledFlows:
                 if is_refused(error):
                     return outcome_of(outcome=SettledAs.REFUSED, error=error)
                 if not isinstance(error, OutcomeUnknown):
-                    await self._record(effect, reserved, [(Inconclusive.NO_ANSWER, error)])
+                    await self._record(effect, reservation, [(Inconclusive.NO_ANSWER, error)])
                     return None
                 unknown_errors = [error]
         flows, results = _SettlementFlows(dispatcher, effect.record.tenant), list[_Result]()
@@ -318,11 +318,11 @@ class UnsettledFlows:
                     return outcome_of(**_outcome_of_match(effect, matches[0]))
                 reason = Inconclusive.SEVERAL_LISTED if matches else Inconclusive.NOT_LISTED
                 results.append((reason, None))
-        await self._record(effect, reserved, results)
+        await self._record(effect, reservation, results)
         return None
 
     async def _record(
-        self, effect: UnsettledEffect, reserved: LookupReservation, results: Iterable[_Result]
+        self, effect: UnsettledEffect, reservation: LookupReservation, results: Iterable[_Result]
     ) -> None:
         """Record why an operation could not be settled; of several reasons, the most uncertain."""
         by_reason = dict(results)
@@ -330,7 +330,7 @@ class UnsettledFlows:
         error = by_reason[reason]
         command = RecordLookup(
             effect.opened.name,
-            reserved,
+            reservation,
             result=reason.value,
             error=None if error is None else type(error).__name__,
             absent=reason is not Inconclusive.NO_ANSWER,

@@ -61,7 +61,9 @@ class OutageProbe:
             # Another caller has noticed the outage first.
             return
         now = core.nanoseconds()
-        outage = extended_outage(before, copy(error), now, core.fraction(), took=now - began)
+        outage = extended_outage(
+            before, copy(error), now, core.fraction(), waited_nanoseconds=now - began
+        )
         self.outage = outage
         if core.observers:
             core.notify(

@@ -186,10 +186,10 @@ class TenantRecords:
             claim_result = await core.execute(command, claim.time_left())
         except BaseException:
             # The store may have created the record, and a repeat of the call needs no second place.
-            self._store_reservation(claim, place, made=False)
+            self._store_reservation(claim, place, is_record_made=False)
             raise
         if claim_result.verdict in _NEWLY_RECORDED:
-            self._store_reservation(claim, place, made=True)
+            self._store_reservation(claim, place, is_record_made=True)
         else:
             stock.places.append(place)
         return claim_result
@@ -201,7 +201,9 @@ class TenantRecords:
         if claim_result.verdict in _NEWLY_RECORDED and not self._has_reserved_place(claim):
             end_nanoseconds = core.nanoseconds() + step_of(lifetime) * 1000
             core.post(Reserve(claim.tenant, bound=self.bound, number=1, life=lifetime, forced=True))
-            self._store_reservation(claim, _ReservedPlace(end_nanoseconds, lifetime), made=True)
+            self._store_reservation(
+                claim, _ReservedPlace(end_nanoseconds, lifetime), is_record_made=True
+            )
         return claim_result
 
     def count_answer(
@@ -227,21 +229,23 @@ class TenantRecords:
             return False
         return claim.life <= place.life
 
-    def _store_reservation(self, claim: CountedClaim, place: _ReservedPlace, *, made: bool) -> None:
+    def _store_reservation(
+        self, claim: CountedClaim, place: _ReservedPlace, *, is_record_made: bool
+    ) -> None:
         """Store the slot of a key's record, and release the slot of the key's earlier record.
 
         Args:
             claim: the claim.
             place: the slot.
-            made: True if the record was certainly made, so that an earlier record of the key has
-                ended.
+            is_record_made: True if the record was certainly made, so that an earlier record of the
+                key has ended.
         """
         key = claim.command.keys[0]
         earlier_place = self._taken_by.pop(key, None)
         self._taken_by[key] = place
         while len(self._taken_by) > _MAX_TAKEN:
             self._taken_by.popitem(last=False)
-        if made and earlier_place is not None and earlier_place.end:
+        if is_record_made and earlier_place is not None and earlier_place.end:
             _give_back(claim.core, claim.tenant, Counter((earlier_place.end,)))
 
     async def _reserve_place(self, claim: CountedClaim, stock: _Stock) -> _ReservedPlace | None:

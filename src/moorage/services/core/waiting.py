@@ -35,11 +35,11 @@ class Waiter:
 
     __slots__ = ("granted", "key", "number", "turn")
 
-    def __init__(self, key: _Key, granted: tuple[Ticket, ...], due: int) -> None:
+    def __init__(self, key: _Key, tickets: tuple[Ticket, ...], due: int) -> None:
         self.key = key
-        self.granted = granted
+        self.granted = tickets
         self.number = next(_numbers)
-        self.turn: Turn = (due, self.number, granted)
+        self.turn: Turn = (due, self.number, tickets)
 
 
 class Waiters:
@@ -61,10 +61,10 @@ class Waiters:
         self._lines: dict[_Key, Line] = {}
         self._waiters: dict[int, Waiter] = {}
 
-    def add_caller(self, question: Admission, granted: tuple[Ticket, ...], due: int) -> Waiter:
+    def add_caller(self, question: Admission, tickets: tuple[Ticket, ...], due: int) -> Waiter:
         """Add a caller to the queue, with tickets that are valid from a local-clock time on."""
-        key = (question.gates, question.costs, type(granted[0]))
-        waiter = self._waiters[id(granted)] = Waiter(key, granted, due)
+        key = (question.gates, question.costs, type(tickets[0]))
+        waiter = self._waiters[id(tickets)] = Waiter(key, tickets, due)
         self._add(waiter)
         return waiter
 
@@ -87,15 +87,15 @@ class Waiters:
             self._put(waiter.key, line)
         return waiter.turn[2]
 
-    def remove_admitted(self, granted: tuple[Ticket, ...]) -> None:
+    def remove_admitted(self, tickets: tuple[Ticket, ...]) -> None:
         """Remove a caller that was admitted, identified by its first tickets."""
-        self._waiters.pop(id(granted), None)
+        self._waiters.pop(id(tickets), None)
 
-    def remove_caller(self, granted: tuple[Ticket, ...]) -> tuple[Ticket, ...]:
+    def remove_caller(self, tickets: tuple[Ticket, ...]) -> tuple[Ticket, ...]:
         """Remove a caller that stops waiting; return the tickets that it must give back."""
-        waiter = self._waiters.pop(id(granted), None)
+        waiter = self._waiters.pop(id(tickets), None)
         if waiter is None:
-            return granted
+            return tickets
         with self._lock:
             line = self._lines.get(waiter.key, Line())
             if waiter.number not in line.numbers:

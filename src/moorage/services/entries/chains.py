@@ -65,10 +65,12 @@ class ChainProcessing(EntryProcessing[OutboxEntry]):
         self, entries: tuple[OutboxEntry, ...]
     ) -> list[ProcessedEntry[OutboxEntry]]:
         now = await self.store.now()
-        blocked = [entry for entry in entries if entry.state is EntryState.BLOCKED]
-        chain = await self._with_undos(id for entry in blocked for id in predecessor_ids(entry))
+        blocked_entries = [entry for entry in entries if entry.state is EntryState.BLOCKED]
+        chain = await self._with_undos(
+            id for entry in blocked_entries for id in predecessor_ids(entry)
+        )
         results: list[ProcessedEntry[OutboxEntry]] = []
-        for entry in blocked:
+        for entry in blocked_entries:
             changed_entry = unblocked_entry(entry, chain, now)
             if (
                 changed_entry is not None

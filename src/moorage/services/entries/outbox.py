@@ -422,7 +422,7 @@ class OutboxFlows(ChainProcessing):
     async def _settle_unknown_calls(
         self,
         payments: UnsettledFlows,
-        worked: list[ProcessedEntry[OutboxEntry]],
+        processed_entries: list[ProcessedEntry[OutboxEntry]],
         limit: int,
         stop: StopSignal | None,
     ) -> None:
@@ -431,7 +431,7 @@ class OutboxFlows(ChainProcessing):
         No request is sent to a vendor. Each round inspects another page of the calls of unknown
         outcome.
         """
-        if len(worked) >= limit or self._must_stop(stop):
+        if len(processed_entries) >= limit or self._must_stop(stop):
             return
         # Entries that were given up are read too, because stores use one index for both states.
         query = EntryQuery(target=KIND, states=STUCK, limit=_PAGE, after=self._look.after)
@@ -447,7 +447,7 @@ class OutboxFlows(ChainProcessing):
             for candidate, is_closed in zip(unknown_calls, settlements, strict=True)
             if is_closed
         ):
-            if len(worked) >= limit or self._must_stop(stop):
+            if len(processed_entries) >= limit or self._must_stop(stop):
                 return
             outcome = await self._stored_outcome(payments, entry)
             self._look.count_lookup(entry)
@@ -455,7 +455,7 @@ class OutboxFlows(ChainProcessing):
                 undo = self._parts_of(entry)[2]
                 if undo is not None and outcome.error is None:
                     await self._prepare_undo(entry, undo, outcome.value)
-                worked += await self.settled(entry, outcome)
+                processed_entries += await self.settled(entry, outcome)
         self._look.next_page(page)
 
     async def _stored_outcome(

@@ -164,17 +164,17 @@ class _Batch(Generic[E]):
     Args:
         taken: the entries; those that were given up instead of being claimed need no processing.
         leases: the renewed leases of the claimed entries, by id.
-        wrote: the time of the last write, in nanoseconds of the local clock.
+        write_time: the time of the last write, in nanoseconds of the local clock.
 
     Attributes:
         claimed: the entries that are to be processed.
         worked: entries whose results are written.
     """
 
-    def __init__(self, taken: Sequence[E], leases: dict[str, HeldEntry], wrote: int) -> None:
+    def __init__(self, taken: Sequence[E], leases: dict[str, HeldEntry], write_time: int) -> None:
         self.claimed = [entry for entry in taken if entry.id in leases]
         self.leases = leases
-        self.wrote = wrote
+        self.wrote = write_time
         self.worked = [ProcessedEntry(entry=entry) for entry in taken if entry.id not in leases]
         self._turn = deque([None])
         self._results: deque[_Result[E]] = deque()
@@ -475,14 +475,14 @@ class EntryProcessing(EntryManagement[E]):
 
     async def _process_due(
         self,
-        worked: list[ProcessedEntry[E]],
+        processed_entries: list[ProcessedEntry[E]],
         entry: E,
         lease: float,
         work: Work[E],
         utc: Callable[[], datetime],
     ) -> None:
-        """Process a due entry, and add it to the entries in `worked`."""
-        worked += await self._process_one(entry, lease, work, utc)
+        """Process a due entry, and add it to the entries in `processed_entries`."""
+        processed_entries += await self._process_one(entry, lease, work, utc)
 
     async def _process_one(
         self, entry: E, lease: float, work: Work[E], utc: Callable[[], datetime]
@@ -504,11 +504,11 @@ class EntryProcessing(EntryManagement[E]):
         claimed_entry = take_entry(entry, now, lease, self._retry.max_attempts)
         return [claimed_entry] if await self.store.swap(claimed_entry, entry.fence) else []
 
-    async def _is_held(self, offered: E, now: datetime) -> bool:
+    async def _is_held(self, due_entry: E, now: datetime) -> bool:
         """Return whether a worker has renewed its lease on an entry since it was read."""
-        if offered.state is not EntryState.CLAIMED:
+        if due_entry.state is not EntryState.CLAIMED:
             return False
-        page = await self.store.find(EntryQuery(id=offered.id, limit=1))
+        page = await self.store.find(EntryQuery(id=due_entry.id, limit=1))
         return any(lease_left(entry, now) for entry in page.items)
 
     async def _work_with_lease(

@@ -311,7 +311,7 @@ class Renewal:
         client: OAuthClient,
         stale: OAuthCredentials | None,
         held: OAuthCredentials | None,
-        claimed: _RenewalClaim,
+        renewal_claim: _RenewalClaim,
     ) -> Any:
         """Under a claim, read the stored token again, request a new one, and store it.
 
@@ -328,33 +328,39 @@ class Renewal:
             )
         except ConnectorError:
             # Nothing was sent, so no caller has to wait until this claim expires.
-            await self._release_claim(claimed)
+            await self._release_claim(renewal_claim)
             raise
         if token_question is None:
-            await self._release_claim(claimed)
+            await self._release_claim(renewal_claim)
             return newer_credential
-        if not repeatable and not await self._may_send(client, claimed):
+        if not repeatable and not await self._may_send(client, renewal_claim):
             raise slow_renewal_error(owner[0])
-        answer, attempts = await self._final_answer(token_question, claimed, repeatable=repeatable)
+        answer, attempts = await self._final_answer(
+            token_question, renewal_claim, repeatable=repeatable
+        )
         if isinstance(answer, Granted):
-            await self._store_token(owner, token_question, stale, answer.credentials, claimed)
+            await self._store_token(owner, token_question, stale, answer.credentials, renewal_claim)
             duration = (core.nanoseconds() - start_time) / _SECOND
             self._notify_observers(TokenRenewed, owner, duration=duration, attempts=attempts)
             return answer.credentials
         if isinstance(answer, Refused) and answer.why is Refusal.GONE and refresh_token is not None:
             await core.execute(
-                store_answer(claimed.claim.key, claimed.claim.fence, None, ttl=REMEMBERED),
-                seconds_left(core, claimed.until),
+                store_answer(
+                    renewal_claim.claim.key, renewal_claim.claim.fence, None, ttl=REMEMBERED
+                ),
+                seconds_left(core, renewal_claim.until),
             )
             return _GrantEnd(answer.words)
         rotated_credentials = _rotated_credentials(stale, answer)
         if rotated_credentials is not None:
-            await self._store_token(owner, token_question, stale, rotated_credentials, claimed)
+            await self._store_token(
+                owner, token_question, stale, rotated_credentials, renewal_claim
+            )
             raise renewal_error(owner[0], answer)[0]
         if is_lost(answer) and not repeatable:
-            await self._record_loss(owner, client, held, claimed)
+            await self._record_loss(owner, client, held, renewal_claim)
             return None
-        await self._release_claim(claimed)
+        await self._release_claim(renewal_claim)
         error, wait = renewal_error(owner[0], answer)
         if wait is not None:
             error.due = core.utc() + timedelta(seconds=wait)
@@ -365,31 +371,33 @@ class Renewal:
         owner: Owner,
         client: OAuthClient,
         held: OAuthCredentials | None,
-        claimed: _RenewalClaim,
+        renewal_claim: _RenewalClaim,
     ) -> None:
         """Record that an answer was lost; return if the token may be sent again immediately."""
         core = self._core
-        if claimed.use != LATER_USE:
+        if renewal_claim.use != LATER_USE:
             await core.execute(
-                abandon_claim(claimed.claim.key, claimed.claim.fence, ttl=REMEMBERED),
-                seconds_left(core, claimed.until),
+                abandon_claim(renewal_claim.claim.key, renewal_claim.claim.fence, ttl=REMEMBERED),
+                seconds_left(core, renewal_claim.until),
             )
-        if claimed.use == FIRST_USE:
+        if renewal_claim.use == FIRST_USE:
             return
-        if claimed.use == REPEATED_USE:
+        if renewal_claim.use == REPEATED_USE:
             # Nothing is sent under this claim: it keeps the distance to the next use.
-            await self._claim(owner, client, held, claimed.until, use=LATER_USE)
+            await self._claim(owner, client, held, renewal_claim.until, use=LATER_USE)
         raise self._lost_error(owner, self._pace.renewal + _MARGIN)
 
-    async def _may_send(self, client: OAuthClient, claimed: _RenewalClaim) -> bool:
+    async def _may_send(self, client: OAuthClient, renewal_claim: _RenewalClaim) -> bool:
         """Return whether a request may be sent under the claim, and mark a first use as sent."""
         core = self._core
-        if claimed.use == LATER_USE:
-            return claimed.until - core.nanoseconds() >= self._pace.request * _SECOND
-        mark_command = MarkSent(claimed.claim.key, claimed.claim.fence, client.at("token_endpoint"))
+        if renewal_claim.use == LATER_USE:
+            return renewal_claim.until - core.nanoseconds() >= self._pace.request * _SECOND
+        mark_command = MarkSent(
+            renewal_claim.claim.key, renewal_claim.claim.fence, client.at("token_endpoint")
+        )
         return bool(
-            await core.renewals.holds(claimed.claim, seconds_left(core, claimed.until))
-            and await core.execute(mark_command, seconds_left(core, claimed.until))
+            await core.renewals.holds(renewal_claim.claim, seconds_left(core, renewal_claim.until))
+            and await core.execute(mark_command, seconds_left(core, renewal_claim.until))
         )
 
     async def _question(
@@ -413,10 +421,10 @@ class Renewal:
         return TokenQuestion(client, stale, subject)
 
     async def _final_answer(
-        self, question: TokenQuestion, claimed: _RenewalClaim, *, repeatable: bool
+        self, question: TokenQuestion, renewal_claim: _RenewalClaim, *, repeatable: bool
     ) -> tuple[Granted | Refused | ConnectorError, int]:
         """Return the token endpoint's final response, and the number of requests made."""
-        core, attempts, tries, delay, challenged = self._core, 0, 0, 0.0, False
+        core, attempts, tries, delay, is_challenge = self._core, 0, 0, 0.0, False
         while True:
             attempts += 1
             asked_at = core.utc()
@@ -427,10 +435,12 @@ class Renewal:
                 )
             if isinstance(answer, Granted):
                 return answer, attempts
-            was_challenged, challenged = challenged, _wants_nonce(answer)
+            was_challenged, is_challenge = is_challenge, _wants_nonce(answer)
             # A request that could outlast the claim is not started.
-            spare_seconds = (claimed.until - core.nanoseconds()) / _SECOND - self._pace.request
-            if challenged and not was_challenged and spare_seconds >= 0:
+            spare_seconds = (
+                renewal_claim.until - core.nanoseconds()
+            ) / _SECOND - self._pace.request
+            if is_challenge and not was_challenged and spare_seconds >= 0:
                 continue
             tries += 1
             if is_lost(answer) and not repeatable:
@@ -475,27 +485,27 @@ class Renewal:
         question: TokenQuestion,
         stale: OAuthCredentials | None,
         new: OAuthCredentials,
-        claimed: _RenewalClaim,
+        renewal_claim: _RenewalClaim,
     ) -> None:
         """Store a new token, with retries, then release the claim on its renewal."""
         core, pause = self._core, _FIRST_PAUSE
         while (store_error := await self._store(owner, new)) is not None:
-            if core.nanoseconds() + pause * _SECOND > claimed.until:
+            if core.nanoseconds() + pause * _SECOND > renewal_claim.until:
                 self.unstored[owner] = stale, new
                 raise store_error
             await core.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-        await self._release_claim(claimed)
+        await self._release_claim(renewal_claim)
         refresh_token = None if stale is None else stale.refresh_token
         if refresh_token is None or refresh_token != new.refresh_token:
             self._reusable_tokens.pop(owner, None)
             return
         self._reusable_tokens[owner] = refresh_token
         # The refresh token does not rotate, so the outcomes of earlier requests are irrelevant.
-        for use in _EARLIER_USES[claimed.use]:
+        for use in _EARLIER_USES[renewal_claim.use]:
             earlier_claim = claim_key(owner, question.client, stale, use=use)
             resolve = Resolve(earlier_claim, done=False, ttl=_SHORT_TTL)
-            await core.execute(resolve, seconds_left(core, claimed.until))
+            await core.execute(resolve, seconds_left(core, renewal_claim.until))
 
     def _lost_error(self, owner: Owner, wait: float) -> CredentialRefreshFailed:
         """Return the error for a refresh token that is sent again after `wait` seconds."""
@@ -503,11 +513,11 @@ class Renewal:
         error.due = self._core.utc() + timedelta(seconds=wait)
         return error
 
-    async def _release_claim(self, claimed: _RenewalClaim) -> None:
+    async def _release_claim(self, claim: _RenewalClaim) -> None:
         """Release the claim on a renewal, so that another process can renew immediately."""
         await self._core.execute(
-            release_claim(claimed.claim.key, claimed.claim.fence, ttl=_SHORT_TTL),
-            seconds_left(self._core, claimed.until),
+            release_claim(claim.claim.key, claim.claim.fence, ttl=_SHORT_TTL),
+            seconds_left(self._core, claim.until),
         )
 
     async def _store(self, owner: Owner, new: OAuthCredentials) -> CredentialRefreshFailed | None:

@@ -49,18 +49,18 @@ class CachedToken:
     __slots__ = ("_again_at", "_read_at", "_span", "credentials", "look_at")
 
     def __init__(
-        self, credentials: OAuthCredentials, span: Span, now: int, believed: float
+        self, credentials: OAuthCredentials, span: Span, now: int, trusted_seconds: float
     ) -> None:
         self.credentials = credentials
         self._span = span
         self._read_at = now
         self._again_at = 0
-        self.confirm(now, believed)
+        self.confirm(now, trusted_seconds)
 
-    def confirm(self, now: int, believed: float) -> None:
+    def confirm(self, now: int, trusted_seconds: float) -> None:
         """Record that the store still has this token, so that the store is not read again soon."""
         fresh_until = self._read_at + self._span.fresh * _SECOND
-        self.look_at = min(max(fresh_until, self._again_at), now + believed * _SECOND)
+        self.look_at = min(max(fresh_until, self._again_at), now + trusted_seconds * _SECOND)
 
     def postpone_renewal(self, until: int) -> None:
         """Use the token unchanged until a given time, because renewing or reading it failed."""
@@ -82,17 +82,22 @@ class TokenRefreshFlows:
         clients: finds the OAuth client of a service and tenant; None if it does not use OAuth.
         vault: store of the tokens.
         pace: time limits.
-        apart: runs a flow to its end even if its caller is cancelled.
+        run_apart: runs a flow to its end even if its caller is cancelled.
     """
 
     def __init__(
-        self, core: Core, clients: FindClient, vault: Vault, pace: RenewalTimeLimits, apart: Apart
+        self,
+        core: Core,
+        clients: FindClient,
+        vault: Vault,
+        pace: RenewalTimeLimits,
+        run_apart: Apart,
     ) -> None:
         self._core = core
         self._clients = clients
         self._vault = vault
         self._pace = pace
-        self._run_apart = apart
+        self._run_apart = run_apart
         self._renewal = Renewal(core, vault, pace, self.get)
         self._revocation = Revocation(core, vault, pace, self._renewal.stored)
         self._cached: dict[Owner, CachedToken] = {}
@@ -205,9 +210,11 @@ class TokenRefreshFlows:
         self._cached.pop(owner, None)
         return credential
 
-    async def _renewed_ahead(self, owner: Owner, client: OAuthClient, cached: CachedToken) -> Any:
+    async def _renewed_ahead(
+        self, owner: Owner, client: OAuthClient, cached_token: CachedToken
+    ) -> Any:
         """Renew a token before it expires; return the old one if that is not possible now."""
-        core, lock_holder, stale_credentials = self._core, object(), cached.credentials
+        core, lock_holder, stale_credentials = self._core, object(), cached_token.credentials
         lock = state_key("oauth", *owner)
         try:
             if not await core.acquire(lock, lock_holder, slots=1, queue=0, timeout=0.0):
@@ -224,7 +231,7 @@ class TokenRefreshFlows:
             wait = _AGAIN_AFTER
             if error.retry_at is not None:
                 wait = max(wait, (error.retry_at - core.utc()).total_seconds())
-            cached.postpone_renewal(core.nanoseconds() + int(wait * _SECOND))
+            cached_token.postpone_renewal(core.nanoseconds() + int(wait * _SECOND))
             self._notify_observers(owner, error, still_works=True)
             return stale_credentials
         finally:

@@ -82,12 +82,12 @@ class WebhookReceiver:
         core: Core,
         endpoint: Endpoint,
         secrets: Get,
-        fixed: Callable[[str | None], Sequence[Secret]] | None = None,
+        find_fixed_secrets: Callable[[str | None], Sequence[Secret]] | None = None,
     ) -> None:
         self._core = core
         self._endpoint = endpoint
         self._secrets = secrets
-        self._fixed = fixed
+        self._fixed = find_fixed_secrets
         self._quick: dict[str | None, Quick | None] = {}
         self._utc = core.utc
         self._reader = Reader(endpoint.scheme, endpoint.parameters, endpoint.name)
@@ -164,12 +164,12 @@ class WebhookReceiver:
         handshake = scheme.handshake
         if delivery.method == "GET" and handshake is not None and handshake in UNSIGNED:
             return (await self._handshake_event(handshake, delivery, tenant),)
-        examined = examine(scheme, delivery, endpoint.parameters, now, endpoint.tolerance)
-        if examined.certificate is not None:
-            keys = [await self._certificate_key(examined.certificate)]
+        examined_webhook = examine(scheme, delivery, endpoint.parameters, now, endpoint.tolerance)
+        if examined_webhook.certificate is not None:
+            keys = [await self._certificate_key(examined_webhook.certificate)]
         else:
-            keys = await self._keys_of(tenant, examined.key_id)
-        return decide(scheme, examined, keys, tenant)
+            keys = await self._keys_of(tenant, examined_webhook.key_id)
+        return decide(scheme, examined_webhook, keys, tenant)
 
     async def _handshake_event(
         self, handshake: Handshake, delivery: Delivery, tenant: str | None
@@ -385,9 +385,10 @@ def _service_name(secret: Secret) -> str | None:
     return key_id_of(secret.reveal_bytes())
 
 
-def _is_equal(cached: Sequence[Secret], current: Sequence[Secret]) -> bool:
-    return len(cached) == len(current) and all(
-        item == current_item for item, current_item in zip(cached, current, strict=True)
+def _is_equal(cached_secrets: Sequence[Secret], current_secrets: Sequence[Secret]) -> bool:
+    return len(cached_secrets) == len(current_secrets) and all(
+        item == current_item
+        for item, current_item in zip(cached_secrets, current_secrets, strict=True)
     )
 
 
@@ -397,10 +398,10 @@ def _moved_url(url: str, origin: str) -> str:
     return origin + path_and_query
 
 
-def _replay_rejection(how: str, *, retryable: bool) -> WebhookRejected:
+def _replay_rejection(problem: str, *, retryable: bool) -> WebhookRejected:
     error = rejection_error(
         WebhookReason.REPLAYED,
-        f"The webhook {how}.",
+        f"The webhook {problem}.",
         remedy="Do not process it again. `reply_to` returns the response for its sender.",
     )
     error.retryable = retryable

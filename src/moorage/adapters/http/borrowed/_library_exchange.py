@@ -89,8 +89,8 @@ class ServerNotReached(Exception):
         refusal: the status with which a proxy refused to connect, if it did.
     """
 
-    def __init__(self, why: str, *, exhausted: bool = False, refusal: int | None = None) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, *, exhausted: bool = False, refusal: int | None = None) -> None:
+        super().__init__(reason)
         self.exhausted = exhausted
         self.refusal = refusal
 

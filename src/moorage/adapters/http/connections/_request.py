@@ -64,9 +64,9 @@ def origin_of(text: str) -> tuple[Origin, str]:
     return Origin(host.strip("[]"), port, scheme == "https"), host_field
 
 
-def _invalid_url(why: str) -> InvalidData:
+def _invalid_url(reason: str) -> InvalidData:
     return InvalidData(
-        f"The URL {why}.",
+        f"The URL {reason}.",
         field="url",
         remedy="Pass an absolute, percent-encoded URL, and put credentials into a header.",
     )
@@ -124,9 +124,9 @@ class Upload:
         return chunk
 
 
-def _invalid_body(why: str) -> InvalidData:
+def _invalid_body(reason: str) -> InvalidData:
     return InvalidData(
-        f"The body's stream {why}.",
+        f"The body's stream {reason}.",
         field="body",
         remedy="Stream bytes, and set the length only if you know it.",
     )

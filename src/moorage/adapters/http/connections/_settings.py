@@ -76,9 +76,9 @@ def _check_guard(settings: PoolSettings, _: object, value: OutgoingGuard | None)
         )
 
 
-def _with_arguments(text: str, inherited: str) -> str:
+def _with_arguments(text: str, inherited_text: str) -> str:
     """Insert the arguments from a base class's docstring into a subclass's docstring."""
-    text, arguments = inspect.cleandoc(text), _ARGUMENTS.search(inspect.cleandoc(inherited))
+    text, arguments = inspect.cleandoc(text), _ARGUMENTS.search(inspect.cleandoc(inherited_text))
     assert arguments is not None  # noqa: S101 - each class of settings explains its arguments
     lines = arguments["lines"].rstrip("\n")
     if arguments_match := _ARGUMENTS.search(text):

@@ -191,11 +191,15 @@ def _float(value: Any) -> Any:
     raise _UnfitError(f"is {with_article(type(value).__name__)} that is not a number")
 
 
-def _moment_converter(kind: type[Any], excluded: type[Any] | None = None) -> Callable[[Any], Any]:
+def _moment_converter(
+    kind: type[Any], excluded_kind: type[Any] | None = None
+) -> Callable[[Any], Any]:
     """Return a function that converts a date, a time or an ISO text for zeep."""
 
     def write(value: Any) -> Any:
-        if isinstance(value, kind) and (excluded is None or not isinstance(value, excluded)):
+        if isinstance(value, kind) and (
+            excluded_kind is None or not isinstance(value, excluded_kind)
+        ):
             return value
         if isinstance(value, str):
             return value  # the schema decides whether the value is valid

@@ -142,10 +142,10 @@ def check_identifiers(batches: list[str], payments: list[str]) -> None:
     for field, identifiers in (("id", batches), ("end_to_end_id", payments)):
         counts = Counter(identifiers)
         counts.pop(NOT_PROVIDED, None)
-        repeated = [identifier for identifier, count in counts.items() if count > 1]
-        if repeated:
+        repeated_identifiers = [identifier for identifier, count in counts.items() if count > 1]
+        if repeated_identifiers:
             raise InvalidData(
-                f"The {field} {repeated[0]!r} is used twice in the file.",
+                f"The {field} {repeated_identifiers[0]!r} is used twice in the file.",
                 field=field,
                 remedy="Look for a payment that is listed twice, and give each payment a"
                 " different id.",
