@@ -144,11 +144,11 @@ def test_crowded_server_gets_connections_back() -> None:
     pool = LinkPool()
     given_back = []
     for _ in range(1000):
-        pool.looked(is_crowded=True)
+        pool.note_capacity(is_crowded=True)
         given_back.append(pool.gives_back_now())
         assert not pool.gives_back_now()
     assert 300 < sum(given_back) < 700
-    pool.looked(is_crowded=False)
+    pool.note_capacity(is_crowded=False)
     assert not pool.gives_back_now()
 
 

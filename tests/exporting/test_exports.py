@@ -116,7 +116,9 @@ def test_vendor_without_http_is_named(tmp_path: Path) -> None:
     description = describe_requests(read_configuration(at_sandbox("local_files", tmp_path)))
 
     assert () == description.sent
-    assert {"local_files": "Its vendor does not speak HTTP."} == description.silent
+    assert {
+        "local_files": "The vendor of this account is not called over HTTP."
+    } == description.silent
     check_collection(postman(description))
 
 
@@ -202,7 +204,7 @@ def test_every_account_has_a_folder(exported: Description) -> None:
     folders = {item["name"]: item["item"] for item in collection["item"]}
 
     assert {"texts", "mail", "money", "acme.vonage", "vat"} == folders.keys()
-    assert {"local_files": "Its vendor does not speak HTTP."} == exported.silent
+    assert {"local_files": "The vendor of this account is not called over HTTP."} == exported.silent
     assert "local_files is not here" in collection["info"]["description"]
     assert "local_files is not here" in openapi(exported)["info"]["description"]
     check_collection(collection)

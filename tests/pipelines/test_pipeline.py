@@ -436,7 +436,7 @@ async def test_revoked_batch_is_not_tried_again() -> None:
     pipeline = Pipeline("orders", source, BatchSink(store), config=config(drain=0.001))
     running = asyncio.create_task(run(pipeline))
     await begun.wait()
-    await pipeline._revoked([("orders", 0)])  # noqa: SLF001 - the source does not deliver it again
+    await pipeline._on_revoked([("orders", 0)])  # noqa: SLF001 - the source does not deliver it again
     may_fail.set()
     await until(lambda: len(calls) == 2)
     pipeline.stop()

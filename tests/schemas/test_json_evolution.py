@@ -174,7 +174,7 @@ def _order(**changes: Any) -> dict[str, Any]:
         (
             {"items": {"type": "integer"}},
             {"type": "array", "prefixItems": [True]},
-            ["The check cannot judge the rule 'items' of a list."],
+            ["The compatibility check cannot judge the rule 'items' of a list."],
         ),
         ({"items": {"type": "integer"}}, {"type": "array", "maxItems": 0}, []),
         ({"type": "array"}, {"type": "array", "prefixItems": [True]}, []),
@@ -182,20 +182,24 @@ def _order(**changes: Any) -> dict[str, Any]:
         (
             {"oneOf": [{"minLength": 1}, {"type": "string"}]},
             {"type": "string"},
-            ["The check cannot judge the rule 'oneOf'."],
+            ["The compatibility check cannot judge the rule 'oneOf'."],
         ),
         ({"type": "string"}, {"allOf": [{"type": "string"}, {"minLength": 2}]}, []),
-        ({"pattern": "a"}, {"type": "string"}, ["The check cannot judge the rule 'pattern'."]),
+        (
+            {"pattern": "a"},
+            {"type": "string"},
+            ["The compatibility check cannot judge the rule 'pattern'."],
+        ),
         ({"pattern": "a"}, {"type": "string", "pattern": "a"}, []),
         (
             {"dependentRequired": {"a": ["b"]}},
             {"type": "object"},
-            ["The check cannot judge the rule 'dependentRequired'."],
+            ["The compatibility check cannot judge the rule 'dependentRequired'."],
         ),
         (
             {"properties": {"a": {"type": "string"}}},
             {"type": "object", "patternProperties": {"^a": {"type": "integer"}}},
-            ["The check cannot judge the rule 'patternProperties'."],
+            ["The compatibility check cannot judge the rule 'patternProperties'."],
         ),
         ({"type": "string", "format": "date", "title": "A"}, {"type": "string"}, []),
         (False, {"type": "string"}, ["The reader does not allow any value here."]),
@@ -308,7 +312,9 @@ def test_countless_combinations_are_not_judged(keyword: str) -> None:
     reader = doubling_schema(keyword, 30, {"type": "string"})
     writer = doubling_schema(keyword, 30, {"type": "integer"})
     [problem] = read_incompatibilities(complete(reader), complete(writer))
-    assert "The check cannot judge so many combinations of alternatives." == str(problem)
+    assert "The compatibility check cannot judge so many combinations of alternatives." == str(
+        problem
+    )
     assert not problem.is_certain
 
 

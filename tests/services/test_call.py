@@ -62,13 +62,13 @@ async def test_wall_time_is_rounded_up(world: World, after: int, microseconds: i
         pytest.param(
             5.0,
             0.000171697,
-            "The operation's timeout of 5 s has passed; 0.172 ms of it remained for the last step.",
+            "The operation's timeout of 5 s has passed; the last step had only 0.172 ms.",
             id="a late step",
         ),
         pytest.param(
             5.0,
             2.25,
-            "The operation's timeout of 5 s has passed; 2.25 s of it remained for the last step.",
+            "The operation's timeout of 5 s has passed; the last step had only 2.25 s.",
             id="a later step",
         ),
     ],

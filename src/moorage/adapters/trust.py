@@ -53,7 +53,9 @@ def context_for(tls: Tls, path: str = "tls.") -> ssl.SSLContext:
         try:
             _load_client_certificate(context, tls.certificate, tls.key, tls.password)
         except OSError:
-            reason = "The certificate is none, or its private key is another's or is not opened"
+            reason = (
+                "The certificate is invalid, or its private key does not fit or cannot be decrypted"
+            )
             problems.append(_problem("certificate", reason))
         except ConfigurationError as error:
             problems += error.problems

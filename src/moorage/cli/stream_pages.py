@@ -108,7 +108,7 @@ async def served_pages(worker: StreamWorker, host: str, port: int) -> AsyncGener
     thread = threading.Thread(target=server.serve_forever, name="moorage-pages", daemon=True)
     thread.start()
     tasks = [
-        asyncio.create_task(_keep_beating(pages)),
+        asyncio.create_task(_keep_recording_loop(pages)),
         asyncio.create_task(_keep_measuring_health(pages, worker)),
     ]
     try:
@@ -121,7 +121,7 @@ async def served_pages(worker: StreamWorker, host: str, port: int) -> AsyncGener
         server.server_close()
 
 
-async def _keep_beating(pages: StreamPages) -> None:
+async def _keep_recording_loop(pages: StreamPages) -> None:
     while True:
         pages.record_running_loop()
         await asyncio.sleep(_BEAT)

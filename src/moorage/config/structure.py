@@ -286,14 +286,14 @@ def _read_choice(shape: OneOf, value: Any, path: str, report: Report) -> Any:
     return report.add(path, message, f"Use one of: {', '.join(choices)}.", nearest=nearest)
 
 
-def _read_either(shape: AnyOf, value: Any, path: str, report: Report) -> Any:
+def _read_any_of(shape: AnyOf, value: Any, path: str, report: Report) -> Any:
     for choice in shape.shapes:
         if _FITS[type(choice)](value):
             return read(choice, value, path, report)
     return _refuse_value(shape, value, path, report)
 
 
-def _read_many(shape: ListOf, value: Any, path: str, report: Report) -> Any:
+def _read_list(shape: ListOf, value: Any, path: str, report: Report) -> Any:
     if not is_list(value):
         is_text = isinstance(shape.of, (Text, SecretText))
         if not shape.single or (is_text and not _FITS[type(shape.of)](value)):
@@ -331,7 +331,7 @@ def _read_kinded(shape: TableByKind, value: Any, path: str, report: Report) -> A
     return REPORTED if table is None else read_table(table, value, path, report)
 
 
-def _read_anything(_: Shape, value: Any, __: str, ___: Report) -> Any:
+def _read_any_value(_: Shape, value: Any, __: str, ___: Report) -> Any:
     return value
 
 
@@ -367,10 +367,10 @@ _READERS: Final[Mapping[type, Callable[[Any, Any, str, Any], Any]]] = {
     DateTimeShape: _read_moment,
     Function: _read_function,
     OneOf: _read_choice,
-    AnyOf: _read_either,
-    ListOf: _read_many,
+    AnyOf: _read_any_of,
+    ListOf: _read_list,
     NamedTable: _read_named,
-    AnyValue: _read_anything,
+    AnyValue: _read_any_value,
     Table: read_table,
     TableByKind: _read_kinded,
 }

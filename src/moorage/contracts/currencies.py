@@ -143,7 +143,7 @@ class ExchangeRates:
         """Refuse a quotation without the base currency, and two quotations of one currency."""
         seen_currencies: set[str] = set()
         for quotation in self.quotations:
-            foreign_currency = self._foreign(quotation)
+            foreign_currency = self._foreign_currency(quotation)
             if foreign_currency is None or foreign_currency in seen_currencies:
                 raise InvalidData(
                     f"The quotation {quotation} does not include {self.base}, or repeats a"
@@ -157,7 +157,7 @@ class ExchangeRates:
     def rates(self) -> Mapping[str, ExchangeRate]:
         """The quotations by the ISO 4217 code of the foreign currency; read-only."""
         return MappingProxyType(
-            {self._foreign(quotation) or "": quotation for quotation in self.quotations}
+            {self._foreign_currency(quotation) or "": quotation for quotation in self.quotations}
         )
 
     def ratio(self, currency: str, into: str) -> Fraction:
@@ -218,7 +218,7 @@ class ExchangeRates:
         )
         return Money.from_minor(_round_fraction(exact_minor, rounding), into)
 
-    def _foreign(self, quotation: ExchangeRate) -> str | None:
+    def _foreign_currency(self, quotation: ExchangeRate) -> str | None:
         if quotation.currency == self.base:
             return quotation.price_currency
         return quotation.currency if quotation.price_currency == self.base else None

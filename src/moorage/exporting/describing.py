@@ -40,7 +40,7 @@ _COMPUTED: Final = frozenset(
 )
 """The methods for which no fixed value of a header or the query can be written down."""
 
-_NO_HTTP: Final = "Its vendor does not speak HTTP."
+_NO_HTTP: Final = "The vendor of this account is not called over HTTP."
 
 
 def describe_requests(configured: Configured) -> Description:

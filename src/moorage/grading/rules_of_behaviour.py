@@ -152,7 +152,7 @@ def _pause(evidence: Evidence) -> Iterator[Violation]:
     outcome = evidence.faults.get("429")
     error = None if outcome is None else outcome.error
     if isinstance(error, RateLimitExceeded) and error.retry_at is None:
-        yield Violation("The error does not say when to come back.")
+        yield Violation("The error does not say when to try again.")
 
 
 def _sent_keys(evidence: Evidence) -> Iterator[Violation]:
@@ -237,7 +237,7 @@ def _amount_rule(name: str, amount: str) -> Rule:
 
 
 _CLASSIFY: Final = "Correct the table of `refusals`."
-_PARSE: Final = "Raise `malformed` for an answer that lacks what every success has."
+_PARSE: Final = "Raise `malformed` for an answer that lacks a value that every success has."
 
 RULES: Final = (
     Rule(
@@ -268,7 +268,7 @@ RULES: Final = (
         name="credentials",
         tier=Tier.SILVER,
         sentence="No secret is in the query of a URL, except a key stated by `query_key`.",
-        remedy="Send it in a header; `query_key` is for a vendor that takes it nowhere else.",
+        remedy="Send the secret in a header, or use `query_key` if the vendor allows no other way.",
         check=_credentials,
         applies_to=at_a_sandbox,
     ),
@@ -284,7 +284,7 @@ RULES: Final = (
         name="refused capabilities",
         tier=Tier.SILVER,
         sentence="Each other capability is refused by UnsupportedByVendor.",
-        remedy="State it in `capabilities`, or do not do it.",
+        remedy="State the capability in `capabilities`, or do not implement it.",
         check=_refused_capabilities,
         applies_to=at_a_sandbox,
     ),
@@ -292,7 +292,7 @@ RULES: Final = (
         name="silent refusals",
         tier=Tier.SILVER,
         sentence="Nothing is sent for a capability that is not stated.",
-        remedy="State it in `capabilities`, or do not send anything.",
+        remedy="State the capability in `capabilities`, or do not send anything.",
         check=_silent_refusals,
         applies_to=at_a_sandbox,
     ),
@@ -395,7 +395,7 @@ RULES: Final = (
     Rule(
         name="pause",
         tier=Tier.SILVER,
-        sentence="The error of a 429 says when to come back.",
+        sentence="The error for HTTP 429 says when to try again.",
         remedy="Leave `retry_at` to the service, which reads Retry-After.",
         check=_pause,
         applies_to=at_a_sandbox,

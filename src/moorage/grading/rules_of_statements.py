@@ -323,7 +323,7 @@ RULES: Final = (
     Rule(
         name="summary",
         tier=Tier.BRONZE,
-        sentence="The class says what an account is.",
+        sentence="The docstring of the class describes an account at the vendor.",
         remedy="Write a docstring.",
         check=_summary,
         applies_to=applies_to_all,
@@ -387,7 +387,7 @@ RULES: Final = (
     Rule(
         name="imports",
         tier=Tier.BRONZE,
-        sentence="The modules import only what is promised to vendors.",
+        sentence="The modules import only the parts of moorage that are stable for vendors.",
         remedy="Import `moorage.vendor_sdk` and the contract's values.",
         check=_imports,
         applies_to=over_http,

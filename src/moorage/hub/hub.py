@@ -233,7 +233,7 @@ class Hub(ContractMethods, HubBase):
             ConfigurationError: the configuration is wrong, or this hub was not opened from one;
                 nothing changed.
         """
-        reload_event = self._read_anew(source, actor, reason)
+        reload_event = self._read_configuration_again(source, actor, reason)
         self._core.notify(reload_event)
         return reload_event
 
@@ -414,7 +414,7 @@ class AsyncHub(AsyncContractMethods, HubBase):
     ) -> Reloaded:
         from moorage.hub.reloading import run_to_end  # noqa: PLC0415 - loads asyncio
 
-        read_anew = partial(self._read_anew, source, actor, reason)
+        read_anew = partial(self._read_configuration_again, source, actor, reason)
         return await run_to_end(read_anew, self._core.notify)
 
     @documented_by(Hub.find_account)

@@ -148,7 +148,7 @@ class HubBase(Uncopyable):
             record = guarded_port(self._audit.record, audit_failure)
             record("configuration.reload", "configuration", actor=actor, reason=reason, after=paths)
 
-    def _read_anew(
+    def _read_configuration_again(
         self, source: Source | HubConfiguration | None, actor: str | None, reason: str
     ) -> Reloaded:
         """Read the configuration again, and use it for all calls that begin from now on."""

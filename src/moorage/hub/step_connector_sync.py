@@ -242,7 +242,7 @@ class StepConnector:
         mask = value_mask(values)
         name = run_name(self._service, tenant, key)
         try:
-            reused_result = self._reused(step, key, tenant)
+            reused_result = self._reused_result(step, key, tenant)
             inputs: Mapping[str, bytes] | None = None
             if reused_result is None:
                 self._call_pre_hook(step, name, mask)
@@ -519,7 +519,7 @@ class StepConnector:
                 remedy="Correct the problem that the hook reports, and use a new key.",
             )
 
-    def _reused(self, step: Step, key: str, tenant: str | None) -> ExecutionResult | None:
+    def _reused_result(self, step: Step, key: str, tenant: str | None) -> ExecutionResult | None:
         """Return the stored result of an equal step, and store it for this idempotency key too.
 
         If the key already has a run or a result of its own, that is used instead.

@@ -87,14 +87,14 @@ class AsyncSubjects:
         ):
             if store is not None:
                 check_store_kind(store, path, verb="find", example=example)
-        self._flows = _flows(log, inbox, outbox, credentials, _unwrapped)
+        self._flows = _flows(log, inbox, outbox, credentials, _same_function)
 
     find = async_method(SubjectsFlows.find)
     export = async_method(SubjectsFlows.export)
     erase = async_method(SubjectsFlows.erase)
 
 
-def _unwrapped(verb: Callable[..., Any]) -> Callable[..., Any]:
+def _same_function(verb: Callable[..., Any]) -> Callable[..., Any]:
     return verb
 
 

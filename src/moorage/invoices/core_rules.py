@@ -187,7 +187,7 @@ def _reasons(rules: Iterable[str], scope: Scope, noun: str) -> Iterator[Rule]:
         yield Rule(
             rule,
             value_search(scope, "reason", _has_reason),
-            f"The {noun} has neither a reason nor a code of one.",
+            f"The {noun} has neither a reason nor a reason code.",
             "Give the reason as a text or as a code.",
         )
 

@@ -167,7 +167,7 @@ def _level(document: bytes) -> str:
         raise InvalidData(
             "The specification identifier of the invoice is unknown in Factur-X.",
             field="invoice",
-            remedy=f"Use one of {', '.join(_LEVELS)}; the profile EN16931 has the fourth.",
+            remedy=f"Use one of {', '.join(_LEVELS)}; the fourth is the profile EN16931.",
         )
     return level
 

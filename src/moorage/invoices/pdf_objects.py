@@ -126,7 +126,7 @@ class Reader:
             return self._text()
         if first_byte == b"/":
             return self._name()
-        return self._simple()
+        return self._simple_value()
 
     def _count(self, depth: int = 0) -> None:
         self._budget[0] -= 1
@@ -175,7 +175,7 @@ class Reader:
         self.count_bytes(position - start)
         return _ESCAPE.sub(_unescape, self.data[start : position - 1])
 
-    def _simple(self) -> PdfValue:
+    def _simple_value(self) -> PdfValue:
         data, position = self.data, self.position
         reference = _REFERENCE.match(data, position)
         if reference is not None:

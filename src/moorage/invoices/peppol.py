@@ -115,7 +115,7 @@ def _discount_fits(line: InvoiceLine) -> bool:
     )
 
 
-def _have_one_sign(invoice: Invoice) -> bool:
+def _have_same_sign(invoice: Invoice) -> bool:
     vat, other_vat = value_at(invoice, "stated_totals.vat"), invoice.vat_in_tax_currency
     return vat is None or other_vat is None or vat * other_vat >= 0
 
@@ -310,7 +310,7 @@ SHARED_RULES: Final = (
     ),
     Rule(
         "PEPPOL-EN16931-R055",
-        invoice_search("vat_in_tax_currency", _have_one_sign),
+        invoice_search("vat_in_tax_currency", _have_same_sign),
         "The total VAT in two currencies has two signs.",
         "Correct the sign.",
     ),
@@ -382,13 +382,13 @@ PEPPOL_RULES: Final = (
             lambda invoice: (invoice.specification or "").startswith(SPECIFICATION),
         ),
         "The specification is not Peppol BIS Billing 3.0.",
-        "Leave it out, so that it is the profile's.",
+        "Leave the specification out; the profile then sets it.",
     ),
     Rule(
         "PEPPOL-EN16931-R007",
         invoice_search("process", lambda invoice: bool(_PROCESS.fullmatch(invoice.process or ""))),
         "The business process is not one of Peppol BIS Billing.",
-        "Leave it out, so that it is the profile's.",
+        "Leave the specification out; the profile then sets it.",
     ),
     Rule(
         "PEPPOL-EN16931-P0100",

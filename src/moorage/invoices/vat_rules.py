@@ -239,7 +239,7 @@ def _category_rules(category: _Category) -> Iterator[Rule]:
     yield Rule(
         f"{prefix}-08",
         _wrong_taxable(category),
-        f"The taxable amount of the VAT category {name} is not the sum of what it is for.",
+        f"The taxable amount of the VAT category {name} is not the sum of its amounts.",
         "Correct the amount, or leave the totals to be computed.",
     )
     yield Rule(
@@ -256,7 +256,7 @@ def _category_rules(category: _Category) -> Iterator[Rule]:
             _values_of_category(breakdown_parts, category.code), "reason", _reason_fits(category)
         ),
         f"The VAT category {name} {'needs' if category.exempt else 'has'} a reason for exemption.",
-        "Give one in `exemptions`." if category.exempt else "Leave the reason out.",
+        "Give a reason in `exemptions`." if category.exempt else "Leave the reason out.",
     )
 
 

@@ -208,14 +208,14 @@ XRECHNUNG_RULES: Final = (
         "BR-DE-21",
         invoice_search("specification", lambda invoice: invoice.specification == SPECIFICATION),
         "The specification is not XRechnung 3.0.",
-        "Leave it out, so that it is the profile's.",
+        "Leave the specification out; the profile then sets it.",
         fatal=False,
     ),
     Rule(
         "BR-DE-22",
         _duplicate_file_names,
         "Two embedded documents have the same file name.",
-        "Give each its own name.",
+        "Give each document a different file name.",
     ),
     *_payment_rules(),
     Rule(

@@ -267,11 +267,11 @@ class Pipeline:
             del records
 
     async def _open(self) -> None:
-        await self._source.open(self._revoked)
+        await self._source.open(self._on_revoked)
         self._numbers.state = PipelineState.RUNNING
         self._opened.set()
 
-    async def _revoked(self, partitions: Sequence[Partition] | None) -> None:
+    async def _on_revoked(self, partitions: Sequence[Partition] | None) -> None:
         """Commit the finished records of revoked partitions, and forget their other records."""
         if partitions is not None:
             await self._in_flight.end_batches(partitions, self._config.drain)

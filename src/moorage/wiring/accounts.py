@@ -78,7 +78,7 @@ def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
         )
         for account in accounts
         for services in (made_of(account.vendor, _services, account_path(account)),)
-        for secrets in (_distinct(secrets_in((account, services))),)
+        for secrets in (_distinct_secrets(secrets_in((account, services))),)
         for service_key, service in services.items()
     )
 
@@ -88,12 +88,12 @@ def _with_secrets(
 ) -> Service:
     """Return the service, set to mask its account's secrets and those made from its settings."""
     values = [getattr(service, name) for name in settings]
-    secrets = _distinct((*account_secrets, *secrets_in(values)))
+    secrets = _distinct_secrets((*account_secrets, *secrets_in(values)))
     redaction = evolve(service.redaction, secrets=secrets)
     return evolve(service, redaction=redaction) if secrets else service
 
 
-def _distinct(secrets: Iterable[Secret]) -> list[Secret]:
+def _distinct_secrets(secrets: Iterable[Secret]) -> list[Secret]:
     distinct: list[Secret] = []
     for secret in secrets:
         if secret not in distinct:

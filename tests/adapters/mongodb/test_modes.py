@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from moorage.adapters.mongodb._modes_async import cancellable, cancelled_until_it_ends
+from moorage.adapters.mongodb._modes_async import cancel_until_ended, cancellable
 
 
 async def _failure() -> None:
@@ -22,8 +22,8 @@ def test_operation_result_or_exception_reaches_its_caller() -> None:
 
     async def run_both() -> int:
         with pytest.raises(LookupError, match="refused"):
-            await cancelled_until_it_ends(_failure())
-        return await cancelled_until_it_ends(_result()) + await cancellable(_result())
+            await cancel_until_ended(_failure())
+        return await cancel_until_ended(_result()) + await cancellable(_result())
 
     assert asyncio.run(run_both()) == 6
 
@@ -46,7 +46,7 @@ def test_ignored_cancellation_is_repeated(ends_in_failure: bool) -> None:
 
     async def cancel() -> bool:
         begun = asyncio.Event()
-        caller = asyncio.ensure_future(cancelled_until_it_ends(ignore_cancellation(begun)))
+        caller = asyncio.ensure_future(cancel_until_ended(ignore_cancellation(begun)))
         await begun.wait()
         caller.cancel()
         await asyncio.wait((caller,))
@@ -69,7 +69,7 @@ def test_operation_ends_before_a_caller_that_is_cancelled_twice() -> None:
 
     async def cancel_twice() -> tuple[bool, int]:
         begun, ignored = asyncio.Event(), asyncio.Event()
-        caller = asyncio.ensure_future(cancelled_until_it_ends(ignore_cancellation(begun, ignored)))
+        caller = asyncio.ensure_future(cancel_until_ended(ignore_cancellation(begun, ignored)))
         await begun.wait()
         caller.cancel()
         await ignored.wait()

@@ -285,8 +285,8 @@ class Engine:
         pool = self.pool()
         link = pool.take() or await self._open_when_accepted(pool, until)
         try:
-            if pool.may_look():
-                pool.looked(is_crowded=await link.is_crowded(until))
+            if pool.may_check_capacity():
+                pool.note_capacity(is_crowded=await link.is_crowded(until))
             return await work(link)
         except (NotExecuted, FateUnknown) as failure:
             if failure.lost:

@@ -176,7 +176,7 @@ class LinkPool:
         except IndexError:
             return None
 
-    def may_look(self) -> bool:
+    def may_check_capacity(self) -> bool:
         """Return whether it is time to ask the server again how many connections it has."""
         now = monotonic()
         if now < self.look_at:
@@ -184,7 +184,7 @@ class LinkPool:
         self.look_at = now + _LOOK_SECONDS
         return True
 
-    def looked(self, *, is_crowded: bool) -> None:
+    def note_capacity(self, *, is_crowded: bool) -> None:
         """Store whether the server is nearly full, in which case the next check is sooner."""
         self._gives_back = is_crowded
         if is_crowded:

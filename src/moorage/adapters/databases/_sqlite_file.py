@@ -197,7 +197,7 @@ class StateFile:
     def create(self) -> None:
         """Create the file, unless another process creates it first."""
         try:
-            with self._exclusively():
+            with self._exclusive_creation():
                 if os.path.lexists(self.path):
                     return
                 for name in (*_JOURNALS, _NEW_FILE_SUFFIX):
@@ -218,7 +218,7 @@ class StateFile:
             raise self._unreachable(error) from None
 
     @contextmanager
-    def _exclusively(self) -> Generator[None]:
+    def _exclusive_creation(self) -> Generator[None]:
         """Keep other processes from creating the file during the block, except on Windows."""
         if sys.platform == "win32":  # pragma: no cover - only on Windows
             yield

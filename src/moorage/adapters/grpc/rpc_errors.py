@@ -91,7 +91,7 @@ class _StatusOfCall:
     def __reduce__(self) -> tuple[Any, ...]:
         parts: Any = super().__reduce__()
         _, (_, args, fields) = parts
-        return _rebuilt, (*_PARTS[type(self)], args, fields)
+        return _rebuilt_error, (*_PARTS[type(self)], args, fields)
 
     def _status(self) -> _Status:
         status: _Status | None = vars(self).get(_STATUS)
@@ -118,7 +118,7 @@ def _kind(base: type[ConnectorError], *, is_async: bool) -> type[Any]:
     return kind
 
 
-def _rebuilt(
+def _rebuilt_error(
     base: type[ConnectorError],
     is_async: bool,  # noqa: FBT001 - private
     args: tuple[Any, ...],
@@ -150,6 +150,6 @@ def rpc_error(error: ConnectorError, *, is_async: bool) -> Any:
     """
     if type(error) in _PARTS:
         return error
-    converted_error = _rebuilt(type(error), is_async, error.args, dict(vars(error)))
+    converted_error = _rebuilt_error(type(error), is_async, error.args, dict(vars(error)))
     converted_error.__cause__ = error.__cause__
     return converted_error.with_traceback(error.__traceback__)

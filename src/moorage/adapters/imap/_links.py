@@ -151,12 +151,12 @@ class AsyncImapLink(ImapCommands):
         self.selected = None
         codes: dict[str, str] = {}
 
-        def note(reply: ImapReply) -> None:
+        def note_reply(reply: ImapReply) -> None:
             name, _, value = reply.code.partition(" ")
             codes[name.upper()] = value
 
         words: list[str | bytes] = ["SELECT", imap_wire.mailbox_bytes(folder)]
-        reply = await self.reply_to(words, until, note, is_preparation=True)
+        reply = await self.reply_to(words, until, note_reply, is_preparation=True)
         if reply.status != "OK":
             raise imap_error(reply) if reply.code else no_folder_error()
         validity = codes.get("UIDVALIDITY", "")
@@ -174,21 +174,21 @@ class AsyncImapLink(ImapCommands):
         open_folder = await self.select(folder, until)
         uids: list[int] = []
 
-        def note(reply: ImapReply) -> None:
+        def note_reply(reply: ImapReply) -> None:
             if reply.items and reply.items[0] == b"SEARCH":
                 uids.extend(map(imap_wire.as_number, reply.items[1:]))
 
         words = list(condition.words)
         if any(isinstance(item, bytes) and not item.isascii() for item in words):
             words = ["CHARSET", "UTF-8", *words]
-        await self.command(["UID", "SEARCH", *words], until, note)
+        await self.command(["UID", "SEARCH", *words], until, note_reply)
         return ImapSearchResult(open_folder.validity, tuple(sorted(set(uids))))
 
     async def sizes(self, uids: Sequence[int], until: float) -> dict[int, int]:
         """Return the sizes of messages in the open folder, without deleted messages."""
         sizes: dict[int, int] = {}
 
-        def note(reply: ImapReply) -> None:
+        def note_reply(reply: ImapReply) -> None:
             fields = _fetched_fields(reply)
             if fields is not None and "RFC822.SIZE" in fields:
                 uid = imap_wire.as_number(fields.get("UID"))
@@ -196,7 +196,7 @@ class AsyncImapLink(ImapCommands):
 
         for start in range(0, len(uids), _CHUNK):
             words = ["UID", "FETCH", imap_wire.uid_set(uids[start : start + _CHUNK])]
-            await self.command([*words, "(UID RFC822.SIZE)"], until, note)
+            await self.command([*words, "(UID RFC822.SIZE)"], until, note_reply)
         return sizes
 
     async def fetch(
@@ -223,7 +223,7 @@ class AsyncImapLink(ImapCommands):
         part = "BODY[]" if size <= self._largest else "BODY[HEADER]"
         messages: list[ImapMessage] = []
 
-        def note(reply: ImapReply) -> None:
+        def note_reply(reply: ImapReply) -> None:
             fields = _fetched_fields(reply)
             if fields is None or not isinstance(fields.get(part), bytes):
                 return
@@ -244,7 +244,7 @@ class AsyncImapLink(ImapCommands):
             )
 
         fields_text = f"(UID FLAGS INTERNALDATE {part.replace('BODY', 'BODY.PEEK')})"
-        await self.command(["UID", "FETCH", str(uid), fields_text], until, note)
+        await self.command(["UID", "FETCH", str(uid), fields_text], until, note_reply)
         return messages[0] if messages else None
 
     async def flag(

@@ -151,11 +151,13 @@ class Deliveries:
 
     def replies(self, records: Iterable[SinkRecord]) -> list[list[str]]:
         """Return the reply subjects of records, in order, grouped by consumer."""
-        return _by_consumer(filter(None, (self._replies.get(_key(record)) for record in records)))
+        return _grouped_by_consumer(
+            filter(None, (self._replies.get(_key(record)) for record in records))
+        )
 
     def all_replies(self) -> list[list[str]]:
         """Return the reply subjects of all deliveries in stream order, grouped by consumer."""
-        return _by_consumer(reply for _, reply in sorted(self._replies.items()))
+        return _grouped_by_consumer(reply for _, reply in sorted(self._replies.items()))
 
     def settle(self, records: Iterable[SinkRecord]) -> None:
         """Forget records that were acknowledged or returned to the server."""
@@ -176,7 +178,7 @@ def _key(record: SinkRecord) -> _Stored:
     return str(record.partition), int(record.offset or 0), record.published_at
 
 
-def _by_consumer(replies: Iterable[tuple[tuple[str, str], str]]) -> list[list[str]]:
+def _grouped_by_consumer(replies: Iterable[tuple[tuple[str, str], str]]) -> list[list[str]]:
     subjects: dict[tuple[str, str], list[str]] = {}
     for place, subject in replies:
         subjects.setdefault(place, []).append(subject)
@@ -348,10 +350,12 @@ class NatsReader:
 
     async def _settle(self, records: Sequence[SinkRecord], acknowledgement: bytes) -> None:
         self._raise_failure()
-        await self._send_word(self._deliveries.replies(records), acknowledgement, _REPLY_TIMEOUT)
+        await self._send_acknowledgements(
+            self._deliveries.replies(records), acknowledgement, _REPLY_TIMEOUT
+        )
         self._deliveries.settle(records)
 
-    async def _send_word(
+    async def _send_acknowledgements(
         self, replies: Iterable[Sequence[str]], acknowledgement: bytes, seconds: float
     ) -> None:
         """Send an acknowledgement per delivery; the server confirms only each consumer's last."""
@@ -457,7 +461,7 @@ class NatsReader:
                 with suppress(ConnectorError):
                     await self._end_requests(until)
                     if gives_back:
-                        await self._send_word(
+                        await self._send_acknowledgements(
                             self._deliveries.all_replies(), _GIVE_BACK, _CLOSING_SECONDS
                         )
             await self._link.leave(_CLOSING_SECONDS)

@@ -293,7 +293,7 @@ class _Link:
         self._serving: asyncio.Future[None] | None = None
         self._served = asyncio.Event()
         self.reader: KafkaReader = KafkaReader(
-            options, topics, patience, self._revoked, self.forget
+            options, topics, patience, self._on_revoked, self.forget
         )
         self.reading = DaemonWorker("moorage-kafka-read")
 
@@ -341,7 +341,7 @@ class _Link:
         if self._transactions is not None:
             self._transactions.forget(places)
 
-    def _revoked(self, places: list[Partition]) -> None:
+    def _on_revoked(self, places: list[Partition]) -> None:
         """Block the reader's thread until the event loop has handled the loss of partitions."""
 
         async def call() -> None:

@@ -43,7 +43,7 @@ class ClientSettings:
         Raises:
             ConfigurationError: the driver does not accept the settings, or they name no database.
         """
-        with _refusing(), self.client(MongoClient) as client:
+        with _hiding_settings(), self.client(MongoClient) as client:
             name: str = self.database or client.get_default_database().name
         if not client.write_concern.acknowledged:
             raise _refused_setting(
@@ -83,7 +83,7 @@ class ClientSettings:
         url = self.url.reveal()
         if not url.startswith(_SCHEMES[0]):
             return None, None
-        with _refusing():
+        with _hiding_settings():
             nodes: Any = uri_parser.parse_uri(url, warn=True)["nodelist"]
         host, port = nodes[0]
         if len(nodes) > 1:
@@ -124,7 +124,7 @@ class ClientSettings:
 
 
 @contextmanager
-def _refusing() -> Generator[None]:
+def _hiding_settings() -> Generator[None]:
     """Convert the driver's exceptions to an error that does not reveal any setting."""
     try:
         with catch_warnings():

@@ -74,7 +74,7 @@ async def ready(client: Any, monitor: Monitor, seconds: float, *, for_writing: b
         raise unreachable_error(obstacles_of(client))
 
 
-async def cancelled_until_it_ends(operation: Awaitable[R]) -> R:
+async def cancel_until_ended(operation: Awaitable[R]) -> R:
     """Await an operation; if the caller is cancelled, cancel it repeatedly until it ends."""
     task = asyncio.ensure_future(operation)
     try:
@@ -100,4 +100,4 @@ async def _await_operation(  # pyright: ignore[reportUnusedFunction]  # since Py
 
 # pymongo writes within `asyncio.wait_for`, which before Python 3.12 ignores a cancellation that
 # arrives when the write has just ended.
-cancellable: Final = cancelled_until_it_ends if sys.version_info < (3, 12) else _await_operation
+cancellable: Final = cancel_until_ended if sys.version_info < (3, 12) else _await_operation

@@ -100,7 +100,7 @@ class AwsEnvironment:
             return _signing_credentials(keys_of_variables, region, service, None)
         token_file = self.environment.get("AWS_WEB_IDENTITY_TOKEN_FILE")
         if token_file:
-            return await self._of_role(wire, token_file, region, service)
+            return await self._keys_of_role(wire, token_file, region, service)
         container = self._container()
         if container is not None:
             return await self._of_container(wire, container, region, service)
@@ -118,7 +118,9 @@ class AwsEnvironment:
         text = self.environment.get(variable, "")
         return Secret(text) if text and is_encodable(text) else None
 
-    async def _of_role(self, wire: Line, token_file: str, region: str, service: str) -> Credentials:
+    async def _keys_of_role(
+        self, wire: Line, token_file: str, region: str, service: str
+    ) -> Credentials:
         """Return the access keys of a role that AWS gives to the holder of a token."""
         role = self.environment.get("AWS_ROLE_ARN")
         if not role:

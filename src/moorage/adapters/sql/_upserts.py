@@ -41,7 +41,7 @@ def upsert(system: str, table: sa.TableClause, key: Sequence[str]) -> Command:
     }
     insertion = _INSERTS[system](table).values(values)
     return Command(
-        _or_update(system, insertion, names, key),
+        _with_update_clause(system, insertion, names, key),
         name=f"{table.name}.write",
         repeatable=bool(key),
     )
@@ -57,11 +57,15 @@ def key_check(system: str, table: sa.TableClause, key: Sequence[str]) -> Command
     empty_select = sa.select(*table.columns).where(sa.false())
     insertion = _INSERTS[system](table).from_select(names, empty_select)
     return Command(
-        _or_update(system, insertion, names, key), name=f"{table.name}.check", repeatable=True
+        _with_update_clause(system, insertion, names, key),
+        name=f"{table.name}.check",
+        repeatable=True,
     )
 
 
-def _or_update(system: str, insertion: Any, names: Sequence[str], key: Sequence[str]) -> Any:
+def _with_update_clause(
+    system: str, insertion: Any, names: Sequence[str], key: Sequence[str]
+) -> Any:
     if not key:
         return insertion
     other_names = [name for name in names if name not in key]

@@ -278,7 +278,9 @@ class Combiner:
                 batch, is_new = self._batch_for(pool, pending)
                 batch.pending_commands.append(pending)
                 if is_new:
-                    batch.detached = not (self._runtime.blocks and self._is_quick(pool, pending))
+                    batch.detached = not (
+                        self._runtime.blocks and self._runs_in_caller(pool, pending)
+                    )
                     self._begin_batch(pool, batch)
                 if batch.detached or not is_new:
                     pending.signal = self._runtime.signal()
@@ -298,7 +300,7 @@ class Combiner:
         if pending.abandoned:
             raise self._engine.unavailable("got no response in time")
 
-    def _is_quick(self, pool: LinkPool, pending: _PendingCommand) -> bool:
+    def _runs_in_caller(self, pool: LinkPool, pending: _PendingCommand) -> bool:
         """Return whether the caller runs the batch: the database is near, or no rows are shared."""
         return pool.round_trip < _SLOW_ROUND_TRIP or not self._shared.has_any(pending.row_keys.ids)
 

@@ -200,7 +200,7 @@ class _Connection:
             output += self._received(deadline)
             if len(output) > _LONGEST_GREETING:
                 raise ConnectionFailed(
-                    f"{self._target.host} answers with other text than its program.",
+                    f"The response of {self._target.host} begins with text that is not moorage's.",
                     may_have_been_processed=False,
                     remedy="Let the account's shell print nothing when it runs a command.",
                 )

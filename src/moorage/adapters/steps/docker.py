@@ -176,7 +176,7 @@ class DockerPlatform:
             raise InvalidData(
                 f"The step {step.name!r} names no image for its container.",
                 field="image",
-                remedy="Name one that the Docker Engine has or can pull.",
+                remedy="Name an image that the Docker Engine has or can pull.",
             )
 
     def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:

@@ -231,7 +231,7 @@ def _failed_pull(image: str, status: int, message: str) -> ConnectorError:
         )
     if failure.needs_login:
         return AuthenticationFailed(
-            f"The registry gives the image {image} to nobody without a login: {excerpt}",
+            f"The registry requires a login for the image {image}: {excerpt}",
             vendor_message=excerpt,
             remedy="Give a `login` that may pull the image.",
         )

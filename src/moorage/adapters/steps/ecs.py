@@ -211,7 +211,7 @@ class _Ecs:
                 raise
             # Another step was started under this name; the fingerprint distinguishes them.
             answer = None
-        run = None if answer is None else self.ecs.api.read(self._started, answer)
+        run = None if answer is None else self.ecs.api.read(self._started_run, answer)
         run = run or self.find(spec.name, None, timeout)
         if run is None:
             raise VendorFailed(
@@ -318,7 +318,7 @@ class _Ecs:
             fields["networkConfiguration"] = {"awsvpcConfiguration": network}
         return fields
 
-    def _started(self, answer: Response) -> CloudRun | None:
+    def _started_run(self, answer: Response) -> CloudRun | None:
         """Return the run of a started task; raise an error with the reason if none started."""
         document = answer.json()
         tasks = parts_of(document, "tasks")

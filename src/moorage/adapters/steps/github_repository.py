@@ -151,7 +151,7 @@ class GitHubRepository:
         return PlatformOperation(name=f"github.{name}", system="github", act=act)
 
     def _release(self, body: dict[str, Any], timeout: float) -> dict[str, Any]:
-        release = self._by_tag(body["tag_name"], timeout)
+        release = self._release_of_tag(body["tag_name"], timeout)
         if release is None:
             refusal = None
             try:
@@ -160,12 +160,12 @@ class GitHubRepository:
             except InvalidRequest as error:
                 # Another process may have created it first.
                 refusal = error
-                release = self._by_tag(body["tag_name"], timeout)
+                release = self._release_of_tag(body["tag_name"], timeout)
             if refusal is not None and release is None:
                 raise refusal
         return _release_fields(release)
 
-    def _by_tag(self, tag: str, timeout: float) -> dict[str, Any] | None:
+    def _release_of_tag(self, tag: str, timeout: float) -> dict[str, Any] | None:
         path = f"{self._root}/releases/tags/{quote(tag)}"
         answer = self._api.ask("GET", path, timeout, allowed=_MISSING)
         release: dict[str, Any] | None = None
@@ -176,7 +176,7 @@ class GitHubRepository:
     def _upload(
         self, tag: str, name: str, content: bytes, media_type: str, timeout: float
     ) -> dict[str, Any]:
-        release = self._by_tag(tag, timeout)
+        release = self._release_of_tag(tag, timeout)
         if release is None:
             raise VendorRejected(
                 f"GitHub has no release {tag}.",

@@ -148,7 +148,7 @@ class KubernetesPlatform:
             problem = ("image", "names no image for its pod", "Name one.")
         elif step.workspace.takes_files and self._settings.files_image is None:
             remedy = "Set `files_image`, or let the step upload them to a signed URL."
-            problem = ("workspace", "leaves files, and no image is named that reads them", remedy)
+            problem = ("workspace", "leaves files, but no image to read them is set", remedy)
         elif step.resources.processes is not None:
             remedy = "Leave the limit to the cluster."
             problem = ("resources.processes", "limits its processes, which no pod can", remedy)

@@ -58,13 +58,13 @@ class HostConnection:
     ) -> Callable[[str, tuple[Value, ...]], Coroutine[Any, Any, StatementResult]]:
         connection = await self._open_connection()
 
-        async def through_sqlalchemy(text: str, values: tuple[Value, ...]) -> StatementResult:
+        async def execute_by_sqlalchemy(text: str, values: tuple[Value, ...]) -> StatementResult:
             result = await _result_of(connection.exec_driver_sql(text, values))
             return StatementResult(
                 result.fetchall() if result.returns_rows else (), result.rowcount
             )
 
-        async def through_a_cursor(text: str, values: tuple[Value, ...]) -> StatementResult:
+        async def execute_by_cursor(text: str, values: tuple[Value, ...]) -> StatementResult:
             cursor = await _result_of(connection.cursor())
             try:
                 await _result_of(cursor.execute(text, values))
@@ -73,7 +73,9 @@ class HostConnection:
             finally:
                 await _result_of(cursor.close())
 
-        return through_sqlalchemy if hasattr(connection, "exec_driver_sql") else through_a_cursor
+        return (
+            execute_by_sqlalchemy if hasattr(connection, "exec_driver_sql") else execute_by_cursor
+        )
 
     async def _open_connection(self) -> Any:
         """Return the connection; of a session, the connection that its transaction uses."""

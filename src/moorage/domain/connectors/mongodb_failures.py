@@ -219,9 +219,9 @@ def _interruption_error(
         case _ErrorMeaning.TIMEOUT:
             return timeout_error(phase)
         case _ErrorMeaning.NOT_PRIMARY:
-            return _stepped_down(done)
+            return _stepped_down_error(done)
         case _ErrorMeaning.STEPPING:
-            return _stepped_down(phase)
+            return _stepped_down_error(phase)
         case _:
             return connection_lost(has_effect=phase is MongoPhase.SENT)
 
@@ -230,7 +230,7 @@ def _conflict() -> TransactionConflict:
     return TransactionConflict("The server rolled back the change because of a concurrent change.")
 
 
-def _stepped_down(phase: MongoPhase) -> ConnectionFailed:
+def _stepped_down_error(phase: MongoPhase) -> ConnectionFailed:
     return ConnectionFailed(
         "The server is no longer the primary of its replica set.",
         may_have_been_processed=phase is MongoPhase.SENT,

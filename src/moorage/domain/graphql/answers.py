@@ -334,7 +334,7 @@ def _refusal_of(
         details["by_vendor"] = True
     suffix = f": {text}" if text else "."
     error: ConnectorError = kind(f"The GraphQL service answered with an error{suffix}", **details)
-    if _looked_up(problem) in UNKNOWN_DOCUMENT:
+    if _normalized_code(problem) in UNKNOWN_DOCUMENT:
         error.remedy = (
             "Register the document with the service, or let `GraphQL` send the document's text."
         )
@@ -343,10 +343,10 @@ def _refusal_of(
 
 
 def _error_class(problem: GraphQLProblem) -> type[ConnectorError] | None:
-    return _REFUSED.get(_looked_up(problem))
+    return _REFUSED.get(_normalized_code(problem))
 
 
-def _looked_up(problem: GraphQLProblem) -> str:
+def _normalized_code(problem: GraphQLProblem) -> str:
     """Return a GraphQL problem's code in the spelling that the error tables use."""
     return (problem.code or "").upper().replace("-", "_")
 

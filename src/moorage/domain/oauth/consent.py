@@ -121,13 +121,13 @@ def consent_query(
     """
     scopes = client.scope if scope is None else _scope_names(scope)
     pending_consent = PendingConsent(
-        state=_unguessable(draw),
-        code_verifier=_unguessable(draw),
+        state=_random_token(draw),
+        code_verifier=_random_token(draw),
         redirect_uri=redirect_uri,
         client_id=client.client_id,
         issuer=client.server.issuer,
         scope=scopes,
-        nonce=_unguessable(draw) if _OPENID in scopes else None,
+        nonce=_random_token(draw) if _OPENID in scopes else None,
         expires_at=now + lifetime,
     )
     query: dict[str, str] = {
@@ -278,7 +278,7 @@ def _scope_names(scope: Iterable[str] | str) -> tuple[str, ...]:
     )
 
 
-def _unguessable(draw: Callable[[], int]) -> Secret:
+def _random_token(draw: Callable[[], int]) -> Secret:
     drawn_bytes = b"".join(draw().to_bytes(8, "big") for _ in range(RANDOM_VALUES))
     return Secret(_digest(drawn_bytes))
 

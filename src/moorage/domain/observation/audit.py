@@ -562,7 +562,7 @@ def _missing_seal_finding(
     return Finding(
         head.sealed,
         Fault.ALTERED,
-        f"Record {head.sealed} was altered: it was a seal, and is none any more.",
+        f"Record {head.sealed} was altered: it was a seal, but is not a seal now.",
     )
 
 

@@ -218,7 +218,7 @@ def _removed_fields(name: str, old_fields: Fields, new_fields: Fields) -> Iterat
     for (side, path), field in old_fields.items():
         if (side, path) not in new_fields and field.used:
             removed_places.add((side, path))
-            if (side, _outer_path(path)) not in removed_places:
+            if (side, _parent_path(path)) not in removed_places:
                 yield Change(
                     kind=ChangeKind.FIELD_REMOVED,
                     operation=name,
@@ -228,7 +228,7 @@ def _removed_fields(name: str, old_fields: Fields, new_fields: Fields) -> Iterat
                 )
 
 
-def _outer_path(path: str) -> str:
+def _parent_path(path: str) -> str:
     return path.rpartition(".")[0].removesuffix(".*").removesuffix("[]")
 
 
@@ -236,7 +236,7 @@ def _new_requirements(name: str, old_fields: Fields, new_fields: Fields) -> Iter
     for (side, path), field in new_fields.items():
         if (side, path) in old_fields or side is FieldSide.ANSWER or not field.required:
             continue
-        outer_path = _outer_path(path)
+        outer_path = _parent_path(path)
         is_below_new = outer_path and (side, outer_path) not in old_fields
         if not is_below_new:
             yield _required_change(name, side, path)

@@ -475,7 +475,7 @@ class TokenBucket:
         start, level, other_end, left, peak, valley, more, alive, unused = second_run
         gap = level_after + (start - end) * self.n - level
         if live_tokens or alive or gap:
-            live_tokens = self._live(first_run) + self._live(second_run)
+            live_tokens = self._live_token_count(first_run) + self._live_token_count(second_run)
             idle_tokens = min(self.room, idle_tokens + unused + gap)
         highest, lowest = max(highest, level, peak), min(lowest, valley)
         return (
@@ -490,7 +490,7 @@ class TokenBucket:
             idle_tokens,
         )
 
-    def _live(self, run: Run) -> int:
+    def _live_token_count(self, run: Run) -> int:
         """Return the number of tokens that the grants of a run have taken."""
         run_begin, level_before, end, level_after, _, _, _, live_tokens, _ = run
         return (

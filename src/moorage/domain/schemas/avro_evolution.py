@@ -68,7 +68,7 @@ class _Resolution:
             return [Incompatibility(path, kinds)]
         if reader.decimal != writer.decimal:
             return [Incompatibility(path, "The decimal numbers differ in precision or scale.")]
-        if reader.name and not _same_name(reader, writer):
+        if reader.name and not _names_match(reader, writer):
             problem = (
                 f"The name {writer.name!r} of the writer is not the reader's name or one"
                 " of the reader's aliases."
@@ -134,7 +134,7 @@ def _target(reader: AvroType, field: AvroField) -> AvroField | None:
     return None
 
 
-def _same_name(reader: AvroType, writer: AvroType) -> bool:
+def _names_match(reader: AvroType, writer: AvroType) -> bool:
     return reader.short_name == writer.short_name or writer.name in reader.aliases
 
 

@@ -425,4 +425,4 @@ def _canonical(value: Any) -> str:
 
 
 def _uncheckable_change(path: str, what: str) -> Incompatibility:
-    return Incompatibility(path, f"The check cannot judge {what}.", is_certain=False)
+    return Incompatibility(path, f"The compatibility check cannot judge {what}.", is_certain=False)

@@ -100,7 +100,7 @@ class StreamMask:
         text = self._before + self._held + data
         text_without_breaks = text.translate(None, _BREAKS)
         line_breaks: _LineBreaks | None = None
-        end = len(text) if is_last else self._released(text, text_without_breaks)
+        end = len(text) if is_last else self._release_position(text, text_without_breaks)
         masked_parts: list[bytes] = []
         at = seen_length
         for span_start, span_end in self._spans(text_without_breaks):
@@ -124,7 +124,7 @@ class StreamMask:
         self._before = text[max(0, end - 2 * SHORTEST) : end]
         return b"".join(masked_parts)
 
-    def _released(self, text: bytes, text_without_breaks: bytes) -> int:
+    def _release_position(self, text: bytes, text_without_breaks: bytes) -> int:
         """Return the position before which no unfinished secret can begin."""
         size = min(self._reach, len(text_without_breaks))
         for length in range(size, 0, -1):

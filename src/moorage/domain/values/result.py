@@ -131,7 +131,7 @@ class Results(Sequence[Result[T]]):
         return self._count
 
     def __iter__(self) -> Iterator[Result[T]]:
-        return iter(self._made())
+        return iter(self._made_results())
 
     @overload
     def __getitem__(self, at: int) -> Result[T]: ...
@@ -140,23 +140,23 @@ class Results(Sequence[Result[T]]):
     def __getitem__(self, at: slice) -> Sequence[Result[T]]: ...
 
     def __getitem__(self, at: int | slice) -> Result[T] | Sequence[Result[T]]:
-        return self._made()[at]
+        return self._made_results()[at]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (Results, tuple)):
             return NotImplemented
-        return self._made() == tuple(cast("Iterable[object]", other))
+        return self._made_results() == tuple(cast("Iterable[object]", other))
 
     def __hash__(self) -> int:
-        return hash(self._made())
+        return hash(self._made_results())
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._made()!r})"
+        return f"{type(self).__name__}({self._made_results()!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._made(),)
+        return type(self), (self._made_results(),)
 
-    def _made(self) -> tuple[Result[T], ...]:
+    def _made_results(self) -> tuple[Result[T], ...]:
         results = self._results
         if results is None:
             results = self._results = tuple(results_of(self._make()))

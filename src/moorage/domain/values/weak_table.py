@@ -21,7 +21,7 @@ class WeakTable(Generic[K, V]):
 
     def __init__(self) -> None:
         self._values: dict[ref[K], V] = {}
-        self._forget = _forgetter(ref(self))
+        self._forget = _removal_callback(ref(self))
 
     def __setitem__(self, key: K, value: V) -> None:
         self._values[ref(key, self._forget)] = value
@@ -47,7 +47,7 @@ class WeakTable(Generic[K, V]):
         return [(key, value) for reference, value in entries if (key := reference()) is not None]
 
 
-def _forgetter(table: ref[WeakTable[K, V]]) -> Callable[[ref[K]], None]:
+def _removal_callback(table: ref[WeakTable[K, V]]) -> Callable[[ref[K]], None]:
     """Return a function that removes an object from a table, without a reference to the table."""
 
     def forget(reference: ref[K]) -> None:

@@ -78,7 +78,7 @@ CHECKS: Final = (
         "00411",
         searches.no_withholding,
         "A line is subject to withholding, but the invoice has none.",
-        "Give the withholding, or take the line out of the withheld ones.",
+        "Give the withholding, or mark the line as not subject to withholding.",
     ),
     SdiCheck("00413", searches.without_nature("funds"), _NATURE_MISSING, _GIVE_NATURE),
     SdiCheck("00414", searches.with_nature("funds"), _NATURE_WRONG, _LEAVE_NATURE),
@@ -97,7 +97,7 @@ CHECKS: Final = (
     SdiCheck(
         "00418",
         searches.before_preceding,
-        "The invoice is older than one to which it refers.",
+        "The invoice is older than an invoice to which it refers.",
         "Correct one of the dates.",
     ),
     SdiCheck(
@@ -172,7 +172,7 @@ CHECKS: Final = (
         "00445",
         searches.generic_natures,
         "The nature is too general.",
-        "Give one with a second part, such as 'N6.1'.",
+        "Give a nature with a second part, such as 'N6.1'.",
     ),
     SdiCheck(
         "00471",

@@ -59,7 +59,7 @@ def _is_progressive(_: object, attribute: attrs.Attribute[Any], value: object) -
         raise InvalidData(
             "The progressive identifier is not a string of one to ten ASCII characters.",
             field=attribute.name,
-            remedy="Give another one for each file, such as '00001'.",
+            remedy="Give a different identifier for each file, such as '00001'.",
         )
 
 
@@ -153,6 +153,6 @@ class FatturaPa:
                 "The progressive identifier cannot be part of a file's name: the SdI allows one"
                 " to five letters and digits (00001).",
                 field="progressive",
-                remedy="Give a shorter one, such as '00001'.",
+                remedy="Give a shorter identifier, such as '00001'.",
             )
         return f"{self.transmitter}_{self.progressive}.xml"

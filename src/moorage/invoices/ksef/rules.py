@@ -285,7 +285,7 @@ def _corrections(document: FaDocument, *, received: bool) -> Iterator[Violation]
         yield Violation(
             "PrzyczynaKorekty",
             "correction_reason",
-            "The invoice has a reason for a correction, but it is no correction.",
+            "The invoice has a reason for a correction, but is not a correction.",
             "Leave the reason out, or give the type code of a correction.",
         )
     if is_correction and not document.corrected:

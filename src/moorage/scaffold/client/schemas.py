@@ -291,8 +291,8 @@ class Schemas:
                 member,
                 self.kind(members[member], f"{name} {member}"),
                 member in required,
-                self._has_mark(members[member], "readOnly"),
-                self._has_mark(members[member], "writeOnly"),
+                self._has_keyword(members[member], "readOnly"),
+                self._has_keyword(members[member], "writeOnly"),
                 self._is_file(members[member]),
             )
             for member in members
@@ -305,7 +305,7 @@ class Schemas:
         self.declared[name] = ObjectClass(name, node.pointer, fields, other)
         return Kind(f"«{name}»")
 
-    def _has_mark(self, node: Node, name: str) -> bool:
+    def _has_keyword(self, node: Node, name: str) -> bool:
         return any(part.child(name).value is True for part in (node, self._document.resolved(node)))
 
     def _is_file(self, node: Node) -> bool:

@@ -306,7 +306,7 @@ class Call:
         if span > _NEARLY_ALL * timeout:
             return f"{message}."
         time_left = f"{span:.3g} s" if span >= 1 else f"{span * 1e3:.3g} ms"
-        return f"{message}; {time_left} of it remained for the last step."
+        return f"{message}; the last step had only {time_left}."
 
     def event_fields(self, core: Core) -> dict[str, Any]:
         """Return the fields that all events of this call share."""

@@ -29,7 +29,7 @@ async def in_slot(core: Core, call: Call, step: AttemptStep, bulkhead: BulkheadC
     slots = bulkhead.max_concurrent
     if bulkhead.adaptive is not None:
         slots = core.concurrency_limits.limit(plan.bulkhead_key, bulkhead, core.nanoseconds())
-        step = _measured(core, step, bulkhead)
+        step = _measured_step(core, step, bulkhead)
     try:
         try:
             is_acquired = await core.acquire(
@@ -56,7 +56,7 @@ async def in_slot(core: Core, call: Call, step: AttemptStep, bulkhead: BulkheadC
         raise
 
 
-def _measured(core: Core, step: AttemptStep, bulkhead: BulkheadConfig) -> AttemptStep:
+def _measured_step(core: Core, step: AttemptStep, bulkhead: BulkheadConfig) -> AttemptStep:
     """Return a step that also tells the bulkhead's adaptive limit how each attempt ended."""
     limits = core.concurrency_limits
 

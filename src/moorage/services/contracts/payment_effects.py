@@ -194,7 +194,7 @@ class PaymentEffects:
                     error.remedy = f"{error.remedy} {_SETTLE}"
             raise
         if has_open_key:
-            self._core.post(self._settling(key, done=True, receipt=receipt))
+            self._core.post(self._settling_command(key, done=True, receipt=receipt))
         else:
             self._unregister(key, registration, is_certain=True)
         return receipt
@@ -208,11 +208,11 @@ class PaymentEffects:
             answer: receipt that repeats of the key get.
         """
         decision: SettlingAnswer = await self._core.execute(
-            self._settling(key, done=done, receipt=answer), None
+            self._settling_command(key, done=done, receipt=answer), None
         )
         return decision
 
-    def _settling(self, key: str, *, done: bool, receipt: Any) -> SettleOperation:
+    def _settling_command(self, key: str, *, done: bool, receipt: Any) -> SettleOperation:
         """Return the command that stores an operation's outcome, with the receipt if it is done."""
         content = None
         if done:

@@ -133,7 +133,7 @@ class TenantDispatchers:
     async def _current(self, base: Dispatcher, tenant: str) -> Dispatcher | None:
         now, cached_tenant = self._lookup.nanoseconds(), self._cached.get(tenant)
         if cached_tenant is None or now >= cached_tenant.until:
-            cached_tenant = await self._looked_up(
+            cached_tenant = await self._look_up_tenant(
                 checked_name(tenant, "tenant"), cached_tenant, now
             )
         built_dispatcher = cached_tenant.built
@@ -144,7 +144,7 @@ class TenantDispatchers:
             raise copy(built_dispatcher.error)
         return built_dispatcher.dispatcher
 
-    async def _looked_up(
+    async def _look_up_tenant(
         self, tenant: str, cached_tenant: _CachedTenant | None, now: int
     ) -> _CachedTenant:
         lookup = self._lookup

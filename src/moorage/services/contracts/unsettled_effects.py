@@ -82,7 +82,7 @@ class UnsettledEffect:
 
         None if a vendor never lists it.
         """
-        if not (accounts and self.is_charge and _all_list(accounts)):
+        if not (accounts and self.is_charge and _can_all_list_payments(accounts)):
             return None
         return max(account.vendor.listed_within for account in accounts)
 
@@ -187,10 +187,14 @@ class UnsettledEffect:
             and self.opened.age / SECOND + span <= memory
         ):
             return _STEPS[stated_outcome]
-        return NextStep.LOOK_UP if _all_list(accounts) and self.is_charge else NextStep.PERSON
+        return (
+            NextStep.LOOK_UP
+            if _can_all_list_payments(accounts) and self.is_charge
+            else NextStep.PERSON
+        )
 
 
-def _all_list(accounts: list[Account]) -> bool:
+def _can_all_list_payments(accounts: list[Account]) -> bool:
     """Return whether the vendor of every account can list its payments."""
     return all(PaymentsCapability.LIST in account.vendor.capabilities for account in accounts)
 

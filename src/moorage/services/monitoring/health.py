@@ -117,7 +117,7 @@ class HealthFlows:
         health = self.current(longest_age)
         return health if health.state is not HealthState.UNKNOWN else await self.check()
 
-    def _idle(self) -> float:
+    def _seconds_until_probe(self) -> float:
         """Return the seconds until the next probe is due; infinite if there are no probes."""
         now = self._now()
         return min((max(0.0, state.due - now) for state in self._states.values()), default=inf)
@@ -217,7 +217,7 @@ class HealthFlows:
         except Exception as error:  # noqa: BLE001 - the monitor continues, and shows the failure
             self.health = unreadable_health(error, self.core.utc())
             return inf
-        return self._idle()
+        return self._seconds_until_probe()
 
     async def _probe(self, probe: Probe) -> None:
         sources, core, name = self._sources, self.core, probe.service

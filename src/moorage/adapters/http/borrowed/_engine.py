@@ -49,19 +49,19 @@ class ExchangePool(Pool):
     ) -> None:
         """Give back a slot; after `close`, the last one closes the library's client."""
         super().give(origin, holder, wire, idle)
-        self._shut_if_over()
+        self._close_if_unused()
 
     def close(self) -> None:
         """Close the pool; the library's client is closed when the last slot is given back."""
         super().close()
-        self._shut_if_over()
+        self._close_if_unused()
 
     def abandon(self) -> None:
         """Drop the pool in a forked child, and leave the client open for the parent process."""
         self._abandoned = True
         super().abandon()
 
-    def _shut_if_over(self) -> None:
+    def _close_if_unused(self) -> None:
         if self._closed and not self._origin_pools and not self._abandoned:
             self.library.shut()
 
@@ -117,10 +117,10 @@ class LibraryEngine(Engine, ABC):
 
     def _check_place(self, owner: int) -> None:
         if os.getpid() != owner:  # pragma: no cover - only in a forked child
-            raise _wrong_place("process, which is still using its connections")
+            raise _wrong_owner_error("process, which is still using its connections")
         scope = self.network.here()
         if self._scope not in {None, scope}:
-            raise _wrong_place("event loop")
+            raise _wrong_owner_error("event loop")
         self._scope = scope
 
 
@@ -131,7 +131,7 @@ def closed_error(message: str) -> LocalFailure:
     )
 
 
-def _wrong_place(owner: str) -> LocalFailure:
+def _wrong_owner_error(owner: str) -> LocalFailure:
     return LocalFailure(
         f"Your HTTP client belongs to another {owner}.",
         remedy="Pass a function that creates clients, so that each process and event loop"

@@ -271,15 +271,15 @@ class LibraryExchange(ABC):
     async def send(self, data: bytes | memoryview, until: float) -> None:
         """Send the request through the library, which has its data; `data` is ignored."""
         del data
-        self._head = await self._translated(until, self.send_request())
+        self._head = await self._await_translated(until, self.send_request())
 
     async def receive(self, until: float) -> bytes:
         """Return the next bytes of the response; b"" at the end."""
         head, self._head = self._head, b""
         if not head:
-            return await self._translated(until, self._receive())
+            return await self._await_translated(until, self._receive())
         if self._remaining == 0:
-            await self._translated(until, self._finish())
+            await self._await_translated(until, self._finish())
         return head
 
     async def _receive(self) -> bytes:
@@ -325,7 +325,7 @@ class LibraryExchange(ABC):
         """Return the status of a proxy's refusal to connect, if the library's error shows it."""
         return None
 
-    async def _translated(self, until: float, work: Coroutine[Any, Any, _Result]) -> _Result:
+    async def _await_translated(self, until: float, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Await a coroutine, and convert the library's errors to moorage's.
 
         The library's error may contain the request with its secrets, so the new error is raised
